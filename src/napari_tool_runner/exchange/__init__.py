@@ -1,0 +1,1 @@
+"""How pixels and coordinates travel between layers and files."""

@@ -1,0 +1,110 @@
+"""The values that cross the exchange: snapshots of layers, geometry, loaded layers.
+
+Nothing here imports napari: a layer is known by its attributes (``data``, ``scale``,
+``as_layer_data_tuple``…), so the engine works where napari is not installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_tool_runner.tools.model import LayerKind
+
+__all__ = ["Geometry", "LayerData", "LayerSnapshot", "LoadedOutput"]
+
+LayerData: TypeAlias = "tuple[object, dict[str, object], str]"
+"""napari's ``(data, attributes, layer type)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where the axes of some data lie in the world.
+
+    Parameters
+    ----------
+    axes : str
+        One letter an axis, of ``TCZYX`` (``Q`` where unknown); no channel axis of RGB.
+    shape : tuple of int
+        Sizes along `axes` (empty for coordinate layers).
+    scale, translate : tuple of float
+        World units per step, and the world position of index 0, along `axes`.
+    linear : ndarray of shape (n, n) or None
+        Rotation and shear as a matrix, None: identity. Kept apart from `scale`.
+    affine : ndarray of shape (n + 1, n + 1) or None
+        The layer's extra affine, None: identity.
+    units : tuple of str
+        Unit along each axis (``micrometer``, ``second``, ``pixel``).
+    """
+
+    axes: str
+    shape: tuple[int, ...] = ()
+    scale: tuple[float, ...] = ()
+    translate: tuple[float, ...] = ()
+    linear: np.ndarray | None = None
+    affine: np.ndarray | None = None
+    units: tuple[str, ...] = ()
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSnapshot:
+    """A data value at the moment of Run: taken on the GUI thread, written later.
+
+    Holds references, not copies: `data` is the layer's array (numpy, dask, zarr, or
+    a list of them when `multiscale`).
+
+    Parameters
+    ----------
+    kind : LayerKind
+        ``ANY`` for a file whose content nobody looked at.
+    path : Path or None
+        A file that holds exactly this data (the caller passed a path, or the layer
+        came from it and is unmodified).
+    attributes : mapping
+        The layer's attributes that matter outside (``rgb``, ``features``,
+        ``shape_type``, ``graph``, ``properties``, ``colormap``, ``contrast_limits``…).
+    source : str
+        Where it came from, for the record (path, sample, "array").
+    key : str
+        Cheap identity within this session (data object and its change counter).
+    """
+
+    data: object
+    kind: LayerKind
+    name: str
+    geometry: Geometry
+    rgb: bool = False
+    multiscale: bool = False
+    path: Path | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    source: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedOutput:
+    """An output as a layer to be.
+
+    `data` is memory-mapped or lazy where the carrier allows; a table has its columns
+    (name -> 1-D array) as data. `attributes` are keyword arguments of the layer's
+    constructor (geometry included), except for tables.
+    """
+
+    data: object
+    kind: LayerKind
+    attributes: dict[str, object]
+    notes: tuple[str, ...] = ()
+
+    def as_layer_data_tuple(self) -> LayerData:
+        """Return napari's tuple; the type is ``table`` for tables."""
+        return self.data, dict(self.attributes), self.kind.value

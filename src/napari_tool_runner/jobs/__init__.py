@@ -1,0 +1,1 @@
+"""What a run is: job, workspace, record, history."""

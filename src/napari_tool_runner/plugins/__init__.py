@@ -1,0 +1,1 @@
+"""Where a tool runs: the runner factory, the contract, the services."""

@@ -1,0 +1,191 @@
+"""`Process`: what a runner service gets, a Tool bound to the values of one job.
+
+Offers what bioimageit_core's own ``Tool`` offers, so that services written for it
+find what they read (attribute and method names from its public contract).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    ContainerRequirement,
+    PackageRequirement,
+    SelectParameter,
+    Tool,
+)
+from napari_tool_runner.tools.values import leaves
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.contract import ExecContext
+    from napari_tool_runner.tools.dialect import PlannedOutput
+    from napari_tool_runner.tools.values import BoundValues
+
+__all__ = ["Process", "ProcessParameter", "SelectInfo"]
+
+
+@dataclass(slots=True)
+class SelectInfo:
+    """Choices as two parallel lists: what a person reads, what the program gets."""
+
+    names: list[str]
+    values: list[str]
+
+    def size(self) -> int:
+        """Number of choices."""
+        return len(self.names)
+
+
+@dataclass(slots=True)
+class ProcessParameter:
+    """One input, parameter or output. Data values are absolute paths, as text."""
+
+    name: str
+    description: str
+    value: str
+    type: str
+    is_data: bool
+    io: Literal["param", "input", "output"]
+    default_value: str = ""
+    select_info: SelectInfo | None = None
+    is_advanced: bool = False
+    help: str = ""
+
+
+class Process:
+    """A `Tool` with the values of one job.
+
+    Parameters
+    ----------
+    tool : Tool
+    values : mapping, optional
+        Bound values whose data leaves are `DataFile`s.
+    outputs : sequence of PlannedOutput
+    context : ExecContext, optional
+        What our own services read; foreign services may ignore it.
+    job_id : int
+        Number of the job in this session, as bioimageit_core gives it.
+    """
+
+    def __init__(
+        self,
+        tool: Tool,
+        values: BoundValues | None = None,
+        outputs: Sequence[PlannedOutput] = (),
+        context: ExecContext | None = None,
+        job_id: int = 0,
+    ) -> None:
+        self.tool = tool
+        self.context = context
+        self.job_id = job_id
+        self.id = tool.id
+        self.name = tool.name
+        self.version = tool.version
+        self.description = tool.description
+        self.command = tool.command
+        self.help = tool.help
+        self.categories = list(tool.categories)
+        self.uri = tool.uri
+        self.type = tool.type
+        self.requirements = [_requirement(entry) for entry in tool.requirements]
+        self.inputs = [
+            _input(leaf.name, leaf.parameter, leaf.value)
+            for leaf in leaves(tool.inputs, values or {})
+        ]
+        self.outputs = [
+            ProcessParameter(
+                name=planned.output.name,
+                description=planned.output.label,
+                value=str(planned.path),
+                type=planned.format,
+                is_data=True,
+                io="output",
+            )
+            for planned in outputs
+        ]
+        self.tests = list(tool.tests)
+
+    def fullname(self) -> str:
+        """Return ``name_vVERSION``."""
+        return f"{self.name}_v{self.version}"
+
+    def is_param(self, name: str) -> bool:
+        """Say whether an input or parameter is called `name`."""
+        return any(entry.name == name for entry in self.inputs)
+
+    def container(self) -> dict[str, str] | None:
+        """Return the first container requirement, None if there is none."""
+        for entry in self.requirements:
+            if entry["origin"] == "container":
+                return entry
+        return None
+
+    def param_size(self) -> int:
+        """Number of parameters that are no data."""
+        return sum(entry.io == "param" for entry in self.inputs)
+
+    def inputs_size(self) -> int:
+        """Number of data inputs."""
+        return sum(entry.io == "input" for entry in self.inputs)
+
+    def outputs_size(self) -> int:
+        """Number of outputs."""
+        return len(self.outputs)
+
+
+def _requirement(entry: PackageRequirement | ContainerRequirement) -> dict[str, str]:
+    if isinstance(entry, ContainerRequirement):
+        return {"origin": "container", "type": entry.type, "uri": entry.image}
+    spec = entry.text or (f"{entry.name}={entry.version}" if entry.version else entry.name)
+    found = {"origin": "package", "type": entry.type, "package": spec, "init": entry.init}
+    if entry.env:
+        found["env"] = entry.env
+    return found
+
+
+def _input(name: str, parameter: object, value: object) -> ProcessParameter:
+    from napari_tool_runner.tools.dialect import DataFile
+    from napari_tool_runner.tools.model import DataParameter, ParameterBase
+
+    assert isinstance(parameter, ParameterBase)
+    is_data = isinstance(parameter, DataParameter)
+    default = getattr(parameter, "default", None)
+    info = None
+    if isinstance(parameter, SelectParameter):
+        info = SelectInfo(
+            [option.label for option in parameter.options],
+            [option.value for option in parameter.options],
+        )
+    if isinstance(value, DataFile):
+        text = str(value.path)
+        kind = value.format
+    else:
+        text = _text(parameter, value)
+        kind = parameter.type
+    return ProcessParameter(
+        name=name,
+        description=parameter.label,
+        value=text,
+        type=kind,
+        is_data=is_data,
+        io="input" if is_data else "param",
+        default_value=_text(parameter, default),
+        select_info=info,
+        is_advanced=parameter.advanced,
+        help=parameter.help,
+    )
+
+
+def _text(parameter: object, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(parameter, BooleanParameter) and isinstance(value, bool):
+        return parameter.true_value if value else parameter.false_value
+    if isinstance(value, tuple | list):
+        return ",".join(str(getattr(entry, "path", entry)) for entry in value)
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={entry}" for key, entry in value.items())
+    return str(value)

@@ -1,0 +1,1 @@
+"""What a tool is: the model, the dialects, the toolbox, rendering, checking."""

@@ -1,0 +1,658 @@
+"""What a tool is: immutable, typed values, the same for every dialect.
+
+Parameters are a tagged union of small frozen dataclasses. Three of them hold
+others: `Section`, `Conditional` and `Repeat`. Values live elsewhere
+(`napari_tool_runner.tools.values`): a `Tool` never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "BooleanParameter",
+    "Case",
+    "Citation",
+    "CollectionOutput",
+    "ColorParameter",
+    "Conditional",
+    "ContainerRequirement",
+    "DataColumnParameter",
+    "DataOutput",
+    "DataParameter",
+    "DirectoryParameter",
+    "Discover",
+    "DrillDownOption",
+    "DrillDownParameter",
+    "FileParameter",
+    "FloatParameter",
+    "FormatChange",
+    "HiddenParameter",
+    "InputItem",
+    "IntegerParameter",
+    "LayerKind",
+    "Link",
+    "Note",
+    "OptionsSource",
+    "Output",
+    "PackageRequirement",
+    "Parameter",
+    "ParameterBase",
+    "Repeat",
+    "Requirement",
+    "Section",
+    "SelectOption",
+    "SelectParameter",
+    "Severity",
+    "TestOutput",
+    "TextParameter",
+    "Tool",
+    "ToolTest",
+    "Validator",
+]
+
+
+class LayerKind(StrEnum):
+    """What a data file is to a viewer. `TABLE` and `ANY` are no napari layers."""
+
+    IMAGE = "image"
+    LABELS = "labels"
+    POINTS = "points"
+    SHAPES = "shapes"
+    TRACKS = "tracks"
+    VECTORS = "vectors"
+    SURFACE = "surface"
+    TABLE = "table"
+    ANY = "any"
+
+
+class Severity(StrEnum):
+    """How bad a `Note` is.
+
+    ``ERROR``: the tool cannot be run (the note says why); ``WARNING``: something
+    the descriptor asks for is not honoured; ``INFO``: worth knowing.
+    """
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a reader met in a descriptor and could not fully honour.
+
+    Parameters
+    ----------
+    severity : Severity
+    where : str
+        Place in the descriptor, as ``inputs/param[sigma]``.
+    what : str
+        One sentence.
+    """
+
+    severity: Severity
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.severity.value}: {self.where}: {self.what}"
+
+
+@runtime_checkable
+class Validator(Protocol):
+    """A rule on one value."""
+
+    def problem(self, value: object) -> str | None:
+        """Return one sentence when `value` breaks the rule, else None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterBase:
+    """What all parameters share.
+
+    Parameters
+    ----------
+    name : str
+        Name inside its container; the key of its value.
+    label : str
+        What a person reads; readers fill it from `name` when a descriptor has none.
+    help : str
+        Longer text, plain.
+    optional : bool
+        True when the value may be absent (None).
+    advanced : bool
+        Shown in the collapsed part of the form.
+    argument : str
+        The flag on the command line, as documentation (``--sigma``).
+    validators : tuple of Validator
+    """
+
+    type: ClassVar[str] = ""
+
+    name: str
+    label: str = ""
+    help: str = ""
+    optional: bool = False
+    advanced: bool = False
+    argument: str = ""
+    validators: tuple[Validator, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegerParameter(ParameterBase):
+    """A whole number of any size; `minimum` and `maximum` are inclusive."""
+
+    type: ClassVar[str] = "integer"
+    default: int | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+    step: int | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatParameter(ParameterBase):
+    """A real number; `minimum` and `maximum` are inclusive.
+
+    `default_text` keeps the digits of the descriptor (``1e-6``), which is what a
+    template gets as long as nobody changes the value.
+    """
+
+    type: ClassVar[str] = "float"
+    default: float | None = None
+    default_text: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BooleanParameter(ParameterBase):
+    """A check box; the program gets `true_value` or `false_value`."""
+
+    type: ClassVar[str] = "boolean"
+    default: bool = False
+    true_value: str = "true"
+    false_value: str = "false"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextParameter(ParameterBase):
+    """Free text. `sanitizer` is private to the dialect that set it."""
+
+    type: ClassVar[str] = "text"
+    default: str = ""
+    multiline: bool = False
+    suggestions: tuple[SelectOption, ...] = ()
+    sanitizer: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectOption:
+    """One choice: what a person reads, what the program gets."""
+
+    label: str
+    value: str
+    selected: bool = False
+
+
+class OptionsSource(Protocol):
+    """Options that are computed from other values (a table's rows, a file)."""
+
+    depends_on: tuple[str, ...]
+
+    def options(self, values: Mapping[str, object]) -> tuple[SelectOption, ...]:
+        """Return the options for the present values (`values`: nested, bound)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectParameter(ParameterBase):
+    """One or many of a list.
+
+    `default` is a value of the options (None: nothing chosen yet); for
+    ``multiple`` it is a tuple of values.
+    """
+
+    type: ClassVar[str] = "select"
+    options: tuple[SelectOption, ...] = ()
+    default: str | tuple[str, ...] | None = None
+    multiple: bool = False
+    display: Literal["", "radio", "checkboxes"] = ""
+    source: OptionsSource | None = None
+    sanitizer: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColorParameter(ParameterBase):
+    """A colour, ``#rrggbb``. `dialect_type` may name another written form (``rgb``...)."""
+
+    type: ClassVar[str] = "color"
+    default: str = "#000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileParameter(ParameterBase):
+    """A path of a file that is passed as it is (no layer)."""
+
+    type: ClassVar[str] = "file"
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryParameter(ParameterBase):
+    """A path of a folder that is passed as it is."""
+
+    type: ClassVar[str] = "directory"
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenParameter(ParameterBase):
+    """A constant of the descriptor; never shown, always passed."""
+
+    type: ClassVar[str] = "hidden"
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataParameter(ParameterBase):
+    """A data input: a layer, an array or a file.
+
+    Parameters
+    ----------
+    formats : tuple of str
+        Names of the accepted formats, best first (``imagetiff``, ``tiff``, ``csv``);
+        empty: any.
+    kinds : tuple of LayerKind
+        Kinds of layers that make sense here, best first; ``(ANY,)`` when unknown.
+    multiple : bool
+        Several layers or files (a list).
+    minimum, maximum : int or None
+        How many, when `multiple`.
+    ndim : tuple of int
+        Numbers of dimensions that the tool works on; empty: any.
+    axes : str
+        Axes in the order the tool wants (``ZYX``); empty: as they are.
+    collection : tuple of str
+        Galaxy collection types (``list``, ``paired``...); empty: no collection.
+    """
+
+    type: ClassVar[str] = "data"
+    formats: tuple[str, ...] = ()
+    kinds: tuple[LayerKind, ...] = (LayerKind.ANY,)
+    multiple: bool = False
+    minimum: int | None = None
+    maximum: int | None = None
+    ndim: tuple[int, ...] = ()
+    axes: str = ""
+    collection: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataColumnParameter(ParameterBase):
+    """One or many columns (1-based) of the table given to the input `data_ref`."""
+
+    type: ClassVar[str] = "data_column"
+    data_ref: str = ""
+    multiple: bool = False
+    numerical: bool = False
+    use_header_names: bool = False
+    default: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class DrillDownOption:
+    """A node of a drill-down tree."""
+
+    label: str
+    value: str
+    selected: bool = False
+    children: tuple[DrillDownOption, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillDownParameter(ParameterBase):
+    """Choices in a tree; ``recurse`` passes the leaves below what was chosen."""
+
+    type: ClassVar[str] = "drill_down"
+    options: tuple[DrillDownOption, ...] = ()
+    multiple: bool = False
+    hierarchy: Literal["exact", "recurse"] = "exact"
+    default: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A titled group; its values are one nested mapping under `name`."""
+
+    type: ClassVar[str] = "section"
+    name: str
+    items: tuple[InputItem, ...]
+    label: str = ""
+    help: str = ""
+    expanded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a `Conditional` shows when its test has `value`."""
+
+    value: str
+    items: tuple[InputItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditional:
+    """A choice that decides which other parameters apply.
+
+    For a boolean test the case values are its `true_value` and `false_value`.
+    """
+
+    type: ClassVar[str] = "conditional"
+    name: str
+    test: SelectParameter | BooleanParameter
+    cases: tuple[Case, ...]
+    label: str = ""
+    help: str = ""
+
+    def active(self, value: object) -> Case | None:
+        """Return the case of a test value (a string or a bool), None if there is none."""
+        if isinstance(value, bool) and isinstance(self.test, BooleanParameter):
+            value = self.test.true_value if value else self.test.false_value
+        return next((case for case in self.cases if case.value == str(value)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """A group that may occur `minimum` to `maximum` times; its value is a list."""
+
+    type: ClassVar[str] = "repeat"
+    name: str
+    items: tuple[InputItem, ...]
+    label: str = ""
+    help: str = ""
+    minimum: int = 0
+    maximum: int | None = None
+    default: int = 0
+
+
+Parameter: TypeAlias = (
+    IntegerParameter
+    | FloatParameter
+    | BooleanParameter
+    | TextParameter
+    | SelectParameter
+    | ColorParameter
+    | FileParameter
+    | DirectoryParameter
+    | HiddenParameter
+    | DataParameter
+    | DataColumnParameter
+    | DrillDownParameter
+)
+InputItem: TypeAlias = Parameter | Section | Conditional | Repeat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discover:
+    """Files that a tool writes under names that are not known before it ran.
+
+    Parameters
+    ----------
+    pattern : str
+        Regular expression with the groups ``designation``/``name``/``identifier_0``…
+        and ``ext``.
+    directory : str
+        Folder inside the job's working directory.
+    """
+
+    pattern: str
+    directory: str = ""
+    format: str = ""
+    recurse: bool = False
+    match_relative_path: bool = False
+    sort_by: str = ""
+    assign_primary: bool = False
+    visible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FormatChange:
+    """An output has `format` when the input `input` has `value`."""
+
+    input: str
+    value: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataOutput:
+    """A file that the tool writes.
+
+    Parameters
+    ----------
+    format : str
+        Name of the format (``imagetiff``, ``tiff``, ``tabular``…).
+    kind : LayerKind or None
+        What the descriptor declares with ``layer=``; None: hints decide (DESIGN §5).
+    reference : str
+        The input whose geometry the output takes; empty: the first image input
+        that fits.
+    join : str
+        The labels or points output or input whose objects the rows of this
+        table are.
+    from_work_dir : str
+        Name of the file that the tool writes in its working directory.
+    filters : tuple of str
+        Expressions on the values; the output exists when all are true.
+    """
+
+    type: ClassVar[str] = "data"
+    name: str
+    label: str = ""
+    format: str = ""
+    kind: LayerKind | None = None
+    ndim: tuple[int, ...] = ()
+    axes: str = ""
+    reference: str = ""
+    join: str = ""
+    hidden: bool = False
+    from_work_dir: str = ""
+    filters: tuple[str, ...] = ()
+    change_format: tuple[FormatChange, ...] = ()
+    format_source: str = ""
+    auto_format: bool = False
+    discover: tuple[Discover, ...] = ()
+    default_identifier_source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionOutput(DataOutput):
+    """Several files under one name; each becomes a layer."""
+
+    type: ClassVar[str] = "collection"
+    collection_type: str = "list"
+    structured_like: str = ""
+    inherit_format: bool = False
+    elements: tuple[DataOutput, ...] = ()
+
+
+Output: TypeAlias = DataOutput | CollectionOutput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRequirement:
+    """A conda package, in either dialect's form.
+
+    Galaxy gives `name` and `version`. BioImageIT gives `text`, the raw tail of a
+    ``conda create`` line (channels and several specs), with `env` (may be empty)
+    and `init` (a shell line run once inside the environment).
+    """
+
+    origin: ClassVar[str] = "package"
+    type: str = "conda"
+    name: str = ""
+    version: str = ""
+    text: str = ""
+    env: str = ""
+    init: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerRequirement:
+    """A container image by tag or digest. `type` is ``docker`` or ``singularity``."""
+
+    origin: ClassVar[str] = "container"
+    type: str = "docker"
+    image: str = ""
+
+
+Requirement: TypeAlias = PackageRequirement | ContainerRequirement
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A named address: documentation, bio.tools, home page."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """How to cite the tool: a DOI or a BibTeX entry."""
+
+    type: Literal["doi", "bibtex"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestOutput:
+    """What a test expects of one output. `attributes` are those of the dialect."""
+
+    __test__: ClassVar[bool] = False
+    name: str
+    file: str = ""
+    value: str = ""
+    compare: str = ""
+    attributes: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolTest:
+    """A test inside a descriptor.
+
+    Parameters
+    ----------
+    index : int
+        0-based place among the tests.
+    values : mapping
+        Nested values as `napari_tool_runner.tools.values.bind` takes them; data
+        values are absolute paths below the descriptor's ``test-data``.
+    expect_failure : bool
+        The run must fail.
+    extra : mapping
+        What only the dialect's own verification understands.
+    """
+
+    __test__: ClassVar[bool] = False
+    index: int
+    values: Mapping[str, object] = field(default_factory=dict)
+    outputs: tuple[TestOutput, ...] = ()
+    expect_failure: bool = False
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tool:
+    """A tool as its descriptor describes it. Identity is by object; see `digest`.
+
+    Parameters
+    ----------
+    uri : str
+        Absolute path of the descriptor.
+    dialect : str
+        Name of the descriptor language, a key of the dialect registry.
+    digest : str
+        ``sha256:…`` of the descriptor and of the files it imports.
+    type : str
+        ``sequential`` or ``merge`` (BioImageIT).
+    source : object
+        What the dialect keeps for itself (its parsed form). Others leave it alone.
+    """
+
+    id: str
+    name: str
+    version: str = ""
+    description: str = ""
+    command: str = ""
+    inputs: tuple[InputItem, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    tests: tuple[ToolTest, ...] = ()
+    help: str = ""
+    help_format: Literal["plain", "rst", "markdown", "url"] = "plain"
+    categories: tuple[str, ...] = ()
+    uri: str = ""
+    dialect: str = ""
+    digest: str = ""
+    type: Literal["sequential", "merge"] = "sequential"
+    profile: str = ""
+    notes: tuple[Note, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    links: tuple[Link, ...] = ()
+    edam: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    license: str = ""
+    network: bool = False
+    thumbnail: str = ""
+    source: object = None
+
+    @property
+    def path(self) -> Path:
+        """The descriptor as a path."""
+        return Path(self.uri)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the descriptor (``$__tool_directory__``)."""
+        return self.path.parent
+
+    @property
+    def problems(self) -> tuple[Note, ...]:
+        """The notes that keep the tool from running."""
+        return tuple(n for n in self.notes if n.severity is Severity.ERROR)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield every parameter, also those of inactive cases, depth first."""
+        yield from _leaves(self.inputs)
+
+    def output(self, name: str) -> Output:
+        """Return the output called `name`; KeyError if there is none."""
+        for output in self.outputs:
+            if output.name == name:
+                return output
+        raise KeyError(name)
+
+
+def _leaves(items: tuple[InputItem, ...]) -> Iterator[Parameter]:
+    for item in items:
+        if isinstance(item, Section | Repeat):
+            yield from _leaves(item.items)
+        elif isinstance(item, Conditional):
+            yield item.test
+            for case in item.cases:
+                yield from _leaves(case.items)
+        else:
+            yield item
