@@ -1,0 +1,201 @@
+"""Every test runs apart from the user's files, the network, and the other tests.
+
+Per-user folders lie in a temporary place (also while test modules are imported),
+sockets reach this computer only, and a test that leaves a process behind fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import ipaddress
+import os
+import shutil
+import socket
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from support import CORPUS, NO_CORPUS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CORPUS"]
+
+USER_DIRS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+
+# marks every process that these tests start, through the environment it inherits
+MARK = "NAPARI_TOOL_RUNNER_TEST_SESSION"
+
+# started once for a whole session (engines, displays), by fixtures that end them
+LONG_LIVED = (
+    "Xvfb",
+    "Xvnc",
+    "dockerd",
+    "containerd",
+    "containerd-shim",
+    "docker-proxy",
+    "docker-registry",
+    "podman",
+    "conmon",
+    "dbus-daemon",
+)
+# Python's own helpers of multiprocessing, which live as long as the interpreter
+HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+_session_dir = Path(tempfile.mkdtemp(prefix="ntr-tests-"))
+
+
+def _isolate_session() -> None:
+    """Before any test module is imported: some packages read these on import."""
+    for name in USER_DIRS:
+        os.environ[name] = str(_session_dir / name.lower())
+    os.environ["NAPARI_CONFIG"] = str(_session_dir / "napari" / "settings.yaml")
+    os.environ["MPLCONFIGDIR"] = str(_session_dir / "matplotlib")
+    os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    os.environ[MARK] = uuid.uuid4().hex
+    for name in ("NAPARI_TOOL_RUNNER_CONFIG", "NAPARI_TOOL_RUNNER_TOOLBOXES"):
+        os.environ.pop(name, None)
+
+
+def _choose_qt() -> None:
+    """One binding for qtpy and pytest-qt alike; QT_API chooses, PyQt6 by default."""
+    for binding in (os.environ.get("QT_API"), "pyqt6", "pyside6"):
+        module = {"pyqt6": "PyQt6", "pyside6": "PySide6"}.get((binding or "").lower())
+        if module and importlib.util.find_spec(module):
+            os.environ["QT_API"] = os.environ["PYTEST_QT_API"] = module.lower()
+            return
+
+
+_isolate_session()
+_choose_qt()
+
+
+# -- the network -------------------------------------------------------------------
+
+_real_connect = socket.socket.connect
+_real_connect_ex = socket.socket.connect_ex
+
+
+def _stays_here(sock: socket.socket, address: object) -> bool:
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
+        return True
+    host = str(address[0])
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "")
+
+
+def _guarded_connect(sock: socket.socket, address: object) -> None:
+    if not _stays_here(sock, address):
+        raise OSError(errno.ENETUNREACH, f"tests reach this computer only, not {address!r}")
+    _real_connect(sock, address)  # type: ignore[arg-type]
+
+
+def _guarded_connect_ex(sock: socket.socket, address: object) -> int:
+    if not _stays_here(sock, address):
+        return errno.ENETUNREACH
+    return _real_connect_ex(sock, address)  # type: ignore[arg-type]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    socket.socket.connect = _guarded_connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = _guarded_connect_ex  # type: ignore[method-assign, assignment]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    socket.socket.connect = _real_connect  # type: ignore[method-assign]
+    socket.socket.connect_ex = _real_connect_ex  # type: ignore[method-assign]
+    shutil.rmtree(_session_dir, ignore_errors=True)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return [
+        f"qt binding: {os.environ.get('QT_API', 'none installed')}",
+        f"corpus: {'found' if CORPUS else 'absent, its tests are skipped'}",
+    ]
+
+
+# -- fixtures ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of descriptors that this repository does not hold; skips without."""
+    if CORPUS is None:
+        pytest.skip(NO_CORPUS)
+    return CORPUS
+
+
+@pytest.fixture(autouse=True)
+def user_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Fresh per-user folders for this test; returns the folder that holds them."""
+    base = tmp_path_factory.mktemp("user")
+    for name in USER_DIRS:
+        monkeypatch.setenv(name, str(base / name.removeprefix("XDG_").lower()))
+    monkeypatch.delenv("NAPARI_TOOL_RUNNER_CONFIG", raising=False)
+    return base
+
+
+@pytest.fixture(autouse=True)
+def no_process_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that leaves a process of its own behind (and end that process)."""
+    before = set(psutil.pids())
+    yield
+    deadline = time.monotonic() + 5
+    left = _own_processes(before)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = _own_processes(before)
+    if not left:
+        return
+    names = [_describe(process) for process in left]
+    for process in left:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    pytest.fail(f"{request.node.nodeid} left processes behind: {'; '.join(names)}")
+
+
+def _own_processes(before: set[int]) -> list[psutil.Process]:
+    """Processes of this session, newer than `before`, that no session fixture owns.
+
+    Children alone would not do: what a killed program started belongs to init.
+    """
+    mark = os.environ[MARK]
+    session_wide: set[int] = set()
+    found = []
+    for pid in sorted(set(psutil.pids()) - before):
+        try:
+            process = psutil.Process(pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.environ().get(MARK) != mark:
+                continue
+            command = " ".join(process.cmdline())
+            if (
+                process.name().startswith(LONG_LIVED)
+                or any(helper in command for helper in HELPERS)
+                or process.ppid() in session_wide
+            ):
+                session_wide.add(pid)
+                continue
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+        found.append(process)
+    return found
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} ({' '.join(process.cmdline())[:200]})"
+    except psutil.NoSuchProcess:
+        return f"{process.pid} (gone since)"

@@ -1,0 +1,31 @@
+"""What several rooms' tests share and is no fixture (``from support import CORPUS``)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def find_corpus() -> Path | None:
+    """Where the descriptor corpus lies, or None: it is no part of this repository.
+
+    ``NAPARI_TOOL_RUNNER_CORPUS`` names it; else it is ``shared/corpus`` beside the
+    checkout or beside one of the folders that hold it.
+    """
+    named = os.environ.get("NAPARI_TOOL_RUNNER_CORPUS")
+    if named:
+        return Path(named) if Path(named).is_dir() else None
+    for folder in REPOSITORY.parents:
+        if (folder / "shared" / "corpus").is_dir():
+            return folder / "shared" / "corpus"
+    return None
+
+
+CORPUS = find_corpus()
+
+NO_CORPUS = (
+    "no descriptor corpus here: set NAPARI_TOOL_RUNNER_CORPUS, "
+    "or put shared/corpus beside the checkout"
+)
