@@ -123,6 +123,13 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     ]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    failed = os.environ.get("NTR_FAILED_STAGES")
+    if failed:
+        terminalreporter.write_sep("=", "CI stages that failed before the tests", red=True)
+        terminalreporter.write_line(failed)
+
+
 # -- fixtures ----------------------------------------------------------------------
 
 
