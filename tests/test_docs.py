@@ -1,0 +1,120 @@
+"""The documentation says what is so: its code runs, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import run_page
+from support import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md"), *REPOSITORY.glob("*/README.md")])
+EXECUTED = [
+    page
+    for page in sorted(DOCS.rglob("*.md"))
+    if any(
+        block.language in ("python", "console")
+        for block in run_page.blocks(page.read_text(encoding="utf-8"))
+    )
+]
+LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)|<img[^>]+src=\"(?P<image>[^\"]+)\"")
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+@pytest.mark.parametrize("page", EXECUTED, ids=relative)
+def test_examples_run(page: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, run_page.__file__, page, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Relative links of every page, also of those that mkdocs does not see."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for found in LINK.finditer(text):
+        target = found["target"] or found["image"]
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        place = (page.parent / path) if path else page
+        assert place.exists(), f"{relative(page)} links to {target}"
+        if anchor and place.suffix == ".md":
+            assert anchor in anchors(place), f"{relative(page)}: no heading for {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as both renderers make them."""
+    headings = re.findall(r"^#+ +(.+?)\s*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+def test_pages_are_executed_at_all() -> None:
+    """The collection above finds the pages that promise to run."""
+    names = {page.name for page in EXECUTED}
+    assert {"wrap-a-tool.md", "scripts.md", "new-runner.md", "command-line.md"} <= names
+
+
+# -- the runner of pages itself --------------------------------------------------------
+
+
+def test_wrong_example_fails(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    folder = tmp_path / "work"
+    folder.mkdir()
+    page.write_text('```python\nx = 1\n```\n\n```python\nassert x == 2, "x is off"\n```\n')
+    done = subprocess.run(
+        [sys.executable, run_page.__file__, page, folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "page.md:6" in done.stdout
+    assert "x is off" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("$ echo one; echo two\none\ntwo\n", True),
+        ("$ echo one; echo two\ntwo\none\n", False),
+        ("$ echo version 1.2.3 of it\nversion … of it\n", True),
+        ("$ exit 3\n", False),
+        ("$ ! exit 3\n", True),
+        ("$ ! true\n", False),
+        ("$ echo a &&\n> echo b\na\nb\n", True),
+    ],
+)
+def test_console_blocks(text: str, good: bool) -> None:
+    assert (run_page.console(text) == "") is good
+
+
+def test_titled_blocks_become_files(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    folder = tmp_path / "work"
+    folder.mkdir()
+    page.write_text(
+        '````xml title="a/b.xml"\n<tool/>\n````\n\n```console\n$ cat a/b.xml\n<tool/>\n```\n'
+    )
+    done = subprocess.run(
+        [sys.executable, run_page.__file__, page, folder], check=False, timeout=60
+    )
+    assert done.returncode == 0
+    assert (folder / "a" / "b.xml").read_text() == "<tool/>\n"
