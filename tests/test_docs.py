@@ -86,8 +86,8 @@ def test_wrong_example_fails(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1
-    assert "page.md:6" in done.stdout
-    assert "x is off" in done.stdout
+    assert 'page.md", line 6' in done.stderr
+    assert "x is off" in done.stderr
 
 
 @pytest.mark.parametrize(
