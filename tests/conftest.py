@@ -47,7 +47,11 @@ LONG_LIVED = (
     "dbus-daemon",
 )
 # Python's own helpers of multiprocessing, which live as long as the interpreter
-HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+HELPERS = (
+    "multiprocessing.resource_tracker",
+    "multiprocessing.forkserver",
+    "plugins/watchdog.py",  # lives as long as the process that runs programs
+)
 
 _session_dir = Path(tempfile.mkdtemp(prefix="ntr-tests-"))
 

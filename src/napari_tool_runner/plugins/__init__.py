@@ -1,1 +1,64 @@
 """Where a tool runs: the runner factory, the contract, the services."""
+
+from napari_tool_runner.plugins.adapter import AdaptedService, as_service
+from napari_tool_runner.plugins.choice import (
+    Choice,
+    check_all,
+    choose_service,
+    fitting_services,
+)
+from napari_tool_runner.plugins.contract import (
+    Availability,
+    CancelToken,
+    Event,
+    ExecContext,
+    Fetch,
+    Mount,
+    OutputLine,
+    Plan,
+    Progress,
+    Resources,
+    RunnerService,
+    TutorialService,
+)
+from napari_tool_runner.plugins.discovery import (
+    PluginProblem,
+    load_plugin_dirs,
+    plugin_problems,
+)
+from napari_tool_runner.plugins.process import Process
+from napari_tool_runner.plugins.process_tree import describe_exit
+from napari_tool_runner.plugins.runners_factory import (
+    ObjectFactory,
+    RunnerServiceProvider,
+    runnerServices,
+)
+
+__all__ = [
+    "AdaptedService",
+    "Availability",
+    "CancelToken",
+    "Choice",
+    "Event",
+    "ExecContext",
+    "Fetch",
+    "Mount",
+    "ObjectFactory",
+    "OutputLine",
+    "Plan",
+    "PluginProblem",
+    "Process",
+    "Progress",
+    "Resources",
+    "RunnerService",
+    "RunnerServiceProvider",
+    "TutorialService",
+    "as_service",
+    "check_all",
+    "choose_service",
+    "describe_exit",
+    "fitting_services",
+    "load_plugin_dirs",
+    "plugin_problems",
+    "runnerServices",
+]

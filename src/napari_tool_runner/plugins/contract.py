@@ -35,10 +35,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
-    """A line that the program (or the preparation) wrote, without its line end."""
+    """A line that the program (or the preparation) wrote, without its line end.
+
+    `transient`: a state of a progress bar (it ended with a carriage return), which the
+    next line of the same stream replaces; a log may leave it out.
+    """
 
     text: str
     stream: Literal["stdout", "stderr", "runner"] = "stdout"
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,13 @@ find what they read (attribute and method names from its public contract).
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_tool_runner.plugins.contract import ExecContext
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     ContainerRequirement,
@@ -20,11 +23,10 @@ from napari_tool_runner.tools.model import (
 from napari_tool_runner.tools.values import leaves
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.contract import ExecContext
     from napari_tool_runner.tools.dialect import PlannedOutput
     from napari_tool_runner.tools.values import BoundValues
 
-__all__ = ["Process", "ProcessParameter", "SelectInfo"]
+__all__ = ["Process", "ProcessParameter", "SelectInfo", "context_of"]
 
 
 @dataclass(slots=True)
@@ -134,6 +136,14 @@ class Process:
     def outputs_size(self) -> int:
         """Number of outputs."""
         return len(self.outputs)
+
+
+def context_of(process: Process) -> ExecContext:
+    """Return the job's context; a process made by hand gets one in temporary folders."""
+    if process.context is None:
+        folder = Path(tempfile.mkdtemp(prefix="napari-tool-runner-"))
+        process.context = ExecContext(Path.cwd(), folder / "tmp", folder / "home")
+    return process.context
 
 
 def _requirement(entry: PackageRequirement | ContainerRequirement) -> dict[str, str]:

@@ -1,0 +1,121 @@
+"""From the bytes that a program writes to lines: decoding, progress bars, length."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from napari_tool_runner.plugins.contract import Event, OutputLine
+
+__all__ = ["LineSplitter"]
+
+MAX_LINE = 8192
+"""Characters of a line that are kept; a log is for reading."""
+
+TRANSIENT_PAUSE = 0.1
+"""Seconds between two states of a progress bar that are passed on."""
+
+# terminal sequences (colours, cursor moves, titles) mean nothing in a log
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+
+
+class LineSplitter:
+    """Turns chunks of bytes of one stream into `OutputLine` events.
+
+    Bytes are read as UTF-8, with U+FFFD for what is not. Of a line that overwrites
+    itself with carriage returns, the last state counts; the states before it are passed
+    on now and then as transient lines, so that progress can be followed.
+
+    Parameters
+    ----------
+    emit : callable
+        Gets every line, in the order of the bytes.
+    stream : {"stdout", "stderr"}
+    clock : callable
+        Seconds, for the pause between transient lines.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[Event], object],
+        stream: Literal["stdout", "stderr"],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._emit = emit
+        self._stream: Literal["stdout", "stderr"] = stream
+        self._clock = clock
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._pending = ""
+        self._dropped = 0
+        self._state: str | None = None
+        self._last_transient = -TRANSIENT_PAUSE
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._take(self._decoder.decode(data))
+
+    def close(self) -> None:
+        """Take the end of the stream: what waits is passed on as a line."""
+        self._take(self._decoder.decode(b"", final=True))
+        if self._pending or self._state is not None:
+            self._line("")
+
+    def _take(self, text: str) -> None:
+        head, *rest = text.split("\n")
+        for following in rest:
+            self._line(head)
+            head = following
+        self._keep(head)
+        if "\r" in self._pending:
+            self._progress()
+
+    def _keep(self, text: str) -> None:
+        room = max(0, MAX_LINE - len(self._pending))
+        if "\r" in text or len(text) <= room:
+            # states of a progress bar are shortened when they are complete
+            self._pending += text
+        else:
+            self._pending += text[:room]
+            self._dropped += len(text) - room
+
+    def _line(self, end: str) -> None:
+        self._keep(end)
+        text = self._last_state(self._pending)
+        if not text and self._state is not None:
+            text = self._state
+        dropped, self._dropped = self._dropped, 0
+        self._pending, self._state = "", None
+        self._emit(OutputLine(_clean(text, dropped), self._stream))
+
+    def _progress(self) -> None:
+        """Move the complete states of a progress bar out of what is pending."""
+        states, _, self._pending = self._pending.rpartition("\r")
+        self._dropped = 0
+        latest = self._last_state(states)
+        if not latest:
+            return
+        self._state = latest[: MAX_LINE + 1]
+        now = self._clock()
+        if now - self._last_transient >= TRANSIENT_PAUSE:
+            self._last_transient = now
+            self._emit(OutputLine(_clean(latest, 0), self._stream, transient=True))
+
+    @staticmethod
+    def _last_state(text: str) -> str:
+        if "\r" not in text:
+            return text
+        return next((state for state in reversed(text.split("\r")) if state), "")
+
+
+def _clean(text: str, dropped: int) -> str:
+    if len(text) > MAX_LINE:
+        dropped += len(text) - MAX_LINE
+        text = text[:MAX_LINE]
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    if dropped:
+        text += f" … ({dropped} more characters)"
+    return text

@@ -1,0 +1,210 @@
+"""Ending a program with everything that it started: kindly first, then by force.
+
+What belongs to a program: its process group, its descendants, and (where the variables
+of a process can be read) every process that carries the mark that the program was
+started with. The mark finds what left the group and lost its parents.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+__all__ = ["MARK", "describe_exit", "end_processes", "group_alive", "marked_processes", "tree"]
+
+MARK = "NAPARI_TOOL_RUNNER_RUN"
+"""Variable that every program gets: ``<owner>:<number>``, unique to its run."""
+
+_FORCE_WAIT = 5.0
+_POLL = 0.02
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """Return the process `pid` and all its descendants; empty when it is gone."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def marked_processes(mark: str) -> list[psutil.Process]:
+    """Return the processes started with ``NAPARI_TOOL_RUNNER_RUN=mark``.
+
+    Parameters
+    ----------
+    mark : str
+        The whole mark of a run, or the part before the colon for all of an owner.
+    """
+    wanted = f"{MARK}={mark}".encode()
+    found: list[psutil.Process] = []
+    if sys.platform == "linux":
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdecimal():
+                continue
+            try:
+                # much cheaper than parsing all variables of all processes
+                if wanted in (entry / "environ").read_bytes():
+                    found.append(psutil.Process(int(entry.name)))
+            except (OSError, psutil.Error):
+                continue  # gone, or of another user: not ours
+        return found
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK, "").startswith(mark):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def group_alive(group: int) -> bool:
+    """Say whether a process group has members that run."""
+    if sys.platform == "win32":
+        return False
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    if sys.platform != "linux":
+        return True
+    # in a container without an init, zombies stay members for ever
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                state, _, member_of = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except (OSError, ValueError):
+                continue
+            if int(member_of) == group and state not in "ZX":
+                return True
+    return False
+
+
+def end_processes(
+    pids: Iterable[int], *, grace: float, mark: str = "", group: int | None = None
+) -> list[int]:
+    """End programs and all that they started; return when they are gone.
+
+    Parameters
+    ----------
+    pids : iterable of int
+        The programs.
+    grace : float
+        Seconds between the request to end (SIGTERM) and the end by force (SIGKILL).
+    mark : str
+        Mark of the run, to find what left the tree.
+    group : int, optional
+        A process group that ends as a whole.
+
+    Returns
+    -------
+    list of int
+        Processes that are still there; empty unless the system refuses.
+    """
+    roots = list(pids)
+    known: dict[int, psutil.Process] = {}
+    _collect(known, roots, mark)
+    if group is not None and sys.platform != "win32":
+        _signal_group(group, signal.SIGTERM)
+    for process in known.values():
+        _terminate(process)
+    _wait(known, group, grace)
+    # the dying may have started more, and orphans are found by the mark only
+    _collect(known, roots, mark)
+    deadline = time.monotonic() + _FORCE_WAIT
+    while _living(known) or (group is not None and group_alive(group)):
+        if group is not None and sys.platform != "win32":
+            _signal_group(group, signal.SIGKILL)
+        for process in _living(known):
+            _kill(process)
+        _wait(known, group, 0.2)
+        if time.monotonic() > deadline:
+            break
+        _collect(known, list(known), mark)
+    return [process.pid for process in _living(known)]
+
+
+def describe_exit(code: int) -> str:
+    """Say in words what an exit code means; codes above 128 are signals.
+
+    >>> describe_exit(3)
+    'exit code 3'
+    >>> describe_exit(137)
+    'killed by SIGKILL (maybe out of memory)'
+    """
+    number = -code if code < 0 else code - 128
+    if number <= 0 or os.name == "nt":
+        return f"exit code {code}"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"exit code {code}"
+    remarks = {
+        "SIGKILL": " (maybe out of memory)",
+        "SIGSEGV": " (a crash inside the program)",
+        "SIGABRT": " (the program gave up by itself)",
+        "SIGILL": " (built for another processor)",
+        "SIGBUS": " (a crash, or a full disk under a memory-mapped file)",
+        "SIGXFSZ": " (a file became too large)",
+    }
+    return f"killed by {name}{remarks.get(name, '')}"
+
+
+def _collect(known: dict[int, psutil.Process], roots: list[int], mark: str) -> None:
+    found = [process for pid in roots for process in tree(pid)]
+    if mark:
+        found += marked_processes(mark)
+    for process in found:
+        if process.pid != os.getpid():
+            known.setdefault(process.pid, process)
+
+
+def _living(known: dict[int, psutil.Process]) -> list[psutil.Process]:
+    return [process for process in known.values() if _alive(process)]
+
+
+def _alive(process: psutil.Process) -> bool:
+    # never psutil's wait(): it would take the exit code away from subprocess
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _wait(known: dict[int, psutil.Process], group: int | None, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not _living(known) and not (group is not None and group_alive(group)):
+            return
+        time.sleep(_POLL)
+
+
+def _terminate(process: psutil.Process) -> None:
+    try:
+        process.terminate()
+    except psutil.Error:
+        return  # already gone, or not ours
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.Error:
+        return
+
+
+def _signal_group(group: int, number: int) -> None:
+    if sys.platform == "win32":
+        return
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return

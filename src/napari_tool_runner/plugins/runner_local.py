@@ -1,0 +1,113 @@
+"""LOCAL: the program runs on this computer as it is, with no environment of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.plugins.contract import (
+    Availability,
+    ExecContext,
+    OutputLine,
+    Plan,
+    RunnerService,
+)
+from napari_tool_runner.plugins.environment import (
+    host_environment,
+    path_with,
+    program_environment,
+)
+from napari_tool_runner.plugins.options import number, path_list
+from napari_tool_runner.plugins.process import Process, context_of
+from napari_tool_runner.plugins.programs import GRACE, run_program
+from napari_tool_runner.tools.model import ContainerRequirement
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Requirement, Tool
+
+__all__ = ["LocalRunnerService"]
+
+
+class LocalRunnerService(RunnerService):
+    """Runs programs of this computer, this Python's first for tools without requirements.
+
+    Keys of the ``runner`` section: ``path``, a folder or a list of folders that come
+    first on the ``PATH``; ``grace``, seconds that a cancelled program has to end by
+    itself.
+    """
+
+    service_name = "LOCAL"
+
+    def exec(self, process: Process, args: list[str]) -> int:
+        """Run `args`; see `RunnerService.exec`."""
+        context = context_of(process)
+        variables = host_environment()
+        folders = path_list(self.config, "path")
+        if not process.tool.requirements:
+            folders += _python_folders(context)
+        else:
+            self._tell_ignored(process.tool, context)
+        if context.resources.memory_bytes is not None:
+            context.report(OutputLine("LOCAL does not enforce the memory limit.", "runner"))
+        variables["PATH"] = path_with(folders, variables.get("PATH"))
+        return run_program(
+            args,
+            context,
+            program_environment(variables, context),
+            grace=number(self.config, "grace", GRACE),
+        )
+
+    def check(self) -> Availability:
+        """LOCAL works everywhere."""
+        return Availability(True, "Programs of this computer.", {"python": sys.executable})
+
+    def supports(self, tool: Tool) -> Availability:
+        """Say whether `tool` can run: always, but what it requires is not provided."""
+        if not tool.requirements:
+            return Availability(True)
+        wanted = ", ".join(_words(entry) for entry in tool.requirements)
+        return Availability(
+            True,
+            f"LOCAL does not provide what the tool requires ({wanted}); "
+            "it works only if that is installed on this computer.",
+        )
+
+    def plan(self, tool: Tool) -> Plan:
+        """Pre-flight: nothing is fetched; what is ignored is told."""
+        remark = self.supports(tool).message
+        return Plan(remarks=(remark,) if remark else ())
+
+    def _tell_ignored(self, tool: Tool, context: ExecContext) -> None:
+        context.report(OutputLine(self.supports(tool).message, "runner"))
+
+
+def _python_folders(context: ExecContext) -> list[Path]:
+    """Return the folders where ``python`` and ``python3`` are this Python."""
+    if not sys.executable:
+        return []
+    folder = Path(sys.executable).parent
+    found = [folder]
+    if sys.platform == "win32":
+        found.append(folder / "Scripts")
+        return found
+    if not all(os.access(folder / name, os.X_OK) for name in ("python", "python3")):
+        # a system whose Python is called python3.11 only; a link would lose a venv
+        shims = context.temp_dir / "python"
+        shims.mkdir(parents=True, exist_ok=True)
+        for name in ("python", "python3"):
+            shim = shims / name
+            shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+            shim.chmod(0o755)
+        found.insert(0, shims)
+    return found
+
+
+def _words(entry: Requirement) -> str:
+    if isinstance(entry, ContainerRequirement):
+        return f"container {entry.image}"
+    if entry.text:
+        return f"packages {entry.text}"
+    return f"package {entry.name} {entry.version}".strip()

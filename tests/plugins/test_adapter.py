@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import psutil
+import pytest
+from runner_helpers import make_process, script, wait_until
+
+from napari_tool_runner.errors import (
+    JobCancelledError,
+    JobTimeoutError,
+    PreparationError,
+    RunnerError,
+    RunnerExecError,
+)
+from napari_tool_runner.plugins import RunnerService, as_service
+
+
+class TwoArguments:
+    def set_up(self, process):
+        self.met = [process.fullname()]
+
+    def exec(self, process, args):
+        self.met.append(args)
+
+    def tear_down(self, process):
+        self.met.append("down")
+
+
+class ThreeArguments:
+    def set_up(self, process, job_id):
+        self.met = [job_id]
+
+    def exec(self, process, args, job_id):
+        self.met.append(job_id)
+
+    def tear_down(self, process, job_id):
+        self.met.append(job_id)
+
+
+class OptionalJobId:
+    """The optional argument of `exec` is no job id; that of `set_up` is."""
+
+    def set_up(self, process, job_id=None):
+        self.met = [job_id]
+
+    def exec(self, process, args, verbose=False):
+        self.met.append(verbose)
+
+    def tear_down(self, *anything):
+        self.met.append(len(anything))
+
+
+class Observable:
+    def __init__(self):
+        self.observers = []
+
+    def add_observer(self, observer):
+        self.observers.append(observer)
+
+
+class Observed(Observable):
+    def set_up(self, process, job_id):
+        for observer in self.observers:
+            observer.notify("preparing", job_id)
+
+    def exec(self, process, args, job_id):
+        for observer in self.observers:
+            observer.notify_progress(50, "half", job_id)
+            observer.notify_warning("careful", job_id)
+            observer.notify_error("oh")
+
+    def tear_down(self, process, job_id):
+        pass
+
+
+class Runs:
+    """Runs its arguments the way that `how` says."""
+
+    def __init__(self, how=subprocess.run):
+        self.how = how
+
+    def set_up(self, process):
+        pass
+
+    def exec(self, process, args):
+        return self.how(args)
+
+    def tear_down(self, process):
+        pass
+
+
+def run_all(service, process, args=()):
+    adapted = as_service(service)
+    adapted.call_set_up(process)
+    code = adapted.call_exec(process, list(args))
+    adapted.call_tear_down(process)
+    return code
+
+
+@pytest.mark.parametrize(
+    ("service", "met"),
+    [
+        (TwoArguments(), ["tool_v1.0", ["a", "b"], "down"]),
+        (ThreeArguments(), [7, 7, 7]),
+        (OptionalJobId(), [7, False, 2]),
+    ],
+)
+def test_both_signatures(tmp_path, service, met):
+    process, _ = make_process(tmp_path, job_id=7)
+    assert run_all(service, process, ["a", "b"]) == 0
+    assert service.met == met
+
+
+def test_observers_get_through_and_do_not_pile_up(tmp_path):
+    service = Observed()
+    for number in (1, 2, 3):
+        process, events = make_process(tmp_path, job_id=number)
+        run_all(service, process)
+        assert events.lines() == ["preparing"]
+        assert events.lines("stderr") == ["Warning: careful", "Error: oh"]
+        assert [(p.phase, p.done, p.total) for p in events.progress()] == [("half", 50, 100)]
+    assert len(service.observers) == 1
+
+
+def popen(args):
+    program = subprocess.Popen(args)
+    program.wait()
+
+
+CODES = [
+    (subprocess.run, 5),
+    (subprocess.call, 5),
+    (popen, 5),
+    (lambda args: subprocess.run(args, check=True), 5),
+    (lambda args: subprocess.run(" ".join(args), shell=True) and None, 5),
+    (lambda args: subprocess.run(args).returncode + 1, 6),
+    (lambda args: subprocess.run([sys.executable, "-c", "raise SystemExit(9)"]) and None, 0),
+    (lambda args: True, 0),
+    (lambda args: -9, 137),
+]
+
+
+@pytest.mark.parametrize(("how", "code"), CODES)
+def test_exit_codes(tmp_path, how, code):
+    process, _ = make_process(tmp_path)
+    assert run_all(Runs(how), process, script(tmp_path, "raise SystemExit(5)")) == code
+
+
+def test_output_of_its_programs_reaches_the_log(tmp_path, capfd):
+    process, events = make_process(tmp_path)
+    args = script(tmp_path, "import sys\nprint('out')\nprint('err', file=sys.stderr)\n")
+    run_all(Runs(), process, args)
+    assert events.lines() == ["out"]
+    assert events.lines("stderr") == ["err"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_service_that_redirects_keeps_its_output(tmp_path):
+    process, events = make_process(tmp_path)
+    kept = []
+    args = script(tmp_path, "import sys\nprint('out')\nprint('err', file=sys.stderr)\n")
+    run_all(Runs(lambda a: kept.append(subprocess.check_output(a))), process, args)
+    assert kept == [b"out\n"]
+    assert events.lines() == []
+    assert events.lines("stderr") == ["err"]
+
+
+def test_what_a_failed_check_had_kept_is_passed_on(tmp_path):
+    process, events = make_process(tmp_path)
+    args = script(tmp_path, "import sys\nprint('why', file=sys.stderr)\nsys.exit(2)\n")
+    how = lambda a: subprocess.run(a, check=True, capture_output=True)  # noqa: E731
+    assert run_all(Runs(how), process, args) == 2
+    assert events.lines("stderr") == ["why"]
+
+
+def test_other_threads_notice_nothing(tmp_path):
+    original = subprocess.Popen.__init__
+    process, events = make_process(tmp_path)
+    go, done = threading.Event(), threading.Event()
+    met = []
+
+    def other():
+        go.wait(30)
+        met.append(subprocess.run([sys.executable, "-c", "print('other')"], capture_output=True))
+        subprocess.run([sys.executable, "-c", "pass"])
+        done.set()
+
+    def how(args):
+        go.set()
+        assert done.wait(60)
+        return 0
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    run_all(Runs(how), process)
+    thread.join()
+    assert met[0].stdout.strip() == b"other"
+    assert events.lines() == []
+    assert subprocess.Popen.__init__ is original
+
+
+def spawn(args):
+    return os.waitstatus_to_exitcode(os.waitpid(os.posix_spawn(args[0], args, os.environ), 0)[1])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("how", [subprocess.run, spawn])
+@pytest.mark.parametrize("why", ["cancel", "timeout"])
+def test_cancel_and_timeout_end_its_programs(tmp_path, how, why):
+    process, events = make_process(tmp_path, timeout=1.0 if why == "timeout" else None)
+    mark = tmp_path / "pid"
+    args = script(
+        tmp_path,
+        "import os, sys, time\nopen(sys.argv[1], 'w').write(str(os.getpid()))\ntime.sleep(600)\n",
+    )
+    met = []
+
+    def run():
+        try:
+            run_all(Runs(how), process, [*args, str(mark)])
+        except (JobCancelledError, JobTimeoutError) as error:
+            met.append(type(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    if why == "cancel":
+        assert wait_until(lambda: mark.exists() and mark.read_text() != "")
+        process.context.cancel.cancel()
+    thread.join(60)
+    assert met == [JobCancelledError if why == "cancel" else JobTimeoutError]
+    assert any("cannot cancel: ended 1" in line for line in events.lines("runner"))
+    if why == "cancel":
+        assert not psutil.pid_exists(int(mark.read_text()))
+
+
+class Broken:
+    def set_up(self, process):
+        raise KeyError("conda_dir")
+
+    def exec(self, process, args):
+        sys.exit("told to stop")
+
+    def tear_down(self, process):
+        raise OSError("busy")
+
+
+def test_errors_are_of_our_tree_with_their_cause(tmp_path):
+    adapted = as_service(Broken(), "BROKEN")
+    process, events = make_process(tmp_path)
+    with pytest.raises(PreparationError, match=r"BROKEN.*conda_dir") as caught:
+        adapted.call_set_up(process)
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(RunnerExecError, match="told to stop") as caught:
+        adapted.call_exec(process, ["x"])
+    assert isinstance(caught.value.__cause__, SystemExit)
+    adapted.call_tear_down(process)
+    assert "busy" in events.lines("runner")[0]
+
+
+def test_a_program_that_does_not_exist(tmp_path):
+    process, _ = make_process(tmp_path)
+    with pytest.raises(RunnerExecError, match="no-such-program"):
+        run_all(Runs(), process, ["no-such-program"])
+
+
+def test_a_service_of_ours_that_breaks_is_wrapped(tmp_path):
+    class Mine(RunnerService):
+        service_name = "MINE"
+
+        def exec(self, process, args):
+            raise ZeroDivisionError("oops")
+
+    process, _ = make_process(tmp_path)
+    adapted = as_service(Mine())
+    assert adapted.native
+    assert adapted.name == "MINE"
+    with pytest.raises(RunnerExecError, match="oops"):
+        adapted.call_exec(process, [])
+
+
+def test_what_is_no_service_is_refused():
+    with pytest.raises(RunnerError, match="has no exec, tear_down"):
+        as_service(type("Half", (), {"set_up": lambda self, process: None})())
+
+
+def test_an_adapted_service_stays_as_it_is():
+    adapted = as_service(TwoArguments())
+    assert as_service(adapted) is adapted

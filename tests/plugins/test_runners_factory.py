@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import sys
+import textwrap
+from importlib.metadata import EntryPoint
+
+import pytest
+from runner_helpers import make_process, script
+
+from napari_tool_runner.errors import RunnerUnavailableError, UnknownRunnerError
+from napari_tool_runner.plugins import (
+    RunnerServiceProvider,
+    as_service,
+    load_plugin_dirs,
+    plugin_problems,
+    runnerServices,
+)
+from napari_tool_runner.plugins.discovery import load_entry_points
+from napari_tool_runner.plugins.runners_factory import ServiceBuilder
+
+# The tutorial's text, with the lines that its copy lost put back (`super().__init__()`
+# is object's here; the docstrings' headings).
+TUTORIAL = '''
+from napari_tool_runner.plugins.runners_factory import runnerServices
+from napari_tool_runner.tools.model import Tool
+import subprocess
+
+
+class LocalRunnerServiceBuilder:
+    """Service builder for the runner service"""
+    def __init__(self):
+        self._instance = None
+
+    def __call__(self, **_ignored):
+        if not self._instance:
+            self._instance = LocalRunnerService()
+        return self._instance
+
+
+class LocalRunnerService:
+    """Service for local runner exec
+
+    To initialize the database, you need to set the xml_dirs from
+    the configuration and then call initialize
+
+    """
+    def __init__(self):
+        super().__init__()
+        self.service_name = 'LocalRunnerService'
+
+    def set_up(self, process: Tool):
+        """setup the runner
+
+        Add here the code to initialize the runner
+
+        Parameters
+        ----------
+        process
+            Metadata of the process
+
+        """
+        pass
+
+    def exec(self, process:Tool, args):
+        """Execute a process
+
+        Parameters
+        ----------
+        process
+            Metadata of the process
+        args
+            list of arguments
+
+        """
+        subprocess.run(args)
+
+    def tear_down(self, process: Tool):
+        """tear down the runner
+
+        Add here the code to down/clean the runner
+
+        Parameters
+        ----------
+        process
+            Metadata of the process
+
+        """
+        pass
+
+
+runnerServices.register_builder('TUTORIAL', LocalRunnerServiceBuilder())
+'''
+
+
+@pytest.fixture
+def provider():
+    return RunnerServiceProvider()
+
+
+def write(folder, name, text):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    return path
+
+
+def test_the_tutorials_service_runs_a_tool(tmp_path):
+    write(tmp_path / "plugins", "runner_tutorial.py", TUTORIAL)
+    service = runnerServices.get("TUTORIAL", plugin_dirs=[str(tmp_path / "plugins")])
+    assert service is runnerServices.get("TUTORIAL")
+    adapted = as_service(service, "TUTORIAL")
+    process, events = make_process(tmp_path)
+    adapted.call_set_up(process)
+    args = script(tmp_path, "import sys\nprint('made', sys.argv[1])\nsys.exit(4)\n")
+    assert adapted.call_exec(process, [*args, "a b"]) == 4
+    adapted.call_tear_down(process)
+    assert events.lines() == ["made a b"]
+
+
+def test_our_services_are_made_once_and_take_the_latest_config():
+    first = runnerServices.get("LOCAL", service="LOCAL", path=["/a"])
+    assert runnerServices.get("LOCAL", path=["/b"]) is first
+    assert first.config == {"path": ["/b"]}
+    assert runnerServices.get("LOCAL") is first
+    assert first.config == {}
+
+
+def test_the_services_of_the_package_are_registered():
+    assert {"LOCAL", "CONDA", "DOCKER", "CONDA_DOCKER"} <= set(runnerServices.names())
+
+
+def test_heavy_modules_are_imported_when_asked_for():
+    import subprocess
+
+    code = (
+        "import sys; import napari_tool_runner.plugins; "
+        "print([m for m in ('rattler', 'docker', 'requests', 'filelock') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_name_lists_the_known_ones(provider):
+    provider.register_builder("MINE", lambda **config: object())
+    with pytest.raises(UnknownRunnerError, match=r"'NOPE'.*Known services: MINE"):
+        provider.get("NOPE")
+
+
+def test_a_service_whose_package_is_missing_says_so():
+    builder = ServiceBuilder("no_such_module_at_all", "X")
+    with pytest.raises(RunnerUnavailableError, match="no_such_module_at_all"):
+        builder()
+
+
+def test_a_broken_plugin_is_told_and_hides_no_other(provider, tmp_path):
+    folder = tmp_path / "plugins"
+    write(folder, "runner_a.py", "raise SystemExit(3)")
+    write(folder, "runner_b.py", "def broken(:")
+    write(folder, "runner_c.py", "from bioimageit_core.plugins import x")
+    write(folder, "runner_d.py", "x = 1")
+    write(folder, "not_a_runner.py", "raise AssertionError")
+    write(
+        folder,
+        "runner_e.py",
+        """
+        from dataclasses import dataclass
+
+        @dataclass
+        class E:
+            n: int = 1
+
+        class EServiceBuilder:
+            def __call__(self, **_ignored):
+                return E()
+        """,
+    )
+    problems = {p.where.rpartition("/")[2]: p.what for p in load_plugin_dirs(folder, provider)}
+    assert sorted(problems) == ["runner_a.py", "runner_b.py", "runner_c.py", "runner_d.py"]
+    assert "SystemExit" in problems["runner_a.py"]
+    assert "SyntaxError" in problems["runner_b.py"]
+    assert "napari_tool_runner.plugins.runners_factory" in problems["runner_c.py"]
+    assert "register_builder" in problems["runner_d.py"]
+    assert provider.get("E").n == 1
+    assert set(problems.values()) <= {p.what for p in plugin_problems()}
+    # once more: nothing is loaded again, the problems are still told
+    assert len(load_plugin_dirs([folder], provider)) == 4
+
+
+def test_a_plugin_is_loaded_again_when_its_text_changed(provider, tmp_path, monkeypatch):
+    loads = []
+    monkeypatch.setattr(sys, "loads_of_the_test", loads, raising=False)
+    text = """
+    import sys
+    sys.loads_of_the_test.append({n})
+
+    class ServiceBuilder:
+        def __call__(self, **config):
+            return {n}
+    """
+    write(tmp_path, "runner_x.py", text.format(n=1))
+    assert provider.get("X", plugin_dirs=str(tmp_path)) == 1
+    assert provider.get("X", plugin_dirs=str(tmp_path)) == 1
+    write(tmp_path, "runner_x.py", text.format(n=2))
+    assert provider.get("X", plugin_dirs=str(tmp_path)) == 2
+    assert loads == [1, 2]
+
+
+def test_a_folder_that_does_not_exist_is_told(provider, tmp_path):
+    (problem,) = load_plugin_dirs([tmp_path / "nowhere"], provider)
+    assert "does not exist" in problem.what
+
+
+class FakeService:
+    def __init__(self, config):
+        self.config = config
+
+
+class BuilderClass:
+    def __call__(self, **config):
+        return FakeService(config)
+
+
+def builder_function(**config):
+    return FakeService({**config, "by": "function"})
+
+
+def registers():
+    runnerServices.register_builder("REGISTERED_BY_ITSELF", BuilderClass())
+
+
+def registers_with(provider):
+    provider.register_builder("WITH_PROVIDER", BuilderClass())
+
+
+def broken():
+    raise RuntimeError("no licence")
+
+
+def test_entry_points(provider):
+    group = "napari_tool_runner.runners"
+    names = ["BuilderClass", "builder_function", "registers", "registers_with", "broken", "gone"]
+    points = [EntryPoint(name.upper(), f"{__name__}:{name}", group) for name in names]
+    problems = load_entry_points(provider, points)
+    assert [p.where.partition(" ")[0] for p in problems] == ["BROKEN", "GONE"]
+    assert "no licence" in problems[0].what
+    assert provider.get("BUILDERCLASS", a=1).config == {"a": 1}
+    assert provider.get("BUILDER_FUNCTION").config == {"by": "function"}
+    assert provider.get("WITH_PROVIDER").config == {}
+    assert runnerServices.get("REGISTERED_BY_ITSELF").config == {}
+    del runnerServices._builders["REGISTERED_BY_ITSELF"]
+
+
+def test_entry_points_of_installed_packages_are_found(tmp_path, monkeypatch):
+    """A real distribution on the path, with its metadata."""
+    info = tmp_path / "somebodys_runner-1.0.dist-info"
+    write(info, "METADATA", "Metadata-Version: 2.1\nName: somebodys-runner\nVersion: 1.0\n")
+    write(
+        info,
+        "entry_points.txt",
+        "[napari_tool_runner.runners]\nSOMEBODY = somebodys_runner:Builder\n",
+    )
+    write(
+        tmp_path,
+        "somebodys_runner.py",
+        """
+        class Builder:
+            def __call__(self, **config):
+                return "somebody's service"
+        """,
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fresh = RunnerServiceProvider()
+    assert fresh.get("SOMEBODY") == "somebody's service"
+    assert "SOMEBODY" in fresh.names()
