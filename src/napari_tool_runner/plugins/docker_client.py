@@ -1,0 +1,394 @@
+"""Find the container engine as the docker command finds it, and say plainly why not.
+
+Order: ``host`` of the config, ``DOCKER_HOST``, ``DOCKER_CONTEXT``, the current context
+of the docker configuration; none of them: the usual sockets of Docker and Podman.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import socket
+import ssl
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import docker
+import docker.errors
+import docker.tls
+import requests
+
+from napari_tool_runner.errors import RunnerUnavailableError
+
+__all__ = ["ENGINE_ERRORS", "Endpoint", "Engine", "connect", "endpoints", "is_disconnect"]
+
+PROBE_TIMEOUT = 3.0
+"""Seconds that an engine has to answer its first question."""
+
+CONTROL_TIMEOUT = 20.0
+CALL_TIMEOUT = 120.0
+"""Seconds for ordinary calls; streams have none."""
+
+ENGINE_ERRORS = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
+"""What a call to the engine raises."""
+
+_START = "Start Docker (or Docker Desktop), then try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address where an engine may listen.
+
+    Parameters
+    ----------
+    host : str
+        As in DOCKER_HOST: ``unix://…``, ``npipe://…``, ``tcp://…``, ``ssh://…``.
+    source : str
+        What named it, for messages.
+    tls_dir : Path or None
+        Folder with ``ca.pem``, ``cert.pem``, ``key.pem``.
+    tls_verify : bool
+    """
+
+    host: str
+    source: str
+    tls_dir: Path | None = None
+    tls_verify: bool = True
+
+    @property
+    def local(self) -> bool:
+        """Whether the engine's socket is on this computer."""
+        return self.host.startswith(("unix://", "npipe://"))
+
+    @property
+    def socket(self) -> Path | None:
+        """Path of the Unix socket, None for other kinds."""
+        if not self.host.startswith("unix://"):
+            return None
+        return Path(self.host.removeprefix("unix://"))
+
+    def tls(self) -> docker.tls.TLSConfig | bool:
+        """What the SDK takes as ``tls``."""
+        if self.tls_dir is None:
+            return False
+        cert, key, authority = (self.tls_dir / name for name in ("cert.pem", "key.pem", "ca.pem"))
+        return docker.tls.TLSConfig(
+            client_cert=(str(cert), str(key)) if cert.exists() else None,
+            ca_cert=str(authority) if authority.exists() else None,
+            verify=self.tls_verify,
+        )
+
+
+@dataclass(eq=False)
+class Engine:
+    """A connected engine and what it said about itself."""
+
+    client: Any
+    endpoint: Endpoint
+    info: Mapping[str, Any] = field(default_factory=dict)
+    podman: bool = False
+
+    @property
+    def id(self) -> str:
+        """Identity of the engine, the same over restarts."""
+        return str(self.info.get("ID") or self.endpoint.host)
+
+    @property
+    def name(self) -> str:
+        """``Docker 26.1.5`` or ``Podman 5.4.2``."""
+        kind = "Podman" if self.podman else "Docker"
+        return f"{kind} {self.info.get('ServerVersion', '')}".strip()
+
+    @property
+    def platform(self) -> str:
+        """As images say it: ``linux/amd64``."""
+        return f"{self.info.get('OSType', 'linux')}/{architecture(self.info.get('Architecture'))}"
+
+    @property
+    def root_dir(self) -> Path:
+        """Where the engine keeps images."""
+        return Path(str(self.info.get("DockerRootDir") or "/"))
+
+    @property
+    def rootless(self) -> bool:
+        """Whether root inside is the caller outside."""
+        return self._security("rootless")
+
+    @property
+    def user_namespace(self) -> bool:
+        """Whether the engine maps users of containers to others."""
+        return self._security("userns")
+
+    @property
+    def selinux(self) -> bool:
+        """Whether SELinux guards what containers may read."""
+        return self._security("selinux")
+
+    @functools.cached_property
+    def control(self) -> Any:
+        """A client for calls that must come back soon, as those that end something."""
+        return docker.DockerClient(
+            base_url=self.endpoint.host,
+            version=self.client.api.api_version,
+            timeout=CONTROL_TIMEOUT,
+            tls=self.endpoint.tls(),
+            use_ssh_client=self.endpoint.host.startswith("ssh://"),
+        )
+
+    def alive(self) -> bool:
+        """Whether the engine answers."""
+        try:
+            return bool(self.client.ping())
+        except ENGINE_ERRORS:
+            return False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+        if "control" in self.__dict__:
+            self.control.close()
+
+    def _security(self, name: str) -> bool:
+        options = self.info.get("SecurityOptions") or []
+        return any(str(option).split(",")[0] == f"name={name}" for option in options)
+
+
+def architecture(name: object) -> str:
+    """Return Go's name of a processor for uname's (``x86_64`` -> ``amd64``)."""
+    known = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+    return known.get(str(name), str(name or "amd64"))
+
+
+def endpoints(
+    config: Mapping[str, object], environ: Mapping[str, str] | None = None
+) -> list[Endpoint]:
+    """Return where an engine may be; a single one when something names it.
+
+    Raises
+    ------
+    RunnerUnavailableError
+        A context is named that does not exist.
+    """
+    environ = os.environ if environ is None else environ
+    named = str(config.get("host") or "")
+    if named:
+        return [_from_environment(named, "“host” of the configuration", environ)]
+    named = environ.get("DOCKER_HOST", "")
+    if named:
+        return [_from_environment(named, "DOCKER_HOST", environ)]
+    folder = docker_config_dir(environ)
+    context = environ.get("DOCKER_CONTEXT") or _current_context(folder)
+    if context and context != "default":
+        return [_from_context(folder, context)]
+    if sys.platform == "win32":
+        return [Endpoint("npipe:////./pipe/docker_engine", "Docker's usual pipe")]
+    return [
+        Endpoint(f"unix://{path}", f"{kind}’s usual socket")
+        for kind, path in _usual_sockets(environ)
+    ]
+
+
+def docker_config_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of the docker configuration."""
+    environ = os.environ if environ is None else environ
+    named = environ.get("DOCKER_CONFIG")
+    return Path(named) if named else Path.home() / ".docker"
+
+
+def connect(config: Mapping[str, object], *, timeout: float = CALL_TIMEOUT) -> Engine:
+    """Connect to the first engine that answers.
+
+    Raises
+    ------
+    RunnerUnavailableError
+        No engine answers within some seconds; says why and what to do.
+    """
+    candidates = endpoints(config)
+    failures: list[tuple[Endpoint, BaseException]] = []
+    for endpoint in candidates:
+        path = endpoint.socket
+        if len(candidates) > 1 and path is not None and not _may_exist(path):
+            continue
+        try:
+            return _open(endpoint, timeout)
+        except ENGINE_ERRORS as error:
+            failures.append((endpoint, error))
+    if not failures:
+        raise RunnerUnavailableError("No container engine was found here.", hint=_install())
+    # the most telling failure first: an engine that refuses is nearer than one that is absent
+    failures.sort(key=lambda failure: _rank(failure[1]))
+    raise _explain(*failures[0]) from failures[0][1]
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Say whether `error` means that the engine is gone or hangs, not that it refused."""
+    if isinstance(error, docker.errors.APIError):
+        return False
+    return isinstance(error, requests.exceptions.RequestException | OSError) or any(
+        isinstance(part, OSError) for part in _parts(error)
+    )
+
+
+def _open(endpoint: Endpoint, timeout: float) -> Engine:
+    client = docker.DockerClient(
+        base_url=endpoint.host,
+        version="auto",
+        timeout=PROBE_TIMEOUT,
+        tls=endpoint.tls(),
+        max_pool_size=32,
+        use_ssh_client=endpoint.host.startswith("ssh://"),
+    )
+    try:
+        info = cast("dict[str, Any]", client.info())
+        version = cast("dict[str, Any]", client.version())
+    except ENGINE_ERRORS:
+        client.close()
+        raise
+    if info.get("OSType") == "windows":
+        client.close()
+        raise RunnerUnavailableError(
+            "The container engine here runs Windows containers; tools need Linux ones.",
+            hint="Switch Docker Desktop to Linux containers.",
+        )
+    client.api.timeout = timeout
+    parts = version.get("Components") or [{}]
+    podman = any("podman" in str(part.get("Name", "")).lower() for part in parts)
+    return Engine(client, endpoint, info, podman)
+
+
+def _from_environment(host: str, source: str, environ: Mapping[str, str]) -> Endpoint:
+    if "://" not in host:
+        host = f"unix://{host}" if host.startswith("/") else f"tcp://{host}"
+    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
+    folder = environ.get("DOCKER_CERT_PATH")
+    if host.startswith("tcp://") and (verify or folder):
+        return Endpoint(
+            host, source, Path(folder) if folder else docker_config_dir(environ), verify
+        )
+    return Endpoint(host, source)
+
+
+def _current_context(folder: Path) -> str:
+    try:
+        data = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(data.get("currentContext") or "") if isinstance(data, dict) else ""
+
+
+def _from_context(folder: Path, name: str) -> Endpoint:
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    meta = folder / "contexts" / "meta" / digest / "meta.json"
+    try:
+        endpoint = json.loads(meta.read_text(encoding="utf-8"))["Endpoints"]["docker"]
+        host = str(endpoint["Host"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunnerUnavailableError(
+            f"The docker context “{name}” is chosen, but it is not defined in {folder}.",
+            hint="Choose another with `docker context use`, or set DOCKER_HOST.",
+        ) from error
+    tls_dir = folder / "contexts" / "tls" / digest / "docker"
+    verify = not endpoint.get("SkipTLSVerify", False)
+    return Endpoint(
+        host, f"docker context “{name}”", tls_dir if tls_dir.is_dir() else None, verify
+    )
+
+
+def _usual_sockets(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    home = Path.home()
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    yield "Docker", "/var/run/docker.sock"
+    if runtime:
+        yield "rootless Docker", f"{runtime}/docker.sock"
+    for place in (".docker/run", ".docker/desktop", ".colima/default", ".rd", ".orbstack/run"):
+        yield "Docker", str(home / place / "docker.sock")
+    named = environ.get("CONTAINER_HOST", "")
+    if named.startswith("unix://"):
+        yield "Podman", named.removeprefix("unix://")
+    if runtime:
+        yield "Podman", f"{runtime}/podman/podman.sock"
+    yield "Podman", "/run/podman/podman.sock"
+
+
+def _may_exist(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
+
+
+def _parts(error: object, depth: int = 0) -> Iterator[BaseException]:
+    """Every exception inside `error`: causes, contexts, arguments, reasons."""
+    if not isinstance(error, BaseException) or depth > 12:
+        return
+    yield error
+    inner = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args]
+    for part in inner:
+        if part is not error:
+            yield from _parts(part, depth + 1)
+
+
+def _has(parts: Sequence[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(part, kinds) for part in parts)
+
+
+def _rank(error: BaseException) -> int:
+    parts = list(_parts(error))
+    if _has(parts, PermissionError):
+        return 0
+    return 2 if _has(parts, FileNotFoundError) else 1
+
+
+def _explain(endpoint: Endpoint, error: BaseException) -> RunnerUnavailableError:
+    if isinstance(error, RunnerUnavailableError):
+        return error
+    parts = list(_parts(error))
+    place = f"{endpoint.host} ({endpoint.source})"
+    if _has(parts, PermissionError):
+        return RunnerUnavailableError(
+            f"You may not use the container engine at {place}: permission denied.",
+            hint="Ask an administrator to add you to the group “docker” and log in again, "
+            "or use rootless Docker or Podman.",
+        )
+    if _has(parts, FileNotFoundError):
+        return RunnerUnavailableError(
+            f"No container engine is running at {place}: there is no such socket.",
+            hint=_START if shutil.which("docker") else _install(),
+        )
+    if _has(parts, requests.exceptions.Timeout, TimeoutError):
+        return RunnerUnavailableError(
+            f"The container engine at {place} does not answer.",
+            hint="Restart it, then try again.",
+        )
+    if _has(parts, ConnectionRefusedError):
+        return RunnerUnavailableError(
+            f"Nothing listens at {place}: the container engine is not running.", hint=_START
+        )
+    if _has(parts, socket.gaierror):
+        return RunnerUnavailableError(
+            f"The computer of the container engine at {place} is not known.",
+            hint="Check the name, or the network.",
+        )
+    if _has(parts, ssl.SSLError, docker.errors.TLSParameterError):
+        return RunnerUnavailableError(
+            f"The container engine at {place} and this computer do not trust each other: {error}.",
+            hint="Check the certificates (DOCKER_CERT_PATH).",
+        )
+    return RunnerUnavailableError(
+        f"The container engine at {place} cannot be used: {error}.",
+        hint="Check it with `docker info`.",
+    )
+
+
+def _install() -> str:
+    if shutil.which("podman"):
+        return "Start Podman’s socket with `systemctl --user start podman.socket`."
+    if shutil.which("dockerd") or shutil.which("docker"):
+        return _START
+    return "Install Docker or Podman and start it, or set DOCKER_HOST to an engine elsewhere."

@@ -1,0 +1,445 @@
+"""What a container may see and use, and how one is made, kept, and swept away."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import platform
+import re
+import socket as sockets
+import sys
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import docker.errors
+import docker.types
+import psutil
+
+from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.plugins.contract import ExecContext, Mount
+from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine, is_disconnect
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.docker_images import Image
+
+__all__ = [
+    "Leftover",
+    "Spec",
+    "covering_mounts",
+    "create",
+    "leftovers",
+    "make_spec",
+    "remove",
+    "sweep",
+]
+
+LABEL = "napari-tool-runner"
+"""Prefix of the labels by which our containers are known."""
+
+PIDS_LIMIT = 4096
+SHARED_MEMORY = 2**30
+"""Upper limit of /dev/shm; the engine's 64 MB stops multi-process Python programs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """All that makes two containers differ: image, mounts and rights.
+
+    Parameters
+    ----------
+    image : str
+        Id of the image.
+    mounts : tuple of Mount
+        None inside another of the same rights; sorted.
+    user : str
+        ``uid:gid``; empty: the image's own.
+    groups : tuple of int
+        Further groups of the caller.
+    network : str
+        ``none``, ``host``, ``bridge`` or the name of a network.
+    """
+
+    image: str
+    mounts: tuple[Mount, ...]
+    user: str = ""
+    groups: tuple[int, ...] = ()
+    network: str = "none"
+    memory: int | None = None
+    cpus: float | None = None
+    gpus: int = 0
+    pids: int = PIDS_LIMIT
+    shared_memory: int = SHARED_MEMORY
+    tmpfs: tuple[tuple[str, str], ...] = ()
+    platform: str = ""
+
+    def covers(self, wanted: Spec) -> bool:
+        """Whether a container of this spec can serve a job that wants `wanted`.
+
+        Same rights and same writable mounts; read-only mounts may be more. What those
+        hold was given before to a program that writes to the same folders.
+        """
+        return (
+            replace(self, mounts=()) == replace(wanted, mounts=())
+            and _writable(self.mounts) == _writable(wanted.mounts)
+            and set(self.mounts) >= set(wanted.mounts)
+        )
+
+
+def make_spec(
+    engine: Engine, image: Image, context: ExecContext, config: Mapping[str, object]
+) -> Spec:
+    """Return what the container of a job has to be.
+
+    Raises
+    ------
+    PreparationError
+        A mount is impossible.
+    """
+    own = [Mount(path, False) for path in (context.work_dir, context.temp_dir, context.home_dir)]
+    user, groups = _caller(engine)
+    resources = context.resources
+    tmpfs = config.get("tmpfs")
+    return Spec(
+        image=image.id,
+        mounts=covering_mounts([*context.mounts, *own], check=engine.endpoint.local),
+        user=user,
+        groups=groups,
+        network=_network(context, config),
+        memory=resources.memory_bytes,
+        cpus=resources.cpus,
+        gpus=resources.gpus,
+        pids=_integer(config, "pids", PIDS_LIMIT),
+        shared_memory=_integer(config, "shm_size", SHARED_MEMORY),
+        tmpfs=tuple(sorted((str(k), str(v)) for k, v in tmpfs.items()))
+        if isinstance(tmpfs, Mapping)
+        else (),
+        platform=str(config.get("platform") or ""),
+    )
+
+
+def covering_mounts(mounts: Iterable[Mount], *, check: bool = True) -> tuple[Mount, ...]:
+    """Return the fewest mounts that show the same: sorted, none inside its like.
+
+    Writable folders that do not exist are made (an engine would make them as root).
+
+    Raises
+    ------
+    PreparationError
+        A path does not exist, or is the root of the file system.
+    """
+    rights: dict[Path, bool] = {}
+    for mount in mounts:
+        path = Path(os.path.abspath(mount.path))
+        if path == Path(path.anchor):
+            raise PreparationError(
+                "A container was asked to see the whole file system.",
+                hint="Put the workspace, the toolbox and the data into folders of their own.",
+            )
+        rights[path] = rights.get(path, True) and mount.read_only
+    kept: list[Mount] = []
+    for path in sorted(rights):
+        around = [mount for mount in kept if path.is_relative_to(mount.path)]
+        if around and around[-1].read_only == rights[path]:
+            continue
+        if check:
+            _exists(path, rights[path])
+        kept.append(Mount(path, rights[path]))
+    return tuple(kept)
+
+
+def create(
+    engine: Engine,
+    spec: Spec,
+    entrypoint: Sequence[str],
+    command: Sequence[str] = (),
+    *,
+    init: bool = True,
+    stdin: bool = False,
+    work_dir: str = "/",
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Make a container, not started; returns its id.
+
+    Raises
+    ------
+    PreparationError
+        The engine refuses; says why in plain words.
+    """
+    options: dict[str, Any] = {
+        "image": spec.image,
+        "entrypoint": list(entrypoint),
+        "command": list(command),
+        "name": f"{LABEL}-{uuid.uuid4().hex[:12]}",
+        "working_dir": work_dir,
+        "environment": dict(environment or {}),
+        "labels": _labels(),
+        "network_mode": spec.network,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "mounts": [
+            docker.types.Mount(str(m.path), str(m.path), type="bind", read_only=m.read_only)
+            for m in spec.mounts
+        ],
+        "pids_limit": spec.pids,
+        "shm_size": spec.shared_memory,
+        "init": init,
+        "stdin_open": stdin,
+        # an image's own health check would run beside the tool
+        "healthcheck": {"test": ["NONE"]},
+    }
+    if engine.selinux:
+        options["security_opt"].append("label=disable")
+    if engine.user_namespace and not engine.podman:
+        # else outputs would belong to nobody the caller knows
+        options["userns_mode"] = "host"
+    if spec.user:
+        options["user"] = spec.user
+    if spec.groups:
+        options["group_add"] = [str(group) for group in spec.groups]
+    if spec.memory:
+        # no swap on top, so that the limit is one
+        options["mem_limit"] = options["memswap_limit"] = spec.memory
+    if spec.cpus:
+        options["nano_cpus"] = int(spec.cpus * 1e9)
+    if spec.tmpfs:
+        options["tmpfs"] = dict(spec.tmpfs)
+    if spec.platform:
+        options["platform"] = spec.platform
+    if spec.gpus:
+        options["device_requests"] = [
+            docker.types.DeviceRequest(count=spec.gpus, capabilities=[["gpu"]])
+        ]
+    try:
+        return str(engine.client.containers.create(**options).id)
+    except ENGINE_ERRORS as error:
+        raise explain_start(engine, error, entrypoint) from error
+
+
+def start(engine: Engine, container: str, program: Sequence[str]) -> None:
+    """Start a container; one that cannot start is removed.
+
+    Raises
+    ------
+    PreparationError
+        Says why in plain words.
+    """
+    try:
+        engine.client.api.start(container)
+    except ENGINE_ERRORS as error:
+        remove(engine, container)
+        raise explain_start(engine, error, program) from error
+
+
+def remove(engine: Engine, container: str) -> bool:
+    """End and remove a container with its volumes; False when the engine cannot."""
+    try:
+        engine.client.api.remove_container(container, v=True, force=True)
+    except docker.errors.NotFound:
+        return True
+    except docker.errors.APIError as error:
+        # 409: another thread or session removes it already
+        return bool(error.status_code == 409)
+    except ENGINE_ERRORS:
+        return False
+    return True
+
+
+# -- leftovers -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A container of ours: of this session, of another that lives, or left behind."""
+
+    id: str
+    name: str
+    image: str
+    running: bool
+    state: str
+    size: int | None = None
+
+
+def leftovers(engine: Engine, *, sizes: bool = False) -> list[Leftover]:
+    """Return all containers that napari-tool-runner made on this engine.
+
+    `state`: ``own``, ``in use`` (a session that lives, or of another computer or
+    person), ``left behind``.
+    """
+    found = engine.client.api.containers(all=True, size=sizes, filters={"label": f"{LABEL}.pid"})
+    return [
+        Leftover(
+            id=str(entry["Id"]),
+            name=str((entry.get("Names") or ["/"])[0]).lstrip("/"),
+            image=str(entry.get("Image", "")),
+            running=entry.get("State") == "running",
+            state=_owner(entry.get("Labels") or {}),
+            size=entry.get("SizeRw"),
+        )
+        for entry in found
+    ]
+
+
+def sweep(engine: Engine) -> int:
+    """Remove what dead sessions of this person on this computer left behind."""
+    dead = [entry for entry in leftovers(engine) if entry.state == "left behind"]
+    return sum(remove(engine, entry.id) for entry in dead)
+
+
+def _labels() -> dict[str, str]:
+    return {
+        f"{LABEL}.host": _host(),
+        f"{LABEL}.pid": str(os.getpid()),
+        f"{LABEL}.started": _started(os.getpid()),
+        f"{LABEL}.user": _user(),
+    }
+
+
+def _owner(labels: Mapping[str, str]) -> str:
+    if labels.get(f"{LABEL}.host") != _host() or labels.get(f"{LABEL}.user") != _user():
+        return "in use"
+    pid = int(labels.get(f"{LABEL}.pid", "0"))
+    if pid == os.getpid() and labels.get(f"{LABEL}.started") == _started(pid):
+        return "own"
+    try:
+        alive = labels.get(f"{LABEL}.started") == _started(pid)
+    except psutil.NoSuchProcess:
+        alive = False
+    except psutil.AccessDenied:
+        alive = True
+    return "in use" if alive else "left behind"
+
+
+def _started(pid: int) -> str:
+    # a process id alone is given again to others
+    return f"{psutil.Process(pid).create_time():.0f}"
+
+
+def _host() -> str:
+    """This computer and its numbering of processes (containers have their own)."""
+    name = platform.node() or sockets.gethostname()
+    try:
+        return f"{name} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return name
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
+
+
+# -- details -------------------------------------------------------------------------
+
+
+def _writable(mounts: Iterable[Mount]) -> set[Path]:
+    return {mount.path for mount in mounts if not mount.read_only}
+
+
+def _exists(path: Path, read_only: bool) -> None:
+    if path.exists():
+        return
+    if read_only:
+        raise PreparationError(
+            f"{path} does not exist, so the container cannot see it.",
+            hint="Check whether the file was moved or deleted.",
+        )
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise PreparationError(
+            f"The folder {path} cannot be made: {error.strerror or error}.",
+            hint="Choose another place for the workspace.",
+        ) from error
+
+
+def _caller(engine: Engine) -> tuple[str, tuple[int, ...]]:
+    """User and further groups inside, such that files belong to the caller outside."""
+    if sys.platform == "win32":
+        return "", ()
+    if engine.rootless:
+        # there, root inside is the caller outside
+        return "0:0", ()
+    groups = () if os.getuid() == 0 else tuple(sorted(set(os.getgroups()) - {os.getgid()}))
+    return f"{os.getuid()}:{os.getgid()}", groups
+
+
+def _network(context: ExecContext, config: Mapping[str, object]) -> str:
+    allowed = config.get("network", False)
+    if not (context.network or allowed):
+        return "none"
+    return allowed if isinstance(allowed, str) else str(config.get("network_mode") or "default")
+
+
+def _integer(config: Mapping[str, object], name: str, default: int) -> int:
+    value = config.get(name, default)
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise PreparationError(
+        f"“{name}” of the runner is {value!r}, but must be a positive whole number.",
+        hint="Correct it in the configuration.",
+    )
+
+
+def explain_start(
+    engine: Engine, error: BaseException, program: Sequence[str]
+) -> PreparationError:
+    """Return the error for an engine that could not make or start a container."""
+    if is_disconnect(error):
+        return PreparationError(
+            "The container engine does not answer.", hint="Start it again, then try again."
+        )
+    said = str(getattr(error, "explanation", None) or error).strip()
+    lowered = said.lower()
+    if "device driver" in lowered or "nvidia" in lowered or "cdi" in lowered.split():
+        return PreparationError(
+            f"A GPU is asked for, but {engine.name} here cannot give one. It said: {said}",
+            hint="Install the NVIDIA Container Toolkit, or ask for no GPU.",
+        )
+    if "no space left on device" in lowered:
+        return PreparationError(
+            f"The disk of the container engine ({engine.root_dir}) is full.",
+            hint="Free some space (`napari-tool-runner clean`, `docker system prune`).",
+        )
+    if "exec format error" in lowered:
+        return PreparationError(
+            f"The image is made for another kind of processor than this computer’s "
+            f"({engine.platform}).",
+            hint="Ask its authors for an image for this computer.",
+        )
+    missing = re.search(r"bind source path does not exist: (.+)", said)
+    if missing or "mounts denied" in lowered or "not shared" in lowered:
+        path = missing.group(1) if missing else said
+        return PreparationError(
+            f"The container engine cannot see {path}.",
+            hint="It runs on another computer or in a virtual machine: share that folder with "
+            "it (Docker Desktop: Settings, Resources, File sharing).",
+        )
+    if "network" in lowered and "not found" in lowered:
+        return PreparationError(
+            f"The container engine has no such network. It said: {said}",
+            hint="Set “network” of the runner to one that `docker network ls` shows.",
+        )
+    name = program[0] if program else "the image’s own program"
+    return PreparationError(
+        f"A container for {name} cannot be started. The engine said: {said}",
+        hint="Check the image and the options of the runner.",
+    )
+
+
+def is_missing_program(error: BaseException) -> bool:
+    """Say whether a start failed because the image lacks the program."""
+    cause = error.__cause__ or error
+    said = str(getattr(cause, "explanation", None) or cause).lower()
+    return any(
+        sign in said
+        for sign in ("executable file not found", "no such file or directory", "permission denied")
+    )
+
+
+def close_quietly(resource: Any) -> None:
+    """Close a stream or socket whose other end may be gone."""
+    with contextlib.suppress(*ENGINE_ERRORS, AttributeError, ValueError):
+        resource.close()

@@ -1,0 +1,306 @@
+"""DOCKER: the tool runs in a container of its image, on Docker or Podman.
+
+`set_up` finds the engine, pulls the image when it is missing and takes a warm
+container; `exec` runs programs in it; `tear_down` gives it back.
+"""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import (
+    PreparationError,
+    RunnerExecError,
+    RunnerUnavailableError,
+)
+from napari_tool_runner.plugins import docker_containers as containers
+from napari_tool_runner.plugins.contract import (
+    Availability,
+    ExecContext,
+    Mount,
+    OutputLine,
+    RunnerService,
+)
+from napari_tool_runner.plugins.docker_client import Engine, connect
+from napari_tool_runner.plugins.docker_exec import (
+    GRACE,
+    ContainerGoneError,
+    run_alone,
+    run_in,
+)
+from napari_tool_runner.plugins.docker_images import (
+    Image,
+    Reference,
+    ensure_image,
+    parse_reference,
+)
+from napari_tool_runner.plugins.docker_pool import WarmContainer, WarmPool
+from napari_tool_runner.tools.model import ContainerRequirement, Tool
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.process import Process
+
+__all__ = ["DockerRunnerService", "DockerRunnerServiceBuilder"]
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """What one job holds between `set_up` and `tear_down`."""
+
+    engine: Engine
+    image: Image
+    spec: containers.Spec
+    context: ExecContext
+    warm: WarmContainer | None
+    config: Mapping[str, object] = field(default_factory=dict)
+
+
+class DockerRunnerService(RunnerService):
+    """Run tools in containers, one warm container a job at a time.
+
+    Parameters
+    ----------
+    config : mapping
+        The ``runner`` section; see `docs/decisions/020-warm-containers.md`. Read here:
+        ``host``, ``platform``, ``network`` (true, or the name of a network),
+        ``entrypoint`` (run commands through the image's own entry point),
+        ``idle_timeout``, ``max_containers``, ``grace``, ``pids``, ``shm_size``, ``tmpfs``.
+    """
+
+    service_name = "DOCKER"
+
+    def __init__(self, config: Mapping[str, object] | None = None) -> None:
+        super().__init__(config)
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._pool = WarmPool()
+        self._jobs: dict[Process, _Job] = {}
+        self._swept: set[str] = set()
+        self._apply()
+
+    def configure(self, config: Mapping[str, object]) -> None:
+        """Take a new ``runner`` section; the engine is looked for again if it changed."""
+        if dict(config) == dict(self.config):
+            return
+        super().configure(config)
+        with self._lock:
+            self._engine = None
+        self._apply()
+
+    def set_up(self, process: Process) -> None:
+        """Pull the image if it is missing and take a warm container.
+
+        Raises
+        ------
+        PreparationError, RunnerUnavailableError, JobCancelledError
+        """
+        config = self.config
+        context = process.context or _context_of(process)
+        reference = self._reference(process.tool)
+        engine = self._connect()
+        context.provenance["engine"] = engine.name
+        context.provenance["image"] = str(reference)
+        platform = str(config.get("platform") or "") or None
+        image = ensure_image(engine, reference, context, platform)
+        context.provenance["image_id"] = image.id
+        context.provenance["image_digest"] = image.digest
+        wanted = platform or engine.platform
+        if image.platform and not wanted.startswith(image.platform):
+            context.report(
+                OutputLine(
+                    f"The image is made for {image.platform}, this computer is {wanted}: "
+                    "it may be slow (emulated), or not run at all.",
+                    "runner",
+                )
+            )
+        spec = containers.make_spec(engine, image, context, config)
+        warm = self._pool.acquire(engine, spec)
+        with self._lock:
+            self._jobs[process] = _Job(engine, image, spec, context, warm, config)
+
+    def exec(self, process: Process, args: list[str]) -> int:
+        """Run `args` in the container and return the exit code.
+
+        Raises
+        ------
+        RunnerExecError, JobCancelledError, JobTimeoutError
+        """
+        with self._lock:
+            job = self._jobs.get(process)
+        if job is None:
+            self.set_up(process)
+            job = self._jobs[process]
+        argv = _argv(job, [str(arg) for arg in args])
+        environment = _environment(job)
+        grace = _seconds(job.config, "grace", GRACE)
+        for attempt in (1, 2):
+            if job.warm is None:
+                break
+            try:
+                return run_in(self._pool, job.warm, argv, job.context, environment, grace=grace)
+            except ContainerGoneError:
+                # nothing ran yet, so a new container may take its place
+                self._pool.discard(job.warm)
+                if attempt == 2:
+                    raise
+                job.engine = self._connect()
+                try:
+                    job.warm = self._pool.acquire(job.engine, job.spec)
+                except PreparationError as error:
+                    raise RunnerExecError(error.message, hint=error.hint) from error
+        return run_alone(
+            self._pool, job.engine, job.spec, argv, job.context, environment, grace=grace
+        )
+
+    def tear_down(self, process: Process) -> None:
+        """Give the container back; never raises."""
+        with self._lock:
+            job = self._jobs.pop(process, None)
+        if job is not None and job.warm is not None:
+            self._pool.release(job.warm)
+
+    def check(self) -> Availability:
+        """Say whether an engine answers; takes some seconds at most."""
+        try:
+            engine = connect(self.config)
+        except RunnerUnavailableError as error:
+            return Availability(False, str(error))
+        try:
+            return Availability(
+                True,
+                f"{engine.name} at {engine.endpoint.host} ({engine.endpoint.source}).",
+                {"engine": engine.name, "host": engine.endpoint.host},
+            )
+        finally:
+            engine.close()
+
+    def supports(self, tool: Tool) -> Availability:
+        """Say whether `tool` names an image."""
+        try:
+            return Availability(True, f"Image {self._reference(tool)}.")
+        except PreparationError as error:
+            return Availability(False, str(error))
+
+    def close(self) -> None:
+        """Remove every container of this session."""
+        self._pool.close()
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _apply(self) -> None:
+        self._pool.idle_timeout = _seconds(self.config, "idle_timeout", 600.0)
+        limit = self.config.get("max_containers", 8)
+        if isinstance(limit, int) and limit >= 0:
+            self._pool.limit = limit
+
+    def _connect(self) -> Engine:
+        """Return a connected engine; connected anew after a restart."""
+        with self._lock:
+            engine = self._engine
+        if engine is not None and engine.alive():
+            return engine
+        fresh = connect(self.config)
+        with self._lock:
+            self._engine = fresh
+            first = fresh.id not in self._swept
+            if not self._swept:
+                atexit.register(self.close)
+            self._swept.add(fresh.id)
+        if first:
+            containers.sweep(fresh)
+        return fresh
+
+    def _reference(self, tool: Tool) -> Reference:
+        others = []
+        for entry in tool.requirements:
+            if isinstance(entry, ContainerRequirement):
+                if entry.type == "docker" or entry.image.startswith("docker://"):
+                    return parse_reference(entry.image)
+                others.append(f"{entry.type} {entry.image}")
+        if others:
+            raise PreparationError(
+                f"{tool.name} names no docker image, only {', '.join(others)}.",
+                hint="Choose another runner service.",
+            )
+        raise PreparationError(
+            f"{tool.name} names no container image.",
+            hint="Choose another runner service (CONDA for packages, LOCAL for nothing).",
+        )
+
+
+class DockerRunnerServiceBuilder:
+    """Make the one `DockerRunnerService` and return it for ever."""
+
+    def __init__(self) -> None:
+        self._instance: DockerRunnerService | None = None
+
+    def __call__(self, **config: object) -> DockerRunnerService:
+        """Return the service, set to `config` (the ``runner`` section)."""
+        if self._instance is None:
+            self._instance = DockerRunnerService(config)
+        else:
+            self._instance.configure(config)
+        return self._instance
+
+
+def _argv(job: _Job, args: list[str]) -> list[str]:
+    """Put the image's entry point in front where the command names no program."""
+    through = bool(job.config.get("entrypoint", False))
+    if args and not args[0].startswith("-") and not through:
+        return args
+    argv = [*job.image.entrypoint, *(args or job.image.command)]
+    if not job.image.entrypoint and (not argv or argv[0].startswith("-")):
+        raise RunnerExecError(
+            f"The command names no program, and the image {job.image.reference} has no entry "
+            "point to run.",
+            hint="Put the program first in the command of the tool’s descriptor.",
+        )
+    return argv
+
+
+def _environment(job: _Job) -> dict[str, str]:
+    context = job.context
+    environment = {
+        "HOME": str(context.home_dir),
+        "TMPDIR": str(context.temp_dir),
+        "TEMP": str(context.temp_dir),
+        "TMP": str(context.temp_dir),
+    }
+    try:
+        # programs ask who they are, and the image does not know the caller
+        environment["USER"] = environment["LOGNAME"] = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        environment["USER"] = environment["LOGNAME"] = "user"
+    if not {"LANG", "LC_ALL"} & set(job.image.environment):
+        # else names of files beyond ASCII break in some programs
+        environment["LANG"] = "C.UTF-8"
+    return {**environment, **context.environment}
+
+
+def _context_of(process: Process) -> ExecContext:
+    """What a process without a context may see: its files, and where it was started."""
+    here = Path.cwd()
+    mounts = [Mount(here, False)]
+    for entry in process.inputs:
+        if entry.is_data and entry.value:
+            mounts.append(Mount(Path(entry.value)))
+    mounts += [Mount(Path(entry.value).parent, False) for entry in process.outputs if entry.value]
+    return ExecContext(work_dir=here, temp_dir=here, home_dir=here, mounts=mounts)
+
+
+def _seconds(config: Mapping[str, object], name: str, default: float) -> float:
+    value = config.get(name, default)
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    raise PreparationError(
+        f"“{name}” of the runner is {value!r}, but must be a number of seconds.",
+        hint="Correct it in the configuration.",
+    )

@@ -1,0 +1,54 @@
+"""Fixtures with a real container engine (see `docker_engine`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import docker_engine as engines
+import pytest
+
+from napari_tool_runner.plugins.runner_docker import DockerRunnerService
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[engines.Engine]:
+    """A running engine with a busybox image; skips where none can start."""
+    reason = engines.why_not() or ("" if engines.busybox() else "no static busybox (apt)")
+    if reason:
+        pytest.skip(f"no container engine: {reason}")
+    engine = engines.start_engine()
+    try:
+        engines.busybox_image(engine.client)
+        yield engine
+    finally:
+        engine.remove()
+
+
+@pytest.fixture(scope="session")
+def docker_registry() -> Iterator[engines.Registry]:
+    """A registry on loopback; skips where there is none."""
+    if engines.which("docker-registry") is None:
+        pytest.skip("no registry: docker-registry is not installed (apt)")
+    registry = engines.Registry()
+    try:
+        registry.start()
+        yield registry
+    finally:
+        registry.remove()
+
+
+@pytest.fixture
+def docker_service(docker_engine: engines.Engine) -> Iterator[DockerRunnerService]:
+    """A service on that engine; nothing of it may be left afterwards."""
+    service = DockerRunnerService({"host": docker_engine.host})
+    yield service
+    service.close()
+    left = docker_engine.client.api.containers(
+        all=True, filters={"label": "napari-tool-runner.pid"}
+    )
+    for entry in left:
+        docker_engine.client.api.remove_container(entry["Id"], force=True, v=True)
+    assert left == [], "containers were left behind"
