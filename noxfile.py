@@ -60,6 +60,13 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the engine's tests with the lowest versions that are promised to work."""
+    _install(session, "dev")
+    session.run("bash", ".ci/lowest", session.create_tmp(), external=True)
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Build sdist and wheel and try the wheel where no napari is."""
     _install(session, "dev")

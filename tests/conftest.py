@@ -127,6 +127,27 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     ]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[pytest.TestReport]:
+    """Where a part must be (NTR_MUST_RUN names markers), its absence is a failure.
+
+    A skip for another reason is allowed with the marker ``may_skip``.
+    """
+    report = yield
+    must = os.environ.get("NTR_MUST_RUN", "").split()
+    if (
+        report.skipped
+        and not hasattr(report, "wasxfail")
+        and any(item.get_closest_marker(name) for name in must)
+        and not item.get_closest_marker("may_skip")
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"must run here (NTR_MUST_RUN), but was skipped: {report.longrepr}"
+    return report
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     failed = os.environ.get("NTR_FAILED_STAGES")
     if failed:

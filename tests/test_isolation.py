@@ -92,3 +92,30 @@ def test_process_left_behind_fails_its_test(tmp_path: Path) -> None:
     assert "2 passed" in outcome, outcome
     assert "1 error" in outcome, outcome
     assert "time.sleep(60)" in done.stdout
+
+
+def test_part_that_must_run_is_no_skip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NTR_MUST_RUN", "docker")
+    done = run_pytest(
+        tmp_path,
+        """
+        import pytest
+
+        @pytest.fixture
+        def engine():
+            pytest.skip("no engine")
+
+        @pytest.mark.docker
+        def test_needs_it(engine): ...
+
+        @pytest.mark.docker
+        @pytest.mark.may_skip
+        def test_may_skip(engine): ...
+
+        def test_not_marked(engine): ...
+        """,
+    )
+    outcome = done.stdout.splitlines()[-1]
+    assert "1 error" in outcome or "1 failed" in outcome, done.stdout
+    assert "2 skipped" in outcome
+    assert "no engine" in done.stdout
