@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from napari_tool_runner.exchange.exporting import accepted_kinds, write_snapshot
+from napari_tool_runner.exchange.loading import load_output
+from napari_tool_runner.exchange.snapshots import take_snapshot
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import LayerSnapshot, LoadedOutput
@@ -19,7 +23,8 @@ __all__ = ["Exported", "export", "load", "matching_kinds", "snapshot"]
 class Exported:
     """A snapshot as a file. `copied` is False when the original file is passed.
 
-    `format` of the file is told in `notes` when the layer had to be converted.
+    What had to be converted or cast is told in `notes`. `sha256` is empty for what
+    takes time to hash; `content_sha256` does it in the background.
     """
 
     file: DataFile
@@ -37,7 +42,7 @@ def snapshot(value: object, name: str = "") -> LayerSnapshot:
     ------
     UnsupportedLayerError
     """
-    raise NotImplementedError
+    return take_snapshot(value, name)
 
 
 def export(
@@ -47,17 +52,23 @@ def export(
     *,
     dialect: str,
     reference: LayerSnapshot | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """Write `snap` into `folder` in the best carrier that `parameter` accepts.
 
     `reference`: the image whose pixel grid coordinates are converted to, when the
-    transforms of the two layers differ.
+    transforms of the two layers differ. `progress`: called with the bytes done and in
+    all while pixels are written; what it raises (a cancel) ends the writing and
+    leaves no file.
 
     Raises
     ------
     UnsupportedLayerError, LossyConversionError, ExchangeError
     """
-    raise NotImplementedError
+    written = write_snapshot(
+        snap, parameter, folder, dialect=dialect, reference=reference, progress=progress
+    )
+    return Exported(written.file, written.copied, written.notes, written.sha256)
 
 
 def load(
@@ -78,9 +89,9 @@ def load(
     OutputError
         Truncated, unreadable, or of another type than declared.
     """
-    raise NotImplementedError
+    return load_output(file, output, tool, inputs=inputs, kind=kind)
 
 
 def matching_kinds(parameter: DataParameter, dialect: str) -> Sequence[LayerKind]:
     """Return the kinds of layers that can become a file that `parameter` accepts."""
-    raise NotImplementedError
+    return accepted_kinds(parameter)

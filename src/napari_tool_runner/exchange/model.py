@@ -40,6 +40,9 @@ class Geometry:
         The layer's extra affine, None: identity.
     units : tuple of str
         Unit along each axis (``micrometer``, ``second``, ``pixel``).
+    labels : tuple of str
+        The names that the axes really have (of the layer or the file); empty when
+        nobody named them and `axes` is a guess from their number.
     """
 
     axes: str
@@ -49,6 +52,7 @@ class Geometry:
     linear: np.ndarray | None = None
     affine: np.ndarray | None = None
     units: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def ndim(self) -> int:

@@ -1,0 +1,193 @@
+"""Reading arrays of any kind block by block, never the whole of a lazy one.
+
+An array is anything with ``shape``, ``dtype`` and slicing: numpy, dask, zarr,
+tensorstore, or what a plugin made up.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Protocol, cast, runtime_checkable
+
+import numpy as np
+
+__all__ = ["MAX_BLOCK", "ArrayLike", "Transposed", "blocks", "nbytes", "planes", "read"]
+
+MAX_BLOCK = 64 * 2**20
+"""Bytes that one block may take (a chunk of the source, if that is larger)."""
+
+
+@runtime_checkable
+class ArrayLike(Protocol):
+    """What the exchange asks of an array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes along the axes."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the values."""
+
+    def __getitem__(self, key: tuple[slice, ...], /) -> object:
+        """Return a part, as something `np.asarray` takes."""
+
+
+class Transposed:
+    """A lazy array with its axes in another order.
+
+    Parameters
+    ----------
+    array : ArrayLike
+    order : sequence of int
+        Axis of `array` for each axis of the result.
+    """
+
+    def __init__(self, array: ArrayLike, order: Sequence[int]) -> None:
+        self._array = array
+        self._order = tuple(order)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes along the axes."""
+        return tuple(self._array.shape[i] for i in self._order)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the values."""
+        return self._array.dtype
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...] | None:
+        """Chunks of the source, in the order of the result."""
+        sizes = _chunk_sizes(self._array)
+        return None if sizes is None else tuple(sizes[i] for i in self._order)
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        source = [slice(None)] * len(self._order)
+        for part, axis in zip(key, self._order, strict=True):
+            source[axis] = part
+        return read(self._array, tuple(source)).transpose(self._order)
+
+
+def nbytes(array: ArrayLike) -> int:
+    """Return the size of the values in bytes."""
+    return int(np.prod(array.shape, dtype=np.int64)) * np.dtype(array.dtype).itemsize
+
+
+def read(array: ArrayLike, key: tuple[slice, ...]) -> np.ndarray:
+    """Return one block as numpy; dask, tensorstore and the like compute just that."""
+    part = array[key]
+    while not isinstance(part, np.ndarray):
+        if hasattr(part, "compute"):
+            part = part.compute()
+        elif hasattr(part, "read") and hasattr(part, "domain"):  # tensorstore
+            part = part.read().result()
+        else:
+            return np.asarray(part)
+    return cast("np.ndarray", part)
+
+
+def blocks(array: ArrayLike, limit: int | None = None) -> Iterator[tuple[slice, ...]]:
+    """Yield slices that cover `array` once, each about `limit` bytes at most.
+
+    Blocks are whole chunks of the source, so that no chunk is computed twice; a
+    single chunk larger than `limit` is one block, as nothing smaller can be had.
+    """
+    shape = tuple(array.shape)
+    if 0 in shape:
+        return
+    limit = MAX_BLOCK if limit is None else limit
+    edges = [_edges(size, chunk) for size, chunk in zip(shape, _chunks(array, limit), strict=True)]
+    steps = _group(array, edges, limit)
+    grouped = [[*(edge[:-1][::step]), edge[-1]] for edge, step in zip(edges, steps, strict=True)]
+    spans = [list(itertools.pairwise(edge)) for edge in grouped]
+    for corner in itertools.product(*spans):
+        yield tuple(slice(start, stop) for start, stop in corner)
+
+
+def planes(array: ArrayLike, plane_ndim: int, limit: int | None = None) -> Iterator[np.ndarray]:
+    """Yield the planes (the last `plane_ndim` axes) in C order, read in slabs.
+
+    A slab holds as many planes as the source's chunks span along the axis before
+    the planes, and stays below `limit` bytes where a plane does.
+    """
+    shape = tuple(array.shape)
+    lead = shape[: len(shape) - plane_ndim]
+    whole = (slice(None),) * plane_ndim
+    if not lead:
+        yield read(array, whole)
+        return
+    limit = MAX_BLOCK if limit is None else limit
+    plane_bytes = nbytes(array) // max(1, int(np.prod(lead, dtype=np.int64)))
+    most = max(1, limit // max(1, plane_bytes))
+    sizes = _chunk_sizes(array)
+    span = max(sizes[len(lead) - 1]) if sizes is not None else 1
+    # Whole chunks, so that none is computed twice, unless that needs far too much.
+    span = most if span > 8 * most else max(span, most // span * span)
+    for index in np.ndindex(*lead[:-1]):
+        outer = tuple(slice(i, i + 1) for i in index)
+        for start in range(0, lead[-1], span):
+            slab = read(array, (*outer, slice(start, min(start + span, lead[-1])), *whole))
+            yield from slab.reshape((-1, *shape[len(lead) :]))
+
+
+def _chunk_sizes(array: object) -> tuple[tuple[int, ...], ...] | None:
+    """Return dask-like chunks (sizes along each axis); None when there are none."""
+    chunks = getattr(array, "shards", None) or getattr(array, "chunks", None)
+    shape = tuple(cast("ArrayLike", array).shape)
+    if not isinstance(chunks, tuple | list) or len(chunks) != len(shape):
+        return None
+    result = []
+    for size, chunk in zip(shape, chunks, strict=True):
+        if isinstance(chunk, tuple | list):
+            sizes = tuple(int(c) for c in chunk)
+        elif isinstance(chunk, int | np.integer) and chunk > 0:
+            whole, rest = divmod(size, int(chunk))
+            sizes = (int(chunk),) * whole + ((rest,) if rest else ())
+        else:
+            return None
+        if sum(sizes) != size:
+            return None
+        result.append(sizes or (0,))
+    return tuple(result)
+
+
+def _chunks(array: ArrayLike, limit: int) -> tuple[tuple[int, ...], ...]:
+    known = _chunk_sizes(array)
+    if known is not None:
+        return known
+    # No chunks: rows of the array, as many whole trailing axes as fit.
+    shape = tuple(array.shape)
+    item = np.dtype(array.dtype).itemsize
+    sizes = list(shape)
+    for axis in range(len(shape)):
+        if item * int(np.prod(sizes, dtype=np.int64)) <= limit:
+            break
+        rest = item * int(np.prod(sizes[axis + 1 :], dtype=np.int64))
+        sizes[axis] = max(1, limit // max(1, rest))
+    return tuple(
+        (chunk,) * (size // chunk) + ((size % chunk,) if size % chunk else ())
+        for size, chunk in zip(shape, sizes, strict=True)
+    )
+
+
+def _edges(size: int, chunks: tuple[int, ...]) -> list[int]:
+    return [0, *itertools.accumulate(chunks)] if size else [0]
+
+
+def _group(array: ArrayLike, edges: Sequence[Sequence[int]], limit: int) -> list[int]:
+    """Return how many chunks to take at once along each axis, last axes first."""
+    item = np.dtype(array.dtype).itemsize
+    widest = [max((b - a for a, b in itertools.pairwise(e)), default=1) for e in edges]
+    steps = [1] * len(edges)
+    size = item * int(np.prod(widest, dtype=np.int64))
+    for axis in reversed(range(len(edges))):
+        count = len(edges[axis]) - 1
+        fit = max(1, min(count, limit // max(1, size)))
+        steps[axis] = fit
+        size *= fit
+        if fit < count:
+            break
+    return steps

@@ -1,0 +1,215 @@
+"""Coordinate layers as columns of a table, and back.
+
+Layouts that are written: napari's own (``index, axis-0, axis-1…``) for points, shapes
+(``index, shape-type, vertex-index, axis-0…``) and vectors (with ``direction-0…``),
+``ID, T, Z, Y, X`` for tracks. Features follow as further columns. Tables for Galaxy
+begin with ``pos_x, pos_y`` as its imaging tools want, by name or by place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+
+from napari_tool_runner.exchange.carriers.content import ShapeList, Table
+
+__all__ = [
+    "coordinate_columns",
+    "feature_columns",
+    "points_table",
+    "shapes_table",
+    "table_points",
+    "table_shapes",
+    "table_tracks",
+    "table_vectors",
+    "track_columns",
+    "tracks_table",
+    "vectors_table",
+]
+
+_AXIS = re.compile(r"axis[-_ ]?(\d+)$", re.IGNORECASE)
+_DIRECTION = re.compile(r"(?:direction|vector)[-_](\d+)$", re.IGNORECASE)
+_PREFIXES = ("", "pos_", "position_", "coord_", "centroid_", "center_")
+_TIMES = ("t", "frame", "time", "position_t", "pos_t")
+_TRACK_IDS = ("id", "track_id", "trackid", "track", "particle")
+_LAST = "zyx"
+
+
+def feature_columns(features: object, count: int) -> Table:
+    """Return features (DataFrame or mapping) as columns of `count` rows, else none."""
+    if features is None or not hasattr(features, "keys"):
+        return {}
+    table = cast("Mapping[str, object]", features)
+    columns = {str(key): np.asarray(table[key]) for key in list(table.keys())}
+    return {key: column for key, column in columns.items() if len(column) == count}
+
+
+def points_table(
+    points: np.ndarray, features: object = None, *, axes: str = "", positions: bool = False
+) -> Table:
+    """Return points of shape (N, D) as columns.
+
+    Parameters
+    ----------
+    axes : str
+        Letters of the D axes, for `positions`.
+    positions : bool
+        Begin with ``pos_x``, ``pos_y`` (and ``pos_z``, ``frame``).
+    """
+    points = np.asarray(points)
+    columns: Table = {}
+    if positions:
+        names = {"X": "pos_x", "Y": "pos_y", "Z": "pos_z", "T": "frame"}
+        for axis in "XYZT":
+            if axis in axes:
+                columns[names[axis]] = points[:, axes.index(axis)]
+    columns["index"] = np.arange(len(points))
+    columns |= {f"axis-{i}": points[:, i] for i in range(points.shape[1])}
+    return _with_features(columns, feature_columns(features, len(points)))
+
+
+def vectors_table(vectors: np.ndarray, features: object = None) -> Table:
+    """Return vectors of shape (N, 2, D) as columns: start, then projection."""
+    ndim = vectors.shape[-1]
+    columns: Table = {"index": np.arange(len(vectors))}
+    columns |= {f"axis-{i}": vectors[:, 0, i] for i in range(ndim)}
+    columns |= {f"direction-{i}": vectors[:, 1, i] for i in range(ndim)}
+    return _with_features(columns, feature_columns(features, len(vectors)))
+
+
+def tracks_table(tracks: np.ndarray, features: object = None) -> Table:
+    """Return tracks of shape (N, 1 + T + D) as columns ``ID, T, (Z,) Y, X``."""
+    spatial = tracks.shape[1] - 2
+    names = ["ID", "T", *(_LAST[3 - spatial :].upper() if spatial <= 3 else ())]
+    if spatial > 3:
+        names += [f"axis-{i + 1}" for i in range(spatial)]
+    columns = {name: tracks[:, i] for i, name in enumerate(names)}
+    columns["ID"] = columns["ID"].astype(np.int64)
+    extra = feature_columns(features, len(tracks))
+    extra.pop("track_id", None)  # napari's copy of ID
+    return _with_features(columns, extra)
+
+
+def shapes_table(shapes: Sequence[np.ndarray], types: Sequence[str], features: object) -> Table:
+    """Return shapes as columns, one row a vertex."""
+    arrays = [np.asarray(shape) for shape in shapes]
+    counts = [len(array) for array in arrays]
+    ndim = arrays[0].shape[1] if arrays else 2
+    vertices = np.concatenate(arrays) if arrays else np.zeros((0, ndim))
+    columns: Table = {
+        "index": np.repeat(np.arange(len(arrays)), counts),
+        "shape-type": np.repeat(np.array(list(types), dtype=object), counts),
+        "vertex-index": np.concatenate([np.arange(c) for c in counts] or [np.zeros(0, int)]),
+    }
+    columns |= {f"axis-{i}": vertices[:, i] for i in range(ndim)}
+    extra = feature_columns(features, len(arrays))
+    return _with_features(columns, {k: np.repeat(v, counts) for k, v in extra.items()})
+
+
+def coordinate_columns(table: Table) -> list[str]:
+    """Return the columns that are coordinates, in the order of axes; empty: none.
+
+    Known are ``axis-0…``, and ``x y z`` with ``t``/``frame``, bare or with a usual
+    prefix (``pos_x``, ``centroid_y``), as well as scikit-image's ``centroid-0…``.
+    """
+    if list(table)[:2] == ["pos_x", "pos_y"]:  # what `points_table` doubles for Galaxy
+        return _position_columns(table)
+    for pattern in (_AXIS, re.compile(r"centroid-(\d+)$")):
+        found = {int(m[1]): name for name in table if (m := pattern.match(name))}
+        if len(found) >= 2 and sorted(found) == list(range(len(found))):
+            return [found[i] for i in sorted(found)]
+    return _position_columns(table)
+
+
+def _position_columns(table: Table) -> list[str]:
+    lower = {name.lower().replace("-", "_"): name for name in reversed(list(table))}
+    for prefix in reversed(_PREFIXES):
+        spatial = [lower.get(f"{prefix}{axis}") for axis in _LAST]
+        if spatial[1] and spatial[2]:
+            time = next((lower[t] for t in _TIMES if t in lower), None)
+            return [name for name in (time, *spatial) if name]
+    return []
+
+
+def track_columns(table: Table) -> list[str]:
+    """Return the columns of tracks: id, time, then space; empty when there are none."""
+    lower = {name.lower(): name for name in reversed(list(table))}
+    identity = next((lower[name] for name in _TRACK_IDS if name in lower), None)
+    time = next((lower[name] for name in _TIMES if name in lower), None)
+    if identity is None:
+        return []
+    position = _position_columns(table)
+    if time and position:
+        return [identity, time, *(name for name in position if name != time)]
+    axes = [name for name in coordinate_columns(table) if name != time]
+    if time:
+        return [identity, time, *axes] if len(axes) >= 2 else []
+    return [identity, *axes] if len(axes) >= 3 else []
+
+
+def table_points(table: Table) -> tuple[np.ndarray, Table]:
+    """Return points (N, D) and the other columns as features."""
+    names = coordinate_columns(table)
+    data = np.column_stack([np.asarray(table[name], dtype=float) for name in names])
+    return data, _rest(table, names)
+
+
+def table_tracks(table: Table) -> tuple[np.ndarray, Table]:
+    """Return tracks (N, 1 + T + D) and the other columns as features."""
+    names = track_columns(table)
+    data = np.column_stack([np.asarray(table[name], dtype=float) for name in names])
+    return data, _rest(table, names)
+
+
+def table_vectors(table: Table) -> tuple[np.ndarray, Table] | None:
+    """Return vectors (N, 2, D) and features; None when the columns are not those."""
+    starts = {int(m[1]): n for n in table if (m := _AXIS.match(n))}
+    ends = {int(m[1]): n for n in table if (m := _DIRECTION.match(n))}
+    if not starts or sorted(starts) != sorted(ends):
+        return None
+    order = sorted(starts)
+    data = np.stack(
+        [
+            np.column_stack([np.asarray(table[group[i]], dtype=float) for i in order])
+            for group in (starts, ends)
+        ],
+        axis=1,
+    )
+    return data, _rest(table, [*starts.values(), *ends.values()])
+
+
+def table_shapes(table: Table) -> ShapeList | None:
+    """Return the shapes of a table in napari's layout; None when it is not in it."""
+    if not {"index", "shape-type", "vertex-index"} <= set(table):
+        return None
+    names = sorted((n for n in table if _AXIS.match(n)), key=lambda n: int(_AXIS.match(n)[1]))  # type: ignore[index]
+    index = np.asarray(table["index"])
+    values = np.column_stack([np.asarray(table[n], dtype=float) for n in names])
+    _, firsts = np.unique(index, return_index=True)
+    ids = index[np.sort(firsts)]
+    rows = [np.flatnonzero(index == i) for i in ids]
+    rest = {
+        k: np.asarray([v[r[0]] for r in rows])
+        for k, v in table.items()
+        if k not in {"index", "shape-type", "vertex-index", *names}
+    }
+    types = tuple(str(table["shape-type"][r[0]]) for r in rows)
+    return ShapeList(tuple(values[r] for r in rows), types, rest)
+
+
+def _rest(table: Table, used: Sequence[str]) -> Table:
+    # The layout's own running number and the doubled coordinates are no features.
+    doubled = set(used) | {"index"}
+    if used and _AXIS.match(used[-1]) is None and "index" in table:
+        doubled |= {name for name in table if _AXIS.match(name)}
+    return {name: column for name, column in table.items() if name not in doubled}
+
+
+def _with_features(columns: Table, features: Table) -> Table:
+    """Append features; a name that is taken by the layout gets ``feature-`` before it."""
+    for name, column in features.items():
+        columns[f"feature-{name}" if name in columns else name] = column
+    return columns

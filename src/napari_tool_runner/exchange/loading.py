@@ -1,0 +1,373 @@
+"""Opening the outputs of a tool as layers to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.carriers.content import Content, ShapeList, SurfaceData, Table
+from napari_tool_runner.exchange.coordinates import (
+    coordinate_columns,
+    table_points,
+    table_shapes,
+    table_tracks,
+    table_vectors,
+    track_columns,
+)
+from napari_tool_runner.exchange.formats import CarrierName, carrier_of, format_of, sniff
+from napari_tool_runner.exchange.geometry import attributes_of
+from napari_tool_runner.exchange.kinds import Choice, choose_kind
+from napari_tool_runner.exchange.lossless import as_labels
+from napari_tool_runner.exchange.model import Geometry, LayerSnapshot, LoadedOutput
+from napari_tool_runner.exchange.origins import remember_origin
+from napari_tool_runner.exchange.placing import closeness, place_coordinates, place_pixels
+from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.blocks import ArrayLike
+    from napari_tool_runner.tools.dialect import CollectedFile
+
+__all__ = ["load_output", "reference_geometry"]
+
+_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
+_BINARY = {
+    CarrierName.TIFF: "TIFF",
+    CarrierName.PNG: "PNG",
+    CarrierName.ZARR: "Zarr",
+    CarrierName.NPY: "NumPy",
+    CarrierName.HDF5: "HDF5",
+}
+
+
+def load_output(
+    file: CollectedFile,
+    output: DataOutput,
+    tool: Tool,
+    *,
+    inputs: Mapping[str, LayerSnapshot],
+    kind: LayerKind | None = None,
+) -> LoadedOutput:
+    """See `napari_tool_runner.exchange.load`."""
+    what = f"The output “{output.label or output.name}” of {tool.name}"
+    path = file.path
+    _check_there(path, what)
+    carrier = _carrier(file, output, what)
+    if carrier is CarrierName.OPAQUE:
+        return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
+    content = _read(path, carrier, file.format, output.name, what, writable=False)
+    choice = choose_kind(content, output, tool, override=kind, name=file.name)
+    if choice.kind is LayerKind.LABELS:
+        # Labels are edited by hand: their pixels must not be read-only.
+        content = _read(path, carrier, file.format, output.name, what, writable=True)
+    notes = list(content.notes)
+    if choice.kind in _PIXELS:
+        loaded = _pixels(content, choice, output, inputs, path, what, notes)
+    elif choice.kind is LayerKind.TABLE:
+        table = _headed(content, what)
+        return LoadedOutput(table, LayerKind.TABLE, {}, tuple(notes))
+    else:
+        loaded = _coordinates(content, choice, output, tool, inputs, notes)
+    data, attributes = loaded
+    attributes["name"] = _name(file, output, tool)
+    return LoadedOutput(data, choice.kind, attributes, tuple(notes))
+
+
+def reference_geometry(snap: LayerSnapshot) -> Geometry | None:
+    """Return the geometry of an input; of a file it is read from its header.
+
+    None when the input has no pixels (a table, a text file), or is no longer there.
+    """
+    if snap.geometry.axes or snap.path is None:
+        return snap.geometry if snap.geometry.axes else None
+    known = carrier_of(snap.path)
+    if known is None or known.carrier in (CarrierName.TABLE, CarrierName.OPAQUE):
+        return None
+    try:
+        return read_file(snap.path, known.carrier, name=snap.name).geometry
+    except OutputError:
+        # The tool could read it though we cannot: it lends no geometry.
+        return None
+
+
+def _check_there(path: Path, what: str) -> None:
+    if not path.exists():
+        raise OutputError(
+            f"{what} was not written (expected at {path}).",
+            hint="The log of the job says what the tool did instead.",
+        )
+    empty = not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0
+    if empty:
+        raise OutputError(
+            f"{what} is empty ({path.name} has no content).",
+            hint="The tool opened the file but wrote nothing; see the log of the job.",
+        )
+
+
+def _carrier(file: CollectedFile, output: DataOutput, what: str) -> CarrierName:
+    """Return the carrier that the format declares, checked against the first bytes."""
+    declared = format_of(file.format or output.format)
+    found = sniff(file.path)
+    if declared is None:
+        if found is not None:
+            return found[0]
+        by_name = carrier_of(file.path)
+        return by_name.carrier if by_name else CarrierName.OPAQUE
+    if declared.carrier is CarrierName.OPAQUE:
+        return CarrierName.OPAQUE
+    expected = _BINARY.get(declared.carrier)
+    if found is not None and found[0] is not declared.carrier:
+        raise OutputError(
+            f"{what} is declared as {declared.name}, but {file.path.name} is {found[1]}.",
+            hint="Correct the format of this output in the descriptor, or the tool's options.",
+        )
+    if found is None and expected:
+        raise OutputError(
+            f"{what} is declared as {declared.name}, but {file.path.name} is no {expected} file.",
+            hint="The tool stopped while writing it, or writes another format.",
+        )
+    return declared.carrier
+
+
+def _read(
+    path: Path, carrier: CarrierName, fmt: str, name: str, what: str, *, writable: bool
+) -> Content:
+    try:
+        return read_file(path, carrier, name=name, fmt=fmt, writable=writable)
+    except OutputError as error:
+        raise OutputError(f"{what}: {error.message}", hint=error.hint) from error
+    except MemoryError as error:
+        raise OutputError(
+            f"{what} does not fit into memory.", hint="Let the tool write Zarr or plain TIFF."
+        ) from error
+
+
+def _pixels(
+    content: Content,
+    choice: Choice,
+    output: DataOutput,
+    inputs: Mapping[str, LayerSnapshot],
+    path: Path,
+    what: str,
+    notes: list[str],
+) -> tuple[object, dict[str, object]]:
+    own = content.geometry
+    levels = (
+        cast("list[ArrayLike]", content.data)
+        if content.multiscale
+        else [cast("ArrayLike", content.data)]
+    )
+    if own is None:
+        raise OutputError(f"{what} has no axes.")
+    if output.axes and len(output.axes) == own.ndim:
+        own = _renamed(own, output.axes)
+    source = _reference(own, output, inputs, notes, calibrated=content.calibrated)
+    reference = None if source is None else reference_geometry(source)
+    placement = place_pixels(own, reference, calibrated=content.calibrated)
+    notes.extend(placement.notes)
+    shape = placement.shape
+    full = (*shape, levels[0].shape[-1]) if content.rgb else shape
+    data: object = levels if content.multiscale else _reshaped(levels[0], full)
+    attributes = attributes_of(placement.geometry)
+    if choice.kind is LayerKind.LABELS:
+        if content.multiscale:
+            if any(np.dtype(level.dtype).kind not in "iu" for level in levels):
+                raise OutputError(f"{what} is a pyramid of {levels[0].dtype}, not of labels.")
+        else:
+            data, note = _labels(data, what)
+            if note:
+                notes.append(f"{what}: {note}.")
+    else:
+        attributes["rgb"] = content.rgb
+        attributes |= _looks(levels[0], source, rgb=content.rgb)
+        if not content.multiscale and isinstance(data, np.ndarray) and not data.flags.writeable:
+            remember_origin(data, path)
+    if content.multiscale:
+        attributes["multiscale"] = True
+    if "channel_names" in content.attributes:
+        attributes["metadata"] = {"channel_names": list(content.attributes["channel_names"])}  # type: ignore[call-overload]
+    return data, attributes
+
+
+def _labels(data: object, what: str) -> tuple[object, str]:
+    array = cast("ArrayLike", data)
+    kind = np.dtype(array.dtype).kind
+    if kind in "iu":
+        return data, ""
+    if isinstance(data, np.ndarray):
+        return as_labels(
+            data,
+            what,
+            lambda text: OutputError(text, hint="Load it as an image, or correct layer=."),
+        )
+    if kind == "b" and hasattr(data, "astype"):
+        return data.astype(np.uint8), ""
+    raise OutputError(f"{what} holds {array.dtype} values; labels are whole numbers.")
+
+
+def _reference(
+    own: Geometry,
+    output: DataOutput,
+    inputs: Mapping[str, LayerSnapshot],
+    notes: list[str],
+    *,
+    calibrated: bool,
+) -> LayerSnapshot | None:
+    """Return the input whose geometry an image takes."""
+    declared = _declared_reference(output, inputs, notes)
+    if declared is not None:
+        return declared
+    ranked = [
+        (closeness(own, geometry), snap)
+        for snap in inputs.values()
+        if (geometry := reference_geometry(snap)) is not None
+    ]
+    best = max((score for score, _ in ranked), default=0)
+    if best == 0 or (best == 1 and calibrated):
+        return None
+    return next(snap for score, snap in ranked if score == best)
+
+
+def _declared_reference(
+    output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str]
+) -> LayerSnapshot | None:
+    if not output.reference:
+        return None
+    for name, snap in inputs.items():
+        if output.reference in (name, name.split("|")[-1]):
+            if reference_geometry(snap) is not None:
+                return snap
+            notes.append(f"The reference “{output.reference}” has no geometry to take.")
+            return None
+    notes.append(f"The reference “{output.reference}” was not given.")
+    return None
+
+
+def _renamed(own: Geometry, axes: str) -> Geometry:
+    return replace(own, axes=axes, labels=tuple(axes.lower()))
+
+
+def _reshaped(array: ArrayLike, shape: tuple[int, ...]) -> object:
+    if tuple(array.shape) == shape:
+        return array
+    return array.reshape(shape) if hasattr(array, "reshape") else np.asarray(array).reshape(shape)
+
+
+def _looks(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> dict[str, object]:
+    """An image that is like its input looks like it."""
+    if source is None or source.kind is not LayerKind.IMAGE or rgb or source.rgb:
+        return {}
+    before = source.data[0] if source.multiscale else source.data  # type: ignore[index]
+    if before is None or getattr(before, "dtype", None) != array.dtype:
+        return {}
+    wanted = ("colormap", "contrast_limits")
+    return {name: source.attributes[name] for name in wanted if name in source.attributes}
+
+
+def _headed(content: Content, what: str) -> Table:
+    if not isinstance(content.data, dict):
+        raise OutputError(f"{what} is no table.")
+    return content.data
+
+
+def _coordinates(
+    content: Content,
+    choice: Choice,
+    output: DataOutput,
+    tool: Tool,
+    inputs: Mapping[str, LayerSnapshot],
+    notes: list[str],
+) -> tuple[object, dict[str, object]]:
+    data, features, extra, axes, ndim = _coordinate_data(content, choice.kind, tool, notes)
+    if output.axes and len(output.axes) == ndim:
+        axes = output.axes
+    source = _declared_reference(output, inputs, notes) or _first_pixels(inputs)
+    reference = None if source is None else reference_geometry(source)
+    geometry, lost = place_coordinates(axes, ndim, reference)
+    if lost:
+        notes.append(lost)
+    attributes = attributes_of(geometry) | extra
+    if features:
+        attributes["features"] = features
+    return data, attributes
+
+
+def _first_pixels(inputs: Mapping[str, LayerSnapshot]) -> LayerSnapshot | None:
+    """Return the first image; without one, the first layer of any sort."""
+    geometries = [(snap, reference_geometry(snap)) for snap in inputs.values()]
+    images = [snap for snap, geometry in geometries if geometry is not None and geometry.shape]
+    others = [snap for snap, geometry in geometries if geometry is not None]
+    return next(iter(images or others), None)
+
+
+def _coordinate_data(
+    content: Content, kind: LayerKind, tool: Tool, notes: list[str]
+) -> tuple[object, Table, dict[str, object], str, int]:
+    """Return data, features, more attributes, letters of the axes, and their number."""
+    if isinstance(content.data, SurfaceData):
+        mesh = content.data
+        parts = (mesh.vertices, mesh.faces)
+        whole = parts if mesh.values is None else (*parts, mesh.values)
+        return whole, {}, {}, "", int(mesh.vertices.shape[1])
+    shapes = content.data
+    if isinstance(shapes, dict) and kind is LayerKind.SHAPES:
+        shapes = table_shapes(shapes)
+    if isinstance(shapes, ShapeList):
+        ndim = int(shapes.vertices[0].shape[1]) if shapes.vertices else 2
+        if kind is LayerKind.POINTS:
+            points = np.concatenate(shapes.vertices) if shapes.vertices else np.zeros((0, 2))
+            return points, shapes.features, {}, "", ndim
+        extra: dict[str, object] = {"shape_type": list(shapes.types)}
+        return list(shapes.vertices), shapes.features, extra, "", ndim
+    table = cast("Table", content.data)
+    if kind is LayerKind.VECTORS:
+        vectors = table_vectors(table)
+        if vectors is None:
+            raise OutputError("The table has no columns axis-0… and direction-0….")
+        return vectors[0], vectors[1], {}, "", int(vectors[0].shape[2])
+    if not content.header:
+        table = _headerless(table, kind, tool, notes)
+    if kind is LayerKind.TRACKS:
+        names = track_columns(table)[1:]
+        data, features = table_tracks(table)
+        order = np.lexsort((data[:, 1], data[:, 0]))
+        features = {name: column[order] for name, column in features.items()}
+        return data[order], features, {}, _letters(names), data.shape[1] - 1
+    data, features = table_points(table)
+    return data, features, {}, _letters(coordinate_columns(table)), data.shape[1]
+
+
+def _headerless(table: Table, kind: LayerKind, tool: Tool, notes: list[str]) -> Table:
+    """Name the columns of a table without names: x, y first in Galaxy, else as axes."""
+    columns = list(table.values())
+    if kind is LayerKind.TRACKS:
+        names = ["ID", "T", *("Z", "Y", "X")[-(len(columns) - 2) :]]
+    elif tool.dialect == "galaxy":
+        names = ["x", "y", "z"]
+    else:
+        names = [f"axis-{i}" for i in range(len(columns))]
+    notes.append(f"The table has no header; its columns were taken as {', '.join(names)}.")
+    return dict(zip(names, columns, strict=False))
+
+
+def _letters(names: list[str]) -> str:
+    """Return the letters that names of columns end with; empty when one has none."""
+    letters = []
+    for name in names:
+        lower = name.lower()
+        end = "T" if lower in ("frame", "time") else lower[-1:].upper()
+        letters.append(end if end in "TZYX" else "")
+    return "".join(letters) if all(letters) else ""
+
+
+def _name(file: CollectedFile, output: DataOutput, tool: Tool) -> str:
+    """Return what the layer is called: the element or the output, and the tool."""
+    label = file.name or output.label
+    if not label or "$" in label:
+        label = output.name
+    return f"{label} [{tool.name}]"

@@ -1,0 +1,247 @@
+"""Putting an output where its input lies: the geometry of results.
+
+With a reference (the input whose geometry an output takes):
+
+- same axes and sizes: everything is taken over;
+- fewer axes: those that remain, matched by their letters when the file names them,
+  else by sizes from the last axis;
+- another size along a spatial axis: a resized image; the pixel size is scaled by the
+  ratio and the first pixel moved by half the difference, so that the outer edges of
+  both images coincide. When the file states the input's own pixel size, it is a crop
+  at the same pixel size instead, placed at the origin of the input;
+- more axes: the new ones start at 0 with step 1.
+
+Without one, what the file itself says counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from napari_tool_runner.exchange.geometry import crop, plain_geometry, select
+from napari_tool_runner.exchange.model import Geometry
+from napari_tool_runner.exchange.units import conversion
+
+__all__ = ["Placement", "closeness", "place_coordinates", "place_pixels"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A geometry for an output. `shape`: what its pixels are to be reshaped to."""
+
+    geometry: Geometry
+    shape: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
+def closeness(own: Geometry, reference: Geometry) -> int:
+    """Say how well `reference` can lend its geometry to an image like `own`.
+
+    3: same sizes; 2: the sizes of one are among those of the other, in order (a
+    projection, an added axis); 1: the same number of axes (resized); 0: not at all.
+    """
+    if not reference.shape or not own.shape:
+        return 0
+    if own.shape == reference.shape:
+        return 3
+    short, long = sorted((own.shape, reference.shape), key=len)
+    # Singleton axes come and go in files.
+    short = tuple(size for size in short if size != 1) or short
+    if len(short) > 1 and _subsequence(short, long):
+        return 2
+    return 1 if own.ndim == reference.ndim else 0
+
+
+def place_pixels(own: Geometry, reference: Geometry | None, *, calibrated: bool) -> Placement:
+    """Return the geometry of an output image.
+
+    Parameters
+    ----------
+    own : Geometry
+        What the file says: axes, sizes, and a scale when `calibrated`.
+    reference : Geometry or None
+        Of the input; its `shape` must be known.
+    """
+    if reference is None:
+        geometry = own if own.scale else plain_geometry(own.shape, own.axes)
+        return Placement(geometry, own.shape)
+    own = _with_singletons(own, reference)
+    matched = _match(own, reference)
+    if matched is None:
+        return Placement(own, own.shape, ("It fits no axis of the input; it lies at the origin.",))
+    kept = [index for index in matched if index is not None]
+    part, lost = select(reference, kept)
+    notes = [lost] if lost else []
+    order = [i for i, index in enumerate(matched) if index is not None]
+    sizes = [own.shape[i] for i in order]
+    part, note = _resized(part, sizes, own, order, calibrated=calibrated)
+    if note:
+        notes.append(note)
+    if len(order) < own.ndim:
+        part = _with_new_axes(part, own, order, calibrated=calibrated)
+    return Placement(replace(part, shape=own.shape), own.shape, tuple(notes))
+
+
+def place_coordinates(axes: str, ndim: int, reference: Geometry | None) -> tuple[Geometry, str]:
+    """Return the geometry of points, shapes, tracks or vectors in pixels of `reference`.
+
+    Parameters
+    ----------
+    axes : str
+        Letters of the `ndim` coordinates when they are known, else empty.
+    """
+    if reference is None:
+        return plain_geometry((0,) * ndim, axes), ""
+    if axes and len(axes) == ndim and set(axes) <= set(reference.axes):
+        keep = [reference.axes.index(axis) for axis in axes]
+    elif ndim <= reference.ndim:
+        keep = list(range(reference.ndim - ndim, reference.ndim))
+    else:
+        part = _with_new_axes(
+            reference,
+            plain_geometry((0,) * ndim),
+            list(range(ndim - reference.ndim, ndim)),
+            calibrated=False,
+        )
+        return replace(part, shape=()), ""
+    part, lost = select(reference, keep)
+    return replace(part, shape=()), lost
+
+
+def _with_singletons(own: Geometry, reference: Geometry) -> Geometry:
+    """Return `own` with the axes of size 1 of the input that a carrier dropped."""
+    if own.ndim >= reference.ndim or 1 not in reference.shape:
+        return own
+    long = [i for i, size in enumerate(reference.shape) if size != 1]
+    if tuple(reference.shape[i] for i in long) != own.shape:
+        return own
+    steps = {i: (own.scale[k], own.units[k]) for k, i in enumerate(long)}
+    filled = [steps.get(i, (1.0, "pixel")) for i in range(reference.ndim)]
+    return Geometry(
+        axes=reference.axes,
+        shape=reference.shape,
+        scale=tuple(scale for scale, _ in filled),
+        translate=(0.0,) * reference.ndim,
+        units=tuple(unit for _, unit in filled),
+        labels=reference.labels,
+    )
+
+
+def _match(own: Geometry, reference: Geometry) -> list[int | None] | None:
+    """Return for each own axis the axis of the reference, None where it is new.
+
+    None instead of a list: nothing matches.
+    """
+    if own.shape == reference.shape:
+        return list(range(own.ndim))
+    foreign_channel = "C" in own.axes and "C" not in reference.axes
+    if own.labels and "Q" not in own.axes and (reference.labels or foreign_channel):
+        by_letter = [_index(reference.axes, axis) for axis in own.axes]
+        if any(index is not None for index in by_letter):
+            return by_letter
+    if own.ndim == reference.ndim:
+        return list(range(own.ndim))
+    if own.ndim < reference.ndim:
+        by_size = _subsequence(own.shape, reference.shape)
+        indices = by_size or list(range(reference.ndim - own.ndim, reference.ndim))
+        return list(indices)
+    inverse = _subsequence(reference.shape, own.shape)
+    places = inverse or list(range(own.ndim - reference.ndim, own.ndim))
+    result: list[int | None] = [None] * own.ndim
+    for index, place in enumerate(places):
+        result[place] = index
+    return result
+
+
+def _subsequence(short: Sequence[int], long: Sequence[int]) -> list[int]:
+    """Return where `short` lies in `long`, in order, aligned to the end; empty: nowhere."""
+    found: list[int] = []
+    position = len(long)
+    for size in reversed(short):
+        position -= 1
+        while position >= 0 and long[position] != size:
+            position -= 1
+        if position < 0:
+            return []
+        found.insert(0, position)
+    return found
+
+
+def _resized(
+    part: Geometry,
+    sizes: Sequence[int],
+    own: Geometry,
+    order: Sequence[int],
+    *,
+    calibrated: bool,
+) -> tuple[Geometry, str]:
+    """Scale by the ratio along spatial axes; a crop keeps the pixel size."""
+    if not part.shape or tuple(sizes) == part.shape:
+        return part, ""
+    steps = np.ones(part.ndim)
+    cropped = False
+    for i, (size, before) in enumerate(zip(sizes, part.shape, strict=True)):
+        if size == before or part.axes[i] not in "ZYXQ" or not size:
+            continue
+        factor = conversion(own.units[order[i]], part.units[i]) if calibrated else 0.0
+        same_step = calibrated and np.isclose(
+            own.scale[order[i]] * factor, abs(part.scale[i]), rtol=1e-3
+        )
+        cropped |= bool(same_step)
+        if not same_step:
+            steps[i] = before / size
+    if np.all(steps == 1.0):
+        note = "It is smaller or larger than the input, at the same pixel size." if cropped else ""
+        return part, note
+    start = (steps - 1.0) / 2.0
+    ratios = ", ".join(
+        f"{axis} × {s:.4g}" for axis, s in zip(part.axes, steps, strict=True) if s != 1
+    )
+    resized = crop(part, start.tolist(), sizes, steps.tolist())
+    return resized, f"Resized: a pixel is {ratios} of the input's."
+
+
+def _with_new_axes(
+    part: Geometry, own: Geometry, order: Sequence[int], *, calibrated: bool
+) -> Geometry:
+    """Return `part` spread over the axes `order` of `own`; other axes are new."""
+    n = own.ndim
+    scale = list(own.scale) if calibrated else [1.0] * n
+    translate = [0.0] * n
+    units = list(own.units) if calibrated else ["pixel"] * n
+    axes = list(own.axes)
+    labels = list(own.labels) if own.labels else [""] * n
+    for k, i in enumerate(order):
+        scale[i], translate[i] = part.scale[k], part.translate[k]
+        units[i], axes[i] = part.units[k], part.axes[k]
+        if part.labels:
+            labels[i] = part.labels[k]
+    for i, axis in enumerate(axes):  # letters stay unique
+        if i not in order and axis in [axes[k] for k in order]:
+            axes[i] = next((a for a in "CTZQ" if a not in axes), "Q")
+    linear = None if part.linear is None else np.eye(n)
+    if linear is not None:
+        linear[np.ix_(order, order)] = part.linear
+    affine = None if part.affine is None else np.eye(n + 1)
+    if affine is not None and part.affine is not None:
+        index = [*order, n]
+        affine[np.ix_(index, index)] = part.affine
+    named = part.labels and all(labels[i] or axes[i] != "Q" for i in range(n))
+    return Geometry(
+        axes="".join(axes),
+        shape=own.shape,
+        scale=tuple(scale),
+        translate=tuple(translate),
+        linear=linear,
+        affine=affine,
+        units=tuple(units),
+        labels=tuple(label or axes[i].lower() for i, label in enumerate(labels)) if named else (),
+    )
+
+
+def _index(axes: str, axis: str) -> int | None:
+    place = axes.find(axis)
+    return None if place < 0 else place

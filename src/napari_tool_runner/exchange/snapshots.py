@@ -1,0 +1,299 @@
+"""Taking a snapshot: what a layer, an array, a table or a path is at this moment.
+
+Runs on the GUI thread: only references are taken, no pixel is read, no file opened.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+
+from napari_tool_runner.errors import UnsupportedLayerError
+from napari_tool_runner.exchange.changes import change_counter
+from napari_tool_runner.exchange.geometry import geometry_of
+from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
+from napari_tool_runner.exchange.origins import origin_of
+from napari_tool_runner.tools.model import LayerKind
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.blocks import ArrayLike
+
+__all__ = ["take_snapshot"]
+
+_GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+_KEPT = {
+    LayerKind.IMAGE: ("colormap", "contrast_limits", "gamma", "metadata"),
+    LayerKind.LABELS: ("features", "metadata"),
+    LayerKind.POINTS: ("features", "size", "metadata"),
+    LayerKind.SHAPES: ("features", "shape_type", "edge_width", "z_index", "metadata"),
+    LayerKind.TRACKS: ("features", "graph", "metadata"),
+    LayerKind.VECTORS: ("features", "metadata"),
+    LayerKind.SURFACE: ("colormap", "contrast_limits", "metadata"),
+}
+
+
+_LAYERS = tuple(kind.value for kind in _KEPT)
+
+
+class _Layer(Protocol):
+    """What is read of a napari layer."""
+
+    name: str
+    data: object
+    ndim: int
+
+
+def take_snapshot(value: object, name: str = "") -> LayerSnapshot:
+    """See `napari_tool_runner.exchange.snapshot`."""
+    if isinstance(value, LayerSnapshot):
+        return replace(value, name=name) if name else value
+    if isinstance(value, str | os.PathLike):
+        return _of_path(Path(cast("str", value)), name)
+    if _is_layer(value):
+        return _of_layer(cast("_Layer", value), name)
+    if isinstance(value, tuple) and value and (len(value) == 1 or isinstance(value[1], Mapping)):
+        return _of_tuple(value, name)
+    if hasattr(value, "as_layer_data_tuple"):  # our own outputs
+        snap = _of_tuple(cast("tuple[object, ...]", value.as_layer_data_tuple()), name)
+        path = getattr(value, "path", None)
+        if snap.path is None and isinstance(path, str | os.PathLike):
+            snap = replace(snap, path=Path(path), source=str(path))
+        return snap
+    if isinstance(value, Mapping) or (hasattr(value, "columns") and hasattr(value, "iloc")):
+        return _of_table(value, name)
+    if isinstance(value, np.ndarray) and value.dtype.names:
+        return _of_table({n: value[n] for n in value.dtype.names}, name)
+    if hasattr(value, "dims") and hasattr(value, "coords") and hasattr(value, "values"):
+        return _of_xarray(value, name)
+    if _is_array(value):
+        return _of_array(cast("ArrayLike", value), name)
+    if isinstance(value, bool | int | float | np.number):
+        return _of_table({"value": np.array([value])}, name)
+    path = getattr(value, "path", None)
+    if isinstance(path, str | os.PathLike):
+        return _of_path(Path(path), name)
+    raise UnsupportedLayerError(
+        f"A value of type {type(value).__name__} cannot be given to a data input.",
+        hint="Give a layer, an array, a table (DataFrame or dict of columns) or a path.",
+    )
+
+
+def _is_layer(value: object) -> bool:
+    needed = ("as_layer_data_tuple", "data", "scale", "translate", "ndim", "name")
+    return all(hasattr(value, attribute) for attribute in needed)
+
+
+def _is_array(value: object) -> bool:
+    return all(hasattr(value, a) for a in ("shape", "dtype", "__getitem__"))
+
+
+def _layer_kind(layer: object) -> LayerKind:
+    text = getattr(layer, "_type_string", "")
+    # Subclasses of napari layers (a plugin's own Labels) are known by their base.
+    for candidate in (text, *(base.__name__.lower() for base in type(layer).__mro__)):
+        if candidate in _LAYERS:
+            return LayerKind(candidate)
+    raise UnsupportedLayerError(
+        f"The layer “{getattr(layer, 'name', '')}” is of a type that no tool can take "
+        f"({type(layer).__name__})."
+    )
+
+
+def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
+    kind = _layer_kind(layer)
+    rgb = bool(getattr(layer, "rgb", False))
+    multiscale = bool(getattr(layer, "multiscale", False)) and kind in _PIXELS
+    raw = layer.data
+    data: object = list(cast("Sequence[object]", raw)) if multiscale else _unwrapped(raw)
+    attributes = {a: getattr(layer, a) for a in _KEPT[kind] if hasattr(layer, a)}
+    geometry = geometry_of(
+        layer.ndim,
+        _pixel_shape(data, kind, rgb=rgb),
+        **{a: getattr(layer, a, None) for a in _GEOMETRY},
+    )
+    origin = origin_of(data)
+    source = getattr(layer, "source", None)
+    where = getattr(source, "path", None) or getattr(source, "sample", None) or ""
+    first = cast("list[object]", data)[0] if multiscale else data
+    return LayerSnapshot(
+        data=data,
+        kind=kind,
+        name=name or str(layer.name),
+        geometry=geometry,
+        rgb=rgb,
+        multiscale=multiscale,
+        path=origin,
+        attributes=attributes,
+        source=str(origin or where or "layer"),
+        key=f"layer:{id(layer)}:{id(first)}:{change_counter(layer)}",
+    )
+
+
+def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
+    data = value[0]
+    attributes = dict(cast("Mapping[str, object]", value[1])) if len(value) > 1 else {}
+    text = str(value[2]).lower() if len(value) > 2 else "image"
+    if text not in (*_LAYERS, "table"):
+        if isinstance(data, str | os.PathLike):
+            return _of_path(Path(cast("str", data)), name)
+        raise UnsupportedLayerError(f"“{text}” is no type of layer.")
+    kind = LayerKind(text)
+    title = name or str(attributes.get("name", "") or "")
+    if kind is LayerKind.TABLE:
+        return _of_table(data, title)
+    rgb = bool(attributes.get("rgb", False))
+    multiscale = bool(attributes.get("multiscale", isinstance(data, list))) and kind in _PIXELS
+    data = list(cast("Sequence[object]", data)) if multiscale else _unwrapped(data)
+    shape = _pixel_shape(data, kind, rgb=rgb)
+    ndim = len(shape) if kind in _PIXELS else _coordinate_ndim(data, kind)
+    given = {a: attributes.get(a) for a in _GEOMETRY}
+    origin = origin_of(data)
+    return LayerSnapshot(
+        data=data,
+        kind=kind,
+        name=title or kind.value,
+        geometry=geometry_of(ndim, shape, **given),
+        rgb=rgb,
+        multiscale=multiscale,
+        path=origin,
+        attributes={a: attributes[a] for a in _KEPT[kind] if a in attributes},
+        source=str(origin or "array"),
+        key=_array_key(data, origin),
+    )
+
+
+def _of_array(array: ArrayLike, name: str) -> LayerSnapshot:
+    shape = tuple(int(s) for s in array.shape)
+    data = _unwrapped(array)
+    origin = origin_of(data)
+    return LayerSnapshot(
+        data=data,
+        kind=LayerKind.IMAGE,
+        name=name or (origin.stem if origin else "array"),
+        geometry=geometry_of(len(shape), shape),
+        path=origin,
+        source=str(origin or "array"),
+        key=_array_key(data, origin),
+    )
+
+
+def _of_xarray(value: object, name: str) -> LayerSnapshot:
+    """Axes, pixel size and units of a DataArray come from its dims and coords."""
+    array = cast("_DataArray", value)
+    labels = tuple(str(d) for d in array.dims)
+    shape = tuple(int(s) for s in array.shape)
+    scale, translate, units = [], [], []
+    for dim, size in zip(array.dims, shape, strict=True):
+        step, start, unit = 1.0, 0.0, ""
+        if dim in array.coords:
+            coord = array.coords[dim]
+            values = np.asarray(coord.values)
+            unit = str(coord.attrs.get("units", ""))
+            if values.dtype.kind in "iuf" and size > 1:
+                start, step = float(values[0]), float(values[-1] - values[0]) / (size - 1)
+        scale.append(step or 1.0)
+        translate.append(start)
+        units.append(unit)
+    geometry = geometry_of(
+        len(shape), shape, scale=scale, translate=translate, units=units, axis_labels=labels
+    )
+    return LayerSnapshot(
+        data=array.data,
+        kind=LayerKind.IMAGE,
+        name=name or str(array.name or "array"),
+        geometry=geometry,
+        source="array",
+        key=_array_key(array.data, None),
+    )
+
+
+def _of_table(value: object, name: str) -> LayerSnapshot:
+    table = cast("Mapping[str, object]", value)
+    columns = {str(key): np.asarray(table[key]) for key in list(table.keys())}
+    for key, column in columns.items():
+        if column.ndim != 1:
+            raise UnsupportedLayerError(
+                f"The column “{key}” of the table has {column.ndim} dimensions, not one."
+            )
+    if len({len(column) for column in columns.values()}) > 1:
+        raise UnsupportedLayerError("The columns of the table differ in length.")
+    return LayerSnapshot(
+        data=columns,
+        kind=LayerKind.TABLE,
+        name=name or "table",
+        geometry=Geometry(axes=""),
+        source="table",
+    )
+
+
+def _of_path(path: Path, name: str) -> LayerSnapshot:
+    path = path.expanduser().absolute()
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise UnsupportedLayerError(
+            f"The file {path} cannot be read ({error.strerror or error}).",
+            hint="Check the path.",
+        ) from error
+    return LayerSnapshot(
+        data=None,
+        kind=LayerKind.ANY,
+        name=name or path.name,
+        geometry=Geometry(axes=""),
+        path=path,
+        source=str(path),
+        key=f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}",
+    )
+
+
+_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
+
+
+class _DataArray(Protocol):
+    dims: tuple[object, ...]
+    shape: tuple[int, ...]
+    name: object
+    data: object
+    coords: Mapping[object, _Coordinate]
+
+
+class _Coordinate(Protocol):
+    values: object
+    attrs: Mapping[str, object]
+
+
+def _unwrapped(data: object) -> object:
+    """Return what an xarray wraps; everything else as it is."""
+    wrapped = hasattr(data, "dims") and hasattr(data, "coords") and hasattr(data, "data")
+    return data.data if wrapped else data  # type: ignore[attr-defined]
+
+
+def _pixel_shape(data: object, kind: LayerKind, *, rgb: bool) -> tuple[int, ...]:
+    if kind not in _PIXELS:
+        return ()
+    first = data[0] if isinstance(data, list) else data
+    shape = tuple(int(s) for s in cast("ArrayLike", first).shape)
+    return shape[:-1] if rgb else shape
+
+
+def _coordinate_ndim(data: object, kind: LayerKind) -> int:
+    if kind is LayerKind.SHAPES:
+        first = next(iter(cast("Sequence[object]", data)), np.zeros((1, 2)))
+        return int(np.asarray(first).shape[-1])
+    if kind is LayerKind.SURFACE:
+        return int(np.asarray(cast("Sequence[object]", data)[0]).shape[-1])
+    width = int(np.asarray(data).shape[-1])
+    return width - 1 if kind is LayerKind.TRACKS else width
+
+
+def _array_key(data: object, origin: Path | None) -> str:
+    """An array in memory can change without a trace: no key, nothing to be reused."""
+    if origin is None:
+        return ""
+    facts = origin.stat()
+    return f"file:{origin}:{facts.st_size}:{facts.st_mtime_ns}"

@@ -1,0 +1,182 @@
+"""Images and labels: layer -> TIFF -> layer, nothing lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from exchange_helpers import collected, make_tool, parameter
+from napari.layers import Image, Labels, Layer
+
+from napari_tool_runner.errors import LossyConversionError
+from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.tools.model import DataOutput, LayerKind
+
+RNG = np.random.default_rng(0)
+TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "float32", "float64"]
+SHAPES = {1: (7,), 2: (5, 7), 3: (3, 5, 7), 4: (2, 3, 5, 7), 5: (2, 2, 3, 5, 7)}
+
+
+def pixels(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    values = RNG.integers(0, 100, shape)
+    return (values > 50) if dtype == "bool" else values.astype(dtype)
+
+
+@pytest.mark.parametrize("ndim", [2, 3, 4, 5])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_image_comes_back_with_values_type_and_place(round_trip, ndim, dtype):
+    data = pixels(SHAPES[ndim], dtype)
+    scale = tuple(np.arange(1, ndim + 1) / 4)
+    layer = Image(
+        data,
+        name="cells",
+        scale=scale,
+        translate=np.arange(ndim),
+        units=["s", *["um"] * (ndim - 1)] if ndim > 3 else ["um"] * ndim,
+    )
+    written, loaded = round_trip(layer)
+    again = Layer.create(*loaded.as_layer_data_tuple())
+    assert isinstance(again, Image)
+    assert again.data.dtype == data.dtype
+    np.testing.assert_array_equal(np.asarray(again.data), data)
+    np.testing.assert_allclose(again.scale, layer.scale)
+    np.testing.assert_allclose(again.translate, layer.translate)
+    assert again.units == layer.units
+    assert written.file.format == "imagetiff"
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_rotation_shear_and_affine_come_back(round_trip, ndim):
+    rotate = 30 if ndim == 2 else (10, 20, 30)
+    shear = [0.2] if ndim == 2 else [0.1, 0.2, 0.3]
+    affine = np.eye(ndim + 1)
+    affine[0, -1], affine[0, 1] = 4.0, 0.25
+    layer = Image(
+        pixels(SHAPES[ndim], "uint8"),
+        scale=[2] * ndim,
+        rotate=rotate,
+        shear=shear,
+        affine=affine,
+        translate=[1] * ndim,
+    )
+    _, loaded = round_trip(layer)
+    again = Layer.create(*loaded.as_layer_data_tuple())
+    for point in np.eye(ndim) * 3:
+        np.testing.assert_allclose(again.data_to_world(point), layer.data_to_world(point))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stored"),
+    [("bool", "uint8"), ("float16", "float32"), ("int64", "int32"), ("uint64", "uint32")],
+)
+def test_types_that_ome_lacks_travel_without_loss(round_trip, dtype, stored):
+    data = pixels((5, 7), dtype)
+    written, loaded = round_trip(data, kind=LayerKind.IMAGE)
+    assert loaded.data.dtype == stored
+    np.testing.assert_array_equal(np.asarray(loaded.data), data.astype(stored))
+    assert any(stored in note or "1/0" in note for note in written.notes)
+
+
+def test_int64_that_does_not_fit_is_refused_and_leaves_no_file(tmp_path):
+    data = np.full((4, 4), 2**40)
+    with pytest.raises(LossyConversionError, match="1099511627776"):
+        export(snapshot(data), parameter("imagetiff"), tmp_path, dialect="bioimageit")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_galaxy_tiff_takes_any_integer(round_trip):
+    data = np.full((4, 4), 2**40)
+    written, loaded = round_trip(data, "tiff", dialect="galaxy")
+    assert loaded.data.dtype == np.int64
+    np.testing.assert_array_equal(np.asarray(loaded.data), data)
+    assert any("plain TIFF" in note for note in written.notes)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 9), (1, 4, 8, 9), (4, 1, 8, 9), (1, 9), (1, 1)])
+def test_singleton_axes_are_kept(round_trip, shape):
+    layer = Image(pixels(shape, "uint8"), scale=np.arange(1, len(shape) + 1))
+    _, loaded = round_trip(layer)
+    assert loaded.data.shape == shape
+    np.testing.assert_allclose(loaded.attributes["scale"], layer.scale)
+
+
+@pytest.mark.parametrize("samples", [3, 4])
+@pytest.mark.parametrize("lead", [(), (3,)])
+def test_rgb_is_told_by_the_file(round_trip, samples, lead):
+    layer = Image(pixels((*lead, 40, 41, samples), "uint8"), rgb=True)
+    _, loaded = round_trip(layer)
+    assert loaded.attributes["rgb"] is True
+    assert len(loaded.attributes["scale"]) == 2 + len(lead)
+    np.testing.assert_array_equal(np.asarray(loaded.data), layer.data)
+
+
+def test_rgb_is_never_guessed_from_the_shape(round_trip):
+    _, loaded = round_trip(pixels((40, 41, 3), "uint8"))
+    assert loaded.attributes["rgb"] is False
+    assert Layer.create(*loaded.as_layer_data_tuple()).ndim == 3
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "bool"])
+def test_labels_come_back_as_labels(round_trip, dtype):
+    data = np.zeros((6, 30, 30), dtype)
+    data[:, 3:9, 3:9] = 1
+    if dtype != "bool":
+        data[:, 12:20, 12:20] = 42
+    layer = Labels(data, scale=(2, 0.5, 0.5), units="um")
+    written, loaded = round_trip(layer, kind=LayerKind.LABELS)
+    again = Layer.create(*loaded.as_layer_data_tuple())
+    assert isinstance(again, Labels)
+    np.testing.assert_array_equal(again.data, data)
+    assert again.units == layer.units
+    with tifffile.TiffFile(written.file.path) as tif:
+        assert tif.pages[0].compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+    again.data[0, 0, 0] = 1  # a person may paint
+
+
+def test_metadata_is_written_where_tools_look(tmp_path):
+    layer = Image(
+        pixels((2, 3, 4, 8, 9), "uint16"),
+        scale=(2, 1, 0.5, 0.25, 0.25),
+        units=("s", "pixel", "um", "um", "um"),
+        axis_labels=("t", "c", "z", "y", "x"),
+        metadata={"channel_names": ["dapi", "gfp", "rfp"]},
+    )
+    written = export(snapshot(layer), parameter("imagetiff"), tmp_path, dialect="bioimageit")
+    with tifffile.TiffFile(written.file.path) as tif:
+        assert tif.series[0].axes == "TCZYX"
+        metadata = tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]["Pixels"]
+        assert not tif.is_bigtiff
+    assert metadata["PhysicalSizeX"] == 0.25
+    assert metadata["PhysicalSizeXUnit"] == "µm"
+    assert metadata["PhysicalSizeZ"] == 0.5
+    assert metadata["TimeIncrement"] == 2
+    assert metadata["TimeIncrementUnit"] == "s"
+    assert [c["Name"] for c in metadata["Channel"]] == ["dapi", "gfp", "rfp"]
+
+
+def test_outputs_are_memory_mapped(round_trip):
+    _, loaded = round_trip(pixels((50, 60), "uint16"))
+    assert isinstance(loaded.data, np.memmap)
+
+
+def test_name_and_safe_file(tmp_path):
+    snap = snapshot(Image(np.zeros((3, 4)), name="Zellen “α” / 1; rm -rf"))
+    written = export(snap, parameter("imagetiff"), tmp_path, dialect="bioimageit")
+    assert written.file.name == "Zellen “α” / 1; rm -rf"
+    assert written.file.path.name.isascii()
+    assert not set(written.file.path.name) & set(" ;/\"'")
+
+
+def test_same_names_do_not_collide(tmp_path):
+    snaps = [snapshot(np.zeros((3, 4)), "A"), snapshot(np.ones((3, 4)), "a")]
+    files = [export(s, parameter("imagetiff"), tmp_path, dialect="bioimageit") for s in snaps]
+    assert len({f.file.path for f in files}) == 2
+    assert tifffile.imread(files[1].file.path).max() == 1
+
+
+def test_declared_output_kind_wins(tmp_path):
+    path = tmp_path / "o.tif"
+    tifffile.imwrite(path, RNG.integers(0, 60000, (40, 40)).astype("uint16"))
+    output = DataOutput(name="o", format="imagetiff", kind=LayerKind.LABELS)
+    loaded = load(collected(path, "imagetiff"), output, make_tool(), inputs={})
+    assert loaded.kind is LayerKind.LABELS
