@@ -385,14 +385,14 @@ def _integer(parameter: IntegerParameter, value: object, name: str) -> int | Non
         text = value.strip()
         if not text:
             return None
-        if re.fullmatch(r"[+-]?\d+", text):
+        if re.fullmatch(r"[+-]?\d{1,4000}", text):  # Python reads no longer ones
             return int(text)
     index = getattr(value, "__index__", None)
     if callable(index):
         return int(index())
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if math.isfinite(number) and number == int(number):
         return int(number)
@@ -406,7 +406,7 @@ def _float(parameter: FloatParameter, value: object, name: str) -> float | None:
         return None
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ParameterError(
             f"“{parameter.label or name}” must be a number, not {value!r}.", name=name
         ) from error
@@ -463,16 +463,20 @@ def _many(value: object) -> list[str]:
 def _check_range(parameter: Parameter, value: object) -> str | None:
     if not isinstance(parameter, IntegerParameter | FloatParameter):
         return None
-    number = cast("float", value)
+    number = cast("int | float", value)
     label = parameter.label or parameter.name
-    if isinstance(number, float) and math.isnan(number):
+    if number != number:
         return f"“{label}” is not a number."
     low, high = parameter.minimum, parameter.maximum
     if low is not None and number < low:
-        return f"“{label}” must be at least {low:g}, not {number}."
+        return f"“{label}” must be at least {_plain(low)}, not {_plain(number)}."
     if high is not None and number > high:
-        return f"“{label}” must be at most {high:g}, not {number}."
+        return f"“{label}” must be at most {_plain(high)}, not {_plain(number)}."
     return None
+
+
+def _plain(number: float) -> str:
+    return str(number).removesuffix(".0")
 
 
 def _check_choice(parameter: Parameter, value: object) -> str | None:
@@ -549,7 +553,8 @@ def _map_into(
         value = values[item.name]
         name = prefix + item.name
         if isinstance(item, Section):
-            result[item.name] = inner = {}
+            inner: BoundValues = {}
+            result[item.name] = inner
             _map_into(item.items, cast("BoundValues", value), convert, name + "|", inner)
         elif isinstance(item, Conditional):
             given = cast("BoundValues", value)

@@ -1,0 +1,396 @@
+"""``<param>`` elements of the bioimageit dialect as parameters of the model."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, TypedDict
+
+from napari_tool_runner.tools.formats import find_format, format_info, split_formats
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    ColorParameter,
+    DataParameter,
+    DirectoryParameter,
+    FileParameter,
+    FloatParameter,
+    HiddenParameter,
+    IntegerParameter,
+    LayerKind,
+    Parameter,
+    SelectOption,
+    SelectParameter,
+    TextParameter,
+)
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+    from napari_tool_runner.tools.bioimageit.notes import Notes
+
+__all__ = ["input_kinds", "layer_kinds", "ndims", "parameter_name", "read_parameter"]
+
+_ATTRIBUTES = frozenset(
+    {"name", "argument", "type", "format", "label", "help", "optional", "value", "min", "max"}
+    | {"multiple", "checked", "truevalue", "falsevalue", "size", "area", "display"}
+    | {"layer", "ndim", "axes", "unit", "step", "reference"}  # our own
+)
+_TRUE = frozenset({"true", "yes", "on"})
+_FALSE = frozenset({"false", "no", "off"})
+_LABELS = re.compile(r"\b(labels?|masks?|segmentations?|segmented|labell?ed)\b")
+_POINTS = re.compile(r"\b(points?|spots?|detections?|particles?|seeds?|markers?|centroids?)\b")
+_TRACKS = re.compile(r"\b(tracks?|trajector(y|ies)|tracking)\b")
+_SHAPES = re.compile(r"\b(shapes?|rois?|regions?|polygons?|outlines?|contours?)\b")
+
+
+class _Common(TypedDict):
+    name: str
+    label: str
+    help: str
+    advanced: bool
+    argument: str
+
+
+def parameter_name(element: Element) -> str:
+    """Return the key of a param's value.
+
+    `argument` goes before `name` and loses all its dashes (``--n-iter``: ``niter``),
+    as BioImageIT does it; `name` loses those at its start.
+    """
+    argument = element.get("argument", "").strip()
+    return argument.replace("-", "") or element.get("name", "").strip().lstrip("-")
+
+
+def read_parameter(element: Element, notes: Notes) -> Parameter | None:
+    """Return the parameter that a ``<param>`` describes, None when it has no name.
+
+    An unknown type becomes a text field when the param has a value, else an ERROR.
+    """
+    name = parameter_name(element)
+    if not name:
+        notes.warning("inputs/param", "A parameter has neither name nor argument; it is left out.")
+        return None
+    notes = notes.at(f"inputs/param[{name}]")
+    for attribute in sorted(element.attrib.keys() - _ATTRIBUTES):
+        notes.info("", f"The attribute “{attribute}” has no meaning here.")
+    for child in element:
+        if child.tag != "option":
+            notes.warning("", f"<{child.tag}> is not part of this language; it is left out.")
+    common: _Common = {
+        "name": name,
+        "label": element.get("label", "").strip() or name,
+        "help": " ".join(element.get("help", "").split()),
+        # BioImageIT hides these behind “Advanced”; their value is still sent
+        "advanced": _yes(element.get("optional")),
+        "argument": element.get("argument", "").strip(),
+    }
+    kind = element.get("type", "").strip().lower()
+    if kind == "data":
+        return _data(element, common, notes)
+    if kind == "integer":
+        return _integer(element, common, notes)
+    if kind in {"float", "number", "double"}:
+        return _float(element, common, notes)
+    if kind in {"bool", "boolean"}:
+        return _boolean(element, common)
+    if kind == "select":
+        return _select(element, common, notes)
+    if kind in {"string", "text", "file", "directory", "folder"}:
+        return _text(element, common, kind)
+    if kind in {"color", "colour"}:
+        return _color(element, common, notes)
+    if kind == "hidden":
+        return HiddenParameter(**common, default=element.get("value", ""))
+    return _unknown(element, common, kind, notes)
+
+
+def layer_kinds(text: str, notes: Notes) -> tuple[LayerKind, ...]:
+    """Return the kinds that a ``layer`` attribute names, in order."""
+    known = [kind.value for kind in LayerKind]
+    found: list[LayerKind] = []
+    for word in re.split(r"[|,\s]+", text.strip().lower()):
+        if word in known:
+            found.append(LayerKind(word))
+        elif word:
+            notes.warning(
+                "", f"layer=“{word}” is no kind of layer ({', '.join(known)}); it is left out."
+            )
+    return tuple(found)
+
+
+def ndims(text: str, notes: Notes) -> tuple[int, ...]:
+    """Return the numbers of an ``ndim`` attribute (``2 3``, ``2,3``)."""
+    words = [word for word in re.split(r"[,|\s]+", text.strip()) if word]
+    if all(word.isdecimal() and 0 < int(word) < 10 for word in words):
+        return tuple(int(word) for word in words)
+    notes.warning("", f"ndim=“{text}” is no list of numbers of dimensions; it is left out.")
+    return ()
+
+
+def input_kinds(formats: tuple[str, ...], words: str) -> tuple[LayerKind, ...]:
+    """Guess the kinds of layers for an input from its formats and what it is called.
+
+    `words`: name, label and help; a hint moves a kind to the front, nothing more.
+    """
+    kinds: list[LayerKind] = []
+    for name in formats:
+        kinds += [kind for kind in format_info(name).kinds if kind not in kinds]
+    text = words.lower().replace("_", " ")
+    for kind, pattern in (
+        (LayerKind.SHAPES, _SHAPES),
+        (LayerKind.POINTS, _POINTS),
+        (LayerKind.TRACKS, _TRACKS),
+        (LayerKind.LABELS, _LABELS),
+    ):
+        if kind in kinds and pattern.search(text):
+            kinds.remove(kind)
+            kinds.insert(0, kind)
+    return tuple(kinds) or (LayerKind.ANY,)
+
+
+# -- one type each --------------------------------------------------------------------
+
+
+def _data(element: Element, common: _Common, notes: Notes) -> DataParameter:
+    formats = split_formats(element.get("format", ""))
+    for name in formats:
+        if find_format(name) is None:
+            notes.info("", f"The format “{name}” is not known; files are passed as they are.")
+    kinds = layer_kinds(element.get("layer", ""), notes)
+    words = f"{common['name']} {common['label']}"
+    return DataParameter(
+        **common,
+        optional=common["advanced"],
+        formats=formats,
+        kinds=kinds or input_kinds(formats, words),
+        multiple=_yes(element.get("multiple")),
+        minimum=_whole(element.get("min"), "min", notes),
+        maximum=_whole(element.get("max"), "max", notes),
+        ndim=ndims(element.get("ndim", ""), notes),
+        axes=element.get("axes", "").strip().upper(),
+    )
+
+
+def _integer(element: Element, common: _Common, notes: Notes) -> IntegerParameter:
+    default = _whole(element.get("value"), "value", notes)
+    minimum = _whole(element.get("min"), "min", notes)
+    maximum = _whole(element.get("max"), "max", notes)
+    if default is not None and minimum is not None and default < minimum:
+        _tell_contradiction("min", minimum, default, notes)
+        minimum = None
+    if default is not None and maximum is not None and default > maximum:
+        _tell_contradiction("max", maximum, default, notes)
+        maximum = None
+    return IntegerParameter(
+        **common,
+        optional=common["advanced"] and default is None,
+        default=default,
+        minimum=minimum,
+        maximum=maximum,
+        step=_whole(element.get("step"), "step", notes),
+        unit=element.get("unit", "").strip(),
+    )
+
+
+def _float(element: Element, common: _Common, notes: Notes) -> FloatParameter:
+    text = element.get("value", "").strip()
+    default = _real(text, "value", notes)
+    minimum = _real(element.get("min"), "min", notes)
+    maximum = _real(element.get("max"), "max", notes)
+    if default is not None and minimum is not None and default < minimum:
+        _tell_contradiction("min", minimum, default, notes)
+        minimum = None
+    if default is not None and maximum is not None and default > maximum:
+        _tell_contradiction("max", maximum, default, notes)
+        maximum = None
+    return FloatParameter(
+        **common,
+        optional=common["advanced"] and default is None,
+        default=default,
+        default_text=text if default is not None else "",
+        minimum=minimum,
+        maximum=maximum,
+        step=_real(element.get("step"), "step", notes),
+        unit=element.get("unit", "").strip(),
+    )
+
+
+def _boolean(element: Element, common: _Common) -> BooleanParameter:
+    text = element.get("value", "").strip()
+    true, false = _written_like(text)
+    true = element.get("truevalue", true)
+    false = element.get("falsevalue", false)
+    if "checked" in element.attrib:
+        default = _yes(element.get("checked"))
+    elif text and text in {true, false}:
+        default = text == true
+    else:
+        default = _yes(text)
+    return BooleanParameter(**common, default=default, true_value=true, false_value=false)
+
+
+def _select(element: Element, common: _Common, notes: Notes) -> Parameter:
+    options: list[SelectOption] = []
+    for option in element.findall("option"):
+        label = " ".join("".join(option.itertext()).split())
+        value = option.get("value", label)
+        if not value and "value" not in option.attrib:
+            notes.warning("", "An option has neither value nor text; it is left out.")
+        elif any(known.value == value for known in options):
+            notes.info("", f"The option “{value}” is listed twice.")
+        else:
+            options.append(SelectOption(label or value, value, _yes(option.get("selected"))))
+    multiple = _yes(element.get("multiple"))
+    if not options:
+        return _no_options(element, common, notes)
+    chosen = _chosen(element.get("value"), options, multiple=multiple, notes=notes)
+    truth = None if multiple else _truth_values(options)
+    if truth is not None:
+        true, false = truth
+        return BooleanParameter(
+            **common, default=chosen == (true,), true_value=true, false_value=false
+        )
+    return SelectParameter(
+        **common,
+        optional=multiple and common["advanced"],
+        options=tuple(options),
+        default=chosen if multiple else chosen[0],
+        multiple=multiple,
+    )
+
+
+def _chosen(
+    text: str | None, options: list[SelectOption], *, multiple: bool, notes: Notes
+) -> tuple[str, ...]:
+    """Return the values chosen at first: ``value``, else ``selected``, else the first."""
+    values = [option.value for option in options]
+    wanted = (text or "").strip()
+    if text is not None and wanted in values:
+        return (wanted,)
+    if wanted:
+        parts = [part.strip() for part in wanted.split(",")] if multiple else [wanted]
+        found = []
+        for part in parts:
+            same = [
+                option.value
+                for option in options
+                if part.casefold() in {option.value.casefold(), option.label.casefold()}
+            ]
+            found += same[:1]
+        if found and len(found) == len(parts):
+            return tuple(found)
+        notes.warning(
+            "",
+            f"The default “{wanted}” is not among the options; “{values[0]}” is chosen instead.",
+        )
+        return (values[0],)
+    selected = tuple(option.value for option in options if option.selected)
+    if multiple:
+        return selected
+    return selected[:1] or (values[0],)
+
+
+def _no_options(element: Element, common: _Common, notes: Notes) -> Parameter:
+    if element.get("value"):
+        notes.warning("", "This choice has no options; it is offered as text.")
+        return TextParameter(**common, default=element.get("value", ""))
+    notes.error("", "This choice has no options and no default.")
+    return SelectParameter(**common)
+
+
+def _truth_values(options: list[SelectOption]) -> tuple[str, str] | None:
+    """Return (true, false) when the two options only say yes and no."""
+    if len(options) != 2:
+        return None
+    found: dict[bool, str] = {}
+    for option in options:
+        label, value = option.label.strip().lower(), option.value.strip().lower()
+        plain = label in _TRUE | _FALSE | {value}
+        if value in _TRUE and plain:
+            found[True] = option.value
+        elif value in _FALSE and plain:
+            found[False] = option.value
+        elif value in {"0", "1"} and label in (_TRUE if value == "1" else _FALSE):
+            found[value == "1"] = option.value
+    return (found[True], found[False]) if len(found) == 2 else None
+
+
+def _text(element: Element, common: _Common, kind: str) -> Parameter:
+    default = element.get("value", "")
+    words = set(re.split(r"[^a-z0-9]+", f"{common['name']} {common['label']}".lower()))
+    if kind in {"directory", "folder"}:
+        return DirectoryParameter(**common, default=default)
+    if kind == "file":
+        return FileParameter(**common, default=default)
+    # the language has no type for paths; a picker helps where the name says it is one
+    if kind == "string" and words & {"dir", "directory", "folder"}:
+        return DirectoryParameter(**common, default=default)
+    if kind == "string" and "path" in words:
+        return FileParameter(**common, default=default)
+    return TextParameter(**common, default=default, multiline=_yes(element.get("area")))
+
+
+def _color(element: Element, common: _Common, notes: Notes) -> ColorParameter:
+    value = element.get("value", "").strip()
+    if value and not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        notes.warning("", f"The default “{value}” is no colour as #rrggbb; it is black instead.")
+        value = ""
+    return ColorParameter(**common, default=value or "#000000")
+
+
+def _unknown(element: Element, common: _Common, kind: str, notes: Notes) -> Parameter:
+    what = f"The parameter type “{kind}” is not known" if kind else "The parameter has no type"
+    if element.get("value") is not None:
+        notes.warning("", f"{what}; it is offered as text.")
+        return TextParameter(**common, default=element.get("value", ""))
+    notes.error("", f"{what}, and there is no default to use.")
+    return TextParameter(**common)
+
+
+# -- attributes -----------------------------------------------------------------------
+
+
+def _yes(text: str | None) -> bool:
+    return (text or "").strip().lower() in {"true", "yes", "on", "1"}
+
+
+def _written_like(text: str) -> tuple[str, str]:
+    """Return the words for true and false in the manner of the default `text`."""
+    pairs = [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")]
+    pairs += [("yes", "no"), ("Yes", "No"), ("on", "off"), ("On", "Off")]
+    return next((pair for pair in pairs if text in pair), pairs[0])
+
+
+def _whole(text: str | None, attribute: str, notes: Notes) -> int | None:
+    plain = (text or "").strip()
+    if not plain:
+        return None
+    if re.fullmatch(r"[+-]?\d{1,4000}", plain):
+        return int(plain)
+    number = _real(plain, attribute, notes)
+    if number is None:
+        return None
+    if not math.isfinite(number) or number != int(number):
+        notes.warning("", f"{attribute}=“{plain}” is no whole number; it is left out.")
+        return None
+    return int(number)
+
+
+def _real(text: str | None, attribute: str, notes: Notes) -> float | None:
+    plain = (text or "").strip()
+    if not plain:
+        return None
+    try:
+        number = float(plain)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        notes.warning("", f"{attribute}=“{plain}” is no number; it is left out.")
+        return None
+    return number
+
+
+def _tell_contradiction(attribute: str, limit: float, default: float, notes: Notes) -> None:
+    notes.warning(
+        "", f"The default {default} is outside {attribute}={limit}; the limit is left out."
+    )

@@ -1,0 +1,396 @@
+"""Reads a descriptor of the bioimageit dialect into a `Tool`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from napari_tool_runner.errors import DescriptorError, TemplateError
+from napari_tool_runner.tools.bioimageit.notes import Notes
+from napari_tool_runner.tools.bioimageit.parameters import (
+    layer_kinds,
+    ndims,
+    read_parameter,
+)
+from napari_tool_runner.tools.bioimageit.template import (
+    FIJI,
+    TOOL_DIRECTORY,
+    parse_template,
+    placeholders,
+    shell_syntax,
+)
+from napari_tool_runner.tools.bioimageit.tests_section import read_tests
+from napari_tool_runner.tools.formats import find_format, split_formats
+from napari_tool_runner.tools.model import (
+    Citation,
+    ContainerRequirement,
+    DataOutput,
+    DataParameter,
+    Link,
+    PackageRequirement,
+    Parameter,
+    Requirement,
+    Tool,
+)
+from napari_tool_runner.tools.shed import read_shed
+from napari_tool_runner.tools.xml import parse_xml, read_bytes
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+__all__ = ["Source", "read_descriptor", "resolve"]
+
+_KNOWN = frozenset(
+    {"description", "requirements", "command", "inputs", "outputs", "tests", "help"}
+    | {"citations", "xrefs", "edam_topics", "edam_operations", "creator"}
+)
+_OUTPUT_ATTRIBUTES = frozenset(
+    {"name", "label", "format", "from_work_dir", "hidden"}
+    | {"layer", "ndim", "axes", "reference", "join"}  # our own
+)
+_URL = re.compile(r"https?://\S+")
+_XREF = {
+    "bio.tools": "https://bio.tools/{}",
+    "biii": "https://biii.eu/{}",
+    "bioconductor": "https://bioconductor.org/packages/{}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the dialect keeps with a tool.
+
+    `aliases`: what a placeholder may say -> the name of the input or output.
+    """
+
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_descriptor(path: Path) -> Tool:
+    """Read one descriptor.
+
+    Raises
+    ------
+    DescriptorError
+        Not readable, not well-formed, unsafe, or its root is not ``<tool>``.
+    """
+    path = path.absolute()
+    data = read_bytes(path)
+    root = parse_xml(data, path)
+    if root.tag != "tool":
+        raise DescriptorError(
+            f"{path} describes no tool: its root is <{root.tag}>.",
+            path=path,
+            hint="A descriptor starts with <tool>.",
+        )
+    notes = Notes()
+    _tell_unknown(root, notes)
+    inputs, aliases = _inputs(root, notes)
+    outputs = _outputs(root, notes, aliases, inputs)
+    command = _text(root.find("command"))
+    shed = read_shed(path.parent, notes)
+    help_text, help_format, links = _help(root)
+    tool_id = root.get("id", "").strip()
+    if not tool_id:
+        tool_id = path.stem
+        notes.warning("tool", f"It has no id; “{tool_id}”, its file's name, is used.")
+    kind = root.get("type", "").strip().lower() or "sequential"
+    if kind not in {"sequential", "merge"}:
+        notes.warning("tool", f"The type “{kind}” is not known; it is run as sequential.")
+        kind = "sequential"
+    if kind == "merge":  # such a tool takes the numbers of many datasets
+        inputs = tuple(
+            replace(entry, multiple=True) if isinstance(entry, DataParameter) else entry
+            for entry in inputs
+        )
+    _check_command(root, command, aliases, notes)
+    return Tool(
+        id=tool_id,
+        name=root.get("name", "").strip() or tool_id,
+        version=root.get("version", "").strip(),
+        description=" ".join(_text(root.find("description")).split()),
+        command=command.strip(),
+        inputs=inputs,
+        outputs=outputs,
+        requirements=_requirements(root, notes),
+        tests=read_tests(root, path.parent, inputs, outputs, aliases, notes),
+        help=help_text,
+        help_format=help_format,
+        categories=shed.categories,
+        uri=str(path),
+        dialect="bioimageit",
+        digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
+        type=cast('Literal["sequential", "merge"]', kind),
+        profile=root.get("profile", ""),
+        citations=_citations(root),
+        links=(*links, *_xrefs(root), *shed.links),
+        edam=_edam(root),
+        authors=_authors(root),
+        license=root.get("license", ""),
+        network=root.get("network", "").strip().lower() in {"true", "yes", "1"},
+        thumbnail=root.get("thumbnail", "").strip(),
+        notes=tuple(notes.found),
+        source=Source(aliases),
+    )
+
+
+# -- inputs and outputs ------------------------------------------------------------------
+
+
+def _inputs(root: Element, notes: Notes) -> tuple[tuple[Parameter, ...], dict[str, str]]:
+    found: dict[str, Parameter] = {}
+    aliases: dict[str, str] = {}
+    element = root.find("inputs")
+    for child in element if element is not None else ():
+        if child.tag != "param":
+            name = child.get("name", "")
+            notes.warning(
+                f"inputs/{child.tag}[{name}]" if name else f"inputs/{child.tag}",
+                f"<{child.tag}> is not part of this language; what it holds is not offered.",
+            )
+            continue
+        parameter = read_parameter(child, notes)
+        if parameter is None:
+            continue
+        if parameter.name in found:
+            notes.error(
+                f"inputs/param[{parameter.name}]",
+                f"Two parameters are called “{parameter.name}”; only the first is offered.",
+            )
+            continue
+        found[parameter.name] = parameter
+        for alias in _aliases(child.get("argument", ""), child.get("name", ""), parameter.name):
+            aliases.setdefault(alias, parameter.name)
+    return tuple(found.values()), aliases
+
+
+def _outputs(
+    root: Element,
+    notes: Notes,
+    aliases: dict[str, str],
+    inputs: tuple[Parameter, ...],
+) -> tuple[DataOutput, ...]:
+    found: dict[str, DataOutput] = {}
+    taken = {parameter.name for parameter in inputs}
+    element = root.find("outputs")
+    for child in element if element is not None else ():
+        if child.tag != "data":
+            notes.warning(
+                f"outputs/{child.tag}",
+                f"<{child.tag}> is not part of this language; it is left out.",
+            )
+            continue
+        name = child.get("name", "").strip()
+        if not name:
+            notes.warning("outputs/data", "An output has no name; it is left out.")
+            continue
+        if name in found or name in taken:
+            notes.error(
+                f"outputs/data[{name}]",
+                f"Another {'output' if name in found else 'parameter'} is called “{name}” too.",
+            )
+            continue
+        found[name] = _output(child, name, notes.at(f"outputs/data[{name}]"))
+        for alias in _aliases(name):
+            aliases.setdefault(alias, name)
+    for output in found.values():
+        where = f"outputs/data[{output.name}]"
+        if output.reference and aliases.get(output.reference) is None:
+            notes.warning(where, f"reference=“{output.reference}” names no input.")
+        if output.join and aliases.get(output.join) is None:
+            notes.warning(where, f"join=“{output.join}” names no input or output.")
+    return tuple(found.values())
+
+
+def _output(element: Element, name: str, notes: Notes) -> DataOutput:
+    for attribute in sorted(element.attrib.keys() - _OUTPUT_ATTRIBUTES):
+        notes.info("", f"The attribute “{attribute}” has no meaning here.")
+    for child in element:
+        notes.warning("", f"<{child.tag}> is not part of this language; it is left out.")
+    formats = split_formats(element.get("format", ""))
+    if len(formats) > 1:
+        notes.info("", f"An output has one format; “{formats[0]}” is taken.")
+    if formats and find_format(formats[0]) is None:
+        notes.info("", f"The format “{formats[0]}” is not known; the file is kept as it is.")
+    kinds = layer_kinds(element.get("layer", ""), notes)
+    return DataOutput(
+        name=name,
+        label=" ".join(element.get("label", "").split()) or name,
+        format=formats[0] if formats else "",
+        kind=kinds[0] if kinds else None,
+        ndim=ndims(element.get("ndim", ""), notes),
+        axes=element.get("axes", "").strip().upper(),
+        reference=element.get("reference", "").strip(),
+        join=element.get("join", "").strip(),
+        from_work_dir=element.get("from_work_dir", "").strip(),
+        hidden=element.get("hidden", "").strip().lower() == "true",
+    )
+
+
+def _aliases(*names: str) -> list[str]:
+    """Return what a placeholder may say for a param of these names."""
+    found: list[str] = []
+    for name in names:
+        plain = name.strip()
+        for form in (plain, plain.lstrip("-"), plain.replace("-", "")):
+            if form and form not in found:
+                found.append(form)
+    return found
+
+
+# -- the rest ----------------------------------------------------------------------------
+
+
+def _tell_unknown(root: Element, notes: Notes) -> None:
+    for child in root:
+        if child.tag not in _KNOWN:
+            notes.warning(child.tag, f"<{child.tag}> is not part of this language.")
+    for tag in sorted({child.tag for child in root}):
+        if tag in _KNOWN and len(root.findall(tag)) > 1:
+            notes.warning(tag, f"<{tag}> occurs more than once; the first is read.")
+
+
+def _check_command(root: Element, command: str, aliases: Mapping[str, str], notes: Notes) -> None:
+    element = root.find("command")
+    if element is not None and element.get("interpreter"):
+        notes.warning("command", "The attribute “interpreter” has no meaning here.")
+    try:
+        tokens = parse_template(command)
+    except TemplateError as error:
+        notes.error("command", error.message)
+        return
+    if not tokens:
+        notes.error("command", "There is no command to run.")
+        return
+    operator = shell_syntax(command)
+    if operator:
+        notes.error(
+            "command",
+            f"It uses “{operator}”, which only a shell understands; commands of this "
+            "language are run without one.",
+        )
+    for place in dict.fromkeys(placeholders(tokens)):
+        if place.name in {TOOL_DIRECTORY} or resolve(aliases, place.name) is not None:
+            continue
+        if place.name == FIJI:
+            notes.info("command", "It needs Fiji: set “fiji” in config.json to its program.")
+        elif place.braced and re.fullmatch(r"[A-Za-z_][\w.-]*", place.name):
+            notes.warning(
+                "command",
+                f"{place.text} is no parameter or output; it must be an “env” entry of "
+                "config.json.",
+            )
+        else:
+            notes.error("command", f"{place.text} is no parameter or output of the tool.")
+
+
+def resolve(aliases: Mapping[str, str], name: str) -> str | None:
+    """Return the input or output that a placeholder's `name` means, None if none."""
+    for form in (name, name.lstrip("-"), name.replace("-", "")):
+        if form in aliases:
+            return aliases[form]
+    return None
+
+
+def _requirements(root: Element, notes: Notes) -> tuple[Requirement, ...]:
+    found: list[Requirement] = []
+    element = root.find("requirements")
+    for child in element if element is not None else ():
+        text = " ".join(_text(child).split())
+        kind = child.get("type", "").strip().lower()
+        where = f"requirements/{child.tag}"
+        if child.tag not in {"package", "container", "requirement"}:
+            notes.warning(where, f"<{child.tag}> is not part of this language; it is left out.")
+        elif not text:
+            notes.warning(where, "It names nothing; it is left out.")
+        elif child.tag == "container":
+            if kind not in {"", "docker", "singularity"}:
+                notes.warning(where, f"Containers of type “{kind}” are not known; left out.")
+                continue
+            found.append(ContainerRequirement(type=kind or "docker", image=text))
+        elif child.tag == "package":
+            if kind not in {"", "conda"}:
+                notes.warning(where, f"Packages of type “{kind}” are not known; left out.")
+                continue
+            if re.search(r"\bpip3? +install\b", text):
+                notes.warning(
+                    where, "It holds “pip install”, which conda does not know; use init= for that."
+                )
+            found.append(
+                PackageRequirement(
+                    text=text,
+                    env=child.get("env", "").strip(),
+                    init=child.get("init", "").strip(),
+                )
+            )
+        elif kind in {"", "package"}:
+            found.append(PackageRequirement(name=text, version=child.get("version", "").strip()))
+        else:
+            notes.warning(where, f"Requirements of type “{kind}” are not known; left out.")
+    return tuple(found)
+
+
+_HelpFormat = Literal["plain", "rst", "markdown", "url"]
+
+
+def _help(root: Element) -> tuple[str, _HelpFormat, tuple[Link, ...]]:
+    element = root.find("help")
+    if element is None:
+        return "", "plain", ()
+    text = textwrap.dedent(_text(element)).strip()
+    # BioImageIT's help is one address, also as an attribute in old files
+    compact = "".join(text.split()) or element.get("url", "").strip()
+    if _URL.fullmatch(compact) and compact.count("://") == 1:
+        return compact, "url", (Link("Documentation", compact),)
+    named = element.get("format", "").strip().lower()
+    if named in {"markdown", "md"}:
+        return text, "markdown", ()
+    if named in {"rst", "restructuredtext"}:
+        return text, "rst", ()
+    return text, "plain", ()
+
+
+def _citations(root: Element) -> tuple[Citation, ...]:
+    found = []
+    for child in root.iterfind("citations/citation"):
+        text = _text(child).strip()
+        if text:
+            kind: Literal["doi", "bibtex"] = "bibtex" if child.get("type") == "bibtex" else "doi"
+            found.append(Citation(kind, text))
+    return tuple(found)
+
+
+def _xrefs(root: Element) -> tuple[Link, ...]:
+    found = []
+    for child in root.iterfind("xrefs/xref"):
+        kind, text = child.get("type", "").strip(), _text(child).strip()
+        if _URL.fullmatch(text):
+            found.append(Link(kind or text, text))
+        elif kind in _XREF and re.fullmatch(r"[\w.+-]+", text):
+            found.append(Link(f"{kind}: {text}", _XREF[kind].format(text)))
+    return tuple(found)
+
+
+def _edam(root: Element) -> tuple[str, ...]:
+    paths = ("edam_topics/edam_topic", "edam_operations/edam_operation")
+    return tuple(_text(child).strip() for path in paths for child in root.iterfind(path))
+
+
+def _authors(root: Element) -> tuple[str, ...]:
+    found = []
+    element = root.find("creator")
+    for child in element if element is not None else ():
+        given = f"{child.get('givenName', '')} {child.get('familyName', '')}".strip()
+        name = child.get("name", "").strip() or given
+        if name:
+            found.append(name)
+    return tuple(found)
+
+
+def _text(element: Element | None) -> str:
+    return "" if element is None else "".join(element.itertext())

@@ -1,0 +1,240 @@
+"""Fills the command of a bioimageit tool: an argv, never a shell line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.tools.bioimageit.merge import merged
+from napari_tool_runner.tools.bioimageit.reader import Source, resolve
+from napari_tool_runner.tools.bioimageit.template import (
+    FIJI,
+    TOOL_DIRECTORY,
+    Placeholder,
+    Token,
+    parse_template,
+)
+from napari_tool_runner.tools.dialect import (
+    DataCollection,
+    DataFile,
+    JobPaths,
+    PlannedOutput,
+    RenderedCommand,
+)
+from napari_tool_runner.tools.formats import format_info
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    DataOutput,
+    DataParameter,
+    FloatParameter,
+    Parameter,
+    Tool,
+)
+from napari_tool_runner.tools.values import BoundValues, Leaf, leaves
+
+__all__ = ["render_command"]
+
+_Filled: TypeAlias = str | list[str] | None
+"""A value as text; a list for several files; None when the value is absent."""
+
+_OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
+
+
+def render_command(
+    tool: Tool,
+    values: BoundValues,
+    paths: JobPaths,
+    variables: Mapping[str, str],
+) -> RenderedCommand:
+    """Fill ``tool.command``; see `Dialect.render`.
+
+    Raises
+    ------
+    TemplateError
+        A placeholder means nothing, or there is no command.
+    """
+    tokens = parse_template(tool.command)
+    if not tokens:
+        raise TemplateError(f"The tool “{tool.id}” has no command to run.")
+    outputs = _planned(tool, paths)
+    files: dict[Path, str] = {}
+    found: dict[str, tuple[Leaf | None, _Filled]] = {}
+    for leaf in leaves(tool.inputs, values):
+        value = leaf.value
+        if tool.type == "merge" and isinstance(leaf.parameter, DataParameter):
+            value = merged(leaf.name, value, paths, files)
+        found[leaf.name] = (leaf, _filled(leaf.parameter, value))
+    for planned in outputs:
+        found[planned.output.name] = (None, str(planned.path))
+    scope = _Scope(tool, found, variables)
+    return RenderedCommand(argv=tuple(_fill(tokens, scope)), outputs=outputs, files=files)
+
+
+class _Scope:
+    """Finds what a placeholder stands for."""
+
+    def __init__(
+        self,
+        tool: Tool,
+        found: Mapping[str, tuple[Leaf | None, _Filled]],
+        variables: Mapping[str, str],
+    ) -> None:
+        self.tool = tool
+        self.found = found
+        self.variables = variables
+        aliases = tool.source.aliases if isinstance(tool.source, Source) else {}
+        self.aliases = {**{name: name for name in found}, **aliases}
+
+    def value(self, place: Placeholder) -> _Filled:
+        """Return the text for `place`; inputs and outputs go before the config's."""
+        name = resolve(self.aliases, place.name)
+        if name is not None and name in self.found:
+            return self.found[name][1]
+        if place.name == TOOL_DIRECTORY:
+            return str(self.tool.folder) + os.sep
+        if place.name == FIJI:
+            fiji = self.variables.get(FIJI) or self.variables.get("fiji")
+            if fiji is None:
+                raise TemplateError(
+                    f"The tool “{self.tool.id}” needs Fiji, and the configuration names none.",
+                    line=place.text,
+                    hint="Set “fiji” in config.json to Fiji's program.",
+                )
+            return fiji
+        if place.braced and place.name in self.variables:
+            return self.variables[place.name]
+        hint = "Correct it in <command>"
+        hint += f", or add “{place.name}” to “env” of config.json." if place.braced else "."
+        raise TemplateError(
+            f"{place.text} in the command of “{self.tool.id}” is no parameter or output.",
+            line=place.text,
+            hint=hint,
+        )
+
+    def omits_empty(self, place: Placeholder) -> bool:
+        """Say whether an empty text means “no argument” (a switch that is off)."""
+        name = resolve(self.aliases, place.name)
+        leaf = self.found.get(name or "", (None, None))[0]
+        return leaf is not None and isinstance(leaf.parameter, BooleanParameter)
+
+
+def _fill(tokens: Sequence[Token], scope: _Scope) -> Iterator[str]:
+    """Yield the arguments. Absent values: docs/decisions/201-absent-values.md."""
+    held: str | None = None  # an option such as --mask, until its value is known
+    for token in tokens:
+        if len(token) == 1 and isinstance(token[0], Placeholder):
+            value = scope.value(token[0])
+            if value is None or value == []:
+                if held is not None:  # the option goes with its value
+                    held = None
+                    continue
+                value = ""
+            elif value == "" and scope.omits_empty(token[0]):
+                continue
+            if held is not None:
+                yield held
+                held = None
+            if isinstance(value, list):
+                yield from value
+            else:
+                yield value
+            continue
+        if held is not None:
+            yield held
+            held = None
+        if len(token) == 1 and isinstance(token[0], str) and _OPTION.fullmatch(token[0]):
+            held = token[0]
+            continue
+        text = _joined(token, scope)
+        if text is not None:
+            yield text
+    if held is not None:
+        yield held
+
+
+def _joined(token: Token, scope: _Scope) -> str | None:
+    """Return a mixed token as one argument; None for ``--option=`` without a value."""
+    parts: list[str] = []
+    absent = False
+    for piece in token:
+        if isinstance(piece, str):
+            parts.append(piece)
+            continue
+        value = scope.value(piece)
+        absent = absent or value is None
+        parts.append(",".join(value) if isinstance(value, list) else value or "")
+    text = "".join(parts)
+    if absent and text.endswith("=") and _OPTION.fullmatch(text[:-1]):
+        return None
+    return text
+
+
+# -- values as text ------------------------------------------------------------------
+
+
+def _filled(parameter: Parameter, value: object) -> _Filled:
+    if value is None:
+        return None
+    if isinstance(value, DataFile):
+        return str(value.path)
+    if isinstance(value, DataCollection):
+        return [text for _, element in value.elements for text in _listed(parameter, element)]
+    if isinstance(parameter, DataParameter) and isinstance(value, list | tuple):
+        return [text for element in value for text in _listed(parameter, element)]
+    if isinstance(parameter, BooleanParameter):
+        return parameter.true_value if value else parameter.false_value
+    if isinstance(parameter, FloatParameter) and isinstance(value, float):
+        return _float(parameter, value)
+    if isinstance(value, tuple | list):
+        return ",".join(str(entry) for entry in value)
+    return str(value)
+
+
+def _listed(parameter: Parameter, value: object) -> list[str]:
+    filled = _filled(parameter, value)
+    if filled is None:
+        return []
+    return filled if isinstance(filled, list) else [filled]
+
+
+def _float(parameter: FloatParameter, value: float) -> str:
+    if parameter.default_text and value == parameter.default:
+        return parameter.default_text
+    # a program whose default is “3” may read whole numbers only
+    whole = re.fullmatch(r"[+-]?\d+", parameter.default_text)
+    if whole and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return repr(value)
+
+
+# -- outputs -------------------------------------------------------------------------
+
+
+def _planned(tool: Tool, paths: JobPaths) -> tuple[PlannedOutput, ...]:
+    planned: list[PlannedOutput] = []
+    taken: set[str] = set()
+    for output in tool.outputs:
+        extension = format_info(output.format).extension if output.format else ""
+        extension = extension or _extension_of_tests(tool, output)
+        # no separator, no leading dash or dot: the name comes from the descriptor
+        stem = re.sub(r"[^\w.-]+", "_", output.name).strip(".-") or "output"
+        name, count = stem + extension, 2
+        while name.casefold() in taken:
+            name, count = f"{stem}_{count}{extension}", count + 1
+        taken.add(name.casefold())
+        planned.append(PlannedOutput(output, paths.outputs / name, output.format))
+    return tuple(planned)
+
+
+def _extension_of_tests(tool: Tool, output: DataOutput) -> str:
+    """Return the extension that the tests write for an output whose format has none."""
+    for test in tool.tests:
+        for expected in test.outputs:
+            match = re.fullmatch(r"[^.]+((?:\.[A-Za-z]\w{0,9}){1,2})", expected.value)
+            if expected.name == output.name and match:
+                return match[1]
+    return ""

@@ -1,0 +1,74 @@
+"""``.shed.yml``: what a Galaxy Tool Shed file beside a descriptor says of its tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from napari_tool_runner.tools.model import Link
+
+__all__ = ["SHED_FILE", "Shed", "read_shed"]
+
+SHED_FILE = ".shed.yml"
+_MAX_BYTES = 2**20
+
+
+class _Sink(Protocol):
+    def warning(self, where: str, what: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shed:
+    """The parts of a ``.shed.yml`` that matter here."""
+
+    categories: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+def read_shed(folder: Path, notes: _Sink | None = None) -> Shed:
+    """Return what ``.shed.yml`` in `folder` says; nothing when there is none.
+
+    A broken file is told to `notes` and otherwise ignored.
+    """
+    path = folder / SHED_FILE
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_MAX_BYTES).decode("utf-8")
+    except FileNotFoundError:
+        return Shed()
+    except (OSError, UnicodeDecodeError) as error:
+        _tell(notes, f"It cannot be read: {error}.")
+        return Shed()
+    import yaml
+
+    loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, loader)):
+            _tell(notes, "It uses aliases, which can grow without end; it is left out.")
+            return Shed()
+        data = yaml.load(text, loader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        _tell(notes, f"It is no valid YAML: {' '.join(str(error).split())}.")
+        return Shed()
+    if not isinstance(data, dict):
+        _tell(notes, "It holds no names and values.")
+        return Shed()
+    given = data.get("categories") or []
+    if isinstance(given, str):
+        given = [given]
+    if not isinstance(given, list):
+        _tell(notes, "“categories” is no list.")
+        given = []
+    links = []
+    labels = (("homepage_url", "Home page"), ("remote_repository_url", "Source"))
+    for key, label in labels:
+        address = data.get(key)
+        if isinstance(address, str) and address.startswith(("http://", "https://")):
+            links.append(Link(label, address))
+    return Shed(tuple(str(entry).strip() for entry in given if entry), tuple(links))
+
+
+def _tell(notes: _Sink | None, what: str) -> None:
+    if notes is not None:
+        notes.warning(SHED_FILE, what)
