@@ -88,7 +88,7 @@ def test_cancel_ends_the_program_inside(
     job.context.report = lambda event: (
         job.context.cancel.cancel() if getattr(event, "text", "") == "ready" else None
     )
-    docker_service.config = {**docker_service.config, "grace": 0.5}
+    docker_service.configure({**docker_service.config, "grace": 0.5})
     with pytest.raises(JobCancelledError, match="sh was cancelled"):
         run_job(docker_service, job, "sh", "-c", script)
     assert ours(docker_engine) == []

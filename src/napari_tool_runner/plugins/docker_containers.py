@@ -22,6 +22,7 @@ import psutil
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.contract import ExecContext, Mount
 from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine, is_disconnect
+from napari_tool_runner.plugins.options import number, text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker_images import Image
@@ -43,6 +44,28 @@ LABEL = "napari-tool-runner"
 PIDS_LIMIT = 4096
 SHARED_MEMORY = 2**30
 """Upper limit of /dev/shm; the engine's 64 MB stops multi-process Python programs."""
+
+
+_SYSTEM = frozenset(
+    f"/{name}"
+    for name in (
+        "bin",
+        "boot",
+        "dev",
+        "etc",
+        "lib",
+        "lib32",
+        "lib64",
+        "opt",
+        "proc",
+        "run",
+        "sbin",
+        "sys",
+        "usr",
+        "var",
+    )
+)
+"""An image has its own, which such a mount would hide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +135,12 @@ def make_spec(
         memory=resources.memory_bytes,
         cpus=resources.cpus,
         gpus=resources.gpus,
-        pids=_integer(config, "pids", PIDS_LIMIT),
-        shared_memory=_integer(config, "shm_size", SHARED_MEMORY),
+        pids=int(number(config, "pids", PIDS_LIMIT)),
+        shared_memory=int(number(config, "shm_size", SHARED_MEMORY)),
         tmpfs=tuple(sorted((str(k), str(v)) for k, v in tmpfs.items()))
         if isinstance(tmpfs, Mapping)
         else (),
-        platform=str(config.get("platform") or ""),
+        platform=text(config, "platform"),
     )
 
 
@@ -134,9 +157,9 @@ def covering_mounts(mounts: Iterable[Mount], *, check: bool = True) -> tuple[Mou
     rights: dict[Path, bool] = {}
     for mount in mounts:
         path = Path(os.path.abspath(mount.path))
-        if path == Path(path.anchor):
+        if path == Path(path.anchor) or str(path) in _SYSTEM:
             raise PreparationError(
-                "A container was asked to see the whole file system.",
+                f"A container was asked to see the system’s folder {path}.",
                 hint="Put the workspace, the toolbox and the data into folders of their own.",
             )
         rights[path] = rights.get(path, True) and mount.read_only
@@ -371,16 +394,6 @@ def _network(context: ExecContext, config: Mapping[str, object]) -> str:
     if not (context.network or allowed):
         return "none"
     return allowed if isinstance(allowed, str) else str(config.get("network_mode") or "default")
-
-
-def _integer(config: Mapping[str, object], name: str, default: int) -> int:
-    value = config.get(name, default)
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    raise PreparationError(
-        f"“{name}” of the runner is {value!r}, but must be a positive whole number.",
-        hint="Correct it in the configuration.",
-    )
 
 
 def explain_start(

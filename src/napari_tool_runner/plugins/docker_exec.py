@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import docker.errors
 
@@ -22,48 +21,19 @@ from napari_tool_runner.plugins import docker_containers as containers
 from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.docker_images import size_text
+from napari_tool_runner.plugins.output import LineSplitter
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker_pool import WarmContainer, WarmPool
 
-__all__ = ["LineSplitter", "run_alone", "run_in"]
+__all__ = ["ContainerGoneError", "run_alone", "run_in"]
 
 GRACE = 3.0
 """Seconds that a program has to end by itself after SIGTERM."""
 
 _LOOK_EVERY = 2.0
-_LONGEST_LINE = 2**16
 _NEVER_RAN = re.compile(r"^(OCI runtime exec failed|\[FATAL tini \(\d+\)\] exec )")
 _KILLED = 137
-
-
-class LineSplitter:
-    """Bytes in, whole lines out; a carriage return ends a line too (progress bars)."""
-
-    def __init__(
-        self, report: Callable[[Event], None], stream: Literal["stdout", "stderr"]
-    ) -> None:
-        self._report = report
-        self._stream = stream
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._rest = ""
-        self.head: list[str] = []
-
-    def feed(self, data: bytes, *, final: bool = False) -> None:
-        """Take the next bytes; `final`: also what has no line end."""
-        text = self._rest + self._decoder.decode(data, final)
-        # a carriage return at the end may be half of \r\n
-        held = "\r" if text.endswith("\r") and not final else ""
-        parts = re.split(r"\r\n|\n|\r", text.removesuffix("\r") if held else text)
-        self._rest = parts.pop() + held
-        if final or len(self._rest) > _LONGEST_LINE:
-            if self._rest:
-                parts.append(self._rest.removesuffix("\r"))
-            self._rest = ""
-        for line in parts:
-            if len(self.head) < 4:
-                self.head.append(line)
-            self._report(OutputLine(line, self._stream))
 
 
 class _Reader:
@@ -73,8 +43,10 @@ class _Reader:
         self, stream: Iterable[tuple[bytes | None, bytes | None]], context: ExecContext
     ) -> None:
         self._stream = stream
-        self._out = LineSplitter(context.report, "stdout")
-        self._err = LineSplitter(context.report, "stderr")
+        self._report = context.report
+        self._head: list[str] = []
+        self._out = LineSplitter(self._emit, "stdout")
+        self._err = LineSplitter(self._emit, "stderr")
         self.finished = threading.Event()
         self.wake = threading.Event()
         self._thread = threading.Thread(target=self._read, name="docker-output", daemon=True)
@@ -85,15 +57,17 @@ class _Reader:
     @property
     def never_ran(self) -> str:
         """What the engine said when the program could not be started."""
-        for line in (*self._out.head, *self._err.head):
-            if _NEVER_RAN.match(line):
-                return line
-        return ""
+        return next((line for line in self._head if _NEVER_RAN.match(line)), "")
 
     def close(self) -> None:
         """Stop reading, whatever still writes."""
         containers.close_quietly(self._stream)
         self.finished.wait(1.0)
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, OutputLine) and len(self._head) < 4:
+            self._head.append(event.text)
+        self._report(event)
 
     def _read(self) -> None:
         try:
@@ -106,8 +80,8 @@ class _Reader:
             # the connection broke; what became of the program is asked for elsewhere
             pass
         finally:
-            self._out.feed(b"", final=True)
-            self._err.feed(b"", final=True)
+            self._out.close()
+            self._err.close()
             self.finished.set()
             self.wake.set()
 

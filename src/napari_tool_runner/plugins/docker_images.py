@@ -19,6 +19,7 @@ import requests
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.contract import ExecContext, OutputLine, Progress
 from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine, is_disconnect
+from napari_tool_runner.plugins.docker_registry import RegistryError, ask_manifest
 
 __all__ = ["Image", "Reference", "ensure_image", "find_image", "parse_reference", "size_text"]
 
@@ -164,11 +165,13 @@ class _Pull:
         self.platform = platform
         self.layers: dict[str, _Layer] = {}
         self.credentials_problem = ""
+        self.sizes: dict[str, int] = {}
         self._reported = 0.0
 
     def run(self) -> None:
         self.context.report(OutputLine(f"Pulling image {self.reference}", "runner"))
         self._report(force=True)
+        threading.Thread(target=self._ask_sizes, name="docker-sizes", daemon=True).start()
         try:
             response = self._request()
         except ENGINE_ERRORS as error:
@@ -233,6 +236,17 @@ class _Pull:
             return {}
         return {"X-Registry-Auth": header} if header else {}
 
+    def _ask_sizes(self) -> None:
+        """Learn how large the layers are before the engine has come to each of them."""
+        with contextlib.suppress(RegistryError):
+            manifest = ask_manifest(
+                self.engine, self.reference, self.platform or self.engine.platform
+            )
+            # the engine names layers by the first digits of their digests
+            self.sizes = {
+                digest.partition(":")[2][:12]: size for digest, size in manifest.layers.items()
+            }
+
     def _take(self, event: Mapping[str, Any]) -> None:
         status = str(event.get("status", ""))
         name = str(event.get("id", ""))
@@ -247,10 +261,13 @@ class _Pull:
         if not force and now - self._reported < _REPORT_EVERY:
             return
         self._reported = now
+        sizes = self.sizes
+        for name, layer in self.layers.items():
+            layer.total = layer.total or sizes.get(name)
         layers = [layer for layer in self.layers.values() if not layer.present]
         done = sum(layer.done for layer in layers)
         total = sum(layer.total or 0 for layer in layers)
-        # until each layer has said how large it is, the end is not known
+        # until it is known of each layer how large it is, the end is not known
         known = bool(layers) and all(layer.total is not None for layer in layers)
         phase = f"Pulling image {self.reference}"
         if layers and not finished:
@@ -293,9 +310,8 @@ class _Layer:
             self.total = total
             self.done = min(int(detail.get("current", 0)), total)
         elif status in ("Verifying Checksum", "Download complete", "Pull complete"):
-            if self.total is None:
-                # so small that its progress was never told
-                self.total = self.done
+            # a layer so small that its progress was never told has the size seen
+            self.total = self.total or self.done
             self.done = self.total
             self.complete = self.complete or status == "Pull complete"
 

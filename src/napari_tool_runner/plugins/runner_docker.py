@@ -11,23 +11,23 @@ import getpass
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import (
     PreparationError,
     RunnerExecError,
     RunnerUnavailableError,
+    ToolRunnerError,
 )
 from napari_tool_runner.plugins import docker_containers as containers
 from napari_tool_runner.plugins.contract import (
     Availability,
     ExecContext,
-    Mount,
     OutputLine,
+    Plan,
     RunnerService,
 )
-from napari_tool_runner.plugins.docker_client import Engine, connect
+from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine, connect, endpoints
 from napari_tool_runner.plugins.docker_exec import (
     GRACE,
     ContainerGoneError,
@@ -40,7 +40,12 @@ from napari_tool_runner.plugins.docker_images import (
     ensure_image,
     parse_reference,
 )
+from napari_tool_runner.plugins.docker_plan import plan_image
 from napari_tool_runner.plugins.docker_pool import WarmContainer, WarmPool
+from napari_tool_runner.plugins.environment import program_environment
+from napari_tool_runner.plugins.options import number, text
+from napari_tool_runner.plugins.process import context_of
+from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement, Tool
 
 if TYPE_CHECKING:
@@ -85,12 +90,8 @@ class DockerRunnerService(RunnerService):
         self._apply()
 
     def configure(self, config: Mapping[str, object]) -> None:
-        """Take a new ``runner`` section; the engine is looked for again if it changed."""
-        if dict(config) == dict(self.config):
-            return
+        """Take a new ``runner`` section."""
         super().configure(config)
-        with self._lock:
-            self._engine = None
         self._apply()
 
     def set_up(self, process: Process) -> None:
@@ -101,12 +102,12 @@ class DockerRunnerService(RunnerService):
         PreparationError, RunnerUnavailableError, JobCancelledError
         """
         config = self.config
-        context = process.context or _context_of(process)
+        context = context_of(process)
         reference = self._reference(process.tool)
         engine = self._connect()
         context.provenance["engine"] = engine.name
         context.provenance["image"] = str(reference)
-        platform = str(config.get("platform") or "") or None
+        platform = text(config, "platform") or None
         image = ensure_image(engine, reference, context, platform)
         context.provenance["image_id"] = image.id
         context.provenance["image_digest"] = image.digest
@@ -138,7 +139,7 @@ class DockerRunnerService(RunnerService):
             job = self._jobs[process]
         argv = _argv(job, [str(arg) for arg in args])
         environment = _environment(job)
-        grace = _seconds(job.config, "grace", GRACE)
+        grace = number(job.config, "grace", GRACE)
         for attempt in (1, 2):
             if job.warm is None:
                 break
@@ -187,6 +188,16 @@ class DockerRunnerService(RunnerService):
         except PreparationError as error:
             return Availability(False, str(error))
 
+    def plan(self, tool: Tool) -> Plan:
+        """Pre-flight: the image and its size, free disk, platform, GPU."""
+        try:
+            reference = self._reference(tool)
+            return plan_image(self._connect(), reference, self.config)
+        except ToolRunnerError as error:
+            return Plan(problems=(str(error),))
+        except ENGINE_ERRORS as error:
+            return Plan(problems=(f"The container engine went away while it was asked: {error}",))
+
     def close(self) -> None:
         """Remove every container of this session."""
         self._pool.close()
@@ -196,17 +207,19 @@ class DockerRunnerService(RunnerService):
             engine.close()
 
     def _apply(self) -> None:
-        self._pool.idle_timeout = _seconds(self.config, "idle_timeout", 600.0)
-        limit = self.config.get("max_containers", 8)
-        if isinstance(limit, int) and limit >= 0:
-            self._pool.limit = limit
+        self._pool.idle_timeout = number(self.config, "idle_timeout", 600)
+        self._pool.limit = int(number(self.config, "max_containers", 8))
 
     def _connect(self) -> Engine:
         """Return a connected engine; connected anew after a restart."""
         with self._lock:
             engine = self._engine
-        if engine is not None and engine.alive():
-            return engine
+        if engine is not None:
+            # the environment and the docker context may name another one meanwhile
+            if engine.endpoint in endpoints(self.config) and engine.alive():
+                return engine
+            with self._lock:
+                self._engine = None
         fresh = connect(self.config)
         with self._lock:
             self._engine = fresh
@@ -236,19 +249,11 @@ class DockerRunnerService(RunnerService):
         )
 
 
-class DockerRunnerServiceBuilder:
-    """Make the one `DockerRunnerService` and return it for ever."""
+class DockerRunnerServiceBuilder(ServiceBuilder):
+    """Makes the one `DockerRunnerService` and returns it for ever."""
 
     def __init__(self) -> None:
-        self._instance: DockerRunnerService | None = None
-
-    def __call__(self, **config: object) -> DockerRunnerService:
-        """Return the service, set to `config` (the ``runner`` section)."""
-        if self._instance is None:
-            self._instance = DockerRunnerService(config)
-        else:
-            self._instance.configure(config)
-        return self._instance
+        super().__init__(__name__, DockerRunnerService.__name__)
 
 
 def _argv(job: _Job, args: list[str]) -> list[str]:
@@ -267,40 +272,13 @@ def _argv(job: _Job, args: list[str]) -> list[str]:
 
 
 def _environment(job: _Job) -> dict[str, str]:
-    context = job.context
-    environment = {
-        "HOME": str(context.home_dir),
-        "TMPDIR": str(context.temp_dir),
-        "TEMP": str(context.temp_dir),
-        "TMP": str(context.temp_dir),
-    }
+    base = {"HOME": str(job.context.home_dir)}
     try:
         # programs ask who they are, and the image does not know the caller
-        environment["USER"] = environment["LOGNAME"] = getpass.getuser()
+        base["USER"] = base["LOGNAME"] = getpass.getuser()
     except (KeyError, OSError, ImportError):
-        environment["USER"] = environment["LOGNAME"] = "user"
+        base["USER"] = base["LOGNAME"] = "user"
     if not {"LANG", "LC_ALL"} & set(job.image.environment):
         # else names of files beyond ASCII break in some programs
-        environment["LANG"] = "C.UTF-8"
-    return {**environment, **context.environment}
-
-
-def _context_of(process: Process) -> ExecContext:
-    """What a process without a context may see: its files, and where it was started."""
-    here = Path.cwd()
-    mounts = [Mount(here, False)]
-    for entry in process.inputs:
-        if entry.is_data and entry.value:
-            mounts.append(Mount(Path(entry.value)))
-    mounts += [Mount(Path(entry.value).parent, False) for entry in process.outputs if entry.value]
-    return ExecContext(work_dir=here, temp_dir=here, home_dir=here, mounts=mounts)
-
-
-def _seconds(config: Mapping[str, object], name: str, default: float) -> float:
-    value = config.get(name, default)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return float(value)
-    raise PreparationError(
-        f"“{name}” of the runner is {value!r}, but must be a number of seconds.",
-        hint="Correct it in the configuration.",
-    )
+        base["LANG"] = "C.UTF-8"
+    return program_environment(base, job.context)
