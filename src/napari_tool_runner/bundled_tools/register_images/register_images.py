@@ -1,0 +1,128 @@
+"""Moves (and turns) an image until it lies on another one."""
+
+import argparse
+import csv
+import sys
+
+import numpy as np
+import tifffile
+from scipy import fft, ndimage
+
+
+def read_image(path):
+    """Return an image, its axes (a letter each) and the pixel sizes that OME gives."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
+            ome = tifffile.xml2dict(file.ome_metadata)["OME"] if file.ome_metadata else {}
+    except (OSError, IndexError, KeyError, ValueError) as error:
+        sys.exit(f"{path} cannot be read as a TIFF image: {error}")
+    first = ome.get("Image", {})
+    pixels = (first[0] if isinstance(first, list) else first).get("Pixels", {})
+    sizes = {k: v for k, v in pixels.items() if k.startswith(("PhysicalSize", "TimeInc"))}
+    return image, axes, sizes
+
+
+def write_image(path, image, axes, sizes):
+    """Write an OME-TIFF."""
+    colour = "rgb" if axes.endswith("S") else "minisblack"
+    tifffile.imwrite(path, image, ome=True, photometric=colour, metadata={"axes": axes, **sizes})
+
+
+def spectrum(image):
+    """Return the Fourier transform of an image without its mean and without its rim."""
+    window = np.ones(())
+    for size in image.shape:
+        window = window[..., None] * np.hanning(size + 2)[1:-1]
+    return fft.rfftn((image - image.mean()) * window)
+
+
+def displacement(fixed, moving, shape):
+    """Return by how much `moving` lies further, and how alike they are then (spectra)."""
+    product = moving * fixed.conj()
+    # between plain and phase correlation: sharp, but not led by noise
+    match = fft.irfftn(product / np.maximum(np.sqrt(np.abs(product)), 1e-9), shape)
+    top = np.unravel_index(match.argmax(), shape)
+    shift = []
+    for axis, (place, size) in enumerate(zip(top, shape, strict=True)):
+        line = [match[(*top[:axis], (place + d) % size, *top[axis + 1 :])] for d in (-1, 0, 1)]
+        bend = line[0] - 2 * line[1] + line[2]
+        part = (line[0] - line[2]) / (2 * bend) if bend < 0 else 0.0
+        shift.append((place + size // 2) % size - size // 2 + part)
+    return np.array(shift), match.max()
+
+
+def turned(image, degrees, shift=(0, 0)):
+    """Return a plane turned about its middle, then moved back by `shift`."""
+    turn = np.deg2rad(degrees)
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    centre = (np.array(image.shape) - 1) / 2
+    offset = centre + shift - matrix @ centre
+    return ndimage.affine_transform(image, matrix, offset, order=1, mode="nearest")
+
+
+def find_turn(fixed, moving, largest):
+    """Return the angle at which the two planes agree best, coarse first."""
+    step = max(1, int(np.ceil(max(fixed.shape) / 192)))
+    fixed, moving = (ndimage.uniform_filter(i, step)[::step, ::step] for i in (fixed, moving))
+    reference = spectrum(fixed)
+    best, width = 0.0, largest
+    while width > 0.02:
+        angles = best + np.linspace(-width, width, 13)
+        angles = angles[np.abs(angles) <= largest + 1e-9]
+        fits = []
+        for angle in angles:
+            found = displacement(reference, spectrum(turned(moving, angle)), fixed.shape)
+            fits.append(found[1])
+        best, width = float(angles[np.argmax(fits)]), width / 4
+        print(f"angle {best:.2f}", flush=True)
+    return best
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fixed", required=True)
+    parser.add_argument("--moving", required=True)
+    parser.add_argument("--registered", required=True)
+    parser.add_argument("--motion", required=True)
+    parser.add_argument("--allow", choices=["shift", "rigid"], default="rigid")
+    parser.add_argument("--largest-angle", type=float, default=12.0)
+    args = parser.parse_args()
+
+    fixed, axes, sizes = read_image(args.fixed)
+    moving, others, _ = read_image(args.moving)
+    if fixed.ndim != moving.ndim or set(axes) & set("TCS") or set(others) & set("TCS"):
+        sys.exit(f"Two planes or two stacks are needed, not images with {axes} and {others}.")
+    if args.allow == "rigid" and fixed.ndim != 2:
+        sys.exit("Turning is found for planes only: allow shifts only, or project the stacks.")
+    source = moving.astype(float)
+    for axis, size in enumerate(fixed.shape):  # onto the grid of the fixed image
+        source = source[(slice(None),) * axis + (slice(0, size),)]
+        missing = [(0, size - source.shape[axis] if a == axis else 0) for a in range(source.ndim)]
+        source = np.pad(source, missing, mode="edge")
+    smooth = [ndimage.gaussian_filter(image.astype(float), 1.0) for image in (fixed, source)]
+    angle = find_turn(*smooth, args.largest_angle) if args.allow == "rigid" else 0.0
+    turned_back = turned(smooth[1], angle) if angle else smooth[1]
+    shift, _ = displacement(spectrum(smooth[0]), spectrum(turned_back), fixed.shape)
+    if angle:
+        turn = np.deg2rad(angle)
+        matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        motion = matrix @ shift  # the shift was found in the turned picture
+    else:
+        matrix, motion = np.eye(fixed.ndim), shift
+    centre = (np.array(fixed.shape) - 1) / 2
+    offset = centre + motion - matrix @ centre
+    result = ndimage.affine_transform(source, matrix, offset, order=1, mode="constant", cval=0)
+    if np.issubdtype(moving.dtype, np.integer):
+        result = np.rint(result)
+    with open(args.motion, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow([*[f"shift_{axis.lower()}" for axis in axes], "angle"])
+        table.writerow([*[f"{value:.4g}" for value in motion], f"{angle:.4g}"])
+    moved = ", ".join(f"{axis} {value:.2f}" for axis, value in zip(axes, motion, strict=True))
+    print(f"moved by {moved} pixels, turned by {angle:.2f} degrees")
+    write_image(args.registered, result.astype(moving.dtype), axes, sizes)
+
+
+if __name__ == "__main__":
+    main()

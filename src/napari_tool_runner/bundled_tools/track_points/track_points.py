@@ -1,0 +1,93 @@
+"""Links points of successive frames to tracks."""
+
+import argparse
+import csv
+import sys
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+
+def read_points(path):
+    """Return coordinates (time first), names of the other columns, and their texts."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            header, *rows = csv.reader(file)
+        columns = [i for i, name in enumerate(header) if name.startswith("axis-")]
+        rows = [row for row in rows if row]
+        points = np.array([[float(row[i]) for i in columns] for row in rows])
+        others = [i for i, name in enumerate(header) if i not in columns and name != "index"]
+        features = [[row[i] for i in others] for row in rows]
+    except (OSError, ValueError, IndexError) as error:
+        sys.exit(f"{path} cannot be read as a table of points: {error}")
+    if len(columns) < 3:
+        sys.exit(f"{path} has no time, y and x: the columns axis-0, axis-1, axis-2 are needed.")
+    return points.reshape(-1, len(columns)), [header[i] for i in others], features
+
+
+def link(ends, now, limits):
+    """Return pairs (track, point) with the least sum of squared distances."""
+    squares = ((ends[:, None] - now[None]) ** 2).sum(axis=2)
+    allowed = squares <= limits[:, None] ** 2
+    # not linking costs as much as the longest allowed step, for either side
+    alone = limits.max() ** 2 * 1.05 if len(limits) else 1.0
+    cost = np.full((len(ends) + len(now),) * 2, alone / 2)
+    cost[: len(ends), : len(now)] = np.where(allowed, squares, 1e6 * alone)
+    cost[len(ends) :, len(now) :] = 0.0
+    pairs = zip(*linear_sum_assignment(cost), strict=True)
+    return [(i, j) for i, j in pairs if i < len(ends) and j < len(now) and allowed[i, j]]
+
+
+def track(points, distance, gap):
+    """Return the track number of each point (rows: time, then space)."""
+    frames = np.rint(points[:, 0]).astype(int)
+    owner = np.full(len(points), -1)
+    last = []  # the row of the last point of each track
+    for done, frame in enumerate(np.unique(frames), 1):
+        here = np.flatnonzero(frames == frame)
+        live = [t for t, row in enumerate(last) if frame - frames[row] <= gap + 1]
+        ends = np.array([last[t] for t in live], int)
+        if len(ends) and len(here):
+            # a track that was lost for a while may have moved further
+            limits = distance * np.sqrt(frame - frames[ends])
+            for i, j in link(points[ends, 1:], points[here, 1:], limits):
+                owner[here[j]] = live[i]
+                last[live[i]] = here[j]
+        for row in here[owner[here] < 0]:
+            owner[row] = len(last)
+            last.append(row)
+        print(f"{done}/{len(np.unique(frames))}", flush=True)
+    return owner
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--points", required=True)
+    parser.add_argument("--tracks", required=True)
+    parser.add_argument("--distance", type=float, default=6.0)
+    parser.add_argument("--gap", type=int, default=1)
+    parser.add_argument("--depth", type=float, default=1.0)
+    parser.add_argument("--min-length", type=int, default=3)
+    args = parser.parse_args()
+
+    points, features, values = read_points(args.points)
+    stretched = points * ([1, args.depth, 1, 1] if points.shape[1] == 4 else 1)
+    owner = track(stretched, args.distance, args.gap)
+    lengths = np.bincount(owner, minlength=1)
+    kept = [
+        row for row in np.lexsort((points[:, 0], owner)) if lengths[owner[row]] >= args.min_length
+    ]
+    numbers = {old: new for new, old in enumerate(dict.fromkeys(owner[kept].tolist()))}
+    names = ["T", "Z", "Y", "X"] if points.shape[1] == 4 else ["T", "Y", "X"]
+    with open(args.tracks, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["ID", *names, *features])
+        for row in kept:
+            frame, *place = points[row]
+            place = [f"{value:.6g}" for value in place]
+            table.writerow([numbers[owner[row]], round(frame), *place, *values[row]])
+    print(f"{len(numbers)} tracks")
+
+
+if __name__ == "__main__":
+    main()
