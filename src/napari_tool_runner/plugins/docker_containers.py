@@ -46,25 +46,7 @@ SHARED_MEMORY = 2**30
 """Upper limit of /dev/shm; the engine's 64 MB stops multi-process Python programs."""
 
 
-_SYSTEM = frozenset(
-    f"/{name}"
-    for name in (
-        "bin",
-        "boot",
-        "dev",
-        "etc",
-        "lib",
-        "lib32",
-        "lib64",
-        "opt",
-        "proc",
-        "run",
-        "sbin",
-        "sys",
-        "usr",
-        "var",
-    )
-)
+_SYSTEM = re.compile(r"/(bin|boot|dev|etc|lib\d*|opt|proc|run|sbin|sys|usr|var)?")
 """An image has its own, which such a mount would hide."""
 
 
@@ -157,7 +139,7 @@ def covering_mounts(mounts: Iterable[Mount], *, check: bool = True) -> tuple[Mou
     rights: dict[Path, bool] = {}
     for mount in mounts:
         path = Path(os.path.abspath(mount.path))
-        if path == Path(path.anchor) or str(path) in _SYSTEM:
+        if path == Path(path.anchor) or _SYSTEM.fullmatch(str(path)):
             raise PreparationError(
                 f"A container was asked to see the system’s folder {path}.",
                 hint="Put the workspace, the toolbox and the data into folders of their own.",
@@ -211,6 +193,8 @@ def create(
         "shm_size": spec.shared_memory,
         "init": init,
         "stdin_open": stdin,
+        # else an engine that is shut down waits ten seconds for what does not listen
+        "stop_signal": "SIGKILL",
         # an image's own health check would run beside the tool
         "healthcheck": {"test": ["NONE"]},
     }
@@ -260,7 +244,7 @@ def start(engine: Engine, container: str, program: Sequence[str]) -> None:
 def remove(engine: Engine, container: str) -> bool:
     """End and remove a container with its volumes; False when the engine cannot."""
     try:
-        engine.client.api.remove_container(container, v=True, force=True)
+        engine.control.api.remove_container(container, v=True, force=True)
     except docker.errors.NotFound:
         return True
     except docker.errors.APIError as error:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
+import requests
 
 from napari_tool_runner.errors import (
     JobCancelledError,
@@ -287,7 +288,7 @@ def _follow(
             finished = reader.finished.is_set()
             if finished or now >= look:
                 # a stream may end before its program, or (Podman) outlive it
-                running, code = _state(program)
+                running, code = _state(program, patient=not finished)
                 if not running:
                     if not finished:
                         reader.finished.wait(0.5)
@@ -305,9 +306,14 @@ def _follow(
         reader.close()
 
 
-def _state(program: _Program) -> tuple[bool, int | None]:
+def _state(program: _Program, *, patient: bool) -> tuple[bool, int | None]:
     try:
         return program.state()
+    except requests.exceptions.Timeout as error:
+        if patient:
+            # an engine that is busy, while its program still writes
+            return True, None
+        raise _lost(program.name) from error
     except docker.errors.NotFound:
         # the engine was restarted, or somebody removed the container
         return False, None

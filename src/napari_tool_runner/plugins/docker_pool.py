@@ -84,6 +84,7 @@ class WarmPool:
         self.limit = limit
         self._idle: list[WarmContainer] = []
         self._busy: set[WarmContainer] = set()
+        self._doomed: set[WarmContainer] = set()
         self._sleepers: dict[str, tuple[Sleeper, ...]] = {}
         self._without_init: set[str] = set()
         self._changed = threading.Condition()
@@ -97,6 +98,7 @@ class WarmPool:
         PreparationError
             The engine cannot start one.
         """
+        self._retry_removals()
         while (warm := self._take(engine, spec)) is not None:
             if warm.running():
                 return warm
@@ -108,10 +110,12 @@ class WarmPool:
         return made
 
     def release(self, warm: WarmContainer) -> None:
-        """Give a container back, to be used by the next job."""
+        """Give a container back, to be used by the next job (unless it was discarded)."""
         surplus: list[WarmContainer] = []
         with self._changed:
-            self._busy.discard(warm)
+            if warm not in self._busy:
+                return
+            self._busy.remove(warm)
             warm.since = time.monotonic()
             self._idle.append(warm)
             while len(self._idle) > self.limit:
@@ -121,20 +125,20 @@ class WarmPool:
                 self._reaper.start()
             self._changed.notify_all()
         for entry in surplus:
-            entry.remove()
+            self._remove(entry)
 
     def discard(self, warm: WarmContainer) -> bool:
         """Remove a container with all that runs inside; False when that failed."""
         with self._changed:
             self._busy.discard(warm)
-        return warm.remove()
+        return self._remove(warm)
 
     def close(self) -> None:
         """Remove every container."""
         with self._changed:
-            every = [*self._idle, *self._busy]
-            self._idle.clear()
-            self._busy.clear()
+            every = [*self._idle, *self._busy, *self._doomed]
+            for kept in (self._idle, self._busy, self._doomed):
+                kept.clear()
             self._changed.notify_all()
         for warm in every:
             warm.remove()
@@ -145,6 +149,20 @@ class WarmPool:
             idle, self._idle = self._idle, []
             self._changed.notify_all()
         return sum(warm.remove() for warm in idle)
+
+    def _remove(self, warm: WarmContainer) -> bool:
+        removed = warm.remove()
+        if not removed:
+            # an engine that hangs now may remove it when it is asked again
+            with self._changed:
+                self._doomed.add(warm)
+        return removed
+
+    def _retry_removals(self) -> None:
+        with self._changed:
+            doomed, self._doomed = self._doomed, set()
+        for warm in doomed:
+            self._remove(warm)
 
     def without_init(self, engine: Engine) -> bool:
         """Whether this engine has no init program to offer."""
@@ -258,4 +276,4 @@ class WarmPool:
                     oldest = min(w.since for w in self._idle)
                     self._changed.wait(max(0.01, oldest + self.idle_timeout - now))
             for warm in old:
-                warm.remove()
+                self._remove(warm)
