@@ -1,1 +1,52 @@
 """What a run is: job, workspace, record, history."""
+
+from __future__ import annotations
+
+from napari_tool_runner.jobs.api import run, run_in_viewer, run_job
+from napari_tool_runner.jobs.batch import BatchItem, plan_batch, run_batch
+from napari_tool_runner.jobs.crate import export_crate
+from napari_tool_runner.jobs.history import HistoryEntry, find_entry, history, read_record
+from napari_tool_runner.jobs.job import Job, JobEvent
+from napari_tool_runner.jobs.manager import JobManager, job_manager, prepare
+from napari_tool_runner.jobs.model import JobOutput, JobResult, JobState
+from napari_tool_runner.jobs.preview import Preview, dry_run, plan_lines, preflight
+from napari_tool_runner.jobs.reclaim import Reclaimable, reclaim, reclaimable
+from napari_tool_runner.jobs.repeat import compare_outputs, recorded_values, rerun
+from napari_tool_runner.jobs.testing import TestReport, run_test, run_tests
+from napari_tool_runner.jobs.viewer import add_result
+
+__all__ = [
+    "BatchItem",
+    "HistoryEntry",
+    "Job",
+    "JobEvent",
+    "JobManager",
+    "JobOutput",
+    "JobResult",
+    "JobState",
+    "Preview",
+    "Reclaimable",
+    "TestReport",
+    "add_result",
+    "compare_outputs",
+    "dry_run",
+    "export_crate",
+    "find_entry",
+    "history",
+    "job_manager",
+    "plan_batch",
+    "plan_lines",
+    "preflight",
+    "prepare",
+    "read_record",
+    "reclaim",
+    "reclaimable",
+    "recorded_values",
+    "rerun",
+    "run",
+    "run_batch",
+    "run_in_viewer",
+    "run_job",
+    "run_test",
+    "run_tests",
+]

@@ -1,0 +1,120 @@
+"""The two calls of a script: `run` and `run_in_viewer`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.jobs.execute import execute
+from napari_tool_runner.jobs.manager import prepare
+from napari_tool_runner.jobs.viewer import ViewerLike, add_result, named_layers
+from napari_tool_runner.tools import find_tool, load_toolbox
+from napari_tool_runner.tools.model import Tool
+
+if TYPE_CHECKING:
+    import os
+
+    from napari_tool_runner.config import Config
+    from napari_tool_runner.jobs.job import Job
+    from napari_tool_runner.jobs.model import JobResult
+
+__all__ = ["run", "run_in_viewer", "run_job"]
+
+
+def run(
+    tool: Tool | str | os.PathLike[str],
+    runner: str | None = None,
+    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    values: Mapping[str, object] | None = None,
+    **more: object,
+) -> JobResult:
+    """Run a tool and wait for its result.
+
+    Parameters
+    ----------
+    tool : Tool, str or path
+        A tool, the id of one, or the path of a descriptor.
+    runner : str, optional
+        Runner service (``LOCAL``, ``CONDA``, ``DOCKER``, …); without it the
+        configuration decides, else what the tool requires.
+    config : path, mapping or Config, optional
+        See `napari_tool_runner.config.load_config`.
+    values : mapping, optional
+        Values by name, nested (``{"cond": {"x": 1}}``) or flat (``{"cond|x": 1}``).
+        Data values are layers, arrays, paths or layer-data tuples.
+    **more
+        More values, for names that are Python identifiers.
+
+    Returns
+    -------
+    JobResult
+
+    Raises
+    ------
+    ToolFailedError
+        The run failed; carries exit code, argv, last log lines and workspace.
+    ParameterError, UnknownToolError, DescriptorError, UnsupportedLayerError, ConfigError
+        Before anything was started.
+    """
+    return run_job(prepare(tool, _merge(values, more), runner=runner, config=config))
+
+
+def run_job(job: Job) -> JobResult:
+    """Execute a prepared job and wait; Ctrl-C cancels it and its program."""
+    thread = threading.Thread(target=execute, args=(job,), name=f"job-{job.id}", daemon=True)
+    thread.start()
+    try:
+        while not job.wait(0.5):
+            pass  # short waits let Ctrl-C through on every platform
+    except BaseException:
+        job.cancel()
+        job.wait(10)
+        raise
+    return job.result()
+
+
+def run_in_viewer(
+    viewer: ViewerLike,
+    tool: Tool | str | os.PathLike[str],
+    *,
+    runner: str | None = None,
+    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    values: Mapping[str, object] | None = None,
+    **more: object,
+) -> list[object]:
+    """Run a tool on layers of `viewer`, wait, and add its results as layers.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or napari.components.ViewerModel
+    values, **more
+        As for `run`; where the tool wants data, text that is the name of a layer
+        means that layer.
+
+    Returns
+    -------
+    list of Layer
+        The new layers; tables that belong to a labels or points layer are in its
+        ``features``.
+    """
+    settings = load_config(config)
+    found = tool if isinstance(tool, Tool) else find_tool(tool, load_toolbox(settings))
+    given = named_layers(viewer, found, _merge(values, more))
+    job = prepare(found, given, runner=runner, config=settings)
+    return add_result(viewer, run_job(job), job).layers
+
+
+def _merge(values: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(values or {})
+    twice = merged.keys() & more.keys()
+    if twice:
+        name = sorted(twice)[0]
+        raise ParameterError(
+            f"“{name}” is given twice, in values and by itself.",
+            name=name,
+            hint="Give it once.",
+        )
+    return {**merged, **more}

@@ -1,0 +1,100 @@
+"""The same tool over many files."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.jobs.manager import JobManager
+from napari_tool_runner.tools.model import DataParameter
+
+if TYPE_CHECKING:
+    from napari_tool_runner.config import Config
+    from napari_tool_runner.jobs.job import Job
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["BatchItem", "plan_batch", "run_batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """One call of a batch: its values, and the stem its results are named after."""
+
+    stem: str
+    values: Mapping[str, object]
+
+
+def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
+    """Unfold the globs of data values into one call for each file.
+
+    Several globs are walked together, in the order of their sorted names, and must
+    match equally many files; a glob that matches one file is used for every call.
+
+    Raises
+    ------
+    ParameterError
+        A glob matches nothing, or the counts differ.
+    """
+    data = {p.name for p in tool.parameters() if isinstance(p, DataParameter) and not p.multiple}
+    found: dict[str, list[str]] = {}
+    for name, value in values.items():
+        if name.rsplit("|", 1)[-1] in data and isinstance(value, str):
+            matches = sorted(glob.glob(str(Path(value).expanduser()), recursive=True))
+            if not matches:
+                raise ParameterError(
+                    f"“{name}”: no file matches {value}.", name=name, hint="Check the pattern."
+                )
+            found[name] = matches
+    counts = {name: len(files) for name, files in found.items() if len(files) > 1}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} matches {count}" for name, count in counts.items())
+        raise ParameterError(
+            f"The patterns match different numbers of files: {told}.",
+            hint="Each pattern must match as many files, or just one.",
+        )
+    total = max((len(files) for files in found.values()), default=1)
+    leader = next((n for n in found if len(found[n]) == total), None)
+    return [
+        BatchItem(
+            Path(found[leader][index]).stem if leader else "run",
+            {
+                **values,
+                **{n: files[index if len(files) > 1 else 0] for n, files in found.items()},
+            },
+        )
+        for index in range(total)
+    ]
+
+
+def run_batch(
+    tool: Tool,
+    items: list[BatchItem],
+    *,
+    runner: str | None = None,
+    config: Config | None = None,
+    parallel: int = 1,
+) -> Iterator[tuple[BatchItem, Job | ToolRunnerError]]:
+    """Run `items`, `parallel` at once, and yield each with its ended job, in order.
+
+    An item whose values cannot be used comes with the error instead of a job; the
+    others go on. Leaving the iteration cancels what is left.
+    """
+    manager = JobManager(max_parallel=parallel)
+    jobs: list[tuple[BatchItem, Job | ToolRunnerError]] = []
+    try:
+        for item in items:
+            try:
+                jobs.append((item, manager.submit(tool, item.values, runner=runner, config=config)))
+            except ToolRunnerError as error:
+                jobs.append((item, error))
+        for item, job in jobs:
+            if not isinstance(job, ToolRunnerError):
+                while not job.wait(0.5):
+                    pass  # short waits let Ctrl-C through
+            yield item, job
+    finally:
+        manager.shutdown()

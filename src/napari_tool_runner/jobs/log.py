@@ -1,0 +1,98 @@
+"""The log of a job: a bounded buffer for the window, files on disk for everything."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, TextIO
+
+from napari_tool_runner.plugins.contract import OutputLine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_tool_runner.jobs.workspace import Workspace
+
+__all__ = ["JobLog"]
+
+KEPT_LINES = 5000
+JUDGED_CHARACTERS = 32 * 2**20
+
+
+class JobLog:
+    """Lines of a job. Thread-safe; files are opened with the first line."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._lines: deque[OutputLine] = deque(maxlen=KEPT_LINES)
+        self._count = 0
+        self._files: dict[str, TextIO] = {}
+        self._flushed = 0.0
+        self.problem: OSError | None = None
+
+    def add(self, line: OutputLine) -> None:
+        """Keep `line`; a disk that is full is remembered in `problem`."""
+        with self._lock:
+            self._lines.append(line)
+            self._count += 1
+            try:
+                self._write("log", f"{line.text}\n")
+                if line.stream != "runner":
+                    self._write(line.stream, f"{line.text}\n")
+                now = time.monotonic()
+                if now - self._flushed > 0.2:  # readable while it runs, cheap in a flood
+                    self._flush()
+                    self._flushed = now
+            except OSError as error:
+                self.problem = self.problem or error
+
+    def since(self, count: int) -> tuple[int, list[OutputLine]]:
+        """Return (new count, lines after the first `count` that are still kept)."""
+        with self._lock:
+            new = self._count - count
+            return self._count, list(self._lines)[-new:] if new > 0 else []
+
+    def tail(self, number: int = 20) -> tuple[str, ...]:
+        """Return the last lines as text."""
+        with self._lock:
+            return tuple(line.text for line in list(self._lines)[-number:])
+
+    def text(self, stream: str) -> str:
+        """Return what the program wrote on ``stdout`` or ``stderr``."""
+        with self._lock:
+            self._flush()
+        path = self._path(stream)
+        if not path.exists():
+            return ""
+        with path.open(encoding="utf-8") as file:
+            return file.read(JUDGED_CHARACTERS)
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._lock:
+            for file in self._files.values():
+                try:
+                    file.close()
+                except OSError as error:
+                    self.problem = self.problem or error
+            self._files.clear()
+
+    def _write(self, name: str, text: str) -> None:
+        file = self._files.get(name)
+        if file is None:
+            file = self._path(name).open("a", encoding="utf-8", errors="replace")
+            self._files[name] = file
+        file.write(text)
+
+    def _flush(self) -> None:
+        for file in self._files.values():
+            file.flush()
+
+    def _path(self, name: str) -> Path:
+        return {
+            "log": self._workspace.log,
+            "stdout": self._workspace.stdout,
+            "stderr": self._workspace.stderr,
+        }[name]

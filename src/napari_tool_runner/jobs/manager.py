@@ -1,0 +1,218 @@
+"""The session's jobs: a queue with a few workers, shared by all windows and scripts."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.errors import DescriptorError, JobCancelledError, ParameterError
+from napari_tool_runner.exchange import snapshot
+from napari_tool_runner.jobs.execute import execute
+from napari_tool_runner.jobs.job import Job
+from napari_tool_runner.jobs.model import JobState
+from napari_tool_runner.jobs.workspace import new_job_id, tool_folder
+from napari_tool_runner.plugins import choose_service, load_runner_plugins
+from napari_tool_runner.tools import bind, ensure_trusted, find_tool, load_toolbox
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
+from napari_tool_runner.tools.values import map_data
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["JobManager", "job_manager", "prepare"]
+
+CLOSE_SECONDS = 10.0
+
+
+def prepare(
+    tool: Tool | str | os.PathLike[str],
+    values: Mapping[str, object],
+    *,
+    runner: str | None = None,
+    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+    kinds: Mapping[str, LayerKind | str] | None = None,
+) -> Job:
+    """Make a job that has not started: bind values, take snapshots, choose the service.
+
+    Call it on the thread that owns the layers; it copies no pixels.
+
+    Raises
+    ------
+    UnknownToolError, DescriptorError, TrustError, ParameterError,
+    UnsupportedLayerError, ConfigError, UnknownRunnerError
+    """
+    settings = load_config(config)
+    if not isinstance(tool, Tool):
+        by_path = tool
+        tool = find_tool(by_path, load_toolbox(settings))
+    ensure_trusted(tool, settings)
+    if tool.problems:
+        raise DescriptorError(
+            f"“{tool.name}” cannot be run: {tool.problems[0].what}",
+            path=tool.path,
+            hint="See the notes of the tool (napari-tool-runner check).",
+        )
+    load_runner_plugins(settings)
+    sources: dict[str, object] = {}
+
+    def take(name: str, parameter: DataParameter, value: object) -> object:
+        entries = value if isinstance(value, list | tuple) else [value]
+        for entry in entries:
+            if hasattr(entry, "as_layer_data_tuple"):
+                sources.setdefault(name, entry)
+        return _snapshot(name, parameter, value)
+
+    bound = map_data(tool.inputs, bind(tool, values), take)
+    choice = choose_service(tool, settings, runner)
+    job_id = new_job_id()
+    job = Job(
+        tool,
+        bound,
+        job_id=job_id,
+        folder=tool_folder(settings.workspaces, tool.id) / job_id,
+        runner=choice.name,
+        runner_reason=choice.reason,
+        config=settings,
+        timeout=timeout,
+        kinds={name: LayerKind(kind) for name, kind in (kinds or {}).items()},
+    )
+    job.remember_sources(sources)
+    return job
+
+
+def _snapshot(name: str, parameter: DataParameter, value: object) -> object:
+    if isinstance(value, DataFile | DataCollection):
+        return value
+    if parameter.multiple:
+        entries = list(value) if isinstance(value, list | tuple) else [value]
+        return [
+            entry if isinstance(entry, DataFile) else snapshot(entry, f"{name}_{index}")
+            for index, entry in enumerate(entries)
+        ]
+    if isinstance(value, list):
+        raise ParameterError(
+            f"“{name}” takes one dataset, not {len(value)}.",
+            name=name,
+            hint="Give one layer, array or path.",
+        )
+    return snapshot(value, name)
+
+
+class JobManager:
+    """Runs jobs in the order of their submission, `max_parallel` at once.
+
+    Workers are daemon threads that exist only while there is work.
+    """
+
+    def __init__(self, max_parallel: int | None = None) -> None:
+        self._max_parallel = max_parallel
+        self._lock = threading.Lock()
+        self._queue: deque[Job] = deque()
+        self._running: set[Job] = set()
+        self._jobs: list[Job] = []
+        self._listeners: list[Callable[[Job], None]] = []
+        self._closed = False
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Every job of this session, oldest first."""
+        with self._lock:
+            return tuple(self._jobs)
+
+    @property
+    def active(self) -> tuple[Job, ...]:
+        """The jobs that have not ended."""
+        return tuple(job for job in self.jobs if not job.state.final)
+
+    def submit(
+        self,
+        tool: Tool | str | os.PathLike[str],
+        values: Mapping[str, object],
+        *,
+        runner: str | None = None,
+        config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        kinds: Mapping[str, LayerKind | str] | None = None,
+    ) -> Job:
+        """Queue a job and return it at once; raises what `prepare` raises."""
+        job = prepare(tool, values, runner=runner, config=config, timeout=timeout, kinds=kinds)
+        self.add(job)
+        return job
+
+    def add(self, job: Job) -> None:
+        """Queue a prepared job."""
+        with self._lock:
+            if self._closed:
+                raise JobCancelledError("napari-tool-runner is closing; no new jobs are taken.")
+            self._jobs.append(job)
+            self._queue.append(job)
+            listeners = list(self._listeners)
+        job.cancel_token.on_cancel(lambda: self._cancelled(job))
+        for listener in listeners:
+            listener(job)
+        self._start_next()
+
+    def on_submit(self, listener: Callable[[Job], None]) -> Callable[[], None]:
+        """Call `listener` for each new job, in the submitting thread; returns what undoes it."""
+        with self._lock:
+            self._listeners.append(listener)
+
+        def remove() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return remove
+
+    def shutdown(self, timeout: float = CLOSE_SECONDS) -> None:
+        """Cancel everything and wait up to `timeout` seconds; then take no more jobs."""
+        with self._lock:
+            self._closed = True
+        active = self.active
+        for job in active:
+            job.cancel()
+        for job in active:
+            job.wait(timeout)
+
+    def _limit(self, job: Job) -> int:
+        return self._max_parallel or job.config.max_parallel
+
+    def _start_next(self) -> None:
+        with self._lock:
+            if not self._queue or len(self._running) >= self._limit(self._queue[0]):
+                return
+            job = self._queue.popleft()
+            self._running.add(job)
+        threading.Thread(target=self._work, args=(job,), name=f"job-{job.id}", daemon=True).start()
+
+    def _work(self, job: Job) -> None:
+        try:
+            execute(job)
+        finally:
+            with self._lock:
+                self._running.discard(job)
+            self._start_next()
+
+    def _cancelled(self, job: Job) -> None:
+        """End a job that still waits in the queue; a running one ends by itself."""
+        with self._lock:
+            if job not in self._queue:
+                return
+            self._queue.remove(job)
+        # it has no folder yet: nothing to write
+        job.end_unstarted()
+
+
+@cache
+def job_manager() -> JobManager:
+    """Return the manager of this session; at exit its jobs are cancelled."""
+    manager = JobManager()
+    atexit.register(manager.shutdown)
+    return manager

@@ -1,0 +1,119 @@
+"""What a run would do, without running: pre-flight and the exact command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.exchange import planned_file
+from napari_tool_runner.exchange.model import LayerSnapshot
+from napari_tool_runner.jobs.manager import prepare
+from napari_tool_runner.plugins import runnerServices
+from napari_tool_runner.plugins.contract import Plan, RunnerService
+from napari_tool_runner.tools import dialect_of
+from napari_tool_runner.tools.values import map_data
+
+if TYPE_CHECKING:
+    import os
+
+    from napari_tool_runner.config import Config
+    from napari_tool_runner.jobs.job import Job
+    from napari_tool_runner.tools.dialect import RenderedCommand
+    from napari_tool_runner.tools.model import DataParameter, Tool
+
+__all__ = ["Preview", "dry_run", "preflight"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would be executed, where, and what would be fetched first."""
+
+    runner: str
+    reason: str
+    plan: Plan
+    rendered: RenderedCommand
+
+    def as_text(self) -> str:
+        """Return it for a terminal."""
+        lines = [f"# runs with {self.runner}: {self.reason}"]
+        lines += [f"# {line}" for line in plan_lines(self.plan)]
+        lines += [f"# note: {note}" for note in self.rendered.notes]
+        lines += [f"export {k}={shlex.quote(v)}" for k, v in self.rendered.environment.items()]
+        lines.append(shlex.join(self.rendered.argv))
+        for path, text in self.rendered.files.items():
+            lines += ["", f"# file {path}", text.rstrip("\n")]
+        for planned in self.rendered.outputs:
+            lines += ["", f"# output {planned.output.name} ({planned.format}): {planned.path}"]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it in JSON types."""
+        rendered = self.rendered
+        return {
+            "runner": self.runner,
+            "reason": self.reason,
+            "plan": {
+                "fetches": [{"what": f.what, "size": f.size} for f in self.plan.fetches],
+                "problems": list(self.plan.problems),
+                "remarks": list(self.plan.remarks),
+            },
+            "argv": list(rendered.argv),
+            "script": rendered.script,
+            "environment": dict(rendered.environment),
+            "files": {str(path): text for path, text in rendered.files.items()},
+            "outputs": {
+                p.output.name: {"path": str(p.path), "format": p.format} for p in rendered.outputs
+            },
+            "notes": list(rendered.notes),
+        }
+
+
+def dry_run(
+    tool: Tool | str | os.PathLike[str],
+    values: Mapping[str, object],
+    *,
+    runner: str | None = None,
+    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+) -> Preview:
+    """Render the command of a call and plan it; nothing is written or started.
+
+    Raises what `prepare` raises, and TemplateError.
+    """
+    job = prepare(tool, values, runner=runner, config=config)
+    return Preview(job.runner, job.runner_reason, preflight(job), _render(job))
+
+
+def preflight(job: Job) -> Plan:
+    """Return what `job` would fetch first and what is in its way (may ask a daemon)."""
+    service = runnerServices.get(job.runner, **job.config.runner)
+    if isinstance(service, RunnerService):
+        return service.plan(job.tool)
+    return Plan(remarks=(f"{job.runner} is a foreign service; it tells nothing beforehand.",))
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Return a plan in sentences."""
+    lines = [f"in the way: {problem}" for problem in plan.problems]
+    for fetch in plan.fetches:
+        size = "size unknown" if fetch.size is None else f"{fetch.size / 1e6:.0f} MB"
+        lines.append(f"will fetch {fetch.what} ({size})")
+    return lines + list(plan.remarks)
+
+
+def _render(job: Job) -> RenderedCommand:
+    paths = job.workspace.paths
+
+    def plan_one(value: object, parameter: DataParameter) -> object:
+        if isinstance(value, LayerSnapshot):
+            return planned_file(value, parameter, paths.inputs, dialect=job.tool.dialect)
+        return value
+
+    def convert(name: str, parameter: DataParameter, value: object) -> object:
+        if isinstance(value, list):
+            return [plan_one(entry, parameter) for entry in value]
+        return plan_one(value, parameter)
+
+    values = map_data(job.tool.inputs, job.values, convert)
+    return dialect_of(job.tool).render(job.tool, values, paths, job.config.variables)

@@ -1,0 +1,65 @@
+"""House keeping: what jobs, environments and containers use, and giving it back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.jobs.history import ended_entries
+from napari_tool_runner.plugins import leftovers
+
+if TYPE_CHECKING:
+    from napari_tool_runner.config import Config
+
+__all__ = ["Reclaimable", "reclaim", "reclaimable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimable:
+    """Something that can be deleted without loss of anything but time.
+
+    Parameters
+    ----------
+    kind : str
+        ``job``, ``environment``, ``container``, ``image``.
+    size : int
+        Bytes on disk.
+    """
+
+    kind: str
+    name: str
+    size: int
+    remove: Callable[[], None] = field(repr=False, compare=False)
+
+
+def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimable]:
+    """Return what could be deleted: ended jobs, then what each service keeps."""
+    found = list(_jobs(config.workspaces, older_than_days))
+    for item in leftovers(config):
+        found.append(Reclaimable(item.kind, item.name, item.size, item.remove))
+    return found
+
+
+def reclaim(items: list[Reclaimable]) -> list[str]:
+    """Delete `items`; returns a sentence for each that could not be deleted."""
+    problems: list[str] = []
+    for item in items:
+        try:
+            item.remove()
+        except (OSError, ToolRunnerError) as error:
+            problems.append(f"{item.kind} {item.name} was not deleted: {error}")
+    return problems
+
+
+def _jobs(workspaces: Path, older_than_days: float) -> Iterator[Reclaimable]:
+    for entry in ended_entries(workspaces, older_than_days):
+        folder = entry.folder
+
+        def remove(folder: Path = folder) -> None:
+            shutil.rmtree(folder)
+
+        yield Reclaimable("job", f"{entry.tool_id} {entry.id}", entry.size(), remove)

@@ -1,0 +1,131 @@
+"""Runs the ``<tests>`` of descriptors on any service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from napari_tool_runner.errors import (
+    JobCancelledError,
+    ParameterError,
+    RunnerUnavailableError,
+    ToolFailedError,
+    ToolRunnerError,
+)
+from napari_tool_runner.jobs.api import run_job
+from napari_tool_runner.jobs.manager import prepare
+from napari_tool_runner.tools import dialect_of
+from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, TestOutcome
+
+if TYPE_CHECKING:
+    import os
+
+    from napari_tool_runner.config import Config
+    from napari_tool_runner.jobs.job import Job
+    from napari_tool_runner.tools.model import Tool, ToolTest
+
+__all__ = ["TestReport", "run_test", "run_tests"]
+
+
+@dataclass(frozen=True, slots=True)
+class TestReport:
+    """The outcome of one test of one tool. `message` is empty when it passed."""
+
+    __test__ = False
+    tool: str
+    test: int
+    status: Literal["pass", "fail", "error", "skip"]
+    seconds: float
+    message: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the JSON object of the command line (DESIGN §9)."""
+        return {**asdict(self), "seconds": round(self.seconds, 3)}
+
+
+def run_tests(
+    tool: Tool,
+    *,
+    runner: str | None = None,
+    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+) -> Iterator[TestReport]:
+    """Run every test of `tool`, one after the other.
+
+    A tool without tests yields nothing; one that cannot run yields errors.
+    """
+    for test in tool.tests:
+        yield run_test(tool, test, runner=runner, config=config, timeout=timeout)
+
+
+def run_test(
+    tool: Tool,
+    test: ToolTest,
+    *,
+    runner: str | None = None,
+    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+) -> TestReport:
+    """Run one test.
+
+    ``fail``: it ran and the outcome differs. ``error``: it could not be run (values,
+    environment). ``skip``: it needs what is not here, as its message says.
+    """
+    begun = time.monotonic()
+
+    def report(status: Literal["pass", "fail", "error", "skip"], message: str = "") -> TestReport:
+        return TestReport(tool.id, test.index, status, time.monotonic() - begun, message)
+
+    skip = test.extra.get("skip")
+    if skip:
+        return report("skip", str(skip))
+    try:
+        job = prepare(tool, test.values, runner=runner, config=config, timeout=timeout)
+    except ParameterError as error:
+        # a test may expect that its values are refused
+        return report("pass") if test.expect_failure else report("error", str(error))
+    except ToolRunnerError as error:
+        return report("error", str(error))
+    failed = False
+    try:
+        run_job(job)
+    except ToolFailedError as error:
+        if isinstance(error.__cause__, RunnerUnavailableError):
+            return report("skip", str(error))
+        if job.exit_code is None:
+            return report("error", str(error))
+        failed = True
+        if not test.expect_failure:
+            tail = "\n".join(error.log_tail)
+            return report("fail", f"{error}\n{tail}".strip())
+    except JobCancelledError as error:
+        return report("error", str(error))
+    if test.expect_failure and not failed:
+        return report("fail", "The test expects a failure, but the tool ended well.")
+    problems = dialect_of(tool).verify(tool, test, _outcome(job, failed))
+    return report("fail", "\n".join(problems)) if problems else report("pass")
+
+
+def _outcome(job: Job, failed: bool) -> TestOutcome:
+    outputs = {
+        name: CollectedOutput(
+            output.output,
+            tuple(
+                CollectedFile(entry.path, entry.format, element)
+                for element, entry in (output.elements or {"": output}).items()
+            ),
+        )
+        for name, output in job.outputs.items()
+    }
+    rendered = job.rendered
+    command = (rendered.script or " ".join(rendered.argv)) if rendered else ""
+    return TestOutcome(
+        exit_code=job.exit_code,
+        stdout=job.log.text("stdout"),
+        stderr=job.log.text("stderr"),
+        outputs=outputs,
+        command=command,
+        failed=failed,
+    )

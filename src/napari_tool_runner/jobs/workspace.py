@@ -1,0 +1,125 @@
+"""The folder of one job: ``inputs/ outputs/ work/ tmp/ home/ log.txt record.json``."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner.tools.dialect import JobPaths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Workspace", "folder_size", "new_job_id", "tool_folder", "workspace_problem"]
+
+RECORD = "record.json"
+
+
+def new_job_id() -> str:
+    """Return a name that sorts by time and is unique on this computer."""
+    return time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
+
+
+def tool_folder(root: Path, tool_id: str) -> Path:
+    """Return the folder that holds the jobs of one tool (one mount for containers)."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", tool_id).strip("._") or "tool"
+    return root / safe[:80]
+
+
+class Workspace:
+    """The files of one job.
+
+    Parameters
+    ----------
+    root : Path
+        The job's own folder; made by `create`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.paths = JobPaths(root)
+        self.log = root / "log.txt"
+        self.stdout = root / "stdout.txt"
+        self.stderr = root / "stderr.txt"
+        self.record_path = root / RECORD
+
+    def create(self) -> None:
+        """Make the folders.
+
+        Raises
+        ------
+        WorkspaceError
+        """
+        paths = self.paths
+        try:
+            for folder in (paths.inputs, paths.outputs, paths.work, paths.temp, paths.home):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise workspace_problem(error, self.root) from error
+
+    def write_record(self, record: Mapping[str, object]) -> None:
+        """Replace record.json as a whole.
+
+        Raises
+        ------
+        WorkspaceError
+        """
+        draft = self.record_path.with_suffix(".new")
+        try:
+            draft.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
+            draft.replace(self.record_path)
+        except OSError as error:
+            raise workspace_problem(error, self.root) from error
+
+    def remove_scratch(self) -> None:
+        """Delete ``tmp`` and ``home``, which nobody needs after the run."""
+        for folder in (self.paths.temp, self.paths.home):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def workspace_problem(error: OSError, place: Path) -> WorkspaceError:
+    """Say in plain words why a job's folder cannot be used."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WorkspaceError(
+            f"The disk that holds {place} is full.",
+            hint="Free some space (napari-tool-runner clean), or set “workspace” in the "
+            "configuration to another disk.",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return WorkspaceError(
+            f"The folder {place} may not be written.",
+            hint="Set “workspace” in the configuration to a folder that you may write.",
+        )
+    return WorkspaceError(
+        f"The job's folder {place} cannot be used: {error.strerror or error}.",
+        hint="Set “workspace” in the configuration to another folder.",
+    )
+
+
+def folder_size(folder: Path) -> int:
+    """Return the bytes of the files below `folder`, links not followed."""
+    return sum(_sizes(folder))
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    try:
+        entries = list(folder.iterdir())
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            if entry.is_symlink():
+                continue
+            if entry.is_dir():
+                yield from _sizes(entry)
+            else:
+                yield entry.stat().st_size
+        except OSError:
+            continue

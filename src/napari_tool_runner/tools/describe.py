@@ -1,0 +1,179 @@
+"""A tool as text for a terminal and as JSON for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    CollectionOutput,
+    Conditional,
+    ContainerRequirement,
+    DataParameter,
+    FloatParameter,
+    InputItem,
+    IntegerParameter,
+    Output,
+    Parameter,
+    Repeat,
+    Requirement,
+    Section,
+    SelectParameter,
+)
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["describe_json", "describe_text", "requirement_text"]
+
+_PRIVATE = frozenset({"source", "sanitizer", "validators"})
+
+
+def describe_json(tool: Tool) -> dict[str, object]:
+    """Return `tool` in JSON types: its form, outputs, requirements, tests and notes."""
+    return {
+        "id": tool.id,
+        "name": tool.name,
+        "version": tool.version,
+        "description": tool.description,
+        "dialect": tool.dialect,
+        "descriptor": tool.uri,
+        "digest": tool.digest,
+        "type": tool.type,
+        "categories": list(tool.categories),
+        "inputs": [_item_json(item) for item in tool.inputs],
+        "outputs": [_plain(output) for output in tool.outputs],
+        "requirements": [requirement_text(entry) for entry in tool.requirements],
+        "tests": len(tool.tests),
+        "help": tool.help,
+        "help_format": tool.help_format,
+        "citations": [_plain(entry) for entry in tool.citations],
+        "links": [_plain(entry) for entry in tool.links],
+        "edam": list(tool.edam),
+        "notes": [_plain(note) for note in tool.notes],
+        "runnable": not tool.problems,
+    }
+
+
+def describe_text(tool: Tool) -> str:
+    """Return the form of `tool` as text, one parameter a line."""
+    head = f"{tool.id}  {tool.name} {tool.version}".rstrip()
+    lines = [head, f"  {tool.description}"] if tool.description else [head]
+    if tool.categories:
+        lines.append(f"  categories: {', '.join(tool.categories)}")
+    for entry in tool.requirements:
+        lines.append(f"  needs: {requirement_text(entry)}")
+    lines.append("inputs:")
+    lines += [f"  {line}" for line in _item_lines(tool.inputs, "")] or ["  (none)"]
+    lines.append("outputs:")
+    lines += [f"  {_output_line(output)}" for output in tool.outputs] or ["  (none)"]
+    if tool.notes:
+        lines.append("notes:")
+        lines += [f"  {note}" for note in tool.notes]
+    return "\n".join(lines)
+
+
+def requirement_text(entry: Requirement) -> str:
+    """Return a requirement in one phrase."""
+    if isinstance(entry, ContainerRequirement):
+        return f"{entry.type} image {entry.image}"
+    spec = entry.text or (f"{entry.name}={entry.version}" if entry.version else entry.name)
+    return f"conda {spec}"
+
+
+def _item_lines(items: Sequence[InputItem], prefix: str) -> Iterator[str]:
+    for item in items:
+        name = prefix + item.name
+        if isinstance(item, Section):
+            yield from _item_lines(item.items, name + "|")
+        elif isinstance(item, Repeat):
+            most = "" if item.maximum is None else f"..{item.maximum}"
+            yield f"{name}_0, {name}_1, …  repeated {item.minimum}{most} times: {item.label}"
+            yield from (f"  {line}" for line in _item_lines(item.items, name + "_0|"))
+        elif isinstance(item, Conditional):
+            yield _parameter_line(item.test, f"{name}|{item.test.name}")
+            for case in item.cases:
+                inner = list(_item_lines(case.items, name + "|"))
+                if inner:
+                    yield f"  when {item.test.name} = {case.value}:"
+                    yield from (f"    {line}" for line in inner)
+        else:
+            yield _parameter_line(item, name)
+
+
+def _parameter_line(parameter: Parameter, name: str) -> str:
+    parts = [f"{name}  {_type_text(parameter)}"]
+    default = getattr(parameter, "default", None)
+    if default not in (None, "", ()):
+        parts.append(f"= {default}")
+    elif not parameter.optional and not isinstance(parameter, BooleanParameter):
+        parts.append("(required)")
+    label = parameter.label
+    if label and label != parameter.name:
+        parts.append(f" {label}")
+    return " ".join(parts)
+
+
+def _type_text(parameter: Parameter) -> str:
+    if isinstance(parameter, DataParameter):
+        kinds = "/".join(kind.value for kind in parameter.kinds)
+        formats = ",".join(parameter.formats)
+        many = " several" if parameter.multiple else ""
+        return f"data[{kinds}; {formats}]{many}" if formats else f"data[{kinds}]{many}"
+    if isinstance(parameter, SelectParameter):
+        many = " several of" if parameter.multiple else ""
+        return f"select{many}[{'|'.join(option.value for option in parameter.options)}]"
+    if isinstance(parameter, IntegerParameter | FloatParameter):
+        low, high = parameter.minimum, parameter.maximum
+        limits = "" if low is None and high is None else f"[{_limit(low)}..{_limit(high)}]"
+        return f"{parameter.type}{limits}{' ' + parameter.unit if parameter.unit else ''}"
+    return parameter.type
+
+
+def _limit(value: float | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _output_line(output: Output) -> str:
+    kind = output.kind.value if output.kind else "?"
+    what = "collection of " if isinstance(output, CollectionOutput) else ""
+    label = f"  {output.label}" if output.label and output.label != output.name else ""
+    return f"{output.name}  {what}{kind} ({output.format or 'any'}){label}"
+
+
+def _item_json(item: InputItem) -> dict[str, object]:
+    if isinstance(item, Section | Repeat):
+        inner = [_item_json(entry) for entry in item.items]
+        return {"type": item.type, **_plain(item, skip={"items"}), "items": inner}
+    if isinstance(item, Conditional):
+        return {
+            "type": item.type,
+            **_plain(item, skip={"test", "cases"}),
+            "test": _item_json(item.test),
+            "cases": [
+                {"value": case.value, "items": [_item_json(entry) for entry in case.items]}
+                for case in item.cases
+            ],
+        }
+    return {"type": item.type, **_plain(item)}
+
+
+def _plain(value: object, skip: set[str] | frozenset[str] = frozenset()) -> dict[str, object]:
+    names = [entry.name for entry in fields(value)]  # type: ignore[arg-type]
+    return {
+        name: _json(getattr(value, name))
+        for name in names
+        if name not in _PRIVATE and name not in skip
+    }
+
+
+def _json(value: object) -> object:
+    if isinstance(value, tuple | list):
+        return [_json(entry) for entry in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return _plain(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)
