@@ -15,7 +15,6 @@ from napari_tool_runner.errors import (
 from napari_tool_runner.exchange import export, load
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.job import Job, JobInput
-from napari_tool_runner.jobs.merge import merge_numbers
 from napari_tool_runner.jobs.model import JobOutput, JobState
 from napari_tool_runner.jobs.naming import layer_name, record_summary
 from napari_tool_runner.jobs.record import file_digest
@@ -132,11 +131,7 @@ def _export_inputs(job: Job) -> BoundValues:
 
     def convert(name: str, parameter: DataParameter, value: object) -> object:
         if isinstance(value, list | tuple):
-            files = [one(name, parameter, entry) for entry in value]
-            if job.tool.type == "merge":
-                plain = [file for file in files if isinstance(file, DataFile)]
-                return merge_numbers(plain, job.workspace.paths.inputs / f"{name}.csv")
-            return files
+            return [one(name, parameter, entry) for entry in value]
         return one(name, parameter, value)
 
     return map_data(job.tool.inputs, job.values, convert)
