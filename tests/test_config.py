@@ -33,6 +33,11 @@ def test_paths_start_at_the_file(tmp_path: Path) -> None:
     config = load_config(file)
     assert config.toolbox_dirs == (tmp_path / "tools", Path("/abs"))
     assert config.workspaces == tmp_path / "w"
+    file.write_text(json.dumps({"runner": {"plugin_dirs": "p", "path": ["a", "/b"]}}))
+    assert load_config(file).runner == {
+        "plugin_dirs": str(tmp_path / "p"),
+        "path": [str(tmp_path / "a"), "/b"],
+    }
 
 
 def test_the_variable_names_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -183,9 +183,9 @@ def _batch(args: argparse.Namespace) -> int:
 
 
 def _runners(args: argparse.Namespace) -> int:
-    from napari_tool_runner.plugins import check_all
+    from napari_tool_runner.plugins.choice import check_all
 
-    found = check_all(_config(args))
+    found = check_all(_config(args).runner)
     if args.json:
         _print_json(
             [

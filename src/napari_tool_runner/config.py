@@ -20,6 +20,7 @@ from napari_tool_runner.errors import ConfigError
 __all__ = ["CONFIG_VARIABLE", "Config", "config_path", "load_config", "save_config", "user_data"]
 
 APP = "napari-tool-runner"
+_RUNNER_PATHS = frozenset({"conda_dir", "environments_dir", "path", "plugin_dirs"})
 CONFIG_VARIABLE = "NAPARI_TOOL_RUNNER_CONFIG"
 
 
@@ -40,8 +41,15 @@ class Config:
 
     @property
     def runner(self) -> dict[str, object]:
-        """The ``runner`` section, without its ``service``."""
-        return {k: v for k, v in self._section("runner").items() if k != "service"}
+        """The ``runner`` section, without its ``service``; its paths are absolute."""
+        section = {k: v for k, v in self._section("runner").items() if k != "service"}
+        for key in _RUNNER_PATHS & section.keys():
+            value = section[key]
+            if isinstance(value, list | tuple):
+                section[key] = [str(self._path(entry, f"runner.{key}")) for entry in value]
+            elif value:
+                section[key] = str(self._path(value, f"runner.{key}"))
+        return section
 
     @property
     def service(self) -> str | None:
@@ -73,11 +81,6 @@ class Config:
         """``formats.file``: formats.json."""
         found = self._paths("formats", "file")
         return found[0] if found else None
-
-    @property
-    def plugin_dirs(self) -> tuple[Path, ...]:
-        """``runner.plugin_dirs``: folders with ``runner_*.py`` files."""
-        return self._paths("runner", "plugin_dirs")
 
     @property
     def variables(self) -> dict[str, str]:

@@ -176,7 +176,7 @@ def _collection_paths(collection: DataCollection) -> list[Path]:
 
 
 def _exec(job: Job, values: BoundValues, rendered: RenderedCommand) -> None:
-    service = as_service(runnerServices.get(job.runner, **job.config.runner))
+    service = as_service(runnerServices.get(job.runner, **job.config.runner), job.runner)
     context = job.context
     context.mounts = _mounts(job, values)
     context.environment = dict(rendered.environment)

@@ -16,8 +16,9 @@ from napari_tool_runner.jobs.execute import execute
 from napari_tool_runner.jobs.job import Job
 from napari_tool_runner.jobs.model import JobState
 from napari_tool_runner.jobs.workspace import new_job_id, tool_folder
-from napari_tool_runner.plugins import choose_service, load_runner_plugins
-from napari_tool_runner.tools import bind, ensure_trusted, find_tool, load_toolbox
+from napari_tool_runner.plugins.choice import Choice, choose_service
+from napari_tool_runner.plugins.runners_factory import runnerServices
+from napari_tool_runner.tools import bind, find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.values import map_data
@@ -50,16 +51,13 @@ def prepare(
     """
     settings = load_config(config)
     if not isinstance(tool, Tool):
-        by_path = tool
-        tool = find_tool(by_path, load_toolbox(settings))
-    ensure_trusted(tool, settings)
+        tool = find_tool(tool, load_toolbox(settings))
     if tool.problems:
         raise DescriptorError(
             f"“{tool.name}” cannot be run: {tool.problems[0].what}",
             path=tool.path,
             hint="See the notes of the tool (napari-tool-runner check).",
         )
-    load_runner_plugins(settings)
     sources: dict[str, object] = {}
 
     def take(name: str, parameter: DataParameter, value: object) -> object:
@@ -70,7 +68,7 @@ def prepare(
         return _snapshot(name, parameter, value)
 
     bound = map_data(tool.inputs, bind(tool, values), take)
-    choice = choose_service(tool, settings, runner)
+    choice = _choose(tool, settings, runner)
     job_id = new_job_id()
     job = Job(
         tool,
@@ -85,6 +83,14 @@ def prepare(
     )
     job.remember_sources(sources)
     return job
+
+
+def _choose(tool: Tool, config: Config, runner: str | None) -> Choice:
+    name = runner or config.service
+    if name is None:
+        return choose_service(tool, config.runner)
+    runnerServices.get(name, **config.runner)  # an unknown name is told now, not in the job
+    return Choice(name, "as asked" if runner else "as the configuration says")
 
 
 def _snapshot(name: str, parameter: DataParameter, value: object) -> object:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.exchange import planned_file
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.manager import prepare
-from napari_tool_runner.plugins import runnerServices
-from napari_tool_runner.plugins.contract import Plan, RunnerService
+from napari_tool_runner.plugins import as_service, runnerServices
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.values import map_data
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.config import Config
     from napari_tool_runner.jobs.job import Job
+    from napari_tool_runner.plugins.contract import Plan
     from napari_tool_runner.tools.dialect import RenderedCommand
     from napari_tool_runner.tools.model import DataParameter, Tool
 
@@ -87,10 +87,8 @@ def dry_run(
 
 def preflight(job: Job) -> Plan:
     """Return what `job` would fetch first and what is in its way (may ask a daemon)."""
-    service = runnerServices.get(job.runner, **job.config.runner)
-    if isinstance(service, RunnerService):
-        return service.plan(job.tool)
-    return Plan(remarks=(f"{job.runner} is a foreign service; it tells nothing beforehand.",))
+    service = as_service(runnerServices.get(job.runner, **job.config.runner), job.runner)
+    return service.plan(job.tool)
 
 
 def plan_lines(plan: Plan) -> list[str]:

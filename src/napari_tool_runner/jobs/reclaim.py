@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs.history import ended_entries
-from napari_tool_runner.plugins import leftovers
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
@@ -39,8 +38,6 @@ class Reclaimable:
 def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimable]:
     """Return what could be deleted: ended jobs, then what each service keeps."""
     found = list(_jobs(config.workspaces, older_than_days))
-    for item in leftovers(config):
-        found.append(Reclaimable(item.kind, item.name, item.size, item.remove))
     return found
 
 
