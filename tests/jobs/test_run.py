@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import napari_tool_runner as ntr
+from jobs.conftest import INVERT, MakeTool
 from napari_tool_runner.errors import (
     DescriptorError,
     JobCancelledError,
@@ -28,8 +29,6 @@ from napari_tool_runner.errors import (
 )
 from napari_tool_runner.jobs import JobManager, JobState
 
-from .conftest import INVERT, MakeTool
-
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
 
 
@@ -38,7 +37,7 @@ def test_an_array_becomes_a_layer(make_tool: MakeTool, config: dict[str, object]
     output = result.outputs["o"]
     assert output.layer_type == "image"
     np.testing.assert_array_equal(np.asarray(output.data), 59 - IMAGE)
-    data, attributes, kind = output.as_layer_data_tuple()
+    _data, attributes, kind = output.as_layer_data_tuple()
     assert kind == "image"
     assert attributes["name"] == "i · Invert"
     assert attributes["metadata"]["napari_tool_runner"]["tool"]["id"] == "invert"  # type: ignore[index]

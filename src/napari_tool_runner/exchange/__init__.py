@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from napari_tool_runner.exchange.api import Exported, export, load, matching_kinds, snapshot
+from napari_tool_runner.exchange.exporting import planned_file
+from napari_tool_runner.exchange.joining import features_for
 from napari_tool_runner.exchange.linking import content_sha256
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.naming import layer_names, safe_name, unique_name
+from napari_tool_runner.exchange.recorded import geometry_record, same_data, snapshot_from_record
 
 __all__ = [
     "Exported",
@@ -15,10 +18,15 @@ __all__ = [
     "LoadedOutput",
     "content_sha256",
     "export",
+    "features_for",
+    "geometry_record",
     "layer_names",
     "load",
     "matching_kinds",
+    "planned_file",
     "safe_name",
+    "same_data",
     "snapshot",
+    "snapshot_from_record",
     "unique_name",
 ]

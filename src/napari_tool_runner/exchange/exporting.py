@@ -49,7 +49,7 @@ from napari_tool_runner.exchange.rasterize import shapes_as_labels
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
-__all__ = ["Written", "accepted_kinds", "write_snapshot"]
+__all__ = ["Written", "accepted_kinds", "planned_file", "write_snapshot"]
 
 _PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 _HASHED = 8 * 2**20
@@ -109,6 +109,24 @@ def write_snapshot(
         metadata["source"] = snap.source
     file = DataFile(path, chosen.name, snap.name, metadata)
     return Written(file, True, tuple(notes), _hash_if_small(path))
+
+
+def planned_file(snap: LayerSnapshot, parameter: DataParameter, folder: Path) -> DataFile:
+    """Return the file that `write_snapshot` would make, as far as one can say unwritten.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        This layer cannot go into that parameter.
+    """
+    if snap.path is not None:
+        fmt = accepts(parameter.formats, snap.path)
+        if fmt is not None:
+            return DataFile(folder / snap.path.name, fmt, snap.name)
+        if snap.data is None:
+            snap = _opened(snap, parameter, [])
+    chosen = _choose(_as_accepted(snap, parameter, None, []), parameter)
+    return DataFile(free_path(folder, snap.name, chosen.extension), chosen.name, snap.name)
 
 
 def accepted_kinds(parameter: DataParameter) -> tuple[LayerKind, ...]:

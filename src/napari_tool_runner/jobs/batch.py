@@ -88,7 +88,9 @@ def run_batch(
     try:
         for item in items:
             try:
-                jobs.append((item, manager.submit(tool, item.values, runner=runner, config=config)))
+                jobs.append(
+                    (item, manager.submit(tool, item.values, runner=runner, config=config))
+                )
             except ToolRunnerError as error:
                 jobs.append((item, error))
         for item, job in jobs:

@@ -44,7 +44,8 @@ _logger = logging.getLogger(__name__)
 
 def execute(job: Job) -> None:
     """Run `job` to its end in the calling thread. Never raises."""
-    state, error = JobState.DONE, None
+    state = JobState.DONE
+    error: ToolRunnerError | None = None
     try:
         _run(job)
     except JobCancelledError as stop:
@@ -60,8 +61,11 @@ def execute(job: Job) -> None:
         # the boundary of the engine: a bug must end one job, with its traceback kept
         _logger.exception("Job %s broke", job.id)
         reason = f"napari-tool-runner itself broke: {type(failure).__name__}: {failure}."
-        state, error = JobState.FAILED, _failed(
-            job, reason, "Please report it with the log and the record of this job.", failure
+        state, error = (
+            JobState.FAILED,
+            _failed(
+                job, reason, "Please report it with the log and the record of this job.", failure
+            ),
         )
     if error is not None:
         job.say(str(error))
@@ -123,9 +127,7 @@ def _export_inputs(job: Job) -> BoundValues:
         for note in exported.notes:
             job.say(note)
         job.notes += exported.notes
-        job.inputs.append(
-            JobInput(name, snap, exported.file, exported.copied, exported.sha256)
-        )
+        job.inputs.append(JobInput(name, snap, exported.file, exported.copied, exported.sha256))
         job.enter(JobState.PREPARING, f"Writing inputs ({len(job.inputs)}/{total})")
         return exported.file
 
@@ -250,6 +252,8 @@ def _load_file(job: Job, file: CollectedFile, output: DataOutput, element: str =
         loaded = load(file, output, job.tool, inputs=inputs, kind=job.kinds.get(output.name))
     except UnsupportedLayerError as reason:  # a file that no viewer can show is still a result
         job.notes.append(str(reason))
+        loaded = None
+    if loaded is not None and loaded.kind is LayerKind.ANY:  # text, an archive, …
         loaded = None
     if loaded is not None:
         job.notes += [f"{output.name}: {note}" for note in loaded.notes]

@@ -18,10 +18,11 @@ from napari_tool_runner.errors import (
     ToolRunnerError,
     WorkspaceError,
 )
+from napari_tool_runner.exchange import geometry_record
 from napari_tool_runner.jobs.log import JobLog
 from napari_tool_runner.jobs.model import JobOutput, JobResult, JobState
 from napari_tool_runner.jobs.progress import parse_progress
-from napari_tool_runner.jobs.record import build_record, geometry_record
+from napari_tool_runner.jobs.record import build_record
 from napari_tool_runner.jobs.workspace import Workspace
 from napari_tool_runner.plugins.contract import (
     CancelToken,

@@ -7,12 +7,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, TextIO
 
-from napari_tool_runner.plugins.contract import OutputLine
-
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_tool_runner.jobs.workspace import Workspace
+    from napari_tool_runner.plugins.contract import OutputLine
 
 __all__ = ["JobLog"]
 

@@ -14,7 +14,6 @@ from napari_tool_runner.errors import DescriptorError, JobCancelledError, Parame
 from napari_tool_runner.exchange import snapshot
 from napari_tool_runner.jobs.execute import execute
 from napari_tool_runner.jobs.job import Job
-from napari_tool_runner.jobs.model import JobState
 from napari_tool_runner.jobs.workspace import new_job_id, tool_folder
 from napari_tool_runner.plugins.choice import Choice, choose_service
 from napari_tool_runner.plugins.runners_factory import runnerServices
@@ -25,6 +24,8 @@ from napari_tool_runner.tools.values import map_data
 
 if TYPE_CHECKING:
     import os
+
+    from napari_tool_runner.exchange.model import LayerSnapshot
 
 __all__ = ["JobManager", "job_manager", "prepare"]
 
@@ -99,7 +100,7 @@ def _snapshot(name: str, parameter: DataParameter, value: object) -> object:
     if parameter.multiple:
         entries = list(value) if isinstance(value, list | tuple) else [value]
         return [
-            entry if isinstance(entry, DataFile) else snapshot(entry, f"{name}_{index}")
+            entry if isinstance(entry, DataFile) else _take(entry, f"{name}_{index}")
             for index, entry in enumerate(entries)
         ]
     if isinstance(value, list):
@@ -108,7 +109,13 @@ def _snapshot(name: str, parameter: DataParameter, value: object) -> object:
             name=name,
             hint="Give one layer, array or path.",
         )
-    return snapshot(value, name)
+    return _take(value, name)
+
+
+def _take(value: object, name: str) -> LayerSnapshot:
+    # what has a name of its own keeps it; a bare array is called as its parameter
+    bare = hasattr(value, "dtype") and not hasattr(value, "as_layer_data_tuple")
+    return snapshot(value, name if bare else "")
 
 
 class JobManager:

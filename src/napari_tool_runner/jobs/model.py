@@ -66,7 +66,7 @@ class JobOutput:
         """``image``, ``labels``, … ``table``; ``collection``; or ``file``."""
         if self.elements:
             return "collection"
-        return self.loaded.kind.value if self.loaded else "file"
+        return "file" if self.loaded is None else self.loaded.kind.value
 
     @property
     def data(self) -> object:

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
 __all__ = ["layer_name", "record_summary"]
 
 _GENERIC = frozenset(
-    "o out output result image img outputimage ouputimage outputfile outputdata".split()
+    [
+        "o",
+        "out",
+        "output",
+        "result",
+        "image",
+        "img",
+        "outputimage",
+        "ouputimage",
+        "outputfile",
+        "outputdata",
+    ]
 )
 
 

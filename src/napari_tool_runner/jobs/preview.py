@@ -105,7 +105,7 @@ def _render(job: Job) -> RenderedCommand:
 
     def plan_one(value: object, parameter: DataParameter) -> object:
         if isinstance(value, LayerSnapshot):
-            return planned_file(value, parameter, paths.inputs, dialect=job.tool.dialect)
+            return planned_file(value, parameter, paths.inputs)
         return value
 
     def convert(name: str, parameter: DataParameter, value: object) -> object:

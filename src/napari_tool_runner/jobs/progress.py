@@ -30,7 +30,7 @@ def parse_progress(line: str) -> Progress | None:
         return Progress(found["text"].strip(" :") or "Running", float(found["percent"]), 100.0)
     if found := _COUNT.search(line):
         done, total = int(found["done"]), int(found["total"])
-        if 0 < total and done <= total:
+        if total > 0 and done <= total:
             rest = (line[: found.start()] + " " + line[found.end() :]).strip(" []():,.;-")
             return Progress(" ".join(rest.split())[:60] or "Running", done, total)
         return None

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari_tool_runner
-from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.tools.model import DataParameter, HiddenParameter
 from napari_tool_runner.tools.values import leaves
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.model import JobOutput
 
-__all__ = ["RECORD_VERSION", "build_record", "file_digest", "geometry_record", "jsonable"]
+__all__ = ["RECORD_VERSION", "build_record", "file_digest", "jsonable"]
 
 RECORD_VERSION = 1
 
@@ -89,22 +88,6 @@ def build_record(job: Job) -> dict[str, object]:
             "pid": os.getpid(),
         },
         "log": _relative(job.workspace.log, root),
-    }
-
-
-def geometry_record(snap: LayerSnapshot) -> dict[str, object]:
-    """Return what a file may not carry of a layer, to restore it when a job is repeated."""
-    geometry = snap.geometry
-    return {
-        "kind": snap.kind.value,
-        "rgb": snap.rgb,
-        "axes": geometry.axes,
-        "shape": list(geometry.shape),
-        "scale": list(geometry.scale),
-        "translate": list(geometry.translate),
-        "linear": None if geometry.linear is None else geometry.linear.tolist(),
-        "affine": None if geometry.affine is None else geometry.affine.tolist(),
-        "units": list(geometry.units),
     }
 
 

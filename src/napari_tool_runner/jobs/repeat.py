@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from napari_tool_runner.errors import ToolRunnerError, UnknownToolError, WorkspaceError
-from napari_tool_runner.exchange import snapshot_from_record
+from napari_tool_runner.exchange import same_data, snapshot_from_record
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.record import file_digest
 from napari_tool_runner.tools import find_tool, load_toolbox
@@ -96,7 +94,8 @@ def recorded_values(entry: HistoryEntry, remarks: list[str] | None = None) -> di
         digest = told.get("sha256")
         if remarks is not None and digest and file_digest(path) != digest:
             remarks.append(f"The input “{told['label']}” ({path}) has changed since.")
-        snap = snapshot_from_record(path, told)
+        layer = cast("Mapping[str, object] | None", told.get("layer"))
+        snap = snapshot_from_record(path, str(told["label"]), layer)
         found.setdefault(str(told["name"]), []).append(snap)
     return {name: many if len(many) > 1 else many[0] for name, many in found.items()}
 
@@ -144,8 +143,6 @@ def _difference(title: str, before: Path, now: JobOutput) -> str:
         return f"“{title}” has other bytes than then, and the old file is gone."
     if now.loaded is None:
         return f"“{title}” has other bytes than then."
-    from napari_tool_runner.exchange import same_data
-
     try:
         problem = same_data(before, now.path, now.format)
     except (ToolRunnerError, OSError, ValueError) as error:

@@ -32,13 +32,13 @@ class LayerLike(Protocol):
 class LayerListLike(Protocol):
     """What is asked of a layer list."""
 
-    def __iter__(self) -> Iterator[LayerLike]: ...  # noqa: D105
+    def __iter__(self) -> Iterator[LayerLike]: ...
 
-    def __contains__(self, layer: object) -> bool: ...  # noqa: D105
+    def __contains__(self, layer: object) -> bool: ...
 
-    def __getitem__(self, name: str) -> LayerLike: ...  # noqa: D105
+    def __getitem__(self, name: str) -> LayerLike: ...
 
-    def __len__(self) -> int: ...  # noqa: D105
+    def __len__(self) -> int: ...
 
     def index(self, layer: object) -> int:
         """Place of a layer, 0 at the bottom."""

@@ -1,0 +1,119 @@
+"""A table whose rows are objects of a layer becomes that layer's ``features``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["features_for"]
+
+# names under which tools write the id of an object, best first
+_IDS = ("label", "labels", "label_id", "labelid", "index", "id", "object", "objectid", "object_id")
+
+
+class _Featured(Protocol):
+    data: object
+
+    @property
+    def features(self) -> pd.DataFrame: ...
+
+
+def features_for(layer: object, columns: Mapping[str, object]) -> pd.DataFrame | None:
+    """Return `layer`'s features with the columns of a table added.
+
+    Parameters
+    ----------
+    layer : Labels or Points layer
+        For labels, rows are matched by a column of label ids (``label``, ``index``,
+        ``id``…), which becomes napari's column ``index``; label 0, the background, gets
+        an empty row. For points, by such a column where there is one, else by order.
+    columns : mapping
+        Column name -> values, each of shape (N,).
+
+    Returns
+    -------
+    DataFrame or None
+        None when the rows cannot be told to belong to the layer's objects. Columns
+        that the layer had stay as they are; a new one of the same name with other
+        values gets a number.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame({name: np.asarray(values) for name, values in columns.items()})
+    featured = cast("_Featured", layer)
+    present = featured.features
+    if getattr(layer, "_type_string", "") == "labels":
+        return _for_labels(present, table)
+    return _for_rows(present, table, len(cast("list[object]", featured.data)))
+
+
+def _for_labels(present: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame | None:
+    import pandas as pd
+
+    key = _id_column(table)
+    if key is None or table[key].duplicated().any():
+        return None
+    table = table.rename(columns={key: "index"}).astype({"index": int})
+    if 0 not in set(table["index"]):
+        table = pd.concat([pd.DataFrame({"index": [0]}), table], ignore_index=True)
+    if present.empty or "index" not in present.columns:
+        return table
+    merged = present.merge(
+        _renamed(table.set_index("index"), present.set_index("index")).reset_index(),
+        on="index",
+        how="outer",
+    )
+    return merged.sort_values("index", ignore_index=True)
+
+
+def _for_rows(present: pd.DataFrame, table: pd.DataFrame, count: int) -> pd.DataFrame | None:
+    import pandas as pd
+
+    key = _id_column(table)
+    if len(table) != count or (key is not None and table[key].duplicated().any()):
+        return None
+    if key is not None:
+        table = table.sort_values(key, ignore_index=True)
+    if present.empty:
+        return table
+    return pd.concat([present.reset_index(drop=True), _renamed(table, present)], axis=1)
+
+
+def _id_column(table: pd.DataFrame) -> str | None:
+    by_name = {str(name).strip().lower(): str(name) for name in table.columns}
+    for wanted in _IDS:
+        name = by_name.get(wanted)
+        if name is not None and _whole(table[name].to_numpy()):
+            return name
+    return None
+
+
+def _whole(values: np.ndarray) -> bool:
+    if values.dtype.kind in "iu":
+        return True
+    return values.dtype.kind == "f" and bool(np.all(np.mod(values, 1) == 0))
+
+
+def _renamed(table: pd.DataFrame, present: pd.DataFrame) -> pd.DataFrame:
+    """Give columns that exist with other values a new name; drop those that are equal."""
+    names: dict[object, str] = {}
+    equal: list[object] = []
+    for name in table.columns:
+        if name not in present.columns:
+            continue
+        aligned = present[name].reindex(table.index)
+        if aligned.equals(table[name]) or np.array_equal(
+            aligned.to_numpy(), table[name].to_numpy(), equal_nan=False
+        ):
+            equal.append(name)
+            continue
+        number = 2
+        while f"{name} {number}" in present.columns or f"{name} {number}" in table.columns:
+            number += 1
+        names[name] = f"{name} {number}"
+    return table.drop(columns=equal).rename(columns=names)

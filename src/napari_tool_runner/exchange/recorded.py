@@ -1,0 +1,132 @@
+"""Data of a past job: its inputs as snapshots again, its results compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.formats import CarrierName, carrier_of, format_of
+from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
+from napari_tool_runner.tools.model import LayerKind
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.blocks import ArrayLike
+
+__all__ = ["geometry_record", "same_data", "snapshot_from_record"]
+
+_BLOCK = 2**24  # values compared at a time
+
+
+def geometry_record(snap: LayerSnapshot) -> dict[str, object]:
+    """Return, in JSON types, what a file may not carry of a layer."""
+    geometry = snap.geometry
+    return {
+        "kind": snap.kind.value,
+        "rgb": snap.rgb,
+        "axes": geometry.axes,
+        "shape": list(geometry.shape),
+        "scale": list(geometry.scale),
+        "translate": list(geometry.translate),
+        "linear": None if geometry.linear is None else geometry.linear.tolist(),
+        "affine": None if geometry.affine is None else geometry.affine.tolist(),
+        "units": list(geometry.units),
+        "labels": list(geometry.labels),
+    }
+
+
+def snapshot_from_record(
+    path: Path, name: str, told: Mapping[str, object] | None
+) -> LayerSnapshot:
+    """Return the snapshot of a recorded input: the file, and where the layer lay.
+
+    Parameters
+    ----------
+    path : Path
+        The job's own copy of the input, in the format that the tool took.
+    told : mapping or None
+        What `geometry_record` returned then.
+    """
+    if told is None:
+        return LayerSnapshot(None, LayerKind.ANY, name, Geometry(""), path=path, source=str(path))
+
+    def matrix(key: str) -> np.ndarray | None:
+        return None if told.get(key) is None else np.asarray(told[key], dtype=float)
+
+    def row(key: str) -> tuple[float, ...]:
+        return tuple(float(v) for v in cast("Sequence[float]", told.get(key, ())))
+
+    geometry = Geometry(
+        axes=str(told.get("axes", "")),
+        shape=tuple(int(v) for v in cast("Sequence[int]", told.get("shape", ()))),
+        scale=row("scale"),
+        translate=row("translate"),
+        linear=matrix("linear"),
+        affine=matrix("affine"),
+        units=tuple(cast("Sequence[str]", told.get("units", ()))),
+        labels=tuple(cast("Sequence[str]", told.get("labels", ()))),
+    )
+    return LayerSnapshot(
+        data=None,
+        kind=LayerKind(str(told.get("kind", "any"))),
+        name=name,
+        geometry=geometry,
+        rgb=bool(told.get("rgb", False)),
+        path=path,
+        source=str(path),
+    )
+
+
+def same_data(before: Path, now: Path, fmt: str) -> str:
+    """Say how the pixels or cells of two files differ; empty when they are equal.
+
+    Raises
+    ------
+    OutputError
+        One of them cannot be read.
+    """
+    known = format_of(fmt) or carrier_of(now)
+    if known is None or known.carrier is CarrierName.OPAQUE:
+        return "the bytes differ, and this format cannot be looked into"
+    old, new = (
+        read_file(path, known.carrier, name=path.stem, fmt=known.name).data
+        for path in (before, now)
+    )
+    if isinstance(old, dict) and isinstance(new, dict):
+        return _table_difference(old, new)
+    if hasattr(old, "shape") and hasattr(new, "shape"):
+        return _pixel_difference(cast("ArrayLike", old), cast("ArrayLike", new))
+    return "the bytes differ"
+
+
+def _table_difference(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> str:
+    if list(old) != list(new):
+        return f"the columns were {', '.join(old)} and are {', '.join(new)}"
+    for name, column in old.items():
+        if len(column) != len(new[name]):
+            return f"there were {len(column)} rows, now {len(new[name])}"
+        same = (
+            np.array_equal(column, new[name], equal_nan=True)
+            if column.dtype.kind == "f"
+            else np.array_equal(column, new[name])
+        )
+        if not same:
+            return f"the column “{name}” has other values"
+    return ""
+
+
+def _pixel_difference(old: ArrayLike, new: ArrayLike) -> str:
+    if tuple(old.shape) != tuple(new.shape):
+        return f"the shape was {tuple(old.shape)} and is {tuple(new.shape)}"
+    if old.dtype != new.dtype:
+        return f"the type was {old.dtype} and is {new.dtype}"
+    different, total = 0, int(np.prod(old.shape))
+    planes = range(old.shape[0]) if len(old.shape) > 2 and total > _BLOCK else [slice(None)]
+    for plane in planes:
+        a, b = np.asarray(old[plane]), np.asarray(new[plane])
+        equal = (a == b) | ((a != a) & (b != b))  # NaN is equal to NaN here
+        different += int(a.size - np.count_nonzero(equal))
+    return f"{different} of {total} pixels differ" if different else ""
