@@ -55,11 +55,11 @@ def _list(args: argparse.Namespace) -> int:
     for problem in box.problems:
         _say(f"note: {problem}")
     if args.json:
-        _print_json([entry.as_dict() for entry in entries])
+        _print_json([entry._asdict() for entry in entries])
         return 0
-    width = max((len(entry.id) for entry in entries), default=0)
+    width = max((len(entry.key) for entry in entries), default=0)
     for entry in entries:
-        print(f"{entry.id:<{width}}  {entry.name}: {entry.description}".rstrip(": "))
+        print(f"{entry.key:<{width}}  {entry.name}: {entry.description}".rstrip(": "))
     return 0
 
 
@@ -82,7 +82,9 @@ def _check(args: argparse.Namespace) -> int:
         _print_json([report.as_dict() for report in reports])
     else:
         for report in reports:
-            print(report.as_text())
+            print(f"{report.path}: {'usable' if report.usable else 'cannot be used'}")
+            for note in report.notes:
+                print(f"  {note}")
     return 0 if all(report.usable for report in reports) else 1
 
 
@@ -323,7 +325,7 @@ def _tools_to_test(names: Sequence[str], box: Toolbox | None) -> Iterable[Tool]:
     if names:
         return [find_tool(name, box) for name in names]
     assert box is not None
-    return [box[entry.id] for entry in box.entries if entry.bundled]
+    return [box[entry.key] for entry in box.entries if box.folder_of(entry).bundled]
 
 
 def _values(tool: Tool, pairs: Sequence[str]) -> dict[str, object]:

@@ -130,7 +130,7 @@ def coerce(parameter: Parameter, value: object, name: str = "") -> object:
 def check_value(parameter: Parameter, value: object) -> str | None:
     """Return one sentence when `value` (already coerced) cannot be used, else None."""
     label = parameter.label or parameter.name
-    if value is None or (value == () and not isinstance(parameter, DataParameter)):
+    if value is None or (isinstance(value, tuple) and not value):
         if parameter.optional or isinstance(parameter, HiddenParameter | DrillDownParameter):
             return None
         if isinstance(parameter, SelectParameter) and parameter.multiple:
