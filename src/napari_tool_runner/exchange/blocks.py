@@ -12,7 +12,16 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
-__all__ = ["MAX_BLOCK", "ArrayLike", "Transposed", "blocks", "nbytes", "planes", "read"]
+__all__ = [
+    "MAX_BLOCK",
+    "ArrayLike",
+    "Transposed",
+    "blocks",
+    "chunk_sizes",
+    "nbytes",
+    "planes",
+    "read",
+]
 
 MAX_BLOCK = 64 * 2**20
 """Bytes that one block may take (a chunk of the source, if that is larger)."""
@@ -61,7 +70,7 @@ class Transposed:
     @property
     def chunks(self) -> tuple[tuple[int, ...], ...] | None:
         """Chunks of the source, in the order of the result."""
-        sizes = _chunk_sizes(self._array)
+        sizes = chunk_sizes(self._array)
         return None if sizes is None else tuple(sizes[i] for i in self._order)
 
     def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
@@ -89,17 +98,23 @@ def read(array: ArrayLike, key: tuple[slice, ...]) -> np.ndarray:
     return cast("np.ndarray", part)
 
 
-def blocks(array: ArrayLike, limit: int | None = None) -> Iterator[tuple[slice, ...]]:
+def blocks(
+    array: ArrayLike, limit: int | None = None, *, grid: Sequence[int] | None = None
+) -> Iterator[tuple[slice, ...]]:
     """Yield slices that cover `array` once, each about `limit` bytes at most.
 
     Blocks are whole chunks of the source, so that no chunk is computed twice; a
     single chunk larger than `limit` is one block, as nothing smaller can be had.
+    `grid`: sizes of chunks to use where the source has none.
     """
     shape = tuple(array.shape)
     if 0 in shape:
         return
     limit = MAX_BLOCK if limit is None else limit
-    edges = [_edges(size, chunk) for size, chunk in zip(shape, _chunks(array, limit), strict=True)]
+    chunks = chunk_sizes(array)
+    if chunks is None:
+        chunks = _regular(shape, grid) if grid is not None else _rows(array, limit)
+    edges = [_edges(size, chunk) for size, chunk in zip(shape, chunks, strict=True)]
     steps = _group(array, edges, limit)
     grouped = [[*(edge[:-1][::step]), edge[-1]] for edge, step in zip(edges, steps, strict=True)]
     spans = [list(itertools.pairwise(edge)) for edge in grouped]
@@ -122,7 +137,7 @@ def planes(array: ArrayLike, plane_ndim: int, limit: int | None = None) -> Itera
     limit = MAX_BLOCK if limit is None else limit
     plane_bytes = nbytes(array) // max(1, int(np.prod(lead, dtype=np.int64)))
     most = max(1, limit // max(1, plane_bytes))
-    sizes = _chunk_sizes(array)
+    sizes = chunk_sizes(array)
     span = max(sizes[len(lead) - 1]) if sizes is not None else 1
     # Whole chunks, so that none is computed twice, unless that needs far too much.
     span = most if span > 8 * most else max(span, most // span * span)
@@ -133,7 +148,7 @@ def planes(array: ArrayLike, plane_ndim: int, limit: int | None = None) -> Itera
             yield from slab.reshape((-1, *shape[len(lead) :]))
 
 
-def _chunk_sizes(array: object) -> tuple[tuple[int, ...], ...] | None:
+def chunk_sizes(array: object) -> tuple[tuple[int, ...], ...] | None:
     """Return dask-like chunks (sizes along each axis); None when there are none."""
     chunks = getattr(array, "shards", None) or getattr(array, "chunks", None)
     shape = tuple(cast("ArrayLike", array).shape)
@@ -154,11 +169,8 @@ def _chunk_sizes(array: object) -> tuple[tuple[int, ...], ...] | None:
     return tuple(result)
 
 
-def _chunks(array: ArrayLike, limit: int) -> tuple[tuple[int, ...], ...]:
-    known = _chunk_sizes(array)
-    if known is not None:
-        return known
-    # No chunks: rows of the array, as many whole trailing axes as fit.
+def _rows(array: ArrayLike, limit: int) -> tuple[tuple[int, ...], ...]:
+    """Return chunks of as many whole trailing axes as fit into `limit` bytes."""
     shape = tuple(array.shape)
     item = np.dtype(array.dtype).itemsize
     sizes = list(shape)
@@ -167,6 +179,10 @@ def _chunks(array: ArrayLike, limit: int) -> tuple[tuple[int, ...], ...]:
             break
         rest = item * int(np.prod(sizes[axis + 1 :], dtype=np.int64))
         sizes[axis] = max(1, limit // max(1, rest))
+    return _regular(shape, sizes)
+
+
+def _regular(shape: Sequence[int], sizes: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     return tuple(
         (chunk,) * (size // chunk) + ((size % chunk,) if size % chunk else ())
         for size, chunk in zip(shape, sizes, strict=True)

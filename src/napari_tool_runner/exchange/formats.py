@@ -68,6 +68,8 @@ _SHARED = (
     Format("gif", _C.RASTER, ".gif"),
     Format("zarr", _C.ZARR, ".zarr", (".ome.zarr",)),
     Format("ome_zarr", _C.ZARR, ".ome.zarr", (".zarr",)),
+    Format("zarr3", _C.ZARR, ".zarr"),
+    Format("ome_zarr_0.5", _C.ZARR, ".ome.zarr", (".zarr",)),
     Format("npy", _C.NPY, ".npy"),
     Format("h5", _C.HDF5, ".h5", (".hdf5",)),
     Format("hdf5", _C.HDF5, ".hdf5", (".h5",)),

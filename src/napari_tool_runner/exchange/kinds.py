@@ -65,8 +65,6 @@ def possible_kinds(content: Content) -> tuple[LayerKind, ...]:
         return (LayerKind.POINTS, LayerKind.SHAPES) if only_points else (LayerKind.SHAPES,)
     if isinstance(content.data, dict):
         return _possible_of_table(content.data, header=content.header)
-    if content.data is None:
-        return (LayerKind.ANY,)
     return (LayerKind.IMAGE,) if content.rgb else (LayerKind.IMAGE, LayerKind.LABELS)
 
 
@@ -148,12 +146,13 @@ def _choose_table(
 
 
 def _choose_pixels(content: Content, output: DataOutput, tool: Tool, name: str) -> Choice:
-    array = cast("ArrayLike", content.data)
+    data = cast("list[object]", content.data)[0] if content.multiscale else content.data
+    array = cast("ArrayLike", data)
     kind = np.dtype(array.dtype).kind
     own = _words(output.name, output.label, name)
     about = _words(tool.name, tool.id, *tool.categories, *tool.edam)
     image = Choice(LayerKind.IMAGE, asked=False, why="data")
-    if kind == "b":
+    if kind == "b" or (kind in "iu" and content.attributes.get("labels")):
         return Choice(LayerKind.LABELS, asked=False, why="data")
     if kind not in "iuf" or _IMAGES.search(own):
         return image

@@ -337,7 +337,9 @@ def _coordinate_data(
         data, features = table_tracks(table)
         order = np.lexsort((data[:, 1], data[:, 0]))
         features = {name: column[order] for name, column in features.items()}
-        return data[order], features, {}, _letters(names), data.shape[1] - 1
+        graph = content.attributes.get("graph")
+        extra = {"graph": graph} if graph else {}
+        return data[order], features, extra, _letters(names), data.shape[1] - 1
     data, features = table_points(table)
     return data, features, {}, _letters(coordinate_columns(table)), data.shape[1]
 

@@ -65,8 +65,8 @@ class Content:
 
     Parameters
     ----------
-    data : ArrayLike, list of ArrayLike, Table, ShapeList, SurfaceData or None
-        None: something that is no data for a layer (text, a web page, an archive).
+    data : ArrayLike, list of ArrayLike, Table, ShapeList or SurfaceData
+        A list: the levels of a multiscale image.
     geometry : Geometry or None
         What the file itself says of its axes; None when it says nothing. Its scale
         counts only when `calibrated`.

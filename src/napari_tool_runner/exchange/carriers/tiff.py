@@ -17,12 +17,11 @@ from napari_tool_runner.exchange.axes import default_axes
 from napari_tool_runner.exchange.blocks import (
     ArrayLike,
     Transposed,
-    blocks,
     nbytes,
     planes,
-    read,
 )
 from napari_tool_runner.exchange.carriers.content import Content, Pixels, Progress
+from napari_tool_runner.exchange.carriers.streaming import write_blocks
 from napari_tool_runner.exchange.lazy import lazy_tiff
 from napari_tool_runner.exchange.lossless import OME_TYPES, TypePlan, plan_type
 from napari_tool_runner.exchange.model import Geometry
@@ -101,7 +100,7 @@ def _write(
             with tifffile.TiffWriter(path, **writer_options) as writer:
                 place = writer.write(returnoffset=True, **options)
             assert place is not None
-            _fill(pixels, path, plan, place[0], progress)
+            write_blocks(pixels, path, place[0], plan, progress)
     except BaseException:
         path.unlink(missing_ok=True)  # never leave half an image behind
         raise
@@ -117,51 +116,6 @@ def _labels_planes(
         yield np.ascontiguousarray(plan.convert(plane, pixels.name))
         if progress:
             progress(done, total)
-
-
-def _fill(
-    pixels: Pixels, path: Path, plan: TypePlan, offset: int, progress: Progress | None
-) -> None:
-    """Write the blocks of an array into the room that a TIFF has for them.
-
-    In the order of the source's chunks, so that none is read twice. Plain writes, not
-    a memory map: on a full disk they raise, where a map would end the process.
-    """
-    array = pixels.array
-    total, done = nbytes(array), 0
-    target = plan.target.newbyteorder("<")
-    with path.open("r+b", buffering=0) as file:
-        for key in blocks(array):
-            block = read(array, key)
-            done += block.nbytes
-            values = plan.convert(block, pixels.name).astype(target, copy=False)
-            for start, run in _runs(values, key, tuple(array.shape)):
-                file.seek(offset + start * target.itemsize)
-                _write_all(file.write, run.data.cast("B"))
-            if progress:
-                progress(done, total)
-
-
-def _write_all(write: object, data: memoryview) -> None:
-    while len(data):
-        written = write(data)  # type: ignore[operator]
-        data = data[written:]
-
-
-def _runs(
-    values: np.ndarray, key: tuple[slice, ...], shape: tuple[int, ...]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (index in the whole array, values) of the stretches without a gap."""
-    whole = len(shape)
-    while whole > 0 and values.shape[whole - 1] == shape[whole - 1]:
-        whole -= 1
-    lead = max(0, whole - 1)
-    strides = [int(np.prod(shape[i + 1 :], dtype=np.int64)) for i in range(len(shape))]
-    starts = [part.start or 0 for part in key]
-    for index in np.ndindex(*values.shape[:lead]):
-        position = [s + i for s, i in zip(starts, index, strict=False)] + starts[lead:]
-        start = sum(p * stride for p, stride in zip(position, strides, strict=True))
-        yield start, np.ascontiguousarray(values[index]).reshape(-1)
 
 
 def _metadata(

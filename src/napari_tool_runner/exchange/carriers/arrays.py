@@ -1,0 +1,125 @@
+"""NumPy's ``.npy`` and HDF5: bare arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_tool_runner.errors import OutputError, UnsupportedLayerError
+from napari_tool_runner.exchange.axes import default_axes
+from napari_tool_runner.exchange.blocks import blocks, read
+from napari_tool_runner.exchange.carriers.content import Content, Pixels, Progress
+from napari_tool_runner.exchange.carriers.streaming import write_blocks
+from napari_tool_runner.exchange.geometry import plain_geometry
+from napari_tool_runner.exchange.lossless import TypePlan
+
+__all__ = ["read_hdf5", "read_npy", "write_hdf5", "write_npy"]
+
+
+def write_npy(pixels: Pixels, path: Path, *, progress: Progress | None = None) -> list[str]:
+    """Write any type, block by block."""
+    native = np.dtype(pixels.array.dtype).newbyteorder("<")
+    header = {
+        "descr": np.lib.format.dtype_to_descr(native),
+        "fortran_order": False,
+        "shape": tuple(int(s) for s in pixels.array.shape),
+    }
+    try:
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_2_0(file, header)
+            offset = file.tell()
+        plan = TypePlan(np.dtype(pixels.array.dtype), native, checked=False)
+        write_blocks(pixels, path, offset, plan, progress)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return []
+
+
+def read_npy(path: Path, *, writable: bool = False) -> Content:
+    """Open an array memory-mapped; never unpickles.
+
+    Raises
+    ------
+    OutputError
+    """
+    try:
+        data = np.load(path, mmap_mode="c" if writable else "r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise OutputError(f"{path.name} cannot be read as a NumPy array: {error}") from error
+    if data.dtype.kind not in "biufc":
+        raise OutputError(f"{path.name} holds {data.dtype}, which is no image.")
+    return Content(data, plain_geometry(data.shape))
+
+
+def write_hdf5(pixels: Pixels, path: Path, *, progress: Progress | None = None) -> list[str]:
+    """Write one dataset, ``data``, with the letters of its axes as ``axes``.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        h5py is not installed.
+    """
+    h5py = _h5py()
+    total = int(np.prod(pixels.array.shape, dtype=np.int64)) * pixels.array.dtype.itemsize
+    done = 0
+    try:
+        with h5py.File(path, "w") as file:
+            data = file.create_dataset("data", shape=pixels.array.shape, dtype=pixels.array.dtype)
+            data.attrs["axes"] = pixels.axes
+            for key in blocks(pixels.array):
+                block = read(pixels.array, key)
+                data[key] = block
+                done += block.nbytes
+                if progress:
+                    progress(done, total)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return []
+
+
+def read_hdf5(path: Path) -> Content:
+    """Read the largest dataset into memory.
+
+    Raises
+    ------
+    OutputError
+    """
+    try:
+        h5py = _h5py()
+    except UnsupportedLayerError as error:
+        raise OutputError(
+            f"{path.name} cannot be opened: {error.message}", hint=error.hint
+        ) from error
+    found: list[Any] = []
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(
+                lambda _, node: (
+                    found.append(node)
+                    if isinstance(node, h5py.Dataset) and node.ndim and node.dtype.kind in "biuf"
+                    else None
+                )
+            )
+            if not found:
+                raise OutputError(f"{path.name} holds no array.")
+            best = max(found, key=lambda node: node.size)
+            data, name = np.asarray(best[...]), best.name
+    except OSError as error:
+        raise OutputError(f"{path.name} cannot be read as HDF5: {error}") from error
+    notes = (f"It holds {len(found)} arrays; “{name}” was opened.",) if len(found) > 1 else ()
+    return Content(data, plain_geometry(data.shape, default_axes(data.ndim)), notes=notes)
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise UnsupportedLayerError(
+            "HDF5 files need the package h5py.",
+            hint="Install h5py beside napari, or give the tool a TIFF.",
+        ) from error
+    return h5py

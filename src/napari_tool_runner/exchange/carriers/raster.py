@@ -1,0 +1,125 @@
+"""PNG, JPEG, BMP, GIF: only when a tool takes nothing better."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageSequence, UnidentifiedImageError
+
+from napari_tool_runner.errors import LossyConversionError, OutputError, UnsupportedLayerError
+from napari_tool_runner.exchange.blocks import read
+from napari_tool_runner.exchange.carriers.content import Content, Pixels
+from napari_tool_runner.exchange.carriers.png import read_deep_png, write_png
+from napari_tool_runner.exchange.geometry import plain_geometry
+from napari_tool_runner.exchange.lossless import TypePlan, plan_type
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.model import Geometry
+
+__all__ = ["read_raster", "write_raster"]
+
+_U1, _U2 = np.dtype(np.uint8), np.dtype(np.uint16)
+
+
+def write_raster(pixels: Pixels, path: Path) -> list[str]:
+    """Write one 2-D image: uint8 or uint16 as PNG; uint8 as JPEG, BMP or GIF.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        More than two dimensions.
+    LossyConversionError
+        Values that the format cannot hold; labels as JPEG.
+    """
+    png = path.suffix.lower() == ".png"
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    kind = path.suffix.lower().lstrip(".").upper()
+    shape = tuple(pixels.array.shape)
+    plane = tuple(size for size in pixels.geometry.shape if size != 1)
+    flat = len(plane) <= 2 and pixels.geometry.ndim >= 2 and set(pixels.geometry.shape[:-2]) <= {1}
+    if not flat:
+        raise UnsupportedLayerError(
+            f"“{pixels.name}” has {pixels.geometry.ndim} dimensions; a {kind} file has one plane.",
+            hint="Run the tool on a slice, or on each slice.",
+        )
+    if jpeg and pixels.labels:
+        raise LossyConversionError(
+            f"“{pixels.name}” are labels; JPEG would change their values.",
+            hint="Choose a tool that takes TIFF or PNG.",
+        )
+    plan = plan_type(pixels.array.dtype, (_U1, _U2) if png else (_U1,))
+    if plan is None and pixels.array.dtype.kind in "iu":
+        plan = TypePlan(pixels.array.dtype, _U2 if png else _U1, checked=True)
+    if plan is None:
+        raise LossyConversionError(
+            f"“{pixels.name}” holds {pixels.array.dtype} values, which {kind} cannot hold.",
+            hint="Convert it to 8 or 16 bits yourself (rescale), then run again.",
+        )
+    values = plan.convert(read(pixels.array, (slice(None),) * len(shape)), pixels.name)
+    values = values.reshape(shape[-3:] if pixels.rgb else shape[-2:])
+    notes = [f"{kind} holds no pixel size."] if _has_size(pixels.geometry) else []
+    if plan.note:
+        notes.append(plan.note)
+    if png:
+        write_png(values, path)
+    elif jpeg:
+        if pixels.rgb and values.shape[-1] == 4:
+            values = values[..., :3]
+            notes.append("JPEG has no transparency; it was left out.")
+        Image.fromarray(values).save(path, quality=95, subsampling=0)
+        notes.append("JPEG changes pixel values a little; the tool takes nothing better.")
+    else:
+        Image.fromarray(values).save(path)
+    return notes
+
+
+def read_raster(path: Path) -> Content:
+    """Read a picture; several frames become the first axis.
+
+    Raises
+    ------
+    OutputError
+    """
+    try:
+        deep = read_deep_png(path)
+        if deep is not None:
+            return Content(deep, plain_geometry(deep.shape[:2]), rgb=True)
+        with Image.open(path) as picture:
+            frames = [_frame(frame) for frame in ImageSequence.Iterator(picture)]
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, zlib.error) as error:
+        raise OutputError(
+            f"{path.name} cannot be read as a picture: {error}",
+            hint="See the log of the job: the tool may have stopped while writing it.",
+        ) from error
+    except struct.error as error:
+        raise OutputError(f"{path.name} is truncated.") from error
+    values = frames[0] if len(frames) == 1 else np.stack(frames)
+    is_rgb = frames[0].ndim == 3
+    shape = values.shape[:-1] if is_rgb else values.shape
+    axes = "TYX" if len(frames) > 1 else "YX"
+    return Content(values, plain_geometry(shape, axes), rgb=is_rgb)
+
+
+def _frame(picture: Image.Image) -> np.ndarray:
+    match picture.mode:
+        case "1":
+            return np.array(picture.convert("L")) > 0
+        case "L" | "I" | "I;16" | "I;16B" | "F" | "RGB" | "RGBA":
+            values = np.array(picture)
+            if picture.mode == "I" and values.size and 0 <= values.min() <= values.max() < 2**16:
+                return values.astype(np.uint16)
+            return values
+        case "LA" | "PA" | "La" | "RGBa":
+            return np.array(picture.convert("RGBA"))
+        case "P":
+            return np.array(picture.convert("RGBA" if "transparency" in picture.info else "RGB"))
+        case _:
+            return np.array(picture.convert("RGB"))
+
+
+def _has_size(geometry: Geometry) -> bool:
+    return any(scale != 1 for scale in geometry.scale)

@@ -1,0 +1,284 @@
+"""OME-Zarr (OME-NGFF 0.4 on Zarr 2, 0.5 on Zarr 3): one level out, any in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.axes import default_axes
+from napari_tool_runner.exchange.blocks import ArrayLike, Transposed, blocks, nbytes, read
+from napari_tool_runner.exchange.carriers.content import Content, Pixels, Progress
+from napari_tool_runner.exchange.geometry import transpose
+from napari_tool_runner.exchange.lazy import as_lazy
+from napari_tool_runner.exchange.model import Geometry
+from napari_tool_runner.exchange.units import canonical, ome_symbol
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = ["read_zarr", "write_zarr"]
+
+_ORDER = "TCZYX"
+_TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
+_CHUNK = 1024
+_SMALL = 2**30
+
+
+def write_zarr(
+    pixels: Pixels, path: Path, *, version: str = "0.4", progress: Progress | None = None
+) -> list[str]:
+    """Write an OME-Zarr folder with one level, in the chunks of the source if it has any.
+
+    Images are not compressed, labels are. Axes are brought into the order that the
+    specification wants (time, channel, space); RGB becomes a channel axis.
+
+    Parameters
+    ----------
+    version : str
+        ``0.4`` (Zarr 2, which every reader knows) or ``0.5`` (Zarr 3).
+    """
+    import zarr  # heavy
+
+    array, geometry, notes = _in_order(pixels)
+    chunks = _chunks(array)
+    zarr_format: Literal[2, 3] = 2 if version == "0.4" else 3
+    names = [axis.lower() for axis in geometry.axes]
+    try:
+        root = zarr.open_group(path, mode="w", zarr_format=zarr_format)
+        options: dict[str, Any] = {"compressors": None}
+        if pixels.labels:
+            options["compressors"] = "auto"
+        if zarr_format == 2:
+            options["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+        else:
+            options["dimension_names"] = names
+        level = root.create_array(
+            "0",
+            shape=tuple(array.shape),
+            dtype=np.dtype(array.dtype).newbyteorder("="),
+            chunks=chunks,
+            fill_value=0,
+            **options,
+        )
+        total, done = nbytes(array), 0
+        for key in blocks(array, grid=chunks):
+            block = read(array, key)
+            level[key] = block
+            done += block.nbytes
+            if progress:
+                progress(done, total)
+        _describe(root, pixels, geometry, version)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    return notes
+
+
+def _in_order(pixels: Pixels) -> tuple[ArrayLike, Geometry, list[str]]:
+    array, geometry, notes = pixels.array, pixels.geometry, []
+    if pixels.rgb:
+        n = geometry.ndim
+        geometry = Geometry(
+            axes="C" + geometry.axes,
+            shape=(array.shape[-1], *geometry.shape),
+            scale=(1.0, *geometry.scale),
+            translate=(0.0, *geometry.translate),
+            units=("pixel", *geometry.units),
+        )
+        array = Transposed(array, (n, *range(n)))
+        notes.append("The colours were written as a channel axis.")
+    order = sorted(range(geometry.ndim), key=lambda i: (_ORDER + "Q").index(geometry.axes[i]))
+    if geometry.axes and "Q" not in geometry.axes and order != list(range(geometry.ndim)):
+        before = geometry.axes
+        array, geometry = Transposed(array, order), transpose(geometry, order)
+        notes.append(f"The axes {before} were written as {geometry.axes}, as OME-Zarr wants.")
+    if geometry.linear is not None or geometry.affine is not None:
+        notes.append("OME-Zarr was written without the rotation of the layer.")
+    return array, geometry, notes
+
+
+def _chunks(array: ArrayLike) -> tuple[int, ...]:
+    known = getattr(array, "chunks", None)
+    shape = tuple(array.shape)
+    if isinstance(known, tuple) and len(known) == len(shape):
+        first = [c[0] if isinstance(c, tuple | list) and c else c for c in known]
+        size = int(np.prod([int(c) for c in first], dtype=np.int64))
+        if all(int(c) > 0 for c in first) and 2**12 <= size <= 2**26:
+            return tuple(int(c) for c in first)
+    n = len(shape)
+    sizes = [min(size, _CHUNK) if i >= n - 2 else 1 for i, size in enumerate(shape)]
+    return tuple(max(1, size) for size in sizes)
+
+
+def _describe(root: zarr.Group, pixels: Pixels, geometry: Geometry, version: str) -> None:
+    axes = []
+    for axis, unit in zip(geometry.axes, geometry.units, strict=True):
+        entry = {"name": axis.lower()}
+        if axis in _TYPES:
+            entry["type"] = _TYPES[axis]
+        if axis in "TZYX" and ome_symbol(unit) not in (None, "pixel"):
+            entry["unit"] = canonical(unit)
+        axes.append(entry)
+    transforms: list[dict[str, object]] = [
+        {"type": "scale", "scale": [abs(s) or 1.0 for s in geometry.scale]}
+    ]
+    if any(geometry.translate):
+        transforms.append({"type": "translation", "translation": list(geometry.translate)})
+    image: dict[str, object] = {
+        "name": pixels.name,
+        "axes": axes,
+        "datasets": [{"path": "0", "coordinateTransformations": transforms}],
+    }
+    metadata: dict[str, Any] = {"multiscales": [image]}
+    if pixels.channel_names:
+        metadata["omero"] = {
+            "channels": [{"label": c, "color": "FFFFFF"} for c in pixels.channel_names]
+        }
+    if pixels.labels:
+        metadata["image-label"] = {"version": version}
+    if version == "0.4":
+        image["version"] = version
+        root.attrs.update(metadata)
+    else:
+        root.attrs["ome"] = {"version": version, **metadata}
+
+
+def read_zarr(path: Path, *, writable: bool = False) -> Content:
+    """Open an OME-Zarr image lazily, with all its levels, or a bare Zarr array.
+
+    Parameters
+    ----------
+    writable : bool
+        The pixels will be edited: a small image of one level is read into memory.
+
+    Raises
+    ------
+    OutputError
+    """
+    import zarr  # heavy
+
+    try:
+        node = zarr.open(path, mode="r")
+        if isinstance(node, zarr.Array):
+            return _bare(node, writable=writable)
+        notes: list[str] = []
+        node, image, metadata = _image(node, path, notes)
+        if image is None:
+            arrays = [a for _, a in node.arrays()]
+            if len(arrays) == 1:
+                return _bare(arrays[0], writable=writable)
+            raise OutputError(
+                f"{path.name} holds {len(arrays)} arrays and says nothing of images.",
+                hint="Let the tool write OME-Zarr metadata (multiscales).",
+            )
+        datasets = cast("Sequence[Mapping[str, object]]", image.get("datasets", ()))
+        found = [node[str(dataset["path"])] for dataset in datasets]
+        levels = [level for level in found if isinstance(level, zarr.Array)]
+    except (KeyError, ValueError, TypeError, OSError, zarr.errors.BaseZarrError) as error:
+        raise OutputError(
+            f"{path.name} cannot be read as Zarr: {error}",
+            hint="See the log of the job: the tool may have stopped while writing it.",
+        ) from error
+    if not levels or len(levels) < len(datasets):
+        raise OutputError(f"{path.name} names levels that are not in it.")
+    geometry, calibrated = _geometry(image, datasets, levels[0])
+    omero = cast("Mapping[str, Any]", metadata.get("omero") or {})
+    channels = tuple(str(c.get("label", "")) for c in omero.get("channels", ()))
+    attributes: dict[str, object] = {"labels": True} if "image-label" in metadata else {}
+    if channels and all(channels):
+        attributes["channel_names"] = channels
+    data = [_opened(level, writable=writable and len(levels) == 1) for level in levels]
+    return Content(
+        data=data if len(data) > 1 else data[0],
+        geometry=geometry,
+        calibrated=calibrated,
+        multiscale=len(data) > 1,
+        attributes=attributes,
+        notes=tuple(notes),
+    )
+
+
+def _image(
+    node: zarr.Group, path: Path, notes: list[str]
+) -> tuple[zarr.Group, Mapping[str, Any] | None, Mapping[str, Any]]:
+    """Return the group with the first image, its ``multiscales`` entry, all metadata."""
+    import zarr  # heavy
+
+    for _ in range(3):  # a collection of images, a plate's field: a few levels down
+        attributes = node.attrs.asdict()
+        metadata = cast("Mapping[str, Any]", attributes.get("ome", attributes))
+        if metadata.get("multiscales"):
+            if len(metadata["multiscales"]) > 1:
+                notes.append("It holds several images; the first was opened.")
+            return node, metadata["multiscales"][0], metadata
+        groups = sorted(name for name, _ in node.groups() if name != "OME")
+        if not groups or any(True for _ in node.arrays()):
+            break
+        if len(groups) > 1:
+            notes.append(f"{path.name} holds {len(groups)} images; “{groups[0]}” was opened.")
+        child = node[groups[0]]
+        if not isinstance(child, zarr.Group):
+            break
+        node = child
+    return node, None, {}
+
+
+def _bare(array: zarr.Array[Any], *, writable: bool) -> Content:
+    names = [str(n or "").upper() for n in getattr(array.metadata, "dimension_names", None) or ()]
+    known = len(names) == array.ndim and all(n in _ORDER and n for n in names)
+    axes = "".join(names) if known else default_axes(array.ndim)
+    geometry = Geometry(
+        axes=axes,
+        shape=tuple(array.shape),
+        scale=(1.0,) * array.ndim,
+        translate=(0.0,) * array.ndim,
+        units=("pixel",) * array.ndim,
+        labels=tuple(axes.lower()) if known else (),
+    )
+    return Content(data=_opened(array, writable=writable), geometry=geometry)
+
+
+def _opened(array: zarr.Array[Any], *, writable: bool) -> ArrayLike:
+    if writable and array.nbytes <= _SMALL:
+        return np.asarray(array[...])
+    return as_lazy(array)
+
+
+def _geometry(
+    image: Mapping[str, Any], datasets: Sequence[Mapping[str, Any]], level: zarr.Array[Any]
+) -> tuple[Geometry, bool]:
+    n = level.ndim
+    entries = image.get("axes") or list(default_axes(n).lower())
+    named = [e if isinstance(e, str) else str(e.get("name", "")) for e in entries]
+    units = ["" if isinstance(e, str) else str(e.get("unit", "")) for e in entries]
+    if len(named) != n:
+        named, units = list(default_axes(n).lower()), [""] * n
+    scale, translate = np.ones(n), np.zeros(n)
+    found = False
+    transforms = [
+        *datasets[0].get("coordinateTransformations", ()),
+        *image.get("coordinateTransformations", ()),
+    ]
+    for transform in transforms:
+        values = np.asarray(transform.get(transform.get("type"), ()), dtype=float)
+        if values.shape != (n,):
+            continue
+        if transform["type"] == "scale":
+            scale, translate, found = scale * values, translate * values, True
+        elif transform["type"] == "translation":
+            translate = translate + values
+    letters = [name.upper() if name.upper() in _ORDER else "Q" for name in named]
+    geometry = Geometry(
+        axes="".join(letters),
+        shape=tuple(level.shape),
+        scale=tuple(float(s) for s in scale),
+        translate=tuple(float(t) for t in translate),
+        units=tuple(canonical(unit) for unit in units),
+        labels=tuple(named),
+    )
+    return geometry, found and (any(units) or not np.allclose(scale, 1))

@@ -1,0 +1,319 @@
+"""Where results lie: compared with what napari itself computes."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from exchange_helpers import collected, make_tool, parameter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from napari.layers import Image, Labels, Layer, Points, Shapes, Tracks, Vectors
+
+from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.exchange.geometry import (
+    attributes_of,
+    convert_coordinates,
+    data_to_world,
+    geometry_of,
+)
+from napari_tool_runner.tools.model import DataOutput, LayerKind
+
+small = st.floats(-3, 3, allow_nan=False)
+positive = st.floats(0.1, 4)
+
+
+def loaded_image(path: Path, array: np.ndarray, layer: Layer, **output: object):
+    written: dict[str, object] = dict(output.pop("tiff", {}))  # type: ignore[call-overload]
+    tifffile.imwrite(path, array, photometric="minisblack", **written)
+    declared = DataOutput(name="o", format="imagetiff", kind=LayerKind.IMAGE, **output)
+    return load(
+        collected(path, "imagetiff"), declared, make_tool(), inputs={"image": snapshot(layer)}
+    )
+
+
+@st.composite
+def layers(draw: st.DrawFn, ndim: int | None = None) -> Image:
+    n = ndim or draw(st.integers(2, 4))
+    affine = np.eye(n + 1)
+    affine[:-1, -1] = draw(st.lists(small, min_size=n, max_size=n))
+    affine[0, n - 1] = draw(small)
+    return Image(
+        np.zeros((2,) * n, "u1"),
+        scale=draw(st.lists(positive, min_size=n, max_size=n)),
+        translate=draw(st.lists(small, min_size=n, max_size=n)),
+        rotate=draw(st.floats(-180, 180)),
+        shear=draw(st.lists(small, min_size=n * (n - 1) // 2, max_size=n * (n - 1) // 2)),
+        affine=affine,
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(layer=layers(), point=st.lists(small, min_size=4, max_size=4))
+def test_data_to_world_is_naparis(layer, point):
+    point = point[: layer.ndim]
+    geometry = snapshot(layer).geometry
+    ours = data_to_world(geometry) @ [*point, 1]
+    np.testing.assert_allclose(ours[:-1], layer.data_to_world(point), atol=1e-8)
+    again = Image(layer.data, **attributes_of(geometry))
+    np.testing.assert_allclose(again.data_to_world(point), layer.data_to_world(point), atol=1e-8)
+
+
+@settings(deadline=None, max_examples=50)
+@given(one=layers(3), other=layers(3), points=st.lists(st.tuples(small, small, small), min_size=1))
+def test_coordinates_convert_as_napari_does_and_back(one, other, points):
+    source, target = snapshot(one).geometry, snapshot(other).geometry
+    converted = convert_coordinates(np.array(points), source, target)
+    expected = [other.world_to_data(one.data_to_world(p)) for p in points]
+    np.testing.assert_allclose(converted, expected, atol=1e-6)
+    back = convert_coordinates(converted, target, source)
+    np.testing.assert_allclose(back, points, atol=1e-6)
+
+
+@pytest.mark.parametrize("rotate", [25.0, (10, 20, 30)])
+@pytest.mark.parametrize("ndim", [3, 4])
+def test_rotations_in_any_form(rotate, ndim):
+    layer = Image(np.zeros((2,) * ndim), rotate=rotate)
+    given_form = geometry_of(ndim, rotate=rotate)
+    np.testing.assert_allclose(data_to_world(given_form), data_to_world(snapshot(layer).geometry))
+
+
+def test_units_are_converted_between_layers():
+    image = geometry_of(2, (9, 9), scale=(500, 500), units="nm")
+    points = geometry_of(2, scale=(1, 1), units="um")
+    np.testing.assert_allclose(convert_coordinates(np.array([[2.0, 3]]), points, image), [[4, 6]])
+
+
+def test_points_and_image_of_different_ndim():
+    image = geometry_of(3, (4, 9, 9), scale=(2, 0.5, 0.5), translate=(10, 0, 1))
+    flat = geometry_of(2, scale=(1, 1))
+    np.testing.assert_allclose(convert_coordinates(np.array([[2.0, 3]]), flat, image), [[4, 4]])
+    deep = geometry_of(4, scale=(1, 1, 1, 1))
+    converted = convert_coordinates(np.array([[7.0, 12, 2, 3]]), deep, image)
+    np.testing.assert_allclose(converted, [[7, 1, 4, 4]])
+
+
+# -- outputs -----------------------------------------------------------------------
+
+ROTATED = np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]])
+
+
+def stack(shape: tuple[int, ...] = (4, 12, 16), **more: object) -> Image:
+    keywords: dict[str, object] = {
+        "scale": (2, 0.5, 0.25),
+        "translate": (7, 8, 9),
+        "units": ("um",) * 3,
+        "axis_labels": ("z", "y", "x"),
+    }
+    return Image(np.zeros(shape, "u2"), **(keywords | more))
+
+
+def test_a_projection_keeps_the_axes_that_remain(tmp_path):
+    layer = stack()
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros((12, 16), "u2"), layer)
+    again = Layer.create(*loaded.as_layer_data_tuple())
+    np.testing.assert_allclose(again.scale, (0.5, 0.25))
+    np.testing.assert_allclose(again.translate, (8, 9))
+    assert again.axis_labels == ("y", "x")
+    assert again.units == layer.units[1:]
+
+
+def test_a_projection_along_y_is_told_by_the_sizes(tmp_path):
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros((4, 16), "u2"), stack())
+    assert loaded.attributes["scale"] == (2, 0.25)
+
+
+def test_a_projection_is_told_by_letters_where_sizes_do_not(tmp_path):
+    layer = stack((8, 8, 8))
+    tiff = {"ome": True, "metadata": {"axes": "ZX"}}
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros((8, 8), "u2"), layer, axes="ZX", tiff={})
+    assert loaded.attributes["scale"] == (2, 0.25), tiff
+
+
+def test_rotation_in_the_plane_survives_a_projection(tmp_path):
+    layer = stack(rotate=ROTATED)
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros((12, 16), "u2"), layer)
+    np.testing.assert_allclose(loaded.attributes["rotate"], ROTATED[1:, 1:])
+    assert not loaded.notes
+
+
+def test_a_rotation_that_mixes_axes_is_left_out_and_told(tmp_path):
+    layer = stack(rotate=(0, 30, 0))
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros((12, 16), "u2"), layer)
+    assert "rotate" not in loaded.attributes
+    assert any("rotation" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize("rotate", [0, 40])
+@pytest.mark.parametrize("size", [(4, 6, 8), (4, 24, 32), (2, 5, 7)])
+def test_a_resized_image_covers_the_same_place(tmp_path, size, rotate):
+    layer = stack(rotate=rotate)
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros(size, "u2"), layer)
+    again = Layer.create(*loaded.as_layer_data_tuple())
+    for corner in itertools.product((0, 1), repeat=3):
+        # The outer edges of the first and the last pixels.
+        before = [-0.5 + c * s for c, s in zip(corner, layer.data.shape, strict=True)]
+        after = [-0.5 + c * s for c, s in zip(corner, size, strict=True)]
+        np.testing.assert_allclose(again.data_to_world(after), layer.data_to_world(before))
+    assert any("Resized" in note for note in loaded.notes)
+
+
+def test_a_crop_with_its_own_pixel_size_is_no_resize(tmp_path):
+    metadata = {"axes": "ZYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2}
+    tiff = {"ome": True, "metadata": metadata}
+    layer = stack()
+    loaded = loaded_image(
+        tmp_path / "o.tif", np.zeros((4, 6, 8), "u2"), layer, reference="image", tiff=tiff
+    )
+    assert loaded.attributes["scale"] == (2, 0.5, 0.25)
+    assert loaded.attributes["translate"] == (7, 8, 9)
+
+
+def test_time_is_never_stretched(tmp_path):
+    layer = stack((10, 12, 16), axis_labels=("t", "y", "x"), units=("s", "um", "um"))
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros((5, 12, 16), "u2"), layer)
+    assert loaded.attributes["scale"] == (2, 0.5, 0.25)
+
+
+def test_a_new_channel_axis(tmp_path):
+    tiff = {"ome": True, "metadata": {"axes": "CZYX"}}
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros((3, 4, 12, 16), "u2"), stack(), tiff=tiff)
+    assert loaded.attributes["scale"] == (1, 2, 0.5, 0.25)
+    assert loaded.attributes["translate"] == (0, 7, 8, 9)
+    assert loaded.attributes["axis_labels"] == ("c", "z", "y", "x")
+
+
+def test_without_a_reference_the_file_decides(tmp_path):
+    path = tmp_path / "o.tif"
+    metadata = {
+        "axes": "ZYX",
+        "PhysicalSizeX": 3,
+        "PhysicalSizeXUnit": "nm",
+        "PhysicalSizeY": 3,
+        "PhysicalSizeYUnit": "nm",
+        "PhysicalSizeZ": 5,
+        "PhysicalSizeZUnit": "nm",
+    }
+    tifffile.imwrite(path, np.zeros((2, 8, 9), "u1"), ome=True, metadata=metadata)
+    loaded = load(
+        collected(path, "tiff"), DataOutput(name="o", kind=LayerKind.IMAGE), make_tool(), inputs={}
+    )
+    assert loaded.attributes["scale"] == (5, 3, 3)
+    assert loaded.attributes["units"] == ("nanometer",) * 3
+    assert loaded.attributes["axis_labels"] == ("z", "y", "x")
+
+
+def test_imagej_metadata(tmp_path):
+    path = tmp_path / "o.tif"
+    tifffile.imwrite(
+        path,
+        np.zeros((3, 2, 8, 9), "u2"),
+        imagej=True,
+        resolution=(4.0, 2.0),
+        metadata={"axes": "TZYX", "unit": "um", "spacing": 1.5, "finterval": 30.0},
+    )
+    loaded = load(
+        collected(path, "tiff"), DataOutput(name="o", kind=LayerKind.IMAGE), make_tool(), inputs={}
+    )
+    assert loaded.attributes["scale"] == pytest.approx((30, 1.5, 0.5, 0.25))
+    assert loaded.attributes["units"] == ("second", *["micrometer"] * 3)
+
+
+def test_declared_reference_wins_over_the_first(tmp_path):
+    tifffile.imwrite(tmp_path / "o.tif", np.zeros((12, 16), "u2"))
+    inputs = {
+        "a": snapshot(Image(np.zeros((12, 16)), scale=(2, 2))),
+        "cond|b": snapshot(Image(np.zeros((12, 16)), scale=(3, 3))),
+    }
+    for reference, scale in (("", (2, 2)), ("b", (3, 3)), ("cond|b", (3, 3))):
+        output = DataOutput(name="o", format="tiff", reference=reference)
+        loaded = load(collected(tmp_path / "o.tif", "tiff"), output, make_tool(), inputs=inputs)
+        assert loaded.attributes["scale"] == scale
+
+
+def test_the_input_that_fits_lends_its_place(tmp_path):
+    tifffile.imwrite(tmp_path / "o.tif", np.zeros((12, 16), "u2"))
+    inputs = {
+        "template": snapshot(Image(np.zeros((5, 5)), scale=(2, 2))),
+        "image": snapshot(Image(np.zeros((12, 16)), scale=(3, 3))),
+    }
+    output = DataOutput(name="o", format="tiff")
+    loaded = load(collected(tmp_path / "o.tif", "tiff"), output, make_tool(), inputs=inputs)
+    assert loaded.attributes["scale"] == (3, 3)
+
+
+def test_a_file_lends_its_pixel_size(tmp_path):
+    path = tmp_path / "in.tif"
+    metadata = {"axes": "YX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(path, np.zeros((12, 16), "u2"), ome=True, metadata=metadata)
+    tifffile.imwrite(tmp_path / "o.tif", np.zeros((12, 16), "f4"))
+    loaded = load(
+        collected(tmp_path / "o.tif", "tiff"),
+        DataOutput(name="o"),
+        make_tool(),
+        inputs={"image": snapshot(path)},
+    )
+    assert loaded.attributes["scale"] == (0.5, 0.25)
+    assert loaded.attributes["units"] == ("micrometer",) * 2
+
+
+def test_an_image_like_its_input_looks_like_it(tmp_path):
+    layer = Image(np.zeros((12, 16), "u2"), colormap="green", contrast_limits=(3, 999))
+    loaded = loaded_image(tmp_path / "o.tif", np.ones((12, 16), "u2"), layer)
+    again = Layer.create(*loaded.as_layer_data_tuple())
+    assert again.colormap.name == "green"
+    assert again.contrast_limits == [3, 999]
+    other = loaded_image(tmp_path / "p.tif", np.ones((12, 16), "f4"), layer)
+    assert "contrast_limits" not in other.attributes
+
+
+# -- coordinates into the pixels of an image ---------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["points", "tracks", "vectors", "shapes"])
+def test_coordinates_go_out_in_pixels_of_the_image(tmp_path, kind):
+    image = snapshot(Image(np.zeros((8, 20, 20)), scale=(1, 0.5, 0.25), translate=(0, 1, 0)))
+    data = np.array([[1.0, 2, 3], [2, 3, 4]])
+    layer = {
+        "points": lambda: Points(data),
+        "tracks": lambda: Tracks(np.column_stack([[1, 1], data])),
+        "vectors": lambda: Vectors(np.stack([data, np.ones((2, 3))], axis=1)),
+        "shapes": lambda: Shapes([data * [0, 1, 1]], shape_type="line"),
+    }[kind]()
+    written = export(
+        snapshot(layer), parameter("csv"), tmp_path, dialect="galaxy", reference=image
+    )
+    rows = np.genfromtxt(written.file.path, delimiter=",", skip_header=1, dtype=float)
+    coordinates = rows[:, {"points": 1, "tracks": 1, "vectors": 1, "shapes": 3}[kind] :]
+    expected = (data * ([0, 1, 1] if kind == "shapes" else 1) - [0, 1, 0]) / [1, 0.5, 0.25]
+    np.testing.assert_allclose(coordinates[:, :3], expected)
+    if kind == "vectors":
+        np.testing.assert_allclose(coordinates[:, 3:], np.tile([1, 2, 4], (2, 1)))
+    assert any("pixels of" in note for note in written.notes)
+
+
+def test_same_place_no_conversion(tmp_path):
+    image = snapshot(Labels(np.zeros((8, 20, 20), int), scale=(1, 0.5, 0.25)))
+    layer = Points([[1, 2, 3]], scale=(1, 0.5, 0.25))
+    written = export(
+        snapshot(layer), parameter("csv"), tmp_path, dialect="galaxy", reference=image
+    )
+    assert written.notes == ()
+
+
+def test_points_found_in_an_image_lie_on_it(tmp_path):
+    layer = stack(rotate=ROTATED)
+    path = tmp_path / "spots.csv"
+    path.write_text("z,y,x\n1,2,3\n")
+    loaded = load(
+        collected(path, "tablecsv"),
+        DataOutput(name="spots", format="tablecsv"),
+        make_tool(),
+        inputs={"image": snapshot(layer)},
+    )
+    again = Layer.create(*loaded.as_layer_data_tuple())
+    np.testing.assert_allclose(again.data_to_world([1, 2, 3]), layer.data_to_world([1, 2, 3]))
+    assert again.units == layer.units
