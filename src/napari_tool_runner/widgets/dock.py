@@ -1,0 +1,239 @@
+"""The one dock widget: find a tool, fill its form, run it."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QStackedWidget, QVBoxLayout, QWidget
+
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.favourites import Favourites
+from napari_tool_runner.widgets.finder import ToolFinder
+from napari_tool_runner.widgets.icons import IconButton, MenuButton, TextIconButton
+from napari_tool_runner.widgets.layer_source import LayerSource
+from napari_tool_runner.widgets.messages import MessageLabel
+from napari_tool_runner.widgets.presets import PresetStore
+from napari_tool_runner.widgets.tool_widget import ToolWidget
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_tool_runner.jobs import JobManager
+    from napari_tool_runner.tools.toolbox import Toolbox
+
+__all__ = ["SAMPLES", "ToolRunnerWidget"]
+
+_log = logging.getLogger(__name__)
+PLUGIN = "napari-tool-runner"
+SAMPLES = (
+    ("cells_2d", "Cells, two channels (2-D)"),
+    ("nuclei_3d", "Nuclei in tissue (3-D)"),
+    ("moving_spots", "Moving vesicles (time series)"),
+    ("drifted_pair", "Before and after a drift (2-D pair)"),
+    ("spots_2d", "RNA spots (2-D)"),
+)
+_KEPT_PAGES = 6
+
+
+class ToolRunnerWidget(QWidget):
+    """Find and run tools.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer or ViewerModel
+    toolbox : Toolbox, optional
+        Default: the bundled tools and those of the configuration.
+    manager : JobManager, optional
+        Default: the session's; jobs outlive this widget.
+    """
+
+    tool_opened = Signal(object)
+    """A tool's page is shown; carries the `ToolWidget`."""
+
+    def __init__(
+        self,
+        napari_viewer: ViewerModel,
+        parent: QWidget | None = None,
+        *,
+        toolbox: Toolbox | None = None,
+        manager: JobManager | None = None,
+        favourites: Favourites | None = None,
+        presets: PresetStore | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = napari_viewer
+        self._manager = manager
+        self._presets = presets if presets is not None else PresetStore()
+        self.favourites = favourites if favourites is not None else Favourites()
+        self._pages: OrderedDict[str, ToolWidget] = OrderedDict()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(4)
+
+        self.message = MessageLabel()
+        self.stack = QStackedWidget()
+        layout.addWidget(self.message)
+        layout.addWidget(self.stack, 1)
+        self.toolbox = toolbox if toolbox is not None else self._load_toolbox()
+        self.finder = ToolFinder(self.toolbox, self.favourites)
+        self.finder.chosen.connect(self.open_tool)
+        self.sample_button = MenuButton("picture", "Open a sample image")
+        self.sample_button.set_menu(self._sample_menu())
+        self.reload_button = IconButton("reset", "Look for new and changed tools")
+        self.reload_button.clicked.connect(self.reload)
+        self.finder.buttons.addWidget(self.sample_button)
+        self.finder.buttons.addWidget(self.reload_button)
+        self.welcome = self._welcome()
+        home = QWidget()
+        home_layout = QVBoxLayout(home)
+        home_layout.setContentsMargins(6, 0, 6, 4)
+        home_layout.setSpacing(4)
+        home_layout.addWidget(self.finder, 1)
+        home_layout.addWidget(self.welcome)
+        self.home = home
+        self.stack.addWidget(home)
+        self.setFocusProxy(self.finder.search)
+        self.layer_source = LayerSource(napari_viewer, self)
+        self.layer_source.changed.connect(self._layers_changed)
+        self.destroyed.connect(self.layer_source.disconnect_layers)
+        self._layers_changed()
+        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
+        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        find.activated.connect(self.show_finder)
+
+    # -- pages ---------------------------------------------------------------------------
+
+    def open_tool(self, key: str) -> ToolWidget | None:
+        """Show the page of the tool called `key`; None (and a sentence) if it cannot be read."""
+        page = self._pages.get(key)
+        try:
+            tool = self.toolbox[key]
+        except (KeyError, ToolRunnerError) as error:
+            text = (
+                str(error)
+                if isinstance(error, ToolRunnerError)
+                else (f"The tool “{key}” is no longer in the toolbox.")
+            )
+            self.message.say(text, "problem")
+            return None
+        self.message.say("")
+        if page is not None and page.tool is not tool and not page.active_jobs:
+            self._drop(key)
+            page = None
+        if page is None:
+            page = ToolWidget(
+                tool,
+                self._viewer,
+                manager=self._manager,
+                presets=self._presets,
+                open_sample=self._default_sample,
+            )
+            page.header.back_button.show()
+            page.header.back.connect(self.show_finder)
+            self._pages[key] = page
+            self.stack.addWidget(page)
+            self._forget_old()
+        self._pages.move_to_end(key)
+        self.stack.setCurrentWidget(page)
+        self.favourites.used(key)
+        first = page.form.field_rows()
+        if first:
+            first[0].field.focus_widget().setFocus(Qt.FocusReason.OtherFocusReason)
+        self.tool_opened.emit(page)
+        return page
+
+    @property
+    def page(self) -> ToolWidget | None:
+        """The page that is shown, None while the finder is."""
+        current = self.stack.currentWidget()
+        return current if isinstance(current, ToolWidget) else None
+
+    def show_finder(self) -> None:
+        """Go back to the search, with the text marked, so that typing starts anew."""
+        self.finder.refresh()
+        self.stack.setCurrentWidget(self.home)
+        self.finder.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.finder.search.selectAll()
+
+    def reload(self) -> None:
+        """Look at the toolboxes again."""
+        self.toolbox.refresh()
+        self.finder.refresh()
+
+    def reset_choices(self, event: object = None) -> None:
+        """Follow the layer list (napari calls it on what is docked)."""
+        self._layers_changed()
+        for page in self._pages.values():
+            page.reset_choices(event)
+
+    def _forget_old(self) -> None:
+        """Keep the last few pages; one with a running job stays."""
+        for key in list(self._pages)[:-1]:
+            if len(self._pages) <= _KEPT_PAGES:
+                return
+            if not self._pages[key].active_jobs:
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        page = self._pages.pop(key)
+        page.layer_source.disconnect_layers()
+        self.stack.removeWidget(page)
+        page.deleteLater()
+
+    def _welcome(self) -> QWidget:
+        """Return what is said while no layer is open: what to do first."""
+        box = QWidget()
+        row = QHBoxLayout(box)
+        row.setContentsMargins(0, 0, 0, 0)
+        label = MessageLabel()
+        label.say("No layer is open. Open a file, or try a sample:")
+        self.try_button = TextIconButton("picture", "Open sample")
+        self.try_button.clicked.connect(self._default_sample)
+        row.addWidget(label, 1)
+        row.addWidget(self.try_button)
+        return box
+
+    def _layers_changed(self) -> None:
+        self.welcome.setVisible(len(self._viewer.layers) == 0)
+
+    # -- toolbox and samples ---------------------------------------------------------------
+
+    def _load_toolbox(self) -> Toolbox:
+        from napari_tool_runner.tools import load_toolbox
+
+        try:
+            return load_toolbox()
+        except ToolRunnerError as error:
+            # a broken configuration must not hide the tools that ship
+            self.message.say(str(error), "problem")
+            return load_toolbox({})
+
+    def _sample_menu(self) -> QMenu:
+        menu = QMenu(self)
+        for key, text in SAMPLES:
+            action = menu.addAction(text)
+            assert action is not None
+            action.triggered.connect(lambda _=False, key=key: self.open_sample(key))
+        return menu
+
+    def _default_sample(self) -> None:
+        self.open_sample(SAMPLES[0][0])
+
+    def open_sample(self, key: str) -> None:
+        """Add the layers of a sample to the viewer."""
+        from napari_tool_runner import sample_data
+
+        for data, attributes, kind in getattr(sample_data, key)():
+            getattr(self._viewer, f"add_{kind}")(data, **attributes)
+
+    def sizeHint(self) -> QSize:
+        """Return a modest size; the dock decides."""
+        return QSize(340, 600)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size that never pushes the window."""
+        return QSize(280, 200)

@@ -1,0 +1,165 @@
+"""A number field without the usual surprises: every digit is kept, any size is allowed.
+
+Qt's own boxes round to two decimals, stop at 32 bits, refuse keys at the limits and have
+no empty state. Here the text is what counts; the form says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, InvalidOperation
+
+from qtpy.QtCore import QSize, Signal
+from qtpy.QtGui import QValidator
+from qtpy.QtWidgets import QAbstractSpinBox, QWidget
+
+__all__ = ["NumberBox", "number_text"]
+
+
+def number_text(value: object) -> str:
+    """Return a number with all its digits, an empty text for None."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
+            return f"{value:.1f}"
+        return repr(value)
+    return str(value)
+
+
+class NumberBox(QAbstractSpinBox):
+    """A text line with arrows.
+
+    Parameters
+    ----------
+    whole : bool
+        Whole numbers only (arrows step by whole numbers).
+    minimum, maximum : number or None
+        Where the arrows stop. Typed numbers may lie outside; the form objects.
+    step : number or None
+        What one arrow press adds; None: a tenth of the number's magnitude.
+    """
+
+    edited = Signal(str)
+
+    def __init__(
+        self,
+        *,
+        whole: bool,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        step: float | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._whole = whole
+        self._minimum = None if minimum is None else Decimal(str(minimum))
+        self._maximum = None if maximum is None else Decimal(str(maximum))
+        self._step = None if step is None else Decimal(str(step))
+        self._line = self.lineEdit()
+        assert self._line is not None
+        self._line.textEdited.connect(self._emit)
+        self.setMinimumWidth(60)
+
+    def raw_text(self) -> str:
+        """Return the text with a decimal comma read as a point."""
+        assert self._line is not None
+        text = self._line.text().strip()
+        if text.count(",") == 1 and "." not in text and not self._whole:
+            text = text.replace(",", ".")
+        return text
+
+    def show_value(self, value: object) -> None:
+        """Show a number (or the text that was typed instead of one)."""
+        assert self._line is not None
+        text = value if isinstance(value, str) else number_text(value)
+        if not self._means(value) and self._line.text() != text:
+            self._line.setText(text)
+
+    def set_placeholder(self, text: str) -> None:
+        """Set what an empty field says."""
+        assert self._line is not None
+        self._line.setPlaceholderText(text)
+
+    def validate(self, text: str | None, position: int) -> tuple[QValidator.State, str, int]:
+        """Accept every key: the form explains what is wrong."""
+        return QValidator.State.Acceptable, text or "", position
+
+    def stepBy(self, steps: int) -> None:
+        """Step from the present number; from nothing, start at the nearest limit or 0."""
+        present = self._decimal()
+        if present is None:
+            new = max(self._minimum or Decimal(0), Decimal(0))
+            if self._maximum is not None:
+                new = min(new, self._maximum)
+        else:
+            new = self._clamp(present + self._step_at(present, steps) * steps)
+        assert self._line is not None
+        self._line.setText(self._format(new))
+        self._emit()
+
+    def stepEnabled(self) -> QAbstractSpinBox.StepEnabledFlag:
+        """Say which arrows work."""
+        flags = QAbstractSpinBox.StepEnabledFlag.StepNone
+        present = self._decimal()
+        if self._minimum is None or present is None or present > self._minimum:
+            flags |= QAbstractSpinBox.StepEnabledFlag.StepDownEnabled
+        if self._maximum is None or present is None or present < self._maximum:
+            flags |= QAbstractSpinBox.StepEnabledFlag.StepUpEnabled
+        return flags
+
+    def sizeHint(self) -> QSize:
+        """Return a width for about ten digits, so that a form stays narrow."""
+        hint = super().sizeHint()
+        return QSize(self.fontMetrics().averageCharWidth() * 10 + 40, hint.height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a small width: the field may shrink with the dock."""
+        return QSize(60, super().minimumSizeHint().height())
+
+    def _emit(self) -> None:
+        self.edited.emit(self.raw_text())
+
+    def _means(self, value: object) -> bool:
+        """Whether the text already stands for `value` (then the typing is left alone)."""
+        text = self.raw_text()
+        if isinstance(value, str) or value is None:
+            return text == (value or "")
+        try:
+            return (int(text) if self._whole else float(text)) == value
+        except ValueError:
+            return False
+
+    def _decimal(self) -> Decimal | None:
+        try:
+            number = Decimal(self.raw_text())
+        except InvalidOperation:
+            return None
+        return number if number.is_finite() else None
+
+    def _step_at(self, present: Decimal, direction: int) -> Decimal:
+        if self._step is not None and self._step > 0:
+            return self._step
+        if present == 0:
+            smallest = Decimal(1) if self._whole else Decimal("0.1")
+            return smallest
+        exponent = present.adjusted()
+        # going towards zero from 1.0 the next step is 0.1, not 0.0
+        if abs(present) == Decimal(10) ** exponent and (present > 0) != (direction > 0):
+            exponent -= 1
+        size = Decimal(10) ** (exponent - 1)
+        if self._whole:
+            return max(Decimal(1), size)
+        return size
+
+    def _clamp(self, number: Decimal) -> Decimal:
+        if self._minimum is not None:
+            number = max(number, self._minimum)
+        if self._maximum is not None:
+            number = min(number, self._maximum)
+        return number
+
+    def _format(self, number: Decimal) -> str:
+        if self._whole:
+            return str(int(number))
+        return number_text(float(number))

@@ -1,0 +1,219 @@
+"""Values of forms as JSON: the last ones of each tool, named presets, shared files.
+
+Only JSON types are stored; a layer is stored by its name, a file by its path. Presets
+of another version of a tool are read too: what has no place is told, not lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from napari_tool_runner.config import user_data
+from napari_tool_runner.errors import ToolRunnerError
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["Preset", "PresetError", "PresetStore", "plain_values"]
+
+FORMAT = "napari-tool-runner preset"
+_LAST = "last values"
+
+
+class PresetError(ToolRunnerError):
+    """A preset cannot be read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Values of one form.
+
+    Parameters
+    ----------
+    values : mapping
+        Nested values of JSON types.
+    """
+
+    name: str
+    tool: str
+    version: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def remark(self, tool: Tool) -> str:
+        """Say how this preset differs from `tool`, an empty text when it does not."""
+        if self.tool != tool.id:
+            return f"The preset was made for another tool (“{self.tool}”)."
+        if self.version != tool.version:
+            return (
+                f"The preset was made with version {self.version or '?'}; "
+                f"this is version {tool.version or '?'}."
+            )
+        return ""
+
+    def as_json(self) -> str:
+        """Return it as a file to share."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "name": self.name,
+                "tool": self.tool,
+                "version": self.version,
+                "values": self.values,
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
+
+
+def plain_values(values: Mapping[str, object]) -> dict[str, object]:
+    """Return nested form values as JSON types: layers by name, paths as text."""
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return plain_values(cast("Mapping[str, object]", value))
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    name = getattr(value, "name", None)
+    return name if isinstance(name, str) else str(value)
+
+
+class PresetStore:
+    """Presets on disk, one folder per tool.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Default: ``presets`` in the user's data folder.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder if folder is not None else user_data() / "presets"
+
+    def names(self, tool: Tool) -> list[str]:
+        """Return the names of the user's presets of `tool`, of any version."""
+        place = self._place(tool.id)
+        found = []
+        for path in sorted(place.glob("*.json")) if place.is_dir() else []:
+            try:
+                preset = self.read(path)
+            except PresetError:
+                continue  # told when it is opened by hand
+            if preset.name != _LAST:
+                found.append(preset.name)
+        return found
+
+    def save(self, tool: Tool, name: str, values: Mapping[str, object]) -> Path:
+        """Keep `values` under `name`, replacing a preset of that name.
+
+        Raises
+        ------
+        PresetError
+        """
+        path = self._place(tool.id) / f"{_file_name(name)}.json"
+        self.write(path, Preset(name, tool.id, tool.version, plain_values(values)))
+        return path
+
+    def load(self, tool: Tool, name: str) -> Preset:
+        """Return the preset called `name`.
+
+        Raises
+        ------
+        PresetError
+        """
+        return self.read(self._place(tool.id) / f"{_file_name(name)}.json")
+
+    def remove(self, tool: Tool, name: str) -> None:
+        """Delete the preset called `name`."""
+        (self._place(tool.id) / f"{_file_name(name)}.json").unlink(missing_ok=True)
+
+    def keep_last(self, tool: Tool, values: Mapping[str, object]) -> None:
+        """Keep the values of a run; they come back when the tool is opened again.
+
+        Raises
+        ------
+        PresetError
+        """
+        path = self._place(tool.id) / f"{_last_file(tool)}"
+        self.write(path, Preset(_LAST, tool.id, tool.version, plain_values(values)))
+
+    def last(self, tool: Tool) -> Preset | None:
+        """Return the values of the last run of this version of `tool`."""
+        path = self._place(tool.id) / _last_file(tool)
+        if not path.is_file():
+            return None
+        try:
+            return self.read(path)
+        except PresetError:
+            return None
+
+    def read(self, path: Path) -> Preset:
+        """Read a preset file.
+
+        Raises
+        ------
+        PresetError
+            It cannot be read, or is none.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PresetError(
+                f"The preset {path} cannot be read: {error.strerror or error}."
+            ) from error
+        except ValueError as error:
+            raise PresetError(f"The preset {path} is not valid JSON: {error}.") from error
+        if not isinstance(data, dict) or not isinstance(data.get("values"), dict):
+            raise PresetError(
+                f"{path} is no preset.", hint="A preset has “tool”, “version” and “values”."
+            )
+        return Preset(
+            str(data.get("name", path.stem)),
+            str(data.get("tool", "")),
+            str(data.get("version", "")),
+            data["values"],
+        )
+
+    def write(self, path: Path, preset: Preset) -> None:
+        """Write a preset file; the old one stays until the new one is complete.
+
+        Raises
+        ------
+        PresetError
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(path.name + ".new")
+            draft.write_text(preset.as_json() + "\n", encoding="utf-8")
+            draft.replace(path)
+        except OSError as error:
+            raise PresetError(
+                f"The preset {path} cannot be written: {error.strerror or error}.",
+                hint="Choose a folder that you may write.",
+            ) from error
+
+    def _place(self, tool_id: str) -> Path:
+        return self.folder / _file_name(tool_id)
+
+
+def _last_file(tool: Tool) -> str:
+    return f"{_file_name(_LAST)}@{_file_name(tool.version)}.json"
+
+
+def _file_name(text: str) -> str:
+    """Return a file name for any text; different texts get different names."""
+    plain = re.sub(r"[^A-Za-z0-9._ +-]", lambda m: f"%{ord(m[0]):x}", text)
+    if len(plain) > 120:  # file systems allow 255 bytes
+        plain = f"{plain[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return plain if plain.strip(". ") else f"%{plain}"

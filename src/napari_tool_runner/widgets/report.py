@@ -1,0 +1,40 @@
+"""A failed job as text that one can send to somebody who may help."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_tool_runner.jobs import Job
+
+__all__ = ["report_text"]
+
+_TAIL = 40
+
+
+def report_text(job: Job) -> str:
+    """Return what happened, with what, where, and the last lines of the log."""
+    from napari_tool_runner import __version__
+
+    tool = job.tool
+    command = getattr(job.error, "argv", ()) or ()
+    lines = [
+        f"Tool: {tool.name} ({tool.id} {tool.version})",
+        f"Descriptor: {tool.uri}",
+        f"State: {job.state.value} after {job.elapsed:.1f} s",
+        f"Reason: {job.error or '-'}",
+        f"Runner: {job.runner} ({job.runner_reason})",
+        f"Exit code: {getattr(job.error, 'exit_code', None)}",
+        f"Command: {' '.join(command) or '-'}",
+        f"Workspace: {job.workspace.root}",
+        (
+            f"napari-tool-runner {__version__}, Python {sys.version.split()[0]}, "
+            f"{platform.platform()}"
+        ),
+        "",
+        "Last lines of the log:",
+        *job.log.tail(_TAIL),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,73 @@
+"""Small texts: tooltips, durations, sizes."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from pathlib import Path
+
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices
+
+__all__ = ["elapsed_text", "open_path", "option_labels", "size_text", "tooltip"]
+
+
+def tooltip(*parts: str) -> str:
+    """Return a tooltip of the given paragraphs, safe against ``<`` and over-long lines.
+
+    napari turns every tooltip into rich text, so what is not escaped disappears.
+    """
+    paragraphs = [
+        "<br>".join(
+            html.escape(line, quote=False)
+            for raw in part.strip().splitlines()
+            for line in (textwrap.wrap(raw, 70) or [""])
+        )
+        for part in parts
+        if part.strip()
+    ]
+    return "<qt>" + "<br><br>".join(paragraphs) + "</qt>" if paragraphs else ""
+
+
+def elapsed_text(seconds: float) -> str:
+    """Return ``0:07``, ``2:05`` or ``1:02:05``."""
+    whole = max(0, int(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
+
+
+def size_text(count: float) -> str:
+    """Return a number of bytes as ``812 MB``."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def option_labels(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return ``(label, value)`` pairs whose labels are unique.
+
+    Two options with one label would become one entry of a combo box.
+    """
+    counts: dict[str, int] = {}
+    for label, _ in pairs:
+        counts[label] = counts.get(label, 0) + 1
+    result: list[tuple[str, str]] = []
+    used: set[str] = set()
+    for label, value in pairs:
+        text = label if counts[label] == 1 else f"{label} ({value})"
+        number = 2
+        while text in used:
+            text = f"{label} ({value}, {number})"
+            number += 1
+        used.add(text)
+        result.append((text, value))
+    return result
+
+
+def open_path(path: Path) -> bool:
+    """Open a file or folder with the program that the system has for it."""
+    return bool(QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))))

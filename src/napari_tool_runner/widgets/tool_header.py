@@ -1,0 +1,111 @@
+"""The head of a tool's page: name, version, what it does, its notes, its menu."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from napari_tool_runner.tools.model import Severity
+from napari_tool_runner.widgets.icons import IconButton, MenuButton
+from napari_tool_runner.widgets.messages import MessageLabel
+from napari_tool_runner.widgets.texts import tooltip
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["ToolHeader"]
+
+_SHOWN_NOTES = 2
+
+
+class ToolHeader(QWidget):
+    """Name, version and description of a tool, its notes, and buttons.
+
+    `back_button` is hidden where there is nowhere to go back to; `add_button` puts
+    another button beside the menu (help, cite, star).
+    """
+
+    back = Signal()
+
+    def __init__(self, tool: Tool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.tool = tool
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 2, 6, 2)
+        layout.setSpacing(3)
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        self.back_button = IconButton("back", "Back to all tools (Alt+Left)")
+        self.back_button.setShortcut("Alt+Left")
+        self.back_button.clicked.connect(self.back)
+        self.back_button.hide()
+        row.addWidget(self.back_button)
+        self.title = QElidingLabel(tool.name)
+        self.title.setTextFormat(Qt.TextFormat.PlainText)
+        font = self.title.font()
+        font.setBold(True)
+        font.setPointSizeF(font.pointSizeF() * 1.15)
+        self.title.setFont(font)
+        self.title.setToolTip(tooltip(tool.name, f"{tool.id} {tool.version}", tool.uri))
+        self.title.setMinimumWidth(40)
+        row.addWidget(self.title, 1)
+        if tool.version:
+            version = QLabel(tool.version)
+            version.setTextFormat(Qt.TextFormat.PlainText)
+            version.setToolTip("Version of the tool")
+            version.setEnabled(False)
+            version.setMaximumWidth(110)
+            row.addWidget(version)
+        self._buttons = QHBoxLayout()
+        self._buttons.setSpacing(0)
+        row.addLayout(self._buttons)
+        self.menu_button = MenuButton("more", "Reset, presets and more")
+        row.addWidget(self.menu_button)
+        layout.addLayout(row)
+        if tool.description:
+            about = QLabel(tool.description)
+            about.setTextFormat(Qt.TextFormat.PlainText)
+            about.setWordWrap(True)
+            about.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+            layout.addWidget(about)
+        self.notes: list[MessageLabel] = []
+        self._notes_box = QVBoxLayout()
+        self._notes_box.setSpacing(2)
+        layout.addLayout(self._notes_box)
+        self._add_notes()
+
+    def add_button(self, button: QWidget) -> None:
+        """Put `button` beside the menu."""
+        self._buttons.addWidget(button)
+
+    def _add_notes(self) -> None:
+        notes = sorted(
+            self.tool.notes,
+            key=lambda note: [Severity.ERROR, Severity.WARNING, Severity.INFO].index(
+                note.severity
+            ),
+        )
+        shown = [note for note in notes if note.severity is not Severity.INFO]
+        for number, note in enumerate(shown):
+            label = MessageLabel()
+            label.say(note.what, "problem")
+            label.setToolTip(tooltip(note.what, f"In the descriptor: {note.where}"))
+            label.setVisible(number < _SHOWN_NOTES)
+            self._notes_box.addWidget(label)
+            self.notes.append(label)
+        rest = len(shown) - _SHOWN_NOTES
+        if rest > 0:
+            more = QToolButton()
+            more.setAutoRaise(True)
+            more.setText(f"{rest} more note{'s' * (rest > 1)}…")
+            self._notes_box.addWidget(more)
+
+            def show_all() -> None:
+                for label in self.notes:
+                    label.show()
+                more.hide()
+
+            more.clicked.connect(show_all)

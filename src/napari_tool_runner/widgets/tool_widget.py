@@ -1,0 +1,354 @@
+"""One tool: what it is, its form, Run, its log. Stands in the dock, or in one of its own."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
+from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
+
+from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.widgets.activity import ActivityMirror
+from napari_tool_runner.widgets.form import FormWidget
+from napari_tool_runner.widgets.job_bridge import (
+    JobBridge,
+    cancel_jobs_at_quit,
+    register_with_napari,
+)
+from napari_tool_runner.widgets.layer_source import LayerSource
+from napari_tool_runner.widgets.log_view import LogView
+from napari_tool_runner.widgets.preset_menu import PresetMenu
+from napari_tool_runner.widgets.presets import PresetError, PresetStore
+from napari_tool_runner.widgets.results import show_result
+from napari_tool_runner.widgets.run_bar import RunBar
+from napari_tool_runner.widgets.services import ServiceLookup
+from napari_tool_runner.widgets.texts import elapsed_text, open_path
+from napari_tool_runner.widgets.tool_header import ToolHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from napari.components import ViewerModel
+
+    from napari_tool_runner.jobs import Job, JobManager
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.form_model import Problem
+
+__all__ = ["ToolWidget"]
+
+_log = logging.getLogger(__name__)
+
+
+class ToolWidget(QWidget):
+    """A tool's page.
+
+    Parameters
+    ----------
+    tool : Tool
+    viewer : napari viewer or None
+        Where layers come from and results go.
+    manager : JobManager, optional
+        Default: that of the session.
+    presets : PresetStore, optional
+        Default: the user's.
+    open_sample : callable, optional
+        Called with the kinds of layers that are missing, by the button that is offered
+        when no open layer fits.
+    """
+
+    job_started = Signal(object)
+    """A job was put in the queue; carries the job."""
+    job_finished = Signal(object)
+    """A job of this page ended and its layers (if any) are in the viewer."""
+
+    def __init__(
+        self,
+        tool: Tool,
+        viewer: ViewerModel | None = None,
+        *,
+        manager: JobManager | None = None,
+        presets: PresetStore | None = None,
+        open_sample: Callable[[], None] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.tool = tool
+        # the viewer may be closed while a job of ours still runs
+        self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
+        self._manager = manager
+        self._presets = presets if presets is not None else PresetStore()
+        self._open_sample = open_sample
+        self._bridges: list[JobBridge] = []
+        self._shown_job: Job | None = None
+
+        self.layer_source = LayerSource(viewer, self)
+        self.header = ToolHeader(tool)
+        self.form = FormWidget(tool, self.layer_source)
+        self.run_bar = RunBar()
+        self.log = LogView()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.header)
+        layout.addWidget(self.form, 1)
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
+        line.setFixedHeight(1)
+        layout.addWidget(line)
+        layout.addWidget(self.run_bar)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(6, 0, 6, 2)
+        foot.addWidget(self.log)
+        layout.addLayout(foot)
+
+        self.preset_menu = PresetMenu(tool, self.form, self._presets, self)
+        self.header.menu_button.set_menu(self.preset_menu)
+        self.preset_menu.told.connect(lambda text: self.run_bar.say(text, "info"))
+        self.services = ServiceLookup(tool, self)
+        self.services.found.connect(self._show_services)
+        self.run_bar.runner_changed.connect(self._runner_changed)
+        self.run_bar.run_requested.connect(self.run)
+        self.run_bar.cancel_requested.connect(self.cancel)
+        self.form.changed.connect(self._judge)
+        self._shortcuts()
+        self._restore_last()
+        self._judge()
+        self.services.start()
+        self.destroyed.connect(self.layer_source.disconnect_layers)
+
+    # -- running -------------------------------------------------------------------
+
+    @property
+    def viewer(self) -> ViewerModel | None:
+        """The viewer, None when there is none or it is gone."""
+        return self._viewer()
+
+    def manager(self) -> JobManager:
+        """Return the job manager."""
+        if self._manager is None:
+            from napari_tool_runner.jobs import job_manager
+
+            self._manager = job_manager()
+        return self._manager
+
+    @property
+    def active_jobs(self) -> list[Job]:
+        """The jobs of this page that have not ended, oldest first."""
+        return [bridge.job for bridge in self._bridges if not bridge.job.state.final]
+
+    def run(self) -> Job | None:
+        """Run the tool on the form's values; returns the job, None when it cannot run."""
+        if self.form.problems() or self.tool.problems:
+            self.form.show_problems()
+            self._judge()
+            return None
+        values = self.form.values()
+        try:
+            job = self.manager().submit(self.tool, values, runner=self.run_bar.runner())
+        except ParameterError as error:
+            self._refused(error)
+            return None
+        except ToolRunnerError as error:
+            self.run_bar.say(str(error), "failed", self._refusal_buttons(error))
+            return None
+        self.form.chooser.pin()
+        self._keep_last(values)
+        self._follow(job)
+        self.job_started.emit(job)
+        return job
+
+    def cancel(self) -> None:
+        """Cancel the jobs of this page."""
+        if self.active_jobs:
+            self.run_bar.show_cancelling()
+        for job in self.active_jobs:
+            job.cancel()
+
+    def reset_choices(self, event: object = None) -> None:
+        """Follow the layer list (napari calls it on the docked widget)."""
+        self.form.refresh_layers()
+
+    def _follow(self, job: Job) -> None:
+        cancel_jobs_at_quit(self.manager())
+        register_with_napari(job)
+        bridge = JobBridge(job, self)
+        ActivityMirror(bridge)
+        bridge.progressed.connect(self._show_progress)
+        bridge.state_changed.connect(self._show_progress)
+        bridge.finished.connect(self._finished)
+        self._bridges.append(bridge)
+        self.run_bar.say("")
+        bridge.start()
+        self._show_progress()
+
+    def _current(self) -> Job | None:
+        """Return the job that the bar shows: the oldest that has not ended."""
+        active = self.active_jobs
+        return active[0] if active else None
+
+    def _show_progress(self, *_: object) -> None:
+        job = self._current()
+        self.run_bar.set_busy(job is not None, max(0, len(self.active_jobs) - 1))
+        if job is None:
+            return
+        if job is not self._shown_job:
+            self._shown_job = job
+            self.log.follow(job)
+        self.run_bar.show_progress(job.phase, job.progress, job.elapsed)
+
+    def _finished(self, job: Job) -> None:
+        for bridge in self._bridges:
+            if bridge.job is job:
+                self._bridges.remove(bridge)
+                bridge.deleteLater()
+                break
+        self.log.flush()
+        if job.state.value == "done":
+            self._loaded(job)
+        elif job.state.value == "cancelled":
+            self.run_bar.say(f"Cancelled after {elapsed_text(job.elapsed)}.", "info")
+        else:
+            self._failed(job)
+        self._show_progress()
+        self.job_finished.emit(job)
+
+    def _loaded(self, job: Job) -> None:
+        viewer = self.viewer
+        if viewer is None:
+            self.run_bar.say("Done, but the viewer is closed.", "info", self._job_buttons(job))
+            return
+        try:
+            shown = show_result(viewer, job)
+        except (ToolRunnerError, ValueError, TypeError) as error:
+            _log.exception("The result of job %s could not be shown", job.id)
+            self.run_bar.say(
+                f"The tool worked, but its result could not be shown: {error}",
+                "failed",
+                self._job_buttons(job),
+            )
+            self.log.set_open(True)
+            return
+        buttons = self._job_buttons(job)[1:2] if shown.files else []
+        self.run_bar.say(f"{shown.sentence()} ({elapsed_text(job.elapsed)})", "done", buttons)
+
+    def _failed(self, job: Job) -> None:
+        text = str(job.error) if job.error is not None else "The tool failed."
+        if self._shown_job is not job:
+            self._shown_job = job
+            self.log.follow(job)
+        self.log.set_open(True)
+        self.run_bar.say(text, "failed", self._job_buttons(job))
+
+    def _job_buttons(self, job: Job) -> list[tuple[str, Callable[[], object]]]:
+        return [
+            ("Show log", lambda: self._show_log(job)),
+            ("Open workspace", lambda: open_path(job.workspace.root)),
+            ("Copy report", lambda: self._copy_report(job)),
+        ]
+
+    def _show_log(self, job: Job) -> None:
+        self._shown_job = job
+        self.log.follow(job)
+        self.log.set_open(True)
+
+    def _copy_report(self, job: Job) -> None:
+        from napari_tool_runner.widgets.report import report_text
+
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(report_text(job))
+
+    # -- what can be run -------------------------------------------------------------
+
+    def _judge(self) -> None:
+        blocking = self.tool.problems
+        if blocking:
+            self.run_bar.set_ready(False, f"This tool cannot be run: {blocking[0].what}")
+            self.run_bar.say(f"This tool cannot be run: {blocking[0].what}", "problem")
+            return
+        problems = self.form.problems()
+        self.run_bar.set_ready(not problems, problems[0].sentence if problems else "")
+        if problems:
+            self._say_problem(problems)
+        elif self.run_bar.message.kind() == "problem":
+            self.run_bar.say("")
+
+    def _say_problem(self, problems: list[Problem]) -> None:
+        first = problems[0]
+        missing = self.form.missing_layers()
+        buttons: list[tuple[str, Callable[[], object]]] = []
+        if missing and self._open_sample is not None:
+            buttons.append(("Open sample", self._open_sample))
+        elif not missing:
+            buttons.append(("Show", lambda: self.form.show_problems()))
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        self.run_bar.say(first.sentence + more, "problem", buttons)
+
+    def _refused(self, error: ParameterError) -> None:
+        try:
+            leaf = self.form.model.leaf(error.name)
+        except KeyError:
+            self.run_bar.say(str(error), "problem")
+            return
+        leaf.set_extra_problem(error.message)
+        self.form.show_problems()
+
+    def _refusal_buttons(self, error: ToolRunnerError) -> list[tuple[str, Callable[[], object]]]:
+        return [("Copy", lambda: _to_clipboard(str(error)))]
+
+    # -- where -----------------------------------------------------------------------
+
+    def _show_services(self) -> None:
+        self.run_bar.set_runners(self.services.names, self.services.configured, self.services.tips)
+        self.run_bar.show_choice(self.services.choice_text, self.services.choice_reason)
+        self._runner_changed()
+
+    def _runner_changed(self) -> None:
+        text = self.services.remark(self.run_bar.runner())
+        if (text and self.run_bar.message.kind() in ("info",)) or not self.run_bar.message.text():
+            self.run_bar.say(text, "info")
+
+    # -- values ----------------------------------------------------------------------
+
+    def set_values(self, values: Mapping[str, object]) -> list[str]:
+        """Fill the form; names without a place are returned."""
+        return self.form.set_values(values)
+
+    def _restore_last(self) -> None:
+        last = self._presets.last(self.tool)
+        if last is not None:
+            self.form.set_values(self.form.without_data(last.values))
+
+    def _keep_last(self, values: Mapping[str, object]) -> None:
+        try:
+            self._presets.keep_last(self.tool, values)
+        except PresetError as error:
+            # the run itself goes on: only the memory of the values is lost
+            _log.warning("%s", error)
+
+    def _shortcuts(self) -> None:
+        for keys in ("Ctrl+Return", "Ctrl+Enter"):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(self._run_by_key)
+
+    def _run_by_key(self) -> None:
+        # what is being typed counts: leave the field first
+        focus = QApplication.focusWidget()
+        if focus is not None and self.isAncestorOf(focus):
+            focus.clearFocus()
+            focus.setFocus()
+        self.run()
+
+    def sizeHint(self) -> QSize:
+        """Return a modest size; the dock decides."""
+        return QSize(320, 560)
+
+
+def _to_clipboard(text: str) -> None:
+    clipboard = QGuiApplication.clipboard()
+    if clipboard is not None:
+        clipboard.setText(text)

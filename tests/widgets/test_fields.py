@@ -1,0 +1,403 @@
+"""Every field, filled in by mouse and keys."""
+
+from __future__ import annotations
+
+import pytest
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QCheckBox, QLabel, QRadioButton
+from widget_tools import METHOD, REPEAT, SECTION, SIGMA, options, rich_tool, tool_of
+
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    ColorParameter,
+    DrillDownOption,
+    DrillDownParameter,
+    FileParameter,
+    FloatParameter,
+    IntegerParameter,
+    SelectOption,
+    SelectParameter,
+    TextParameter,
+)
+from napari_tool_runner.widgets.containers import Collapsible, ConditionalBox, RepeatBox
+from napari_tool_runner.widgets.field_base import OptionalField
+from napari_tool_runner.widgets.number_box import NumberBox
+
+
+def type_into(qtbot, widget, text: str) -> None:
+    """Select what is there and type over it, as a person does."""
+    widget.setFocus()
+    qtbot.keyClick(widget, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    if not text.isascii():  # QTest types Latin letters only; people paste the others too
+        QApplication.clipboard().setText(text)
+        qtbot.keyClick(widget, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    elif text:
+        qtbot.keyClicks(widget, text)
+    else:
+        qtbot.keyClick(widget, Qt.Key.Key_Delete)
+
+
+def line_of(row):
+    editor = row.field.focus_widget()
+    return editor.lineEdit() if hasattr(editor, "lineEdit") else editor
+
+
+def test_a_tool_with_everything_opens_and_sends_its_defaults(form):
+    from napari_tool_runner.tools.values import default_value
+
+    tool = rich_tool()
+    widget = form(tool)
+    values = widget.values()
+    for item in tool.inputs:
+        if item.type not in ("section", "conditional", "repeat", "data", "hidden"):
+            assert values[item.name] == default_value(item), item.name
+    assert widget.problems()[0].name == "image"
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("1e-6", 1e-6),
+        ("0.123456789012345", 0.123456789012345),
+        ("3,5", 3.5),
+        ("12", 12.0),
+    ],
+)
+def test_decimals_are_kept(qtbot, form, typed, value):
+    widget = form(tool_of(SIGMA))
+    type_into(qtbot, line_of(widget.row("sigma")), typed)
+    assert widget.values() == {"sigma": value}
+
+
+def test_a_small_default_is_shown_with_all_digits(form):
+    widget = form(tool_of(FloatParameter(name="t", default=1e-6)))
+    assert line_of(widget.row("t")).text() == "1e-06"
+
+
+def test_a_whole_number_beyond_64_bits(qtbot, form):
+    widget = form(tool_of(IntegerParameter(name="n", default=1)))
+    type_into(qtbot, line_of(widget.row("n")), "123456789012345678901234567890")
+    assert widget.values() == {"n": 123456789012345678901234567890}
+
+
+def test_a_number_out_of_range_is_explained_under_its_field(qtbot, form):
+    widget = form(tool_of(SIGMA))
+    row = widget.row("sigma")
+    type_into(qtbot, line_of(row), "50")
+    assert row.message() == "“Sigma” must be at most 20, not 50."
+    assert [problem.name for problem in widget.problems()] == ["sigma"]
+    type_into(qtbot, line_of(row), "5")
+    assert row.message() == ""
+    assert widget.problems() == []
+
+
+@pytest.mark.parametrize("typed", ["abc", "1.5.2", "-", "--3"])
+def test_what_is_no_number_stays_and_is_explained(qtbot, form, typed):
+    widget = form(tool_of(SIGMA))
+    row = widget.row("sigma")
+    type_into(qtbot, line_of(row), typed)
+    assert line_of(row).text() == typed
+    assert "must be a number" in row.message()
+
+
+def test_an_emptied_number_needs_a_value(qtbot, form):
+    widget = form(tool_of(SIGMA))
+    row = widget.row("sigma")
+    type_into(qtbot, line_of(row), "")
+    assert row.message() == "“Sigma” needs a value."
+
+
+def test_arrow_keys_step_and_stop_at_the_limits(qtbot, form):
+    widget = form(tool_of(IntegerParameter(name="n", default=2, minimum=1, maximum=3)))
+    editor = widget.row("n").field.focus_widget()
+    for _ in range(3):
+        qtbot.keyClick(editor, Qt.Key.Key_Up)
+    assert widget.values() == {"n": 3}
+    for _ in range(5):
+        qtbot.keyClick(editor, Qt.Key.Key_Down)
+    assert widget.values() == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("start", "steps", "end"),
+    [
+        ("0.3", 1, "0.31"),
+        ("1.0", -1, "0.99"),
+        ("10.0", 1, "11.0"),
+        ("0", 1, "0.1"),
+        ("250", 2, "270.0"),
+    ],
+)
+def test_steps_follow_the_size_of_the_number(qtbot, start, steps, end):
+    box = NumberBox(whole=False)
+    qtbot.addWidget(box)
+    box.show_value(float(start))
+    box.stepBy(steps)
+    assert box.raw_text() == end
+
+
+def test_a_declared_step_is_used_exactly(qtbot):
+    box = NumberBox(whole=False, step=0.1)
+    qtbot.addWidget(box)
+    box.show_value(0.2)
+    box.stepBy(1)
+    assert box.raw_text() == "0.3"
+
+
+def test_the_wheel_over_an_unfocused_field_changes_nothing(form):
+    widget = form(tool_of(SIGMA, IntegerParameter(name="n", default=3)))
+    box = widget.row("n").field.widget
+    widget.row("sigma").field.widget.setFocus()
+    event = QWheelEvent(
+        QPointF(5, 5),
+        QPointF(box.mapToGlobal(QPoint(5, 5))),
+        QPoint(0, 0),
+        QPoint(0, 120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(box, event)
+    assert widget.values()["n"] == 3
+
+
+def test_optional_numbers_can_be_not_set(qtbot, form):
+    widget = form(tool_of(IntegerParameter(name="seed", label="Seed", optional=True)))
+    row = widget.row("seed")
+    assert isinstance(row.field, OptionalField)
+    assert widget.values() == {"seed": None}
+    assert not row.field.inner.widget.isEnabled()
+    qtbot.mouseClick(row.field.box, Qt.MouseButton.LeftButton)
+    assert widget.values() == {"seed": 0}
+    type_into(qtbot, row.field.inner.box.lineEdit(), "42")
+    assert widget.values() == {"seed": 42}
+    qtbot.mouseClick(row.field.box, Qt.MouseButton.LeftButton)
+    assert widget.values() == {"seed": None}
+    qtbot.mouseClick(row.field.box, Qt.MouseButton.LeftButton)
+    assert widget.values() == {"seed": 42}
+
+
+def test_a_click_on_the_words_toggles_a_check_box(qtbot, form):
+    widget = form(tool_of(BooleanParameter(name="fill", label="Fill holes")))
+    row = widget.row("fill")
+    label = row.findChild(QLabel)
+    qtbot.mouseClick(label, Qt.MouseButton.LeftButton)
+    assert widget.values() == {"fill": True}
+    qtbot.mouseClick(row.findChild(QCheckBox), Qt.MouseButton.LeftButton)
+    assert widget.values() == {"fill": False}
+
+
+@pytest.mark.parametrize("text", ["", "a b", "'; rm -rf / #", "naïve 日本", "$HOME `x`"])
+def test_text_is_sent_as_typed(qtbot, form, text):
+    widget = form(tool_of(TextParameter(name="t", default="x")))
+    type_into(qtbot, line_of(widget.row("t")), text)
+    assert widget.values() == {"t": text}
+
+
+def test_an_empty_optional_text_is_not_set(qtbot, form):
+    widget = form(tool_of(TextParameter(name="t", default="x", optional=True)))
+    type_into(qtbot, line_of(widget.row("t")), "")
+    assert widget.values() == {"t": None}
+
+
+def test_several_lines_of_text(qtbot, form):
+    widget = form(tool_of(TextParameter(name="t", multiline=True)))
+    area = widget.row("t").field.area
+    qtbot.keyClicks(area, "one")
+    qtbot.keyClick(area, Qt.Key.Key_Return)
+    qtbot.keyClicks(area, "two")
+    assert widget.values() == {"t": "one\ntwo"}
+
+
+def test_a_combo_box_by_keyboard(qtbot, form):
+    widget = form(
+        tool_of(
+            SelectParameter(
+                name="m",
+                options=options(("Fast", "f"), ("Slow", "s"), ("Slower", "x")),
+                default="f",
+            )
+        )
+    )
+    combo = widget.row("m").field.combo
+    combo.setFocus()
+    qtbot.keyClick(combo, Qt.Key.Key_Down)
+    assert widget.values() == {"m": "s"}
+
+
+def test_two_options_with_one_label_are_two_options(form):
+    pair = (SelectOption("Same", "a"), SelectOption("Same", "b"))
+    widget = form(tool_of(SelectParameter(name="m", options=pair, default="a")))
+    combo = widget.row("m").field.combo
+    assert [combo.itemText(i) for i in range(combo.count())] == ["Same (a)", "Same (b)"]
+
+
+def test_a_select_without_default_must_be_chosen(form):
+    widget = form(tool_of(SelectParameter(name="m", label="Mode", options=options(("A", "a")))))
+    assert widget.row("m").field.combo.currentIndex() == -1
+    assert widget.problems()[0].sentence == "“Mode” needs a value."
+
+
+def test_an_optional_select_can_be_not_set(qtbot, form):
+    widget = form(
+        tool_of(SelectParameter(name="m", options=options(("A", "a")), optional=True, default="a"))
+    )
+    combo = widget.row("m").field.combo
+    combo.setFocus()
+    qtbot.keyClick(combo, Qt.Key.Key_Up)
+    assert widget.values() == {"m": None}
+
+
+def test_radio_buttons(qtbot, form):
+    widget = form(
+        tool_of(
+            SelectParameter(
+                name="m", display="radio", options=options(("A", "a"), ("B", "b")), default="a"
+            )
+        )
+    )
+    buttons = widget.row("m").findChildren(QRadioButton)
+    assert [button.text() for button in buttons] == ["A", "B"]
+    buttons[1].click()
+    assert widget.values() == {"m": "b"}
+
+
+def test_many_choices_are_check_boxes(form):
+    widget = form(
+        tool_of(
+            SelectParameter(
+                name="m",
+                multiple=True,
+                options=options(*[(f"Option {n}", str(n)) for n in range(8)]),
+                default=("1",),
+            )
+        )
+    )
+    field = widget.row("m").field
+    field.list.item(3).setCheckState(Qt.CheckState.Checked)
+    assert widget.values() == {"m": ("1", "3")}
+    field.none_button.click()
+    assert widget.values() == {"m": ()}
+    field.all_button.click()
+    assert len(widget.values()["m"]) == 8
+    assert field.count.text() == "8 of 8"
+
+
+def test_a_drill_down_tree(form):
+    tree = (
+        DrillDownOption("Shape", "shape", children=(DrillDownOption("Area", "area"),)),
+        DrillDownOption("Colour", "colour"),
+    )
+    widget = form(tool_of(DrillDownParameter(name="d", multiple=True, options=tree)))
+    field = widget.row("d").field
+    field.tree.topLevelItem(0).child(0).setCheckState(0, Qt.CheckState.Checked)
+    assert widget.values() == {"d": ("area",)}
+
+
+def test_a_colour_is_checked(qtbot, form):
+    widget = form(tool_of(ColorParameter(name="c", label="Colour", default="#ff0000")))
+    row = widget.row("c")
+    type_into(qtbot, row.field.line, "#00ff0")
+    assert "#rrggbb" in row.message()
+    type_into(qtbot, row.field.line, "#00ff00")
+    assert widget.values() == {"c": "#00ff00"}
+
+
+def test_an_empty_path_is_empty(form, tmp_path):
+    widget = form(tool_of(FileParameter(name="f", optional=True)))
+    assert widget.values() == {"f": None}
+
+
+def test_a_path_may_hold_commas_and_says_when_nothing_is_there(qtbot, form, tmp_path, monkeypatch):
+    from napari_tool_runner.widgets import fields
+
+    file = tmp_path / "a, b.txt"
+    file.write_text("x")
+    widget = form(tool_of(FileParameter(name="f")))
+    row = widget.row("f")
+    monkeypatch.setattr(fields, "ask_for_files", lambda *_, **__: [file])
+    qtbot.mouseClick(row.field.browse, Qt.MouseButton.LeftButton)
+    assert widget.values() == {"f": str(file)}
+    assert row.message() == ""
+    type_into(qtbot, row.field.line, str(tmp_path / "nothing"))
+    assert row.message() == "There is no such file."
+
+
+def test_help_is_a_tooltip_that_survives_angle_brackets(form):
+    row = form(tool_of(SIGMA)).row("sigma")
+    assert "Blur &lt;first&gt;" in row.toolTip()
+    assert row.field.focus_widget().accessibleName() == "Sigma (px)"
+    assert "px" in [label.text() for label in row.findChildren(QLabel)]
+
+
+def test_reset_of_one_field(qtbot, form):
+    widget = form(tool_of(SIGMA))
+    row = widget.row("sigma")
+    assert row.reset_button() is None
+    type_into(qtbot, line_of(row), "7")
+    qtbot.mouseClick(row.reset_button(), Qt.MouseButton.LeftButton)
+    assert widget.values() == {"sigma": 2.0}
+    assert line_of(row).text() == "2.0"
+    assert row.reset_button().isHidden()
+
+
+def test_a_conditional_shows_the_chosen_case_and_keeps_the_other(qtbot, form):
+    widget = form(tool_of(METHOD))
+    box = widget.findChild(ConditionalBox)
+    type_into(qtbot, line_of(widget.row("cond|bins")), "64")
+    combo = widget.row("cond|method").field.combo
+    combo.setFocus()
+    qtbot.keyClick(combo, Qt.Key.Key_Down)
+    widget.builder.finish()
+    assert not box.case_view().isHidden()
+    type_into(qtbot, line_of(widget.row("cond|value")), "0.5")
+    assert widget.values() == {"cond": {"method": "manual", "value": 0.5}}
+    qtbot.keyClick(combo, Qt.Key.Key_Up)
+    assert widget.values() == {"cond": {"method": "otsu", "bins": 64}}
+    assert line_of(widget.row("cond|bins")).text() == "64"
+
+
+def test_a_section_opens_with_a_click(qtbot, form):
+    widget = form(tool_of(SECTION))
+    box = widget.findChild(Collapsible)
+    assert widget.field_rows() == []
+    assert widget.values() == {"post": {"smallest": 20}}
+    qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
+    assert [row.node.name for row in widget.field_rows()] == ["post|smallest"]
+    assert widget.field_rows()[0].isVisible()
+    qtbot.mouseClick(box.button, Qt.MouseButton.LeftButton)
+    assert not widget.field_rows()[0].isVisible()
+
+
+def test_advanced_parameters_are_closed_at_the_end(form):
+    advanced = IntegerParameter(name="threads", label="Threads", default=1, advanced=True)
+    widget = form(tool_of(advanced, SIGMA))
+    assert [row.node.name for row in widget.field_rows()] == ["sigma"]
+    assert widget.values() == {"threads": 1, "sigma": 2.0}
+    assert widget.row("threads").isVisible()
+
+
+def test_repeats_by_mouse(qtbot, form):
+    widget = form(tool_of(REPEAT))
+    box = widget.findChild(RepeatBox)
+    assert not box.boxes()[0].remove_button.isEnabled()
+    qtbot.mouseClick(box.add_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(box.add_button, Qt.MouseButton.LeftButton)
+    widget.builder.finish()
+    assert not box.add_button.isEnabled()
+    type_into(qtbot, line_of(widget.row("filters_1|low")), "9")
+    qtbot.mouseClick(box.boxes()[0].remove_button, Qt.MouseButton.LeftButton)
+    assert [entry["low"] for entry in widget.values()["filters"]] == [9.0, 0.0]
+    assert line_of(widget.row("filters_0|low")).text() == "9"
+
+
+def test_problems_are_shown_on_demand_and_opened(form):
+    hidden = IntegerParameter(name="n", label="Number", advanced=True)
+    widget = form(tool_of(SIGMA, hidden))
+    widget.show_problems()
+    row = widget.row("n")
+    assert row.isVisible()
+    assert row.message() == "“Number” needs a value."
+    assert widget.window().focusWidget() is row.field.focus_widget()

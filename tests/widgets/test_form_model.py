@@ -1,0 +1,146 @@
+"""The form without Qt: what it holds, what it sends, what it remembers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from widget_tools import METHOD, REPEAT, SECTION, SIGMA, rich_tool, tool_of
+
+from napari_tool_runner.tools.model import IntegerParameter, TextParameter
+from napari_tool_runner.tools.values import bind
+from napari_tool_runner.widgets.form_model import ConditionalNode, FormModel, RepeatNode
+
+
+def node_of(model: FormModel, kind: type):
+    return next(node for node in model.nodes if isinstance(node, kind))
+
+
+def test_defaults_are_what_bind_gives():
+    tool = tool_of(SIGMA, METHOD, SECTION, REPEAT)
+    assert FormModel(tool).values() == bind(tool, {})
+
+
+def test_hidden_parameters_are_not_sent():
+    assert "secret" not in FormModel(rich_tool()).values()
+
+
+def test_a_choice_shows_its_case_and_keeps_what_was_typed_in_the_other():
+    model = FormModel(tool_of(METHOD))
+    model.leaf("cond|bins").set("64")
+    model.leaf("cond|method").set("manual")
+    assert model.values() == {"cond": {"method": "manual", "value": None}}
+    assert [leaf.name for leaf in model.leaves()] == ["cond|method", "cond|value"]
+    model.leaf("cond|value").set("0.5")
+    model.leaf("cond|method").set("otsu")
+    assert model.values() == {"cond": {"method": "otsu", "bins": 64}}
+    model.leaf("cond|method").set("manual")
+    assert model.values() == {"cond": {"method": "manual", "value": 0.5}}
+
+
+def test_only_what_applies_can_be_wrong():
+    model = FormModel(tool_of(METHOD))
+    assert model.problems() == []
+    model.leaf("cond|method").set("manual")
+    (problem,) = model.problems()
+    assert problem.name == "cond|value"
+    assert problem.sentence == "“Value” needs a value."
+    model.leaf("cond|method").set("otsu")
+    assert model.problems() == []
+
+
+def test_a_typed_text_that_is_no_number_is_kept_and_explained():
+    model = FormModel(tool_of(SIGMA))
+    leaf = model.leaf("sigma")
+    leaf.set("1.5x")
+    assert leaf.value == "1.5x"
+    assert "must be a number" in (leaf.problem or "")
+    leaf.set("1.5")
+    assert leaf.value == 1.5
+    assert leaf.problem is None
+
+
+def test_repeats_add_and_remove_within_their_limits():
+    model = FormModel(tool_of(REPEAT))
+    node = node_of(model, RepeatNode)
+    assert len(node.entries) == 1
+    assert not node.can_remove
+    node.add()
+    node.add()
+    assert node.add() is None
+    model.leaf("filters_1|low").set(5)
+    first = node.entries[0]
+    node.remove(first)
+    # names follow the place: the second became the first
+    assert model.leaf("filters_0|low").value == 5.0
+    assert model.values() == {"filters": [{"what": "a", "low": 5.0}, {"what": "a", "low": 0.0}]}
+    node.remove(node.entries[0])
+    node.remove(node.entries[0])
+    assert len(node.entries) == 1
+
+
+def test_reset_brings_every_default_back():
+    tool = rich_tool()
+    model = FormModel(tool)
+    before = model.values()
+    model.set_values(
+        {
+            "sigma": 7,
+            "seed": 3,
+            "measure": ["m", "p"],
+            "cond": {"method": "manual", "value": 1},
+            "filters": [{"low": 1}, {"low": 2}],
+            "post": {"smallest": 1},
+        }
+    )
+    assert model.values() != before
+    model.reset()
+    assert model.values() == before
+
+
+def test_set_values_names_what_has_no_place():
+    model = FormModel(tool_of(SIGMA, METHOD))
+    unknown = model.set_values(
+        {"sigma": 3, "old": 1, "cond": {"method": "otsu", "value": 2}, "gone": {"x": 1}}
+    )
+    assert unknown == ["old", "cond|value", "gone"]
+    assert model.leaf("sigma").value == 3.0
+
+
+def test_every_change_is_told_once_per_change():
+    model = FormModel(tool_of(SIGMA, METHOD))
+    told: list[str] = []
+    model.watch(lambda node: told.append(getattr(node, "name", "?")))
+    model.leaf("sigma").set(3)
+    model.leaf("sigma").set(3.0)
+    model.leaf("cond|bins").set(4)
+    assert told == ["sigma", "cond|bins"]
+    assert isinstance(node_of(model, ConditionalNode), ConditionalNode)
+
+
+@given(st.integers())
+def test_integers_of_any_size_pass_as_typed(number: int):
+    model = FormModel(tool_of(IntegerParameter(name="n", default=0)))
+    model.leaf("n").set(str(number))
+    assert model.values() == {"n": number}
+
+
+@given(st.floats(allow_nan=False, min_value=0, max_value=20))
+def test_floats_keep_every_digit(number: float):
+    model = FormModel(tool_of(SIGMA))
+    model.leaf("sigma").set(repr(number))
+    assert model.values() == {"sigma": number}
+
+
+@given(st.text())
+def test_any_text_passes_unchanged(text: str):
+    model = FormModel(tool_of(TextParameter(name="t")))
+    model.leaf("t").set(text)
+    assert model.values() == {"t": text}
+
+
+@pytest.mark.parametrize("name", ["value", "label", "name", "visible", "parent", "layout", "show"])
+def test_names_that_clash_with_widgets_are_plain_names(name: str):
+    model = FormModel(tool_of(IntegerParameter(name=name, default=1)))
+    model.leaf(name).set(2)
+    assert model.values() == {name: 2}
