@@ -79,7 +79,7 @@ def _run(job: Job) -> None:
     job.enter(JobState.PREPARING, "Writing inputs")
     job.workspace.create()
     job.write_record()  # a crash of this process leaves a trace
-    job.say(f"{job.tool.name} {job.tool.version} with {job.runner}: {job.runner_reason}")
+    job.say(f"{job.tool.name} {job.tool.version} — {job.runner}: {job.runner_reason}")
     values = _export_inputs(job)
     dialect = dialect_of(job.tool)
     rendered = dialect.render(job.tool, values, job.workspace.paths, job.config.variables)

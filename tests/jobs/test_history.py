@@ -1,0 +1,154 @@
+"""Past jobs: listed, repeated, compared, exported, cleaned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import napari_tool_runner as ntr
+from jobs.conftest import INVERT, MakeTool
+from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import ToolFailedError, UnknownToolError, WorkspaceError
+from napari_tool_runner.jobs import (
+    compare_outputs,
+    export_crate,
+    find_entry,
+    history,
+    read_record,
+    reclaim,
+    reclaimable,
+    rerun,
+    run_job,
+)
+
+IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
+NOISE = """
+import sys, time, numpy, tifffile
+image = tifffile.imread(sys.argv[1])
+seed = time.time_ns() % 2**32
+tifffile.imwrite(sys.argv[2], numpy.random.default_rng(seed).integers(0, 255, image.shape))
+"""
+
+
+def test_every_end_leaves_a_record(make_tool: MakeTool, config: dict[str, object]) -> None:
+    ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    with pytest.raises(ToolFailedError):
+        ntr.run(make_tool("raise SystemExit(2)", name="bad"), i=IMAGE, config=config)
+    entries = history(load_config(config).workspaces)
+    assert {(entry.tool_id, entry.state) for entry in entries} == {
+        ("invert", "done"),
+        ("bad", "failed"),
+    }
+    done = next(entry for entry in entries if entry.state == "done")
+    assert done.output_paths()["o"].exists()
+    assert done.size() > 0
+    assert find_entry(done.id, load_config(config).workspaces).id == done.id
+    assert find_entry(done.folder, Path("nowhere")).id == done.id
+
+
+def test_a_session_that_died_is_told(make_tool: MakeTool, config: dict[str, object]) -> None:
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    record = result.record
+    record["state"] = "running"
+    record["host"]["pid"] = 2**22 + 1  # type: ignore[index]
+    (result.workspace / "record.json").write_text(json.dumps(record))
+    assert read_record(result.workspace / "record.json").state == "interrupted"
+
+
+def test_a_broken_record_hides_no_other(
+    make_tool: MakeTool, config: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    other = result.workspace.parent / "broken"
+    other.mkdir()
+    (other / "record.json").write_text("{")
+    assert len(history(load_config(config).workspaces)) == 1
+    assert "broken" in caplog.text
+
+
+def test_again_gives_the_same_pixels(make_tool: MakeTool, config: dict[str, object]) -> None:
+    layer = (IMAGE, {"name": "cells", "scale": (0.5, 0.5), "translate": (7, 8)}, "image")
+    first = ntr.run(make_tool(INVERT), i=layer, config=config)
+    assert first.record
+    entry = read_record(first.workspace / "record.json")
+    job, remarks = rerun(entry, load_config(config))
+    second = run_job(job)
+    assert remarks == []
+    assert compare_outputs(entry, second) == []
+    attributes = second.outputs["o"].as_layer_data_tuple()[1]
+    np.testing.assert_allclose(attributes["translate"], (7, 8))
+    assert attributes["name"] == "cells · Invert"
+
+
+def test_again_in_another_folder(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    first = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    assert first.record
+    moved = tmp_path / "elsewhere" / "job"
+    shutil.copytree(first.workspace, moved)
+    shutil.rmtree(first.workspace)
+    entry = read_record(moved / "record.json")
+    job, _ = rerun(entry, load_config({"workspace": str(tmp_path / "new")}))
+    assert compare_outputs(entry, run_job(job)) == []
+
+
+def test_what_differs_is_told(make_tool: MakeTool, config: dict[str, object]) -> None:
+    first = ntr.run(make_tool(NOISE), i=IMAGE, config=config)
+    assert first.record
+    entry = read_record(first.workspace / "record.json")
+    tool = entry.record["tool"]
+    Path(tool["descriptor"]).write_text(  # type: ignore[index]
+        Path(tool["descriptor"]).read_text().replace('version="1.0"', 'version="2.0"')  # type: ignore[index]
+    )
+    job, remarks = rerun(entry, load_config(config))
+    assert "2.0" in remarks[0]
+    (difference,) = compare_outputs(entry, run_job(job))
+    assert "of 60 pixels differ" in difference
+
+
+def test_what_is_gone_is_told(make_tool: MakeTool, config: dict[str, object]) -> None:
+    first = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    entry = read_record(first.workspace / "record.json")
+    shutil.rmtree(first.workspace / "inputs")
+    with pytest.raises(WorkspaceError, match="gone"):
+        rerun(entry, load_config(config))
+    tool = entry.record["tool"]
+    Path(tool["descriptor"]).unlink()  # type: ignore[index]
+    with pytest.raises(UnknownToolError, match="gone"):
+        rerun(entry, load_config(config))
+
+
+def test_a_crate(make_tool: MakeTool, config: dict[str, object], tmp_path: Path) -> None:
+    pytest.importorskip("rocrate")
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    assert result.record
+    entry = read_record(result.workspace / "record.json")
+    target = export_crate(entry, tmp_path / "job.zip")
+    with zipfile.ZipFile(target) as crate:
+        graph = json.loads(crate.read("ro-crate-metadata.json"))["@graph"]
+        names = crate.namelist()
+    action = next(entity for entity in graph if entity["@type"] == "CreateAction")
+    assert action["actionStatus"].endswith("CompletedActionStatus")
+    assert "record.json" in names
+    assert [name for name in names if name.startswith("inputs/") and name.endswith(".tif")]
+    assert [entity["@id"] for entity in graph if "ro/wfrun/process" in entity["@id"]]
+    assert action["result"]
+    with pytest.raises(WorkspaceError, match="exists"):
+        export_crate(entry, target)
+
+
+def test_cleaning(make_tool: MakeTool, config: dict[str, object]) -> None:
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    settings = load_config(config)
+    assert reclaimable(settings, older_than_days=1) == []
+    items = [item for item in reclaimable(settings) if item.kind == "job"]
+    assert [item.size > 0 for item in items] == [True]
+    assert reclaim(items) == []
+    assert not result.workspace.exists()
+    assert "was not deleted" in reclaim(items)[0]

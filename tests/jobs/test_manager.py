@@ -1,0 +1,120 @@
+"""The queue: order, how many at once, cancel, closing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.conftest import INVERT, MakeTool
+from napari_tool_runner.errors import JobCancelledError
+from napari_tool_runner.jobs import Job, JobManager, JobState
+
+IMAGE = np.zeros((4, 4), np.uint8)
+WAIT = """
+import pathlib, sys, time, tifffile
+pathlib.Path(sys.argv[3], "began").touch()
+while not pathlib.Path(sys.argv[3], "go").exists():
+    time.sleep(0.02)
+tifffile.imwrite(sys.argv[2], tifffile.imread(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    return folder
+
+
+def _waiting(make_tool: MakeTool, gate: Path, name: str = "wait"):
+    inputs = '<param name="i" type="data" format="imagetiff"/><param name="g" type="text"/>'
+    return make_tool(WAIT, inputs=inputs, arguments="${i} ${o} ${g}", name=name)
+
+
+def _until(check) -> None:
+    deadline = time.monotonic() + 60
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_only_so_many_at_once(make_tool: MakeTool, config: dict[str, object], gate: Path) -> None:
+    manager = JobManager(max_parallel=1)
+    tool = _waiting(make_tool, gate)
+    values = {"i": IMAGE, "g": str(gate)}
+    first = manager.submit(tool, values, config=config)
+    second = manager.submit(tool, values, config=config)
+    _until((gate / "began").exists)
+    assert first.state is JobState.RUNNING
+    assert second.state is JobState.QUEUED
+    (gate / "go").touch()
+    first.result()
+    second.result()
+    assert manager.jobs == (first, second)
+    assert manager.active == ()
+
+
+def test_a_waiting_job_is_cancelled_at_once(
+    make_tool: MakeTool, config: dict[str, object], gate: Path
+) -> None:
+    manager = JobManager(max_parallel=1)
+    tool = _waiting(make_tool, gate)
+    values = {"i": IMAGE, "g": str(gate)}
+    first = manager.submit(tool, values, config=config)
+    second = manager.submit(tool, values, config=config)
+    second.cancel()
+    assert second.state is JobState.CANCELLED
+    with pytest.raises(JobCancelledError):
+        second.result()
+    assert not second.workspace.root.exists()
+    (gate / "go").touch()
+    first.result()
+
+
+def test_shutdown_ends_everything(
+    make_tool: MakeTool, config: dict[str, object], gate: Path
+) -> None:
+    manager = JobManager(max_parallel=1)
+    tool = _waiting(make_tool, gate)
+    jobs = [manager.submit(tool, {"i": IMAGE, "g": str(gate)}, config=config) for _ in range(3)]
+    _until((gate / "began").exists)
+    manager.shutdown()
+    assert [job.state for job in jobs] == [JobState.CANCELLED] * 3
+    with pytest.raises(JobCancelledError, match="closing"):
+        manager.submit(tool, {"i": IMAGE, "g": str(gate)}, config=config)
+
+
+def test_a_listener_that_fails_disturbs_nobody(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    manager = JobManager()
+    heard: list[object] = []
+    gate = threading.Event()
+
+    def bad(job: Job, event: object) -> None:
+        gate.wait(10)
+        raise ValueError("not my day")
+
+    def good(job: Job, event: object) -> None:
+        heard.append(event)
+
+    manager.on_submit(lambda job: (job.subscribe(bad), job.subscribe(good)))
+    gate.set()
+    job = manager.submit(make_tool(INVERT), {"i": IMAGE}, config=config)
+    job.result()
+    _until(lambda: JobState.DONE in heard)
+
+
+def test_two_jobs_of_one_tool_do_not_meet(make_tool: MakeTool, config: dict[str, object]) -> None:
+    manager = JobManager(max_parallel=4)
+    tool = make_tool(INVERT)
+    images = [np.full((5, 5), n, np.uint8) + np.eye(5, dtype=np.uint8) for n in range(6)]
+    jobs = [manager.submit(tool, {"i": image}, config=config) for image in images]
+    for image, job in zip(images, jobs, strict=True):
+        made = np.asarray(job.result().outputs["o"].data)
+        np.testing.assert_array_equal(made, image.max() - image)
+    assert len({job.workspace.root for job in jobs}) == 6

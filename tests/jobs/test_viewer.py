@@ -1,0 +1,127 @@
+"""Results in a viewer: placed, named, joined, and nothing of the user's touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+napari = pytest.importorskip("napari")
+from napari.components import ViewerModel  # noqa: E402
+
+import napari_tool_runner as ntr  # noqa: E402
+from jobs.conftest import INVERT, MakeTool  # noqa: E402
+from napari_tool_runner.errors import ParameterError  # noqa: E402
+from napari_tool_runner.jobs import JobManager, add_result  # noqa: E402
+
+Config = dict[str, object]
+LABEL = """
+import sys, numpy as np, tifffile
+image = tifffile.imread(sys.argv[1])
+labels = np.zeros(image.shape, np.uint16)
+labels[:2] = 1
+labels[4:] = 2
+tifffile.imwrite(sys.argv[2], labels)
+with open(sys.argv[3], "w") as out:
+    out.write("label,area\\n1,20\\n2,24\\n")
+"""
+LABEL_OUT = (
+    '<data name="o" format="imagetiff" layer="labels" label="Cells"/>'
+    '<data name="t" format="tablecsv" layer="table" join="o" label="Areas"/>'
+)
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    viewer = ViewerModel()
+    viewer.add_image(
+        np.arange(80, dtype=np.uint8).reshape(8, 10),
+        name="cells",
+        scale=(0.5, 0.5),
+        translate=(3, 4),
+        units=("um", "um"),
+    )
+    return viewer
+
+
+def test_layers_go_in_by_name_and_come_back_in_place(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    viewer.add_points(np.zeros((1, 2)), name="on top")
+    (layer,) = ntr.run_in_viewer(viewer, make_tool(INVERT), i="cells", config=config)
+    source = viewer.layers["cells"]
+    assert layer.name == "cells · Invert"
+    np.testing.assert_array_equal(layer.data, 79 - source.data)
+    np.testing.assert_allclose(layer.scale, source.scale)
+    np.testing.assert_allclose(layer.translate, source.translate)
+    assert layer.units == source.units
+    assert [entry.name for entry in viewer.layers] == ["cells", "cells · Invert", "on top"]
+    assert all(entry.visible for entry in viewer.layers)
+    assert layer.metadata["napari_tool_runner"]["inputs"][0]["label"] == "cells"
+
+
+def test_names_stay_unique(viewer: ViewerModel, make_tool: MakeTool, config: Config) -> None:
+    tool = make_tool(INVERT)
+    for _ in range(2):
+        ntr.run_in_viewer(viewer, tool, i="cells", config=config)
+    assert len({entry.name for entry in viewer.layers}) == 3
+
+
+def test_a_table_joins_its_labels(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    tool = make_tool(LABEL, outputs=LABEL_OUT, arguments="${i} ${o} ${t}")
+    (labels,) = ntr.run_in_viewer(viewer, tool, i=viewer.layers["cells"], config=config)
+    features = labels.features.set_index("index")
+    assert features["area"].dropna().to_dict() == {1: 20, 2: 24}
+
+
+def test_a_table_joins_the_input_and_keeps_its_columns(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    tool = make_tool(
+        "import sys; open(sys.argv[2], 'w').write('label,area\\n1,20\\n2,24\\n')",
+        inputs='<param name="i" type="data" format="imagetiff" layer="labels"/>',
+        outputs='<data name="t" format="tablecsv" layer="table" join="i"/>',
+        arguments="${i} ${t}",
+    )
+    data = np.repeat([1, 0, 2], 10).reshape(3, 10)
+    mine = viewer.add_labels(data, name="mine", features={"index": [0, 1, 2], "kind": list("abc")})
+    assert ntr.run_in_viewer(viewer, tool, i="mine", config=config) == []
+    features = mine.features.set_index("index")
+    assert features["kind"].to_dict() == {0: "a", 1: "b", 2: "c"}
+    assert features["area"].dropna().to_dict() == {1: 20, 2: 24}
+    assert mine.data is data
+
+
+def test_an_unknown_layer_is_told(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    with pytest.raises(ParameterError, match="cells"):
+        ntr.run_in_viewer(viewer, make_tool(INVERT), i="cels", config=config)
+
+
+@pytest.mark.parametrize(
+    "meddle",
+    [
+        lambda viewer: viewer.layers.remove("cells"),
+        lambda viewer: setattr(viewer.layers["cells"], "name", "renamed"),
+        lambda viewer: setattr(viewer.layers["cells"], "data", np.zeros((3, 3), np.uint8)),
+        lambda viewer: setattr(viewer.layers["cells"], "scale", (9, 9)),
+    ],
+    ids=["removed", "renamed", "changed", "rescaled"],
+)
+def test_the_layer_may_change_while_the_tool_runs(
+    viewer: ViewerModel,
+    make_tool: MakeTool,
+    config: Config,
+    meddle: Callable[[ViewerModel], None],
+) -> None:
+    job = JobManager().submit(make_tool(INVERT), {"i": viewer.layers["cells"]}, config=config)
+    meddle(viewer)
+    added = add_result(viewer, job.result(), job)
+    (layer,) = added.layers
+    np.testing.assert_array_equal(layer.data, 79 - np.arange(80).reshape(8, 10))
+    np.testing.assert_allclose(layer.scale, (0.5, 0.5))
+    assert layer in viewer.layers

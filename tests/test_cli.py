@@ -1,0 +1,196 @@
+"""The command line as other programs call it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from jobs.conftest import INVERT, MakeTool, make_tool
+from napari_tool_runner.cli import main
+
+__all__ = ["make_tool"]
+
+INPUTS = (
+    '<param name="i" type="data" format="imagetiff"/>'
+    '<param name="n" type="integer" value="3" min="0" label="Count"/>'
+)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "an image.tif"
+    tifffile.imwrite(path, np.arange(60, dtype=np.uint8).reshape(6, 10))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"workspace": str(tmp_path / "jobs")}))
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(path))
+
+
+def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    ids = {entry["id"] for entry in json.loads(capsys.readouterr().out)}
+    assert {"gaussian_filter", "threshold"} <= ids
+    assert main(["list", "--search", "blur"]) == 0
+    assert "gaussian_filter" in capsys.readouterr().out
+    assert main(["show", "gaussian_filter", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["inputs"][0]["type"] == "data"
+    assert main(["show", "gaussian_filter"]) == 0
+    assert "sigma" in capsys.readouterr().out
+
+
+def test_check(make_tool: MakeTool, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    good = make_tool(INVERT)
+    bad = tmp_path / "bad.xml"
+    bad.write_text("<tool><")
+    assert main(["check", str(good.path)]) == 0
+    capsys.readouterr()
+    assert main(["check", str(good.path), str(bad), "--json"]) == 1
+    reports = json.loads(capsys.readouterr().out)
+    assert len(reports) == 2
+
+
+def test_run(
+    make_tool: MakeTool, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = make_tool(INVERT + "print('hello')", inputs=INPUTS)
+    out = tmp_path / "out put"
+    call = ["run", str(tool.path), f"i={image}", "n=5", "--output-dir", str(out), "--json"]
+    assert main(call) == 0
+    captured = capsys.readouterr()
+    assert "hello" in captured.err
+    told = json.loads(captured.out)
+    assert told["state"] == "done"
+    place = Path(told["outputs"]["o"]["path"])
+    assert place.parent == out
+    np.testing.assert_array_equal(tifffile.imread(place), 59 - tifffile.imread(image))
+    record = json.loads(Path(told["record"]).read_text())
+    assert record["parameters"] == {"n": 5}
+
+
+def test_failures_have_an_exit_status(
+    make_tool: MakeTool, image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = make_tool("raise SystemExit(4)")
+    assert main(["run", str(tool.path), f"i={image}", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["exit_code"]) == ("failed", 4)
+    assert main(["run", str(tool.path), "--json"]) == 1
+    assert "needs a value" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert main(["run", "no-such-tool"]) == 1
+    assert main(["run", str(tool.path), "i"]) == 1
+    assert "NAME=VALUE" in capsys.readouterr().err
+
+
+def test_render(
+    make_tool: MakeTool, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = make_tool(INVERT, inputs=INPUTS, arguments="${i} ${o} -n ${n}")
+    assert main(["render", str(tool.path), f"i={image}", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["argv"][0] == "python"
+    assert told["argv"][-2:] == ["-n", "3"]
+    assert not (tmp_path / "jobs").exists()
+    assert main(["run", str(tool.path), f"i={image}", "--dry-run"]) == 0
+    assert "-n 3" in capsys.readouterr().out
+
+
+def test_test(make_tool: MakeTool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = (
+        '<test><param name="i" value="a.tif"/>'
+        '<output name="o" file="b.tif" compare="sim_content"/></test>'
+        '<test><param name="i" value="a.tif"/>'
+        '<output name="o" file="a.tif" compare="sim_content"/></test>'
+    )
+    tool = make_tool(INVERT, tests=cases)
+    data = tool.folder / "test-data"
+    data.mkdir()
+    tifffile.imwrite(data / "a.tif", np.arange(60, dtype=np.uint8).reshape(6, 10))
+    tifffile.imwrite(data / "b.tif", 59 - np.arange(60, dtype=np.uint8).reshape(6, 10))
+    report = tmp_path / "report.json"
+    assert main(["test", str(tool.path), "--json", str(report)]) == 1
+    assert [entry["status"] for entry in json.loads(report.read_text())] == ["pass", "fail"]
+    assert "1 pass, 1 fail" in capsys.readouterr().out
+
+
+def test_batch(
+    make_tool: MakeTool, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(4):
+        tifffile.imwrite(folder / f"im{index}.tif", np.eye(4, dtype=np.uint8) * (index + 1))
+    (folder / "im9.tif").write_text("no image")
+    tool = make_tool(INVERT)
+    out = tmp_path / "out"
+    call = ["batch", str(tool.path), f"i={folder}/*.tif", "--jobs", "2", "--output-dir", str(out)]
+    assert main([*call, "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["state"] for row in rows] == ["done"] * 4 + ["failed"]
+    assert sorted(path.name.split(".")[0] for path in out.iterdir()) == [
+        f"im{index}_o" for index in range(4)
+    ]
+    assert main(["batch", str(tool.path), f"i={folder}/*.png"]) == 1
+    assert "no file matches" in capsys.readouterr().err
+
+
+def test_history_rerun_export_clean(
+    make_tool: MakeTool, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = make_tool(INVERT)
+    assert main(["run", str(tool.path), f"i={image}", "--json"]) == 0
+    job = json.loads(capsys.readouterr().out)["job"]
+    assert main(["history", "--json"]) == 0
+    assert [entry["id"] for entry in json.loads(capsys.readouterr().out)] == [job]
+    assert main(["rerun", job]) == 0
+    assert "same as before" in capsys.readouterr().out
+    assert main(["export", job, "--to", str(tmp_path / "c.zip")]) == 0
+    assert (tmp_path / "c.zip").exists()
+    assert main(["clean", "--only", "job"]) == 0
+    assert len(list((tmp_path / "jobs").glob("*/*"))) == 2
+    assert main(["clean", "--only", "job", "--yes"]) == 0
+    assert list((tmp_path / "jobs").glob("*/*")) == []
+
+
+def test_runners(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runners", "--json"]) == 0
+    states = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert states["LOCAL"]["ok"] is True
+    assert {"CONDA", "DOCKER", "CONDA_DOCKER"} <= states.keys()
+
+
+def test_a_folder_on_the_path(
+    make_tool: MakeTool, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    program = programs / "my-copy"
+    program.write_text('#!/bin/sh\ncp "$1" "$2"\n')
+    program.chmod(0o755)
+    tool = make_tool("")
+    tool.path.write_text(
+        '<tool id="copy" name="Copy"><command>my-copy ${i} ${o}</command>'
+        '<inputs><param name="i" type="data" format="imagetiff"/></inputs>'
+        '<outputs><data name="o" format="imagetiff"/></outputs></tool>'
+    )
+    assert main(["run", str(tool.path), f"i={image}"]) == 1
+    assert main(["run", str(tool.path), f"i={image}", "--path", str(programs)]) == 0
+
+
+def test_the_program_starts_without_qt_and_napari() -> None:
+    code = (
+        "import sys; from napari_tool_runner.cli import main; main(['list']); "
+        "heavy = {'qtpy', 'napari', 'magicgui', 'skimage', 'docker'}; print(heavy & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "set()"
