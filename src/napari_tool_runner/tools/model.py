@@ -134,6 +134,8 @@ class ParameterBase:
     argument : str
         The flag on the command line, as documentation (``--sigma``).
     validators : tuple of Validator
+    native : object
+        What the dialect keeps for itself; others leave it alone.
     """
 
     type: ClassVar[str] = ""
@@ -145,6 +147,7 @@ class ParameterBase:
     advanced: bool = False
     argument: str = ""
     validators: tuple[Validator, ...] = ()
+    native: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +212,10 @@ class SelectOption:
 class OptionsSource(Protocol):
     """Options that are computed from other values (a table's rows, a file)."""
 
-    depends_on: tuple[str, ...]
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Names of the inputs whose values matter."""
+        ...
 
     def options(self, values: Mapping[str, object]) -> tuple[SelectOption, ...]:
         """Return the options for the present values (`values`: nested, bound)."""

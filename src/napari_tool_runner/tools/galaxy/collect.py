@@ -1,0 +1,383 @@
+"""After the run: which files are the outputs.
+
+Everything stays in the job's folder. What a tool leaves elsewhere (in its working
+directory, by ``from_work_dir`` or discovery) is moved beside the other outputs; a
+link that leads out of the job is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.tools.dialect import (
+    CollectedFile,
+    CollectedOutput,
+    DataCollection,
+    DataFile,
+    JobPaths,
+    PlannedOutput,
+    RenderedCommand,
+)
+from napari_tool_runner.tools.galaxy.datatypes import datatype, is_of_type, sniff
+from napari_tool_runner.tools.galaxy.outputs import OutputRule, element_path, extra_files_folder
+from napari_tool_runner.tools.model import CollectionOutput, DataOutput
+
+if TYPE_CHECKING:
+    from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
+    from galaxy.tool_util.provided_metadata import BaseToolProvidedMetadata
+
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+    from napari_tool_runner.tools.values import BoundValues
+
+__all__ = ["collect"]
+
+_UNKNOWN = frozenset({"auto", "_sniff_", ""})
+
+
+def collect(
+    source: GalaxySource, rendered: RenderedCommand, values: BoundValues, paths: JobPaths
+) -> Sequence[CollectedOutput]:
+    """Return the outputs that have files, in the order of the plan.
+
+    Raises
+    ------
+    OutputError
+        A file leads out of the job's folder, or two elements of a collection have
+        the same name.
+    """
+    collector = _Collector(source, paths, frozenset(_inputs(values)))
+    found = []
+    for number, planned in enumerate(rendered.outputs, 1):
+        files = collector.output(planned, number)
+        if files:
+            found.append(CollectedOutput(planned.output, tuple(files)))
+    return found
+
+
+def _inputs(value: object) -> Iterator[Path]:
+    if isinstance(value, DataFile):
+        yield value.path.resolve()
+    elif isinstance(value, DataCollection):
+        for _, entry in value.elements:
+            yield from _inputs(entry)
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _inputs(entry)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from _inputs(entry)
+
+
+@dataclass(slots=True)
+class _Match:
+    """A discovered file and what its name says."""
+
+    path: Path
+    filename: str
+    groups: Mapping[str, object]
+    collector: DatasetCollectionDescription
+
+    @property
+    def identifiers(self) -> list[str]:
+        found: list[str] = []
+        while f"identifier_{len(found)}" in self.groups:
+            found.append(str(self.groups[f"identifier_{len(found)}"]))
+        return found or [self.designation]
+
+    @property
+    def designation(self) -> str:
+        for name in ("designation", "name"):
+            if self.groups.get(name):
+                return str(self.groups[name])
+        return ":".join(
+            str(self.groups[key]) for key in sorted(self.groups) if key.startswith("identifier_")
+        )
+
+    @property
+    def name(self) -> str:
+        return str(self.groups.get("name") or self.designation)
+
+    @property
+    def format(self) -> str:
+        if "ext" in self.groups:
+            return str(self.groups["ext"] or "")
+        return str(self.collector.default_ext or "data")
+
+
+class _Collector:
+    def __init__(self, source: GalaxySource, paths: JobPaths, inputs: frozenset[Path]) -> None:
+        self.source = source
+        self.paths = paths
+        self.inputs = inputs
+        self.moved: dict[Path, Path] = {}
+        self.provided = self._provided()
+
+    def output(self, planned: PlannedOutput, number: int) -> list[CollectedFile]:
+        rule = self.source.rules[planned.output.name]
+        if isinstance(planned.output, CollectionOutput):
+            return self.collection(planned, planned.output, rule, number)
+        return self.data(planned, rule, number)
+
+    # -- one dataset -------------------------------------------------------------------
+
+    def data(self, planned: PlannedOutput, rule: OutputRule, number: int) -> list[CollectedFile]:
+        output = planned.output
+        meta = self.provided.get_dataset_meta(output.name, number, None) if self.provided else {}
+        kind = str(meta.get("ext") or planned.format)
+        primary = self.primary(output, planned.path, kind)
+        discovered = [
+            self.element(match, planned.path.parent / f"{output.name}_more", output.name)
+            for match in self.matches(rule.collectors, output.name, number)
+        ]
+        if discovered and any(entry.assign_primary_output for entry in rule.collectors):
+            primary = (
+                discovered.pop(0) if primary is None or not _filled(primary.path) else primary
+            )
+        name = str(meta.get("name") or "")
+        if primary is not None and name:
+            primary = CollectedFile(primary.path, primary.format, name, primary.metadata)
+        return [*([primary] if primary else []), *discovered]
+
+    def primary(self, output: DataOutput, path: Path, kind: str) -> CollectedFile | None:
+        if output.from_work_dir:
+            made = self.in_work(output.from_work_dir)
+            if made is not None:
+                self.move(made, path)
+        extra = extra_files_folder(path)
+        if datatype(kind).directory or (extra.is_dir() and not path.exists()):
+            store = self.store(path, extra, kind)
+            return None if store is None else self.file(store, kind)
+        if not path.exists() and not path.is_symlink():
+            return None
+        self.check(path)
+        metadata = {"extra_files_path": str(extra)} if extra.is_dir() else {}
+        return self.file(path, kind, metadata=metadata)
+
+    def store(self, path: Path, extra: Path, kind: str) -> Path | None:
+        """Return the folder of a directory dataset (a zarr store)."""
+        if path.is_dir():
+            extra = path
+        if not extra.is_dir():
+            return None
+        self.check(extra)
+        if is_of_type(kind, "zarr") and not _is_store(extra):
+            inner = sorted(entry for entry in extra.iterdir() if entry.is_dir())
+            stores = [entry for entry in inner if _is_store(entry)]
+            return next(iter(stores or inner), None)
+        return extra if any(extra.iterdir()) else None
+
+    def file(
+        self,
+        path: Path,
+        kind: str,
+        name: str = "",
+        metadata: Mapping[str, object] | None = None,
+    ) -> CollectedFile:
+        return CollectedFile(path, sniff(path) if kind in _UNKNOWN else kind, name, metadata or {})
+
+    # -- collections -------------------------------------------------------------------
+
+    def collection(
+        self, planned: PlannedOutput, output: CollectionOutput, rule: OutputRule, number: int
+    ) -> list[CollectedFile]:
+        files: list[CollectedFile] = []
+        for element in output.elements:
+            path = element_path(planned.path, element)
+            found = self.primary(element, path, element.format)
+            if found is None:
+                continue
+            identifiers = element.name.split("/") if output.structured_like else [element.name]
+            files.append(
+                CollectedFile(
+                    found.path,
+                    found.format,
+                    element.name,
+                    {**found.metadata, "identifiers": tuple(identifiers)},
+                )
+            )
+        seen: set[str] = set()
+        for match in self.matches(rule.collectors, output.name, number):
+            entry = self.element(match, planned.path, output.name, planned.format)
+            if entry.name in seen:
+                raise OutputError(
+                    f"The collection “{output.name}” has two elements called “{entry.name}”.",
+                    hint="The descriptor's pattern does not tell its files apart.",
+                )
+            seen.add(entry.name)
+            files.append(entry)
+        return files
+
+    def element(
+        self, match: _Match, folder: Path, output: str, default: str = "data"
+    ) -> CollectedFile:
+        target = folder / _safe(match.filename)
+        if match.path.is_relative_to(folder):
+            self.check(match.path)
+            target = match.path
+        else:
+            self.move(match.path, target)
+        kind = match.format
+        if kind in ("data", "input") and "ext" not in match.groups:
+            kind = default
+        identifiers = match.identifiers
+        found = self.file(self.moved.get(match.path, target), kind)
+        return CollectedFile(
+            found.path,
+            found.format,
+            "/".join(identifiers),
+            {"identifiers": tuple(identifiers), "name": match.name},
+        )
+
+    # -- discovery ---------------------------------------------------------------------
+
+    def matches(
+        self, collectors: Sequence[DatasetCollectionDescription], output: str, number: int
+    ) -> Iterator[_Match]:
+        for collector in collectors:
+            folder = self.folder(collector.directory)
+            if collector.discover_via == "tool_provided_metadata":
+                for entry in self.provided.get_new_datasets(output) if self.provided else []:
+                    filename = str(entry.get("filename") or "")
+                    if filename:
+                        yield _Match(folder / filename, filename, entry, collector)
+                continue
+            yield from self.sorted(self.walk(folder, collector, number), collector)
+
+    def walk(
+        self, folder: Path, collector: DatasetCollectionDescription, number: int
+    ) -> Iterator[_Match]:
+        pattern = re.compile(
+            str(getattr(collector, "pattern", "")).replace("DATASET_ID", str(number))
+        )
+        if not folder.is_dir():
+            return
+        for root, folders, filenames in os.walk(folder):
+            if not collector.recurse:
+                folders.clear()
+            for filename in filenames:
+                path = Path(root) / filename
+                if path in self.moved.values():
+                    continue
+                name = filename
+                if collector.match_relative_path and Path(root) != folder:
+                    name = str(path.relative_to(folder))
+                found = pattern.match(name)
+                if found:
+                    yield _Match(path, name, found.groupdict(), collector)
+        for original in list(self.moved):
+            # another output took it already; it belongs to both
+            if original.parent == folder and not original.exists():
+                found = pattern.match(original.name)
+                if found:
+                    yield _Match(original, original.name, found.groupdict(), collector)
+
+    def sorted(
+        self, matches: Iterator[_Match], collector: DatasetCollectionDescription
+    ) -> list[_Match]:
+        attribute = str(getattr(collector, "sort_key", "filename"))
+        numeric = getattr(collector, "sort_comp", "lexical") == "numeric"
+
+        def key(match: _Match) -> tuple[int, float, str]:
+            text = str(getattr(match, attribute, match.filename))
+            if numeric:
+                try:
+                    return 0, float(text), ""
+                except ValueError:
+                    return 1, 0.0, text
+            return 0, 0.0, text
+
+        return sorted(matches, key=key, reverse=bool(getattr(collector, "sort_reverse", False)))
+
+    # -- places ------------------------------------------------------------------------
+
+    def folder(self, name: str | None) -> Path:
+        folder = self.paths.work / name if name else self.paths.work
+        if not Path(os.path.normpath(folder)).is_relative_to(self.paths.work):
+            raise OutputError(
+                f"The descriptor looks for outputs in “{name}”, outside the job's folder.",
+                hint="Such outputs are not taken.",
+            )
+        return folder
+
+    def in_work(self, name: str) -> Path | None:
+        """Return the file that the tool left in its working directory."""
+        place = self.folder(name)
+        if place.exists() or place.is_symlink():
+            return place
+        if any(char in name for char in "*?["):
+            return next(iter(sorted(self.paths.work.glob(name))), None)
+        return self.moved.get(place)
+
+    def check(self, path: Path) -> Path:
+        """Return the real place of `path`; refuse one outside the job and its inputs."""
+        real = path.resolve()
+        if real.is_relative_to(self.paths.root.resolve()) or real in self.inputs:
+            return real
+        raise OutputError(
+            f"The tool left a link in place of the output “{path.name}”; "
+            f"it leads out of the job's folder, to {real}.",
+            hint="Such outputs are not taken.",
+        )
+
+    def move(self, made: Path, target: Path) -> None:
+        if made in self.moved:
+            made = self.moved[made]
+        if made == target:
+            return
+        original = made
+        real = self.check(made)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_symlink() or target.is_file():
+            target.unlink()
+        elif target.is_dir():
+            shutil.rmtree(target)
+        if made.is_symlink() or made in self.moved.values():
+            _copy(real, target)
+        else:
+            shutil.move(str(made), str(target))
+        self.moved[original] = target
+
+    def _provided(self) -> BaseToolProvidedMetadata | None:
+        """Read the ``galaxy.json`` that a tool may leave about its outputs."""
+        from galaxy.tool_util.provided_metadata import parse_tool_provided_metadata
+
+        name = self.source.tool.parse_provided_metadata_file() or "galaxy.json"
+        path = self.folder(name)
+        if not path.is_file():
+            return None
+        style = self.source.tool.parse_provided_metadata_style()
+        try:
+            return cast("BaseToolProvidedMetadata", parse_tool_provided_metadata(str(path), style))
+        except Exception as error:
+            raise OutputError(
+                f"The tool described its outputs in {name}, which cannot be read: {error}",
+                hint="This is a fault of the tool.",
+            ) from error
+
+
+def _filled(path: Path) -> bool:
+    return path.is_dir() or (path.is_file() and path.stat().st_size > 0)
+
+
+def _is_store(path: Path) -> bool:
+    return any((path / name).exists() for name in (".zgroup", ".zattrs", ".zarray", "zarr.json"))
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _safe(name: str) -> Path:
+    """A relative path below the output's folder, made of the file's own name."""
+    parts = [part for part in Path(name).parts if part not in ("..", "/", ".")]
+    return Path(*parts) if parts else Path("element")

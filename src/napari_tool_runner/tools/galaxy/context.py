@@ -1,0 +1,314 @@
+"""The names that a template finds: inputs, outputs, and Galaxy's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from packaging.version import Version
+
+from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.galaxy.datatypes import sniff
+from napari_tool_runner.tools.galaxy.parameters import native
+from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
+from napari_tool_runner.tools.galaxy.wrappers import (
+    CollectionValue,
+    DatasetList,
+    DatasetValue,
+    InputValue,
+    SelectValue,
+)
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    Conditional,
+    DataColumnParameter,
+    DataParameter,
+    DrillDownParameter,
+    FloatParameter,
+    InputItem,
+    IntegerParameter,
+    Parameter,
+    Repeat,
+    Section,
+    SelectParameter,
+)
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.galaxy.rules import Rules
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.values import BoundValues
+
+__all__ = ["Context", "inputs_json", "wrap_inputs"]
+
+Context = dict[str, object]
+
+
+def wrap_inputs(tool: Tool, values: BoundValues, rules: Rules) -> Context:
+    """Return the nested names and wrappers of a tool's inputs.
+
+    Raises
+    ------
+    ParameterError
+        A dataset, or a value that only a run may judge, breaks a validator.
+    """
+    return _Wrapping(values, rules).items(tool.inputs, values, "")
+
+
+class _Wrapping:
+    def __init__(self, values: BoundValues, rules: Rules) -> None:
+        self.values = values
+        self.rules = rules
+        self.count = 0
+
+    def items(
+        self, items: Sequence[InputItem], values: Mapping[str, object], prefix: str
+    ) -> Context:
+        found: Context = {}
+        for item in items:
+            name = prefix + item.name
+            value = values.get(item.name)
+            if isinstance(item, Section):
+                found[item.name] = self.items(item.items, _mapping(value), f"{name}|")
+            elif isinstance(item, Conditional):
+                found[item.name] = self.conditional(item, _mapping(value), name)
+            elif isinstance(item, Repeat):
+                entries = cast("Sequence[Mapping[str, object]]", value or [])
+                found[item.name] = [
+                    {"__index__": index, **self.items(item.items, entry, f"{name}_{index}|")}
+                    for index, entry in enumerate(entries)
+                ]
+            else:
+                found[item.name] = self.leaf(item, value, name)
+        return found
+
+    def conditional(self, item: Conditional, values: Mapping[str, object], name: str) -> Context:
+        test = values.get(item.test.name)
+        case = item.active(test)
+        found: Context = {item.test.name: self.leaf(item.test, test, f"{name}|{item.test.name}")}
+        if case is not None:
+            found["__current_case__"] = item.cases.index(case)
+            found |= self.items(case.items, values, f"{name}|")
+        return found
+
+    def leaf(self, parameter: Parameter, value: object, name: str) -> object:
+        if isinstance(parameter, DataParameter):
+            return self.data(parameter, value, name)
+        for rule in parameter.validators:
+            empty = value is None or value == ""
+            if isinstance(rule, ValueRule) and not (empty and parameter.optional):
+                problem = rule.final_problem(value)
+                if problem:
+                    raise ParameterError(f"{name}: {problem}", name=name)
+        if isinstance(parameter, SelectParameter | DataColumnParameter | DrillDownParameter):
+            if isinstance(parameter, DataColumnParameter):
+                value = _columns(value)
+            return SelectValue(parameter, value, self.rules, self.values)
+        return InputValue(parameter, value, self.rules)
+
+    # -- datasets --------------------------------------------------------------------
+
+    def data(self, parameter: DataParameter, value: object, name: str) -> object:
+        value = _as_files(value)
+        if parameter.collection:
+            return self.collection(_as_collection(parameter, value), parameter, name)
+        if parameter.multiple:
+            entries = _flat(value)
+            if not entries:
+                return DatasetList([DatasetValue(None)], self.rules)
+            return DatasetList(
+                [self.dataset(file, parameter, name, identifier) for identifier, file in entries],
+                self.rules,
+            )
+        if isinstance(value, DataCollection | list):
+            entries = _flat(value)
+            if len(entries) != 1:
+                raise ParameterError(
+                    f"“{parameter.label or name}” takes one dataset, not {len(entries)}.",
+                    name=name,
+                )
+            value = entries[0][1]
+        if value is None:
+            return DatasetValue(None, fallback=next(iter(parameter.formats), "data"))
+        return self.dataset(value, parameter, name)
+
+    def dataset(
+        self, file: DataFile, parameter: DataParameter, name: str, identifier: str = ""
+    ) -> DatasetValue:
+        self.count += 1
+        shown = self.rules.shown(file.path)
+        dataset = DatasetValue(file, shown=shown, identifier=identifier, number=self.count)
+        for rule in parameter.validators:
+            if isinstance(rule, DataRule):
+                problem = rule.data_problem(dataset)
+                if problem:
+                    raise ParameterError(
+                        f"“{parameter.label or name}” cannot take “{file.name}”: {problem}",
+                        name=name,
+                        hint="Choose another layer or file.",
+                    )
+        return dataset
+
+    def collection(
+        self, collection: DataCollection | None, parameter: DataParameter, name: str
+    ) -> CollectionValue:
+        elements: dict[str, DatasetValue | CollectionValue] = {}
+        for identifier, entry in collection.elements if collection else ():
+            if isinstance(entry, DataCollection):
+                elements[identifier] = self.collection(entry, parameter, name)
+            else:
+                elements[identifier] = self.dataset(entry, parameter, name, identifier)
+        return CollectionValue(collection, elements, self.rules)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def _columns(value: object) -> object:
+    """Columns may be written ``c2``; templates get ``2``."""
+
+    def one(entry: object) -> str:
+        text = str(entry).strip()
+        return text[1:] if text[:1] in "cC" and text[1:].isdigit() else text
+
+    if isinstance(value, tuple | list):
+        return tuple(one(entry) for entry in value)
+    return None if value in (None, "") else one(value)
+
+
+def _as_files(value: object) -> DataFile | DataCollection | list[DataFile] | None:
+    """Paths are taken for files; what is neither is a mistake of the caller."""
+    if value is None or isinstance(value, DataFile | DataCollection):
+        return value
+    if isinstance(value, str | Path):
+        path = Path(value)
+        return DataFile(path, sniff(path), path.name)
+    if isinstance(value, list | tuple):
+        return [file for entry in value for _, file in _flat(_as_files(entry))]
+    raise TypeError(f"{value!r} is no dataset; it must be exported first")
+
+
+def _flat(value: DataFile | DataCollection | list[DataFile] | None) -> list[tuple[str, DataFile]]:
+    if value is None:
+        return []
+    if isinstance(value, DataFile):
+        return [("", value)]
+    if isinstance(value, list):
+        return [("", file) for file in value]
+    found: list[tuple[str, DataFile]] = []
+    for identifier, entry in value.elements:
+        if isinstance(entry, DataFile):
+            found.append((identifier, entry))
+        else:
+            found += _flat(entry)
+    return found
+
+
+def _as_collection(
+    parameter: DataParameter, value: DataFile | DataCollection | list[DataFile] | None
+) -> DataCollection | None:
+    """Several layers become a list; two become a pair where only a pair is taken."""
+    if value is None or isinstance(value, DataCollection):
+        return value
+    files = [value] if isinstance(value, DataFile) else value
+    kind = next(
+        (entry for entry in parameter.collection if entry == "list"), parameter.collection[0]
+    )
+    names = ["forward", "reverse"] if kind == "paired" and len(files) == 2 else _unique(files)
+    elements = tuple(zip(names, files, strict=True))
+    return DataCollection(kind, elements, parameter.label or parameter.name)
+
+
+def _unique(files: Sequence[DataFile]) -> list[str]:
+    names: list[str] = []
+    for file in files:
+        name, number = file.name, 1
+        while name in names:
+            number += 1
+            name = f"{file.name} {number}"
+        names.append(name)
+    return names
+
+
+# -- <inputs> as JSON ----------------------------------------------------------------
+
+
+def inputs_json(tool: Tool, context: Context, profile: Version, style: str | None) -> str:
+    """Return the text of a ``<configfiles><inputs/>`` file.
+
+    `style`: ``data_style`` of the descriptor; without it datasets are left out.
+    """
+    return json.dumps(_json_items(tool.inputs, context, profile, style))
+
+
+_SKIP = object()
+
+
+def _json_items(
+    items: Sequence[InputItem], context: Mapping[str, object], profile: Version, style: str | None
+) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for item in items:
+        value = context.get(item.name)
+        if isinstance(item, Section):
+            found[item.name] = _json_items(item.items, _mapping(value), profile, style)
+        elif isinstance(item, Conditional):
+            inner = _mapping(value)
+            index = inner.get("__current_case__")
+            case = item.cases[index] if isinstance(index, int) else None
+            test = _json_leaf(item.test, inner.get(item.test.name), profile, style)
+            rest = _json_items(case.items, inner, profile, style) if case else {}
+            found[item.name] = {**rest, item.test.name: test}
+        elif isinstance(item, Repeat):
+            entries = cast("Sequence[Mapping[str, object]]", value or [])
+            found[item.name] = [
+                _json_items(item.items, entry, profile, style) for entry in entries
+            ]
+        else:
+            converted = _json_leaf(item, value, profile, style)
+            if converted is not _SKIP:
+                found[item.name] = converted
+    return found
+
+
+def _json_leaf(parameter: Parameter, value: object, profile: Version, style: str | None) -> object:
+    if isinstance(value, DatasetValue | DatasetList | CollectionValue):
+        return _json_data(value, style)
+    plain = getattr(value, "value", None)
+    if isinstance(parameter, FloatParameter | IntegerParameter):
+        return plain
+    if isinstance(parameter, BooleanParameter):
+        return None if plain is None and native(parameter).nullable else bool(plain)
+    if isinstance(parameter, SelectParameter):
+        if profile < Version("20.05"):
+            return str(value)
+        if parameter.multiple:
+            return [str(entry) for entry in cast("Sequence[object]", plain or [])]
+        return None if plain is None else str(plain)
+    if isinstance(parameter, DataColumnParameter):
+        entries = plain if isinstance(plain, list) else [plain]
+        return [int(str(entry)) for entry in entries if str(entry or "").isdigit()]
+    if isinstance(parameter, DrillDownParameter):
+        return list(cast("Sequence[object]", plain or []))
+    return None if plain is None and parameter.optional else str(value)
+
+
+def _json_data(value: DatasetValue | DatasetList | CollectionValue, style: str | None) -> object:
+    def path(dataset: DatasetValue) -> str | None:
+        return str(dataset) if dataset else None
+
+    writers: dict[str, Callable[[], object]] = {
+        "paths": lambda: (
+            path(value)
+            if isinstance(value, DatasetValue)
+            else value.all_paths
+            if isinstance(value, CollectionValue)
+            else [path(entry) for entry in value]
+        ),
+        "staging_path_and_source_path": value.serialize,
+    }
+    writer = writers.get(style or "skip")
+    return writer() if writer else _SKIP

@@ -1,0 +1,287 @@
+"""The ``<tests>`` of a descriptor, as values that `bind` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.galaxy.datatypes import sniff
+from napari_tool_runner.tools.model import (
+    Conditional,
+    DataColumnParameter,
+    DataParameter,
+    FloatParameter,
+    InputItem,
+    IntegerParameter,
+    Note,
+    Parameter,
+    Repeat,
+    Section,
+    SelectParameter,
+    Severity,
+    TestOutput,
+    ToolTest,
+)
+
+if TYPE_CHECKING:
+    from galaxy.tool_util.parameters import ToolParameterT
+    from galaxy.tool_util.parser.interface import ToolSourceTest
+
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+
+__all__ = ["TestDataFolders", "read_tests"]
+
+_FETCH = "its data would be fetched from the web ({}), and nothing is fetched here"
+
+
+@dataclass(frozen=True, slots=True)
+class TestDataFolders:
+    """Where a descriptor's test files lie.
+
+    Galaxy looks into ``test-data`` beside the descriptor; macros bring theirs.
+    """
+
+    __test__ = False
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, source: GalaxySource) -> TestDataFolders:
+        """Return the folders for a descriptor and the files it imports."""
+        parents = dict.fromkeys([source.path.parent, *(file.parent for file in source.files)])
+        return cls(tuple(parent / "test-data" for parent in parents))
+
+    def find(self, name: str) -> Path | None:
+        """Return the absolute path of a test file; None when it is not there.
+
+        A name never leads out of the folders.
+        """
+        for folder in self.folders:
+            path = folder / name
+            if not path.exists():
+                continue
+            if path.absolute().is_relative_to(folder) and ".." not in Path(name).parts:
+                return path.absolute()
+        return None
+
+
+def read_tests(
+    source: GalaxySource, inputs: tuple[InputItem, ...], notes: list[Note]
+) -> tuple[ToolTest, ...]:
+    """Read every ``<test>``; one that cannot run here is kept, with ``extra["skip"]``.
+
+    ``extra`` also holds ``galaxy``, the test as Galaxy parses it, for `verify`.
+    """
+    if source.root.find("tests") is None:
+        return ()
+    try:
+        raw = source.tool.parse_tests_to_dict()["tests"]
+    except Exception as error:  # noqa: BLE001 - Galaxy raises bare exceptions here
+        notes.append(Note(Severity.WARNING, "tests", f"They cannot be read: {error}"))
+        return ()
+    models = _models(source, notes)
+    folders = TestDataFolders.of(source)
+    tests = []
+    for index, test in enumerate(raw):
+        tests.append(_Reader(source, inputs, folders, models).read(test, index))
+        if test.get("command_version"):
+            notes.append(
+                Note(
+                    Severity.WARNING,
+                    f"tests/test[{index + 1}]",
+                    "The output of the version command is not checked here.",
+                )
+            )
+    return tuple(tests)
+
+
+def _models(source: GalaxySource, notes: list[Note]) -> list[ToolParameterT] | None:
+    from galaxy.tool_util.parameters import input_models_for_tool_source
+
+    try:
+        return list(input_models_for_tool_source(source.without_code()).parameters)
+    except Exception as error:  # noqa: BLE001 - pydantic and Galaxy raise many kinds
+        notes.append(
+            Note(
+                Severity.INFO,
+                "tests",
+                f"Galaxy's parameter models do not take these inputs ({_first(error)}); "
+                "tests are read by names alone.",
+            )
+        )
+        return None
+
+
+class _Reader:
+    def __init__(
+        self,
+        source: GalaxySource,
+        inputs: tuple[InputItem, ...],
+        folders: TestDataFolders,
+        models: list[ToolParameterT] | None,
+    ) -> None:
+        self.source = source
+        self.inputs = inputs
+        self.folders = folders
+        self.models = models
+        self.skip = ""
+
+    def read(self, test: ToolSourceTest, index: int) -> ToolTest:
+        values: dict[str, object] = {}
+        try:
+            state = self.state(test)
+            values = self.items(self.inputs, state)
+        except Exception as error:  # noqa: BLE001 - a test that Galaxy refuses is shown, not fatal
+            self.skip = self.skip or f"its values cannot be read: {_first(error)}"
+        outputs = tuple(
+            TestOutput(
+                name=output["name"],
+                file=str(output["value"] or ""),
+                compare=str(output["attributes"].get("compare") or ""),
+                attributes=cast("Mapping[str, object]", output["attributes"]),
+            )
+            for output in test["outputs"]
+        )
+        for output in outputs:
+            self.expected(output.file, output.attributes)
+        extra: dict[str, object] = {"galaxy": test}
+        if self.skip:
+            extra["skip"] = self.skip
+        return ToolTest(
+            index=index,
+            values=values,
+            outputs=outputs,
+            expect_failure=bool(test["expect_failure"]),
+            extra=extra,
+        )
+
+    def state(self, test: ToolSourceTest) -> dict[str, object]:
+        """Return the nested values of a test, by Galaxy's own reading of its names."""
+        from galaxy.tool_util.parameters import test_case_state
+
+        if self.models is None:
+            return {
+                str(entry["name"]): _raw_value(cast("Mapping[str, object]", entry))
+                for entry in test["inputs"]
+            }
+        profile = self.source.tool.parse_profile()
+        found = test_case_state(test, self.models, profile, validate=False)
+        return dict(found.tool_state.input_state)
+
+    def expected(self, file: str, attributes: Mapping[str, object]) -> None:
+        """Refuse a test whose expected file is neither here nor fetched."""
+        location = attributes.get("location")
+        if file and location and self.folders.find(file) is None:
+            self.skip = self.skip or _FETCH.format(location)
+
+    # -- from Galaxy's state to bound values -------------------------------------------
+
+    def items(self, items: Sequence[InputItem], state: Mapping[str, object]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for item in items:
+            if item.name not in state:
+                continue
+            value = state[item.name]
+            if isinstance(item, Section):
+                found[item.name] = self.items(item.items, cast("Mapping[str, object]", value))
+            elif isinstance(item, Conditional):
+                found[item.name] = self.conditional(item, cast("Mapping[str, object]", value))
+            elif isinstance(item, Repeat):
+                entries = cast("Sequence[Mapping[str, object]]", value or [])
+                found[item.name] = [self.items(item.items, entry) for entry in entries]
+            else:
+                converted = self.leaf(item, value)
+                if converted is not None:
+                    found[item.name] = converted
+        if self.models is None:
+            found |= {key: value for key, value in state.items() if "|" in key}
+        return found
+
+    def conditional(self, item: Conditional, state: Mapping[str, object]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        test: object = item.test.default
+        if item.test.name in state:
+            test = self.leaf(item.test, state[item.test.name])
+            found[item.test.name] = test
+        if isinstance(test, str) and item.active(test) is None:
+            low = test.strip().lower()
+            if low in ("true", "false"):
+                test = low == "true"
+        case = item.active(test)
+        if case is not None:
+            found |= self.items(case.items, state)
+        return found
+
+    def leaf(self, parameter: Parameter, value: object) -> object:
+        if isinstance(parameter, DataParameter):
+            return self.data(parameter, value)
+        if isinstance(parameter, IntegerParameter | FloatParameter) and value == "":
+            return None
+        if isinstance(parameter, SelectParameter | DataColumnParameter) and isinstance(
+            value, list
+        ):
+            return tuple(str(entry) for entry in value)
+        if isinstance(parameter, SelectParameter) and parameter.multiple and value == "":
+            return ()
+        if isinstance(parameter, SelectParameter) and value is not None:
+            return str(value)
+        return value
+
+    def data(self, parameter: DataParameter, value: object) -> object:
+        if value is None or value == "" or value == []:
+            return None
+        if isinstance(value, str):
+            value = [{"class": "File", "path": part} for part in value.split(",")]
+        if isinstance(value, Mapping):
+            if value.get("class") == "Collection":
+                return self.collection(value, parameter)
+            return self.file(value, parameter)
+        files = [
+            self.file(entry, parameter) for entry in cast("Sequence[Mapping[str, object]]", value)
+        ]
+        kept = [file for file in files if file is not None]
+        return kept if parameter.multiple else next(iter(kept), None)
+
+    def collection(self, value: Mapping[str, object], parameter: DataParameter) -> DataCollection:
+        elements: list[tuple[str, DataFile | DataCollection]] = []
+        for entry in cast("Sequence[Mapping[str, object]]", value.get("elements") or []):
+            name = str(entry.get("identifier") or entry.get("name") or "")
+            if entry.get("class") == "Collection":
+                elements.append((name, self.collection(entry, parameter)))
+                continue
+            file = self.file(entry, parameter, name)
+            if file is not None:
+                elements.append((name, file))
+        kind = str(value.get("collection_type") or "list")
+        return DataCollection(kind, tuple(elements), str(value.get("name") or parameter.name))
+
+    def file(
+        self, value: Mapping[str, object], parameter: DataParameter, name: str = ""
+    ) -> DataFile | None:
+        if value.get("composite_data"):
+            self.skip = self.skip or "it uploads a composite dataset, which does not exist here"
+            return None
+        wanted = str(value.get("path") or "")
+        path = self.folders.find(wanted) if wanted else None
+        if path is None:
+            location = str(value.get("location") or "")
+            self.skip = self.skip or (
+                _FETCH.format(location) if location else f"the test file “{wanted}” is missing"
+            )
+            return None
+        declared = str(value.get("filetype") or "")
+        kind = declared or sniff(path, parameter.formats)
+        return DataFile(path, kind, name or path.name)
+
+
+def _raw_value(entry: Mapping[str, object]) -> object:
+    attributes = cast("Mapping[str, object]", entry.get("attributes") or {})
+    if "ftype" in attributes and isinstance(entry.get("value"), str):
+        return {"class": "File", "path": entry["value"], "filetype": attributes["ftype"]}
+    return entry.get("value")
+
+
+def _first(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

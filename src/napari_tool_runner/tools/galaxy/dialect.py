@@ -1,0 +1,114 @@
+"""`GalaxyDialect`: Galaxy's tool language behind the contract of `Dialect`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.sniff import galaxy_score
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+    from napari_tool_runner.tools.dialect import (
+        CollectedOutput,
+        JobPaths,
+        RenderedCommand,
+        TestOutcome,
+        Verdict,
+    )
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+    from napari_tool_runner.tools.model import Tool, ToolTest
+    from napari_tool_runner.tools.values import BoundValues
+
+__all__ = ["GalaxyDialect"]
+
+
+class GalaxyDialect:
+    """Galaxy tools, read with galaxy-tool-util and rendered as Galaxy renders them.
+
+    Nothing of Galaxy is imported before a descriptor is read.
+    """
+
+    name = "galaxy"
+
+    def score(self, path: Path, root: Element) -> int:
+        """Return how surely the parsed file is a Galaxy tool; 0: it is not."""
+        return galaxy_score(root)
+
+    def read(self, path: Path, *, root: Path | None = None) -> Tool:
+        """Read one descriptor; `root` is the folder that imports may not leave.
+
+        Raises
+        ------
+        DescriptorError
+        """
+        from napari_tool_runner.tools.galaxy.reader import read_tool
+
+        return read_tool(Path(path), root)
+
+    def render(
+        self,
+        tool: Tool,
+        values: BoundValues,
+        paths: JobPaths,
+        variables: Mapping[str, str],
+    ) -> RenderedCommand:
+        """Return the script and the files of a call; nothing is written.
+
+        Raises
+        ------
+        TemplateError, ParameterError
+        """
+        from napari_tool_runner.tools.galaxy.render import render
+
+        return render(tool, _source(tool), values, paths, variables)
+
+    def judge(self, tool: Tool, exit_code: int | None, stdout: str, stderr: str) -> Verdict:
+        """Apply the descriptor's ``<stdio>`` and ``detect_errors``."""
+        from napari_tool_runner.tools.galaxy.judge import judge
+
+        return judge(_source(tool), exit_code, stdout, stderr)
+
+    def collect(
+        self,
+        tool: Tool,
+        rendered: RenderedCommand,
+        values: BoundValues,
+        paths: JobPaths,
+    ) -> Sequence[CollectedOutput]:
+        """Find the outputs, bring them into ``paths.outputs``.
+
+        Raises
+        ------
+        OutputError
+        """
+        from napari_tool_runner.tools.galaxy.collect import collect
+
+        return collect(_source(tool), rendered, values, paths)
+
+    def verify(self, tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str]:
+        """Return the differences between a test's outcome and what it expects."""
+        from napari_tool_runner.tools.galaxy.verify import verify
+
+        return verify(_source(tool), test, outcome)
+
+
+def _source(tool: Tool) -> GalaxySource:
+    """What was kept when `tool` was read; read again where that got lost (a cache)."""
+    from napari_tool_runner.tools.galaxy.reader import read_tool
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+
+    if isinstance(tool.source, GalaxySource):
+        return tool.source
+    again = read_tool(tool.path)
+    if again.digest != tool.digest:
+        raise DescriptorError(
+            f"{tool.path.name} has changed since it was read.",
+            path=tool.path,
+            hint="Reload the toolbox.",
+        )
+    assert isinstance(again.source, GalaxySource)
+    return again.source

@@ -1,0 +1,398 @@
+"""Options that are read from a dataset, and the filters on them.
+
+``<options from_dataset="table">`` and lists that only filters build are computed
+here. Options from reference data of a Galaxy server (``from_file``,
+``from_data_table``, ``from_url``) cannot be: the reader notes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
+from napari_tool_runner.tools.model import Note, SelectOption, Severity
+
+if TYPE_CHECKING:
+    from galaxy.util import Element
+
+__all__ = ["ComputedOptions", "read_options"]
+
+_MEGABYTE = 1 << 20
+
+Row = list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    kind: str
+    attributes: tuple[tuple[str, str], ...]
+
+    def get(self, name: str, default: str = "") -> str:
+        return dict(self.attributes).get(name, default)
+
+    def flag(self, name: str, default: bool) -> bool:
+        text = self.get(name, str(default)).strip().lower()
+        return text in ("true", "yes", "on", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedOptions:
+    """Options of a select, as rows of a table (``OptionsSource``).
+
+    Parameters
+    ----------
+    depends_on : tuple of str
+        Names of the inputs whose values matter, as they stand beside the select.
+    dataset : str
+        The input whose file is read; empty: rows come from filters alone.
+    columns : mapping as tuple
+        Column name -> 0-based index (``name``, ``value``, others).
+    separator, startswith : str
+        How lines are split, and with what a line must begin.
+    """
+
+    depends_on: tuple[str, ...]
+    dataset: str = ""
+    columns: tuple[tuple[str, int], ...] = (("name", 0), ("value", 0))
+    separator: str = "\t"
+    startswith: str = ""
+    meta_file_key: str = ""
+    filters: tuple[_Filter, ...] = ()
+
+    def options(self, values: Mapping[str, object]) -> tuple[SelectOption, ...]:
+        """Return the options for the present values (nested, bound)."""
+        columns = dict(self.columns)
+        name, value = columns.get("name", columns.get("value", 0)), columns.get("value", 0)
+        options: dict[str, SelectOption] = {}
+        for row in self.rows(values):
+            if max(name, value) < len(row):
+                options.setdefault(row[value], SelectOption(row[name], row[value]))
+        return tuple(options.values())
+
+    def fields(self, values: Mapping[str, object], chosen: str, column: str) -> list[str]:
+        """Return what the rows of the option `chosen` hold in `column`."""
+        columns = dict(self.columns)
+        if column not in columns:
+            raise AttributeError(f"the options have no column “{column}”")
+        index, key = columns[column], columns.get("value", 0)
+        return [
+            row[index]
+            for row in self.rows(values)
+            if len(row) > max(index, key) and row[key] == chosen
+        ]
+
+    def rows(self, values: Mapping[str, object]) -> list[Row]:
+        """Return the rows that the filters leave."""
+        rows: list[Row] = []
+        for path in _files(_find(values, self.dataset)) if self.dataset else ():
+            rows += self._read(path)
+        for entry in self.filters:
+            rows = _FILTERS[entry.kind](self, entry, rows, values)
+        return rows
+
+    def column(self, spec: str) -> int:
+        """Return the index of a column that is given by name or number."""
+        return dict(self.columns).get(spec, -1) if not spec.isdigit() else int(spec)
+
+    def _read(self, path: Path) -> Iterator[Row]:
+        largest = max((index for _, index in self.columns), default=0)
+        try:
+            with path.open(encoding="utf-8", errors="replace") as stream:
+                text = stream.read(_MEGABYTE)
+        except OSError:
+            return
+        for line in text.splitlines():
+            if not line or line.startswith("#"):
+                continue
+            if self.startswith and not line.startswith(self.startswith):
+                continue
+            fields = line.split(self.separator)
+            if largest < len(fields):
+                yield fields
+
+
+def read_options(element: Element, where: str, notes: list[Note]) -> ComputedOptions | None:
+    """Read an ``<options>`` element; None (and a note) when it needs a Galaxy server."""
+    for attribute, subject in (
+        ("from_data_table", "the reference data table"),
+        ("from_file", "the reference data file"),
+        ("from_url", "the web address"),
+        ("from_parameter", "the server's own object"),
+    ):
+        name = element.get(attribute)
+        if name:
+            notes.append(
+                Note(
+                    Severity.ERROR,
+                    f"{where}/options",
+                    f"The choices come from {subject} “{name}” of a Galaxy server, "
+                    "which does not exist here.",
+                )
+            )
+            return None
+    columns: dict[str, int] = {}
+    for column in element.findall("column"):
+        index = column.get("index", "0")
+        columns[column.get("name", "value")] = int(index) if index.isdigit() else 0
+    if columns:
+        columns.setdefault("name", columns.get("value", 0))
+        columns.setdefault("value", columns["name"])
+    else:
+        columns = {"name": 0, "value": 0}
+    filters = []
+    for entry in element.findall("filter"):
+        kind = (entry.get("type") or "").strip()
+        if kind not in _FILTERS:
+            notes.append(
+                Note(
+                    Severity.WARNING,
+                    f"{where}/options/filter[{kind}]",
+                    f"The filter “{kind}” is not known; it is left out.",
+                )
+            )
+            continue
+        filters.append(
+            _Filter(kind, tuple((str(key), str(value)) for key, value in entry.attrib.items()))
+        )
+    dataset = element.get("from_dataset") or ""
+    names = [dataset, *(f.get("ref") or f.get("meta_ref") for f in filters)]
+    return ComputedOptions(
+        depends_on=tuple(dict.fromkeys(name for name in names if name)),
+        dataset=dataset,
+        columns=tuple(columns.items()),
+        separator=element.get("separator", "\t").replace("\\t", "\t"),
+        startswith=element.get("startswith") or "",
+        meta_file_key=element.get("meta_file_key") or "",
+        filters=tuple(filters),
+    )
+
+
+# -- values --------------------------------------------------------------------------
+
+
+def _find(values: Mapping[str, object], name: str) -> object:
+    """Find the value called `name`: at its full place, else anywhere in the tree."""
+    place: object = values
+    for part in name.split("|"):
+        if not isinstance(place, Mapping) or part not in place:
+            return _search(values, name.rsplit("|", 1)[-1])
+        place = place[part]
+    return place
+
+
+def _search(values: object, name: str) -> object:
+    if isinstance(values, Mapping):
+        if name in values:
+            return values[name]
+        values = list(values.values())
+    if isinstance(values, list):
+        for entry in values:
+            found = _search(entry, name)
+            if found is not None:
+                return found
+    return None
+
+
+def _datasets(value: object) -> Iterator[DataFile]:
+    if isinstance(value, DataFile):
+        yield value
+    elif isinstance(value, DataCollection):
+        for _, entry in value.elements:
+            yield from _datasets(entry)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from _datasets(entry)
+
+
+def _files(value: object) -> Iterator[Path]:
+    if isinstance(value, str | Path):
+        path = Path(value)
+        if path.is_file():
+            yield path
+        return
+    if isinstance(value, list | tuple):
+        for entry in value:
+            yield from _files(entry)
+        return
+    path_of_layer = getattr(value, "path", None)
+    if isinstance(value, DataCollection):
+        for file in _datasets(value):
+            yield file.path
+    elif isinstance(path_of_layer, Path) and path_of_layer.is_file():
+        yield path_of_layer
+
+
+# -- filters -------------------------------------------------------------------------
+
+
+def _static_value(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    index, wanted, keep = (
+        source.column(entry.get("column")),
+        entry.get("value"),
+        entry.flag("keep", True),
+    )
+    return [row for row in rows if keep is (_cell(row, index) == wanted)]
+
+
+def _regexp(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    index, keep = source.column(entry.get("column")), entry.flag("keep", True)
+    pattern = re.compile(entry.get("value"))
+    return [row for row in rows if keep is (pattern.match(_cell(row, index)) is not None)]
+
+
+def _param_value(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    index, keep = source.column(entry.get("column")), entry.flag("keep", True)
+    value = _find(values, entry.get("ref"))
+    chain = [part for part in entry.get("ref_attribute").split(".") if part]
+    wanted: list[str] = []
+    if chain:
+        for dataset in _datasets(value):
+            attribute: object = _dataset_attribute(dataset, chain)
+            if attribute is not None:
+                wanted.append(str(attribute))
+    elif isinstance(value, list | tuple):
+        wanted = [str(part) for part in value]
+    elif value is not None:
+        wanted = [str(value)]
+    return [row for row in rows if keep is (_cell(row, index) in wanted)]
+
+
+def _dataset_attribute(dataset: DataFile, chain: Sequence[str]) -> object:
+    if chain[0] == "metadata" and len(chain) > 1:
+        return dataset_metadata(dataset).get(chain[1])
+    return {"ext": dataset.format, "extension": dataset.format, "name": dataset.name}.get(chain[0])
+
+
+def _data_meta(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    found: list[str] = []
+    for dataset in _datasets(_find(values, entry.get("ref"))):
+        value = dataset_metadata(dataset).get(entry.get("key"))
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if part is not None and str(part) not in found:
+                found.append(str(part))
+    if not found:
+        return rows
+    if not entry.get("column"):
+        return rows + [[value, value] for value in found]
+    index, multiple = source.column(entry.get("column")), entry.flag("multiple", False)
+
+    def fits(cell: str) -> bool:
+        if multiple:
+            parts = cell.split(entry.get("separator", ","))
+            return all(value in parts for value in found)
+        return cell in found
+
+    return [row for row in rows if fits(_cell(row, index))]
+
+
+def _unique_value(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    index = source.column(entry.get("column"))
+    seen: dict[str, Row] = {}
+    for row in rows:
+        seen.setdefault(_cell(row, index), row)
+    return list(seen.values())
+
+
+def _multiple_splitter(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    separator = entry.get("separator", ",")
+    indices = [source.column(part) for part in entry.get("column").split(",")]
+    return [
+        [*row[:index], part, *row[index + 1 :]]
+        for row in rows
+        for index in indices
+        for part in _cell(row, index).split(separator)
+    ]
+
+
+def _attribute_value_splitter(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    pairs, inner = entry.get("pair_separator", ","), entry.get("name_val_separator") or None
+    seen: set[str] = set()
+    result: list[Row] = []
+    for row in rows:
+        for spec in entry.get("column").split(","):
+            index = source.column(spec)
+            for pair in _cell(row, index).split(pairs):
+                parts = pair.split(inner)
+                if len(parts) == 2 and parts[0] not in seen:
+                    seen.add(parts[0])
+                    result.append([*row[:index], parts[0], *row[index:]])
+    return result
+
+
+def _add_value(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    columns = dict(source.columns)
+    row = [""] * (max(columns.values(), default=0) + 1)
+    row[columns.get("name", 0)] = entry.get("name") or entry.get("value")
+    row[columns.get("value", 0)] = entry.get("value")
+    result = list(rows)
+    index = entry.get("index")
+    result.insert(int(index) if index.lstrip("-").isdigit() else len(result), row)
+    return result
+
+
+def _remove_value(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    wanted: list[str]
+    if entry.get("value"):
+        wanted = [entry.get("value")]
+    elif entry.get("ref"):
+        value = _find(values, entry.get("ref"))
+        wanted = [str(p) for p in (value if isinstance(value, list | tuple) else [value])]
+    else:
+        wanted = [
+            str(dataset_metadata(dataset).get(entry.get("key")))
+            for dataset in _datasets(_find(values, entry.get("meta_ref")))
+        ]
+    index = dict(source.columns).get("value", 1)
+    return [row for row in rows if _cell(row, index) not in wanted]
+
+
+def _sort_by(
+    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
+) -> list[Row]:
+    index = source.column(entry.get("column"))
+    return sorted(
+        rows, key=lambda row: _cell(row, index), reverse=entry.flag("reverse_sort_order", False)
+    )
+
+
+def _cell(row: Row, index: int) -> str:
+    return row[index] if 0 <= index < len(row) else ""
+
+
+_FILTERS: dict[
+    str, Callable[[ComputedOptions, _Filter, list[Row], Mapping[str, object]], list[Row]]
+] = {
+    "static_value": _static_value,
+    "regexp": _regexp,
+    "param_value": _param_value,
+    "data_meta": _data_meta,
+    "unique_value": _unique_value,
+    "multiple_splitter": _multiple_splitter,
+    "attribute_value_splitter": _attribute_value_splitter,
+    "add_value": _add_value,
+    "remove_value": _remove_value,
+    "sort_by": _sort_by,
+}

@@ -1,0 +1,567 @@
+"""Inputs of a Galaxy tool as parameters of the tool model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from packaging.version import Version
+
+from napari_tool_runner.tools.galaxy.datatypes import order_formats
+from napari_tool_runner.tools.galaxy.kinds import declared_kind, input_kinds, read_ndim
+from napari_tool_runner.tools.galaxy.options import ComputedOptions, read_options
+from napari_tool_runner.tools.galaxy.sanitize import Sanitizer
+from napari_tool_runner.tools.galaxy.validators import (
+    DataRule,
+    ValueRule,
+    accepts_empty,
+    read_validators,
+)
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    Case,
+    ColorParameter,
+    Conditional,
+    DataColumnParameter,
+    DataParameter,
+    DirectoryParameter,
+    DrillDownOption,
+    DrillDownParameter,
+    FileParameter,
+    FloatParameter,
+    HiddenParameter,
+    InputItem,
+    IntegerParameter,
+    LayerKind,
+    Note,
+    Parameter,
+    Repeat,
+    Section,
+    SelectOption,
+    SelectParameter,
+    Severity,
+    TextParameter,
+)
+
+if TYPE_CHECKING:
+    from galaxy.tool_util.parser.interface import InputSource, PageSource
+    from galaxy.util import Element
+
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+
+__all__ = ["Native", "native", "read_inputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """What the templates need of a parameter beyond the tool model.
+
+    Parameters
+    ----------
+    type : str
+        Galaxy's own type (``data_collection``, ``genomebuild``…).
+    sanitizer : Sanitizer or None
+        None: Galaxy's default.
+    separator : str
+        Joins the values of a multiple select.
+    rgb : bool
+        A colour is written ``(r, g, b)``.
+    inferred : bool
+        ``optional`` was not said but follows from the validators.
+    nullable : bool
+        A boolean that may be neither.
+    """
+
+    type: str = ""
+    sanitizer: Sanitizer | None = None
+    separator: str = ","
+    rgb: bool = False
+    inferred: bool = False
+    nullable: bool = False
+
+
+def native(parameter: Parameter) -> Native:
+    """Return what this dialect keeps of `parameter`."""
+    return parameter.native if isinstance(parameter.native, Native) else Native(parameter.type)
+
+
+def read_inputs(source: GalaxySource, notes: list[Note]) -> tuple[InputItem, ...]:
+    """Read the ``<inputs>`` of a descriptor; what is not understood becomes a note."""
+    reader = _Reader(source, notes)
+    pages = source.tool.parse_input_pages()
+    items: list[InputItem] = []
+    for page in pages.page_sources:
+        items += reader.page(page, "inputs")
+    return tuple(items)
+
+
+class _Reader:
+    def __init__(self, source: GalaxySource, notes: list[Note]) -> None:
+        self.source = source
+        self.notes = notes
+
+    # -- containers ------------------------------------------------------------------
+
+    def page(self, page: PageSource, where: str) -> list[InputItem]:
+        items: list[InputItem] = []
+        for source in page.parse_input_sources():
+            tag = source.parse_input_type()
+            if not isinstance(tag, str):
+                continue  # a comment or a processing instruction
+            item = self.item(source, tag, where)
+            if item is None:
+                continue
+            if any(other.name == item.name for other in items):
+                self.note(
+                    Severity.WARNING,
+                    f"{where}/{item.name}",
+                    "This name occurs twice; the first counts.",
+                )
+                continue
+            items.append(item)
+        return items
+
+    def item(self, source: InputSource, tag: str, where: str) -> InputItem | None:
+        readers: dict[str, Callable[[InputSource, str], InputItem | None]] = {
+            "param": self.param,
+            "conditional": self.conditional,
+            "section": self.section,
+            "repeat": self.repeat,
+        }
+        if tag in ("display", "page"):
+            return None
+        reader = readers.get(tag)
+        if reader is None:
+            severity = Severity.ERROR if tag == "upload_dataset" else Severity.WARNING
+            self.note(severity, f"{where}/{tag}", f"<{tag}> is no input that is known here.")
+            return None
+        name = source.get("name") or source.get("argument") or "?"
+        place = f"{where}/{tag}[{name}]"
+        try:
+            return reader(source, place)
+        except (ValueError, TypeError, AssertionError, KeyError) as error:
+            self.note(Severity.ERROR, place, f"It cannot be read: {error}")
+            return None
+
+    def section(self, source: InputSource, where: str) -> Section:
+        name = source.parse_name()
+        return Section(
+            name=name,
+            items=tuple(self.page(source.parse_nested_inputs_source(), where)),
+            label=source.get("title") or name,
+            help=source.parse_help() or "",
+            expanded=source.get_bool("expanded", False),
+        )
+
+    def repeat(self, source: InputSource, where: str) -> Repeat:
+        name = source.parse_name()
+        minimum = self.whole(source.get("min"), where, "min") or 0
+        default = self.whole(source.get("default"), where, "default")
+        return Repeat(
+            name=name,
+            items=tuple(self.page(source.parse_nested_inputs_source(), where)),
+            label=source.get("title") or name,
+            help=source.parse_help() or "",
+            minimum=minimum,
+            maximum=self.whole(source.get("max"), where, "max"),
+            default=max(minimum, default or 0),
+        )
+
+    def conditional(self, source: InputSource, where: str) -> Conditional | None:
+        name = source.parse_name()
+        if source.get("value_from"):
+            self.note(Severity.ERROR, where, "Its choice is made by code of a Galaxy server.")
+            return None
+        test_source = source.parse_test_input_source()
+        test = self.param(test_source, f"{where}/param[{test_source.parse_name()}]")
+        if isinstance(test, HiddenParameter | TextParameter):
+            # a constant or a free text that decides: its cases are its choices
+            values = [str(value) for value, _ in source.parse_when_input_sources()]
+            test = SelectParameter(
+                name=test.name,
+                label=test.label,
+                options=tuple(SelectOption(value, value) for value in values),
+                default=test.default if test.default in values else next(iter(values), None),
+                native=test.native,
+            )
+        if not isinstance(test, SelectParameter | BooleanParameter):
+            self.note(Severity.ERROR, where, "Its first parameter must be a select or a boolean.")
+            return None
+        legal = _legal_values(test)
+        cases: dict[str, Case] = {}
+        for value, page in source.parse_when_input_sources():
+            text = _case_value(test, str(value))
+            items = tuple(self.page(page, f"{where}/when[{value}]"))
+            if legal and text not in legal:
+                self.note(
+                    Severity.INFO,
+                    f"{where}/when[{value}]",
+                    f"“{test.name}” never has this value, so this case is never shown.",
+                )
+            cases.setdefault(text, Case(text, items))
+        for value in legal:
+            cases.setdefault(value, Case(value))
+        return Conditional(
+            name=name,
+            test=test,
+            cases=tuple(cases.values()),
+            label=source.get("label") or test.label,
+            help=source.parse_help() or "",
+        )
+
+    # -- parameters ------------------------------------------------------------------
+
+    def param(self, source: InputSource, where: str) -> Parameter:
+        kind = (source.get("type") or "").strip()
+        reader = _READERS.get(kind)
+        if reader is None:
+            problem = _UNUSABLE.get(kind)
+            what = problem or f"The type “{kind}” is not known."
+            self.note(Severity.ERROR, where, what)
+            return TextParameter(
+                name=source.parse_name(),
+                label=source.parse_label() or source.parse_name(),
+                optional=True,
+            )
+        return reader(self, source, where)
+
+    def note(self, severity: Severity, where: str, what: str) -> None:
+        self.notes.append(Note(severity, where, what))
+
+    def whole(self, text: str | None, where: str, name: str) -> int | None:
+        if text is None or not text.strip():
+            return None
+        try:
+            return int(text)
+        except ValueError:
+            with contextlib.suppress(ValueError, OverflowError):
+                return int(float(text))
+        self.note(Severity.WARNING, where, f"{name}=“{text}” is no whole number; it is ignored.")
+        return None
+
+    def real(self, text: str | None, where: str, name: str) -> float | None:
+        if text is None or not text.strip():
+            return None
+        try:
+            return float(text)
+        except ValueError:
+            self.note(Severity.WARNING, where, f"{name}=“{text}” is no number; it is ignored.")
+            return None
+
+    def base(self, source: InputSource, where: str, *, optional: bool | None = None) -> _Shared:
+        element = source.elem()
+        kind = source.get("type") or ""
+        data = kind in ("data", "data_collection", "hidden_data")
+        sanitizer = source.parse_sanitizer_elem()
+        name = source.parse_name()
+        base = _Shared(
+            name=name,
+            label=source.parse_label() or name,
+            help=source.parse_help() or "",
+            argument=source.get("argument") or "",
+            advanced=source.get_bool("hidden", False),
+            optional=source.get_bool("optional", False) if optional is None else optional,
+            validators=read_validators(source, where, self.notes, data=data),
+            native=Native(
+                type=kind,
+                sanitizer=None if sanitizer is None else Sanitizer.from_element(sanitizer),
+                separator=source.get("separator", ","),
+                rgb=source.get_bool("rgb", False),
+                nullable=kind == "boolean" and source.get_bool("optional", False),
+            ),
+        )
+        if element.find("conversion") is not None:
+            self.note(
+                Severity.WARNING,
+                where,
+                "Galaxy would convert the dataset first; this is not done.",
+            )
+        return base
+
+    def integer(self, source: InputSource, where: str) -> IntegerParameter:
+        return IntegerParameter(
+            **self.base(source, where),
+            default=self.whole(source.get("value"), where, "value"),
+            minimum=self.whole(source.get("min"), where, "min"),
+            maximum=self.whole(source.get("max"), where, "max"),
+            step=self.whole(source.get("step"), where, "step"),
+            unit=source.get("unit") or "",
+        )
+
+    def float(self, source: InputSource, where: str) -> FloatParameter:
+        return FloatParameter(
+            **self.base(source, where),
+            default=self.real(source.get("value"), where, "value"),
+            default_text=source.get("value") or "",
+            minimum=self.real(source.get("min"), where, "min"),
+            maximum=self.real(source.get("max"), where, "max"),
+            step=self.real(source.get("step"), where, "step"),
+            unit=source.get("unit") or "",
+        )
+
+    def boolean(self, source: InputSource, where: str) -> BooleanParameter:
+        true_value, false_value = (
+            source.get("truevalue", "true"),
+            source.get("falsevalue", "false"),
+        )
+        if self.source.profile >= Version("23.1") and true_value == false_value:
+            self.note(Severity.WARNING, where, "It has the same text when checked and when not.")
+        return BooleanParameter(
+            **self.base(source, where),
+            default=source.get_bool("checked", False),
+            true_value=true_value,
+            false_value=false_value,
+        )
+
+    def text(self, source: InputSource, where: str) -> TextParameter:
+        base = self.base(source, where)
+        explicit = source.get("optional")
+        optional = base["optional"] if explicit is not None else accepts_empty(base["validators"])
+        info = base["native"]
+        base["optional"] = optional
+        base["native"] = Native(
+            info.type, info.sanitizer, info.separator, inferred=optional and explicit is None
+        )
+        return TextParameter(
+            **base,
+            default=source.get("value") or "",
+            multiline=source.get_bool("area", False),
+            suggestions=tuple(
+                SelectOption(str(label), str(value))
+                for label, value, _ in source.parse_static_options()
+            ),
+            sanitizer=info.sanitizer,
+        )
+
+    def select(self, source: InputSource, where: str) -> SelectParameter:
+        multiple = source.get_bool("multiple", False)
+        optional = source.parse_optional(multiple)
+        base = self.base(source, where, optional=optional)
+        options_element = source.elem().find("options")
+        computed: ComputedOptions | None = None
+        options: tuple[SelectOption, ...] = ()
+        if source.get("dynamic_options"):
+            self.note(
+                Severity.ERROR,
+                where,
+                "Its choices come from Python code of a Galaxy server "
+                f"({source.get('dynamic_options')}).",
+            )
+        elif options_element is not None:
+            computed = read_options(options_element, where, self.notes)
+        else:
+            options = tuple(
+                SelectOption(str(label), str(value or ""), bool(chosen))
+                for label, value, chosen in source.parse_static_options()
+            )
+            if not options and not optional:
+                self.note(Severity.WARNING, where, "It has nothing to choose from.")
+        display = source.get("display") or ""
+        return SelectParameter(
+            **base,
+            options=options,
+            default=_select_default(options, multiple=multiple, optional=optional),
+            multiple=multiple,
+            display="radio"
+            if display == "radio"
+            else "checkboxes"
+            if display == "checkboxes"
+            else "",
+            source=computed,
+            sanitizer=base["native"].sanitizer,
+        )
+
+    def genome_build(self, source: InputSource, where: str) -> SelectParameter:
+        self.note(
+            Severity.INFO, where, "There are no genome builds here; it stays “unspecified (?)”."
+        )
+        multiple = source.get_bool("multiple", False)
+        return SelectParameter(
+            **self.base(source, where),
+            options=(SelectOption("unspecified (?)", "?", True),),
+            default=("?",) if multiple else "?",
+            multiple=multiple,
+        )
+
+    def group_tag(self, source: InputSource, where: str) -> SelectParameter:
+        self.note(Severity.INFO, where, "Layers have no group tags; there is nothing to choose.")
+        base = self.base(source, where, optional=True)
+        return SelectParameter(**base, multiple=source.get_bool("multiple", False))
+
+    def color(self, source: InputSource, where: str) -> ColorParameter:
+        return ColorParameter(
+            **self.base(source, where),
+            default=(source.get("value") or "#000000").lower(),
+        )
+
+    def hidden(self, source: InputSource, where: str) -> HiddenParameter:
+        return HiddenParameter(**self.base(source, where), default=source.get("value") or "")
+
+    def file(self, source: InputSource, where: str) -> FileParameter:
+        return FileParameter(**self.base(source, where))
+
+    def directory(self, source: InputSource, where: str) -> DirectoryParameter:
+        return DirectoryParameter(**self.base(source, where), default=source.get("value") or "")
+
+    def data(self, source: InputSource, where: str) -> DataParameter:
+        base = self.base(source, where)
+        formats = tuple(name for name in source.parse_extensions() if name)
+        if "data" in formats:
+            formats = ()
+        declared = declared_kind(source.get("layer"), where, self.notes)
+        words = " ".join((base["name"].replace("_", " "), base["label"]))
+        kinds = (declared,) if declared else input_kinds(formats, words)
+        collection: tuple[str, ...] = ()
+        if base["native"].type == "data_collection":
+            given = [part.strip() for part in (source.get("collection_type") or "").split(",")]
+            collection = tuple(part for part in given if part) or ("list", "paired", "list:paired")
+        if source.elem().find("options") is not None and base["native"].type != "data_collection":
+            self.note(
+                Severity.INFO,
+                where,
+                "Galaxy would offer only some datasets here; all are offered.",
+            )
+        multiple = bool(collection) or source.get_bool("multiple", False)
+        return DataParameter(
+            **base,
+            formats=order_formats(formats, kinds),
+            kinds=kinds if formats or declared else (LayerKind.ANY,),
+            multiple=multiple,
+            minimum=None if collection else self.whole(source.get("min"), where, "min"),
+            maximum=None if collection else self.whole(source.get("max"), where, "max"),
+            ndim=read_ndim(source.get("ndim"), where, self.notes),
+            axes=(source.get("axes") or "").upper(),
+            collection=collection,
+        )
+
+    def data_column(self, source: InputSource, where: str) -> DataColumnParameter:
+        optional = source.parse_optional(False) or source.get_bool("accept_default", False)
+        value = source.get("default_value") or source.get("value")
+        default = "" if optional else "1"
+        if value:
+            default = ",".join(_column(part) for part in value.split(","))
+        return DataColumnParameter(
+            **self.base(source, where, optional=optional),
+            data_ref=source.get("data_ref") or "",
+            multiple=source.get_bool("multiple", False),
+            numerical=source.get_bool("numerical", False),
+            use_header_names=source.get_bool("use_header_names", False),
+            default=default,
+        )
+
+    def drill_down(self, source: InputSource, where: str) -> DrillDownParameter:
+        if source.get("dynamic_options") or source.get("from_file"):
+            subject = source.get("from_file") or source.get("dynamic_options")
+            self.note(
+                Severity.ERROR, where, f"Its choices come from “{subject}” of a Galaxy server."
+            )
+            options: tuple[DrillDownOption, ...] = ()
+        else:
+            element = source.elem().find("options")
+            options = _tree(element.findall("option") if element is not None else [])
+        return DrillDownParameter(
+            **self.base(source, where),
+            options=options,
+            multiple=source.get_bool("multiple", False),
+            hierarchy="recurse" if source.get("hierarchy") == "recurse" else "exact",
+            default=tuple(_chosen(options)),
+        )
+
+
+class _Shared(TypedDict):
+    """The arguments that all parameters share."""
+
+    name: str
+    label: str
+    help: str
+    argument: str
+    advanced: bool
+    optional: bool
+    validators: tuple[ValueRule | DataRule, ...]
+    native: Native
+
+
+_READERS: dict[str, Callable[[_Reader, InputSource, str], Parameter]] = {
+    "integer": _Reader.integer,
+    "float": _Reader.float,
+    "boolean": _Reader.boolean,
+    "text": _Reader.text,
+    "password": _Reader.text,
+    "select": _Reader.select,
+    "genomebuild": _Reader.genome_build,
+    "group_tag": _Reader.group_tag,
+    "color": _Reader.color,
+    "hidden": _Reader.hidden,
+    "baseurl": _Reader.hidden,
+    "base_url": _Reader.hidden,
+    "file": _Reader.file,
+    "directory": _Reader.directory,
+    "directory_uri": _Reader.directory,
+    "data": _Reader.data,
+    "hidden_data": _Reader.data,
+    "data_collection": _Reader.data,
+    "data_column": _Reader.data_column,
+    "drill_down": _Reader.drill_down,
+}
+_UNUSABLE = {
+    "ftpfile": "It takes files of a Galaxy server's FTP folder, which does not exist here.",
+    "library_data": "It takes datasets of a Galaxy server's data library, which is not here.",
+    "rules": "It takes rules of Galaxy's rule builder, which does not exist here.",
+    "upload_dataset": "It uploads to a Galaxy server, which does not exist here.",
+}
+
+
+def _select_default(
+    options: Sequence[SelectOption], *, multiple: bool, optional: bool
+) -> str | tuple[str, ...] | None:
+    chosen = [option.value for option in options if option.selected]
+    if multiple:
+        return tuple(chosen)
+    if chosen:
+        return chosen[0]
+    return None if optional or not options else options[0].value
+
+
+def _legal_values(test: SelectParameter | BooleanParameter) -> list[str]:
+    if isinstance(test, BooleanParameter):
+        return list(dict.fromkeys([test.true_value, test.false_value]))
+    return [option.value for option in test.options]
+
+
+def _case_value(test: SelectParameter | BooleanParameter, value: str) -> str:
+    """A boolean's case may be written ``true`` whatever its texts are."""
+    if isinstance(test, BooleanParameter) and value not in (test.true_value, test.false_value):
+        low = value.strip().lower()
+        if low in ("true", "yes", "1", "on"):
+            return test.true_value
+        if low in ("false", "no", "0", "off", ""):
+            return test.false_value
+    return value
+
+
+def _column(text: str) -> str:
+    text = text.strip()
+    return text[1:] if text[:1] in "cC" and text[1:].isdigit() else text
+
+
+def _tree(elements: Sequence[Element]) -> tuple[DrillDownOption, ...]:
+    return tuple(
+        DrillDownOption(
+            label=element.get("name") or element.get("value") or "",
+            value=element.get("value") or "",
+            selected=str(element.get("selected", "")).lower() == "true",
+            children=_tree(element.findall("option")),
+        )
+        for element in elements
+    )
+
+
+def _chosen(options: Sequence[DrillDownOption]) -> list[str]:
+    found: list[str] = []
+    for option in options:
+        if option.selected:
+            found.append(option.value)
+        found += _chosen(option.children)
+    return found

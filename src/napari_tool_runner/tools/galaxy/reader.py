@@ -1,0 +1,295 @@
+"""From a Galaxy descriptor to a Tool, with notes on what cannot be honoured."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import yaml
+
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
+from napari_tool_runner.tools.galaxy.outputs import read_outputs
+from napari_tool_runner.tools.galaxy.parameters import read_inputs
+from napari_tool_runner.tools.galaxy.requirements import read_requirements
+from napari_tool_runner.tools.galaxy.source import GalaxySource, load_source
+from napari_tool_runner.tools.model import Citation, Link, Note, Severity, Tool
+
+if TYPE_CHECKING:
+    from galaxy.util import Element
+
+__all__ = ["read_tool"]
+
+_TOOL_TYPES = {
+    "data_source": "It fetches data from a web site through a Galaxy server.",
+    "data_source_async": "It fetches data from a web site through a Galaxy server.",
+    "data_destination": "It sends data away through a Galaxy server.",
+    "manage_data": "It fills the reference data of a Galaxy server (a data manager).",
+    "interactive": "It is an interactive tool: a web page that a Galaxy server keeps running.",
+    "interactivetool": "It is an interactive tool: a web page that a Galaxy server keeps running.",
+    "set_metadata": "It belongs to the inner workings of a Galaxy server.",
+}
+_SERVER_NAMES = {
+    "__app__": "the Galaxy server itself",
+    "__get_data_table_entry__": "reference data tables of a Galaxy server",
+    "__tool_data_path__": "the reference data folder of a Galaxy server",
+    "GALAXY_DATA_INDEX_DIR": "the reference data folder of a Galaxy server",
+    "__datatypes_config__": "the datatypes file of a Galaxy server",
+    "GALAXY_DATATYPES_CONF_FILE": "the datatypes file of a Galaxy server",
+    "__root_dir__": "the folder of a Galaxy server",
+    "GALAXY_ROOT_DIR": "the folder of a Galaxy server",
+    "__galaxy_url__": "the address of a Galaxy server",
+}
+_XREFS = {
+    "bio.tools": "https://bio.tools/{}",
+    "biii": "https://biii.eu/{}",
+    "bioconductor": "https://bioconductor.org/packages/{}/",
+}
+
+
+def read_tool(path: Path, root: Path | None = None) -> Tool:
+    """Read one descriptor.
+
+    Parameters
+    ----------
+    path : Path
+    root : Path, optional
+        The folder that imports may not leave.
+
+    Raises
+    ------
+    DescriptorError
+        Nothing can be shown of it: malformed, unsafe, or no ``<tool>``.
+    """
+    source = load_source(path, root)
+    element = source.root
+    if element.tag != "tool":
+        raise DescriptorError(
+            f"{path.name} is no Galaxy tool: its root is <{element.tag}>.",
+            path=path,
+            hint="Give the file whose root is <tool>.",
+        )
+    notes: list[Note] = []
+    _server_features(source, notes)
+    inputs = read_inputs(source, notes)
+    outputs = read_outputs(source, notes)
+    requirements = read_requirements(source, notes)
+    tests = read_tests(source, inputs, notes)
+    help_text, help_format = _help(source, notes)
+    links, edam = _references(source)
+    tool_type = source.tool.parse_tool_type()
+    expression = element.findtext("expression") if tool_type == "expression" else None
+    return Tool(
+        id=source.tool.parse_id() or path.stem,
+        name=source.tool.parse_name() or path.stem,
+        version=source.tool.parse_version() or "1.0.0",
+        description=(source.tool.parse_description() or "").strip(),
+        command=(expression or source.tool.parse_command() or "").strip(),
+        inputs=inputs,
+        outputs=outputs,
+        requirements=requirements,
+        tests=tests,
+        help=help_text,
+        help_format=help_format,
+        categories=_categories(source.path.parent),
+        uri=str(source.path),
+        dialect="galaxy",
+        digest=source.digest,
+        profile=source.tool.parse_profile(),
+        notes=tuple(notes),
+        citations=_citations(source, notes),
+        links=links,
+        edam=edam,
+        authors=_authors(source),
+        license=source.tool.parse_license() or "",
+        network=element.get("network", "").lower() == "true",
+        thumbnail=_icon(source),
+        source=source,
+    )
+
+
+def _server_features(source: GalaxySource, notes: list[Note]) -> None:
+    """Note everything that only a Galaxy server can give."""
+    element = source.root
+
+    def error(where: str, what: str) -> None:
+        notes.append(Note(Severity.ERROR, where, what))
+
+    kind = source.tool.parse_tool_type() or ""
+    if kind in _TOOL_TYPES:
+        error("tool", _TOOL_TYPES[kind])
+    elif kind not in ("", "default", "expression"):
+        error("tool", f"Tools of the type “{kind}” need a Galaxy server.")
+    if element.find("entry_points") is not None and kind != "interactive":
+        error("entry_points", _TOOL_TYPES["interactive"])
+    code = element.find("code")
+    if code is not None:
+        file = code.get("file") or "code"
+        error("code", f"It runs the Python file “{file}” inside a Galaxy server.")
+    if element.find("action") is not None or element.find("type") is not None:
+        error("action", "It is carried out by code of the Galaxy server.")
+    inputs = element.find("inputs")
+    if inputs is not None and inputs.get("action"):
+        error("inputs", f"Its form is a web page ({inputs.get('action')}).")
+    if kind != "expression" and not (source.tool.parse_command() or "").strip():
+        error("command", "It has no command.")
+    _detect_errors(source, notes)
+    _environment(element, notes)
+    _names(source, notes)
+    if source.tool.parse_version_command_interpreter():
+        notes.append(
+            Note(Severity.INFO, "version_command", "Its version command is not run here.")
+        )
+
+
+def _detect_errors(source: GalaxySource, notes: list[Note]) -> None:
+    try:
+        source.tool.parse_stdio()
+    except (ValueError, TypeError) as error:
+        notes.append(Note(Severity.WARNING, "command", f"{error}; the exit code alone decides."))
+
+
+def _environment(element: Element, notes: list[Note]) -> None:
+    for variable in element.iter("environment_variable"):
+        if variable.get("inject"):
+            notes.append(
+                Note(
+                    Severity.ERROR,
+                    f"environment_variables/{variable.get('name')}",
+                    f"It needs “{variable.get('inject')}” of a Galaxy user.",
+                )
+            )
+    if element.find("configfiles/file_sources") is not None:
+        notes.append(
+            Note(
+                Severity.ERROR,
+                "configfiles/file_sources",
+                "It needs the file sources that a Galaxy server is configured with.",
+            )
+        )
+
+
+def _names(source: GalaxySource, notes: list[Note]) -> None:
+    """Look for Galaxy's own names in the templates."""
+    element = source.root
+    templates = [("command", source.tool.parse_command() or "")]
+    for tag in ("configfile", "environment_variable"):
+        templates += [
+            (f"{tag}[{entry.get('name')}]", entry.text or "") for entry in element.iter(tag)
+        ]
+    for where, text in templates:
+        code = re.sub(r"(?m)^\s*##.*$", "", text)
+        for name, subject in _SERVER_NAMES.items():
+            if re.search(rf"(?<!\\)\$\{{?{re.escape(name)}\b", code):
+                notes.append(
+                    Note(
+                        Severity.ERROR,
+                        where,
+                        f"It uses ${name}: {subject}, which does not exist here.",
+                    )
+                )
+
+
+def _help(
+    source: GalaxySource, notes: list[Note]
+) -> tuple[str, Literal["plain", "rst", "markdown", "url"]]:
+    content = source.tool.parse_help()
+    if content is None:
+        return "", "plain"
+    written = (content.format or "").lower()
+    known: dict[str, Literal["plain", "rst", "markdown"]] = {
+        "restructuredtext": "rst",
+        "rst": "rst",
+        "markdown": "markdown",
+        "md": "markdown",
+        "plain_text": "plain",
+        "plain": "plain",
+    }
+    if written not in known:
+        notes.append(
+            Note(Severity.INFO, "help", f"Help in the format “{written}” is shown as it is.")
+        )
+    return _dedent(content.content or ""), known.get(written, "plain")
+
+
+def _dedent(text: str) -> str:
+    """Remove the indentation of the XML, also when the first line has none."""
+    import textwrap
+
+    lines = text.strip("\n").splitlines()
+    if not lines:
+        return ""
+    if lines[0][:1].strip():
+        return "\n".join([lines[0], *textwrap.dedent("\n".join(lines[1:])).splitlines()]).strip()
+    return textwrap.dedent("\n".join(lines)).strip()
+
+
+def _categories(folder: Path) -> tuple[str, ...]:
+    """Read the categories of the ``.shed.yml`` beside the descriptor."""
+    for name in (".shed.yml", ".shed.yaml"):
+        file = folder / name
+        if not file.is_file():
+            continue
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError):
+            return ()
+        if isinstance(content, dict) and isinstance(content.get("categories"), list):
+            return tuple(str(entry) for entry in content["categories"])
+    return ()
+
+
+def _citations(source: GalaxySource, notes: list[Note]) -> tuple[Citation, ...]:
+    parent = source.root.find("citations")
+    found = []
+    for element in parent if parent is not None else ():
+        if element.tag != "citation" or not (element.text or "").strip():
+            continue
+        text = (element.text or "").strip()
+        if element.get("type") == "doi":
+            found.append(Citation("doi", text))
+        elif element.get("type") == "bibtex":
+            found.append(Citation("bibtex", text))
+        else:
+            notes.append(
+                Note(
+                    Severity.INFO,
+                    "citations",
+                    f"A citation of type “{element.get('type')}” is left out.",
+                )
+            )
+    return tuple(found)
+
+
+def _references(source: GalaxySource) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    links = []
+    for entry in source.tool.parse_xrefs():
+        pattern = _XREFS.get(entry["type"])
+        value = entry["value"]
+        url = pattern.format(value) if pattern else value if value.startswith("http") else ""
+        links.append(Link(f"{entry['type']}: {value}", url))
+    terms = [*source.tool.parse_edam_operations(), *source.tool.parse_edam_topics()]
+    return tuple(links), tuple(term.strip() for term in terms if term and term.strip())
+
+
+def _authors(source: GalaxySource) -> tuple[str, ...]:
+    found = []
+    for creator in source.tool.parse_creator() or []:
+        given = " ".join(
+            part for part in (creator.get("givenName"), creator.get("familyName")) if part
+        )
+        name = creator.get("name") or given or creator.get("alternateName") or creator.get("email")
+        if name:
+            found.append(str(name))
+    return tuple(dict.fromkeys(found))
+
+
+def _icon(source: GalaxySource) -> str:
+    name = source.root.find("icon")
+    src = name.get("src") if name is not None else None
+    if not src:
+        return ""
+    folder = source.path.parent
+    path = (folder / src).resolve()
+    return str(path) if path.is_relative_to(folder.resolve()) and path.is_file() else ""

@@ -1,0 +1,195 @@
+"""The script of a call: templates filled, configfiles and environment beside it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
+
+from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
+from napari_tool_runner.tools.galaxy.context import Context, inputs_json, wrap_inputs
+from napari_tool_runner.tools.galaxy.expression_tools import render_expression
+from napari_tool_runner.tools.galaxy.outputs import plan_outputs
+from napari_tool_runner.tools.galaxy.rules import Rules
+from napari_tool_runner.tools.galaxy.templates import fill
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.values import BoundValues
+
+__all__ = ["SCRIPT_NAME", "render"]
+
+SCRIPT_NAME = "tool_script.sh"
+
+_NOBODY = "Anonymous"
+
+
+def render(
+    tool: Tool,
+    source: GalaxySource,
+    values: BoundValues,
+    paths: JobPaths,
+    variables: Mapping[str, str],
+) -> RenderedCommand:
+    """Return what Galaxy would run for `values`; nothing is written.
+
+    The command's lines are joined to one, as Galaxy does; ``set -e`` follows the
+    profile. Configfiles go to ``<root>/configs``, the script beside it.
+
+    Raises
+    ------
+    TemplateError
+        A template raised, or the descriptor has no command.
+    ParameterError
+        A dataset breaks a validator.
+    """
+    rules = Rules(source, paths)
+    inputs = wrap_inputs(tool, values, rules)
+    context = {**_macros(source), **inputs}
+    outputs = plan_outputs(tool, source, context, paths, rules)
+    context |= _galaxy_names(tool, source, paths, rules)
+    context.setdefault("input", _no_input)
+    if source.tool.parse_tool_type() == "expression":
+        command = render_expression(tool, source, inputs, outputs, rules)
+    else:
+        _configfiles(tool, source, inputs, context, rules)
+        command = _command(source, context, rules)
+    environment = _environment(source, context, paths, variables)
+    strict = "set -e\n" if source.tool.parse_strict_shell() else ""
+    script = f"#!/bin/bash\n{rules.preamble()}{strict}{command}\n"
+    path = paths.root / SCRIPT_NAME
+    return RenderedCommand(
+        argv=("bash", str(path)),
+        outputs=outputs,
+        files={**rules.files, path: script},
+        environment=environment,
+        script=script,
+        notes=tuple(rules.notes),
+    )
+
+
+def _no_input() -> str:
+    """Keep a template's ``$input`` from reading the terminal when no such input exists."""
+    from galaxy.util.template import InputNotFoundSyntaxError
+
+    raise InputNotFoundSyntaxError("Unbound variable 'input'.")
+
+
+def _macros(source: GalaxySource) -> Context:
+    from galaxy.util.xml_macros import template_macro_params
+
+    return dict(template_macro_params(source.root))
+
+
+def _galaxy_names(tool: Tool, source: GalaxySource, paths: JobPaths, rules: Rules) -> Context:
+    """Galaxy's own names: true ones where they exist here, harmless ones elsewhere."""
+    work = str(rules.shown(paths.work))
+    return {
+        "__tool_directory__": str(rules.shown(source.path.parent)),
+        "__tool_id__": tool.id,
+        "__tool_version__": tool.version,
+        "__local_working_directory__": str(rules.shown(paths.root)),
+        "__new_file_path__": work,
+        "__user__": None,
+        "__user_id__": _NOBODY,
+        "__user_email__": _NOBODY,
+        "__user_name__": _NOBODY,
+        "userId": _NOBODY,
+        "userEmail": _NOBODY,
+        "__history_id__": "",
+        "__galaxy_url__": "",
+        "__admin_users__": "",
+        "chromInfo": "?",
+        "dbkey": "?",
+        "on_string": "",
+        "tool": {"id": tool.id, "name": tool.name, "version": tool.version},
+    }
+
+
+def _command(source: GalaxySource, context: Context, rules: Rules) -> str:
+    template = source.tool.parse_command()
+    if not template or not template.strip():
+        raise TemplateError(
+            f"{source.path.name} has no command.", hint="Such a tool cannot be run here."
+        )
+    if "$param_file" in template and source.profile < Version("16.04"):
+        context["param_file"] = rules.write(
+            "".join(f"{name}={value}\n" for name, value in context.items())
+        )
+    text = fill(template, context, source.template_version, "command")
+    line = " ".join(part.strip() for part in text.replace("\r", " ").split("\n")).strip()
+    interpreter = source.tool.parse_interpreter()
+    if interpreter and line.split():
+        program = line.split()[0]
+        real = rules.shown(source.path.parent / program)
+        line = line.replace(program, f"{interpreter} {shlex.quote(str(real))}", 1)
+    return line.rstrip("; ")
+
+
+def _configfiles(
+    tool: Tool, source: GalaxySource, inputs: Context, context: Context, rules: Rules
+) -> None:
+    def register(name: str | None, filename: str | None, text: str) -> None:
+        path = rules.configs / _safe(name or filename or f"config_{len(rules.files)}")
+        rules.files[path] = text
+        if filename:
+            # Galaxy links it into the working directory, under the name that was asked for
+            rules.files[_inside(rules.paths.work, filename)] = text
+        if name:
+            context[name] = str(rules.shown(path))
+
+    for entry in source.tool.parse_input_configfiles():
+        text = inputs_json(tool, inputs, source.profile, entry.content.handle_files)
+        register(entry.name, entry.filename, text)
+    for template in source.tool.parse_template_configfiles():
+        where = f"configfile {template.name or template.filename}"
+        content = template.content or ""
+        register(
+            template.name,
+            template.filename,
+            fill(str(content), context, source.template_version, where),
+        )
+
+
+def _environment(
+    source: GalaxySource, context: Context, paths: JobPaths, variables: Mapping[str, str]
+) -> dict[str, str]:
+    """Variables that the descriptor sets, and those that Galaxy always sets.
+
+    The caller's own (config ``env``) win over Galaxy's defaults.
+    """
+    found = {
+        "GALAXY_SLOTS": variables.get("GALAXY_SLOTS", "1"),
+        "_GALAXY_JOB_TMP_DIR": str(paths.temp),
+        "_GALAXY_JOB_HOME_DIR": str(paths.home),
+    }
+    for name in ("GALAXY_MEMORY_MB", "GALAXY_MEMORY_MB_PER_SLOT"):
+        if name in variables:
+            found[name] = variables[name]
+    for definition in source.tool.parse_environment_variables():
+        name, template = definition["name"], definition["template"]
+        if not name or definition["inject"]:
+            continue
+        text = fill(template or "", context, source.template_version, f"variable {name}")
+        # the shell's $(cat …) drops the newlines at the end
+        found[str(name)] = text.strip() if definition["strip"] else text.rstrip("\n")
+    return found
+
+
+def _safe(name: str) -> str:
+    return "".join(char if char.isalnum() or char in "_.-" else "_" for char in name).lstrip(".")
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = folder / name
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise TemplateError(
+            f"A configfile is called “{name}”, which lies outside the working directory.",
+            hint="Such a descriptor is not run.",
+        )
+    return path

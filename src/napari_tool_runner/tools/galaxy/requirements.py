@@ -1,0 +1,87 @@
+"""What a Galaxy tool needs: conda packages, containers, and Galaxy's image name for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.tools.model import (
+    ContainerRequirement,
+    Note,
+    PackageRequirement,
+    Requirement,
+    Severity,
+    Tool,
+)
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+
+__all__ = ["biocontainer_name", "read_requirements"]
+
+_NODE = PackageRequirement(name="nodejs")
+
+
+def read_requirements(source: GalaxySource, notes: list[Note]) -> tuple[Requirement, ...]:
+    """Read ``<requirements>`` in the descriptor's order: packages, then containers."""
+    packages, containers, resources, *rest = source.tool.parse_requirements()
+    found: list[Requirement] = []
+    for entry in packages:
+        if entry.type == "package" and entry.name:
+            found.append(PackageRequirement(name=entry.name, version=entry.version or ""))
+            continue
+        notes.append(
+            Note(
+                Severity.WARNING,
+                f"requirements/requirement[{entry.name}]",
+                f"A requirement of the type “{entry.type}” is not provided here.",
+            )
+        )
+    for container in containers:
+        kind = str(container.type)
+        if kind in ("docker", "singularity") and container.identifier:
+            found.append(ContainerRequirement(type=kind, image=str(container.identifier).strip()))
+            continue
+        notes.append(
+            Note(
+                Severity.WARNING,
+                f"requirements/container[{container.identifier}]",
+                f"Containers of the type “{kind}” are not run here.",
+            )
+        )
+    for resource in resources:
+        notes.append(
+            Note(
+                Severity.INFO,
+                f"requirements/resource[{resource.resource_type}]",
+                f"It asks for {resource.resource_type} = {resource.value_or_expression}; "
+                "set such limits in the configuration.",
+            )
+        )
+    if rest and rest[-1]:
+        notes.append(
+            Note(
+                Severity.ERROR,
+                "requirements/credentials",
+                "It needs credentials that a Galaxy server keeps.",
+            )
+        )
+    if source.tool.parse_tool_type() == "expression" and not found:
+        found.append(_NODE)
+    return tuple(found)
+
+
+def biocontainer_name(tool: Tool) -> str:
+    """Return the name of the BioContainers image that Galaxy computes for `tool`.
+
+    One package gives ``scikit-image:0.22.0``, several ``mulled-v2-<hash>:<hash>``.
+    The name has neither registry nor build number: a registry's list of tags of the
+    name completes it (``0.22.0--py310h_1``, ``<hash>-0``). Empty without packages.
+    """
+    from galaxy.tool_util.deps.mulled.util import build_target, v2_image_name
+
+    targets = [
+        build_target(entry.name, version=entry.version or None)
+        for entry in tool.requirements
+        if isinstance(entry, PackageRequirement) and entry.name
+    ]
+    return str(v2_image_name(targets)) if targets else ""

@@ -1,0 +1,207 @@
+"""From a file to Galaxy's own parsed form, without ever leaving the toolbox.
+
+Every file that takes part is looked at before Galaxy's reader gets it: no DTD, no
+entity, no import from outside the root.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from lxml import etree
+from packaging.version import InvalidVersion, Version
+
+from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
+
+if TYPE_CHECKING:
+    from galaxy.tool_util.parser.xml import XmlToolSource
+    from galaxy.util import Element
+
+    from napari_tool_runner.tools.galaxy.outputs import OutputRule
+
+__all__ = ["GalaxySource", "load_source"]
+
+_MAX_SIZE = 32 * 1024 * 1024
+
+
+@dataclass(eq=False)
+class GalaxySource:
+    """What this dialect keeps of a descriptor; lives in ``Tool.source``.
+
+    Parameters
+    ----------
+    tool : XmlToolSource
+        Galaxy's parsed form, macros and tokens expanded.
+    path : Path
+        The descriptor.
+    files : tuple of Path
+        The descriptor and the files it imports.
+    digest : str
+        ``sha256:…`` over the contents of `files`.
+    rules : dict
+        Output name -> what decides on it when the tool runs.
+    """
+
+    tool: XmlToolSource
+    path: Path
+    files: tuple[Path, ...]
+    digest: str
+    rules: dict[str, OutputRule] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Element:
+        """The ``<tool>`` element after expansion."""
+        return self.tool.root
+
+    @property
+    def profile(self) -> Version:
+        """The Galaxy release whose rules apply; 16.01 when it is not said."""
+        try:
+            return Version(self.tool.parse_profile())
+        except InvalidVersion:
+            return Version("16.01")
+
+    @property
+    def template_version(self) -> Version:
+        """The Python that the templates are written for."""
+        try:
+            declared = self.tool.parse_python_template_version()
+        except InvalidVersion:
+            declared = None
+        if declared is not None:
+            return Version(str(declared))
+        return Version("3.5" if self.profile >= Version("19.05") else "2.7")
+
+    @property
+    def sanitizes(self) -> bool:
+        """Whether values are cleaned at all (``<options sanitize="false"/>``)."""
+        return bool(self.tool.parse_sanitize())
+
+    def without_code(self) -> XmlToolSource:
+        """Return the parsed form without validators that hold Python.
+
+        Galaxy's parameter models run such validators while they are built; reading a
+        descriptor must run nothing.
+        """
+        from galaxy.tool_util.parser.xml import XmlToolSource
+
+        tree = copy.deepcopy(self.tool.xml_tree)
+        for validator in list(tree.getroot().iter("validator")):
+            parent = validator.getparent()
+            if validator.get("type") == "expression" and parent is not None:
+                parent.remove(validator)
+        return XmlToolSource(tree, source_path=str(self.path))
+
+
+def load_source(path: Path, root: Path | None = None) -> GalaxySource:
+    """Parse a descriptor with its macros.
+
+    Parameters
+    ----------
+    path : Path
+    root : Path, optional
+        Imports may not leave this folder. Without it: the checkout (``.git``) that
+        the descriptor belongs to, else the descriptor's own folder.
+
+    Raises
+    ------
+    DescriptorError
+        Unreadable, malformed, or macros that cannot be expanded.
+    UnsafeDescriptorError
+        A DTD, an entity, or an import from outside `root`.
+    """
+    from galaxy.tool_util.parser.xml import XmlToolSource
+    from galaxy.util.xml_macros import load_with_references
+
+    path = path.absolute()
+    limit = (root or _checkout(path) or path.parent).resolve()
+    files = _closure(path, limit)
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    try:
+        tree, macro_paths = load_with_references(str(path))
+        tool = XmlToolSource(tree, source_path=str(path), macro_paths=macro_paths)
+    except (AssertionError, ValueError, LookupError, OSError, etree.LxmlError) as error:
+        raise _expansion_error(path, error) from error
+    except Exception as error:
+        # the macro expander raises bare exceptions for token cycles
+        if type(error) is not Exception:
+            raise
+        raise _expansion_error(path, error) from error
+    return GalaxySource(tool, path, tuple(files), f"sha256:{digest.hexdigest()}")
+
+
+def _expansion_error(path: Path, error: Exception) -> DescriptorError:
+    return DescriptorError(
+        f"The macros of {path.name} cannot be expanded: {error}",
+        path=path,
+        hint="Check its <macros>, <expand> and <token> elements.",
+    )
+
+
+def _checkout(path: Path) -> Path | None:
+    return next((folder for folder in path.parents if (folder / ".git").exists()), None)
+
+
+def _closure(path: Path, limit: Path) -> list[Path]:
+    """Return the descriptor and everything it imports, each checked."""
+    seen: dict[Path, None] = {}
+    todo = [(path, "")]
+    while todo:
+        file, wanted = todo.pop()
+        real = file.resolve()
+        if wanted and not real.is_relative_to(limit):
+            raise UnsafeDescriptorError(
+                f"{path.name} imports “{wanted}”, which lies outside its toolbox ({limit}).",
+                path=path,
+                hint="Copy the file into the toolbox, or add the folder above as a toolbox.",
+            )
+        if real in seen:
+            continue
+        seen[real] = None
+        root = _parse_checked(real if wanted else file, path)
+        containers = [root] if root.tag == "macros" else list(root.findall("macros"))[:1]
+        for container in containers:
+            for element in container.findall("import"):
+                name = (element.text or "").strip()
+                if name:
+                    # Galaxy looks beside the importing file, symbolic links unresolved
+                    todo.append((file.parent / name, name))
+    return list(seen)
+
+
+def _parse_checked(file: Path, descriptor: Path) -> Element:
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+    )
+    try:
+        size = file.stat().st_size
+        if size > _MAX_SIZE:
+            raise DescriptorError(
+                f"{file} is too large for a descriptor ({size} bytes).", path=descriptor
+            )
+        tree = cast("etree._ElementTree", etree.parse(str(file), parser))
+    except OSError as error:
+        raise DescriptorError(
+            f"{file} cannot be read: {error.strerror or error}",
+            path=descriptor,
+            hint="Check the name and the permissions.",
+        ) from error
+    except etree.XMLSyntaxError as error:
+        raise DescriptorError(
+            f"{file.name} is not well-formed XML: {error}",
+            path=descriptor,
+            hint=f"Mend {file}.",
+        ) from error
+    if tree.docinfo.internalDTD is not None:
+        raise UnsafeDescriptorError(
+            f"{file.name} declares a document type (DTD); such files are not read.",
+            path=descriptor,
+            hint="Remove the <!DOCTYPE …> declaration.",
+        )
+    return cast("Element", tree.getroot())

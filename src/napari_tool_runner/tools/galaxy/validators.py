@@ -1,0 +1,314 @@
+"""Galaxy's validators, as rules of the tool model.
+
+Rules on values are checked while a person types. Rules on datasets need their
+metadata, and rules that hold Python beyond plain expressions need consent: both are
+checked when a run is prepared (`DataRule`, `ValueRule.final_problem`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
+from napari_tool_runner.tools.model import Note, Severity
+
+if TYPE_CHECKING:
+    from galaxy.tool_util.parser.interface import InputSource
+    from galaxy.util import Element
+
+    from napari_tool_runner.tools.galaxy.wrappers import DatasetValue
+
+__all__ = ["DataRule", "ValueRule", "accepts_empty", "read_validators"]
+
+# what only a Galaxy server can answer
+_SERVER_SIDE = frozenset(
+    {
+        "unspecified_build",
+        "dataset_metadata_in_data_table",
+        "dataset_metadata_not_in_data_table",
+        "value_in_data_table",
+        "value_not_in_data_table",
+        "dataset_metadata_in_file",
+    }
+)
+_DATA_KINDS = frozenset(
+    {
+        "metadata",
+        "dataset_metadata_equal",
+        "dataset_metadata_in_range",
+        "empty_dataset",
+        "empty_extra_files_path",
+        "dataset_ok_validator",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRule:
+    """A rule on a plain value.
+
+    Parameters
+    ----------
+    kind : str
+        Galaxy's name (``regex``, ``in_range``, ``expression``…).
+    message : str
+        What to say; ``%s`` stands for the value.
+    expression : str
+        Of ``expression`` rules.
+    negate : bool
+        The rule must not hold.
+    check : callable, optional
+        For the other kinds: raises ValueError with the sentence to show.
+    """
+
+    kind: str
+    message: str = ""
+    expression: str = ""
+    negate: bool = False
+    check: Callable[[object], None] | None = None
+
+    def problem(self, value: object) -> str | None:
+        """Return one sentence when `value` breaks the rule, else None."""
+        entries = list(value) if isinstance(value, tuple | list) else [value]
+        for entry in entries:
+            found = self._one(entry, final=False)
+            if found:
+                return found
+        return None
+
+    def final_problem(self, value: object) -> str | None:
+        """As `problem`, and Python beyond plain expressions runs. Needs consent."""
+        entries = list(value) if isinstance(value, tuple | list) else [value]
+        for entry in entries:
+            found = self._one(entry, final=True)
+            if found:
+                return found
+        return None
+
+    def _one(self, value: object, *, final: bool) -> str | None:
+        if self.check is not None:
+            try:
+                self.check(value)
+            except ValueError as error:
+                return str(error)
+            return None
+        return expression_problem(self.expression, value, self.message, self.negate, final=final)
+
+
+@dataclass(frozen=True, slots=True)
+class DataRule:
+    """A rule on a dataset; checked when the run is prepared."""
+
+    kind: str
+    message: str = ""
+    negate: bool = False
+    expression: str = ""
+    name: str = ""
+    wanted: object = None
+    names: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    exclude: tuple[bool, bool] = (False, False)
+
+    def problem(self, value: object) -> str | None:
+        """Nothing can be said before the dataset is a file."""
+        return None
+
+    def data_problem(self, dataset: DatasetValue) -> str | None:
+        """Return one sentence when `dataset` breaks the rule, else None."""
+        if self.kind == "expression":
+            return expression_problem(
+                self.expression, dataset, self.message, self.negate, final=True
+            )
+        checks: dict[str, Callable[[DatasetValue], tuple[bool, object]]] = {
+            "metadata": self._complete,
+            "dataset_metadata_equal": self._equal,
+            "dataset_metadata_in_range": self._in_range,
+            "empty_dataset": lambda data: (data.get_size() > 0, data.name),
+            "empty_extra_files_path": lambda data: (data.extra_files_path_exists(), data.name),
+        }
+        check = checks.get(self.kind)
+        if check is None:
+            return None
+        holds, shown = check(dataset)
+        if holds is not self.negate:
+            return None
+        return self.message.replace("%s", str(shown)) or "The dataset does not fit this input."
+
+    def _complete(self, dataset: DatasetValue) -> tuple[bool, object]:
+        names = self.names or tuple(n for n in dataset.metadata.names() if n not in self.skip)
+        missing = [name for name in names if dataset.metadata.get(name) in (None, "")]
+        return not missing, ", ".join(missing)
+
+    def _equal(self, dataset: DatasetValue) -> tuple[bool, object]:
+        value = dataset.metadata.get(self.name)
+        return value == self.wanted or str(value) == str(self.wanted), value
+
+    def _in_range(self, dataset: DatasetValue) -> tuple[bool, object]:
+        value = dataset.metadata.get(self.name)
+        try:
+            number = float(str(value))
+        except ValueError:
+            return False, value
+        low_ok = (
+            self.low is None or number > self.low or (number == self.low and not self.exclude[0])
+        )
+        high_ok = (
+            self.high is None
+            or number < self.high
+            or (number == self.high and not self.exclude[1])
+        )
+        return low_ok and high_ok, value
+
+
+def expression_problem(
+    expression: str, value: object, message: str, negate: bool, *, final: bool
+) -> str | None:
+    """Return one sentence when a Python `expression` on ``value`` is not satisfied.
+
+    Without `final`, what cannot be evaluated without running Python counts as
+    satisfied.
+    """
+    try:
+        holds = bool(evaluate(expression, {"value": value}))
+    except NotSimpleError:
+        if not final:
+            return None
+        try:
+            # the descriptor's own code; a run needs consent (DESIGN §8)
+            holds = bool(eval(expression.strip(), {"value": value}))  # noqa: S307
+        except Exception as error:  # noqa: BLE001 - anything that the descriptor's code raises
+            return f"The check {expression!r} failed on {value!r}: {error}"
+    except Exception as error:  # noqa: BLE001 - what the expression raises on this value
+        return f"The check {expression!r} failed on {value!r}: {error}"
+    if holds is not negate:
+        return None
+    if message:
+        return message.replace("%s", str(value))
+    verb = "must not" if negate else "must"
+    return f"The value {value!r} {verb} satisfy: {expression}"
+
+
+def read_validators(
+    source: InputSource, where: str, notes: list[Note], *, data: bool
+) -> tuple[ValueRule | DataRule, ...]:
+    """Read the ``<validator>`` elements of a parameter.
+
+    `data`: the parameter takes datasets.
+    """
+    element: Element = source.elem()
+    rules: list[ValueRule | DataRule] = []
+    elements = list(element.findall("validator"))
+    options = element.find("options")
+    if options is not None:
+        elements += options.findall("validator")
+    for validator in elements:
+        kind = validator.get("type", "")
+        if kind in _SERVER_SIDE:
+            subject = validator.get("table_name") or validator.get("filename") or "its own data"
+            notes.append(
+                Note(
+                    Severity.WARNING,
+                    f"{where}/validator[{kind}]",
+                    f"The check “{kind}” asks a Galaxy server ({subject}); it is left out here.",
+                )
+            )
+            continue
+        try:
+            rule = _data_rule(validator, kind) if data else _value_rule(validator, kind)
+        except (ValueError, TypeError) as error:
+            notes.append(
+                Note(Severity.WARNING, f"{where}/validator[{kind}]", f"Not understood: {error}")
+            )
+            continue
+        if rule is not None:
+            rules.append(rule)
+    return tuple(rules)
+
+
+def accepts_empty(rules: tuple[ValueRule | DataRule, ...]) -> bool:
+    """Say whether every rule accepts the empty text (Galaxy infers ``optional`` so)."""
+    for rule in rules:
+        if not isinstance(rule, ValueRule):
+            continue
+        if rule.kind == "expression":
+            try:
+                if bool(evaluate(rule.expression, {"value": ""})) is rule.negate:
+                    return False
+            except Exception:  # noqa: BLE001 - an expression that fails on "" does not accept it
+                return False
+        elif rule.problem(""):
+            return False
+    return True
+
+
+def _common(element: Element) -> tuple[str, bool]:
+    negate = str(element.get("negate", "false")).strip().lower() in ("true", "1", "yes", "on")
+    return element.get("message") or "", negate
+
+
+def _value_rule(element: Element, kind: str) -> ValueRule | None:
+    from galaxy.tool_util.parser.parameter_validators import parse_xml_validator
+    from galaxy.tool_util_models.parameter_validators import StaticValidatorModel
+
+    message, negate = _common(element)
+    if kind == "expression":
+        return ValueRule(kind, message, (element.text or "").strip(), negate)
+    if kind in _DATA_KINDS or kind == "no_options":
+        return None
+    model = parse_xml_validator(element)
+    if not isinstance(model, StaticValidatorModel):
+        return None
+
+    def check(value: object) -> None:
+        if kind in ("regex", "length") and value is not None:
+            value = str(value)
+        if kind == "in_range" and isinstance(value, str):
+            value = float(value)
+        model.statically_validate(value)
+
+    return ValueRule(kind, message, negate=negate, check=check)
+
+
+def _data_rule(element: Element, kind: str) -> DataRule | None:
+    message, negate = _common(element)
+    if kind == "expression":
+        return DataRule(kind, message, negate, expression=(element.text or "").strip())
+    if kind in ("no_options", "dataset_ok_validator"):
+        return None
+    if kind not in _DATA_KINDS:
+        raise ValueError(f"the check “{kind}” does not apply to datasets")
+
+    def number(name: str) -> float | None:
+        return float(element.get(name, "")) if element.get(name) else None
+
+    def names(name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in element.get(name, "").split(",") if part.strip())
+
+    def flag(name: str) -> bool:
+        return element.get(name, "").strip().lower() == "true"
+
+    wanted: object = element.get("value") or json.loads(element.get("value_json", "null"))
+    fallback = {
+        "metadata": "The metadata %s of this dataset are not known.",
+        "dataset_metadata_equal": f"{element.get('metadata_name')} must be {wanted}, not %s.",
+        "dataset_metadata_in_range": f"{element.get('metadata_name')} = %s is out of range.",
+        "empty_dataset": "The dataset “%s” is empty.",
+        "empty_extra_files_path": "The dataset “%s” has no extra files.",
+    }
+    return DataRule(
+        kind,
+        message or fallback.get(kind, ""),
+        negate,
+        name=element.get("metadata_name", ""),
+        wanted=wanted,
+        names=names("check"),
+        skip=names("skip"),
+        low=number("min"),
+        high=number("max"),
+        exclude=(flag("exclude_min"), flag("exclude_max")),
+    )

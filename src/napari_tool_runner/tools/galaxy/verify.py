@@ -1,0 +1,287 @@
+"""Comparing a test's outcome with what it expects, by Galaxy's own verification."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile, TestOutcome
+from napari_tool_runner.tools.galaxy.datatypes import is_of_type
+from napari_tool_runner.tools.galaxy.descriptor_tests import TestDataFolders
+from napari_tool_runner.tools.galaxy.judge import messages
+from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
+from napari_tool_runner.tools.galaxy.outputs import extra_files_folder
+from napari_tool_runner.tools.model import CollectionOutput
+
+if TYPE_CHECKING:
+    from galaxy.tool_util.parser.interface import ToolSourceTest
+
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+    from napari_tool_runner.tools.model import ToolTest
+
+__all__ = ["verify"]
+
+
+def verify(source: GalaxySource, test: ToolTest, outcome: TestOutcome) -> list[str]:
+    """Return the differences between a test's outcome and what it expects; none: passed."""
+    expected = cast("ToolSourceTest", test.extra["galaxy"])
+    check = _Verification(source, expected, outcome)
+    check.run()
+    if expected["expect_test_failure"]:
+        return [] if check.problems else ["The test was expected to miss something, and met all."]
+    return check.problems
+
+
+class _Verification:
+    def __init__(self, source: GalaxySource, test: ToolSourceTest, outcome: TestOutcome) -> None:
+        self.source = source
+        self.test = test
+        self.outcome = outcome
+        self.folders = TestDataFolders.of(source)
+        self.problems: list[str] = []
+
+    def run(self) -> None:
+        outcome, test = self.outcome, self.test
+        if test["expect_failure"]:
+            if not outcome.failed:
+                self.problems.append("The run was expected to fail, but it succeeded.")
+            if test["outputs"]:
+                self.problems.append("A test that expects failure cannot compare outputs.")
+        elif outcome.failed:
+            tail = outcome.stderr.strip().splitlines()[-1:] or [""]
+            self.problems.append(
+                f"The run failed (exit code {outcome.exit_code}). {tail[0]}".strip()
+            )
+        wanted = test.get("expect_exit_code")
+        if wanted is not None and str(wanted) != str(outcome.exit_code):
+            self.problems.append(f"The exit code is {outcome.exit_code}, not {wanted}.")
+        self.count()
+        self.streams()
+        if outcome.failed:
+            return
+        for index, output in enumerate(test["outputs"]):
+            self.output(output["name"], output["value"], dict(output["attributes"]), index)
+        for collection in test["output_collections"]:
+            self.collection(cast("Mapping[str, Any]", collection))
+
+    def count(self) -> None:
+        wanted = self.test.get("expect_num_outputs")
+        if wanted is None or self.outcome.failed:
+            return
+        found = len(self.outcome.outputs)
+        if int(wanted) != found:
+            names = ", ".join(self.outcome.outputs) or "none"
+            self.problems.append(f"There are {found} outputs ({names}), not {wanted}.")
+
+    def streams(self) -> None:
+        from galaxy.tool_util.verify import verify_job_metadata
+
+        outcome = self.outcome
+        said = messages(self.source, outcome.exit_code, outcome.stdout, outcome.stderr)
+        run = {
+            "stdout": outcome.stdout,
+            "stderr": outcome.stderr,
+            "command_line": outcome.command,
+            "job_messages": said,
+        }
+        wanted: dict[str, Any] = {
+            "stdout": self.test.get("stdout"),
+            "stderr": self.test.get("stderr"),
+            "command": self.test.get("command"),
+        }
+        for stream, assertions in wanted.items():
+            arguments: dict[str, Any] = {f"{stream}_assertions": assertions}
+            try:
+                verify_job_metadata(run, **arguments)
+            except AssertionError as error:
+                self.problems.append(f"{stream}: {error}")
+
+    # -- datasets ----------------------------------------------------------------------
+
+    def output(self, name: str, file: str | None, attributes: dict[str, Any], index: int) -> None:
+        collected = self.outcome.outputs.get(name)
+        if collected is None:
+            # as in Galaxy, a renamed output is found by its place
+            others = list(self.outcome.outputs.values())
+            if name not in self.source.rules and index < len(others):
+                collected = others[index]
+        if collected is None or not collected.files:
+            self.problems.append(f"The output “{name}” was not written.")
+            return
+        primary = collected.files[0]
+        self.dataset(f"Output “{name}”", primary, file, attributes)
+        self.limits(f"Output “{name}”", len(collected.files), attributes)
+        by_name = {entry.name: entry for entry in collected.files[1:]} | {primary.name: primary}
+        for designation, (inner_file, inner) in attributes.get("primary_datasets", {}).items():
+            entry = by_name.get(designation)
+            if entry is None:
+                self.problems.append(f"Output “{name}” has no dataset “{designation}”.")
+                continue
+            self.dataset(f"Output “{name}”, “{designation}”", entry, inner_file, dict(inner))
+
+    def dataset(
+        self, label: str, collected: CollectedFile, file: str | None, attributes: dict[str, Any]
+    ) -> None:
+        from galaxy.tool_util.verify import verify as galaxy_verify
+
+        try:
+            content = b"" if collected.path.is_dir() else collected.path.read_bytes()
+        except OSError as error:
+            self.problems.append(f"{label} cannot be read: {error}")
+            return
+        if "object" in attributes:
+            file = None
+        try:
+            if file and collected.path.is_dir():
+                self.folder(label, collected.path, file, attributes)
+            else:
+                galaxy_verify(
+                    label,
+                    content,
+                    attributes=attributes,
+                    filename=file,
+                    get_filename=self.reference,
+                    verify_extra_files=lambda extra: self.extra_files(label, collected, extra),
+                )
+        except Exception as error:  # noqa: BLE001 - comparisons raise whatever their libraries do
+            self.problems.append(f"{label}: {error}" if label not in str(error) else str(error))
+        self.metadata(label, collected, attributes)
+
+    def reference(self, name: str) -> str:
+        path = self.folders.find(name)
+        if path is None:
+            raise AssertionError(f"the reference file “{name}” is missing")
+        return str(path)
+
+    def folder(self, label: str, folder: Path, name: str, attributes: dict[str, Any]) -> None:
+        """Compare a directory dataset with a reference folder, file by file."""
+        reference = Path(self.reference(name))
+        wanted = {str(path.relative_to(reference)) for path in _files(reference)}
+        found = {str(path.relative_to(folder)) for path in _files(folder)}
+        if wanted != found:
+            difference = ", ".join(sorted(wanted ^ found)[:5])
+            raise AssertionError(f"{label}: the folders differ in {difference}")
+        for entry in sorted(wanted):
+            self.compare(f"{label}, {entry}", folder / entry, reference / entry, attributes)
+
+    def compare(self, label: str, path: Path, reference: Path, attributes: dict[str, Any]) -> None:
+        from galaxy.tool_util.verify import verify as galaxy_verify
+
+        galaxy_verify(
+            label,
+            path.read_bytes(),
+            attributes={key: value for key, value in attributes.items() if key != "extra_files"},
+            filename=str(reference),
+            get_filename=str,
+        )
+
+    def extra_files(
+        self, label: str, collected: CollectedFile, extra: Sequence[Mapping[str, Any]]
+    ) -> None:
+        known = collected.metadata.get("extra_files_path") or extra_files_folder(collected.path)
+        folder = Path(str(known))
+        if collected.path.is_dir():
+            folder = collected.path.parent
+        for entry in extra:
+            attributes = dict(entry["attributes"])
+            if entry["type"] == "directory":
+                reference = Path(self.reference(str(entry["value"])))
+                for file in _files(reference):
+                    name = str(file.relative_to(reference))
+                    self.compare(f"{label}, {name}", folder / name, file, attributes)
+                continue
+            path = folder / str(entry["name"])
+            if not path.is_file():
+                raise AssertionError(f"{label} has no extra file “{entry['name']}”")
+            self.plain(f"{label}, {entry['name']}", path, entry["value"], attributes)
+
+    def plain(self, label: str, path: Path, file: str | None, attributes: dict[str, Any]) -> None:
+        from galaxy.tool_util.verify import verify as galaxy_verify
+
+        galaxy_verify(
+            label,
+            path.read_bytes(),
+            attributes=attributes,
+            filename=file,
+            get_filename=self.reference,
+        )
+
+    def metadata(self, label: str, collected: CollectedFile, attributes: dict[str, Any]) -> None:
+        wanted = attributes.get("ftype")
+        if wanted and wanted != collected.format and not is_of_type(collected.format, wanted):
+            self.problems.append(f"{label} is “{collected.format}”, not “{wanted}”.")
+        expected = attributes.get("metadata") or {}
+        if not expected:
+            return
+        file = DataFile(collected.path, collected.format, collected.name)
+        found = dataset_metadata(file)
+        for key, value in expected.items():
+            if key in ("name", "info", "tags", "created_from_basename"):
+                continue
+            actual = unique_values(file) if key == "num_unique_values" else found.get(key)
+            text = ",".join(map(str, actual)) if isinstance(actual, list) else str(actual)
+            if text != str(value):
+                self.problems.append(f"{label}: the metadata “{key}” is {text}, not {value}.")
+
+    def limits(self, label: str, found: int, attributes: Mapping[str, Any]) -> None:
+        count, low, high = (attributes.get(key) for key in ("count", "min", "max"))
+        if count is not None and found != int(count):
+            self.problems.append(f"{label} has {found} datasets, not {count}.")
+        if low is not None and found < int(low):
+            self.problems.append(f"{label} has {found} datasets, fewer than {low}.")
+        if high is not None and found > int(high):
+            self.problems.append(f"{label} has {found} datasets, more than {high}.")
+
+    # -- collections -------------------------------------------------------------------
+
+    def collection(self, expected: Mapping[str, Any]) -> None:
+        from galaxy.tool_util.parser.interface import TestCollectionOutputDef
+        from galaxy.tool_util.verify.interactor import verify_collection
+
+        definition = TestCollectionOutputDef.from_dict(dict(expected))
+        collected = self.outcome.outputs.get(definition.name)
+        if collected is None:
+            self.problems.append(f"The output collection “{definition.name}” was not made.")
+            return
+        assert isinstance(collected.output, CollectionOutput)
+
+        def check(element: Mapping[str, Any], attributes: Any, file: str | None) -> None:
+            label = f"Collection “{definition.name}”, “{element['element_identifier']}”"
+            self.dataset(label, element["object"], file, dict(attributes))
+
+        try:
+            verify_collection(definition, _as_galaxy(collected), check)
+        except Exception as error:  # noqa: BLE001 - Galaxy's own checks raise bare exceptions
+            self.problems.append(str(error))
+
+
+def _as_galaxy(collected: CollectedOutput) -> dict[str, Any]:
+    """The collection as Galaxy's interface would describe it."""
+    assert isinstance(collected.output, CollectionOutput)
+    root: dict[str, Any] = {}
+    for file in collected.files:
+        depth = collected.output.collection_type.count(":")
+        named = tuple(file.name.split("/", depth))
+        identifiers = cast("tuple[str, ...]", file.metadata.get("identifiers") or named)
+        place = root
+        for part in identifiers[:-1]:
+            place = place.setdefault(part, {})
+        place[identifiers[-1]] = file
+
+    def elements(level: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {
+                "element_identifier": name,
+                "element_type": "dataset_collection" if isinstance(entry, dict) else "hda",
+                "object": {"elements": elements(entry)} if isinstance(entry, dict) else entry,
+            }
+            for name, entry in level.items()
+        ]
+
+    return {"collection_type": collected.output.collection_type, "elements": elements(root)}
+
+
+def _files(folder: Path) -> list[Path]:
+    return [Path(root) / name for root, _, names in os.walk(folder) for name in names]
