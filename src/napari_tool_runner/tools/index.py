@@ -7,6 +7,7 @@ the same content (hash) keeps its entry.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -255,5 +256,6 @@ def _save(store: Path, folder: Path, name: str, cache: _Cache) -> None:
         store.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(json.dumps(data), encoding="utf-8")
         draft.replace(store)
-    except OSError:
-        draft.unlink(missing_ok=True)  # a read-only home: work without a cache
+    except OSError:  # a read-only home, a full disk: work without a cache
+        with contextlib.suppress(OSError):
+            draft.unlink()

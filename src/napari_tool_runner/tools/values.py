@@ -10,32 +10,20 @@ for data whatever the caller passed (a layer, an array, a path, later a `DataFil
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.tools.coercion import check_value, coerce, default_value
 from napari_tool_runner.tools.model import (
-    BooleanParameter,
-    ColorParameter,
     Conditional,
-    DataColumnParameter,
     DataParameter,
-    DirectoryParameter,
-    DrillDownOption,
-    DrillDownParameter,
-    FileParameter,
-    FloatParameter,
-    HiddenParameter,
     InputItem,
-    IntegerParameter,
     Parameter,
     Repeat,
     Section,
-    SelectParameter,
-    TextParameter,
     Tool,
 )
 
@@ -55,8 +43,10 @@ __all__ = [
 BoundValues: TypeAlias = dict[str, object]
 
 _REPEAT_KEY = re.compile(r"(?P<name>.+)_(?P<index>\d+)$")
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0", ""})
+
+
+_MAX_ENTRIES = 10_000
+"""Entries of one repeat; a larger number is a slip of the pen (``rep_999999999|x``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,68 +78,6 @@ def bind(tool: Tool, values: Mapping[str, object] | None = None) -> BoundValues:
     given = _qualify(tool, dict(values or {}))
     nested = nest(given)
     return _bind_items(tool.inputs, nested, "")
-
-
-def default_value(parameter: Parameter) -> object:
-    """Return what `parameter` has when nobody chose (None: nothing)."""
-    if isinstance(parameter, DataParameter):
-        return None
-    if isinstance(parameter, TextParameter | FileParameter | DirectoryParameter):
-        return None if parameter.optional and not parameter.default else parameter.default
-    return cast("object", parameter.default)
-
-
-def coerce(parameter: Parameter, value: object, name: str = "") -> object:
-    """Convert `value` (often text) to the type of `parameter`; data pass unchanged.
-
-    Raises
-    ------
-    ParameterError
-        When it cannot be converted.
-    """
-    name = name or parameter.name
-    if value is None:
-        return None
-    if isinstance(parameter, IntegerParameter):
-        return _integer(parameter, value, name)
-    if isinstance(parameter, FloatParameter):
-        return _float(parameter, value, name)
-    if isinstance(parameter, BooleanParameter):
-        return _boolean(parameter, value, name)
-    if isinstance(parameter, SelectParameter):
-        return _select(parameter, value)
-    if isinstance(parameter, DrillDownParameter):
-        return tuple(_many(value))
-    if isinstance(parameter, DataColumnParameter):
-        return tuple(_many(value)) if parameter.multiple else str(value)
-    if isinstance(parameter, DataParameter):
-        return None if isinstance(value, str) and value == "" else value
-    return str(value)
-
-
-def check_value(parameter: Parameter, value: object) -> str | None:
-    """Return one sentence when `value` (already coerced) cannot be used, else None."""
-    label = parameter.label or parameter.name
-    if value is None or (isinstance(value, tuple) and not value):
-        if parameter.optional or isinstance(parameter, HiddenParameter | DrillDownParameter):
-            return None
-        if isinstance(parameter, SelectParameter) and parameter.multiple:
-            return None
-        return f"“{label}” needs a value."
-    problem = _check_range(parameter, value) or _check_choice(parameter, value)
-    if problem:
-        return problem
-    if isinstance(parameter, DataParameter) and parameter.multiple:
-        problem = _check_count(parameter, value)
-        if problem:
-            return problem
-    if isinstance(parameter, DataParameter):
-        return None
-    for validator in parameter.validators:
-        problem = validator.problem(value)
-        if problem:
-            return problem
-    return None
 
 
 def leaves(items: Sequence[InputItem], values: Mapping[str, object]) -> Iterator[Leaf]:
@@ -184,25 +112,29 @@ def nest(flat: Mapping[str, object]) -> dict[str, object]:
     """
     nested: dict[str, object] = {}
     for key, value in flat.items():
-        parts = key.split("|")
-        place = nested
-        for part in parts[:-1]:
-            inner = place.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise ParameterError(
-                    f"“{key}” is given inside “{part}”, which also has a value of its own.",
-                    name=key,
-                    hint="Give one of the two.",
-                )
-            place = inner
-        last = parts[-1]
-        present = place.get(last)
+        *containers, last = key.split("|")
         if isinstance(value, Mapping):
             value = nest(cast("Mapping[str, object]", value))
-            if isinstance(present, dict):
-                value = {**present, **value}
-        place[last] = value
+        for part in reversed(containers):
+            value, last = {last: value}, part
+        _merge(nested, {last: value}, "")
     return nested
+
+
+def _merge(into: dict[str, object], given: Mapping[str, object], prefix: str) -> None:
+    """Add `given` to `into`, mapping by mapping."""
+    for key, value in given.items():
+        present = into.get(key)
+        if isinstance(present, dict) and isinstance(value, Mapping):
+            _merge(present, cast("Mapping[str, object]", value), f"{prefix}{key}|")
+        elif key in into:
+            raise ParameterError(
+                f"“{prefix}{key}” is given twice, in different ways.",
+                name=prefix + key,
+                hint="Give it once.",
+            )
+        else:
+            into[key] = value
 
 
 # -- binding -----------------------------------------------------------------------
@@ -301,6 +233,12 @@ def _bind_repeat(
     if not entries:
         count = max(item.default, item.minimum)
     count = max(count, item.minimum)
+    if count > _MAX_ENTRIES:
+        raise ParameterError(
+            f"“{name}” cannot be given {count} times.",
+            name=name,
+            hint=f"Number the entries from {name}_0 on.",
+        )
     if item.maximum is not None and count > item.maximum:
         raise ParameterError(
             f"“{name}” may be given at most {item.maximum} times, not {count}.", name=name
@@ -349,7 +287,12 @@ def _qualify(tool: Tool, given: dict[str, object]) -> dict[str, object]:
             continue
         candidates = paths.get(key, set())
         if len(candidates) == 1:
-            result[next(iter(candidates))] = value
+            full = next(iter(candidates))
+            if full in given:
+                raise ParameterError(
+                    f"“{full}” is given twice, also as “{key}”.", name=full, hint="Give it once."
+                )
+            result[full] = value
         elif candidates:
             raise ParameterError(
                 f"“{key}” could be {' or '.join(sorted(candidates))}.",
@@ -371,146 +314,6 @@ def _static_paths(items: Sequence[InputItem], prefix: str) -> Iterator[str]:
                 yield from _static_paths(case.items, f"{prefix}{item.name}|")
         elif not isinstance(item, Repeat):
             yield prefix + item.name
-
-
-# -- conversion of one value ---------------------------------------------------------
-
-
-def _integer(parameter: IntegerParameter, value: object, name: str) -> int | None:
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str):
-        text = value.strip()
-        if not text:
-            return None
-        if re.fullmatch(r"[+-]?\d{1,4000}", text):  # Python reads no longer ones
-            return int(text)
-    index = getattr(value, "__index__", None)
-    if callable(index):
-        return int(index())
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if math.isfinite(number) and number == int(number):
-        return int(number)
-    raise ParameterError(
-        f"“{parameter.label or name}” must be a whole number, not {value!r}.", name=name
-    )
-
-
-def _float(parameter: FloatParameter, value: object, name: str) -> float | None:
-    if isinstance(value, str) and not value.strip():
-        return None
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ParameterError(
-            f"“{parameter.label or name}” must be a number, not {value!r}.", name=name
-        ) from error
-
-
-def _boolean(parameter: BooleanParameter, value: object, name: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    text = str(value)
-    # the strings of the descriptor win: falsevalue may be "true" of something else
-    if parameter.true_value != parameter.false_value:
-        if text == parameter.true_value:
-            return True
-        if text == parameter.false_value:
-            return False
-    low = text.strip().lower()
-    if low in _TRUE:
-        return True
-    if low in _FALSE:
-        return False
-    raise ParameterError(
-        f"“{parameter.label or name}” must be true or false, not {value!r}.", name=name
-    )
-
-
-def _select(parameter: SelectParameter, value: object) -> str | tuple[str, ...] | None:
-    values = {option.value for option in parameter.options}
-    by_label = {option.label: option.value for option in parameter.options}
-
-    def one(text: str) -> str:
-        return text if text in values else by_label.get(text, text)
-
-    if parameter.multiple:
-        if isinstance(value, str) and value in values:
-            return (value,)
-        return tuple(one(text) for text in _many(value))
-    text = str(value)
-    if text == "" and "" not in values:
-        return None
-    return one(text)
-
-
-def _many(value: object) -> list[str]:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, Sequence | set | frozenset):
-        return [str(part) for part in value]
-    return [str(value)]
-
-
-# -- checks --------------------------------------------------------------------------
-
-
-def _check_range(parameter: Parameter, value: object) -> str | None:
-    if not isinstance(parameter, IntegerParameter | FloatParameter):
-        return None
-    number = cast("int | float", value)
-    label = parameter.label or parameter.name
-    if number != number:
-        return f"“{label}” is not a number."
-    low, high = parameter.minimum, parameter.maximum
-    if low is not None and number < low:
-        return f"“{label}” must be at least {_plain(low)}, not {_plain(number)}."
-    if high is not None and number > high:
-        return f"“{label}” must be at most {_plain(high)}, not {_plain(number)}."
-    return None
-
-
-def _plain(number: float) -> str:
-    return str(number).removesuffix(".0")
-
-
-def _check_choice(parameter: Parameter, value: object) -> str | None:
-    label = parameter.label or parameter.name
-    if isinstance(parameter, SelectParameter) and parameter.source is None:
-        known = [option.value for option in parameter.options]
-        chosen = value if isinstance(value, tuple) else (value,)
-        for entry in chosen:
-            if entry not in known:
-                return f"“{label}” must be one of {', '.join(known)}; {entry!r} is not."
-    if isinstance(parameter, DrillDownParameter):
-        known = [option.value for option in _tree(parameter.options)]
-        for entry in cast("tuple[str, ...]", value):
-            if entry not in known:
-                return f"“{label}” has no choice {entry!r}."
-    if isinstance(parameter, ColorParameter) and not re.fullmatch(r"#[0-9a-fA-F]{6}", str(value)):
-        return f"“{label}” must be a colour as #rrggbb, not {value!r}."
-    return None
-
-
-def _check_count(parameter: DataParameter, value: object) -> str | None:
-    count = len(value) if isinstance(value, list | tuple) else 1
-    label = parameter.label or parameter.name
-    if parameter.minimum is not None and count < parameter.minimum:
-        return f"“{label}” needs at least {parameter.minimum} datasets, not {count}."
-    if parameter.maximum is not None and count > parameter.maximum:
-        return f"“{label}” takes at most {parameter.maximum} datasets, not {count}."
-    return None
-
-
-def _tree(options: Sequence[DrillDownOption]) -> Iterator[DrillDownOption]:
-    for option in options:
-        yield option
-        yield from _tree(option.children)
 
 
 # -- walking -------------------------------------------------------------------------

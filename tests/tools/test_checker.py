@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tools_helpers import DESCRIPTORS, HEAD
+
+from napari_tool_runner.tools.checker import Report, check_path, check_paths
+
+
+def whats(report: Report) -> list[str]:
+    return [f"{note.where}: {note.what}" for note in report.notes]
+
+
+def check_text(folder: Path, body: str, **more: object) -> Report:
+    path = folder / "t.xml"
+    path.write_text(f"{HEAD}{body}</tool>", encoding="utf-8")
+    (report,) = check_path(path, **more)  # type: ignore[arg-type]
+    return report
+
+
+def test_a_folder_gives_a_report_for_every_descriptor() -> None:
+    reports = {report.path.name: report for report in check_path(DESCRIPTORS)}
+    assert reports["count.xml"].usable
+    assert reports["count.xml"].notes == ()
+    for name in ("bomb.xml", "malformed.xml", "doctype.xml", "external.xml"):
+        assert not reports[name].usable
+        assert reports[name].tool is None
+    assert "other_root.xml" not in reports
+    for name in ("shell.xml", "quote.xml", "no_command.xml", "odd.xml", "unknown_type.xml"):
+        assert not reports[name].usable
+        assert reports[name].tool is not None
+    assert json.loads(json.dumps(reports["odd.xml"].as_dict()))["id"] == "odd"
+
+
+def test_paths_that_are_nothing(tmp_path: Path) -> None:
+    absent, empty = check_paths([tmp_path / "absent.xml", tmp_path])
+    assert "There is no file" in whats(absent)[0]
+    assert "holds no descriptor" in whats(empty)[0]
+    assert not absent.usable
+    assert not empty.usable
+
+
+def test_placeholders_need_a_parameter_or_the_config() -> None:
+    path = DESCRIPTORS / "environment.xml"
+    (report,) = check_path(path)
+    assert not report.usable
+    assert any("no “env” entry" in text for text in whats(report))
+    (report,) = check_path(path, variables={"MATLAB_ROOT": "/m"})
+    assert report.usable
+    (report,) = check_path(DESCRIPTORS / "particles.xml")
+    assert report.usable
+    assert any("no “fiji” entry" in text for text in whats(report))
+
+
+def test_what_the_command_never_uses(tmp_path: Path) -> None:
+    report = check_text(
+        tmp_path,
+        '<command>t</command><inputs><param name="x" type="integer" value="1"/></inputs>'
+        '<outputs><data name="o" format="raw"/><data name="w" format="raw" from_work_dir="w"/>'
+        "</outputs>",
+    )
+    assert whats(report) == [
+        "inputs/param[x]: The command does not use it.",
+        "outputs/data[o]: The command does not say where to write it.",
+    ]
+    assert report.usable
+
+
+def test_tests_that_do_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "test-data").mkdir()
+    (tmp_path / "test-data" / "there.tif").touch()
+    test = '<test><param name="i" value="{}"/><param name="n" value="{}"/>{}</test>'
+    report = check_text(
+        tmp_path,
+        '<command>t ${i} ${n} ${o}</command><inputs><param name="i" type="data"/>'
+        '<param name="n" type="integer" value="1" max="9"/></inputs>'
+        '<outputs><data name="o" format="raw"/></outputs><tests>'
+        + test.format("there.tif", 3, "")
+        + test.format("there.tif", 10, "")
+        + test.format("absent.tif", 3, '<output name="o" file="absent"/>')
+        + '<test expect_failure="true"/>'
+        + "</tests>",
+    )
+    assert whats(report) == [
+        "tests/test[2]: Its values do not fit: n: “n” must be at most 9, not 10.",
+        "tests/test[3]: The reference absent of “o” is missing.",
+        "tests/test[3]: The file absent.tif of “i” is missing.",
+    ]
+
+
+def test_rendering_of_tests(tmp_path: Path) -> None:
+    (tmp_path / "test-data").mkdir()
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / "test-data" / name).write_text("none")
+    head = '<tool id="m" type="merge">'
+    path = tmp_path / "m.xml"
+    path.write_text(
+        f'{head}<command>t ${{x}}</command><inputs><param name="x" type="data"/></inputs>'
+        '<tests><test><param name="x" value="a.csv,b.csv"/></test></tests></tool>'
+    )
+    (report,) = check_path(path)
+    assert "holds no number" in whats(report)[-1]

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_tool_runner.tools.entries import ToolEntry
+from napari_tool_runner.tools.search import SearchIndex, _distance
+
+
+def entry(name: str, **more: object) -> ToolEntry:
+    plain = ToolEntry(
+        key=name.lower().replace(" ", "_"),
+        id=name.lower().replace(" ", "_"),
+        name=name,
+        version="1",
+        description="",
+        categories=(),
+        formats=(),
+        edam=(),
+        uri="",
+        digest="",
+        toolbox="",
+        dialect="bioimageit",
+        requirements=(),
+        thumbnail="",
+        help="",
+    )
+    return plain._replace(**more)  # type: ignore[arg-type]
+
+
+BOX = SearchIndex(
+    [
+        entry("Gaussian filter", description="Blurs an image", categories=("Filtering",)),
+        entry("Median filter", help="Removes salt and pepper noise; not like a Gaussian."),
+        entry("Threshold", description="Makes a mask", formats=("imagetiff", "png")),
+        entry("Auto-threshold", description="Otsu, Li and others", edam=("operation_3443",)),
+        entry("Richardson–Lucy deconvolution", id="rl_deconv", categories=("Déconvolution",)),
+        entry("Détection de spots", description="Finds spots"),
+        entry("Split touching objects", description="Watershed"),
+    ]
+)
+
+
+def names(text: str, limit: int | None = None) -> list[str]:
+    return [found.name for found in BOX.search(text, limit)]
+
+
+def test_every_field_finds() -> None:
+    assert names("gaussian")[0] == "Gaussian filter"
+    assert names("blurs") == ["Gaussian filter"]
+    assert names("filtering") == ["Gaussian filter"]
+    assert names("pepper") == ["Median filter"]
+    assert names("png") == ["Threshold"]
+    assert names("3443") == ["Auto-threshold"]
+    assert names("rl_deconv") == ["Richardson–Lucy deconvolution"]
+    assert names("watershed") == ["Split touching objects"]
+
+
+def test_ranking() -> None:
+    assert names("gaussian") == ["Gaussian filter", "Median filter"]
+    assert names("threshold") == ["Threshold", "Auto-threshold"]
+    assert names("filter")[:2] == ["Median filter", "Gaussian filter"]
+    assert names("filter", 1) == ["Median filter"]
+
+
+def test_all_words_must_fit() -> None:
+    assert names("median filter") == ["Median filter"]
+    assert names("median png") == []
+
+
+def test_beginnings_accents_and_case() -> None:
+    assert names("thr") == ["Threshold", "Auto-threshold"]
+    assert names("DETECTION") == ["Détection de spots"]
+    assert names("déconv") == ["Richardson–Lucy deconvolution"]
+    assert names("lucy-richardson") == ["Richardson–Lucy deconvolution"]
+
+
+def test_misspellings() -> None:
+    for typo in ("treshold", "threshhold", "thershold", "threshodl"):
+        assert names(typo)[:2] == ["Threshold", "Auto-threshold"]
+    assert names("gausian")[0] == "Gaussian filter"
+    assert names("deconvoltion") == ["Richardson–Lucy deconvolution"]
+    assert names("medain") == ["Median filter"]
+    assert names("zzzzzz") == []
+
+
+def test_letters_in_order() -> None:
+    assert names("gfilt") == ["Gaussian filter"]
+    assert names("spltobj") == ["Split touching objects"]
+
+
+def test_empty_text_is_everything() -> None:
+    assert len(names("")) == 7
+    assert names(" -_ ", 2) == ["Gaussian filter", "Median filter"]
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_query(text: str) -> None:
+    found = BOX.search(text)
+    assert len(found) == len(set(found))
+
+
+@given(st.text("abcd", max_size=8), st.text("abcd", max_size=8), st.integers(0, 3))
+def test_distance_is_symmetric_and_bounded(a: str, b: str, limit: int) -> None:
+    there, back = _distance(a, b, limit), _distance(b, a, limit)
+    assert min(there, limit + 1) == min(back, limit + 1)
+    assert (_distance(a, b, 20) == 0) is (a == b)
+
+
+def test_the_work_of_a_keystroke_stays_small_with_many_tools() -> None:
+    """Counted, not timed: how many words are compared letter by letter."""
+    words = random.Random(1)
+    many = SearchIndex(
+        [
+            entry(f"tool{n}", help=" ".join("".join(words.choices("abcdefgh", k=7)) for _ in "12"))
+            for n in range(2000)
+        ]
+    )
+    assert len(many._postings) > 3000
+    assert len(many._misspelt("abcdefg")) <= 80

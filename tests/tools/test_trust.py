@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from napari_tool_runner.config import user_data
+from napari_tool_runner.errors import TrustError
+from napari_tool_runner.tools import Toolbox, read_tool
+from napari_tool_runner.tools.toolbox import ToolboxFolder, bundled_folder
+from napari_tool_runner.tools.trust import (
+    TrustState,
+    approve,
+    require_trust,
+    review,
+    revoke,
+    trust_state,
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "box" / "a"
+    (place / "test-data").mkdir(parents=True)
+    (place / "a.xml").write_text('<tool id="a" name="A"><command>python a.py</command></tool>')
+    (place / "a.py").write_text("print(1)\n")
+    (place / "test-data" / "in.txt").write_text("1")
+    return tmp_path / "box"
+
+
+def box_of(folder: Path) -> Toolbox:
+    return Toolbox([ToolboxFolder("box", folder)], cache_dir=folder.parent / "cache")
+
+
+def test_a_new_toolbox_has_to_be_approved(folder: Path) -> None:
+    box = box_of(folder)
+    trust = trust_state(box["a"], box)
+    assert (trust.state, trust.folder, trust.ok) == (TrustState.UNKNOWN, folder, False)
+    with pytest.raises(TrustError, match=r"has not been approved; “A” was not run.*by its path"):
+        require_trust(box["a"], box)
+    assert approve(folder).ok
+    assert trust_state(box["a"], box).state is TrustState.APPROVED
+    assert trust_state(read_tool(folder / "a")).ok  # also without a toolbox
+    require_trust(box["a"], box)
+    assert revoke(folder) is True
+    assert revoke(folder) is False
+    assert not trust_state(box["a"], box).ok
+
+
+def test_any_change_asks_again(folder: Path) -> None:
+    box = box_of(folder)
+    tool = box["a"]
+    approve(folder)
+    (folder / "a" / "test-data" / "in.txt").write_text("2")
+    assert trust_state(tool, box).ok
+    (folder / "a" / "__pycache__").mkdir()
+    (folder / "a" / "__pycache__" / "a.pyc").touch()
+    assert trust_state(tool, box).ok
+    (folder / "a" / "a.py").write_text("print(2)\n")
+    (folder / "new.txt").touch()
+    trust = trust_state(tool, box)
+    assert trust.state is TrustState.CHANGED
+    assert trust.changes == ("changed a/a.py", "added new.txt")
+    with pytest.raises(TrustError, match=r"changed since you approved it \(changed a/a\.py"):
+        require_trust(tool, box)
+    (folder / "a" / "a.py").write_text("print(1)\n")  # as it was: only the time differs
+    (folder / "new.txt").unlink()
+    assert trust_state(tool, box).ok
+    (folder / "a" / "a.py").unlink()
+    assert trust_state(tool, box).changes == ("removed a/a.py",)
+
+
+def test_a_link_is_its_target_name_and_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.py"
+    outside.write_text("print(1)")
+    (folder / "a" / "link.py").symlink_to(outside)
+    approve(folder)
+    tool = box_of(folder)["a"]
+    assert trust_state(tool).ok
+    (folder / "a" / "link.py").unlink()
+    (folder / "a" / "link.py").symlink_to(tmp_path / "another.py")
+    assert trust_state(tool).changes == ("changed a/link.py",)
+
+
+def test_review_shows_what_would_be_approved(folder: Path) -> None:
+    (folder / "a" / "a.py").chmod(0o666)
+    seen = review(folder)
+    assert seen.files == 2
+    assert seen.size > 0
+    assert seen.writable_by_others == ("a/a.py",)
+    assert seen.trust.state is TrustState.UNKNOWN
+    (folder / "a" / "a.py").write_text("print('evil')\n")
+    with pytest.raises(TrustError, match="changed while it was being looked at"):
+        approve(folder, digest=seen.digest)
+    assert not trust_state(folder).ok
+    assert approve(folder, digest=review(folder).digest).ok
+
+
+def test_bundled_tools_are_trusted(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    assert trust_state(bundled_folder() / "median" / "median.xml").state is TrustState.BUNDLED
+
+
+def test_a_damaged_store_approves_nothing(folder: Path) -> None:
+    approve(folder)
+    store = user_data() / "trust.json"
+    assert store.stat().st_mode & 0o077 == 0
+    for damage in ("", "[]", '{"toolboxes": {"x": 1}}', store.read_text()[:50]):
+        store.write_text(damage)
+        assert not trust_state(folder).ok
+    assert approve(folder).ok
+    assert trust_state(folder).ok
+
+
+def test_other_approvals_stay(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    approve(folder)
+    approve(other)
+    revoke(other)
+    assert trust_state(folder).ok
+
+
+def test_what_cannot_be_kept_is_told(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrustError, match="is no folder"):
+        approve(folder / "absent")
+    (tmp_path / "data").touch()
+    with pytest.raises(TrustError, match="cannot be kept"):
+        approve(folder)
