@@ -8,10 +8,20 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from docker_engine import Engine, make_job, run_job
+from docker_engine import BUSYBOX, Engine, make_job, run_job
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, RunnerExecError
-from napari_tool_runner.plugins.contract import Mount, Progress, Resources
+from napari_tool_runner.errors import (
+    JobCancelledError,
+    JobTimeoutError,
+    PreparationError,
+    RunnerExecError,
+)
+from napari_tool_runner.plugins import docker_containers as containers
+from napari_tool_runner.plugins.contract import Mount, OutputLine, Progress, Resources
+from napari_tool_runner.plugins.docker_client import connect
+from napari_tool_runner.plugins.docker_images import find_image, parse_reference
 from napari_tool_runner.plugins.runner_docker import (
     DockerRunnerService,
     DockerRunnerServiceBuilder,
@@ -206,3 +216,87 @@ def test_builder_returns_one_service_for_ever(docker_engine: Engine) -> None:
     assert builder(host=docker_engine.host) is service
     assert service.service_name == "DOCKER"
     assert service.check().ok
+
+
+def test_files_belong_to_a_caller_who_is_not_root(
+    docker_service: DockerRunnerService,
+    docker_engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can give the workspace to somebody else")
+    monkeypatch.setattr(os, "getuid", lambda: 1234)
+    monkeypatch.setattr(os, "getgid", lambda: 5678)
+    monkeypatch.setattr(os, "getgroups", lambda: [5678, 77])
+    job = make_job(tmp_path / "ws")
+    for place in [job.folder, *job.folder.iterdir()]:
+        os.chown(place, 1234, 5678)
+    script = 'id -u; id -g; id -G; echo x > "$HOME/f"; touch o; whoami; echo $USER'
+    run_job(docker_service, job, "sh", "-c", script)
+    assert job.out[:2] == ["1234", "5678"]
+    assert set(job.out[2].split()) == {"5678", "77"}
+    for path in (job.folder / "home" / "f", job.folder / "work" / "o"):
+        assert (path.stat().st_uid, path.stat().st_gid) == (1234, 5678)
+
+
+def test_a_rootless_engine_gets_root_inside_which_is_the_caller(
+    docker_engine: Engine, tmp_path: Path
+) -> None:
+    # no such engine can be started by root, so only what would be asked of it is tested
+    engine = connect({"host": docker_engine.host})
+    engine.info = {**engine.info, "SecurityOptions": ["name=rootless"]}
+    job = make_job(tmp_path / "ws")
+    image = find_image(engine, parse_reference(BUSYBOX))
+    assert image is not None
+    assert containers.make_spec(engine, image, job.context, {}).user == "0:0"
+    engine.close()
+
+
+def test_a_tool_without_an_image_is_not_for_docker(
+    docker_service: DockerRunnerService, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path / "ws", None)
+    assert "names no container image" in docker_service.supports(job.process.tool).message
+    assert not docker_service.supports(job.process.tool).ok
+    with pytest.raises(PreparationError, match="names no container image"):
+        docker_service.set_up(job.process)
+
+
+def test_progress_bars_and_odd_bytes(docker_service: DockerRunnerService, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "ws")
+    script = r"printf '10%%\r50%%\r100%%\n'; printf 'caf\303\251\n'; printf '\377\n'; printf rest"
+    assert run_job(docker_service, job, "sh", "-c", script) == 0
+    lines = [e.text for e in job.events if isinstance(e, OutputLine) and not e.transient]
+    assert lines == ["100%", "café", "�", "rest"]
+
+
+def test_much_output_arrives_whole(docker_service: DockerRunnerService, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "ws")
+    assert run_job(docker_service, job, "seq", "1", "50000") == 0
+    assert job.out == [str(n) for n in range(1, 50001)]
+
+
+def test_a_program_that_closes_its_output_is_waited_for(
+    docker_service: DockerRunnerService, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path / "ws")
+    script = "exec >&- 2>&-; sleep 0.7; touch done; exit 5"
+    assert run_job(docker_service, job, "sh", "-c", script) == 5
+    assert (job.folder / "work" / "done").exists()
+
+
+@given(arguments=st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_argument_arrives_unchanged(
+    docker_service: DockerRunnerService, tmp_path: Path, arguments: list[str]
+) -> None:
+    job = make_job(tmp_path / "ws")
+    argv = ["sh", "-c", "printf '%s\\0' x \"$@\" > got", "x", *arguments]
+    assert run_job(docker_service, job, *argv) == 0
+    got = (job.folder / "work" / "got").read_bytes()
+    assert got == "".join(f"{text}\0" for text in ["x", *arguments]).encode()
