@@ -43,13 +43,14 @@ def displacement(fixed, moving, shape):
     # between plain and phase correlation: sharp, but not led by noise
     match = fft.irfftn(product / np.maximum(np.sqrt(np.abs(product)), 1e-9), shape)
     top = np.unravel_index(match.argmax(), shape)
-    shift = []
+    shift, height = [], match.max()
     for axis, (place, size) in enumerate(zip(top, shape, strict=True)):
         line = [match[(*top[:axis], (place + d) % size, *top[axis + 1 :])] for d in (-1, 0, 1)]
         bend = line[0] - 2 * line[1] + line[2]
         part = (line[0] - line[2]) / (2 * bend) if bend < 0 else 0.0
+        height -= bend * part**2 / 2  # the peak lies between the pixels
         shift.append((place + size // 2) % size - size // 2 + part)
-    return np.array(shift), match.max()
+    return np.array(shift), height
 
 
 def main():

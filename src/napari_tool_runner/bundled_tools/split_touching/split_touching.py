@@ -49,6 +49,9 @@ def split(mask, spacing, sampling, smoothing):
     depth = ndimage.gaussian_filter(depth, [smoothing / step for step in sampling]) * mask
     window = [2 * int(spacing / step) + 1 for step in sampling]
     tops = (depth == ndimage.maximum_filter(depth, window)) & mask
+    # a small piece beside a large one has no top of that size, but is an object all the same
+    pieces, _ = ndimage.label(mask)
+    tops |= mask & ~np.isin(pieces, pieces[tops])
     seeds, _ = ndimage.label(tops, np.ones((3,) * mask.ndim))
     return watershed(-depth, seeds, mask=mask)
 
