@@ -1,4 +1,4 @@
-"""Fixtures with a real container engine (see `docker_engine`)."""
+"""Fixtures with a real container engine (see `docker_engine`) and a real conda channel."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ import docker_engine as engines
 import pytest
 
 from napari_tool_runner.plugins.runner_docker import DockerRunnerService
+from plugins.conda_fixtures import channel, python_channel, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = [
+    "channel",
+    "docker_engine",
+    "docker_registry",
+    "docker_service",
+    "python_channel",
+    "server",
+]
 
 
 @pytest.fixture(scope="session")

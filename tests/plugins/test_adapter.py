@@ -7,7 +7,6 @@ import threading
 
 import psutil
 import pytest
-from runner_helpers import make_process, script, wait_until
 
 from napari_tool_runner.errors import (
     JobCancelledError,
@@ -17,6 +16,7 @@ from napari_tool_runner.errors import (
     RunnerExecError,
 )
 from napari_tool_runner.plugins import RunnerService, as_service
+from plugins.runner_helpers import make_process, script, wait_until
 
 
 class TwoArguments:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from runner_helpers import make_process, make_tool
 
 from napari_tool_runner.plugins import (
     Availability,
@@ -13,6 +12,7 @@ from napari_tool_runner.plugins import (
     runnerServices,
 )
 from napari_tool_runner.tools.model import ContainerRequirement, PackageRequirement
+from plugins.runner_helpers import make_process, make_tool
 
 PACKAGE = PackageRequirement(name="numpy", version="2")
 CONTAINER = ContainerRequirement(image="example/tool:1")

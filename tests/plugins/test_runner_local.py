@@ -10,12 +10,12 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runner_helpers import make_process, script, wait_until
 
 from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, RunnerExecError
 from napari_tool_runner.plugins import as_service, runnerServices
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.tools.model import PackageRequirement
+from plugins.runner_helpers import make_process, script, wait_until
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and process groups")
 
@@ -310,7 +310,7 @@ KILLED = """
 import sys, threading
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from runner_helpers import make_process
+from plugins.runner_helpers import make_process
 from napari_tool_runner.plugins import as_service, runnerServices
 process, events = make_process(Path({folder!r}))
 process.context.report = lambda event: print(event.text, flush=True)

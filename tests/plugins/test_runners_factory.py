@@ -5,7 +5,6 @@ import textwrap
 from importlib.metadata import EntryPoint
 
 import pytest
-from runner_helpers import make_process, script
 
 from napari_tool_runner.errors import RunnerUnavailableError, UnknownRunnerError
 from napari_tool_runner.plugins import (
@@ -17,12 +16,13 @@ from napari_tool_runner.plugins import (
 )
 from napari_tool_runner.plugins.discovery import load_entry_points
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
+from plugins.runner_helpers import make_process, script
 
 # The tutorial's text, with the lines that its copy lost put back (`super().__init__()`
 # is object's here; the docstrings' headings).
 TUTORIAL = '''
 from napari_tool_runner.plugins.runners_factory import runnerServices
-from napari_tool_runner.tools.model import Tool
+from napari_tool_runner.tools import Tool
 import subprocess
 
 

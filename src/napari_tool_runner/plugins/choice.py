@@ -10,7 +10,7 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins.adapter import AdaptedService, as_service
 from napari_tool_runner.plugins.contract import Availability
 from napari_tool_runner.plugins.runners_factory import RunnerServiceProvider, runnerServices
-from napari_tool_runner.tools.model import ContainerRequirement, PackageRequirement
+from napari_tool_runner.tools.model import PackageRequirement
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -85,7 +85,7 @@ def fitting_services(tool: Tool) -> Iterator[tuple[str, str]]:
     for entry in tool.requirements:
         if isinstance(entry, PackageRequirement):
             name, what = "CONDA", "the tool requires conda packages"
-        elif isinstance(entry, ContainerRequirement) and entry.type == "docker":
+        elif entry.type == "docker":
             name, what = "DOCKER", f"the tool requires the container {entry.image}"
         else:
             continue

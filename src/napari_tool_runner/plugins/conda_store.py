@@ -1,0 +1,390 @@
+"""Where environments live: complete, or not there at all.
+
+::
+
+    environments_dir/
+        demo-tool-1a2b3c4d5e6f/        one environment: a word and a hash of its content
+            environment.json           written last: without it, nothing here counts
+            environment.lock           the exact packages; kept when the rest is removed
+            p4f1c9/                    the prefix; another one for each attempt to build it
+        .locks/                        one program at a time builds; those that run hold it
+        .packages/  .repodata/         caches, on the same disk: packages are hard-linked
+
+An attempt that was killed or cancelled leaves a prefix that nothing names: it is never
+used, and removed by the next attempt (threads of the cancelled one may still write
+into it; that is why no attempt uses the folder of another).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_tool_runner.errors import JobCancelledError, PreparationError
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.contract import CancelToken
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["Environment", "EnvironmentInfo", "EnvironmentStore"]
+
+MARKER = "environment.json"
+LOCK = "environment.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A complete environment. `data`: what its marker holds."""
+
+    key: str
+    prefix: Path
+    data: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentInfo:
+    """What `clean` shows of an environment.
+
+    Parameters
+    ----------
+    key : str
+        Its name, for `EnvironmentStore.remove`.
+    path : Path
+    size : int
+        Bytes that its files take; those shared with the package cache included.
+    complete : bool
+        False: left over from an attempt that was broken off.
+    in_use : bool
+        Whether a program runs in it, or it is being built.
+    specs : tuple of str
+    created, last_used : float
+        Seconds since the epoch; 0 when unknown.
+    """
+
+    key: str
+    path: Path
+    size: int
+    complete: bool
+    in_use: bool
+    specs: tuple[str, ...] = ()
+    created: float = 0.0
+    last_used: float = 0.0
+
+
+class EnvironmentStore:
+    """The environments below one folder. Thread-safe, and safe between programs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read: dict[str, tuple[tuple[int, int], Environment]] = {}
+        self._mutex = threading.Lock()
+
+    @property
+    def packages(self) -> Path:
+        """The cache of unpacked packages."""
+        return self.folder / ".packages"
+
+    @property
+    def repodata(self) -> Path:
+        """The cache of the channels' indexes."""
+        return self.folder / ".repodata"
+
+    def lock_file(self, key: str) -> Path:
+        """Return the file with the exact packages of an environment."""
+        return self.folder / key / LOCK
+
+    def find(self, key: str) -> Environment | None:
+        """Return the environment `key`, None when it is not there or not complete."""
+        marker = self.folder / key / MARKER
+        try:
+            status = marker.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            with self._mutex:
+                known = self._read.get(key)
+            if known is None or known[0] != stamp:
+                data = json.loads(marker.read_text(encoding="utf-8"))
+                found = Environment(key, marker.parent / data["prefix"], data)
+                known = (stamp, found)
+                with self._mutex:
+                    self._read[key] = known
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if not (known[1].prefix / "conda-meta").is_dir():
+            return None
+        return known[1]
+
+    def new_prefix(self, key: str) -> Path:
+        """Remove what earlier attempts left, and return the folder of a new one.
+
+        Call it only inside `building`.
+        """
+        home = self.folder / key
+        try:
+            with suppress(FileNotFoundError):
+                (home / MARKER).unlink()
+            self._sweep(home)
+        except OSError as error:
+            raise self.unwritable(error) from error
+        return home / f"p{secrets.token_hex(3)}"
+
+    def complete(self, key: str, prefix: Path, data: Mapping[str, Any]) -> Environment:
+        """Write the marker: from now on the environment counts."""
+        home = self.folder / key
+        marker = home / MARKER
+        content = {**data, "prefix": prefix.name, "created": time.time()}
+        scratch = home / f".{MARKER}.{secrets.token_hex(3)}"
+        with scratch.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(marker)
+        return Environment(key, prefix, content)
+
+    @contextmanager
+    def building(
+        self, key: str, cancel: CancelToken, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
+        """Hold the right to build `key`, alone among all programs.
+
+        Parameters
+        ----------
+        cancel : CancelToken
+            Ends the waiting.
+        waiting : callable
+            Called once when somebody else holds it.
+
+        Raises
+        ------
+        JobCancelledError
+        PreparationError
+            The folder cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        self._make_folders(key)
+        lock = FileLock(self.folder / ".locks" / f"{key}.lock", thread_local=False)
+        told = False
+        try:
+            while True:
+                try:
+                    lock.acquire(timeout=0.1 if told else 0)
+                    break
+                except Timeout:
+                    if not told:
+                        told = True
+                        waiting()
+                    if cancel.requested:
+                        raise JobCancelledError(
+                            "The job was cancelled while another program built its environment."
+                        ) from None
+        except OSError as error:
+            raise self.unwritable(error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def hold(self, key: str) -> Callable[[], None]:
+        """Hold the environment; return what gives it free. A killed program holds nothing."""
+        if sys.platform == "win32":
+            # programs that run there cannot be removed anyway
+            return lambda: None
+        path = self.folder / ".locks" / f"{key}.use"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError:
+            # a shared folder that only others may write is not removed by us either
+            return lambda: None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            os.utime(descriptor)
+        except OSError:
+            os.close(descriptor)
+            return lambda: None
+        return lambda: os.close(descriptor)
+
+    def environments(self) -> list[EnvironmentInfo]:
+        """Return all environments, also those that were broken off, largest first."""
+        if not self.folder.is_dir():
+            return []
+        found: list[EnvironmentInfo] = []
+        for home in self.folder.iterdir():
+            if home.name.startswith(".") or not home.is_dir():
+                continue
+            environment = self.find(home.name)
+            data = environment.data if environment is not None else {}
+            size, _ = disk_usage(home)
+            used = self.folder / ".locks" / f"{home.name}.use"
+            found.append(
+                EnvironmentInfo(
+                    key=home.name,
+                    path=home,
+                    size=size,
+                    complete=environment is not None,
+                    in_use=self._in_use(home.name),
+                    specs=tuple(data.get("specs", ())),
+                    created=float(data.get("created", 0.0)),
+                    last_used=used.stat().st_mtime if used.exists() else 0.0,
+                )
+            )
+        return sorted(found, key=lambda info: -info.size)
+
+    def cache_size(self) -> int:
+        """Return the bytes of the package and repodata caches."""
+        return disk_usage(self.packages)[0] + disk_usage(self.repodata)[0]
+
+    def remove(self, key: str) -> int:
+        """Remove an environment; return the bytes that became free.
+
+        Raises
+        ------
+        PreparationError
+            A program runs in it, it is being built, or it cannot be removed.
+        """
+        home = self.folder / key
+        if Path(key).name != key or key.startswith(".") or not home.is_dir():
+            raise PreparationError(f"There is no environment {key} in {self.folder}.")
+        with self._alone(key):
+            _, freed = disk_usage(home)
+            with suppress(FileNotFoundError):
+                (home / MARKER).unlink()
+            try:
+                remove_tree(home)
+            except OSError as error:
+                raise PreparationError(
+                    f"{home} could not be removed: {error.strerror or error}."
+                ) from error
+        return freed
+
+    def clean_caches(self) -> int:
+        """Remove downloaded packages that no environment needs; return the freed bytes.
+
+        Environments go on: what they share with the cache by hard links stays theirs.
+        """
+        freed = 0
+        for folder in (self.packages, self.repodata):
+            freed += disk_usage(folder)[1]
+            remove_tree(folder)
+        return freed
+
+    def unwritable(self, error: OSError) -> PreparationError:
+        """Return the sentence for a folder that cannot be written."""
+        return PreparationError(
+            f"Environments cannot be made in {self.folder}: {error.strerror or error}.",
+            hint="Name a folder on a disk with room that you may write to, as "
+            "'environments_dir' in the runner section of the configuration.",
+        )
+
+    def _make_folders(self, key: str) -> None:
+        try:
+            (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
+            (self.folder / key).mkdir(exist_ok=True)
+        except OSError as error:
+            raise self.unwritable(error) from error
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Hold an environment against everybody."""
+        from filelock import FileLock, Timeout
+
+        busy = PreparationError(
+            f"The environment {key} is in use.", hint="Wait for the jobs that run in it."
+        )
+        self._make_folders(key)
+        lock = FileLock(self.folder / ".locks" / f"{key}.lock", timeout=0, thread_local=False)
+        try:
+            with lock:
+                release = self._take(key)
+                if release is None:
+                    raise busy
+                try:
+                    yield
+                finally:
+                    release()
+        except Timeout as error:
+            raise busy from error
+
+    def _in_use(self, key: str) -> bool:
+        release = self._take(key)
+        if release is None:
+            return True
+        release()
+        return False
+
+    def _take(self, key: str) -> Callable[[], None] | None:
+        """Take the environment from its users; None when there are any."""
+        if sys.platform == "win32":
+            return lambda: None
+        try:
+            descriptor = os.open(self.folder / ".locks" / f"{key}.use", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return lambda: None  # nobody has used it yet
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return None
+        return lambda: os.close(descriptor)
+
+    @staticmethod
+    def _sweep(home: Path) -> None:
+        for entry in home.iterdir():
+            if entry.name != LOCK:
+                remove_tree(entry)
+
+
+def disk_usage(folder: Path) -> tuple[int, int]:
+    """Return the bytes of the files below `folder`, and those that nobody shares.
+
+    A file with several names inside counts once; links are not followed.
+    """
+    total = alone = 0
+    met: dict[tuple[int, int], int] = {}
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                status = os.lstat(os.path.join(root, name))
+            except OSError:
+                continue  # removed meanwhile
+            inode = (status.st_dev, status.st_ino)
+            seen = met[inode] = met.get(inode, 0) + 1
+            if seen == 1:
+                total += status.st_size
+            if seen == status.st_nlink:
+                alone += status.st_size
+    return total, alone
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or a folder, also what is write-protected in it."""
+
+    def make_writable(function: Callable[[str], object], name: str, _: object) -> None:
+        os.chmod(os.path.dirname(name), 0o700)
+        if not os.path.islink(name):
+            os.chmod(name, 0o700)
+        function(name)
+
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        # background threads of a cancelled attempt may add files meanwhile
+        for attempt in range(3):
+            try:
+                shutil.rmtree(path, onerror=make_writable)
+                return
+            except OSError:
+                if attempt == 2:
+                    raise
+                time.sleep(0.1)

@@ -1,0 +1,230 @@
+"""CONDA: each tool in an environment of its own, made with py-rattler, started directly."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.config import user_data
+from napari_tool_runner.errors import PreparationError, ToolRunnerError
+from napari_tool_runner.plugins.conda_activation import Activation, activate
+from napari_tool_runner.plugins.conda_maker import EnvironmentMaker, Wanted, wanted_environment
+from napari_tool_runner.plugins.conda_prefix import installed_packages
+from napari_tool_runner.plugins.conda_spec import CondaSpec, read_spec
+from napari_tool_runner.plugins.conda_store import EnvironmentInfo, EnvironmentStore
+from napari_tool_runner.plugins.contract import (
+    Availability,
+    ExecContext,
+    OutputLine,
+    Plan,
+    RunnerService,
+)
+from napari_tool_runner.plugins.environment import host_environment, program_environment
+from napari_tool_runner.plugins.options import number, text
+from napari_tool_runner.plugins.process import Process, context_of
+from napari_tool_runner.plugins.programs import GRACE, run_program
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["CondaRunnerService"]
+
+_RECORDED = ("specs", "channels", "platform", "commands", "packages", "pip")
+
+
+@dataclass(slots=True)
+class _Ready:
+    """What `set_up` leaves for `exec`."""
+
+    activation: Activation
+    release: Callable[[], None]
+
+
+class CondaRunnerService(RunnerService):
+    """Runs tools in conda environments, one for each different set of packages.
+
+    Keys of the ``runner`` section: ``environments_dir``, where environments are made
+    (default: the user's data folder); ``channels``, ``channel_alias`` and ``mirrors``
+    (see `napari_tool_runner.plugins.conda_channels`); ``conda_dir``, a conda
+    installation whose environments are used when they have the name that a tool asks
+    for; ``platform``, another platform than this computer's that it can run (``osx-64``
+    on Apple silicon); ``offline``, true: only what was fetched before; ``grace``.
+    """
+
+    service_name = "CONDA"
+
+    def __init__(self, config: Mapping[str, object] | None = None) -> None:
+        super().__init__(config)
+        self._ready: dict[int, _Ready] = {}
+        self._stores: dict[Path, EnvironmentStore] = {}
+        self._existing: dict[tuple[Path, float], Activation] = {}
+        self._lock = threading.Lock()
+        self._maker = EnvironmentMaker()
+        self._local = LocalRunnerService()
+
+    @property
+    def store(self) -> EnvironmentStore:
+        """The environments that this service makes."""
+        given = text(self.config, "environments_dir")
+        folder = Path(given).expanduser().absolute() if given else user_data() / "environments"
+        with self._lock:
+            return self._stores.setdefault(folder, EnvironmentStore(folder))
+
+    def set_up(self, process: Process) -> None:
+        """Make the environment of the tool, unless it is there.
+
+        Raises
+        ------
+        PreparationError, ConfigError, JobCancelledError
+        """
+        context = context_of(process)
+        wanted = wanted_environment(process.tool, self.config, self.store)
+        if wanted is None:
+            return
+        for note in wanted.spec.notes:
+            context.report(OutputLine(note, "runner"))
+        existing = self._existing_prefix(wanted.spec)
+        if existing is not None:
+            ready = _Ready(self._activate_existing(existing, context), lambda: None)
+            context.provenance["environment"] = {
+                "prefix": str(existing),
+                "packages": installed_packages(existing),
+            }
+        else:
+            ready = self._environment(process.tool, wanted, context)
+        with self._lock:
+            self._ready[id(process)] = ready
+
+    def exec(self, process: Process, args: list[str]) -> int:
+        """Run `args` in the environment; see `RunnerService.exec`."""
+        context = context_of(process)
+        with self._lock:
+            ready = self._ready.get(id(process))
+        if ready is None:
+            if read_spec(process.tool) is not None:
+                raise PreparationError("The environment of the tool was not prepared (set_up).")
+            context.report(OutputLine(self.supports(process.tool).message, "runner"))
+            self._local.configure(self.config)
+            return self._local.exec(process, args)
+        if context.resources.memory_bytes is not None:
+            context.report(OutputLine("CONDA does not enforce the memory limit.", "runner"))
+        variables = ready.activation.apply(host_environment(isolated=True))
+        grace = number(self.config, "grace", GRACE)
+        return run_program(args, context, program_environment(variables, context), grace=grace)
+
+    def tear_down(self, process: Process) -> None:
+        """Let go of the environment; it stays for the next job."""
+        with self._lock:
+            ready = self._ready.pop(id(process), None)
+        if ready is not None:
+            ready.release()
+
+    def check(self) -> Availability:
+        """Say whether environments can be made here."""
+        try:
+            import rattler
+        except ImportError as error:
+            return Availability(
+                False, f"py-rattler cannot be loaded ({error}): install the package py-rattler."
+            )
+        folder = self.store.folder
+        there = next(entry for entry in (folder, *folder.parents) if entry.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            return Availability(
+                False,
+                f"Environments cannot be made in {folder}: set 'environments_dir' in the runner "
+                "section to a folder that can be written.",
+            )
+        return Availability(
+            True,
+            f"Environments are made in {folder}.",
+            {"environments": str(folder), "py-rattler": rattler.__version__},
+        )
+
+    def supports(self, tool: Tool) -> Availability:
+        """Say whether `tool` names packages that can be read."""
+        try:
+            spec = read_spec(tool)
+        except ToolRunnerError as error:
+            return Availability(False, str(error))
+        if spec is None:
+            return Availability(
+                True, "The tool requires no conda packages: its program runs as with LOCAL."
+            )
+        return Availability(True)
+
+    def plan(self, tool: Tool) -> Plan:
+        """Pre-flight: what would be downloaded, and whether it fits on the disk.
+
+        Solves the environment when it is not there, so call it off the GUI's thread.
+        """
+        try:
+            wanted = wanted_environment(tool, self.config, self.store)
+            if wanted is None:
+                return Plan(remarks=(self.supports(tool).message,))
+            existing = self._existing_prefix(wanted.spec)
+            if existing is not None:
+                return Plan(remarks=(f"The existing environment {existing} is used.",))
+            if wanted.store.find(wanted.key) is not None:
+                return Plan(remarks=(f"The environment {wanted.key} is ready.",))
+            works = self.check()
+            if not works.ok:
+                return Plan(problems=(works.message,))
+            return self._maker.plan(wanted)
+        except ToolRunnerError as error:
+            return Plan(problems=(str(error),))
+
+    def environments(self) -> list[EnvironmentInfo]:
+        """Return the environments that were made, with their sizes, largest first."""
+        return self.store.environments()
+
+    def remove(self, key: str) -> int:
+        """Remove an environment; return the bytes that became free.
+
+        Raises
+        ------
+        PreparationError
+            It is in use, or cannot be removed.
+        """
+        return self.store.remove(key)
+
+    def _environment(self, tool: Tool, wanted: Wanted, context: ExecContext) -> _Ready:
+        store, key = wanted.store, wanted.key
+        while True:
+            # first held, then looked at: so nobody removes what was found
+            release = store.hold(key)
+            found = store.find(key)
+            if found is not None:
+                break
+            release()
+            self._maker.make(tool, wanted, context)
+        context.provenance["environment"] = {
+            "key": key,
+            "prefix": str(found.prefix),
+            **{name: found.data.get(name) for name in _RECORDED},
+        }
+        return _Ready(Activation(found.prefix, found.data.get("activation", {})), release)
+
+    def _existing_prefix(self, spec: CondaSpec) -> Path | None:
+        folder = text(self.config, "conda_dir")
+        if not folder or Path(spec.env).name != spec.env:
+            return None
+        prefix = Path(folder).expanduser().absolute() / "envs" / spec.env
+        return prefix if (prefix / "conda-meta").is_dir() else None
+
+    def _activate_existing(self, prefix: Path, context: ExecContext) -> Activation:
+        # every change of an environment writes into this folder
+        watched = (prefix / "conda-meta", prefix / "etc" / "conda" / "activate.d")
+        stamp = max((entry.stat().st_mtime for entry in watched if entry.exists()), default=0.0)
+        with self._lock:
+            found = self._existing.get((prefix, stamp))
+        if found is None:
+            found = activate(prefix, context)
+            with self._lock:
+                self._existing[prefix, stamp] = found
+        return found
