@@ -10,7 +10,7 @@ import pytest
 from tools_helpers import DESCRIPTORS
 
 from napari_tool_runner.errors import ConfigError, DescriptorError, UnknownToolError
-from napari_tool_runner.tools import Toolbox, entries, find_tool, load_toolbox, resolve_tool
+from napari_tool_runner.tools import Toolbox, entries, find_tool, load_toolbox
 from napari_tool_runner.tools import index as index_module
 from napari_tool_runner.tools.toolbox import BUNDLED, ToolboxFolder, bundled_folder
 from support import CORPUS, NO_CORPUS
@@ -346,10 +346,12 @@ def test_find_tool(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_tool(tool) is tool
     for ref in (path, str(path), path.parent):
         assert find_tool(ref, box).uri == str(path)
-    assert resolve_tool("median_filter", box)[1] is False
-    assert resolve_tool(str(path), box)[1] is True
+    assert find_tool("median_filter", box).toolbox == str(folder)
+    assert find_tool(str(path), box).toolbox == ""
+    config = {"process": {"xml_dirs": [str(folder)]}}
+    assert find_tool("box/median_filter", config=config).uri == str(path)
     monkeypatch.chdir(folder)
-    assert resolve_tool("a", box)[1] is True  # a folder here, and no id
+    assert find_tool("a", box).toolbox == ""  # a folder here, and no id
     with pytest.raises(UnknownToolError, match=r"no tool “medain_filter”.*“median_filter”"):
         find_tool("medain_filter", box)
     with pytest.raises(UnknownToolError, match="“median_filter”"):
@@ -366,8 +368,7 @@ def test_an_id_goes_before_a_file_of_that_name(
     add(folder, "blur")
     (folder / "blur").mkdir()
     monkeypatch.chdir(folder)
-    tool, by_path = resolve_tool("blur", box_of(folder))
-    assert (tool.id, by_path) == ("blur", False)
+    assert find_tool("blur", box_of(folder)).toolbox == str(folder)
 
 
 def test_search_leaves_out_what_cannot_be_read(folder: Path) -> None:

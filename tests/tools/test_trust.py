@@ -6,7 +6,7 @@ import pytest
 
 from napari_tool_runner.config import user_data
 from napari_tool_runner.errors import TrustError
-from napari_tool_runner.tools import Toolbox, read_tool
+from napari_tool_runner.tools import Toolbox, find_tool, read_tool
 from napari_tool_runner.tools.toolbox import ToolboxFolder, bundled_folder
 from napari_tool_runner.tools.trust import (
     TrustState,
@@ -39,17 +39,24 @@ def box_of(folder: Path) -> Toolbox:
 
 def test_a_new_toolbox_has_to_be_approved(folder: Path) -> None:
     box = box_of(folder)
-    trust = trust_state(box["a"], box)
+    trust = trust_state(box["a"])
     assert (trust.state, trust.folder, trust.ok) == (TrustState.UNKNOWN, folder, False)
     with pytest.raises(TrustError, match=r"has not been approved; “A” was not run.*by its path"):
-        require_trust(box["a"], box)
+        require_trust(box["a"])
     assert approve(folder).ok
-    assert trust_state(box["a"], box).state is TrustState.APPROVED
-    assert trust_state(read_tool(folder / "a")).ok  # also without a toolbox
-    require_trust(box["a"], box)
+    assert trust_state(box["a"]).state is TrustState.APPROVED
+    require_trust(box["a"])
     assert revoke(folder) is True
     assert revoke(folder) is False
-    assert not trust_state(box["a"], box).ok
+    assert not trust_state(box["a"]).ok
+
+
+def test_naming_a_descriptor_by_its_path_is_consent(folder: Path) -> None:
+    for tool in (read_tool(folder / "a"), find_tool(folder / "a" / "a.xml", box_of(folder))):
+        assert trust_state(tool).state is TrustState.NAMED
+        require_trust(tool)
+    with pytest.raises(TrustError):
+        require_trust(find_tool("a", box_of(folder)))
 
 
 def test_any_change_asks_again(folder: Path) -> None:
@@ -57,22 +64,22 @@ def test_any_change_asks_again(folder: Path) -> None:
     tool = box["a"]
     approve(folder)
     (folder / "a" / "test-data" / "in.txt").write_text("2")
-    assert trust_state(tool, box).ok
+    assert trust_state(tool).ok
     (folder / "a" / "__pycache__").mkdir()
     (folder / "a" / "__pycache__" / "a.pyc").touch()
-    assert trust_state(tool, box).ok
+    assert trust_state(tool).ok
     (folder / "a" / "a.py").write_text("print(2)\n")
     (folder / "new.txt").touch()
-    trust = trust_state(tool, box)
+    trust = trust_state(tool)
     assert trust.state is TrustState.CHANGED
     assert trust.changes == ("changed a/a.py", "added new.txt")
     with pytest.raises(TrustError, match=r"changed since you approved it \(changed a/a\.py"):
-        require_trust(tool, box)
+        require_trust(tool)
     (folder / "a" / "a.py").write_text("print(1)\n")  # as it was: only the time differs
     (folder / "new.txt").unlink()
-    assert trust_state(tool, box).ok
+    assert trust_state(tool).ok
     (folder / "a" / "a.py").unlink()
-    assert trust_state(tool, box).changes == ("removed a/a.py",)
+    assert trust_state(tool).changes == ("removed a/a.py",)
 
 
 def test_a_link_is_its_target_name_and_is_not_followed(folder: Path, tmp_path: Path) -> None:

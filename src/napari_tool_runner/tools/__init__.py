@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         Toolbox,
         find_tool,
         load_toolbox,
-        resolve_tool,
     )
     from napari_tool_runner.tools.values import bind
 
@@ -36,7 +35,6 @@ __all__ = [
     "find_tool",
     "load_toolbox",
     "read_tool",
-    "resolve_tool",
 ]
 
 _HOMES = {
@@ -51,7 +49,6 @@ _HOMES = {
     "find_tool": "toolbox",
     "load_toolbox": "toolbox",
     "read_tool": "reader",
-    "resolve_tool": "toolbox",
 }
 
 

@@ -96,7 +96,7 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
     """
     # imported here: an index that comes from its cache needs none of it
     from napari_tool_runner.tools.reader import choose_dialect
-    from napari_tool_runner.tools.shed import SHED_FILE, read_shed
+    from napari_tool_runner.tools.shed import SHED_FILES, read_shed
     from napari_tool_runner.tools.xml import parse_xml, read_bytes
 
     data = read_bytes(path)
@@ -126,7 +126,8 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
         thumbnail=_thumbnail(element, path),
         help=_line(element.find("help"))[:_HELP_CHARACTERS],
     )
-    return Made(entry, (str(path.parent / SHED_FILE), *(str(name) for name in imported)))
+    sheds = (path.parent / name for name in SHED_FILES)
+    return Made(entry, (*map(str, sheds), *map(str, imported)))
 
 
 def _imports(element: Element, path: Path, root: Path) -> dict[Path, Element]:

@@ -594,6 +594,9 @@ class Tool:
         ``sha256:…`` of the descriptor and of the files it imports.
     type : str
         ``sequential`` or ``merge`` (BioImageIT).
+    toolbox : str
+        Absolute path of the toolbox folder it was taken from; empty when the
+        descriptor was named by its path, which is consent to run it.
     source : object
         What the dialect keeps for itself (its parsed form). Others leave it alone.
     """
@@ -623,6 +626,7 @@ class Tool:
     license: str = ""
     network: bool = False
     thumbnail: str = ""
+    toolbox: str = ""
     source: object = None
 
     @property

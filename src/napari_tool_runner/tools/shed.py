@@ -8,9 +8,9 @@ from typing import Protocol
 
 from napari_tool_runner.tools.model import Link
 
-__all__ = ["SHED_FILE", "Shed", "read_shed"]
+__all__ = ["SHED_FILES", "Shed", "read_shed"]
 
-SHED_FILE = ".shed.yml"
+SHED_FILES = (".shed.yml", ".shed.yaml")
 _MAX_BYTES = 2**20
 
 
@@ -31,12 +31,12 @@ def read_shed(folder: Path, notes: _Sink | None = None) -> Shed:
 
     A broken file is told to `notes` and otherwise ignored.
     """
-    path = folder / SHED_FILE
+    path = next((p for name in SHED_FILES if (p := folder / name).exists()), None)
+    if path is None:
+        return Shed()
     try:
         with path.open("rb") as stream:
             text = stream.read(_MAX_BYTES).decode("utf-8")
-    except FileNotFoundError:
-        return Shed()
     except (OSError, UnicodeDecodeError) as error:
         _tell(notes, f"It cannot be read: {error}.")
         return Shed()
@@ -71,4 +71,4 @@ def read_shed(folder: Path, notes: _Sink | None = None) -> Shed:
 
 def _tell(notes: _Sink | None, what: str) -> None:
     if notes is not None:
-        notes.warning(SHED_FILE, what)
+        notes.warning(SHED_FILES[0], what)

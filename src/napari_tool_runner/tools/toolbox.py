@@ -26,7 +26,6 @@ __all__ = [
     "bundled_folder",
     "find_tool",
     "load_toolbox",
-    "resolve_tool",
 ]
 
 BUNDLED = "bundled"
@@ -164,11 +163,14 @@ class Toolbox(Mapping[str, "Tool"]):
             return kept[1]
         from napari_tool_runner.tools.reader import read_tool
 
-        tool = read_tool(entry.uri, root=self.folder_of(entry).path)
-        if entry.categories and not tool.categories:
-            tool = replace(tool, categories=entry.categories)
-        if entry.thumbnail:
-            tool = replace(tool, thumbnail=entry.thumbnail)
+        folder = self.folder_of(entry).path
+        tool = read_tool(entry.uri, root=folder)
+        tool = replace(
+            tool,
+            toolbox=str(folder),
+            categories=tool.categories or entry.categories,
+            thumbnail=entry.thumbnail,
+        )
         self._tools[entry.key] = (stat, tool)
         return tool
 
@@ -253,26 +255,25 @@ def load_toolbox(
     return Toolbox(folders, categories_files=settings.categories_files, cache_dir=cache_dir)
 
 
-def find_tool(ref: str | os.PathLike[str] | Tool, toolbox: Toolbox | None = None) -> Tool:
-    """Return the tool that `ref` names; see `resolve_tool`."""
-    return resolve_tool(ref, toolbox)[0]
+def find_tool(
+    ref: str | os.PathLike[str] | Tool,
+    toolbox: Toolbox | None = None,
+    *,
+    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+) -> Tool:
+    """Return the tool that `ref` names: a key, an ``id_vVERSION`` or a path.
 
-
-def resolve_tool(
-    ref: str | os.PathLike[str] | Tool, toolbox: Toolbox | None = None
-) -> tuple[Tool, bool]:
-    """Return the tool that `ref` names, and whether it was named by its path.
-
-    A path (it holds a separator or ends in ``.xml``) is read as it is, which is
-    consent to run it (DESIGN §8). Everything else is first looked for in the toolbox.
+    A path (it holds a separator or ends in ``.xml``) is read as it is. Everything else
+    is first looked for in the toolbox.
 
     Parameters
     ----------
     ref : str, path or Tool
-        A key, an ``id_vVERSION``, a ``toolbox/id`` or a path. A `Tool` is returned as
-        it is, as if named by its path.
+        A `Tool` is returned as it is.
     toolbox : Toolbox, optional
-        Default: that of the user's configuration; not loaded for paths.
+        Default: that of `config`; not loaded for paths.
+    config : optional
+        As `load_toolbox` takes it.
 
     Raises
     ------
@@ -285,17 +286,17 @@ def resolve_tool(
     from napari_tool_runner.tools.reader import read_tool
 
     if isinstance(ref, Tool):
-        return ref, True
+        return ref
     text = os.fspath(ref)
     is_path = not isinstance(ref, str) or os.sep in text or "/" in text or text.endswith(".xml")
     path = Path(text).expanduser()
     if is_path and path.exists():
-        return read_tool(path), True
-    box = toolbox if toolbox is not None else load_toolbox()
+        return read_tool(path)
+    box = toolbox if toolbox is not None else load_toolbox(config)
     if text in box:
-        return box[text], False
+        return box[text]
     if path.exists():
-        return read_tool(path), True
+        return read_tool(path)
     if is_path and text.endswith(".xml"):
         raise UnknownToolError(f"There is no descriptor {text}.", hint="Check the path.")
     raise UnknownToolError(f"There is no tool “{text}”.", hint=_near(text, box))

@@ -25,7 +25,6 @@ from napari_tool_runner.tools.toolbox import bundled_folder
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.toolbox import Toolbox
 
 __all__ = [
     "Review",
@@ -46,9 +45,10 @@ _File = tuple[str, int, int]
 
 
 class TrustState(StrEnum):
-    """Whether the tools of a folder may run."""
+    """Whether the tools of a folder may run. ``NAMED``: by its path, for this call."""
 
     BUNDLED = "bundled"
+    NAMED = "named"
     APPROVED = "approved"
     CHANGED = "changed"
     UNKNOWN = "unknown"
@@ -73,7 +73,7 @@ class Trust:
     @property
     def ok(self) -> bool:
         """Whether its tools may run."""
-        return self.state in {TrustState.BUNDLED, TrustState.APPROVED}
+        return self.state not in {TrustState.CHANGED, TrustState.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +98,25 @@ class Review:
     writable_by_others: tuple[str, ...] = ()
 
 
-def trust_state(tool: Tool | Path, toolbox: Toolbox | None = None) -> Trust:
-    """Return whether `tool` (or a folder) may run without asking.
+def trust_state(what: Tool | Path) -> Trust:
+    """Return whether a tool, or the tools of a toolbox folder, may run without asking.
 
-    Parameters
-    ----------
-    tool : Tool or Path
-    toolbox : Toolbox, optional
-        Where its folder is looked up; without it, an approved folder above the tool
-        counts, else the tool's own.
+    A tool that was not taken from a toolbox was named by its path: that is consent.
     """
-    path = (tool if isinstance(tool, Path) else tool.path).absolute()
-    folder = _folder_of(path, toolbox)
-    if folder == bundled_folder():
-        return Trust(TrustState.BUNDLED, folder)
+    if isinstance(what, Path):
+        folder = what.absolute()
+    elif what.path.is_relative_to(bundled_folder()):
+        folder = bundled_folder()
+    elif not what.toolbox:
+        return Trust(TrustState.NAMED, what.folder)
+    else:
+        folder = Path(what.toolbox)
+    if folder.is_relative_to(bundled_folder()):
+        return Trust(TrustState.BUNDLED, bundled_folder())
     approved = _load().get(str(folder))
     if approved is None:
         return Trust(TrustState.UNKNOWN, folder)
-    now = _listing(folder, approved)
-    changes = tuple(_changes(approved, now))
+    changes = tuple(_changes(approved, _listing(folder, approved)))
     return Trust(TrustState.CHANGED if changes else TrustState.APPROVED, folder, changes)
 
 
@@ -173,18 +173,15 @@ def revoke(folder: Path) -> bool:
     return True
 
 
-def require_trust(tool: Tool, toolbox: Toolbox | None = None) -> None:
+def require_trust(tool: Tool) -> None:
     """Do nothing when `tool` may run.
-
-    Not to be called for a descriptor that the caller named by its path: that is
-    consent.
 
     Raises
     ------
     TrustError
         Its toolbox has not been approved, or has changed since.
     """
-    trust = trust_state(tool, toolbox)
+    trust = trust_state(tool)
     if trust.ok:
         return
     hint = "Approve it in the Tool Runner window, or name the descriptor by its path."
@@ -203,24 +200,12 @@ def require_trust(tool: Tool, toolbox: Toolbox | None = None) -> None:
 # -- content -----------------------------------------------------------------------------
 
 
-def _folder_of(path: Path, toolbox: Toolbox | None) -> Path:
-    if path.is_relative_to(bundled_folder()):
-        return bundled_folder()
-    if toolbox is not None:
-        for folder in toolbox.folders:
-            if path.is_relative_to(folder.path):
-                return folder.path.absolute()
-    approved = [Path(name) for name in _load() if path.is_relative_to(name)]
-    if approved:
-        return min(approved, key=lambda folder: len(folder.parts))
-    return path if path.is_dir() else path.parent
-
-
 def _listing(folder: Path, known: Mapping[str, _File]) -> dict[str, _File]:
     """Return the files of `folder`; those whose stat is as in `known` keep their hash."""
     found: dict[str, _File] = {}
-    for path in _files(str(folder)):
-        name = os.path.relpath(path, folder).replace(os.sep, "/")
+    base = str(folder)
+    for path in _files(base):
+        name = path[len(base) :].lstrip(os.sep).replace(os.sep, "/")
         info = os.lstat(path)
         size, mtime = info.st_size, info.st_mtime_ns
         before = known.get(name)
