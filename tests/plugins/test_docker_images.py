@@ -9,13 +9,14 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+import docker.errors
 import pytest
 from docker_engine import BUSYBOX, Engine, Registry, Tree, import_image, make_job, run_job
 from faulty_registry import LOGIN, FaultyRegistry
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.errors import JobCancelledError, PreparationError, RunnerError
 from napari_tool_runner.plugins import docker_images as images
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def test_cancel_during_a_pull_ends_it(
     with pytest.raises(JobCancelledError, match="was pulled"):
         docker_service.set_up(job.process)
     waiter.join()
-    with pytest.raises(Exception, match="No such image"):
+    with pytest.raises(docker.errors.ImageNotFound):
         docker_engine.client.images.get(name)
 
 
@@ -315,3 +316,38 @@ def test_two_jobs_pull_the_same_image_once(
         thread.join()
     assert codes == [0, 0]
     assert sum(bool(job.progress) for job in jobs) == 1
+
+
+@pytest.mark.docker
+def test_what_was_pulled_can_be_given_back(
+    docker_service: DockerRunnerService, docker_engine: Engine, pushed: str, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path / "ws", pushed)
+    docker_service.set_up(job.process)
+    # a container in use is not offered; images that others pulled never are
+    assert [entry.kind for entry in docker_service.stored()] == ["image"]
+    (image,) = docker_service.stored()
+    assert image.name == pushed
+    assert image.size > 6_000_000
+    with pytest.raises(RunnerError, match="is in use"):
+        image.remove()
+    docker_service.tear_down(job.process)
+    found = docker_service.stored()
+    assert [entry.kind for entry in found] == ["container", "image"]
+    for entry in found:
+        entry.remove()
+    assert docker_service.stored() == []
+    with pytest.raises(docker.errors.ImageNotFound):
+        docker_engine.client.images.get(pushed)
+
+
+@pytest.mark.docker
+def test_a_read_only_home_keeps_nobody_from_pulling(
+    docker_service: DockerRunnerService, pushed: str, tmp_path: Path, user_dirs: Path
+) -> None:
+    # a file where the folder should be: even root cannot write there
+    (user_dirs / "data_home").write_text("")
+    job = make_job(tmp_path / "ws", pushed)
+    assert run_job(docker_service, job, "true") == 0
+    assert any("could not be noted" in line for line in job.told)
+    assert [entry.kind for entry in docker_service.stored()] == ["container"]

@@ -29,6 +29,7 @@ __all__ = [
     "Progress",
     "Resources",
     "RunnerService",
+    "Stored",
     "TutorialService",
 ]
 
@@ -200,6 +201,27 @@ class Plan:
         return not self.fetches and not self.problems
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Something that a service keeps on disk and that can be had again.
+
+    Parameters
+    ----------
+    kind : str
+        ``environment``, ``container``, ``image``, ``cache``.
+    name : str
+    size : int
+        Bytes.
+    remove : callable
+        Deletes it; raises RunnerError when that is not possible (it is in use).
+    """
+
+    kind: str
+    name: str
+    size: int
+    remove: Callable[[], None] = field(repr=False, compare=False)
+
+
 class TutorialService(Protocol):
     """A service exactly as the tutorial writes it (no base class, no context)."""
 
@@ -269,6 +291,10 @@ class RunnerService:
     def plan(self, tool: Tool) -> Plan:
         """Pre-flight: what a run of `tool` would fetch, and what is in the way."""
         return Plan()
+
+    def stored(self) -> Sequence[Stored]:
+        """Return what the service keeps on disk between jobs, for `clean`."""
+        return ()
 
     def close(self) -> None:
         """End everything that outlives a job (warm containers); called at exit."""

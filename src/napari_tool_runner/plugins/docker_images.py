@@ -13,12 +13,13 @@ from typing import Any, cast
 import docker.auth
 import docker.errors
 import docker.types
-import docker.utils
+import filelock
 import requests
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.contract import ExecContext, OutputLine, Progress
 from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine, is_disconnect
+from napari_tool_runner.plugins.docker_ledger import note_image
 from napari_tool_runner.plugins.docker_registry import RegistryError, ask_manifest
 
 __all__ = ["Image", "Reference", "ensure_image", "find_image", "parse_reference", "size_text"]
@@ -143,6 +144,8 @@ def ensure_image(
             _stop_if_cancelled(context, reference)
             _Pull(engine, reference, context, platform).run()
             image = find_image(engine, reference)
+            if image is not None:
+                _note(engine, image, context)
     finally:
         lock.release()
     if image is None:
@@ -151,6 +154,19 @@ def ensure_image(
             hint="Try again; if it stays so, pull it by hand and look at what is said.",
         )
     return image
+
+
+def _note(engine: Engine, image: Image, context: ExecContext) -> None:
+    try:
+        note_image(engine.id, str(image.reference), image.id)
+    except (OSError, filelock.Timeout) as error:
+        context.report(
+            OutputLine(
+                f"It could not be noted that the image was pulled ({error}), so `clean` will "
+                "not offer to remove it.",
+                "runner",
+            )
+        )
 
 
 class _Pull:

@@ -143,12 +143,10 @@ class WarmPool:
         for warm in every:
             warm.remove()
 
-    def close_idle(self) -> int:
-        """Remove the containers that wait; returns how many."""
+    def busy(self) -> set[str]:
+        """Ids of the containers in which jobs run."""
         with self._changed:
-            idle, self._idle = self._idle, []
-            self._changed.notify_all()
-        return sum(warm.remove() for warm in idle)
+            return {warm.id for warm in self._busy}
 
     def _remove(self, warm: WarmContainer) -> bool:
         removed = warm.remove()

@@ -26,6 +26,7 @@ from napari_tool_runner.plugins.contract import (
     OutputLine,
     Plan,
     RunnerService,
+    Stored,
 )
 from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine, connect, endpoints
 from napari_tool_runner.plugins.docker_exec import (
@@ -42,6 +43,7 @@ from napari_tool_runner.plugins.docker_images import (
 )
 from napari_tool_runner.plugins.docker_plan import plan_image
 from napari_tool_runner.plugins.docker_pool import WarmContainer, WarmPool
+from napari_tool_runner.plugins.docker_storage import stored_things
 from napari_tool_runner.plugins.environment import program_environment
 from napari_tool_runner.plugins.options import number, text
 from napari_tool_runner.plugins.process import context_of
@@ -197,6 +199,16 @@ class DockerRunnerService(RunnerService):
             return Plan(problems=(str(error),))
         except ENGINE_ERRORS as error:
             return Plan(problems=(f"The container engine went away while it was asked: {error}",))
+
+    def stored(self) -> list[Stored]:
+        """Return images that were pulled for tools, and containers that nobody uses.
+
+        Raises
+        ------
+        RunnerUnavailableError
+        """
+        engine = self._connect()
+        return stored_things(engine, self._pool.busy())
 
     def close(self) -> None:
         """Remove every container of this session."""
