@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins.adapter import AdaptedService, as_service
 from napari_tool_runner.plugins.contract import Availability
+from napari_tool_runner.plugins.discovery import load_plugin_dirs
 from napari_tool_runner.plugins.runners_factory import RunnerServiceProvider, runnerServices
 from napari_tool_runner.tools.model import PackageRequirement
 
@@ -98,7 +99,11 @@ def check_all(
     config: Mapping[str, object] | None = None,
     provider: RunnerServiceProvider = runnerServices,
 ) -> list[tuple[str, Availability]]:
-    """Say for every registered service whether it works on this computer."""
+    """Say for every registered service whether it works on this computer.
+
+    The services of ``plugin_dirs`` in `config` are among them.
+    """
+    load_plugin_dirs((config or {}).get("plugin_dirs"), provider)
     return [(name, _availability(name, config, provider)) for name in provider.names()]
 
 

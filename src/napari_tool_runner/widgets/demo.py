@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 SAMPLE = "cells_2d"
-TOOL = "threshold"
+STEPS = (("threshold", {"input": "Nuclei"}), ("split_touching", {"input": "Nuclei · Mask"}))
 SCREEN = "1500x950x24"
 RUN_SECONDS = 120
 
 
 def demo(screenshot: Path | None = None) -> int:
-    """Open napari with a sample, run a tool through its form, and show the result.
+    """Open napari with a sample, run tools through their forms, and show the result.
 
     Parameters
     ----------
@@ -58,33 +58,39 @@ def _show(screenshot: Path | None) -> int:
     viewer.open_sample("napari-tool-runner", SAMPLE)
     _dock, widget = viewer.window.add_plugin_dock_widget("napari-tool-runner", "Tool Runner")
     assert isinstance(widget, ToolRunnerWidget)
-    page = widget.open_tool(TOOL)
-    if page is None:
-        raise ToolRunnerError(f"The demo's tool “{TOOL}” is not in the toolbox.")
-    job = page.run()
-    if job is None:
-        raise ToolRunnerError("The demo's tool could not be started; the form says why.")
+    job = None
+    for name, layers in STEPS:
+        page = widget.open_tool(name)
+        if page is None:
+            raise ToolRunnerError(f"The demo's tool “{name}” is not in the toolbox.")
+        page.set_values({field: viewer.layers[layer] for field, layer in layers.items()})
+        job = page.run()
+        if job is None:
+            raise ToolRunnerError(f"“{name}” could not be started; its form says why.")
+        _wait(job, page)
+        if job.error is not None:
+            break
     if screenshot is None:
         napari.run()
         return 0
-    _wait(job, page)
     for _ in range(20):  # let the canvas and the docks settle
         QApplication.processEvents()
     viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
     viewer.close()
+    assert job is not None
     print(f"{screenshot}: {job.tool.name} {job.state.value}")  # noqa: T201
     return 0 if job.error is None else 1
 
 
 def _wait(job: Job, page: ToolWidget) -> None:
-    """Process events until the results are layers."""
+    """Process events until the results of `job` are layers."""
     from qtpy.QtCore import QEventLoop, QTimer
 
+    if job not in page.active_jobs:
+        return
     loop = QEventLoop()
     page.job_finished.connect(lambda _job: loop.quit())
     QTimer.singleShot(RUN_SECONDS * 1000, loop.quit)
-    if job not in page.active_jobs:
-        return
     loop.exec()
 
 
