@@ -123,7 +123,7 @@ class _Scope:
 
 
 def _fill(tokens: Sequence[Token], scope: _Scope) -> Iterator[str]:
-    """Yield the arguments. Absent values: docs/decisions/201-absent-values.md."""
+    """Yield the arguments. Absent values: docs/decisions/021-absent-values.md."""
     held: str | None = None  # an option such as --mask, until its value is known
     for token in tokens:
         if len(token) == 1 and isinstance(token[0], Placeholder):
