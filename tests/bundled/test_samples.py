@@ -39,6 +39,8 @@ def test_layers_with_size_and_units(key):
         assert len(attributes["axis_labels"]) == len(attributes["units"]) == data.ndim
         assert attributes["units"][-1] == "micrometer"
         assert attributes["rgb"] is False
+    if key == "cells_2d":
+        assert names[-1] == "Nuclei", "the layer that napari selects"
     if key == "moving_spots":
         assert layers[0][1]["units"][0] == "second"
         assert layers[0][1]["axis_labels"] == ("t", "y", "x")

@@ -355,8 +355,8 @@ def test_a_surface_closes_around_its_object(call):
     count = int(next(line for line in lines if line.startswith("element vertex")).split()[-1])
     vertices = np.array([line.split() for line in lines[start : start + count]], float)
     assert set(vertices[:, 3]) == {7.0}
-    np.testing.assert_allclose(vertices[:, :3].min(axis=0), [4.5, 3.5, 2.5])
-    np.testing.assert_allclose(vertices[:, :3].max(axis=0), [16.5, 11.5, 8.5])
+    np.testing.assert_allclose(vertices[:, :3].min(axis=0), [2.5, 3.5, 4.5])
+    np.testing.assert_allclose(vertices[:, :3].max(axis=0), [8.5, 11.5, 16.5])
     faces = np.array([line.split()[1:] for line in lines[start + count :]], int)
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]))
     _, used = np.unique(edges, axis=0, return_counts=True)

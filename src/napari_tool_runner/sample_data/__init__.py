@@ -25,7 +25,8 @@ _UNITS = {"µm": "micrometer", "nm": "nanometer", "s": "second", "ms": "millisec
 
 def cells_2d() -> list[LayerTuple]:
     """Return two channels of cultured cells: nuclei and cytoplasm (512 x 512, YX)."""
-    return _layers("cells_2d", ("cyan", "magenta"))
+    # napari selects the layer that comes last, and tools start with the selected one
+    return _layers("cells_2d", ("cyan", "magenta"))[::-1]
 
 
 def nuclei_3d() -> list[LayerTuple]:

@@ -51,15 +51,16 @@ def main():
     for number, place in enumerate(found, 1):
         if place is not None:
             points, triangles = surface(labels, number, place, args.smoothing)
-            vertices.append(np.column_stack([points[:, ::-1], np.full(len(points), number)]))
+            vertices.append(np.column_stack([points, np.full(len(points), number)]))
             faces.append(triangles + count)
             count += len(points)
         print(f"{number}/{len(found)}", flush=True)
     if not vertices:
         sys.exit(f"{args.labels} has no objects: there is nothing to make a surface of.")
     points, triangles = np.concatenate(vertices), np.concatenate(faces)
+    # columns as napari reads meshes: depth, height, width in voxels
     with open(args.surface, "w", encoding="ascii") as file:
-        file.write("ply\nformat ascii 1.0\ncomment x y z in voxels, value: the label\n")
+        file.write("ply\nformat ascii 1.0\ncomment value: the label\n")
         file.write(f"element vertex {len(points)}\n")
         file.writelines(f"property float {name}\n" for name in ("x", "y", "z", "value"))
         file.write(f"element face {len(triangles)}\nproperty list uchar int vertex_indices\n")
