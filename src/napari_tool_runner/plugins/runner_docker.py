@@ -28,6 +28,11 @@ from napari_tool_runner.plugins.contract import (
     RunnerService,
     Stored,
 )
+from napari_tool_runner.plugins.docker_biocontainers import (
+    biocontainer_image,
+    find_biocontainer,
+    has_biocontainer,
+)
 from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine, connect, endpoints
 from napari_tool_runner.plugins.docker_exec import (
     GRACE,
@@ -89,6 +94,7 @@ class DockerRunnerService(RunnerService):
         self._pool = WarmPool()
         self._jobs: dict[Process, _Job] = {}
         self._swept: set[str] = set()
+        self._biocontainers: dict[tuple[str, str, str], Reference] = {}
         self._apply()
 
     def configure(self, config: Mapping[str, object]) -> None:
@@ -105,8 +111,8 @@ class DockerRunnerService(RunnerService):
         """
         config = self.config
         context = context_of(process)
-        reference = self._reference(process.tool)
         engine = self._connect()
+        reference = self._reference(process.tool, engine, config)
         context.provenance["engine"] = engine.name
         context.provenance["image"] = str(reference)
         platform = text(config, "platform") or None
@@ -184,17 +190,27 @@ class DockerRunnerService(RunnerService):
             engine.close()
 
     def supports(self, tool: Tool) -> Availability:
-        """Say whether `tool` names an image."""
+        """Say whether `tool` names an image, or packages for which there may be one."""
         try:
-            return Availability(True, f"Image {self._reference(tool)}.")
-        except PreparationError as error:
+            named = named_image(tool)
+            if named is not None:
+                return Availability(True, f"Image {named}.")
+            repository, version = biocontainer_image(tool, self.config)
+        except ToolRunnerError as error:
             return Availability(False, str(error))
+        return Availability(
+            True,
+            f"The tool names packages only; their BioContainers image {repository}"
+            f"{':' if version else ''}{version} is used, if there is one.",
+        )
 
     def plan(self, tool: Tool) -> Plan:
         """Pre-flight: the image and its size, free disk, platform, GPU."""
         try:
-            reference = self._reference(tool)
-            return plan_image(self._connect(), reference, self.config)
+            named = named_image(tool)
+            engine = self._connect()
+            reference = named or self._reference(tool, engine, self.config)
+            return plan_image(engine, reference, self.config)
         except ToolRunnerError as error:
             return Plan(problems=(str(error),))
         except ENGINE_ERRORS as error:
@@ -243,22 +259,41 @@ class DockerRunnerService(RunnerService):
             containers.sweep(fresh)
         return fresh
 
-    def _reference(self, tool: Tool) -> Reference:
-        others = []
-        for entry in tool.requirements:
-            if isinstance(entry, ContainerRequirement):
-                if entry.type == "docker" or entry.image.startswith("docker://"):
-                    return parse_reference(entry.image)
-                others.append(f"{entry.type} {entry.image}")
-        if others:
-            raise PreparationError(
-                f"{tool.name} names no docker image, only {', '.join(others)}.",
-                hint="Choose another runner service.",
-            )
+    def _reference(self, tool: Tool, engine: Engine, config: Mapping[str, object]) -> Reference:
+        named = named_image(tool)
+        if named is not None:
+            return named
+        key = (engine.id, *biocontainer_image(tool, config))
+        if key not in self._biocontainers:
+            self._biocontainers[key] = find_biocontainer(engine, tool, config)
+        return self._biocontainers[key]
+
+
+def named_image(tool: Tool) -> Reference | None:
+    """Return the image that `tool` names; None: one may be found for its packages.
+
+    Raises
+    ------
+    PreparationError
+        It names no docker image, and no packages either.
+    """
+    others = []
+    for entry in tool.requirements:
+        if isinstance(entry, ContainerRequirement):
+            if entry.type == "docker" or entry.image.startswith("docker://"):
+                return parse_reference(entry.image)
+            others.append(f"{entry.type} {entry.image}")
+    if has_biocontainer(tool):
+        return None
+    if others:
         raise PreparationError(
-            f"{tool.name} names no container image.",
-            hint="Choose another runner service (CONDA for packages, LOCAL for nothing).",
+            f"{tool.name} names no docker image, only {', '.join(others)}.",
+            hint="Choose another runner service.",
         )
+    raise PreparationError(
+        f"{tool.name} names no container image.",
+        hint="Choose another runner service (CONDA for packages, LOCAL for nothing).",
+    )
 
 
 class DockerRunnerServiceBuilder(ServiceBuilder):
