@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.exchange.exporting import accepted_kinds, write_snapshot
+from napari_tool_runner.exchange.exporting import write_snapshot
 from napari_tool_runner.exchange.loading import load_output
+from napari_tool_runner.exchange.matching import accepted_kinds
 from napari_tool_runner.exchange.snapshots import take_snapshot
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ __all__ = [
     "read",
 ]
 
-MAX_BLOCK = 64 * 2**20
+MAX_BLOCK = 32 * 2**20
 """Bytes that one block may take (a chunk of the source, if that is larger)."""
 
 

@@ -10,14 +10,15 @@ import tifffile
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.blocks import ArrayLike
 
-__all__ = ["as_lazy", "lazy_tiff"]
+__all__ = ["as_lazy", "lazy_tiff", "reshaped"]
 
 
-def lazy_tiff(path: Path) -> ArrayLike:
+def lazy_tiff(path: Path, *, is_ome: bool) -> ArrayLike:
     """Return the first image of a compressed TIFF; strips and tiles are read on demand."""
     import zarr
 
-    store = tifffile.imread(path, series=0, level=0, aszarr=True)
+    tif = tifffile.TiffFile(path, _multifile=False, is_ome=is_ome)
+    store = tif.aszarr(series=0, level=0)  # keeps the file open as long as it lives
     return as_lazy(zarr.open(store, mode="r"))
 
 
@@ -26,3 +27,14 @@ def as_lazy(array: object) -> ArrayLike:
     import dask.array as da  # 1 s to import
 
     return cast("ArrayLike", da.from_zarr(array))  # type: ignore[no-untyped-call]
+
+
+def reshaped(array: ArrayLike, shape: tuple[int, ...]) -> ArrayLike:
+    """Return `array` in another shape (axes of size 1 more or less), never read."""
+    if tuple(array.shape) == shape:
+        return array
+    if not hasattr(array, "reshape"):
+        import dask.array as da  # 1 s to import
+
+        array = da.from_array(array)  # type: ignore[no-untyped-call]
+    return cast("ArrayLike", array.reshape(shape))  # type: ignore[attr-defined]

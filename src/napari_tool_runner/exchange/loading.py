@@ -23,6 +23,7 @@ from napari_tool_runner.exchange.coordinates import (
 from napari_tool_runner.exchange.formats import CarrierName, carrier_of, format_of, sniff
 from napari_tool_runner.exchange.geometry import attributes_of
 from napari_tool_runner.exchange.kinds import Choice, choose_kind
+from napari_tool_runner.exchange.lazy import reshaped
 from napari_tool_runner.exchange.lossless import as_labels
 from napari_tool_runner.exchange.model import Geometry, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.origins import remember_origin
@@ -172,7 +173,7 @@ def _pixels(
     notes.extend(placement.notes)
     shape = placement.shape
     full = (*shape, levels[0].shape[-1]) if content.rgb else shape
-    data: object = levels if content.multiscale else _reshaped(levels[0], full)
+    data: object = levels if content.multiscale else reshaped(levels[0], full)
     attributes = attributes_of(placement.geometry)
     if choice.kind is LayerKind.LABELS:
         if content.multiscale:
@@ -185,8 +186,9 @@ def _pixels(
     else:
         attributes["rgb"] = content.rgb
         attributes |= _looks(levels[0], source, rgb=content.rgb)
-        if not content.multiscale and isinstance(data, np.ndarray) and not data.flags.writeable:
-            remember_origin(data, path)
+        first = levels[0] if content.multiscale else data
+        if not (isinstance(first, np.ndarray) and first.flags.writeable):
+            remember_origin(first, path)
     if content.multiscale:
         attributes["multiscale"] = True
     if "channel_names" in content.attributes:
@@ -250,12 +252,6 @@ def _declared_reference(
 
 def _renamed(own: Geometry, axes: str) -> Geometry:
     return replace(own, axes=axes, labels=tuple(axes.lower()))
-
-
-def _reshaped(array: ArrayLike, shape: tuple[int, ...]) -> object:
-    if tuple(array.shape) == shape:
-        return array
-    return array.reshape(shape) if hasattr(array, "reshape") else np.asarray(array).reshape(shape)
 
 
 def _looks(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> dict[str, object]:
@@ -322,8 +318,9 @@ def _coordinate_data(
         if kind is LayerKind.POINTS:
             points = np.concatenate(shapes.vertices) if shapes.vertices else np.zeros((0, 2))
             return points, shapes.features, {}, "", ndim
-        extra: dict[str, object] = {"shape_type": list(shapes.types)}
-        return list(shapes.vertices), shapes.features, extra, "", ndim
+        outlines, types = _without_points(shapes, notes)
+        extra: dict[str, object] = {"shape_type": types}
+        return outlines, shapes.features, extra, "", ndim
     table = cast("Table", content.data)
     if kind is LayerKind.VECTORS:
         vectors = table_vectors(table)
@@ -342,6 +339,25 @@ def _coordinate_data(
         return data[order], features, extra, _letters(names), data.shape[1] - 1
     data, features = table_points(table)
     return data, features, {}, _letters(coordinate_columns(table)), data.shape[1]
+
+
+def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarray], list[str]]:
+    """Return the outlines of shapes; a point among them becomes a small circle.
+
+    Its radius is the feature ``radius`` where there is one, as Galaxy's tools have it.
+    """
+    outlines, types = list(shapes.vertices), list(shapes.types)
+    places = [i for i, kind in enumerate(types) if kind == "point"]
+    radii = shapes.features.get("radius")
+    for i in places:
+        radius = radii[i] if radii is not None else None
+        size = float(radius) if isinstance(radius, int | float | np.number) else 0.5
+        box = np.repeat(outlines[i], 4, axis=0)
+        box[:, -2:] += np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * size
+        outlines[i], types[i] = box, "ellipse"
+    if places:
+        notes.append(f"{len(places)} points among the shapes became circles.")
+    return outlines, types
 
 
 def _headerless(table: Table, kind: LayerKind, tool: Tool, notes: list[str]) -> Table:

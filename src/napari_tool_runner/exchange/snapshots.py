@@ -61,7 +61,8 @@ def take_snapshot(value: object, name: str = "") -> LayerSnapshot:
     if hasattr(value, "as_layer_data_tuple"):  # our own outputs
         snap = _of_tuple(cast("tuple[object, ...]", value.as_layer_data_tuple()), name)
         path = getattr(value, "path", None)
-        if snap.path is None and isinstance(path, str | os.PathLike):
+        editable = isinstance(snap.data, np.ndarray) and snap.data.flags.writeable
+        if snap.path is None and not editable and isinstance(path, str | os.PathLike):
             snap = replace(snap, path=Path(path), source=str(path))
         return snap
     if isinstance(value, Mapping) or (hasattr(value, "columns") and hasattr(value, "iloc")):

@@ -21,7 +21,8 @@ from napari_tool_runner.exchange.carriers.mesh import read_mesh, write_mesh
 from napari_tool_runner.exchange.carriers.movie import read_movie, write_movie
 from napari_tool_runner.exchange.carriers.raster import read_raster, write_raster
 from napari_tool_runner.exchange.carriers.tables import read_numbers, read_table
-from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
+from napari_tool_runner.exchange.carriers.tiff import write_tiff
+from napari_tool_runner.exchange.carriers.tiff_reading import read_tiff
 from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
 from napari_tool_runner.exchange.carriers.zarr import read_zarr, write_zarr
 from napari_tool_runner.exchange.coordinates import feature_columns

@@ -10,7 +10,8 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import ArrayLike, read
-from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
+from napari_tool_runner.exchange.carriers.tiff import write_tiff
+from napari_tool_runner.exchange.carriers.tiff_reading import read_tiff
 from napari_tool_runner.exchange.geometry import select
 from napari_tool_runner.exchange.model import Geometry
 

@@ -1,0 +1,339 @@
+"""Nothing is copied or held that need not be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from exchange_helpers import collected, make_tool, parameter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from napari.layers import Image, Labels
+
+from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
+from napari_tool_runner.exchange import blocks as exchange_blocks
+from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.exchange.blocks import Transposed, blocks, planes, read
+from napari_tool_runner.tools.model import DataOutput, LayerKind
+
+RNG = np.random.default_rng(3)
+
+
+class Virtual:
+    """An array that makes its values on demand and remembers the largest request."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: str = "uint16", chunks: object = None):
+        self.shape, self.dtype, self.ndim = shape, np.dtype(dtype), len(shape)
+        self.largest, self.requested = 0, 0
+        if chunks is not None:
+            self.chunks = chunks
+
+    def __getitem__(self, key):
+        grids = np.ogrid[tuple(slice(*k.indices(n)) for k, n in zip(key, self.shape, strict=True))]
+        block = sum(g * (i + 3) for i, g in enumerate(grids)) % 60_000
+        block = block.astype(self.dtype)
+        self.largest = max(self.largest, block.nbytes)
+        self.requested += block.nbytes
+        return block
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("somebody asked for the whole array")
+
+
+@pytest.mark.parametrize("fmt", ["imagetiff", "zarr", "npy"])
+@pytest.mark.parametrize("chunks", [None, (4, 64, 64), (1, 256, 256)])
+def test_large_arrays_are_streamed(tmp_path, monkeypatch, fmt, chunks):
+    monkeypatch.setattr(exchange_blocks, "MAX_BLOCK", 2**19)
+    array = Virtual((40, 256, 256), chunks=chunks)
+    written = export(snapshot(array), parameter(fmt), tmp_path, dialect="bioimageit")
+    assert array.largest <= 2**19
+    assert array.requested == 40 * 256 * 256 * 2  # and nothing twice
+    path = written.file.path
+    again = {
+        "imagetiff": lambda: tifffile.imread(path),
+        "zarr": lambda: zarr.open(path)["0"][...],
+        "npy": lambda: np.load(path),
+    }[fmt]()
+    np.testing.assert_array_equal(again, read(array, (slice(None),) * 3))
+
+
+@pytest.mark.parametrize("chunks", [None, (4, 64, 64), (1, 256, 256)])
+def test_large_labels_are_streamed_compressed(tmp_path, monkeypatch, chunks):
+    monkeypatch.setattr(exchange_blocks, "MAX_BLOCK", 2**19)
+    array = Virtual((40, 256, 256), "int32", chunks)
+    snap = snapshot((array, {}, "labels"))
+    written = export(snap, parameter("imagetiff"), tmp_path, dialect="bioimageit")
+    assert array.largest <= 2**20
+    np.testing.assert_array_equal(
+        tifffile.imread(written.file.path), read(array, (slice(None),) * 3)
+    )
+
+
+def test_dask_computes_each_chunk_once(tmp_path):
+    calls = []
+
+    def make(block_info=None):
+        calls.append(block_info[None]["chunk-location"])
+        return np.full(block_info[None]["chunk-shape"], len(calls), "u1")
+
+    array = da.map_blocks(
+        make, chunks=((2, 2, 1), (32, 32), (40, 24)), dtype="u1", meta=np.zeros((0, 0, 0), "u1")
+    )
+    export(snapshot(array), parameter("tiff"), tmp_path, dialect="galaxy")
+    assert len(calls) == len(set(calls)) == 12
+
+
+def test_dask_multiscale_and_zarr_layers(tmp_path):
+    data = RNG.integers(0, 999, (6, 64, 64)).astype("u2")
+    store = zarr.create_array(tmp_path / "z", data=data, chunks=(2, 32, 32))
+    pyramid = [da.from_array(data), da.from_array(data[:, ::2, ::2])]
+    for value in (da.from_array(data, chunks=(1, 64, 64)), store, Image(pyramid, multiscale=True)):
+        written = export(snapshot(value), parameter("tiff"), tmp_path / "i", dialect="galaxy")
+        np.testing.assert_array_equal(tifffile.imread(written.file.path), data)
+
+
+def test_progress_is_told_and_can_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr(exchange_blocks, "MAX_BLOCK", 2**20)
+
+    class StopError(Exception):
+        pass
+
+    told = []
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        if len(told) == 2:
+            raise StopError
+
+    array = da.zeros((8, 512, 512), chunks=(2, 512, 512), dtype="u2")
+    with pytest.raises(StopError):
+        export(snapshot(array), parameter("tiff"), tmp_path, dialect="galaxy", progress=progress)
+    assert told[0][1] == 8 * 512 * 512 * 2
+    assert not list(tmp_path.iterdir())
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    shape=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    chunk=st.lists(st.integers(1, 9), min_size=4, max_size=4),
+    limit=st.integers(1, 600),
+    order=st.randoms(use_true_random=False),
+)
+def test_blocks_cover_everything_once(shape, chunk, limit, order):
+    source = np.arange(np.prod(shape)).reshape(shape)
+    for array in (
+        source,
+        da.from_array(source, chunks=tuple(min(c, s) for c, s in zip(chunk, shape, strict=False))),
+    ):
+        seen = np.zeros(shape, int)
+        for key in blocks(array, limit):
+            seen[key] += 1
+            np.testing.assert_array_equal(read(array, key), source[key])
+        assert (seen == 1).all()
+    axes = list(range(len(shape)))
+    order.shuffle(axes)
+    turned = Transposed(source, axes)
+    expected = source.transpose(axes)
+    whole = list(planes(turned, min(2, len(shape)), limit))
+    np.testing.assert_array_equal(np.array(whole).reshape(expected.shape), expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_any_layout_in_memory_is_written_right(data, tmp_path_factory):
+    shape = tuple(data.draw(st.lists(st.integers(1, 6), min_size=2, max_size=4)))
+    base = np.arange(np.prod(shape), dtype="u2").reshape(shape)
+    order = data.draw(st.permutations(range(len(shape))))
+    array = base.transpose(order)[::-1]
+    folder = tmp_path_factory.mktemp("layout")
+    written = export(snapshot(array), parameter("tiff"), folder, dialect="galaxy")
+    again = tifffile.imread(written.file.path).reshape(array.shape)
+    np.testing.assert_array_equal(again, array)
+
+
+# -- files that are passed as they are ---------------------------------------------
+
+
+def same_file(one: Path, other: Path) -> bool:
+    return os.path.samefile(one, other)
+
+
+def test_a_path_is_passed_by_a_hard_link(tmp_path):
+    path = tmp_path / "my image (1).tif"
+    tifffile.imwrite(path, np.zeros((4, 5)))
+    written = export(snapshot(path), parameter("imagetiff"), tmp_path / "in", dialect="bioimageit")
+    assert not written.copied
+    assert written.file.path == tmp_path / "in" / "my_image_1.tif"
+    assert same_file(written.file.path, path)
+    assert written.file.name == "my image (1).tif"
+    assert written.sha256.startswith("sha256:")
+
+
+@pytest.mark.parametrize("name", ["x.tif", "x.TIFF", "x.ome.tif", "x.ome.tiff"])
+def test_tiff_by_any_name(tmp_path, name):
+    path = tmp_path / name
+    tifffile.imwrite(path, np.zeros((4, 5)))
+    written = export(
+        snapshot(str(path)), parameter("png", "tiff"), tmp_path / "in", dialect="galaxy"
+    )
+    assert written.file.format == "tiff"
+    assert same_file(written.file.path, path)
+    assert written.file.path.name.lower() == name.lower()
+
+
+def test_a_path_is_converted_where_it_must(tmp_path):
+    from PIL import Image as Picture
+
+    data = RNG.integers(0, 255, (5, 6, 3)).astype("u1")
+    Picture.fromarray(data).save(tmp_path / "photo.png")
+    written = export(
+        snapshot(tmp_path / "photo.png"),
+        parameter("imagetiff"),
+        tmp_path / "in",
+        dialect="bioimageit",
+    )
+    np.testing.assert_array_equal(tifffile.imread(written.file.path), data)
+    assert any("converted" in note for note in written.notes)
+    assert written.file.path.name == "photo.tif"
+
+
+def test_unknown_files_are_passed_to_who_takes_them(tmp_path):
+    path = tmp_path / "scan.czi"
+    path.write_bytes(b"whatever")
+    for formats, expected in ((("czi", "tiff"), "czi"), (("raw",), "czi"), ((), "czi")):
+        written = export(snapshot(path), parameter(*formats), tmp_path / "in", dialect="galaxy")
+        assert written.file.format == expected
+    with pytest.raises(UnsupportedLayerError, match=r"scan\.czi.*tiff"):
+        export(snapshot(path), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+
+
+def test_a_zarr_folder_is_linked(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", data=np.zeros((4, 4)), chunks=(2, 2))
+    written = export(
+        snapshot(tmp_path / "a.zarr"), parameter("zarr"), tmp_path / "in", dialect="galaxy"
+    )
+    assert not written.copied
+    ours = sorted(p.relative_to(written.file.path) for p in written.file.path.rglob("*"))
+    theirs = sorted(p.relative_to(tmp_path / "a.zarr") for p in (tmp_path / "a.zarr").rglob("*"))
+    assert ours == theirs
+
+
+def test_a_missing_file_is_told_at_once(tmp_path):
+    with pytest.raises(UnsupportedLayerError, match=r"nothing\.tif"):
+        snapshot(tmp_path / "nothing.tif")
+
+
+def test_a_file_that_went_away_is_told(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((4, 5)))
+    snap = snapshot(path)
+    path.unlink()
+    with pytest.raises(ExchangeError, match="no longer there"):
+        export(snap, parameter("tiff"), tmp_path / "in", dialect="galaxy")
+
+
+def output_layer(tmp_path: Path, scale: float) -> tuple[Path, Image]:
+    """A result of a tool, as a layer."""
+    path = tmp_path / "result.tif"
+    metadata = {"axes": "YX", "PhysicalSizeX": scale, "PhysicalSizeY": scale}
+    tifffile.imwrite(path, RNG.random((30, 40)), ome=True, metadata=metadata)
+    loaded = load(
+        collected(path, "tiff"), DataOutput(name="o", kind=LayerKind.IMAGE), make_tool(), inputs={}
+    )
+    return path, Image(loaded.data, **loaded.attributes)
+
+
+def test_an_unmodified_result_is_passed_by_its_file(tmp_path):
+    path, layer = output_layer(tmp_path, 0.5)
+    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    assert same_file(written.file.path, path)
+    assert not written.copied
+
+
+@pytest.mark.parametrize("change", ["data", "scale", "file", "view"])
+def test_a_changed_result_is_written_anew(tmp_path, change):
+    path, layer = output_layer(tmp_path, 0.5)
+    before = np.array(layer.data)
+    if change == "data":
+        layer.data = layer.data * 2
+    elif change == "scale":
+        layer.scale = (3, 3)
+    elif change == "view":
+        layer.data = layer.data[::-1]
+    else:
+        tifffile.imwrite(path.with_name("new.tif"), np.zeros((30, 40)))
+        path.with_name("new.tif").replace(path)
+    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    assert not same_file(written.file.path, path)
+    expected = {"data": before * 2, "view": before[::-1]}.get(change, before)
+    np.testing.assert_array_equal(tifffile.imread(written.file.path), expected)
+
+
+def test_a_result_that_took_its_place_from_the_input_is_written_with_it(tmp_path):
+    path = tmp_path / "result.tif"
+    tifffile.imwrite(path, RNG.random((30, 40)))
+    inputs = {"i": snapshot(Image(np.zeros((30, 40)), scale=(0.5, 0.5), units="um"))}
+    loaded = load(collected(path, "tiff"), DataOutput(name="o"), make_tool(), inputs=inputs)
+    layer = Image(loaded.data, **loaded.attributes)
+    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    with tifffile.TiffFile(written.file.path) as tif:
+        assert 'PhysicalSizeX="0.5"' in tif.ome_metadata
+
+
+def test_a_read_only_map_of_somebody_else(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, RNG.random((6, 30, 40)), metadata={"axes": "ZYX"})
+    mapped = tifffile.memmap(path, mode="r")
+    passed = export(snapshot(mapped), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    assert same_file(passed.file.path, path)
+    for part in (mapped[1:], mapped[:, :, ::-1], mapped[::-1], tifffile.memmap(path, mode="r+")):
+        written = export(snapshot(part), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+        assert not same_file(written.file.path, path)
+        np.testing.assert_array_equal(tifffile.imread(written.file.path), part)
+
+
+def test_a_zarr_layer_is_passed_by_its_folder(tmp_path):
+    folder = tmp_path / "src"
+    written = export(
+        snapshot(RNG.random((6, 30, 40)), "a"), parameter("zarr"), folder, dialect="galaxy"
+    )
+    layer = Image(zarr.open(written.file.path)["0"])
+    passed = export(snapshot(layer), parameter("zarr"), tmp_path / "in", dialect="galaxy")
+    assert not passed.copied
+
+
+def test_edited_labels_are_written_anew(tmp_path):
+    path = tmp_path / "l.tif"
+    tifffile.imwrite(path, np.zeros((30, 40), "u2"))
+    loaded = load(
+        collected(path, "tiff"),
+        DataOutput(name="o", kind=LayerKind.LABELS),
+        make_tool(),
+        inputs={},
+    )
+    layer = Labels(loaded.data, **loaded.attributes)
+    layer.data[3, 3] = 7
+    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    assert tifffile.imread(written.file.path)[3, 3] == 7
+    assert tifffile.imread(path)[3, 3] == 0
+
+
+def test_big_compressed_results_are_lazy(tmp_path, monkeypatch):
+    from napari_tool_runner.exchange.carriers import tiff_reading
+
+    monkeypatch.setattr(tiff_reading, "_EAGER", 1000)
+    data = RNG.integers(0, 9, (5, 64, 64)).astype("u2")
+    tifffile.imwrite(tmp_path / "c.tif", data, compression="zlib")
+    loaded = load(
+        collected(tmp_path / "c.tif", "tiff"),
+        DataOutput(name="o", kind=LayerKind.IMAGE),
+        make_tool(),
+        inputs={},
+    )
+    assert isinstance(loaded.data, da.Array)
+    np.testing.assert_array_equal(np.asarray(loaded.data), data)
