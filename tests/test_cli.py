@@ -13,6 +13,7 @@ import tifffile
 
 from jobs.conftest import INVERT, MakeTool, make_tool
 from napari_tool_runner.cli import main
+from napari_tool_runner.config import config_path
 
 __all__ = ["make_tool"]
 
@@ -160,6 +161,35 @@ def test_history_rerun_export_clean(
     assert len(list((tmp_path / "jobs").glob("*/*"))) == 2
     assert main(["clean", "--only", "job", "--yes"]) == 0
     assert list((tmp_path / "jobs").glob("*/*")) == []
+
+
+def test_a_toolbox_of_the_user_is_asked_about(
+    make_tool: MakeTool,
+    image: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tool = make_tool(INVERT)
+    folder = tool.folder.parent
+    settings = {"workspace": str(tmp_path / "jobs"), "process": {"xml_dirs": [str(folder)]}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert main(["run", "invert", f"i={image}"]) == 0  # the variable names the file: consent
+    monkeypatch.delenv("NAPARI_TOOL_RUNNER_CONFIG")
+    own = config_path()
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text(json.dumps(settings))
+    assert main(["run", "invert", f"i={image}"]) == 1
+    assert "approve" in capsys.readouterr().err.lower()
+    assert main(["run", str(tool.path), f"i={image}"]) == 0
+    assert main(["trust", str(folder)]) == 1
+    assert main(["run", "invert", f"i={image}"]) == 1
+    assert main(["trust", str(folder), "--yes"]) == 0
+    assert main(["run", "invert", f"i={image}"]) == 0
+    (tool.folder / "invert.py").write_text("raise SystemExit(1)")
+    assert main(["run", "invert", f"i={image}"]) == 1
+    assert "changed" in capsys.readouterr().err
+    assert main(["trust", str(folder), "--revoke"]) == 0
 
 
 def test_runners(capsys: pytest.CaptureFixture[str]) -> None:

@@ -252,6 +252,33 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
+def _trust(args: argparse.Namespace) -> int:
+    from napari_tool_runner.tools.trust import approve, review, revoke
+
+    folder = Path(args.folder).expanduser().absolute()
+    if args.revoke:
+        print("approval taken back" if revoke(folder) else "it was not approved")
+        return 0
+    found = review(folder)
+    print(f"{found.folder}: {found.files} files, {_size(found.size)}, {found.digest}")
+    print(f"now: {found.trust.state.value}")
+    for change in found.trust.changes:
+        print(f"  {change}")
+    for name in found.writable_by_others:
+        print(f"  other users of this computer can change {name}")
+    if found.trust.ok:
+        return 0
+    if not args.yes:
+        if not sys.stdin.isatty():
+            _say("nothing was approved; add --yes to let its tools run")
+            return 1
+        if input("Let the tools of this folder run? [y/N] ").strip().lower() not in ("y", "yes"):
+            return 1
+    approve(folder, digest=found.digest)
+    print("approved")
+    return 0
+
+
 def _clean(args: argparse.Namespace) -> int:
     from napari_tool_runner.jobs import reclaim, reclaimable
 
@@ -302,7 +329,7 @@ def _config(args: argparse.Namespace) -> Config:
     section: dict[str, object] = {**config.runner, "path": [*folders, *present]}
     if config.service is not None:
         section["service"] = config.service
-    return Config({**config.data, "runner": section}, config.path)
+    return Config({**config.data, "runner": section}, config.path, config.explicit)
 
 
 def _toolbox(args: argparse.Namespace) -> Toolbox:
@@ -540,6 +567,11 @@ def _parser() -> argparse.ArgumentParser:
     entry = verb("export", _export, "Write a past job as a Process Run Crate.")
     entry.add_argument("record", metavar="RECORD", help="id, record.json, or a job's folder")
     entry.add_argument("--to", metavar="PATH", help="folder or .zip to write")
+
+    entry = verb("trust", _trust, "Look at a folder of tools and let them run.")
+    entry.add_argument("folder", metavar="FOLDER", help="a folder of the configuration")
+    entry.add_argument("--yes", action="store_true", help="approve without asking")
+    entry.add_argument("--revoke", action="store_true", help="take an approval back")
 
     entry = verb("clean", _clean, "Show what jobs, environments and containers use; reclaim it.")
     entry.add_argument("--yes", action="store_true", help="delete what is listed")

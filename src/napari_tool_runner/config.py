@@ -34,10 +34,15 @@ class Config:
         The JSON as it is.
     path : Path or None
         The file it came from; relative paths inside start at its folder.
+    explicit : bool
+        It was given for this call, or named by the environment variable: whoever did
+        that consents to its toolboxes (docs/decisions). False for the user's own file,
+        whose toolboxes are asked about.
     """
 
     data: Mapping[str, object] = field(default_factory=dict)
     path: Path | None = None
+    explicit: bool = True
 
     @property
     def runner(self) -> dict[str, object]:
@@ -227,7 +232,7 @@ def load_config(
     named = config is not None or bool(os.environ.get(CONFIG_VARIABLE))
     path = Path(config).expanduser() if config is not None else config_path()
     if not path.exists() and not named:
-        return Config()
+        return Config(explicit=False)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -245,7 +250,7 @@ def load_config(
             f"The configuration {path} holds {type(data).__name__}, not an object.",
             hint='It must start with "{".',
         )
-    return Config(data, path.absolute())
+    return Config(data, path.absolute(), explicit=named)
 
 
 def save_config(config: Config) -> Path:

@@ -20,6 +20,7 @@ from napari_tool_runner.plugins.runners_factory import runnerServices
 from napari_tool_runner.tools import bind, find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
+from napari_tool_runner.tools.trust import require_trust
 from napari_tool_runner.tools.values import map_data
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def prepare(
     settings = load_config(config)
     if not isinstance(tool, Tool):
         tool = find_tool(tool, load_toolbox(settings))
+    if not settings.explicit:
+        require_trust(tool)
     if tool.problems:
         raise DescriptorError(
             f"“{tool.name}” cannot be run: {tool.problems[0].what}",
