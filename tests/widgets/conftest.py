@@ -35,9 +35,9 @@ def shown(qtbot) -> Callable[[QWidget], QWidget]:
     def show(widget: QWidget, width: int = 350, height: int = 700) -> QWidget:
         qtbot.addWidget(widget)
         widget.resize(width, height)
-        with qtbot.waitExposed(widget):
+        with qtbot.waitActive(widget):  # shortcuts and focus need an active window
             widget.show()
-        widget.activateWindow()
+            widget.activateWindow()
         return widget
 
     return show

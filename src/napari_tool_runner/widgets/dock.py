@@ -130,6 +130,7 @@ class ToolRunnerWidget(QWidget):
                 self._viewer,
                 manager=self._manager,
                 presets=self._presets,
+                toolbox=self.toolbox,
                 open_sample=self._default_sample,
             )
             page.header.back_button.show()

@@ -27,6 +27,7 @@ from napari_tool_runner.widgets.run_bar import RunBar
 from napari_tool_runner.widgets.services import ServiceLookup
 from napari_tool_runner.widgets.texts import elapsed_text, open_path
 from napari_tool_runner.widgets.tool_header import ToolHeader
+from napari_tool_runner.widgets.trust import TrustDialog, trust_of, trust_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import Job, JobManager
     from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.toolbox import Toolbox
     from napari_tool_runner.widgets.form_model import Problem
 
 __all__ = ["ToolWidget"]
@@ -54,6 +56,8 @@ class ToolWidget(QWidget):
         Default: that of the session.
     presets : PresetStore, optional
         Default: the user's.
+    toolbox : Toolbox, optional
+        Where the tool comes from; it must be approved before the tool runs.
     open_sample : callable, optional
         Called with the kinds of layers that are missing, by the button that is offered
         when no open layer fits.
@@ -71,6 +75,7 @@ class ToolWidget(QWidget):
         *,
         manager: JobManager | None = None,
         presets: PresetStore | None = None,
+        toolbox: Toolbox | None = None,
         open_sample: Callable[[], None] | None = None,
         parent: QWidget | None = None,
     ) -> None:
@@ -81,6 +86,8 @@ class ToolWidget(QWidget):
         self._manager = manager
         self._presets = presets if presets is not None else PresetStore()
         self._open_sample = open_sample
+        self._toolbox = toolbox
+        self._trust = trust_of(tool, toolbox)
         self._bridges: list[JobBridge] = []
         self._shown_job: Job | None = None
 
@@ -141,7 +148,8 @@ class ToolWidget(QWidget):
 
     def run(self) -> Job | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
-        if self.form.problems() or self.tool.problems:
+        self._trust = trust_of(self.tool, self._toolbox)
+        if self.form.problems() or self.tool.problems or not self._trust.ok:
             self.form.show_problems()
             self._judge()
             return None
@@ -269,12 +277,31 @@ class ToolWidget(QWidget):
             self.run_bar.set_ready(False, f"This tool cannot be run: {blocking[0].what}")
             self.run_bar.say(f"This tool cannot be run: {blocking[0].what}", "problem")
             return
+        if not self._trust.ok:
+            sentence = trust_sentence(self._trust)
+            self.run_bar.set_ready(False, sentence)
+            self.run_bar.say(sentence, "problem", [("Review…", self.review_toolbox)])
+            return
         problems = self.form.problems()
         self.run_bar.set_ready(not problems, problems[0].sentence if problems else "")
         if problems:
             self._say_problem(problems)
         elif self.run_bar.message.kind() == "problem":
             self.run_bar.say("")
+
+    def review_toolbox(self) -> None:
+        """Show what the toolbox holds and ask whether its tools may run."""
+        entries = self._toolbox.entries if self._toolbox is not None else ()
+        names = [e.name for e in entries if e.path.is_relative_to(self._trust.folder)]
+        runner = self.run_bar.runner() or self.services.choice
+        dialog = TrustDialog(self._trust.folder, names, runner, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.accepted.connect(self._approved)
+        dialog.open()
+
+    def _approved(self) -> None:
+        self._trust = trust_of(self.tool, self._toolbox)
+        self._judge()
 
     def _say_problem(self, problems: list[Problem]) -> None:
         first = problems[0]

@@ -1,0 +1,274 @@
+"""Runs from the form, with real programs: press Run, wait for the layer; cancel; fail."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import psutil
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
+from run_tools import (
+    fail_tool,
+    flood_tool,
+    invert_tool,
+    make_tool,
+    measure_tool,
+    sleep_tool,
+)
+
+from napari_tool_runner.jobs import JobManager, JobState
+from napari_tool_runner.widgets.presets import PresetStore
+from napari_tool_runner.widgets.tool_widget import ToolWidget
+
+WAIT = 30_000
+
+
+@pytest.fixture
+def page(shown, model_viewer, tmp_path):
+    """Opens the page of a tool on a viewer without a window."""
+    manager = JobManager()
+
+    def open_page(tool) -> ToolWidget:
+        widget = ToolWidget(
+            tool, model_viewer, manager=manager, presets=PresetStore(tmp_path / "presets")
+        )
+        return shown(widget)
+
+    yield open_page
+    manager.shutdown()
+
+
+def press_run(qtbot, page):
+    with qtbot.waitSignal(page.job_started):
+        qtbot.mouseClick(page.run_bar.run_button, Qt.MouseButton.LeftButton)
+    return page.manager().jobs[-1]
+
+
+def pid_of(qtbot, job) -> int:
+    """Wait until the program of `job` has told its process id."""
+
+    def told() -> bool:
+        return any(line.startswith("pid ") for line in job.log.tail(1000))
+
+    qtbot.waitUntil(told, timeout=WAIT)
+    return int(re.search(r"pid (\d+)", "\n".join(job.log.tail(1000)))[1])
+
+
+def test_press_run_and_the_layer_is_there(qtbot, page, model_viewer, cells, tmp_path):
+    layer = model_viewer.add_image(cells, name="cells", scale=(0.5, 0.25))
+    model_viewer.add_image(cells[::2], name="above")
+    model_viewer.layers.selection.active = layer
+    widget = page(invert_tool(tmp_path))
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        press_run(qtbot, widget)
+    names = [item.name for item in model_viewer.layers]
+    assert len(names) == 3
+    result = model_viewer.layers[names.index("cells") + 1]
+    assert result is not layer
+    assert result.name not in ("cells", "above")
+    np.testing.assert_array_equal(np.asarray(result.data), 255 - cells)
+    assert tuple(result.scale) == (0.5, 0.25)
+    assert result.metadata["napari_tool_runner"]["tool"]["id"] == "invert"
+    np.testing.assert_array_equal(layer.data, cells)
+    assert layer.visible
+    assert widget.run_bar.message.kind() == "done"
+    assert result.name in widget.run_bar.message.text()
+
+
+def test_a_second_run_takes_the_same_input_and_another_name(
+    qtbot, page, model_viewer, cells, tmp_path
+):
+    layer = model_viewer.add_image(cells, name="cells")
+    widget = page(invert_tool(tmp_path))
+    for _ in range(2):
+        with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+            press_run(qtbot, widget)
+    assert widget.form.values()["i"] is layer
+    names = [item.name for item in model_viewer.layers]
+    assert len(names) == len(set(names)) == 3
+    for result in model_viewer.layers[1:]:
+        np.testing.assert_array_equal(np.asarray(result.data), 255 - cells)
+
+
+def test_ctrl_enter_runs_with_what_is_being_typed(qtbot, page, model_viewer, cells, tmp_path):
+    model_viewer.add_image(cells)
+    widget = page(invert_tool(tmp_path))
+    line = widget.form.row("n").field.box.lineEdit()
+    line.setFocus()
+    qtbot.keyClick(line, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClicks(line, "17")
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        qtbot.keyClick(line, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    (job,) = widget.manager().jobs
+    assert job.state is JobState.DONE
+    assert job.values["n"] == 17
+
+
+def test_the_values_of_the_last_run_come_back_but_not_its_layers(
+    qtbot, page, model_viewer, cells, tmp_path
+):
+    tool = invert_tool(tmp_path)
+    model_viewer.add_image(cells, name="first")
+    widget = page(tool)
+    widget.form.model.leaf("n").set(42)
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        press_run(qtbot, widget)
+    model_viewer.layers.clear()
+    other = model_viewer.add_image(cells, name="second")
+    again = page(tool)
+    assert again.form.values() == {"i": other, "n": 42}
+
+
+def test_run_is_disabled_with_a_reason_until_a_layer_is_there(
+    qtbot, page, model_viewer, cells, tmp_path
+):
+    widget = page(invert_tool(tmp_path))
+    bar = widget.run_bar
+    assert not bar.run_button.isEnabled()
+    assert "needs an image" in bar.message.text()
+    assert "none is open" in bar.message.text()
+    model_viewer.add_image(cells)
+    qtbot.waitUntil(bar.run_button.isEnabled)
+    assert bar.message.text() == "" or bar.message.kind() != "problem"
+
+
+def test_the_missing_layer_has_a_button_that_opens_a_sample(
+    qtbot, shown, model_viewer, cells, tmp_path
+):
+    widget = shown(
+        ToolWidget(
+            invert_tool(tmp_path),
+            model_viewer,
+            manager=JobManager(),
+            presets=PresetStore(tmp_path / "presets"),
+            open_sample=lambda: model_viewer.add_image(cells, name="sample"),
+        )
+    )
+    (button,) = widget.run_bar.buttons()
+    assert button.text() == "Open sample"
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(widget.run_bar.run_button.isEnabled)
+
+
+def test_cancel_ends_the_program(qtbot, page, tmp_path):
+    widget = page(sleep_tool(tmp_path))
+    job = press_run(qtbot, widget)
+    pid = pid_of(qtbot, job)
+    assert widget.run_bar.cancel_button.isVisible()
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        qtbot.mouseClick(widget.run_bar.cancel_button, Qt.MouseButton.LeftButton)
+    assert job.state is JobState.CANCELLED
+    assert not psutil.pid_exists(pid)
+    assert widget.run_bar.message.text().startswith("Cancelled after")
+    assert not widget.run_bar.cancel_button.isVisible()
+
+
+def test_progress_is_read_from_the_output(qtbot, page, tmp_path):
+    widget = page(sleep_tool(tmp_path))
+    job = press_run(qtbot, widget)
+    bar = widget.run_bar
+    qtbot.waitUntil(lambda: "of 600" in bar.phase.text(), timeout=WAIT)
+    assert bar.progress.maximum() == 1000
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        widget.cancel()
+    assert job.state is JobState.CANCELLED
+
+
+def test_the_form_stays_usable_and_a_second_run_waits_its_turn(
+    qtbot, page, model_viewer, cells, tmp_path
+):
+    model_viewer.add_image(cells)
+    widget = page(sleep_tool(tmp_path))
+    widget.manager()._max_parallel = 1
+    first = press_run(qtbot, widget)
+    pid_of(qtbot, first)
+    assert widget.run_bar.run_button.isEnabled()
+    second = press_run(qtbot, widget)
+    assert second.state is JobState.QUEUED
+    assert "1 waiting" in widget.run_bar.run_button.text()
+    widget.cancel()
+    qtbot.waitUntil(lambda: not widget.active_jobs, timeout=WAIT)
+    assert {first.state, second.state} == {JobState.CANCELLED}
+
+
+def test_a_failure_says_why_opens_the_log_and_offers_help(qtbot, page, model_viewer, tmp_path):
+    widget = page(fail_tool(tmp_path))
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        job = press_run(qtbot, widget)
+    assert job.state is JobState.FAILED
+    bar = widget.run_bar
+    assert bar.message.kind() == "failed"
+    assert "3" in bar.message.text()
+    assert widget.log.is_open()
+    assert "no such threshold method" in widget.log.lines()
+    assert [button.text() for button in bar.buttons()] == [
+        "Show log",
+        "Open workspace",
+        "Copy report",
+    ]
+    qtbot.mouseClick(bar.buttons()[2], Qt.MouseButton.LeftButton)
+    report = QGuiApplication.clipboard().text()
+    assert "no such threshold method" in report
+    assert str(job.workspace.root) in report
+    assert len(model_viewer.layers) == 0
+
+
+def test_a_flood_of_lines_is_shown_bounded(qtbot, page, tmp_path):
+    widget = page(flood_tool(tmp_path))
+    widget.log.set_open(True)
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        press_run(qtbot, widget)
+    lines = widget.log.lines()
+    assert len(lines) <= 5001
+    assert "line 49999" in lines[-5:]
+
+
+def test_a_table_of_objects_joins_their_layer(qtbot, page, model_viewer, tmp_path):
+    labels = np.zeros((32, 32), np.uint16)
+    labels[2:6, 2:6] = 1
+    labels[10:20, 10:12] = 7
+    layer = model_viewer.add_labels(labels, name="objects")
+    widget = page(measure_tool(tmp_path))
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        press_run(qtbot, widget)
+    assert len(model_viewer.layers) == 1
+    areas = dict(zip(layer.features["index"], layer.features["area"], strict=True))
+    assert areas[1] == 16
+    assert areas[7] == 20
+    assert "features of “objects”" in widget.run_bar.message.text()
+
+
+def test_a_layer_that_is_deleted_while_the_tool_runs(qtbot, page, model_viewer, cells, tmp_path):
+    slow = make_tool(
+        tmp_path,
+        "import time; time.sleep(1)\n"
+        "import sys, tifffile\n"
+        "tifffile.imwrite(sys.argv[2], tifffile.imread(sys.argv[1]))\n",
+        name="slow",
+        inputs='<param name="i" type="data" format="imagetiff" layer="image" label="Image"/>',
+        outputs='<data name="o" format="imagetiff" layer="image" label="Copy"/>',
+        arguments="${i} ${o}",
+    )
+    model_viewer.add_image(cells, name="cells")
+    widget = page(slow)
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        job = press_run(qtbot, widget)
+        model_viewer.layers.clear()
+    assert job.state is JobState.DONE
+    assert len(model_viewer.layers) == 1
+    np.testing.assert_array_equal(np.asarray(model_viewer.layers[0].data), cells)
+    assert widget.run_bar.message.kind() == "done" or "needs" in widget.run_bar.message.text()
+
+
+def test_a_tool_with_an_error_note_cannot_be_run_and_says_why(page, tmp_path):
+    from dataclasses import replace
+
+    from napari_tool_runner.tools.model import Note, Severity
+
+    note = Note(Severity.ERROR, "inputs/param[x]", "It needs a reference table of a server.")
+    widget = page(replace(invert_tool(tmp_path), notes=(note,)))
+    assert not widget.run_bar.run_button.isEnabled()
+    assert "needs a reference table" in widget.run_bar.message.text()
+    assert widget.header.notes[0].isVisible()
