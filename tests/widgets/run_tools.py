@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.model import Tool
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
 
 INVERT = """
 import sys
@@ -24,11 +27,14 @@ for step in range(600):
     time.sleep(0.1)
 """
 
-STUBBORN = """
+STUBBORN = (
+    """
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-""" + SLEEP
+"""
+    + SLEEP
+)
 
 FAIL = """
 import sys

@@ -43,6 +43,7 @@ class JobBridge(QObject):
         self.job = job
         self._state: JobState | None = None
         self._ended = False
+        self._polling = False
         self._shown: tuple[object, ...] = ()
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
@@ -51,7 +52,6 @@ class JobBridge(QObject):
     def start(self) -> None:
         """Begin to follow."""
         self._timer.start()
-        self.poll()
 
     def stop(self) -> None:
         """Stop following; the job itself goes on."""
@@ -59,6 +59,16 @@ class JobBridge(QObject):
 
     def poll(self) -> None:
         """Look at the job now."""
+        # napari's progress bars and layers process events while we emit
+        if self._polling or self._ended:
+            return
+        self._polling = True
+        try:
+            self._look()
+        finally:
+            self._polling = False
+
+    def _look(self) -> None:
         job = self.job
         state = job.state
         if state is not self._state:
@@ -69,7 +79,7 @@ class JobBridge(QObject):
             self._shown = shown
             self.progressed.emit()
         # the job's event is set after its record is written: only then is it over
-        if state.final and not self._ended and job.wait(0):
+        if state.final and job.wait(0):
             self._ended = True
             self._timer.stop()
             self.finished.emit(job)

@@ -11,6 +11,7 @@ from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
 from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.tools.trust import trust_state
 from napari_tool_runner.widgets.activity import ActivityMirror
 from napari_tool_runner.widgets.form import FormWidget
 from napari_tool_runner.widgets.job_bridge import (
@@ -27,7 +28,7 @@ from napari_tool_runner.widgets.run_bar import RunBar
 from napari_tool_runner.widgets.services import ServiceLookup
 from napari_tool_runner.widgets.texts import elapsed_text, open_path
 from napari_tool_runner.widgets.tool_header import ToolHeader
-from napari_tool_runner.widgets.trust import TrustDialog, trust_of, trust_sentence
+from napari_tool_runner.widgets.trust import TrustDialog, trust_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ class ToolWidget(QWidget):
     presets : PresetStore, optional
         Default: the user's.
     toolbox : Toolbox, optional
-        Where the tool comes from; it must be approved before the tool runs.
+        Where the tool comes from, to name its tools when it has to be approved.
     open_sample : callable, optional
         Called with the kinds of layers that are missing, by the button that is offered
         when no open layer fits.
@@ -87,7 +88,7 @@ class ToolWidget(QWidget):
         self._presets = presets if presets is not None else PresetStore()
         self._open_sample = open_sample
         self._toolbox = toolbox
-        self._trust = trust_of(tool, toolbox)
+        self._trust = trust_state(tool)
         self._bridges: list[JobBridge] = []
         self._shown_job: Job | None = None
 
@@ -148,7 +149,7 @@ class ToolWidget(QWidget):
 
     def run(self) -> Job | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
-        self._trust = trust_of(self.tool, self._toolbox)
+        self._trust = trust_state(self.tool)
         if self.form.problems() or self.tool.problems or not self._trust.ok:
             self.form.show_problems()
             self._judge()
@@ -208,11 +209,6 @@ class ToolWidget(QWidget):
         self.run_bar.show_progress(job.phase, job.progress, job.elapsed)
 
     def _finished(self, job: Job) -> None:
-        for bridge in self._bridges:
-            if bridge.job is job:
-                self._bridges.remove(bridge)
-                bridge.deleteLater()
-                break
         self.log.flush()
         if job.state.value == "done":
             self._loaded(job)
@@ -220,6 +216,9 @@ class ToolWidget(QWidget):
             self.run_bar.say(f"Cancelled after {elapsed_text(job.elapsed)}.", "info")
         else:
             self._failed(job)
+        for bridge in [bridge for bridge in self._bridges if bridge.job is job]:
+            self._bridges.remove(bridge)
+            bridge.deleteLater()
         self._show_progress()
         self.job_finished.emit(job)
 
@@ -300,7 +299,7 @@ class ToolWidget(QWidget):
         dialog.open()
 
     def _approved(self) -> None:
-        self._trust = trust_of(self.tool, self._toolbox)
+        self._trust = trust_state(self.tool)
         self._judge()
 
     def _say_problem(self, problems: list[Problem]) -> None:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import TrustError
-from napari_tool_runner.tools.trust import Review, Trust, TrustState, approve, review, trust_state
+from napari_tool_runner.tools.trust import Review, Trust, TrustState, approve, review
 from napari_tool_runner.widgets.messages import MessageLabel
 from napari_tool_runner.widgets.texts import size_text
 
@@ -26,27 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.toolbox import Toolbox
-
-__all__ = ["TrustDialog", "trust_of", "trust_sentence"]
+__all__ = ["TrustDialog", "trust_sentence"]
 
 _RIGHTS = (
     "Its programs run with your own rights: they can read and change your files. "
     "Only in a container (DOCKER) are they kept to the data that you give them."
 )
-
-
-def trust_of(tool: Tool, toolbox: Toolbox | None) -> Trust:
-    """Return whether `tool` may run without asking.
-
-    A descriptor that is in no toolbox was named by its path, which is consent.
-    """
-    if toolbox is not None and any(
-        tool.path.absolute().is_relative_to(folder.path) for folder in toolbox.folders
-    ):
-        return trust_state(tool, toolbox)
-    return Trust(TrustState.APPROVED, tool.folder)
 
 
 def trust_sentence(trust: Trust) -> str:

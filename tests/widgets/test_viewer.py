@@ -1,0 +1,200 @@
+"""The real window: docked as napari docks it, run, cancelled, closed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+from run_tools import invert_tool, sleep_tool
+from widget_tools import long_tool
+
+from napari_tool_runner.jobs import JobManager
+from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.trust import approve
+from napari_tool_runner.widgets.dock import ToolRunnerWidget
+from napari_tool_runner.widgets.tool_widget import ToolWidget
+
+pytestmark = pytest.mark.viewer
+WAIT = 30_000
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """A shown viewer."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1100, 700)
+    QApplication.processEvents()
+    return viewer
+
+
+@pytest.fixture
+def manager():
+    """A job manager of the test's own."""
+    manager = JobManager()
+    yield manager
+    manager.shutdown()
+
+
+def toolbox_of(folder: Path) -> Toolbox:
+    """A toolbox of one approved folder."""
+    approve(folder)
+    return Toolbox([ToolboxFolder("mine", folder)], cache_dir=folder.parent / "cache")
+
+
+def test_find_fill_run_by_keyboard_alone(qtbot, viewer, manager, cells, tmp_path):
+    invert_tool(tmp_path / "box")
+    viewer.add_image(cells, name="cells", scale=(0.5, 0.5))
+    widget = ToolRunnerWidget(viewer, toolbox=toolbox_of(tmp_path / "box"), manager=manager)
+    viewer.window.add_dock_widget(widget, name="Tool Runner")
+    widget.finder.search.setFocus()
+    qtbot.keyClicks(widget.finder.search, "invrt")
+    qtbot.keyClick(widget.finder.search, Qt.Key.Key_Return)
+    page = widget.page
+    assert page is not None
+    assert page.tool.id == "invert"
+    with qtbot.waitSignal(page.job_finished, timeout=WAIT):
+        page._run_by_key()
+    assert len(viewer.layers) == 2
+    result = viewer.layers[1]
+    np.testing.assert_array_equal(np.asarray(result.data), 255 - cells)
+    assert tuple(result.scale) == (0.5, 0.5)
+    assert viewer.layers[0].name == "cells"
+
+
+def test_the_docked_combo_boxes_follow_the_layer_list(qtbot, viewer, manager, cells, tmp_path):
+    invert_tool(tmp_path / "box")
+    widget = ToolRunnerWidget(viewer, toolbox=toolbox_of(tmp_path / "box"), manager=manager)
+    viewer.window.add_dock_widget(widget, name="Tool Runner")
+    page = widget.open_tool("invert")
+    combo = page.form.row("i").field.combo
+    first = viewer.add_image(cells, name="first")
+    second = viewer.add_image(cells, name="second")
+    names = [combo.itemText(index) for index in range(combo.count())]
+    assert names[:2] == ["second", "first"]
+    second.name = "renamed"
+    assert combo.itemText(0) == "renamed"
+    viewer.layers.remove(second)
+    assert page.form.values()["i"] is first
+
+
+@pytest.mark.parametrize("count", [60, 802])
+def test_a_long_form_never_pushes_the_window(qtbot, viewer, manager, count):
+    before = viewer.window._qt_window.size()
+    page = ToolWidget(long_tool(count), viewer, manager=manager)
+    dock = viewer.window.add_dock_widget(page, name="Long")
+    QApplication.processEvents()
+    width = dock.width()
+    page.form.builder.finish()
+    for _ in range(5):
+        QApplication.processEvents()
+    assert viewer.window._qt_window.size() == before
+    assert dock.width() == width
+    bar = page.run_bar.run_button
+    # Run never scrolls away
+    bottom = bar.mapTo(viewer.window._qt_window, bar.rect().bottomLeft()).y()
+    assert bottom < viewer.window._qt_window.height()
+
+
+def test_closing_the_window_ends_the_program(qtbot, viewer, manager, tmp_path):
+    page = ToolWidget(sleep_tool(tmp_path, stubborn=True), viewer, manager=manager)
+    viewer.window.add_dock_widget(page, name="Sleeper")
+    job = page.run()
+
+    def told() -> bool:
+        return any(line.startswith("pid ") for line in job.log.tail(1000))
+
+    qtbot.waitUntil(told, timeout=WAIT)
+    pid = int(re.search(r"pid (\d+)", "\n".join(job.log.tail(1000)))[1])
+    assert psutil.pid_exists(pid)
+    viewer.close()
+    assert job.wait(15)
+    assert not psutil.pid_exists(pid)
+
+
+def test_closing_the_dock_lets_the_job_go_on(qtbot, viewer, manager, cells, tmp_path):
+    viewer.add_image(cells, name="cells")
+    page = ToolWidget(invert_tool(tmp_path), viewer, manager=manager)
+    dock = viewer.window.add_dock_widget(page, name="Invert")
+    with qtbot.waitSignal(page.job_finished, timeout=WAIT):
+        page.run()
+        viewer.window.remove_dock_widget(dock)
+    assert len(viewer.layers) == 2
+    page.close()
+    page.deleteLater()
+
+
+@pytest.mark.slow
+def test_quitting_napari_with_a_running_tool_leaves_no_process(tmp_path):
+    """The whole program, as a user quits it: by the application's own quit."""
+    sleep_tool(tmp_path / "box", stubborn=True)
+    script = tmp_path / "session.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import json, sys
+            from pathlib import Path
+            import napari
+            from qtpy.QtCore import QTimer
+            from napari_tool_runner.tools import read_tool
+            from napari_tool_runner.widgets import ToolWidget
+
+            viewer = napari.Viewer(show=True)
+            page = ToolWidget(read_tool({str(tmp_path / "box" / "sleeper.xml")!r}), viewer)
+            viewer.window.add_dock_widget(page)
+            job = page.run()
+
+            def look():
+                told = [line for line in job.log.tail(1000) if line.startswith("pid ")]
+                if told:
+                    Path(sys.argv[1]).write_text(told[0].split()[1])
+                    timer.stop()
+                    QTimer.singleShot(0, viewer.close)
+
+            timer = QTimer()
+            timer.timeout.connect(look)
+            timer.start(50)
+            napari.run()
+            """
+        ),
+        encoding="utf-8",
+    )
+    told = tmp_path / "pid"
+    process = subprocess.run(
+        [sys.executable, str(script), str(told)],
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert process.returncode == 0
+    pid = int(told.read_text())
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)
+
+
+def test_the_plugin_opens_from_naparis_menu(qtbot, viewer):
+    """Through napari's own path, so that a missing viewer would be noticed."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-tool-runner", "Tool Runner")
+    assert isinstance(widget, ToolRunnerWidget)
+    assert widget._viewer is not None
+    assert "gaussian_filter" in widget.toolbox
+    widget.open_sample("spots_2d")
+    assert len(viewer.layers) >= 1
+    assert widget.welcome.isHidden()
+    page = widget.open_tool("gaussian_filter")
+    with qtbot.waitSignal(page.job_finished, timeout=WAIT):
+        page.run()
+    assert len(viewer.layers) == 2
+    assert json.dumps(viewer.layers[1].metadata["napari_tool_runner"])
