@@ -219,7 +219,7 @@ def _check_choice(parameter: Parameter, value: object) -> str | None:
         for entry in cast("tuple[str, ...]", value):
             if entry not in known:
                 return f"“{label}” has no choice {entry!r}."
-    if isinstance(parameter, ColorParameter) and not re.fullmatch(r"#[0-9a-fA-F]{6}", str(value)):
+    if isinstance(parameter, ColorParameter) and not re.fullmatch(r"#?[0-9a-fA-F]{6}", str(value)):
         return f"“{label}” must be a colour as #rrggbb, not {_short(value)}."
     return None
 

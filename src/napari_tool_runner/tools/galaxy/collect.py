@@ -227,7 +227,7 @@ class _Collector:
         if kind in ("data", "input") and "ext" not in match.groups:
             kind = default
         identifiers = match.identifiers
-        found = self.file(self.moved.get(match.path, target), kind)
+        found = self.file(target, kind)
         return CollectedFile(
             found.path,
             found.format,
@@ -309,11 +309,11 @@ class _Collector:
     def in_work(self, name: str) -> Path | None:
         """Return the file that the tool left in its working directory."""
         place = self.folder(name)
-        if place.exists() or place.is_symlink():
+        if place.exists() or place.is_symlink() or place in self.moved:
             return place
         if any(char in name for char in "*?["):
             return next(iter(sorted(self.paths.work.glob(name))), None)
-        return self.moved.get(place)
+        return None
 
     def check(self, path: Path) -> Path:
         """Return the real place of `path`; refuse one outside the job and its inputs."""
@@ -327,22 +327,21 @@ class _Collector:
         )
 
     def move(self, made: Path, target: Path) -> None:
-        if made in self.moved:
-            made = self.moved[made]
-        if made == target:
+        """Bring a file to `target`; what another output took already is copied."""
+        current = self.moved.get(made, made)
+        if current == target:
             return
-        original = made
-        real = self.check(made)
+        real = self.check(current)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_symlink() or target.is_file():
             target.unlink()
         elif target.is_dir():
             shutil.rmtree(target)
-        if made.is_symlink() or made in self.moved.values():
+        if current.is_symlink() or made in self.moved:
             _copy(real, target)
         else:
-            shutil.move(str(made), str(target))
-        self.moved[original] = target
+            shutil.move(str(current), str(target))
+        self.moved.setdefault(made, target)
 
     def _provided(self) -> BaseToolProvidedMetadata | None:
         """Read the ``galaxy.json`` that a tool may leave about its outputs."""

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fill"]
 
-_PLACE = re.compile(r"on line (\d+), col (\d+)")
+_PLACE = re.compile(r"(?:on|from) line (\d+), col \d+")
+_ASSIGNMENT = re.compile(r"\s*(?:VFFSL\(.*?\)|(\w+)).*?=")
 _NAME = re.compile(r"cannot find '([^']+)'")
 
 
@@ -78,11 +79,15 @@ def _line(text: str, error: Exception) -> tuple[str, int]:
             code = getattr(template, "_CHEETAH_generatedModuleCode", None)
             if frame.f_code.co_name != "respond" or not isinstance(code, str):
                 continue
-            for compiled in reversed(code.splitlines()[:lineno]):
-                found = _PLACE.search(compiled)
-                if found:
-                    number = int(found[1])
-                    break
+            code_lines = code.splitlines()[:lineno]
+            places = (_PLACE.search(compiled) for compiled in reversed(code_lines))
+            number = next((int(place[1]) for place in places if place), 0)
+            # the code of a #set carries no place of its own
+            assignment = _ASSIGNMENT.match(code_lines[-1]) if code_lines else None
+            if assignment and not _PLACE.search(code_lines[-1]):
+                directive = re.compile(rf"\s*#set\s+(?:global\s+)?\$?{assignment[1]}\b")
+                rest = enumerate(lines[max(number - 1, 0) :], max(number, 1))
+                number = next((n for n, text_line in rest if directive.match(text_line)), number)
     if 0 < number <= len(lines):
         return lines[number - 1].strip(), number
     name = _NAME.search(str(error))

@@ -110,16 +110,35 @@ class _Verification:
         if collected is None or not collected.files:
             self.problems.append(f"The output “{name}” was not written.")
             return
-        primary = collected.files[0]
-        self.dataset(f"Output “{name}”", primary, file, attributes)
-        self.limits(f"Output “{name}”", len(collected.files), attributes)
-        by_name = {entry.name: entry for entry in collected.files[1:]} | {primary.name: primary}
+        files = list(collected.files)
+        primary = self.primary(name, files)
+        wanted = file is not None or any(
+            attributes.get(key)
+            for key in ("assert_list", "md5", "checksum", "ftype", "extra_files")
+        )
+        if primary is not None:
+            self.dataset(f"Output “{name}”", primary, file, attributes)
+        elif wanted or "object" in attributes:
+            self.problems.append(f"The output “{name}” was not written.")
+        self.limits(f"Output “{name}”", len(files), attributes)
         for designation, (inner_file, inner) in attributes.get("primary_datasets", {}).items():
-            entry = by_name.get(designation)
-            if entry is None:
+            others = [entry for entry in files if entry.name == designation]
+            if not others and len(files) == 1 and not files[0].name:
+                others = files  # a single file keeps no name on its way here
+            if not others:
                 self.problems.append(f"Output “{name}” has no dataset “{designation}”.")
                 continue
-            self.dataset(f"Output “{name}”, “{designation}”", entry, inner_file, dict(inner))
+            self.dataset(f"Output “{name}”, “{designation}”", others[0], inner_file, dict(inner))
+
+    def primary(self, name: str, files: Sequence[CollectedFile]) -> CollectedFile | None:
+        """Return the file of the output itself, None when only discovered ones exist."""
+        rule = self.source.rules.get(name)
+        if rule is None or not rule.collectors:
+            return files[0]
+        if any(entry.assign_primary_output for entry in rule.collectors):
+            return files[0]
+        first = files[0].name
+        return files[0] if first in ("", "0") else None
 
     def dataset(
         self, label: str, collected: CollectedFile, file: str | None, attributes: dict[str, Any]

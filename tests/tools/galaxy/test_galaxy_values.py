@@ -1,0 +1,648 @@
+"""Values in templates: text, truth, comparison, iteration, attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from napari_tool_runner.errors import ParameterError, TemplateError
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.model import Tool
+
+Line = Callable[..., str]
+Make = Callable[..., Tool]
+Data = Callable[..., DataFile]
+
+
+def tool(make: Make, command: str, inputs: str = "", **more: object) -> Tool:
+    body = f"<command><![CDATA[{command}]]></command><inputs>{inputs}</inputs><outputs/>"
+    return make(body, **more)
+
+
+@pytest.mark.parametrize(
+    ("param", "value", "expected"),
+    [
+        ('type="integer" value="3"', None, "3"),
+        ('type="integer" value="3"', "-7", "-7"),
+        ('type="integer" value="" optional="true"', None, ""),
+        ('type="float" value="0"', None, "0.0"),
+        ('type="float" value="1e-6"', None, "1e-06"),
+        ('type="float" value="0.5"', 2, "2.0"),
+        ('type="float" optional="true"', None, ""),
+        ('type="boolean" checked="true" truevalue="--on" falsevalue=""', None, "--on"),
+        ('type="boolean" checked="true" truevalue="--on" falsevalue="--off"', False, "--off"),
+        ('type="boolean"', None, "false"),
+        ('type="text" value="a b"', None, "a b"),
+        ('type="text" value="x"', "it's <a> #1; $HOME", "it__sq__s __lt__a__gt__ __pd__1X XHOME"),
+        ('type="text" value="x"', "a@b", "a__at__b"),
+        ('type="text"', None, ""),
+        ('type="hidden" value="h"', None, "h"),
+        ('type="color" value="#AABBCC"', None, "#aabbcc"),
+        ('type="color" value="#ff8000" rgb="true"', None, "(255, 128, 0)"),
+        ('type="directory_uri" value="gxfiles://x"', None, "gxfiles://x"),
+    ],
+)
+def test_text_of_a_value(
+    descriptor: Make, line: Line, param: str, value: object, expected: str
+) -> None:
+    made = tool(descriptor, "echo [$x]", f'<param name="x" {param}/>')
+    given_ = {} if value is None else {"x": value}
+    assert line(made, given_) == f"echo [{expected}]"
+
+
+SELECT = """<param name="s" type="select" {}>
+<option value="a">Alpha</option><option value="b" selected="true">Beta &amp; more</option>
+<option value="c" selected="{}">Gamma</option></param>"""
+
+
+@pytest.mark.parametrize(
+    ("attributes", "value", "command", "expected"),
+    [
+        ("", None, "$s $s.value_label", "b Beta & more"),
+        ("", "a", "$s", "a"),
+        ("", "Gamma", "$s", "c"),
+        ('multiple="true"', None, "$s", "b"),
+        ('multiple="true"', ["a", "c"], "$s", "a,c"),
+        ('multiple="true" separator="|"', ["a", "c"], "$s", "a|c"),
+        ('multiple="true"', [], "[$s]", "[None]"),
+        ('multiple="true"', [], "#if $s#yes#else#no#end if#", "no"),
+        ('multiple="true"', ["a", "c"], "#for $i in $s#<$i>#end for#", "<a><c>"),
+        ('multiple="true"', ["a"], "#if 'a' in $s.value#yes#end if#", "yes"),
+        ("", "a", "#if $s == 'a'#yes#end if#", "yes"),
+        ("", "a", "#if $s != 'a'#no#else#yes#end if#", "yes"),
+        ("", "a", "#if $s in ['a', 'b']#yes#end if#", "yes"),
+        ("", "a", "#if str($s).startswith('a')#yes#end if#", "yes"),
+        ("", "a", "${s + '.txt'}", "a.txt"),
+        ('multiple="true"', [], "#if $s == ''#yes#end if#", "yes"),
+        ("", "a", "#echo {'a': 'first'}[str($s)]#", "first"),
+    ],
+)
+def test_select(
+    descriptor: Make, line: Line, attributes: str, value: object, command: str, expected: str
+) -> None:
+    made = tool(descriptor, command, SELECT.format(attributes, "false"))
+    assert line(made, {} if value is None else {"s": value}) == expected
+
+
+def test_optional_select_without_a_choice_is_none(descriptor: Make, line: Line) -> None:
+    made = tool(
+        descriptor,
+        "[$s] #if not $s#none#end if#",
+        '<param name="s" type="select" optional="true"><option value="a">A</option></param>',
+    )
+    assert line(made) == "[None] none"
+
+
+@pytest.mark.parametrize(
+    ("param", "value", "condition", "expected"),
+    [
+        ('type="boolean" truevalue="--f" falsevalue=""', True, "$x", True),
+        ('type="boolean" truevalue="--f" falsevalue=""', False, "$x", False),
+        ('type="boolean" truevalue="--f" falsevalue="no"', False, "$x", False),
+        ('type="boolean"', True, "$x == 'true'", True),
+        ('type="boolean" truevalue="--f" falsevalue=""', True, "$x == 'true'", True),
+        ('type="boolean" truevalue="--f" falsevalue=""', True, "$x == '--f'", True),
+        ('type="boolean" truevalue="--f" falsevalue=""', True, "str($x) == 'true'", False),
+        ('type="boolean"', False, "$x == True", False),
+        ('type="boolean"', True, "$x == True", True),
+        ('type="integer" value="1"', 0, "$x", False),
+        ('type="integer" value="1"', 5, "$x > 4", True),
+        ('type="integer" value="1"', 5, "$x >= 5", True),
+        ('type="integer" value="1"', 5, "$x == 5", True),
+        ('type="integer" value="1"', 5, "$x == '5'", False),
+        ('type="integer" value="1"', 5, "int($x) + 1 == 6", True),
+        ('type="integer" optional="true"', None, "str($x) == ''", True),
+        ('type="integer" optional="true"', None, "$x == ''", True),
+        ('type="integer" optional="true"', None, "$x is None", False),
+        ('type="integer" optional="true"', None, "$x", False),
+        ('type="float" value="1"', 0.5, "$x < 1", True),
+        ('type="float" value="1"', 0.5, "float($x) == 0.5", True),
+        ('type="text" value=""', "ab", "$x", True),
+        ('type="text" value=""', "ab", "len(str($x)) == 2", True),
+        ('type="text" value=""', "ab", "$x.upper() == 'AB'", True),
+        ('type="text" value=""', "", "$x", False),
+    ],
+)
+def test_truth_and_comparison(
+    descriptor: Make, line: Line, param: str, value: object, condition: str, expected: bool
+) -> None:
+    made = tool(descriptor, f"#if {condition}#yes#else#no#end if#", f'<param name="x" {param}/>')
+    values = {} if value is None else {"x": value}
+    assert line(made, values) == ("yes" if expected else "no")
+
+
+NESTED = """
+<conditional name="c"><param name="how" type="select">
+  <option value="one">1</option><option value="two" selected="true">2</option></param>
+  <when value="one"><param name="x" type="integer" value="1"/></when>
+  <when value="two"><conditional name="d"><param name="deep" type="boolean" checked="true"/>
+    <when value="true"><param name="y" type="text" value="deepest"/></when>
+    <when value="false"/></conditional></when></conditional>
+<section name="s" title="S"><param name="z" type="float" value="2"/></section>
+<repeat name="r" title="R" min="1"><param name="v" type="integer" value="7"/>
+  <repeat name="q" title="Q"><param name="w" type="text" value="w"/></repeat></repeat>
+"""
+
+
+def test_nested_names(descriptor: Make, line: Line) -> None:
+    command = """
+    $c.how
+    #if $c.how == 'two'
+        $c.d.y
+    #else
+        $c.x
+    #end if
+    ${s.z}
+    #for $i, $e in enumerate($r)
+        ${i}:$e.v:$e['v']:${e.__index__}
+        #for $n in $e.q
+            <$n.w>
+        #end for
+    #end for
+    #echo len($r)#
+    """
+    made = tool(descriptor, command, NESTED)
+    values = {"r": [{"v": 1, "q": [{"w": "a"}, {"w": "b"}]}, {"v": 2}]}
+    assert line(made, values).split() == [
+        "two", "deepest", "2.0", "0:1:1:0", "<a>", "<b>", "1:2:2:1", "2",
+    ]  # fmt: skip
+    assert line(made, {"c|how": "one", "c|x": 5}).split()[:2] == ["one", "5"]
+
+
+def test_a_nested_name_may_stand_alone_as_in_old_descriptors(descriptor: Make, line: Line) -> None:
+    made = tool(descriptor, "echo $y $z", NESTED)
+    assert line(made) == "echo deepest 2.0"
+
+
+def test_argument_gives_the_name(descriptor: Make, line: Line) -> None:
+    made = tool(descriptor, "$min_size", '<param argument="--min-size" type="integer" value="4"/>')
+    assert made.inputs[0].name == "min_size"
+    assert made.inputs[0].argument == "--min-size"
+    assert line(made) == "4"
+
+
+def test_directives(descriptor: Make, line: Line) -> None:
+    command = """
+    ## a comment
+    #import json
+    #from os.path import basename
+    #set $words = ['a', 'b']
+    #def shout($w)
+    $w.upper()#slurp
+    #end def
+    #for $w in $words
+    $shout($w)
+    #end for
+    #silent $words.append('c')
+    #echo json.dumps($words)
+    #raw
+    $untouched
+    #end raw
+    #unless $n
+    never
+    #end unless
+    #while len($words) < 4
+    #silent $words.append('d')
+    #end while
+    #if $n == 1 then 'one' else 'many'
+    #try
+    #set $q = 1 / 0
+    #except ZeroDivisionError
+    caught
+    #end try
+    \\$HOME \\${GALAXY_SLOTS:-1} $basename('/x/y.txt')
+    """
+    made = tool(descriptor, command, '<param name="n" type="integer" value="1"/>')
+    assert line(made).split() == [
+        "A", "B", '["a",', '"b",', '"c"]', "$untouched", "one", "caught", "$HOME",
+        "${GALAXY_SLOTS:-1}", "y.txt",
+    ]  # fmt: skip
+
+
+def test_template_macros_and_tokens(descriptor: Make, line: Line) -> None:
+    body = """<macros>
+      <token name="@NAME@">token</token>
+      <xml name="p" tokens="n,v" token_v="9"><param name="@N@" type="integer" value="@V@"/></xml>
+      <macro name="part" type="template">part-$a</macro></macros>
+    <command>@NAME@ $a $b $part</command>
+    <inputs><expand macro="p" n="a" v="3"/><expand macro="p" n="b"/></inputs><outputs/>"""
+    assert line(descriptor(body)) == "token 3 9 part-$a"
+
+
+# -- data ----------------------------------------------------------------------------
+
+
+def test_data_attributes(descriptor: Make, line: Line, dataset: Data) -> None:
+    made = tool(
+        descriptor,
+        "$i|$i.ext|$i.extension|$i.file_ext|$i.name|$i.element_identifier|$i.file_name"
+        "|$i.is_collection|$i.is_of_type('txt')|$i.is_of_type('tiff','tabular')"
+        "|$i.dataset.file_name|$i.datatype.file_ext|$i.metadata.dbkey|$i.dbkey"
+        "|$i.name_and_ext|$i.has_data()|$i.get_size()",
+        '<param name="i" type="data" format="txt"/>',
+    )
+    file = dataset("a'b [1].txt", "hello")
+    file = DataFile(dataset("plain.txt", "hello").path, "txt", file.name)
+    path = str(file.path)
+    assert line(made, {"i": file}).split("|") == [
+        path, "txt", "txt", "txt", "a__sq__b __ob__1__cb__.txt", "a__sq__b __ob__1__cb__.txt",
+        path, "False", "True", "False", path, "txt", "?", "?",
+        "a__sq__b __ob__1__cb__.txt.txt", "True", "5",
+    ]  # fmt: skip
+
+
+def test_absent_data(descriptor: Make, line: Line) -> None:
+    made = tool(
+        descriptor,
+        "$i [#if $i#yes#else#no#end if#] $m [#if $m#yes#else#no#end if#] $i.is_collection",
+        '<param name="i" type="data" optional="true" format="tiff"/>'
+        '<param name="m" type="data" multiple="true" optional="true" format="tiff"/>',
+    )
+    assert line(made) == "None [no] None [no] False"
+
+
+def test_several_data(descriptor: Make, line: Line, dataset: Data) -> None:
+    made = tool(
+        descriptor,
+        "#for $i in $m# $i.name #end for# $m[0].ext #echo len($m)# "
+        "#echo ';'.join([str(x) for x in $m])#",
+        '<param name="m" type="data" multiple="true" format="txt"/>',
+    )
+    files = [dataset("a.txt"), dataset("b.txt")]
+    words = line(made, {"m": files}).split()
+    assert words == ["a.txt", "b.txt", "txt", "2", ";".join(str(f.path) for f in files)]
+    comma = tool(descriptor, "$m", '<param name="m" type="data" multiple="true" format="txt"/>')
+    assert line(comma, {"m": files}) == ",".join(str(f.path) for f in files)
+
+
+def test_collections(descriptor: Make, line: Line, dataset: Data) -> None:
+    made = tool(
+        descriptor,
+        "$c.is_collection $c.name #echo list($c.keys())# $c['forward'] $c.reverse.ext $c[0].name "
+        "#for $k in $c.keys()#$k=$c[$k].element_identifier;#end for# "
+        "#for $e in $c#<$e.element_identifier>#end for#",
+        '<param name="c" type="data_collection" collection_type="paired" format="txt"/>',
+    )
+    pair = DataCollection(
+        "paired", (("forward", dataset("f.txt")), ("reverse", dataset("r.txt"))), "my pair"
+    )
+    path = str(pair.elements[0][1].path)  # type: ignore[union-attr]
+    assert line(made, {"c": pair}) == (
+        f"True my pair ['forward', 'reverse'] {path} txt f.txt "
+        "forward=forward;reverse=reverse; <forward><reverse>"
+    )
+
+
+def test_layers_become_a_collection(descriptor: Make, line: Line, dataset: Data) -> None:
+    made = tool(
+        descriptor,
+        "#echo ','.join($c.keys())#",
+        '<param name="c" type="data_collection" collection_type="list"/>',
+    )
+    files = [dataset("a.txt"), DataFile(dataset("b.txt").path, "txt", "a.txt")]
+    assert line(made, {"c": files}) == "a.txt,a.txt 2"
+
+
+def test_nested_collections(descriptor: Make, line: Line, dataset: Data) -> None:
+    made = tool(
+        descriptor,
+        "#for $p in $c#$p.element_identifier:$p.forward.element_identifier:$p.name #end for#"
+        "#echo len($c.all_paths)#",
+        '<param name="c" type="data_collection" collection_type="list:paired"/>',
+    )
+
+    def pair(name: str) -> DataCollection:
+        return DataCollection(
+            "paired", (("forward", dataset(f"{name}f")), ("reverse", dataset(f"{name}r"))), name
+        )
+
+    nested = DataCollection("list:paired", (("one", pair("one")), ("two", pair("two"))), "n")
+    assert line(made, {"c": nested}) == "one:forward:one two:forward:two 4"
+
+
+def test_zarr_is_reached_through_its_extra_files(descriptor: Make, line: Line, tmp_path) -> None:
+    made = tool(
+        descriptor,
+        "$i.extra_files_path/$i.metadata.store_root $i.ext $i.is_of_type('zarr')",
+        '<param name="i" type="data" format="tiff,zarr"/>',
+    )
+    store = tmp_path / "data" / "image.zarr"
+    store.mkdir(parents=True)
+    words = line(made, {"i": DataFile(store, "ome_zarr", "image")}).split()
+    assert words == [str(store), "ome_zarr", "True"]
+
+
+def test_no_path_can_leave_the_templates_quotes(descriptor: Make, run, tmp_path) -> None:
+    made = tool(
+        descriptor,
+        "cat '$i' && cat $i && echo '$i.extra_files_path' && printf x > $o",
+        '<param name="i" type="data"/>',
+    )
+    body = (
+        "<command><![CDATA[cat '$i' && cat $i && printf %s \"$i.name\" > $o]]></command>"
+        '<inputs><param name="i" type="data"/></inputs>'
+        '<outputs><data name="o" format="txt"/></outputs>'
+    )
+    made = descriptor(body)
+    folder = tmp_path / "it's a; touch $(whoami) folder"
+    folder.mkdir()
+    path = folder / "x'; touch pwned; '.txt"
+    path.write_text("content")
+    done = run(made, {"i": DataFile(path, "txt", "x'; touch pwned; '")})
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "contentcontent"
+    assert done.text("o") == "x__sq__X touch pwnedX __sq__"
+    assert not (done.paths.work / "pwned").exists()
+
+
+def test_a_job_folder_with_spaces(descriptor: Make, tmp_path) -> None:
+    from conftest import execute  # type: ignore[import-not-found]
+
+    body = (
+        "<command><![CDATA[cat $cfg > $o && cat $cfg > local.txt]]></command>"
+        '<configfiles><configfile name="cfg">hello</configfile></configfiles>'
+        '<inputs/><outputs><data name="o" format="txt"/>'
+        '<data name="p" format="txt" from_work_dir="local.txt"/></outputs>'
+    )
+    done = execute(descriptor(body), {}, tmp_path / "a job's folder")
+    assert done.exit_code == 0, done.stderr
+    assert done.text("o") == done.text("p") == "hello"
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
+def test_no_text_ends_the_quotes(descriptor: Make, run, text: str) -> None:
+    body = (
+        "<command><![CDATA[printf %s '$x' > '$o']]></command>"
+        '<inputs><param name="x" type="text"/></inputs>'
+        '<outputs><data name="o" format="txt"/></outputs>'
+    )
+    done = run(descriptor(body), {"x": text})
+    assert done.exit_code == 0, done.stderr
+    from galaxy.util import sanitize_param
+
+    assert done.text("o") == sanitize_param(text)
+
+
+def test_a_sanitised_value_is_told(descriptor: Make, run) -> None:
+    body = (
+        "<command>echo '$x' > $o</command><inputs>"
+        '<param name="x" type="text" label="Expression"/></inputs>'
+        '<outputs><data name="o" format="txt"/></outputs>'
+    )
+    done = run(descriptor(body), {"x": "a;b"})
+    assert done.text("o") == "aXb\n"
+    assert any("Expression" in note and "aXb" in note for note in done.rendered.notes)
+
+
+@pytest.mark.parametrize(
+    ("sanitizer", "text", "expected"),
+    [
+        ('<sanitizer sanitize="false"/>', "a;<b>", "a;<b>"),
+        ('<sanitizer invalid_char=""><valid initial="string.digits"/></sanitizer>', "a1b2", "12"),
+        (
+            (
+                '<sanitizer><valid initial="string.printable"><remove value="&apos;"/></valid>'
+                '<mapping initial="none"><add source="&apos;" target="__q__"/></mapping>'
+                "</sanitizer>"
+            ),
+            "it's; $x",
+            "it__q__s; $x",
+        ),
+        (
+            '<sanitizer><valid initial="default"><add value=";"/></valid></sanitizer>',
+            "a;b#",
+            "a;bX",
+        ),
+        (
+            (
+                '<sanitizer><valid initial="default"/>'
+                '<mapping><remove source="#"/></mapping></sanitizer>'
+            ),
+            "a#<",
+            "aX__lt__",
+        ),
+        (
+            (
+                '<sanitizer><valid initial="none">'
+                '<add preset="string.ascii_letters"/></valid></sanitizer>'
+            ),
+            "aé",
+            "aX",
+        ),
+    ],
+)
+def test_sanitizers(
+    descriptor: Make, line: Line, sanitizer: str, text: str, expected: str
+) -> None:
+    made = tool(descriptor, "$x", f'<param name="x" type="text">{sanitizer}</param>')
+    assert line(made, {"x": text}) == expected
+
+
+def test_a_descriptor_may_turn_cleaning_off(descriptor: Make, line: Line) -> None:
+    body = (
+        '<options sanitize="false"/><command>$x</command>'
+        '<inputs><param name="x" type="text"/></inputs><outputs/>'
+    )
+    assert line(descriptor(body), {"x": "a;b"}) == "a;b"
+
+
+# -- other types ---------------------------------------------------------------------
+
+DRILL = """<param name="d" type="drill_down" hierarchy="{}" multiple="true"><options>
+<option name="A" value="a"><option name="A1" value="a1"/>
+<option name="A2" value="a2" selected="true"/></option>
+<option name="B" value="b"/></options></param>"""
+
+
+@pytest.mark.parametrize(
+    ("hierarchy", "value", "expected"),
+    [
+        ("exact", None, "a2"),
+        ("exact", ["a", "b"], "a,b"),
+        ("recurse", ["a", "b"], "a1,a2,b"),
+    ],
+)
+def test_drill_down(
+    descriptor: Make, line: Line, hierarchy: str, value: object, expected: str
+) -> None:
+    made = tool(descriptor, "$d", DRILL.format(hierarchy))
+    assert line(made, {} if value is None else {"d": value}) == expected
+
+
+@pytest.mark.parametrize(
+    ("attributes", "value", "expected"),
+    [
+        ("", None, "1"),
+        ("", "2", "2"),
+        ("", "c3", "3"),
+        ('multiple="true"', ["1", "c2"], "1,2"),
+        ('multiple="true"', "1,2", "1,2"),
+        ('optional="true"', None, "None"),
+        ('value="2"', None, "2"),
+        ('default_value="c4"', None, "4"),
+    ],
+)
+def test_data_columns(
+    descriptor: Make, line: Line, dataset: Data, attributes: str, value: object, expected: str
+) -> None:
+    made = tool(
+        descriptor,
+        "$k",
+        '<param name="t" type="data" format="tabular"/>'
+        f'<param name="k" type="data_column" data_ref="t" {attributes}/>',
+    )
+    values: dict[str, object] = {"t": dataset("t.tabular", "a\tb\n1\t2\n", "tabular")}
+    if value is not None:
+        values["k"] = value
+    assert line(made, values) == expected
+
+
+def test_galaxys_own_names(descriptor: Make, line: Line) -> None:
+    made = tool(
+        descriptor,
+        "$__tool_directory__|$__user_email__|$__user_id__|$__user_name__|$chromInfo",
+    )
+    folder = str(made.folder)
+    assert line(made).split("|") == [folder, "Anonymous", "Anonymous", "Anonymous", "?"]
+
+
+def test_a_template_that_raises_names_its_line(descriptor: Make, line: Line) -> None:
+    made = tool(descriptor, "echo a\n  #set $y = int($x.missing)\n  echo b", NESTED)
+    with pytest.raises(TemplateError) as caught:
+        line(made)
+    assert "#set $y = int($x.missing)" in caught.value.line
+    assert "“x" in str(caught.value) or "x.missing" in str(caught.value)
+
+
+def test_a_template_that_divides_by_zero(descriptor: Make, line: Line) -> None:
+    made = tool(
+        descriptor,
+        "echo a\n#set $y = 1 / int($x)\necho $y",
+        '<param name="x" type="integer" value="0"/>',
+    )
+    with pytest.raises(TemplateError, match="ZeroDivisionError") as caught:
+        line(made)
+    assert caught.value.line == "#set $y = 1 / int($x)"
+
+
+def test_a_template_with_wrong_syntax(descriptor: Make, line: Line) -> None:
+    made = tool(descriptor, "#if $x\n echo", '<param name="x" type="integer" value="0"/>')
+    with pytest.raises(TemplateError, match="no valid template"):
+        line(made)
+
+
+def test_input_is_never_asked_from_a_terminal(descriptor: Make, line: Line) -> None:
+    made = tool(descriptor, "echo $input")
+    with pytest.raises(TemplateError, match="input"):
+        line(made)
+
+
+# -- validators ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("param", "validator", "good", "bad"),
+    [
+        ("text", '<validator type="regex">^[a-z]+$</validator>', "abc", "a1"),
+        ("text", '<validator type="regex" negate="true">x</validator>', "abc", "xy"),
+        ("text", '<validator type="length" min="2" max="3"/>', "ab", "abcd"),
+        ("text", '<validator type="empty_field"/>', "a", ""),
+        ("text", '<validator type="expression">value.isalnum()</validator>', "a1", "a b"),
+        ("text", "<validator type=\"expression\">',' not in value</validator>", "a", "a,b"),
+        (
+            "text",
+            "<validator type='expression'>all(int(v) != 0 for v in value.split(','))</validator>",
+            "1,2",
+            "1,0",
+        ),
+        (
+            "text",
+            "<validator type=\"expression\">__import__('re').match('^a', value)</validator>",
+            "ab",
+            "ba",
+        ),
+        ("integer", '<validator type="in_range" min="1" max="9"/>', 5, 10),
+        ("integer", '<validator type="in_range" min="1" exclude_min="true"/>', 2, 1),
+        ("integer", '<validator type="expression">value % 2 == 1</validator>', 3, 4),
+        ("float", '<validator type="in_range" max="0.5"/>', 0.4, 0.6),
+        ("select", '<validator type="regex">^[ab]$</validator>', "a", "c"),
+        ("select", '<validator type="no_options"/>', "a", None),
+    ],
+)
+def test_validators(
+    descriptor: Make, line: Line, param: str, validator: str, good: object, bad: object
+) -> None:
+    options = "".join(f'<option value="{v}">{v}</option>' for v in "abc")
+    inner = validator + (options if param == "select" else "")
+    made = tool(
+        descriptor, "$x", f'<param name="x" type="{param}" optional="false">{inner}</param>'
+    )
+    assert made.notes == ()
+    assert line(made, {"x": good}) == str(good)
+    if bad is not None:
+        with pytest.raises(ParameterError):
+            line(made, {"x": bad})
+
+
+def test_a_validators_message(descriptor: Make, line: Line) -> None:
+    made = tool(
+        descriptor,
+        "$x",
+        '<param name="x" type="text"><validator type="regex" message="No %s here">^a</validator>'
+        "</param>",
+    )
+    with pytest.raises(ParameterError, match="No bad here"):
+        line(made, {"x": "bad"})
+
+
+def test_reading_and_filling_run_no_python(descriptor: Make, line: Line, tmp_path) -> None:
+    mark = tmp_path / "ran"
+    code = f"__import__('pathlib').Path('{mark}').write_text('x') or True"
+    made = tool(
+        descriptor,
+        "$x",
+        f'<param name="x" type="text"><validator type="expression">{code}</validator></param>'
+        '<param name="n" type="integer" value="1"/>',
+    )
+    assert not mark.exists()
+    from napari_tool_runner.tools.values import bind
+
+    assert bind(made, {"x": "a"})["x"] == "a"
+    assert not mark.exists()
+    line(made, {"x": "a"})  # a run has consent
+    assert mark.exists()
+
+
+def test_data_validators(descriptor: Make, line: Line, tmp_path) -> None:
+    import numpy as np
+    import tifffile
+
+    inputs = """<param name="i" type="data" format="tiff">
+    <validator type="expression" message="not 2-D"><![CDATA[
+      getattr(value.metadata, "depth", None) in (None, "") or int(value.metadata.depth) < 2
+    ]]></validator>
+    <validator type="dataset_metadata_in_range" metadata_name="width" max="10"/>
+    <validator type="dataset_metadata_equal" metadata_name="dtype" value="uint8"
+      message="wrong type %s"/>
+    <validator type="empty_dataset"/></param>"""
+    made = tool(descriptor, "$i.metadata.axes", inputs)
+    path = tmp_path / "a.tiff"
+
+    def save(shape: tuple[int, ...], axes: str, dtype: str = "uint8") -> DataFile:
+        tifffile.imwrite(path, np.zeros(shape, dtype), metadata={"axes": axes})
+        return DataFile(path, "tiff", "a")
+
+    assert line(made, {"i": save((4, 6), "YX")}) == "YX"
+    for shape, axes, dtype, message in (
+        ((3, 4, 6), "ZYX", "uint8", "not 2-D"),
+        ((4, 16), "YX", "uint8", "width"),
+        ((4, 6), "YX", "float32", "wrong type float32"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            line(made, {"i": save(shape, axes, dtype)})
