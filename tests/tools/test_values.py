@@ -123,6 +123,8 @@ def test_nested_flat_mixed_and_bare_names() -> None:
         ({"image": "a", "rep_0|inner_99999999|y": "x"}, "cannot be given 100000000 times"),
         ({"image": "a", "sec": {"n": 1}, "sec|n": 2}, "“sec|n” is given twice"),
         ({"image": "a", "sec|n": 1, "n": 2}, "“sec|n” is given twice"),
+        ({"img": "a"}, "no parameter “img”"),
+        ({"image": "a", "rep": [{"x": 1}], "rep_0|x": 2}, "“rep_0|x” is given twice"),
         ({"image": "a", "rep": [5]}, "“rep_0” holds other parameters"),
     ],
 )
@@ -135,6 +137,12 @@ def test_the_error_names_the_parameter() -> None:
     with pytest.raises(ParameterError) as caught:
         bind(NESTED, {"image": "a", "rep_1|x": "many"})
     assert caught.value.name == "rep_1|x"
+
+
+def test_a_label_instead_of_the_name() -> None:
+    labelled = tool(DataParameter(name="input", label="Image"))
+    with pytest.raises(ParameterError, match="no parameter “image”.*Did you mean “input”"):
+        bind(labelled, {"image": "a.tif"})
 
 
 def test_bare_names_that_are_not_unique() -> None:

@@ -143,28 +143,30 @@ def _merge(into: dict[str, object], given: Mapping[str, object], prefix: str) ->
 def _bind_items(
     items: Sequence[InputItem], given: Mapping[str, object], prefix: str
 ) -> BoundValues:
+    _check_names(items, given, prefix)  # first: a slip in a name explains what is missing
     bound: BoundValues = {}
-    used: set[str] = set()
     for item in items:
         name = prefix + item.name
         if isinstance(item, Section):
-            used.add(item.name)
             bound[item.name] = _bind_items(
                 item.items, _mapping(given.get(item.name), name), name + "|"
             )
         elif isinstance(item, Conditional):
-            used.add(item.name)
             bound[item.name] = _bind_conditional(item, _mapping(given.get(item.name), name), name)
         elif isinstance(item, Repeat):
-            bound[item.name] = _bind_repeat(item, given, name, used)
+            bound[item.name] = _bind_repeat(item, given, name)
         else:
-            used.add(item.name)
             bound[item.name] = _bind_leaf(item, given, name)
-    unknown = [key for key in given if key not in used]
-    if unknown:
-        known = [item.name for item in items]
-        raise _unknown(prefix + unknown[0], unknown[0], known)
     return bound
+
+
+def _check_names(items: Sequence[InputItem], given: Mapping[str, object], prefix: str) -> None:
+    known = {item.name for item in items}
+    repeats = {item.name for item in items if isinstance(item, Repeat)}
+    for key in given:
+        match = _REPEAT_KEY.fullmatch(key)
+        if key not in known and not (match and match["name"] in repeats):
+            raise _unknown(prefix + key, key, items)
 
 
 def _bind_leaf(parameter: Parameter, given: Mapping[str, object], name: str) -> object:
@@ -186,7 +188,7 @@ def _bind_conditional(item: Conditional, given: Mapping[str, object], name: str)
     rest = {key: value for key, value in given.items() if key != item.test.name}
     if case is None:
         if rest:
-            raise _unknown(f"{name}|{next(iter(rest))}", next(iter(rest)), [])
+            raise _unknown(f"{name}|{next(iter(rest))}", next(iter(rest)), ())
         return {item.test.name: test}
     try:
         inner = _bind_items(case.items, rest, name + "|")
@@ -207,11 +209,8 @@ def _bind_conditional(item: Conditional, given: Mapping[str, object], name: str)
     return {item.test.name: test, **inner}
 
 
-def _bind_repeat(
-    item: Repeat, given: Mapping[str, object], name: str, used: set[str]
-) -> list[BoundValues]:
-    used.add(item.name)
-    entries: dict[int, Mapping[str, object]] = {}
+def _bind_repeat(item: Repeat, given: Mapping[str, object], name: str) -> list[BoundValues]:
+    entries: dict[int, dict[str, object]] = {}
     whole = given.get(item.name)
     if isinstance(whole, Mapping):
         whole = [whole]
@@ -223,12 +222,12 @@ def _bind_repeat(
                 hint=f"Give a list of mappings, or {name}_0|…, {name}_1|….",
             )
         for index, entry in enumerate(whole):
-            entries[index] = _mapping(entry, f"{name}_{index}")
+            entries[index] = dict(_mapping(entry, f"{name}_{index}"))
     for key, value in given.items():
         match = _REPEAT_KEY.fullmatch(key)
         if match and match["name"] == item.name:
-            used.add(key)
-            entries[int(match["index"])] = _mapping(value, key)
+            index = int(match["index"])
+            _merge(entries.setdefault(index, {}), _mapping(value, key), f"{name}_{index}|")
     count = max(entries, default=-1) + 1
     if not entries:
         count = max(item.default, item.minimum)
@@ -261,8 +260,12 @@ def _mapping(value: object, name: str) -> Mapping[str, object]:
     return nest(cast("Mapping[str, object]", value))
 
 
-def _unknown(name: str, key: str, known: Sequence[str]) -> ParameterError:
+def _unknown(name: str, key: str, items: Sequence[InputItem]) -> ParameterError:
+    known = [item.name for item in items]
+    labels = {item.label.casefold(): item.name for item in items if item.label}
     near = difflib.get_close_matches(key, known, n=1)
+    if key.casefold() in labels:
+        near = [labels[key.casefold()]]
     if near:
         hint = f"Did you mean “{near[0]}”?"
     elif known:
