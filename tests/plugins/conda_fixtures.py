@@ -72,6 +72,11 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             return
         super().do_GET()
 
+    def end_headers(self):
+        # nothing stays fresh: every reading of the index asks again
+        self.send_header("Cache-Control", "max-age=0")
+        super().end_headers()
+
     def copyfile(self, source, outputfile):
         pause = self.server.owner.chunk_pause
         try:

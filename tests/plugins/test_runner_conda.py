@@ -192,6 +192,17 @@ def test_a_channel_that_is_gone_today_was_read_yesterday(server, envs, tmp_path)
     assert any("earlier day" in line for line in events.lines("runner"))
 
 
+def test_a_simple_server_that_says_nothing_has_changed(server, envs, tmp_path):
+    """Its answer 304 lacks headers that rattler wants; `python -m http.server` is so."""
+    service = CondaRunnerService({"channels": [server.url], "environments_dir": str(envs)})
+    run(service, tmp_path, package("demo-tool=1.0"))
+    server.requests.clear()
+    code, events, _ = run(service, tmp_path, package("demo-tool =1.0"))
+    assert code == 0
+    assert server.requests
+    assert not [line for line in events.lines("runner") if "cannot be read" in line]
+
+
 def test_offline_uses_what_is_there(server, envs, tmp_path):
     config = {"channels": [server.url], "environments_dir": str(envs)}
     service = CondaRunnerService({**config, "offline": True})

@@ -10,10 +10,8 @@ from __future__ import annotations
 import inspect
 import subprocess
 import threading
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import (
     JobCancelledError,
@@ -28,10 +26,10 @@ from napari_tool_runner.plugins.contract import (
     Event,
     OutputLine,
     Plan,
-    Progress,
     RunnerService,
 )
 from napari_tool_runner.plugins.foreign_children import Recorder, recording
+from napari_tool_runner.plugins.foreign_observer import observed
 from napari_tool_runner.plugins.process import Process, context_of
 from napari_tool_runner.plugins.process_tree import describe_exit
 from napari_tool_runner.plugins.programs import GRACE
@@ -231,7 +229,7 @@ class _ForeignService(AdaptedService):
         if _takes_job_id(method, len(given)):
             given.append(process.job_id)
         with (
-            _observed(self.service, process.job_id, context.report),
+            observed(self.service, process.job_id, context.report),
             recording(context.report) as recorder,
         ):
             if not interruptible:
@@ -301,66 +299,6 @@ class _ChildEnder:
             else "it started no program that could be ended; waiting for it to return"
         )
         self._report(OutputLine(f"The service {self._name} cannot cancel: {what}.", "runner"))
-
-
-class _Observer:
-    """What services of bioimageit_core notify; passes it on to the job it belongs to."""
-
-    def __init__(self) -> None:
-        self.reports: dict[int, Callable[[Event], object]] = {}
-        self.lock = threading.Lock()
-
-    def notify(self, message: object, job_id: int = 0) -> None:
-        """Pass a message on."""
-        self._pass(OutputLine(str(message), "stdout"), job_id)
-
-    def notify_warning(self, message: object, job_id: int = 0) -> None:
-        """Pass a warning on."""
-        self._pass(OutputLine(f"Warning: {message}", "stderr"), job_id)
-
-    def notify_error(self, message: object, job_id: int = 0) -> None:
-        """Pass an error on."""
-        self._pass(OutputLine(f"Error: {message}", "stderr"), job_id)
-
-    def notify_progress(self, progress: float, message: object = "", job_id: int = 0) -> None:
-        """Pass a percentage on."""
-        self._pass(Progress(str(message), float(progress), 100.0), job_id)
-
-    def new_job(self, job_id: int = 0) -> None:
-        """Nothing to open: the job has its log already."""
-
-    def _pass(self, event: Event, job_id: int) -> None:
-        with self.lock:
-            report = self.reports.get(job_id)
-            # services without job numbers notify job 0: then all that run are meant
-            reports = [report] if report is not None else list(self.reports.values())
-        for report in reports:
-            report(event)
-
-
-# services are made once and live for ever: an observer per run would pile up
-_observers: weakref.WeakKeyDictionary[Any, _Observer] = weakref.WeakKeyDictionary()
-_observers_lock = threading.Lock()
-
-
-@contextmanager
-def _observed(service: object, job_id: int, report: Callable[[Event], object]) -> Iterator[None]:
-    add = getattr(service, "add_observer", None)
-    if not callable(add):
-        yield
-        return
-    with _observers_lock:
-        observer = _observers.get(service)
-        if observer is None:
-            observer = _observers[service] = _Observer()
-            add(observer)
-    with observer.lock:
-        observer.reports[job_id] = report
-    try:
-        yield
-    finally:
-        with observer.lock:
-            observer.reports.pop(job_id, None)
 
 
 def _takes_job_id(method: Callable[..., object], given: int) -> bool:

@@ -9,11 +9,10 @@ import asyncio
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import rattler
 from rattler import exceptions as rattler_errors
@@ -21,7 +20,11 @@ from rattler.platform import Subdir
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.conda_channels import Channels, public_url
+from napari_tool_runner.plugins.conda_progress import InstallReporter
 from napari_tool_runner.plugins.contract import CancelToken, Event, OutputLine, Progress
+
+if TYPE_CHECKING:
+    from rattler.networking.fetch_repo_data import CacheAction
 
 __all__ = ["Builder", "Solution", "run_cancellable"]
 
@@ -98,21 +101,16 @@ class Builder:
             A spec or channel is wrong, or nothing fits; in the solver's own words.
         """
         wanted = [self._spec(spec) for spec in specs]
-        try:
-            records = await self._solve(wanted, report, offline=self.offline)
-        except rattler_errors.GatewayError as error:
-            if self.offline:
-                raise _channel_error(error, offline=True) from error
+        if self.offline:
             try:
-                # what was read on another day may be enough
-                records = await self._solve(wanted, report, offline=True)
-            except (rattler_errors.GatewayError, rattler_errors.SolverError):
-                raise _channel_error(error, offline=False) from error
-            report(
-                OutputLine(
-                    "A channel cannot be read now; its index of an earlier day was used.", "runner"
-                )
-            )
+                records = await self._solve(wanted, report, "force-cache-only")
+            except rattler_errors.GatewayError as error:
+                raise _channel_error(error, offline=True) from error
+            return await self._solution(records)
+        try:
+            records = await self._solve(wanted, report, "cache-or-fetch")
+        except rattler_errors.GatewayError as error:
+            records = await self._solve_again(wanted, report, error)
         return await self._solution(records)
 
     async def from_lock(self, path: Path) -> Solution | None:
@@ -164,7 +162,7 @@ class Builder:
             A package cannot be fetched or written.
         """
         # its other methods do nothing, which mypy takes for abstract
-        reporter = _Reporter(solution, report)  # type: ignore[abstract]
+        reporter = InstallReporter(solution.records, solution.download_size, report)  # type: ignore[abstract]
         try:
             await rattler.install(
                 list(solution.records),
@@ -240,14 +238,31 @@ class Builder:
                 hint="Correct the requirements in the tool's descriptor.",
             ) from error
 
+    async def _solve_again(
+        self, specs: Sequence[Any], report: Callable[[Event], None], error: Exception
+    ) -> list[Any]:
+        """Solve after a channel could not be read."""
+        if "304" in str(error):
+            # simple servers leave headers out that rattler wants when nothing has changed
+            try:
+                return await self._solve(specs, report, "no-cache")
+            except rattler_errors.GatewayError as second:
+                error = second
+        try:
+            # what was read on another day may be enough
+            records = await self._solve(specs, report, "force-cache-only")
+        except (rattler_errors.GatewayError, PreparationError):
+            raise _channel_error(error, offline=False) from error
+        text = "A channel cannot be read now; its index of an earlier day was used."
+        report(OutputLine(text, "runner"))
+        return records
+
     async def _solve(
-        self, specs: Sequence[Any], report: Callable[[Event], None], *, offline: bool
+        self, specs: Sequence[Any], report: Callable[[Event], None], cache: CacheAction
     ) -> list[Any]:
         gateway = rattler.Gateway(
             cache_dir=self.repodata,
-            default_config=rattler.SourceConfig(
-                cache_action="force-cache-only" if offline else "cache-or-fetch"
-            ),
+            default_config=rattler.SourceConfig(cache_action=cache),
             client=self.client,
         )
         sources = self._sources()
@@ -345,75 +360,6 @@ def run_cancellable(work: Callable[[], Coroutine[Any, Any, _T]], cancel: CancelT
     if isinstance(error, Exception):
         raise error
     raise PreparationError(f"The environment could not be made: {error}.") from error
-
-
-class _Reporter(rattler.InstallerReporter):
-    """Adds up what rattler tells of single packages; called from its threads."""
-
-    _PAUSE = 0.05
-
-    def __init__(self, solution: Solution, report: Callable[[Event], None]) -> None:
-        self._report = report
-        self._sizes = {
-            record.name.normalized: int(record.size or 0) for record in solution.records
-        }
-        self._names: dict[int, str] = {}
-        self._fetched: dict[int, int] = {}
-        self._begun: set[int] = set()
-        self._total = solution.download_size
-        self._links = len(solution.records)
-        self._linked = 0
-        self._last = 0.0
-        self._lock = threading.Lock()
-
-    def on_transaction_start(self, total_operations: int) -> None:
-        if self._total:
-            self._tell(Progress("Downloading packages", 0, self._total, "bytes"), now=True)
-
-    def on_populate_cache_start(self, operation: int, package_name: str) -> int:
-        with self._lock:
-            token = len(self._names)
-            self._names[token] = package_name
-        return token
-
-    def on_download_start(self, cache_entry: int) -> int:
-        with self._lock:
-            self._begun.add(cache_entry)
-        return cache_entry
-
-    def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:
-        with self._lock:
-            self._fetched[download_idx] = progress
-        self._bytes()
-
-    def on_populate_cache_complete(self, cache_entry: int) -> None:
-        with self._lock:
-            name = self._names.get(cache_entry, "")
-            self._fetched[cache_entry] = self._sizes.get(name, 0)
-        self._bytes()
-
-    def on_link_complete(self, index: int) -> None:
-        with self._lock:
-            self._linked += 1
-            linked = self._linked
-        self._tell(Progress("Linking packages", linked, self._links), now=linked == self._links)
-
-    def _bytes(self) -> None:
-        if self._total:
-            with self._lock:
-                done = min(self._total, sum(self._fetched.values()))
-            self._tell(
-                Progress("Downloading packages", done, self._total, "bytes"),
-                now=done == self._total,
-            )
-
-    def _tell(self, event: Progress, *, now: bool) -> None:
-        with self._lock:
-            moment = time.monotonic()
-            if not now and moment - self._last < self._PAUSE:
-                return
-            self._last = moment
-        self._report(event)
 
 
 _INSTALL_ERRORS = (
