@@ -262,12 +262,18 @@ def test_a_file_lends_its_pixel_size(tmp_path):
 
 def test_an_image_like_its_input_looks_like_it(tmp_path):
     layer = Image(np.zeros((12, 16), "u2"), colormap="green", contrast_limits=(3, 999))
-    loaded = loaded_image(tmp_path / "o.tif", np.ones((12, 16), "u2"), layer)
+    values = np.arange(192, dtype="u2").reshape(12, 16)
+    loaded = loaded_image(tmp_path / "o.tif", values, layer)
     again = Layer.create(*loaded.as_layer_data_tuple())
     assert again.colormap.name == "green"
     assert again.contrast_limits == [3, 999]
-    other = loaded_image(tmp_path / "p.tif", np.ones((12, 16), "f4"), layer)
-    assert "contrast_limits" not in other.attributes
+
+
+@pytest.mark.parametrize("values", [np.full((12, 16), 60_000, "u2"), np.ones((12, 16), "f4")])
+def test_limits_that_would_hide_the_result_are_not_taken(tmp_path, values):
+    layer = Image(np.zeros((12, 16), "u2"), contrast_limits=(3, 999))
+    loaded = loaded_image(tmp_path / "o.tif", values, layer)
+    assert "contrast_limits" not in loaded.attributes
 
 
 # -- coordinates into the pixels of an image ---------------------------------------

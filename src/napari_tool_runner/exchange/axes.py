@@ -32,8 +32,8 @@ def default_axes(ndim: int) -> str:
 def real_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """Return `labels` when somebody chose them, empty for napari's numbered defaults."""
     named = tuple(str(label) for label in labels)
-    numbered = all(label.removeprefix("axis").strip().lstrip("-").isdigit() for label in named)
-    return () if not named or numbered else named
+    bare = [label.removeprefix("axis").strip().lstrip("-") for label in named]
+    return () if all(not label or label.isdigit() for label in bare) else named
 
 
 def letters_of(labels: Sequence[str], units: Sequence[str], ndim: int) -> str:

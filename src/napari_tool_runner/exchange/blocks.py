@@ -18,11 +18,13 @@ __all__ = [
     "Transposed",
     "blocks",
     "chunk_sizes",
+    "middle_plane",
     "nbytes",
     "planes",
     "read",
 ]
 
+_SAMPLE = 512
 MAX_BLOCK = 32 * 2**20
 """Bytes that one block may take (a chunk of the source, if that is larger)."""
 
@@ -146,6 +148,17 @@ def planes(array: ArrayLike, plane_ndim: int, limit: int | None = None) -> Itera
         for start in range(0, lead[-1], span):
             slab = read(array, (*outer, slice(start, min(start + span, lead[-1])), *whole))
             yield from slab.reshape((-1, *shape[len(lead) :]))
+
+
+def middle_plane(array: ArrayLike) -> np.ndarray:
+    """Return the middle of an array, at most 512 × 512 of its last two axes."""
+    shape = tuple(array.shape)
+    key = []
+    for axis, size in enumerate(shape):
+        width = min(size, _SAMPLE if axis >= len(shape) - 2 else 1)
+        start = (size - width) // 2
+        key.append(slice(start, start + width))
+    return np.squeeze(read(array, tuple(key)))
 
 
 def chunk_sizes(array: object) -> tuple[tuple[int, ...], ...] | None:

@@ -169,7 +169,8 @@ def _is_array(snap: LayerSnapshot) -> bool:
 
 
 def _is_matrix(snap: LayerSnapshot) -> bool:
-    return not snap.rgb and not snap.multiscale and snap.geometry.ndim <= 2
+    """Whether this is a bare array of numbers, no picture that somebody looks at."""
+    return snap.source == "array" and not snap.rgb and snap.geometry.ndim <= 2
 
 
 def _check_labels(snap: LayerSnapshot, name: str) -> None:

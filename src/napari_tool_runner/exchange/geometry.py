@@ -83,7 +83,8 @@ def attributes_of(geometry: Geometry) -> dict[str, object]:
     if geometry.linear is not None:
         rotation, shear = _rotation_and_shear(geometry.linear)
         attributes["rotate"] = rotation
-        attributes["shear"] = shear[np.triu_indices(n, 1)]
+        if not np.allclose(shear, np.eye(n), atol=1e-12):
+            attributes["shear"] = shear[np.triu_indices(n, 1)]
     if geometry.affine is not None:
         attributes["affine"] = np.array(geometry.affine)
     if geometry.labels:

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.blocks import ArrayLike, read
+from napari_tool_runner.exchange.blocks import ArrayLike, middle_plane
 from napari_tool_runner.exchange.carriers.content import Content, ShapeList, SurfaceData, Table
 from napari_tool_runner.exchange.coordinates import (
     coordinate_columns,
@@ -44,7 +44,6 @@ _TABLES = re.compile(
     r"|scores?|metrics)\b"
 )
 _OBJECTS = {"label", "label_id", "labels", "object_id", "objectid", "area", "volume"}
-_SAMPLE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +157,11 @@ def _choose_pixels(content: Content, output: DataOutput, tool: Tool, name: str) 
         return image
     strong, weak = bool(_LABELS.search(own)), bool(_LABELS.search(about))
     if kind == "f":
-        whole = strong and _whole(_sample(array))
+        whole = strong and _whole(middle_plane(array))
         return Choice(LayerKind.LABELS, asked=False, why="name") if whole else image
     if strong:
         return Choice(LayerKind.LABELS, asked=False, why="name")
-    sample = _sample(array)
+    sample = middle_plane(array)
     values = np.unique(sample)
     mask = len(values) == 2 and values[0] == 0
     wide = np.dtype(array.dtype).itemsize >= 4
@@ -176,17 +175,6 @@ def _words(*texts: str) -> str:
     joined = " ".join(texts)
     split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", joined)
     return re.sub(r"[^a-z0-9]+", " ", split.lower())
-
-
-def _sample(array: ArrayLike) -> np.ndarray:
-    """Return the middle plane (at most 512 × 512 of it)."""
-    shape = tuple(array.shape)
-    key = []
-    for axis, size in enumerate(shape):
-        width = min(size, _SAMPLE if axis >= len(shape) - 2 else 1)
-        start = (size - width) // 2
-        key.append(slice(start, start + width))
-    return np.squeeze(read(array, tuple(key)))
 
 
 def _whole(sample: np.ndarray) -> bool:

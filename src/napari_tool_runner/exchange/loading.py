@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -10,20 +10,13 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.blocks import ArrayLike, middle_plane
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.carriers.content import Content, ShapeList, SurfaceData, Table
-from napari_tool_runner.exchange.coordinates import (
-    coordinate_columns,
-    table_points,
-    table_shapes,
-    table_tracks,
-    table_vectors,
-    track_columns,
-)
 from napari_tool_runner.exchange.formats import CarrierName, carrier_of, format_of, sniff
 from napari_tool_runner.exchange.geometry import attributes_of
 from napari_tool_runner.exchange.kinds import Choice, choose_kind
 from napari_tool_runner.exchange.lazy import reshaped
+from napari_tool_runner.exchange.loaded_coordinates import coordinate_data
 from napari_tool_runner.exchange.lossless import as_labels
 from napari_tool_runner.exchange.model import Geometry, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.origins import remember_origin
@@ -31,7 +24,7 @@ from napari_tool_runner.exchange.placing import closeness, place_coordinates, pl
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.blocks import ArrayLike
+    from napari_tool_runner.exchange.carriers.content import Content, Table
     from napari_tool_runner.tools.dialect import CollectedFile
 
 __all__ = ["load_output", "reference_geometry"]
@@ -261,8 +254,22 @@ def _looks(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> dict
     before = source.data[0] if source.multiscale else source.data  # type: ignore[index]
     if before is None or getattr(before, "dtype", None) != array.dtype:
         return {}
-    wanted = ("colormap", "contrast_limits")
-    return {name: source.attributes[name] for name in wanted if name in source.attributes}
+    looks = {"colormap": source.attributes.get("colormap")}
+    limits = source.attributes.get("contrast_limits")
+    if limits is not None and _within(array, cast("Sequence[float]", limits)):
+        looks["contrast_limits"] = limits
+    return {name: value for name, value in looks.items() if value is not None}
+
+
+def _within(array: ArrayLike, limits: Sequence[float]) -> bool:
+    """Whether values of the middle plane would be told apart between `limits`."""
+    low, high = (float(limit) for limit in limits)
+    sample = middle_plane(array)
+    if sample.size == 0 or sample.dtype.kind == "c" or not np.isfinite(sample).all():
+        return False
+    span = high - low
+    darkest, brightest = float(sample.min()), float(sample.max())
+    return darkest >= low - span and low + span / 50 <= brightest <= high + span
 
 
 def _headed(content: Content, what: str) -> Table:
@@ -279,7 +286,7 @@ def _coordinates(
     inputs: Mapping[str, LayerSnapshot],
     notes: list[str],
 ) -> tuple[object, dict[str, object]]:
-    data, features, extra, axes, ndim = _coordinate_data(content, choice.kind, tool, notes)
+    data, features, extra, axes, ndim = coordinate_data(content, choice.kind, tool, notes)
     if output.axes and len(output.axes) == ndim:
         axes = output.axes
     source = _declared_reference(output, inputs, notes) or _first_pixels(inputs)
@@ -299,88 +306,6 @@ def _first_pixels(inputs: Mapping[str, LayerSnapshot]) -> LayerSnapshot | None:
     images = [snap for snap, geometry in geometries if geometry is not None and geometry.shape]
     others = [snap for snap, geometry in geometries if geometry is not None]
     return next(iter(images or others), None)
-
-
-def _coordinate_data(
-    content: Content, kind: LayerKind, tool: Tool, notes: list[str]
-) -> tuple[object, Table, dict[str, object], str, int]:
-    """Return data, features, more attributes, letters of the axes, and their number."""
-    if isinstance(content.data, SurfaceData):
-        mesh = content.data
-        parts = (mesh.vertices, mesh.faces)
-        whole = parts if mesh.values is None else (*parts, mesh.values)
-        return whole, {}, {}, "", int(mesh.vertices.shape[1])
-    shapes = content.data
-    if isinstance(shapes, dict) and kind is LayerKind.SHAPES:
-        shapes = table_shapes(shapes)
-    if isinstance(shapes, ShapeList):
-        ndim = int(shapes.vertices[0].shape[1]) if shapes.vertices else 2
-        if kind is LayerKind.POINTS:
-            points = np.concatenate(shapes.vertices) if shapes.vertices else np.zeros((0, 2))
-            return points, shapes.features, {}, "", ndim
-        outlines, types = _without_points(shapes, notes)
-        extra: dict[str, object] = {"shape_type": types}
-        return outlines, shapes.features, extra, "", ndim
-    table = cast("Table", content.data)
-    if kind is LayerKind.VECTORS:
-        vectors = table_vectors(table)
-        if vectors is None:
-            raise OutputError("The table has no columns axis-0… and direction-0….")
-        return vectors[0], vectors[1], {}, "", int(vectors[0].shape[2])
-    if not content.header:
-        table = _headerless(table, kind, tool, notes)
-    if kind is LayerKind.TRACKS:
-        names = track_columns(table)[1:]
-        data, features = table_tracks(table)
-        order = np.lexsort((data[:, 1], data[:, 0]))
-        features = {name: column[order] for name, column in features.items()}
-        graph = content.attributes.get("graph")
-        extra = {"graph": graph} if graph else {}
-        return data[order], features, extra, _letters(names), data.shape[1] - 1
-    data, features = table_points(table)
-    return data, features, {}, _letters(coordinate_columns(table)), data.shape[1]
-
-
-def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarray], list[str]]:
-    """Return the outlines of shapes; a point among them becomes a small circle.
-
-    Its radius is the feature ``radius`` where there is one, as Galaxy's tools have it.
-    """
-    outlines, types = list(shapes.vertices), list(shapes.types)
-    places = [i for i, kind in enumerate(types) if kind == "point"]
-    radii = shapes.features.get("radius")
-    for i in places:
-        radius = radii[i] if radii is not None else None
-        size = float(radius) if isinstance(radius, int | float | np.number) else 0.5
-        box = np.repeat(outlines[i], 4, axis=0)
-        box[:, -2:] += np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * size
-        outlines[i], types[i] = box, "ellipse"
-    if places:
-        notes.append(f"{len(places)} points among the shapes became circles.")
-    return outlines, types
-
-
-def _headerless(table: Table, kind: LayerKind, tool: Tool, notes: list[str]) -> Table:
-    """Name the columns of a table without names: x, y first in Galaxy, else as axes."""
-    columns = list(table.values())
-    if kind is LayerKind.TRACKS:
-        names = ["ID", "T", *("Z", "Y", "X")[-(len(columns) - 2) :]]
-    elif tool.dialect == "galaxy":
-        names = ["x", "y", "z"]
-    else:
-        names = [f"axis-{i}" for i in range(len(columns))]
-    notes.append(f"The table has no header; its columns were taken as {', '.join(names)}.")
-    return dict(zip(names, columns, strict=False))
-
-
-def _letters(names: list[str]) -> str:
-    """Return the letters that names of columns end with; empty when one has none."""
-    letters = []
-    for name in names:
-        lower = name.lower()
-        end = "T" if lower in ("frame", "time") else lower[-1:].upper()
-        letters.append(end if end in "TZYX" else "")
-    return "".join(letters) if all(letters) else ""
 
 
 def _name(file: CollectedFile, output: DataOutput, tool: Tool) -> str:
