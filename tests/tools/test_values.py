@@ -141,7 +141,7 @@ def test_the_error_names_the_parameter() -> None:
 
 def test_a_label_instead_of_the_name() -> None:
     labelled = tool(DataParameter(name="input", label="Image"))
-    with pytest.raises(ParameterError, match="no parameter “image”.*Did you mean “input”"):
+    with pytest.raises(ParameterError, match=r"no parameter “image”.*Did you mean “input”"):
         bind(labelled, {"image": "a.tif"})
 
 

@@ -9,46 +9,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.model import (
-        LayerKind,
-        Note,
-        Severity,
-        Tool,
-    )
+    from napari_tool_runner.tools.checker import Report, check_paths
+    from napari_tool_runner.tools.entries import ToolEntry
+    from napari_tool_runner.tools.model import LayerKind, Note, Severity, Tool
     from napari_tool_runner.tools.reader import dialect_of, dialects, read_tool
-    from napari_tool_runner.tools.toolbox import (
-        Toolbox,
-        find_tool,
-        load_toolbox,
-    )
+    from napari_tool_runner.tools.toolbox import Toolbox, find_tool, load_toolbox
+    from napari_tool_runner.tools.trust import require_trust, trust_state
     from napari_tool_runner.tools.values import bind
 
 __all__ = [
     "LayerKind",
     "Note",
+    "Report",
     "Severity",
     "Tool",
+    "ToolEntry",
     "Toolbox",
     "bind",
+    "check_paths",
     "dialect_of",
     "dialects",
     "find_tool",
     "load_toolbox",
     "read_tool",
+    "require_trust",
+    "trust_state",
 ]
 
 _HOMES = {
     "LayerKind": "model",
     "Note": "model",
+    "Report": "checker",
     "Severity": "model",
     "Tool": "model",
+    "ToolEntry": "entries",
     "Toolbox": "toolbox",
     "bind": "values",
+    "check_paths": "checker",
     "dialect_of": "reader",
     "dialects": "reader",
     "find_tool": "toolbox",
     "load_toolbox": "toolbox",
     "read_tool": "reader",
+    "require_trust": "trust",
+    "trust_state": "trust",
 }
 
 

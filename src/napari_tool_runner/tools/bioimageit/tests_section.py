@@ -36,9 +36,12 @@ def read_tests(
     """Return the tests; data values are absolute paths in the folder's ``test-data``."""
     known = {parameter.name: parameter for parameter in inputs}
     names = {output.name for output in outputs}
-    found = []
+    found: list[ToolTest] = []
     for index, element in enumerate(root.iterfind("tests/test")):
         here = notes.at(f"tests/test[{index + 1}]")
+        if not len(element) and not element.attrib:
+            here.info("", "It is empty and left out.")
+            continue
         values: dict[str, object] = {}
         expected = []
         for child in element:
@@ -63,7 +66,7 @@ def read_tests(
                 here.warning(child.tag, f"<{child.tag}> is not part of this language.")
         found.append(
             ToolTest(
-                index=index,
+                index=len(found),
                 values=values,
                 outputs=tuple(expected),
                 expect_failure=element.get("expect_failure", "").lower() == "true",
