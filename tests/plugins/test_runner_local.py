@@ -321,7 +321,7 @@ as_service(runnerServices.get("LOCAL")).call_exec(process, [sys.executable, {pro
 @posix
 def test_nothing_outlives_a_napari_that_is_killed(tmp_path):
     args = script(tmp_path, STUBBORN, "stubborn.py")
-    tests = os.path.dirname(__file__)
+    tests = os.path.dirname(os.path.dirname(__file__))
     code = KILLED.format(tests=tests, folder=str(tmp_path), program=args[1])
     napari = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     pids = [int(word) for word in napari.stdout.readline().split()]
