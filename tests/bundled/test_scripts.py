@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from bundled import direct
 
@@ -90,6 +91,7 @@ def test_descriptor_is_complete(path):
     assert root.get("id") == path.stem == path.parent.name
     assert path.with_suffix(".py").is_file()
     assert (path.parent / ".shed.yml").is_file()
+    assert (path.parent / "thumbnail.png").read_bytes().startswith(b"\x89PNG")
     assert len(root.findall("tests/test")) >= 1
     assert len(root.findtext("help", "").split()) > 20, "a person needs more help than that"
     for param in root.findall("inputs/param"):
@@ -137,3 +139,19 @@ def test_copies_of_the_shared_functions_are_the_same():
                 if isinstance(node, ast.FunctionDef) and node.name == name:
                     sources.setdefault(ast.get_source_segment(text, node), []).append(path.stem)
         assert len(sources) == 1, (name, list(sources.values()))
+
+
+def test_the_pictures_stay_small():
+    files = list(direct.TOOLS.glob("*/thumbnail.png"))
+    assert len(files) == len(direct.descriptors())
+    assert sum(file.stat().st_size for file in files) < 300_000
+
+
+def test_every_category_has_its_place_in_the_tree():
+    rows = json.loads((direct.TOOLS / "toolboxes.json").read_text(encoding="utf-8"))["categories"]
+    listed = [row["name"] for row in rows]
+    used = set()
+    for path in direct.descriptors():
+        used |= set(yaml.safe_load((path.parent / ".shed.yml").read_text())["categories"])
+    assert set(listed) == used
+    assert len(set(listed)) == len(listed)
