@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from tools_helpers import DESCRIPTORS, HEAD
 
+from napari_tool_runner.config import CONFIG_VARIABLE
 from napari_tool_runner.tools.checker import Report, check_path, check_paths
 
 
@@ -41,8 +43,15 @@ def test_paths_that_are_nothing(tmp_path: Path) -> None:
     assert not empty.usable
 
 
-def test_placeholders_need_a_parameter_or_the_config() -> None:
+def test_placeholders_need_a_parameter_or_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.json"
+    monkeypatch.setenv(CONFIG_VARIABLE, str(config))
+    config.write_text('{"env": [{"name": "MATLAB_ROOT", "value": "/m"}]}')
     path = DESCRIPTORS / "environment.xml"
+    assert check_path(path)[0].usable
+    config.write_text("{}")
     (report,) = check_path(path)
     assert not report.usable
     assert any("no “env” entry" in text for text in whats(report))

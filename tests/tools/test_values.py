@@ -123,6 +123,8 @@ def test_nested_flat_mixed_and_bare_names() -> None:
         ({"image": "a", "rep_0|inner_99999999|y": "x"}, "cannot be given 100000000 times"),
         ({"image": "a", "sec": {"n": 1}, "sec|n": 2}, "“sec|n” is given twice"),
         ({"image": "a", "sec|n": 1, "n": 2}, "“sec|n” is given twice"),
+        # more digits than Python reads
+        ({"image": "a", f"rep_{'9' * 5000}|x": 1}, "no parameter"),
         ({"img": "a"}, "no parameter “img”"),
         ({"image": "a", "rep": [{"x": 1}], "rep_0|x": 2}, "“rep_0|x” is given twice"),
         ({"image": "a", "rep": [5]}, "“rep_0” holds other parameters"),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError, TemplateError
 from napari_tool_runner.tools.dialect import DataFile, JobPaths
 from napari_tool_runner.tools.model import DataParameter, Note, Severity, Tool, ToolTest
@@ -72,10 +73,13 @@ def check_path(path: Path, *, variables: Mapping[str, str] | None = None) -> lis
     Parameters
     ----------
     variables : mapping, optional
-        The config's ``env`` and ``fiji``; what a command may name besides parameters.
+        The config's ``env`` and ``fiji``: what a command may name besides parameters
+        (default: those of the user's configuration).
     """
     from napari_tool_runner.tools.reader import read_tool
 
+    if variables is None:
+        variables = load_config().variables
     path = path.expanduser().absolute()
     reports = []
     for descriptor in _descriptors(path) if path.is_dir() else [path]:

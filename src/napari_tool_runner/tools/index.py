@@ -39,6 +39,9 @@ class Problem:
     path: Path
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
 
 @dataclass(slots=True)
 class _Folder:

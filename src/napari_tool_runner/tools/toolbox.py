@@ -242,10 +242,7 @@ def load_toolbox(
         ``problems``.
     """
     settings = load_config(config)
-    if settings.formats_file is not None:
-        from napari_tool_runner.tools.formats import register_formats_file
-
-        register_formats_file(settings.formats_file)
+    _take_formats(settings)
     folders: list[ToolboxFolder] = []
     if bundled_folder().is_dir():
         folders.append(ToolboxFolder(BUNDLED, bundled_folder()))
@@ -291,6 +288,7 @@ def find_tool(
     is_path = not isinstance(ref, str) or os.sep in text or "/" in text or text.endswith(".xml")
     path = Path(text).expanduser()
     if is_path and path.exists():
+        _take_formats(load_config(config))
         return read_tool(path)
     box = toolbox if toolbox is not None else load_toolbox(config)
     if text in box:
@@ -300,6 +298,14 @@ def find_tool(
     if is_path and text.endswith(".xml"):
         raise UnknownToolError(f"There is no descriptor {text}.", hint="Check the path.")
     raise UnknownToolError(f"There is no tool “{text}”.", hint=_near(text, box))
+
+
+def _take_formats(settings: Config) -> None:
+    """Take the config's ``formats.json`` into the table of formats."""
+    if settings.formats_file is not None:
+        from napari_tool_runner.tools.formats import register_formats_file
+
+        register_formats_file(settings.formats_file)
 
 
 def _near(text: str, box: Toolbox) -> str:

@@ -42,7 +42,7 @@ __all__ = [
 
 BoundValues: TypeAlias = dict[str, object]
 
-_REPEAT_KEY = re.compile(r"(?P<name>.+)_(?P<index>\d+)$")
+_REPEAT_KEY = re.compile(r"(?P<name>.+)_(?P<index>\d{1,9})$")
 
 
 _MAX_ENTRIES = 10_000
