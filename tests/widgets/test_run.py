@@ -187,7 +187,7 @@ def test_the_form_stays_usable_and_a_second_run_waits_its_turn(
     assert widget.run_bar.run_button.isEnabled()
     second = press_run(qtbot, widget)
     assert second.state is JobState.QUEUED
-    assert "1 waiting" in widget.run_bar.run_button.text()
+    qtbot.waitUntil(lambda: "1 waiting" in widget.run_bar.phase.text())
     widget.cancel()
     qtbot.waitUntil(lambda: not widget.active_jobs, timeout=WAIT)
     assert {first.state, second.state} == {JobState.CANCELLED}

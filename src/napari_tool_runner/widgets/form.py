@@ -102,13 +102,14 @@ class FormWidget(QScrollArea):
         return self.model.problems()
 
     def missing_layers(self) -> list[str]:
-        """Return a sentence for every required input that no open layer fits."""
+        """Return a sentence for every required input that a layer would fit, but none is open."""
         return [
             text
             for leaf in self.model.leaves()
             if isinstance(leaf.parameter, DataParameter)
             and leaf.value is None
             and not leaf.parameter.optional
+            and self.chooser.kinds(leaf.parameter)
             and (text := self.chooser.missing_text(leaf.parameter))
         ]
 

@@ -57,6 +57,9 @@ class LayerChooser:
         if self.candidates(parameter):
             return ""
         label = parameter.label or parameter.name
+        if not self.kinds(parameter):
+            formats = " or ".join(parameter.formats[:4])
+            return f"“{label}” needs a file ({formats})."
         return f"“{label}” needs {kinds_text(self.kinds(parameter))}; none is open."
 
     def update(self) -> None:
@@ -129,7 +132,8 @@ class LayerChooser:
         free = [layer for layer in fitting if not any(layer is other for other in taken)]
         pool = free or fitting
         active = self.source.active()
-        if active is not None and any(active is layer for layer in pool):
+        meant = LayerKind.ANY in parameter.kinds or kind_of(active) in parameter.kinds
+        if active is not None and meant and any(active is layer for layer in pool):
             return [active]
         kinds = self.kinds(parameter)
 

@@ -27,16 +27,6 @@ _KINDS = {
     "Vectors": LayerKind.VECTORS,
     "Surface": LayerKind.SURFACE,
 }
-_ARTICLES = {
-    LayerKind.IMAGE: "an image",
-    LayerKind.LABELS: "a labels",
-    LayerKind.POINTS: "a points",
-    LayerKind.SHAPES: "a shapes",
-    LayerKind.TRACKS: "a tracks",
-    LayerKind.VECTORS: "a vectors",
-    LayerKind.SURFACE: "a surface",
-    LayerKind.TABLE: "a table (a layer with features)",
-}
 
 
 def kind_of(layer: object) -> LayerKind:
@@ -49,7 +39,7 @@ def kind_of(layer: object) -> LayerKind:
 
 def fits(layer: object, kinds: Sequence[LayerKind]) -> bool:
     """Whether `layer` is of one of `kinds`; a layer with features counts as a table."""
-    if LayerKind.ANY in kinds or not kinds:
+    if LayerKind.ANY in kinds:
         return True
     if kind_of(layer) in kinds:
         return True
@@ -57,14 +47,16 @@ def fits(layer: object, kinds: Sequence[LayerKind]) -> bool:
 
 
 def kinds_text(kinds: Sequence[LayerKind]) -> str:
-    """Return ``an image or a labels layer`` for a sentence."""
-    if not kinds or LayerKind.ANY in kinds:
+    """Return ``an image or labels layer`` for a sentence (the best two kinds)."""
+    if LayerKind.ANY in kinds:
         return "a layer"
-    words = [_ARTICLES[kind] for kind in kinds if kind is not LayerKind.TABLE]
-    if LayerKind.TABLE in kinds:
-        words.append(_ARTICLES[LayerKind.TABLE])
-    text = " or ".join(words)
-    return text if kinds[-1] is LayerKind.TABLE and len(kinds) == 1 else f"{text} layer"
+    words = [kind.value for kind in kinds[:2] if kind is not LayerKind.TABLE]
+    table = "a layer with a table of features"
+    if not words:
+        return table
+    article = "an" if words[0][0] in "aeiou" else "a"
+    text = f"{article} {' or '.join(words)} layer"
+    return f"{text} or {table}" if LayerKind.TABLE in kinds[:2] else text
 
 
 def _has_features(layer: object) -> bool:

@@ -123,16 +123,20 @@ class LayerField(_DataField):
         self.combo.addItem(LOAD)
         if _FOLDER_FORMATS & set(self.parameter.formats):
             self.combo.addItem(LOAD_FOLDER)
-        self.combo.setPlaceholderText(f"no {self._kind_word()} open" if not entries else "")
+        self.combo.setPlaceholderText(self._empty_text() if not entries else "")
         self.combo.setCurrentIndex(index)
         self.combo.blockSignals(False)
         self._values = entries
         tip = "" if value is None else tooltip(_title(value), _describe(value))
         self.combo.setToolTip(tip)
 
-    def _kind_word(self) -> str:
-        kinds = [k for k in self.context.chooser.kinds(self.parameter) if k is not LayerKind.ANY]
-        return f"{' or '.join(kind.value for kind in kinds[:2])} layer" if kinds else "layer"
+    def _empty_text(self) -> str:
+        """Say what is missing when nothing can be chosen."""
+        kinds = self.context.chooser.kinds(self.parameter)
+        if not kinds:
+            return "no file"
+        named = [kind.value for kind in kinds[:2] if kind is not LayerKind.ANY]
+        return f"no {' or '.join(named)} layer open" if named else "no layer open"
 
     def _activated(self, index: int) -> None:
         if index < len(self._values):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import Job
 
-__all__ = ["Shown", "TableModel", "TableView", "show_result"]
+__all__ = ["Shown", "TableModel", "TableView", "show_features", "show_result", "show_table"]
 
 
 @dataclass(slots=True)
@@ -40,8 +40,8 @@ class Shown:
     ----------
     layers : list
         The new layers.
-    joined : list of str
-        Names of the layers that got a table as features.
+    joined : list
+        The layers that got a table as features.
     tables : mapping
         Title -> columns, of the tables that belong to no layer.
     files : list of str
@@ -49,7 +49,7 @@ class Shown:
     """
 
     layers: list[object] = field(default_factory=list)
-    joined: list[str] = field(default_factory=list)
+    joined: list[object] = field(default_factory=list)
     tables: dict[str, Mapping[str, object]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
 
@@ -60,7 +60,7 @@ class Shown:
             names = ", ".join(f"“{getattr(layer, 'name', layer)}”" for layer in self.layers)
             parts.append(f"Added {names}.")
         if self.joined:
-            names = ", ".join(f"“{name}”" for name in self.joined)
+            names = ", ".join(f"“{getattr(layer, 'name', layer)}”" for layer in self.joined)
             parts.append(f"Measurements are in the features of {names}.")
         if self.tables:
             parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
@@ -83,7 +83,7 @@ def show_result(viewer: ViewerModel, job: Job) -> Shown:
     added = add_result(viewer, result, job)
     shown = Shown(
         layers=list(added.layers),
-        joined=[str(getattr(layer, "name", layer)) for layer in added.joined.values()],
+        joined=list(added.joined.values()),
         tables=dict(added.tables),
         files=[
             entry.output.label or name
@@ -91,13 +91,28 @@ def show_result(viewer: ViewerModel, job: Job) -> Shown:
             if entry.layer_type == "file" and not entry.output.hidden
         ],
     )
-    window = getattr(viewer, "window", None)
-    if window is not None:
-        for title, columns in shown.tables.items():
-            window.add_dock_widget(
-                TableView(title, columns), name=title, area="bottom", tabify=True
-            )
+    for title, columns in shown.tables.items():
+        show_table(viewer, title, columns)
     return shown
+
+
+def show_table(viewer: ViewerModel, title: str, columns: Mapping[str, object]) -> TableView | None:
+    """Dock a table under the canvas; None where the viewer has no window."""
+    window = getattr(viewer, "window", None)
+    if window is None:
+        return None
+    view = TableView(title, columns)
+    window.add_dock_widget(view, name=title, area="bottom", tabify=True)
+    return view
+
+
+def show_features(viewer: ViewerModel, layer: object) -> TableView | None:
+    """Dock the features of a layer as a table."""
+    features = getattr(layer, "features", None)
+    if features is None:
+        return None
+    columns = {str(name): features[name].to_numpy() for name in features.columns}
+    return show_table(viewer, str(getattr(layer, "name", layer)), columns)
 
 
 class TableModel(QAbstractTableModel):

@@ -54,6 +54,7 @@ class RunBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._queued = 0
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 2)
         layout.setSpacing(4)
@@ -70,7 +71,7 @@ class RunBar(QWidget):
         self.where_label = QLabel("on")
         self.where = QComboBox()
         keep_narrow(self.where)
-        self.where.setMinimumWidth(128)
+        self.where.setMinimumWidth(140)
         self.where.setAccessibleName("Where the tool runs")
         self.where_label.setBuddy(self.where)
         self.where.addItem(AUTOMATIC)
@@ -125,8 +126,7 @@ class RunBar(QWidget):
         """Show Cancel and the progress; Run stays and puts another job in the queue."""
         self.cancel_button.setVisible(busy)
         self.progress_box.setVisible(busy)
-        more = f" ({queued} waiting)" if queued else ""
-        self.run_button.setText(f"Run again{more}" if busy else "Run")
+        self._queued = queued
         if not busy:
             self.cancel_button.setEnabled(True)
             self.cancel_button.setText("Cancel")
@@ -170,7 +170,8 @@ class RunBar(QWidget):
     def show_progress(self, phase: str, progress: Progress | None, elapsed: float) -> None:
         """Show the phase in words, the progress as far as it is known, and the time."""
         told = progress_text(progress)
-        self.phase.setText(f"{phase} · {told}" if told else f"{phase}…")
+        words = f"{phase} · {told}" if told else f"{phase}…"
+        self.phase.setText(f"{words} · {self._queued} waiting" if self._queued else words)
         self.elapsed.setText(elapsed_text(elapsed))
         if progress is not None and progress.total:
             self.progress.setRange(0, 1000)

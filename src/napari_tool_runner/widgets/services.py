@@ -95,8 +95,8 @@ class ServiceLookup(QObject):
             for name, found in self._answer.available.items()
         }
 
-    def remark(self, name: str | None) -> str:
-        """Return what is worth saying before a run with `name` (None: automatic)."""
+    def blocked(self, name: str | None) -> str:
+        """Return why a run with `name` (None: automatic) cannot work, else an empty text."""
         answer = self._answer
         if answer.problem:
             return answer.problem
@@ -105,16 +105,22 @@ class ServiceLookup(QObject):
         if found is not None and not found.ok:
             return f"{service} does not work here: {found.message}"
         plan = answer.plans.get(service)
+        return " ".join(plan.problems) if plan is not None else ""
+
+    def remark(self, name: str | None) -> str:
+        """Return what is worth saying before a run: what would be fetched."""
+        plan = self._answer.plans.get(name or self._answer.choice)
         if plan is None:
             return ""
-        lines = list(plan.problems)
+        lines: list[str] = []
         if plan.fetches:
             what = ", ".join(
                 fetch.what + (f" ({size_text(fetch.size)})" if fetch.size else "")
                 for fetch in plan.fetches
             )
-            lines.append(f"The first run will fetch {what}.")
-        return " ".join([*lines, *plan.remarks]) if lines else ""
+            lines.append(f"The first run fetches {what}.")
+            lines += plan.remarks
+        return " ".join(lines)
 
     def _look(self) -> None:
         if self._answer.done:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from qtpy.QtCore import QAbstractItemModel, QModelIndex, QObject, Qt
 
+from napari_tool_runner.tools.categories import OTHER
 from napari_tool_runner.widgets.texts import tooltip
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class ToolTreeModel(QAbstractItemModel):
                 title = "Shipped with the plugin" if folder.bundled else folder.name
                 _add_tools(root.add(_Item(title)), _by_name(entries))
         else:
-            for category in toolbox.categories:
+            for category in _by_title(toolbox.categories):
                 _add_category(root, category)
         self._take(root)
 
@@ -223,6 +224,11 @@ def _by_name(entries: Iterable[ToolEntry]) -> list[ToolEntry]:
     return sorted(entries, key=lambda entry: entry.name.casefold())
 
 
+def _by_title(categories: Sequence[Category]) -> list[Category]:
+    """Return categories by name, that of the tools without one last."""
+    return sorted(categories, key=lambda c: (c.name == OTHER, c.name.casefold()))
+
+
 def _add_tools(group: _Item, entries: Iterable[ToolEntry]) -> None:
     for entry in entries:
         group.add(_Item(entry.name, entry, entry.thumbnail))
@@ -230,6 +236,6 @@ def _add_tools(group: _Item, entries: Iterable[ToolEntry]) -> None:
 
 def _add_category(parent: _Item, category: Category) -> None:
     group = parent.add(_Item(category.name, None, category.thumbnail))
-    for child in category.children:
+    for child in _by_title(category.children):
         _add_category(group, child)
     _add_tools(group, category.tools)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
@@ -23,7 +24,7 @@ from napari_tool_runner.widgets.layer_source import LayerSource
 from napari_tool_runner.widgets.log_view import LogView
 from napari_tool_runner.widgets.preset_menu import PresetMenu
 from napari_tool_runner.widgets.presets import PresetError, PresetStore
-from napari_tool_runner.widgets.results import show_result
+from napari_tool_runner.widgets.results import show_features, show_result
 from napari_tool_runner.widgets.run_bar import RunBar
 from napari_tool_runner.widgets.services import ServiceLookup
 from napari_tool_runner.widgets.texts import elapsed_text, open_path
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job, JobManager
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox import Toolbox
-    from napari_tool_runner.widgets.form_model import Problem
 
 __all__ = ["ToolWidget"]
 
@@ -117,7 +117,7 @@ class ToolWidget(QWidget):
         self.preset_menu.told.connect(lambda text: self.run_bar.say(text, "info"))
         self.services = ServiceLookup(tool, self)
         self.services.found.connect(self._show_services)
-        self.run_bar.runner_changed.connect(self._runner_changed)
+        self.run_bar.runner_changed.connect(self._judge)
         self.run_bar.run_requested.connect(self.run)
         self.run_bar.cancel_requested.connect(self.cancel)
         self.form.changed.connect(self._judge)
@@ -239,6 +239,8 @@ class ToolWidget(QWidget):
             self.log.set_open(True)
             return
         buttons = self._job_buttons(job)[1:2] if shown.files else []
+        for layer in shown.joined:
+            buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
         self.run_bar.say(f"{shown.sentence()} ({elapsed_text(job.elapsed)})", "done", buttons)
 
     def _failed(self, job: Job) -> None:
@@ -271,22 +273,26 @@ class ToolWidget(QWidget):
     # -- what can be run -------------------------------------------------------------
 
     def _judge(self) -> None:
-        blocking = self.tool.problems
-        if blocking:
-            self.run_bar.set_ready(False, f"This tool cannot be run: {blocking[0].what}")
-            self.run_bar.say(f"This tool cannot be run: {blocking[0].what}", "problem")
-            return
-        if not self._trust.ok:
-            sentence = trust_sentence(self._trust)
-            self.run_bar.set_ready(False, sentence)
-            self.run_bar.say(sentence, "problem", [("Review…", self.review_toolbox)])
-            return
+        """Enable Run, or disable it and say why, with a button that helps."""
+        runner = self.run_bar.runner()
         problems = self.form.problems()
-        self.run_bar.set_ready(not problems, problems[0].sentence if problems else "")
-        if problems:
-            self._say_problem(problems)
-        elif self.run_bar.message.kind() == "problem":
-            self.run_bar.say("")
+        why = ""
+        buttons: list[tuple[str, Callable[[], object]]] = []
+        if self.tool.problems:
+            why = f"This tool cannot be run: {self.tool.problems[0].what}"
+        elif not self._trust.ok:
+            why = trust_sentence(self._trust)
+            buttons = [("Review…", self.review_toolbox)]
+        elif blocked := self.services.blocked(runner):
+            why, buttons = blocked, [("Check again", self.services.start)]
+        elif problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            why, buttons = problems[0].sentence + more, self._problem_buttons()
+        self.run_bar.set_ready(not why, why)
+        if why:
+            self.run_bar.say(why, "problem", buttons)
+        elif self.run_bar.message.kind() == "problem" or not self.run_bar.message.text():
+            self.run_bar.say(self.services.remark(runner), "info")
 
     def review_toolbox(self) -> None:
         """Show what the toolbox holds and ask whether its tools may run."""
@@ -302,16 +308,10 @@ class ToolWidget(QWidget):
         self._trust = trust_state(self.tool)
         self._judge()
 
-    def _say_problem(self, problems: list[Problem]) -> None:
-        first = problems[0]
-        missing = self.form.missing_layers()
-        buttons: list[tuple[str, Callable[[], object]]] = []
-        if missing and self._open_sample is not None:
-            buttons.append(("Open sample", self._open_sample))
-        elif not missing:
-            buttons.append(("Show", lambda: self.form.show_problems()))
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        self.run_bar.say(first.sentence + more, "problem", buttons)
+    def _problem_buttons(self) -> list[tuple[str, Callable[[], object]]]:
+        if not self.form.missing_layers():
+            return [("Show", self.form.show_problems)]
+        return [("Open sample", self._open_sample)] if self._open_sample is not None else []
 
     def _refused(self, error: ParameterError) -> None:
         try:
@@ -330,12 +330,7 @@ class ToolWidget(QWidget):
     def _show_services(self) -> None:
         self.run_bar.set_runners(self.services.names, self.services.configured, self.services.tips)
         self.run_bar.show_choice(self.services.choice_text, self.services.choice_reason)
-        self._runner_changed()
-
-    def _runner_changed(self) -> None:
-        text = self.services.remark(self.run_bar.runner())
-        if (text and self.run_bar.message.kind() in ("info",)) or not self.run_bar.message.text():
-            self.run_bar.say(text, "info")
+        self._judge()
 
     # -- values ----------------------------------------------------------------------
 

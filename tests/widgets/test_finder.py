@@ -1,0 +1,198 @@
+"""Finding a tool, by mouse and by keyboard alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import QModelIndex, Qt
+
+from napari_tool_runner.tools import load_toolbox
+from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder, bundled_folder
+from napari_tool_runner.widgets.favourites import Favourites
+from napari_tool_runner.widgets.finder import ToolFinder
+from napari_tool_runner.widgets.tool_tree import Grouping, Role, ToolTreeModel, badges_of
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d494844520000000100000001080200000090"
+    "7753de0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
+)
+
+
+@pytest.fixture
+def toolbox() -> Toolbox:
+    return load_toolbox({})
+
+
+@pytest.fixture
+def finder(shown, toolbox, tmp_path) -> ToolFinder:
+    return shown(ToolFinder(toolbox, Favourites(tmp_path / "favourites.json")))
+
+
+def names(model: ToolTreeModel) -> list[str]:
+    return [entry.name for entry in model.tools()]
+
+
+def groups(model: ToolTreeModel) -> list[str]:
+    return [model.index(row, 0).data().rsplit(" (", 1)[0] for row in range(model.rowCount())]
+
+
+def many_tools(folder: Path, count: int) -> Toolbox:
+    for number in range(count):
+        place = folder / f"tool{number}"
+        place.mkdir(parents=True)
+        (place / "tool.xml").write_text(
+            f'<tool id="t{number}" name="Tool number {number}" version="1">'
+            f"<description>Does thing {number % 7}</description>"
+            "<command>true</command><inputs/><outputs/></tool>"
+        )
+    return Toolbox([ToolboxFolder("many", folder)], cache_dir=folder.parent / "cache")
+
+
+def test_the_model_keeps_qts_rules(qtmodeltester, toolbox):
+    model = ToolTreeModel()
+    model.show_groups(toolbox, starred=["threshold"])
+    qtmodeltester.check(model, force_py=True)
+
+
+def test_every_tool_is_in_the_tree(finder, toolbox):
+    assert set(names(finder.model)) == {entry.name for entry in toolbox.entries}
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("gauss", "gaussian_filter"),
+        ("gausian", "gaussian_filter"),
+        ("watershed", "split_touching"),
+    ],
+)
+def test_typing_finds_the_best_first(qtbot, finder, typed, found):
+    qtbot.keyClicks(finder.search, typed)
+    assert finder.model.tools()[0].key == found
+    assert "best first" in finder.count.text()
+
+
+def test_search_enter_opens_the_first(qtbot, finder):
+    qtbot.keyClicks(finder.search, "threshold")
+    with qtbot.waitSignal(finder.chosen) as opened:
+        qtbot.keyClick(finder.search, Qt.Key.Key_Return)
+    assert opened.args == ["threshold"]
+
+
+def test_down_goes_into_the_tree_and_enter_opens(qtbot, finder):
+    qtbot.keyClicks(finder.search, "label")
+    qtbot.keyClick(finder.search, Qt.Key.Key_Down)
+    assert finder.window().focusWidget() is finder.tree
+    qtbot.keyClick(finder.tree, Qt.Key.Key_Down)
+    second = finder.model.tools()[1].key
+    with qtbot.waitSignal(finder.chosen) as opened:
+        qtbot.keyClick(finder.tree, Qt.Key.Key_Return)
+    assert opened.args == [second]
+
+
+def test_up_from_the_first_row_goes_back_to_the_search(qtbot, finder):
+    qtbot.keyClicks(finder.search, "label")
+    qtbot.keyClick(finder.search, Qt.Key.Key_Down)
+    qtbot.keyClick(finder.tree, Qt.Key.Key_Up)
+    assert finder.window().focusWidget() is finder.search
+
+
+def test_enter_opens_and_closes_a_group(qtbot, finder):
+    finder.tree.setFocus()
+    finder.tree.setCurrentIndex(finder.model.index(0, 0))
+    open_before = finder.tree.isExpanded(finder.model.index(0, 0))
+    qtbot.keyClick(finder.tree, Qt.Key.Key_Return)
+    assert finder.tree.isExpanded(finder.model.index(0, 0)) is not open_before
+
+
+def test_escape_clears_the_search(qtbot, finder, toolbox):
+    qtbot.keyClicks(finder.search, "xyzzy")
+    assert finder.count.text() == "Nothing found."
+    qtbot.keyClick(finder.search, Qt.Key.Key_Escape)
+    assert len(finder.model.tools()) >= len(toolbox)
+
+
+def test_a_click_opens_a_tool(qtbot, finder):
+    index = finder.model.first_tool()
+    finder.tree.scrollTo(index)
+    with qtbot.waitSignal(finder.chosen) as opened:
+        qtbot.mouseClick(
+            finder.tree.viewport(),
+            Qt.MouseButton.LeftButton,
+            pos=finder.tree.visualRect(index).center(),
+        )
+    assert opened.args == [finder.model.entry(index).key]
+
+
+def test_stars_and_recent_tools_come_first_and_are_remembered(finder, toolbox, tmp_path):
+    menu = finder.menu_for(toolbox.entry("threshold"))
+    next(action for action in menu.actions() if action.text() == "Star").trigger()
+    finder._favourites.used("project")
+    finder.refresh()
+    assert groups(finder.model)[:2] == ["Starred", "Recent"]
+    assert finder.model.index(0, 0, finder.model.index(0, 0)).data(Role.STARRED)
+    again = Favourites(tmp_path / "favourites.json")
+    assert again.starred == ("threshold",)
+    assert again.recent == ("project",)
+    menu = finder.menu_for(toolbox.entry("threshold"))
+    next(action for action in menu.actions() if action.text() == "Remove star").trigger()
+    assert groups(finder.model)[0] == "Recent"
+
+
+def test_a_damaged_list_of_stars_is_no_harm(tmp_path):
+    path = tmp_path / "favourites.json"
+    path.write_text("{broken")
+    favourites = Favourites(path)
+    assert favourites.starred == ()
+    favourites.toggle_star("a")
+    assert Favourites(path).starred == ("a",)
+
+
+def test_by_toolbox(finder, tmp_path):
+    box = many_tools(tmp_path / "box", 3)
+    both = Toolbox(
+        [ToolboxFolder("bundled", bundled_folder()), *box.folders], cache_dir=tmp_path / "cache"
+    )
+    finder.set_toolbox(both)
+    finder.grouping.setCurrentIndex(finder.grouping.findData(Grouping.TOOLBOX))
+    finder.refresh()
+    assert groups(finder.model) == ["Shipped with the plugin", "many"]
+
+
+def test_badges_say_what_a_tool_needs(toolbox):
+    entry = toolbox.entry("threshold")
+    assert badges_of(entry) == ()
+    assert badges_of(entry._replace(requirements=("conda",))) == ("conda",)
+    assert badges_of(entry._replace(requirements=("docker", "singularity"))) == ("container",)
+
+
+def test_files_that_could_not_be_read_are_told(finder, tmp_path):
+    box = tmp_path / "box"
+    box.mkdir()
+    (box / "broken.xml").write_text("<tool id='x'")
+    finder.set_toolbox(Toolbox([ToolboxFolder("box", box)], cache_dir=tmp_path / "cache"))
+    assert "1 file" in finder.message.text()
+    assert "broken.xml" in finder.message.toolTip()
+
+
+def test_thumbnails_are_drawn(qtbot, shown, tmp_path):
+    box = many_tools(tmp_path / "box", 1)
+    (tmp_path / "box" / "tool0" / "thumbnail.png").write_bytes(PNG)
+    box = Toolbox(box.folders, cache_dir=tmp_path / "cache2")
+    assert box.entry("t0").thumbnail
+    finder = shown(ToolFinder(box, Favourites(tmp_path / "f.json")))
+    index = finder.model.first_tool()
+    assert finder.tree.visualRect(index).height() >= 30
+    assert not finder.grab().isNull()
+
+
+def test_two_thousand_tools(qtbot, shown, tmp_path):
+    box = many_tools(tmp_path / "box", 2000)
+    finder = shown(ToolFinder(box, Favourites(tmp_path / "f.json")))
+    assert finder.search.placeholderText() == "Search 2000 tools"
+    # closed groups: only what is seen is drawn
+    assert not finder.tree.isExpanded(finder.model.index(0, 0))
+    qtbot.keyClicks(finder.search, "number 1234")
+    assert finder.model.tools()[0].key == "t1234"
+    assert finder.model.rowCount(QModelIndex()) <= 200

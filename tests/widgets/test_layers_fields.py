@@ -1,0 +1,180 @@
+"""Layer combo boxes: what they offer, what they prefer, what they follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from widget_tools import IMAGE, LABELS, METHOD, tool_of
+
+from napari_tool_runner.tools.model import Case, Conditional, DataParameter, LayerKind, Section
+from napari_tool_runner.widgets import layers_field
+
+PAIR = (
+    replace(IMAGE, name="first", label="First"),
+    replace(IMAGE, name="second", label="Second"),
+)
+
+
+@pytest.fixture
+def add(model_viewer):
+    """Adds small layers by kind."""
+
+    def make(kind: str, name: str, ndim: int = 2):
+        shape = (4,) * ndim
+        if kind == "image":
+            return model_viewer.add_image(np.zeros(shape, np.uint8), name=name)
+        if kind == "labels":
+            return model_viewer.add_labels(np.ones(shape, np.uint8), name=name)
+        return model_viewer.add_points(np.zeros((2, ndim)), name=name)
+
+    return make
+
+
+def entries(combo) -> list[str]:
+    return [combo.itemText(i) for i in range(combo.count()) if combo.itemText(i)]
+
+
+def test_only_layers_that_fit_are_offered(form, add):
+    add("image", "photo")
+    add("labels", "objects")
+    add("points", "dots")
+    widget = form(tool_of(replace(LABELS, formats=("imagetiff",))))
+    assert entries(widget.row("labels").field.combo) == ["objects", "Load from file…"]
+
+
+def test_the_selected_layer_is_preferred(form, model_viewer, add):
+    first, second = add("image", "a"), add("image", "b")
+    model_viewer.layers.selection.active = first
+    widget = form(tool_of(IMAGE))
+    assert widget.values()["image"] is first
+    model_viewer.layers.selection.active = second
+    assert widget.values()["image"] is second
+
+
+def test_two_inputs_take_two_layers(form, model_viewer, add):
+    one, two = add("image", "a"), add("image", "b")
+    model_viewer.layers.selection.active = one
+    values = form(tool_of(*PAIR)).values()
+    assert values["first"] is one
+    assert values["second"] is two
+
+
+def test_the_type_that_fits_wins_over_the_selected_layer(form, model_viewer, add):
+    image, labels = add("image", "photo"), add("labels", "objects")
+    model_viewer.layers.selection.active = image
+    values = form(tool_of(IMAGE, LABELS)).values()
+    assert values["image"] is image
+    assert values["labels"] is labels
+
+
+def test_a_choice_stays_until_its_layer_goes(qtbot, form, model_viewer, add):
+    add("image", "a")
+    other = add("image", "b")
+    widget = form(tool_of(IMAGE))
+    combo = widget.row("image").field.combo
+    combo.setFocus()
+    assert combo.currentText() == "b"
+    qtbot.keyClick(combo, Qt.Key.Key_Down)
+    assert combo.currentText() == "a"
+    newest = add("image", "c")
+    assert combo.currentText() == "a"
+    model_viewer.layers.remove("a")
+    assert widget.values()["image"] in (other, newest)
+    model_viewer.layers.clear()
+    assert widget.values()["image"] is None
+    assert "none is open" in widget.problems()[0].sentence
+
+
+def test_renaming_is_followed(form, add):
+    layer = add("image", "a")
+    combo = form(tool_of(IMAGE)).row("image").field.combo
+    layer.name = "new name"
+    assert combo.currentText() == "new name"
+
+
+def test_a_long_name_never_widens_the_form(form, add):
+    add("image", "a very long name of a file from a microscope " * 5)
+    widget = form(tool_of(IMAGE))
+    assert widget.widget().minimumSizeHint().width() < 300
+    assert widget.widget().width() <= widget.viewport().width()
+
+
+def test_load_from_file(form, tmp_path, monkeypatch):
+    path = tmp_path / "picture, one.tif"
+    path.write_bytes(b"II*\x00")
+    monkeypatch.setattr(layers_field, "ask_for_files", lambda *_, **__: [path])
+    widget = form(tool_of(IMAGE))
+    combo = widget.row("image").field.combo
+    combo.activated.emit(combo.findText("Load from file…"))
+    assert widget.values()["image"] == path
+    assert combo.currentText() == "picture, one.tif"
+    assert widget.problems() == []
+
+
+def test_a_cancelled_dialog_changes_nothing(form, add, monkeypatch):
+    layer = add("image", "a")
+    monkeypatch.setattr(layers_field, "ask_for_files", lambda *_, **__: [])
+    widget = form(tool_of(IMAGE))
+    combo = widget.row("image").field.combo
+    combo.activated.emit(combo.findText("Load from file…"))
+    assert widget.values()["image"] is layer
+    assert combo.currentText() == "a"
+
+
+def test_an_optional_input_is_empty_until_chosen(qtbot, form, add):
+    layer = add("image", "a")
+    widget = form(tool_of(replace(IMAGE, optional=True)))
+    combo = widget.row("image").field.combo
+    assert combo.currentText() == "(none)"
+    assert widget.problems() == []
+    combo.setFocus()
+    qtbot.keyClick(combo, Qt.Key.Key_Down)
+    assert widget.values()["image"] is layer
+
+
+def test_several_layers(form, model_viewer, add):
+    layers = [add("image", name) for name in "abc"]
+    model_viewer.layers.selection = set(layers[:2])
+    many = replace(IMAGE, multiple=True, minimum=2)
+    widget = form(tool_of(many))
+    field = widget.row("image").field
+    assert set(widget.values()["image"]) == set(layers[:2])
+    field.list.item(0).setCheckState(Qt.CheckState.Checked)
+    assert len(widget.values()["image"]) == 3
+    field.none.click()
+    assert widget.problems()
+    field.list.item(0).setCheckState(Qt.CheckState.Checked)
+    assert "at least 2" in widget.row("image").message()
+
+
+def test_an_input_inside_a_closed_section_gets_a_layer_too(form, add):
+    layer = add("image", "a")
+    widget = form(tool_of(Section(name="s", label="Inside", items=(IMAGE,))))
+    assert widget.values()["s"]["image"] is layer
+    assert widget.problems() == []
+
+
+def test_an_input_of_a_case_gets_a_layer_when_the_case_is_chosen(form, add):
+    layer = add("image", "a")
+    case = Conditional(name="c", test=METHOD.test, cases=(Case("otsu"), Case("manual", (IMAGE,))))
+    widget = form(tool_of(case))
+    widget.model.leaf("c|method").set("manual")
+    assert widget.values()["c"]["image"] is layer
+
+
+def test_other_dimensions_are_told_not_refused(form, add):
+    add("image", "stack", ndim=3)
+    widget = form(tool_of(replace(IMAGE, ndim=(2,))))
+    assert "works on 2 dimensions; “stack” has 3" in widget.row("image").message()
+    assert widget.problems() == []
+
+
+def test_what_takes_no_layer_asks_for_a_file(form, add):
+    add("image", "a")
+    only_files = DataParameter(name="z", label="Archive", formats=("zip",), kinds=(LayerKind.ANY,))
+    widget = form(tool_of(only_files, dialect="galaxy"))
+    (problem,) = widget.problems()
+    assert problem.sentence == "“Archive” needs a file (zip)."
