@@ -19,7 +19,16 @@ TESTS = [
     for path in direct.descriptors()
     for number in range(len(direct.tests_of(path)))
 ]
-SHARED = ("read_image", "write_image", "space", "each", "depth", "spectrum", "displacement")
+SHARED = (
+    "read_image",
+    "write_image",
+    "space",
+    "each",
+    "depth",
+    "spectrum",
+    "displacement",
+    "compact",
+)
 
 
 def _rows(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -313,6 +314,26 @@ def test_growing_neighbours_meet_and_shrinking_undoes_it(call):
     shrunk = call("morphology", input=(labels, "YX"), operation="shrink", radius=2)["output"]
     assert np.count_nonzero(shrunk == 1) == 36
     assert not shrunk[labels == 0].any()
+
+
+def test_numbers_of_any_size(call):
+    # tracing programs number their objects up to the limit of the type
+    labels = np.zeros((12, 20, 20), np.uint32)
+    labels[3:8, 3:9, 3:9], labels[3:8, 12:17, 12:17] = 7, 4_000_000_000
+    labels[5, 5, 5] = 0
+    names = {7, 4_000_000_000}
+    table = rows(call("measure_regions", labels=(labels, "ZYX"))["table"])
+    assert {int(row["label"]): int(row["voxels"]) for row in table} == {7: 179, 4_000_000_000: 125}
+    filled = call("fill_holes", input=(labels, "ZYX"), space="volumes")["output"]
+    assert filled[5, 5, 5] == 7
+    assert filled.dtype == np.uint32
+    assert set(np.unique(filled)) == names | {0}
+    lines = call("label_outlines", labels=(labels, "ZYX"))["outlines"].read_text()
+    assert {f["properties"]["label"] for f in json.loads(lines)["features"]} == names
+    surface = call("label_surfaces", labels=(labels, "ZYX"))["surface"].read_text()
+    assert " 4000000000\n" in surface
+    kept = call("remove_small_objects", input=(labels, "ZYX"), smallest=150)["output"]
+    assert set(np.unique(kept)) == {0, 7}
 
 
 def test_colocalization(call):

@@ -47,8 +47,11 @@ def main():
     with open(args.table, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["label", "pearson", "manders_m1", "manders_m2", "overlap"])
-        for number in np.unique(labels[labels != 0]):
-            a, b = first[labels == number], second[labels == number]
+        inside = np.flatnonzero(labels)
+        inside = inside[np.argsort(labels.flat[inside], kind="stable")]
+        numbers, starts = np.unique(labels.flat[inside], return_index=True)
+        for number, pixels in zip(numbers, np.split(inside, starts[1:]), strict=True):
+            a, b = first.flat[pixels], second.flat[pixels]
             with np.errstate(invalid="ignore", divide="ignore"):  # one value only: nan
                 pearson = np.corrcoef(a, b)[0, 1]
                 bright_a, bright_b = a > levels[0], b > levels[1]

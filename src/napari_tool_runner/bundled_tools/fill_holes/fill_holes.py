@@ -47,6 +47,15 @@ def each(image, axes, together, work, dtype):
     return result.transpose(np.argsort(outer + inner))
 
 
+def compact(labels):
+    """Return labels without large gaps in their numbers, and the number that each had."""
+    if labels.size and labels.min() >= 0 and labels.max() <= labels.size:
+        return labels, np.arange(labels.max() + 1)
+    values = np.unique(labels[labels != 0])
+    small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1)
+    return small.astype(np.int32), np.concatenate([[0], values]).astype(values.dtype)
+
+
 def fill(labels, largest):
     """Return the labels of one volume or plane without holes."""
     result = labels.copy()
@@ -74,11 +83,12 @@ def main():
     labels, axes, sizes = read_image(args.input)
     if not np.issubdtype(labels.dtype, np.integer):
         sys.exit(f"{args.input} has fractions: objects are numbered with whole numbers.")
+    small, numbers = compact(labels)
     filled = each(
-        labels, axes, space(axes, args.space), lambda part: fill(part, args.largest), labels.dtype
+        small, axes, space(axes, args.space), lambda part: fill(part, args.largest), small.dtype
     )
     print(f"{np.count_nonzero(filled) - np.count_nonzero(labels)} pixels filled")
-    write_image(args.output, filled, axes, sizes)
+    write_image(args.output, numbers.astype(labels.dtype)[filled], axes, sizes)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,15 @@ def read_image(path):
     return image, axes, sizes
 
 
+def compact(labels):
+    """Return labels without large gaps in their numbers, and the number that each had."""
+    if labels.size and labels.min() >= 0 and labels.max() <= labels.size:
+        return labels, np.arange(labels.max() + 1)
+    values = np.unique(labels[labels != 0])
+    small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1)
+    return small.astype(np.int32), np.concatenate([[0], values]).astype(values.dtype)
+
+
 def outlines(labels, tolerance):
     """Yield the number of each object of a plane and its outline as (y, x) in pixels."""
     from skimage.measure import approximate_polygon, find_contours
@@ -51,6 +60,7 @@ def main():
         sys.exit(
             f"Outlines are drawn in a plane, a stack or a movie, not in an image with {axes}."
         )
+    labels, numbers = compact(labels)
     features = []
     planes = labels if labels.ndim == 3 else labels[np.newaxis]
     for level, plane in enumerate(planes):
@@ -58,7 +68,7 @@ def main():
             # GeoJSON counts x first; the slice (or frame) is the third coordinate
             points = [[round(x, 3), round(y, 3), level][: labels.ndim] for y, x in line.tolist()]
             geometry = {"type": "Polygon", "coordinates": [points]}
-            properties = {"label": number}
+            properties = {"label": int(numbers[number])}
             features.append({"type": "Feature", "geometry": geometry, "properties": properties})
         print(f"{level + 1}/{len(planes)}", flush=True)
     with open(args.outlines, "w", encoding="utf-8") as file:

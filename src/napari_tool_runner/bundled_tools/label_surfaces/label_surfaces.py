@@ -22,6 +22,15 @@ def read_image(path):
     return image, axes, sizes
 
 
+def compact(labels):
+    """Return labels without large gaps in their numbers, and the number that each had."""
+    if labels.size and labels.min() >= 0 and labels.max() <= labels.size:
+        return labels, np.arange(labels.max() + 1)
+    values = np.unique(labels[labels != 0])
+    small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1)
+    return small.astype(np.int32), np.concatenate([[0], values]).astype(values.dtype)
+
+
 def surface(labels, number, place, smoothing):
     """Return vertices (z, y, x in voxels) and faces around one object."""
     from skimage.measure import marching_cubes
@@ -46,12 +55,13 @@ def main():
         sys.exit(f"{args.labels} has fractions: objects are numbered with whole numbers.")
     if labels.ndim != 3:
         sys.exit(f"A surface is made of one stack (Z, Y, X), not of an image with {axes}.")
+    labels, numbers = compact(labels)
     vertices, faces, count = [], [], 0
     found = ndimage.find_objects(labels)
     for number, place in enumerate(found, 1):
         if place is not None:
             points, triangles = surface(labels, number, place, args.smoothing)
-            vertices.append(np.column_stack([points, np.full(len(points), number)]))
+            vertices.append(np.column_stack([points, np.full(len(points), numbers[number])]))
             faces.append(triangles + count)
             count += len(points)
         print(f"{number}/{len(found)}", flush=True)

@@ -36,6 +36,15 @@ def depth(sizes):
     return 1.0
 
 
+def compact(labels):
+    """Return labels without large gaps in their numbers, and the number that each had."""
+    if labels.size and labels.min() >= 0 and labels.max() <= labels.size:
+        return labels, np.arange(labels.max() + 1)
+    values = np.unique(labels[labels != 0])
+    small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1)
+    return small.astype(np.int32), np.concatenate([[0], values]).astype(values.dtype)
+
+
 def measure(labels, image, sizes):
     """Return the names of the columns and a row for each object of one volume or plane."""
     from skimage.measure import regionprops_table
@@ -83,6 +92,7 @@ def main():
     labels, axes, sizes = read_image(args.labels)
     if not np.issubdtype(labels.dtype, np.integer):
         sys.exit(f"{args.labels} has fractions: objects are numbered with whole numbers.")
+    labels, numbers = compact(labels)
     image = None
     if args.image:
         image = read_image(args.image)[0].astype(float)
@@ -96,7 +106,7 @@ def main():
         part = tuple(slice(None) if j else i for i, j in zip(index, together, strict=True))
         place = [i for i, joined in zip(index, together, strict=True) if not joined]
         names, found = measure(labels[part], None if image is None else image[part], sizes)
-        rows += [[row[0], *place, *row[1:]] for row in found]
+        rows += [[numbers[row[0]], *place, *row[1:]] for row in found]
         print(f"{done}/{np.prod(steps)}", flush=True)
     where = ["frame" if axis == "T" else axis.lower() for axis in outer]
     with open(args.table, "w", newline="", encoding="utf-8") as file:
