@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import io
+import json
 import os
 import re
 import shutil
@@ -194,11 +195,12 @@ class Engine:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _end_orphans(self) -> None:
-        """End the keepers (and with them the containers) that a killed daemon left."""
+        """End the keepers (and with them the containers) that an engine left."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 command = process.cmdline() or [""]
-                if "containerd-shim" in command[0] and str(self.root) in " ".join(command):
+                keeper = Path(command[0]).name.startswith(("containerd-shim", "conmon"))
+                if keeper and str(self.root) in " ".join(command):
                     for child in process.children(recursive=True):
                         child.kill()
                     process.kill()
@@ -378,9 +380,10 @@ def import_image(
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
         file.write(tree.tar())
         file.flush()
-        client.api.import_image(
-            src=file.name, repository=repository, tag=version, changes=list(changes)
-        )
+        said = client.api.import_image(src=file.name, changes=list(changes))
+    image = str(json.loads(said.splitlines()[-1])["status"])
+    # Podman's import takes no tag
+    assert client.api.tag(image, repository, version)
     client.images.get(tag)
     return tag
 

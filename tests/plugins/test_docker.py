@@ -118,6 +118,29 @@ def test_cancel_is_told_to_the_program_first(
     assert (job.folder / "work" / "bye").read_text() == "bye\n"
 
 
+def test_what_a_program_leaves_running_ends(
+    docker_service: DockerRunnerService, docker_engine: Engine, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path / "ws")
+    # the child keeps the output open, too
+    assert run_job(docker_service, job, "sh", "-c", "sleep 600 & echo hi; exit 4") == 4
+    assert job.out == ["hi"]
+    deadline = time.monotonic() + 20
+    while ours(docker_engine) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert ours(docker_engine) == []
+
+
+def test_cancelled_before_it_started(docker_service: DockerRunnerService, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "ws")
+    docker_service.set_up(job.process)
+    job.context.cancel.cancel()
+    with pytest.raises(JobCancelledError):
+        docker_service.exec(job.process, ["touch", "started"])
+    docker_service.tear_down(job.process)
+    assert not (job.folder / "work" / "started").exists()
+
+
 def test_time_out_ends_the_program(docker_service: DockerRunnerService, tmp_path: Path) -> None:
     job = make_job(tmp_path / "ws", timeout=0.3)
     with pytest.raises(JobTimeoutError, match=r"0\.3 s"):

@@ -242,14 +242,12 @@ def test_an_engine_that_hangs(
     docker_service: DockerRunnerService, own_engine: Engine, tmp_path: Path
 ) -> None:
     own_engine.pause()
-    began = time.monotonic()
     try:
         found = docker_service.check()
     finally:
         own_engine.resume()
     assert not found.ok
     assert "does not answer" in found.message
-    assert time.monotonic() - began < 15
 
 
 def test_an_engine_that_hangs_while_a_program_runs(

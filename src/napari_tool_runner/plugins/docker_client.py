@@ -32,6 +32,8 @@ PROBE_TIMEOUT = 3.0
 """Seconds that an engine has to answer its first question."""
 
 CONTROL_TIMEOUT = 20.0
+"""Seconds for calls that end something or ask how it stands."""
+
 CALL_TIMEOUT = 120.0
 """Seconds for ordinary calls; streams have none."""
 
@@ -48,7 +50,7 @@ class Endpoint:
     Parameters
     ----------
     host : str
-        As in DOCKER_HOST: ``unix://…``, ``npipe://…``, ``tcp://…``, ``ssh://…``.
+        As in DOCKER_HOST: ``unix://…``, ``tcp://…``, ``ssh://…``.
     source : str
         What named it, for messages.
     tls_dir : Path or None
@@ -64,7 +66,7 @@ class Endpoint:
     @property
     def local(self) -> bool:
         """Whether the engine's socket is on this computer."""
-        return self.host.startswith(("unix://", "npipe://"))
+        return self.host.startswith("unix://")
 
     @property
     def socket(self) -> Path | None:
@@ -186,8 +188,6 @@ def endpoints(
     context = environ.get("DOCKER_CONTEXT") or _current_context(folder)
     if context and context != "default":
         return [_from_context(folder, context)]
-    if sys.platform == "win32":
-        return [Endpoint("npipe:////./pipe/docker_engine", "Docker's usual pipe")]
     return [
         Endpoint(f"unix://{path}", f"{kind}’s usual socket")
         for kind, path in _usual_sockets(environ)
@@ -209,6 +209,12 @@ def connect(config: Mapping[str, object], *, timeout: float = CALL_TIMEOUT) -> E
     RunnerUnavailableError
         No engine answers within some seconds; says why and what to do.
     """
+    if sys.platform == "win32":
+        raise RunnerUnavailableError(
+            "DOCKER shows files to a tool at the paths they have here, which Windows’ paths "
+            "do not allow.",
+            hint="Run napari inside WSL 2, or choose CONDA.",
+        )
     candidates = endpoints(config)
     failures: list[tuple[Endpoint, BaseException]] = []
     for endpoint in candidates:
@@ -244,6 +250,7 @@ def _open(endpoint: Endpoint, timeout: float) -> Engine:
         max_pool_size=32,
         use_ssh_client=endpoint.host.startswith("ssh://"),
     )
+    client.api.timeout = CONTROL_TIMEOUT
     try:
         info = cast("dict[str, Any]", client.info())
         version = cast("dict[str, Any]", client.version())

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import platform
 import re
 import socket as sockets
-import sys
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,7 +59,7 @@ class Spec:
     mounts : tuple of Mount
         None inside another of the same rights; sorted.
     user : str
-        ``uid:gid``; empty: the image's own.
+        ``uid:gid``.
     groups : tuple of int
         Further groups of the caller.
     network : str
@@ -70,7 +68,7 @@ class Spec:
 
     image: str
     mounts: tuple[Mount, ...]
-    user: str = ""
+    user: str
     groups: tuple[int, ...] = ()
     network: str = "none"
     memory: int | None = None
@@ -179,6 +177,7 @@ def create(
         "entrypoint": list(entrypoint),
         "command": list(command),
         "name": f"{LABEL}-{uuid.uuid4().hex[:12]}",
+        "user": spec.user,
         "working_dir": work_dir,
         "environment": dict(environment or {}),
         "labels": _labels(),
@@ -203,8 +202,6 @@ def create(
     if engine.user_namespace and not engine.podman:
         # else outputs would belong to nobody the caller knows
         options["userns_mode"] = "host"
-    if spec.user:
-        options["user"] = spec.user
     if spec.groups:
         options["group_add"] = [str(group) for group in spec.groups]
     if spec.memory:
@@ -301,12 +298,12 @@ def _labels() -> dict[str, str]:
         f"{LABEL}.host": _host(),
         f"{LABEL}.pid": str(os.getpid()),
         f"{LABEL}.started": _started(os.getpid()),
-        f"{LABEL}.user": _user(),
+        f"{LABEL}.user": str(os.getuid()),
     }
 
 
 def _owner(labels: Mapping[str, str]) -> str:
-    if labels.get(f"{LABEL}.host") != _host() or labels.get(f"{LABEL}.user") != _user():
+    if labels.get(f"{LABEL}.host") != _host() or labels.get(f"{LABEL}.user") != str(os.getuid()):
         return "in use"
     pid = int(labels.get(f"{LABEL}.pid", "0"))
     if pid == os.getpid() and labels.get(f"{LABEL}.started") == _started(pid):
@@ -332,10 +329,6 @@ def _host() -> str:
         return f"{name} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return name
-
-
-def _user() -> str:
-    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
 
 
 # -- details -------------------------------------------------------------------------
@@ -364,8 +357,6 @@ def _exists(path: Path, read_only: bool) -> None:
 
 def _caller(engine: Engine) -> tuple[str, tuple[int, ...]]:
     """User and further groups inside, such that files belong to the caller outside."""
-    if sys.platform == "win32":
-        return "", ()
     if engine.rootless:
         # there, root inside is the caller outside
         return "0:0", ()

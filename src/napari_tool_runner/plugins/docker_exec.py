@@ -33,8 +33,16 @@ GRACE = 3.0
 """Seconds that a program has to end by itself after SIGTERM."""
 
 _LOOK_EVERY = 2.0
-_NEVER_RAN = re.compile(r"^(OCI runtime exec failed|\[FATAL tini \(\d+\)\] exec )")
+_NEVER_RAN = re.compile(
+    r"OCI runtime exec failed"
+    r"|Error: .*OCI runtime attempted to invoke a command"
+    r"|\[FATAL tini \(\d+\)\] exec "
+    r"|ERROR \(catatonit:\d+\): failed to exec"
+)
 _KILLED = 137
+# where the kernel counts, for the old and the new control groups; not all images have cat
+_COUNTS = """for file in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; do
+[ -e "$file" ] && while read -r line; do echo "$line"; done < "$file"; done"""
 
 
 class _Reader:
@@ -106,6 +114,10 @@ class _Program:
         """End it for sure; False when the engine cannot."""
         raise NotImplementedError
 
+    def counted_out_of_memory(self) -> bool:
+        """Whether the kernel says that it ended something in the container for memory."""
+        return False
+
 
 class _Executed(_Program):
     """A program in a warm container."""
@@ -135,6 +147,15 @@ class _Executed(_Program):
 
     def force(self) -> bool:
         return self.pool.discard(self.warm)
+
+    def counted_out_of_memory(self) -> bool:
+        if not self.warm.sleeper.has_shell:
+            return False
+        api = self.engine.control.api
+        with contextlib.suppress(*ENGINE_ERRORS):
+            ask = api.exec_create(self.container, ["sh", "-c", _COUNTS])
+            return re.search(rb"oom_kill [1-9]", api.exec_start(ask["Id"])) is not None
+        return False
 
 
 class _Alone(_Program):
@@ -201,6 +222,7 @@ def run_in(
         raise _not_started(engine, argv[0], said) from error
     except ENGINE_ERRORS as error:
         raise _lost(argv[0]) from error
+    warm.proven = True
     program = _Executed(pool, warm, str(made["Id"]), argv[0])
     return _follow(program, _Reader(stream, context), context, grace, began)
 
@@ -338,7 +360,7 @@ def _end(program: _Program, reader: _Reader, grace: float) -> None:
 
 def _judge(program: _Program, reader: _Reader, code: int | None, began: float) -> int:
     said = reader.never_ran
-    if said and code in (126, 127):
+    if said and code != 0:
         raise _not_started(program.engine, program.name, said)
     if code is not None and code != _KILLED:
         state = None if code == 0 else _container_state(program)
@@ -352,11 +374,13 @@ def _explain_kill(program: _Program, code: int | None, began: float) -> None:
     """Raise what ended the program from outside; return when nothing shows that it was."""
     out_of_memory = _out_of_memory(program, began)
     state = _container_state(program)
-    if out_of_memory or (state or {}).get("OOMKilled"):
-        limit = _memory_limit(program)
+    limit = _memory_limit(program)
+    limit_text = f" (its limit is {size_text(limit)})" if limit else ""
+    if out_of_memory or (state or {}).get("OOMKilled") or program.counted_out_of_memory():
+        # what the kernel counts must not be taken for the next program's
+        program.force()
         raise RunnerExecError(
-            f"{program.name} was ended because it ran out of memory"
-            + (f" (its limit is {size_text(limit)})." if limit else "."),
+            f"{program.name} was ended because it ran out of memory{limit_text}.",
             hint="Give it more memory (“memory” of the runner), or a smaller image.",
         )
     if state is None:
@@ -372,7 +396,9 @@ def _explain_kill(program: _Program, code: int | None, began: float) -> None:
         )
     if isinstance(program, _Alone) and code == _KILLED:
         raise RunnerExecError(
-            f"{program.name} was killed from outside while it ran.", hint="Run it again."
+            f"{program.name} was killed: by somebody, or because it ran out of memory"
+            f"{limit_text}.",
+            hint="Run it again, with more memory.",
         )
     if code is None:
         raise _lost(program.name)

@@ -140,6 +140,9 @@ def ensure_image(
         _stop_if_cancelled(context, reference)
     try:
         image = find_image(engine, reference)
+        if image is not None and platform and not platform.startswith(image.platform):
+            # the one that is here is for another platform than the one asked for
+            image = None
         if image is None:
             _stop_if_cancelled(context, reference)
             _Pull(engine, reference, context, platform).run()

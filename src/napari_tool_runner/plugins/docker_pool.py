@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import requests
-
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins import docker_containers as containers
 from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine
@@ -37,6 +35,7 @@ SLEEPERS = (
 )
 
 SETTLE = 0.15
+SETTLE_PODMAN = 0.5
 """Seconds in which a sleeper that cannot run in an image has ended."""
 
 
@@ -49,6 +48,8 @@ class WarmContainer:
     spec: containers.Spec
     sleeper: Sleeper
     tie: Any = None
+    proven: bool = False
+    processes: int = 0
     since: float = field(default_factory=time.monotonic)
 
     def running(self) -> bool:
@@ -58,6 +59,13 @@ class WarmContainer:
         except ENGINE_ERRORS:
             return False
         return bool(state.get("Running")) and not state.get("Paused")
+
+    def count_processes(self) -> int:
+        """How many processes it has; 0 when the engine cannot say."""
+        try:
+            return len(self.engine.control.api.top(self.id).get("Processes") or ())
+        except ENGINE_ERRORS:
+            return 0
 
     def remove(self) -> bool:
         """End it with all inside; False when the engine cannot."""
@@ -126,12 +134,21 @@ class WarmPool:
             self._changed.notify_all()
         for entry in surplus:
             self._remove(entry)
+        threading.Thread(target=self._tidy, args=(warm,), name="docker-tidy", daemon=True).start()
 
     def discard(self, warm: WarmContainer) -> bool:
         """Remove a container with all that runs inside; False when that failed."""
         with self._changed:
             self._busy.discard(warm)
         return self._remove(warm)
+
+    def gone(self, warm: WarmContainer) -> None:
+        """Take note of a container in which a program could not be started."""
+        if not warm.proven:
+            # its sleeper ended later than expected, so it is none for this image
+            others = tuple(SLEEPERS[SLEEPERS.index(warm.sleeper) + 1 :])
+            self._sleepers[warm.spec.image] = others
+        self.discard(warm)
 
     def close(self) -> None:
         """Remove every container."""
@@ -147,6 +164,19 @@ class WarmPool:
         """Ids of the containers in which jobs run."""
         with self._changed:
             return {warm.id for warm in self._busy}
+
+    def _tidy(self, warm: WarmContainer) -> None:
+        """Give up a container in which a job left something running."""
+        if warm.count_processes() <= warm.processes:
+            return
+        with self._changed:
+            if warm in self._busy:
+                # the next job is in it already; it goes after that
+                return
+            if warm not in self._idle:
+                return
+            self._idle.remove(warm)
+        self._remove(warm)
 
     def _remove(self, warm: WarmContainer) -> bool:
         removed = warm.remove()
@@ -247,18 +277,23 @@ class WarmPool:
         if settle and not self._stays(warm):
             warm.remove()
             return None
+        # the sleeper, and the init program above it
+        warm.processes = 1 if self.without_init(engine) else 2
         return warm
 
     def _stays(self, warm: WarmContainer) -> bool:
-        try:
-            warm.engine.client.api.wait(warm.id, timeout=SETTLE)
-        except requests.exceptions.RequestException:
+        """Whether the sleeper still runs after a moment, in which a wrong one has ended."""
+        deadline = time.monotonic() + (SETTLE_PODMAN if warm.engine.podman else SETTLE)
+        while time.monotonic() < deadline:
+            if not warm.running():
+                break
+            time.sleep(0.02)
+        else:
             return True
         said = warm.engine.client.api.logs(warm.id, tail=5).decode(errors="replace")
         if "exec format error" in said.lower():
-            error = containers.explain_start(warm.engine, RuntimeError(said), warm.sleeper.argv)
             warm.remove()
-            raise error
+            raise containers.explain_start(warm.engine, RuntimeError(said), warm.sleeper.argv)
         return False
 
     def _reap(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import (
+    JobCancelledError,
     PreparationError,
     RunnerExecError,
     RunnerUnavailableError,
@@ -111,6 +112,17 @@ class DockerRunnerService(RunnerService):
         """
         config = self.config
         context = context_of(process)
+        try:
+            self._prepare(process, context, config)
+        except ENGINE_ERRORS as error:
+            raise PreparationError(
+                f"The container engine went away while it was asked: {error}.",
+                hint="Start it again, then try again.",
+            ) from error
+
+    def _prepare(
+        self, process: Process, context: ExecContext, config: Mapping[str, object]
+    ) -> None:
         engine = self._connect()
         reference = self._reference(process.tool, engine, config)
         context.provenance["engine"] = engine.name
@@ -148,15 +160,17 @@ class DockerRunnerService(RunnerService):
         argv = _argv(job, [str(arg) for arg in args])
         environment = _environment(job)
         grace = number(job.config, "grace", GRACE)
-        for attempt in (1, 2):
+        if job.context.cancel.requested:
+            raise JobCancelledError(f"{argv[0]} was cancelled before it started.")
+        for attempts_left in (2, 1, 0):
             if job.warm is None:
                 break
             try:
                 return run_in(self._pool, job.warm, argv, job.context, environment, grace=grace)
             except ContainerGoneError:
                 # nothing ran yet, so a new container may take its place
-                self._pool.discard(job.warm)
-                if attempt == 2:
+                self._pool.gone(job.warm)
+                if not attempts_left:
                     raise
                 job.engine = self._connect()
                 try:
