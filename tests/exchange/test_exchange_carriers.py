@@ -425,3 +425,35 @@ def test_trackmate_becomes_tracks_with_splits(tmp_path):
     assert again.data[:, :2].tolist() == [[1, 0], [1, 1], [2, 2], [3, 2]]
     assert again.data[:, 3].tolist() == [2, 4, 6, 8]  # pixels, not micrometres
     assert again.graph == {2: [1], 3: [1]}
+
+
+def test_shapes_and_points_in_one_file(tmp_path):
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"radius": 2},
+            "geometry": {"type": "Point", "coordinates": [10, 5]},
+        },
+        {
+            "type": "Feature",
+            "properties": {},
+            "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 2], [0, 0]]]},
+        },
+    ]
+    path = tmp_path / "m.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    output = DataOutput(name="o", format="geojson")
+    loaded = load(collected(path, "geojson"), output, make_tool(), inputs={})
+    again = rebuilt(loaded)
+    assert list(again.shape_type) == ["ellipse", "polygon"]
+    np.testing.assert_array_equal(again.data[0].min(axis=0), [3, 8])
+    assert any("circles" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize("kind", [None, LayerKind.POINTS])
+def test_geojson_without_features(tmp_path, kind):
+    path = tmp_path / "m.geojson"
+    path.write_text('{"type": "FeatureCollection", "features": []}')
+    output = DataOutput(name="o", format="geojson", kind=kind)
+    loaded = load(collected(path, "geojson"), output, make_tool(), inputs={})
+    assert len(rebuilt(loaded).data) == 0

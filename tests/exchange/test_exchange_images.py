@@ -84,6 +84,13 @@ def test_int64_that_does_not_fit_is_refused_and_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_labels_that_do_not_fit_are_refused_too(tmp_path):
+    snap = snapshot(Labels(np.full((3, 4, 4), 2**40)))
+    with pytest.raises(LossyConversionError, match="1099511627776"):
+        export(snap, parameter("imagetiff"), tmp_path, dialect="bioimageit")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_galaxy_tiff_takes_any_integer(round_trip):
     data = np.full((4, 4), 2**40)
     written, loaded = round_trip(data, "tiff", dialect="galaxy")

@@ -337,3 +337,38 @@ def test_big_compressed_results_are_lazy(tmp_path, monkeypatch):
     )
     assert isinstance(loaded.data, da.Array)
     np.testing.assert_array_equal(np.asarray(loaded.data), data)
+
+
+def test_a_file_without_extension_is_known_by_its_content(tmp_path):
+    path = tmp_path / "dataset_17"
+    tifffile.imwrite(path, np.zeros((4, 5)))
+    written = export(snapshot(path), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    assert same_file(written.file.path, path)
+    assert written.file.path.name == "dataset_17.tiff"
+
+
+@pytest.mark.parametrize("fmt", ["imagetiff", "imagezarr", "npy", "tablecsv", "movietxt"])
+def test_no_room_is_told_and_leaves_nothing(tmp_path, fmt):
+    """A limit on the size of files stands in for a disk that gets full."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    value = {"a": np.arange(400_000)} if fmt == "tablecsv" else np.ones((4, 512, 512))
+    snap = snapshot(value, "big")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with pytest.raises(ExchangeError, match=r"“big” could not be written.*free space"):
+            export(snap, parameter(fmt), tmp_path / "in", dialect="bioimageit")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "in").iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ExchangeError, match="cannot be made"):
+        export(
+            snapshot(np.zeros((3, 3))),
+            parameter("tiff"),
+            tmp_path / "file" / "in",
+            dialect="galaxy",
+        )

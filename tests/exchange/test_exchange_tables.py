@@ -165,3 +165,47 @@ def test_what_is_no_table_is_told(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(OutputError, match=r"t\.csv"):
         load(collected(path, "tablecsv"), DataOutput(name="o"), make_tool(), inputs={})
+
+
+@pytest.mark.parametrize("kind", [None, LayerKind.POINTS])
+def test_nothing_found_is_an_empty_layer(tmp_path, kind):
+    path = tmp_path / "spots.csv"
+    path.write_text("y,x,intensity\n")
+    output = DataOutput(name="spots", format="tablecsv", kind=kind)
+    loaded = load(collected(path, "tablecsv"), output, make_tool(), inputs={})
+    layer = Layer.create(*loaded.as_layer_data_tuple())
+    assert isinstance(layer, Points)
+    assert layer.data.shape == (0, 2)
+
+
+def test_words_that_look_like_nothing_stay(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("name,v\nNA,1\nNone,\nx,NA\n")
+    loaded = load(collected(path, "csv"), DataOutput(name="t"), make_tool(), inputs={})
+    assert list(loaded.data["name"]) == ["NA", "None", "x"]
+    np.testing.assert_array_equal(loaded.data["v"], [1, np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("fmt", "text"), [("tabular", "a\tb\n1\t2\n"), ("tablecsv", "a,b\n1,2\n")]
+)
+def test_tables_are_converted_between_separators(tmp_path, fmt, text):
+    path = tmp_path / ("t.csv" if fmt == "tabular" else "t.tsv")
+    path.write_text("a,b\n1,2\n" if fmt == "tabular" else "a\tb\n1\t2\n")
+    written = export(snapshot(path), parameter(fmt), tmp_path / "in", dialect="galaxy")
+    assert written.file.path.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["a;b\n1;2\n", "a, b\n1, 2\n", "\ufeffa,b\r\n1,2\r\n"])
+def test_tables_of_other_programs(tmp_path, text):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text.encode())
+    loaded = load(collected(path, "csv"), DataOutput(name="t"), make_tool(), inputs={})
+    assert {k: list(v) for k, v in loaded.data.items()} == {"a": [1], "b": [2]}
+
+
+def test_the_unnamed_index_of_pandas(tmp_path):
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"area": [5, 6]}, index=[1, 2]).to_csv(path)
+    loaded = load(collected(path, "csv"), DataOutput(name="t"), make_tool(), inputs={})
+    assert list(loaded.data) == ["index", "area"]

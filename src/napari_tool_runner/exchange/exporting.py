@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,12 +31,14 @@ from napari_tool_runner.exchange.formats import (
     Format,
     accepts,
     carrier_of,
+    format_of,
+    sniff,
 )
 from napari_tool_runner.exchange.geometry import (
     same_place,
 )
 from napari_tool_runner.exchange.linking import content_sha256, place_file
-from napari_tool_runner.exchange.matching import PIXELS, choose_format
+from napari_tool_runner.exchange.matching import PIXELS, choose_format, formats_for
 from napari_tool_runner.exchange.naming import free_path
 from napari_tool_runner.exchange.origins import is_whole_map
 from napari_tool_runner.tools.dialect import DataFile
@@ -73,7 +76,13 @@ def write_snapshot(
     progress: Progress | None = None,
 ) -> Written:
     """See `napari_tool_runner.exchange.export`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExchangeError(
+            f"The folder {folder} cannot be made: {error.strerror or error}.",
+            hint="Check the rights of the workspace folder.",
+        ) from error
     placed = _pass_file(snap, parameter, folder)
     if placed is not None:
         return placed
@@ -85,7 +94,10 @@ def write_snapshot(
     path = free_path(folder, snap.name, chosen.extension)
     try:
         metadata = _write(snap, chosen, path, parameter, dialect, reference, progress, notes)
-    except OSError as error:
+    except BaseException as error:
+        _remove(path)  # never leave half a file behind
+        if not isinstance(error, OSError):
+            raise
         raise ExchangeError(
             f"“{snap.name}” could not be written to {path}: {error.strerror or error}.",
             hint="Check the free space and the rights of the workspace folder.",
@@ -119,19 +131,30 @@ def _pass_file(snap: LayerSnapshot, parameter: DataParameter, folder: Path) -> W
     path = snap.path
     if path is None:
         return None
-    fmt = accepts(parameter.formats, path)
+    fmt = accepts(parameter.formats, path) or _by_content(path, parameter)
     if fmt is None or (snap.data is not None and not _file_says_the_same(snap, path)):
         return None
     if not path.exists():
         raise ExchangeError(f"The file {path} is no longer there.", hint="Choose it again.")
     known = carrier_of(path)
-    extension = path.suffix
+    own = format_of(fmt)
+    extension = path.suffix or (own.extension if own else "")
     if known is not None:
         extension = next(e for e in known.extensions if path.name.lower().endswith(e))
     target = free_path(folder, path.name, extension)
     copied = place_file(path, target)
     file = DataFile(target, fmt, snap.name, {"source": str(path)})
     return Written(file, copied, (), _hash_if_small(target))
+
+
+def _by_content(path: Path, parameter: DataParameter) -> str | None:
+    """Return the accepted format of a file whose name says nothing."""
+    if carrier_of(path) is not None or not path.is_file():
+        return None
+    found = sniff(path)
+    if found is None or found[0] in (CarrierName.OPAQUE, CarrierName.RASTER):
+        return None
+    return next((f.name for f in formats_for(parameter) if f.carrier is found[0]), None)
 
 
 def _file_says_the_same(snap: LayerSnapshot, path: Path) -> bool:
@@ -224,6 +247,15 @@ def _numbers(table: Table, chosen: Format) -> np.ndarray:
             hint="Give the one column that is meant.",
         )
     return next(iter(table.values()))
+
+
+def _remove(path: Path) -> None:
+    """Remove what was begun at `path`, with the frames of a movie."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    for part in (path, *path.parent.glob(f"{path.stem}_t*.tif")):
+        part.unlink(missing_ok=True)
 
 
 def _hash_if_small(path: Path) -> str:

@@ -60,8 +60,10 @@ def possible_kinds(content: Content) -> tuple[LayerKind, ...]:
     if isinstance(content.data, SurfaceData):
         return (LayerKind.SURFACE,)
     if isinstance(content.data, ShapeList):
-        only_points = set(content.data.types) == {"point"}
-        return (LayerKind.POINTS, LayerKind.SHAPES) if only_points else (LayerKind.SHAPES,)
+        types = set(content.data.types)
+        if not types:
+            return (LayerKind.SHAPES, LayerKind.POINTS)
+        return (LayerKind.POINTS, LayerKind.SHAPES) if types == {"point"} else (LayerKind.SHAPES,)
     if isinstance(content.data, dict):
         return _possible_of_table(content.data, header=content.header)
     return (LayerKind.IMAGE,) if content.rgb else (LayerKind.IMAGE, LayerKind.LABELS)

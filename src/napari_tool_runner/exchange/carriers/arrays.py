@@ -26,15 +26,11 @@ def write_npy(pixels: Pixels, path: Path, *, progress: Progress | None = None) -
         "fortran_order": False,
         "shape": tuple(int(s) for s in pixels.array.shape),
     }
-    try:
-        with path.open("wb") as file:
-            np.lib.format.write_array_header_2_0(file, header)
-            offset = file.tell()
-        plan = TypePlan(np.dtype(pixels.array.dtype), native, checked=False)
-        write_blocks(pixels, path, offset, plan, progress)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_2_0(file, header)
+        offset = file.tell()
+    plan = TypePlan(np.dtype(pixels.array.dtype), native, checked=False)
+    write_blocks(pixels, path, offset, plan, progress)
     return []
 
 
@@ -65,19 +61,15 @@ def write_hdf5(pixels: Pixels, path: Path, *, progress: Progress | None = None) 
     h5py = _h5py()
     total = int(np.prod(pixels.array.shape, dtype=np.int64)) * pixels.array.dtype.itemsize
     done = 0
-    try:
-        with h5py.File(path, "w") as file:
-            data = file.create_dataset("data", shape=pixels.array.shape, dtype=pixels.array.dtype)
-            data.attrs["axes"] = pixels.axes
-            for key in blocks(pixels.array):
-                block = read(pixels.array, key)
-                data[key] = block
-                done += block.nbytes
-                if progress:
-                    progress(done, total)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("data", shape=pixels.array.shape, dtype=pixels.array.dtype)
+        data.attrs["axes"] = pixels.axes
+        for key in blocks(pixels.array):
+            block = read(pixels.array, key)
+            data[key] = block
+            done += block.nbytes
+            if progress:
+                progress(done, total)
     return []
 
 

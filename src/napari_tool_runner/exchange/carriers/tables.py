@@ -53,19 +53,9 @@ def read_table(path: Path, *, tabs: bool | None = None) -> Content:
         return Content(data={}, notes=("The table is empty.",))
     separator = _separator(text, tabs)
     header = _has_header(text, separator)
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            header=0 if header else None,
-            skipinitialspace=True,
-            index_col=False,
-            **_EXACT,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, csv.Error) as error:
-        raise OutputError(
-            f"{path.name} is no table: {error}", hint="Open it in a text editor."
-        ) from error
+    frame = _parsed(text, separator, header=header, path=path)
+    if any(frame[name].dtype.kind not in "biuf" and frame[name].isna().any() for name in frame):
+        frame = _with_words(frame, _parsed(text, separator, header=header, path=path, words=True))
     if not header:
         frame.columns = pd.Index([f"column-{i + 1}" for i in range(frame.shape[1])])
     columns: Table = {}
@@ -75,10 +65,42 @@ def read_table(path: Path, *, tabs: bool | None = None) -> Content:
             # What pandas writes for its index has no name.
             key = "index" if i == 0 else f"column-{i + 1}"
         values = frame.iloc[:, i].to_numpy()
-        if values.dtype.kind not in "biufO":
+        if len(values) == 0:
+            values = values.astype(float)  # nothing found is no text
+        elif values.dtype.kind not in "biufO":
             values = values.astype(object)
         columns[key] = values
     return Content(data=columns, header=header)
+
+
+def _parsed(
+    text: str, separator: str, *, header: bool, path: Path, words: bool = False
+) -> pd.DataFrame:
+    """Parse a table; with `words`, ``NA`` and ``None`` stay the text that they are."""
+    try:
+        frame: pd.DataFrame = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            header=0 if header else None,
+            skipinitialspace=True,
+            index_col=False,
+            keep_default_na=not words,
+            **_EXACT,
+        )
+        return frame
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, csv.Error) as error:
+        raise OutputError(
+            f"{path.name} is no table: {error}", hint="Open it in a text editor."
+        ) from error
+
+
+def _with_words(frame: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame` with its columns of text as they were written."""
+    result = frame.copy()
+    for i in range(frame.shape[1]):
+        if frame.iloc[:, i].dtype.kind not in "biuf" and words.iloc[:, i].dtype.kind not in "biuf":
+            result.isetitem(i, words.iloc[:, i].to_numpy())
+    return result
 
 
 def read_numbers(path: Path, name: str) -> Content:

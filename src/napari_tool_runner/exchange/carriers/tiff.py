@@ -82,19 +82,15 @@ def _write(
         "resolutionunit": resolution[1],
     }
     writer_options: dict[str, Any] = {"ome": ome, "bigtiff": size > _BIGTIFF, "byteorder": "<"}
-    try:
-        if pixels.labels or 0 in shape:
-            with tifffile.TiffWriter(path, **writer_options) as writer:
-                source = _labels_planes(pixels, plan, progress)
-                writer.write(source, compression="zlib", compressionargs={"level": 1}, **options)
-        else:
-            with tifffile.TiffWriter(path, **writer_options) as writer:
-                place = writer.write(returnoffset=True, **options)
-            assert place is not None
-            write_blocks(pixels, path, place[0], plan, progress)
-    except BaseException:
-        path.unlink(missing_ok=True)  # never leave half an image behind
-        raise
+    if pixels.labels or 0 in shape:
+        with tifffile.TiffWriter(path, **writer_options) as writer:
+            source = _labels_planes(pixels, plan, progress)
+            writer.write(source, compression="zlib", compressionargs={"level": 1}, **options)
+    else:
+        with tifffile.TiffWriter(path, **writer_options) as writer:
+            place = writer.write(returnoffset=True, **options)
+        assert place is not None
+        write_blocks(pixels, path, place[0], plan, progress)
     return notes
 
 

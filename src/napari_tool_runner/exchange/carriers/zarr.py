@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -48,34 +47,30 @@ def write_zarr(
     chunks = _chunks(array)
     zarr_format: Literal[2, 3] = 2 if version == "0.4" else 3
     names = [axis.lower() for axis in geometry.axes]
-    try:
-        root = zarr.open_group(path, mode="w", zarr_format=zarr_format)
-        options: dict[str, Any] = {"compressors": None}
-        if pixels.labels:
-            options["compressors"] = "auto"
-        if zarr_format == 2:
-            options["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
-        else:
-            options["dimension_names"] = names
-        level = root.create_array(
-            "0",
-            shape=tuple(array.shape),
-            dtype=np.dtype(array.dtype).newbyteorder("="),
-            chunks=chunks,
-            fill_value=0,
-            **options,
-        )
-        total, done = nbytes(array), 0
-        for key in blocks(array, grid=chunks):
-            block = read(array, key)
-            level[key] = block
-            done += block.nbytes
-            if progress:
-                progress(done, total)
-        _describe(root, pixels, geometry, version)
-    except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        raise
+    root = zarr.open_group(path, mode="w", zarr_format=zarr_format)
+    options: dict[str, Any] = {"compressors": None}
+    if pixels.labels:
+        options["compressors"] = "auto"
+    if zarr_format == 2:
+        options["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
+    else:
+        options["dimension_names"] = names
+    level = root.create_array(
+        "0",
+        shape=tuple(array.shape),
+        dtype=np.dtype(array.dtype).newbyteorder("="),
+        chunks=chunks,
+        fill_value=0,
+        **options,
+    )
+    total, done = nbytes(array), 0
+    for key in blocks(array, grid=chunks):
+        block = read(array, key)
+        level[key] = block
+        done += block.nbytes
+        if progress:
+            progress(done, total)
+    _describe(root, pixels, geometry, version)
     return notes
 
 
@@ -179,7 +174,7 @@ def read_zarr(path: Path, *, writable: bool = False) -> Content:
         datasets = cast("Sequence[Mapping[str, object]]", image.get("datasets", ()))
         found = [node[str(dataset["path"])] for dataset in datasets]
         levels = [level for level in found if isinstance(level, zarr.Array)]
-    except (KeyError, ValueError, TypeError, OSError, zarr.errors.BaseZarrError) as error:
+    except (KeyError, ValueError, TypeError, OSError) as error:
         raise OutputError(
             f"{path.name} cannot be read as Zarr: {error}",
             hint="See the log of the job: the tool may have stopped while writing it.",
