@@ -507,8 +507,10 @@ def test_extra_files(descriptor: Make, run: Go) -> None:
     ("command", "output"),
     [
         (
-            "mkdir -p '$o.extra_files_path/i.zarr'; "
-            "echo '{}' > '$o.extra_files_path/i.zarr/.zgroup'",
+            (
+                "mkdir -p '$o.extra_files_path/i.zarr'; "
+                "echo '{}' > '$o.extra_files_path/i.zarr/.zgroup'"
+            ),
             "",
         ),
         ("mkdir i.zarr; echo '{}' > i.zarr/.zgroup", 'from_work_dir="i.zarr"'),

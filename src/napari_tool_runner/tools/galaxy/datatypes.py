@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,8 +19,6 @@ from napari_tool_runner.tools.model import LayerKind
 __all__ = [
     "DATATYPES",
     "Datatype",
-    "accepts",
-    "best_format",
     "datatype",
     "is_of_type",
     "kinds_of",
@@ -206,12 +204,6 @@ def is_of_type(name: str, *others: str) -> bool:
     )
 
 
-def accepts(accepted: Iterable[str], name: str) -> bool:
-    """Say whether an input that takes `accepted` takes a dataset of type `name`."""
-    names = list(accepted)
-    return not names or is_of_type(name, *names)
-
-
 def kinds_of(name: str) -> tuple[LayerKind, ...]:
     """Return what a viewer may show a dataset of type `name` as, likeliest first."""
     for step in _lineage(name):
@@ -219,32 +211,6 @@ def kinds_of(name: str) -> tuple[LayerKind, ...]:
         if known != (LayerKind.ANY,):
             return known
     return (LayerKind.ANY,)
-
-
-def best_format(accepted: Sequence[str], kind: LayerKind) -> str | None:
-    """Choose the format in which a layer of `kind` goes to an input.
-
-    Parameters
-    ----------
-    accepted : sequence of str
-        The input's formats; empty: anything.
-    kind : LayerKind
-
-    Returns
-    -------
-    str or None
-        One of `accepted` (or, for an input that takes anything, the preferred
-        carrier); None when this kind of layer cannot be written in any of them.
-    """
-    preferred = _PREFERRED.get(kind, ())
-    names = [datatype(name).name for name in accepted]
-    if not names or "data" in names:
-        return {"ome.tiff": "tiff"}.get(preferred[0], preferred[0]) if preferred else None
-    for choice in preferred:
-        if choice in names:
-            return choice
-    # a parent is served by its child: an input of "txt" takes a table
-    return next((choice for choice in preferred if is_of_type(choice, *names)), None)
 
 
 def order_formats(accepted: Sequence[str], kinds: Sequence[LayerKind]) -> tuple[str, ...]:

@@ -134,6 +134,8 @@ def _server_features(source: GalaxySource, notes: list[Note]) -> None:
         error("inputs", f"Its form is a web page ({inputs.get('action')}).")
     if kind != "expression" and not (source.tool.parse_command() or "").strip():
         error("command", "It has no command.")
+    for expand in element.iter("expand"):
+        error("expand", f"The macro “{expand.get('macro')}” is not defined.")
     _detect_errors(source, notes)
     _environment(element, notes)
     _names(source, notes)

@@ -16,6 +16,7 @@ from lxml import etree
 from packaging.version import InvalidVersion, Version
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
+from napari_tool_runner.tools.galaxy.macro_guard import check_macros
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.xml import XmlToolSource
@@ -119,7 +120,9 @@ def load_source(path: Path, root: Path | None = None) -> GalaxySource:
 
     path = path.absolute()
     limit = (root or _checkout(path) or path.parent).resolve()
-    files = _closure(path, limit)
+    roots = _closure(path, limit)
+    check_macros(path, roots.values())
+    files = list(roots)
     digest = hashlib.sha256()
     for file in files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -148,9 +151,9 @@ def _checkout(path: Path) -> Path | None:
     return next((folder for folder in path.parents if (folder / ".git").exists()), None)
 
 
-def _closure(path: Path, limit: Path) -> list[Path]:
-    """Return the descriptor and everything it imports, each checked."""
-    seen: dict[Path, None] = {}
+def _closure(path: Path, limit: Path) -> dict[Path, Element]:
+    """Return the descriptor and everything it imports, each checked, with its root."""
+    seen: dict[Path, Element] = {}
     todo = [(path, "")]
     while todo:
         file, wanted = todo.pop()
@@ -163,8 +166,8 @@ def _closure(path: Path, limit: Path) -> list[Path]:
             )
         if real in seen:
             continue
-        seen[real] = None
         root = _parse_checked(real if wanted else file, path)
+        seen[real] = root
         containers = [root] if root.tag == "macros" else list(root.findall("macros"))[:1]
         for container in containers:
             for element in container.findall("import"):
@@ -172,7 +175,7 @@ def _closure(path: Path, limit: Path) -> list[Path]:
                 if name:
                     # Galaxy looks beside the importing file, symbolic links unresolved
                     todo.append((file.parent / name, name))
-    return list(seen)
+    return seen
 
 
 def _parse_checked(file: Path, descriptor: Path) -> Element:
@@ -193,15 +196,21 @@ def _parse_checked(file: Path, descriptor: Path) -> Element:
             hint="Check the name and the permissions.",
         ) from error
     except etree.XMLSyntaxError as error:
+        if b"<!ENTITY" in file.read_bytes():
+            raise _unsafe(file, descriptor) from error
         raise DescriptorError(
             f"{file.name} is not well-formed XML: {error}",
             path=descriptor,
             hint=f"Mend {file}.",
         ) from error
     if tree.docinfo.internalDTD is not None:
-        raise UnsafeDescriptorError(
-            f"{file.name} declares a document type (DTD); such files are not read.",
-            path=descriptor,
-            hint="Remove the <!DOCTYPE …> declaration.",
-        )
+        raise _unsafe(file, descriptor)
     return cast("Element", tree.getroot())
+
+
+def _unsafe(file: Path, descriptor: Path) -> UnsafeDescriptorError:
+    return UnsafeDescriptorError(
+        f"{file.name} declares a document type (DTD); such files are not read.",
+        path=descriptor,
+        hint="Remove the <!DOCTYPE …> declaration.",
+    )

@@ -104,9 +104,9 @@ class _Verification:
         collected = self.outcome.outputs.get(name)
         if collected is None:
             # as in Galaxy, a renamed output is found by its place
-            others = list(self.outcome.outputs.values())
-            if name not in self.source.rules and index < len(others):
-                collected = others[index]
+            in_order = list(self.outcome.outputs.values())
+            if name not in self.source.rules and index < len(in_order):
+                collected = in_order[index]
         if collected is None or not collected.files:
             self.problems.append(f"The output “{name}” was not written.")
             return

@@ -1,0 +1,282 @@
+"""Choices that come from a dataset, datatypes, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_tool_runner.tools.dialect import DataFile
+from napari_tool_runner.tools.galaxy.datatypes import (
+    DATATYPES,
+    datatype,
+    is_of_type,
+    kinds_of,
+    sniff,
+)
+from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
+from napari_tool_runner.tools.model import LayerKind, SelectParameter, Tool
+
+Make = Callable[..., Tool]
+Data = Callable[..., DataFile]
+Line = Callable[..., str]
+
+TABLE = "#id\tname\tkind\n1\tone\todd\n2\ttwo\teven\n3\tthree\todd\n\n3\tagain\todd\n"
+
+
+def options(
+    make: Make, file: DataFile, inner: str, attributes: str = "", **values: object
+) -> list:
+    tool = make(
+        f"""<command>$s</command><inputs><param name="t" type="data" format="tabular"/>
+        <param name="w" type="text" value="odd"/>
+        <param name="s" type="select"><options from_dataset="t" {attributes}>{inner}</options>
+        </param></inputs><outputs/>"""
+    )
+    assert tool.notes == ()
+    select = tool.inputs[2]
+    assert isinstance(select, SelectParameter)
+    assert select.source is not None
+    return [(o.label, o.value) for o in select.source.options({"t": file, "w": "odd", **values})]
+
+
+COLUMNS = '<column name="name" index="1"/><column name="value" index="0"/>'
+ALL = [("one", "1"), ("two", "2"), ("three", "3")]
+
+
+@pytest.mark.parametrize(
+    ("inner", "attributes", "expected"),
+    [
+        (COLUMNS, "", ALL),
+        ('<column name="value" index="2"/>', "", [("odd", "odd"), ("even", "even")]),
+        (COLUMNS, 'startswith="2"', [("two", "2")]),
+        (
+            COLUMNS + '<filter type="static_value" column="2" value="odd"/>',
+            "",
+            [("one", "1"), ("three", "3")],
+        ),
+        (
+            COLUMNS + '<filter type="static_value" column="2" value="odd" keep="false"/>',
+            "",
+            [("two", "2")],
+        ),
+        (COLUMNS + '<filter type="regexp" column="name" value="t"/>', "", ALL[1:]),
+        (
+            COLUMNS + '<filter type="param_value" ref="w" column="2"/>',
+            "",
+            [("one", "1"), ("three", "3")],
+        ),
+        (COLUMNS + '<filter type="unique_value" column="2"/>', "", ALL[:2]),
+        (
+            COLUMNS + '<filter type="sort_by" column="name"/>'
+            '<filter type="remove_value" value="3"/>',
+            "",
+            ALL[:2],
+        ),
+        (
+            COLUMNS + '<filter type="add_value" value="0" name="none" index="0"/>',
+            "",
+            [("none", "0"), *ALL],
+        ),
+        (
+            (
+                '<column name="value" index="0"/><filter type="multiple_splitter" column="0" '
+                'separator="o"/>'
+            ),
+            'startswith="2"',
+            [("2", "2")],
+        ),
+    ],
+)
+def test_options_from_a_dataset(
+    descriptor: Make, dataset: Data, inner: str, attributes: str, expected: list
+) -> None:
+    file = dataset("t.tabular", TABLE)
+    assert options(descriptor, file, inner, attributes) == expected
+
+
+def test_without_the_dataset_there_is_nothing(descriptor: Make, tmp_path: Path) -> None:
+    absent = DataFile(tmp_path / "absent", "tabular", "x")
+    assert options(descriptor, absent, COLUMNS) == []
+    assert options(descriptor, absent, COLUMNS, t=None) == []
+
+
+def test_what_the_options_depend_on(descriptor: Make) -> None:
+    tool = descriptor(
+        '<command>x</command><inputs><param name="s" type="select"><options from_dataset="t">'
+        '<filter type="param_value" ref="w" column="0"/></options></param></inputs>'
+    )
+    select = tool.inputs[0]
+    assert isinstance(select, SelectParameter)
+    assert select.source is not None
+    assert select.source.depends_on == ("t", "w")
+
+
+def test_metadata_filter(descriptor: Make, tmp_path: Path) -> None:
+    path = tmp_path / "a.tiff"
+    tifffile.imwrite(path, np.zeros((3, 4, 5), "uint16"), metadata={"axes": "ZYX"})
+    tool = descriptor(
+        '<command>x</command><inputs><param name="t" type="data" format="tiff"/>'
+        '<param name="s" type="select"><options><filter type="data_meta" ref="t" key="axes"/>'
+        "</options></param></inputs>"
+    )
+    select = tool.inputs[1]
+    assert isinstance(select, SelectParameter)
+    assert select.source is not None
+    found = select.source.options({"t": DataFile(path, "tiff", "a")})
+    assert [option.value for option in found] == ["ZYX"]
+
+
+def test_fields_of_the_chosen_row(descriptor: Make, line: Line, dataset: Data) -> None:
+    tool = descriptor(
+        f"""<command>$s $s.fields.name $s.fields.kind</command><inputs>
+        <param name="t" type="data" format="tabular"/><param name="s" type="select">
+        <options from_dataset="t">{COLUMNS}<column name="kind" index="2"/></options></param>
+        </inputs><outputs/>"""
+    )
+    assert line(tool, {"t": dataset("t.tabular", TABLE), "s": "2"}) == "2 two even"
+
+
+# -- datatypes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "expected"),
+    [
+        ("ome.tiff", "tiff", True),
+        ("tiff", "ome.tiff", False),
+        ("tif", "tiff", True),
+        ("tabular", "txt", True),
+        ("csv", "tabular", False),
+        ("csv", "txt", True),
+        ("geojson", "json", True),
+        ("geojson", "txt", True),
+        ("ome_zarr", "zarr", True),
+        ("png", "data", True),
+        ("png", "binary", False),
+        ("nonsense", "binary", True),
+        ("fastq.gz", "gz", True),
+        ("TIFF", "tiff", True),
+    ],
+)
+def test_is_of_type(name: str, other: str, expected: bool) -> None:
+    assert is_of_type(name, other) is expected
+
+
+def test_every_parent_is_known() -> None:
+    for entry in DATATYPES.values():
+        assert set(entry.parents) <= set(DATATYPES), entry
+        assert entry.extension.startswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected", "found"),
+    [
+        ("a.tif", b"II*\0rest", (), "tiff"),
+        ("a.ome.tiff", b"", (), "ome.tiff"),
+        ("a.TIFF", b"II*\0<OME", (), "ome.tiff"),
+        ("a", b"\x89PNG\r\n\x1a\n", (), "png"),
+        ("a", b"\xff\xd8\xff\xe0", (), "jpg"),
+        ("a", b"a\tb\n1\t2\n", (), "tabular"),
+        ("a", b"a,b\n1,2\n", (), "csv"),
+        ("a", b'{"a": 1}', (), "json"),
+        ("a", b'{"type": "FeatureCollection", "features": []}', (), "geojson"),
+        ("a", b"<?xml version='1.0'?><a/>", (), "xml"),
+        ("a", b"words only", (), "txt"),
+        ("a", b"\0\1\2", (), "data"),
+        ("a", b"", (), "txt"),
+        ("a.tsv", b"", (), "tsv"),
+        ("a.tsv", b"", ("tabular",), "tsv"),
+        ("a.ply", b"ply\n", ("plyascii",), "plyascii"),
+        ("a.unknown", b"\x89HDF\r\n\x1a\n", (), "h5"),
+    ],
+)
+def test_sniff(
+    tmp_path: Path, name: str, content: bytes, expected: tuple[str, ...], found: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert sniff(tmp_path / name, expected) == found
+
+
+def test_sniff_folders(tmp_path: Path) -> None:
+    for name, file, text, kind in (
+        ("a.zarr", ".zattrs", '{"multiscales": []}', "ome_zarr"),
+        ("b.zarr", ".zattrs", "{}", "zarr"),
+        ("c", "zarr.json", '{"attributes": {"ome": {}}}', "ome_zarr"),
+        ("d.ome.zarr", ".zattrs", "not json", "ome_zarr"),
+        ("e", "x", "", "directory"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(text)
+        assert sniff(tmp_path / name) == kind, name
+
+
+def test_kinds_and_suffixes() -> None:
+    assert kinds_of("ome.tiff")[0] is LayerKind.IMAGE
+    assert kinds_of("bed") == (LayerKind.TABLE,)
+    assert kinds_of("fasta") == (LayerKind.ANY,)
+    assert datatype("ome.tif").extension == ".ome.tiff"
+    assert datatype("weird.gz").extension == ".weird.gz"
+    assert datatype("zarr").directory
+
+
+# -- metadata ------------------------------------------------------------------------
+
+
+def test_metadata_of_a_tiff(tmp_path: Path) -> None:
+    path = tmp_path / "a.tiff"
+    pixels = np.arange(2 * 3 * 4 * 5, dtype="uint16").reshape(2, 3, 4, 5) % 7
+    tifffile.imwrite(path, pixels, metadata={"axes": "TZYX"})
+    file = DataFile(path, "tiff", "a")
+    found = dataset_metadata(file)
+    assert {key: found[key] for key in ("axes", "dtype", "width", "height")} == {
+        "axes": "TZYX", "dtype": "uint16", "width": 5, "height": 4,
+    }  # fmt: skip
+    assert [found[key] for key in ("channels", "depth", "frames")] == [0, 3, 2]
+    assert unique_values(file) == 7
+
+
+def test_metadata_of_a_tiff_with_two_images(tmp_path: Path) -> None:
+    path = tmp_path / "a.tiff"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(np.zeros((4, 5), "uint8"))
+        writer.write(np.ones((6, 7), "uint8"))
+    found = dataset_metadata(DataFile(path, "tiff", "a"))
+    assert (found["width"], found["height"]) == ([5, 7], [4, 6])
+    assert unique_values(DataFile(path, "tiff", "a")) == [1, 1]
+
+
+def test_metadata_of_a_png(tmp_path: Path) -> None:
+    from PIL import Image
+
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((4, 5, 3), "uint8")).save(path)
+    found = dataset_metadata(DataFile(path, "png", "a"))
+    assert (found["width"], found["height"], found["channels"]) == (5, 4, 3)
+    assert (found["axes"], found["depth"], found["dtype"]) == ("YXC", 0, "uint8")
+
+
+def test_metadata_of_tables(dataset: Data) -> None:
+    found = dataset_metadata(dataset("a.csv", "x,y,n\n1,2.5,a\n3,4,b\n"))
+    assert found["columns"] == 3
+    assert found["column_types"] == ["int", "float", "str"]
+    assert found["column_names"] == ["x", "y", "n"]
+    assert (found["data_lines"], found["delimiter"]) == (2, ",")
+    tabular = dataset_metadata(dataset("a.tabular", "#c\n1\t2\n3\t4\n"))
+    assert (tabular["columns"], tabular["data_lines"]) == (2, 2)
+    assert tabular["column_types"] == ["int", "int"]
+
+
+def test_metadata_that_is_given_wins(dataset: Data) -> None:
+    file = dataset("a.csv", "x\n1\n", "csv", columns=9)
+    assert dataset_metadata(file)["columns"] == 9
+
+
+def test_a_broken_file_has_no_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "a.tiff"
+    path.write_bytes(b"no tiff")
+    assert dataset_metadata(DataFile(path, "tiff", "a")) == {"dbkey": "?"}
+    assert unique_values(DataFile(path, "tiff", "a")) is None

@@ -1,0 +1,522 @@
+"""What reading gives: the model, the notes, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
+from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools.galaxy import GalaxyDialect
+from napari_tool_runner.tools.galaxy.requirements import biocontainer_name
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    CollectionOutput,
+    Conditional,
+    ContainerRequirement,
+    DataColumnParameter,
+    DataParameter,
+    DrillDownParameter,
+    FloatParameter,
+    IntegerParameter,
+    LayerKind,
+    PackageRequirement,
+    Repeat,
+    Section,
+    SelectParameter,
+    Severity,
+    TextParameter,
+    Tool,
+)
+
+Make = Callable[..., Tool]
+DIALECT = GalaxyDialect()
+
+
+def inputs(make: Make, text: str, **more: object) -> Tool:
+    return make(f"<command>x</command><inputs>{text}</inputs><outputs/>", **more)
+
+
+def problems(tool: Tool) -> list[str]:
+    return [f"{note.where}: {note.what}" for note in tool.notes if note.severity is Severity.ERROR]
+
+
+# -- the page of a tool --------------------------------------------------------------
+
+
+def test_the_whole_page(descriptor: Make) -> None:
+    tool = descriptor(
+        """<description>does it</description>
+        <creator><person givenName="Ada" familyName="L"/><organization name="Org"/></creator>
+        <edam_operations><edam_operation>operation_3443</edam_operation></edam_operations>
+        <edam_topics><edam_topic>topic_3383</edam_topic></edam_topics>
+        <xrefs><xref type="bio.tools">scikit-image</xref><xref type="odd">x</xref></xrefs>
+        <requirements><requirement type="package" version="1.2">numpy</requirement>
+          <requirement type="package">scipy</requirement>
+          <container type="docker">quay.io/x/y:1</container>
+          <container type="singularity">https://x/y</container></requirements>
+        <command>cmd</command><inputs/><outputs/>
+        <help format="markdown"><![CDATA[
+            # Title
+
+            - item
+        ]]></help>
+        <citations><citation type="doi">10.1/x</citation>
+        <citation type="bibtex">@misc{a}</citation></citations>""",
+        attributes='license="MIT"',
+        files={".shed.yml": "categories:\n- Imaging\n- Other\n"},
+    )
+    assert tool.notes == ()
+    assert (tool.id, tool.name, tool.version, tool.description) == ("t", "T", "1.0", "does it")
+    assert tool.authors == ("Ada L", "Org")
+    assert tool.edam == ("operation_3443", "topic_3383")
+    assert [link.url for link in tool.links] == ["https://bio.tools/scikit-image", ""]
+    assert tool.requirements == (
+        PackageRequirement(name="numpy", version="1.2"),
+        PackageRequirement(name="scipy"),
+        ContainerRequirement(type="docker", image="quay.io/x/y:1"),
+        ContainerRequirement(type="singularity", image="https://x/y"),
+    )
+    assert (tool.help, tool.help_format) == ("# Title\n\n- item", "markdown")
+    assert [citation.type for citation in tool.citations] == ["doi", "bibtex"]
+    assert tool.license == "MIT"
+    assert tool.categories == ("Imaging", "Other")
+    assert (tool.dialect, tool.profile) == ("galaxy", "23.0")
+
+
+def test_help_is_restructured_text_by_default(descriptor: Make) -> None:
+    tool = descriptor("<command>x</command><help>\n    **b**\n      x\n    </help>")
+    assert (tool.help, tool.help_format) == ("**b**\n  x", "rst")
+
+
+def test_numbers(descriptor: Make) -> None:
+    tool = inputs(
+        descriptor,
+        '<param name="i" type="integer" value="3" min="1" max="9" label="I" help="H" step="2"'
+        ' unit="px"/>'
+        '<param name="f" type="float" value="1e-6" min="0" max="1" step="0.1" unit="um"/>'
+        '<param name="huge" type="integer" value="123456789012345678901234567890"/>'
+        '<param name="empty" type="float" value="" optional="true"/>',
+    )
+    i, f, huge, empty = tool.inputs
+    assert isinstance(i, IntegerParameter)
+    assert (i.default, i.minimum, i.maximum, i.step, i.unit) == (3, 1, 9, 2, "px")
+    assert (i.label, i.help, i.optional) == ("I", "H", False)
+    assert isinstance(f, FloatParameter)
+    assert (f.default, f.default_text, f.maximum, f.unit) == (1e-6, "1e-6", 1.0, "um")
+    assert isinstance(huge, IntegerParameter)
+    assert huge.default == 123456789012345678901234567890
+    assert isinstance(empty, FloatParameter)
+    assert (empty.default, empty.optional) == (None, True)
+
+
+def test_choices(descriptor: Make) -> None:
+    tool = inputs(
+        descriptor,
+        '<param name="a" type="select"><option value="1">One</option>'
+        '<option value="2" selected="true">Two</option></param>'
+        '<param name="b" type="select"><option value="1"/><option value="2"/></param>'
+        '<param name="c" type="select" optional="true"><option value="1"/></param>'
+        '<param name="d" type="select" multiple="true" display="checkboxes">'
+        '<option value="1" selected="true"/><option value="2" selected="true"/></param>'
+        '<param name="e" type="boolean" checked="true" truevalue="-e" falsevalue=""/>',
+    )
+    a, b, c, d, e = tool.inputs
+    assert isinstance(a, SelectParameter)
+    assert [(o.label, o.value) for o in a.options] == [("One", "1"), ("Two", "2")]
+    assert a.default == "2"
+    assert isinstance(b, SelectParameter)
+    assert (b.default, b.options[0].label) == ("1", "1")
+    assert isinstance(c, SelectParameter)
+    assert (c.default, c.optional) == (None, True)
+    assert isinstance(d, SelectParameter)
+    assert (d.default, d.multiple, d.optional, d.display) == (("1", "2"), True, True, "checkboxes")
+    assert isinstance(e, BooleanParameter)
+    assert (e.default, e.true_value, e.false_value) == (True, "-e", "")
+
+
+def test_text_is_optional_when_its_validators_accept_nothing(descriptor: Make) -> None:
+    tool = inputs(
+        descriptor,
+        '<param name="a" type="text"/>'
+        '<param name="b" type="text"><validator type="empty_field"/></param>'
+        '<param name="c" type="text" optional="false"/>'
+        '<param name="d" type="text" area="true"><option value="x">X</option></param>',
+    )
+    found = [p for p in tool.inputs if isinstance(p, TextParameter)]
+    assert [p.optional for p in found] == [True, False, False, True]
+    assert found[3].multiline
+    assert found[3].suggestions[0].label == "X"
+
+
+def test_containers(descriptor: Make) -> None:
+    tool = inputs(
+        descriptor,
+        '<section name="s" title="Title" help="H" expanded="true"><param name="x" type="integer"'
+        ' value="1"/></section>'
+        '<repeat name="r" title="R" min="1" max="3" default="2"><param name="x" type="text"/>'
+        "</repeat>"
+        '<conditional name="c"><param name="t" type="boolean" truevalue="-y" falsevalue="-n"/>'
+        '<when value="-y"><param name="x" type="text"/></when></conditional>'
+        '<conditional name="d"><param name="t" type="boolean" truevalue="-y" falsevalue="-n"/>'
+        '<when value="true"><param name="x" type="text"/></when></conditional>',
+    )
+    s, r, c, d = tool.inputs
+    assert isinstance(s, Section)
+    assert (s.label, s.help, s.expanded) == ("Title", "H", True)
+    assert isinstance(r, Repeat)
+    assert (r.minimum, r.maximum, r.default) == (1, 3, 2)
+    assert isinstance(c, Conditional)
+    assert [(case.value, len(case.items)) for case in c.cases] == [("-y", 1), ("-n", 0)]
+    assert isinstance(d, Conditional)
+    assert d.active(True) is d.cases[0]
+    assert len(d.cases[0].items) == 1
+    assert tool.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kinds", "formats"),
+    [
+        ('format="tiff,png" label="Input image"', ("image", "labels"), ("tiff", "png")),
+        ('format="png,tiff" label="Label map"', ("labels", "image"), ("tiff", "png")),
+        ('format="tiff" label="Binary image"', ("labels", "image"), ("tiff",)),
+        ('format="tiff" label="x" layer="labels"', ("labels",), ("tiff",)),
+        ('format="csv,tabular" label="Table"', ("table", "points", "tracks"), ("tabular", "csv")),
+        (
+            'format="tabular" label="Point coordinates"',
+            ("points", "table", "tracks"),
+            ("tabular",),
+        ),
+        ('format="geojson" label="Shapes"', ("shapes", "points"), ("geojson",)),
+        ('format="zarr,ome.tiff,tiff"', ("image", "labels"), ("ome.tiff", "tiff", "zarr")),
+        ('format="data"', ("any",), ()),
+        ("", ("any",), ()),
+        ('format="txt"', ("table",), ("txt",)),
+        ('format="fasta"', ("any",), ("fasta",)),
+        ('format="obj,ply"', ("surface",), ("ply", "obj")),
+    ],
+)
+def test_kinds_of_layers(
+    descriptor: Make, attributes: str, kinds: tuple[str, ...], formats: tuple[str, ...]
+) -> None:
+    (param,) = inputs(descriptor, f'<param name="x" type="data" {attributes}/>').inputs
+    assert isinstance(param, DataParameter)
+    assert tuple(kind.value for kind in param.kinds) == kinds
+    assert param.formats == formats
+
+
+def test_what_a_viewer_needs(descriptor: Make) -> None:
+    tool = descriptor(
+        '<command>x</command><inputs><param name="i" type="data" format="tiff" layer="image"'
+        ' ndim="2 3" axes="zyx"/>'
+        '<param name="l" type="data" layer="lables"/></inputs><outputs>'
+        '<data name="o" format="tiff" layer="labels" ndim="2" axes="YX" reference="i" join="i"'
+        ' label="${tool.name} on ${on_string}: mask"/>'
+        '<collection name="c" type="list" layer="points"/></outputs>'
+    )
+    i = tool.inputs[0]
+    assert isinstance(i, DataParameter)
+    assert (i.ndim, i.axes, i.kinds) == ((2, 3), "ZYX", (LayerKind.IMAGE,))
+    o, c = tool.outputs
+    assert (o.kind, o.ndim, o.axes, o.reference, o.join) == (
+        LayerKind.LABELS,
+        (2,),
+        "YX",
+        "i",
+        "i",
+    )
+    assert o.label == "T: mask"
+    assert isinstance(c, CollectionOutput)
+    assert c.kind is LayerKind.POINTS
+    assert [note.severity for note in tool.notes] == [Severity.WARNING]
+    assert "lables" in tool.notes[0].what
+
+
+def test_data_and_collections(descriptor: Make) -> None:
+    tool = inputs(
+        descriptor,
+        '<param name="m" type="data" multiple="true" min="2" max="3" optional="true"/>'
+        '<param name="c" type="data_collection" collection_type="list,list:paired"/>'
+        '<param name="d" type="data_collection"/>'
+        '<param name="k" type="data_column" data_ref="m" multiple="true" numerical="true"'
+        ' use_header_names="true"/>'
+        '<param name="t" type="drill_down" hierarchy="recurse"><options>'
+        '<option name="A" value="a"><option name="B" value="b" selected="true"/></option>'
+        "</options></param>",
+    )
+    m, c, d, k, t = tool.inputs
+    assert isinstance(m, DataParameter)
+    assert (m.multiple, m.minimum, m.maximum, m.optional) == (True, 2, 3, True)
+    assert isinstance(c, DataParameter)
+    assert c.collection == ("list", "list:paired")
+    assert isinstance(d, DataParameter)
+    assert d.collection
+    assert isinstance(k, DataColumnParameter)
+    assert (k.data_ref, k.multiple, k.numerical, k.use_header_names) == ("m", True, True, True)
+    assert isinstance(t, DrillDownParameter)
+    assert t.default == ("b",)
+    assert t.options[0].children[0].label == "B"
+
+
+# -- what only a Galaxy server has ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "attributes", "word"),
+    [
+        (('<inputs><param name="x" type="select"><options from_data_table="genomes"/></param>'
+         "</inputs>"), "", "genomes"),
+        ('<inputs><param name="x" type="select"><options from_file="x.loc"/></param></inputs>',
+         "", "x.loc"),
+        (('<inputs><param name="x" type="select"><options from_url="https://a/b"/></param>'
+         "</inputs>"), "", "https://a/b"),
+        ('<inputs><param name="x" type="select" dynamic_options="get()"/></inputs>', "", "get()"),
+        ('<inputs><param name="x" type="drill_down" from_file="tree.xml"/></inputs>',
+         "", "tree.xml"),
+        ('<inputs><param name="x" type="ftpfile"/></inputs>', "", "FTP"),
+        ('<inputs><param name="x" type="library_data"/></inputs>', "", "data library"),
+        ('<inputs><param name="x" type="rules"/></inputs>', "", "rule builder"),
+        ('<inputs><param name="x" type="nonsense"/></inputs>', "", "nonsense"),
+        ("", 'tool_type="data_source"', "web site"),
+        ("", 'tool_type="manage_data"', "data manager"),
+        ("", 'tool_type="interactive"', "interactive"),
+        ('<entry_points><entry_point name="x"><port>80</port></entry_point></entry_points>',
+         "", "interactive"),
+        ('<code file="hooks.py"/>', "", "hooks.py"),
+        ('<action module="galaxy.x" class="Y"/>', "", "server"),
+        (('<environment_variables><environment_variable name="K" inject="api_key"/>'
+         "</environment_variables>"), "", "api_key"),
+        ('<configfiles><file_sources name="f"/></configfiles>', "", "file sources"),
+        ('<configfiles><configfile name="f">$__app__.config</configfile></configfiles>',
+         "", "$__app__"),
+        ('<requirements><credentials name="c" version="1"/></requirements>', "", "credentials"),
+    ],
+)  # fmt: skip
+def test_named_and_not_runnable(descriptor: Make, body: str, attributes: str, word: str) -> None:
+    tool = descriptor(f"<command>x</command>{body}", attributes=attributes)
+    assert any(word in problem for problem in problems(tool)), tool.notes
+    assert tool.problems
+
+
+@pytest.mark.parametrize("name", ["__app__", "GALAXY_DATA_INDEX_DIR", "__tool_data_path__"])
+def test_server_names_in_the_command(descriptor: Make, name: str) -> None:
+    tool = descriptor(f"<command>x ${name} ${{{name}}}</command>")
+    assert [name in problem for problem in problems(tool)] == [True]
+    assert not problems(descriptor(f"<command>x \\${name}\n## ${name}\n</command>"))
+
+
+def test_checks_that_ask_a_server_are_left_out_and_told(descriptor: Make) -> None:
+    tool = inputs(
+        descriptor,
+        '<param name="x" type="text"><validator type="value_in_data_table" table_name="tbl"/>'
+        '</param><param name="d" type="data"><validator type="unspecified_build"/></param>',
+    )
+    assert [note.severity for note in tool.notes] == [Severity.WARNING] * 2
+    assert "tbl" in tool.notes[0].what
+    assert not tool.problems
+
+
+def test_odd_values_become_notes(descriptor: Make) -> None:
+    tool = inputs(
+        descriptor,
+        '<param name="a" type="integer" value="x" min="y"/>'
+        '<param name="b" type="float" value="x"/>'
+        '<param name="c" type="integer" value="5.0"/>'
+        '<param type="integer"/>'
+        '<param name="a" type="text"/>'
+        '<surprise name="z"/>'
+        '<conditional name="q"/>',
+    )
+    assert [p.name for p in tool.inputs] == ["a", "b", "c"]
+    assert isinstance(tool.inputs[2], IntegerParameter)
+    assert tool.inputs[2].default == 5
+    wheres = [note.where for note in tool.notes]
+    assert wheres == [
+        "inputs/param[a]", "inputs/param[a]", "inputs/param[b]", "inputs/param[?]",
+        "inputs/a", "inputs/surprise", "inputs/conditional[q]",
+    ]  # fmt: skip
+
+
+def test_unknown_detect_errors(descriptor: Make) -> None:
+    tool = descriptor('<command detect_errors="often">x</command>')
+    assert [note.where for note in tool.notes] == ["command"]
+    assert not DIALECT.judge(tool, 1, "", "").ok
+    assert DIALECT.judge(tool, 0, "", "error:").ok
+
+
+# -- security ------------------------------------------------------------------------
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+TOOL = '<tool id="t" name="T" version="1"{}>{}<command>x</command></tool>'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<!DOCTYPE tool [<!ENTITY a "b">]>' + TOOL.format("", "<description>&a;</description>"),
+        '<!DOCTYPE tool SYSTEM "x.dtd">' + TOOL.format("", ""),
+        '<!DOCTYPE tool [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+        + TOOL.format("", "<help>&a;</help>"),
+        "<!DOCTYPE t [<!ENTITY a0 'x'>"
+        + "".join(f"<!ENTITY a{i} '{f'&a{i - 1};' * 10}'>" for i in range(1, 12))
+        + "]>"
+        + TOOL.format("", "<help>&a11;</help>"),
+    ],
+)
+def test_no_dtd(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UnsafeDescriptorError, match="DTD"):
+        DIALECT.read(write(tmp_path / "t.xml", text))
+
+
+def test_no_dtd_in_macros(tmp_path: Path) -> None:
+    write(tmp_path / "m.xml", '<!DOCTYPE macros [<!ENTITY a "b">]><macros/>')
+    path = write(tmp_path / "t.xml", TOOL.format("", "<macros><import>m.xml</import></macros>"))
+    with pytest.raises(UnsafeDescriptorError):
+        DIALECT.read(path)
+
+
+def test_imports_stay_in_the_root(tmp_path: Path) -> None:
+    write(tmp_path / "box" / "macros" / "m.xml", "<macros><import>../n.xml</import></macros>")
+    write(tmp_path / "box" / "n.xml", '<macros><token name="@A@">from n</token></macros>')
+    write(tmp_path / "outside.xml", "<macros/>")
+    body = "<macros><import>{}</import></macros><description>@A@</description>"
+    path = write(tmp_path / "box" / "t" / "t.xml", TOOL.format("", body.format("../macros/m.xml")))
+    tool = DIALECT.read(path, root=tmp_path / "box")
+    assert tool.description == "from n"
+    with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
+        DIALECT.read(path)  # no toolbox: its own folder
+    for name in ("../../outside.xml", str(tmp_path / "outside.xml")):
+        write(path, TOOL.format("", body.format(name)))
+        with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
+            DIALECT.read(path, root=tmp_path / "box")
+    (tmp_path / "box" / "t" / "link.xml").symlink_to(tmp_path / "outside.xml")
+    write(path, TOOL.format("", body.format("link.xml")))
+    with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
+        DIALECT.read(path, root=tmp_path / "box")
+
+
+def test_a_checkout_is_a_toolbox(tmp_path: Path) -> None:
+    """Repositories share macros by links to a common folder."""
+    (tmp_path / ".git").mkdir()
+    write(tmp_path / "macros" / "m.xml", '<macros><token name="@A@">shared</token></macros>')
+    body = "<macros><import>m.xml</import></macros><description>@A@</description>"
+    path = write(tmp_path / "tools" / "t" / "t.xml", TOOL.format("", body))
+    (path.parent / "m.xml").symlink_to("../../macros/m.xml")
+    assert DIALECT.read(path).description == "shared"
+
+
+def test_the_digest_covers_the_macros(tmp_path: Path) -> None:
+    write(tmp_path / "m.xml", "<macros/>")
+    path = write(tmp_path / "t.xml", TOOL.format("", "<macros><import>m.xml</import></macros>"))
+    before = DIALECT.read(path).digest
+    assert DIALECT.read(path).digest == before
+    write(tmp_path / "m.xml", '<macros><token name="@X@">1</token></macros>')
+    assert DIALECT.read(path).digest != before
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("<tool", "well-formed"),
+        ("", "well-formed"),
+        ("<macros/>", "root is <macros>"),
+        (TOOL.format("", "<macros><import>absent.xml</import></macros>"), "absent.xml"),
+        (TOOL.format("", '<macros><xml name="a"/></macros><expand macro="no"/>'), "no"),
+        (
+            TOOL.format(
+                "",
+                '<macros><xml name="a"><expand macro="a"/></xml></macros><expand macro="a"/>',
+            ),
+            "a cycle",
+        ),
+    ],
+)
+def test_what_cannot_be_read(tmp_path: Path, text: str, word: str) -> None:
+    with pytest.raises(DescriptorError, match=word):
+        DIALECT.read(write(tmp_path / "t.xml", text))
+
+
+def _chain(count: int, inner: str) -> str:
+    return "".join(f'<xml name="m{i}">{inner.format(i + 1) * 10}</xml>' for i in range(count))
+
+
+@pytest.mark.parametrize(
+    "macros",
+    [
+        _chain(12, '<expand macro="m{}"/>') + '<xml name="m12"/>',
+        '<xml name="m0"><yield/><yield/><yield/><yield/></xml>',
+        "".join(f'<token name="@T{i}@">{f"@T{i + 1}@" * 10}</token>' for i in range(12)),
+        '<token name="@A@">x@A@</token>',
+        '<token name="@A@">@B@</token><token name="@B@">@A@</token>',
+        '<xml name="a"><expand macro="b"/></xml><xml name="b"><expand macro="a"/></xml>',
+    ],
+)
+def test_macro_bombs(tmp_path: Path, macros: str) -> None:
+    expand = '<expand macro="m0">' * 12 + "</expand>" * 12 if "m0" in macros else ""
+    path = write(tmp_path / "t.xml", TOOL.format("", f"<macros>{macros}</macros>{expand}"))
+    with pytest.raises(UnsafeDescriptorError):
+        DIALECT.read(path)
+
+
+def test_a_macro_that_is_not_defined(descriptor: Make) -> None:
+    tool = descriptor('<macros/><command>x</command><expand macro="lost"/>')
+    assert "lost" in problems(tool)[0]
+
+
+def test_chosen_among_the_languages(descriptor: Make) -> None:
+    made = descriptor("<command><![CDATA[#if $x# y #end if#]]></command>")
+    assert read_tool(made.uri).dialect == "galaxy"
+
+
+def test_outputs_that_galaxy_refuses(descriptor: Make) -> None:
+    tool = descriptor(
+        '<command>x</command><outputs><data name="o" format="tiff" auto_format="true"/></outputs>'
+    )
+    assert "outputs" in tool.problems[0].where
+
+
+# -- images of packages --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("packages", "name"),
+    [
+        ("", ""),
+        ('<requirement type="package" version="0.22.0">scikit-image</requirement>',
+         "scikit-image:0.22.0"),
+        ('<requirement type="package">scikit-image</requirement>', "scikit-image"),
+        (('<requirement type="package" version="1.3.1">samtools</requirement>'
+         '<requirement type="package" version="0.7.13">bwa</requirement>'),
+         ("mulled-v2-fe8faa35dbf6dc65a0f7f5d4ea12e31a79f73e40"
+         ":4d0535c94ef45be8459f429561f0894c3fe0ebcf")),
+        # the name that Galaxy's registry has for the tools of the corpus' unzip
+        (('<requirement type="package" version="6.0">unzip</requirement>'
+         '<requirement type="package" version="1.34">tar</requirement>'
+         '<requirement type="package" version="4.10.0">findutils</requirement>'),
+         ("mulled-v2-6a2891161dcf5f35b38c6a49fff923163de7a66d"
+         ":159a5b483a078f27b97a401b0626abac09e5f2d1")),
+    ],
+)  # fmt: skip
+def test_biocontainers(descriptor: Make, packages: str, name: str) -> None:
+    tool = descriptor(f"<command>x</command><requirements>{packages}</requirements>")
+    assert biocontainer_name(tool) == name
+
+
+def test_other_requirements_are_told(descriptor: Make) -> None:
+    tool = descriptor(
+        '<command>x</command><requirements><requirement type="set_environment">R</requirement>'
+        '<container type="rkt">x</container><resource type="cores_min">4</resource>'
+        "</requirements>"
+    )
+    assert [note.severity for note in tool.notes] == [
+        Severity.WARNING, Severity.WARNING, Severity.INFO,
+    ]  # fmt: skip
+    assert tool.requirements == ()
