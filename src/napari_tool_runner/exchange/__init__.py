@@ -6,23 +6,29 @@ from napari_tool_runner.exchange.api import Exported, export, load, matching_kin
 from napari_tool_runner.exchange.exporting import planned_file
 from napari_tool_runner.exchange.joining import features_for
 from napari_tool_runner.exchange.linking import content_sha256
+from napari_tool_runner.exchange.merging import label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.naming import layer_names, safe_name, unique_name
+from napari_tool_runner.exchange.parts import Index, cut
 from napari_tool_runner.exchange.recorded import geometry_record, same_data, snapshot_from_record
 
 __all__ = [
     "Exported",
     "Geometry",
+    "Index",
     "LayerData",
     "LayerSnapshot",
     "LoadedOutput",
     "content_sha256",
+    "cut",
     "export",
     "features_for",
     "geometry_record",
+    "label_offsets",
     "layer_names",
     "load",
     "matching_kinds",
+    "merge_parts",
     "planned_file",
     "safe_name",
     "same_data",

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["features_for"]
+__all__ = ["features_for", "id_column"]
 
 # names under which tools write the id of an object, best first
 _IDS = ("label", "labels", "label_id", "labelid", "index", "id", "object", "objectid", "object_id")
@@ -55,7 +55,7 @@ def features_for(layer: object, columns: Mapping[str, object]) -> pd.DataFrame |
 def _for_labels(present: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame | None:
     import pandas as pd
 
-    key = _id_column(table)
+    key = id_column(table)
     if key is None or table[key].duplicated().any():
         return None
     table = table.rename(columns={key: "index"}).astype({"index": int})
@@ -74,7 +74,7 @@ def _for_labels(present: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame | No
 def _for_rows(present: pd.DataFrame, table: pd.DataFrame, count: int) -> pd.DataFrame | None:
     import pandas as pd
 
-    key = _id_column(table)
+    key = id_column(table)
     if len(table) != count or (key is not None and table[key].duplicated().any()):
         return None
     if key is not None:
@@ -84,7 +84,8 @@ def _for_rows(present: pd.DataFrame, table: pd.DataFrame, count: int) -> pd.Data
     return pd.concat([present.reset_index(drop=True), _renamed(table, present)], axis=1)
 
 
-def _id_column(table: pd.DataFrame) -> str | None:
+def id_column(table: pd.DataFrame) -> str | None:
+    """Return the column that holds the ids of objects, None when there is none."""
     by_name = {str(name).strip().lower(): str(name) for name in table.columns}
     for wanted in _IDS:
         name = by_name.get(wanted)

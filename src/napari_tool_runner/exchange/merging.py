@@ -1,0 +1,216 @@
+"""Results of slices put together again: one stack, one table, labels kept distinct."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.blocks import ArrayLike, read
+from napari_tool_runner.exchange.carriers import write_pixels
+from napari_tool_runner.exchange.carriers.content import Pixels, Table
+from napari_tool_runner.exchange.carriers.tables import write_table
+from napari_tool_runner.exchange.coordinates import points_table, shapes_table
+from napari_tool_runner.exchange.formats import Format, format_of
+from napari_tool_runner.exchange.geometry import select
+from napari_tool_runner.exchange.joining import id_column
+from napari_tool_runner.tools.model import LayerKind
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.model import Geometry, LoadedOutput
+
+__all__ = ["label_offsets", "merge_parts"]
+
+_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
+
+
+def label_offsets(parts: Sequence[LoadedOutput]) -> list[int]:
+    """Return what to add to the labels of each part, so that no label occurs twice."""
+    offsets: list[int] = []
+    top = 0
+    for part in parts:
+        offsets.append(top)
+        values = np.asarray(part.data)
+        top += int(values.max(initial=0))
+    return offsets
+
+
+def merge_parts(
+    parts: Sequence[LoadedOutput],
+    loop: Sequence[int],
+    axes: str,
+    geometry: Geometry,
+    folder: Path,
+    name: str,
+    offsets: Sequence[int] | None = None,
+) -> tuple[Path, str] | None:
+    """Write the results of all slices as one file.
+
+    Parameters
+    ----------
+    parts : sequence of LoadedOutput
+        In the order of the slices (the last loop axis fastest), all of one kind.
+    loop : sequence of int
+        Number of slices along each leading axis; their product is ``len(parts)``.
+    axes : str
+        Letters of the loop axes.
+    geometry : Geometry
+        Of the whole grid.
+    offsets : sequence of int, optional
+        What is added to label ids: in labels, and in the id column of a table.
+
+    Returns
+    -------
+    (path, format), or None when results of this kind cannot be put together.
+
+    Raises
+    ------
+    OutputError
+        Slices gave images of different sizes or types.
+    """
+    kind = parts[0].kind
+    places = np.stack(
+        [axis.ravel() for axis in np.meshgrid(*[np.arange(n) for n in loop], indexing="ij")], 1
+    )
+    if kind in _PIXELS:
+        return _merge_pixels(parts, tuple(loop), geometry, folder / f"{name}.tif", name, offsets)
+    if kind is LayerKind.POINTS:
+        return _merge_points(parts, places, folder / f"{name}.csv")
+    if kind is LayerKind.SHAPES:
+        return _merge_shapes(parts, places, folder / f"{name}.csv")
+    if kind is LayerKind.TABLE:
+        return _merge_tables(parts, places, axes, folder / f"{name}.csv", offsets)
+    return None
+
+
+def _merge_pixels(
+    parts: Sequence[LoadedOutput],
+    loop: tuple[int, ...],
+    geometry: Geometry,
+    path: Path,
+    name: str,
+    offsets: Sequence[int] | None,
+) -> tuple[Path, str]:
+    arrays = [cast("ArrayLike", part.data) for part in parts]
+    first = arrays[0]
+    rgb = bool(parts[0].attributes.get("rgb", False))
+    for array in arrays:
+        if tuple(array.shape) != tuple(first.shape):
+            raise OutputError(
+                f"The slices gave results of different sizes ({tuple(first.shape)} and "
+                f"{tuple(array.shape)}), which do not fit into one stack.",
+                hint="Run the tool on the whole, or on the current slice.",
+            )
+    labels = parts[0].kind is LayerKind.LABELS
+    stacked = _Stacked(arrays, loop, list(offsets or [0] * len(parts)), labels=labels)
+    inner = len(first.shape) - int(rgb)
+    axes = list(range(len(loop))) + list(range(geometry.ndim - inner, geometry.ndim))
+    if len(set(axes)) == len(loop) + inner:
+        own = select(geometry, axes)[0]
+    else:  # slices that grew an axis: only the loop's place is known
+        raise OutputError("The slices gave results with more axes than went in.")
+    own = replace(own, shape=stacked.shape[: len(loop) + inner])
+    fmt = cast("Format", format_of("imagetiff"))
+    pixels = Pixels(stacked, own, name, rgb=rgb, labels=labels)
+    write_pixels(pixels, fmt, path, dialect="bioimageit")
+    return path, fmt.name
+
+
+class _Stacked:
+    """Arrays of one shape along new leading axes, read one at a time."""
+
+    def __init__(
+        self,
+        arrays: Sequence[ArrayLike],
+        loop: tuple[int, ...],
+        offsets: Sequence[int],
+        *,
+        labels: bool,
+    ) -> None:
+        self._arrays = arrays
+        self._loop = loop
+        self._offsets = offsets
+        self._labels = labels
+        self.shape = (*loop, *arrays[0].shape)
+        self.dtype = np.dtype(np.int32) if labels else np.result_type(*[a.dtype for a in arrays])
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...]:
+        single = tuple((1,) * n for n in self._loop)
+        return single + tuple((n,) for n in self._arrays[0].shape)
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        depth = len(self._loop)
+        inner = key[depth:]
+        picks = [range(*k.indices(n)) for k, n in zip(key[:depth], self._loop, strict=True)]
+        numbers = np.arange(len(self._arrays)).reshape(self._loop)[np.ix_(*picks)]
+        blocks = [self._one(int(number), inner) for number in numbers.ravel()]
+        return np.stack(blocks).reshape((*numbers.shape, *blocks[0].shape))
+
+    def _one(self, number: int, inner: tuple[slice, ...]) -> np.ndarray:
+        block = read(self._arrays[number], inner)
+        if not self._labels:
+            return block.astype(self.dtype, copy=False)
+        values = block.astype(self.dtype)
+        values[values > 0] += self._offsets[number]
+        return values
+
+
+def _merge_points(
+    parts: Sequence[LoadedOutput], places: np.ndarray, path: Path
+) -> tuple[Path, str]:
+    import pandas as pd
+
+    rows, features = [], []
+    for part, place in zip(parts, places, strict=True):
+        points = np.asarray(part.data, dtype=float)
+        rows.append(np.hstack([np.tile(place, (len(points), 1)), points]))
+        found = part.attributes.get("features")
+        if isinstance(found, pd.DataFrame) and len(found) == len(points):
+            features.append(found)
+    table = pd.concat(features, ignore_index=True) if features else None
+    points = np.concatenate(rows)
+    write_table(points_table(points, table), path)
+    return path, "tablecsv"
+
+
+def _merge_shapes(
+    parts: Sequence[LoadedOutput], places: np.ndarray, path: Path
+) -> tuple[Path, str]:
+    vertices: list[np.ndarray] = []
+    types: list[str] = []
+    for part, place in zip(parts, places, strict=True):
+        shapes = [np.asarray(shape, dtype=float) for shape in cast("Sequence[object]", part.data)]
+        told = part.attributes.get("shape_type", "polygon")
+        types += [told] * len(shapes) if isinstance(told, str) else list(cast("list[str]", told))
+        vertices += [np.hstack([np.tile(place, (len(v), 1)), v]) for v in shapes]
+    write_table(shapes_table(vertices, types, None), path)
+    return path, "tablecsv"
+
+
+def _merge_tables(
+    parts: Sequence[LoadedOutput],
+    places: np.ndarray,
+    axes: str,
+    path: Path,
+    offsets: Sequence[int] | None,
+) -> tuple[Path, str]:
+    import pandas as pd
+
+    frames = []
+    for number, (part, place) in enumerate(zip(parts, places, strict=True)):
+        frame = pd.DataFrame(cast("Table", part.data))
+        key = id_column(frame) if offsets is not None else None
+        if key is not None and offsets is not None:
+            frame[key] = frame[key] + offsets[number]
+        for letter, position in zip(axes.lower(), place, strict=True):
+            name = letter if letter not in frame.columns else f"slice_{letter}"
+            frame[name] = int(position)
+        frames.append(frame)
+    merged = pd.concat(frames, ignore_index=True)
+    write_table({str(name): merged[name].to_numpy() for name in merged.columns}, path)
+    return path, "tablecsv"

@@ -1,0 +1,168 @@
+"""Parts of layers: a slice or a crop goes in instead of the whole.
+
+An index has an entry for every axis of the grid (the job's first image): an integer
+picks one position and drops the axis, a slice (step 1) crops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import numpy as np
+
+from napari_tool_runner.exchange.blocks import ArrayLike, chunk_sizes, read
+from napari_tool_runner.exchange.geometry import crop, select
+from napari_tool_runner.tools.model import LayerKind
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
+
+__all__ = ["Index", "cut"]
+
+Index: TypeAlias = "tuple[int | slice, ...]"
+
+_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
+
+
+def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
+    """Return the part of `snap` that lies at `index` of the grid; nothing is read.
+
+    Axes are matched from the last one; pixels are cut along an axis where their size
+    is the grid's. Tracks, surfaces and tables pass whole.
+
+    Parameters
+    ----------
+    grid : Geometry
+        Geometry of the job's first image; its shape says how long the axes are.
+    index : tuple
+        One entry for each axis of `grid`.
+    """
+    if snap.data is None:
+        return snap
+    if snap.kind in _PIXELS:
+        return _cut_pixels(snap, grid, index)
+    if snap.kind is LayerKind.POINTS:
+        return _cut_points(snap, grid, index)
+    return snap
+
+
+def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
+    array = cast("ArrayLike", cast("list[object]", snap.data)[0] if snap.multiscale else snap.data)
+    n = snap.geometry.ndim
+    ranges: list[tuple[int, int]] = []
+    dropped: list[int] = []
+    for axis in range(n):
+        size = snap.geometry.shape[axis]
+        from_end = axis - n
+        entry: int | slice = slice(None)
+        if -from_end <= grid.ndim and grid.shape[from_end] == size:
+            entry = index[from_end]
+        if isinstance(entry, slice):
+            start, stop, _ = entry.indices(size)
+            ranges.append((start, stop))
+        else:
+            position = range(size)[entry]
+            ranges.append((position, position + 1))
+            dropped.append(axis)
+    kept = [axis for axis in range(n) if axis not in dropped]
+    starts = [start for start, _ in ranges]
+    whole = crop(snap.geometry, starts, [stop - start for start, stop in ranges])
+    extra = [(0, size) for size in array.shape[n:]]  # the samples of RGB
+    window = _Window(array, [*ranges, *extra], dropped)
+    data: object = window
+    if isinstance(array, np.ndarray):
+        data = array[window.key(tuple(slice(None) for _ in window.shape))]
+        data = cast("np.ndarray", data).reshape(window.shape)
+    return replace(
+        snap,
+        data=data,
+        geometry=select(whole, kept)[0],
+        multiscale=False,
+        path=None,
+        key=f"{snap.key}{index}",
+    )
+
+
+def _cut_points(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
+    points = np.asarray(snap.data, dtype=float)
+    n = points.shape[1]
+    keep = np.ones(len(points), bool)
+    start = np.zeros(n)
+    kept: list[int] = []
+    for axis in range(n):
+        from_end = axis - n
+        entry = index[from_end] if -from_end <= grid.ndim else slice(None)
+        if isinstance(entry, slice):
+            if entry != slice(None):
+                low, high, _ = entry.indices(grid.shape[from_end])
+                # a pixel reaches half a step to both sides of its index
+                keep &= (points[:, axis] >= low - 0.5) & (points[:, axis] < high - 0.5)
+                start[axis] = low
+            kept.append(axis)
+        else:
+            keep &= np.round(points[:, axis]) == entry
+    attributes = dict(snap.attributes)
+    features = attributes.get("features")
+    if features is not None and hasattr(features, "loc") and len(features) == len(points):
+        attributes["features"] = features.loc[keep].reset_index(drop=True)  # type: ignore[attr-defined]
+    size = attributes.get("size")
+    if isinstance(size, np.ndarray) and size.shape[:1] == (len(points),):
+        attributes["size"] = size[keep]
+    moved = crop(snap.geometry, start.tolist(), [0] * n)
+    geometry = select(replace(moved, shape=()), kept)[0]
+    return replace(
+        snap,
+        data=(points[keep] - start)[:, kept],
+        geometry=geometry,
+        path=None,
+        attributes=attributes,
+        key=f"{snap.key}{index}",
+    )
+
+
+class _Window:
+    """A lazy part of an array: ranges along its axes, and axes of length 1 left out."""
+
+    def __init__(
+        self, array: ArrayLike, ranges: Sequence[tuple[int, int]], dropped: Sequence[int]
+    ) -> None:
+        self._array = array
+        self._ranges = tuple(ranges)
+        self._kept = [axis for axis in range(len(self._ranges)) if axis not in set(dropped)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self._ranges[a][1] - self._ranges[a][0] for a in self._kept)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._array.dtype
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...] | None:
+        sizes = chunk_sizes(self._array)
+        if sizes is None:
+            return None
+        # the borders do not matter for reading in turn, only how much fits at once
+        return tuple(
+            tuple(min(sizes[a][0], length - at) for at in range(0, length, max(1, sizes[a][0])))
+            for a, length in zip(self._kept, self.shape, strict=True)
+        )
+
+    def key(self, part: tuple[slice, ...]) -> tuple[slice, ...]:
+        """Return the place of `part` in the source."""
+        source = [slice(start, stop) for start, stop in self._ranges]
+        for entry, axis, length in zip(part, self._kept, self.shape, strict=True):
+            start, stop, _ = entry.indices(length)
+            first = self._ranges[axis][0]
+            source[axis] = slice(first + start, first + stop)
+        return tuple(source)
+
+    def __getitem__(self, part: tuple[slice, ...]) -> np.ndarray:
+        sizes = [
+            len(range(*entry.indices(length)))
+            for entry, length in zip(part, self.shape, strict=True)
+        ]
+        return read(self._array, self.key(part)).reshape(sizes)
