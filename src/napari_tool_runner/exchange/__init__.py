@@ -10,7 +10,12 @@ from napari_tool_runner.exchange.merging import label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.naming import layer_names, safe_name, unique_name
 from napari_tool_runner.exchange.parts import Index, cut
-from napari_tool_runner.exchange.recorded import geometry_record, same_data, snapshot_from_record
+from napari_tool_runner.exchange.recorded import (
+    geometry_record,
+    open_snapshot,
+    same_data,
+    snapshot_from_record,
+)
 
 __all__ = [
     "Exported",
@@ -29,6 +34,7 @@ __all__ = [
     "load",
     "matching_kinds",
     "merge_parts",
+    "open_snapshot",
     "planned_file",
     "safe_name",
     "same_data",

@@ -14,7 +14,7 @@ from napari_tool_runner.exchange.blocks import ArrayLike, read
 from napari_tool_runner.exchange.carriers import write_pixels
 from napari_tool_runner.exchange.carriers.content import Pixels, Table
 from napari_tool_runner.exchange.carriers.tables import write_table
-from napari_tool_runner.exchange.coordinates import points_table, shapes_table
+from napari_tool_runner.exchange.coordinates import feature_columns, points_table, shapes_table
 from napari_tool_runner.exchange.formats import Format, format_of
 from napari_tool_runner.exchange.geometry import select
 from napari_tool_runner.exchange.joining import id_column
@@ -169,10 +169,10 @@ def _merge_points(
     for part, place in zip(parts, places, strict=True):
         points = np.asarray(part.data, dtype=float)
         rows.append(np.hstack([np.tile(place, (len(points), 1)), points]))
-        found = part.attributes.get("features")
-        if isinstance(found, pd.DataFrame) and len(found) == len(points):
-            features.append(found)
-    table = pd.concat(features, ignore_index=True) if features else None
+        features.append(
+            pd.DataFrame(feature_columns(part.attributes.get("features"), len(points)))
+        )
+    table = pd.concat(features, ignore_index=True)
     points = np.concatenate(rows)
     write_table(points_table(points, table), path)
     return path, "tablecsv"

@@ -86,6 +86,8 @@ def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
 
 
 def _cut_points(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
+    import pandas as pd
+
     points = np.asarray(snap.data, dtype=float)
     n = points.shape[1]
     keep = np.ones(len(points), bool)
@@ -105,8 +107,8 @@ def _cut_points(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
             keep &= np.round(points[:, axis]) == entry
     attributes = dict(snap.attributes)
     features = attributes.get("features")
-    if features is not None and hasattr(features, "loc") and len(features) == len(points):
-        attributes["features"] = features.loc[keep].reset_index(drop=True)  # type: ignore[attr-defined]
+    if isinstance(features, pd.DataFrame) and len(features) == len(points):
+        attributes["features"] = features.loc[keep].reset_index(drop=True)
     size = attributes.get("size")
     if isinstance(size, np.ndarray) and size.shape[:1] == (len(points),):
         attributes["size"] = size[keep]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.conversion import opened
 from napari_tool_runner.exchange.formats import CarrierName, carrier_of, format_of
 from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
-from napari_tool_runner.tools.model import LayerKind
+from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.blocks import ArrayLike
 
-__all__ = ["geometry_record", "same_data", "snapshot_from_record"]
+__all__ = ["geometry_record", "open_snapshot", "same_data", "snapshot_from_record"]
 
 _BLOCK = 2**24  # values compared at a time
 
@@ -78,6 +81,23 @@ def snapshot_from_record(
         path=path,
         source=str(path),
     )
+
+
+def open_snapshot(snap: LayerSnapshot) -> LayerSnapshot:
+    """Return a snapshot of a file with its data, lazy where the format allows.
+
+    A geometry that the snapshot had (from a record) counts more than the file's. What
+    no carrier can read stays a file.
+    """
+    if snap.data is not None or snap.path is None:
+        return snap
+    try:
+        found = opened(snap, DataParameter(name="", kinds=(snap.kind,)), [])
+    except UnsupportedLayerError:
+        return snap
+    if not snap.geometry.axes:
+        return found
+    return replace(found, geometry=snap.geometry, name=snap.name, kind=snap.kind, rgb=snap.rgb)
 
 
 def same_data(before: Path, now: Path, fmt: str) -> str:

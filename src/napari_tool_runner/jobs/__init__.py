@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_tool_runner.jobs.api import run, run_in_viewer, run_job
 from napari_tool_runner.jobs.batch import BatchItem, plan_batch, run_batch
 from napari_tool_runner.jobs.crate import export_crate
+from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.history import HistoryEntry, find_entry, history, read_record
 from napari_tool_runner.jobs.job import Job, JobEvent
 from napari_tool_runner.jobs.manager import JobManager, job_manager, prepare
@@ -17,6 +18,7 @@ from napari_tool_runner.jobs.viewer import add_result
 
 __all__ = [
     "BatchItem",
+    "Extent",
     "HistoryEntry",
     "Job",
     "JobEvent",

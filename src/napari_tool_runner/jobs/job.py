@@ -35,7 +35,9 @@ from napari_tool_runner.plugins.contract import (
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
+    from napari_tool_runner.exchange import Geometry, Index
     from napari_tool_runner.exchange.model import LayerSnapshot
+    from napari_tool_runner.jobs.extent import Extent
     from napari_tool_runner.tools.dialect import DataFile, RenderedCommand
     from napari_tool_runner.tools.model import LayerKind, Tool
     from napari_tool_runner.tools.values import BoundValues
@@ -88,6 +90,8 @@ class Job:
         Name of the service; `runner_reason` says why this one.
     kinds : mapping
         Output name -> layer kind, the user's overrides.
+    extent : Extent, optional
+        The part of the data to work on; `grid` is the geometry it refers to.
     """
 
     def __init__(
@@ -102,6 +106,8 @@ class Job:
         config: Config,
         timeout: float | None = None,
         kinds: Mapping[str, LayerKind] | None = None,
+        extent: Extent | None = None,
+        grid: Geometry | None = None,
     ) -> None:
         self.id = job_id
         self.number = next(_numbers)
@@ -111,6 +117,8 @@ class Job:
         self.runner_reason = runner_reason
         self.config = config
         self.kinds = dict(kinds or {})
+        self.extent = extent
+        self.grid = grid
         self.workspace = Workspace(folder)
         self.log = JobLog(self.workspace)
         self.cancel_token = CancelToken()
@@ -146,6 +154,14 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.number}: {self.tool.id} {self.state.value}>"
+
+    @property
+    def pieces(self) -> list[Index]:
+        """The slices that are run one by one; empty when the job runs once."""
+        if self.extent is None or self.grid is None:
+            return []
+        found = self.extent.indices(self.grid.shape)
+        return found if len(found) > 1 else []
 
     @property
     def log_path(self) -> Path:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["JobLog"]
 
 KEPT_LINES = 5000
-JUDGED_CHARACTERS = 32 * 2**20
+JUDGED_BYTES = 32 * 2**20
 
 
 class JobLog:
@@ -52,13 +52,19 @@ class JobLog:
         with self._lock:
             return tuple(line.text for line in list(self._lines)[-number:])
 
-    def text(self, stream: str) -> str:
-        """Return what the program wrote on ``stdout`` or ``stderr``."""
+    def size(self, stream: str) -> int:
+        """Return how many bytes the program has written on ``stdout`` or ``stderr``."""
+        path = self._path(stream)
+        return path.stat().st_size if path.exists() else 0
+
+    def text(self, stream: str, start: int = 0) -> str:
+        """Return what the program wrote on ``stdout`` or ``stderr`` from byte `start` on."""
         path = self._path(stream)
         if not path.exists():
             return ""
-        with path.open(encoding="utf-8") as file:
-            return file.read(JUDGED_CHARACTERS)
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(JUDGED_BYTES).decode("utf-8", "replace")
 
     def close(self) -> None:
         """Close the files."""

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, JobCancelledError, ParameterError
-from napari_tool_runner.exchange import snapshot
+from napari_tool_runner.exchange import open_snapshot, snapshot
+from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.execute import execute
 from napari_tool_runner.jobs.job import Job
+from napari_tool_runner.jobs.pieces import cut_values
 from napari_tool_runner.jobs.workspace import new_job_id, tool_folder
 from napari_tool_runner.plugins.choice import Choice, choose_service
 from napari_tool_runner.plugins.runners_factory import runnerServices
@@ -21,12 +23,13 @@ from napari_tool_runner.tools import bind, find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.trust import require_trust
-from napari_tool_runner.tools.values import map_data
+from napari_tool_runner.tools.values import BoundValues, leaves, map_data
 
 if TYPE_CHECKING:
     import os
 
-    from napari_tool_runner.exchange.model import LayerSnapshot
+    from napari_tool_runner.exchange.model import Geometry
+    from napari_tool_runner.jobs.extent import Extent
 
 __all__ = ["JobManager", "job_manager", "prepare"]
 
@@ -41,6 +44,7 @@ def prepare(
     config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
     timeout: float | None = None,
     kinds: Mapping[str, LayerKind | str] | None = None,
+    extent: Extent | None = None,
 ) -> Job:
     """Make a job that has not started: bind values, take snapshots, choose the service.
 
@@ -50,6 +54,7 @@ def prepare(
     ------
     UnknownToolError, DescriptorError, TrustError, ParameterError,
     UnsupportedLayerError, ConfigError, UnknownRunnerError
+        Nothing was started.
     """
     settings = load_config(config)
     if not isinstance(tool, Tool):
@@ -72,6 +77,14 @@ def prepare(
         return _snapshot(name, parameter, value)
 
     bound = map_data(tool.inputs, bind(tool, values), take)
+    grid = None
+    if extent is not None and not extent.trivial:
+        bound = map_data(tool.inputs, bound, _open)
+        grid = _grid(tool, bound)
+    if extent is not None and grid is not None:
+        pieces = extent.indices(grid.shape)
+        if len(pieces) == 1:
+            bound = cut_values(tool, bound, grid, pieces[0])
     choice = _choose(tool, settings, runner)
     job_id = new_job_id()
     job = Job(
@@ -84,9 +97,32 @@ def prepare(
         config=settings,
         timeout=timeout,
         kinds={name: LayerKind(kind) for name, kind in (kinds or {}).items()},
+        extent=extent,
+        grid=grid,
     )
     job.remember_sources(sources)
     return job
+
+
+def _open(name: str, parameter: DataParameter, value: object) -> object:
+    """Look into files that are to be taken apart (lazily)."""
+    if isinstance(value, list):
+        return [_open(name, parameter, entry) for entry in value]
+    return open_snapshot(value) if isinstance(value, LayerSnapshot) else value
+
+
+def _grid(tool: Tool, values: BoundValues) -> Geometry | None:
+    """Return the geometry of the first image or labels, which an extent refers to."""
+    for leaf in leaves(tool.inputs, values):
+        entries = leaf.value if isinstance(leaf.value, list) else [leaf.value]
+        for entry in entries:
+            if (
+                isinstance(entry, LayerSnapshot)
+                and entry.kind in (LayerKind.IMAGE, LayerKind.LABELS)
+                and entry.data is not None
+            ):
+                return entry.geometry
+    return None
 
 
 def _choose(tool: Tool, config: Config, runner: str | None) -> Choice:
@@ -156,9 +192,18 @@ class JobManager:
         config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
         timeout: float | None = None,
         kinds: Mapping[str, LayerKind | str] | None = None,
+        extent: Extent | None = None,
     ) -> Job:
         """Queue a job and return it at once; raises what `prepare` raises."""
-        job = prepare(tool, values, runner=runner, config=config, timeout=timeout, kinds=kinds)
+        job = prepare(
+            tool,
+            values,
+            runner=runner,
+            config=config,
+            timeout=timeout,
+            kinds=kinds,
+            extent=extent,
+        )
         self.add(job)
         return job
 

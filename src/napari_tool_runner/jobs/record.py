@@ -60,6 +60,7 @@ def build_record(job: Job) -> dict[str, object]:
             for leaf in leaves(tool.inputs, job.values)
             if isinstance(leaf.parameter, HiddenParameter)
         ],
+        "extent": job.extent.as_record() if job.extent else None,
         "inputs": [entry.as_record(root) for entry in job.inputs],
         "outputs": _outputs(job.outputs, root, job.output_digests),
         "command": {

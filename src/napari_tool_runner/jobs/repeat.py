@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import ToolRunnerError, UnknownToolError, WorkspaceError
 from napari_tool_runner.exchange import same_data, snapshot_from_record
+from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.record import file_digest
 from napari_tool_runner.tools import find_tool, load_toolbox
@@ -53,7 +54,15 @@ def rerun(
     hidden = entry.record.get("hidden", [])
     values = {k: v for k, v in values.items() if k not in cast("list[str]", hidden)}
     service = runner or str(cast("Mapping[str, object]", entry.record["runner"])["service"])
-    return prepare(tool, values, runner=service, config=config), remarks
+    job = prepare(tool, values, runner=service, config=config, extent=_extent(entry))
+    return job, remarks
+
+
+def _extent(entry: HistoryEntry) -> Extent | None:
+    """Return how the job took its layers apart; a single part was recorded as it was."""
+    told = cast("Mapping[str, object] | None", entry.record.get("extent"))
+    extent = Extent.from_record(told) if told else None
+    return extent if extent is not None and extent.mode == "each" else None
 
 
 def recorded_tool(entry: HistoryEntry, config: Config) -> Tool:

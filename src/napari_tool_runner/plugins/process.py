@@ -93,9 +93,16 @@ class Process:
         self.uri = tool.uri
         self.type = tool.type
         self.requirements = [_requirement(entry) for entry in tool.requirements]
+        self.inputs: list[ProcessParameter] = []
+        self.outputs: list[ProcessParameter] = []
+        self.tests = list(tool.tests)
+        self.bind(values or {}, outputs)
+
+    def bind(self, values: BoundValues, outputs: Sequence[PlannedOutput]) -> None:
+        """Take other values and outputs: the next slice of the same job."""
         self.inputs = [
             _input(leaf.name, leaf.parameter, leaf.value)
-            for leaf in leaves(tool.inputs, values or {})
+            for leaf in leaves(self.tool.inputs, values)
         ]
         self.outputs = [
             ProcessParameter(
@@ -108,7 +115,6 @@ class Process:
             )
             for planned in outputs
         ]
-        self.tests = list(tool.tests)
 
     def fullname(self) -> str:
         """Return ``name_vVERSION``."""

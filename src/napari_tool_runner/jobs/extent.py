@@ -1,0 +1,106 @@
+"""The part of the data that a job works on: all, the current slice, each slice, a crop."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+from napari_tool_runner.errors import ParameterError
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange import Index
+
+__all__ = ["Extent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a tool gets of the layers; axes are those of the job's first image.
+
+    Parameters
+    ----------
+    mode : {"whole", "current", "each"}
+        ``current``: one slice, at `position`. ``each``: every slice, one after the
+        other; the results become one stack again.
+    ndim : int
+        How many axes, the last ones, a slice has. Without meaning for ``whole``.
+    position : tuple of int
+        Index along every axis, for ``current`` (``viewer.dims.current_step``).
+    crop : tuple of (int, int) or None
+        First index and end along every axis (None: all); an empty tuple: no crop.
+    """
+
+    mode: Literal["whole", "current", "each"] = "whole"
+    ndim: int = 2
+    position: tuple[int, ...] = ()
+    crop: tuple[tuple[int, int] | None, ...] = ()
+
+    @property
+    def trivial(self) -> bool:
+        """Whether everything goes in."""
+        return self.mode == "whole" and not any(self.crop)
+
+    def loop_axes(self, shape: Sequence[int]) -> int:
+        """Return how many leading axes are taken apart."""
+        return 0 if self.mode == "whole" else max(0, len(shape) - self.ndim)
+
+    def indices(self, shape: Sequence[int]) -> list[Index]:
+        """Return the index of every piece, the last loop axis fastest.
+
+        Raises
+        ------
+        ParameterError
+            The crop is empty, or the position outside.
+        """
+        ranges = self.ranges(shape)
+        loop = self.loop_axes(shape)
+        inner = tuple(slice(start, stop) for start, stop in ranges[loop:])
+        if self.mode == "current":
+            if len(self.position) < len(shape):
+                raise ParameterError("The current slice needs a position for every axis.")
+            position = self.position[-len(shape) :][:loop]
+            for axis, (index, size) in enumerate(zip(position, shape, strict=False)):
+                if not 0 <= index < size:
+                    raise ParameterError(
+                        f"Slice {index} of axis {axis} is outside the data (0 to {size - 1})."
+                    )
+            return [(*position, *inner)]
+        places = itertools.product(*[range(start, stop) for start, stop in ranges[:loop]])
+        return [(*place, *inner) for place in places]
+
+    def ranges(self, shape: Sequence[int]) -> list[tuple[int, int]]:
+        """Return first index and end along every axis, inside the data."""
+        crop = self.crop or (None,) * len(shape)
+        found: list[tuple[int, int]] = []
+        for entry, size in zip(crop[-len(shape) :], shape, strict=True):
+            start, stop = entry or (0, size)
+            start, stop = max(0, start), min(size, stop)
+            if start >= stop:
+                raise ParameterError(
+                    "The part of the layer to work on is empty.",
+                    hint="Move the layer into view, or run on the whole.",
+                )
+            found.append((start, stop))
+        return found
+
+    def as_record(self) -> dict[str, object]:
+        """Return it in JSON types."""
+        return {
+            "mode": self.mode,
+            "ndim": self.ndim,
+            "position": list(self.position),
+            "crop": [None if entry is None else list(entry) for entry in self.crop],
+        }
+
+    @classmethod
+    def from_record(cls, told: Mapping[str, object]) -> Extent:
+        """Return what `as_record` wrote."""
+        crop = cast("list[list[int] | None]", told["crop"])
+        return cls(
+            mode=cast("Literal['whole', 'current', 'each']", told["mode"]),
+            ndim=cast("int", told["ndim"]),
+            position=tuple(cast("list[int]", told["position"])),
+            crop=tuple(None if entry is None else (entry[0], entry[1]) for entry in crop),
+        )

@@ -1,0 +1,180 @@
+"""Slices and crops: what goes in, and where the results come back."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+napari = pytest.importorskip("napari")
+from napari.components import ViewerModel  # noqa: E402
+
+from jobs.conftest import INVERT, MakeTool  # noqa: E402
+from napari_tool_runner.config import load_config  # noqa: E402
+from napari_tool_runner.errors import ParameterError, ToolFailedError  # noqa: E402
+from napari_tool_runner.jobs import (  # noqa: E402
+    Extent,
+    JobManager,
+    add_result,
+    compare_outputs,
+    read_record,
+    rerun,
+    run_job,
+)
+
+Config = dict[str, object]
+STACK = np.arange(5 * 6 * 10, dtype=np.uint16).reshape(5, 6, 10)
+# refuses anything but a plane, and says what it got
+PLANE = """
+import sys, tifffile
+image = tifffile.imread(sys.argv[1])
+assert image.ndim == 2, image.shape
+tifffile.imwrite(sys.argv[2], image.max() - image)
+"""
+OBJECTS = """
+import sys, numpy as np, tifffile
+image = tifffile.imread(sys.argv[1])
+labels = np.zeros(image.shape, np.uint8)
+labels[:2, :3] = 1
+labels[4:, 5:] = 2
+tifffile.imwrite(sys.argv[2], labels)
+open(sys.argv[3], "w").write("label,area\\n1,6\\n2,10\\n")
+open(sys.argv[4], "w").write("index,axis-0,axis-1,area\\n0,0.5,1,6\\n1,4.5,7,10\\n")
+"""
+OBJECTS_OUT = (
+    '<data name="o" format="imagetiff" layer="labels" label="Cells"/>'
+    '<data name="t" format="tablecsv" layer="table" join="o" label="Areas"/>'
+    '<data name="p" format="tablecsv" layer="points" label="Centres"/>'
+)
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    viewer = ViewerModel()
+    viewer.add_image(
+        STACK, name="stack", scale=(2, 0.5, 0.5), translate=(10, 20, 30), units=("um",) * 3
+    )
+    return viewer
+
+
+def _run(viewer, tool, extent, config):
+    job = JobManager().submit(tool, {"i": viewer.layers["stack"]}, config=config, extent=extent)
+    return job, add_result(viewer, job.result(), job)
+
+
+def test_the_current_slice(viewer: ViewerModel, make_tool: MakeTool, config: Config) -> None:
+    extent = Extent("current", ndim=2, position=(2, 0, 0))
+    _, added = _run(viewer, make_tool(PLANE), extent, config)
+    (layer,) = added.layers
+    np.testing.assert_array_equal(layer.data, STACK[2].max() - STACK[2])
+    np.testing.assert_allclose(layer.scale, (0.5, 0.5))
+    np.testing.assert_allclose(layer.translate, (20, 30))
+
+
+def test_each_slice_becomes_a_stack(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    job, added = _run(viewer, make_tool(PLANE), Extent("each", ndim=2), config)
+    (layer,) = added.layers
+    wanted = STACK.max(axis=(1, 2), keepdims=True) - STACK
+    np.testing.assert_array_equal(np.asarray(layer.data), wanted)
+    np.testing.assert_allclose(layer.scale, (2, 0.5, 0.5))
+    np.testing.assert_allclose(layer.translate, (10, 20, 30))
+    assert layer.name == "stack · Invert"
+    record = job.record()
+    assert record["extent"]["mode"] == "each"  # type: ignore[index]
+    assert len(record["inputs"]) == 1  # type: ignore[arg-type]
+
+
+def test_labels_stay_distinct_and_their_table_follows(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    tool = make_tool(OBJECTS, outputs=OBJECTS_OUT, arguments="${i} ${o} ${t} ${p}")
+    _, added = _run(viewer, tool, Extent("each", ndim=2), config)
+    labels, points = added.layers
+    data = np.asarray(labels.data)
+    assert sorted(np.unique(data)) == list(range(11))
+    assert [sorted(np.unique(plane[plane > 0])) for plane in data] == [
+        [1, 2], [3, 4], [5, 6], [7, 8], [9, 10]
+    ]  # fmt: skip
+    features = labels.features.set_index("index").dropna()
+    assert features["area"].to_dict() == {n: 6 if n % 2 else 10 for n in range(1, 11)}
+    assert features["z"].to_dict() == {n: (n - 1) // 2 for n in range(1, 11)}
+    assert points.data.shape == (10, 3)
+    np.testing.assert_array_equal(points.data[:, 0], np.repeat(range(5), 2))
+    np.testing.assert_array_equal(points.data[:2, 1:], [[0.5, 1], [4.5, 7]])
+    np.testing.assert_allclose(points.scale, (2, 0.5, 0.5))
+    assert list(points.features["area"]) == [6, 10] * 5
+
+
+def test_only_what_is_seen(viewer: ViewerModel, make_tool: MakeTool, config: Config) -> None:
+    extent = Extent("whole", crop=(None, (1, 4), (-3, 5)))
+    _, added = _run(viewer, make_tool(INVERT), extent, config)
+    (layer,) = added.layers
+    part = STACK[:, 1:4, 0:5]
+    np.testing.assert_array_equal(layer.data, part.max() - part)
+    np.testing.assert_allclose(layer.translate, (10, 20.5, 30))
+    crop = Extent("current", 2, (1, 0, 0), (None, (1, 4), (2, 5)))
+    _, added = _run(viewer, make_tool(PLANE), crop, config)
+    (layer,) = added.layers
+    part = STACK[1, 1:4, 2:5]
+    np.testing.assert_array_equal(layer.data, part.max() - part)
+    np.testing.assert_allclose(layer.translate, (20.5, 31))
+
+
+def test_points_are_cut_with_the_image(make_tool: MakeTool, config: Config) -> None:
+    tool = make_tool(
+        "import sys; open(sys.argv[3], 'w').write(open(sys.argv[2]).read())",
+        inputs='<param name="i" type="data" format="imagetiff"/>'
+        '<param name="p" type="data" format="tablecsv" layer="points"/>',
+        outputs='<data name="o" format="tablecsv" layer="points"/>',
+        arguments="${i} ${p} ${o}",
+    )
+    points = np.array([[0, 1, 1], [2, 3, 4], [2, 5, 9], [3, 0, 0]], float)
+    values = {"i": STACK, "p": (points, {"name": "p"}, "points")}
+    extent = Extent("current", 2, (2, 0, 0), (None, (1, 6), (2, 10)))
+    result = JobManager().submit(tool, values, config=config, extent=extent).result()
+    np.testing.assert_allclose(np.asarray(result.outputs["o"].data), [[2, 2], [4, 7]])
+
+
+def test_a_lazy_layer_is_read_in_slices(make_tool: MakeTool, config: Config) -> None:
+    dask = pytest.importorskip("dask.array")
+    values = {"i": dask.from_array(STACK, chunks=(1, 6, 10))}
+    job = JobManager().submit(make_tool(PLANE), values, config=config, extent=Extent("each"))
+    wanted = STACK.max(axis=(1, 2), keepdims=True) - STACK
+    np.testing.assert_array_equal(np.asarray(job.result().outputs["o"].data), wanted)
+
+
+def test_a_failing_slice_fails_the_job(make_tool: MakeTool, config: Config) -> None:
+    script = PLANE + "if image.max() > 200: sys.exit(5)"
+    job = JobManager().submit(
+        make_tool(script), {"i": STACK}, config=config, extent=Extent("each")
+    )
+    with pytest.raises(ToolFailedError) as caught:
+        job.result()
+    assert caught.value.exit_code == 5
+
+
+def test_each_slice_again_from_the_record(make_tool: MakeTool, config: Config) -> None:
+    job = JobManager().submit(make_tool(PLANE), {"i": STACK}, config=config, extent=Extent("each"))
+    first = job.result()
+    assert json.loads((first.workspace / "record.json").read_text())["extent"]["mode"] == "each"
+    assert first.record
+    entry = read_record(first.workspace / "record.json")
+    again, remarks = rerun(entry, load_config(config))
+    assert remarks == []
+    assert compare_outputs(entry, run_job(again)) == []
+
+
+def test_impossible_parts(make_tool: MakeTool, config: Config) -> None:
+    manager = JobManager()
+    tool = make_tool(PLANE)
+    with pytest.raises(ParameterError, match="empty"):
+        manager.submit(
+            tool, {"i": STACK}, config=config, extent=Extent(crop=(None, (9, 20), None))
+        )
+    with pytest.raises(ParameterError, match="outside"):
+        manager.submit(
+            tool, {"i": STACK}, config=config, extent=Extent("current", position=(7, 0, 0))
+        )
