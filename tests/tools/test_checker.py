@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
 from tools_helpers import DESCRIPTORS, HEAD
 
 from napari_tool_runner.config import CONFIG_VARIABLE
 from napari_tool_runner.tools.checker import Report, check_path, check_paths
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def whats(report: Report) -> list[str]:

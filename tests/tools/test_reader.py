@@ -97,6 +97,10 @@ def test_a_guess_is_told(tmp_path: Path) -> None:
 
 
 def test_dialect_of_a_tool() -> None:
+    path = DESCRIPTORS / "count.xml"
+    assert dialects["bioimageit"].score(path, load_xml(path)) > 0
+    other = load_xml(DESCRIPTORS / "trouble" / "other_root.xml")
+    assert [dialect.score(path, other) for dialect in dialects.values()] == [0, 0]
     assert dialect_of(read_tool(DESCRIPTORS / "count.xml")) is dialects["bioimageit"]
 
 

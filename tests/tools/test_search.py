@@ -5,6 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_tool_runner.tools.edam import edam_label
 from napari_tool_runner.tools.entries import ToolEntry
 from napari_tool_runner.tools.search import SearchIndex, _distance
 
@@ -54,6 +55,7 @@ def test_every_field_finds() -> None:
     assert names("pepper") == ["Median filter"]
     assert names("png") == ["Threshold"]
     assert names("3443") == ["Auto-threshold"]
+    assert names("image analysis") == ["Auto-threshold"]  # what EDAM calls it
     assert names("rl_deconv") == ["Richardson–Lucy deconvolution"]
     assert names("watershed") == ["Split touching objects"]
 
@@ -120,3 +122,9 @@ def test_the_work_of_a_keystroke_stays_small_with_many_tools() -> None:
     )
     assert len(many._postings) > 3000
     assert len(many._misspelt("abcdefg")) <= 80
+
+
+def test_edam_labels() -> None:
+    assert edam_label("http://edamontology.org/topic_3383") == "Bioimaging"
+    assert edam_label("operation_9999") == "operation_9999"
+    assert edam_label("Segmentation") == "Segmentation"

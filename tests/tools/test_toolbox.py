@@ -51,6 +51,7 @@ def test_mapping(folder: Path) -> None:
     assert "blur" in box
     assert "count_v2.0" in box
     assert "box/count" in box
+    assert "Count_v2.0" in box  # by its name
     assert "absent" not in box
     tool = box["count_v2.0"]
     assert (tool.id, tool.version) == ("count", "2.0")

@@ -143,7 +143,7 @@ def _list(path: str, mtime: int, real_root: str, problems: list[Problem]) -> _Fo
                 continue
             if entry.is_symlink():
                 target = os.path.realpath(entry.path)
-                if os.path.commonpath([target, real_root]) != real_root:
+                if not Path(target).is_relative_to(real_root):
                     if name.endswith(".xml") or os.path.isdir(target):
                         problems.append(
                             Problem(Path(entry.path), "It is a link out of the toolbox; left out.")

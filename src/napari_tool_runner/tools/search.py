@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.tools.edam import edam_label
+
 if TYPE_CHECKING:
     from napari_tool_runner.tools.entries import ToolEntry
 
@@ -40,7 +42,8 @@ class SearchIndex:
             self._names.append(name)
             # the last field wins: go from the least to the most telling
             self._add(number, _HELP, entry.help)
-            self._add(number, _EDAM, " ".join(entry.edam))
+            terms = (*entry.edam, *map(edam_label, entry.edam))
+            self._add(number, _EDAM, " ".join(terms))
             self._add(number, _FORMAT, " ".join(entry.formats))
             self._add(number, _DESCRIPTION, entry.description)
             self._add(number, _CATEGORY, " ".join(entry.categories))

@@ -150,7 +150,8 @@ class Toolbox(Mapping[str, "Tool"]):
             entry = entry._replace(key=key)
         self._entries[key] = entry
         self._names[key] = key
-        for name in (*choices, entry.uri):
+        # BioImageIT's records name a tool by its name and version
+        for name in (*choices, entry.uri, f"{entry.name}_v{entry.version}"):
             self._names.setdefault(name, key)
 
     # -- Mapping -----------------------------------------------------------------------
