@@ -33,7 +33,7 @@ __all__ = ["input_kinds", "layer_kinds", "ndims", "parameter_name", "read_parame
 _ATTRIBUTES = frozenset(
     {"name", "argument", "type", "format", "label", "help", "optional", "value", "min", "max"}
     | {"multiple", "checked", "truevalue", "falsevalue", "size", "area", "display"}
-    | {"layer", "ndim", "axes", "unit", "step", "reference"}  # our own
+    | {"layer", "ndim", "axes", "unit", "step"}  # our own
 )
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
