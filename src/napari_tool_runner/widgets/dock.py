@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QMenu,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.favourites import Favourites
@@ -70,6 +77,8 @@ class ToolRunnerWidget(QWidget):
         self._presets = presets if presets is not None else PresetStore()
         self.favourites = favourites if favourites is not None else Favourites()
         self._pages: OrderedDict[str, ToolWidget] = OrderedDict()
+        # napari gives half of the height to nothing when a docked widget does not ask for it
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)

@@ -1,0 +1,288 @@
+"""Make the pictures of the documentation: ``python docs/pictures.py [FOLDER] [NAME...]``.
+
+Each picture is a state of the real window, reached as a person reaches it, on samples
+that ship. `tests/test_pictures.py` makes the same pictures and looks at them, so a
+picture that can no longer be made fails the tests.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from qtpy.QtWidgets import QWidget
+
+    from napari_tool_runner.jobs import Job
+    from napari_tool_runner.widgets.dock import ToolRunnerWidget
+    from napari_tool_runner.widgets.tool_widget import ToolWidget
+
+HERE = Path(__file__).resolve().parent
+SECONDS = 120
+
+
+@dataclass
+class Stage:
+    """The window and the dock widget that the scenes play in."""
+
+    viewer: Viewer
+    widget: ToolRunnerWidget
+
+    def settle(self, rounds: int = 20) -> None:
+        """Let layouts, the canvas and queued signals come to rest."""
+        from qtpy.QtWidgets import QApplication
+
+        for _ in range(rounds):
+            QApplication.processEvents()
+            time.sleep(0.005)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Process events until `condition` holds."""
+        end = time.monotonic() + SECONDS
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError("the window did not come to the expected state")
+            self.settle(1)
+
+    def type_in(self, field: QWidget, text: str) -> None:
+        """Type `text` with the keyboard."""
+        from qtpy.QtTest import QTest
+
+        field.setFocus()
+        QTest.keyClicks(field, text)
+        self.settle()
+
+    def page(self, key: str, **layers: str) -> ToolWidget:
+        """Open a tool's form and choose layers by name."""
+        page = self.widget.open_tool(key)
+        assert page is not None, f"no tool {key}"
+        page.form.builder.finish()
+        page.set_values({name: self.viewer.layers[layer] for name, layer in layers.items()})
+        self.settle()
+        return page
+
+    def run(self, page: ToolWidget) -> Job:
+        """Press Run and wait until the job and its results are there."""
+        job = page.run()
+        assert job is not None, "the form refused to run"
+        self.until(lambda: job not in page.active_jobs)
+        self.settle()
+        return job
+
+    def window(self) -> np.ndarray:
+        """Return the whole window, shape (y, x, 4)."""
+        self.settle()
+        return self.viewer.screenshot(canvas_only=False, flash=False)
+
+    def dock(self) -> np.ndarray:
+        """Return the dock widget alone, shape (y, x, 4)."""
+        from qtpy.QtGui import QImage
+
+        self.settle()
+        image = self.widget.grab().toImage().convertToFormat(QImage.Format.Format_RGBA8888)
+        bits = image.constBits()
+        size = image.sizeInBytes()
+        raw = bits.asstring(size) if hasattr(bits, "asstring") else bytes(bits[:size])
+        rows = np.frombuffer(raw, np.uint8).reshape(image.height(), -1)
+        return rows[:, : image.width() * 4].reshape(image.height(), image.width(), 4).copy()
+
+
+# -- the scenes --------------------------------------------------------------------------
+
+
+def window(stage: Stage) -> np.ndarray:
+    """A sample, four tools, and the objects with their measures."""
+    stage.widget.open_sample("cells_2d")
+    stage.run(stage.page("gaussian_filter", input="Nuclei"))
+    smooth = stage.viewer.layers[-1].name
+    stage.run(stage.page("threshold", input=smooth))
+    mask = stage.viewer.layers[-1].name
+    stage.run(stage.page("split_touching", input=mask))
+    for name in (smooth, mask):
+        stage.viewer.layers[name].visible = False
+    stage.viewer.reset_view()
+    return stage.window()
+
+
+def find(stage: Stage) -> np.ndarray:
+    """The search, which forgives typing errors."""
+    stage.type_in(stage.widget.finder.search, "thresold")
+    return stage.dock()
+
+
+def tree(stage: Stage) -> np.ndarray:
+    """All tools by category."""
+    stage.widget.open_sample("cells_2d")
+    return stage.dock()
+
+
+def form(stage: Stage) -> np.ndarray:
+    """A form with its layers chosen."""
+    stage.widget.open_sample("cells_2d")
+    stage.page("threshold", input="Nuclei")
+    return stage.dock()
+
+
+def problem(stage: Stage) -> np.ndarray:
+    """A form that says what is missing."""
+    page = stage.page("measure_regions")
+    page.run()
+    return stage.dock()
+
+
+SLOW = """
+import sys, time
+for step in range(1, 41):
+    print(f"Slice {step}/40", flush=True)
+    time.sleep(0.02 if step < 26 else 60)
+"""
+FAILS = """
+import sys
+print("reading the image", flush=True)
+print("the model file cells.pt is not there", file=sys.stderr)
+sys.exit(2)
+"""
+
+
+def _own_tool(stage: Stage, name: str, label: str, program: str) -> ToolWidget:
+    """Open a tool that is no part of any toolbox."""
+    from napari_tool_runner.tools import read_tool
+    from napari_tool_runner.widgets.tool_widget import ToolWidget
+
+    folder = Path(os.environ["XDG_DATA_HOME"]) / "tools" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "program.py").write_text(textwrap.dedent(program), encoding="utf-8")
+    descriptor = folder / f"{name}.xml"
+    descriptor.write_text(
+        f"""<tool id="{name}" name="{label}" version="2.1">
+          <description>A tool of your own</description>
+          <command>python '$__tool_directory__/program.py' ${{input}}</command>
+          <inputs><param name="input" type="data" format="imagetiff" layer="image" label="Image"/>
+          </inputs></tool>""",
+        encoding="utf-8",
+    )
+    page = ToolWidget(read_tool(descriptor), stage.viewer)
+    stage.widget.stack.addWidget(page)
+    stage.widget.stack.setCurrentWidget(page)
+    page.form.builder.finish()
+    stage.settle()
+    return page
+
+
+def running(stage: Stage) -> np.ndarray:
+    """A tool at work: phase, progress, time, and the live log."""
+    stage.widget.open_sample("cells_2d")
+    page = _own_tool(stage, "restore", "Restore", SLOW)
+    job = page.run()
+    assert job is not None
+    stage.until(lambda: any("26/40" in line for line in job.log.tail(100)))
+    page._show_log(job)
+    stage.settle(60)
+    try:
+        return stage.dock()
+    finally:
+        page.cancel()
+        stage.until(lambda: job not in page.active_jobs)
+
+
+def failed(stage: Stage) -> np.ndarray:
+    """A tool that failed: one sentence, what to do, and the log."""
+    stage.widget.open_sample("cells_2d")
+    page = _own_tool(stage, "segment", "Segment", FAILS)
+    stage.run(page)
+    stage.settle(60)
+    return stage.dock()
+
+
+def light(stage: Stage) -> np.ndarray:
+    """Spots found as points, with the light theme."""
+    stage.viewer.theme = "light"
+    stage.widget.open_sample("spots_2d")
+    stage.run(stage.page("detect_spots", input=stage.viewer.layers[-1].name))
+    spots = stage.viewer.layers[-1]
+    spots.face_color, spots.border_color, spots.border_width = "transparent", "orange", 0.15
+    stage.viewer.reset_view()
+    return stage.window()
+
+
+SCENES: dict[str, Callable[[Stage], np.ndarray]] = {
+    scene.__name__: scene for scene in (window, find, tree, form, problem, running, failed, light)
+}
+
+
+HEIGHTS = {"find": 520, "form": 520, "problem": 520, "running": 620, "failed": 620}
+
+# -- the machinery -----------------------------------------------------------------------
+
+
+def play(name: str) -> np.ndarray:
+    """Play a scene in a new window; returns the picture, uint8, shape (y, x, 3)."""
+    import napari
+    from napari.settings import get_settings
+
+    from napari_tool_runner.widgets.dock import ToolRunnerWidget
+
+    get_settings().appearance.theme = "dark"
+    viewer = napari.Viewer(title="napari-tool-runner")
+    try:
+        viewer.window.resize(1400, HEIGHTS.get(name, 880))
+        _dock, widget = viewer.window.add_plugin_dock_widget("napari-tool-runner", "Tool Runner")
+        assert isinstance(widget, ToolRunnerWidget)
+        stage = Stage(viewer, widget)
+        stage.settle()
+        return np.ascontiguousarray(SCENES[name](stage)[..., :3])
+    finally:
+        viewer.close()
+
+
+def save(picture: np.ndarray, path: Path) -> None:
+    """Write a small PNG (256 colours are plenty for a window)."""
+    from PIL import Image
+
+    Image.fromarray(picture).quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+@contextmanager
+def own_surroundings() -> Iterator[None]:
+    """Keep away from the user's settings and history; make a screen if there is none."""
+    with tempfile.TemporaryDirectory(prefix="ntr-pictures-") as folder:
+        for name in ("CONFIG", "DATA", "CACHE", "STATE"):
+            os.environ[f"XDG_{name}_HOME"] = f"{folder}/{name.lower()}"
+        os.environ["NAPARI_CONFIG"] = f"{folder}/napari.yaml"
+        os.environ.pop("NAPARI_TOOL_RUNNER_CONFIG", None)
+        if os.environ.get("DISPLAY") or not sys.platform.startswith("linux"):
+            yield
+            return
+        from pyvirtualdisplay import Display
+
+        with Display(backend="xvfb", size=(1600, 1000), color_depth=24):
+            yield
+
+
+def main(arguments: list[str]) -> int:
+    """Make all pictures, or those that are named, in a folder (default: docs/pictures)."""
+    names = [name for name in arguments if name in SCENES]
+    others = [name for name in arguments if name not in SCENES]
+    folder = Path(others[0]) if others else HERE / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    with own_surroundings():
+        for name in names or SCENES:
+            path = folder / f"{name}.png"
+            save(play(name), path)
+            print(f"{path}: {path.stat().st_size // 1000} kB", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
