@@ -130,6 +130,8 @@ class _Reader:
 
     def read(self, test: ToolSourceTest, index: int) -> ToolTest:
         values: dict[str, object] = {}
+        if any(entry["attributes"].get("composite_data") for entry in test["inputs"]):
+            self.skip = "it uploads a composite dataset, which does not exist here"
         try:
             state = self.state(test)
             values = self.items(self.inputs, state)
@@ -260,9 +262,6 @@ class _Reader:
     def file(
         self, value: Mapping[str, object], parameter: DataParameter, name: str = ""
     ) -> DataFile | None:
-        if value.get("composite_data"):
-            self.skip = self.skip or "it uploads a composite dataset, which does not exist here"
-            return None
         wanted = str(value.get("path") or "")
         path = self.folders.find(wanted) if wanted else None
         if path is None:
