@@ -119,6 +119,8 @@ class Job:
         self.kinds = dict(kinds or {})
         self.extent = extent
         self.grid = grid
+        self.must_load = True
+        """Whether an output that cannot be opened as a layer fails the job."""
         self.workspace = Workspace(folder)
         self.log = JobLog(self.workspace)
         self.cancel_token = CancelToken()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import (
     JobCancelledError,
+    OutputError,
     ToolFailedError,
     UnsupportedLayerError,
 )
@@ -214,6 +215,11 @@ def _load_file(
     try:
         loaded = load(file, output, job.tool, inputs=inputs, kind=job.kinds.get(output.name))
     except UnsupportedLayerError as reason:  # a file that no viewer can show is still a result
+        job.notes.append(str(reason))
+        loaded = None
+    except OutputError as reason:
+        if job.must_load:
+            raise
         job.notes.append(str(reason))
         loaded = None
     if loaded is not None and loaded.kind is LayerKind.ANY:  # text, an archive, …

@@ -174,7 +174,7 @@ def _check_test(tool: Tool, test: ToolTest, notes: list[Note]) -> BoundValues | 
     """Check files and values of a test; return its bound values when all is there."""
     where = f"tests/test[{test.index + 1}]"
     for expected in test.outputs:
-        if expected.file and not Path(expected.file).exists():
+        if expected.file and not (tool.folder / "test-data" / expected.file).exists():
             what = f"The reference {Path(expected.file).name} of “{expected.name}” is missing."
             notes.append(Note(Severity.WARNING, where, what))
     try:
