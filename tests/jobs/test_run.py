@@ -312,3 +312,13 @@ def test_interrupt_cancels(make_tool: MakeTool, config: dict[str, object], tmp_p
     assert not any(child.is_running() for child in children)
     record = json.loads(next(jobs.glob("*/*/record.json")).read_text())
     assert record["state"] == "cancelled"
+
+
+def test_an_empty_text_is_a_result(make_tool: MakeTool, config: dict[str, object]) -> None:
+    tool = make_tool(
+        "import sys; open(sys.argv[2], 'w').close()",
+        outputs='<data name="o" format="txt"/>',
+    )
+    output = ntr.run(tool, i=IMAGE, config=config).outputs["o"]
+    assert output.layer_type == "file"
+    assert output.path.stat().st_size == 0

@@ -50,7 +50,9 @@ def load_output(
     """See `napari_tool_runner.exchange.load`."""
     what = f"The output “{output.label or output.name}” of {tool.name}"
     path = file.path
-    _check_there(path, what)
+    declared = format_of(file.format or output.format)
+    may_be_empty = declared is not None and declared.carrier is CarrierName.OPAQUE
+    _check_there(path, what, may_be_empty=may_be_empty)
     carrier = _carrier(file, output, what)
     if carrier is CarrierName.OPAQUE:
         return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
@@ -89,14 +91,14 @@ def reference_geometry(snap: LayerSnapshot) -> Geometry | None:
         return None
 
 
-def _check_there(path: Path, what: str) -> None:
+def _check_there(path: Path, what: str, *, may_be_empty: bool) -> None:
     if not path.exists():
         raise OutputError(
             f"{what} was not written (expected at {path}).",
             hint="The log of the job says what the tool did instead.",
         )
     empty = not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0
-    if empty:
+    if empty and not may_be_empty:
         raise OutputError(
             f"{what} is empty ({path.name} has no content).",
             hint="The tool opened the file but wrote nothing; see the log of the job.",
