@@ -70,6 +70,13 @@ def test_pages_are_executed_at_all() -> None:
     assert {"wrap-a-tool.md", "scripts.md", "new-runner.md", "command-line.md"} <= names
 
 
+def test_every_decision_is_listed() -> None:
+    folder = DOCS / "decisions"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    missing = [page.name for page in folder.glob("[0-9]*.md") if f"({page.name})" not in listed]
+    assert not missing
+
+
 # -- the runner of pages itself --------------------------------------------------------
 
 
