@@ -335,8 +335,12 @@ class Tree:
         return self._add(entry, data)
 
     def copy(self, source: Path, path: str) -> Tree:
-        """Add a copy of a host file, links followed."""
-        return self.file(path, source.read_bytes(), source.stat().st_mode & 0o777)
+        """Add a copy of a host file, links followed, as old as that."""
+        status = source.stat()
+        entry = tarfile.TarInfo(path.lstrip("/"))
+        data = source.read_bytes()
+        entry.size, entry.mode, entry.mtime = len(data), status.st_mode & 0o777, status.st_mtime
+        return self._add(entry, data)
 
     def link(self, path: str, target: str) -> Tree:
         """Add a symbolic link."""
@@ -422,9 +426,7 @@ def python_image(client: docker.DockerClient, tag: str, distributions: Sequence[
     wanted += [
         (library, f"{home}/lib/{library.name}") for library in prefix.glob("lib/libpython*.so*")
     ]
-    unwanted = re.compile(
-        rf"{version}/(site-packages|test|idlelib|tkinter|ensurepip|config-)|__pycache__"
-    )
+    unwanted = re.compile(rf"{version}/(site-packages|test|idlelib|tkinter|ensurepip|config-)")
     standard = Path(sysconfig.get_path("stdlib"))
     for path in standard.rglob("*"):
         inside = f"{version}/{path.relative_to(standard).as_posix()}"
@@ -434,7 +436,7 @@ def python_image(client: docker.DockerClient, tag: str, distributions: Sequence[
         distribution = importlib.metadata.distribution(name)
         for entry in distribution.files or ():
             source = Path(str(distribution.locate_file(entry)))
-            if ".." not in entry.parts and source.is_file() and "__pycache__" not in entry.parts:
+            if ".." not in entry.parts and source.is_file():
                 wanted.append((source, f"{home}/lib/{version}/site-packages/{entry.as_posix()}"))
     for source, target in wanted:
         tree.copy(source, target)

@@ -167,7 +167,7 @@ def test_a_gpu_that_is_not_there(docker_service: DockerRunnerService, tmp_path: 
 
 
 def test_a_network_that_is_not_there(docker_service: DockerRunnerService, tmp_path: Path) -> None:
-    docker_service.configure({**docker_service.config, "network": "lab"})
+    docker_service.configure({**docker_service.config, "network": True, "network_mode": "lab"})
     with pytest.raises(PreparationError, match="no such network"):
         docker_service.set_up(make_job(tmp_path / "ws").process)
 

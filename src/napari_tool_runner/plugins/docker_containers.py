@@ -365,10 +365,9 @@ def _caller(engine: Engine) -> tuple[str, tuple[int, ...]]:
 
 
 def _network(context: ExecContext, config: Mapping[str, object]) -> str:
-    allowed = config.get("network", False)
-    if not (context.network or allowed):
+    if not (context.network or config.get("network", False)):
         return "none"
-    return allowed if isinstance(allowed, str) else str(config.get("network_mode") or "default")
+    return text(config, "network_mode") or "default"
 
 
 def explain_start(
@@ -408,7 +407,7 @@ def explain_start(
     if "network" in lowered and "not found" in lowered:
         return PreparationError(
             f"The container engine has no such network. It said: {said}",
-            hint="Set “network” of the runner to one that `docker network ls` shows.",
+            hint="Set “network_mode” of the runner to one that `docker network ls` shows.",
         )
     name = program[0] if program else "the image’s own program"
     return PreparationError(

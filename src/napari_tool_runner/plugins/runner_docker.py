@@ -80,10 +80,10 @@ class DockerRunnerService(RunnerService):
     Parameters
     ----------
     config : mapping
-        The ``runner`` section; see `docs/decisions/020-warm-containers.md`. Read here:
-        ``host``, ``platform``, ``network`` (true, or the name of a network),
-        ``entrypoint`` (run commands through the image's own entry point),
-        ``idle_timeout``, ``max_containers``, ``grace``, ``pids``, ``shm_size``, ``tmpfs``.
+        The ``runner`` section (`docs/config.md`). Read here: ``host``, ``platform``,
+        ``network``, ``network_mode``, ``entrypoint`` (run commands through the image's own
+        entry point), ``biocontainers``, ``idle_timeout``,
+        ``max_containers``, ``grace``, ``pids``, ``shm_size``, ``tmpfs``, ``gpus``.
     """
 
     service_name = "DOCKER"
