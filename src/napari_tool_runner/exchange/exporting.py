@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -252,7 +253,12 @@ def _numbers(table: Table, chosen: Format) -> np.ndarray:
 def _remove(path: Path) -> None:
     """Remove what was begun at `path`, with the frames of a movie."""
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        # Zarr writes chunks at the same time; those under way may still arrive.
+        for _ in range(40):
+            shutil.rmtree(path, ignore_errors=True)
+            time.sleep(0.05)
+            if not path.exists():
+                break
         return
     for part in (path, *path.parent.glob(f"{path.stem}_t*.tif")):
         part.unlink(missing_ok=True)
