@@ -198,6 +198,20 @@ def test_tables_and_text(tmp_path: Path) -> None:
     assert compare_files(e, text(tmp_path / "g.txt", "1\r\n2\r\n3"), expect("diff")) is None
 
 
+def test_movies_are_compared_frame_by_frame(tmp_path: Path) -> None:
+    for name, offset in (("a", 0.0), ("b", 0.01), ("c", 3.0)):
+        (tmp_path / name).mkdir()
+        frames = [image(tmp_path / name / f"{n}.tif", RAMP + offset * n) for n in (0, 1)]
+        # absolute paths and names beside the list are both in use
+        rows = [str(frames[0]), frames[1].name] if name == "a" else [f.name for f in frames]
+        text(tmp_path / name / "movie.txt", "\n".join(rows) + "\n\n")
+    a, b, c = (tmp_path / name / "movie.txt" for name in "abc")
+    assert compare_files(a, b, expect(), movie=True) is None
+    assert str(compare_files(a, c, expect(), movie=True)).startswith("Frame 2: The mean squared")
+    text(b, "0.tif\n")
+    assert compare_files(a, b, expect(), movie=True) == "It has 2 frames, the reference 1."
+
+
 def test_folders(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -82,6 +82,13 @@ def test_any_change_asks_again(folder: Path) -> None:
     assert trust_state(tool).changes == ("removed a/a.py",)
 
 
+def test_a_toolbox_that_is_gone(folder: Path) -> None:
+    approve(folder)
+    folder.rename(folder.with_name("elsewhere"))
+    assert trust_state(folder).changes == ("removed a/a.py", "removed a/a.xml")
+    assert not trust_state(folder.with_name("elsewhere")).ok
+
+
 def test_a_link_is_its_target_name_and_is_not_followed(folder: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside.py"
     outside.write_text("print(1)")
@@ -96,8 +103,9 @@ def test_a_link_is_its_target_name_and_is_not_followed(folder: Path, tmp_path: P
 
 def test_review_shows_what_would_be_approved(folder: Path) -> None:
     (folder / "a" / "a.py").chmod(0o666)
+    (folder / "link").symlink_to("nowhere")
     seen = review(folder)
-    assert seen.files == 2
+    assert seen.files == 3
     assert seen.size > 0
     assert seen.writable_by_others == ("a/a.py",)
     assert seen.trust.state is TrustState.UNKNOWN

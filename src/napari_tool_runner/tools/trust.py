@@ -124,9 +124,7 @@ def review(folder: Path) -> Review:
     """Look at a toolbox folder before it is approved. Runs and evaluates nothing."""
     folder = folder.absolute()
     listing = _listing(folder, {})
-    open_to_others = tuple(
-        name for name in listing if (folder / name).lstat().st_mode & stat.S_IWOTH
-    )
+    open_to_others = tuple(name for name in listing if _others_may_write(folder / name))
     return Review(
         folder=folder,
         digest=_digest(listing),
@@ -200,6 +198,11 @@ def require_trust(tool: Tool) -> None:
 # -- content -----------------------------------------------------------------------------
 
 
+def _others_may_write(path: Path) -> bool:
+    mode = path.lstat().st_mode  # the mode of a link itself says nothing
+    return not stat.S_ISLNK(mode) and bool(mode & stat.S_IWOTH)
+
+
 def _listing(folder: Path, known: Mapping[str, _File]) -> dict[str, _File]:
     """Return the files of `folder`; those whose stat is as in `known` keep their hash."""
     found: dict[str, _File] = {}
@@ -214,14 +217,23 @@ def _listing(folder: Path, known: Mapping[str, _File]) -> dict[str, _File]:
         elif stat.S_ISLNK(info.st_mode):
             found[name] = (f"link:{os.readlink(path)}", size, mtime)
         elif stat.S_ISREG(info.st_mode):
-            with open(path, "rb") as stream:
-                found[name] = (hashlib.file_digest(stream, "sha256").hexdigest(), size, mtime)
+            found[name] = (_hash(path), size, mtime)
         else:
             found[name] = (f"special:{stat.S_IFMT(info.st_mode):o}", 0, mtime)
     return found
 
 
+def _hash(path: str) -> str:
+    try:
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"  # when it can be read, it counts as changed
+
+
 def _files(folder: str) -> Iterator[str]:
+    if not os.path.isdir(folder):
+        return  # a toolbox that is gone: all its files were removed
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name in _SKIPPED:

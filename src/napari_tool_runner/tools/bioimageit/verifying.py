@@ -5,8 +5,8 @@
 ==============  ====================================================================
 `sim_content`   images: same shape, and mean squared error below 0.001 (BioImageIT's
                 own limit) or a millionth of the squared value range (60 dB).
-                Labels keep the 0.001. Tables: same shape, text equal, numbers within
-                1e-6 relative or 1e-9. Other files: equal bytes.
+                Labels keep the 0.001. Movies: so in every frame. Tables: same shape, text
+                equal, numbers within 1e-6 relative or 1e-9. Other files: equal bytes.
 `sim_size`      sizes differ by at most 10000 bytes (Galaxy's limit)
 `same_size`     sizes are equal
 `diff`          text lines are equal (at most ``lines_diff`` differ); line ends are
@@ -61,9 +61,12 @@ def verify_outcome(tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str
             continue
         if not expected.file:
             continue
-        kind = getattr(collected.output, "kind", None)
         problem = compare_files(
-            collected.files[0].path, Path(expected.file), expected, labels=kind is LayerKind.LABELS
+            collected.files[0].path,
+            Path(expected.file),
+            expected,
+            labels=collected.output.kind is LayerKind.LABELS,
+            movie=collected.output.format == "movietxt",
         )
         if problem:
             problems.append(f"{expected.name}: {problem}")
@@ -71,9 +74,22 @@ def verify_outcome(tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str
 
 
 def compare_files(
-    made: Path, reference: Path, expected: TestOutput, *, labels: bool = False
+    made: Path,
+    reference: Path,
+    expected: TestOutput,
+    *,
+    labels: bool = False,
+    movie: bool = False,
 ) -> str | None:
-    """Return one sentence on how `made` differs from `reference`, None if it agrees."""
+    """Return one sentence on how `made` differs from `reference`, None if it agrees.
+
+    Parameters
+    ----------
+    labels : bool
+        The pixels are names of objects.
+    movie : bool
+        Both files are lists of image files, one a frame.
+    """
     if not reference.exists():
         return f"The reference {reference.name} is missing from {reference.parent}."
     how = expected.compare or "sim_content"
@@ -88,6 +104,8 @@ def compare_files(
     eps = _number(expected, "eps", _EPS)
     suffix = reference.suffix.lower()
     try:
+        if movie and suffix == ".txt":
+            return _movies(made, reference, eps, relative=not labels)
         if suffix in _IMAGES:
             return _images(made, reference, eps, relative=not labels)
         if suffix in _TABLES:
@@ -125,6 +143,22 @@ def _lines(made: Path, reference: Path, allowed: float) -> str | None:
     if len(changed) <= allowed:
         return None
     return f"{len(changed)} lines differ, first “{changed[0]}”."
+
+
+def _movies(made: Path, reference: Path, eps: float, *, relative: bool) -> str | None:
+    first, second = _frames(made), _frames(reference)
+    if len(first) != len(second):
+        return f"It has {len(first)} frames, the reference {len(second)}."
+    for number, (frame, wanted) in enumerate(zip(first, second, strict=True), start=1):
+        problem = _images(frame, wanted, eps, relative=relative)
+        if problem:
+            return f"Frame {number}: {problem}"
+    return None
+
+
+def _frames(path: Path) -> list[Path]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [path.parent / line.strip() for line in lines if line.strip()]
 
 
 def _images(made: Path, reference: Path, eps: float, *, relative: bool) -> str | None:
