@@ -103,7 +103,7 @@ def test_objects_have_their_measurements(run):
     np.testing.assert_allclose(table["area_um2"], areas, rtol=1e-4)
     each = run("colocalize", first=nuclei, second=cytoplasm, labels=labels)["table"]
     assert len(each["label"]) == len(areas)
-    shapes_only = run("measure_regions", labels=labels)["table"]
+    shapes_only = run("measure_regions", labels=labels, image=labels)["table"]
     assert not any(name.startswith("intensity") for name in shapes_only)
 
 

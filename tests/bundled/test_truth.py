@@ -113,7 +113,7 @@ def test_nuclei_of_a_stack(call):
     labels = call("split_touching", input=(mask, "ZYX"), spacing=14)["output"]
     drawn = len(np.unique(truth)) - 1
     assert abs(labels.max() - drawn) <= 4
-    table = rows(call("measure_regions", labels=(labels, "ZYX"))["table"])
+    table = rows(call("measure_regions", labels=(labels, "ZYX"), image=(labels, "ZYX"))["table"])
     volumes = [float(row["volume_um3"]) for row in table]
     np.testing.assert_allclose(volumes, np.bincount(labels.ravel())[1:] / 16, rtol=1e-4)
 
@@ -322,7 +322,7 @@ def test_numbers_of_any_size(call):
     labels[3:8, 3:9, 3:9], labels[3:8, 12:17, 12:17] = 7, 4_000_000_000
     labels[5, 5, 5] = 0
     names = {7, 4_000_000_000}
-    table = rows(call("measure_regions", labels=(labels, "ZYX"))["table"])
+    table = rows(call("measure_regions", labels=(labels, "ZYX"), image=(labels, "ZYX"))["table"])
     assert {int(row["label"]): int(row["voxels"]) for row in table} == {7: 179, 4_000_000_000: 125}
     filled = call("fill_holes", input=(labels, "ZYX"), space="volumes")["output"]
     assert filled[5, 5, 5] == 7
@@ -415,7 +415,7 @@ def test_sentences_for_what_cannot_work(call):
     assert "Turning" in call("register_images", fails=True, fixed=stack, moving=stack)
     assert "needs time" in call("correct_bleaching", fails=True, input=plane)
     assert "needs time" in call("correct_drift", fails=True, input=plane)
-    assert "whole numbers" in call("measure_regions", fails=True, labels=fraction)
+    assert "whole numbers" in call("measure_regions", fails=True, labels=fraction, image=fraction)
     assert "differ in size" in call("measure_regions", fails=True, labels=even, image=plane)
     assert "one stack" in call("label_surfaces", fails=True, labels=plane)
     assert "no objects" in call(
@@ -433,7 +433,7 @@ def test_empty_results_are_results(call, tmp_path):
     assert call("split_touching", input=empty)["output"].max() == 0
     assert call("fill_holes", input=empty)["output"].max() == 0
     assert not call("distance_transform", input=empty, side="both")["output"].any()
-    assert rows(call("measure_regions", labels=empty)["table"]) == []
+    assert rows(call("measure_regions", labels=empty, image=empty)["table"]) == []
     assert rows(call("detect_spots", input=empty)["points"]) == []
     points = tmp_path / "none.csv"
     points.write_text("index,axis-0,axis-1,axis-2\n")

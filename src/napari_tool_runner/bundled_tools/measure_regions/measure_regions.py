@@ -85,19 +85,19 @@ def measure(labels, image, sizes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", required=True)
-    parser.add_argument("--image", default="")
+    parser.add_argument("--image", required=True)
     parser.add_argument("--table", required=True)
     args = parser.parse_args()
 
     labels, axes, sizes = read_image(args.labels)
     if not np.issubdtype(labels.dtype, np.integer):
         sys.exit(f"{args.labels} has fractions: objects are numbered with whole numbers.")
+    image = read_image(args.image)[0]
+    if image.shape != labels.shape:
+        sys.exit(f"The image {image.shape} and the labels {labels.shape} differ in size.")
+    # the objects as their own image: only shapes are wanted
+    image = None if np.array_equal(image, labels) else image.astype(float)
     labels, numbers = compact(labels)
-    image = None
-    if args.image:
-        image = read_image(args.image)[0].astype(float)
-        if image.shape != labels.shape:
-            sys.exit(f"The image {image.shape} and the labels {labels.shape} differ in size.")
     together = [axis in space(axes, "volumes") for axis in axes]
     steps = [1 if joined else n for n, joined in zip(labels.shape, together, strict=True)]
     outer = [axis for axis, joined in zip(axes, together, strict=True) if not joined]
