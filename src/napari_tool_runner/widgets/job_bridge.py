@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs import Job, JobManager, JobState
+    from napari_tool_runner.jobs import JobManager, JobState
+    from napari_tool_runner.widgets.starting import AnyJob
 
 __all__ = ["JobBridge", "cancel_jobs_at_quit", "register_with_napari"]
 
@@ -28,7 +29,7 @@ class JobBridge(QObject):
 
     Parameters
     ----------
-    job : Job
+    job : AnyJob
     """
 
     state_changed = Signal(object)
@@ -38,7 +39,7 @@ class JobBridge(QObject):
     finished = Signal(object)
     """The job ended; carries the job. Emitted once, after the last `state_changed`."""
 
-    def __init__(self, job: Job, parent: QObject | None = None) -> None:
+    def __init__(self, job: AnyJob, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.job = job
         self._state: JobState | None = None
@@ -85,7 +86,7 @@ class JobBridge(QObject):
             self.finished.emit(job)
 
 
-def register_with_napari(job: Job) -> None:
+def register_with_napari(job: AnyJob) -> None:
     """Make napari know `job`: its close dialog, and cancel when the window closes.
 
     Without napari (a form alone) this does nothing.

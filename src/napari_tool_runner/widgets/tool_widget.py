@@ -26,7 +26,9 @@ from napari_tool_runner.widgets.preset_menu import PresetMenu
 from napari_tool_runner.widgets.presets import PresetError, PresetStore
 from napari_tool_runner.widgets.results import show_features, show_result
 from napari_tool_runner.widgets.run_bar import RunBar
+from napari_tool_runner.widgets.scope_box import ScopeBox
 from napari_tool_runner.widgets.services import ServiceLookup
+from napari_tool_runner.widgets.starting import start
 from napari_tool_runner.widgets.texts import elapsed_text, open_path
 from napari_tool_runner.widgets.tool_header import ToolHeader
 from napari_tool_runner.widgets.trust import TrustDialog, trust_sentence
@@ -36,9 +38,10 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_tool_runner.jobs import Job, JobManager
+    from napari_tool_runner.jobs import JobManager
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.widgets.starting import AnyJob
 
 __all__ = ["ToolWidget"]
 
@@ -90,7 +93,7 @@ class ToolWidget(QWidget):
         self._toolbox = toolbox
         self._trust = trust_state(tool)
         self._bridges: list[JobBridge] = []
-        self._shown_job: Job | None = None
+        self._shown_job: AnyJob | None = None
 
         self.layer_source = LayerSource(viewer, self)
         self.header = ToolHeader(tool)
@@ -106,6 +109,8 @@ class ToolWidget(QWidget):
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFixedHeight(1)
         layout.addWidget(line)
+        self.scope_box = ScopeBox(tool, self.form, viewer)
+        layout.addWidget(self.scope_box)
         layout.addWidget(self.run_bar)
         foot = QVBoxLayout()
         foot.setContentsMargins(6, 0, 6, 2)
@@ -126,6 +131,7 @@ class ToolWidget(QWidget):
         self._judge()
         self.services.start()
         self.destroyed.connect(self.layer_source.disconnect_layers)
+        self.destroyed.connect(self.scope_box.release)
 
     # -- running -------------------------------------------------------------------
 
@@ -143,11 +149,11 @@ class ToolWidget(QWidget):
         return self._manager
 
     @property
-    def active_jobs(self) -> list[Job]:
+    def active_jobs(self) -> list[AnyJob]:
         """The jobs of this page that have not ended, oldest first."""
         return [bridge.job for bridge in self._bridges if not bridge.job.state.final]
 
-    def run(self) -> Job | None:
+    def run(self) -> AnyJob | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
         self._trust = trust_state(self.tool)
         if self.form.problems() or self.tool.problems or not self._trust.ok:
@@ -156,7 +162,14 @@ class ToolWidget(QWidget):
             return None
         values = self.form.values()
         try:
-            job = self.manager().submit(self.tool, values, runner=self.run_bar.runner())
+            job = start(
+                self.manager(),
+                self.tool,
+                values,
+                runner=self.run_bar.runner(),
+                scope=self.scope_box.scope(),
+                viewer=self.viewer,
+            )
         except ParameterError as error:
             self._refused(error)
             return None
@@ -180,7 +193,7 @@ class ToolWidget(QWidget):
         """Follow the layer list (napari calls it on the docked widget)."""
         self.form.refresh_layers()
 
-    def _follow(self, job: Job) -> None:
+    def _follow(self, job: AnyJob) -> None:
         cancel_jobs_at_quit(self.manager())
         register_with_napari(job)
         bridge = JobBridge(job, self)
@@ -193,7 +206,7 @@ class ToolWidget(QWidget):
         bridge.start()
         self._show_progress()
 
-    def _current(self) -> Job | None:
+    def _current(self) -> AnyJob | None:
         """Return the job that the bar shows: the oldest that has not ended."""
         active = self.active_jobs
         return active[0] if active else None
@@ -208,7 +221,7 @@ class ToolWidget(QWidget):
             self.log.follow(job)
         self.run_bar.show_progress(job.phase, job.progress, job.elapsed)
 
-    def _finished(self, job: Job) -> None:
+    def _finished(self, job: AnyJob) -> None:
         self.log.flush()
         if job.state.value == "done":
             self._loaded(job)
@@ -222,7 +235,7 @@ class ToolWidget(QWidget):
         self._show_progress()
         self.job_finished.emit(job)
 
-    def _loaded(self, job: Job) -> None:
+    def _loaded(self, job: AnyJob) -> None:
         viewer = self.viewer
         if viewer is None:
             self.run_bar.say("Done, but the viewer is closed.", "info", self._job_buttons(job))
@@ -243,7 +256,7 @@ class ToolWidget(QWidget):
             buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
         self.run_bar.say(f"{shown.sentence()} ({elapsed_text(job.elapsed)})", "done", buttons)
 
-    def _failed(self, job: Job) -> None:
+    def _failed(self, job: AnyJob) -> None:
         text = str(job.error) if job.error is not None else "The tool failed."
         if self._shown_job is not job:
             self._shown_job = job
@@ -251,19 +264,19 @@ class ToolWidget(QWidget):
         self.log.set_open(True)
         self.run_bar.say(text, "failed", self._job_buttons(job))
 
-    def _job_buttons(self, job: Job) -> list[tuple[str, Callable[[], object]]]:
+    def _job_buttons(self, job: AnyJob) -> list[tuple[str, Callable[[], object]]]:
         return [
             ("Show log", lambda: self._show_log(job)),
             ("Open workspace", lambda: open_path(job.workspace.root)),
             ("Copy report", lambda: self._copy_report(job)),
         ]
 
-    def _show_log(self, job: Job) -> None:
+    def _show_log(self, job: AnyJob) -> None:
         self._shown_job = job
         self.log.follow(job)
         self.log.set_open(True)
 
-    def _copy_report(self, job: Job) -> None:
+    def _copy_report(self, job: AnyJob) -> None:
         from napari_tool_runner.widgets.report import report_text
 
         clipboard = QGuiApplication.clipboard()
