@@ -114,12 +114,8 @@ def test_distance_is_symmetric_and_bounded(a: str, b: str, limit: int) -> None:
 def test_the_work_of_a_keystroke_stays_small_with_many_tools() -> None:
     """Counted, not timed: how many words are compared letter by letter."""
     words = random.Random(1)
-    many = SearchIndex(
-        [
-            entry(f"tool{n}", help=" ".join("".join(words.choices("abcdefgh", k=7)) for _ in "12"))
-            for n in range(2000)
-        ]
-    )
+    made = [" ".join("".join(words.choices("abcdefgh", k=7)) for _ in "12") for _ in range(2000)]
+    many = SearchIndex([entry(f"tool{n}", description=text) for n, text in enumerate(made)])
     assert len(many._postings) > 3000
     assert len(many._misspelt("abcdefg")) <= 80
 

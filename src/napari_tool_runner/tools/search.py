@@ -1,8 +1,9 @@
 """Fuzzy, ranked search over the light entries, fast enough for every keystroke.
 
-Words of all fields form one vocabulary. Each word of the query finds words of the
-vocabulary (equal, beginning, inside, or misspelt), and these their tools. A tool is
-found when every word of the query found it.
+Words of all fields but the help form one vocabulary. Each word of the query finds words
+of the vocabulary (equal, beginning, inside, or misspelt), and these their tools; the help
+is looked through as it is, which is as fast and needs no preparation. A tool is found
+when every word of the query found it.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ class SearchIndex:
         self._entries = tuple(entries)
         self._postings: dict[str, dict[int, int]] = defaultdict(dict)
         self._names: list[str] = []
+        self._helps = [_fold(entry.help) for entry in self._entries]
         for number, entry in enumerate(self._entries):
             name = _fold(entry.name)
             self._names.append(name)
             # the last field wins: go from the least to the most telling
-            self._add(number, _HELP, entry.help)
             terms = (*entry.edam, *map(edam_label, entry.edam))
             self._add(number, _EDAM, " ".join(terms))
             self._add(number, _FORMAT, " ".join(entry.formats))
@@ -100,6 +101,10 @@ class SearchIndex:
             else:
                 continue
             self._collect(known, quality, scores)
+        if len(word) > 1:
+            for number, text in enumerate(self._helps):
+                if word in text and number not in scores:
+                    scores[number] = _HELP
         if len(scores) < _FEW and len(word) > 3 and word.isalpha():
             for known, likeness in self._misspelt(word):
                 self._collect(known, _MISSPELT * likeness, scores)
