@@ -125,6 +125,23 @@ def test_different_packages_are_different_environments(conda, tmp_path):
     assert {info.specs for info in infos} == {("demo-tool=1.0",), ("demo-tool=2.0",)}
 
 
+def test_what_is_stored_can_be_given_back(conda, tmp_path):
+    run(conda, tmp_path, DEMO)
+    process, _ = make_process(tmp_path, package("demo-tool=2"))
+    adapted = as_service(conda)
+    adapted.call_set_up(process)
+    stored = adapted.stored()
+    # the environment of the job that has not ended is not offered
+    assert [entry.kind for entry in stored] == ["environment", "cache"]
+    for entry in stored:
+        assert entry.size > 0
+        entry.remove()
+    assert adapted.call_exec(process, ["demo-tool"]) == 0
+    adapted.call_tear_down(process)
+    (left,) = adapted.stored()
+    assert left.kind == "environment"
+
+
 def test_progress_has_a_real_end(server, envs, tmp_path):
     server.chunk_pause = 0.002
     service = CondaRunnerService({"channels": [server.url], "environments_dir": str(envs)})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, RunnerExecError
 from napari_tool_runner.plugins import as_service, runnerServices
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
-from napari_tool_runner.tools.model import PackageRequirement
+from napari_tool_runner.tools.model import PackageRequirement, Tool
 from plugins.runner_helpers import make_process, script, wait_until
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and process groups")
@@ -155,6 +155,33 @@ def test_requirements_are_told_to_be_ignored(local, tmp_path):
     assert "fiji 2" in events.lines("runner")[0]
     assert "fiji 2" in local.plan(process.tool).remarks[0]
     assert local.supports(process.tool).ok
+
+
+@pytest.mark.parametrize(
+    ("command", "dialect", "problems", "remarks"),
+    [
+        ("no-such-program --x $y", "bioimageit", 1, 0),
+        ("no-such-program --x $y", "galaxy", 0, 1),
+        ("python '$__tool_directory__/x.py'", "bioimageit", 0, 0),
+        ("ls -l", "bioimageit", 0, 0),
+        ("export X=1; no-such-program", "galaxy", 0, 0),
+        ("#if $x\nno-such-program\n#end if", "galaxy", 0, 0),
+        ("$x y", "bioimageit", 0, 0),
+    ],
+)
+def test_the_preflight_looks_for_the_program(local, command, dialect, problems, remarks):
+    plan = local.plan(Tool(id="t", name="t", command=command, dialect=dialect))
+    assert (len(plan.problems), len(plan.remarks)) == (problems, remarks)
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_told(monkeypatch):
+    from napari_tool_runner.plugins import environment
+
+    monkeypatch.setattr(environment.os.path, "exists", lambda path: False)
+    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
+    monkeypatch.setattr(environment.sys, "platform", "linux")
+    assert "GPU" in environment.gpu_remark({"gpus": 1})
+    assert environment.gpu_remark({}) == ""
 
 
 def test_a_program_that_does_not_exist(local, tmp_path):
@@ -318,11 +345,23 @@ as_service(runnerServices.get("LOCAL")).call_exec(process, [sys.executable, {pro
 """
 
 
+TUTORIAL_KILLED = KILLED.replace(
+    'runnerServices.get("LOCAL")',
+    """type("S", (), {{
+        "set_up": lambda self, process: None,
+        "exec": lambda self, process, args: subprocess.run(args) and None,
+        "tear_down": lambda self, process: None}})()""",
+).replace("import sys, threading", "import subprocess, sys")
+
+
 @posix
-def test_nothing_outlives_a_napari_that_is_killed(tmp_path):
+@pytest.mark.parametrize("template", [KILLED, TUTORIAL_KILLED], ids=["ours", "tutorial"])
+def test_nothing_outlives_a_napari_that_is_killed(tmp_path, template):
+    if template is TUTORIAL_KILLED and sys.platform != "linux":
+        pytest.skip("the variables of other processes cannot be read here")
     args = script(tmp_path, STUBBORN, "stubborn.py")
     tests = os.path.dirname(os.path.dirname(__file__))
-    code = KILLED.format(tests=tests, folder=str(tmp_path), program=args[1])
+    code = template.format(tests=tests, folder=str(tmp_path), program=args[1])
     napari = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     pids = [int(word) for word in napari.stdout.readline().split()]
     assert len(pids) == 4

@@ -250,6 +250,22 @@ def test_entry_points(provider):
     del runnerServices._builders["REGISTERED_BY_ITSELF"]
 
 
+def test_an_entry_point_may_be_a_module(provider, tmp_path, monkeypatch):
+    write(
+        tmp_path,
+        "runner_module_of_somebody.py",
+        """
+        from napari_tool_runner.plugins.runners_factory import runnerServices
+        runnerServices.register_builder("MODULE", lambda **config: "a service")
+        """,
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    point = EntryPoint("MODULE", "runner_module_of_somebody", "napari_tool_runner.runners")
+    assert load_entry_points(provider, [point]) == ()
+    assert runnerServices.get("MODULE") == "a service"
+    del runnerServices._builders["MODULE"]
+
+
 def test_entry_points_of_installed_packages_are_found(tmp_path, monkeypatch):
     """A real distribution on the path, with its metadata."""
     info = tmp_path / "somebodys_runner-1.0.dist-info"

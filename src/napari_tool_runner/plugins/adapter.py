@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import (
@@ -27,6 +27,7 @@ from napari_tool_runner.plugins.contract import (
     OutputLine,
     Plan,
     RunnerService,
+    Stored,
 )
 from napari_tool_runner.plugins.foreign_children import Recorder, recording
 from napari_tool_runner.plugins.foreign_observer import observed
@@ -145,6 +146,10 @@ class AdaptedService:
         """Pre-flight of `tool`."""
         return self._native.plan(tool)
 
+    def stored(self) -> Sequence[Stored]:
+        """Return what the service keeps on disk and could give back."""
+        return self._native.stored()
+
     def close(self) -> None:
         """End everything that outlives a job."""
         self._native.close()
@@ -205,6 +210,9 @@ class _ForeignService(AdaptedService):
 
     def plan(self, tool: Tool) -> Plan:
         return Plan()
+
+    def stored(self) -> Sequence[Stored]:
+        return ()
 
     def close(self) -> None:
         closing = getattr(self.service, "close", None)

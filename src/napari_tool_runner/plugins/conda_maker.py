@@ -120,6 +120,10 @@ class EnvironmentMaker:
         """
         from napari_tool_runner.plugins.conda_build import run_cancellable
 
+        recent = self._recent(wanted)
+        if recent is not None:
+            return _plan(wanted, recent)
+
         async def work() -> Solution:
             builder = _builder(wanted)
             lock = wanted.store.lock_file(wanted.key)
@@ -135,17 +139,19 @@ class EnvironmentMaker:
         builder = _builder(wanted)
         specs = wanted.spec.specs
         lock = wanted.store.lock_file(wanted.key)
-        locked = await builder.from_lock(lock)
-        solution = locked or self._recent(wanted) or await builder.solve(specs, context.report)
+        earlier = await builder.from_lock(lock) or self._recent(wanted)
+        solution = earlier or await builder.solve(specs, context.report)
         context.report(OutputLine(_summary(solution), "runner"))
         try:
             await builder.link(solution, prefix, context.report)
         except PreparationError as error:
-            if locked is None:
+            if earlier is None:
                 raise
             context.report(
                 OutputLine(f"The recorded packages cannot be had: {error.message}", "runner")
             )
+            with self._lock:
+                self._solutions.pop((wanted.key, wanted.store.folder), None)
             solution = await builder.solve(specs, context.report)
             await builder.link(solution, prefix, context.report)
         builder.write_lock(solution, lock)
@@ -180,7 +186,7 @@ class EnvironmentMaker:
     def _recent(self, wanted: Wanted) -> Solution | None:
         """Return what the pre-flight has just solved."""
         with self._lock:
-            found = self._solutions.pop((wanted.key, wanted.store.folder), None)
+            found = self._solutions.get((wanted.key, wanted.store.folder))
         if found is None or time.monotonic() - found[0] > _SOLUTION_AGE:
             return None
         return found[1]

@@ -382,7 +382,10 @@ def remove_tree(path: Path) -> None:
         # background threads of a cancelled attempt may add files meanwhile
         for attempt in range(3):
             try:
-                shutil.rmtree(path, onerror=make_writable)
+                if sys.version_info >= (3, 12):
+                    shutil.rmtree(path, onexc=make_writable)
+                else:
+                    shutil.rmtree(path, onerror=make_writable)
                 return
             except OSError:
                 if attempt == 2:

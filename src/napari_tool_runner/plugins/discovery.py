@@ -91,9 +91,10 @@ def load_entry_points(
 ) -> tuple[PluginProblem, ...]:
     """Register the services of installed packages (group ``napari_tool_runner.runners``).
 
-    The value of an entry point is a builder (a class, or anything callable that takes
-    the configuration as keyword arguments), registered under the entry point's name; or
-    a function that takes nothing, or the provider, and registers by itself.
+    The value of an entry point is a module that registers when it is imported; a builder
+    (a class, or anything callable that takes the configuration as keyword arguments),
+    registered under the entry point's name; or a function that takes nothing, or the
+    provider, and registers by itself.
     """
     from napari_tool_runner.plugins.runners_factory import runnerServices
 
@@ -112,6 +113,8 @@ def load_entry_points(
 
 
 def _register(name: str, value: Any, provider: RunnerServiceProvider) -> None:
+    if inspect.ismodule(value):
+        return  # importing it was what registers, as with the tutorial's files
     if inspect.isclass(value):
         made: Any = value()
         provider.register_builder(name, made)

@@ -16,6 +16,8 @@ What the programs of a tool inherit from napari's process, and what not:
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.contract import ExecContext
 
-__all__ = ["host_environment", "path_with", "program_environment"]
+__all__ = ["gpu_remark", "host_environment", "path_with", "program_environment"]
 
 _CONDA = ("CONDA_", "_CE_", "MAMBA_", "_CONDA_", "PIXI_")
 _PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
@@ -79,6 +81,18 @@ def program_environment(base: Mapping[str, str], context: ExecContext) -> dict[s
         variables["GALAXY_MEMORY_MB"] = str(context.resources.memory_bytes >> 20)
     variables.update(context.environment)
     return variables
+
+
+def gpu_remark(config: Mapping[str, object]) -> str:
+    """Say that a GPU is asked for where there is none; empty when all is well."""
+    if not config.get("gpus"):
+        return ""
+    if sys.platform == "darwin":
+        found = platform.machine() == "arm64"
+    else:
+        found = any(os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg"))
+        found = found or shutil.which("nvidia-smi") is not None
+    return "" if found else "A GPU is asked for, but none was found on this computer."
 
 
 def path_with(folders: Iterable[str | Path], path: str | None) -> str:

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil
 
 from napari_tool_runner.plugins.output import LineSplitter
-from napari_tool_runner.plugins.process_tree import end_processes
+from napari_tool_runner.plugins.process_tree import MARK, end_processes
+from napari_tool_runner.plugins.watchdog import new_mark, watchdog
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.contract import Event
@@ -45,6 +46,7 @@ class Recorder:
     def __init__(self, emit: Callable[[Event], object]) -> None:
         self._emit = emit
         self._thread = threading.get_native_id()
+        self._mark = new_mark()
         self._lock = threading.Lock()
         self._started: list[tuple[list[str], subprocess.Popen[Any]]] = []
         self._before = {process.pid for process in _children()}
@@ -68,7 +70,7 @@ class Recorder:
             pids = [program.pid for _, program in self._started if program.returncode is None]
         pids += [pid for pid in self._others() if pid not in pids]
         if pids:
-            end_processes(pids, grace=grace)
+            end_processes(pids, grace=grace, mark=self._mark)
         return pids
 
     def finish(self) -> None:
@@ -98,6 +100,10 @@ class Recorder:
                 options[name] = write
                 pipes.append((read, write, name))
         options.setdefault("stdin", subprocess.DEVNULL)
+        # so that it is found, also when it leaves us, or we are killed
+        given = os.environ if options.get("env") is None else options["env"]
+        if given.get(MARK) == os.environ.get(MARK):  # a mark of its own stays
+            options["env"] = {**given, MARK: self._mark}
         try:
             _original(program, argv, **options)
         except BaseException:
@@ -128,6 +134,7 @@ def recording(emit: Callable[[Event], object]) -> Iterator[Recorder]:
     """Follow what the calling thread starts inside the block."""
     global _users
     recorder = Recorder(emit)
+    watchdog.ensure()  # it must not be taken for a program of the service
     with _lock:
         _users += 1
         if _users == 1:

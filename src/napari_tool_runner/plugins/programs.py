@@ -8,7 +8,6 @@ process tree, and no process left behind.
 from __future__ import annotations
 
 import errno
-import itertools
 import logging
 import os
 import shutil
@@ -24,7 +23,7 @@ from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, Runner
 from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.output import LineSplitter
 from napari_tool_runner.plugins.process_tree import MARK, describe_exit, end_processes, group_alive
-from napari_tool_runner.plugins.watchdog import OWNER, watchdog
+from napari_tool_runner.plugins.watchdog import new_mark, watchdog
 
 __all__ = ["GRACE", "run_program"]
 
@@ -37,7 +36,6 @@ _LEFTOVER_WAIT = 2.0
 _CHUNK = 1 << 16
 
 _log = logging.getLogger(__name__)
-_numbers = itertools.count(1)
 
 
 def run_program(
@@ -77,7 +75,7 @@ def run_program(
     """
     if context.cancel.requested:
         raise JobCancelledError("The job was cancelled before its program started.")
-    mark = f"{OWNER}:{next(_numbers)}"
+    mark = new_mark()
     program = _start(list(args), context.work_dir, {**environment, MARK: mark})
     watchdog.add(program.pid)
     ender = _Ender(program.pid, mark, grace)

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,13 @@ from napari_tool_runner.plugins.contract import (
     OutputLine,
     Plan,
     RunnerService,
+    Stored,
 )
-from napari_tool_runner.plugins.environment import host_environment, program_environment
+from napari_tool_runner.plugins.environment import (
+    gpu_remark,
+    host_environment,
+    program_environment,
+)
 from napari_tool_runner.plugins.options import number, text
 from napari_tool_runner.plugins.process import Process, context_of
 from napari_tool_runner.plugins.programs import GRACE, run_program
@@ -33,6 +39,15 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["CondaRunnerService"]
+
+
+def _clean(store: EnvironmentStore) -> None:
+    store.clean_caches()
+
+
+def _forget(store: EnvironmentStore, key: str) -> None:
+    store.remove(key)
+
 
 _RECORDED = ("specs", "channels", "platform", "commands", "packages", "pip")
 
@@ -171,13 +186,28 @@ class CondaRunnerService(RunnerService):
             if existing is not None:
                 return Plan(remarks=(f"The existing environment {existing} is used.",))
             if wanted.store.find(wanted.key) is not None:
-                return Plan(remarks=(f"The environment {wanted.key} is ready.",))
+                remarks = (f"The environment {wanted.key} is ready.", gpu_remark(self.config))
+                return Plan(remarks=tuple(text for text in remarks if text))
             works = self.check()
             if not works.ok:
                 return Plan(problems=(works.message,))
             return self._maker.plan(wanted)
         except ToolRunnerError as error:
             return Plan(problems=(str(error),))
+
+    def stored(self) -> list[Stored]:
+        """Return environments that nobody uses now, and the cache of packages."""
+        store = self.store
+        found = [
+            Stored("environment", info.key, info.size, partial(_forget, store, info.key))
+            for info in store.environments()
+            if not info.in_use
+        ]
+        if size := store.cache_size():
+            found.append(
+                Stored("cache", f"conda packages in {store.folder}", size, partial(_clean, store))
+            )
+        return found
 
     def environments(self) -> list[EnvironmentInfo]:
         """Return the environments that were made, with their sizes, largest first."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from napari_tool_runner.plugins.contract import (
     RunnerService,
 )
 from napari_tool_runner.plugins.environment import (
+    gpu_remark,
     host_environment,
     path_with,
     program_environment,
@@ -77,11 +80,42 @@ class LocalRunnerService(RunnerService):
 
     def plan(self, tool: Tool) -> Plan:
         """Pre-flight: nothing is fetched; what is ignored is told."""
-        remark = self.supports(tool).message
-        return Plan(remarks=(remark,) if remark else ())
+        remarks = [text for text in (self.supports(tool).message, gpu_remark(self.config)) if text]
+        missing = self._missing_program(tool)
+        if missing and tool.dialect == "bioimageit":
+            return Plan(problems=(missing,), remarks=tuple(remarks))
+        # other commands are scripts: what comes first may be anything
+        return Plan(remarks=(*remarks, missing) if missing else tuple(remarks))
+
+    def _missing_program(self, tool: Tool) -> str:
+        """Say which program of the command is not on this computer, if it names one."""
+        met = _PROGRAM.match(tool.command)
+        if met is None or _SHELL_WORDS.fullmatch(met.group(1)):
+            return ""
+        name = met.group(1)
+        folders = [*path_list(self.config, "path")]
+        if not tool.requirements:
+            if name in ("python", "python3"):
+                return ""
+            folders.append(Path(sys.executable or os.sep).parent)
+        if shutil.which(name, path=path_with(folders, os.environ.get("PATH"))):
+            return ""
+        return (
+            f"The program {name!r} was not found on this computer: install it, or add its folder "
+            "to 'path' in the runner section of the configuration."
+        )
 
     def _tell_ignored(self, tool: Tool, context: ExecContext) -> None:
         context.report(OutputLine(self.supports(tool).message, "runner"))
+
+
+# the first word of a command, when it is a name and nothing else
+_PROGRAM = re.compile(r"\s*([A-Za-z_][\w.+-]*)(?=\s|$)")
+# words that a shell knows without any program
+_SHELL_WORDS = re.compile(
+    r"alias|case|cd|command|echo|eval|exec|export|for|function|if|printf|read|set|shopt|source"
+    r"|test|time|trap|true|type|ulimit|umask|unset|until|wait|while"
+)
 
 
 def _python_folders(context: ExecContext) -> list[Path]:

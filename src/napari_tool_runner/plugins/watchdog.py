@@ -12,6 +12,7 @@ watchdog itself; it then uses the standard library only.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import select
@@ -22,22 +23,32 @@ import threading
 import time
 from pathlib import Path
 
-__all__ = ["OWNER", "Watchdog", "watchdog"]
+__all__ = ["Watchdog", "new_mark", "watchdog"]
 
 OWNER = f"{os.getpid()}-{secrets.token_hex(6)}"
 """What marks the programs of this process (first part of the mark of a run)."""
 
 _GRACE = 2.0
+_numbers = itertools.count(1)
+
+
+def new_mark() -> str:
+    """Return the mark of a new run: ``<owner>:<number>``."""
+    return f"{OWNER}:{next(_numbers)}"
 
 
 class Watchdog:
     """The parent's side: programs are announced when they start and when they end."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner_pid = os.getpid()
         self.problem = ""
+
+    def ensure(self) -> None:
+        """Start the watchdog; it finds what carries our mark where that can be read."""
+        self._tell("", start=True)
 
     def add(self, pid: int) -> None:
         """Announce a program (leader of its own process group)."""
