@@ -30,7 +30,7 @@ class DirectRun:
 
 
 def descriptors() -> list[Path]:
-    return sorted(TOOLS.glob("*/*.xml"))
+    return sorted(p for p in TOOLS.glob("*/*.xml") if not p.parent.name.startswith("galaxy_"))
 
 
 def descriptor(name: str) -> Path:
