@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.carriers import read_file, write_geometry, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
+from napari_tool_runner.exchange.carriers.whole import whole_file
 from napari_tool_runner.exchange.conversion import (
     as_accepted,
     as_pixels,
@@ -93,16 +92,8 @@ def write_snapshot(
     snap = as_accepted(snap, parameter, reference, notes)
     chosen = choose_format(snap.kind, parameter)
     path = free_path(folder, snap.name, chosen.extension)
-    try:
+    with whole_file(path, snap.name):
         metadata = _write(snap, chosen, path, parameter, dialect, reference, progress, notes)
-    except BaseException as error:
-        _remove(path)  # never leave half a file behind
-        if not isinstance(error, OSError):
-            raise
-        raise ExchangeError(
-            f"“{snap.name}” could not be written to {path}: {error.strerror or error}.",
-            hint="Check the free space and the rights of the workspace folder.",
-        ) from error
     if snap.source:
         metadata["source"] = snap.source
     file = DataFile(path, chosen.name, snap.name, metadata)
@@ -248,20 +239,6 @@ def _numbers(table: Table, chosen: Format) -> np.ndarray:
             hint="Give the one column that is meant.",
         )
     return next(iter(table.values()))
-
-
-def _remove(path: Path) -> None:
-    """Remove what was begun at `path`, with the frames of a movie."""
-    if path.is_dir():
-        # Zarr writes chunks at the same time; those under way may still arrive.
-        for _ in range(40):
-            shutil.rmtree(path, ignore_errors=True)
-            time.sleep(0.05)
-            if not path.exists():
-                break
-        return
-    for part in (path, *path.parent.glob(f"{path.stem}_t*.tif")):
-        part.unlink(missing_ok=True)
 
 
 def _hash_if_small(path: Path) -> str:

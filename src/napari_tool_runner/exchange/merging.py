@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from napari_tool_runner.errors import OutputError
+from napari_tool_runner.errors import LossyConversionError, OutputError
 from napari_tool_runner.exchange.blocks import ArrayLike, read
 from napari_tool_runner.exchange.carriers import write_pixels
 from napari_tool_runner.exchange.carriers.content import Pixels, Table
 from napari_tool_runner.exchange.carriers.tables import write_table
+from napari_tool_runner.exchange.carriers.whole import whole_file
 from napari_tool_runner.exchange.coordinates import feature_columns, points_table, shapes_table
 from napari_tool_runner.exchange.formats import Format, format_of
 from napari_tool_runner.exchange.geometry import select
@@ -116,7 +117,8 @@ def _merge_pixels(
     own = replace(own, shape=stacked.shape[: len(loop) + inner])
     fmt = cast("Format", format_of("imagetiff"))
     pixels = Pixels(stacked, own, name, rgb=rgb, labels=labels)
-    write_pixels(pixels, fmt, path, dialect="bioimageit")
+    with whole_file(path, name):
+        write_pixels(pixels, fmt, path, dialect="bioimageit")
     return path, fmt.name
 
 
@@ -136,7 +138,23 @@ class _Stacked:
         self._offsets = offsets
         self._labels = labels
         self.shape = (*loop, *arrays[0].shape)
-        self.dtype = np.dtype(np.int32) if labels else np.result_type(*[a.dtype for a in arrays])
+        self.dtype = np.result_type(*[a.dtype for a in arrays])
+        if labels:
+            self.dtype = self._label_type()
+
+    def _label_type(self) -> np.dtype:
+        """Return a type that holds every label with its offset."""
+        pairs = list(zip(self._arrays, self._offsets, strict=True))
+        highest = max(int(np.asarray(a).max(initial=0)) + offset for a, offset in pairs)
+        lowest = min(int(np.asarray(a).min(initial=0)) for a in self._arrays)
+        for name in ("int32", "uint32"):
+            info = np.iinfo(name)
+            if info.min <= lowest and highest <= info.max:
+                return np.dtype(name)
+        raise LossyConversionError(
+            f"The slices have labels from {lowest} to {highest}, too large for one image.",
+            hint="Relabel them from 1 on, or run the tool on one slice.",
+        )
 
     @property
     def chunks(self) -> tuple[tuple[int, ...], ...]:
@@ -170,7 +188,10 @@ def _merge_points(
         points = np.asarray(part.data, dtype=float)
         rows.append(np.hstack([np.tile(place, (len(points), 1)), points]))
         features.append(
-            pd.DataFrame(feature_columns(part.attributes.get("features"), len(points)))
+            pd.DataFrame(
+                feature_columns(part.attributes.get("features"), len(points)),
+                index=range(len(points)),
+            )
         )
     table = pd.concat(features, ignore_index=True)
     points = np.concatenate(rows)
@@ -181,14 +202,20 @@ def _merge_points(
 def _merge_shapes(
     parts: Sequence[LoadedOutput], places: np.ndarray, path: Path
 ) -> tuple[Path, str]:
+    import pandas as pd
+
     vertices: list[np.ndarray] = []
     types: list[str] = []
+    features = []
     for part, place in zip(parts, places, strict=True):
         shapes = [np.asarray(shape, dtype=float) for shape in cast("Sequence[object]", part.data)]
         told = part.attributes.get("shape_type", "polygon")
         types += [told] * len(shapes) if isinstance(told, str) else list(cast("list[str]", told))
         vertices += [np.hstack([np.tile(place, (len(v), 1)), v]) for v in shapes]
-    write_table(shapes_table(vertices, types, None), path)
+        columns = feature_columns(part.attributes.get("features"), len(shapes))
+        features.append(pd.DataFrame(columns, index=range(len(shapes))))
+    table = pd.concat(features, ignore_index=True)
+    write_table(shapes_table(vertices, types, table), path)
     return path, "tablecsv"
 
 
