@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -75,6 +76,38 @@ def test_every_decision_is_listed() -> None:
     listed = (folder / "README.md").read_text(encoding="utf-8")
     missing = [page.name for page in folder.glob("[0-9]*.md") if f"({page.name})" not in listed]
     assert not missing
+
+
+def runner_options() -> set[str]:
+    """Keys of the ``runner`` section that the sources read, by the calls that read them."""
+    found: set[str] = set()
+    for path in (REPOSITORY / "src" / "napari_tool_runner" / "plugins").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            function = node.func
+            keys = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            if isinstance(function, ast.Attribute) and function.attr == "get":
+                # `config.get("key")`, but not the config of an image
+                reads = ast.unparse(function.value).endswith("config")
+                reads = reads and path.name != "docker_images.py"
+            else:
+                name = getattr(function, "id", "")
+                reads = name in ("number", "text", "text_list", "path_list")
+                reads = reads and ast.unparse(node.args[0]).endswith("config")
+            if reads and keys and isinstance(keys[0], str):
+                found.add(keys[0])
+    return found
+
+
+def test_every_key_of_the_configuration_is_documented() -> None:
+    page = (DOCS / "config.md").read_text(encoding="utf-8")
+    options = runner_options()
+    assert {"channels", "idle_timeout", "path", "plugin_dirs"} <= options  # it finds them at all
+    keys = {f"runner.{name}" for name in options}
+    source = (REPOSITORY / "src" / "napari_tool_runner" / "config.py").read_text(encoding="utf-8")
+    keys |= {f"{a}.{b}" for a, b in re.findall(r'_(?:paths|number)\("(\w+)", "(\w+)"', source)}
+    assert not {key for key in keys if f"`{key}`" not in page}
 
 
 # -- the runner of pages itself --------------------------------------------------------
