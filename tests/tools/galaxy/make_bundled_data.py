@@ -59,10 +59,10 @@ def thumbnail(tool: str, above: np.ndarray, below: np.ndarray) -> None:
 def main() -> None:
     cells = tifffile.imread(PACKAGE / "sample_data" / "cells_2d.ome.tif")[:, 205:301, 135:231]
     image = cells[0]
-    smooth = ndimage.gaussian_filter(cells[1].astype(float), 1.5)
-    mask = smooth > filters.threshold_local(smooth, 41, offset=-3)
-    distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1)
-    seeds = measure.label(distance == ndimage.maximum_filter(distance, 13) * (distance > 2))
+    smooth = ndimage.gaussian_filter(image.astype(float), 1.5)
+    mask = smooth > filters.threshold_otsu(smooth)
+    distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 2)
+    seeds = measure.label((distance == ndimage.maximum_filter(distance, 15)) & (distance > 2))
     labels = segmentation.watershed(-distance, seeds, mask=mask)
     labels, _, _ = segmentation.relabel_sequential(
         np.where(np.isin(labels, np.flatnonzero(np.bincount(labels.ravel()) > 30)), labels, 0)
@@ -92,7 +92,7 @@ def main() -> None:
             shutil.copyfile(temp / f"class_{index}.tiff", sort / f"area_{index}.tiff")
         large = tifffile.imread(sort / "area_2.tiff")
         settings.write_text(
-            json.dumps({"feature": "intensity_mean", "how": "values", "edges": [160, 180]})
+            json.dumps({"feature": "intensity_mean", "how": "values", "edges": [220, 235]})
         )
         script("galaxy_sort_objects", "--labels", sort / "labels.tiff", "--image",
                sort / "image.tiff", "--settings", settings, "--classes", temp)  # fmt: skip
