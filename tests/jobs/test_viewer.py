@@ -125,3 +125,12 @@ def test_the_layer_may_change_while_the_tool_runs(
     np.testing.assert_array_equal(layer.data, 79 - np.arange(80).reshape(8, 10))
     np.testing.assert_allclose(layer.scale, (0.5, 0.5))
     assert layer in viewer.layers
+
+
+def test_names_do_not_pile_up(viewer: ViewerModel, make_tool: MakeTool, config: Config) -> None:
+    tool = make_tool(INVERT, outputs='<data name="o" format="imagetiff" label="Negative"/>')
+    (first,) = ntr.run_in_viewer(viewer, tool, i="cells", config=config)
+    (second,) = ntr.run_in_viewer(viewer, tool, i=first, config=config)
+    assert first.name == "cells · Negative"
+    assert second.name.startswith("cells · Negative")
+    assert second.name.count("Negative") == 1

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["JobLog"]
 
 KEPT_LINES = 5000
+MAX_WORDS = 300
 JUDGED_BYTES = 32 * 2**20
 
 
@@ -51,6 +52,15 @@ class JobLog:
         """Return the last lines as text."""
         with self._lock:
             return tuple(line.text for line in list(self._lines)[-number:])
+
+    def last_words(self) -> str:
+        """Return the last line that the program wrote on stderr, empty if there is none.
+
+        Programs say there why they stop; of a Python traceback it is the error itself.
+        """
+        with self._lock:
+            lines = [line.text.strip() for line in self._lines if line.stream == "stderr"]
+        return next((line[:MAX_WORDS] for line in reversed(lines) if line), "")
 
     def size(self, stream: str) -> int:
         """Return how many bytes the program has written on ``stdout`` or ``stderr``."""

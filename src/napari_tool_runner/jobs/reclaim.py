@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.errors import RunnerError, ToolRunnerError
 from napari_tool_runner.jobs.history import ended_entries
+from napari_tool_runner.plugins import as_service, runnerServices
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
+
+_logger = logging.getLogger(__name__)
 
 __all__ = ["Reclaimable", "reclaim", "reclaimable"]
 
@@ -38,6 +42,18 @@ class Reclaimable:
 def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimable]:
     """Return what could be deleted: ended jobs, then what each service keeps."""
     found = list(_jobs(config.workspaces, older_than_days))
+    known: set[tuple[str, str]] = set()
+    for name in runnerServices.names():
+        try:
+            service = as_service(runnerServices.get(name, **config.runner), name)
+            stored = service.stored()
+        except RunnerError as error:  # without its engine a service keeps nothing to show
+            _logger.info("%s cannot say what it keeps: %s", name, error)
+            continue
+        for item in stored:
+            if (item.kind, item.name) not in known:  # CONDA_DOCKER shows the others' again
+                known.add((item.kind, item.name))
+                found.append(Reclaimable(item.kind, item.name, item.size, item.remove))
     return found
 
 

@@ -267,6 +267,9 @@ def failed(
     job: Job, reason: str, hint: str, cause: BaseException | None = None
 ) -> ToolFailedError:
     """Return the error of a job that failed, with what is known of it."""
+    said = job.log.last_words()
+    if said and cause is None and said not in reason:
+        reason = f"{reason.rstrip('.')}: {said}"
     error = ToolFailedError(
         reason,
         tool=job.tool.id,
