@@ -341,9 +341,7 @@ def _toolbox(args: argparse.Namespace) -> Toolbox:
 def _tool(args: argparse.Namespace) -> Tool:
     from napari_tool_runner.tools import find_tool
 
-    if Path(args.tool).exists():  # no toolbox is opened for a path
-        return find_tool(args.tool, None)
-    return find_tool(args.tool, _toolbox(args))
+    return find_tool(args.tool, config=_config(args))
 
 
 def _tools_to_test(names: Sequence[str], box: Toolbox | None) -> Iterable[Tool]:

@@ -11,8 +11,7 @@ from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.jobs.execute import execute
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.viewer import ViewerLike, add_result, named_layers
-from napari_tool_runner.tools import find_tool, load_toolbox
-from napari_tool_runner.tools.model import Tool
+from napari_tool_runner.tools import find_tool
 
 if TYPE_CHECKING:
     import os
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.config import Config
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.model import JobResult
+    from napari_tool_runner.tools.model import Tool
 
 __all__ = ["run", "run_in_viewer", "run_job"]
 
@@ -101,7 +101,7 @@ def run_in_viewer(
         ``features``.
     """
     settings = load_config(config)
-    found = tool if isinstance(tool, Tool) else find_tool(tool, load_toolbox(settings))
+    found = find_tool(tool, config=settings)
     given = named_layers(viewer, found, _merge(values, more))
     job = prepare(found, given, runner=runner, config=settings)
     return add_result(viewer, run_job(job), job).layers

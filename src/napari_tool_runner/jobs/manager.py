@@ -19,7 +19,7 @@ from napari_tool_runner.jobs.pieces import cut_values
 from napari_tool_runner.jobs.workspace import new_job_id, tool_folder
 from napari_tool_runner.plugins.choice import Choice, choose_service
 from napari_tool_runner.plugins.runners_factory import runnerServices
-from napari_tool_runner.tools import bind, find_tool, load_toolbox
+from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.trust import require_trust
@@ -58,7 +58,7 @@ def prepare(
     """
     settings = load_config(config)
     if not isinstance(tool, Tool):
-        tool = find_tool(tool, load_toolbox(settings))
+        tool = find_tool(tool, config=settings)
     if not settings.explicit:
         require_trust(tool)
     if tool.problems:
