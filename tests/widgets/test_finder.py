@@ -9,9 +9,10 @@ from qtpy.QtCore import QModelIndex, Qt
 
 from napari_tool_runner.tools import load_toolbox
 from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder, bundled_folder
+from napari_tool_runner.widgets.badges import BadgeLookup, needs_of
 from napari_tool_runner.widgets.favourites import Favourites
 from napari_tool_runner.widgets.finder import ToolFinder
-from napari_tool_runner.widgets.tool_tree import Grouping, Role, ToolTreeModel, badges_of
+from napari_tool_runner.widgets.tool_tree import Grouping, Role, ToolTreeModel
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d494844520000000100000001080200000090"
@@ -162,9 +163,9 @@ def test_by_toolbox(finder, tmp_path):
 
 def test_badges_say_what_a_tool_needs(toolbox):
     entry = toolbox.entry("threshold")
-    assert badges_of(entry) == ()
-    assert badges_of(entry._replace(requirements=("conda",))) == ("conda",)
-    assert badges_of(entry._replace(requirements=("docker", "singularity"))) == ("container",)
+    assert needs_of(entry) == ()
+    assert needs_of(entry._replace(requirements=("conda",))) == ("conda",)
+    assert needs_of(entry._replace(requirements=("docker", "singularity"))) == ("container",)
 
 
 def test_files_that_could_not_be_read_are_told(finder, tmp_path):
@@ -196,3 +197,39 @@ def test_two_thousand_tools(qtbot, shown, tmp_path):
     qtbot.keyClicks(finder.search, "number 1234")
     assert finder.model.tools()[0].key == "t1234"
     assert finder.model.rowCount(QModelIndex()) <= 200
+
+
+def test_badges_say_whether_it_is_there_already(qtbot, tmp_path):
+    """A service written for the test answers; the tool is read by the thread."""
+    from napari_tool_runner.plugins import runnerServices
+    from napari_tool_runner.plugins.contract import Availability, Fetch, Plan, RunnerService
+
+    class Service(RunnerService):
+        service_name = "CONDA"
+
+        def supports(self, tool):
+            return Availability(True)
+
+        def plan(self, tool):
+            return Plan() if tool.id == "ready" else Plan(fetches=(Fetch("numpy", 10),))
+
+    for name in ("ready", "later"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tool.xml").write_text(
+            f'<tool id="{name}" name="{name}" version="1"><requirements>'
+            '<package type="conda" env="x">-c conda-forge numpy</package></requirements>'
+            "<command>true</command><inputs/><outputs/></tool>"
+        )
+    box = Toolbox([ToolboxFolder("box", tmp_path)], cache_dir=tmp_path / "cache")
+    before = runnerServices.builder("CONDA")
+    runnerServices.register_builder("CONDA", lambda **_: Service())
+    lookup = BadgeLookup(box)
+    try:
+        for key in ("ready", "later"):
+            assert lookup.badges(box.entry(key)) == ("conda",)
+        qtbot.waitUntil(lambda: lookup.badges(box.entry("later")) == ("conda ↓",), timeout=20_000)
+        qtbot.waitUntil(lambda: lookup.badges(box.entry("ready")) == ("conda ✓",), timeout=20_000)
+        assert "fetched" in lookup.words(box.entry("later"))
+    finally:
+        runnerServices.register_builder("CONDA", before)
+        lookup.stop()

@@ -272,3 +272,30 @@ def test_a_tool_with_an_error_note_cannot_be_run_and_says_why(page, tmp_path):
     assert not widget.run_bar.run_button.isEnabled()
     assert "needs a reference table" in widget.run_bar.message.text()
     assert widget.header.notes[0].isVisible()
+
+
+def test_the_users_kind_of_result_wins_and_is_remembered(
+    qtbot, page, model_viewer, cells, tmp_path
+):
+    tool = make_tool(
+        tmp_path,
+        "import sys, tifffile\n"
+        "tifffile.imwrite(sys.argv[2], (tifffile.imread(sys.argv[1]) > 99).astype('uint8'))\n",
+        name="mask",
+        inputs='<param name="i" type="data" format="imagetiff" layer="image" label="Image"/>',
+        outputs='<data name="o" format="imagetiff" label="Result"/>',
+        arguments="${i} ${o}",
+    )
+    model_viewer.add_image(cells)
+    widget = page(tool)
+    widget.form.outputs.set_expanded(True)
+    combo = widget.form.outputs._combos["o"]
+    for kind in ("labels", "image"):
+        combo.setCurrentIndex(combo.findData(kind))
+        combo.activated.emit(combo.currentIndex())
+        with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+            press_run(qtbot, widget)
+        assert type(model_viewer.layers[1]).__name__.lower() == kind
+    again = page(tool)
+    assert again.form.outputs.kinds() == {"o": "image"}
+    assert again.form.outputs.is_expanded()

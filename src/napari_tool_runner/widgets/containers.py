@@ -10,10 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, QTimer
-from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -25,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.tools.model import DataParameter, HiddenParameter
 from napari_tool_runner.widgets.field_base import FieldRow, FormContext
 from napari_tool_runner.widgets.fields import make_field
+from napari_tool_runner.widgets.folding import Folding, Indented
 from napari_tool_runner.widgets.form_model import (
     ConditionalNode,
     LeafNode,
@@ -33,12 +32,9 @@ from napari_tool_runner.widgets.form_model import (
     RepeatNode,
     SectionNode,
 )
-from napari_tool_runner.widgets.icons import IconButton, TextIconButton, text_color
+from napari_tool_runner.widgets.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.messages import MessageLabel
 from napari_tool_runner.widgets.texts import tooltip
-
-if TYPE_CHECKING:
-    from qtpy.QtGui import QPaintEvent
 
 __all__ = ["Builder", "Collapsible", "ConditionalBox", "RepeatBox", "RowsView"]
 
@@ -201,12 +197,8 @@ def make_row(node: Node, context: FormContext, builder: Builder) -> QWidget:
         return label
 
 
-class Collapsible(QWidget):
-    """A titled part that opens; its rows are built when it first does.
-
-    superqt's collapsible fixes its height when it opens and sets a style sheet; rows
-    that are built later, messages and the themes need neither.
-    """
+class Collapsible(Folding):
+    """A part of the form that opens; its rows are built when it first does."""
 
     def __init__(
         self,
@@ -219,79 +211,29 @@ class Collapsible(QWidget):
         expanded: bool = False,
         split_advanced: bool = True,
     ) -> None:
-        super().__init__()
-        self._split_advanced = split_advanced
         self.nodes = tuple(nodes)
         self._context = context
         self._builder = builder
-        self._content: RowsView | None = None
-        self._title = title
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 2, 0, 2)
-        layout.setSpacing(2)
-        self._expanded = False
-        self.button = IconButton("right", title)
-        self.button.setText(title)
-        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.button.setToolTip(tooltip(title, help_text))
-        self.button.setAccessibleDescription("closed part of the form")
-        self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        layout.addWidget(self.button)
-        self._body = _Indented()
-        self._body.hide()
-        layout.addWidget(self._body)
-        self.button.clicked.connect(lambda: self.set_expanded(not self._expanded))
+        self._split_advanced = split_advanced
+        super().__init__(title, help_text)
         if expanded:
             self.set_expanded(True)
 
-    def is_expanded(self) -> bool:
-        """Whether the content is shown."""
-        return self._expanded
-
-    def set_expanded(self, expanded: bool) -> None:
-        """Open or close."""
-        if expanded == self._expanded:
-            return
-        self._expanded = expanded
-        if expanded:
-            self.content()
-            self._builder.work()
-        self.button.show_icon("down" if expanded else "right")
-        word = "open" if expanded else "closed"
-        self.button.setAccessibleDescription(f"{word} part of the form")
-        self._body.setVisible(expanded)
-
     def content(self) -> RowsView:
         """Return the rows, built on demand."""
-        if self._content is None:
-            self._content = RowsView(
-                self.nodes, self._context, self._builder, split_advanced=self._split_advanced
-            )
-            self._body.add(self._content)
-        return self._content
+        rows = super().content()
+        assert isinstance(rows, RowsView)
+        return rows
 
+    def make_content(self) -> QWidget:
+        """Return the rows; those below are built when the window is idle."""
+        return RowsView(
+            self.nodes, self._context, self._builder, split_advanced=self._split_advanced
+        )
 
-class _Indented(QWidget):
-    """Content moved in by a thin line, to show what belongs together."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._inner = QVBoxLayout(self)
-        self._inner.setContentsMargins(10, 0, 0, 0)
-        self._inner.setSpacing(3)
-
-    def add(self, widget: QWidget) -> None:
-        """Append a widget."""
-        self._inner.addWidget(widget)
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw the line, a shade of the text's colour."""
-        super().paintEvent(event)
-        color = text_color(self)
-        color.setAlphaF(0.3)
-        painter = QPainter(self)
-        painter.fillRect(3, 2, 1, self.height() - 4, color)
-        painter.end()
+    def opened(self) -> None:
+        """Build what is seen first."""
+        self._builder.work()
 
 
 class ConditionalBox(QWidget):
@@ -302,7 +244,7 @@ class ConditionalBox(QWidget):
         self.node = node
         self._context = _narrower(context)
         self._builder = builder
-        self._views: dict[str, _Indented] = {}
+        self._views: dict[str, Indented] = {}
         self._rows: dict[str, RowsView] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -329,7 +271,7 @@ class ConditionalBox(QWidget):
         active = self.node.active
         key = None if active is None else active.case.value
         if active is not None and key not in self._views and active.children:
-            holder = _Indented()
+            holder = Indented()
             view = RowsView(active.children, self._context, self._builder)
             holder.add(view)
             self._views[active.case.value] = holder
@@ -433,7 +375,7 @@ class _EntryBox(QWidget):
         head.addWidget(self._title, 1)
         head.addWidget(self.remove_button)
         layout.addLayout(head)
-        body = _Indented()
+        body = Indented()
         self.view = RowsView(entry.children, context, builder)
         body.add(self.view)
         layout.addWidget(body)

@@ -164,6 +164,7 @@ class ToolRunnerWidget(QWidget):
 
     def show_finder(self) -> None:
         """Go back to the search, with the text marked, so that typing starts anew."""
+        self.finder.badges.forget(self.toolbox)
         self.finder.refresh()
         self.stack.setCurrentWidget(self.home)
         self.finder.search.setFocus(Qt.FocusReason.ShortcutFocusReason)

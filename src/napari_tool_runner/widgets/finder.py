@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tool_runner.widgets.badges import BadgeLookup
 from napari_tool_runner.widgets.messages import MessageLabel
 from napari_tool_runner.widgets.texts import open_path
 from napari_tool_runner.widgets.tool_delegate import ToolDelegate
@@ -78,8 +79,11 @@ class ToolFinder(QWidget):
         self.grouping.activated.connect(lambda _: self.refresh())
         row.addWidget(self.grouping)
         layout.addLayout(row)
-        self.model = ToolTreeModel(parent=self)
+        self.badges = BadgeLookup(toolbox, self)
+        self.model = ToolTreeModel(self.badges.badges, self.badges.words, parent=self)
         self.tree = QTreeView()
+        self.badges.changed.connect(self._redraw)
+        self.destroyed.connect(self.badges.stop)
         self.tree.setModel(self.model)
         self.tree.setHeaderHidden(True)
         self.tree.setItemDelegate(ToolDelegate(self.tree))
@@ -102,6 +106,7 @@ class ToolFinder(QWidget):
     def set_toolbox(self, toolbox: Toolbox) -> None:
         """Show another toolbox."""
         self._toolbox = toolbox
+        self.badges.forget(toolbox)
         self.refresh()
 
     def refresh(self) -> None:
@@ -142,6 +147,11 @@ class ToolFinder(QWidget):
             special = row < self._special_groups()
             if special or total <= 60:
                 self.tree.setExpanded(index, True)
+
+    def _redraw(self) -> None:
+        viewport = self.tree.viewport()
+        assert viewport is not None
+        viewport.update()
 
     def _special_groups(self) -> int:
         return sum(

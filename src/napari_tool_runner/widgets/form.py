@@ -21,6 +21,7 @@ from napari_tool_runner.widgets.form_model import (
 )
 from napari_tool_runner.widgets.layer_choice import LayerChooser
 from napari_tool_runner.widgets.layer_source import LayerSource
+from napari_tool_runner.widgets.outputs_box import OutputsBox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,8 @@ class FormWidget(QScrollArea):
         layout.addWidget(self.rows)
         if not tool.inputs:
             layout.addWidget(QLabel("This tool has nothing to fill in."))
+        self.outputs = OutputsBox(tool)
+        layout.addWidget(self.outputs)
         layout.addStretch(1)
         self.setWidget(body)
         self.builder.work()
@@ -95,6 +98,7 @@ class FormWidget(QScrollArea):
     def reset(self) -> None:
         """Set every field back to its default; layers are chosen afresh."""
         self.model.reset()
+        self.outputs.set_kinds({})
         self.chooser.update()
 
     def problems(self) -> list[Problem]:

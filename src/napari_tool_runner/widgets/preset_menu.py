@@ -49,6 +49,7 @@ class PresetMenu(QMenu):
     def apply(self, preset: Preset) -> None:
         """Fill the form with `preset` and say what did not fit."""
         unknown = self._form.set_values(preset.values)
+        self._form.outputs.set_kinds(preset.kinds)
         parts = [f"Preset “{preset.name}” loaded.", preset.remark(self._tool)]
         if unknown:
             parts.append(f"Without a place here: {', '.join(unknown)}.")
@@ -57,7 +58,7 @@ class PresetMenu(QMenu):
     def save(self, name: str) -> None:
         """Keep the form's values under `name`."""
         try:
-            self._store.save(self._tool, name, self._form.values())
+            self._store.save(self._tool, name, self._form.values(), self._form.outputs.kinds())
         except PresetError as error:
             self.told.emit(str(error))
         else:
@@ -75,7 +76,9 @@ class PresetMenu(QMenu):
     def export_file(self, path: Path) -> None:
         """Write the form's values as a preset file."""
         values = plain_values(self._form.without_data(self._form.values()))
-        preset = Preset(path.stem, self._tool.id, self._tool.version, values)
+        preset = Preset(
+            path.stem, self._tool.id, self._tool.version, values, self._form.outputs.kinds()
+        )
         try:
             self._store.write(path, preset)
         except PresetError as error:

@@ -38,12 +38,15 @@ class Preset:
     ----------
     values : mapping
         Nested values of JSON types.
+    kinds : mapping
+        Output name -> kind of layer that the user wants it to be.
     """
 
     name: str
     tool: str
     version: str
     values: Mapping[str, object] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def remark(self, tool: Tool) -> str:
         """Say how this preset differs from `tool`, an empty text when it does not."""
@@ -65,6 +68,7 @@ class Preset:
                 "tool": self.tool,
                 "version": self.version,
                 "values": self.values,
+                "results": dict(self.kinds),
             },
             indent=2,
             ensure_ascii=False,
@@ -114,7 +118,13 @@ class PresetStore:
                 found.append(preset.name)
         return found
 
-    def save(self, tool: Tool, name: str, values: Mapping[str, object]) -> Path:
+    def save(
+        self,
+        tool: Tool,
+        name: str,
+        values: Mapping[str, object],
+        kinds: Mapping[str, str] | None = None,
+    ) -> Path:
         """Keep `values` under `name`, replacing a preset of that name.
 
         Raises
@@ -122,7 +132,7 @@ class PresetStore:
         PresetError
         """
         path = self._place(tool.id) / f"{_file_name(name)}.json"
-        self.write(path, Preset(name, tool.id, tool.version, plain_values(values)))
+        self.write(path, Preset(name, tool.id, tool.version, plain_values(values), kinds or {}))
         return path
 
     def load(self, tool: Tool, name: str) -> Preset:
@@ -138,7 +148,9 @@ class PresetStore:
         """Delete the preset called `name`."""
         (self._place(tool.id) / f"{_file_name(name)}.json").unlink(missing_ok=True)
 
-    def keep_last(self, tool: Tool, values: Mapping[str, object]) -> None:
+    def keep_last(
+        self, tool: Tool, values: Mapping[str, object], kinds: Mapping[str, str] | None = None
+    ) -> None:
         """Keep the values of a run; they come back when the tool is opened again.
 
         Raises
@@ -146,7 +158,7 @@ class PresetStore:
         PresetError
         """
         path = self._place(tool.id) / f"{_last_file(tool)}"
-        self.write(path, Preset(_LAST, tool.id, tool.version, plain_values(values)))
+        self.write(path, Preset(_LAST, tool.id, tool.version, plain_values(values), kinds or {}))
 
     def last(self, tool: Tool) -> Preset | None:
         """Return the values of the last run of this version of `tool`."""
@@ -183,6 +195,7 @@ class PresetStore:
             str(data.get("tool", "")),
             str(data.get("version", "")),
             data["values"],
+            {str(name): str(kind) for name, kind in _mapping(data.get("results")).items()},
         )
 
     def write(self, path: Path, preset: Preset) -> None:
@@ -205,6 +218,10 @@ class PresetStore:
 
     def _place(self, tool_id: str) -> Path:
         return self.folder / _file_name(tool_id)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _last_file(tool: Tool) -> str:

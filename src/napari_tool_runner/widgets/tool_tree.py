@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from qtpy.QtCore import QAbstractItemModel, QModelIndex, QObject, Qt
 
 from napari_tool_runner.tools.categories import OTHER
+from napari_tool_runner.widgets.badges import needs_of
 from napari_tool_runner.widgets.texts import tooltip
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.entries import ToolEntry
     from napari_tool_runner.tools.toolbox import Toolbox
 
-__all__ = ["Grouping", "Role", "ToolTreeModel", "badges_of"]
+__all__ = ["Grouping", "Role", "ToolTreeModel"]
 
 
 class Grouping(StrEnum):
@@ -60,14 +61,6 @@ class _Item:
         return sum(1 if child.entry else child.count() for child in self.children)
 
 
-_BADGES = {"conda": "conda", "docker": "container", "singularity": "container"}
-
-
-def badges_of(entry: ToolEntry) -> tuple[str, ...]:
-    """Return short words on what a tool needs: ``conda``, ``container``."""
-    return tuple(dict.fromkeys(_BADGES.get(kind, kind) for kind in entry.requirements))
-
-
 class ToolTreeModel(QAbstractItemModel):
     """Groups of tools, or the hits of a search, best first.
 
@@ -75,16 +68,20 @@ class ToolTreeModel(QAbstractItemModel):
     ----------
     badges : callable, optional
         Entry -> short words shown at the right of a tool.
+    words : callable, optional
+        Entry -> the same in a sentence.
     """
 
     def __init__(
         self,
-        badges: Callable[[ToolEntry], tuple[str, ...]] = badges_of,
+        badges: Callable[[ToolEntry], tuple[str, ...]] = needs_of,
+        words: Callable[[ToolEntry], str] = lambda entry: " ".join(needs_of(entry)),
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._root = _Item("")
         self._badges = badges
+        self._words = words
         self._starred: frozenset[str] = frozenset()
 
     # -- filling -----------------------------------------------------------------------
@@ -207,11 +204,12 @@ class ToolTreeModel(QAbstractItemModel):
             return tooltip(
                 f"{entry.name} {entry.version}",
                 entry.description,
+                self._words(entry),
                 f"{entry.toolbox}: {entry.id}",
             )
         if role == Qt.ItemDataRole.AccessibleTextRole:
             star = "starred, " if entry.key in self._starred else ""
-            return f"{entry.name}, {star}{entry.description} {' '.join(self._badges(entry))}"
+            return f"{entry.name}, {star}{entry.description} {self._words(entry)}"
         return None
 
     def _item(self, index: QModelIndex | None) -> _Item:

@@ -167,6 +167,7 @@ class ToolWidget(QWidget):
                 self.tool,
                 values,
                 runner=self.run_bar.runner(),
+                kinds=self.form.outputs.kinds(),
                 scope=self.scope_box.scope(),
                 viewer=self.viewer,
             )
@@ -355,10 +356,11 @@ class ToolWidget(QWidget):
         last = self._presets.last(self.tool)
         if last is not None:
             self.form.set_values(self.form.without_data(last.values))
+            self.form.outputs.set_kinds(last.kinds)
 
     def _keep_last(self, values: Mapping[str, object]) -> None:
         try:
-            self._presets.keep_last(self.tool, values)
+            self._presets.keep_last(self.tool, values, self.form.outputs.kinds())
         except PresetError as error:
             # the run itself goes on: only the memory of the values is lost
             _log.warning("%s", error)
