@@ -56,9 +56,10 @@ def load_output(
     carrier = _carrier(file, output, what)
     if carrier is CarrierName.OPAQUE:
         return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
-    content = _read(path, carrier, file.format, output.name, what, writable=False)
+    editable = (kind or output.kind) is LayerKind.LABELS
+    content = _read(path, carrier, file.format, output.name, what, writable=editable)
     choice = choose_kind(content, output, tool, override=kind, name=file.name)
-    if choice.kind is LayerKind.LABELS:
+    if choice.kind is LayerKind.LABELS and not editable:
         # Labels are edited by hand: their pixels must not be read-only.
         content = _read(path, carrier, file.format, output.name, what, writable=True)
     notes = list(content.notes)

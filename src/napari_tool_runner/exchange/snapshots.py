@@ -1,6 +1,7 @@
 """Taking a snapshot: what a layer, an array, a table or a path is at this moment.
 
-Runs on the GUI thread: only references are taken, no pixel is read, no file opened.
+Runs on the GUI thread: of pixels only references are taken, nothing is read, no file
+opened. Coordinates and features are small and edited in place, so they are copied.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
     rgb = bool(getattr(layer, "rgb", False))
     multiscale = bool(getattr(layer, "multiscale", False)) and kind in _PIXELS
     raw = layer.data
-    data: object = list(cast("Sequence[object]", raw)) if multiscale else _unwrapped(raw)
-    attributes = {a: getattr(layer, a) for a in _KEPT[kind] if hasattr(layer, a)}
+    data: object = list(cast("Sequence[object]", raw)) if multiscale else _frozen(raw, kind)
+    attributes = {a: _kept(getattr(layer, a)) for a in _KEPT[kind] if hasattr(layer, a)}
     geometry = geometry_of(
         layer.ndim,
         _pixel_shape(data, kind, rgb=rgb),
@@ -120,7 +121,9 @@ def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
     origin = origin_of(data)
     source = getattr(layer, "source", None)
     where = getattr(source, "path", None) or getattr(source, "sample", None) or ""
-    first = cast("list[object]", data)[0] if multiscale else data
+    identity = id(data[0]) if isinstance(data, list) and multiscale else id(raw)
+    if kind not in _PIXELS:
+        identity = 0  # napari makes their data anew on each access
     return LayerSnapshot(
         data=data,
         kind=kind,
@@ -131,7 +134,7 @@ def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
         path=origin,
         attributes=attributes,
         source=str(origin or where or "layer"),
-        key=f"layer:{id(layer)}:{id(first)}:{change_counter(layer)}",
+        key=f"layer:{id(layer)}:{identity}:{change_counter(layer)}",
     )
 
 
@@ -272,6 +275,28 @@ def _unwrapped(data: object) -> object:
     """Return what an xarray wraps; everything else as it is."""
     wrapped = hasattr(data, "dims") and hasattr(data, "coords") and hasattr(data, "data")
     return data.data if wrapped else data  # type: ignore[attr-defined]
+
+
+def _frozen(data: object, kind: LayerKind) -> object:
+    """Return pixels as they are, coordinates as a copy."""
+    match kind:
+        case LayerKind.POINTS | LayerKind.TRACKS | LayerKind.VECTORS:
+            return np.array(data)
+        case LayerKind.SHAPES:
+            return [np.array(shape) for shape in cast("Sequence[object]", data)]
+        case LayerKind.SURFACE:
+            return tuple(np.array(part) for part in cast("Sequence[object]", data))
+        case _:
+            return _unwrapped(data)
+
+
+def _kept(value: object) -> object:
+    """Return an attribute that later changes of the layer do not reach."""
+    if isinstance(value, list | dict | np.ndarray):
+        return value.copy()
+    if hasattr(value, "columns") and hasattr(value, "copy"):
+        return value.copy()
+    return value
 
 
 def _pixel_shape(data: object, kind: LayerKind, *, rgb: bool) -> tuple[int, ...]:
