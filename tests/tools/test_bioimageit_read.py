@@ -180,6 +180,18 @@ def test_optional_means_advanced_and_absent_only_without_default() -> None:
     assert (flow.advanced, flow.optional) == (True, False)
 
 
+def test_what_may_be_absent_can_stay_in_sight(tmp_path: Path) -> None:
+    tool = written(
+        tmp_path,
+        "<command>t ${i} ${n}</command><inputs>"
+        '<param name="i" type="data" format="imagetiff" optional="true" advanced="false"/>'
+        '<param name="n" type="integer" value="1" advanced="true"/></inputs>',
+    )
+    image, number = tool.parameters()
+    assert (image.optional, image.advanced) == (True, False)
+    assert (number.optional, number.advanced) == (False, True)
+
+
 def test_defaults_that_are_no_options() -> None:
     tool = fixture("particles.xml")
     threshold = tool.inputs[1]

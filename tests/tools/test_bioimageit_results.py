@@ -190,6 +190,7 @@ def test_tables_and_text(tmp_path: Path) -> None:
     d = text(tmp_path / "d.csv", "name,area\n")
     assert compare_files(a, b, expect()) is None
     assert compare_files(a, c, expect()) == "Row 2 has “2.5”, the reference “2.6”."
+    assert compare_files(a, c, expect("sim_content", eps="0.1")) is None
     assert compare_files(a, d, expect()) == "It has 2 rows, the reference 1."
     e, f = text(tmp_path / "e.txt", "1\n2\n3\n"), text(tmp_path / "f.txt", "1\n2\n4\n")
     assert compare_files(e, f, expect("diff")) == "2 lines differ, first “-4”."

@@ -390,3 +390,12 @@ def test_all_fixtures_make_one_toolbox(tmp_path: Path) -> None:
     entry = box.entry("fx_viewer")
     assert entry.edam == ("topic_3382", "operation_3443")
     assert box.entry("fx_dct").requirements == ("docker",)
+
+
+def test_a_picture_that_comes_later_is_noticed(folder: Path, tmp_path: Path) -> None:
+    add(folder, "late")
+    cache = tmp_path / "cache"
+    assert box_of(folder, cache=cache).entry("late").thumbnail == ""
+    picture = folder / "late" / "thumbnail.png"
+    (picture if picture.parent.is_dir() else folder / "thumbnail.png").write_bytes(b"x")
+    assert box_of(folder, cache=cache).entry("late").thumbnail.endswith("thumbnail.png")

@@ -127,7 +127,8 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
         help=_line(element.find("help"))[:_HELP_CHARACTERS],
     )
     sheds = (path.parent / name for name in SHED_FILES)
-    return Made(entry, (*map(str, sheds), *map(str, imported)))
+    picture = str(path.parent / _THUMBNAILS[0])  # one that is added later is noticed, too
+    return Made(entry, (*map(str, sheds), picture, *map(str, imported)))
 
 
 def _imports(element: Element, path: Path, root: Path) -> dict[Path, Element]:

@@ -33,7 +33,7 @@ __all__ = ["input_kinds", "layer_kinds", "ndims", "parameter_name", "read_parame
 _ATTRIBUTES = frozenset(
     {"name", "argument", "type", "format", "label", "help", "optional", "value", "min", "max"}
     | {"multiple", "checked", "truevalue", "falsevalue", "size", "area", "display"}
-    | {"layer", "ndim", "axes", "unit", "step"}  # our own
+    | {"layer", "ndim", "axes", "unit", "step", "advanced"}  # our own
 )
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
@@ -80,8 +80,8 @@ def read_parameter(element: Element, notes: Notes) -> Parameter | None:
         "name": name,
         "label": element.get("label", "").strip() or name,
         "help": " ".join(element.get("help", "").split()),
-        # BioImageIT hides these behind “Advanced”; their value is still sent
-        "advanced": _yes(element.get("optional")),
+        # BioImageIT hides what is optional behind “Advanced”; ``advanced=`` of ours decides
+        "advanced": _yes(element.get("advanced") or element.get("optional")),
         "argument": element.get("argument", "").strip(),
     }
     kind = element.get("type", "").strip().lower()
@@ -160,7 +160,7 @@ def _data(element: Element, common: _Common, notes: Notes) -> DataParameter:
     words = f"{common['name']} {common['label']}"
     return DataParameter(
         **common,
-        optional=common["advanced"],
+        optional=_yes(element.get("optional")),
         formats=formats,
         kinds=kinds or input_kinds(formats, words),
         multiple=_yes(element.get("multiple")),
@@ -183,7 +183,7 @@ def _integer(element: Element, common: _Common, notes: Notes) -> IntegerParamete
         maximum = None
     return IntegerParameter(
         **common,
-        optional=common["advanced"] and default is None,
+        optional=_yes(element.get("optional")) and default is None,
         default=default,
         minimum=minimum,
         maximum=maximum,
@@ -205,7 +205,7 @@ def _float(element: Element, common: _Common, notes: Notes) -> FloatParameter:
         maximum = None
     return FloatParameter(
         **common,
-        optional=common["advanced"] and default is None,
+        optional=_yes(element.get("optional")) and default is None,
         default=default,
         default_text=text if default is not None else "",
         minimum=minimum,
@@ -252,7 +252,7 @@ def _select(element: Element, common: _Common, notes: Notes) -> Parameter:
         )
     return SelectParameter(
         **common,
-        optional=multiple and common["advanced"],
+        optional=multiple and _yes(element.get("optional")),
         options=tuple(options),
         default=chosen if multiple else chosen[0],
         multiple=multiple,

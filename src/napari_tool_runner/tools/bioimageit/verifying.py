@@ -14,7 +14,7 @@
 *(empty)*       as `sim_content`
 ==============  ====================================================================
 
-``eps`` on the output replaces the 0.001, ``delta`` the 10000.
+``eps`` on the output replaces the 0.001 (in tables the 1e-6), ``delta`` the 10000.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ __all__ = ["compare_files", "verify_outcome"]
 
 _EPS = 1e-3
 _RELATIVE_EPS = 1e-6
+_CELL_EPS = 1e-6
 _SIZE_DELTA = 10_000
 _TIFF = frozenset({".tif", ".tiff"})
 _IMAGES = _TIFF | {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".npy"}
@@ -109,7 +110,7 @@ def compare_files(
         if suffix in _IMAGES:
             return _images(made, reference, eps, relative=not labels)
         if suffix in _TABLES:
-            return _tables(made, reference)
+            return _tables(made, reference, _number(expected, "eps", _CELL_EPS))
     except (OSError, ValueError) as error:
         return f"It cannot be compared: {error}."
     if reference.is_dir() or made.is_dir():
@@ -202,7 +203,7 @@ def _pixels(path: Path) -> np.ndarray:
     return np.asarray(io.imread(path))
 
 
-def _tables(made: Path, reference: Path) -> str | None:
+def _tables(made: Path, reference: Path, eps: float) -> str | None:
     first, second = _rows(made), _rows(reference)
     if len(first) != len(second):
         return f"It has {len(first)} rows, the reference {len(second)}."
@@ -210,7 +211,7 @@ def _tables(made: Path, reference: Path) -> str | None:
         if len(row) != len(wanted):
             return f"Row {number} has {len(row)} columns, the reference {len(wanted)}."
         for cell, other in zip(row, wanted, strict=True):
-            if not _same_cell(cell, other):
+            if not _same_cell(cell, other, eps):
                 return f"Row {number} has “{cell}”, the reference “{other}”."
     return None
 
@@ -221,11 +222,11 @@ def _rows(path: Path) -> list[list[str]]:
         return [row for row in csv.reader(stream, delimiter=delimiter) if row]
 
 
-def _same_cell(cell: str, other: str) -> bool:
+def _same_cell(cell: str, other: str, eps: float) -> bool:
     if cell.strip() == other.strip():
         return True
     try:
-        return math.isclose(float(cell), float(other), rel_tol=1e-6, abs_tol=1e-9)
+        return math.isclose(float(cell), float(other), rel_tol=eps, abs_tol=1e-9)
     except ValueError:
         return False
 
