@@ -173,6 +173,48 @@ def test_inputs_are_read_only_and_nothing_else_is_seen(
     assert "No such file" in job.err[-1]
 
 
+def test_links_to_originals_are_read_only_and_seen(
+    docker_service: DockerRunnerService, tmp_path: Path
+) -> None:
+    """Hard and symbolic links in the job's own folder, in files and in folders."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("hard", "symbolic", "in_hard", "in_symbolic", "copy"):
+        (data / name).write_text(f"{name}\n")
+    job = make_job(tmp_path / "ws")
+    inputs = job.folder / "inputs"
+    os.link(data / "hard", inputs / "a")
+    (inputs / "b").symlink_to(data / "symbolic")
+    for name in ("c", "d"):
+        (inputs / name).mkdir()
+    os.link(data / "in_hard", inputs / "c" / "x")
+    (inputs / "d" / "x").symlink_to(data / "in_symbolic")
+    (inputs / "e").write_text("copy\n")
+    job.process.data_paths = tuple(inputs / name for name in "abcde")
+    script = f"""cd '{inputs}'; cat a b c/x d/x e
+    for f in a b c/x d/x e; do (echo changed > $f) && echo "wrote $f"; done"""
+    assert run_job(docker_service, job, "sh", "-c", script) == 0
+    assert job.out == ["hard", "symbolic", "in_hard", "in_symbolic", "copy", "wrote e"]
+    assert "changed\n" not in {path.read_text() for path in data.iterdir()}
+
+
+def test_the_next_slice_may_have_other_inputs(
+    docker_service: DockerRunnerService, docker_engine: Engine, tmp_path: Path
+) -> None:
+    original = tmp_path / "original"
+    original.write_text("original\n")
+    job = make_job(tmp_path / "ws")
+    docker_service.set_up(job.process)
+    assert docker_service.exec(job.process, ["true"]) == 0
+    link = job.folder / "inputs" / "second"
+    os.link(original, link)
+    job.process.data_paths = (link,)
+    assert docker_service.exec(job.process, ["sh", "-c", f"echo no > '{link}'"]) != 0
+    docker_service.tear_down(job.process)
+    assert original.read_text() == "original\n"
+    assert len(ours(docker_engine)) == 2
+
+
 def test_names_with_spaces_quotes_and_unicode(
     docker_service: DockerRunnerService, tmp_path: Path
 ) -> None:

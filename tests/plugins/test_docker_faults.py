@@ -129,6 +129,15 @@ def test_out_of_memory(docker_service: DockerRunnerService, tmp_path: Path) -> N
     assert run_job(docker_service, make_job(tmp_path / "ws", resources=limits), "true") == 0
 
 
+def test_out_of_memory_of_a_child_is_told(
+    docker_service: DockerRunnerService, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path / "ws", resources=Resources(memory_bytes=32 * 2**20))
+    script = "dd if=/dev/zero of=/dev/null bs=200M count=1; exit 9"
+    assert run_job(docker_service, job, "sh", "-c", script) == 9
+    assert any("out of memory" in line for line in job.told)
+
+
 def test_a_program_that_kills_itself_only_has_an_exit_code(
     docker_service: DockerRunnerService, tmp_path: Path
 ) -> None:

@@ -146,7 +146,7 @@ class Engine:
     def alive(self) -> bool:
         """Whether the engine answers."""
         try:
-            return bool(self.client.ping())
+            return bool(self.control.ping())
         except ENGINE_ERRORS:
             return False
 

@@ -30,6 +30,7 @@ __all__ = [
     "Spec",
     "covering_mounts",
     "create",
+    "input_mounts",
     "leftovers",
     "make_spec",
     "remove",
@@ -93,9 +94,16 @@ class Spec:
 
 
 def make_spec(
-    engine: Engine, image: Image, context: ExecContext, config: Mapping[str, object]
+    engine: Engine,
+    image: Image,
+    context: ExecContext,
+    config: Mapping[str, object],
+    inputs: Iterable[Path] = (),
 ) -> Spec:
     """Return what the container of a job has to be.
+
+    `inputs` that are the user's own files in another place (see `input_mounts`) are
+    mounted, besides what the context names.
 
     Raises
     ------
@@ -104,11 +112,14 @@ def make_spec(
     """
     own = [Mount(path, False) for path in (context.work_dir, context.temp_dir, context.home_dir)]
     user, groups = _caller(engine)
+    named = [*context.mounts, *own]
     resources = context.resources
     tmpfs = config.get("tmpfs")
     return Spec(
         image=image.id,
-        mounts=covering_mounts([*context.mounts, *own], check=engine.endpoint.local),
+        mounts=covering_mounts(
+            [*named, *input_mounts(inputs, named)], check=engine.endpoint.local
+        ),
         user=user,
         groups=groups,
         network=_network(context, config),
@@ -152,6 +163,57 @@ def covering_mounts(mounts: Iterable[Mount], *, check: bool = True) -> tuple[Mou
             _exists(path, rights[path])
         kept.append(Mount(path, rights[path]))
     return tuple(kept)
+
+
+def input_mounts(inputs: Iterable[Path], mounts: Iterable[Mount]) -> list[Mount]:
+    """Return what keeps originals safe, and makes them seen, that a job only links to.
+
+    An input may be a hard link to the user's file, inside a folder that the program may
+    write to: it is mounted over itself, read-only. Or it is a symbolic link: then what
+    it leads to is mounted.
+
+    Parameters
+    ----------
+    inputs : iterable of Path
+        Files and folders that the job reads.
+    mounts : iterable of Mount
+        What is mounted already.
+    """
+    known = [(Path(os.path.realpath(mount.path)), mount.read_only) for mount in mounts]
+
+    def writable(path: Path) -> bool:
+        around = [(len(at.parts), only) for at, only in known if path.is_relative_to(at)]
+        return bool(around) and not max(around)[1]
+
+    def seen(path: Path) -> bool:
+        return any(path.is_relative_to(at) for at, _ in known)
+
+    found: list[Mount] = []
+    for path in inputs:
+        links, targets = _links(path)
+        real = Path(os.path.realpath(path))
+        if links and writable(real):
+            found.append(Mount(real))
+        found += [Mount(target) for target in targets if not seen(target)]
+    return found
+
+
+def _links(path: Path) -> tuple[bool, set[Path]]:
+    """Whether `path` holds hard links, and where its symbolic links lead."""
+    if not path.is_dir():
+        target = {Path(os.path.realpath(path))} if path.is_symlink() else set()
+        return path.is_file() and path.stat().st_nlink > 1, target
+    hard, targets = False, set()
+    if path.is_symlink():
+        targets.add(Path(os.path.realpath(path)))
+    for folder, _, names in os.walk(path):
+        for name in names:
+            entry = Path(folder, name)
+            if entry.is_symlink():
+                targets.add(Path(os.path.realpath(entry)).parent)
+            elif not hard:
+                hard = entry.stat().st_nlink > 1
+    return hard, targets
 
 
 def create(

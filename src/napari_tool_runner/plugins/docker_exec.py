@@ -315,7 +315,7 @@ def _follow(
                     if not finished:
                         reader.finished.wait(0.5)
                         reader.close()
-                    return _judge(program, reader, code, began)
+                    return _judge(program, reader, code, began, context)
                 look = now + _LOOK_EVERY
             limit = look if deadline is None else min(look, deadline)
             if finished:
@@ -358,13 +358,22 @@ def _end(program: _Program, reader: _Reader, grace: float) -> None:
     reader.finished.wait(2.0)
 
 
-def _judge(program: _Program, reader: _Reader, code: int | None, began: float) -> int:
+def _judge(
+    program: _Program, reader: _Reader, code: int | None, began: float, context: ExecContext
+) -> int:
+    if code == 0:
+        return 0
     said = reader.never_ran
-    if said and code != 0:
+    if said:
         raise _not_started(program.engine, program.name, said)
     if code is not None and code != _KILLED:
-        state = None if code == 0 else _container_state(program)
+        state = _container_state(program)
         if state is None or state.get("Running") or isinstance(program, _Alone):
+            if _out_of_memory(program, began, wait=0):
+                # a child of the program, which went on
+                context.report(
+                    OutputLine("Something that it started was ended: out of memory.", "runner")
+                )
             return code
     _explain_kill(program, code, began)
     return _KILLED if code is None else code
@@ -372,7 +381,8 @@ def _judge(program: _Program, reader: _Reader, code: int | None, began: float) -
 
 def _explain_kill(program: _Program, code: int | None, began: float) -> None:
     """Raise what ended the program from outside; return when nothing shows that it was."""
-    out_of_memory = _out_of_memory(program, began)
+    # the kernel's message may come a moment after the exit
+    out_of_memory = _out_of_memory(program, began, wait=0.3)
     state = _container_state(program)
     limit = _memory_limit(program)
     limit_text = f" (its limit is {size_text(limit)})" if limit else ""
@@ -423,13 +433,12 @@ def _memory_limit(program: _Program) -> int:
     return 0
 
 
-def _out_of_memory(program: _Program, began: float) -> bool:
+def _out_of_memory(program: _Program, began: float, *, wait: float) -> bool:
     """Whether the engine saw the kernel end something in the container for its memory."""
     with contextlib.suppress(*ENGINE_ERRORS, ValueError):
         events = program.engine.control.api.events(
             since=f"{began - 1:.6f}",
-            # the kernel's message may come a moment after the exit
-            until=f"{time.time() + 0.3:.6f}",
+            until=f"{time.time() + wait:.6f}",
             filters={"container": program.container, "event": "oom"},
             decode=True,
         )
@@ -439,6 +448,12 @@ def _out_of_memory(program: _Program, began: float) -> bool:
 
 def _not_started(engine: Engine, name: str, said: str) -> RunnerExecError:
     lowered = said.lower()
+    if "chdir to cwd" in lowered:
+        return RunnerExecError(
+            f"The working folder of {name} cannot be entered in the container. The engine "
+            f"said: {said}",
+            hint="Check that the workspace exists, and that the engine may read it.",
+        )
     if "exec format error" in lowered:
         return RunnerExecError(
             f"{name} in the image is made for another kind of processor than this computer’s "

@@ -7,7 +7,7 @@ find what they read (attribute and method names from its public contract).
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -96,10 +96,15 @@ class Process:
         self.inputs: list[ProcessParameter] = []
         self.outputs: list[ProcessParameter] = []
         self.tests = list(tool.tests)
+        self.data_paths: tuple[Path, ...] = ()
+        """Files and folders of all data inputs, those of lists and collections, too."""
         self.bind(values or {}, outputs)
 
     def bind(self, values: BoundValues, outputs: Sequence[PlannedOutput]) -> None:
         """Take other values and outputs: the next slice of the same job."""
+        self.data_paths = tuple(
+            path for leaf in leaves(self.tool.inputs, values) for path in _data_paths(leaf.value)
+        )
         self.inputs = [
             _input(leaf.name, leaf.parameter, leaf.value)
             for leaf in leaves(self.tool.inputs, values)
@@ -150,6 +155,19 @@ def context_of(process: Process) -> ExecContext:
         folder = Path(tempfile.mkdtemp(prefix="napari-tool-runner-"))
         process.context = ExecContext(Path.cwd(), folder / "tmp", folder / "home")
     return process.context
+
+
+def _data_paths(value: object) -> Iterator[Path]:
+    from napari_tool_runner.tools.dialect import DataCollection, DataFile
+
+    if isinstance(value, DataFile):
+        yield value.path
+    elif isinstance(value, DataCollection):
+        for _, element in value.elements:
+            yield from _data_paths(element)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from _data_paths(entry)
 
 
 def _requirement(entry: PackageRequirement | ContainerRequirement) -> dict[str, str]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import atexit
 import getpass
+import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import (
@@ -71,7 +73,8 @@ class _Job:
     spec: containers.Spec
     context: ExecContext
     warm: WarmContainer | None
-    config: Mapping[str, object] = field(default_factory=dict)
+    config: Mapping[str, object]
+    inputs: tuple[Path, ...]
 
 
 class DockerRunnerService(RunnerService):
@@ -91,6 +94,7 @@ class DockerRunnerService(RunnerService):
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
         self._lock = threading.Lock()
+        self._owner = os.getpid()
         self._engine: Engine | None = None
         self._pool = WarmPool()
         self._jobs: dict[Process, _Job] = {}
@@ -140,10 +144,11 @@ class DockerRunnerService(RunnerService):
                     "runner",
                 )
             )
-        spec = containers.make_spec(engine, image, context, config)
+        inputs = process.data_paths
+        spec = containers.make_spec(engine, image, context, config, inputs)
         warm = self._pool.acquire(engine, spec)
         with self._lock:
-            self._jobs[process] = _Job(engine, image, spec, context, warm, config)
+            self._jobs[process] = _Job(engine, image, spec, context, warm, config, inputs)
 
     def exec(self, process: Process, args: list[str]) -> int:
         """Run `args` in the container and return the exit code.
@@ -162,6 +167,7 @@ class DockerRunnerService(RunnerService):
         grace = number(job.config, "grace", GRACE)
         if job.context.cancel.requested:
             raise JobCancelledError(f"{argv[0]} was cancelled before it started.")
+        self._follow_inputs(process, job)
         for attempts_left in (2, 1, 0):
             if job.warm is None:
                 break
@@ -180,6 +186,21 @@ class DockerRunnerService(RunnerService):
         return run_alone(
             self._pool, job.engine, job.spec, argv, job.context, environment, grace=grace
         )
+
+    def _follow_inputs(self, process: Process, job: _Job) -> None:
+        """Change the container when the inputs have changed since `set_up` (next slice)."""
+        if process.data_paths == job.inputs:
+            return
+        job.inputs = process.data_paths
+        try:
+            spec = containers.make_spec(job.engine, job.image, job.context, job.config, job.inputs)
+            if not job.spec.covers(spec):
+                if job.warm is not None:
+                    self._pool.release(job.warm)
+                job.spec, job.warm = spec, None
+                job.warm = self._pool.acquire(job.engine, spec)
+        except PreparationError as error:
+            raise RunnerExecError(error.message, hint=error.hint) from error
 
     def tear_down(self, process: Process) -> None:
         """Give the container back; never raises."""
@@ -242,6 +263,9 @@ class DockerRunnerService(RunnerService):
 
     def close(self) -> None:
         """Remove every container of this session."""
+        if os.getpid() != self._owner:
+            # a fork has no containers of its own
+            return
         self._pool.close()
         with self._lock:
             engine, self._engine = self._engine, None
