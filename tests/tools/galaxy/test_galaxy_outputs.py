@@ -620,3 +620,30 @@ def test_expression_tools(descriptor: Make, run: Go, dataset: Data) -> None:
     assert {name: json.loads(done.text(name)) for name in done.outputs} == {
         "twice": 8, "renamed": "hi:in.txt", "none": None, "head": "abc",
     }  # fmt: skip
+
+
+def test_a_parameter_may_be_called_like_a_name_of_galaxy(descriptor: Make, run: Go) -> None:
+    made = tool(
+        descriptor,
+        "echo $tool $dbkey > $o",
+        '<data name="o" format="txt"/>',
+        '<param name="tool" type="text" value="mine"/><param name="dbkey" type="integer"'
+        ' value="3"/>',
+    )
+    assert run(made).text("o") == "mine 3\n"
+
+
+def test_only_extra_files(descriptor: Make, run: Go) -> None:
+    from conftest import DIALECT
+
+    made = descriptor(
+        "<command>mkdir -p $o.extra_files_path/a.zarr; echo x > $o.extra_files_path/a.zarr/p"
+        '</command><inputs/><outputs><data name="o" format="html"/></outputs><tests><test>'
+        '<output name="o" ftype="html"><extra_files type="file" name="a.zarr/p" value="p"/>'
+        "</output></test></tests>",
+        files={"test-data/p": "x\n"},
+    )
+    outcome = run(made).outcome()
+    assert DIALECT.verify(made, made.tests[0], outcome) == []
+    (made.folder / "test-data" / "p").write_text("y\n")
+    assert DIALECT.verify(made, made.tests[0], outcome) != []

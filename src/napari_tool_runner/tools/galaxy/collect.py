@@ -153,7 +153,8 @@ class _Collector:
         extra = extra_files_folder(path)
         if datatype(kind).directory or (extra.is_dir() and not path.exists()):
             store = self.store(path, extra, kind)
-            return None if store is None else self.file(store, kind)
+            metadata = {"extra_files_path": str(extra)} if extra.is_dir() else {}
+            return None if store is None else self.file(store, kind, metadata=metadata)
         if not path.exists() and not path.is_symlink():
             return None
         self.check(path)

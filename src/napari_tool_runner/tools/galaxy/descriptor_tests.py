@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,8 +134,10 @@ class _Reader:
         if any(entry["attributes"].get("composite_data") for entry in test["inputs"]):
             self.skip = "it uploads a composite dataset, which does not exist here"
         try:
-            state = self.state(test)
-            values = self.items(self.inputs, state)
+            if self.models is None:
+                values = self.by_name(test)
+            else:
+                values = self.items(self.inputs, self.state(test, self.models))
         except Exception as error:  # noqa: BLE001 - a test that Galaxy refuses is shown, not fatal
             self.skip = self.skip or f"its values cannot be read: {_first(error)}"
         outputs = tuple(
@@ -159,17 +162,12 @@ class _Reader:
             extra=extra,
         )
 
-    def state(self, test: ToolSourceTest) -> dict[str, object]:
+    def state(self, test: ToolSourceTest, models: list[ToolParameterT]) -> dict[str, object]:
         """Return the nested values of a test, by Galaxy's own reading of its names."""
         from galaxy.tool_util.parameters import test_case_state
 
-        if self.models is None:
-            return {
-                str(entry["name"]): _raw_value(cast("Mapping[str, object]", entry))
-                for entry in test["inputs"]
-            }
         profile = self.source.tool.parse_profile()
-        found = test_case_state(test, self.models, profile, validate=False)
+        found = test_case_state(test, models, profile, validate=False)
         return dict(found.tool_state.input_state)
 
     def expected(self, file: str, attributes: Mapping[str, object]) -> None:
@@ -197,8 +195,18 @@ class _Reader:
                 converted = self.leaf(item, value)
                 if converted is not None:
                     found[item.name] = converted
-        if self.models is None:
-            found |= {key: value for key, value in state.items() if "|" in key}
+        return found
+
+    def by_name(self, test: ToolSourceTest) -> dict[str, object]:
+        """Return the values under the names that the test gives, each converted."""
+        found: dict[str, object] = {}
+        for entry in test["inputs"]:
+            name = str(entry["name"])
+            parameter = _parameter(self.inputs, name.split("|"))
+            if parameter is not None:
+                value = self.leaf(parameter, _raw_value(cast("Mapping[str, object]", entry)))
+                if value is not None:
+                    found[name] = value
         return found
 
     def conditional(self, item: Conditional, state: Mapping[str, object]) -> dict[str, object]:
@@ -273,6 +281,22 @@ class _Reader:
         declared = str(value.get("filetype") or "")
         kind = declared or sniff(path, parameter.formats)
         return DataFile(path, kind, name or path.name)
+
+
+def _parameter(items: Sequence[InputItem], parts: Sequence[str]) -> Parameter | None:
+    """Find a parameter by its full name, cut at the bars; repeats carry an index."""
+    for item in items:
+        if isinstance(item, Repeat) and re.fullmatch(rf"{re.escape(item.name)}_\d+", parts[0]):
+            return _parameter(item.items, parts[1:]) if len(parts) > 1 else None
+        if item.name != parts[0]:
+            continue
+        if isinstance(item, Section | Repeat):
+            return _parameter(item.items, parts[1:]) if len(parts) > 1 else None
+        if isinstance(item, Conditional):
+            below = [item.test, *(entry for case in item.cases for entry in case.items)]
+            return _parameter(below, parts[1:]) if len(parts) > 1 else None
+        return item
+    return None
 
 
 def _raw_value(entry: Mapping[str, object]) -> object:

@@ -12,7 +12,7 @@ from packaging.version import Version
 from napari_tool_runner.tools.galaxy.datatypes import order_formats
 from napari_tool_runner.tools.galaxy.kinds import declared_kind, input_kinds, read_ndim
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, read_options
-from napari_tool_runner.tools.galaxy.sanitize import Sanitizer
+from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
 from napari_tool_runner.tools.galaxy.validators import (
     DataRule,
     ValueRule,
@@ -332,8 +332,12 @@ class _Reader:
                 SelectOption(str(label), str(value))
                 for label, value, _ in source.parse_static_options()
             ),
-            sanitizer=info.sanitizer,
+            sanitizer=self.cleaning(info),
         )
+
+    def cleaning(self, info: Native) -> Sanitizer | None:
+        """What happens to a text on its way to the tool (a form shows its `remark`)."""
+        return (info.sanitizer or DEFAULT_SANITIZER) if self.source.sanitizes else None
 
     def select(self, source: InputSource, where: str) -> SelectParameter:
         multiple = source.get_bool("multiple", False)

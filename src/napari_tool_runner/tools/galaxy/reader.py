@@ -212,7 +212,13 @@ def _help(
         notes.append(
             Note(Severity.INFO, "help", f"Help in the format “{written}” is shown as it is.")
         )
-    return _dedent(content.content or ""), known.get(written, "plain")
+    text = (content.content or "").replace("$PATH_TO_IMAGES", _images(source.path.parent))
+    return _dedent(text), known.get(written, "plain")
+
+
+def _images(folder: Path) -> str:
+    """Return the address of the pictures that a help text shows."""
+    return (folder / "static" / "images").as_uri()
 
 
 def _dedent(text: str) -> str:

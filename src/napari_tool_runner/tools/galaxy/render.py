@@ -50,7 +50,7 @@ def render(
     """
     rules = Rules(source, paths)
     inputs = wrap_inputs(tool, values, rules)
-    context = {**_macros(source), **inputs}
+    context = {**_plain_names(tool), **_macros(source), **inputs}
     outputs = plan_outputs(tool, source, context, paths, rules)
     context |= _galaxy_names(tool, source, paths, rules)
     context.setdefault("input", _no_input)
@@ -99,11 +99,17 @@ def _galaxy_names(tool: Tool, source: GalaxySource, paths: JobPaths, rules: Rule
         "__user_id__": _NOBODY,
         "__user_email__": _NOBODY,
         "__user_name__": _NOBODY,
-        "userId": _NOBODY,
-        "userEmail": _NOBODY,
         "__history_id__": "",
         "__galaxy_url__": "",
         "__admin_users__": "",
+    }
+
+
+def _plain_names(tool: Tool) -> Context:
+    """Names that Galaxy gives and that a descriptor's own may hide."""
+    return {
+        "userId": _NOBODY,
+        "userEmail": _NOBODY,
         "chromInfo": "?",
         "dbkey": "?",
         "on_string": "",

@@ -199,10 +199,7 @@ class _Verification:
     def extra_files(
         self, label: str, collected: CollectedFile, extra: Sequence[Mapping[str, Any]]
     ) -> None:
-        known = collected.metadata.get("extra_files_path") or extra_files_folder(collected.path)
-        folder = Path(str(known))
-        if collected.path.is_dir():
-            folder = collected.path.parent
+        folder = _extra_files(collected)
         for entry in extra:
             attributes = dict(entry["attributes"])
             if entry["type"] == "directory":
@@ -300,6 +297,19 @@ def _as_galaxy(collected: CollectedOutput) -> dict[str, Any]:
         ]
 
     return {"collection_type": collected.output.collection_type, "elements": elements(root)}
+
+
+def _extra_files(collected: CollectedFile) -> Path:
+    """Return the folder of a dataset's extra files, also when only its path is known."""
+    known = collected.metadata.get("extra_files_path")
+    if known:
+        return Path(str(known))
+    beside = extra_files_folder(collected.path)
+    if collected.path.is_dir() and not beside.is_dir():
+        # nothing but extra files, or a store among them
+        own = collected.path.name.endswith("_files")
+        return collected.path if own else collected.path.parent
+    return beside
 
 
 def _files(folder: Path) -> list[Path]:
