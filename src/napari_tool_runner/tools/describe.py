@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_json", "describe_text", "requirement_text"]
 
-_PRIVATE = frozenset({"source", "sanitizer", "validators"})
+_PRIVATE = frozenset({"source", "sanitizer", "validators", "native"})
 
 
 def describe_json(tool: Tool) -> dict[str, object]:
