@@ -323,3 +323,13 @@ def test_an_empty_text_is_a_result(make_tool: MakeTool, config: dict[str, object
     output = ntr.run(tool, i=IMAGE, config=config).outputs["o"]
     assert output.layer_type == "file"
     assert output.path.stat().st_size == 0
+
+
+def test_an_output_is_an_input(make_tool: MakeTool, config: dict[str, object]) -> None:
+    tool = make_tool(INVERT)
+    first = ntr.run(tool, i=(IMAGE, {"scale": (2, 3), "name": "a"}, "image"), config=config)
+    second = ntr.run(tool, i=first.outputs["o"], config=config).outputs["o"]
+    np.testing.assert_array_equal(np.asarray(second.data), IMAGE)
+    attributes = second.as_layer_data_tuple()[1]
+    np.testing.assert_allclose(attributes["scale"], (2, 3))
+    assert attributes["name"] == "a · Invert"

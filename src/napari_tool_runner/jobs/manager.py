@@ -15,6 +15,7 @@ from napari_tool_runner.exchange import open_snapshot, snapshot
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.execute import execute
 from napari_tool_runner.jobs.job import Job
+from napari_tool_runner.jobs.model import JobOutput
 from napari_tool_runner.jobs.pieces import cut_values
 from napari_tool_runner.jobs.workspace import new_job_id, tool_folder
 from napari_tool_runner.plugins.choice import Choice, choose_service
@@ -72,7 +73,7 @@ def prepare(
     def take(name: str, parameter: DataParameter, value: object) -> object:
         entries = value if isinstance(value, list | tuple) else [value]
         for entry in entries:
-            if hasattr(entry, "as_layer_data_tuple"):
+            if hasattr(entry, "as_layer_data_tuple") and not isinstance(entry, JobOutput):
                 sources.setdefault(name, entry)
         return _snapshot(name, parameter, value)
 

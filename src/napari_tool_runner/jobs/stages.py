@@ -117,6 +117,8 @@ def mounts_of(job: Job, values: BoundValues) -> list[Mount]:
             foreign.append(Path(str(leaf.value)))
         if isinstance(leaf.value, DataCollection):
             foreign += _collection_paths(leaf.value)
+    # a large file of another disk is linked into the job's folder
+    foreign += [path.resolve() for path in foreign if path.is_symlink()]
     for path in foreign:
         if path.is_absolute() and path.exists() and not path.is_relative_to(home):
             mounts.setdefault(path, Mount(path))
