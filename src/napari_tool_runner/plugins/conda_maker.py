@@ -219,17 +219,18 @@ def _run_command(line: str, activation: Activation, prefix: Path, context: ExecC
 
 
 def _summary(solution: Solution) -> str:
-    count = len(solution.records)
+    count = _packages(len(solution.records))
     if not solution.missing:
-        return f"{count} packages, all of them downloaded before."
+        return f"{count}, downloaded before."
     size = _megabytes(solution.download_size)
-    return f"{count} packages; {solution.missing} to download ({size})."
+    return f"{count}; {solution.missing} to download ({size})."
 
 
 def _plan(wanted: Wanted, solution: Solution) -> Plan:
-    what = f"{len(solution.records)} conda packages into the environment {wanted.key}"
+    count = _packages(len(solution.records), "conda ")
+    what = f"{count} into the environment {wanted.key}"
     if not solution.missing:
-        what += ", all downloaded before"
+        what += ", downloaded before"
     folder = wanted.store.folder
     there = next(entry for entry in (folder, *folder.parents) if entry.exists())
     free = shutil.disk_usage(there).free
@@ -243,6 +244,10 @@ def _plan(wanted: Wanted, solution: Solution) -> Plan:
         )
     remark = f"{_megabytes(free)} are free on the disk of {folder}."
     return Plan((Fetch(what, solution.download_size),), tuple(problems), (remark,))
+
+
+def _packages(count: int, kind: str = "") -> str:
+    return f"{count} {kind}package" if count == 1 else f"{count} {kind}packages"
 
 
 def _megabytes(size: int) -> str:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,12 @@ __all__ = ["LocalRunnerService"]
 
 
 class LocalRunnerService(RunnerService):
-    """Runs programs of this computer, this Python's first for tools without requirements.
+    """Runs programs of this computer.
+
+    A tool without requirements finds this Python first. A tool with requirements, which
+    LOCAL does not provide, finds this Python first, too (napari's packages are a better
+    guess than those of the system's Python), unless a virtual or conda environment is
+    active: then that comes first, since somebody has chosen it.
 
     Keys of the ``runner`` section: ``path``, a folder or a list of folders that come
     first on the ``PATH``; ``grace``, seconds that a cancelled program has to end by
@@ -48,11 +54,11 @@ class LocalRunnerService(RunnerService):
         """Run `args`; see `RunnerService.exec`."""
         context = context_of(process)
         variables = host_environment()
-        folders = path_list(self.config, "path")
-        if not process.tool.requirements:
-            folders += _python_folders(context)
-        else:
+        folders: list[str | Path] = [*path_list(self.config, "path")]
+        if process.tool.requirements:
             self._tell_ignored(process.tool, context)
+            folders += _active_environment(variables)
+        folders += _python_folders(context)
         if context.resources.memory_bytes is not None:
             context.report(OutputLine("LOCAL does not enforce the memory limit.", "runner"))
         variables["PATH"] = path_with(folders, variables.get("PATH"))
@@ -94,10 +100,9 @@ class LocalRunnerService(RunnerService):
             return ""
         name = met.group(1)
         folders = [*path_list(self.config, "path")]
-        if not tool.requirements:
-            if name in ("python", "python3"):
-                return ""
-            folders.append(Path(sys.executable or os.sep).parent)
+        if name in ("python", "python3"):
+            return ""
+        folders.append(Path(sys.executable or os.sep).parent)
         if shutil.which(name, path=path_with(folders, os.environ.get("PATH"))):
             return ""
         return (
@@ -116,6 +121,16 @@ _SHELL_WORDS = re.compile(
     r"alias|case|cd|command|echo|eval|exec|export|for|function|if|printf|read|set|shopt|source"
     r"|test|time|trap|true|type|ulimit|umask|unset|until|wait|while"
 )
+
+
+def _active_environment(variables: Mapping[str, str]) -> list[Path]:
+    """Return the folder of programs of the environment that is active, if it is not ours."""
+    below = "Scripts" if sys.platform == "win32" else "bin"
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        prefix = variables.get(name)
+        if prefix and os.path.realpath(prefix) != os.path.realpath(sys.prefix):
+            return [Path(prefix) / below]
+    return []
 
 
 def _python_folders(context: ExecContext) -> list[Path]:
