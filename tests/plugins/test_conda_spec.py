@@ -121,6 +121,9 @@ def test_the_platform_is_rattlers():
     from rattler.platform import Subdir
 
     assert conda_platform() == str(Subdir.current())
+    assert conda_platform("osx-64") == "osx-64"
+    assert conda_platform("linux/amd64") == "linux-64"
+    assert conda_platform("linux/arm64/v8") == "linux-aarch64"
 
 
 CHANNELS = CondaSpec(("a",), channels=("mine", "conda-forge"))

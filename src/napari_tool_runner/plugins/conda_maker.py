@@ -68,7 +68,7 @@ def wanted_environment(
     if spec is None:
         return None
     channels = resolve_channels(spec, config)
-    platform = text(config, "platform") or conda_platform()
+    platform = conda_platform(text(config, "platform"))
     key = environment_key(spec, channels.identity, platform)
     return Wanted(spec, channels, platform, key, store, offline=config.get("offline") is True)
 

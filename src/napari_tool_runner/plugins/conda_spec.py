@@ -119,10 +119,22 @@ def environment_key(spec: CondaSpec, channels: Iterable[str], platform: str | No
     return f"{word[:20] or 'env'}-{digest}"
 
 
-def conda_platform() -> str:
-    """Return conda's name of this platform, as ``linux-64``."""
+def conda_platform(given: str = "") -> str:
+    """Return conda's name of a platform, as ``linux-64``; of this computer's without `given`.
+
+    Parameters
+    ----------
+    given : str
+        A name of conda's, or of containers (``linux/amd64``): both services share a key.
+    """
     import platform
 
+    if given:
+        system, mark, kind = given.partition("/")
+        if system != "linux" or not mark:
+            return given
+        kind = kind.partition("/")[0]
+        return {"amd64": "linux-64", "arm64": "linux-aarch64"}.get(kind, f"linux-{kind}")
     machine = platform.machine().lower()
     arm = machine in ("arm64", "aarch64")
     if sys.platform == "win32":
