@@ -144,6 +144,7 @@ def test_a_program_that_kills_itself_only_has_an_exit_code(
     assert run_job(docker_service, make_job(tmp_path / "ws"), "sh", "-c", "kill -9 $$") == 137
 
 
+@pytest.mark.may_skip
 def test_a_full_disk_is_told_by_the_program(
     docker_service: DockerRunnerService, tmp_path: Path
 ) -> None:
@@ -326,6 +327,7 @@ def test_the_engine_ends_while_a_program_runs(
     assert run_job(docker_service, make_job(tmp_path / "ws"), "true") == 0
 
 
+@pytest.mark.may_skip
 def test_an_engine_whose_disk_is_full(
     own_engine: Engine, docker_registry: Registry, tmp_path: Path
 ) -> None:
