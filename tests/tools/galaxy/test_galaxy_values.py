@@ -619,6 +619,16 @@ def test_reading_and_filling_run_no_python(descriptor: Make, line: Line, tmp_pat
     assert mark.exists()
 
 
+def test_a_default_message_names_the_value(descriptor: Make, line: Line) -> None:
+    made = tool(
+        descriptor,
+        "$x",
+        '<param name="x" type="text"><validator type="regex">^a+$</validator></param>',
+    )
+    with pytest.raises(ParameterError, match="'b' does not match"):
+        line(made, {"x": "b"})
+
+
 def test_data_validators(descriptor: Make, line: Line, tmp_path) -> None:
     import numpy as np
     import tifffile

@@ -93,7 +93,8 @@ class ValueRule:
             try:
                 self.check(value)
             except ValueError as error:
-                return str(error)
+                # galaxy-tool-util leaves the place of the value in its default messages
+                return str(error).replace("%s", str(value))
             return None
         return expression_problem(self.expression, value, self.message, self.negate, final=final)
 
