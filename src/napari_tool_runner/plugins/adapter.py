@@ -117,7 +117,8 @@ class AdaptedService:
         RunnerExecError, JobCancelledError, JobTimeoutError
         """
         try:
-            return self._native.exec(process, args)
+            code: int | None = self._native.exec(process, args)
+            return 0 if code is None else code
         except ToolRunnerError:
             raise
         except Exception as error:

@@ -6,13 +6,14 @@ find what they read (attribute and method names from its public contract).
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from napari_tool_runner.plugins.contract import ExecContext
+from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     ContainerRequirement,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import PlannedOutput
     from napari_tool_runner.tools.values import BoundValues
 
-__all__ = ["Process", "ProcessParameter", "SelectInfo", "context_of"]
+__all__ = ["Process", "ProcessParameter", "SelectInfo", "as_process", "context_of"]
 
 
 @dataclass(slots=True)
@@ -149,12 +150,29 @@ class Process:
         return len(self.outputs)
 
 
+def as_process(process: Process | Tool) -> Process:
+    """Return `process`; a bare tool, as the tutorial's annotations name it, is wrapped."""
+    return Process(process) if isinstance(process, Tool) else process
+
+
 def context_of(process: Process) -> ExecContext:
-    """Return the job's context; a process made by hand gets one in temporary folders."""
+    """Return the job's context; a process made by hand gets one.
+
+    Its program works in the current folder, with temporary folders of its own, and its
+    lines go where this program's go.
+    """
     if process.context is None:
         folder = Path(tempfile.mkdtemp(prefix="napari-tool-runner-"))
-        process.context = ExecContext(Path.cwd(), folder / "tmp", folder / "home")
+        process.context = ExecContext(
+            Path.cwd(), folder / "tmp", folder / "home", report=_write_line
+        )
     return process.context
+
+
+def _write_line(event: Event) -> None:
+    if isinstance(event, OutputLine) and not event.transient:
+        stream = sys.stdout if event.stream == "stdout" else sys.stderr
+        stream.write(f"{event.text}\n")
 
 
 def _data_paths(value: object) -> Iterator[Path]:

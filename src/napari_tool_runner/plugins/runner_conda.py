@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,14 +33,15 @@ from napari_tool_runner.plugins.environment import (
     program_environment,
 )
 from napari_tool_runner.plugins.options import number, text
-from napari_tool_runner.plugins.process import Process, context_of
+from napari_tool_runner.plugins.process import Process, as_process, context_of
 from napari_tool_runner.plugins.programs import GRACE, run_program
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
+from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["CondaRunnerService"]
+__all__ = ["CondaRunnerService", "CondaRunnerServiceBuilder"]
 
 
 def _clean(store: EnvironmentStore) -> None:
@@ -97,6 +100,7 @@ class CondaRunnerService(RunnerService):
         ------
         PreparationError, ConfigError, JobCancelledError
         """
+        given, process = process, as_process(process)
         context = context_of(process)
         wanted = wanted_environment(process.tool, self.config, self.store)
         if wanted is None:
@@ -113,13 +117,14 @@ class CondaRunnerService(RunnerService):
         else:
             ready = self._environment(process.tool, wanted, context)
         with self._lock:
-            self._ready[id(process)] = ready
+            self._ready[id(given)] = ready
 
     def exec(self, process: Process, args: list[str]) -> int:
         """Run `args` in the environment; see `RunnerService.exec`."""
+        given, process = process, as_process(process)
         context = context_of(process)
         with self._lock:
-            ready = self._ready.get(id(process))
+            ready = self._ready.get(id(given))
         if ready is None:
             if read_spec(process.tool) is not None:
                 raise PreparationError("The environment of the tool was not prepared (set_up).")
@@ -141,12 +146,9 @@ class CondaRunnerService(RunnerService):
 
     def check(self) -> Availability:
         """Say whether environments can be made here."""
-        try:
-            import rattler
-        except ImportError as error:
-            return Availability(
-                False, f"py-rattler cannot be loaded ({error}): install the package py-rattler."
-            )
+        # asked for by windows: nothing heavy is imported
+        if find_spec("rattler") is None:
+            return Availability(False, "py-rattler is missing: install the package py-rattler.")
         folder = self.store.folder
         there = next(entry for entry in (folder, *folder.parents) if entry.exists())
         if not os.access(there, os.W_OK | os.X_OK):
@@ -158,7 +160,7 @@ class CondaRunnerService(RunnerService):
         return Availability(
             True,
             f"Environments are made in {folder}.",
-            {"environments": str(folder), "py-rattler": rattler.__version__},
+            {"environments": str(folder), "py-rattler": version("py-rattler")},
         )
 
     def supports(self, tool: Tool) -> Availability:
@@ -258,3 +260,10 @@ class CondaRunnerService(RunnerService):
             with self._lock:
                 self._existing[prefix, stamp] = found
         return found
+
+
+class CondaRunnerServiceBuilder(ServiceBuilder):
+    """Makes one `CondaRunnerService` and returns it for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(__name__, CondaRunnerService.__name__)

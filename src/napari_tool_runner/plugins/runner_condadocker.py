@@ -9,12 +9,12 @@ from napari_tool_runner.plugins.adapter import AdaptedService, as_service
 from napari_tool_runner.plugins.choice import choose_service
 from napari_tool_runner.plugins.contract import Availability, OutputLine, Plan, RunnerService
 from napari_tool_runner.plugins.process import Process, context_of
-from napari_tool_runner.plugins.runners_factory import runnerServices
+from napari_tool_runner.plugins.runners_factory import ServiceBuilder, runnerServices
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["CondaDockerRunnerService"]
+__all__ = ["CondaDockerRunnerService", "CondaDockerRunnerServiceBuilder"]
 
 
 class CondaDockerRunnerService(RunnerService):
@@ -78,3 +78,10 @@ class CondaDockerRunnerService(RunnerService):
         choice = choose_service(tool, self.config)
         service = as_service(runnerServices.get(choice.name, **self.config), choice.name)
         return service, choice.reason
+
+
+class CondaDockerRunnerServiceBuilder(ServiceBuilder):
+    """Makes one `CondaDockerRunnerService` and returns it for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(__name__, CondaDockerRunnerService.__name__)

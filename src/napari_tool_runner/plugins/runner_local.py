@@ -25,14 +25,15 @@ from napari_tool_runner.plugins.environment import (
     program_environment,
 )
 from napari_tool_runner.plugins.options import number, path_list
-from napari_tool_runner.plugins.process import Process, context_of
+from napari_tool_runner.plugins.process import Process, as_process, context_of
 from napari_tool_runner.plugins.programs import GRACE, run_program
+from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Requirement, Tool
 
-__all__ = ["LocalRunnerService"]
+__all__ = ["LocalRunnerService", "LocalRunnerServiceBuilder"]
 
 
 class LocalRunnerService(RunnerService):
@@ -52,6 +53,7 @@ class LocalRunnerService(RunnerService):
 
     def exec(self, process: Process, args: list[str]) -> int:
         """Run `args`; see `RunnerService.exec`."""
+        process = as_process(process)
         context = context_of(process)
         variables = host_environment()
         folders: list[str | Path] = [*path_list(self.config, "path")]
@@ -112,6 +114,13 @@ class LocalRunnerService(RunnerService):
 
     def _tell_ignored(self, tool: Tool, context: ExecContext) -> None:
         context.report(OutputLine(self.supports(tool).message, "runner"))
+
+
+class LocalRunnerServiceBuilder(ServiceBuilder):
+    """Makes one `LocalRunnerService` and returns it for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(__name__, LocalRunnerService.__name__)
 
 
 # the first word of a command, when it is a name and nothing else

@@ -65,7 +65,7 @@ class RunnerServiceProvider(ObjectFactory):
         with self._lock:
             super().register_builder(key, builder)
 
-    def get(self, service_id: str, /, **config: object) -> object:
+    def get(self, service_id: str, **config: object) -> object:
         """Return the service called `service_id`.
 
         Parameters
