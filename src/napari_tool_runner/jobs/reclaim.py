@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import RunnerError, ToolRunnerError
+from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.history import ended_entries
 from napari_tool_runner.plugins import as_service, runnerServices
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
+    from napari_tool_runner.jobs.history import HistoryEntry
 
 _logger = logging.getLogger(__name__)
 
-__all__ = ["Reclaimable", "reclaim", "reclaimable"]
+__all__ = ["Reclaimable", "delete_job", "reclaim", "reclaimable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,32 @@ def reclaim(items: list[Reclaimable]) -> list[str]:
         except (OSError, ToolRunnerError) as error:
             problems.append(f"{item.kind} {item.name} was not deleted: {error}")
     return problems
+
+
+def delete_job(entry: HistoryEntry) -> None:
+    """Delete the folder of a job that has ended: inputs, results, log, record.
+
+    Layers that were loaded from it lose their data: ask first.
+
+    Raises
+    ------
+    WorkspaceError
+        It still runs, or the disk refuses.
+    """
+    if entry.state not in ("done", "failed", "cancelled", "interrupted"):
+        raise WorkspaceError(
+            f"The job of “{entry.tool_name}” is still {entry.state}.",
+            hint="Cancel it first.",
+        )
+    try:
+        shutil.rmtree(entry.folder)
+    except FileNotFoundError:
+        return  # what was asked for is so
+    except OSError as error:
+        raise WorkspaceError(
+            f"{entry.folder} was not deleted: {error.strerror or error}.",
+            hint="Close what uses its files, then try again.",
+        ) from error
 
 
 def _jobs(workspaces: Path, older_than_days: float) -> Iterator[Reclaimable]:

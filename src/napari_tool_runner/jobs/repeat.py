@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,15 +12,17 @@ from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.record import file_digest
 from napari_tool_runner.tools import find_tool, load_toolbox
+from napari_tool_runner.tools.model import Conditional, Repeat, Section
+from napari_tool_runner.tools.values import nest
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
     from napari_tool_runner.jobs.history import HistoryEntry
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.model import JobOutput, JobResult
-    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.model import InputItem, Tool
 
-__all__ = ["compare_outputs", "recorded_tool", "recorded_values", "rerun"]
+__all__ = ["compare_outputs", "recorded_form", "recorded_tool", "recorded_values", "rerun"]
 
 
 def rerun(
@@ -107,6 +109,40 @@ def recorded_values(entry: HistoryEntry, remarks: list[str] | None = None) -> di
         snap = snapshot_from_record(path, str(told["label"]), layer)
         found.setdefault(str(told["name"]), []).append(snap)
     return {name: many if len(many) > 1 else many[0] for name, many in found.items()}
+
+
+def recorded_form(entry: HistoryEntry, tool: Tool) -> dict[str, object]:
+    """Return the parameters that are no data as a form takes them: nested, repeats as lists.
+
+    Names that `tool` no longer has are kept: the form tells about them.
+    """
+    hidden = cast("list[str]", entry.record.get("hidden", []))
+    flat = {name: value for name, value in entry.parameters.items() if name not in hidden}
+    return _with_lists(tool.inputs, nest(flat))
+
+
+def _with_lists(items: Sequence[InputItem], values: Mapping[str, object]) -> dict[str, object]:
+    left = dict(values)
+    found: dict[str, object] = {}
+    for item in items:
+        if isinstance(item, Repeat):
+            entries: list[object] = []
+            while f"{item.name}_{len(entries)}" in left:
+                one = left.pop(f"{item.name}_{len(entries)}")
+                entries.append(_with_lists(item.items, cast("Mapping[str, object]", one)))
+            found[item.name] = entries
+        elif item.name not in left:
+            continue
+        elif isinstance(item, Section):
+            inner = cast("Mapping[str, object]", left.pop(item.name))
+            found[item.name] = _with_lists(item.items, inner)
+        elif isinstance(item, Conditional):
+            inner = cast("Mapping[str, object]", left.pop(item.name))
+            case = item.active(inner.get(item.test.name))
+            found[item.name] = _with_lists(case.items if case else (), inner)
+        else:
+            found[item.name] = left.pop(item.name)
+    return found | left
 
 
 def _input_path(entry: HistoryEntry, told: Mapping[str, object]) -> Path:

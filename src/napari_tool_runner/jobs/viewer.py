@@ -77,10 +77,11 @@ class AddedResult:
     joined: dict[str, object] = field(default_factory=dict)
 
 
-def add_result(viewer: ViewerLike, result: JobResult, job: Job) -> AddedResult:
+def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) -> AddedResult:
     """Add the outputs of `result` to `viewer`, above the job's first input layer.
 
-    Call it on the thread that owns the viewer. Nothing of the user's is replaced,
+    Without `job` (a result of the past) they go on top. Call it on the thread that owns
+    the viewer. Nothing of the user's is replaced,
     hidden or removed; napari makes the names unique. A table joins the labels or
     points that its descriptor names (``join=``): columns are added to ``features``,
     existing ones stay.
@@ -98,10 +99,11 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job) -> AddedResult:
             layer = _add(viewer, entry)
             made.setdefault(name, layer)
             added.layers.append(layer)
-    _lift(viewer, added.layers, job)
+    sources = job.sources if job is not None else {}
+    _lift(viewer, added.layers, sources)
     for table in tables:
         columns = cast("Mapping[str, object]", table.data)
-        target = _join_target(table, made, job, viewer)
+        target = _join_target(table, made, sources, viewer)
         if target is not None and _join(target, columns):
             added.joined[table.name] = target
         else:
@@ -149,9 +151,9 @@ def _add(viewer: ViewerLike, output: JobOutput) -> LayerLike:
     return add(data, **attributes)
 
 
-def _lift(viewer: ViewerLike, layers: list[object], job: Job) -> None:
+def _lift(viewer: ViewerLike, layers: list[object], sources: Mapping[str, object]) -> None:
     """Move new layers directly above the input, where a person looks for them."""
-    source = next((s for s in job.sources.values() if s in viewer.layers), None)
+    source = next((s for s in sources.values() if s in viewer.layers), None)
     if source is None:
         return
     place = viewer.layers.index(source) + 1
@@ -162,14 +164,17 @@ def _lift(viewer: ViewerLike, layers: list[object], job: Job) -> None:
 
 
 def _join_target(
-    table: JobOutput, made: Mapping[str, LayerLike], job: Job, viewer: ViewerLike
+    table: JobOutput,
+    made: Mapping[str, LayerLike],
+    sources: Mapping[str, object],
+    viewer: ViewerLike,
 ) -> LayerLike | None:
     name = table.output.join
     if not name:
         return None
     if name in made:
         return made[name]
-    layer = job.sources.get(name)
+    layer = sources.get(name)
     # a layer that was deleted meanwhile takes nothing; the table is shown instead
     return cast("LayerLike", layer) if layer is not None and layer in viewer.layers else None
 

@@ -1,0 +1,194 @@
+"""What "Copy as …" gives is executed as a person would, and gives the same pixels."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+
+import napari_tool_runner as ntr
+from napari_tool_runner.jobs import (
+    Extent,
+    as_command,
+    as_json,
+    as_python,
+    prepare,
+    read_record,
+    run_job,
+)
+
+if TYPE_CHECKING:
+    from jobs.conftest import MakeTool
+    from napari_tool_runner.jobs import HistoryEntry, JobResult
+
+IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
+SCALE = """
+import sys, tifffile, json
+argument = dict(word.split("=", 1) for word in sys.argv[3:])
+image = tifffile.imread(sys.argv[1]).astype("float32")
+if argument["on"] == "yes":
+    image = image * float(argument["factor"]) + len(argument["text"])
+tifffile.imwrite(sys.argv[2], image)
+"""
+INPUTS = """
+<param name="i" type="data" format="tiff" label="Image"/>
+<param name="factor" type="float" value="1"/>
+<param name="offset" type="integer" optional="true"/>
+<param name="text" type="text" value="a"/>
+<conditional name="cond"><param name="mode" type="select"><option value="no">no</option>
+<option value="yes">yes</option></param><when value="no"/><when value="yes">
+<param name="deep" type="boolean" truevalue="yes" falsevalue="no"/></when></conditional>
+"""
+ARGUMENTS = "'$i' '$o' 'factor=$factor' 'text=$text' on=$cond.deep"
+
+
+def entry_of(result: JobResult) -> HistoryEntry:
+    assert result.record  # waits for the hashes
+    return read_record(result.workspace / "record.json")
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A shell that has nothing of this process but the package, and its own workspace."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"workspace": str(tmp_path / "copied")}))
+    sources = str(Path(ntr.__file__).parents[1])
+    return {
+        **os.environ,
+        "NAPARI_TOOL_RUNNER_CONFIG": str(config),
+        "PYTHONPATH": sources,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def execute(text: str, tmp_path: Path, *, shell: bool) -> np.ndarray:
+    """Run what was copied, in another process and folder; return the image it made."""
+    command = ["bash", "-c", text] if shell else [sys.executable, "-c", text]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "copied").glob("*/*/outputs/*.tif*")
+    return tifffile.imread(path)
+
+
+@pytest.fixture
+def tricky(make_tool: MakeTool, config: dict[str, object]) -> JobResult:
+    """Spaces, quotes in names, a conditional, a number that is not set, one of many digits."""
+    tool = make_tool(
+        SCALE,
+        inputs=INPUTS,
+        outputs='<data name="o" format="tiff"/>',
+        arguments=ARGUMENTS,
+        name="scale",
+        root='profile="22.05"',
+    )
+    layer = (IMAGE, {"name": "it's “a” cell", "scale": (0.5, 0.5)}, "image")
+    values = {
+        "i": layer,
+        "factor": 0.1 + 0.2,
+        "text": "two words, no more",
+        "cond": {"mode": "yes", "deep": True},
+    }
+    return ntr.run(tool, values=values, config=config)
+
+
+@pytest.mark.parametrize("how", ["python", "command"])
+def test_copied_and_executed(how: str, tricky: JobResult, tmp_path: Path) -> None:
+    text = as_python(entry_of(tricky)) if how == "python" else as_command(entry_of(tricky))
+    again = execute(text, tmp_path, shell=how == "command")
+    before = np.asarray(tricky.outputs["o"].data)
+    np.testing.assert_array_equal(again, before)
+    assert before[0, 1] == pytest.approx(0.3 + len("two words, no more"))
+
+
+def test_a_shipped_tool_is_called_by_its_id(config: dict[str, object], tmp_path: Path) -> None:
+    result = ntr.run("gaussian_filter", input=IMAGE.astype(float), sigma=1.5, config=config)
+    text = as_python(entry_of(result))
+    assert "'gaussian_filter'" in text
+    (output,) = result.outputs.values()
+    np.testing.assert_array_equal(execute(text, tmp_path, shell=False), np.asarray(output.data))
+
+
+@pytest.mark.parametrize("how", ["python", "command"])
+def test_slices_are_taken_apart_again(
+    how: str, make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    tool = make_tool(
+        "import sys, tifffile\nimage = tifffile.imread(sys.argv[1])\nassert image.ndim == 2\n"
+        "tifffile.imwrite(sys.argv[2], image.max() - image)\n"
+    )
+    stack = np.stack([IMAGE, IMAGE // 2, IMAGE // 3])
+    job = prepare(tool, {"i": stack}, config=config, extent=Extent("each"))
+    first = run_job(job)
+    entry = entry_of(first)
+    text = as_python(entry) if how == "python" else as_command(entry)
+    again = execute(text, tmp_path, shell=how == "command")
+    assert again.shape == stack.shape
+    np.testing.assert_array_equal(again, np.asarray(first.outputs["o"].data))
+
+
+def test_json_is_the_record(tricky: JobResult) -> None:
+    entry = entry_of(tricky)
+    assert json.loads(as_json(entry)) == json.loads(
+        (tricky.workspace / "record.json").read_text(encoding="utf-8")
+    )
+
+
+def test_several_files_and_odd_numbers(tmp_path: Path) -> None:
+    from napari_tool_runner.jobs import HistoryEntry
+
+    inputs = [
+        {"name": "i", "label": "a", "path": "inputs/a.tif", "source": ""},
+        {"name": "i", "label": "b", "path": "inputs/b b.tif", "source": ""},
+    ]
+    record = {
+        "id": "1",
+        "tool": {"id": "t", "name": "T", "version": "1", "descriptor": "gone.xml"},
+        "runner": {"service": "LOCAL"},
+        "inputs": inputs,
+        "parameters": {"x": float("inf"), "m": ["a", "b"], "empty": None, "secret": 1},
+        "hidden": ["secret"],
+    }
+    entry = HistoryEntry(record, tmp_path)
+    seen: dict[str, object] = {}
+    text = as_python(entry).split("for name, output")[0].replace("import run", "import run as _")
+    exec(text, {"run": lambda tool, **more: seen.update(tool=tool, **more)})
+    assert seen["tool"] == "t"
+    assert seen["values"] == {
+        "i": [str(tmp_path / "inputs/a.tif"), str(tmp_path / "inputs/b b.tif")],
+        "x": float("inf"),
+        "m": ["a", "b"],
+        "empty": None,
+    }
+    command = as_command(entry)
+    assert f"'i={tmp_path}/inputs/b b.tif'" in command
+    assert "m=a m=b" in command
+    assert "empty" not in command
+
+
+def test_the_original_is_named_when_the_copy_is_gone(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    source = tmp_path / "mine.tif"
+    tifffile.imwrite(source, IMAGE)
+    result = ntr.run(
+        make_tool("import sys, shutil\nshutil.copy(*sys.argv[1:3])"), i=source, config=config
+    )
+    entry = entry_of(result)
+    assert str(source) not in as_command(entry)
+    shutil.rmtree(entry.folder / "inputs")
+    assert str(source) in as_command(entry)
