@@ -36,6 +36,41 @@ def needs_of(entry: ToolEntry) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_NEEDS.get(kind, kind) for kind in entry.requirements))
 
 
+class _Worker:
+    """The thread's side. Holds no Qt object: one that dies in a thread takes all down."""
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self.toolbox = toolbox
+        self.signs: dict[str, str] = {}
+        self.wanted: queue.SimpleQueue[ToolEntry | None] = queue.SimpleQueue()
+        self.fresh = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is asked and nobody works."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return self.wanted.empty() and not alive
+
+    def ask(self, entry: ToolEntry) -> None:
+        """Queue a tool."""
+        self.wanted.put(entry)
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name="badges", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                entry = self.wanted.get(timeout=1)
+            except queue.Empty:
+                return
+            if entry is None:
+                return
+            self.signs[entry.digest] = _sign(self.toolbox, entry)
+            self.fresh = True
+
+
 class BadgeLookup(QObject):
     """Finds out, for the tools that are drawn, whether what they need is there.
 
@@ -48,12 +83,8 @@ class BadgeLookup(QObject):
 
     def __init__(self, toolbox: Toolbox, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._toolbox = toolbox
-        self._signs: dict[str, str] = {}
+        self._worker = _Worker(toolbox)
         self._asked: set[str] = set()
-        self._wanted: queue.SimpleQueue[ToolEntry | None] = queue.SimpleQueue()
-        self._fresh = False
-        self._thread: threading.Thread | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(100)
         self._timer.timeout.connect(self._look)
@@ -65,73 +96,58 @@ class BadgeLookup(QObject):
             return ()
         if entry.digest not in self._asked:
             self._asked.add(entry.digest)
-            self._wanted.put(entry)
-            self._start()
-        sign = self._signs.get(entry.digest, "")
+            self._worker.ask(entry)
+            self._timer.start()
+        sign = self._worker.signs.get(entry.digest, "")
         return tuple(f"{need} {sign}".strip() for need in needs)
 
     def words(self, entry: ToolEntry) -> str:
         """Return the badge as a sentence, for tooltips and readers of screens."""
         needs = " or ".join(needs_of(entry))
-        sign = self._signs.get(entry.digest, "")
+        sign = self._worker.signs.get(entry.digest, "")
         return f"What it needs ({needs}) {_WORDS[sign]}" if needs and sign else needs
 
     def forget(self, toolbox: Toolbox) -> None:
         """Ask again, in `toolbox`: a run may have fetched something."""
-        self._toolbox = toolbox
+        self._worker.toolbox = toolbox
         self._asked.clear()
 
     def stop(self) -> None:
         """End the thread."""
-        self._wanted.put(None)
-
-    def _start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, name="badges", daemon=True)
-            self._thread.start()
-        self._timer.start()
+        self._worker.wanted.put(None)
 
     def _look(self) -> None:
-        if self._fresh:
-            self._fresh = False
+        if self._worker.fresh:
+            self._worker.fresh = False
             self.changed.emit()
-        if self._wanted.empty() and not (self._thread and self._thread.is_alive()):
+        if self._worker.idle:
             self._timer.stop()
 
-    def _work(self) -> None:
-        while True:
-            try:
-                entry = self._wanted.get(timeout=2)
-            except queue.Empty:
-                return
-            if entry is None:
-                return
-            self._signs[entry.digest] = self._sign(entry)
-            self._fresh = True
 
-    def _sign(self, entry: ToolEntry) -> str:
-        from napari_tool_runner.config import load_config
-        from napari_tool_runner.plugins import as_service, choose_service, runnerServices
+def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:
+    """Return the sign of one tool; an empty text when it cannot be told."""
+    from napari_tool_runner.config import load_config
+    from napari_tool_runner.plugins import as_service, choose_service, runnerServices
 
-        try:
-            tool = self._toolbox[entry.key]
-            config = load_config()
-            name = config.service
-            if name is None:
-                choice = choose_service(tool, config.runner)
-                if not choice.available:
-                    return ABSENT
-                name = choice.name
-            service = as_service(runnerServices.get(name, **config.runner), name)
-            if not service.check().ok:
+    try:
+        tool = toolbox[entry.key]
+        config = load_config()
+        name = config.service
+        if name is None:
+            choice = choose_service(tool, config.runner)
+            if not choice.available:
                 return ABSENT
-            plan = service.plan(tool)
-        except (ToolRunnerError, KeyError) as error:
-            _log.info("No badge for %s: %s", entry.key, error)
-            return ""
-        except Exception:  # noqa: BLE001 (a runner plugin may raise anything; it is logged)
-            _log.warning("No badge for %s", entry.key, exc_info=True)
-            return ""
-        if plan.problems:
+            name = choice.name
+        service = as_service(runnerServices.get(name, **config.runner), name)
+        if not service.check().ok:
             return ABSENT
-        return FETCH if plan.fetches else READY
+        plan = service.plan(tool)
+    except (ToolRunnerError, KeyError) as error:
+        _log.info("No badge for %s: %s", entry.key, error)
+        return ""
+    except Exception:  # noqa: BLE001 (a runner plugin may raise anything; it is logged)
+        _log.warning("No badge for %s", entry.key, exc_info=True)
+        return ""
+    if plan.problems:
+        return ABSENT
+    return FETCH if plan.fetches else READY

@@ -101,7 +101,10 @@ class NumberBox(QAbstractSpinBox):
     def stepEnabled(self) -> QAbstractSpinBox.StepEnabledFlag:
         """Say which arrows work."""
         flags = QAbstractSpinBox.StepEnabledFlag.StepNone
-        present = self._decimal()
+        try:
+            present = self._decimal()
+        except RuntimeError:  # PySide asks once more while the line is being deleted
+            return flags
         if self._minimum is None or present is None or present > self._minimum:
             flags |= QAbstractSpinBox.StepEnabledFlag.StepDownEnabled
         if self._maximum is None or present is None or present < self._maximum:

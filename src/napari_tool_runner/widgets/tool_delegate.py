@@ -10,7 +10,7 @@ from qtpy.QtGui import QFontMetrics, QPainter, QPalette, QPen, QPixmap
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from napari_tool_runner.widgets.icons import pixmap
-from napari_tool_runner.widgets.tool_tree import Role
+from napari_tool_runner.widgets.tool_tree import Role, ToolTreeModel
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.entries import ToolEntry
@@ -19,6 +19,12 @@ __all__ = ["ToolDelegate"]
 
 _PAD = 3
 _PICTURE = 30
+
+
+def _entry(index: QModelIndex) -> ToolEntry | None:
+    """Return the tool at `index`; not as data, where PySide6 turns it into a list."""
+    model = index.model()
+    return model.entry(index) if isinstance(model, ToolTreeModel) else None
 
 
 @lru_cache(maxsize=256)
@@ -40,7 +46,7 @@ class ToolDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
         """Return the height; the width is the view's."""
-        entry: ToolEntry | None = index.data(Role.ENTRY)
+        entry = _entry(index)
         line = option.fontMetrics.height()
         if entry is None:
             return QSize(80, line + 2 * _PAD)
@@ -53,7 +59,7 @@ class ToolDelegate(QStyledItemDelegate):
     ) -> None:
         """Draw a tool in two lines; groups as the style draws them."""
         assert painter is not None
-        entry: ToolEntry | None = index.data(Role.ENTRY)
+        entry = _entry(index)
         if entry is None:
             super().paint(painter, option, index)
             return

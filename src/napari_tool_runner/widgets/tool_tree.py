@@ -35,9 +35,8 @@ class Grouping(StrEnum):
 class Role:
     """Data roles of the tree beyond Qt's own."""
 
-    ENTRY = Qt.ItemDataRole.UserRole + 1
-    BADGES = Qt.ItemDataRole.UserRole + 2
-    STARRED = Qt.ItemDataRole.UserRole + 3
+    BADGES = Qt.ItemDataRole.UserRole + 1
+    STARRED = Qt.ItemDataRole.UserRole + 2
 
 
 @dataclass(slots=True, eq=False)
@@ -192,8 +191,6 @@ class ToolTreeModel(QAbstractItemModel):
         entry = item.entry
         if role == Qt.ItemDataRole.DisplayRole:
             return item.text if entry else f"{item.text} ({item.count()})"
-        if role == Role.ENTRY:
-            return entry
         if entry is None:
             return None
         if role == Role.BADGES:

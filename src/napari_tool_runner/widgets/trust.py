@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer
@@ -44,6 +45,21 @@ def trust_sentence(trust: Trust) -> str:
     return f"{name} is not approved yet. Review it to run its tools."
 
 
+@dataclass(slots=True)
+class _Found:
+    """What the thread found out. It never sees a Qt object."""
+
+    review: Review | None = None
+    error: str = ""
+
+
+def _read(folder: Path, found: _Found) -> None:
+    try:
+        found.review = review(folder)
+    except (OSError, TrustError) as error:
+        found.error = str(error)
+
+
 class TrustDialog(QDialog):
     """Shows a toolbox folder and asks whether its tools may run.
 
@@ -67,7 +83,7 @@ class TrustDialog(QDialog):
         self.setWindowTitle("Approve a toolbox")
         self._folder = folder
         self._review: Review | None = None
-        self._error = ""
+        self._found = _Found()
         layout = QVBoxLayout(self)
         question = QLabel("May the tools of this folder run on your computer?")
         font = question.font()
@@ -107,20 +123,17 @@ class TrustDialog(QDialog):
         self._timer.setInterval(50)
         self._timer.timeout.connect(self._look)
         # a toolbox may hold gigabytes: the window goes on while it is hashed
-        threading.Thread(target=self._read, name="toolbox review", daemon=True).start()
+        threading.Thread(
+            target=_read, args=(folder, self._found), name="toolbox review", daemon=True
+        ).start()
         self._timer.start()
 
-    def _read(self) -> None:
-        try:
-            self._review = review(self._folder)
-        except (OSError, TrustError) as error:
-            self._error = str(error)
-
     def _look(self) -> None:
-        if self._error:
+        if self._found.error:
             self._timer.stop()
             self._content.setText("cannot be read")
-            self._warning.say(self._error, "problem")
+            self._warning.say(self._found.error, "problem")
+        self._review = self._found.review
         found = self._review
         if found is None:
             return
