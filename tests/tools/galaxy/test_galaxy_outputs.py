@@ -241,27 +241,33 @@ def test_formats(descriptor: Make, run: Go, dataset: Data) -> None:
       <when input_dataset="i" attribute="ext" value="png" format="jpg"/></change_format></data>
     <data name="acted" format="txt"><actions><action type="format">
       <option type="from_param" name="j" param_attribute="ext"/></action></actions></data>
+    <data name="by_pair"><actions><conditional name="how"><when value="b">
+      <action type="format"><option type="from_param" name="pair" param_attribute="forward.ext"/>
+      </action></when></conditional></actions></data>
     <data name="sniffed" auto_format="true" from_work_dir="guess"/>"""
     inputs = """<param name="i" type="data"/><param name="j" type="data"/>
+    <param name="pair" type="data_collection" collection_type="paired"/>
     <param name="how" type="select"><option value="a">A</option><option value="b">B</option>
     </param><conditional name="c"><param name="k" type="select"><option value="x">X</option>
     <option value="y">Y</option></param><when value="x"><param name="q" type="data"/></when>
     <when value="y"/></conditional>"""
-    names = ["fixed", "same", "source", "nested", "changed", "by_data", "acted"]
+    names = ["fixed", "same", "source", "nested", "changed", "by_data", "acted", "by_pair"]
     command = ";".join(f"echo ${name}.ext > '${name}'" for name in names)
     made = tool(descriptor, f"{command}; printf '\\x89PNG\\r\\n\\x1a\\n' > guess", outputs, inputs)
+    pair = DataCollection("paired", (("forward", dataset("f.gif")), ("reverse", dataset("r"))))
     values = {
         "i": dataset("i.png"), "j": dataset("j.tsv"), "c|q": dataset("q.bmp"), "how": "b",
+        "pair": pair,
     }  # fmt: skip
     done = run(made, values)
     found = {name: entry.files[0].format for name, entry in done.outputs.items()}
     assert found == {
         "fixed": "txt", "same": "png", "source": "tsv", "nested": "bmp", "changed": "csv",
-        "by_data": "jpg", "acted": "tsv", "sniffed": "png",
+        "by_data": "jpg", "acted": "tsv", "by_pair": "gif", "sniffed": "png",
     }  # fmt: skip
     assert {name: done.text(name).strip() for name in names} == {n: found[n] for n in names}
     assert done.outputs["changed"].files[0].path.suffix == ".csv"
-    again = run(made, {"i": values["i"], "j": values["j"], "c|q": values["c|q"]})
+    again = run(made, {**values, "how": "a"})
     assert again.outputs["changed"].files[0].format == "json"
 
 

@@ -26,13 +26,14 @@ from napari_tool_runner.tools.dialect import (
     RenderedCommand,
 )
 from napari_tool_runner.tools.galaxy.datatypes import datatype, is_of_type, sniff
-from napari_tool_runner.tools.galaxy.outputs import OutputRule, element_path, extra_files_folder
+from napari_tool_runner.tools.galaxy.output_plan import element_path, extra_files_folder
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
     from galaxy.tool_util.provided_metadata import BaseToolProvidedMetadata
 
+    from napari_tool_runner.tools.galaxy.outputs import OutputRule
     from napari_tool_runner.tools.galaxy.source import GalaxySource
     from napari_tool_runner.tools.values import BoundValues
 

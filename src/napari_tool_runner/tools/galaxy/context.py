@@ -11,16 +11,15 @@ from packaging.version import Version
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
-from napari_tool_runner.tools.galaxy.datatypes import sniff
-from napari_tool_runner.tools.galaxy.parameters import native
-from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
-from napari_tool_runner.tools.galaxy.wrappers import (
+from napari_tool_runner.tools.galaxy.dataset_values import (
     CollectionValue,
     DatasetList,
     DatasetValue,
-    InputValue,
-    SelectValue,
 )
+from napari_tool_runner.tools.galaxy.datatypes import sniff
+from napari_tool_runner.tools.galaxy.parameters import native
+from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
+from napari_tool_runner.tools.galaxy.wrappers import InputValue, SelectValue
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     Conditional,

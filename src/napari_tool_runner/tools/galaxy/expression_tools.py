@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.galaxy.context import inputs_json
-from napari_tool_runner.tools.galaxy.wrappers import DatasetValue
+from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import PlannedOutput

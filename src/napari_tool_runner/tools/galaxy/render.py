@@ -13,7 +13,7 @@ from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
 from napari_tool_runner.tools.galaxy.context import Context, inputs_json, wrap_inputs
 from napari_tool_runner.tools.galaxy.expression_tools import render_expression
-from napari_tool_runner.tools.galaxy.outputs import plan_outputs
+from napari_tool_runner.tools.galaxy.output_plan import plan_outputs
 from napari_tool_runner.tools.galaxy.rules import Rules
 from napari_tool_runner.tools.galaxy.templates import fill
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from galaxy.tool_util.parser.interface import InputSource
     from galaxy.util import Element
 
-    from napari_tool_runner.tools.galaxy.wrappers import DatasetValue
+    from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
 
 __all__ = ["DataRule", "ValueRule", "accepts_empty", "read_validators"]
 

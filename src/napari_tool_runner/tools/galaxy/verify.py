@@ -12,7 +12,7 @@ from napari_tool_runner.tools.galaxy.datatypes import is_of_type
 from napari_tool_runner.tools.galaxy.descriptor_tests import TestDataFolders
 from napari_tool_runner.tools.galaxy.judge import messages
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
-from napari_tool_runner.tools.galaxy.outputs import extra_files_folder
+from napari_tool_runner.tools.galaxy.output_plan import extra_files_folder
 from napari_tool_runner.tools.model import CollectionOutput
 
 if TYPE_CHECKING:

@@ -1,0 +1,423 @@
+"""Datasets and collections as Galaxy's templates see them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.tools.galaxy.datatypes import datatype, is_of_type
+from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
+from napari_tool_runner.tools.galaxy.sanitize import safe_name
+from napari_tool_runner.tools.galaxy.wrappers import Wrapper
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.dialect import DataCollection, DataFile
+    from napari_tool_runner.tools.galaxy.rules import Rules
+
+__all__ = ["CollectionValue", "DatasetList", "DatasetValue", "MetadataValue"]
+
+# what would end the template's own quotes, in identifiers that Galaxy leaves raw
+_QUOTES = re.compile(r"[\'\"`$\\\n\r\0]")
+
+
+class MetadataValue:
+    """``$input.metadata``: read when asked, sanitised."""
+
+    _readable_ = True
+
+    def __init__(self, dataset: DataFile | None, shown: Path | None = None) -> None:
+        self._dataset = dataset
+        self._shown = shown
+        self._known: dict[str, object] | None = None
+
+    def _load(self) -> dict[str, object]:
+        if self._known is None:
+            self._known = dataset_metadata(self._dataset) if self._dataset else {}
+        return self._known
+
+    def raw(self, name: str) -> object:
+        """Return the value as it is, None when it is not known."""
+        if self._dataset is None:
+            return None
+        if name == "store_root":
+            return (self._shown or self._dataset.path).name
+        if name in self._dataset.metadata:
+            return self._dataset.metadata[name]
+        if name == "num_unique_values":
+            return unique_values(self._dataset)
+        return self._load().get(name)
+
+    def names(self) -> tuple[str, ...]:
+        """Names of what is known."""
+        return tuple(self._load())
+
+    def get(self, name: str, default: object = None) -> object:
+        """Return the value as templates see it, `default` when it is not known."""
+        value = self.raw(name)
+        return default if value is None else self._present(name, value)
+
+    def element_is_set(self, name: str) -> bool:
+        """Say whether the value is known."""
+        return self.raw(name) is not None
+
+    def items(self) -> Iterator[tuple[str, object]]:
+        """Yield names and values."""
+        return ((name, self.get(name)) for name in self._load())
+
+    def _present(self, name: str, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return (
+                ",".join(str(entry) for entry in value) if name == "column_types" else list(value)
+            )
+        if isinstance(value, str) and name not in ("store_root", "delimiter"):
+            return safe_name(value)
+        return value
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load())
+
+    def __bool__(self) -> bool:
+        return self._dataset is not None
+
+
+class DatasetValue(Wrapper):
+    """A dataset that was given, is written, or (``file=None``) is absent.
+
+    Parameters
+    ----------
+    file : DataFile or None
+    shown : Path, optional
+        The path that templates see, when the file's own cannot stand in a shell
+        script (quotes, spaces).
+    identifier : str
+        Its element identifier, when it stands in a collection.
+    extra_files : Path, optional
+        Folder of its extra files.
+    number : int
+        What ``$x.id`` and ``$x.hid`` give.
+    fallback : str
+        Datatype of an absent dataset.
+    """
+
+    _readable_ = True
+    is_collection = False
+    is_deferred = False
+    dbkey = "?"
+    info = ""
+    state = "ok"
+    deleted = False
+    visible = True
+
+    def __init__(
+        self,
+        file: DataFile | None,
+        *,
+        shown: Path | None = None,
+        identifier: str = "",
+        extra_files: Path | None = None,
+        number: int = 0,
+        fallback: str = "data",
+    ) -> None:
+        self.file = file
+        self.value = file
+        self.path = (shown or file.path) if file else None
+        self._identifier = identifier
+        self._extra_files = extra_files
+        self._fallback = fallback
+        self.id = self.hid = number
+        self.metadata = MetadataValue(file, shown)
+        self.groups: set[str] = set()
+        self.tags: list[str] = []
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path else "None"
+
+    def __bool__(self) -> bool:
+        return self.file is not None
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        # Galaxy compares identity; text is what templates mean
+        return other is self or (isinstance(other, str) and str(self) == other)
+
+    @property
+    def file_name(self) -> str:
+        """Path of the file."""
+        return str(self)
+
+    def get_file_name(self) -> str:
+        """Path of the file."""
+        return str(self)
+
+    @property
+    def ext(self) -> str:
+        """Datatype."""
+        return self.file.format if self.file else self._fallback
+
+    extension = ext
+    file_ext = ext
+
+    @property
+    def name(self) -> str:
+        """Name that the user gave, sanitised."""
+        return safe_name(self.file.name) if self.file else "None"
+
+    @property
+    def element_identifier(self) -> str:
+        """Identifier in its collection, else the name."""
+        return _QUOTES.sub("_", self._identifier) if self._identifier else self.name
+
+    display_name = name
+
+    @property
+    def name_and_ext(self) -> str:
+        """Identifier and datatype, as a file name."""
+        return f"{self.element_identifier}.{self.ext}"
+
+    @property
+    def dataset(self) -> DatasetValue:
+        """Itself: templates reach through it to ``.dataset.file_name``."""
+        return self
+
+    @property
+    def datatype(self) -> _DatatypeValue:
+        """Its datatype."""
+        return _DatatypeValue(self.ext)
+
+    @property
+    def extra_files_path(self) -> str:
+        """Folder of the extra files; for a zarr store, the folder that holds it."""
+        if self._extra_files is not None:
+            return str(self._extra_files)
+        if self.file is None or self.path is None:
+            return "None"
+        given = self.file.metadata.get("extra_files_path")
+        if given:
+            return str(given)
+        if is_of_type(self.file.format, "zarr"):
+            return str(self.path.parent)
+        if datatype(self.file.format).directory:
+            return str(self.path)
+        return str(self.path.with_name(f"{self.path.name}_files"))
+
+    @property
+    def files_path(self) -> str:
+        """Older name of `extra_files_path`."""
+        return self.extra_files_path
+
+    def extra_files_path_exists(self) -> bool:
+        """Say whether there are extra files."""
+        return Path(self.extra_files_path).is_dir()
+
+    def is_of_type(self, *names: object) -> bool:
+        """Say whether the datatype is one of `names`, or a child of one."""
+        return is_of_type(self.ext, *[str(name) for name in names])
+
+    def get_size(self, nice_size: bool = False) -> int:
+        """Size in bytes; of a folder, of everything in it."""
+        if self.file is None or not self.file.path.exists():
+            return 0
+        if self.file.path.is_dir():
+            return sum(p.stat().st_size for p in self.file.path.rglob("*") if p.is_file())
+        return self.file.path.stat().st_size
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self.get_size()
+
+    file_size = size
+
+    def has_data(self) -> bool:
+        """Say whether it is not empty."""
+        return self.get_size() > 0
+
+    def get_staging_path(self, invalid_chars: tuple[str, ...] = ("/",)) -> str:
+        """Return a file name made of the identifier and the datatype."""
+        text = self.element_identifier.replace("\0", "").lstrip(".")
+        for char in invalid_chars:
+            text = text.replace(char, "_")
+        return f"{text[: 254 - len(self.ext)]}.{self.ext}"
+
+    def serialize(self, invalid_chars: tuple[str, ...] = ("/",)) -> dict[str, object]:
+        """Return what ``data_style="staging_path_and_source_path"`` writes."""
+        if self.file is None:
+            return {}
+        return {
+            "element_identifier": [self.element_identifier],
+            "ext": self.ext,
+            "staging_path": self.get_staging_path(invalid_chars),
+            "source_path": str(self),
+            "metadata_files": [],
+        }
+
+    def display_text(self) -> str:
+        """Name of the dataset."""
+        return self.name
+
+
+class _DatatypeValue:
+    def __init__(self, name: str) -> None:
+        self.file_ext = name
+
+    def is_of_type(self, *names: object) -> bool:
+        return is_of_type(self.file_ext, *[str(name) for name in names])
+
+    def __str__(self) -> str:
+        return self.file_ext
+
+
+class DatasetList(list[DatasetValue], Wrapper):
+    """The datasets of a ``multiple`` input."""
+
+    def __init__(self, datasets: list[DatasetValue], rules: Rules) -> None:
+        super().__init__(datasets)
+        self.value = datasets
+        self._rules = rules
+
+    def __str__(self) -> str:
+        return ",".join(str(entry) for entry in self)
+
+    def paths_as_file(self, sep: str = "\n") -> str:
+        """Return the path of a file that lists the paths."""
+        return self._rules.write(sep.join(str(entry) for entry in self))
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+    is_collection = False
+
+    def serialize(self, invalid_chars: tuple[str, ...] = ("/",)) -> list[dict[str, object]]:
+        """Return what each dataset's `serialize` does."""
+        return [entry.serialize(invalid_chars) for entry in self]
+
+    def get_datasets_for_group(self, group: str) -> list[DatasetValue]:
+        """Layers have no group tags."""
+        return []
+
+
+class CollectionValue(Wrapper):
+    """A dataset collection: by name, by index, or iterated."""
+
+    is_collection = True
+
+    def __init__(
+        self,
+        collection: DataCollection | None,
+        elements: Mapping[str, DatasetValue | CollectionValue],
+        rules: Rules,
+    ) -> None:
+        self.collection = collection
+        self.value = collection
+        self._elements = dict(elements)
+        self._rules = rules
+
+    @property
+    def is_input_supplied(self) -> bool:
+        """Whether there is one."""
+        return self.collection is not None
+
+    @property
+    def name(self) -> str:
+        """Name of the collection."""
+        return safe_name(self.collection.name) if self.collection else "None"
+
+    element_identifier = name
+
+    @property
+    def collection_type(self) -> str:
+        """Galaxy's word for its structure (``list``, ``paired``)."""
+        return self.collection.type if self.collection else ""
+
+    def keys(self) -> list[str]:
+        """Return the element identifiers."""
+        return list(self._elements)
+
+    @property
+    def all_paths(self) -> list[str]:
+        """Paths of all files, nested ones too."""
+        return [str(dataset) for _, dataset in self.flat()]
+
+    def flat(self) -> Iterator[tuple[list[str], DatasetValue]]:
+        """Yield identifiers and datasets, depth first."""
+        for key, entry in self._elements.items():
+            if isinstance(entry, CollectionValue):
+                for inner, dataset in entry.flat():
+                    yield [key, *inner], dataset
+            else:
+                yield [key], entry
+
+    def get_all_staging_paths(
+        self, invalid_chars: tuple[str, ...] = ("/",), include_collection_name: bool = False
+    ) -> list[str]:
+        """Return file names made of identifiers and datatypes."""
+        paths = []
+        for identifiers, dataset in self.flat():
+            parts = [self.name] if include_collection_name else []
+            for part in identifiers:
+                text = part.lstrip(".")
+                for char in invalid_chars:
+                    text = text.replace(char, "_")
+                parts.append(text)
+            paths.append(f"{os.sep.join(parts)}.{dataset.ext}")
+        return paths
+
+    def serialize(
+        self, invalid_chars: tuple[str, ...] = ("/",), include_collection_name: bool = False
+    ) -> list[dict[str, object]]:
+        """Return what ``data_style="staging_path_and_source_path"`` writes."""
+        paths = self.get_all_staging_paths(invalid_chars, include_collection_name)
+        return [
+            {
+                "element_identifier": identifiers,
+                "ext": dataset.ext,
+                "staging_path": path,
+                "source_path": str(dataset),
+                "metadata_files": [],
+            }
+            for path, (identifiers, dataset) in zip(paths, self.flat(), strict=True)
+        ]
+
+    def paths_as_file(self, sep: str = "\n") -> str:
+        """Return the path of a file that lists the paths of all elements."""
+        return self._rules.write(sep.join(self.all_paths))
+
+    def __getitem__(self, key: object) -> DatasetValue | CollectionValue | None:
+        if self.collection is None:
+            return None
+        if isinstance(key, int):
+            return list(self._elements.values())[key]
+        return self._elements[str(key)]
+
+    def __getattr__(self, name: str) -> DatasetValue | CollectionValue | None:
+        elements = self.__dict__.get("_elements")
+        if elements is None or name.startswith("__"):
+            raise AttributeError(name)
+        if self.__dict__.get("collection") is None:
+            return None
+        if name not in elements:
+            raise AttributeError(f"the collection has no element “{name}”")
+        found: DatasetValue | CollectionValue = elements[name]
+        return found
+
+    def __iter__(self) -> Iterator[DatasetValue | CollectionValue]:
+        return iter(self._elements.values())
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def __bool__(self) -> bool:
+        return bool(self._elements)
+
+    def __str__(self) -> str:
+        return ",".join(self.all_paths) if self.collection else "None"

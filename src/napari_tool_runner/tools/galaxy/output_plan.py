@@ -1,0 +1,353 @@
+"""Which outputs one call has (filters), in which format, and where they go."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+from napari_tool_runner.tools.dialect import DataFile, JobPaths, PlannedOutput
+from napari_tool_runner.tools.galaxy.dataset_values import (
+    CollectionValue,
+    DatasetList,
+    DatasetValue,
+)
+from napari_tool_runner.tools.galaxy.datatypes import datatype
+from napari_tool_runner.tools.galaxy.outputs import OutputRule
+from napari_tool_runner.tools.galaxy.wrappers import Wrapper
+from napari_tool_runner.tools.model import (
+    CollectionOutput,
+    DataOutput,
+    Output,
+)
+
+if TYPE_CHECKING:
+    from galaxy.tool_util.parser.output_objects import ToolOutputCollection
+
+    from napari_tool_runner.tools.galaxy.context import Context
+    from napari_tool_runner.tools.galaxy.rules import Rules
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["element_path", "extra_files_folder", "plan_outputs"]
+
+
+def plan_outputs(
+    tool: Tool, source: GalaxySource, context: Context, paths: JobPaths, rules: Rules
+) -> tuple[PlannedOutput, ...]:
+    """Settle the outputs of this call and put them into `context`.
+
+    Folders that must exist before the tool writes are named in `rules`.
+    """
+    planned: list[PlannedOutput] = []
+    raw = _raw_values(context)
+    template_context: Context = dict(context)
+    for number, output in enumerate(tool.outputs, 1):
+        rule = source.rules[output.name]
+        name = _format(output, rule, template_context, raw, rules)
+        if not _wanted(output, raw):
+            # a template may still ask for it
+            context[output.name] = DatasetValue(None, fallback=name)
+            continue
+        if isinstance(output, CollectionOutput):
+            folder = paths.outputs / output.name
+            output = _with_elements(output, rule, template_context, raw, rules, name)
+            context[output.name] = _elements_value(output, folder, context, rules)
+            planned.append(PlannedOutput(output, folder, name))
+            rules.folders.append(folder)
+            continue
+        path = paths.outputs / f"{output.name}{datatype(name).extension}"
+        if rule.element.get("precreate_directory", "").lower() == "true":
+            rules.folders.append(path)
+        context[output.name] = _output_value(output.name, output.label, path, name, number, rules)
+        planned.append(PlannedOutput(output, path, name))
+    return tuple(planned)
+
+
+def extra_files_folder(path: Path) -> Path:
+    """Return the folder of the extra files of an output that is written to `path`."""
+    return path.with_name(f"{path.name}_files")
+
+
+def _output_value(
+    name: str, label: str, path: Path, kind: str, number: int, rules: Rules
+) -> DatasetValue:
+    return DatasetValue(
+        DataFile(path, kind, label or name),
+        shown=rules.shown(path),
+        extra_files=rules.shown(extra_files_folder(path)),
+        number=number,
+    )
+
+
+def _wanted(output: Output, raw: Mapping[str, object]) -> bool:
+    for expression in output.filters:
+        try:
+            # the descriptor's own code, as in Galaxy; a run needs consent (DESIGN §8)
+            if not eval(expression, {"re": re, "json": json}, dict(raw)):  # noqa: S307
+                return False
+        except Exception:  # noqa: BLE001, S112 - as in Galaxy, a filter that fails filters nothing
+            continue
+    return True
+
+
+def _format(
+    output: Output,
+    rule: OutputRule,
+    context: Context,
+    raw: Mapping[str, object],
+    rules: Rules,
+) -> str:
+    name = output.format or "data"
+    if name == "input":
+        first = next((dataset for _, dataset in _flat(context) if dataset), None)
+        name = first.ext if first else "data"
+    name = _source_format(output.format_source, context) or name
+    changed = _changed_format(rule, context, rules.source, name)
+    return _action_format(output, rule, raw, rules) or changed or name
+
+
+def _source_format(spec: str, context: Context) -> str:
+    if not spec:
+        return ""
+    match = re.fullmatch(r"([^\[\]]*)\[([^\[\]]*)\]", spec)
+    name, element = (match[1], match[2]) if match else (spec, "")
+    value = _lookup(context, name)
+    if isinstance(value, DatasetList):
+        value = next(iter(value), None)
+    if isinstance(value, CollectionValue):
+        flat = [dataset for _, dataset in value.flat()]
+        key: object = None
+        with contextlib.suppress(ValueError):
+            key = json.loads(element.replace("'", '"')) if element else None
+        chosen: object = None
+        with contextlib.suppress(KeyError, IndexError):
+            chosen = value[key] if key is not None else None
+        value = chosen if isinstance(chosen, DatasetValue) else next(iter(flat), None)
+    return value.ext if isinstance(value, DatasetValue) and value else ""
+
+
+def _changed_format(rule: OutputRule, context: Context, source: GalaxySource, name: str) -> str:
+    from napari_tool_runner.errors import TemplateError
+    from napari_tool_runner.tools.galaxy.templates import fill
+
+    for change in getattr(rule.parsed, "change_format", None) or []:
+        wanted, check = change.get("value"), change.get("input")
+        if check is not None:
+            text = str(check).replace("|", ".")
+            try:
+                found = fill(text, context, source.template_version, "output format")
+            except TemplateError:
+                # it names a parameter of another case; then it does not apply
+                continue
+            if found == wanted and change.get("format"):
+                return str(change["format"])
+            continue
+        dataset = _lookup(context, str(change.get("input_dataset") or ""))
+        attribute = str(change.get("check_attribute") or "")
+        if isinstance(dataset, DatasetValue) and dataset and attribute:
+            value = getattr(dataset, attribute, None)
+            if value is None:
+                value = dataset.metadata.get(attribute)
+            if value is not None and str(value) == str(wanted):
+                return str(change.get("format") or name)
+    return ""
+
+
+def _action_format(
+    output: Output, rule: OutputRule, raw: Mapping[str, object], rules: Rules
+) -> str:
+    """Run Galaxy's own output actions; return the format that they set."""
+    actions = rule.element.find("actions")
+    if actions is None:
+        return ""
+    from galaxy.tool_util.parser.output_actions import ToolOutputActionGroup
+
+    dataset = SimpleNamespace(metadata=SimpleNamespace(), extension="", change_datatype=None)
+    dataset.change_datatype = lambda name: setattr(dataset, "extension", name)
+    app = SimpleNamespace(
+        tool_data_tables={},
+        config=SimpleNamespace(tool_data_path="tool-data"),
+        datatypes_registry=SimpleNamespace(
+            get_datatype_by_extension=datatype,
+            change_datatype=lambda data, name: dataset.change_datatype(name),
+        ),
+    )
+    try:
+        ToolOutputActionGroup(app, actions).apply_action(dataset, _for_actions(dict(raw)))
+    except Exception as error:  # noqa: BLE001 - actions that need a server set nothing
+        rules.notes.append(f"The actions on the output “{output.name}” are left out: {error}")
+        return ""
+    return str(dataset.extension or "")
+
+
+def _for_actions(value: object) -> object:
+    """Give collections the shape that Galaxy's output actions look into."""
+    if isinstance(value, CollectionValue):
+        names = value.keys()  # a collection iterates over its elements
+        elements = {
+            name: SimpleNamespace(element_object=_for_actions(value[name])) for name in names
+        }
+        return SimpleNamespace(collection=elements)
+    if isinstance(value, dict):
+        return {key: _for_actions(entry) for key, entry in value.items()}
+    if isinstance(value, list) and not isinstance(value, DatasetList):
+        return [_for_actions(entry) for entry in value]
+    return value
+
+
+def _with_elements(
+    output: CollectionOutput,
+    rule: OutputRule,
+    context: Context,
+    raw: Mapping[str, object],
+    rules: Rules,
+    name: str,
+) -> CollectionOutput:
+    """Give the collection the elements that this call will have, where that is known."""
+    parsed = cast("ToolOutputCollection", rule.parsed)
+    kind = output.collection_type
+    type_source = parsed.structure.collection_type_source
+    if type_source:
+        like = _lookup(context, type_source)
+        if isinstance(like, CollectionValue) and like.collection_type:
+            kind = like.collection_type
+    elements: list[DataOutput] = []
+    if output.elements:
+        for element in output.elements:
+            inner = OutputRule(parsed.outputs[element.name], rule.element)
+            found = _format(element, inner, context, raw, rules)
+            elements.append(replace(element, format=found))
+    elif output.structured_like:
+        like = _lookup(context, output.structured_like)
+        if isinstance(like, CollectionValue):
+            kind = like.collection_type or kind
+            for identifiers, dataset in like.flat():
+                ext = dataset.ext if output.inherit_format else name
+                elements.append(DataOutput(name="/".join(identifiers), format=ext))
+        elif isinstance(like, DatasetList):
+            for dataset in like:
+                ext = dataset.ext if output.inherit_format else name
+                elements.append(DataOutput(name=dataset.element_identifier, format=ext))
+    return replace(output, elements=tuple(elements), collection_type=kind, format=name)
+
+
+def element_path(folder: Path, element: DataOutput) -> Path:
+    """Return where the tool is told to write an element of a collection."""
+    safe = re.sub(r"[^A-Za-z0-9_.+=-]", "_", element.name).lstrip(".") or "element"
+    suffix = datatype(element.format).extension
+    return folder / (safe if safe.endswith(suffix) else f"{safe}{suffix}")
+
+
+def _elements_value(
+    output: CollectionOutput, folder: Path, context: Context, rules: Rules
+) -> CollectionValue:
+    from napari_tool_runner.tools.dialect import DataCollection
+
+    flat: dict[str, DatasetValue] = {}
+    for number, element in enumerate(output.elements, 1):
+        path = element_path(folder, element)
+        value = _output_value(element.name, element.label, path, element.format, number, rules)
+        flat[element.name] = value
+        if not output.structured_like:
+            context[element.name] = value
+    tree: dict[str, object] = {}
+    for name, value in flat.items():
+        place = tree
+        *parents, last = name.split("/") if output.structured_like else [name]
+        for parent in parents:
+            place = cast("dict[str, object]", place.setdefault(parent, {}))
+        place[last] = value
+
+    def build(level: Mapping[str, object], kind: str) -> CollectionValue:
+        elements: dict[str, DatasetValue | CollectionValue] = {}
+        inner = kind.partition(":")[2] or "list"
+        for key, entry in level.items():
+            elements[key] = (
+                entry
+                if isinstance(entry, DatasetValue)
+                else build(cast("Mapping[str, object]", entry), inner)
+            )
+        return CollectionValue(DataCollection(kind, (), output.label), elements, rules)
+
+    return build(tree, output.collection_type)
+
+
+# -- names ---------------------------------------------------------------------------
+
+
+def _raw_values(context: Mapping[str, object]) -> dict[str, object]:
+    """Return the plain values behind the wrappers, as filters see them."""
+
+    def raw(value: object) -> object:
+        if isinstance(value, DatasetValue):
+            return value if value else None
+        if isinstance(value, DatasetList | CollectionValue):
+            return value
+        if isinstance(value, Wrapper):
+            return value.value
+        if isinstance(value, dict):
+            return {key: raw(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [raw(entry) for entry in value]
+        return value
+
+    return {key: raw(value) for key, value in context.items()}
+
+
+def _flat(context: object, prefix: str = "") -> Iterator[tuple[str, DatasetValue]]:
+    """Yield the full name and every single dataset among the inputs."""
+    if isinstance(context, DatasetValue):
+        yield prefix, context
+    elif isinstance(context, CollectionValue):
+        for _, dataset in context.flat():
+            yield prefix, dataset
+    elif isinstance(context, DatasetList):
+        for dataset in context:
+            yield prefix, dataset
+    elif isinstance(context, dict):
+        for key, value in context.items():
+            yield from _flat(value, f"{prefix}|{key}" if prefix else str(key))
+    elif isinstance(context, list):
+        for index, value in enumerate(context):
+            yield from _flat(value, f"{prefix}_{index}")
+
+
+def _lookup(context: Mapping[str, object], name: str) -> object:
+    """Find a value by ``cond|name``, ``cond.name``, or its last part alone."""
+    parts = re.split(r"[|.]", name)
+
+    def walk(place: object, rest: list[str]) -> object:
+        if not rest:
+            return place
+        if isinstance(place, dict):
+            if rest[0] in place:
+                return walk(place[rest[0]], rest[1:])
+            match = re.fullmatch(r"(.+)_(\d+)", rest[0])
+            if match and isinstance(place.get(match[1]), list):
+                entries = place[match[1]]
+                index = int(match[2])
+                return walk(entries[index], rest[1:]) if index < len(entries) else None
+        return None
+
+    found = walk(context, parts)
+    if found is not None or len(parts) > 1:
+        return found
+
+    def search(place: object) -> object:
+        if isinstance(place, dict):
+            if name in place:
+                return place[name]
+            children = list(place.values())
+        elif isinstance(place, list) and not isinstance(place, DatasetList):
+            children = place
+        else:
+            return None
+        return next((hit for hit in map(search, children) if hit is not None), None)
+
+    return search(context)
