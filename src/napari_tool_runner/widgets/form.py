@@ -82,6 +82,11 @@ class FormWidget(QScrollArea):
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
         self._soon.timeout.connect(self.changed)
+        self._target: FieldRow | None = None
+        self._scroll = QTimer(self)
+        self._scroll.setSingleShot(True)
+        self._scroll.setInterval(30)
+        self._scroll.timeout.connect(self._go_to_target)
         self.model.watch(self._model_changed)
         self._layers.changed.connect(self.refresh_layers)
 
@@ -156,8 +161,9 @@ class FormWidget(QScrollArea):
         if found:
             row = self.row(found[0].name)
             row.refresh()
-            self.ensureWidgetVisible(row)
             row.field.focus_widget().setFocus(Qt.FocusReason.OtherFocusReason)
+            self._target = row
+            self._scroll.start()
 
     def sizeHint(self) -> QSize:
         """Return a modest size: the dock decides, the content scrolls."""
@@ -166,6 +172,12 @@ class FormWidget(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         """Return a size that never pushes the window."""
         return QSize(200, 80)
+
+    def _go_to_target(self) -> None:
+        """Scroll to a row; a row that was just built has its place only now."""
+        if self._target is not None:
+            self.ensureWidgetVisible(self._target)
+            self._target = None
 
     def _model_changed(self, node: Node) -> None:
         reshapes = isinstance(node, RepeatNode) or (

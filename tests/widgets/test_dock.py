@@ -1,0 +1,208 @@
+"""The dock: pages, samples, trust, tools that change or go away."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
+
+from napari_tool_runner.jobs import JobManager, JobState
+from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.trust import approve, trust_state
+from napari_tool_runner.widgets.activity import ActivityMirror
+from napari_tool_runner.widgets.dock import ToolRunnerWidget
+from napari_tool_runner.widgets.job_bridge import JobBridge
+from napari_tool_runner.widgets.results import TableModel, TableView
+from napari_tool_runner.widgets.trust import TrustDialog
+
+WAIT = 30_000
+
+
+@pytest.fixture
+def manager():
+    manager = JobManager()
+    yield manager
+    manager.shutdown()
+
+
+@pytest.fixture
+def box(tmp_path):
+    """A toolbox of two tools, not approved yet."""
+    invert_tool(tmp_path / "box")
+    measure_tool(tmp_path / "box")
+    return Toolbox([ToolboxFolder("mine", tmp_path / "box")], cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture
+def dock(shown, model_viewer, manager, box):
+    return shown(ToolRunnerWidget(model_viewer, toolbox=box, manager=manager))
+
+
+def test_a_newcomer_is_offered_a_sample(qtbot, dock, model_viewer):
+    assert dock.welcome.isVisible()
+    qtbot.mouseClick(dock.try_button, Qt.MouseButton.LeftButton)
+    assert len(model_viewer.layers) > 0
+    assert not dock.welcome.isVisible()
+    model_viewer.layers.clear()
+    assert dock.welcome.isVisible()
+
+
+def test_open_back_and_again(qtbot, dock):
+    page = dock.open_tool("invert")
+    assert dock.page is page
+    page.form.model.leaf("n").set(9)
+    qtbot.mouseClick(page.header.back_button, Qt.MouseButton.LeftButton)
+    assert dock.page is None
+    assert dock.finder.search.hasFocus()
+    # what was typed is still there
+    assert dock.open_tool("invert") is page
+    assert page.form.values()["n"] == 9
+    assert dock.favourites.recent == ("invert",)
+
+
+def test_keys_go_to_the_search_and_back(qtbot, dock):
+    page = dock.open_tool("invert")
+    qtbot.keyClick(page, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    assert dock.page is None
+    dock.open_tool("invert")
+    qtbot.keyClick(page, Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier)
+    qtbot.waitUntil(lambda: dock.page is None)
+
+
+def test_a_toolbox_must_be_approved_before_its_tools_run(
+    qtbot, dock, model_viewer, manager, cells, tmp_path
+):
+    model_viewer.add_image(cells)
+    page = dock.open_tool("invert")
+    assert not page.run_bar.run_button.isEnabled()
+    assert "not approved" in page.run_bar.message.text()
+    assert page.run() is None
+    assert manager.jobs == ()
+    (button,) = page.run_bar.buttons()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    dialog = page.findChild(TrustDialog)
+    qtbot.waitUntil(dialog.approve_button.isEnabled, timeout=WAIT)
+    with qtbot.waitSignal(dialog.accepted):
+        qtbot.mouseClick(dialog.approve_button, Qt.MouseButton.LeftButton)
+    assert trust_state(page.tool).ok
+    assert page.run_bar.run_button.isEnabled()
+    with qtbot.waitSignal(page.job_finished, timeout=WAIT):
+        page.run()
+    assert len(model_viewer.layers) == 2
+    # a change is asked about again
+    (tmp_path / "box" / "invert.py").write_text("raise SystemExit(1)")
+    assert page.run() is None
+    assert "has changed" in page.run_bar.message.text()
+
+
+def test_the_approval_can_be_refused(qtbot, shown, box, tmp_path):
+    dialog = shown(TrustDialog(tmp_path / "box", ["Invert", "Measure"], "LOCAL"))
+    qtbot.waitUntil(dialog.approve_button.isEnabled, timeout=WAIT)
+    assert "files" in dialog._content.text()
+    qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    assert not trust_state(box["invert"]).ok
+
+
+def test_a_toolbox_that_changes_while_it_is_reviewed_is_not_approved(qtbot, shown, box, tmp_path):
+    dialog = shown(TrustDialog(tmp_path / "box", ["Invert"]))
+    qtbot.waitUntil(dialog.approve_button.isEnabled, timeout=WAIT)
+    (tmp_path / "box" / "invert.py").write_text("import os")
+    dialog.approve_button.click()
+    assert dialog.isVisible()
+    assert "changed while" in dialog._warning.text()
+    assert not trust_state(box["invert"]).ok
+
+
+def test_a_tool_that_disappears_from_disk(qtbot, dock, tmp_path):
+    dock.open_tool("invert")
+    shutil.rmtree(tmp_path / "box")
+    assert dock.open_tool("measure") is None
+    assert dock.message.isVisible()
+    dock.reload()
+    assert dock.open_tool("invert") is None
+    assert "no longer" in dock.message.text()
+
+
+def test_a_tool_that_changes_on_disk_is_read_again(dock, tmp_path):
+    first = dock.open_tool("invert")
+    path = tmp_path / "box" / "invert.xml"
+    path.write_text(path.read_text().replace('label="Number"', 'label="How many"'))
+    dock.reload()
+    second = dock.open_tool("invert")
+    assert second is not first
+    assert second.form.row("n").label.text() == "How many"
+
+
+def test_a_broken_configuration_hides_no_shipped_tool(
+    qtbot, shown, model_viewer, manager, monkeypatch, tmp_path
+):
+    config = tmp_path / "config.json"
+    config.write_text("{ broken")
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(config))
+    dock = shown(ToolRunnerWidget(model_viewer, manager=manager))
+    assert "not valid JSON" in dock.message.text()
+    assert "gaussian_filter" in dock.toolbox
+
+
+def test_a_job_goes_on_when_its_page_is_left(qtbot, dock, model_viewer, manager, cells, tmp_path):
+    approve(tmp_path / "box")
+    model_viewer.add_image(cells)
+    page = dock.open_tool("invert")
+    job = page.run()
+    dock.show_finder()
+    qtbot.waitUntil(lambda: len(model_viewer.layers) == 2, timeout=WAIT)
+    assert job.state is JobState.DONE
+
+
+def test_old_pages_are_dropped_but_never_one_that_runs(
+    qtbot, shown, model_viewer, manager, tmp_path
+):
+    folder = tmp_path / "box"
+    sleep_tool(folder)
+    for number in range(8):
+        make_tool(folder, "", name=f"tool{number}")
+    approve(folder)
+    box = Toolbox([ToolboxFolder("mine", folder)], cache_dir=tmp_path / "cache")
+    dock = shown(ToolRunnerWidget(model_viewer, toolbox=box, manager=manager))
+    sleeper = dock.open_tool("sleeper")
+    sleeper.run()
+    for number in range(8):
+        dock.open_tool(f"tool{number}")
+    assert len(dock._pages) <= 6
+    assert dock.open_tool("sleeper") is sleeper
+    with qtbot.waitSignal(sleeper.job_finished, timeout=WAIT):
+        sleeper.cancel()
+
+
+def test_a_table_of_no_layer_is_shown_and_saved(qtbot, shown, tmp_path):
+    view = shown(TableView("Cells", {"id": np.arange(3), "name": ["a", "b, c", 'd"']}))
+    assert view.model.rowCount() == 3
+    assert view.model.data(view.model.index(1, 1)) == "b, c"
+    view.model.write(str(tmp_path / "t.csv"))
+    assert (tmp_path / "t.csv").read_text().splitlines()[2] == '1,"b, c"'
+
+
+def test_the_table_model_keeps_qts_rules(qtmodeltester):
+    qtmodeltester.check(TableModel({"x": np.linspace(0, 1, 4), "y": list("abcd")}), force_py=True)
+
+
+def test_naparis_activity_shows_the_job_and_can_cancel_it(qtbot, manager, tmp_path):
+    from napari.utils.progress import progress
+
+    before = set(progress._all_instances)
+    job = manager.submit(sleep_tool(tmp_path), {})
+    bridge = JobBridge(job)
+    mirror = ActivityMirror(bridge)
+    bridge.start()
+    qtbot.waitUntil(lambda: len(set(progress._all_instances) - before) == 1, timeout=WAIT)
+    (bar,) = set(progress._all_instances) - before
+    qtbot.waitUntil(lambda: "of 600" in bar.desc, timeout=WAIT)
+    assert bar.total == 1000
+    with qtbot.waitSignal(bridge.finished, timeout=WAIT):
+        bar.cancel()
+    assert job.state is JobState.CANCELLED
+    assert set(progress._all_instances) == before
+    assert mirror._bar is None
