@@ -199,7 +199,7 @@ class Engine:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 command = process.cmdline() or [""]
-                keeper = Path(command[0]).name.startswith(("containerd-shim", "conmon"))
+                keeper = Path(command[0]).name.startswith(("containerd-shim", "conmon", "podman"))
                 if keeper and str(self.root) in " ".join(command):
                     for child in process.children(recursive=True):
                         child.kill()

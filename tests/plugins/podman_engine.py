@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
 
 import docker.errors
+import psutil
 import requests
 from docker_engine import Engine, which
 
@@ -30,11 +32,19 @@ def why_not() -> str:
 
 
 class Podman(Engine):
-    """``podman system service`` with everything in its own folder."""
+    """``podman system service`` with everything in its own folder.
 
-    def __init__(self, insecure_registry: str = "") -> None:
+    `user`: run it rootless, as the user of this number.
+    """
+
+    def __init__(self, insecure_registry: str = "", user: int | None = None) -> None:
         super().__init__()
         self.insecure_registry = insecure_registry
+        self.user = user
+        if user is not None:
+            (self.root / "run").mkdir(mode=0o700)
+            for place in (self.root, self.root / "run"):
+                os.chown(place, user, user)
 
     def start(self) -> None:
         """Start the service."""
@@ -54,7 +64,7 @@ class Podman(Engine):
                     f"--root={self.root / 'root'}",
                     f"--runroot={self.root / 'run'}",
                     f"--tmpdir={self.root / 'tmp'}",
-                    "--storage-driver=overlay",
+                    f"--storage-driver={'overlay' if self.user is None else 'vfs'}",
                     "--cgroup-manager=cgroupfs",
                     "--events-backend=file",
                     "system",
@@ -66,8 +76,15 @@ class Podman(Engine):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                cwd=self.root,
+                user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else [],
                 env={
                     **os.environ,
+                    "HOME": str(self.root),
+                    **{f"XDG_{name}_HOME": str(self.root) for name in ("CONFIG", "DATA", "CACHE")},
+                    "XDG_RUNTIME_DIR": str(self.root / "run"),
                     "CONTAINERS_CONF": str(configuration),
                     "CONTAINERS_REGISTRIES_CONF": str(registries),
                 },
@@ -84,3 +101,10 @@ class Podman(Engine):
                 time.sleep(0.05)
         tail = (self.root / "podman.log").read_text(errors="replace")[-2000:]
         raise RuntimeError(f"podman did not start:\n{tail}")
+
+    def _end_orphans(self) -> None:
+        # what keeps the user namespace of a rootless Podman outlives its service
+        for file in self.root.rglob("pause.pid"):
+            with contextlib.suppress(psutil.Error, ValueError):
+                psutil.Process(int(file.read_text())).kill()
+        super()._end_orphans()

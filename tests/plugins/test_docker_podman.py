@@ -6,6 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+import docker.errors
 import podman_engine
 import pytest
 from docker_engine import Tree, busybox, busybox_image, import_image, make_job, run_job
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from docker_engine import Job, Registry
+
+NOBODY = 65534
 
 # Podman is a second implementation: tested where it is installed
 pytestmark = [pytest.mark.docker, pytest.mark.may_skip]
@@ -158,3 +161,40 @@ def test_the_service_is_restarted_between_two_jobs(
     podman.restart()
     # its containers outlive Podman's service
     assert run_job(service, make_job(tmp_path / "ws"), "true") == 0
+
+
+@pytest.fixture
+def rootless() -> Iterator[podman_engine.Podman]:
+    reason = podman_engine.why_not() or ("" if busybox() else "no static busybox (apt)")
+    if reason:
+        pytest.skip(f"no Podman: {reason}")
+    engine = podman_engine.Podman(user=NOBODY)
+    try:
+        try:
+            engine.start()
+            busybox_image(engine.client)
+        except (RuntimeError, docker.errors.DockerException) as error:
+            pytest.skip(f"no rootless Podman: {error}")
+        yield engine
+    finally:
+        engine.remove()
+
+
+def test_rootless_files_belong_to_the_caller(
+    rootless: podman_engine.Podman,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Root inside is the caller outside; the caller's own number means nothing inside."""
+    root = rootless.root / "ws"
+    job = make_job(root)
+    for place in [root, job.folder, *job.folder.iterdir()]:
+        os.chown(place, NOBODY, NOBODY)
+    monkeypatch.setattr(os, "getuid", lambda: NOBODY)
+    monkeypatch.setattr(os, "getgid", lambda: NOBODY)
+    service = DockerRunnerService({"host": rootless.host})
+    try:
+        assert run_job(service, job, "sh", "-c", "id -u; touch o") == 0
+    finally:
+        service.close()
+    assert job.out == ["0"]
+    assert (job.folder / "work" / "o").stat().st_uid == NOBODY

@@ -256,9 +256,10 @@ def create(
         "stdin_open": stdin,
         # else an engine that is shut down waits ten seconds for what does not listen
         "stop_signal": "SIGKILL",
-        # an image's own health check would run beside the tool
-        "healthcheck": {"test": ["NONE"]},
     }
+    if not engine.podman:
+        # an image's own health check would run beside the tool (Podman's images have none)
+        options["healthcheck"] = {"test": ["NONE"]}
     if engine.selinux:
         options["security_opt"].append("label=disable")
     if engine.user_namespace and not engine.podman:
