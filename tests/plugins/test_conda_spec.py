@@ -3,6 +3,8 @@ from __future__ import annotations
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_tool_runner.errors import ConfigError, PreparationError
 from napari_tool_runner.plugins.conda_channels import public_url, resolve_channels
@@ -50,6 +52,16 @@ def test_a_stray_pip_install_becomes_a_command():
     assert found.channels == ("conda-forge",)
     assert found.commands == ("python -m pip install 'stracking>=1' napari",)
     assert "pip install" in found.notes[0]
+
+
+@given(st.text(), st.text())
+def test_any_text_is_read_or_refused_with_a_sentence(text, init):
+    try:
+        found = spec_of(text or "a", init=init)
+    except PreparationError:
+        return  # it names no package
+    assert all(found.specs)
+    assert environment_key(found, ["c"])
 
 
 def test_pip_as_a_package_stays_a_package():

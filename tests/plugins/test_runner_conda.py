@@ -491,6 +491,22 @@ def test_through_the_factory_and_conda_docker(channel, envs, tmp_path):
         assert events.lines()[0] == "demo-tool 1.0"
 
 
+def test_different_environments_at_once_share_the_cache(conda, tmp_path):
+    outcomes = []
+
+    def work(number):
+        requirement = package(f"large demo-tool!=0.{number}")
+        outcomes.append(run(conda, tmp_path / str(number), requirement)[0])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert outcomes == [0, 0, 0, 0]
+    assert len(conda.environments()) == 4
+
+
 def test_two_jobs_at_once_make_one_environment(conda, tmp_path):
     outcomes = []
 
