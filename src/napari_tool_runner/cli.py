@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs import HistoryEntry, Job, JobResult
+    from napari_tool_runner.jobs import HistoryEntry, Job
     from napari_tool_runner.tools import Tool, Toolbox
 
 __all__ = ["main"]
@@ -91,7 +90,14 @@ def _check(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _render(args)
-    from napari_tool_runner.jobs import prepare, run_job
+    from napari_tool_runner.jobs import (
+        deliver,
+        job_json,
+        output_paths,
+        outputs_json,
+        prepare,
+        run_job,
+    )
 
     tool = _tool(args)
     job = prepare(
@@ -107,13 +113,13 @@ def _run(args: argparse.Namespace) -> int:
         result = run_job(job)
     except ToolFailedError as error:
         if args.json:
-            _print_json(_job_json(job))
+            _print_json(job_json(job))
         _say(f"error: {error}")
         _say(f"log: {job.log_path}")
         return 1
-    places = _deliver(result, Path(args.output_dir)) if args.output_dir else _places(result)
+    places = deliver(result, Path(args.output_dir)) if args.output_dir else output_paths(result)
     if args.json:
-        _print_json({**_job_json(job), "outputs": _outputs_json(result, places)})
+        _print_json({**job_json(job), "outputs": outputs_json(result, places)})
     else:
         for name, path in places.items():
             print(f"{name}: {path}")
@@ -156,7 +162,14 @@ def _test(args: argparse.Namespace) -> int:
 
 
 def _batch(args: argparse.Namespace) -> int:
-    from napari_tool_runner.jobs import plan_batch, run_batch
+    from napari_tool_runner.jobs import (
+        deliver,
+        job_json,
+        output_paths,
+        outputs_json,
+        plan_batch,
+        run_batch,
+    )
 
     tool = _tool(args)
     items = plan_batch(tool, _values(tool, args.values))
@@ -169,12 +182,12 @@ def _batch(args: argparse.Namespace) -> int:
         if isinstance(job, ToolRunnerError):
             row["message"] = str(job)
         elif job.error is not None:
-            row |= {**_job_json(job), "message": str(job.error)}
+            row |= {**job_json(job), "message": str(job.error)}
         else:
             result = job.result()
             target = Path(args.output_dir) if args.output_dir else None
-            places = _deliver(result, target, f"{item.stem}_") if target else _places(result)
-            row |= {**_job_json(job), "outputs": _outputs_json(result, places)}
+            places = deliver(result, target, f"{item.stem}_") if target else output_paths(result)
+            row |= {**job_json(job), "outputs": outputs_json(result, places)}
         rows.append(row)
         _say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
     if args.json:
@@ -220,7 +233,15 @@ def _history(args: argparse.Namespace) -> int:
 
 
 def _rerun(args: argparse.Namespace) -> int:
-    from napari_tool_runner.jobs import rerun, run_job
+    from napari_tool_runner.jobs import (
+        compare_outputs,
+        deliver,
+        job_json,
+        output_paths,
+        outputs_json,
+        rerun,
+        run_job,
+    )
 
     entry = _entry(args)
     job, remarks = rerun(entry, _config(args), runner=args.runner)
@@ -229,12 +250,10 @@ def _rerun(args: argparse.Namespace) -> int:
     if not args.quiet:
         job.subscribe(_echo)
     result = run_job(job)
-    places = _deliver(result, Path(args.output_dir)) if args.output_dir else _places(result)
-    from napari_tool_runner.jobs import compare_outputs
-
+    places = deliver(result, Path(args.output_dir)) if args.output_dir else output_paths(result)
     differences = compare_outputs(entry, result)
     if args.json:
-        out = {**_job_json(job), "outputs": _outputs_json(result, places)}
+        out = {**job_json(job), "outputs": outputs_json(result, places)}
         _print_json({**out, "notes": [*job.notes, *remarks], "differences": differences})
     else:
         for name, path in places.items():
@@ -376,75 +395,6 @@ def _entry(args: argparse.Namespace) -> HistoryEntry:
     from napari_tool_runner.jobs import find_entry
 
     return find_entry(args.record, _config(args).workspaces)
-
-
-def _places(result: JobResult) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for name, output in result.outputs.items():
-        if output.elements:
-            found |= {f"{name}/{key}": entry.path for key, entry in output.elements.items()}
-        else:
-            found[name] = output.path
-    return found
-
-
-def _deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path]:
-    """Copy the outputs into `folder`, as ``PREFIX + output name + extension``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    delivered: dict[str, Path] = {}
-    for name, path in _places(result).items():
-        stem, slash, element = name.partition("/")
-        place = folder / f"{prefix}{stem}" if slash else folder
-        place.mkdir(parents=True, exist_ok=True)
-        suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".ome.tiff") else path.suffix
-        label = element.replace("/", "_") if slash else f"{prefix}{name}"
-        target = place / (label if label.endswith(suffix) else label + suffix)
-        if path.is_dir():
-            shutil.copytree(path, target, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(path, target)
-        delivered[name] = target
-    return delivered
-
-
-def _job_json(job: Job) -> dict[str, object]:
-    return {
-        "job": job.id,
-        "tool": job.tool.id,
-        "state": job.state.value,
-        "runner": job.runner,
-        "exit_code": job.exit_code,
-        "seconds": round(job.elapsed, 3),
-        "workspace": str(job.workspace.root),
-        "record": str(job.workspace.record_path),
-        "log": str(job.log_path),
-        "error": job.error_record(),
-        "notes": list(job.notes),
-    }
-
-
-def _outputs_json(result: JobResult, places: dict[str, Path]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for name, output in result.outputs.items():
-        if output.elements:
-            found[name] = {
-                "layer_type": "collection",
-                "elements": {
-                    key: {
-                        "path": str(places[f"{name}/{key}"]),
-                        "format": entry.format,
-                        "layer_type": entry.layer_type,
-                    }
-                    for key, entry in output.elements.items()
-                },
-            }
-        else:
-            found[name] = {
-                "path": str(places[name]),
-                "format": output.format,
-                "layer_type": output.layer_type,
-            }
-    return found
 
 
 def _echo(job: Job, event: object) -> None:

@@ -6,6 +6,7 @@ from napari_tool_runner.jobs.api import run, run_in_viewer, run_job
 from napari_tool_runner.jobs.batch import BatchItem, plan_batch, run_batch
 from napari_tool_runner.jobs.comparing import Difference, compare_runs
 from napari_tool_runner.jobs.crate import export_crate
+from napari_tool_runner.jobs.delivery import deliver, job_json, output_paths, outputs_json
 from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.history import HistoryEntry, find_entry, history, read_record
 from napari_tool_runner.jobs.job import Job, JobEvent
@@ -46,11 +47,15 @@ __all__ = [
     "compare_outputs",
     "compare_runs",
     "delete_job",
+    "deliver",
     "dry_run",
     "export_crate",
     "find_entry",
     "history",
+    "job_json",
     "job_manager",
+    "output_paths",
+    "outputs_json",
     "plan_batch",
     "plan_lines",
     "preflight",

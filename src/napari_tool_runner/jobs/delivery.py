@@ -1,0 +1,91 @@
+"""Results for other programs: copied where somebody wants them, and told as JSON."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_tool_runner.jobs.job import Job
+    from napari_tool_runner.jobs.model import JobResult
+
+__all__ = ["deliver", "job_json", "output_paths", "outputs_json"]
+
+
+def output_paths(result: JobResult) -> dict[str, Path]:
+    """Return output name (``name/element`` in collections) -> file."""
+    found: dict[str, Path] = {}
+    for name, output in result.outputs.items():
+        if output.elements:
+            found |= {f"{name}/{key}": entry.path for key, entry in output.elements.items()}
+        else:
+            found[name] = output.path
+    return found
+
+
+def deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path]:
+    """Copy the outputs into `folder`, as ``PREFIX + output name + extension``.
+
+    Elements of a collection get a folder of their own. Returns the copies, named as by
+    `output_paths`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    delivered: dict[str, Path] = {}
+    for name, path in output_paths(result).items():
+        stem, slash, element = name.partition("/")
+        place = folder / f"{prefix}{stem}" if slash else folder
+        place.mkdir(parents=True, exist_ok=True)
+        suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".ome.tiff") else path.suffix
+        label = element.replace("/", "_") if slash else f"{prefix}{name}"
+        target = place / (label if label.endswith(suffix) else label + suffix)
+        if path.is_dir():
+            shutil.copytree(path, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(path, target)
+        delivered[name] = target
+    return delivered
+
+
+def job_json(job: Job) -> dict[str, object]:
+    """Return how a job ended, in JSON types."""
+    return {
+        "job": job.id,
+        "tool": job.tool.id,
+        "state": job.state.value,
+        "runner": job.runner,
+        "exit_code": job.exit_code,
+        "seconds": round(job.elapsed, 3),
+        "workspace": str(job.workspace.root),
+        "record": str(job.workspace.record_path),
+        "log": str(job.log_path),
+        "error": job.error_record(),
+        "notes": list(job.notes),
+    }
+
+
+def outputs_json(result: JobResult, places: Mapping[str, Path]) -> dict[str, object]:
+    """Return the outputs in JSON types; `places`: where their files are now."""
+    found: dict[str, object] = {}
+    for name, output in result.outputs.items():
+        if output.elements:
+            found[name] = {
+                "layer_type": "collection",
+                "elements": {
+                    key: {
+                        "path": str(places[f"{name}/{key}"]),
+                        "format": entry.format,
+                        "layer_type": entry.layer_type,
+                    }
+                    for key, entry in output.elements.items()
+                },
+            }
+        else:
+            found[name] = {
+                "path": str(places[name]),
+                "format": output.format,
+                "layer_type": output.layer_type,
+            }
+    return found
