@@ -122,6 +122,9 @@ def test_test(make_tool: MakeTool, tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["test", str(tool.path), "--json", str(report)]) == 1
     assert [entry["status"] for entry in json.loads(report.read_text())] == ["pass", "fail"]
     assert "1 pass, 1 fail" in capsys.readouterr().out
+    assert main(["test", "no-such-tool", str(tool.path), "--json", str(report)]) == 1
+    found = [(entry["tool"], entry["status"]) for entry in json.loads(report.read_text())]
+    assert found == [("no-such-tool", "error"), ("invert", "pass"), ("invert", "fail")]
 
 
 def test_batch(
@@ -141,6 +144,10 @@ def test_batch(
     assert sorted(path.name.split(".")[0] for path in out.iterdir()) == [
         f"im{index}_o" for index in range(4)
     ]
+    (folder / "again").mkdir()
+    tifffile.imwrite(folder / "again" / "im1.tif", np.eye(4, dtype=np.uint8))
+    assert main(["batch", str(tool.path), f"i={folder}/**/im1.tif", "--output-dir", str(out)]) == 0
+    assert (out / "im1_2_o.tif").exists()
     assert main(["batch", str(tool.path), f"i={folder}/*.png"]) == 1
     assert "no file matches" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs import HistoryEntry, Job
+    from napari_tool_runner.jobs import HistoryEntry, Job, TestReport
     from napari_tool_runner.tools import Tool, Toolbox
 
 __all__ = ["main"]
@@ -139,20 +139,12 @@ def _render(args: argparse.Namespace) -> int:
 
 
 def _test(args: argparse.Namespace) -> int:
-    from napari_tool_runner.jobs import run_tests
-
-    config = _config(args)
-    box = None if args.tools and all(Path(t).exists() for t in args.tools) else _toolbox(args)
-    tools = _tools_to_test(args.tools, box)
     reports = []
-    for tool in tools:
-        if not tool.tests:
-            _say(f"{tool.id}: no tests")
-        for report in run_tests(tool, runner=args.runner, config=config, timeout=args.timeout):
-            reports.append(report)
-            print(f"{report.status:5} {report.tool} [{report.test}] {report.seconds:.2f} s")
-            if report.message:
-                print("      " + report.message.replace("\n", "\n      "))
+    for report in _test_reports(args):
+        reports.append(report)
+        print(f"{report.status:5} {report.tool} [{report.test}] {report.seconds:.2f} s")
+        if report.message:
+            print("      " + report.message.replace("\n", "\n      "))
     counts = {s: sum(r.status == s for r in reports) for s in ("pass", "fail", "error", "skip")}
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if args.json_file:
@@ -363,13 +355,25 @@ def _tool(args: argparse.Namespace) -> Tool:
     return find_tool(args.tool, config=_config(args))
 
 
-def _tools_to_test(names: Sequence[str], box: Toolbox | None) -> Iterable[Tool]:
+def _test_reports(args: argparse.Namespace) -> Iterator[TestReport]:
+    """Run the tests of the named tools, of all that ship when none is named."""
+    from napari_tool_runner.jobs import TestReport, run_tests
     from napari_tool_runner.tools import find_tool
 
-    if names:
-        return [find_tool(name, box) for name in names]
-    assert box is not None
-    return [box[entry.key] for entry in box.entries if box.folder_of(entry).bundled]
+    config = _config(args)
+    names = args.tools
+    if not names:
+        box = _toolbox(args)
+        names = [entry.key for entry in box.entries if box.folder_of(entry).bundled]
+    for name in names:
+        try:
+            tool = find_tool(name, config=config)
+        except ToolRunnerError as error:  # the others are tested all the same
+            yield TestReport(str(name), 0, "error", 0.0, str(error))
+            continue
+        if not tool.tests:
+            _say(f"{tool.id}: no tests")
+        yield from run_tests(tool, runner=args.runner, config=config, timeout=args.timeout)
 
 
 def _values(tool: Tool, pairs: Sequence[str]) -> dict[str, object]:

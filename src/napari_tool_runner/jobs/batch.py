@@ -58,9 +58,10 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
         )
     total = max((len(files) for files in found.values()), default=1)
     leader = next((n for n in found if len(found[n]) == total), None)
+    stems = _unique([Path(name).stem for name in found[leader]] if leader else ["run"])
     return [
         BatchItem(
-            Path(found[leader][index]).stem if leader else "run",
+            stems[index],
             {
                 **values,
                 **{n: files[index if len(files) > 1 else 0] for n, files in found.items()},
@@ -68,6 +69,16 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
         )
         for index in range(total)
     ]
+
+
+def _unique(stems: list[str]) -> list[str]:
+    """Number stems that occur again (files of one name in several folders)."""
+    seen: dict[str, int] = {}
+    unique: list[str] = []
+    for stem in stems:
+        seen[stem] = seen.get(stem, 0) + 1
+        unique.append(stem if seen[stem] == 1 else f"{stem}_{seen[stem]}")
+    return unique
 
 
 def run_batch(
