@@ -70,6 +70,20 @@ def test_check_all_survives_a_broken_service():
     assert found["DOCKER"] == DOWN
 
 
+def test_plugins_are_listed_also_those_that_cannot_be_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_tool_runner.plugins.discovery._problems", {})
+    (tmp_path / "runner_bad.py").write_text("import no_such_module_at_all\n")
+    (tmp_path / "runner_good.py").write_text(
+        "class ServiceBuilder:\n"
+        "    def __call__(self, **config):\n"
+        "        return type('S', (), dict.fromkeys(('set_up', 'exec', 'tear_down'), print))()\n"
+    )
+    found = dict(check_all({"plugin_dirs": [str(tmp_path)]}, provider_with()))
+    assert found["GOOD"].ok
+    assert not found["runner_bad.py"].ok
+    assert "no_such_module_at_all" in found["runner_bad.py"].message
+
+
 def test_conda_docker_runs_a_tool_without_requirements_here(tmp_path):
     service = as_service(runnerServices.get("CONDA_DOCKER"))
     process, events = make_process(tmp_path)

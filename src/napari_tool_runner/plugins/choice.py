@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins.adapter import AdaptedService, as_service
 from napari_tool_runner.plugins.contract import Availability
-from napari_tool_runner.plugins.discovery import load_plugin_dirs
+from napari_tool_runner.plugins.discovery import load_plugin_dirs, plugin_problems
 from napari_tool_runner.plugins.runners_factory import RunnerServiceProvider, runnerServices
 from napari_tool_runner.tools.model import PackageRequirement
 
@@ -101,10 +102,15 @@ def check_all(
 ) -> list[tuple[str, Availability]]:
     """Say for every registered service whether it works on this computer.
 
-    The services of ``plugin_dirs`` in `config` are among them.
+    The services of ``plugin_dirs`` in `config` are among them. A plugin that cannot be
+    loaded is listed under the name of its file, with what is wrong.
     """
     load_plugin_dirs((config or {}).get("plugin_dirs"), provider)
-    return [(name, _availability(name, config, provider)) for name in provider.names()]
+    found = [(name, _availability(name, config, provider)) for name in provider.names()]
+    for problem in plugin_problems():
+        name = Path(problem.where.partition(" = ")[0]).name
+        found.append((name, Availability(False, str(problem))))
+    return found
 
 
 def _availability(
