@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import docker_engine as engines
 import pytest
 
+from napari_tool_runner.plugins import discovery, runnerServices
 from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 from plugins.conda_fixtures import channel, python_channel, server
 
@@ -21,6 +22,14 @@ __all__ = [
     "python_channel",
     "server",
 ]
+
+
+@pytest.fixture(autouse=True)
+def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers, or fails to, is gone after it."""
+    monkeypatch.setattr(runnerServices, "_builders", dict(runnerServices._builders))
+    monkeypatch.setattr(discovery, "_problems", {})
+    monkeypatch.setattr(discovery, "_loaded", {})
 
 
 @pytest.fixture(scope="session")

@@ -70,8 +70,7 @@ def test_check_all_survives_a_broken_service():
     assert found["DOCKER"] == DOWN
 
 
-def test_plugins_are_listed_also_those_that_cannot_be_loaded(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_tool_runner.plugins.discovery._problems", {})
+def test_plugins_are_listed_also_those_that_cannot_be_loaded(tmp_path):
     (tmp_path / "runner_bad.py").write_text("import no_such_module_at_all\n")
     (tmp_path / "runner_good.py").write_text(
         "class ServiceBuilder:\n"

@@ -247,7 +247,6 @@ def test_entry_points(provider):
     assert provider.get("BUILDER_FUNCTION").config == {"by": "function"}
     assert provider.get("WITH_PROVIDER").config == {}
     assert runnerServices.get("REGISTERED_BY_ITSELF").config == {}
-    del runnerServices._builders["REGISTERED_BY_ITSELF"]
 
 
 def test_an_entry_point_may_be_a_module(provider, tmp_path, monkeypatch):
@@ -263,7 +262,6 @@ def test_an_entry_point_may_be_a_module(provider, tmp_path, monkeypatch):
     point = EntryPoint("MODULE", "runner_module_of_somebody", "napari_tool_runner.runners")
     assert load_entry_points(provider, [point]) == ()
     assert runnerServices.get("MODULE") == "a service"
-    del runnerServices._builders["MODULE"]
 
 
 def test_entry_points_of_installed_packages_are_found(tmp_path, monkeypatch):
