@@ -106,6 +106,18 @@ class Engine:
 
     def start(self) -> None:
         """Start, or start again after `stop` or `kill`."""
+        for attempts_left in (2, 1, 0):
+            try:
+                return self._start()
+            except RuntimeError:
+                # on a busy computer, dockerd gives up on its containerd
+                self._end(signal.SIGKILL)
+                self._end_orphans()
+                if not attempts_left:
+                    raise
+
+    def _start(self) -> None:
+        (self.root / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
         (self.root / "dockerd.pid").unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
         # should these tests be killed, the engine must not stay
@@ -199,7 +211,7 @@ class Engine:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 command = process.cmdline() or [""]
-                keeper = Path(command[0]).name.startswith(("containerd-shim", "conmon", "podman"))
+                keeper = Path(command[0]).name.startswith(("containerd", "conmon", "podman"))
                 if keeper and str(self.root) in " ".join(command):
                     for child in process.children(recursive=True):
                         child.kill()

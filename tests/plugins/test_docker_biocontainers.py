@@ -10,14 +10,13 @@ from docker_engine import BUSYBOX, Engine, Registry, make_job, run_job
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.docker_biocontainers import biocontainer_image
 from napari_tool_runner.plugins.process import Process
+from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 from napari_tool_runner.tools.model import PackageRequirement, Tool
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from docker_engine import Job
-
-    from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 
 
 def tool_of(*packages: tuple[str, str]) -> Tool:
@@ -90,7 +89,7 @@ def test_there_is_no_such_image(
     assert "has no image" in docker_service.plan(job.process.tool).problems[0]
 
 
-def test_bioimageit_text_has_no_image(docker_service: DockerRunnerService) -> None:
+def test_bioimageit_text_has_no_image() -> None:
     text = PackageRequirement(text="-c conda-forge numpy", env="blur")
     tool = Tool(id="t", name="Blur", version="1", requirements=(text,))
-    assert "names no container image" in docker_service.supports(tool).message
+    assert "names no container image" in DockerRunnerService().supports(tool).message
