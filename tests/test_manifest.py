@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import manifest_tools
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_tool_runner"
 
@@ -81,6 +83,11 @@ def test_every_sample_of_the_package_is_offered(manifest):
     assert [sample.key for sample in manifest.contributions.sample_data] == list(SAMPLES)
     names = [sample.display_name for sample in manifest.contributions.sample_data]
     assert len(set(names)) == len(names)
+
+
+def test_the_bundled_tools_are_in_step():
+    text = (PACKAGE / "napari.yaml").read_text(encoding="utf-8")
+    assert text == manifest_tools.written(text), "run: python tests/manifest_tools.py"
 
 
 def test_links_at_the_top_level():
