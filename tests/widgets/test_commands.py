@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from app_model import Application
 from hypothesis import given
 from hypothesis import strategies as st
 from napari._app_model import get_app_model
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QMenu
 from run_tools import make_tool
 
 from napari_tool_runner.tools.entries import ToolEntry
@@ -253,10 +255,50 @@ def test_several_tools_each_in_a_dock_of_its_own(qtbot, viewer, tmp_path):
 
 
 @pytest.mark.viewer
-def test_opening_the_dock_widget_brings_all_tools(qtbot, viewer, tmp_path, monkeypatch):
-    module.hide_tools()
-    viewer.window.add_plugin_dock_widget(PLUGIN, "Tool Runner")
-    module._show_first()
-    settle(qtbot)
+def test_opening_the_dock_widget_brings_the_tools_of_all_toolboxes(
+    qtbot, viewer, tmp_path, monkeypatch
+):
+    mine(tmp_path, "one")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"process": {"xml_dirs": [str(tmp_path / "box")]}}))
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(config))
     app = get_app_model()
+    assert command_id("one") not in app.commands
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Tool Runner")
+    settle(qtbot)
+    assert command_id("one") in ids(app, app.menus.COMMAND_PALETTE_ID)
     assert command_id("threshold") in ids(app, f"{SUBMENU}/Segmentation")
+    # an added and a removed descriptor
+    mine(tmp_path, "two")
+    (tmp_path / "box" / "one" / "one.xml").unlink()
+    widget.reload_button.click()
+    settle(qtbot)
+    assert command_id("two") in app.commands
+    assert command_id("one") not in app.commands
+
+
+@pytest.mark.viewer
+def test_a_tool_that_is_gone_is_told(viewer, tmp_path):
+    from napari.utils.notifications import notification_manager
+
+    module.show_tools(mine(tmp_path, "one"))
+    before = len(notification_manager.records)
+    assert module.open_tool("two") is None
+    assert "no longer" in notification_manager.records[before].message
+
+
+@pytest.mark.viewer
+def test_two_windows_share_commands_and_have_docks_of_their_own(
+    qtbot, viewer, make_napari_viewer, tmp_path
+):
+    module.show_tools(mine(tmp_path, "one"))
+    settle(qtbot)
+    other = make_napari_viewer(show=True)
+    first, second = module.open_tool("one", viewer), module.open_tool("one", other)
+    assert first is not second
+    assert docks(viewer) == [first]
+    assert docks(other) == [second]
+    menu = other.window.plugins_menu.findChild(QMenu, f"{SUBMENU}/Other")
+    assert [action.text() for action in menu.actions()] == ["One"]
+    other.close()
+    assert module.open_tool("one", viewer) is first

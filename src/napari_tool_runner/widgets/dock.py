@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.commands import show_tools
 from napari_tool_runner.widgets.favourites import Favourites
 from napari_tool_runner.widgets.finder import ToolFinder
 from napari_tool_runner.widgets.icons import IconButton, MenuButton, TextIconButton
@@ -87,7 +88,9 @@ class ToolRunnerWidget(QWidget):
         self.stack = QStackedWidget()
         layout.addWidget(self.message)
         layout.addWidget(self.stack, 1)
+        self._session_toolbox = toolbox is None
         self.toolbox = toolbox if toolbox is not None else self._load_toolbox()
+        self._show_commands()
         self.finder = ToolFinder(self.toolbox, self.favourites)
         self.finder.chosen.connect(self.open_tool)
         self.sample_button = MenuButton("picture", "Open a sample image")
@@ -174,6 +177,7 @@ class ToolRunnerWidget(QWidget):
         """Look at the toolboxes again."""
         self.toolbox.refresh()
         self.finder.refresh()
+        self._show_commands()
 
     def reset_choices(self, event: object = None) -> None:
         """Follow the layer list (napari calls it on what is docked)."""
@@ -222,6 +226,11 @@ class ToolRunnerWidget(QWidget):
             # a broken configuration must not hide the tools that ship
             self.message.say(str(error), "problem")
             return load_toolbox({})
+
+    def _show_commands(self) -> None:
+        """Make the commands of napari's window follow the toolbox of the session."""
+        if self._session_toolbox and hasattr(self._viewer, "window"):
+            show_tools(self.toolbox)
 
     def _sample_menu(self) -> QMenu:
         menu = QMenu(self)
