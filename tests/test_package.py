@@ -104,9 +104,10 @@ def third_party_imports() -> dict[str, set[str]]:
 
 
 def declared() -> set[str]:
+    extras = (entry for entries in PROJECT["optional-dependencies"].values() for entry in entries)
     return {
         re.split(r"[\[<>=!~; ]", entry)[0].lower().replace("_", "-")
-        for entry in PROJECT["dependencies"]
+        for entry in [*PROJECT["dependencies"], *extras]
     }
 
 

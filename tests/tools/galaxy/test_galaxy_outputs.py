@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Run  # type: ignore[import-not-found]
+from conftest import DIALECT, Run  # type: ignore[import-not-found]
 from napari_tool_runner.errors import OutputError, TemplateError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import CollectionOutput, Tool
@@ -640,8 +640,6 @@ def test_a_parameter_may_be_called_like_a_name_of_galaxy(descriptor: Make, run: 
 
 
 def test_only_extra_files(descriptor: Make, run: Go) -> None:
-    from conftest import DIALECT
-
     made = descriptor(
         "<command>mkdir -p $o.extra_files_path/a.zarr; echo x > $o.extra_files_path/a.zarr/p"
         '</command><inputs/><outputs><data name="o" format="html"/></outputs><tests><test>'

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from conftest import execute  # type: ignore[import-not-found]
 from napari_tool_runner.errors import ParameterError, TemplateError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import Tool
@@ -359,8 +360,6 @@ def test_no_path_can_leave_the_templates_quotes(descriptor: Make, run, tmp_path)
 
 
 def test_a_job_folder_with_spaces(descriptor: Make, tmp_path) -> None:
-    from conftest import execute  # type: ignore[import-not-found]
-
     body = (
         "<command><![CDATA[cat $cfg > $o && cat $cfg > local.txt]]></command>"
         '<configfiles><configfile name="cfg">hello</configfile></configfiles>'
