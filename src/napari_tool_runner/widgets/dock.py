@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_tool_runner.jobs import JobManager
+    from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox import Toolbox
 
 __all__ = ["SAMPLES", "ToolRunnerWidget"]
@@ -99,6 +100,9 @@ class ToolRunnerWidget(QWidget):
         self.reload_button.clicked.connect(self.reload)
         self.finder.buttons.addWidget(self.sample_button)
         self.finder.buttons.addWidget(self.reload_button)
+        self.history_button = IconButton("clock", "Jobs of this and earlier sessions")
+        self.history_button.clicked.connect(self.show_history)
+        self.finder.buttons.addWidget(self.history_button)
         self.welcome = self._welcome()
         home = QWidget()
         home_layout = QVBoxLayout(home)
@@ -121,7 +125,6 @@ class ToolRunnerWidget(QWidget):
 
     def open_tool(self, key: str) -> ToolWidget | None:
         """Show the page of the tool called `key`; None (and a sentence) if it cannot be read."""
-        page = self._pages.get(key)
         try:
             tool = self.toolbox[key]
         except (KeyError, ToolRunnerError) as error:
@@ -132,6 +135,17 @@ class ToolRunnerWidget(QWidget):
             )
             self.message.say(text, "problem")
             return None
+        self.favourites.used(key)
+        return self._show_page(key, tool)
+
+    def show_tool(self, tool: Tool) -> ToolWidget | None:
+        """Show the page of `tool`, which need not be in the toolbox."""
+        if tool.uri in self.toolbox:
+            return self.open_tool(self.toolbox.entry(tool.uri).key)
+        return self._show_page(tool.uri, tool)
+
+    def _show_page(self, key: str, tool: Tool) -> ToolWidget:
+        page = self._pages.get(key)
         self.message.say("")
         if page is not None and page.tool is not tool and not page.active_jobs:
             self._drop(key)
@@ -152,7 +166,6 @@ class ToolRunnerWidget(QWidget):
             self._forget_old()
         self._pages.move_to_end(key)
         self.stack.setCurrentWidget(page)
-        self.favourites.used(key)
         first = page.form.field_rows()
         if first:
             first[0].field.focus_widget().setFocus(Qt.FocusReason.OtherFocusReason)
@@ -172,6 +185,13 @@ class ToolRunnerWidget(QWidget):
         self.stack.setCurrentWidget(self.home)
         self.finder.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.finder.search.selectAll()
+
+    def show_history(self) -> None:
+        """Open the dock with all jobs."""
+        from napari_tool_runner.widgets.docks import history_dock
+
+        if history_dock(self._viewer) is None:
+            self.message.say("There is no window to show the jobs in.", "problem")
 
     def reload(self) -> None:
         """Look at the toolboxes again."""

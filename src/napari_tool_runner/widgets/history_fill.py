@@ -1,0 +1,76 @@
+"""A form filled from the record of a past job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from napari_tool_runner.jobs import recorded_form
+from napari_tool_runner.tools.model import DataParameter
+
+if TYPE_CHECKING:
+    from napari_tool_runner.jobs import HistoryEntry
+    from napari_tool_runner.widgets.form_model import LeafNode
+    from napari_tool_runner.widgets.tool_widget import ToolWidget
+
+__all__ = ["fill_form"]
+
+
+def fill_form(page: ToolWidget, entry: HistoryEntry) -> list[str]:
+    """Set parameters, and data from the layers of that name, else from the job's files.
+
+    Returns
+    -------
+    list of str
+        Sentences on what could not be set.
+    """
+    form = page.form
+    form.reset()
+    remarks: list[str] = []
+    unknown = form.set_values(recorded_form(entry, page.tool))
+    if unknown:
+        remarks.append(f"Not in the form any more: {', '.join(unknown)}.")
+    wanted: dict[str, list[object]] = {}
+    for told in cast("list[dict[str, object]]", entry.record.get("inputs", [])):
+        name = str(told["name"])
+        try:
+            leaf = form.model.leaf(name)
+        except KeyError:
+            remarks.append(f"The input “{name}” is not in the form any more.")
+            continue
+        value = _layer(page, leaf, told) or _file(entry, told)
+        if value is None:
+            remarks.append(
+                f"“{told['label']}” is neither an open layer nor a file any more: choose another."
+            )
+            continue
+        wanted.setdefault(name, []).append(value)
+    for name, values in wanted.items():
+        leaf = form.model.leaf(name)
+        many = isinstance(leaf.parameter, DataParameter) and leaf.parameter.multiple
+        leaf.set(values if many else values[0])
+    form.refresh_layers()
+    return remarks
+
+
+def _layer(page: ToolWidget, leaf: LeafNode, told: Mapping[str, object]) -> object | None:
+    """Return the open layer of that name and size."""
+    parameter = leaf.parameter
+    if not isinstance(parameter, DataParameter):
+        return None
+    layer = told.get("layer")
+    shape = cast("list[int]", layer.get("shape", [])) if isinstance(layer, Mapping) else []
+    for candidate in page.form.chooser.candidates(parameter):
+        if getattr(candidate, "name", None) != told["label"]:
+            continue
+        found = getattr(getattr(candidate, "data", None), "shape", None)
+        if not shape or found is None or list(found)[: len(shape)] == shape:
+            return candidate
+    return None
+
+
+def _file(entry: HistoryEntry, told: Mapping[str, object]) -> Path | None:
+    source = str(told.get("source") or "")
+    places = [entry.folder / str(told["path"])] + ([Path(source)] if source else [])
+    return next((place for place in places if place.exists()), None)
