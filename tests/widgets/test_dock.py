@@ -157,6 +157,57 @@ def test_a_job_goes_on_when_its_page_is_left(qtbot, dock, model_viewer, manager,
     assert job.state is JobState.DONE
 
 
+def test_a_run_outlives_the_dock_and_a_new_dock_finds_it(
+    qtbot, shown, model_viewer, manager, cells, tmp_path
+):
+    make_tool(
+        tmp_path / "box",
+        "import sys, time, tifffile\n"
+        "print('pid 0', flush=True)\n"
+        "time.sleep(2)\n"
+        "tifffile.imwrite(sys.argv[2], tifffile.imread(sys.argv[1]))\n",
+        name="slow",
+        inputs='<param name="i" type="data" format="imagetiff" layer="image" label="Image"/>',
+        outputs='<data name="o" format="imagetiff" layer="image" label="Copy"/>',
+        arguments="${i} ${o}",
+    )
+    approve(tmp_path / "box")
+    box = Toolbox([ToolboxFolder("mine", tmp_path / "box")], cache_dir=tmp_path / "cache")
+    model_viewer.add_image(cells)
+    first = ToolRunnerWidget(model_viewer, toolbox=box, manager=manager)
+    first.show()
+    job = first.open_tool("slow").run()
+    first.close()
+    first.deleteLater()
+    qtbot.waitUntil(lambda: job.state is JobState.RUNNING, timeout=WAIT)
+    second = shown(ToolRunnerWidget(model_viewer, toolbox=box, manager=manager))
+    page = second.open_tool("slow")
+    assert page.active_jobs == [job]
+    assert page.run_bar.cancel_button.isVisible()
+    with qtbot.waitSignal(page.job_finished, timeout=WAIT):
+        pass
+    assert len(model_viewer.layers) == 2
+    assert "Added" in page.run_bar.message.text()
+
+
+def test_a_result_nobody_watches_is_added_and_told(qtbot, model_viewer, manager, cells, tmp_path):
+    from napari.utils.notifications import notification_manager
+
+    invert_tool(tmp_path / "box")
+    approve(tmp_path / "box")
+    box = Toolbox([ToolboxFolder("mine", tmp_path / "box")], cache_dir=tmp_path / "cache")
+    model_viewer.add_image(cells)
+    dock = ToolRunnerWidget(model_viewer, toolbox=box, manager=manager)
+    dock.show()
+    dock.open_tool("invert").run()
+    dock.close()
+    dock.deleteLater()
+    before = len(notification_manager.records)
+    qtbot.waitUntil(lambda: len(model_viewer.layers) == 2, timeout=WAIT)
+    qtbot.waitUntil(lambda: len(notification_manager.records) > before, timeout=WAIT)
+    assert "Added" in notification_manager.records[-1].message
+
+
 def test_old_pages_are_dropped_but_never_one_that_runs(
     qtbot, shown, model_viewer, manager, tmp_path
 ):

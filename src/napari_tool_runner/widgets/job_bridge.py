@@ -1,7 +1,9 @@
-"""From a job (plain Python, any thread) to Qt signals and napari's own progress.
+"""From a job (plain Python, any thread) to Qt signals, and its results into the viewer.
 
 A timer looks at the job; nothing is called from worker threads, so nothing can arrive
-at a widget that is gone. napari's task list gets a worker whose ``quit`` cancels the
+at a widget that is gone. A bridge belongs to the application, not to a page: a run
+outlives the dock that started it, its layers appear all the same, and a page that is
+opened again finds its run. napari's task list gets a worker whose ``quit`` cancels the
 job: closing the window, with or without its dialog, ends the tool.
 """
 
@@ -14,22 +16,37 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.results import show_result
+
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from qtpy.QtWidgets import QWidget
+
     from napari_tool_runner.jobs import JobManager, JobState
+    from napari_tool_runner.widgets.results import Shown
     from napari_tool_runner.widgets.starting import AnyJob
 
-__all__ = ["JobBridge", "cancel_jobs_at_quit", "register_with_napari"]
+__all__ = [
+    "JobBridge",
+    "bridge_for",
+    "cancel_jobs_at_quit",
+    "register_with_napari",
+    "running_bridges",
+]
 
 _log = logging.getLogger(__name__)
 POLL_MS = 60
 
 
 class JobBridge(QObject):
-    """Follows one job and tells the GUI thread.
+    """Follows one job, shows its result, and tells the pages that follow it.
 
     Parameters
     ----------
     job : AnyJob
+    viewer : napari viewer or None
+        Where the layers go. Only a weak reference is kept.
     """
 
     state_changed = Signal(object)
@@ -37,11 +54,19 @@ class JobBridge(QObject):
     progressed = Signal()
     """Phase, progress or elapsed time is worth showing again."""
     finished = Signal(object)
-    """The job ended; carries the job. Emitted once, after the last `state_changed`."""
+    """The job ended and its layers are there; carries the job. Emitted once."""
 
-    def __init__(self, job: AnyJob, parent: QObject | None = None) -> None:
+    def __init__(
+        self, job: AnyJob, viewer: ViewerModel | None = None, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self.job = job
+        self.shown: Shown | None = None
+        """What the result became; None when there is none (yet)."""
+        self.problem = ""
+        """Why the result of a job that succeeded could not be shown."""
+        self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
+        self._pages: weakref.WeakSet[QWidget] = weakref.WeakSet()
         self._state: JobState | None = None
         self._ended = False
         self._polling = False
@@ -49,6 +74,15 @@ class JobBridge(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self.poll)
+
+    @property
+    def viewer(self) -> ViewerModel | None:
+        """The viewer, None when there is none or it is gone."""
+        return self._viewer()
+
+    def attach(self, page: QWidget) -> None:
+        """Note that `page` tells of this job, as long as it can be seen."""
+        self._pages.add(page)
 
     def start(self) -> None:
         """Begin to follow."""
@@ -83,7 +117,73 @@ class JobBridge(QObject):
         if state.final and job.wait(0):
             self._ended = True
             self._timer.stop()
+            self._present()
             self.finished.emit(job)
+            self._notify()
+
+    def _present(self) -> None:
+        """Add the layers of a job that succeeded."""
+        viewer = self.viewer
+        if self.job.state.value != "done":
+            return
+        if viewer is None:
+            self.problem = "The viewer is closed; the results are in the workspace."
+            return
+        try:
+            self.shown = show_result(viewer, self.job)
+        except (ToolRunnerError, ValueError, TypeError) as error:
+            _log.exception("The result of job %s could not be shown", self.job.id)
+            self.problem = f"The tool worked, but its result could not be shown: {error}"
+
+    def _notify(self) -> None:
+        """Tell by napari's own notifications when no page of the job is to be seen."""
+        if self.viewer is None or any(_is_seen(page) for page in self._pages):
+            return
+        try:
+            from napari.utils.notifications import show_error, show_info
+        except ImportError:
+            return
+        name = self.job.tool.name
+        if self.shown is not None:
+            show_info(f"{name}: {self.shown.sentence()}")
+        elif self.problem or self.job.state.value == "failed":
+            show_error(f"{name}: {self.problem or self.job.error}")
+
+
+_running: dict[int, JobBridge] = {}
+
+
+def bridge_for(job: AnyJob, viewer: ViewerModel | None) -> JobBridge:
+    """Return the bridge of `job`, started; it lives until the job has ended."""
+    found = _running.get(id(job))
+    if found is not None:
+        return found
+    bridge = JobBridge(job, viewer, QCoreApplication.instance())
+    _running[id(job)] = bridge
+
+    def forget(_: object) -> None:
+        _running.pop(id(job), None)
+        bridge.deleteLater()
+
+    bridge.finished.connect(forget)
+    bridge.start()
+    return bridge
+
+
+def running_bridges(tool_uri: str, viewer: ViewerModel | None) -> list[JobBridge]:
+    """Return the bridges of running jobs of a tool in `viewer`, oldest first."""
+    return [
+        bridge
+        for bridge in _running.values()
+        if bridge.job.tool.uri == tool_uri and bridge.viewer is viewer
+    ]
+
+
+def _is_seen(page: QWidget) -> bool:
+    try:
+        return page.isVisible()
+    except RuntimeError:  # deleted by Qt, not yet by Python
+        return False
 
 
 def register_with_napari(job: AnyJob) -> None:

@@ -126,6 +126,7 @@ class RunBar(QWidget):
         """Show Cancel and the progress; Run stays and puts another job in the queue."""
         self.cancel_button.setVisible(busy)
         self.progress_box.setVisible(busy)
+        self.where_label.setVisible(not busy)  # makes room for Cancel
         self._queued = queued
         if not busy:
             self.cancel_button.setEnabled(True)

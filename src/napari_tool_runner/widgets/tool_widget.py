@@ -17,14 +17,16 @@ from napari_tool_runner.widgets.activity import ActivityMirror
 from napari_tool_runner.widgets.form import FormWidget
 from napari_tool_runner.widgets.job_bridge import (
     JobBridge,
+    bridge_for,
     cancel_jobs_at_quit,
     register_with_napari,
+    running_bridges,
 )
 from napari_tool_runner.widgets.layer_source import LayerSource
 from napari_tool_runner.widgets.log_view import LogView
 from napari_tool_runner.widgets.preset_menu import PresetMenu
 from napari_tool_runner.widgets.presets import PresetError, PresetStore
-from napari_tool_runner.widgets.results import show_features, show_result
+from napari_tool_runner.widgets.results import show_features
 from napari_tool_runner.widgets.run_bar import RunBar
 from napari_tool_runner.widgets.scope_box import ScopeBox
 from napari_tool_runner.widgets.services import ServiceLookup
@@ -130,6 +132,8 @@ class ToolWidget(QWidget):
         self._restore_last()
         self._judge()
         self.services.start()
+        for bridge in running_bridges(tool.uri, viewer):
+            self._attach(bridge)
         self.destroyed.connect(self.layer_source.disconnect_layers)
         self.destroyed.connect(self.scope_box.release)
 
@@ -197,14 +201,18 @@ class ToolWidget(QWidget):
     def _follow(self, job: AnyJob) -> None:
         cancel_jobs_at_quit(self.manager())
         register_with_napari(job)
-        bridge = JobBridge(job, self)
+        bridge = bridge_for(job, self.viewer)
         ActivityMirror(bridge)
+        self.run_bar.say("")
+        self._attach(bridge)
+
+    def _attach(self, bridge: JobBridge) -> None:
+        """Show how far a run is, whoever started it."""
+        bridge.attach(self)
         bridge.progressed.connect(self._show_progress)
         bridge.state_changed.connect(self._show_progress)
         bridge.finished.connect(self._finished)
         self._bridges.append(bridge)
-        self.run_bar.say("")
-        bridge.start()
         self._show_progress()
 
     def _current(self) -> AnyJob | None:
@@ -224,37 +232,29 @@ class ToolWidget(QWidget):
 
     def _finished(self, job: AnyJob) -> None:
         self.log.flush()
+        bridges = [bridge for bridge in self._bridges if bridge.job is job]
+        self._bridges = [bridge for bridge in self._bridges if bridge.job is not job]
         if job.state.value == "done":
-            self._loaded(job)
+            for bridge in bridges:
+                self._loaded(bridge)
         elif job.state.value == "cancelled":
             self.run_bar.say(f"Cancelled after {elapsed_text(job.elapsed)}.", "info")
         else:
             self._failed(job)
-        for bridge in [bridge for bridge in self._bridges if bridge.job is job]:
-            self._bridges.remove(bridge)
-            bridge.deleteLater()
         self._show_progress()
         self.job_finished.emit(job)
 
-    def _loaded(self, job: AnyJob) -> None:
-        viewer = self.viewer
-        if viewer is None:
-            self.run_bar.say("Done, but the viewer is closed.", "info", self._job_buttons(job))
-            return
-        try:
-            shown = show_result(viewer, job)
-        except (ToolRunnerError, ValueError, TypeError) as error:
-            _log.exception("The result of job %s could not be shown", job.id)
-            self.run_bar.say(
-                f"The tool worked, but its result could not be shown: {error}",
-                "failed",
-                self._job_buttons(job),
-            )
+    def _loaded(self, bridge: JobBridge) -> None:
+        job, shown = bridge.job, bridge.shown
+        if shown is None:
+            self.run_bar.say(bridge.problem, "failed", self._job_buttons(job))
             self.log.set_open(True)
             return
         buttons = self._job_buttons(job)[1:2] if shown.files else []
-        for layer in shown.joined:
-            buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
+        viewer = self.viewer
+        if viewer is not None:
+            for layer in shown.joined:
+                buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
         self.run_bar.say(f"{shown.sentence()} ({elapsed_text(job.elapsed)})", "done", buttons)
 
     def _failed(self, job: AnyJob) -> None:
