@@ -234,6 +234,15 @@ def test_offline_uses_what_is_there(server, envs, tmp_path):
     assert server.requests == []
 
 
+def test_a_mirror_for_an_address(server, envs, tmp_path):
+    away = "http://127.0.0.1:9/away"
+    config = {"channels": [away], "environments_dir": str(envs)}
+    service = CondaRunnerService({**config, "mirrors": {away: [server.url]}})
+    code, _, _process = run(service, tmp_path, DEMO)
+    assert code == 0
+    assert server.requests
+
+
 def test_a_corrupt_archive(conda, tmp_path):
     with pytest.raises(PreparationError, match=r"broken-1\.0-0\.conda") as caught:
         run(conda, tmp_path, package("broken"))

@@ -144,8 +144,13 @@ class AdaptedService:
         return self._native.supports(tool)
 
     def plan(self, tool: Tool) -> Plan:
-        """Pre-flight of `tool`."""
-        return self._native.plan(tool)
+        """Pre-flight of `tool`; what goes wrong in it is a problem of the plan."""
+        try:
+            return self._native.plan(tool)
+        except ToolRunnerError as error:
+            return Plan(problems=(str(error),))
+        except Exception as error:  # noqa: BLE001 (a form asks; the service may be a plugin's)
+            return Plan(problems=(f"{self.name} cannot plan the run: {_words(error)}.",))
 
     def stored(self) -> Sequence[Stored]:
         """Return what the service keeps on disk and could give back."""

@@ -20,6 +20,7 @@ from napari_tool_runner.plugins.conda_spec import (
     environment_key,
     read_spec,
 )
+from napari_tool_runner.plugins.conda_store import existing_parent
 from napari_tool_runner.plugins.contract import (
     CancelToken,
     ExecContext,
@@ -232,8 +233,7 @@ def _plan(wanted: Wanted, solution: Solution) -> Plan:
     if not solution.missing:
         what += ", downloaded before"
     folder = wanted.store.folder
-    there = next(entry for entry in (folder, *folder.parents) if entry.exists())
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing_parent(folder)).free
     # archive and unpacked files together take about five times the archive
     needed = 5 * solution.download_size
     problems: list[str] = []

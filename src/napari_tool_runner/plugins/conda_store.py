@@ -38,7 +38,14 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Environment", "EnvironmentInfo", "EnvironmentStore"]
+__all__ = [
+    "Environment",
+    "EnvironmentInfo",
+    "EnvironmentStore",
+    "disk_usage",
+    "existing_parent",
+    "remove_tree",
+]
 
 MARKER = "environment.json"
 LOCK = "environment.lock"
@@ -343,6 +350,14 @@ class EnvironmentStore:
         for entry in home.iterdir():
             if entry.name != LOCK:
                 remove_tree(entry)
+
+
+def existing_parent(folder: Path) -> Path:
+    """Return `folder`, or the nearest folder above it that is there (and can be seen)."""
+    return next(
+        (entry for entry in (folder, *folder.parents) if os.path.exists(entry)),
+        Path(folder.anchor),
+    )
 
 
 def disk_usage(folder: Path) -> tuple[int, int]:

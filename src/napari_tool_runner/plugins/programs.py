@@ -78,6 +78,8 @@ def run_program(
     mark = new_mark()
     program = _start(list(args), context.work_dir, {**environment, MARK: mark})
     watchdog.add(program.pid)
+    if watchdog.problem:
+        context.report(OutputLine(watchdog.problem, "runner"))
     ender = _Ender(program.pid, mark, grace)
     readers = [
         _Reader(program.stdout, LineSplitter(context.report, "stdout")),

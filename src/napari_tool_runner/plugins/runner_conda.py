@@ -18,7 +18,11 @@ from napari_tool_runner.plugins.conda_activation import Activation, activate
 from napari_tool_runner.plugins.conda_maker import EnvironmentMaker, Wanted, wanted_environment
 from napari_tool_runner.plugins.conda_prefix import installed_packages
 from napari_tool_runner.plugins.conda_spec import CondaSpec, read_spec
-from napari_tool_runner.plugins.conda_store import EnvironmentInfo, EnvironmentStore
+from napari_tool_runner.plugins.conda_store import (
+    EnvironmentInfo,
+    EnvironmentStore,
+    existing_parent,
+)
 from napari_tool_runner.plugins.contract import (
     Availability,
     ExecContext,
@@ -150,8 +154,7 @@ class CondaRunnerService(RunnerService):
         if find_spec("rattler") is None:
             return Availability(False, "py-rattler is missing: install the package py-rattler.")
         folder = self.store.folder
-        there = next(entry for entry in (folder, *folder.parents) if entry.exists())
-        if not os.access(there, os.W_OK | os.X_OK):
+        if not os.access(existing_parent(folder), os.W_OK | os.X_OK):
             return Availability(
                 False,
                 f"Environments cannot be made in {folder}: set 'environments_dir' in the runner "

@@ -70,6 +70,7 @@ class Watchdog:
             if self._process is not None and self._process.poll() is not None:
                 self._process = None
             if self._process is None and start:
+                self.problem = ""
                 self._start()
             if self._process is None:
                 return
