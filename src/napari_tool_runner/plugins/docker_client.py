@@ -143,12 +143,14 @@ class Engine:
             use_ssh_client=self.endpoint.host.startswith("ssh://"),
         )
 
-    def alive(self) -> bool:
-        """Whether the engine answers."""
+    def alive(self, timeout: float | None = None) -> bool:
+        """Whether the engine answers within `timeout` seconds."""
+        api = self.control.api
         try:
-            return bool(self.control.ping())
+            answer = api.get(f"{api.base_url}/_ping", timeout=timeout or CONTROL_TIMEOUT)
         except ENGINE_ERRORS:
             return False
+        return bool(answer.ok)
 
     def close(self) -> None:
         """Close the connections."""

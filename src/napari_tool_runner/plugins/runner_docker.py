@@ -36,7 +36,13 @@ from napari_tool_runner.plugins.docker_biocontainers import (
     find_biocontainer,
     has_biocontainer,
 )
-from napari_tool_runner.plugins.docker_client import ENGINE_ERRORS, Engine, connect, endpoints
+from napari_tool_runner.plugins.docker_client import (
+    ENGINE_ERRORS,
+    PROBE_TIMEOUT,
+    Engine,
+    connect,
+    endpoints,
+)
 from napari_tool_runner.plugins.docker_exec import (
     GRACE,
     ContainerGoneError,
@@ -212,17 +218,14 @@ class DockerRunnerService(RunnerService):
     def check(self) -> Availability:
         """Say whether an engine answers; takes some seconds at most."""
         try:
-            engine = connect(self.config)
+            engine = self._connected(PROBE_TIMEOUT)
         except RunnerUnavailableError as error:
             return Availability(False, str(error))
-        try:
-            return Availability(
-                True,
-                f"{engine.name} at {engine.endpoint.host} ({engine.endpoint.source}).",
-                {"engine": engine.name, "host": engine.endpoint.host},
-            )
-        finally:
-            engine.close()
+        return Availability(
+            True,
+            f"{engine.name} at {engine.endpoint.host} ({engine.endpoint.source}).",
+            {"engine": engine.name, "host": engine.endpoint.host},
+        )
 
     def supports(self, tool: Tool) -> Availability:
         """Say whether `tool` names an image, or packages for which there may be one."""
@@ -277,24 +280,28 @@ class DockerRunnerService(RunnerService):
         self._pool.limit = int(number(self.config, "max_containers", 8))
 
     def _connect(self) -> Engine:
+        """Return a connected engine, rid of what dead sessions left on it."""
+        engine = self._connected()
+        with self._lock:
+            first = engine.id not in self._swept
+            if not self._swept:
+                atexit.register(self.close)
+            self._swept.add(engine.id)
+        if first:
+            containers.sweep(engine)
+        return engine
+
+    def _connected(self, timeout: float | None = None) -> Engine:
         """Return a connected engine; connected anew after a restart."""
         with self._lock:
             engine = self._engine
-        if engine is not None:
-            # the environment and the docker context may name another one meanwhile
-            if engine.endpoint in endpoints(self.config) and engine.alive():
-                return engine
-            with self._lock:
-                self._engine = None
+        # the environment and the docker context may name another one meanwhile
+        wanted = engine is not None and engine.endpoint in endpoints(self.config)
+        if engine is not None and wanted and engine.alive(timeout):
+            return engine
         fresh = connect(self.config)
         with self._lock:
             self._engine = fresh
-            first = fresh.id not in self._swept
-            if not self._swept:
-                atexit.register(self.close)
-            self._swept.add(fresh.id)
-        if first:
-            containers.sweep(fresh)
         return fresh
 
     def _reference(self, tool: Tool, engine: Engine, config: Mapping[str, object]) -> Reference:
