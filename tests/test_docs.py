@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -108,6 +109,26 @@ def test_every_key_of_the_configuration_is_documented() -> None:
     source = (REPOSITORY / "src" / "napari_tool_runner" / "config.py").read_text(encoding="utf-8")
     keys |= {f"{a}.{b}" for a, b in re.findall(r'_(?:paths|number)\("(\w+)", "(\w+)"', source)}
     assert not {key for key in keys if f"`{key}`" not in page}
+
+
+def test_the_two_commands_of_the_readme() -> None:
+    """Two commands set all up; CI calls the one that tests."""
+    readme = run_page.blocks((REPOSITORY / "README.md").read_text(encoding="utf-8"))
+    commands = [line.split("#")[0].strip() for line in readme[0].text.splitlines()]
+    assert commands == ["./dev demo", "./dev test"]
+    assert "./dev test" in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+    verbs = subprocess.run(
+        ["bash", REPOSITORY / "dev", "help"], capture_output=True, text=True, check=True
+    ).stdout
+    for command in commands:
+        assert command in verbs
+
+
+@pytest.mark.parametrize("script", ["dev", ".ci/run", ".ci/package", ".ci/lowest"])
+def test_scripts_are_well_formed(script: str) -> None:
+    path = REPOSITORY / script
+    subprocess.run(["bash", "-n", path], check=True, capture_output=True)
+    assert os.access(path, os.X_OK)
 
 
 # -- the runner of pages itself --------------------------------------------------------
