@@ -51,7 +51,8 @@ class Builder(QObject):
         self._working = False
         self._timer = QTimer(self)
         self._timer.setInterval(0)
-        self._timer.timeout.connect(lambda: self.work(_IDLE_BUDGET))
+        # a bound method: a lambda would be called once more after its form was collected
+        self._timer.timeout.connect(self._work_when_idle)
 
     @property
     def pending(self) -> int:
@@ -80,6 +81,9 @@ class Builder(QObject):
             self._working = False
         if not self._tasks:
             self._timer.stop()
+
+    def _work_when_idle(self) -> None:
+        self.work(_IDLE_BUDGET)
 
     def finish(self) -> None:
         """Build everything that waits."""
