@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import os
 import re
@@ -129,6 +130,21 @@ def test_scripts_are_well_formed(script: str) -> None:
     path = REPOSITORY / script
     subprocess.run(["bash", "-n", path], check=True, capture_output=True)
     assert os.access(path, os.X_OK)
+
+
+def test_every_verb_and_option_is_documented() -> None:
+    from napari_tool_runner.cli import _parser
+
+    page = (DOCS / "command-line.md").read_text(encoding="utf-8")
+    parser = _parser()
+    (verbs,) = (a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    assert "run" in verbs
+    for verb, entry in verbs.items():
+        assert re.search(rf"napari-tool-runner {verb}\b|\| {verb} RECORD", page), verb
+        for action in entry._actions:
+            for option in action.option_strings:
+                if option not in ("-h", "--help"):
+                    assert f"`{option}" in page, f"{verb} {option}"
 
 
 # -- the runner of pages itself --------------------------------------------------------
