@@ -498,6 +498,34 @@ def test_provided_metadata(descriptor: Make, run: Go) -> None:
     assert names(done, "c") == [("x/1", "txt", "a\n"), ("y/2", "csv", "b\n")]
 
 
+def test_provided_metadata_of_discovered_files(descriptor: Make, run: Go) -> None:
+    told = {"filename": "one.out", "name": "my one", "ext": "csv", "extra_files": "parts"}
+    about = {"o": {"datasets": [told]}}
+    made = tool(
+        descriptor,
+        "mkdir parts; echo p > parts/p.txt; echo 1 > one.out; echo 2 > two.out;"
+        "cp '$about' galaxy.json",
+        '<data name="o" format="txt"><discover_datasets pattern="(?P&lt;designation&gt;.+).out"'
+        ' format="json"/></data>',
+        "",
+        f'<configfiles><configfile name="about">{json.dumps(about)}</configfile></configfiles>',
+    )
+    one, two = run(made).outputs["o"].files
+    assert (one.name, one.format, one.metadata["name"]) == ("one", "csv", "my one")
+    assert (Path(str(one.metadata["extra_files_path"])) / "p.txt").read_text() == "p\n"
+    assert (two.name, two.format) == ("two", "json")
+
+
+def test_an_output_that_the_tool_calls_failed(descriptor: Make, run: Go) -> None:
+    made = tool(
+        descriptor,
+        """echo '{"o": {"failed": true}}' > galaxy.json; echo 1 > $o""",
+        '<data name="o" format="txt"/>',
+    )
+    with pytest.raises(OutputError, match=r"could not make an output"):
+        run(made)
+
+
 def test_extra_files(descriptor: Make, run: Go) -> None:
     made = tool(
         descriptor,

@@ -181,6 +181,16 @@ def test_skipped_with_the_reason(descriptor: Make, test: str, reason: str) -> No
     assert bool(made.tests[0].extra.get("skip")) is bool(reason)
 
 
+def test_a_default_that_galaxy_would_fetch(descriptor: Make) -> None:
+    made = tool(
+        descriptor,
+        '<command>true</command><inputs><param name="i" type="data"><default class="File"'
+        ' location="https://example.org/x.tiff"/></param></inputs><outputs/><tests><test/></tests>',
+    )
+    assert "would fetch https://example.org/x.tiff" in made.notes[0].what
+    assert "fetched from the web" in str(made.tests[0].extra["skip"])
+
+
 def test_data_of_imported_macros(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     shared = tmp_path / "macros" / "test-data"

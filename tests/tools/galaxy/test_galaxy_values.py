@@ -297,6 +297,19 @@ def test_collections(descriptor: Make, line: Line, dataset: Data) -> None:
     )
 
 
+def test_a_pair_or_a_single_item(descriptor: Make, line: Line, dataset: Data) -> None:
+    made = tool(
+        descriptor,
+        "#if $c.has_single_item#$c.single_item.ext#else#$c.forward.ext $c['reverse'].ext#end if#",
+        '<param name="c" type="data_collection" collection_type="paired_or_unpaired"/>',
+    )
+    one, two = dataset("a.png"), dataset("b.tiff")
+    single = DataCollection("paired_or_unpaired", (("unpaired", one),))
+    pair = DataCollection("paired", (("forward", one), ("reverse", two)))
+    assert line(made, {"c": single}) == "png"
+    assert line(made, {"c": pair}) == "png tiff"
+
+
 def test_layers_become_a_collection(descriptor: Make, line: Line, dataset: Data) -> None:
     made = tool(
         descriptor,
@@ -550,6 +563,8 @@ def test_input_is_never_asked_from_a_terminal(descriptor: Make, line: Line) -> N
     [
         ("text", '<validator type="regex">^[a-z]+$</validator>', "abc", "a1"),
         ("text", '<validator type="regex" negate="true">x</validator>', "abc", "xy"),
+        ("text", r'<validator type="regex">^[\w[:punct:]]+$</validator>', "mid.9", "mid 9"),
+        ("text", '<validator type="regex">^[[:upper:]]{2}[^[:digit:]]$</validator>', "ABx", "AB1"),
         ("text", '<validator type="length" min="2" max="3"/>', "ab", "abcd"),
         ("text", '<validator type="empty_field"/>', "a", ""),
         ("text", '<validator type="expression">value.isalnum()</validator>', "a1", "a b"),

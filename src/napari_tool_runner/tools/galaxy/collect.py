@@ -225,17 +225,27 @@ class _Collector:
             target = match.path
         else:
             self.move(match.path, target)
-        kind = match.format
+        told = self.told(output, match.filename)
+        kind = str(told.get("ext") or match.format)
         if kind in ("data", "input") and "ext" not in match.groups:
             kind = default
         identifiers = match.identifiers
-        found = self.file(target, kind)
-        return CollectedFile(
-            found.path,
-            found.format,
-            "/".join(identifiers),
-            {"identifiers": tuple(identifiers), "name": match.name},
-        )
+        metadata: dict[str, object] = {
+            "identifiers": tuple(identifiers),
+            "name": str(told.get("name") or match.name),
+        }
+        extra = self.in_work(str(told["extra_files"])) if told.get("extra_files") else None
+        if extra is not None:
+            self.move(extra, extra_files_folder(target))
+            metadata["extra_files_path"] = str(extra_files_folder(target))
+        return self.file(target, kind, "/".join(identifiers), metadata)
+
+    def told(self, output: str, filename: str) -> Mapping[str, object]:
+        """Return what the tool says of a discovered file in its ``galaxy.json``."""
+        if self.provided is None:
+            return {}
+        found = self.provided.get_new_dataset_meta_by_basename(output, Path(filename).name)
+        return found or {}
 
     # -- discovery ---------------------------------------------------------------------
 
@@ -355,12 +365,21 @@ class _Collector:
             return None
         style = self.source.tool.parse_provided_metadata_style()
         try:
-            return cast("BaseToolProvidedMetadata", parse_tool_provided_metadata(str(path), style))
+            provided = cast(
+                "BaseToolProvidedMetadata", parse_tool_provided_metadata(str(path), style)
+            )
+            failed = provided.has_failed_outputs()
         except Exception as error:
             raise OutputError(
                 f"The tool described its outputs in {name}, which cannot be read: {error}",
                 hint="This is a fault of the tool.",
             ) from error
+        if failed:
+            raise OutputError(
+                f"The tool says in {name} that it could not make an output.",
+                hint="Its log may say why.",
+            )
+        return provided
 
 
 def _filled(path: Path) -> bool:

@@ -344,6 +344,18 @@ class CollectionValue(Wrapper):
         return list(self._elements)
 
     @property
+    def has_single_item(self) -> bool:
+        """Whether a ``paired_or_unpaired`` collection holds one dataset alone."""
+        return len(self._elements) == 1
+
+    @property
+    def single_item(self) -> DatasetValue | CollectionValue:
+        """The only dataset."""
+        if not self.has_single_item:
+            raise AttributeError("the collection holds more than a single item")
+        return next(iter(self._elements.values()))
+
+    @property
     def all_paths(self) -> list[str]:
         """Paths of all files, nested ones too."""
         return [str(dataset) for _, dataset in self.flat()]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.galaxy.datatypes import sniff
+from napari_tool_runner.tools.galaxy.parameters import native
 from napari_tool_runner.tools.model import (
     Conditional,
     DataColumnParameter,
@@ -181,9 +182,11 @@ class _Reader:
     def items(self, items: Sequence[InputItem], state: Mapping[str, object]) -> dict[str, object]:
         found: dict[str, object] = {}
         for item in items:
+            value = state.get(item.name)
+            if isinstance(item, DataParameter) and value is None and native(item).fetched:
+                self.skip = self.skip or _FETCH.format(native(item).fetched)
             if item.name not in state:
                 continue
-            value = state[item.name]
             if isinstance(item, Section):
                 found[item.name] = self.items(item.items, cast("Mapping[str, object]", value))
             elif isinstance(item, Conditional):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
 from packaging.version import Version
@@ -72,6 +72,8 @@ class Native:
         ``optional`` was not said but follows from the validators.
     nullable : bool
         A boolean that may be neither.
+    fetched : str
+        Where Galaxy would fetch the dataset that it takes when none is chosen.
     """
 
     type: str = ""
@@ -80,6 +82,7 @@ class Native:
     rgb: bool = False
     inferred: bool = False
     nullable: bool = False
+    fetched: str = ""
 
 
 def native(parameter: Parameter) -> Native:
@@ -428,6 +431,16 @@ class _Reader:
                 "Galaxy would offer only some datasets here; all are offered.",
             )
         multiple = bool(collection) or source.get_bool("multiple", False)
+        default = source.elem().find("default")
+        if default is not None:
+            places = (element.get("location") for element in default.iter())
+            place = next(filter(None, places), "a dataset of its own")
+            base["native"] = replace(base["native"], fetched=place)
+            self.note(
+                Severity.INFO,
+                where,
+                f"Galaxy would fetch {place} when nothing is chosen; here you choose a dataset.",
+            )
         return DataParameter(
             **base,
             formats=order_formats(formats, kinds),

@@ -8,7 +8,10 @@ checked when a run is prepared (`DataRule`, `ValueRule.final_problem`).
 from __future__ import annotations
 
 import json
+import re
+import string
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["DataRule", "ValueRule", "accepts_empty", "read_validators"]
 
+_POSIX_CLASS = re.compile(r"\[:(\w+):\]")
+_POSIX_CLASSES = {
+    "alnum": "a-zA-Z0-9",
+    "alpha": "a-zA-Z",
+    "blank": r" \t",
+    "digit": "0-9",
+    "lower": "a-z",
+    "punct": re.escape(string.punctuation),
+    "space": r"\s",
+    "upper": "A-Z",
+    "word": r"\w",
+    "xdigit": "0-9a-fA-F",
+}
 # what only a Galaxy server can answer
 _SERVER_SIDE = frozenset(
     {
@@ -252,6 +268,11 @@ def _common(element: Element) -> tuple[str, bool]:
     return element.get("message") or "", negate
 
 
+def _plain_regex(expression: str) -> str:
+    """Spell out POSIX classes (``[[:punct:]]``), which Galaxy's regex engine knows."""
+    return _POSIX_CLASS.sub(lambda match: _POSIX_CLASSES.get(match[1], match[0]), expression)
+
+
 def _value_rule(element: Element, kind: str) -> ValueRule | None:
     from galaxy.tool_util.parser.parameter_validators import parse_xml_validator
     from galaxy.tool_util_models.parameter_validators import StaticValidatorModel
@@ -261,6 +282,9 @@ def _value_rule(element: Element, kind: str) -> ValueRule | None:
         return ValueRule(kind, message, (element.text or "").strip(), negate)
     if kind in _DATA_KINDS or kind == "no_options":
         return None
+    if kind == "regex":
+        element = copy(element)
+        element.text = _plain_regex(element.text or "")
     model = parse_xml_validator(element)
     if not isinstance(model, StaticValidatorModel):
         return None
