@@ -23,6 +23,7 @@ from napari_tool_runner.widgets.favourites import Favourites
 from napari_tool_runner.widgets.finder import ToolFinder
 from napari_tool_runner.widgets.icons import IconButton, MenuButton, TextIconButton
 from napari_tool_runner.widgets.layer_source import LayerSource
+from napari_tool_runner.widgets.made_by import MadeByBar
 from napari_tool_runner.widgets.messages import MessageLabel
 from napari_tool_runner.widgets.presets import PresetStore
 from napari_tool_runner.widgets.tool_widget import ToolWidget
@@ -89,6 +90,8 @@ class ToolRunnerWidget(QWidget):
         self.stack = QStackedWidget()
         layout.addWidget(self.message)
         layout.addWidget(self.stack, 1)
+        self.made_by = MadeByBar(napari_viewer)
+        layout.addWidget(self.made_by)
         self._session_toolbox = toolbox is None
         self.toolbox = toolbox if toolbox is not None else self._load_toolbox()
         self._show_commands()

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["fill_form"]
 
 
-def fill_form(page: ToolWidget, entry: HistoryEntry) -> list[str]:
+def fill_form(page: ToolWidget, entry: HistoryEntry, *, data: bool = True) -> list[str]:
     """Set parameters, and data from the layers of that name, else from the job's files.
+
+    `data`: False leaves the choice of data to the form.
 
     Returns
     -------
@@ -32,7 +34,8 @@ def fill_form(page: ToolWidget, entry: HistoryEntry) -> list[str]:
     if unknown:
         remarks.append(f"Not in the form any more: {', '.join(unknown)}.")
     wanted: dict[str, list[object]] = {}
-    for told in cast("list[dict[str, object]]", entry.record.get("inputs", [])):
+    inputs = cast("list[dict[str, object]]", entry.record.get("inputs", []))
+    for told in inputs if data else []:
         name = str(told["name"])
         try:
             leaf = form.model.leaf(name)

@@ -254,6 +254,17 @@ class HistoryPanel(QWidget):
             self.model.refresh()
         return self._select_wanted()
 
+    def show_remembered(self, entry: HistoryEntry) -> None:
+        """Show what a layer remembers of a job whose files are gone."""
+        self.view.clearSelection()
+        self.tabs.setCurrentWidget(self.facts)
+        self.facts.show_entry(entry)
+        self.message.say(
+            "The files of the job that made this layer are gone. "
+            "Below is what the layer itself remembers.",
+            "problem",
+        )
+
     def rows(self) -> list[JobRow]:
         """Return the selected jobs."""
         return self.view.rows()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import tifffile
@@ -124,6 +125,9 @@ def _metadata(
             metadata["TimeIncrementUnit"] = symbol
     if pixels.channel_names and "C" in geometry.axes:
         metadata["Channel"] = {"Name": list(pixels.channel_names)}
+    # not random: the same pixels give the same bytes, so records can be compared
+    said = repr((sorted(metadata.items()), tuple(pixels.array.shape), str(pixels.array.dtype)))
+    metadata["UUID"] = f"urn:uuid:{uuid5(NAMESPACE_OID, said)}"
     return metadata, _resolution(pixels), notes
 
 

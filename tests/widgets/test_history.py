@@ -1,0 +1,428 @@
+"""The list of jobs, with real jobs: found, repeated, edited, shown, compared, deleted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QItemSelectionModel, Qt
+from qtpy.QtGui import QGuiApplication
+from run_tools import fail_tool, invert_tool, sleep_tool
+
+from napari_tool_runner.jobs import JobManager, prepare, run_job
+from napari_tool_runner.widgets.history_actions import made_by
+from napari_tool_runner.widgets.history_model import Column, when_text
+from napari_tool_runner.widgets.history_panel import HistoryPanel
+from napari_tool_runner.widgets.presets import PresetStore
+from napari_tool_runner.widgets.tool_widget import ToolWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WAIT = 30_000
+
+
+class Place:
+    """A workspace with jobs, and the panel on it."""
+
+    def __init__(self, tmp_path: Path, viewer, qtbot, shown) -> None:
+        self.jobs = tmp_path / "jobs"
+        self.config = {"workspace": str(self.jobs)}
+        self.manager = JobManager()
+        self.viewer = viewer
+        self.pages: list[ToolWidget] = []
+        self._folder = tmp_path
+        self._qtbot = qtbot
+        self._shown = shown
+
+    def run(self, tool, **values):
+        """Run a job of an earlier session."""
+        job = prepare(tool, values, config=self.config)
+        try:
+            run_job(job)
+        finally:
+            job.record()
+        return job
+
+    def panel(self, width: int = 350) -> HistoryPanel:
+        """The panel, all records read."""
+        panel = HistoryPanel(
+            self.viewer,
+            manager=self.manager,
+            workspaces=lambda: self.jobs,
+            open_tool=self.open_tool,
+        )
+        with self._qtbot.waitSignal(panel.model.loaded, timeout=WAIT):
+            self._shown(panel, width=width)
+        return panel
+
+    def open_tool(self, tool) -> ToolWidget:
+        page = ToolWidget(
+            tool,
+            self.viewer,
+            manager=self.manager,
+            presets=PresetStore(self._folder / "presets"),
+        )
+        self.pages.append(page)
+        return self._shown(page)
+
+    def told(self, panel: HistoryPanel, words: str) -> str:
+        self._qtbot.waitUntil(lambda: words in panel.message.text(), timeout=WAIT)
+        return panel.message.text()
+
+
+@pytest.fixture
+def place(tmp_path, model_viewer, qtbot, shown, monkeypatch):
+    """An empty workspace, which the configuration names too."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"workspace": str(tmp_path / "jobs")}))
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(config))
+    place = Place(tmp_path, model_viewer, qtbot, shown)
+    yield place
+    place.manager.shutdown()
+
+
+@pytest.fixture
+def tools(tmp_path):
+    return tmp_path / "tools"
+
+
+def choose(panel: HistoryPanel, *rows: int) -> None:
+    """Select rows of the list."""
+    selection = panel.view.selectionModel()
+    selection.clear()
+    selection.setCurrentIndex(
+        panel.filter.index(rows[0], 0), QItemSelectionModel.SelectionFlag.NoUpdate
+    )
+    flags = QItemSelectionModel.SelectionFlag
+    for row in rows:
+        selection.select(panel.filter.index(row, 0), flags.Select | flags.Rows)
+
+
+def clipboard() -> str:
+    return QGuiApplication.clipboard().text()
+
+
+def layer(cells, name: str = "cells"):
+    return (cells, {"name": name, "scale": (0.5, 0.25)}, "image")
+
+
+def test_jobs_of_earlier_sessions_are_listed(place, tools, cells):
+    tool = invert_tool(tools)
+    first = place.run(tool, i=layer(cells), n=1)
+    second = place.run(tool, i=layer(cells), n=2)
+    with pytest.raises(Exception, match="Fail"):
+        place.run(fail_tool(tools))
+    panel = place.panel()
+    assert [row.id for row in panel.model.rows][1:] == [second.id, first.id]
+    assert [row.state for row in panel.model.rows] == ["failed", "done", "done"]
+    assert panel.count.text() == "3 jobs"
+    index = panel.filter.index(1, 0)
+    assert index.data() == "Done", "a word, not only an icon"
+    assert "n: 2" in index.data(Qt.ItemDataRole.ToolTipRole)
+    assert "n 2" in index.data(Qt.ItemDataRole.AccessibleTextRole)
+    assert panel.filter.index(1, Column.TOOL).data() == tool.name
+    assert "cells" in panel.filter.index(1, Column.PARAMETERS).data()
+
+
+def test_search_and_state(qtbot, place, tools, cells):
+    tool = invert_tool(tools)
+    place.run(tool, i=layer(cells, "nuclei"), n=7)
+    place.run(tool, i=layer(cells, "actin"), n=8)
+    with pytest.raises(Exception, match="Fail"):
+        place.run(fail_tool(tools))
+    panel = place.panel()
+
+    def shown() -> list[str]:
+        return [
+            panel.filter.index(row, Column.PARAMETERS).data()
+            for row in range(panel.filter.rowCount())
+        ]
+
+    qtbot.keyClicks(panel.search, "nuclei n=7")
+    qtbot.waitUntil(lambda: len(shown()) == 1, timeout=WAIT)
+    assert shown()[0].startswith("nuclei")
+    assert panel.count.text() == "1 of 3 jobs"
+    panel.search.clear()
+    panel.states.setFocus()
+    qtbot.keyClicks(panel.states, "Failed")
+    qtbot.waitUntil(lambda: panel.filter.rowCount() == 1, timeout=WAIT)
+    assert panel.filter.index(0, 0).data() == "Failed"
+
+
+def test_columns_when_there_is_room(place, tools, cells):
+    tool = invert_tool(tools)
+    place.run(tool, i=layer(cells), n=1)
+    place.run(tool, i=layer(cells), n=9)
+    narrow = place.panel(350)
+    assert narrow.view.compact
+    assert narrow.view.isColumnHidden(Column.TOOL)
+    wide = place.panel(800)
+    assert not wide.view.compact
+    assert not wide.view.isColumnHidden(Column.PARAMETERS)
+    wide.view.sortByColumn(Column.PARAMETERS, Qt.SortOrder.AscendingOrder)
+    assert "n 1" in wide.filter.index(0, Column.PARAMETERS).data()
+    wide.view.sortByColumn(Column.WHEN, Qt.SortOrder.DescendingOrder)
+    assert "n 9" in wide.filter.index(0, Column.PARAMETERS).data()
+
+
+def test_run_again_by_button(qtbot, place, tools, cells):
+    place.run(invert_tool(tools), i=layer(cells), n=3)
+    panel = place.panel()
+    choose(panel, 0)
+    with qtbot.waitSignal(panel.actions_.finished, timeout=WAIT):
+        qtbot.mouseClick(panel.again_button, Qt.MouseButton.LeftButton)
+    place.told(panel, "The same result as then.")
+    (result,) = place.viewer.layers
+    np.testing.assert_array_equal(np.asarray(result.data), 255 - cells)
+    assert tuple(result.scale) == (0.5, 0.25)
+    (job,) = place.manager.jobs
+    assert job.values["n"] == 3
+    qtbot.waitUntil(lambda: len(panel.model.rows) == 2, timeout=WAIT)
+    assert panel.model.rows[0].id == job.id == made_by(result)
+
+
+def test_run_again_of_what_is_gone(qtbot, place, tools, cells):
+    job = place.run(invert_tool(tools), i=layer(cells))
+    panel = place.panel()
+    choose(panel, 0)
+    shutil.rmtree(job.workspace.root / "inputs")
+    panel.again_action.trigger()
+    assert "gone" in place.told(panel, "cannot be run again")
+    assert [button.text() for button in panel.message.buttons] == ["Edit and run again…"]
+    shutil.rmtree(job.workspace.root)
+    for action in (panel.again_action, panel.edit_action, panel.layers_action, panel.json_action):
+        panel.message.say("")
+        action.trigger()
+        assert "are gone" in panel.message.text()
+    assert place.manager.jobs == ()
+    assert len(place.viewer.layers) == 0
+
+
+@pytest.mark.parametrize("source", ["layer", "file", "nothing"])
+def test_edit_and_run_again(qtbot, place, tools, cells, source):
+    job = place.run(invert_tool(tools), i=layer(cells), n=42)
+    place.viewer.add_image(cells[::2], name="another")
+    if source == "layer":
+        place.viewer.add_image(cells, name="cells")
+    if source == "nothing":
+        shutil.rmtree(job.workspace.root / "inputs")
+    panel = place.panel()
+    choose(panel, 0)
+    qtbot.mouseClick(panel.edit_button, Qt.MouseButton.LeftButton)
+    (page,) = place.pages
+    values = page.form.values()
+    assert values["n"] == 42
+    if source == "layer":
+        assert values["i"] is place.viewer.layers["cells"]
+    elif source == "file":
+        assert Path(values["i"]).is_relative_to(job.workspace.root)
+        with qtbot.waitSignal(page.job_finished, timeout=WAIT):
+            page.run()
+        np.testing.assert_array_equal(np.asarray(place.viewer.layers[-1].data), 255 - cells)
+    else:
+        assert "neither an open layer nor a file" in page.run_bar.message.text()
+
+
+def test_show_the_layers_it_made(qtbot, place, tools, cells):
+    job = place.run(invert_tool(tools), i=layer(cells))
+    mine = place.viewer.add_image(cells, name="mine")
+    panel = place.panel()
+    choose(panel, 0)
+    qtbot.keyClick(panel.view, Qt.Key.Key_Return)
+    place.told(panel, "Added")
+    assert place.viewer.layers[0] is mine
+    made = place.viewer.layers[1]
+    np.testing.assert_array_equal(np.asarray(made.data), 255 - cells)
+    assert tuple(made.scale) == (0.5, 0.25)
+    assert made_by(made) == job.id
+
+
+def test_compare_two_runs(place, tools, cells):
+    tool = invert_tool(tools)
+    place.run(tool, i=layer(cells), n=1)
+    place.run(tool, i=layer(cells), n=2)
+    panel = place.panel()
+    assert not panel.compare_action.isEnabled()
+    choose(panel, 0, 1)
+    assert panel.compare_action.isEnabled()
+    assert panel.tabs.tabText(0) == "What differs"
+    facts = {row[0]: row[1:] for row in panel.facts.facts()}
+    assert facts["n"] == ["1", "2"], "the older run first"
+    assert "i" not in facts, "the same pixels"
+    choose(panel, 0)
+    assert ["n", "2"] in panel.facts.facts()
+
+
+def test_copy(qtbot, place, tools, cells):
+    job = place.run(invert_tool(tools), i=layer(cells), n=5)
+    panel = place.panel()
+    choose(panel, 0)
+    panel.python_action.trigger()
+    compile(clipboard(), "copied", "exec")
+    assert "'n': 5" in clipboard()
+    panel.command_action.trigger()
+    assert clipboard().startswith("napari-tool-runner run ")
+    panel.json_action.trigger()
+    assert json.loads(clipboard())["id"] == job.id
+    assert panel.message.kind() == "done"
+
+
+def test_export(qtbot, place, tools, cells, tmp_path, monkeypatch):
+    pytest.importorskip("rocrate")
+    place.run(invert_tool(tools), i=layer(cells))
+    panel = place.panel()
+    choose(panel, 0)
+    target = tmp_path / "out.zip"
+    monkeypatch.setattr(
+        "napari_tool_runner.widgets.history_panel.QFileDialog.getSaveFileName",
+        lambda *_: (str(target), ""),
+    )
+    panel.export_action.trigger()
+    place.told(panel, "Written to")
+    assert "ro-crate-metadata.json" in zipfile.ZipFile(target).namelist()
+    panel.export_action.trigger()
+    place.told(panel, "exists already")
+
+
+def test_delete_asks_and_spares_what_layers_use(qtbot, place, tools, cells):
+    job = place.run(invert_tool(tools), i=layer(cells))
+    panel = place.panel()
+    choose(panel, 0)
+    panel.layers_action.trigger()
+    place.told(panel, "Added")
+    panel.delete_action.trigger()
+    assert "Nothing was deleted" in panel.message.text()
+    place.viewer.layers.clear()
+    panel.delete_action.trigger()
+    place.told(panel, "Delete this job")
+    _, keep = panel.message.buttons
+    assert job.workspace.root.exists()
+    keep.click()
+    assert job.workspace.root.exists()
+    panel.delete_action.trigger()
+    place.told(panel, "Delete this job")
+    panel.message.buttons[0].click()
+    qtbot.waitUntil(lambda: panel.model.rowCount() == 0, timeout=WAIT)
+    assert not job.workspace.root.exists()
+
+
+def test_a_running_job_is_followed_and_cancelled(qtbot, place, tools):
+    panel = place.panel()
+    assert "run a tool" in panel.count.text()
+    job = place.manager.submit(sleep_tool(tools), {}, config=place.config)
+    qtbot.waitUntil(lambda: panel.model.rowCount() == 1, timeout=WAIT)
+    choose(panel, 0)
+    qtbot.waitUntil(lambda: panel.filter.index(0, 0).data() == "Running", timeout=WAIT)
+    assert not panel.again_action.isEnabled()
+    assert not panel.delete_action.isEnabled()
+    panel.show_log()
+    panel.cancel_action.trigger()
+    qtbot.waitUntil(lambda: panel.filter.index(0, 0).data() == "Cancelled", timeout=WAIT)
+    assert job.state.value == "cancelled"
+    qtbot.waitUntil(panel.again_action.isEnabled, timeout=WAIT)
+    qtbot.waitUntil(lambda: "pid" in panel.log.toPlainText(), timeout=WAIT)
+
+
+def test_the_log_of_a_past_job(qtbot, place, tools):
+    with pytest.raises(Exception, match="Fail"):
+        place.run(fail_tool(tools))
+    panel = place.panel()
+    choose(panel, 0)
+    panel.log_action.trigger()
+    qtbot.waitUntil(lambda: "no such threshold method" in panel.log.toPlainText(), timeout=WAIT)
+    assert any(fact[0] == "Message" for fact in panel.facts.facts())
+
+
+def test_select_by_id_despite_the_filter(qtbot, place, tools, cells):
+    tool = invert_tool(tools)
+    first = place.run(tool, i=layer(cells), n=1)
+    place.run(tool, i=layer(cells), n=2)
+    panel = place.panel()
+    panel.search.setText("nothing has this")
+    panel._search()
+    assert panel.filter.rowCount() == 0
+    assert panel.select(first.id)
+    assert [row.id for row in panel.rows()] == [first.id]
+    panel.select("20000101-000000-abcdef")
+    place.told(panel, "is gone")
+
+
+def test_what_others_delete_leaves_the_list(qtbot, place, tools, cells):
+    job = place.run(invert_tool(tools), i=layer(cells))
+    broken = job.workspace.root.parent / "20990101-000000-aaaaaa"
+    broken.mkdir()
+    (broken / "record.json").write_text('{"tool": 3, "times": []}')
+    panel = place.panel()
+    shutil.rmtree(job.workspace.root)
+    with qtbot.waitSignal(panel.model.loaded, timeout=WAIT):
+        panel.reload_button.click()
+    assert job.id not in [row.id for row in panel.model.rows]
+
+
+@pytest.fixture
+def many(tmp_path) -> Callable[[int], Path]:
+    """Makes a workspace with that many records."""
+
+    def make(count: int) -> Path:
+        folder = tmp_path / "many"
+        for number in range(count):
+            job_id = (
+                f"20260101-{number // 3600:02d}{number // 60 % 60:02d}{number % 60:02d}-aaaaaa"
+            )
+            job = folder / f"tool{number % 7}" / job_id
+            job.mkdir(parents=True)
+            created = f"2026-01-01T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}"
+            record = {
+                "id": job_id,
+                "state": "done",
+                "tool": {"id": f"tool{number % 7}", "name": f"Tool {number % 7}"},
+                "parameters": {"sigma": number / 10, "method": "otsu"},
+                "inputs": [],
+                "outputs": [],
+                "times": {"created": created + "+00:00", "seconds": 1.5},
+            }
+            (job / "record.json").write_text(json.dumps(record))
+        return folder
+
+    return make
+
+
+def test_thousands_of_records_never_block(qtbot, shown, many):
+    folder = many(3000)
+    panel = HistoryPanel(None, manager=JobManager(), workspaces=lambda: folder)
+    longest = 0.0
+    shown(panel)
+    while panel.model.busy:  # each turn of the event loop is short, however long all takes
+        before = time.perf_counter()
+        qtbot.wait(1)
+        longest = max(longest, time.perf_counter() - before)
+    assert panel.model.rowCount() == 3000
+    ids = [row.id for row in panel.model.rows]
+    assert ids == sorted(ids, reverse=True)
+    panel.search.setText("tool3 sigma=100.4")
+    panel._search()
+    assert panel.filter.rowCount() == 1
+    # unchanged records are not read again
+    with qtbot.waitSignal(panel.model.loaded, timeout=WAIT):
+        panel.model.refresh()
+        scan = panel.model._scan
+        scan.ended.wait(10)
+        assert scan.batch(10) == []
+
+
+def test_when():
+    from datetime import datetime, timedelta
+
+    now = datetime(2026, 7, 15, 12, 0).astimezone()
+    assert when_text(now - timedelta(hours=1), now) == "11:00"
+    assert when_text(now - timedelta(days=1), now) == "Yesterday 12:00"
+    assert when_text(now.replace(month=3, day=2), now) == "2 Mar 12:00"
+    assert when_text(now.replace(year=2024), now) == "15 Jul 2024"
+    assert when_text(None) == ""
