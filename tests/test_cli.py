@@ -89,6 +89,10 @@ def test_failures_have_an_exit_status(
     assert main(["run", str(tool.path), "--json"]) == 1
     assert "needs a value" in json.loads(capsys.readouterr().out)["error"]["message"]
     assert main(["run", "no-such-tool"]) == 1
+    assert main(["run", str(tool.path), "--runner", "LOCAL", f"i={image}"]) == 1
+    assert "code 4" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", str(tool.path), "--no-such-option"])
     assert main(["run", str(tool.path), "i"]) == 1
     assert "NAME=VALUE" in capsys.readouterr().err
 

@@ -26,8 +26,7 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = _parser()
-    args = parser.parse_args(argv)
+    args = _arguments(argv)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     verb: Callable[[argparse.Namespace], int] = args.verb
     try:
@@ -422,6 +421,18 @@ def _say(text: str) -> None:
 
 def _print_json(value: object) -> None:
     print(json.dumps(value, indent=2, default=str))
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse; values and tools may also stand after options (``--runner LOCAL a=1``)."""
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    many = next((name for name in ("values", "tools", "paths") if hasattr(args, name)), None)
+    if rest and (many is None or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if many is not None:
+        setattr(args, many, [*getattr(args, many), *rest])
+    return args
 
 
 # -- arguments -----------------------------------------------------------------------

@@ -67,6 +67,7 @@ def execute(job: Job) -> None:
 def _run(job: Job) -> None:
     job.enter(JobState.PREPARING, "Writing inputs")
     job.workspace.create()
+    job.settle_runner()
     job.write_record()  # a crash of this process leaves a trace
     job.say(f"{job.tool.name} {job.tool.version} — {job.runner}: {job.runner_reason}")
     if job.pieces:

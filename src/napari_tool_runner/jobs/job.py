@@ -24,6 +24,7 @@ from napari_tool_runner.jobs.model import JobOutput, JobResult, JobState
 from napari_tool_runner.jobs.progress import parse_progress
 from napari_tool_runner.jobs.record import build_record
 from napari_tool_runner.jobs.workspace import Workspace
+from napari_tool_runner.plugins import as_service, choose_service, runnerServices
 from napari_tool_runner.plugins.contract import (
     CancelToken,
     Event,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange import Geometry, Index
     from napari_tool_runner.exchange.model import LayerSnapshot
     from napari_tool_runner.jobs.extent import Extent
+    from napari_tool_runner.plugins.adapter import AdaptedService
     from napari_tool_runner.tools.dialect import DataFile, RenderedCommand
     from napari_tool_runner.tools.model import LayerKind, Tool
     from napari_tool_runner.tools.values import BoundValues
@@ -87,7 +89,8 @@ class Job:
     values : BoundValues
         Bound values; data leaves are `LayerSnapshot`s, lists of them, or `DataFile`s.
     runner : str
-        Name of the service; `runner_reason` says why this one.
+        Name of the service; `runner_reason` says why this one. Empty: it is chosen by
+        what the tool requires and what works here, once the job starts.
     kinds : mapping
         Output name -> layer kind, the user's overrides.
     extent : Extent, optional
@@ -156,6 +159,17 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.number}: {self.tool.id} {self.state.value}>"
+
+    def settle_runner(self) -> None:
+        """Choose the service, when nobody did. May ask a daemon: not for a GUI thread."""
+        if not self.runner:
+            choice = choose_service(self.tool, self.config.runner)
+            self.runner, self.runner_reason = choice.name, choice.reason
+
+    def service(self) -> AdaptedService:
+        """Return the service that runs this job."""
+        self.settle_runner()
+        return as_service(runnerServices.get(self.runner, **self.config.runner), self.runner)
 
     @property
     def pieces(self) -> list[Index]:

@@ -35,6 +35,8 @@ class JobLog:
         with self._lock:
             self._lines.append(line)
             self._count += 1
+            if line.transient:  # a progress bar, which the next line replaces
+                return
             try:
                 self._write("log", f"{line.text}\n")
                 if line.stream != "runner":
@@ -51,7 +53,8 @@ class JobLog:
     def tail(self, number: int = 20) -> tuple[str, ...]:
         """Return the last lines as text."""
         with self._lock:
-            return tuple(line.text for line in list(self._lines)[-number:])
+            lines = [line.text for line in self._lines if not line.transient]
+        return tuple(lines[-number:])
 
     def last_words(self) -> str:
         """Return the last line that the program wrote on stderr, empty if there is none.

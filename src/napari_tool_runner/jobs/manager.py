@@ -129,7 +129,8 @@ def _grid(tool: Tool, values: BoundValues) -> Geometry | None:
 def _choose(tool: Tool, config: Config, runner: str | None) -> Choice:
     name = runner or config.service
     if name is None:
-        return choose_service(tool, config.runner)
+        # asking an engine may take its time: that is the job's, not the caller's
+        return Choice("", "") if tool.requirements else choose_service(tool, config.runner)
     runnerServices.get(name, **config.runner)  # an unknown name is told now, not in the job
     return Choice(name, "as asked" if runner else "as the configuration says")
 

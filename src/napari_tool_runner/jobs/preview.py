@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.exchange import planned_file
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.manager import prepare
-from napari_tool_runner.plugins import as_service, runnerServices
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.values import map_data
 
@@ -82,13 +81,13 @@ def dry_run(
     Raises what `prepare` raises, and TemplateError.
     """
     job = prepare(tool, values, runner=runner, config=config)
+    job.settle_runner()
     return Preview(job.runner, job.runner_reason, preflight(job), _render(job))
 
 
 def preflight(job: Job) -> Plan:
     """Return what `job` would fetch first and what is in its way (may ask a daemon)."""
-    service = as_service(runnerServices.get(job.runner, **job.config.runner), job.runner)
-    return service.plan(job.tool)
+    return job.service().plan(job.tool)
 
 
 def plan_lines(plan: Plan) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from napari_tool_runner.jobs.model import JobState
 from napari_tool_runner.jobs.stages import failed, hash_in_background, mounts_of
 from napari_tool_runner.jobs.workspace import workspace_problem
-from napari_tool_runner.plugins import Process, as_service, runnerServices
+from napari_tool_runner.plugins import Process
 from napari_tool_runner.tools import dialect_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Program:
 
     def __init__(self, job: Job, values: BoundValues, rendered: RenderedCommand) -> None:
         self._job = job
-        self._service = as_service(runnerServices.get(job.runner, **job.config.runner), job.runner)
+        self._service = job.service()
         job.context.mounts = mounts_of(job, values)
         job.context.environment = dict(rendered.environment)
         self._process = Process(job.tool, values, rendered.outputs, job.context, job.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -83,10 +84,9 @@ def export_inputs(
             if note not in job.notes:
                 job.notes.append(note)
                 job.say(note)
+        copied = exported.copied or _own_copy(exported.file.path, job.service().copies_below)
         if record:
-            job.inputs.append(
-                JobInput(name, snap, exported.file, exported.copied, exported.sha256)
-            )
+            job.inputs.append(JobInput(name, snap, exported.file, copied, exported.sha256))
         return exported.file
 
     def convert(name: str, parameter: DataParameter, value: object) -> object:
@@ -95,6 +95,18 @@ def export_inputs(
         return one(name, parameter, value)
 
     return map_data(job.tool.inputs, values, convert)
+
+
+def _own_copy(path: Path, below: int) -> bool:
+    """Replace a link to an original by a copy, when it is smaller than `below` bytes."""
+    if not path.is_file() or path.stat().st_size >= below:
+        return False
+    if not path.is_symlink() and path.stat().st_nlink < 2:
+        return False
+    draft = path.with_name(path.name + ".copy")
+    shutil.copyfile(path, draft)
+    draft.replace(path)
+    return True
 
 
 def snapshots(job: Job, values: BoundValues) -> list[LayerSnapshot]:

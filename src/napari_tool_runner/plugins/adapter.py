@@ -93,6 +93,11 @@ class AdaptedService:
         self.service = service
         self.name = name
 
+    @property
+    def copies_below(self) -> int:
+        """Size below which input files are copied, not linked."""
+        return int(getattr(self.service, "copies_below", 0))
+
     def call_set_up(self, process: Process) -> None:
         """Prepare the service for `process`.
 

@@ -249,6 +249,9 @@ class RunnerService:
     """
 
     service_name = ""
+    copies_below = 0
+    """Input files of fewer bytes are copied into the job's folder, not linked: a link to
+    an original may need a container of its own."""
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         self.config: Mapping[str, object] = dict(config or {})

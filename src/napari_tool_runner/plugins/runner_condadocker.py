@@ -24,6 +24,7 @@ class CondaDockerRunnerService(RunnerService):
     """
 
     service_name = "CONDA_DOCKER"
+    copies_below = 256 * 2**20  # as DOCKER
 
     def __init__(self) -> None:
         super().__init__()

@@ -96,6 +96,7 @@ class DockerRunnerService(RunnerService):
     """
 
     service_name = "DOCKER"
+    copies_below = 256 * 2**20  # copying costs less than the container that a link needs
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
