@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import ToolRunnerError
 
 if TYPE_CHECKING:
-    from napari_tool_runner.widgets.starting import AnyJob
+    from napari_tool_runner.jobs import Job
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["demo"]
@@ -82,7 +82,7 @@ def _show(screenshot: Path | None) -> int:
     return 0 if job.error is None else 1
 
 
-def _wait(job: AnyJob, page: ToolWidget) -> None:
+def _wait(job: Job, page: ToolWidget) -> None:
     """Process events until the results of `job` are layers."""
     from qtpy.QtCore import QEventLoop, QTimer
 

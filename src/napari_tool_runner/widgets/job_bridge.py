@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QWidget
 
-    from napari_tool_runner.jobs import JobManager, JobState
+    from napari_tool_runner.jobs import Job, JobManager, JobState
     from napari_tool_runner.widgets.results import Shown
-    from napari_tool_runner.widgets.starting import AnyJob
 
 __all__ = [
     "JobBridge",
@@ -44,7 +43,7 @@ class JobBridge(QObject):
 
     Parameters
     ----------
-    job : AnyJob
+    job : Job
     viewer : napari viewer or None
         Where the layers go. Only a weak reference is kept.
     """
@@ -57,7 +56,7 @@ class JobBridge(QObject):
     """The job ended and its layers are there; carries the job. Emitted once."""
 
     def __init__(
-        self, job: AnyJob, viewer: ViewerModel | None = None, parent: QObject | None = None
+        self, job: Job, viewer: ViewerModel | None = None, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
         self.job = job
@@ -153,7 +152,7 @@ class JobBridge(QObject):
 _running: dict[int, JobBridge] = {}
 
 
-def bridge_for(job: AnyJob, viewer: ViewerModel | None) -> JobBridge:
+def bridge_for(job: Job, viewer: ViewerModel | None) -> JobBridge:
     """Return the bridge of `job`, started; it lives until the job has ended."""
     found = _running.get(id(job))
     if found is not None:
@@ -186,7 +185,7 @@ def _is_seen(page: QWidget) -> bool:
         return False
 
 
-def register_with_napari(job: AnyJob) -> None:
+def register_with_napari(job: Job) -> None:
     """Make napari know `job`: its close dialog, and cancel when the window closes.
 
     Without napari (a form alone) this does nothing.

@@ -13,7 +13,7 @@ from napari_tool_runner.widgets.icons import IconButton
 from napari_tool_runner.widgets.texts import open_path
 
 if TYPE_CHECKING:
-    from napari_tool_runner.widgets.starting import AnyJob
+    from napari_tool_runner.jobs import Job
 
 __all__ = ["LogView", "clean_line"]
 
@@ -40,7 +40,7 @@ class LogView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._job: AnyJob | None = None
+        self._job: Job | None = None
         self._seen = 0
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -90,7 +90,7 @@ class LogView(QWidget):
             self.flush()
             self._to_end()
 
-    def follow(self, job: AnyJob | None) -> None:
+    def follow(self, job: Job | None) -> None:
         """Show the log of `job` from its beginning."""
         self._job = job
         self._seen = 0

@@ -7,14 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_tool_runner.widgets.starting import AnyJob
+    from napari_tool_runner.jobs import Job
 
 __all__ = ["report_text"]
 
 _TAIL = 40
 
 
-def report_text(job: AnyJob) -> str:
+def report_text(job: Job) -> str:
     """Return what happened, with what, where, and the last lines of the log."""
     from napari_tool_runner import __version__
 

@@ -23,13 +23,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.widgets.icons import TextIconButton
-from napari_tool_runner.widgets.starting import SliceJob
+from napari_tool_runner.widgets.placing import placed_result
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_tool_runner.jobs import Job
-    from napari_tool_runner.widgets.starting import AnyJob
 
 __all__ = ["Shown", "TableModel", "TableView", "show_features", "show_result", "show_table"]
 
@@ -71,7 +70,7 @@ class Shown:
         return " ".join(parts) or "Done; the tool made nothing to show."
 
 
-def show_result(viewer: ViewerModel, job: AnyJob) -> Shown:
+def show_result(viewer: ViewerModel, job: Job) -> Shown:
     """Add the outputs of a successful `job` to `viewer`; call it on the GUI thread.
 
     Raises
@@ -79,16 +78,9 @@ def show_result(viewer: ViewerModel, job: AnyJob) -> Shown:
     ToolRunnerError
         The job did not succeed.
     """
-    shown = _show_slices(viewer, job) if isinstance(job, SliceJob) else _show_one(viewer, job)
-    for title, columns in shown.tables.items():
-        show_table(viewer, title, columns)
-    return shown
-
-
-def _show_one(viewer: ViewerModel, job: Job) -> Shown:
     from napari_tool_runner.jobs import add_result
 
-    result = job.result()
+    result = placed_result(job, job.result())
     added = add_result(viewer, result, job)
     shown = Shown(
         layers=list(added.layers),
@@ -100,45 +92,9 @@ def _show_one(viewer: ViewerModel, job: Job) -> Shown:
             if entry.layer_type == "file" and not entry.output.hidden
         ],
     )
+    for title, columns in shown.tables.items():
+        show_table(viewer, title, columns)
     return shown
-
-
-def _show_slices(viewer: ViewerModel, job: SliceJob) -> Shown:
-    from napari_tool_runner.exchange import features_for
-
-    made = job.assembled
-    if made is None:
-        assert job.error is not None
-        raise job.error
-    shown = Shown()
-    for data, attributes, kind in made.layers:
-        metadata = dict(cast("Mapping[str, object]", attributes.get("metadata") or {}))
-        own = dict(cast("Mapping[str, object]", metadata.get("napari_tool_runner") or {}))
-        metadata["napari_tool_runner"] = {**own, "slices": len(job.jobs)}
-        add = getattr(viewer, f"add_{kind}")
-        shown.layers.append(add(data, **{**attributes, "metadata": metadata}))
-    _lift(viewer, shown.layers, job.reference)
-    for title, columns in made.tables.items():
-        place = made.joins.get(title)
-        layer = shown.layers[place] if place is not None else None
-        features = features_for(layer, columns) if layer is not None else None
-        if layer is not None and features is not None:
-            layer.features = features  # type: ignore[attr-defined]
-            shown.joined.append(layer)
-        else:
-            shown.tables[title] = columns
-    return shown
-
-
-def _lift(viewer: ViewerModel, layers: Sequence[object], reference: object) -> None:
-    """Move new layers directly above the layer they were made from."""
-    if reference not in viewer.layers:
-        return
-    place = viewer.layers.index(reference) + 1
-    for offset, layer in enumerate(layers):
-        at = viewer.layers.index(layer)
-        if at != place + offset:
-            viewer.layers.move(at, place + offset)
 
 
 def show_table(viewer: ViewerModel, title: str, columns: Mapping[str, object]) -> TableView | None:

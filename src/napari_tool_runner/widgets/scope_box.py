@@ -9,14 +9,20 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.field_base import keep_narrow, keep_wheel_away
-from napari_tool_runner.widgets.scope import Scope, available_scopes, default_scope
+from napari_tool_runner.widgets.scope import (
+    Scope,
+    available_scopes,
+    default_scope,
+    extent_of,
+)
 from napari_tool_runner.widgets.texts import tooltip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from napari.components import ViewerModel
 
+    from napari_tool_runner.jobs import Extent
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.form import FormWidget
 
@@ -63,7 +69,7 @@ class ScopeBox(QWidget):
         self.combo.setToolTip(
             tooltip(
                 "What the tool gets.",
-                "Each slice: one run per slice; the results become one stack, "
+                "Each slice: the tool runs on every slice; the results become one stack, "
                 "and labels stay distinct.",
                 "Only what I see: the visible part, for trying out; "
                 "the result lies where it belongs.",
@@ -91,6 +97,12 @@ class ScopeBox(QWidget):
         """Return what is chosen."""
         data = self.combo.currentData()
         return Scope(data) if data is not None else Scope.WHOLE
+
+    def extent(self, values: Mapping[str, object]) -> Extent | None:
+        """Return what is chosen, for the engine; None for whole layers."""
+        if self._viewer is None:
+            return None
+        return extent_of(self.scope(), self._tool, values, self._viewer)
 
     def set_scope(self, scope: Scope) -> None:
         """Choose `scope`, if it is offered."""

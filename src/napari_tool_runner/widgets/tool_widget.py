@@ -30,7 +30,6 @@ from napari_tool_runner.widgets.results import show_features
 from napari_tool_runner.widgets.run_bar import RunBar
 from napari_tool_runner.widgets.scope_box import ScopeBox
 from napari_tool_runner.widgets.services import ServiceLookup
-from napari_tool_runner.widgets.starting import start
 from napari_tool_runner.widgets.texts import elapsed_text, open_path
 from napari_tool_runner.widgets.tool_header import ToolHeader
 from napari_tool_runner.widgets.trust import TrustDialog, trust_sentence
@@ -40,10 +39,9 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_tool_runner.jobs import JobManager
+    from napari_tool_runner.jobs import Job, JobManager
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox import Toolbox
-    from napari_tool_runner.widgets.starting import AnyJob
 
 __all__ = ["ToolWidget"]
 
@@ -95,7 +93,7 @@ class ToolWidget(QWidget):
         self._toolbox = toolbox
         self._trust = trust_state(tool)
         self._bridges: list[JobBridge] = []
-        self._shown_job: AnyJob | None = None
+        self._shown_job: Job | None = None
 
         self.layer_source = LayerSource(viewer, self)
         self.header = ToolHeader(tool)
@@ -153,11 +151,11 @@ class ToolWidget(QWidget):
         return self._manager
 
     @property
-    def active_jobs(self) -> list[AnyJob]:
+    def active_jobs(self) -> list[Job]:
         """The jobs of this page that have not ended, oldest first."""
         return [bridge.job for bridge in self._bridges if not bridge.job.state.final]
 
-    def run(self) -> AnyJob | None:
+    def run(self) -> Job | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
         self._trust = trust_state(self.tool)
         if self.form.problems() or self.tool.problems or not self._trust.ok:
@@ -166,14 +164,12 @@ class ToolWidget(QWidget):
             return None
         values = self.form.values()
         try:
-            job = start(
-                self.manager(),
+            job = self.manager().submit(
                 self.tool,
                 values,
                 runner=self.run_bar.runner(),
                 kinds=self.form.outputs.kinds(),
-                scope=self.scope_box.scope(),
-                viewer=self.viewer,
+                extent=self.scope_box.extent(values),
             )
         except ParameterError as error:
             self._refused(error)
@@ -198,7 +194,7 @@ class ToolWidget(QWidget):
         """Follow the layer list (napari calls it on the docked widget)."""
         self.form.refresh_layers()
 
-    def _follow(self, job: AnyJob) -> None:
+    def _follow(self, job: Job) -> None:
         cancel_jobs_at_quit(self.manager())
         register_with_napari(job)
         bridge = bridge_for(job, self.viewer)
@@ -215,7 +211,7 @@ class ToolWidget(QWidget):
         self._bridges.append(bridge)
         self._show_progress()
 
-    def _current(self) -> AnyJob | None:
+    def _current(self) -> Job | None:
         """Return the job that the bar shows: the oldest that has not ended."""
         active = self.active_jobs
         return active[0] if active else None
@@ -230,7 +226,7 @@ class ToolWidget(QWidget):
             self.log.follow(job)
         self.run_bar.show_progress(job.phase, job.progress, job.elapsed)
 
-    def _finished(self, job: AnyJob) -> None:
+    def _finished(self, job: Job) -> None:
         self.log.flush()
         bridges = [bridge for bridge in self._bridges if bridge.job is job]
         self._bridges = [bridge for bridge in self._bridges if bridge.job is not job]
@@ -257,7 +253,7 @@ class ToolWidget(QWidget):
                 buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
         self.run_bar.say(f"{shown.sentence()} ({elapsed_text(job.elapsed)})", "done", buttons)
 
-    def _failed(self, job: AnyJob) -> None:
+    def _failed(self, job: Job) -> None:
         text = str(job.error) if job.error is not None else "The tool failed."
         if self._shown_job is not job:
             self._shown_job = job
@@ -265,19 +261,19 @@ class ToolWidget(QWidget):
         self.log.set_open(True)
         self.run_bar.say(text, "failed", self._job_buttons(job))
 
-    def _job_buttons(self, job: AnyJob) -> list[tuple[str, Callable[[], object]]]:
+    def _job_buttons(self, job: Job) -> list[tuple[str, Callable[[], object]]]:
         return [
             ("Show log", lambda: self._show_log(job)),
             ("Open workspace", lambda: open_path(job.workspace.root)),
             ("Copy report", lambda: self._copy_report(job)),
         ]
 
-    def _show_log(self, job: AnyJob) -> None:
+    def _show_log(self, job: Job) -> None:
         self._shown_job = job
         self.log.follow(job)
         self.log.set_open(True)
 
-    def _copy_report(self, job: AnyJob) -> None:
+    def _copy_report(self, job: Job) -> None:
         from napari_tool_runner.widgets.report import report_text
 
         clipboard = QGuiApplication.clipboard()
