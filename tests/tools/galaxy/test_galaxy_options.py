@@ -218,6 +218,8 @@ def test_kinds_and_suffixes() -> None:
     assert kinds_of("ome.tiff")[0] is LayerKind.IMAGE
     assert kinds_of("bed") == (LayerKind.TABLE,)
     assert kinds_of("fasta") == (LayerKind.ANY,)
+    assert kinds_of("no_such_format") == (LayerKind.ANY,)
+    assert is_of_type("fastqsanger", "txt")
     assert datatype("ome.tif").extension == ".ome.tiff"
     assert datatype("weird.gz").extension == ".weird.gz"
     assert datatype("zarr").directory

@@ -670,3 +670,14 @@ def test_data_validators(descriptor: Make, line: Line, tmp_path) -> None:
     ):
         with pytest.raises(ParameterError, match=message):
             line(made, {"i": save(shape, axes, dtype)})
+
+
+def test_genome_builds_and_group_tags(descriptor: Make, line: Line) -> None:
+    made = tool(
+        descriptor,
+        "$g $o $m $t",
+        '<param name="g" type="genomebuild"/><param name="o" type="genomebuild" optional="true"/>'
+        '<param name="m" type="genomebuild" optional="true" multiple="true"/>'
+        '<param name="t" type="group_tag" data_ref="i" optional="true"/>',
+    )
+    assert line(made, {}) == "? None None None"

@@ -103,7 +103,12 @@ def _table() -> Iterator[Datatype]:
     yield make("tabular", "txt", _ROWS, aliases=".tab")
     yield make("tsv", "txt", _ROWS)
     yield make("csv", "txt", _ROWS)
-    yield make("bed", "tabular", (LayerKind.TABLE,))
+    for name in ("interval", "gff", "vcf", "sam"):
+        yield make(name, "tabular", (LayerKind.TABLE,))
+    yield make("bed", "interval", (LayerKind.TABLE,))
+    yield make("fasta", "txt", aliases=".fa .fna")
+    yield make("fastq", "txt", aliases=".fq")
+    yield make("fastqsanger", "fastq")
     yield make("parquet", "binary", (LayerKind.TABLE,))
     yield make("xlsx", "binary", (LayerKind.TABLE,))
     yield make("sqlite", "binary")
@@ -206,11 +211,7 @@ def is_of_type(name: str, *others: str) -> bool:
 
 def kinds_of(name: str) -> tuple[LayerKind, ...]:
     """Return what a viewer may show a dataset of type `name` as, likeliest first."""
-    for step in _lineage(name):
-        known = datatype(step).kinds
-        if known != (LayerKind.ANY,):
-            return known
-    return (LayerKind.ANY,)
+    return datatype(name).kinds
 
 
 def order_formats(accepted: Sequence[str], kinds: Sequence[LayerKind]) -> tuple[str, ...]:

@@ -385,10 +385,12 @@ class _Reader:
             Severity.INFO, where, "There are no genome builds here; it stays “unspecified (?)”."
         )
         multiple = source.get_bool("multiple", False)
+        base = self.base(source, where)
+        options = (SelectOption("unspecified (?)", "?", not base["optional"]),)
         return SelectParameter(
-            **self.base(source, where),
-            options=(SelectOption("unspecified (?)", "?", True),),
-            default=("?",) if multiple else "?",
+            **base,
+            options=options,
+            default=_select_default(options, multiple=multiple, optional=base["optional"]),
             multiple=multiple,
         )
 
