@@ -15,6 +15,7 @@ from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.tools.trust import trust_state
 from napari_tool_runner.widgets.activity import ActivityMirror
 from napari_tool_runner.widgets.form import FormWidget
+from napari_tool_runner.widgets.icons import IconButton
 from napari_tool_runner.widgets.job_bridge import (
     JobBridge,
     bridge_for,
@@ -32,6 +33,7 @@ from napari_tool_runner.widgets.scope_box import ScopeBox
 from napari_tool_runner.widgets.services import ServiceLookup
 from napari_tool_runner.widgets.texts import elapsed_text, open_path
 from napari_tool_runner.widgets.tool_header import ToolHeader
+from napari_tool_runner.widgets.tool_page import ToolPage
 from napari_tool_runner.widgets.trust import TrustDialog, trust_sentence
 
 if TYPE_CHECKING:
@@ -126,6 +128,11 @@ class ToolWidget(QWidget):
         self.run_bar.run_requested.connect(self.run)
         self.run_bar.cancel_requested.connect(self.cancel)
         self.form.changed.connect(self._judge)
+        self.help_button = IconButton("help", "About this tool: help, citations, command line")
+        self.help_button.setCheckable(True)
+        self.help_button.toggled.connect(self.show_about)
+        self.header.add_button(self.help_button)
+        self.about: ToolPage | None = None
         self._shortcuts()
         self._restore_last()
         self._judge()
@@ -182,6 +189,19 @@ class ToolWidget(QWidget):
         self._follow(job)
         self.job_started.emit(job)
         return job
+
+    def show_about(self, on: bool) -> None:
+        """Show all about the tool in the place of the form, or the form again."""
+        if on and self.about is None:
+            self.about = ToolPage(self.tool, self.form, self.viewer, self.services, self)
+            self.about.sample_loaded.connect(lambda: self.help_button.setChecked(False))
+            layout = self.layout()
+            assert isinstance(layout, QVBoxLayout)
+            layout.insertWidget(layout.indexOf(self.form), self.about, 1)
+        if self.about is not None:
+            self.about.setVisible(on)
+        self.form.setVisible(not on)
+        self.help_button.setChecked(on)
 
     def cancel(self) -> None:
         """Cancel the jobs of this page."""

@@ -1,0 +1,346 @@
+"""All about a tool: help, what it needs, how to cite it, where it comes from."""
+
+from __future__ import annotations
+
+import html
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QEvent, QSize, QUrl, Signal
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QTextBrowser, QVBoxLayout, QWidget
+
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.exchange import open_snapshot, snapshot
+from napari_tool_runner.tools.dialect import DataFile
+from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
+from napari_tool_runner.tools.values import leaves, map_data
+from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
+from napari_tool_runner.widgets.icons import IconButton, TextIconButton, text_color
+from napari_tool_runner.widgets.message_bar import MessageBar
+from napari_tool_runner.widgets.texts import open_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.components import ViewerModel
+    from qtpy.QtGui import QShowEvent
+
+    from napari_tool_runner.tools.model import InputItem, Requirement, Tool
+    from napari_tool_runner.widgets.form import FormWidget
+    from napari_tool_runner.widgets.services import ServiceLookup
+
+__all__ = ["ToolPage", "command_line", "load_sample", "page_html"]
+
+_COPY = "copy:"
+
+
+def page_html(tool: Tool, needs: Sequence[str] = ()) -> str:
+    """Return the page of `tool`; `needs` are sentences on what a run would fetch."""
+    parts: list[str] = []
+    if tool.description:
+        parts.append(f"<p><b>{_e(tool.description)}</b></p>")
+    parts.append(help_html(tool) or "<p><i>The descriptor has no help.</i></p>")
+    lines = [_requirement(one) for one in tool.requirements]
+    needed = "".join(f"<li>{line}</li>" for line in lines) or "<li>nothing but its own files</li>"
+    parts += ["<h3>What it needs</h3>", f"<ul>{needed}</ul>"]
+    parts += [f"<p>{_e(sentence)}</p>" for sentence in needs]
+    if tool.citations:
+        parts.append("<h3>How to cite it</h3>")
+        for number, citation in enumerate(tool.citations):
+            entry = bibtex(citation)
+            doi = doi_of(citation.text) if citation.type == "doi" else ""
+            link = f'<a href="https://doi.org/{_e(doi)}">doi.org/{_e(doi)}</a> · ' if doi else ""
+            copy = f'<a href="{_COPY}{number}">Copy BibTeX</a>'
+            parts.append(f"<p>{link}{copy}</p><pre>{_e(entry)}</pre>")
+    links = [(link.label or link.url, safe_link(link.url)) for link in tool.links]
+    if links:
+        items = "".join(
+            f'<li><a href="{_e(url)}">{_e(label)}</a></li>' if url else f"<li>{_e(label)}</li>"
+            for label, url in links
+        )
+        parts += ["<h3>Links</h3>", f"<ul>{items}</ul>"]
+    parts += ["<h3>About</h3>", f"<table cellpadding='1'>{_facts(tool)}</table>"]
+    if tool.notes:
+        words = {Severity.ERROR: "Cannot run: ", Severity.WARNING: "Mind: "}
+        notes = "".join(f"<li>{_e(words.get(n.severity, '') + n.what)}</li>" for n in tool.notes)
+        parts += ["<h3>Notes on the descriptor</h3>", f"<ul>{notes}</ul>"]
+    return "".join(parts)
+
+
+def _facts(tool: Tool) -> str:
+    tests = len(tool.tests)
+    facts = {
+        "Version": tool.version,
+        "Id": tool.id,
+        "Categories": ", ".join(tool.categories),
+        "Authors": ", ".join(tool.authors),
+        "License": tool.license,
+        "EDAM": ", ".join(tool.edam),
+        "Language": tool.dialect,
+        "Tests": f"{tests} in the descriptor" if tests else "none in the descriptor",
+        "Descriptor": tool.uri,
+    }
+    return "".join(
+        f"<tr><td>{name}&nbsp;&nbsp;</td><td>{_e(value)}</td></tr>"
+        for name, value in facts.items()
+        if value
+    )
+
+
+def _requirement(one: Requirement) -> str:
+    if isinstance(one, ContainerRequirement):
+        return f"the container image <code>{_e(one.image)}</code>"
+    what = one.text or " ".join(part for part in (one.name, one.version) if part)
+    return f"the conda package <code>{_e(what)}</code>"
+
+
+def command_line(tool: Tool, values: Mapping[str, object]) -> str:
+    """Return the command that runs `tool` on the values of a form.
+
+    A layer that is no file is written as its name in capitals, to be replaced.
+    """
+    words = ["napari-tool-runner", "run", tool.id if _bundled(tool) else tool.uri]
+    for leaf in leaves(tool.inputs, values):
+        many = leaf.value if isinstance(leaf.value, list | tuple) else [leaf.value]
+        for value in many:
+            if value is None:
+                continue
+            if isinstance(leaf.parameter, DataParameter):
+                text = _file_of(value)
+            else:
+                text = str(value).lower() if isinstance(value, bool) else str(value)
+            words.append(f"{leaf.name}={text}")
+    return shlex.join(words)
+
+
+def _file_of(value: object) -> str:
+    if isinstance(value, str | Path):
+        return str(value)
+    path = getattr(getattr(value, "source", None), "path", None)
+    if path and Path(path).exists():
+        return str(path)
+    name = "".join(c if c.isalnum() else "_" for c in str(getattr(value, "name", "data")))
+    return f"{name.upper()}.tif"
+
+
+def _bundled(tool: Tool) -> bool:
+    from napari_tool_runner.tools.toolbox import bundled_folder
+
+    return tool.path.is_relative_to(bundled_folder())
+
+
+def load_sample(tool: Tool, viewer: ViewerModel, form: FormWidget) -> list[object]:
+    """Fill the form with the first test of `tool`, its data as layers of `viewer`.
+
+    Raises
+    ------
+    ToolRunnerError
+        There is no test, or its data cannot be read.
+    """
+    test = next((test for test in tool.tests if not test.expect_failure), None)
+    if test is None:
+        raise ToolRunnerError(
+            f"“{tool.name}” has no test, so there is no sample of its own.",
+            hint="Open a sample image from the list of tools.",
+        )
+    added: dict[str, object] = {}
+
+    def layer(value: object, parameter: DataParameter) -> object:
+        path = str(value.path if isinstance(value, DataFile) else value)
+        if path not in added:
+            added[path] = _add(viewer, Path(path), form.chooser.kinds(parameter))
+        return added[path]
+
+    def convert(name: str, parameter: DataParameter, value: object) -> object:
+        many = value if isinstance(value, list | tuple) else [value]
+        made = [layer(one, parameter) for one in many]
+        return made if parameter.multiple else made[0]
+
+    form.reset()
+    form.set_values(map_data(_given(tool.inputs, test.values), test.values, convert))
+    return list(added.values())
+
+
+def _given(items: Sequence[InputItem], values: Mapping[str, object]) -> list[InputItem]:
+    """Return the items that `values` names: a test gives only what is not the default."""
+    return [item for item in items if item.name in values]
+
+
+def _add(viewer: ViewerModel, path: Path, kinds: Sequence[LayerKind]) -> object:
+    """Add a file as the kind of layer that the input prefers."""
+    if not path.exists():
+        raise ToolRunnerError(f"The sample {path} is not there.", hint="Reinstall the toolbox.")
+    snap = open_snapshot(snapshot(path))
+    pixels = [kind for kind in kinds if kind in (LayerKind.IMAGE, LayerKind.LABELS)]
+    type_of = getattr(getattr(snap.data, "dtype", None), "kind", "")
+    if not pixels or not type_of or snap.kind not in (LayerKind.IMAGE, LayerKind.LABELS):
+        return path  # a table or another file: the form takes the path
+    labels = pixels[0] is LayerKind.LABELS and type_of in "iub" and not snap.rgb
+    attributes: dict[str, object] = {"name": path.stem}
+    if len(snap.geometry.scale) == snap.geometry.ndim:
+        attributes["scale"] = snap.geometry.scale
+    if labels:
+        return viewer.add_labels(np.asarray(snap.data).astype(int), **attributes)
+    return viewer.add_image(snap.data, rgb=snap.rgb, **attributes)
+
+
+class _Browser(QTextBrowser):
+    """Loads nothing: neither from the network nor from the disk."""
+
+    def loadResource(self, kind: int, name: QUrl) -> object:
+        return None
+
+
+class ToolPage(QWidget):
+    """What stands behind the "?" of a tool's header.
+
+    Parameters
+    ----------
+    form : FormWidget
+        Its values are what "Copy command line" copies.
+    services : ServiceLookup, optional
+        Knows what a run would fetch.
+    """
+
+    sample_loaded = Signal()
+    """The form is filled with the tool's own sample."""
+
+    def __init__(
+        self,
+        tool: Tool,
+        form: FormWidget,
+        viewer: ViewerModel | None = None,
+        services: ServiceLookup | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.tool = tool
+        self._form = form
+        self._viewer = viewer
+        self._services = services
+        self._color = ""
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 2, 6, 2)
+        layout.setSpacing(4)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        self.sample_button = TextIconButton("picture", "Load sample")
+        self.sample_button.setToolTip("Fill the form with the data of the tool's own test")
+        self.sample_button.setEnabled(viewer is not None and bool(tool.tests))
+        self.sample_button.clicked.connect(self.load_sample)
+        self.command_button = TextIconButton("copy", "Copy command")
+        self.command_button.setToolTip("Copy the command line that does what the form says")
+        self.command_button.clicked.connect(self.copy_command)
+        self.descriptor_button = IconButton("file", "Open the descriptor")
+        self.descriptor_button.clicked.connect(self.open_descriptor)
+        row.addWidget(self.sample_button, 1)
+        row.addWidget(self.command_button, 1)
+        row.addWidget(self.descriptor_button)
+        layout.addLayout(row)
+        self.message = MessageBar()
+        layout.addWidget(self.message)
+        self.text = _Browser()
+        self.text.setOpenLinks(False)
+        self.text.setFrameShape(QFrame.Shape.NoFrame)
+        self.text.setAccessibleName(f"About {tool.name}")
+        self.text.anchorClicked.connect(self.follow_link)
+        layout.addWidget(self.text, 1)
+        self.refresh()
+        if services is not None:
+            services.found.connect(self.refresh)
+
+    def refresh(self) -> None:
+        """Show what is known now."""
+        bar = self.text.verticalScrollBar()
+        place = bar.value() if bar is not None else 0
+        document = self.text.document()
+        assert document is not None
+        # Qt's own blue cannot be read on a dark ground
+        color = self._color = text_color(self.text).name()
+        document.setDefaultStyleSheet(
+            f"a {{color: {color}; text-decoration: underline}} pre {{white-space: pre-wrap}}"
+        )
+        self.text.setHtml(page_html(self.tool, self._needs()))
+        if bar is not None:
+            bar.setValue(place)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        kinds = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
+        if event is not None and event.type() in kinds:
+            self._follow_theme()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Take the theme's colour, known only now."""
+        super().showEvent(event)
+        self._follow_theme()
+
+    def _follow_theme(self) -> None:
+        if text_color(self.text).name() != self._color:
+            self.refresh()
+
+    def _needs(self) -> list[str]:
+        services = self._services
+        if services is None:
+            return []
+        if not services.choice:
+            return ["Looking what a run would need…"]
+        reason = services.choice_reason.removeprefix(f"{services.choice}, ")
+        said = [f"It would run on {services.choice}, {reason}"]
+        blocked = services.blocked(None)
+        if blocked:
+            return [*said, blocked]
+        return [*said, services.remark(None) or "Everything is here; nothing has to be fetched."]
+
+    def copy_command(self) -> None:
+        """Copy the command line of the form's values."""
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(command_line(self.tool, self._form.values()))
+            self.message.say("Copied the command line.", "done")
+
+    def open_descriptor(self) -> None:
+        """Open the descriptor with the system's program."""
+        if not self.tool.path.exists():
+            self.message.say(f"The descriptor is gone ({self.tool.uri}).", "failed")
+        elif not open_path(self.tool.path):
+            self.message.say(f"The system has no program for {self.tool.uri}.", "problem")
+
+    def load_sample(self) -> None:
+        """Add the data of the tool's first test and fill the form."""
+        if self._viewer is None:
+            return
+        try:
+            load_sample(self.tool, self._viewer, self._form)
+        except ToolRunnerError as error:
+            self.message.say(str(error), "failed")
+            return
+        self.message.say("")
+        self.sample_loaded.emit()
+
+    def follow_link(self, url: QUrl) -> None:
+        """Open a web address in the browser; copy a citation."""
+        text = url.toString()
+        if text.startswith(_COPY):
+            number = int(text.removeprefix(_COPY))
+            clipboard = QApplication.clipboard()
+            if clipboard is not None:
+                clipboard.setText(bibtex(self.tool.citations[number]))
+                self.message.say("Copied the BibTeX entry.", "done")
+        elif text.startswith("#"):
+            self.text.scrollToAnchor(text.removeprefix("#"))
+        elif safe_link(text):
+            QDesktopServices.openUrl(url)
+
+    def sizeHint(self) -> QSize:
+        """Return a modest size."""
+        return QSize(300, 320)
+
+
+def _e(text: str) -> str:
+    return html.escape(text, quote=True)
