@@ -44,8 +44,9 @@ class JobBridge(QObject):
     Parameters
     ----------
     job : Job
-    viewer : napari viewer or None
-        Where the layers go. Only a weak reference is kept.
+    viewer : napari viewer, optional
+        Where the layers go; without it the result is left to those that listen. Only a
+        weak reference is kept.
     """
 
     state_changed = Signal(object)
@@ -56,7 +57,7 @@ class JobBridge(QObject):
     """The job ended and its layers are there; carries the job. Emitted once."""
 
     def __init__(
-        self, job: Job, viewer: ViewerModel | None = None, parent: QObject | None = None
+        self, job: Job, parent: QObject | None = None, *, viewer: ViewerModel | None = None
     ) -> None:
         super().__init__(parent)
         self.job = job
@@ -64,6 +65,7 @@ class JobBridge(QObject):
         """What the result became; None when there is none (yet)."""
         self.problem = ""
         """Why the result of a job that succeeded could not be shown."""
+        self._shows = viewer is not None
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._pages: weakref.WeakSet[QWidget] = weakref.WeakSet()
         self._state: JobState | None = None
@@ -123,7 +125,7 @@ class JobBridge(QObject):
     def _present(self) -> None:
         """Add the layers of a job that succeeded."""
         viewer = self.viewer
-        if self.job.state.value != "done":
+        if not self._shows or self.job.state.value != "done":
             return
         if viewer is None:
             self.problem = "The viewer is closed; the results are in the workspace."
@@ -157,7 +159,7 @@ def bridge_for(job: Job, viewer: ViewerModel | None) -> JobBridge:
     found = _running.get(id(job))
     if found is not None:
         return found
-    bridge = JobBridge(job, viewer, QCoreApplication.instance())
+    bridge = JobBridge(job, QCoreApplication.instance(), viewer=viewer)
     _running[id(job)] = bridge
 
     def forget(_: object) -> None:
