@@ -6,6 +6,7 @@ import atexit
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -138,6 +139,9 @@ def _choose(tool: Tool, config: Config, runner: str | None) -> Choice:
 def _snapshot(name: str, parameter: DataParameter, value: object) -> object:
     if isinstance(value, DataFile | DataCollection):
         return value
+    if parameter.collection and isinstance(value, Mapping):
+        # identifiers and what they stand for: {"forward": …, "reverse": …}
+        return [replace(_take(entry, str(key)), name=str(key)) for key, entry in value.items()]
     if parameter.multiple:
         entries = list(value) if isinstance(value, list | tuple) else [value]
         return [

@@ -18,6 +18,7 @@ from napari_tool_runner.jobs.api import run_job
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, TestOutcome
+from napari_tool_runner.tools.model import CollectionOutput
 
 if TYPE_CHECKING:
     import os
@@ -120,6 +121,10 @@ def _outcome(job: Job, failed: bool) -> TestOutcome:
         )
         for name, output in job.outputs.items()
     }
+    for planned in job.rendered.outputs if job.rendered and not failed else ():
+        # a collection in which nothing was found is an output all the same
+        if planned.output.name not in outputs and isinstance(planned.output, CollectionOutput):
+            outputs[planned.output.name] = CollectedOutput(planned.output, ())
     rendered = job.rendered
     command = (rendered.script or " ".join(rendered.argv)) if rendered else ""
     return TestOutcome(
