@@ -85,12 +85,14 @@ class Stage:
         self.settle()
         return self.viewer.screenshot(canvas_only=False, flash=False)
 
-    def dock(self) -> np.ndarray:
-        """Return the dock widget alone, shape (y, x, 4)."""
+    def dock(self, widget: QWidget | None = None) -> np.ndarray:
+        """Return a dock widget (the Tool Runner) alone, shape (y, x, 4)."""
         from qtpy.QtGui import QImage
 
         self.settle()
-        image = self.widget.grab().toImage().convertToFormat(QImage.Format.Format_RGBA8888)
+        image = (
+            (widget or self.widget).grab().toImage().convertToFormat(QImage.Format.Format_RGBA8888)
+        )
         bits = image.constBits()
         size = image.sizeInBytes()
         raw = bits.asstring(size) if hasattr(bits, "asstring") else bytes(bits[:size])
@@ -131,6 +133,18 @@ def form(stage: Stage) -> np.ndarray:
     """A form with its layers chosen."""
     stage.widget.open_sample("cells_2d")
     stage.page("threshold", input="Nuclei")
+    return stage.dock()
+
+
+def choices(stage: Stage) -> np.ndarray:
+    """A form in Galaxy's language: a choice that shows other fields, and a repeat."""
+    stage.widget.open_sample("cells_2d")
+    stage.run(stage.page("threshold", input="Nuclei"))
+    page = stage.page("sort_objects", labels=stage.viewer.layers[-1].name)
+    page.form.set_values(
+        {"split": {"how": "values", "edges": [{"edge": 200.0}, {"edge": 1000.0}]}}
+    )
+    page.form.builder.finish()
     return stage.dock()
 
 
@@ -205,6 +219,19 @@ def failed(stage: Stage) -> np.ndarray:
     return stage.dock()
 
 
+def history(stage: Stage) -> np.ndarray:
+    """All jobs, one of them chosen."""
+    stage.widget.open_sample("cells_2d")
+    stage.run(stage.page("gaussian_filter", input="Nuclei"))
+    stage.run(stage.page("threshold", input=stage.viewer.layers[-1].name))
+    stage.run(_own_tool(stage, "segment", "Segment", FAILS))
+    _dock, panel = stage.viewer.window.add_plugin_dock_widget("napari-tool-runner", "Tool History")
+    stage.until(lambda: panel.filter.rowCount() >= 3)
+    panel.view.setCurrentIndex(panel.filter.index(1, 0))
+    stage.settle(60)
+    return stage.dock(panel)
+
+
 def light(stage: Stage) -> np.ndarray:
     """Spots found as points, with the light theme."""
     stage.viewer.theme = "light"
@@ -217,11 +244,20 @@ def light(stage: Stage) -> np.ndarray:
 
 
 SCENES: dict[str, Callable[[Stage], np.ndarray]] = {
-    scene.__name__: scene for scene in (window, find, tree, form, problem, running, failed, light)
+    scene.__name__: scene
+    for scene in (window, find, tree, form, choices, problem, running, failed, history, light)
 }
 
 
-HEIGHTS = {"find": 520, "form": 520, "problem": 520, "running": 620, "failed": 620}
+HEIGHTS = {
+    "find": 520,
+    "form": 520,
+    "choices": 620,
+    "history": 760,
+    "problem": 520,
+    "running": 620,
+    "failed": 620,
+}
 
 # -- the machinery -----------------------------------------------------------------------
 

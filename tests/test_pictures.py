@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 pytestmark = [pytest.mark.viewer, pytest.mark.slow]
-SCENES = ["window", "find", "tree", "form", "problem", "running", "failed", "light"]
+SCENES = [
+    "window",
+    "find",
+    "tree",
+    "form",
+    "choices",
+    "problem",
+    "running",
+    "failed",
+    "history",
+    "light",
+]
 
 
 @pytest.fixture(scope="module")
