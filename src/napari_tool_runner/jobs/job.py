@@ -124,6 +124,8 @@ class Job:
         self.grid = grid
         self.must_load = True
         """Whether an output that cannot be opened as a layer fails the job."""
+        self.must_write = True
+        """Whether an output that the tool did not write fails the job."""
         self.workspace = Workspace(folder)
         self.log = JobLog(self.workspace)
         self.cancel_token = CancelToken()

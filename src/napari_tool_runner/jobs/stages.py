@@ -156,7 +156,7 @@ def check_missing(
     """Raise ToolFailedError when an output that must be there is not."""
     found = {entry.output.name for entry in collected}
     missing = [plan for plan in rendered.outputs if plan.output.name not in found]
-    wanted = [plan for plan in missing if not _may_be_absent(plan)]
+    wanted = [plan for plan in missing if job.must_write and not _may_be_absent(plan)]
     for plan in missing:
         if plan not in wanted:
             job.notes.append(f"Output “{plan.output.name}” is empty: nothing was found for it.")

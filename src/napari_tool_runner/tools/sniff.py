@@ -42,6 +42,13 @@ _GALAXY_ELEMENTS = {
     "edam_topics": 2,
     "edam_operations": 2,
 }
+# element -> attributes that BioImageIT has no word for
+_GALAXY_ATTRIBUTES = {
+    "command": {"detect_errors", "interpreter", "strict", "oom_exit_code"},
+    "data": {"from_work_dir", "format_source", "auto_format"},
+    "output": {"checksum", "md5", "ftype", "lines_diff", "value_json"},
+    "test": {"expect_num_outputs", "expect_failure", "expect_exit_code"},
+}
 _GALAXY_TYPES = {"data_collection", "data_column", "drill_down", "group_tag", "genomebuild"}
 _BIOIMAGEIT_TYPES = {"number", "string", "bool", "file", "directory"}
 _BIOIMAGEIT_FORMATS = {
@@ -72,6 +79,9 @@ def galaxy_score(root: Element) -> int:
     score = STRONG if "profile" in root.attrib else 0
     present = {element.tag for element in root.iter()}
     score += sum(weight for tag, weight in _GALAXY_ELEMENTS.items() if tag in present)
+    for tag, names in _GALAXY_ATTRIBUTES.items():
+        if any(names & element.attrib.keys() for element in root.iter(tag)):
+            score += 6
     command = _command(root)
     if _DIRECTIVE.search(command):
         score += STRONG

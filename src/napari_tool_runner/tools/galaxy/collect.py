@@ -53,7 +53,7 @@ def collect(
         A file leads out of the job's folder, or two elements of a collection have
         the same name.
     """
-    collector = _Collector(source, paths, frozenset(_inputs(values)))
+    collector = _Collector(source, paths, tuple(_inputs(values)))
     found = []
     for number, planned in enumerate(rendered.outputs, 1):
         files = collector.output(planned, number)
@@ -62,9 +62,9 @@ def collect(
     return found
 
 
-def _inputs(value: object) -> Iterator[Path]:
+def _inputs(value: object) -> Iterator[DataFile]:
     if isinstance(value, DataFile):
-        yield value.path.resolve()
+        yield value
     elif isinstance(value, DataCollection):
         for _, entry in value.elements:
             yield from _inputs(entry)
@@ -113,10 +113,13 @@ class _Match:
 
 
 class _Collector:
-    def __init__(self, source: GalaxySource, paths: JobPaths, inputs: frozenset[Path]) -> None:
+    def __init__(
+        self, source: GalaxySource, paths: JobPaths, inputs: tuple[DataFile, ...]
+    ) -> None:
         self.source = source
         self.paths = paths
-        self.inputs = inputs
+        self.inputs = frozenset(file.path.resolve() for file in inputs)
+        self.input_format = inputs[0].format if inputs else "data"
         self.moved: dict[Path, Path] = {}
         self.provided = self._provided()
 
@@ -227,7 +230,9 @@ class _Collector:
             self.move(match.path, target)
         told = self.told(output, match.filename)
         kind = str(told.get("ext") or match.format)
-        if kind in ("data", "input") and "ext" not in match.groups:
+        if kind == "input" and default == "data":
+            kind = self.input_format
+        elif kind in ("data", "input") and "ext" not in match.groups:
             kind = default
         identifiers = match.identifiers
         metadata: dict[str, object] = {

@@ -17,6 +17,7 @@ from napari_tool_runner.tools.galaxy.dataset_values import (
     DatasetValue,
 )
 from napari_tool_runner.tools.galaxy.datatypes import sniff
+from napari_tool_runner.tools.galaxy.options import ComputedOptions
 from napari_tool_runner.tools.galaxy.parameters import native
 from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
 from napari_tool_runner.tools.galaxy.wrappers import InputValue, SelectValue
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["Context", "inputs_json", "wrap_inputs"]
 
 Context = dict[str, object]
+
+# Galaxy's word for a pair, or one file in its place
+_EITHER = "paired_or_unpaired"
 
 
 def wrap_inputs(tool: Tool, values: BoundValues, rules: Rules) -> Context:
@@ -104,8 +108,25 @@ class _Wrapping:
         if isinstance(parameter, SelectParameter | DataColumnParameter | DrillDownParameter):
             if isinstance(parameter, DataColumnParameter):
                 value = _columns(value)
+            if isinstance(parameter, SelectParameter):
+                value = self.by_label(parameter, value)
             return SelectValue(parameter, value, self.rules, self.values)
         return InputValue(parameter, value, self.rules)
+
+    def by_label(self, parameter: SelectParameter, value: object) -> object:
+        """Computed choices may be given by what a person reads, as in Galaxy."""
+        source = parameter.source
+        if not isinstance(source, ComputedOptions) or not value:
+            return value
+
+        def one(entry: object) -> str:
+            return source.by_label(self.values, str(entry))
+
+        if isinstance(value, list | tuple):
+            return tuple(one(entry) for entry in value)
+        if parameter.multiple:
+            return ",".join(one(entry) for entry in str(value).split(","))
+        return one(value)
 
     # -- datasets --------------------------------------------------------------------
 
@@ -130,7 +151,7 @@ class _Wrapping:
                 )
             value = entries[0][1]
         if value is None:
-            return DatasetValue(None, fallback=next(iter(parameter.formats), "data"))
+            return DatasetValue(None)
         return self.dataset(value, parameter, name)
 
     def dataset(
@@ -151,15 +172,21 @@ class _Wrapping:
         return dataset
 
     def collection(
-        self, collection: DataCollection | None, parameter: DataParameter, name: str
+        self,
+        collection: DataCollection | None,
+        parameter: DataParameter,
+        name: str,
+        identifier: str = "",
     ) -> CollectionValue:
         elements: dict[str, DatasetValue | CollectionValue] = {}
-        for identifier, entry in collection.elements if collection else ():
+        if collection is not None:
+            collection = _promoted(collection, parameter.collection)
+        for key, entry in collection.elements if collection else ():
             if isinstance(entry, DataCollection):
-                elements[identifier] = self.collection(entry, parameter, name)
+                elements[key] = self.collection(entry, parameter, name, key)
             else:
-                elements[identifier] = self.dataset(entry, parameter, name, identifier)
-        return CollectionValue(collection, elements, self.rules)
+                elements[key] = self.dataset(entry, parameter, name, key)
+        return CollectionValue(collection, elements, self.rules, identifier)
 
 
 def _mapping(value: object) -> Mapping[str, object]:
@@ -216,9 +243,26 @@ def _as_collection(
     kind = next(
         (entry for entry in parameter.collection if entry == "list"), parameter.collection[0]
     )
-    names = ["forward", "reverse"] if kind == "paired" and len(files) == 2 else _unique(files)
+    if kind in ("paired", _EITHER) and len(files) == 2:
+        names = ["forward", "reverse"]
+    elif kind == _EITHER and len(files) == 1:
+        names = ["unpaired"]
+    else:
+        names = _unique(files)
     elements = tuple(zip(names, files, strict=True))
     return DataCollection(kind, elements, parameter.label or parameter.name)
+
+
+def _promoted(collection: DataCollection, kinds: Sequence[str]) -> DataCollection:
+    """Where pairs or single files are wanted, give a plain list single files in pairs' places."""
+    wanted = f"{collection.type}:{_EITHER}"
+    if collection.type in kinds or wanted not in kinds:
+        return collection
+    elements = tuple(
+        (key, DataCollection(_EITHER, (("unpaired", entry),), key))
+        for key, entry in collection.elements
+    )
+    return DataCollection(wanted, elements, collection.name)
 
 
 def _unique(files: Sequence[DataFile]) -> list[str]:

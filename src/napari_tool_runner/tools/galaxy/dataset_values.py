@@ -21,6 +21,8 @@ __all__ = ["CollectionValue", "DatasetList", "DatasetValue", "MetadataValue"]
 
 # what would end the template's own quotes, in identifiers that Galaxy leaves raw
 _QUOTES = re.compile(r"[\'\"`$\\\n\r\0]")
+# names that Windows keeps for itself, whatever their suffix
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?")
 
 
 class MetadataValue:
@@ -180,6 +182,11 @@ class DatasetValue(Wrapper):
     display_name = name
 
     @property
+    def safe_element_identifier(self) -> str:
+        """The identifier as a part of a file name."""
+        return _file_part(self.element_identifier)
+
+    @property
     def name_and_ext(self) -> str:
         """Identifier and datatype, as a file name."""
         return f"{self.element_identifier}.{self.ext}"
@@ -316,9 +323,11 @@ class CollectionValue(Wrapper):
         collection: DataCollection | None,
         elements: Mapping[str, DatasetValue | CollectionValue],
         rules: Rules,
+        identifier: str = "",
     ) -> None:
         self.collection = collection
         self.value = collection
+        self._identifier = identifier
         self._elements = dict(elements)
         self._rules = rules
 
@@ -332,7 +341,33 @@ class CollectionValue(Wrapper):
         """Name of the collection."""
         return safe_name(self.collection.name) if self.collection else "None"
 
-    element_identifier = name
+    @property
+    def element_identifier(self) -> str:
+        """Identifier in the collection around it, else the name."""
+        return _QUOTES.sub("_", self._identifier) if self._identifier else self.name
+
+    @property
+    def safe_element_identifier(self) -> str:
+        """The identifier as a part of a file name."""
+        return _file_part(self.element_identifier)
+
+    @property
+    def has_single_item(self) -> bool:
+        """Whether it holds one dataset (of ``paired_or_unpaired``: the unpaired one)."""
+        return len(self._elements) == 1
+
+    @property
+    def single_item(self) -> DatasetValue | CollectionValue:
+        """The only element.
+
+        Raises
+        ------
+        AttributeError
+            It has none, or more than one.
+        """
+        if len(self._elements) != 1:
+            raise AttributeError(f"the collection has {len(self._elements)} elements, not one")
+        return next(iter(self._elements.values()))
 
     @property
     def collection_type(self) -> str:
@@ -433,3 +468,9 @@ class CollectionValue(Wrapper):
 
     def __str__(self) -> str:
         return ",".join(self.all_paths) if self.collection else "None"
+
+
+def _file_part(text: str) -> str:
+    """Galaxy's portable part of a file name: letters, digits, ``. _ -``; never hidden."""
+    part = re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".-").rstrip(".")
+    return f"_{part}" if _RESERVED.fullmatch(part) else part or "_"

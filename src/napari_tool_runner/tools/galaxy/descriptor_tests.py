@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,6 +12,7 @@ from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.galaxy.datatypes import sniff
 from napari_tool_runner.tools.galaxy.parameters import native
 from napari_tool_runner.tools.model import (
+    BooleanParameter,
     Conditional,
     DataColumnParameter,
     DataParameter,
@@ -168,6 +169,12 @@ class _Reader:
         from galaxy.tool_util.parameters import test_case_state
 
         profile = self.source.tool.parse_profile()
+        switches = dict(_switches(self.inputs))
+        for entry in test["inputs"]:
+            # Galaxy's reading takes only true and false for what a conditional asks
+            words = switches.get(str(entry["name"]).rpartition("|")[2])
+            if words and entry["value"] in words:
+                entry["value"] = "true" if entry["value"] == words[0] else "false"
         found = test_case_state(test, models, profile, validate=False)
         return dict(found.tool_state.input_state)
 
@@ -196,7 +203,8 @@ class _Reader:
                 found[item.name] = [self.items(item.items, entry) for entry in entries]
             else:
                 converted = self.leaf(item, value)
-                if converted is not None:
+                explicit = value is None and isinstance(item, BooleanParameter) and item.optional
+                if converted is not None or explicit:
                     found[item.name] = converted
         return found
 
@@ -284,6 +292,18 @@ class _Reader:
         declared = str(value.get("filetype") or "")
         kind = declared or sniff(path, parameter.formats)
         return DataFile(path, kind, name or path.name)
+
+
+def _switches(items: Sequence[InputItem]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the booleans that conditionals ask, with their texts for true and false."""
+    for item in items:
+        if isinstance(item, Conditional):
+            if isinstance(item.test, BooleanParameter):
+                yield item.test.name, (item.test.true_value, item.test.false_value)
+            for case in item.cases:
+                yield from _switches(case.items)
+        elif isinstance(item, Section | Repeat):
+            yield from _switches(item.items)
 
 
 def _parameter(items: Sequence[InputItem], parts: Sequence[str]) -> Parameter | None:

@@ -74,6 +74,15 @@ class ComputedOptions:
                 options.setdefault(row[value], SelectOption(row[name], row[value]))
         return tuple(options.values())
 
+    def by_label(self, values: Mapping[str, object], chosen: str) -> str:
+        """Return the value of `chosen`, which may be what a person reads for it."""
+        columns = dict(self.columns)
+        name, value = columns.get("name", columns.get("value", 0)), columns.get("value", 0)
+        rows = [row for row in self.rows(values) if max(name, value) < len(row)]
+        if any(row[value] == chosen for row in rows):
+            return chosen
+        return next((row[value] for row in rows if row[name] == chosen), chosen)
+
     def fields(self, values: Mapping[str, object], chosen: str, column: str) -> list[str]:
         """Return what the rows of the option `chosen` hold in `column`."""
         columns = dict(self.columns)

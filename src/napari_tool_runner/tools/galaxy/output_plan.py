@@ -219,8 +219,11 @@ def _with_elements(
             kind = like.collection_type
     elements: list[DataOutput] = []
     if output.elements:
+        places = {child.get("name"): child for child in rule.element.findall("data")}
         for element in output.elements:
-            inner = OutputRule(parsed.outputs[element.name], rule.element)
+            if not _wanted(element, raw):
+                continue
+            inner = OutputRule(parsed.outputs[element.name], places[element.name])
             found = _format(element, inner, context, raw, rules)
             elements.append(replace(element, format=found))
     elif output.structured_like:

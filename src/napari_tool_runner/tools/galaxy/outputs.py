@@ -161,6 +161,19 @@ def _data(
                         f"Metadata from reference data “{option.get('name')}” are not set here.",
                     )
                 )
+    set_here = [
+        str(action.get("name"))
+        for action in element.iterfind("actions//action")
+        if action.get("type") == "metadata" and action.find("option") is None
+    ]
+    if set_here:
+        notes.append(
+            Note(
+                Severity.INFO,
+                f"{where}/actions",
+                f"Metadata that it sets for Galaxy ({', '.join(set_here)}) are not kept here.",
+            )
+        )
     return data
 
 

@@ -40,6 +40,7 @@ _SERVER_NAMES = {
     "__root_dir__": "the folder of a Galaxy server",
     "GALAXY_ROOT_DIR": "the folder of a Galaxy server",
     "__galaxy_url__": "the address of a Galaxy server",
+    "__user__.": "the account of a Galaxy user",
 }
 _XREFS = {
     "bio.tools": "https://bio.tools/{}",
@@ -188,7 +189,7 @@ def _names(source: GalaxySource, notes: list[Note]) -> None:
                     Note(
                         Severity.ERROR,
                         where,
-                        f"It uses ${name}: {subject}, which does not exist here.",
+                        f"It uses ${name.rstrip('.')}: {subject}, which does not exist here.",
                     )
                 )
 

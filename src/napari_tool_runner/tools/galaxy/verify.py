@@ -70,10 +70,18 @@ class _Verification:
         wanted = self.test.get("expect_num_outputs")
         if wanted is None or self.outcome.failed:
             return
-        found = len(self.outcome.outputs)
+        names = []
+        for name, collected in self.outcome.outputs.items():
+            names.append(name)
+            # Galaxy counts the elements that stand in the descriptor, none that are found
+            if isinstance(collected.output, CollectionOutput):
+                if collected.output.structured_like:
+                    continue
+                names += [f"{name}/{element.name}" for element in collected.output.elements]
+        found = len(names)
         if int(wanted) != found:
-            names = ", ".join(self.outcome.outputs) or "none"
-            self.problems.append(f"There are {found} outputs ({names}), not {wanted}.")
+            listed = ", ".join(names) or "none"
+            self.problems.append(f"There are {found} outputs ({listed}), not {wanted}.")
 
     def streams(self) -> None:
         from galaxy.tool_util.verify import verify_job_metadata
@@ -107,8 +115,11 @@ class _Verification:
             in_order = list(self.outcome.outputs.values())
             if name not in self.source.rules and index < len(in_order):
                 collected = in_order[index]
-        if collected is None or not collected.files:
+        if collected is None:
             self.problems.append(f"The output “{name}” was not written.")
+            return
+        if not collected.files:
+            self.unwritten(name, collected, file, attributes)
             return
         files = list(collected.files)
         primary = self.primary(name, files)
@@ -129,6 +140,17 @@ class _Verification:
                 self.problems.append(f"Output “{name}” has no dataset “{designation}”.")
                 continue
             self.dataset(f"Output “{name}”, “{designation}”", others[0], inner_file, dict(inner))
+
+    def unwritten(
+        self, name: str, collected: CollectedOutput, file: str | None, attributes: dict[str, Any]
+    ) -> None:
+        """Compare an output that the tool did not write: to Galaxy it is an empty file."""
+        before = len(self.problems)
+        nothing = CollectedFile(Path(os.devnull), collected.output.format)
+        self.dataset(f"Output “{name}”", nothing, file, attributes)
+        self.limits(f"Output “{name}”", 0, attributes)
+        if attributes.get("primary_datasets") or len(self.problems) > before:
+            self.problems[before:] = [f"The output “{name}” was not written."]
 
     def primary(self, name: str, files: Sequence[CollectedFile]) -> CollectedFile | None:
         """Return the file of the output itself, None when only discovered ones exist."""
@@ -285,6 +307,10 @@ def _as_galaxy(collected: CollectedOutput) -> dict[str, Any]:
         for part in identifiers[:-1]:
             place = place.setdefault(part, {})
         place[identifiers[-1]] = file
+    if not collected.output.structured_like:
+        for element in collected.output.elements:
+            # to Galaxy, an element that the tool did not write is an empty file
+            root.setdefault(element.name, CollectedFile(Path(os.devnull), element.format))
 
     def elements(level: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [

@@ -1,0 +1,263 @@
+"""What Galaxy's own test tools rely on, in small: run by the runner of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from napari_tool_runner.jobs.testing import TestReport, run_tests
+from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.model import Tool
+
+if TYPE_CHECKING:
+    from conftest import Run  # type: ignore[import-not-found]
+
+Make = Callable[..., Tool]
+Dataset = Callable[..., DataFile]
+Runs = Callable[[Tool], list[TestReport]]
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Runs:
+    def run(tool: Tool) -> list[TestReport]:
+        return list(run_tests(tool, runner="LOCAL", config={"workspace": str(tmp_path / "jobs")}))
+
+    return run
+
+
+def _states(found: list[TestReport]) -> list[str]:
+    return [report.status for report in found]
+
+
+# -- the values of tests -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_conditional_takes_the_texts_of_its_boolean(
+    descriptor: Make, reports: Runs, deep: bool
+) -> None:
+    asked = (
+        '<conditional name="c">'
+        '<param name="b" type="boolean" truevalue="--on" falsevalue="--off"/>'
+        '<when value="--on"><param name="t" type="text" value="lit"/></when>'
+        '<when value="--off"><param name="t" type="text" value="dark"/></when></conditional>'
+    )
+    inside = f'<section name="s" title="S">{asked}</section>' if deep else asked
+    place = "$s.c.t" if deep else "$c.t"
+    tests = "".join(
+        f'<test><param name="b" value="{given}"/><output name="o"><assert_contents>'
+        f'<has_line line="{line}"/></assert_contents></output></test>'
+        for given, line in [("--on", "lit"), ("true", "lit"), ("--off", "dark"), ("no", "dark")]
+    )
+    made = descriptor(
+        f"<command>echo {place} > '$o'</command><inputs>{inside}</inputs>"
+        f'<outputs><data name="o" format="txt"/></outputs><tests>{tests}</tests>'
+    )
+    assert _states(reports(made)) == ["pass"] * 4
+
+
+def test_computed_choices_may_be_named_by_label(descriptor: Make, reports: Runs) -> None:
+    options = (
+        '<options from_dataset="i"><column name="name" index="1"/>'
+        '<column name="value" index="0"/></options>'
+    )
+    made = descriptor(
+        "<command>echo '$one' '$many' > '$o'</command><inputs>"
+        '<param name="i" type="data" format="tabular"/>'
+        f'<param name="one" type="select">{options}</param>'
+        f'<param name="many" type="select" multiple="true">{options}</param></inputs>'
+        '<outputs><data name="o" format="txt"/></outputs><tests><test>'
+        '<param name="i" value="t.tabular"/><param name="one" value="nuclei"/>'
+        '<param name="many" value="cells,3"/><output name="o"><assert_contents>'
+        '<has_line line="1 2,3"/></assert_contents></output></test></tests>',
+        files={"test-data/t.tabular": "1\tnuclei\n2\tcells\n3\tother\n"},
+    )
+    assert _states(reports(made)) == ["pass"]
+
+
+def test_an_optional_boolean_may_be_null(descriptor: Make) -> None:
+    made = descriptor(
+        '<command>true</command><inputs><param name="b" type="boolean" optional="true"/></inputs>'
+        '<outputs/><tests><test><param name="b" value_json="null"/></test></tests>'
+    )
+    assert made.tests[0].values == {"b": None}
+
+
+# -- what counts as expected ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["echo $nothing > '$o'", "echo $input > '$o'", "#for i inx\nmoo", "exit 3"],
+)
+def test_a_test_may_expect_that_nothing_starts(
+    descriptor: Make, reports: Runs, command: str
+) -> None:
+    body = f'<command>{command}</command><inputs/><outputs><data name="o" format="txt"/></outputs>'
+    expecting = descriptor(f'{body}<tests><test expect_failure="true"/></tests>')
+    assert _states(reports(expecting)) == ["pass"]
+    other = descriptor(f'{body}<tests><test><output name="o" md5="x"/></test></tests>')
+    assert _states(reports(other))[0] in ("error", "fail")
+
+
+def test_what_is_not_written_is_an_empty_file_to_a_test(descriptor: Make, reports: Runs) -> None:
+    made = descriptor(
+        "<command>echo a > '$o'; echo b > forward</command><inputs/><outputs>"
+        '<data name="o" format="txt"/><data name="never" format="txt"/>'
+        '<collection name="pair" type="paired">'
+        '<data name="forward" format="txt" from_work_dir="forward"/>'
+        '<data name="reverse" format="txt" from_work_dir="reverse"/></collection>'
+        '</outputs><tests><test expect_num_outputs="5"><output name="o" file="a.txt"/></test>'
+        '<test><output name="never" md5="d41d8cd98f00b204e9800998ecf8427e"/>'
+        '<output_collection name="pair" type="paired"><element name="reverse">'
+        '<assert_contents><has_size value="0"/></assert_contents></element>'
+        "</output_collection></test>"
+        '<test><output name="never" file="a.txt"/></test>'
+        '<test expect_num_outputs="3"><output name="o" file="a.txt"/></test></tests>',
+        files={"test-data/a.txt": "a\n"},
+    )
+    found = reports(made)
+    assert _states(found) == ["pass", "pass", "fail", "fail"]
+    assert "“never” was not written" in found[2].message
+    assert "5 outputs (o, never, pair, pair/forward, pair/reverse), not 3" in found[3].message
+
+
+def test_elements_of_collections_have_filters(descriptor: Make, run: Callable[..., Run]) -> None:
+    made = descriptor(
+        "<command>touch a b c</command>"
+        '<inputs><param name="few" type="boolean"/></inputs>'
+        '<outputs><collection name="all" type="list">'
+        '<data name="a" format="txt" from_work_dir="a"/>'
+        '<data name="b" format="txt" from_work_dir="b"><filter>not few</filter></data>'
+        '<data name="c" format="txt" from_work_dir="c"><filter>few</filter></data>'
+        "</collection></outputs>"
+    )
+    outputs = run(made, {"few": True}).outputs
+    assert [file.name for file in outputs["all"].files] == ["a", "c"]
+
+
+def test_discovered_files_take_the_format_of_the_input(
+    descriptor: Make, run: Callable[..., Run], dataset: Dataset
+) -> None:
+    made = descriptor(
+        "<command>echo a > '$o'; mkdir found; echo b > found/x</command>"
+        '<inputs><param name="i" type="data"/></inputs><outputs><data name="o" format="txt">'
+        '<discover_datasets pattern="__designation__" directory="found" ext="input"/>'
+        "</data></outputs>"
+    )
+    files = run(made, {"i": dataset("i.csv", "1,2\n", "csv")}).outputs["o"].files
+    assert [(file.name, file.format) for file in files] == [("", "txt"), ("x", "csv")]
+
+
+# -- names in templates --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("my cell (1)", "my_cell__1_"),
+        (".i1:", "i1_"),
+        ("--x.", "x"),
+        ("größe", "gr__e"),
+        ("con", "_con"),
+        ("NUL.tif", "_NUL.tif"),
+        ("...", "_"),
+    ],
+)
+def test_safe_identifiers(
+    descriptor: Make, line: Callable[..., str], dataset: Dataset, name: str, expected: str
+) -> None:
+    made = descriptor(
+        "<command>#for $e in $c\necho '$e.safe_element_identifier'\n#end for</command>"
+        '<inputs><param name="c" type="data_collection"/></inputs><outputs/>'
+    )
+    file = dataset("f.txt")
+    flat = DataCollection("list", ((name, file),))
+    nested = DataCollection("list:list", ((name, DataCollection("list", (("x", file),))),))
+    assert line(made, {"c": flat}) == f"echo '{expected}'"
+    assert line(made, {"c": nested}) == f"echo '{expected}'"
+
+
+def test_inner_collections_have_identifiers(
+    descriptor: Make, line: Callable[..., str], dataset: Dataset
+) -> None:
+    made = descriptor(
+        "<command>#for $e in $c\necho '$e.element_identifier'\n#end for</command>"
+        '<inputs><param name="c" type="data_collection"/></inputs><outputs/>'
+    )
+    inner = DataCollection("paired", (("forward", dataset("f.txt")),), "inner")
+    given = DataCollection("list:paired", (("first", inner),), "outer")
+    assert line(made, {"c": given}) == "echo 'first'"
+
+
+EITHER = """<command>
+#if $c.has_single_item
+one $c.single_item.element_identifier
+#else
+two $c.forward.element_identifier $c['reverse'].element_identifier
+#end if
+</command><inputs>
+<param name="c" type="data_collection" collection_type="paired_or_unpaired"/></inputs><outputs/>"""
+
+
+def test_one_or_a_pair(descriptor: Make, line: Callable[..., str], dataset: Dataset) -> None:
+    made = descriptor(EITHER)
+    first, second = dataset("a.txt"), dataset("b.txt")
+    assert line(made, {"c": [first]}) == "one unpaired"
+    assert line(made, {"c": [first, second]}) == "two forward reverse"
+    pair = DataCollection("paired", (("forward", first), ("reverse", second)))
+    assert line(made, {"c": pair}) == "two forward reverse"
+
+
+def test_a_list_serves_where_pairs_may_be_single(
+    descriptor: Make, line: Callable[..., str], dataset: Dataset
+) -> None:
+    made = descriptor(
+        "<command>#for $k in $c.keys()\n$k ${c[$k].has_single_item} ${c[$k].single_item.ext}\n"
+        '#end for</command><inputs><param name="c" type="data_collection" '
+        'collection_type="list:paired_or_unpaired"/></inputs><outputs/>'
+    )
+    plain = DataCollection("list", (("x", dataset("x.txt")), ("y", dataset("y.csv"))))
+    assert line(made, {"c": plain}) == "x True txt y True csv"
+
+
+def test_an_absent_dataset_is_of_no_type(descriptor: Make, line: Callable[..., str]) -> None:
+    made = descriptor(
+        "<command>echo $i $i.ext ${i.is_of_type('tiff')}</command><inputs>"
+        '<param name="i" type="data" format="tiff,png" optional="true"/></inputs><outputs/>'
+    )
+    assert line(made) == "echo None data False"
+
+
+# -- what is told --------------------------------------------------------------------
+
+
+def test_what_only_a_server_has_is_told(descriptor: Make) -> None:
+    made = descriptor(
+        "<command>echo '$__user__.email' > '$o'</command><inputs>"
+        '<param name="i" type="data"><default location="https://example.org/a.tif"/></param>'
+        '</inputs><outputs><data name="o" format="tabular"><actions>'
+        '<action name="column_names" type="metadata" default="a,b"/></actions></data></outputs>'
+    )
+    told = {note.where: note.what for note in made.notes}
+    assert "account of a Galaxy user" in told["command"]
+    assert "from the web" in next(text for where, text in told.items() if "i" in where)
+    assert any("column_names" in text for text in told.values())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<command detect_errors="exit_code">a ${x}</command>',
+        '<command>a</command><outputs><data name="o" from_work_dir="o.txt"/></outputs>',
+        '<command>a</command><tests><test><output name="o" checksum="md5$1"/></test></tests>',
+    ],
+)
+def test_small_galaxy_tools_are_known(tmp_path: Path, body: str) -> None:
+    path = tmp_path / "t.xml"
+    path.write_text(f'<tool id="t" name="T">{body}</tool>')
+    assert read_tool(path).dialect == "galaxy"
