@@ -239,13 +239,11 @@ def test_an_absent_dataset_is_of_no_type(descriptor: Make, line: Callable[..., s
 def test_what_only_a_server_has_is_told(descriptor: Make) -> None:
     made = descriptor(
         "<command>echo '$__user__.email' > '$o'</command><inputs>"
-        '<param name="i" type="data"><default location="https://example.org/a.tif"/></param>'
         '</inputs><outputs><data name="o" format="tabular"><actions>'
         '<action name="column_names" type="metadata" default="a,b"/></actions></data></outputs>'
     )
     told = {note.where: note.what for note in made.notes}
     assert "account of a Galaxy user" in told["command"]
-    assert "from the web" in next(text for where, text in told.items() if "i" in where)
     assert any("column_names" in text for text in told.values())
 
 

@@ -352,24 +352,6 @@ class CollectionValue(Wrapper):
         return _file_part(self.element_identifier)
 
     @property
-    def has_single_item(self) -> bool:
-        """Whether it holds one dataset (of ``paired_or_unpaired``: the unpaired one)."""
-        return len(self._elements) == 1
-
-    @property
-    def single_item(self) -> DatasetValue | CollectionValue:
-        """The only element.
-
-        Raises
-        ------
-        AttributeError
-            It has none, or more than one.
-        """
-        if len(self._elements) != 1:
-            raise AttributeError(f"the collection has {len(self._elements)} elements, not one")
-        return next(iter(self._elements.values()))
-
-    @property
     def collection_type(self) -> str:
         """Galaxy's word for its structure (``list``, ``paired``)."""
         return self.collection.type if self.collection else ""

@@ -432,12 +432,6 @@ class _Reader:
                 where,
                 "Galaxy would offer only some datasets here; all are offered.",
             )
-        if source.elem().find("default") is not None:
-            self.note(
-                Severity.INFO,
-                where,
-                "Its default data would be fetched from the web; nothing is fetched here.",
-            )
         multiple = bool(collection) or source.get_bool("multiple", False)
         default = source.elem().find("default")
         if default is not None:
