@@ -168,9 +168,10 @@ def test_history_rerun_export_clean(
     assert "same as before" in capsys.readouterr().out
     assert main(["export", job, "--to", str(tmp_path / "c.zip")]) == 0
     assert (tmp_path / "c.zip").exists()
-    assert main(["clean", "--only", "job"]) == 0
-    assert len(list((tmp_path / "jobs").glob("*/*"))) == 2
     assert main(["clean", "--only", "job", "--yes"]) == 0
+    assert main(["clean", "--only", "job", "--older-than", "0"]) == 0
+    assert len(list((tmp_path / "jobs").glob("*/*"))) == 2
+    assert main(["clean", "--only", "job", "--older-than", "0", "--yes"]) == 0
     assert list((tmp_path / "jobs").glob("*/*")) == []
 
 

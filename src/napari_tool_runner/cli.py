@@ -293,7 +293,8 @@ def _clean(args: argparse.Namespace) -> int:
     from napari_tool_runner.jobs import reclaim, reclaimable
 
     config = _config(args)
-    items = reclaimable(config, older_than_days=args.older_than)
+    days = config.keep_days if args.older_than is None else args.older_than
+    items = reclaimable(config, older_than_days=days)
     if args.only:
         items = [item for item in items if item.kind in args.only]
     for item in items:
@@ -538,7 +539,12 @@ def _parser() -> argparse.ArgumentParser:
 
     entry = verb("clean", _clean, "Show what jobs, environments and containers use; reclaim it.")
     entry.add_argument("--yes", action="store_true", help="delete what is listed")
-    entry.add_argument("--older-than", type=float, default=0, metavar="DAYS", help="jobs only")
+    entry.add_argument(
+        "--older-than",
+        type=float,
+        metavar="DAYS",
+        help="jobs that are older than that (jobs.keep_days of the configuration; 30)",
+    )
     entry.add_argument(
         "--only", action="append", metavar="KIND", help="job, environment, container, image"
     )
