@@ -80,7 +80,7 @@ def test_a_failure_carries_the_facts(make_tool: MakeTool, config: dict[str, obje
     error = caught.value
     assert error.exit_code == 3
     assert "3" in error.reason
-    assert error.reason.endswith(": no luck")
+    assert error.reason.endswith(": no luck.")
     assert "no luck" in error.log_tail
     assert error.argv[1].endswith("invert.py")
     assert error.workspace is not None

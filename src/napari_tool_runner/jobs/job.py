@@ -155,6 +155,7 @@ class Job:
         self._lock = threading.RLock()
         self._listeners: list[JobListener] = []
         self._done = threading.Event()
+        self._in_pieces = bool(self.pieces)
         self._sources: dict[str, weakref.ref[object]] = {}
         self._hashes: list[threading.Thread] = []
         self._record_lock = threading.Lock()
@@ -225,7 +226,9 @@ class Job:
         """Take an event of the service: log lines, follow progress, tell listeners."""
         if isinstance(event, OutputLine):
             self.log.add(event)
-            if event.stream != "runner" and self.state is JobState.RUNNING:
+            # of slices the number of the slice is what a person waits for
+            follow = self.state is JobState.RUNNING and not self._in_pieces
+            if event.stream != "runner" and follow:
                 told = parse_progress(event.text)
                 if told is not None:
                     self.progress = told

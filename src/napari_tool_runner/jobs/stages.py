@@ -284,6 +284,8 @@ def failed(
     said = job.log.last_words()
     if said and cause is None and said not in reason:
         reason = f"{reason.rstrip('.')}: {said}"
+    if reason[-1:].isalnum():  # the hint follows
+        reason += "."
     error = ToolFailedError(
         reason,
         tool=job.tool.id,
