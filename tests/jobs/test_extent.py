@@ -108,6 +108,45 @@ def test_labels_stay_distinct_and_their_table_follows(
     assert list(points.features["area"]) == [6, 10] * 5
 
 
+def test_a_stack_of_one_lies_at_its_slice(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    extent = Extent("each", ndim=2, crop=((3, 4), (1, 4), (2, 5)))
+    tool = make_tool(OBJECTS, outputs=OBJECTS_OUT, arguments="${i} ${o} ${t} ${p}")
+    _, added = _run(viewer, tool, extent, config)
+    labels, points = added.layers
+    assert labels.data.shape == (1, 3, 3)
+    np.testing.assert_allclose(labels.translate, (16, 20.5, 31))
+    np.testing.assert_allclose(labels.scale, (2, 0.5, 0.5))
+    assert set(labels.features["z"].dropna()) == {3}
+    np.testing.assert_allclose(points.data, [[0, 0.5, 1], [0, 4.5, 7]])
+    np.testing.assert_allclose(points.translate, (16, 20.5, 31))
+
+
+def test_each_slice_of_what_is_seen(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    extent = Extent("each", ndim=2, crop=((1, 3), (1, 4), (2, 5)))
+    _, added = _run(viewer, make_tool(PLANE), extent, config)
+    (layer,) = added.layers
+    part = STACK[1:3, 1:4, 2:5]
+    np.testing.assert_array_equal(layer.data, part.max(axis=(1, 2), keepdims=True) - part)
+    np.testing.assert_allclose(layer.translate, (12, 20.5, 31))
+    np.testing.assert_allclose(layer.scale, (2, 0.5, 0.5))
+
+
+def test_masks_stay_masks(viewer: ViewerModel, make_tool: MakeTool, config: Config) -> None:
+    script = """
+    import sys, tifffile
+    image = tifffile.imread(sys.argv[1])
+    tifffile.imwrite(sys.argv[2], (image > image.mean()).astype("uint8"))
+    """
+    tool = make_tool(script, outputs='<data name="o" format="imagetiff" layer="labels"/>')
+    _, added = _run(viewer, tool, Extent("each", ndim=2), config)
+    (layer,) = added.layers
+    assert set(np.unique(layer.data)) == {0, 1}
+
+
 def test_only_what_is_seen(viewer: ViewerModel, make_tool: MakeTool, config: Config) -> None:
     extent = Extent("whole", crop=(None, (1, 4), (-3, 5)))
     _, added = _run(viewer, make_tool(INVERT), extent, config)

@@ -30,14 +30,14 @@ _PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 
 
 def label_offsets(parts: Sequence[LoadedOutput]) -> list[int]:
-    """Return what to add to the labels of each part, so that no label occurs twice."""
-    offsets: list[int] = []
-    top = 0
-    for part in parts:
-        offsets.append(top)
-        values = np.asarray(part.data)
-        top += int(values.max(initial=0))
-    return offsets
+    """Return what to add to the labels of each part, so that no label occurs twice.
+
+    Masks (0 and 1 everywhere) stay masks: nothing is added.
+    """
+    tops = [int(np.asarray(part.data).max(initial=0)) for part in parts]
+    if max(tops, default=0) <= 1:
+        return [0] * len(tops)
+    return [sum(tops[:number]) for number in range(len(tops))]
 
 
 def merge_parts(
@@ -48,6 +48,7 @@ def merge_parts(
     folder: Path,
     name: str,
     offsets: Sequence[int] | None = None,
+    first: Sequence[int] | None = None,
 ) -> tuple[Path, str] | None:
     """Write the results of all slices as one file.
 
@@ -60,9 +61,11 @@ def merge_parts(
     axes : str
         Letters of the loop axes.
     geometry : Geometry
-        Of the whole grid.
+        Of the grid, or of the part of it that the slices cover.
     offsets : sequence of int, optional
         What is added to label ids: in labels, and in the id column of a table.
+    first : sequence of int, optional
+        Number of the first slice along each loop axis, for tables (default: 0).
 
     Returns
     -------
@@ -84,6 +87,8 @@ def merge_parts(
     if kind is LayerKind.SHAPES:
         return _merge_shapes(parts, places, folder / f"{name}.csv")
     if kind is LayerKind.TABLE:
+        if first is not None:
+            places = places + np.asarray(first)
         return _merge_tables(parts, places, axes, folder / f"{name}.csv", offsets)
     return None
 

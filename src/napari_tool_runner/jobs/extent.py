@@ -22,8 +22,9 @@ class Extent:
     Parameters
     ----------
     mode : {"whole", "current", "each"}
-        ``current``: one slice, at `position`. ``each``: every slice, one after the
-        other; the results become one stack again.
+        ``current``: one slice, at `position`; results have only its axes. ``each``:
+        every slice (of the crop, if there is one), one after the other; the results
+        become one stack again, also when it is a stack of one.
     ndim : int
         How many axes, the last ones, a slice has. Without meaning for ``whole``.
     position : tuple of int
@@ -45,6 +46,10 @@ class Extent:
     def loop_axes(self, shape: Sequence[int]) -> int:
         """Return how many leading axes are taken apart."""
         return 0 if self.mode == "whole" else max(0, len(shape) - self.ndim)
+
+    def apart(self, shape: Sequence[int]) -> bool:
+        """Whether the tool runs on slices whose results are put together again."""
+        return self.mode == "each" and self.loop_axes(shape) > 0
 
     def indices(self, shape: Sequence[int]) -> list[Index]:
         """Return the index of every piece, the last loop axis fastest.

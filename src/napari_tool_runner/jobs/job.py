@@ -179,8 +179,8 @@ class Job:
         """The slices that are run one by one; empty when the job runs once."""
         if self.extent is None or self.grid is None:
             return []
-        found = self.extent.indices(self.grid.shape)
-        return found if len(found) > 1 else []
+        shape = self.grid.shape
+        return self.extent.indices(shape) if self.extent.apart(shape) else []
 
     @property
     def log_path(self) -> Path:

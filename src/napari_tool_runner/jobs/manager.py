@@ -85,7 +85,7 @@ def prepare(
         grid = _grid(tool, bound)
     if extent is not None and grid is not None:
         pieces = extent.indices(grid.shape)
-        if len(pieces) == 1:
+        if not extent.apart(grid.shape):
             bound = cut_values(tool, bound, grid, pieces[0])
     choice = _choose(tool, settings, runner)
     job_id = new_job_id()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import ExchangeError
 from napari_tool_runner.exchange import cut, label_offsets, merge_parts
+from napari_tool_runner.exchange.geometry import crop
 from napari_tool_runner.exchange.model import Geometry, LayerSnapshot, LoadedOutput
 from napari_tool_runner.jobs.model import JobOutput, JobState
 from napari_tool_runner.jobs.naming import layer_name, record_summary
@@ -82,15 +83,43 @@ def run_pieces(job: Job) -> None:
         if program is not None:
             program.__exit__(None, None, None)
     job.enter(JobState.LOADING, "Putting the slices together")
-    loop = tuple(
-        stop - start for start, stop in extent.ranges(grid.shape)[: extent.loop_axes(grid.shape)]
-    )
-    _merge(job, results, loop, grid)
+    _merge(job, results, _Covered.of(job, extent, grid))
 
 
-def _merge(
-    job: Job, results: dict[str, list[JobOutput]], loop: tuple[int, ...], grid: Geometry
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Covered:
+    """The part of the grid that the pieces cover together.
+
+    Parameters
+    ----------
+    loop, first : tuple of int
+        Along each loop axis: how many pieces, and the index of the first.
+    geometry : Geometry
+    values : BoundValues
+        With snapshots cut to that part; they lend the results their place.
+    """
+
+    loop: tuple[int, ...]
+    first: tuple[int, ...]
+    geometry: Geometry
+    values: BoundValues
+
+    @classmethod
+    def of(cls, job: Job, extent: Extent, grid: Geometry) -> _Covered:
+        ranges = extent.ranges(grid.shape)
+        depth = extent.loop_axes(grid.shape)
+        sizes = [stop - start for start, stop in ranges]
+        starts = [start for start, _ in ranges]
+        box = tuple(slice(start, stop) for start, stop in ranges)
+        return cls(
+            tuple(sizes[:depth]),
+            tuple(starts[:depth]),
+            crop(grid, starts, sizes),
+            cut_values(job.tool, job.values, grid, box),
+        )
+
+
+def _merge(job: Job, results: dict[str, list[JobOutput]], covered: _Covered) -> None:
     offsets = {
         name: label_offsets([cast("LoadedOutput", part.loaded) for part in parts])
         for name, parts in results.items()
@@ -99,7 +128,7 @@ def _merge(
     for name, parts in results.items():
         merged = None
         try:
-            merged = _merge_one(job, name, parts, loop, grid, offsets)
+            merged = _merge_one(job, name, parts, covered, offsets)
         except ExchangeError as reason:
             job.notes.append(f"“{name}” was left in slices: {reason}")
         job.outputs[name] = merged or _collection(job, name, parts)
@@ -109,8 +138,7 @@ def _merge_one(
     job: Job,
     name: str,
     parts: list[JobOutput],
-    loop: tuple[int, ...],
-    grid: Geometry,
+    covered: _Covered,
     offsets: dict[str, list[int]],
 ) -> JobOutput | None:
     loaded = [part.loaded for part in parts if part.loaded is not None]
@@ -120,13 +148,16 @@ def _merge_one(
     output = parts[0].output
     shift = offsets.get(name) or offsets.get(output.join)
     folder = job.workspace.paths.outputs
-    made = merge_parts(loaded, loop, grid.axes[: len(loop)], grid, folder, name, shift)
+    axes = covered.geometry.axes[: len(covered.loop)]
+    made = merge_parts(
+        loaded, covered.loop, axes, covered.geometry, folder, name, shift, covered.first
+    )
     if made is None:
         return None
     path, fmt = made
     whole = replace(output, format=fmt, kind=loaded[0].kind)
     entry = CollectedOutput(whole, (CollectedFile(path, fmt),))
-    return load_output(job, entry)
+    return load_output(job, entry, covered.values)
 
 
 def _collection(job: Job, name: str, parts: list[JobOutput]) -> JobOutput:
