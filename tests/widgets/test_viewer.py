@@ -198,3 +198,40 @@ def test_the_plugin_opens_from_naparis_menu(qtbot, viewer):
         page.run()
     assert len(viewer.layers) == 2
     assert json.dumps(viewer.layers[1].metadata["napari_tool_runner"])
+
+
+def test_a_slice_and_what_is_seen_of_the_real_canvas(qtbot, viewer, manager, tmp_path):
+    """Zoomed in on a stack: the result lies at the slice and at the place that is looked at."""
+    from qtpy.QtTest import QTest
+
+    from napari_tool_runner.widgets.extents import Choice
+
+    generator = np.random.default_rng(1)
+    stack = generator.integers(0, 255, (6, 200, 300)).astype(np.uint8)
+    layer = viewer.add_image(stack, name="stack", scale=(3, 0.5, 0.5))
+    page = ToolWidget(invert_tool(tmp_path), viewer, manager=manager)
+    viewer.window.add_dock_widget(page, name="Invert")
+    bar = page.extent_bar
+    qtbot.waitUntil(bar.isVisible, timeout=WAIT)
+    assert bar.choice is Choice.WHOLE
+    getattr(viewer, "scene", viewer).camera.zoom *= 8
+    viewer.dims.set_current_step(0, 4)
+    qtbot.waitUntil(bar.seen.isEnabled, timeout=WAIT)
+    bar.combo.setFocus()
+    QTest.keyClicks(bar.combo, "the current")
+    bar.combo.activated.emit(bar.combo.currentIndex())
+    assert bar.choice is Choice.CURRENT
+    qtbot.waitUntil(lambda: "4/5" in bar.combo.currentText(), timeout=WAIT)
+    qtbot.mouseClick(bar.seen, Qt.MouseButton.LeftButton)
+    assert "of 200 × 300 pixels" in bar.words.text()
+    with qtbot.waitSignal(page.job_finished, timeout=WAIT):
+        qtbot.mouseClick(page.run_bar.run_button, Qt.MouseButton.LeftButton)
+    assert len(viewer.layers) == 2, page.run_bar.message.text()
+    part = viewer.layers[1]
+    assert part.data.shape[0] == 1
+    assert part.data.shape[1] < 200
+    start = np.round(layer.world_to_data(part.data_to_world((0, 0, 0)))).astype(int)
+    assert start[0] == 4
+    assert start[1] > 0
+    box = tuple(slice(a, a + n) for a, n in zip(start, part.data.shape, strict=True))
+    np.testing.assert_array_equal(np.asarray(part.data), 255 - stack[box])

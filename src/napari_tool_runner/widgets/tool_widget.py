@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.tools.trust import trust_state
 from napari_tool_runner.widgets.activity import ActivityMirror
+from napari_tool_runner.widgets.extent_bar import ExtentBar
 from napari_tool_runner.widgets.form import FormWidget
 from napari_tool_runner.widgets.icons import IconButton
 from napari_tool_runner.widgets.job_bridge import (
@@ -29,7 +30,6 @@ from napari_tool_runner.widgets.preset_menu import PresetMenu
 from napari_tool_runner.widgets.presets import PresetError, PresetStore
 from napari_tool_runner.widgets.results import show_features
 from napari_tool_runner.widgets.run_bar import RunBar
-from napari_tool_runner.widgets.scope_box import ScopeBox
 from napari_tool_runner.widgets.services import ServiceLookup
 from napari_tool_runner.widgets.texts import elapsed_text, open_path
 from napari_tool_runner.widgets.tool_header import ToolHeader
@@ -111,8 +111,8 @@ class ToolWidget(QWidget):
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFixedHeight(1)
         layout.addWidget(line)
-        self.scope_box = ScopeBox(tool, self.form, viewer)
-        layout.addWidget(self.scope_box)
+        self.extent_bar = ExtentBar(tool, self.form, viewer)
+        layout.addWidget(self.extent_bar)
         layout.addWidget(self.run_bar)
         foot = QVBoxLayout()
         foot.setContentsMargins(6, 0, 6, 2)
@@ -140,7 +140,7 @@ class ToolWidget(QWidget):
         for bridge in running_bridges(tool.uri, viewer):
             self._attach(bridge)
         self.destroyed.connect(self.layer_source.disconnect_layers)
-        self.destroyed.connect(self.scope_box.release)
+        self.destroyed.connect(self.extent_bar.release)
 
     # -- running -------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class ToolWidget(QWidget):
                 values,
                 runner=self.run_bar.runner(),
                 kinds=self.form.outputs.kinds(),
-                extent=self.scope_box.extent(values),
+                extent=self.extent_bar.extent(),
             )
         except ParameterError as error:
             self._refused(error)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from run_tools import make_tool
 
-from napari_tool_runner.jobs import JobManager, JobState
+from napari_tool_runner.jobs import JobManager, JobState, prepare
+from napari_tool_runner.tools.model import DataParameter
+from napari_tool_runner.widgets.extents import Choice, Sliced, sliced
 from napari_tool_runner.widgets.presets import PresetStore
-from napari_tool_runner.widgets.scope import Scope, available_scopes, extent_of
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 WAIT = 60_000
@@ -110,8 +113,8 @@ def test_a_tool_for_planes_is_applied_to_each_slice_of_a_stack(
     model_viewer.add_image(stack[0], name="above")
     model_viewer.layers.selection.active = layer
     widget = page(label_tool)
-    assert widget.scope_box.isVisible()
-    assert widget.scope_box.scope() is Scope.EACH
+    assert widget.extent_bar.isVisible()
+    assert widget.extent_bar.choice is Choice.EACH
     run(qtbot, widget)
     names = [item.name for item in model_viewer.layers]
     result = model_viewer.layers[names.index("stack") + 1]
@@ -125,15 +128,14 @@ def test_a_tool_for_planes_is_applied_to_each_slice_of_a_stack(
     assert [str(unit) for unit in result.units] == ["micrometer"] * 3
     areas = dict(zip(result.features["index"], result.features["area"], strict=True))
     assert {areas[label] for label in (1, 2, 3)} == {9, 4, 16}
-    assert len(widget.manager().jobs) == 1
 
 
 def test_the_current_slice_lies_where_it_belongs(qtbot, page, model_viewer, label_tool, stack):
     layer = model_viewer.add_image(stack, name="stack", scale=(2, 0.5, 0.5), translate=(10, 1, 2))
     model_viewer.dims.set_current_step(0, 1)
     widget = page(label_tool)
-    widget.scope_box.set_scope(Scope.SLICE)
-    assert "1" in widget.scope_box.combo.currentText()
+    widget.extent_bar.choose(Choice.CURRENT)
+    assert "1" in widget.extent_bar.combo.currentText()
     run(qtbot, widget)
     result = model_viewer.layers[1]
     assert result.data.shape == (1, 16, 16)
@@ -163,29 +165,122 @@ def test_points_of_each_slice_get_their_slice(qtbot, page, model_viewer, tmp_pat
     np.testing.assert_allclose(points.scale, layer.scale)
 
 
+def test_masks_stay_masks(qtbot, page, model_viewer, tmp_path, stack):
+    model_viewer.add_image(stack)
+    widget = page(
+        make_tool(
+            tmp_path / "mask",
+            "import sys, tifffile\n"
+            "image = tifffile.imread(sys.argv[1])\n"
+            "tifffile.imwrite(sys.argv[2], (image > 100).astype('uint8'))\n",
+            name="mask",
+            inputs='<param name="i" type="data" format="imagetiff" layer="image" ndim="2"/>',
+            outputs='<data name="o" format="imagetiff" layer="labels" reference="i"/>',
+            arguments="${i} ${o}",
+        )
+    )
+    run(qtbot, widget)
+    np.testing.assert_array_equal(np.asarray(model_viewer.layers[1].data), stack > 100)
+
+
 def test_only_what_is_seen(qtbot, page, model_viewer, invert, cells):
     layer = model_viewer.add_image(cells, name="cells", scale=(0.5, 2), translate=(5, 7))
     layer.corner_pixels = np.array([[10, 20], [29, 49]])
     widget = page(invert)
-    widget.scope_box.set_scope(Scope.VIEW)
+    qtbot.mouseClick(widget.extent_bar.seen, Qt.MouseButton.LeftButton)
+    assert widget.extent_bar.seen.isChecked()
+    assert "20 × 30 of 64 × 64 pixels" in widget.extent_bar.words.text()
     run(qtbot, widget)
     result = model_viewer.layers[1]
     np.testing.assert_array_equal(np.asarray(result.data), 255 - cells[10:30, 20:50])
     np.testing.assert_allclose(result.translate, (5 + 10 * 0.5, 7 + 20 * 2))
 
 
+def test_a_rotated_layer_keeps_its_place_when_cut(qtbot, page, model_viewer, invert, cells):
+    layer = model_viewer.add_image(cells, rotate=30, scale=(2, 3), translate=(1, 2))
+    layer.corner_pixels = np.array([[10, 20], [29, 49]])
+    widget = page(invert)
+    widget.extent_bar.seen.setChecked(True)
+    run(qtbot, widget)
+    part = model_viewer.layers[1]
+    np.testing.assert_allclose(part.data_to_world((0, 0)), layer.data_to_world((10, 20)))
+    np.testing.assert_allclose(part.data_to_world((7, 3)), layer.data_to_world((17, 23)))
+
+
 def test_what_is_offered(model_viewer, label_tool, invert, stack, cells):
     flat = model_viewer.add_image(cells)
     deep = model_viewer.add_image(stack)
-    flat.corner_pixels = deep.corner_pixels = np.zeros((2, 2), int)
-    assert list(available_scopes(label_tool, {"i": flat}, model_viewer)) == [Scope.WHOLE]
-    deep.corner_pixels = np.zeros((2, 3), int)
-    assert list(available_scopes(label_tool, {"i": deep}, model_viewer)) == [
-        Scope.WHOLE,
-        Scope.SLICE,
-        Scope.EACH,
-    ]
-    assert available_scopes(label_tool, {"i": None}, model_viewer) == {}
+    assert sliced(label_tool, {"i": flat}, model_viewer).choices == (Choice.WHOLE,)
+    assert sliced(label_tool, {"i": deep}, model_viewer).choices[0] is Choice.EACH
+    assert sliced(invert, {"i": deep}, model_viewer).choices[0] is Choice.WHOLE
+    assert sliced(label_tool, {"i": None}, model_viewer) is None
+    assert sliced(label_tool, {"i": Path("image.tif")}, model_viewer) is None
+
+
+@pytest.mark.parametrize(
+    ("ndim", "shape", "choices", "count", "noun"),
+    [
+        ((2,), (5, 8, 8), 3, 5, "slice"),
+        ((2,), (4, 5, 8, 8), 3, 20, "slice"),
+        ((2, 3), (4, 5, 8, 8), 3, 4, "volume"),
+        ((3,), (4, 5, 8, 8), 3, 4, "volume"),
+        ((3,), (5, 8, 8), 1, None, None),
+        ((2, 3), (5, 8, 8), 3, 5, "slice"),
+        ((), (5, 8, 8), 3, 5, "slice"),
+        ((2,), (8, 8), 1, None, None),
+    ],
+)
+def test_slices_are_of_the_dimensions_that_the_tool_takes(
+    model_viewer, ndim, shape, choices, count, noun
+):
+    layer = model_viewer.add_image(np.zeros(shape, np.uint8))
+    found = Sliced(layer, DataParameter(name="i", ndim=ndim), model_viewer)
+    assert len(found.choices) == choices
+    if count is not None:
+        assert (found.count, found.noun) == (count, noun)
+        index = found.extent(Choice.EACH, seen=False).indices(shape)
+        assert len(index) == count
+
+
+def test_the_sliders_are_read_in_pixels_of_the_layer(model_viewer):
+    layer = model_viewer.add_image(
+        np.zeros((6, 8, 8), np.uint8), scale=(2, 1, 1), translate=(10, 0, 0)
+    )
+    model_viewer.add_image(np.zeros((3, 1, 1, 1), np.uint8))  # one more axis in front
+    model_viewer.dims.axis_labels = ("t", "z", "y", "x")
+    layer.axis_labels = ("z", "y", "x")
+    model_viewer.dims.set_point(1, 18)
+    found = Sliced(layer, DataParameter(name="i", ndim=(2,)), model_viewer)
+    assert found.position()[0] == 4
+    assert found.label(Choice.CURRENT) == "the current slice (z 4/5)"
+    assert found.extent(Choice.CURRENT, seen=False).crop == ((4, 5), None, None)
+    assert "lies at z 4/5" in found.explain(Choice.CURRENT, seen=False)
+    assert found.explain(Choice.EACH, seen=False).startswith("6 runs, one for each slice along z")
+
+
+def test_nothing_is_said_to_be_seen_in_3d(model_viewer, cells):
+    layer = model_viewer.add_image(np.stack([cells] * 3))
+    layer.corner_pixels = np.array([[0, 10, 20], [0, 29, 49]])
+    found = Sliced(layer, DataParameter(name="i"), model_viewer)
+    assert found.visible() == (None, (10, 30), (20, 50))
+    model_viewer.dims.ndisplay = 3
+    assert found.visible() == ()
+
+
+def test_lazy_data_is_not_read_to_be_cut(model_viewer, invert):
+    da = pytest.importorskip("dask.array")
+    read: list[int] = []
+
+    def block(block_info=None):
+        read.append(1)
+        return np.zeros((1, 8, 8), np.uint8)
+
+    lazy = da.map_blocks(block, chunks=((1,) * 5, (8,), (8,)), dtype=np.uint8)
+    layer = model_viewer.add_image(lazy, contrast_limits=(0, 1))
+    read.clear()
+    found = sliced(invert, {"i": layer}, model_viewer)
+    prepare(invert, {"i": layer}, extent=found.extent(Choice.EACH, seen=False), config={})
+    assert len(read) <= 1  # napari looks at a slice to show it; the stack is not loaded
 
 
 def test_one_failing_slice_ends_the_run_and_adds_nothing(qtbot, page, model_viewer, tmp_path):
@@ -213,19 +308,6 @@ def test_one_failing_slice_ends_the_run_and_adds_nothing(qtbot, page, model_view
     assert any("too bright" in line for line in widget.log.lines())
 
 
-def test_what_is_seen_of_a_stack_is_a_part_of_one_slice(model_viewer, invert, label_tool, stack):
-    layer = model_viewer.add_image(stack)
-    layer.corner_pixels = np.array([[0, 2, 3], [2, 9, 11]])
-    model_viewer.dims.set_current_step(0, 1)
-    extent = extent_of(Scope.VIEW, invert, {"i": layer}, model_viewer)
-    assert extent.mode == "current"
-    assert extent.position[0] == 1
-    assert extent.crop == (None, (2, 10), (3, 12))
-    model_viewer.dims.ndisplay = 3
-    assert extent_of(Scope.VIEW, invert, {"i": layer}, model_viewer).mode == "whole"
-    assert extent_of(Scope.WHOLE, invert, {"i": layer}, model_viewer) is None
-
-
 def test_a_slice_of_a_turned_stack_comes_back_to_its_place(
     qtbot, page, model_viewer, invert, stack
 ):
@@ -236,8 +318,8 @@ def test_a_slice_of_a_turned_stack_comes_back_to_its_place(
     )
     model_viewer.dims.set_current_step(0, 2)
     widget = page(invert)
-    widget.scope_box.set_scope(Scope.SLICE)
-    place = widget.scope_box.extent(widget.form.values()).position[0]
+    widget.extent_bar.choose(Choice.CURRENT)
+    place = widget.extent_bar.extent().crop[0][0]
     run(qtbot, widget)
     result = model_viewer.layers[1]
     for y, x in ((0, 0), (5, 3), (15, 15)):
