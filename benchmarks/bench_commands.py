@@ -1,4 +1,4 @@
-"""2,000 tools as commands: what they add to napari's start, and how long its window stands still."""
+"""2,000 tools as commands: what they add to the start, how long the window stands still."""
 
 from __future__ import annotations
 
