@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.widgets.icons import TextIconButton
+from napari_tool_runner.widgets.placing import placed_result
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -79,7 +80,7 @@ def show_result(viewer: ViewerModel, job: Job) -> Shown:
     """
     from napari_tool_runner.jobs import add_result
 
-    result = job.result()
+    result = placed_result(job, job.result())
     added = add_result(viewer, result, job)
     shown = Shown(
         layers=list(added.layers),
