@@ -17,7 +17,15 @@ import platformdirs
 
 from napari_tool_runner.errors import ConfigError
 
-__all__ = ["CONFIG_VARIABLE", "Config", "config_path", "load_config", "save_config", "user_data"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "Config",
+    "changed_config",
+    "config_path",
+    "load_config",
+    "save_config",
+    "user_data",
+]
 
 APP = "napari-tool-runner"
 _RUNNER_PATHS = frozenset({"conda_dir", "environments_dir", "path", "plugin_dirs"})
@@ -251,6 +259,61 @@ def load_config(
             hint='It must start with "{".',
         )
     return Config(data, path.absolute(), explicit=named)
+
+
+def changed_config(config: Config, values: Mapping[str, object]) -> Config:
+    """Return `config` with other values, checked; nothing is written.
+
+    Parameters
+    ----------
+    values : mapping
+        Dotted key (``runner.memory``) -> value; None takes the key away, so that its
+        default applies. Keys that are not named stay as they are.
+
+    Raises
+    ------
+    ConfigError
+        A value cannot be what its key wants.
+    """
+    data: dict[str, object] = json.loads(json.dumps(dict(config.data)))
+    process = data.get("process")
+    if "runner" not in data and isinstance(process, Mapping) and process.get("service"):
+        # a section "runner" would hide the tutorial's way of naming the service
+        data["runner"] = {"service": process["service"]}
+    for key, value in values.items():
+        *sections, last = key.split(".")
+        place = data
+        for section in sections:
+            inner = place.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise config._wrong(section, inner, "an object with named entries")
+            place = inner
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    made = Config({k: v for k, v in data.items() if v != {}}, config.path, config.explicit)
+    for name in _CHECKED:
+        getattr(made, name)
+    return made
+
+
+_CHECKED = (
+    "runner",
+    "service",
+    "toolbox_dirs",
+    "categories_files",
+    "formats_file",
+    "variables",
+    "workspaces",
+    "max_parallel",
+    "timeout",
+    "keep_days",
+    "cpus",
+    "memory_bytes",
+    "gpus",
+    "network",
+)
 
 
 def save_config(config: Config) -> Path:

@@ -19,12 +19,14 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.commands import show_tools
+from napari_tool_runner.widgets.config_hub import config_hub
 from napari_tool_runner.widgets.favourites import Favourites
 from napari_tool_runner.widgets.finder import ToolFinder
 from napari_tool_runner.widgets.icons import IconButton, MenuButton, TextIconButton
 from napari_tool_runner.widgets.layer_source import LayerSource
 from napari_tool_runner.widgets.made_by import MadeByBar
 from napari_tool_runner.widgets.messages import MessageLabel
+from napari_tool_runner.widgets.preferences import connect_preferences
 from napari_tool_runner.widgets.presets import PresetStore
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import JobManager
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.widgets.settings_dialog import SettingsDialog
 
 __all__ = ["SAMPLES", "ToolRunnerWidget"]
 
@@ -106,6 +109,11 @@ class ToolRunnerWidget(QWidget):
         self.history_button = IconButton("clock", "Jobs of this and earlier sessions")
         self.history_button.clicked.connect(self.show_history)
         self.finder.buttons.addWidget(self.history_button)
+        self.settings_button = IconButton("settings", "Settings: toolboxes, runner, limits")
+        self.settings_button.clicked.connect(self.show_settings)
+        self.finder.buttons.addWidget(self.settings_button)
+        config_hub().changed.connect(self._config_changed)
+        connect_preferences()
         self.welcome = self._welcome()
         home = QWidget()
         home_layout = QVBoxLayout(home)
@@ -188,6 +196,26 @@ class ToolRunnerWidget(QWidget):
         self.stack.setCurrentWidget(self.home)
         self.finder.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.finder.search.selectAll()
+
+    def show_settings(self) -> SettingsDialog:
+        """Open the settings."""
+        from napari_tool_runner.widgets.settings_dialog import SettingsDialog
+
+        dialog = SettingsDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+        return dialog
+
+    def _config_changed(self) -> None:
+        """Follow config.json: other toolboxes, another runner."""
+        if not self._session_toolbox:
+            return
+        self.message.say("")
+        self.toolbox = self._load_toolbox()
+        self._show_commands()
+        self.finder.set_toolbox(self.toolbox)
+        for page in self._pages.values():
+            page.services.start()
 
     def show_history(self) -> None:
         """Open the dock with all jobs."""

@@ -1,0 +1,97 @@
+"""Tells every window when the configuration changed, by whomever."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QCoreApplication, QFileSystemWatcher, QObject, QTimer, Signal
+
+from napari_tool_runner.config import changed_config, config_path, load_config, save_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_tool_runner.config import Config
+
+__all__ = ["ConfigHub", "config_hub"]
+
+_log = logging.getLogger(__name__)
+_SETTLE_MS = 80
+
+
+class ConfigHub(QObject):
+    """Watches config.json and writes it.
+
+    `changed` is emitted once after each change, also when an editor made it.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._watcher = QFileSystemWatcher(self)
+        self._watcher.fileChanged.connect(self._touched)
+        self._watcher.directoryChanged.connect(self._touched)
+        self._seen = self._stamp()
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SETTLE_MS)
+        self._soon.timeout.connect(self.look)
+        self.watch()
+
+    def watch(self) -> None:
+        """Watch the file that applies now (an environment variable may name another)."""
+        path = config_path()
+        wanted = [str(one) for one in (path, path.parent) if one.exists()]
+        present = [*self._watcher.files(), *self._watcher.directories()]
+        gone = [one for one in present if one not in wanted]
+        new = [one for one in wanted if one not in present]
+        if gone:
+            self._watcher.removePaths(gone)
+        if new:
+            self._watcher.addPaths(new)
+
+    def write(self, values: Mapping[str, object]) -> Config:
+        """Change keys of the configuration (see `changed_config`) and tell everybody.
+
+        Raises
+        ------
+        ConfigError
+            A value is wrong, or the file cannot be written; nothing was changed.
+        """
+        config = changed_config(load_config(), values)
+        save_config(config)
+        self.watch()
+        self.look()
+        return config
+
+    def look(self) -> None:
+        """Emit `changed` if the file is another than when it was last looked at."""
+        self.watch()  # an editor that replaces the file ends the watch on it
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._seen = stamp
+            self.changed.emit()
+
+    def _touched(self, _: str) -> None:
+        self._soon.start()
+
+    def _stamp(self) -> tuple[Path, bytes]:
+        path = config_path()
+        try:
+            return path, path.read_bytes()
+        except OSError:
+            return path, b""
+
+
+def config_hub() -> ConfigHub:
+    """Return the hub of this application."""
+    application = QCoreApplication.instance()
+    assert application is not None, "the hub needs a Qt application"
+    found = application.findChild(ConfigHub)
+    if not isinstance(found, ConfigHub):
+        found = ConfigHub(application)
+    found.watch()
+    return found

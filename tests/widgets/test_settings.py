@@ -1,0 +1,245 @@
+"""Settings: our window, napari's Preferences and config.json say the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QDialogButtonBox
+from run_tools import invert_tool
+
+from napari_tool_runner.config import changed_config, config_path, load_config
+from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.tools.trust import approve
+from napari_tool_runner.widgets.config_hub import config_hub
+from napari_tool_runner.widgets.dock import ToolRunnerWidget
+from napari_tool_runner.widgets.preferences import PreferencesLink, shown_values
+from napari_tool_runner.widgets.settings_dialog import SettingsDialog
+
+WAIT = 30_000
+
+
+def written() -> dict[str, object]:
+    return json.loads(config_path().read_text(encoding="utf-8"))
+
+
+def write(data: object) -> Path:
+    path = config_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def dialog(shown):
+    def make() -> SettingsDialog:
+        return shown(SettingsDialog(), width=460, height=560)
+
+    return make
+
+
+def press(qtbot, dialog, which=QDialogButtonBox.StandardButton.Save):
+    qtbot.mouseClick(dialog.buttons.button(which), Qt.MouseButton.LeftButton)
+
+
+def test_other_keys_stay_and_defaults_leave_nothing(qtbot, dialog):
+    write({"runner": {"channels": ["mine"], "cpus": 2}, "user": {"name": "Ada"}, "odd": 1})
+    box = dialog()
+    assert box.cpus.value() == 2
+    box.memory.setText("8G")
+    box.cpus.setValue(0)
+    box.network.setChecked(True)
+    press(qtbot, box)
+    assert written() == {
+        "runner": {"channels": ["mine"], "memory": "8G", "network": True},
+        "user": {"name": "Ada"},
+        "odd": 1,
+    }
+    assert load_config().memory_bytes == 8 * 2**30
+
+
+def test_nothing_is_written_for_nothing(qtbot, dialog):
+    press(qtbot, dialog())
+    assert not config_path().exists()
+
+
+def test_what_is_wrong_is_said_at_once(qtbot, dialog, tmp_path):
+    box = dialog()
+    qtbot.keyClicks(box.memory, "lots")
+    assert "runner.memory" in box.message.text()
+    save = box.buttons.button(QDialogButtonBox.StandardButton.Save)
+    assert not save.isEnabled()
+    box.memory.setText("2G")
+    assert save.isEnabled()
+    (tmp_path / "file").write_text("")
+    box.workspace.setText(str(tmp_path / "file"))
+    assert "is a file" in box.message.text()
+    assert not save.isEnabled()
+    press(qtbot, box, QDialogButtonBox.StandardButton.Cancel)
+    assert not config_path().exists()
+
+
+def test_a_broken_file_is_told_and_kept(qtbot, dialog):
+    path = write({})
+    path.write_text("{ not json")
+    box = dialog()
+    assert "not valid JSON" in box.message.text()
+    box.memory.setText("2G")
+    press(qtbot, box)
+    assert "not valid JSON" in box.message.text()
+    assert path.read_text() == "{ not json"
+    assert box.isVisible()
+
+
+def test_a_folder_is_added_reviewed_and_its_tools_appear(
+    qtbot, dialog, shown, model_viewer, tmp_path
+):
+    invert_tool(tmp_path / "box")
+    dock = shown(ToolRunnerWidget(model_viewer))
+    assert "invert" not in dock.toolbox
+    box = dialog()
+    box.add_folder(tmp_path / "box")
+    assert "not approved yet" in box.folders.item(0).text()
+    box.review_button.click()
+    (review,) = [w for w in QApplication.topLevelWidgets() if type(w).__name__ == "TrustDialog"]
+    qtbot.waitUntil(review.approve_button.isEnabled, timeout=WAIT)
+    review.approve_button.click()
+    qtbot.waitUntil(lambda: "not approved" not in box.folders.item(0).text(), timeout=WAIT)
+    press(qtbot, box)
+    assert "invert" in dock.toolbox, "at once"
+    page = dock.open_tool("invert")
+    assert page is not None
+    again = dialog()
+    again.folders.setCurrentRow(0)
+    again.remove_button.click()
+    press(qtbot, again)
+    assert "invert" not in dock.toolbox
+    assert dock.open_tool("invert") is None
+    assert "process" not in written()
+
+
+def test_an_edit_of_the_file_is_followed(qtbot, shown, model_viewer, tmp_path):
+    invert_tool(tmp_path / "box")
+    approve(tmp_path / "box")
+    write({})
+    dock = shown(ToolRunnerWidget(model_viewer))
+    with qtbot.waitSignal(config_hub().changed, timeout=WAIT):
+        write({"process": {"xml_dirs": [str(tmp_path / "box")]}})
+    assert "invert" in dock.toolbox
+    with qtbot.waitSignal(config_hub().changed, timeout=WAIT):
+        config_path().write_text("{")
+    assert "not valid JSON" in dock.message.text()
+    assert "gaussian_filter" in dock.toolbox
+
+
+def test_the_settings_open_from_the_dock(qtbot, shown, model_viewer):
+    dock = shown(ToolRunnerWidget(model_viewer))
+    dock.settings_button.click()
+    (box,) = dock.findChildren(SettingsDialog)
+    assert box.isVisible()
+    press(qtbot, box, QDialogButtonBox.StandardButton.Cancel)
+
+
+def test_the_tutorials_service_is_kept():
+    write({"process": {"service": "DOCKER"}})
+    made = changed_config(load_config(), {"runner.memory": "1G"})
+    assert made.service == "DOCKER"
+    with pytest.raises(ConfigError, match="max_parallel"):
+        changed_config(load_config(), {"jobs.max_parallel": 0})
+    assert written() == {"process": {"service": "DOCKER"}}
+
+
+# -- napari's Preferences ------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """The settings object that napari makes of our manifest, in a folder of the test."""
+    pytest.importorskip("napari.settings", reason="needs napari")
+    generator = pytest.importorskip(
+        "napari.settings._plugin_config_generator", reason="needs napari 0.9"
+    )
+    from npe2 import PluginManager, PluginManifest
+
+    import napari_tool_runner
+
+    manager = PluginManager()
+    manager.register(
+        PluginManifest.from_file(Path(napari_tool_runner.__file__).parent / "napari.yaml")
+    )
+    model = generator.plugin_configuration_generator(manager)["napari-tool-runner"]
+    return lambda: model(config_path=tmp_path / "preferences.yaml")
+
+
+@pytest.fixture
+def link(settings, qapp):
+    made: list[PreferencesLink] = []
+
+    def make() -> PreferencesLink:
+        made.append(PreferencesLink(settings(), config_hub()))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.deleteLater()
+
+
+def test_a_change_in_the_preferences_is_written(link):
+    write({"runner": {"offline": True}})
+    connected = link()
+    connected._settings.limits.memory = "4G"
+    connected._settings.running.max_parallel = 3
+    connected._settings.tools.toolbox_folders = "/a ; /b"
+    assert written() == {
+        "runner": {"offline": True, "memory": "4G"},
+        "jobs": {"max_parallel": 3},
+        "process": {"xml_dirs": ["/a", "/b"]},
+    }
+    connected._settings.limits.memory = ""
+    assert written()["runner"] == {"offline": True}
+
+
+def test_the_file_shows_in_the_preferences(qtbot, link):
+    write({"jobs": {"max_parallel": 5}})
+    connected = link()
+    assert connected._settings.running.max_parallel == 5
+    with qtbot.waitSignal(config_hub().changed, timeout=WAIT):
+        write({"runner": {"service": "CONDA", "network": True}})
+    assert connected._settings.running.max_parallel == 2
+    assert connected._settings.running.service == "CONDA"
+    assert connected._settings.limits.network is True
+    assert connected.values() == shown_values(load_config())
+
+
+def test_a_wrong_value_is_told_and_taken_back(link, monkeypatch):
+    told = []
+    monkeypatch.setattr("napari.utils.notifications.show_warning", told.append)
+    write({"runner": {"memory": "2G"}})
+    connected = link()
+    connected._settings.limits.memory = "lots"
+    assert "runner.memory" in told[0]
+    assert connected._settings.limits.memory == "2G"
+    assert written() == {"runner": {"memory": "2G"}}
+
+
+def test_what_was_changed_while_nobody_listened(link, settings):
+    write({"jobs": {"max_parallel": 4}})
+    link()  # they agree on 4
+    alone = settings()
+    alone.running.max_parallel = 7
+    alone.save()
+    connected = link()
+    assert written() == {"jobs": {"max_parallel": 7}}
+    assert connected._settings.running.max_parallel == 7
+
+
+def test_the_file_wins_when_only_it_changed(link, settings):
+    write({"jobs": {"max_parallel": 4}})
+    first = link()
+    first.deleteLater()
+    write({"jobs": {"max_parallel": 6}})
+    connected = link()
+    assert connected._settings.running.max_parallel == 6
+    assert written() == {"jobs": {"max_parallel": 6}}
