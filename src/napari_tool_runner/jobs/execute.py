@@ -69,7 +69,7 @@ def _run(job: Job) -> None:
     job.workspace.create()
     job.settle_runner()
     job.write_record()  # a crash of this process leaves a trace
-    job.say(f"{job.tool.name} {job.tool.version} — {job.runner}: {job.runner_reason}")
+    job.say(f"{job.tool.name} {job.tool.version} — {job.runner}, {job.runner_reason}")
     if job.pieces:
         run_pieces(job)
         return

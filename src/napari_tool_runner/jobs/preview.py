@@ -36,7 +36,7 @@ class Preview:
 
     def as_text(self) -> str:
         """Return it for a terminal."""
-        lines = [f"# runs with {self.runner}: {self.reason}"]
+        lines = [f"# runs with {self.runner}, {self.reason}"]
         lines += [f"# {line}" for line in plan_lines(self.plan)]
         lines += [f"# note: {note}" for note in self.rendered.notes]
         lines += [f"export {k}={shlex.quote(v)}" for k, v in self.rendered.environment.items()]

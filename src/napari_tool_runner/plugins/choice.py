@@ -29,7 +29,7 @@ class Choice:
     name : str
         Its name in ``runnerServices``.
     reason : str
-        One sentence.
+        Why, in words that follow the name (“LOCAL, since the tool requires nothing”).
     available : bool
         False: it is what the tool requires, but it does not work on this computer (the
         reason says what to do).
@@ -63,19 +63,20 @@ def choose_service(
         found = _availability(name, config, provider, tool)
         if found.ok:
             others = f" ({' '.join(problems)})" if problems else ""
-            return Choice(name, f"{name}, since {what}{others}.")
+            return Choice(name, f"since {what}{others}")
         first = first or name
         problems.append(f"{name} cannot: {found.message}")
     if not first and not tool.requirements:
-        return Choice("LOCAL", "LOCAL, since the tool requires nothing.")
+        return Choice("LOCAL", "since the tool requires nothing")
     if not first:
         kinds = ", ".join(sorted({entry.type for entry in tool.requirements}))
         return Choice(
             "LOCAL",
-            f"LOCAL, since no service provides what the tool requires ({kinds}); "
-            "it works only if that is installed on this computer.",
+            f"since no service provides what the tool requires ({kinds}); "
+            "it works only if that is installed on this computer",
         )
-    return Choice(first, f"The tool needs {first}. {' '.join(problems)}", available=False)
+    reason = f"which the tool needs, but which does not work here. {' '.join(problems)}"
+    return Choice(first, reason, available=False)
 
 
 def fitting_services(tool: Tool) -> Iterator[tuple[str, str]]:

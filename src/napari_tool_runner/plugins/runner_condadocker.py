@@ -67,7 +67,7 @@ class CondaDockerRunnerService(RunnerService):
     def supports(self, tool: Tool) -> Availability:
         """Say whether one of the services can run `tool`."""
         choice = choose_service(tool, self.config)
-        return Availability(choice.available, choice.reason)
+        return Availability(choice.available, f"{choice.name}, {choice.reason}")
 
     def plan(self, tool: Tool) -> Plan:
         """Pre-flight of the service that would be chosen."""
@@ -78,7 +78,7 @@ class CondaDockerRunnerService(RunnerService):
     def _choose(self, tool: Tool) -> tuple[AdaptedService, str]:
         choice = choose_service(tool, self.config)
         service = as_service(runnerServices.get(choice.name, **self.config), choice.name)
-        return service, choice.reason
+        return service, f"{choice.name}, {choice.reason}"
 
 
 class CondaDockerRunnerServiceBuilder(ServiceBuilder):
