@@ -153,6 +153,32 @@ def test_discovered_files_take_the_format_of_the_input(
     assert [(file.name, file.format) for file in files] == [("", "txt"), ("x", "csv")]
 
 
+def test_two_collections_may_find_the_same_files(
+    descriptor: Make, run: Callable[..., Run]
+) -> None:
+    found = '<discover_datasets directory="./" recurse="true" pattern="__designation_and_ext__"'
+    made = descriptor(
+        "<command>mkdir -p a/b; echo 1 > a/x.txt; echo 2 > a/b/y.txt; echo 3 > z.txt</command>"
+        f'<inputs/><outputs><collection name="flat" type="list">{found}/></collection>'
+        f'<collection name="deep" type="list">{found} match_relative_path="true"/></collection>'
+        "</outputs>"
+    )
+    outputs = run(made).outputs
+    assert sorted(file.name for file in outputs["flat"].files) == ["x", "y", "z"]
+    assert sorted(file.name for file in outputs["deep"].files) == ["a/b/y", "a/x", "z"]
+    assert {file.path.read_text() for file in outputs["deep"].files} == {"1\n", "2\n", "3\n"}
+
+
+def test_an_output_counts_beside_what_is_found(descriptor: Make, reports: Runs) -> None:
+    made = descriptor(
+        "<command>touch a.txt b.txt</command><inputs/><outputs>"
+        '<data name="o" format="txt"><discover_datasets pattern="__name_and_ext__"/></data>'
+        '</outputs><tests><test><output name="o" count="3"/></test>'
+        '<test><output name="o" count="2"/></test></tests>'
+    )
+    assert _states(reports(made)) == ["pass", "fail"]
+
+
 # -- names in templates --------------------------------------------------------------
 
 

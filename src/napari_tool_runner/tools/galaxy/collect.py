@@ -290,10 +290,14 @@ class _Collector:
                     yield _Match(path, name, found.groupdict(), collector)
         for original in list(self.moved):
             # another output took it already; it belongs to both
-            if original.parent == folder and not original.exists():
-                found = pattern.match(original.name)
+            here = original.parent == folder
+            below = collector.recurse and original.is_relative_to(folder)
+            if (here or below) and not original.exists():
+                inside = collector.match_relative_path and not here
+                name = str(original.relative_to(folder)) if inside else original.name
+                found = pattern.match(name)
                 if found:
-                    yield _Match(original, original.name, found.groupdict(), collector)
+                    yield _Match(original, name, found.groupdict(), collector)
 
     def sorted(
         self, matches: Iterator[_Match], collector: DatasetCollectionDescription

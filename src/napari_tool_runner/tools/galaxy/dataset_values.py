@@ -261,7 +261,7 @@ class DatasetValue(Wrapper):
         if self.file is None:
             return {}
         return {
-            "element_identifier": [self.element_identifier],
+            "element_identifier": self.element_identifier,
             "ext": self.ext,
             "staging_path": self.get_staging_path(invalid_chars),
             "source_path": str(self),

@@ -131,7 +131,8 @@ class _Verification:
             self.dataset(f"Output “{name}”", primary, file, attributes)
         elif wanted or "object" in attributes:
             self.problems.append(f"The output “{name}” was not written.")
-        self.limits(f"Output “{name}”", len(files), attributes)
+        # the output itself counts, written or not
+        self.limits(f"Output “{name}”", len(files) + (primary is None), attributes)
         for designation, (inner_file, inner) in attributes.get("primary_datasets", {}).items():
             others = [entry for entry in files if entry.name == designation]
             if not others and len(files) == 1 and not files[0].name:
@@ -148,7 +149,7 @@ class _Verification:
         before = len(self.problems)
         nothing = CollectedFile(Path(os.devnull), collected.output.format)
         self.dataset(f"Output “{name}”", nothing, file, attributes)
-        self.limits(f"Output “{name}”", 0, attributes)
+        self.limits(f"Output “{name}”", 1, attributes)
         if attributes.get("primary_datasets") or len(self.problems) > before:
             self.problems[before:] = [f"The output “{name}” was not written."]
 
