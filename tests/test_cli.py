@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,15 @@ def test_history_rerun_export_clean(
     job = json.loads(capsys.readouterr().out)["job"]
     assert main(["history", "--json"]) == 0
     assert [entry["id"] for entry in json.loads(capsys.readouterr().out)] == [job]
+    assert main(["history", job, "--as", "command"]) == 0
+    again = capsys.readouterr().out
+    assert again.startswith("napari-tool-runner run ")
+    assert main([*shlex.split(again)[1:], "--quiet"]) == 0
+    assert main(["history", job, "--as", "python"]) == 0
+    compile("#" + capsys.readouterr().out.partition("\n#")[2], "script", "exec")
+    assert main(["history", job, "--as", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == job
+    assert main(["history", "--as", "json"]) == 2
     assert main(["rerun", job]) == 0
     assert "same as before" in capsys.readouterr().out
     assert main(["export", job, "--to", str(tmp_path / "c.zip")]) == 0

@@ -207,9 +207,16 @@ def _runners(args: argparse.Namespace) -> int:
 
 
 def _history(args: argparse.Namespace) -> int:
-    from napari_tool_runner.jobs import history
+    from napari_tool_runner.jobs import as_command, as_json, as_python, history
 
-    entries = history(_config(args).workspaces)
+    if args.form and not args.record:
+        _say("error: --as needs a RECORD")
+        return 2
+    entries = [_entry(args)] if args.record else history(_config(args).workspaces)
+    if args.form:
+        forms = {"python": as_python, "command": as_command, "json": as_json}
+        print(forms[args.form](entries[0]).rstrip("\n"))
+        return 0
     if args.tool:
         entries = [entry for entry in entries if args.tool in (entry.tool_id, entry.tool_name)]
     entries = entries[: args.limit] if args.limit else entries
@@ -517,6 +524,13 @@ def _parser() -> argparse.ArgumentParser:
     as_json(entry)
 
     entry = verb("history", _history, "List past jobs, newest first.")
+    entry.add_argument("record", metavar="RECORD", nargs="?", help="only this job")
+    entry.add_argument(
+        "--as",
+        dest="form",
+        choices=("python", "command", "json"),
+        help="print how to run RECORD again: a script, a command line, or its record",
+    )
     entry.add_argument("--tool", metavar="ID", help="only of this tool")
     entry.add_argument("--limit", type=int, default=0, metavar="N", help="only the newest N")
     as_json(entry)

@@ -68,7 +68,7 @@ def test_nothing_is_written_for_nothing(qtbot, dialog):
 def test_what_is_wrong_is_said_at_once(qtbot, dialog, tmp_path):
     box = dialog()
     qtbot.keyClicks(box.memory, "lots")
-    assert "runner.memory" in box.message.text()
+    assert box.message.text() == "“Memory” is 'lots', but must be a size such as 8G."
     save = box.buttons.button(QDialogButtonBox.StandardButton.Save)
     assert not save.isEnabled()
     box.memory.setText("2G")

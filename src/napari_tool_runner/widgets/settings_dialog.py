@@ -48,6 +48,15 @@ _WORDS = {
     TrustState.CHANGED: "changed since it was approved",
     TrustState.UNKNOWN: "not approved yet",
 }
+_LABELS = {
+    "runner.memory": "Memory",
+    "runner.cpus": "Processors",
+    "runner.service": "Where tools run",
+    "jobs.max_parallel": "Jobs at once",
+    "jobs.timeout": "Longest run",
+    "workspace": "Folder for jobs",
+    "process.xml_dirs": "Toolboxes",
+}
 _FOLDER = int(Qt.ItemDataRole.UserRole)
 
 
@@ -170,7 +179,7 @@ class SettingsDialog(QDialog):
         try:
             made = changed_config(self._config, self.values())
         except ConfigError as error:
-            text = error.message
+            text = _in_words(error.message)
         else:
             text = _folder_problem(made.workspaces)
         self.message.say(text, "problem")
@@ -277,6 +286,15 @@ class SettingsDialog(QDialog):
             self.message.say(f"There is no {path} yet; Save makes it.", "info")
         elif not open_path(path):
             self.message.say(f"The system has no program for {path}.", "problem")
+
+
+def _in_words(message: str) -> str:
+    """Name the field where a message names the key and the file."""
+    for key, label in _LABELS.items():
+        start, found, rest = message.partition(f"“{key}” in ")
+        if found and not start:
+            return f"“{label}” is {rest.partition(' is ')[2]}"
+    return message
 
 
 def _read() -> tuple[Config, str]:
