@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from run_tools import make_tool
 
 from napari_tool_runner.jobs import JobManager, JobState, prepare
@@ -187,7 +187,7 @@ def test_only_what_is_seen(qtbot, page, model_viewer, invert, cells):
     layer = model_viewer.add_image(cells, name="cells", scale=(0.5, 2), translate=(5, 7))
     layer.corner_pixels = np.array([[10, 20], [29, 49]])
     widget = page(invert)
-    qtbot.mouseClick(widget.extent_bar.seen, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(widget.extent_bar.seen, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
     assert widget.extent_bar.seen.isChecked()
     assert "20 × 30 of 64 × 64 pixels" in widget.extent_bar.words.text()
     run(qtbot, widget)
@@ -252,9 +252,9 @@ def test_the_sliders_are_read_in_pixels_of_the_layer(model_viewer):
     model_viewer.dims.set_point(1, 18)
     found = Sliced(layer, DataParameter(name="i", ndim=(2,)), model_viewer)
     assert found.position()[0] == 4
-    assert found.label(Choice.CURRENT) == "the current slice (z 4/5)"
+    assert found.label(Choice.CURRENT) == "current slice (z 4/5)"
     assert found.extent(Choice.CURRENT, seen=False).crop == ((4, 5), None, None)
-    assert "lies at z 4/5" in found.explain(Choice.CURRENT, seen=False)
+    assert "at z 4/5; the result lies there" in found.explain(Choice.CURRENT, seen=False)
     assert found.explain(Choice.EACH, seen=False).startswith("6 runs, one for each slice along z")
 
 

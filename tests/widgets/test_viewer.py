@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
 from run_tools import invert_tool, sleep_tool
 from widget_tools import long_tool
@@ -218,11 +218,11 @@ def test_a_slice_and_what_is_seen_of_the_real_canvas(qtbot, viewer, manager, tmp
     viewer.dims.set_current_step(0, 4)
     qtbot.waitUntil(bar.seen.isEnabled, timeout=WAIT)
     bar.combo.setFocus()
-    QTest.keyClicks(bar.combo, "the current")
+    QTest.keyClicks(bar.combo, "curr")
     bar.combo.activated.emit(bar.combo.currentIndex())
     assert bar.choice is Choice.CURRENT
     qtbot.waitUntil(lambda: "4/5" in bar.combo.currentText(), timeout=WAIT)
-    qtbot.mouseClick(bar.seen, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(bar.seen, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
     assert "of 200 × 300 pixels" in bar.words.text()
     with qtbot.waitSignal(page.job_finished, timeout=WAIT):
         qtbot.mouseClick(page.run_bar.run_button, Qt.MouseButton.LeftButton)

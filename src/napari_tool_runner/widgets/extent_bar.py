@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -80,10 +79,8 @@ class ExtentBar(QWidget):
         )
         row.addWidget(self._label)
         row.addWidget(self.combo, 1)
-        self.seen.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        row.addWidget(self.seen)
-        row.addStretch(0)
         layout.addLayout(row)
+        layout.addWidget(self.seen)
         self.words = MessageLabel()
         layout.addWidget(self.words)
         self.combo.activated.connect(self._activated)

@@ -172,28 +172,33 @@ class Sliced:
         if choice is Choice.EACH:
             return f"each {self.noun} ({self.count})"
         if choice is Choice.CURRENT:
-            return f"the current {self.noun} ({self.place()})"
-        return "the whole stack" if self.depth else "the whole layer"
+            return f"current {self.noun} ({self.place()})"
+        return "whole stack" if self.depth else "whole layer"
 
     def explain(self, choice: Choice, *, seen: bool) -> str:
         """Return what will happen, when it is not what one expects anyway."""
-        said: list[str] = []
+        words: list[str] = []
         if choice is Choice.EACH:
             along = ", ".join(filter(None, map(self._axis, range(self.depth))))
             which = f"{self.noun} along {along}" if along else self.noun
-            runs = "1 run" if self.count == 1 else f"{self.count} runs, one for each {which}"
-            said.append(f"{runs}; the results become one stack, labels stay distinct.")
+            words.append(
+                "One run" if self.count == 1 else f"{self.count} runs, one for each {which}"
+            )
         elif choice is Choice.CURRENT:
-            said.append(f"1 run; the result lies at {self.place()}.")
-        elif self.needed and self.depth:
-            said.append(f"The tool is made for {self.inner}-D data: it may refuse the stack.")
+            words.append(f"One run, at {self.place()}")
         if seen and (box := self.visible()):
             part = " × ".join(str(entry[1] - entry[0]) for entry in box if entry)
             whole = " × ".join(
                 str(size) for entry, size in zip(box, self.shape, strict=True) if entry
             )
-            said.append(f"Only the {part} of {whole} pixels in view; the result lies there.")
-        return " ".join(said)
+            words.append(f"{'on' if words else 'Only'} the {part} of {whole} pixels in view")
+        said = ", ".join(words)
+        if choice is Choice.EACH:
+            return f"{said}; the results become one stack, labels stay distinct."
+        said = f"{said}; the result lies there." if said else ""
+        if choice is Choice.WHOLE and self.needed and self.depth:
+            said = f"The tool is made for {self.inner}-D data: it may refuse the stack. {said}"
+        return said.strip()
 
     def _axis(self, axis: int) -> str:
         label = str(self._layer.axis_labels[axis])
