@@ -180,7 +180,7 @@ def test_history_rerun_export_clean(
     assert (tmp_path / "c.zip").exists()
     assert main(["clean", "--only", "job", "--yes"]) == 0
     assert main(["clean", "--only", "job", "--older-than", "0"]) == 0
-    assert len(list((tmp_path / "jobs").glob("*/*"))) == 2
+    assert len(list((tmp_path / "jobs").glob("*/*"))) == 3
     assert main(["clean", "--only", "job", "--older-than", "0", "--yes"]) == 0
     assert list((tmp_path / "jobs").glob("*/*")) == []
 

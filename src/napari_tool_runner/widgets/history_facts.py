@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QModelIndex, QRect, QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QApplication, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QWidget,
+)
 
 from napari_tool_runner.jobs.comparing import compare_runs
 from napari_tool_runner.widgets.history_model import when_text
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FactsView", "facts_of"]
 
+_MOST_LINES = 6
 Fact = tuple[str, str, str]
 """Section, name, value."""
 
@@ -72,6 +81,22 @@ def facts_of(entry: HistoryEntry) -> list[Fact]:
     return [fact for fact in facts if fact[2]]
 
 
+class _Wrapping(QStyledItemDelegate):
+    """Gives long values as many lines as they need, up to a few."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        """Return the size of a value in its column."""
+        size = super().sizeHint(option, index)
+        view = self.parent()
+        if index.column() == 0 or not isinstance(view, FactsView):
+            return size
+        room = QRect(0, 0, max(40, view.columnWidth(index.column()) - 8), 10_000)
+        flags = int(Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap)
+        wanted = option.fontMetrics.boundingRect(room, flags, str(index.data() or "")).height()
+        most = _MOST_LINES * option.fontMetrics.lineSpacing()
+        return QSize(size.width(), max(size.height(), min(wanted, most) + 2))
+
+
 class FactsView(QTreeWidget):
     """Sections of facts; long values are in the tooltip, Ctrl+C copies what is selected."""
 
@@ -80,10 +105,14 @@ class FactsView(QTreeWidget):
         self.setRootIsDecorated(False)
         self.setIndentation(8)
         self.setWordWrap(True)
+        self.setItemDelegate(_Wrapping(self))
         self.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("How it was made")
+        header = self.header()
+        assert header is not None
+        header.sectionResized.connect(lambda *_: self.scheduleDelayedItemsLayout())
         copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self)
         copy.setContext(Qt.ShortcutContext.WidgetShortcut)
         copy.activated.connect(self.copy)
@@ -150,6 +179,7 @@ class FactsView(QTreeWidget):
                 section.setFirstColumnSpanned(True)
             item = QTreeWidgetItem(section, [" ".join(text.split()) for text in texts])
             for column, text in enumerate(texts):
+                item.setTextAlignment(column, Qt.AlignmentFlag.AlignTop)
                 item.setToolTip(column, tooltip(text))
             section.setExpanded(True)
 
