@@ -60,6 +60,18 @@ def test_a_conditional_takes_the_texts_of_its_boolean(
     assert _states(reports(made)) == ["pass"] * 4
 
 
+def test_a_choice_of_the_same_name_keeps_its_value(descriptor: Make) -> None:
+    made = descriptor(
+        '<command>true</command><inputs><conditional name="c">'
+        '<param name="use" type="boolean" truevalue="yes" falsevalue="no"/>'
+        '<when value="yes"/><when value="no"/></conditional><section name="s" title="S">'
+        '<param name="use" type="select"><option value="no">n</option>'
+        '<option value="yes">y</option></param></section></inputs><outputs/>'
+        '<tests><test><section name="s"><param name="use" value="yes"/></section></test></tests>'
+    )
+    assert made.tests[0].values["s"] == {"use": "yes"}
+
+
 def test_computed_choices_may_be_named_by_label(descriptor: Make, reports: Runs) -> None:
     options = (
         '<options from_dataset="i"><column name="name" index="1"/>'

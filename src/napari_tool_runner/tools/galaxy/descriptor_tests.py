@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -169,7 +169,7 @@ class _Reader:
         from galaxy.tool_util.parameters import test_case_state
 
         profile = self.source.tool.parse_profile()
-        switches = dict(_switches(self.inputs))
+        switches = _switches(self.inputs)
         for entry in test["inputs"]:
             # Galaxy's reading takes only true and false for what a conditional asks
             words = switches.get(str(entry["name"]).rpartition("|")[2])
@@ -294,16 +294,30 @@ class _Reader:
         return DataFile(path, kind, name or path.name)
 
 
-def _switches(items: Sequence[InputItem]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield the booleans that conditionals ask, with their texts for true and false."""
-    for item in items:
-        if isinstance(item, Conditional):
-            if isinstance(item.test, BooleanParameter):
-                yield item.test.name, (item.test.true_value, item.test.false_value)
-            for case in item.cases:
-                yield from _switches(case.items)
-        elif isinstance(item, Section | Repeat):
-            yield from _switches(item.items)
+def _switches(items: Sequence[InputItem]) -> dict[str, tuple[str, str]]:
+    """Return the booleans that conditionals ask, with their texts for true and false.
+
+    A name that also belongs to a parameter of another type is left out.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    others: set[str] = set()
+
+    def walk(below: Sequence[InputItem]) -> None:
+        for item in below:
+            if isinstance(item, Conditional):
+                if isinstance(item.test, BooleanParameter):
+                    found[item.test.name] = (item.test.true_value, item.test.false_value)
+                else:
+                    others.add(item.test.name)
+                for case in item.cases:
+                    walk(case.items)
+            elif isinstance(item, Section | Repeat):
+                walk(item.items)
+            elif not isinstance(item, BooleanParameter):
+                others.add(item.name)
+
+    walk(items)
+    return {name: words for name, words in found.items() if name not in others}
 
 
 def _parameter(items: Sequence[InputItem], parts: Sequence[str]) -> Parameter | None:
