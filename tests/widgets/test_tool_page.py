@@ -120,7 +120,7 @@ def test_all_of_the_descriptor_is_on_the_page(tool):
         links=(Link("Home", "https://example.org"), Link("Odd", "javascript:x")),
         requirements=(
             PackageRequirement(name="samtools", version="1.2"),
-            ContainerRequirement(image="quay.io/a:1"),
+            ContainerRequirement(image="registry.example.org/a:1"),
         ),
         authors=("Ada",),
         license="MIT",
@@ -129,7 +129,7 @@ def test_all_of_the_descriptor_is_on_the_page(tool):
     text = page_html(full, ["The first run fetches 3 packages (120 MB)."])
     for words in (
         "It &lt;inverts&gt;", "@misc{doi_10_1_x", "https://example.org", "samtools 1.2",
-        "quay.io/a:1", "Ada", "MIT", "Filters", "120 MB", full.version, full.uri,
+        "registry.example.org/a:1", "Ada", "MIT", "Filters", "120 MB", full.version, full.uri,
         "none in the descriptor",
     ):  # fmt: skip
         assert words in text, words

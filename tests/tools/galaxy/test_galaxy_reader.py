@@ -55,7 +55,7 @@ def test_the_whole_page(descriptor: Make) -> None:
         <xrefs><xref type="bio.tools">scikit-image</xref><xref type="odd">x</xref></xrefs>
         <requirements><requirement type="package" version="1.2">numpy</requirement>
           <requirement type="package">scipy</requirement>
-          <container type="docker">quay.io/x/y:1</container>
+          <container type="docker">registry.example.org/x/y:1</container>
           <container type="singularity">https://x/y</container></requirements>
         <command>cmd</command><inputs/><outputs/>
         <help format="markdown"><![CDATA[
@@ -76,7 +76,7 @@ def test_the_whole_page(descriptor: Make) -> None:
     assert tool.requirements == (
         PackageRequirement(name="numpy", version="1.2"),
         PackageRequirement(name="scipy"),
-        ContainerRequirement(type="docker", image="quay.io/x/y:1"),
+        ContainerRequirement(type="docker", image="registry.example.org/x/y:1"),
         ContainerRequirement(type="singularity", image="https://x/y"),
     )
     assert (tool.help, tool.help_format) == ("# Title\n\n- item", "markdown")
