@@ -16,6 +16,7 @@ from napari_tool_runner.tools.galaxy.expression_tools import render_expression
 from napari_tool_runner.tools.galaxy.output_plan import plan_outputs
 from napari_tool_runner.tools.galaxy.rules import Rules
 from napari_tool_runner.tools.galaxy.templates import fill
+from napari_tool_runner.tools.model import ContainerRequirement
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.galaxy.source import GalaxySource
@@ -27,6 +28,8 @@ __all__ = ["SCRIPT_NAME", "render"]
 SCRIPT_NAME = "tool_script.sh"
 
 _NOBODY = "Anonymous"
+# an explicit image may have no bash; then its sh runs the script, as in Galaxy
+_ANY_SHELL = 'if command -v bash >/dev/null 2>&1; then exec bash "$0"; else exec sh "$0"; fi'
 
 
 def render(
@@ -64,7 +67,7 @@ def render(
     script = f"#!/bin/bash\n{rules.preamble()}{strict}{command}\n"
     path = paths.root / SCRIPT_NAME
     return RenderedCommand(
-        argv=("bash", str(path)),
+        argv=(*_shell(tool), str(path)),
         outputs=outputs,
         files={**rules.files, path: script},
         environment=environment,
@@ -103,6 +106,11 @@ def _galaxy_names(tool: Tool, source: GalaxySource, paths: JobPaths, rules: Rule
         "__galaxy_url__": "",
         "__admin_users__": "",
     }
+
+
+def _shell(tool: Tool) -> tuple[str, ...]:
+    explicit = any(isinstance(entry, ContainerRequirement) for entry in tool.requirements)
+    return ("sh", "-c", _ANY_SHELL) if explicit else ("bash",)
 
 
 def _plain_names(tool: Tool) -> Context:
