@@ -205,10 +205,6 @@ def load_output(job: Job, entry: CollectedOutput, values: BoundValues | None = N
     return _load_file(job, entry.files[0], entry.output, inputs)
 
 
-def _named(files: Sequence[CollectedFile]) -> list[tuple[str, CollectedFile]]:
-    return [(file.name or str(index), file) for index, file in enumerate(files)]
-
-
 def _lenders(job: Job, values: BoundValues | None) -> dict[str, LayerSnapshot]:
     if values is None:
         return {e.name: e.snapshot for e in job.inputs if e.snapshot is not None}
