@@ -42,6 +42,23 @@ def _until(check) -> None:
         time.sleep(0.02)
 
 
+def test_who_waits_knows_its_place(
+    make_tool: MakeTool, config: dict[str, object], gate: Path
+) -> None:
+    manager = JobManager(max_parallel=1)
+    tool = _waiting(make_tool, gate)
+    values = {"i": IMAGE, "g": str(gate)}
+    first, second, third, fourth = (manager.submit(tool, values, config=config) for _ in range(4))
+    assert second.phase == "Waiting, next in turn"
+    assert (third.phase, fourth.phase) == ("Waiting, 1 before it", "Waiting, 2 before it")
+    third.cancel()
+    assert fourth.phase == "Waiting, 1 before it"
+    (gate / "go").touch()
+    first.result()
+    fourth.result()
+    assert not fourth.phase.startswith("Waiting")
+
+
 def test_only_so_many_at_once(make_tool: MakeTool, config: dict[str, object], gate: Path) -> None:
     manager = JobManager(max_parallel=1)
     tool = _waiting(make_tool, gate)

@@ -220,6 +220,7 @@ class JobManager:
                 raise JobCancelledError("napari-tool-runner is closing; no new jobs are taken.")
             self._jobs.append(job)
             self._queue.append(job)
+            self._tell_places()
             listeners = list(self._listeners)
         job.cancel_token.on_cancel(lambda: self._cancelled(job))
         for listener in listeners:
@@ -248,6 +249,11 @@ class JobManager:
         for job in active:
             job.wait(timeout)
 
+    def _tell_places(self) -> None:
+        """Say in the phase of those that wait how many are before them (lock held)."""
+        for place, job in enumerate(self._queue):
+            job.phase = f"Waiting, {place} before it" if place else "Waiting, next in turn"
+
     def _limit(self, job: Job) -> int:
         return self._max_parallel or job.config.max_parallel
 
@@ -257,6 +263,7 @@ class JobManager:
                 return
             job = self._queue.popleft()
             self._running.add(job)
+            self._tell_places()
         threading.Thread(target=self._work, args=(job,), name=f"job-{job.id}", daemon=True).start()
 
     def _work(self, job: Job) -> None:
@@ -273,6 +280,7 @@ class JobManager:
             if job not in self._queue:
                 return
             self._queue.remove(job)
+            self._tell_places()
         # it has no folder yet: nothing to write
         job.end_unstarted()
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.notices import notify_failure
 from napari_tool_runner.widgets.results import show_result
 
 if TYPE_CHECKING:
@@ -141,14 +142,14 @@ class JobBridge(QObject):
         if self.viewer is None or any(_is_seen(page) for page in self._pages):
             return
         try:
-            from napari.utils.notifications import show_error, show_info
+            from napari.utils.notifications import show_info
         except ImportError:
             return
         name = self.job.tool.name
         if self.shown is not None:
             show_info(f"{name}: {self.shown.sentence()}")
         elif self.problem or self.job.state.value == "failed":
-            show_error(f"{name}: {self.problem or self.job.error}")
+            notify_failure(self.job, f"{name}: {self.problem or self.job.error}")
 
 
 _running: dict[int, JobBridge] = {}
