@@ -15,7 +15,8 @@ from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtGui import QGuiApplication
 from run_tools import fail_tool, invert_tool, sleep_tool
 
-from napari_tool_runner.jobs import JobManager, prepare, run_job
+from napari_tool_runner.jobs import Extent, JobManager, prepare, run_job
+from napari_tool_runner.widgets.extents import Choice
 from napari_tool_runner.widgets.history_actions import made_by
 from napari_tool_runner.widgets.history_model import Column, when_text
 from napari_tool_runner.widgets.history_panel import HistoryPanel
@@ -228,6 +229,26 @@ def test_edit_and_run_again(qtbot, place, tools, cells, source):
         np.testing.assert_array_equal(np.asarray(place.viewer.layers[-1].data), 255 - cells)
     else:
         assert "neither an open layer nor a file" in page.run_bar.message.text()
+
+
+@pytest.mark.parametrize("mode", ["each", "current"])
+def test_edit_restores_what_of_the_layer_went_in(place, tools, cells, mode):
+    stack = np.stack([cells, cells // 2])
+    layer = place.viewer.add_image(stack, name="stack")
+    extent = Extent(mode, position=(1, 0, 0))
+    job = prepare(invert_tool(tools), {"i": layer}, config=place.config, extent=extent)
+    run_job(job)
+    job.record()
+    panel = place.panel()
+    choose(panel, 0)
+    panel.edit_action.trigger()
+    (page,) = place.pages
+    if mode == "each":
+        assert page.form.values()["i"] is layer
+        assert page.extent_bar.choice is Choice.EACH
+    else:
+        assert Path(page.form.values()["i"]).is_relative_to(job.workspace.root)
+        assert "a part of the layer" in page.run_bar.message.text()
 
 
 def test_show_the_layers_it_made(qtbot, place, tools, cells):

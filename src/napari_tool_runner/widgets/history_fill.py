@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.jobs import recorded_form
 from napari_tool_runner.tools.model import DataParameter
+from napari_tool_runner.widgets.extents import Choice
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import HistoryEntry
@@ -54,7 +55,19 @@ def fill_form(page: ToolWidget, entry: HistoryEntry, *, data: bool = True) -> li
         many = isinstance(leaf.parameter, DataParameter) and leaf.parameter.multiple
         leaf.set(values if many else values[0])
     form.refresh_layers()
+    if data:
+        remarks += _restore_scope(page, entry)
     return remarks
+
+
+def _restore_scope(page: ToolWidget, entry: HistoryEntry) -> list[str]:
+    """Choose whole layers or each slice, as then; of a part, the part itself is the data."""
+    extent = entry.record.get("extent")
+    told = extent if isinstance(extent, Mapping) else {}
+    mode = told.get("mode", "whole")
+    page.extent_bar.choose(Choice.EACH if mode == "each" else Choice.WHOLE)
+    part = mode == "current" or any(cast("list[object]", told.get("crop") or []))
+    return ["It ran on a part of the layer: the data is that part, as a file."] if part else []
 
 
 def _layer(page: ToolWidget, leaf: LeafNode, told: Mapping[str, object]) -> object | None:
