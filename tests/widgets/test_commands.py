@@ -302,3 +302,19 @@ def test_two_windows_share_commands_and_have_docks_of_their_own(
     assert [action.text() for action in menu.actions()] == ["One"]
     other.close()
     assert module.open_tool("one", viewer) is first
+
+
+@pytest.mark.viewer
+def test_disabling_the_plugin_takes_its_entries_away(qtbot, viewer, tmp_path):
+    from npe2 import PluginManager
+
+    context = PluginManager().get_context("some-plugin")
+    module.on_activate(context)
+    module.show_tools(mine(tmp_path, "one"))
+    settle(qtbot)
+    app = get_app_model()
+    assert command_id("one") in app.commands
+    context._dispose()
+    assert command_id("one") not in app.commands
+    assert SUBMENU not in app.menus
+    assert command_id("gaussian_filter") in app.commands  # the manifest's are napari's to take
