@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 NOBODY = 65534
 
 # Podman is a second implementation: tested where it is installed
-pytestmark = [pytest.mark.docker, pytest.mark.may_skip]
+# Debian 12's Podman (4.3) now and then loses an exec's end on a loaded machine
+pytestmark = [pytest.mark.docker, pytest.mark.may_skip, pytest.mark.flaky(reruns=2)]
 
 
 @pytest.fixture(scope="module")
