@@ -22,7 +22,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
         from qtpy.QtWidgets import QApplication
     except ImportError as error:
         raise Unavailable(f"Qt is not installed ({error})") from error
-    from napari_tool_runner.widgets.form import FormWidget
+    from napari_tool_runner.widgets.forms.form import FormWidget
 
     application = QApplication.instance() or QApplication([])
     tool = long_tool()

@@ -15,13 +15,13 @@ from widget_tools import long_tool, rich_tool
 
 import napari_tool_runner.widgets as room
 from napari_tool_runner.tools.model import SelectOption
-from napari_tool_runner.widgets.icons import IconButton, icon_names, pixmap
-from napari_tool_runner.widgets.log_view import clean_line
-from napari_tool_runner.widgets.messages import MessageLabel
-from napari_tool_runner.widgets.texts import elapsed_text, option_labels, size_text, tooltip
+from napari_tool_runner.widgets.parts.icons import IconButton, icon_names, pixmap
+from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.parts.texts import elapsed_text, option_labels, size_text, tooltip
+from napari_tool_runner.widgets.running.log_view import clean_line
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-SOURCES = sorted(Path(room.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(room.__file__).parent.rglob("*.py"))
 
 
 def tab_order(widget: QWidget, count: int) -> list[QWidget]:
@@ -188,7 +188,7 @@ def test_labels_of_options_are_unique(pairs):
 def test_a_form_that_is_dropped_while_it_is_built_is_no_harm(qtbot, qapp):
     import gc
 
-    from napari_tool_runner.widgets.form import FormWidget
+    from napari_tool_runner.widgets.forms.form import FormWidget
 
     for _ in range(3):
         form = FormWidget(long_tool(600))

@@ -12,11 +12,11 @@ from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
 from napari_tool_runner.jobs import JobManager, JobState
 from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.trust import approve, trust_state
-from napari_tool_runner.widgets.activity import ActivityMirror
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
-from napari_tool_runner.widgets.job_bridge import JobBridge
-from napari_tool_runner.widgets.results import TableModel, TableView
-from napari_tool_runner.widgets.trust import TrustDialog
+from napari_tool_runner.widgets.running.activity import ActivityMirror
+from napari_tool_runner.widgets.running.job_bridge import JobBridge
+from napari_tool_runner.widgets.running.results import TableModel, TableView
+from napari_tool_runner.widgets.settings.trust import TrustDialog
 
 WAIT = 30_000
 

@@ -11,8 +11,8 @@ from run_tools import make_tool
 
 from napari_tool_runner.jobs import JobManager, JobState, prepare
 from napari_tool_runner.tools.model import DataParameter
-from napari_tool_runner.widgets.extents import Choice, Sliced, sliced
-from napari_tool_runner.widgets.presets import PresetStore
+from napari_tool_runner.widgets.forms.extents import Choice, Sliced, sliced
+from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 WAIT = 60_000

@@ -20,9 +20,9 @@ from napari_tool_runner.tools.model import (
     SelectParameter,
     TextParameter,
 )
-from napari_tool_runner.widgets.containers import Collapsible, ConditionalBox, RepeatBox
-from napari_tool_runner.widgets.field_base import OptionalField
-from napari_tool_runner.widgets.number_box import NumberBox
+from napari_tool_runner.widgets.forms.containers import Collapsible, ConditionalBox, RepeatBox
+from napari_tool_runner.widgets.forms.field_base import OptionalField
+from napari_tool_runner.widgets.forms.number_box import NumberBox
 
 
 def type_into(qtbot, widget, text: str) -> None:
@@ -311,7 +311,7 @@ def test_an_empty_path_is_empty(form, tmp_path):
 
 
 def test_a_path_may_hold_commas_and_says_when_nothing_is_there(qtbot, form, tmp_path, monkeypatch):
-    from napari_tool_runner.widgets import fields
+    from napari_tool_runner.widgets.forms import fields
 
     file = tmp_path / "a, b.txt"
     file.write_text("x")

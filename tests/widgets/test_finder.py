@@ -9,10 +9,10 @@ from qtpy.QtCore import QModelIndex, Qt
 
 from napari_tool_runner.tools import load_toolbox
 from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder, bundled_folder
-from napari_tool_runner.widgets.badges import BadgeLookup, needs_of
-from napari_tool_runner.widgets.favourites import Favourites
-from napari_tool_runner.widgets.finder import ToolFinder
-from napari_tool_runner.widgets.tool_tree import Grouping, Role, ToolTreeModel
+from napari_tool_runner.widgets.finding.badges import BadgeLookup, needs_of
+from napari_tool_runner.widgets.finding.favourites import Favourites
+from napari_tool_runner.widgets.finding.finder import ToolFinder
+from napari_tool_runner.widgets.finding.tool_tree import Grouping, Role, ToolTreeModel
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d494844520000000100000001080200000090"

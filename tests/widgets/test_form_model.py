@@ -9,7 +9,7 @@ from widget_tools import METHOD, REPEAT, SECTION, SIGMA, rich_tool, tool_of
 
 from napari_tool_runner.tools.model import IntegerParameter, TextParameter
 from napari_tool_runner.tools.values import bind
-from napari_tool_runner.widgets.form_model import ConditionalNode, FormModel, RepeatNode
+from napari_tool_runner.widgets.forms.form_model import ConditionalNode, FormModel, RepeatNode
 
 
 def node_of(model: FormModel, kind: type):

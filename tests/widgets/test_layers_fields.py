@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from widget_tools import IMAGE, LABELS, METHOD, tool_of
 
 from napari_tool_runner.tools.model import Case, Conditional, DataParameter, LayerKind, Section
-from napari_tool_runner.widgets import layers_field
+from napari_tool_runner.widgets.forms import layers_field
 
 PAIR = (
     replace(IMAGE, name="first", label="First"),

@@ -14,9 +14,9 @@ from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs import JobManager, add_result, prepare, run_job
 from napari_tool_runner.tools.toolbox import Toolbox
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
-from napari_tool_runner.widgets.docks import history_dock, runner_dock
-from napari_tool_runner.widgets.history_panel import HistoryPanel
-from napari_tool_runner.widgets.made_by import MadeByBar, entry_of_layer, show_how_made
+from napari_tool_runner.widgets.history.history_panel import HistoryPanel
+from napari_tool_runner.widgets.history.made_by import MadeByBar, entry_of_layer, show_how_made
+from napari_tool_runner.widgets.parts.docks import history_dock, runner_dock
 
 WAIT = 30_000
 
@@ -107,7 +107,7 @@ def test_in_the_window(qtbot, make_napari_viewer, cells, result, tmp_path):
 def test_as_commands_of_the_menu(qtbot, make_napari_viewer, result):
     from napari._app_model import get_app_model
 
-    from napari_tool_runner.widgets import layer_commands
+    from napari_tool_runner.widgets.history import layer_commands
 
     viewer = make_napari_viewer(show=True)
     layer_commands.show_how_made(viewer)  # a notification, no error

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QApplication, QPushButton
 from run_tools import fail_tool
 
 from napari_tool_runner.jobs import JobManager
-from napari_tool_runner.widgets import notices
+from napari_tool_runner.widgets.running import notices
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 pytestmark = pytest.mark.viewer

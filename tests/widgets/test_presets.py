@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from widget_tools import IMAGE, METHOD, REPEAT, SIGMA, tool_of
 
-from napari_tool_runner.widgets.preset_menu import PresetMenu
-from napari_tool_runner.widgets.presets import Preset, PresetError, PresetStore, plain_values
+from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
+from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore, plain_values
 
 TOOL = tool_of(IMAGE, SIGMA, METHOD, REPEAT)
 

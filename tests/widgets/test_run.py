@@ -19,7 +19,7 @@ from run_tools import (
 )
 
 from napari_tool_runner.jobs import JobManager, JobState
-from napari_tool_runner.widgets.presets import PresetStore
+from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 WAIT = 30_000

@@ -17,8 +17,8 @@ from napari_tool_runner.jobs import JobManager
 from napari_tool_runner.tools import load_toolbox
 from napari_tool_runner.tools.model import Citation, ContainerRequirement, Link, PackageRequirement
 from napari_tool_runner.widgets import tool_page
+from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.help_text import bibtex, help_html, safe_html, safe_link
-from napari_tool_runner.widgets.presets import PresetStore
 from napari_tool_runner.widgets.tool_page import ToolPage, command_line, page_html
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 

@@ -204,7 +204,7 @@ def test_a_slice_and_what_is_seen_of_the_real_canvas(qtbot, viewer, manager, tmp
     """Zoomed in on a stack: the result lies at the slice and at the place that is looked at."""
     from qtpy.QtTest import QTest
 
-    from napari_tool_runner.widgets.extents import Choice
+    from napari_tool_runner.widgets.forms.extents import Choice
 
     generator = np.random.default_rng(1)
     stack = generator.integers(0, 255, (6, 200, 300)).astype(np.uint8)

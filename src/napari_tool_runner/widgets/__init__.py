@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_tool_runner.widgets.dock import ToolRunnerWidget
-    from napari_tool_runner.widgets.form import FormWidget
+    from napari_tool_runner.widgets.forms.form import FormWidget
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["FormWidget", "ToolRunnerWidget", "ToolWidget"]
 
 # on demand: menu entries need none of them until one is chosen
 _HOMES = {
-    "FormWidget": "napari_tool_runner.widgets.form",
+    "FormWidget": "napari_tool_runner.widgets.forms.form",
     "ToolRunnerWidget": "napari_tool_runner.widgets.dock",
     "ToolWidget": "napari_tool_runner.widgets.tool_widget",
 }

@@ -19,15 +19,15 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.commands import show_tools
-from napari_tool_runner.widgets.config_hub import config_hub
-from napari_tool_runner.widgets.favourites import Favourites
-from napari_tool_runner.widgets.finder import ToolFinder
-from napari_tool_runner.widgets.icons import IconButton, MenuButton, TextIconButton
-from napari_tool_runner.widgets.layer_source import LayerSource
-from napari_tool_runner.widgets.made_by import MadeByBar
-from napari_tool_runner.widgets.messages import MessageLabel
-from napari_tool_runner.widgets.preferences import connect_preferences
-from napari_tool_runner.widgets.presets import PresetStore
+from napari_tool_runner.widgets.finding.favourites import Favourites
+from napari_tool_runner.widgets.finding.finder import ToolFinder
+from napari_tool_runner.widgets.forms.layer_source import LayerSource
+from napari_tool_runner.widgets.forms.presets import PresetStore
+from napari_tool_runner.widgets.history.made_by import MadeByBar
+from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
+from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.settings.config_hub import config_hub
+from napari_tool_runner.widgets.settings.preferences import connect_preferences
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import JobManager
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox import Toolbox
-    from napari_tool_runner.widgets.settings_dialog import SettingsDialog
+    from napari_tool_runner.widgets.settings.settings_dialog import SettingsDialog
 
 __all__ = ["SAMPLES", "ToolRunnerWidget"]
 
@@ -199,7 +199,7 @@ class ToolRunnerWidget(QWidget):
 
     def show_settings(self) -> SettingsDialog:
         """Open the settings."""
-        from napari_tool_runner.widgets.settings_dialog import SettingsDialog
+        from napari_tool_runner.widgets.settings.settings_dialog import SettingsDialog
 
         dialog = SettingsDialog(self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -219,7 +219,7 @@ class ToolRunnerWidget(QWidget):
 
     def show_history(self) -> None:
         """Open the dock with all jobs."""
-        from napari_tool_runner.widgets.docks import history_dock
+        from napari_tool_runner.widgets.parts.docks import history_dock
 
         if history_dock(self._viewer) is None:
             self.message.say("There is no window to show the jobs in.", "problem")

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.widgets.favourites import Favourites
+from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxL
 from superqt import QElidingLabel
 
 from napari_tool_runner.tools.model import Severity
-from napari_tool_runner.widgets.icons import IconButton, MenuButton
-from napari_tool_runner.widgets.messages import MessageLabel
-from napari_tool_runner.widgets.texts import tooltip
+from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton
+from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool

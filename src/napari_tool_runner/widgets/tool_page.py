@@ -19,9 +19,9 @@ from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
 from napari_tool_runner.tools.values import leaves, map_data
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
-from napari_tool_runner.widgets.icons import IconButton, TextIconButton, text_color
-from napari_tool_runner.widgets.message_bar import MessageBar
-from napari_tool_runner.widgets.texts import open_path
+from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, text_color
+from napari_tool_runner.widgets.parts.message_bar import MessageBar
+from napari_tool_runner.widgets.parts.texts import open_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
     from napari_tool_runner.tools.model import InputItem, Requirement, Tool
-    from napari_tool_runner.widgets.form import FormWidget
-    from napari_tool_runner.widgets.services import ServiceLookup
+    from napari_tool_runner.widgets.forms.form import FormWidget
+    from napari_tool_runner.widgets.running.services import ServiceLookup
 
 __all__ = ["ToolPage", "command_line", "load_sample", "page_html"]
 

@@ -13,28 +13,28 @@ from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.tools.trust import trust_state
-from napari_tool_runner.widgets.activity import ActivityMirror
-from napari_tool_runner.widgets.extent_bar import ExtentBar
-from napari_tool_runner.widgets.form import FormWidget
-from napari_tool_runner.widgets.icons import IconButton
-from napari_tool_runner.widgets.job_bridge import (
+from napari_tool_runner.widgets.forms.extent_bar import ExtentBar
+from napari_tool_runner.widgets.forms.form import FormWidget
+from napari_tool_runner.widgets.forms.layer_source import LayerSource
+from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
+from napari_tool_runner.widgets.forms.presets import PresetError, PresetStore
+from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.texts import elapsed_text, open_path
+from napari_tool_runner.widgets.running.activity import ActivityMirror
+from napari_tool_runner.widgets.running.job_bridge import (
     JobBridge,
     bridge_for,
     cancel_jobs_at_quit,
     register_with_napari,
     running_bridges,
 )
-from napari_tool_runner.widgets.layer_source import LayerSource
-from napari_tool_runner.widgets.log_view import LogView
-from napari_tool_runner.widgets.preset_menu import PresetMenu
-from napari_tool_runner.widgets.presets import PresetError, PresetStore
-from napari_tool_runner.widgets.results import show_features
-from napari_tool_runner.widgets.run_bar import RunBar
-from napari_tool_runner.widgets.services import ServiceLookup
-from napari_tool_runner.widgets.texts import elapsed_text, open_path
+from napari_tool_runner.widgets.running.log_view import LogView
+from napari_tool_runner.widgets.running.results import show_features
+from napari_tool_runner.widgets.running.run_bar import RunBar
+from napari_tool_runner.widgets.running.services import ServiceLookup
+from napari_tool_runner.widgets.settings.trust import TrustDialog, trust_sentence
 from napari_tool_runner.widgets.tool_header import ToolHeader
 from napari_tool_runner.widgets.tool_page import ToolPage
-from napari_tool_runner.widgets.trust import TrustDialog, trust_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -294,7 +294,7 @@ class ToolWidget(QWidget):
         self.log.set_open(True)
 
     def _copy_report(self, job: Job) -> None:
-        from napari_tool_runner.widgets.report import report_text
+        from napari_tool_runner.widgets.running.report import report_text
 
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:

@@ -1,0 +1,1 @@
+"""Find a tool: search, tree, badges, stars."""

@@ -1,0 +1,239 @@
+"""Finding a tool: a search box and a tree, by keyboard all the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QTreeView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tool_runner.widgets.finding.badges import BadgeLookup
+from napari_tool_runner.widgets.finding.tool_delegate import ToolDelegate
+from napari_tool_runner.widgets.finding.tool_tree import Grouping, ToolTreeModel
+from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.parts.texts import open_path
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.entries import ToolEntry
+    from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.widgets.finding.favourites import Favourites
+
+__all__ = ["ToolFinder"]
+
+MOST_HITS = 200
+
+
+class ToolFinder(QWidget):
+    """Search box, arrangement and tree.
+
+    Parameters
+    ----------
+    toolbox : Toolbox
+    favourites : Favourites
+        Starred and recent tools.
+    """
+
+    chosen = Signal(str)
+    """A tool was opened; carries its key in the toolbox."""
+
+    def __init__(
+        self, toolbox: Toolbox, favourites: Favourites, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._toolbox = toolbox
+        self._favourites = favourites
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        self.search = QLineEdit()
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName("Search tools")
+        self.search.textChanged.connect(self._search)
+        self.search.installEventFilter(self)
+        top = QHBoxLayout()
+        top.setSpacing(2)
+        top.addWidget(self.search, 1)
+        self.buttons = QHBoxLayout()
+        self.buttons.setSpacing(0)
+        top.addLayout(self.buttons)
+        layout.addLayout(top)
+        row = QHBoxLayout()
+        self.count = QLabel()
+        self.count.setTextFormat(Qt.TextFormat.PlainText)
+        row.addWidget(self.count, 1)
+        self.grouping = QComboBox()
+        self.grouping.addItem("by category", Grouping.CATEGORY)
+        self.grouping.addItem("by toolbox", Grouping.TOOLBOX)
+        self.grouping.setAccessibleName("Arrange the tools")
+        self.grouping.activated.connect(lambda _: self.refresh())
+        row.addWidget(self.grouping)
+        layout.addLayout(row)
+        self.badges = BadgeLookup(toolbox, self)
+        self.model = ToolTreeModel(self.badges.badges, self.badges.words, parent=self)
+        self.tree = QTreeView()
+        self.badges.changed.connect(self._redraw)
+        self.destroyed.connect(self.badges.stop)
+        self.tree.setModel(self.model)
+        self.tree.setHeaderHidden(True)
+        self.tree.setItemDelegate(ToolDelegate(self.tree))
+        self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.tree.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.tree.setIndentation(14)
+        self.tree.setExpandsOnDoubleClick(False)
+        self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.tree.setAccessibleName("Tools")
+        self.tree.setTabKeyNavigation(False)
+        self.tree.customContextMenuRequested.connect(self._menu)
+        self.tree.clicked.connect(self._clicked)
+        self.tree.installEventFilter(self)
+        layout.addWidget(self.tree, 1)
+        self.message = MessageLabel()
+        layout.addWidget(self.message)
+        self.setFocusProxy(self.search)
+        self.refresh()
+
+    def set_toolbox(self, toolbox: Toolbox) -> None:
+        """Show another toolbox."""
+        self._toolbox = toolbox
+        self.badges.forget(toolbox)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the toolbox again: it, the stars or the arrangement changed."""
+        number = len(self._toolbox)
+        self.search.setPlaceholderText(f"Search {number} tool{'s' * (number != 1)}")
+        self._search(self.search.text())
+        problems = len(self._toolbox.problems)
+        self.message.say(
+            f"{problems} file{'s' * (problems != 1)} of the toolboxes could not be used."
+            if problems
+            else "",
+            "problem",
+        )
+        self.message.setToolTip("\n".join(str(problem) for problem in self._toolbox.problems[:20]))
+
+    def _search(self, text: str) -> None:
+        searching = bool(text.strip())
+        self.grouping.setVisible(not searching)
+        if searching:
+            hits = self._toolbox.search_entries(text, MOST_HITS)
+            self.model.show_hits(hits, self._favourites.starred)
+            more = "+" if len(hits) == MOST_HITS else ""
+            self.count.setText(
+                f"{len(hits)}{more} found, best first" if hits else "Nothing found."
+            )
+            if hits:
+                self.tree.setCurrentIndex(self.model.first_tool())
+            return
+        grouping = Grouping(self.grouping.currentData() or Grouping.CATEGORY)
+        self.model.show_groups(
+            self._toolbox, grouping, self._favourites.starred, self._favourites.recent
+        )
+        self.count.setText("")
+        total = len(self._toolbox)
+        for row in range(self.model.rowCount()):
+            index = self.model.index(row, 0)
+            special = row < self._special_groups()
+            if special or total <= 60:
+                self.tree.setExpanded(index, True)
+
+    def _redraw(self) -> None:
+        viewport = self.tree.viewport()
+        assert viewport is not None
+        viewport.update()
+
+    def _special_groups(self) -> int:
+        return sum(
+            any(key in self._toolbox for key in keys)
+            for keys in (self._favourites.starred, self._favourites.recent)
+        )
+
+    # -- choosing ------------------------------------------------------------------------
+
+    def choose(self, index: QModelIndex) -> None:
+        """Open the tool at `index`, or open or close the group there."""
+        entry = self.model.entry(index)
+        if entry is not None:
+            self.chosen.emit(entry.key)
+        elif index.isValid():
+            self.tree.setExpanded(index, not self.tree.isExpanded(index))
+
+    def _clicked(self, index: QModelIndex) -> None:
+        self.choose(index)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Down goes from the search box into the tree, Enter opens, Up comes back."""
+        if event is None or event.type() != QEvent.Type.KeyPress:
+            return False
+        assert isinstance(event, QKeyEvent)
+        key = event.key()
+        enter = key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers() & (
+            Qt.KeyboardModifier.ControlModifier
+        )
+        if watched is self.search:
+            if key == Qt.Key.Key_Down:
+                self.tree.setFocus(Qt.FocusReason.OtherFocusReason)
+                if not self.tree.currentIndex().isValid():
+                    self.tree.setCurrentIndex(self.model.index(0, 0))
+                return True
+            if enter:
+                current = self.tree.currentIndex()
+                searching = bool(self.search.text().strip())
+                self.choose(current if current.isValid() else self._first(searching))
+                return True
+            if key == Qt.Key.Key_Escape and self.search.text():
+                self.search.clear()
+                return True
+        elif watched is self.tree:
+            if enter:
+                self.choose(self.tree.currentIndex())
+                return True
+            at_top = self.tree.currentIndex() == self.model.index(0, 0)
+            if key == Qt.Key.Key_Up and at_top:
+                self.search.setFocus(Qt.FocusReason.OtherFocusReason)
+                return True
+        return False
+
+    def _first(self, searching: bool) -> QModelIndex:
+        return self.model.first_tool() if searching else QModelIndex()
+
+    # -- menu ----------------------------------------------------------------------------
+
+    def _menu(self, position: QPoint) -> None:
+        entry = self.model.entry(self.tree.indexAt(position))
+        if entry is not None:
+            menu = self.menu_for(entry)
+            viewport = self.tree.viewport()
+            assert viewport is not None
+            menu.popup(viewport.mapToGlobal(position))
+
+    def menu_for(self, entry: ToolEntry) -> QMenu:
+        """Return the context menu of a tool; others may add to it."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        starred = entry.key in self._favourites.starred
+        for text, slot in (
+            ("Open", lambda: self.chosen.emit(entry.key)),
+            ("Remove star" if starred else "Star", lambda: self._star(entry.key)),
+            ("Show descriptor", lambda: open_path(entry.path)),
+            ("Open folder", lambda: open_path(entry.path.parent)),
+        ):
+            action = menu.addAction(text)
+            assert action is not None
+            action.triggered.connect(lambda _=False, slot=slot: slot())
+        return menu
+
+    def _star(self, key: str) -> None:
+        self._favourites.toggle_star(key)
+        self.refresh()

@@ -1,0 +1,131 @@
+"""How a tool looks in the tree: name, one line of description, badges, a star."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QModelIndex, QRect, QRectF, QSize, Qt
+from qtpy.QtGui import QFontMetrics, QPainter, QPalette, QPen, QPixmap
+from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from napari_tool_runner.widgets.finding.tool_tree import Role, ToolTreeModel
+from napari_tool_runner.widgets.parts.icons import pixmap
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.entries import ToolEntry
+
+__all__ = ["ToolDelegate"]
+
+_PAD = 3
+_PICTURE = 30
+
+
+def _entry(index: QModelIndex) -> ToolEntry | None:
+    """Return the tool at `index`; not as data, where PySide6 turns it into a list."""
+    model = index.model()
+    return model.entry(index) if isinstance(model, ToolTreeModel) else None
+
+
+@lru_cache(maxsize=256)
+def _picture(path: str) -> QPixmap:
+    """Return a thumbnail, a null pixmap when it cannot be read."""
+    image = QPixmap(path)
+    if image.isNull():
+        return image
+    return image.scaled(
+        _PICTURE,
+        _PICTURE,
+        Qt.AspectRatioMode.KeepAspectRatio,
+        Qt.TransformationMode.SmoothTransformation,
+    )
+
+
+class ToolDelegate(QStyledItemDelegate):
+    """Two lines for a tool, one for a group."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        """Return the height; the width is the view's."""
+        entry = _entry(index)
+        line = option.fontMetrics.height()
+        if entry is None:
+            return QSize(80, line + 2 * _PAD)
+        lines = 2 if entry.description else 1
+        height = lines * line + 2 * _PAD
+        return QSize(80, max(height, _PICTURE + 2) if entry.thumbnail else height)
+
+    def paint(
+        self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        """Draw a tool in two lines; groups as the style draws them."""
+        assert painter is not None
+        entry = _entry(index)
+        if entry is None:
+            super().paint(painter, option, index)
+            return
+        self.initStyleOption(option, index)
+        option.text = ""
+        view = self.parent()
+        assert isinstance(view, QWidget)
+        style = view.style()
+        assert style is not None
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, view)
+        color = option.palette.color(QPalette.ColorGroup.Active, QPalette.ColorRole.Text)
+        painter.save()
+        rect = option.rect.adjusted(_PAD, _PAD, -_PAD, -_PAD)
+        if entry.thumbnail:
+            image = _picture(entry.thumbnail)
+            if not image.isNull():
+                painter.drawPixmap(rect.left(), rect.top(), image)
+                rect.setLeft(rect.left() + _PICTURE + 6)
+        painter.setPen(color)
+        metrics = option.fontMetrics
+        line = QRect(rect.left(), rect.top(), rect.width(), metrics.height())
+        right = line.right()
+        if index.data(Role.STARRED):
+            right -= 14
+            device = painter.device()
+            ratio = device.devicePixelRatioF() if device is not None else 1.0
+            painter.drawPixmap(
+                right + 1, line.top() + 1, pixmap("starred", color.name(), 12, ratio)
+            )
+            right -= 3
+        for badge in reversed(index.data(Role.BADGES) or ()):
+            right = self._badge(painter, badge, right, line, metrics)
+        name = QRect(line.left(), line.top(), right - line.left(), line.height())
+        painter.drawText(
+            name,
+            int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter),
+            metrics.elidedText(entry.name, Qt.TextElideMode.ElideRight, name.width()),
+        )
+        if entry.description:
+            color.setAlphaF(0.65)
+            painter.setPen(color)
+            below = line.translated(0, metrics.height())
+            painter.drawText(
+                below,
+                int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter),
+                metrics.elidedText(entry.description, Qt.TextElideMode.ElideRight, below.width()),
+            )
+        painter.restore()
+
+    def _badge(
+        self, painter: QPainter, text: str, right: int, line: QRect, metrics: QFontMetrics
+    ) -> int:
+        """Draw a framed word that ends at `right`; return where the next may end."""
+        font = painter.font()
+        small = painter.font()
+        small.setPointSizeF(max(6.0, font.pointSizeF() * 0.8))
+        painter.setFont(small)
+        width = QFontMetrics(small).horizontalAdvance(text) + 8
+        box = QRectF(right - width, line.top() + 1.5, width, line.height() - 3)
+        pen = painter.pen()
+        color = pen.color()
+        color.setAlphaF(0.6)
+        painter.setPen(QPen(color))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.drawRoundedRect(box, 3, 3)
+        painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
+        painter.setPen(pen)
+        painter.setFont(font)
+        return int(right - width - 4)

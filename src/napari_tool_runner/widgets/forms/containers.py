@@ -1,0 +1,439 @@
+"""Sections, conditionals and repeats: what holds the rows of a form.
+
+Nothing is built before it can be seen: a collapsed section, a case that is not chosen
+and rows far below the visible part wait until they are needed or nobody types.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tool_runner.tools.model import DataParameter, HiddenParameter
+from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
+from napari_tool_runner.widgets.forms.fields import make_field
+from napari_tool_runner.widgets.forms.form_model import (
+    ConditionalNode,
+    LeafNode,
+    Node,
+    RepeatEntry,
+    RepeatNode,
+    SectionNode,
+)
+from napari_tool_runner.widgets.parts.folding import Folding, Indented
+from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
+from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.parts.texts import tooltip
+
+__all__ = ["Builder", "Collapsible", "ConditionalBox", "RepeatBox", "RowsView"]
+
+_FIRST_BUDGET = 0.12
+_IDLE_BUDGET = 0.02
+
+
+class Builder(QObject):
+    """Builds rows a few at a time: some at once, the rest when the window is idle."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._working = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(0)
+        # a bound method: a lambda would be called once more after its form was collected
+        self._timer.timeout.connect(self._work_when_idle)
+
+    @property
+    def pending(self) -> int:
+        """How many rows wait."""
+        return len(self._tasks)
+
+    def add(self, tasks: Sequence[Callable[[], None]], *, first: bool = False) -> None:
+        """Queue `tasks`; `first` puts them before all others."""
+        if first:
+            self._tasks.extendleft(reversed(tasks))
+        else:
+            self._tasks.extend(tasks)
+        if self._tasks and not self._timer.isActive():
+            self._timer.start()
+
+    def work(self, budget: float = _FIRST_BUDGET) -> None:
+        """Build for `budget` seconds."""
+        if self._working:  # a row being built queues its own rows: they come next
+            return
+        end = perf_counter() + budget
+        self._working = True
+        try:
+            while self._tasks and perf_counter() < end:
+                self._tasks.popleft()()
+        finally:
+            self._working = False
+        if not self._tasks:
+            self._timer.stop()
+
+    def _work_when_idle(self) -> None:
+        self.work(_IDLE_BUDGET)
+
+    def finish(self) -> None:
+        """Build everything that waits."""
+        self.work(float("inf"))
+
+
+class RowsView(QWidget):
+    """The rows of several nodes, one under the other; advanced ones at the end.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+    context : FormContext
+    builder : Builder
+    data_first : bool
+        Data inputs come before the other parameters (the top of a form).
+    split_advanced : bool
+        Advanced parameters go to a closed part at the end.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        context: FormContext,
+        builder: Builder,
+        *,
+        data_first: bool = False,
+        split_advanced: bool = True,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._context = context
+        self._builder = builder
+        self._rows: dict[int, QWidget] = {}
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(3)
+        shown = [node for node in nodes if not _is_hidden(node)]
+        advanced = [node for node in shown if split_advanced and _is_advanced(node)]
+        plain = [node for node in shown if node not in advanced]
+        if data_first:
+            plain.sort(key=lambda node: not _is_data(node))
+        self._nodes = plain
+        self._advanced: Collapsible | None = None
+        self._has_advanced = bool(advanced)
+        builder.add([self._maker(node) for node in plain], first=not data_first)
+        if advanced:
+            builder.add([lambda: self._add_advanced(advanced)], first=False)
+
+    def rows(self) -> list[QWidget]:
+        """Return the row widgets that are built."""
+        return list(self._rows.values())
+
+    def reveal(self, leaf: LeafNode) -> FieldRow | None:
+        """Build and open what is needed to see `leaf`; returns its row."""
+        for node in self._nodes:
+            if _contains(node, leaf):
+                if id(node) not in self._rows:
+                    self._builder.finish()
+                return _reveal_in(self._rows[id(node)], leaf, self._builder)
+        if self._has_advanced and self._advanced is None:
+            self._builder.finish()
+        if self._advanced is not None and _holds(self._advanced.nodes, leaf):
+            return _reveal_in(self._advanced, leaf, self._builder)
+        return None
+
+    def field_rows(self) -> list[FieldRow]:
+        """Return every field row below, in the order of the form."""
+        return self.findChildren(FieldRow)
+
+    def release(self) -> None:
+        """Stop following the nodes; call before the view is deleted."""
+        for row in self.findChildren(FieldRow):
+            row.release()
+
+    def _maker(self, node: Node) -> Callable[[], None]:
+        def make() -> None:
+            row = make_row(node, self._context, self._builder)
+            self._rows[id(node)] = row
+            self._layout.addWidget(row)
+
+        return make
+
+    def _add_advanced(self, nodes: list[Node]) -> None:
+        box = Collapsible(
+            f"Advanced ({len(nodes)})", nodes, self._context, self._builder, split_advanced=False
+        )
+        self._advanced = box
+        self._layout.addWidget(box)
+
+
+def make_row(node: Node, context: FormContext, builder: Builder) -> QWidget:
+    """Return the widget of one node; one odd parameter never kills the form."""
+    if isinstance(node, SectionNode):
+        section = node.section
+        return Collapsible(
+            section.label or section.name,
+            node.children,
+            context,
+            builder,
+            help_text=section.help,
+            expanded=section.expanded,
+        )
+    if isinstance(node, ConditionalNode):
+        return ConditionalBox(node, context, builder)
+    if isinstance(node, RepeatNode):
+        return RepeatBox(node, context, builder)
+    try:
+        return FieldRow(make_field(node, context), context)
+    except (TypeError, ValueError, KeyError) as error:
+        # shown in the form, and its default is still sent
+        label = MessageLabel()
+        name = node.parameter.label or node.parameter.name
+        label.say(f"“{name}” cannot be shown ({error}); its default is used.", "problem")
+        return label
+
+
+class Collapsible(Folding):
+    """A part of the form that opens; its rows are built when it first does."""
+
+    def __init__(
+        self,
+        title: str,
+        nodes: Sequence[Node],
+        context: FormContext,
+        builder: Builder,
+        *,
+        help_text: str = "",
+        expanded: bool = False,
+        split_advanced: bool = True,
+    ) -> None:
+        self.nodes = tuple(nodes)
+        self._context = context
+        self._builder = builder
+        self._split_advanced = split_advanced
+        super().__init__(title, help_text)
+        if expanded:
+            self.set_expanded(True)
+
+    def content(self) -> RowsView:
+        """Return the rows, built on demand."""
+        rows = super().content()
+        assert isinstance(rows, RowsView)
+        return rows
+
+    def make_content(self) -> QWidget:
+        """Return the rows; those below are built when the window is idle."""
+        return RowsView(
+            self.nodes, self._context, self._builder, split_advanced=self._split_advanced
+        )
+
+    def opened(self) -> None:
+        """Build what is seen first."""
+        self._builder.work()
+
+
+class ConditionalBox(QWidget):
+    """The choice of a conditional, and the rows of the case it selects."""
+
+    def __init__(self, node: ConditionalNode, context: FormContext, builder: Builder) -> None:
+        super().__init__()
+        self.node = node
+        self._context = _narrower(context)
+        self._builder = builder
+        self._views: dict[str, Indented] = {}
+        self._rows: dict[str, RowsView] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        self._layout = layout
+        self.test_row = make_row(node.test, context, builder)
+        layout.addWidget(self.test_row)
+        node.test.watch(self._show_case)
+        self._show_case()
+
+    def case_view(self) -> RowsView | None:
+        """Return the rows of the active case."""
+        active = self.node.active
+        return None if active is None else self._rows.get(active.case.value)
+
+    def reveal(self, leaf: LeafNode) -> FieldRow | None:
+        """Build what is needed to see `leaf`."""
+        if leaf is self.node.test:
+            return self.test_row if isinstance(self.test_row, FieldRow) else None
+        view = self.case_view()
+        return None if view is None else view.reveal(leaf)
+
+    def _show_case(self) -> None:
+        active = self.node.active
+        key = None if active is None else active.case.value
+        if active is not None and key not in self._views and active.children:
+            holder = Indented()
+            view = RowsView(active.children, self._context, self._builder)
+            holder.add(view)
+            self._views[active.case.value] = holder
+            self._rows[active.case.value] = view
+            self._builder.work(_IDLE_BUDGET)
+            self._layout.addWidget(holder)
+        for value, holder in self._views.items():
+            holder.setVisible(value == key)
+
+
+class RepeatBox(QWidget):
+    """A list of groups with buttons to add and remove."""
+
+    def __init__(self, node: RepeatNode, context: FormContext, builder: Builder) -> None:
+        super().__init__()
+        self.node = node
+        self._context = _narrower(context)
+        self._builder = builder
+        self._boxes: dict[int, _EntryBox] = {}
+        repeat = node.repeat
+        self._singular = (repeat.label or repeat.name).strip()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 2, 0, 2)
+        layout.setSpacing(3)
+        self._title = QLabel(self._singular)
+        self._title.setTextFormat(Qt.TextFormat.PlainText)
+        self._title.setWordWrap(True)
+        self._title.setToolTip(tooltip(self._singular, repeat.help))
+        layout.addWidget(self._title)
+        self._list = QVBoxLayout()
+        self._list.setSpacing(4)
+        layout.addLayout(self._list)
+        self.add_button = TextIconButton("plus", f"Add {self._singular}")
+        self.add_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.add_button.clicked.connect(self._add)
+        layout.addWidget(self.add_button)
+        node.watch(self._sync)
+        self._sync()
+
+    def boxes(self) -> list[_EntryBox]:
+        """Return the boxes of the entries in their order."""
+        return [self._boxes[id(entry)] for entry in self.node.entries if id(entry) in self._boxes]
+
+    def reveal(self, leaf: LeafNode) -> FieldRow | None:
+        """Build what is needed to see `leaf`."""
+        for box in self.boxes():
+            if any(_contains(child, leaf) for child in box.entry.children):
+                self._builder.finish()
+                return box.view.reveal(leaf)
+        return None
+
+    def _add(self) -> None:
+        entry = self.node.add()
+        if entry is not None:
+            self._builder.work()
+            rows = self._boxes[id(entry)].view.field_rows()
+            if rows:
+                rows[0].field.focus_widget().setFocus()
+
+    def _sync(self) -> None:
+        present = {id(entry) for entry in self.node.entries}
+        for key in [key for key in self._boxes if key not in present]:
+            box = self._boxes.pop(key)
+            box.view.release()
+            self._list.removeWidget(box)
+            box.setParent(None)
+            box.deleteLater()
+        for entry in self.node.entries:
+            if id(entry) not in self._boxes:
+                box = _EntryBox(entry, self._singular, self._context, self._builder)
+                box.remove_button.clicked.connect(
+                    lambda _=False, entry=entry: self.node.remove(entry)
+                )
+                self._boxes[id(entry)] = box
+                self._list.addWidget(box)
+        repeat = self.node.repeat
+        for number, box in enumerate(self.boxes(), start=1):
+            box.show_number(number, self.node.can_remove, repeat.minimum)
+        self.add_button.setEnabled(self.node.can_add)
+        self.add_button.setToolTip(
+            "" if self.node.can_add else f"At most {repeat.maximum} are allowed."
+        )
+
+
+class _EntryBox(QWidget):
+    """One entry of a repeat."""
+
+    def __init__(
+        self, entry: RepeatEntry, title: str, context: FormContext, builder: Builder
+    ) -> None:
+        super().__init__()
+        self.entry = entry
+        self._name = title
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        head = QHBoxLayout()
+        self._title = QLabel(title)
+        self._title.setTextFormat(Qt.TextFormat.PlainText)
+        self.remove_button = IconButton("cross", f"Remove this {title}")
+        head.addWidget(self._title, 1)
+        head.addWidget(self.remove_button)
+        layout.addLayout(head)
+        body = Indented()
+        self.view = RowsView(entry.children, context, builder)
+        body.add(self.view)
+        layout.addWidget(body)
+
+    def show_number(self, number: int, removable: bool, minimum: int) -> None:
+        """Show which entry it is and whether it may go."""
+        self._title.setText(f"{number}. {self._name}")
+        self.remove_button.setEnabled(removable)
+        self.remove_button.setToolTip(
+            f"Remove {number}. {self._name}" if removable else f"At least {minimum} are needed."
+        )
+
+
+def _narrower(context: FormContext) -> FormContext:
+    """Return a context for indented rows: their labels give way to the indent."""
+    return replace(context, label_width=max(60, context.label_width - 12))
+
+
+def _reveal_in(row: QWidget, leaf: LeafNode, builder: Builder) -> FieldRow | None:
+    if isinstance(row, FieldRow):
+        return row
+    if isinstance(row, Collapsible):
+        row.set_expanded(True)
+        builder.finish()
+        return row.content().reveal(leaf)
+    if isinstance(row, ConditionalBox | RepeatBox):
+        return row.reveal(leaf)
+    return None
+
+
+def _is_hidden(node: Node) -> bool:
+    return isinstance(node, LeafNode) and isinstance(node.parameter, HiddenParameter)
+
+
+def _is_advanced(node: Node) -> bool:
+    return isinstance(node, LeafNode) and node.parameter.advanced
+
+
+def _is_data(node: Node) -> bool:
+    return isinstance(node, LeafNode) and isinstance(node.parameter, DataParameter)
+
+
+def _holds(nodes: Sequence[Node], leaf: LeafNode) -> bool:
+    return any(_contains(node, leaf) for node in nodes)
+
+
+def _contains(node: Node, leaf: LeafNode) -> bool:
+    if node is leaf:
+        return True
+    if isinstance(node, SectionNode):
+        return _holds(node.children, leaf)
+    if isinstance(node, ConditionalNode):
+        active = node.active
+        return leaf is node.test or (active is not None and _holds(active.children, leaf))
+    if isinstance(node, RepeatNode):
+        return any(_holds(entry.children, leaf) for entry in node.entries)
+    return False

@@ -1,0 +1,342 @@
+"""What every field of a form shares, and the row that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QWidget,
+)
+
+from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.parts.texts import tooltip
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import ParameterBase, Tool
+    from napari_tool_runner.widgets.forms.form_model import FormModel, LeafNode, Node
+    from napari_tool_runner.widgets.forms.layer_choice import LayerChooser
+    from napari_tool_runner.widgets.forms.layer_source import LayerSource
+
+__all__ = ["Field", "FieldRow", "FormContext", "OptionalField", "keep_narrow", "keep_wheel_away"]
+
+
+@dataclass(slots=True)
+class FormContext:
+    """What fields need from outside their own parameter.
+
+    Parameters
+    ----------
+    tool : Tool
+    model : FormModel
+    layers : LayerSource
+        The layers that a data input may take.
+    chooser : LayerChooser
+        Which of them fit an input.
+    label_width : int
+        Width of the column of labels, in pixels.
+    """
+
+    tool: Tool
+    model: FormModel
+    layers: LayerSource
+    chooser: LayerChooser
+    label_width: int = 120
+    show_all_problems: bool = False
+
+
+class Field:
+    """The editor of one parameter: a view of its node.
+
+    Subclasses make `widget`, implement `show`, and call `edited` with what the
+    user entered.
+    """
+
+    wide = False
+    """Whether the editor wants the whole width, below its label."""
+    labels_itself = False
+    """Whether the editor shows the label (check boxes)."""
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        self.node = node
+        self.context = context
+        self.widget: QWidget = QWidget()
+        self._editing = False
+        self._watchers: list[Callable[[Node], None]] = []
+
+    def show(self, value: object) -> None:
+        """Show `value` in the editor; must not call `edited`."""
+        raise NotImplementedError
+
+    def hint(self) -> str:
+        """Return a remark to show under the field, an empty text for none."""
+        return ""
+
+    def edited(self, value: object) -> None:
+        """Pass on what the user entered."""
+        self._editing = True
+        try:
+            self.node.set(value)
+        finally:
+            self._editing = False
+
+    def refresh(self) -> None:
+        """Show the node's value, unless the change came from here."""
+        if not self._editing:
+            self.show(self.node.value)
+
+    def focus_widget(self) -> QWidget:
+        """Return the part that takes the keyboard."""
+        return self.widget.focusProxy() or self.widget
+
+    def layers_changed(self) -> None:
+        """React to a change of the layer list."""
+
+    def follow_model(self, watcher: Callable[[Node], None]) -> None:
+        """Call `watcher` after every change of the form, until `release`."""
+        self._watchers.append(watcher)
+        self.context.model.watch(watcher)
+
+    def release(self) -> None:
+        """Stop following the form; call before the widgets are deleted."""
+        for watcher in self._watchers:
+            self.context.model.unwatch(watcher)
+        self._watchers.clear()
+
+
+class OptionalField(Field):
+    """Wraps a field with a check box: unchecked means "not set" (None)."""
+
+    def __init__(self, inner: Field) -> None:
+        super().__init__(inner.node, inner.context)
+        self.inner = inner
+        self.wide = inner.wide
+        self.widget = QWidget()
+        layout = QHBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        self.box = QCheckBox()
+        self.box.setToolTip(tooltip("Set this value. Unchecked: the tool decides."))
+        self.box.setAccessibleName(f"Set {inner.node.parameter.label or inner.node.name}")
+        layout.addWidget(self.box)
+        layout.addWidget(inner.widget, 1)
+        self._last: object = None
+        self.widget.setFocusProxy(self.box)
+        self.box.toggled.connect(self._toggled)
+        self.show(self.node.value)
+
+    def show(self, value: object) -> None:
+        """Show `value`; None unchecks the box and keeps the last number visible."""
+        given = value is not None
+        if self.box.isChecked() != given:
+            self.box.blockSignals(True)
+            self.box.setChecked(given)
+            self.box.blockSignals(False)
+        self.inner.widget.setEnabled(given)
+        if given:
+            self._last = value
+        self.inner.show(value)
+
+    def hint(self) -> str:
+        """Return the inner field's remark."""
+        return self.inner.hint()
+
+    def release(self) -> None:
+        """Release the inner field too."""
+        self.inner.release()
+        super().release()
+
+    def refresh(self) -> None:
+        """Show the node's value, unless the inner editor is being typed into."""
+        if self.inner._editing:
+            if self.node.value is not None:
+                self._last = self.node.value
+            return
+        super().refresh()
+
+    def _toggled(self, checked: bool) -> None:
+        self.inner.widget.setEnabled(checked)
+        if not checked:
+            self.edited(None)
+            self.inner.show(None)
+            return
+        value = self._last if self._last is not None else self._first_value()
+        self.edited(value)
+        self.inner.show(value)
+        self.inner.focus_widget().setFocus()
+
+    def _first_value(self) -> object:
+        parameter = self.node.parameter
+        default = getattr(parameter, "default", None)
+        if default is not None:
+            return default
+        low = getattr(parameter, "minimum", None)
+        high = getattr(parameter, "maximum", None)
+        if low is not None and low > 0:
+            return low
+        if high is not None and high < 0:
+            return high
+        return 0
+
+
+class FieldRow(QWidget):
+    """Label, editor, reset arrow, and a line for what is wrong.
+
+    Parameters
+    ----------
+    field : Field
+    context : FormContext
+    """
+
+    def __init__(
+        self,
+        field: Field,
+        context: FormContext,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.field = field
+        self.node = field.node
+        self.context = context
+        self._message: MessageLabel | None = None
+        self._reset: IconButton | None = None
+        parameter: ParameterBase = self.node.parameter
+        text = parameter.label or parameter.name
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 1, 0, 1)
+        self._grid.setHorizontalSpacing(6)
+        self._grid.setVerticalSpacing(2)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setColumnMinimumWidth(3, 20)
+        help_text = tooltip(
+            text, parameter.help, f"({parameter.argument})" if parameter.argument else ""
+        )
+        self.setToolTip(help_text)
+        editor = field.widget
+        unit = str(getattr(parameter, "unit", "") or "")
+        focus = field.focus_widget()
+        focus.setAccessibleName(f"{text} ({unit})" if unit else text)
+        if parameter.help:
+            focus.setAccessibleDescription(parameter.help)
+        self.label: QLabel | None = None
+        if field.labels_itself:
+            self._grid.addWidget(editor, 0, 0, 1, 3)
+        else:
+            self.label = QLabel(text)
+            self.label.setTextFormat(Qt.TextFormat.PlainText)
+            self.label.setWordWrap(True)
+            self.label.setBuddy(focus)
+            width = self.label.fontMetrics().horizontalAdvance(text)
+            # a label of more than two lines beside its field is hard to read
+            if field.wide or width > 1.8 * context.label_width:
+                self._grid.addWidget(self.label, 0, 0, 1, 3)
+                self._grid.addWidget(editor, 1, 0, 1, 2 if unit else 3)
+                self._unit_row = 1
+            else:
+                self.label.setFixedWidth(context.label_width)
+                self._grid.addWidget(self.label, 0, 0)
+                self._grid.addWidget(editor, 0, 1, 1, 1 if unit else 2)
+                self._unit_row = 0
+            if unit:
+                unit_label = QLabel(unit)
+                unit_label.setTextFormat(Qt.TextFormat.PlainText)
+                self._grid.addWidget(unit_label, self._unit_row, 2)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.node.watch(self.refresh)
+        keep_wheel_away(editor)
+        self._show_state()
+
+    def release(self) -> None:
+        """Stop following the node; call before the row is deleted."""
+        self.node.unwatch(self.refresh)
+        self.field.release()
+
+    def refresh(self) -> None:
+        """Show the node's value and what is wrong with it."""
+        self.field.refresh()
+        self._show_state()
+
+    def message(self) -> str:
+        """Return the sentence under the field, an empty text when there is none."""
+        return self._message.text() if self._message and not self._message.isHidden() else ""
+
+    def reset_button(self) -> IconButton | None:
+        """Return the reset arrow, None as long as nothing was changed."""
+        return self._reset
+
+    def _show_state(self) -> None:
+        problem = self.node.problem
+        show = problem and (self.node.chosen or self.context.show_all_problems)
+        self._say(problem if show and problem else self.field.hint(), bool(show))
+        self._offer_reset(not self.node.is_default)
+
+    def _say(self, text: str, is_problem: bool) -> None:
+        if not text and self._message is None:
+            return
+        if self._message is None:
+            self._message = MessageLabel()
+            self._grid.addWidget(self._message, 2, 0, 1, 3)
+        self._message.say(text, "problem" if is_problem else "info")
+        focus = self.field.focus_widget()
+        help_text = self.node.parameter.help
+        focus.setAccessibleDescription(f"{text} {help_text}".strip())
+
+    def _offer_reset(self, offer: bool) -> None:
+        if self._reset is None and offer:
+            label = self.node.parameter.label or self.node.parameter.name
+            self._reset = IconButton("reset", f"Set “{label}” back to its default")
+            self._reset.setFixedSize(20, 20)
+            self._reset.clicked.connect(self.node.reset)
+            self._grid.addWidget(self._reset, 0, 3, Qt.AlignmentFlag.AlignTop)
+        if self._reset is not None:
+            self._reset.setVisible(offer)
+
+
+class _WheelGuard(QObject):
+    """Lets the wheel scroll the form instead of changing a field it passes over."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if (
+            event is not None
+            and event.type() == QEvent.Type.Wheel
+            and isinstance(watched, QWidget)
+            and not watched.hasFocus()
+        ):
+            event.ignore()
+            return True
+        return False
+
+
+_guards: list[_WheelGuard] = []
+
+
+def keep_narrow(combo: QComboBox) -> None:
+    """Let `combo` shrink with the dock: long entries are cut, never widen the window."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    combo.setMinimumWidth(70)
+
+
+def keep_wheel_away(widget: QWidget) -> None:
+    """Make spin boxes and combo boxes in `widget` react to the wheel only with focus."""
+    if not _guards:
+        _guards.append(_WheelGuard())
+    targets: list[QWidget] = [
+        *widget.findChildren(QAbstractSpinBox),
+        *widget.findChildren(QComboBox),
+    ]
+    if isinstance(widget, QAbstractSpinBox | QComboBox):
+        targets.append(widget)
+    for target in targets:
+        target.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        target.installEventFilter(_guards[0])

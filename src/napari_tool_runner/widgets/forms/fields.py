@@ -1,0 +1,327 @@
+"""One editor per type of parameter, and the function that picks it.
+
+magicgui makes the plain widgets (check box, line, combo box, radio buttons); where its
+widgets lose digits, empty values or duplicate labels, our own stand in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from magicgui.widgets import create_widget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QMouseEvent, QPixmap
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QColorDialog,
+    QCompleter,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSizePolicy,
+    QTextEdit,
+    QToolButton,
+    QWidget,
+)
+
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    ColorParameter,
+    DataColumnParameter,
+    DataParameter,
+    DirectoryParameter,
+    DrillDownParameter,
+    FileParameter,
+    FloatParameter,
+    IntegerParameter,
+    SelectParameter,
+    TextParameter,
+)
+from napari_tool_runner.widgets.forms.choice_fields import (
+    ColumnField,
+    DrillDownField,
+    ManyField,
+    RadioField,
+    SelectField,
+)
+from napari_tool_runner.widgets.forms.field_base import Field, FormContext, OptionalField
+from napari_tool_runner.widgets.forms.layers_field import LayerField, LayersField, ask_for_files
+from napari_tool_runner.widgets.forms.number_box import NumberBox
+from napari_tool_runner.widgets.parts.icons import IconButton
+
+if TYPE_CHECKING:
+    from napari_tool_runner.widgets.forms.form_model import LeafNode
+
+__all__ = ["make_field"]
+
+NOT_SET = "not set"
+
+
+def make_field(node: LeafNode, context: FormContext) -> Field:
+    """Return the editor for the parameter of `node`.
+
+    Raises
+    ------
+    TypeError
+        For a parameter that has no editor (hidden ones are not shown).
+    """
+    parameter = node.parameter
+    if isinstance(parameter, DataParameter):
+        return (LayersField if parameter.multiple else LayerField)(node, context)
+    if isinstance(parameter, IntegerParameter | FloatParameter):
+        number = NumberField(node, context)
+        return OptionalField(number) if parameter.optional else number
+    if isinstance(parameter, BooleanParameter):
+        return BooleanField(node, context)
+    if isinstance(parameter, SelectParameter):
+        if parameter.multiple:
+            return ManyField(node, context)
+        radio = parameter.display == "radio" and len(parameter.options) <= 6
+        return (RadioField if radio and parameter.source is None else SelectField)(node, context)
+    if isinstance(parameter, TextParameter):
+        return (MultilineField if parameter.multiline else TextField)(node, context)
+    if isinstance(parameter, ColorParameter):
+        color = ColorField(node, context)
+        return OptionalField(color) if parameter.optional else color
+    if isinstance(parameter, FileParameter | DirectoryParameter):
+        return PathField(node, context)
+    if isinstance(parameter, DataColumnParameter):
+        return ColumnField(node, context)
+    if isinstance(parameter, DrillDownParameter):
+        return DrillDownField(node, context)
+    raise TypeError(f"A parameter of type {parameter.type!r} has no field.")
+
+
+class NumberField(Field):
+    """A number with arrows, all digits, no hidden limits."""
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        parameter = cast("IntegerParameter | FloatParameter", node.parameter)
+        self.box = NumberBox(
+            whole=isinstance(parameter, IntegerParameter),
+            minimum=parameter.minimum,
+            maximum=parameter.maximum,
+            step=parameter.step,
+        )
+        self.widget = self.box
+        if parameter.optional:
+            self.box.set_placeholder(NOT_SET)
+        self.box.edited.connect(self._text_edited)
+        self.show(node.value)
+
+    def show(self, value: object) -> None:
+        """Show a number, or the text that was typed instead."""
+        self.box.show_value(value)
+
+    def _text_edited(self, text: str) -> None:
+        self.edited(text if text else None)
+
+
+class _ClickLabel(QLabel):
+    clicked = Signal()
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
+        super().mouseReleaseEvent(event)
+        if event is not None and event.button() == Qt.MouseButton.LeftButton:
+            self.clicked.emit()
+
+
+class BooleanField(Field):
+    """A check box with its label behind it; long labels wrap."""
+
+    labels_itself = True
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        made = create_widget(annotation=bool, label="", name=_safe(node.parameter.name))
+        self._made = made
+        self.box: QCheckBox = made.native
+        self.box.setText("")
+        self.widget = QWidget()
+        layout = QHBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.box, 0, Qt.AlignmentFlag.AlignTop)
+        label = _ClickLabel(node.parameter.label or node.parameter.name)
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setWordWrap(True)
+        label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        label.clicked.connect(self.box.click)
+        layout.addWidget(label, 1)
+        self.widget.setFocusProxy(self.box)
+        self.show(node.value)
+        self.box.toggled.connect(self.edited)
+
+    def show(self, value: object) -> None:
+        """Check or uncheck."""
+        self.box.blockSignals(True)
+        self.box.setChecked(bool(value))
+        self.box.blockSignals(False)
+
+
+class TextField(Field):
+    """One line of text; suggestions complete it."""
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        parameter = cast("TextParameter", node.parameter)
+        made = create_widget(annotation=str, name=_safe(parameter.name))
+        self._made = made
+        self.line: QLineEdit = made.native
+        self.line.setMinimumWidth(60)
+        self.widget = self.line
+        if parameter.optional:
+            self.line.setPlaceholderText(NOT_SET)
+        if parameter.suggestions:
+            completer = QCompleter([option.value for option in parameter.suggestions], self.line)
+            completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+            completer.setFilterMode(Qt.MatchFlag.MatchContains)
+            self.line.setCompleter(completer)
+            completer.activated.connect(self._text_edited)
+        self.show(node.value)
+        self.line.textEdited.connect(self._text_edited)
+
+    def show(self, value: object) -> None:
+        """Show a text."""
+        text = "" if value is None else str(value)
+        if self.line.text() != text:
+            self.line.setText(text)
+
+    def _text_edited(self, text: str) -> None:
+        empty = not text and self.node.parameter.optional
+        self.edited(None if empty else text)
+
+
+class MultilineField(Field):
+    """Several lines of text."""
+
+    wide = True
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        made = create_widget(
+            annotation=str, widget_type="TextEdit", name=_safe(node.parameter.name)
+        )
+        self._made = made
+        self.area: QTextEdit = made.native
+        self.area.setTabChangesFocus(True)
+        self.area.setAcceptRichText(False)
+        self.area.setFixedHeight(self.area.fontMetrics().height() * 4 + 12)
+        self.widget = self.area
+        self.show(node.value)
+        self.area.textChanged.connect(self._text_edited)
+
+    def show(self, value: object) -> None:
+        """Show a text."""
+        text = "" if value is None else str(value)
+        if self.area.toPlainText() != text:
+            self.area.blockSignals(True)
+            self.area.setPlainText(text)
+            self.area.blockSignals(False)
+
+    def _text_edited(self) -> None:
+        text = self.area.toPlainText()
+        self.edited(None if not text and self.node.parameter.optional else text)
+
+
+class PathField(Field):
+    """A path and a button that asks for one. Empty is empty, never ``.``."""
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        self._folder = isinstance(node.parameter, DirectoryParameter)
+        self.widget = QWidget()
+        layout = QHBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        self.line = QLineEdit()
+        self.line.setMinimumWidth(60)
+        self.line.setPlaceholderText(
+            NOT_SET if node.parameter.optional else ("no folder" if self._folder else "no file")
+        )
+        what = "folder" if self._folder else "file"
+        self.browse = IconButton("folder" if self._folder else "file", f"Choose a {what}…")
+        layout.addWidget(self.line, 1)
+        layout.addWidget(self.browse)
+        self.widget.setFocusProxy(self.line)
+        self.show(node.value)
+        self.line.textEdited.connect(self._text_edited)
+        self.browse.clicked.connect(self._ask)
+
+    def show(self, value: object) -> None:
+        """Show a path."""
+        text = "" if value is None else str(value)
+        if self.line.text() != text:
+            self.line.setText(text)
+
+    def hint(self) -> str:
+        """Say when there is nothing at that path."""
+        text = self.line.text().strip()
+        if not text:
+            return ""
+        path = Path(text).expanduser()
+        if self._folder:
+            return "" if path.is_dir() else "There is no such folder."
+        return "" if path.exists() else "There is no such file."
+
+    def _text_edited(self, text: str) -> None:
+        self.edited(None if not text and self.node.parameter.optional else text)
+
+    def _ask(self) -> None:
+        label = self.node.parameter.label or self.node.parameter.name
+        paths = ask_for_files(self.widget, f"Choose “{label}”", many=False, folder=self._folder)
+        if paths:
+            self.line.setText(str(paths[0]))
+            self.edited(str(paths[0]))
+
+
+class ColorField(Field):
+    """A colour as text, with a swatch that opens the colour dialog."""
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        self.widget = QWidget()
+        layout = QHBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        self.swatch = QToolButton()
+        self.swatch.setToolTip("Choose a colour…")
+        self.swatch.setAccessibleName("Choose a colour")
+        self.line = QLineEdit()
+        self.line.setMinimumWidth(60)
+        layout.addWidget(self.swatch)
+        layout.addWidget(self.line, 1)
+        self.widget.setFocusProxy(self.line)
+        self.show(node.value)
+        self.line.textEdited.connect(self._text_edited)
+        self.swatch.clicked.connect(self._ask)
+
+    def show(self, value: object) -> None:
+        """Show a colour."""
+        text = "" if value is None else str(value)
+        if self.line.text() != text:
+            self.line.setText(text)
+        self._paint(text)
+
+    def _paint(self, text: str) -> None:
+        image = QPixmap(16, 16)
+        color = QColor(text)
+        image.fill(color if color.isValid() else Qt.GlobalColor.transparent)
+        self.swatch.setIcon(QIcon(image))
+
+    def _text_edited(self, text: str) -> None:
+        self._paint(text)
+        self.edited(text or None)
+
+    def _ask(self) -> None:
+        color = QColorDialog.getColor(QColor(self.line.text()), self.widget)
+        if color.isValid():
+            self.line.setText(color.name())
+            self._text_edited(color.name())
+
+
+def _safe(name: str) -> str:
+    """Return a widget name that clashes with no attribute of magicgui's."""
+    return f"parameter_{name}"

@@ -1,0 +1,218 @@
+"""The form of a tool: what a person fills in before pressing Run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from napari_tool_runner.tools.model import Conditional, DataParameter, Repeat, Section
+from napari_tool_runner.widgets.forms.containers import Builder, RowsView
+from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
+from napari_tool_runner.widgets.forms.form_model import (
+    ConditionalNode,
+    FormModel,
+    LeafNode,
+    Node,
+    Problem,
+    RepeatNode,
+)
+from napari_tool_runner.widgets.forms.layer_choice import LayerChooser
+from napari_tool_runner.widgets.forms.layer_source import LayerSource
+from napari_tool_runner.widgets.forms.outputs_box import OutputsBox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_tool_runner.tools.model import InputItem, Tool
+
+__all__ = ["FormWidget"]
+
+
+class FormWidget(QScrollArea):
+    """All parameters of a tool, in a scroll area of its own.
+
+    Parameters
+    ----------
+    tool : Tool
+    layers : LayerSource, optional
+        Where the data inputs find layers; without it only files can be given.
+    """
+
+    changed = Signal()
+    """A value, or what is wrong with it, changed."""
+
+    def __init__(
+        self, tool: Tool, layers: LayerSource | None = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.tool = tool
+        self.model = FormModel(tool)
+        self._layers = layers if layers is not None else LayerSource(None, self)
+        self.chooser = LayerChooser(self.model, self._layers)
+        self._choosing = False
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.chooser.update()
+        self.context = FormContext(
+            tool=tool,
+            model=self.model,
+            layers=self._layers,
+            chooser=self.chooser,
+            label_width=self.fontMetrics().averageCharWidth() * 17,
+        )
+        self.builder = Builder(self)
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        layout.setContentsMargins(6, 4, 6, 8)
+        layout.setSpacing(3)
+        self.rows = RowsView(self.model.nodes, self.context, self.builder, data_first=True)
+        layout.addWidget(self.rows)
+        if not tool.inputs:
+            layout.addWidget(QLabel("This tool has nothing to fill in."))
+        self.outputs = OutputsBox(tool)
+        layout.addWidget(self.outputs)
+        layout.addStretch(1)
+        self.setWidget(body)
+        self.builder.work()
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self.changed)
+        self._target: FieldRow | None = None
+        self._scroll = QTimer(self)
+        self._scroll.setSingleShot(True)
+        self._scroll.setInterval(30)
+        self._scroll.timeout.connect(self._go_to_target)
+        self.model.watch(self._model_changed)
+        self._layers.changed.connect(self.refresh_layers)
+
+    def values(self) -> dict[str, object]:
+        """Return nested values of everything that applies (see `FormModel.values`)."""
+        return self.model.values()
+
+    def set_values(self, values: Mapping[str, object]) -> list[str]:
+        """Fill the form; names that found no place are returned."""
+        unknown = self.model.set_values(values)
+        self.chooser.update()
+        return unknown
+
+    def reset(self) -> None:
+        """Set every field back to its default; layers are chosen afresh."""
+        self.model.reset()
+        self.outputs.set_kinds({})
+        self.chooser.update()
+
+    def problems(self) -> list[Problem]:
+        """Return what keeps the tool from running, in the order of the form."""
+        return self.model.problems()
+
+    def missing_layers(self) -> list[str]:
+        """Return a sentence for every required input that a layer would fit, but none is open."""
+        return [
+            text
+            for leaf in self.model.leaves()
+            if isinstance(leaf.parameter, DataParameter)
+            and leaf.value is None
+            and not leaf.parameter.optional
+            and self.chooser.kinds(leaf.parameter)
+            and (text := self.chooser.missing_text(leaf.parameter))
+        ]
+
+    def without_data(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Return `values` without data inputs: layers are chosen afresh."""
+        return _without_data(self.tool.inputs, values)
+
+    def refresh_layers(self) -> None:
+        """Follow the layer list."""
+        self.chooser.update()
+        for row in self.field_rows():
+            if isinstance(row.node.parameter, DataParameter):
+                row.field.layers_changed()
+
+    def field_rows(self) -> list[FieldRow]:
+        """Return the rows that are built, in the order of the form."""
+        return self.rows.field_rows()
+
+    def row(self, name: str) -> FieldRow:
+        """Return the row of the parameter with that full name, opened if need be.
+
+        Raises
+        ------
+        KeyError
+            No parameter of that name applies now.
+        """
+        leaf = self.model.leaf(name)
+        row = self.rows.reveal(leaf)
+        if row is None:
+            raise KeyError(name)
+        return row
+
+    def show_problems(self) -> None:
+        """Show every problem under its field and go to the first."""
+        self.context.show_all_problems = True
+        for row in self.field_rows():
+            row.context.show_all_problems = True
+            row.refresh()
+        found = self.problems()
+        if found:
+            row = self.row(found[0].name)
+            row.refresh()
+            row.field.focus_widget().setFocus(Qt.FocusReason.OtherFocusReason)
+            self._target = row
+            self._scroll.start()
+
+    def sizeHint(self) -> QSize:
+        """Return a modest size: the dock decides, the content scrolls."""
+        return QSize(300, 320)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size that never pushes the window."""
+        return QSize(200, 80)
+
+    def _go_to_target(self) -> None:
+        """Scroll to a row; a row that was just built has its place only now."""
+        if self._target is not None:
+            self.ensureWidgetVisible(self._target)
+            self._target = None
+
+    def _model_changed(self, node: Node) -> None:
+        reshapes = isinstance(node, RepeatNode) or (
+            isinstance(node, LeafNode) and isinstance(node.owner, ConditionalNode)
+        )
+        if reshapes and not self._choosing:
+            # inputs that appear need a layer too
+            self._choosing = True
+            try:
+                self.chooser.update()
+            finally:
+                self._choosing = False
+        if not self._soon.isActive():
+            self._soon.start()
+
+
+def _without_data(items: Sequence[InputItem], values: Mapping[str, object]) -> dict[str, object]:
+    data = {item.name for item in items if isinstance(item, DataParameter)}
+    inner: dict[str, Sequence[InputItem]] = {}
+    for item in items:
+        if isinstance(item, Section | Repeat):
+            inner[item.name] = item.items
+        elif isinstance(item, Conditional):
+            inner[item.name] = [entry for case in item.cases for entry in case.items]
+    kept: dict[str, object] = {}
+    for key, value in values.items():
+        if key in data:
+            continue
+        if key in inner and isinstance(value, Mapping):
+            kept[key] = _without_data(inner[key], value)
+        elif key in inner and isinstance(value, list):
+            kept[key] = [
+                _without_data(inner[key], entry) if isinstance(entry, Mapping) else entry
+                for entry in value
+            ]
+        else:
+            kept[key] = value
+    return kept

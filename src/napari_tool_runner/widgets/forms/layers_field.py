@@ -1,0 +1,260 @@
+"""Data inputs: which layer, which layers, or which file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QListWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tool_runner.tools.model import DataParameter, LayerKind
+from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
+from napari_tool_runner.widgets.forms.layer_choice import as_list
+from napari_tool_runner.widgets.forms.layer_source import kind_of
+from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
+from napari_tool_runner.widgets.parts.short_list import ShortList
+from napari_tool_runner.widgets.parts.texts import tooltip
+
+if TYPE_CHECKING:
+    from napari_tool_runner.widgets.forms.form_model import LeafNode
+
+__all__ = ["LayerField", "LayersField", "ask_for_files"]
+
+LOAD = "Load from file…"
+LOAD_FOLDER = "Load from folder…"
+NONE = "(none)"
+_FOLDER_FORMATS = frozenset({"zarr", "ome_zarr", "ome.zarr", "directory", "omezarr"})
+
+
+def ask_for_files(parent: QWidget, title: str, *, many: bool, folder: bool = False) -> list[Path]:
+    """Ask for files with the system's dialog; an empty list when the user cancels."""
+    if folder:
+        chosen = QFileDialog.getExistingDirectory(parent, title)
+        return [Path(chosen)] if chosen else []
+    if many:
+        names, _ = QFileDialog.getOpenFileNames(parent, title)
+        return [Path(name) for name in names]
+    name, _ = QFileDialog.getOpenFileName(parent, title)
+    return [Path(name)] if name else []
+
+
+class _DataField(Field):
+    """What one-layer and many-layer fields share."""
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        self.parameter = cast("DataParameter", node.parameter)
+        self._files: list[Path] = []
+
+    @property
+    def dialog_title(self) -> str:
+        """Title of the file dialog."""
+        return f"File for “{self.parameter.label or self.parameter.name}”"
+
+    def _entries(self) -> list[object]:
+        """Return the layers that fit, then the files that were loaded here."""
+        return [*self.context.chooser.candidates(self.parameter), *self._files]
+
+    def _resolve(self, entry: object) -> object:
+        """Return the layer or path that a stored name means."""
+        if isinstance(entry, str):
+            layer = self.context.chooser.named(self.parameter, entry)
+            if layer is not None:
+                return layer
+            entry = Path(entry)
+        if isinstance(entry, Path) and entry not in self._files:
+            self._files.append(entry)
+        return entry
+
+    def layers_changed(self) -> None:
+        """Fill the list again."""
+        self.show(self.node.value)
+
+    def hint(self) -> str:
+        """Say when the chosen layer has other dimensions than the tool works on."""
+        wanted = self.parameter.ndim
+        for value in as_list(self.node.value):
+            ndim = getattr(value, "ndim", None)
+            if wanted and isinstance(ndim, int) and ndim not in wanted:
+                numbers = " or ".join(str(number) for number in wanted)
+                return f"The tool works on {numbers} dimensions; “{_title(value)}” has {ndim}."
+        return ""
+
+
+class LayerField(_DataField):
+    """A combo box of the layers that fit, with "Load from file…" as its last entry."""
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        self.combo = QComboBox()
+        keep_narrow(self.combo)
+        self.widget = self.combo
+        self._values: list[object] = []
+        self.combo.activated.connect(self._activated)
+        self.show(node.value)
+
+    def show(self, value: object) -> None:
+        """Select `value`, which may be a layer, a layer's name or a path."""
+        resolved = self._resolve(value)
+        if resolved is not value:
+            self.node.set(resolved)
+            value = resolved
+        entries: list[object] = [None] if self.parameter.optional else []
+        entries += self._entries()
+        index = next((i for i, entry in enumerate(entries) if _is(entry, value)), -1)
+        self.combo.blockSignals(True)
+        self.combo.clear()
+        for position, entry in enumerate(entries):
+            self.combo.addItem(NONE if entry is None else _title(entry))
+            if entry is not None:
+                tip = tooltip(_title(entry), _describe(entry))
+                self.combo.setItemData(position, tip, Qt.ItemDataRole.ToolTipRole)
+        if entries:
+            self.combo.insertSeparator(self.combo.count())
+        self.combo.addItem(LOAD)
+        if _FOLDER_FORMATS & set(self.parameter.formats):
+            self.combo.addItem(LOAD_FOLDER)
+        self.combo.setPlaceholderText(self._empty_text() if not entries else "")
+        self.combo.setCurrentIndex(index)
+        self.combo.blockSignals(False)
+        self._values = entries
+        tip = "" if value is None else tooltip(_title(value), _describe(value))
+        self.combo.setToolTip(tip)
+
+    def _empty_text(self) -> str:
+        """Say what is missing when nothing can be chosen."""
+        kinds = self.context.chooser.kinds(self.parameter)
+        if not kinds:
+            return "no file"
+        named = [kind.value for kind in kinds[:2] if kind is not LayerKind.ANY]
+        return f"no {' or '.join(named)} layer open" if named else "no layer open"
+
+    def _activated(self, index: int) -> None:
+        if index < len(self._values):
+            self.edited(self._values[index])
+        else:
+            folder = self.combo.itemText(index) == LOAD_FOLDER
+            paths = ask_for_files(self.combo, self.dialog_title, many=False, folder=folder)
+            if paths:
+                self.edited(self._resolve(paths[0]))
+        self.show(self.node.value)
+        self.context.chooser.judge(self.node)
+
+
+class LayersField(_DataField):
+    """A list of layers and files with check boxes."""
+
+    wide = True
+
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        self.widget = QWidget()
+        layout = QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        self.list = ShortList()
+        layout.addWidget(self.list)
+        row = QHBoxLayout()
+        self.count = QLabel()
+        self.add_files = TextIconButton("file", "Add files…")
+        self.none = IconButton("cross", "Uncheck all")
+        row.addWidget(self.count, 1)
+        row.addWidget(self.add_files)
+        row.addWidget(self.none)
+        layout.addLayout(row)
+        self.widget.setFocusProxy(self.list)
+        self._values: list[object] = []
+        self.list.itemChanged.connect(self._item_changed)
+        self.add_files.clicked.connect(self._ask)
+        self.none.clicked.connect(self._uncheck)
+        self.show(node.value)
+
+    def show(self, value: object) -> None:
+        """Check what is in `value`; names and paths are resolved."""
+        given = as_list(value)
+        resolved = [self._resolve(entry) for entry in given]
+        if any(one is not other for one, other in zip(given, resolved, strict=True)):
+            self.node.set(resolved)
+        self._values = self._entries()
+        self.list.blockSignals(True)
+        self.list.clear()
+        for entry in self._values:
+            item = QListWidgetItem(_title(entry))
+            item.setFlags(
+                Qt.ItemFlag.ItemIsEnabled
+                | Qt.ItemFlag.ItemIsUserCheckable
+                | Qt.ItemFlag.ItemIsSelectable
+            )
+            checked = any(_is(entry, other) for other in resolved)
+            item.setCheckState(Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked)
+            item.setToolTip(tooltip(_title(entry), _describe(entry)))
+            self.list.addItem(item)
+        self.list.blockSignals(False)
+        self.list.updateGeometry()
+        self._show_count()
+
+    def _show_count(self) -> None:
+        number = len(as_list(self.node.value))
+        self.count.setText(f"{number} chosen")
+        self.none.setEnabled(number > 0)
+
+    def _changed(self, values: list[object]) -> None:
+        self.edited(values or None)
+        self._show_count()
+        self.context.chooser.judge(self.node)
+
+    def _item_changed(self, _: QListWidgetItem) -> None:
+        self._changed(
+            [
+                value
+                for index, value in enumerate(self._values)
+                if (item := self.list.item(index)) is not None
+                and item.checkState() == Qt.CheckState.Checked
+            ]
+        )
+
+    def _ask(self) -> None:
+        paths = ask_for_files(self.widget, self.dialog_title, many=True)
+        if paths:
+            self._changed([*as_list(self.node.value), *(self._resolve(p) for p in paths)])
+            self.show(self.node.value)
+
+    def _uncheck(self) -> None:
+        self._changed([])
+        self.show(None)
+
+
+def _title(value: object) -> str:
+    if isinstance(value, Path):
+        return value.name
+    return str(getattr(value, "name", value))
+
+
+def _describe(value: object) -> str:
+    """Return kind, size and data type of a layer for a tooltip."""
+    if isinstance(value, Path):
+        return str(value)
+    kind = kind_of(value).value
+    data = getattr(value, "data", None)
+    if getattr(value, "multiscale", False) and data is not None:
+        data = data[0]
+    shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
+    if shape is None:
+        return kind
+    size = " × ".join(str(number) for number in shape)
+    return f"{kind}, {size}, {dtype}"
+
+
+def _is(one: object, other: object) -> bool:
+    if isinstance(one, str | Path) and isinstance(other, str | Path):
+        return Path(one) == Path(other)
+    return one is other

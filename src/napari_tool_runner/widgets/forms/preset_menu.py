@@ -1,0 +1,134 @@
+"""The menu of a form: reset, the user's presets, and presets as files to share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
+
+from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore, plain_values
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.forms.form import FormWidget
+
+__all__ = ["PresetMenu"]
+
+
+class PresetMenu(QMenu):
+    """Reset all, and presets. Further entries may be added by others (`addAction`)."""
+
+    told = Signal(str)
+    """Something worth saying in the page's message line."""
+
+    def __init__(self, tool: Tool, form: FormWidget, store: PresetStore, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._tool = tool
+        self._form = form
+        self._store = store
+        self.reset_action = self.addAction("Reset all fields")
+        self.addSeparator()
+        self.presets_menu = QMenu("Presets", self)
+        self.addMenu(self.presets_menu)
+        self.save_action = self.addAction("Save as preset…")
+        self.import_action = self.addAction("Load preset file…")
+        self.export_action = self.addAction("Save preset file…")
+        for action, slot in (
+            (self.reset_action, self._reset),
+            (self.save_action, self._ask_name),
+            (self.import_action, self._ask_import),
+            (self.export_action, self._ask_export),
+        ):
+            assert action is not None
+            action.triggered.connect(slot)
+        self.presets_menu.aboutToShow.connect(self._fill)
+        self.aboutToShow.connect(self._fill)
+
+    def apply(self, preset: Preset) -> None:
+        """Fill the form with `preset` and say what did not fit."""
+        unknown = self._form.set_values(preset.values)
+        self._form.outputs.set_kinds(preset.kinds)
+        parts = [f"Preset “{preset.name}” loaded.", preset.remark(self._tool)]
+        if unknown:
+            parts.append(f"Without a place here: {', '.join(unknown)}.")
+        self.told.emit(" ".join(part for part in parts if part))
+
+    def save(self, name: str) -> None:
+        """Keep the form's values under `name`."""
+        try:
+            self._store.save(self._tool, name, self._form.values(), self._form.outputs.kinds())
+        except PresetError as error:
+            self.told.emit(str(error))
+        else:
+            self.told.emit(f"Preset “{name}” saved.")
+
+    def import_file(self, path: Path) -> None:
+        """Fill the form from a preset file."""
+        try:
+            preset = self._store.read(path)
+        except PresetError as error:
+            self.told.emit(str(error))
+        else:
+            self.apply(preset)
+
+    def export_file(self, path: Path) -> None:
+        """Write the form's values as a preset file."""
+        values = plain_values(self._form.without_data(self._form.values()))
+        preset = Preset(
+            path.stem, self._tool.id, self._tool.version, values, self._form.outputs.kinds()
+        )
+        try:
+            self._store.write(path, preset)
+        except PresetError as error:
+            self.told.emit(str(error))
+        else:
+            self.told.emit(f"Preset written to {path.name}.")
+
+    def _fill(self) -> None:
+        self.presets_menu.clear()
+        names = self._store.names(self._tool)
+        self.presets_menu.setEnabled(bool(names))
+        for name in names:
+            action = self.presets_menu.addAction(name)
+            assert action is not None
+            action.triggered.connect(lambda _=False, name=name: self._load(name))
+        if names:
+            self.presets_menu.addSeparator()
+            remove = QMenu("Delete", self.presets_menu)
+            for name in names:
+                action = remove.addAction(name)
+                assert action is not None
+                action.triggered.connect(
+                    lambda _=False, name=name: self._store.remove(self._tool, name)
+                )
+            self.presets_menu.addMenu(remove)
+
+    def _load(self, name: str) -> None:
+        try:
+            preset = self._store.load(self._tool, name)
+        except PresetError as error:
+            self.told.emit(str(error))
+        else:
+            self.apply(preset)
+
+    def _reset(self) -> None:
+        self._form.reset()
+        self.told.emit("All fields are back at their defaults.")
+
+    def _ask_name(self) -> None:
+        name, accepted = QInputDialog.getText(self, "Save as preset", "Name of the preset:")
+        if accepted and name.strip():
+            self.save(name.strip())
+
+    def _ask_import(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load preset file", "", "Presets (*.json)")
+        if name:
+            self.import_file(Path(name))
+
+    def _ask_export(self) -> None:
+        start = f"{self._tool.name}.json"
+        name, _ = QFileDialog.getSaveFileName(self, "Save preset file", start, "Presets (*.json)")
+        if name:
+            self.export_file(Path(name))

@@ -1,0 +1,1 @@
+"""Past jobs: the panel, and how a layer was made."""

@@ -1,0 +1,180 @@
+"""From a layer back to the job that made it: a line in the dock, commands in the menus."""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from superqt import QElidingLabel
+
+from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
+from napari_tool_runner.jobs import HistoryEntry, read_record, recorded_tool
+from napari_tool_runner.widgets.history.history_actions import made_by
+from napari_tool_runner.widgets.history.history_fill import fill_form
+from napari_tool_runner.widgets.parts.docks import history_dock, runner_dock
+from napari_tool_runner.widgets.parts.messages import Sign
+from napari_tool_runner.widgets.parts.texts import tooltip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari.components import ViewerModel
+
+    from napari_tool_runner.widgets.tool_widget import ToolWidget
+
+__all__ = ["MadeByBar", "entry_of_layer", "run_again_on", "show_how_made"]
+
+
+def entry_of_layer(layer: object) -> HistoryEntry:
+    """Return the record of the job that made `layer`; what the layer remembers if it is gone.
+
+    Raises
+    ------
+    WorkspaceError
+        No job of ours made it.
+    """
+    if not made_by(layer):
+        name = getattr(layer, "name", None)
+        what = f"The layer “{name}” was" if name else "This layer was"
+        raise WorkspaceError(
+            f"{what} not made by a tool of the Tool Runner.",
+            hint="Select a layer that a tool made.",
+        )
+    metadata = cast("Mapping[str, Mapping[str, object]]", getattr(layer, "metadata", {}))
+    told = metadata["napari_tool_runner"]
+    record = Path(str(told.get("record") or ""))
+    if record.is_file():
+        return read_record(record)
+    return HistoryEntry(dict(told), record.parent)
+
+
+def show_how_made(viewer: ViewerModel, layer: object) -> None:
+    """Show the job that made `layer` in the dock "Tool History".
+
+    Raises
+    ------
+    WorkspaceError
+        No job of ours made it, or there is no window.
+    """
+    entry = entry_of_layer(layer)
+    panel = history_dock(viewer)
+    if panel is None:
+        raise WorkspaceError("There is no window to show the job in.")
+    if entry.folder.exists():
+        panel.select(entry.id)
+    else:
+        panel.show_remembered(entry)
+
+
+def run_again_on(viewer: ViewerModel, layer: object) -> ToolWidget | None:
+    """Open the form of the tool that made `layer`, with its parameters, on other data.
+
+    Raises
+    ------
+    ToolRunnerError
+        No job of ours made it, the tool is gone, or there is no window.
+    """
+    entry = entry_of_layer(layer)
+    tool = recorded_tool(entry, load_config())
+    dock = runner_dock(viewer)
+    if dock is None:
+        raise WorkspaceError("There is no window to open the form in.")
+    page = dock.show_tool(tool)
+    if page is not None:
+        remarks = fill_form(page, entry, data=False)
+        name = getattr(layer, "name", "")
+        said = f"The parameters that made “{name}”. Choose what to run on."
+        page.run_bar.say(" ".join([said, *remarks]), "problem" if remarks else "info")
+    return page
+
+
+class MadeByBar(QWidget):
+    """Tells which tool made the selected layer; hidden for layers that no tool made.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+    """
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = weakref.ref(viewer)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(6, 0, 6, 2)
+        layout.setSpacing(4)
+        layout.addWidget(Sign("clock", 12))
+        self.text = QElidingLabel()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setMinimumWidth(40)
+        layout.addWidget(self.text, 1)
+        self.how_button = QPushButton("How?")
+        self.how_button.setToolTip("Show how this layer was made")
+        self.how_button.setAccessibleName("Show how this layer was made")
+        self.how_button.clicked.connect(self.show_how)
+        self.again_button = QPushButton("Run again on…")
+        self.again_button.setToolTip("The same tool and parameters on another layer")
+        self.again_button.clicked.connect(self.run_again)
+        layout.addWidget(self.how_button)
+        layout.addWidget(self.again_button)
+        self.hide()
+        # by an object without Qt, which a deleted widget leaves behind harmlessly
+        self._follower = _Follower(self)
+        viewer.layers.selection.events.active.connect(self._follower.update)
+        self.update_layer()
+
+    def layer(self) -> object | None:
+        """Return the selected layer."""
+        viewer = self._viewer()
+        return viewer.layers.selection.active if viewer is not None else None
+
+    def update_layer(self) -> None:
+        """Follow the selection."""
+        layer = self.layer()
+        if not made_by(layer):
+            self.hide()
+            return
+        metadata = cast("dict[str, dict[str, object]]", getattr(layer, "metadata", {}))
+        tool = HistoryEntry(metadata["napari_tool_runner"], Path()).tool_name
+        self.text.setText(f"Made by {tool}")
+        self.text.setToolTip(tooltip(f"“{getattr(layer, 'name', '')}” was made by {tool}"))
+        self.show()
+
+    def show_how(self) -> None:
+        """Show the job."""
+        self._try(show_how_made)
+
+    def run_again(self) -> None:
+        """Open the form with the parameters."""
+        self._try(run_again_on)
+
+    def _try(self, act: object) -> None:
+        viewer, layer = self._viewer(), self.layer()
+        if viewer is None or layer is None:
+            return
+        try:
+            act(viewer, layer)  # type: ignore[operator]
+        except ToolRunnerError as error:
+            self.text.setText(error.message)
+            self.text.setToolTip(tooltip(str(error)))
+
+
+class _Follower:
+    def __init__(self, bar: MadeByBar) -> None:
+        self._bar = weakref.ref(bar)
+
+    def update(self, event: object = None) -> None:
+        bar = self._bar()
+        if bar is None:
+            return
+        try:
+            bar.update_layer()
+        except RuntimeError:  # its window is closed; Python has not noticed yet
+            self._bar = weakref.ref(_Gone())  # type: ignore[arg-type]
+
+
+class _Gone:
+    pass

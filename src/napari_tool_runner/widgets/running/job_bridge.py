@@ -1,0 +1,240 @@
+"""From a job (plain Python, any thread) to Qt signals, and its results into the viewer.
+
+A timer looks at the job; nothing is called from worker threads, so nothing can arrive
+at a widget that is gone. A bridge belongs to the application, not to a page: a run
+outlives the dock that started it, its layers appear all the same, and a page that is
+opened again finds its run. napari's task list gets a worker whose ``quit`` cancels the
+job: closing the window, with or without its dialog, ends the tool.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import weakref
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
+
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.running.notices import notify_failure
+from napari_tool_runner.widgets.running.results import show_result
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from qtpy.QtWidgets import QWidget
+
+    from napari_tool_runner.jobs import Job, JobManager, JobState
+    from napari_tool_runner.widgets.running.results import Shown
+
+__all__ = [
+    "JobBridge",
+    "bridge_for",
+    "cancel_jobs_at_quit",
+    "register_with_napari",
+    "running_bridges",
+]
+
+_log = logging.getLogger(__name__)
+POLL_MS = 60
+
+
+class JobBridge(QObject):
+    """Follows one job, shows its result, and tells the pages that follow it.
+
+    Parameters
+    ----------
+    job : Job
+    viewer : napari viewer, optional
+        Where the layers go; without it the result is left to those that listen. Only a
+        weak reference is kept.
+    """
+
+    state_changed = Signal(object)
+    """The job entered another state; carries the `JobState`."""
+    progressed = Signal()
+    """Phase, progress or elapsed time is worth showing again."""
+    finished = Signal(object)
+    """The job ended and its layers are there; carries the job. Emitted once."""
+
+    def __init__(
+        self, job: Job, parent: QObject | None = None, *, viewer: ViewerModel | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.job = job
+        self.shown: Shown | None = None
+        """What the result became; None when there is none (yet)."""
+        self.problem = ""
+        """Why the result of a job that succeeded could not be shown."""
+        self._shows = viewer is not None
+        self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
+        self._pages: weakref.WeakSet[QWidget] = weakref.WeakSet()
+        self._state: JobState | None = None
+        self._ended = False
+        self._polling = False
+        self._shown: tuple[object, ...] = ()
+        self._timer = QTimer(self)
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.poll)
+
+    @property
+    def viewer(self) -> ViewerModel | None:
+        """The viewer, None when there is none or it is gone."""
+        return self._viewer()
+
+    def attach(self, page: QWidget) -> None:
+        """Note that `page` tells of this job, as long as it can be seen."""
+        self._pages.add(page)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Stop following; the job itself goes on."""
+        self._timer.stop()
+
+    def poll(self) -> None:
+        """Look at the job now."""
+        # napari's progress bars and layers process events while we emit
+        if self._polling or self._ended:
+            return
+        self._polling = True
+        try:
+            self._look()
+        finally:
+            self._polling = False
+
+    def _look(self) -> None:
+        job = self.job
+        state = job.state
+        if state is not self._state:
+            self._state = state
+            self.state_changed.emit(state)
+        shown = (job.phase, job.progress, int(job.elapsed))
+        if shown != self._shown:
+            self._shown = shown
+            self.progressed.emit()
+        # the job's event is set after its record is written: only then is it over
+        if state.final and job.wait(0):
+            self._ended = True
+            self._timer.stop()
+            self._present()
+            self.finished.emit(job)
+            self._notify()
+
+    def _present(self) -> None:
+        """Add the layers of a job that succeeded."""
+        viewer = self.viewer
+        if not self._shows or self.job.state.value != "done":
+            return
+        if viewer is None:
+            self.problem = "The viewer is closed; the results are in the workspace."
+            return
+        try:
+            self.shown = show_result(viewer, self.job)
+        except (ToolRunnerError, ValueError, TypeError) as error:
+            _log.exception("The result of job %s could not be shown", self.job.id)
+            self.problem = f"The tool worked, but its result could not be shown: {error}"
+
+    def _notify(self) -> None:
+        """Tell by napari's own notifications when no page of the job is to be seen."""
+        if self.viewer is None or any(_is_seen(page) for page in self._pages):
+            return
+        try:
+            from napari.utils.notifications import show_info
+        except ImportError:
+            return
+        name = self.job.tool.name
+        if self.shown is not None:
+            show_info(f"{name}: {self.shown.sentence()}")
+        elif self.problem or self.job.state.value == "failed":
+            notify_failure(self.job, f"{name}: {self.problem or self.job.error}")
+
+
+_running: dict[int, JobBridge] = {}
+
+
+def bridge_for(job: Job, viewer: ViewerModel | None) -> JobBridge:
+    """Return the bridge of `job`, started; it lives until the job has ended."""
+    found = _running.get(id(job))
+    if found is not None:
+        return found
+    bridge = JobBridge(job, QCoreApplication.instance(), viewer=viewer)
+    _running[id(job)] = bridge
+
+    def forget(_: object) -> None:
+        _running.pop(id(job), None)
+        bridge.deleteLater()
+
+    bridge.finished.connect(forget)
+    bridge.start()
+    return bridge
+
+
+def running_bridges(tool_uri: str, viewer: ViewerModel | None) -> list[JobBridge]:
+    """Return the bridges of running jobs of a tool in `viewer`, oldest first."""
+    return [
+        bridge
+        for bridge in _running.values()
+        if bridge.job.tool.uri == tool_uri and bridge.viewer is viewer
+    ]
+
+
+def _is_seen(page: QWidget) -> bool:
+    try:
+        return page.isVisible()
+    except RuntimeError:  # deleted by Qt, not yet by Python
+        return False
+
+
+def register_with_napari(job: Job) -> None:
+    """Make napari know `job`: its close dialog, and cancel when the window closes.
+
+    Without napari (a form alone) this does nothing.
+    """
+    try:
+        from napari.qt.threading import FunctionWorker, create_worker
+    except ImportError:
+        return
+
+    class RunWorker(FunctionWorker):  # type: ignore[misc]
+        """Waits for the job; its quit ends the job."""
+
+        def quit(self) -> None:
+            super().quit()
+            job.cancel()
+
+    def wait() -> None:
+        pool = QThreadPool.globalInstance()
+        assert pool is not None
+        pool.releaseThread()  # we only wait: lend our slot to napari's own work
+        try:
+            job.wait()
+        finally:
+            pool.reserveThread()
+
+    wait.__name__ = f"{job.tool.name}"
+    worker = create_worker(wait, _worker_class=RunWorker, _start_thread=False)
+    worker.start()
+
+
+def cancel_jobs_at_quit(manager: JobManager) -> None:
+    """End all jobs of `manager` when the application quits (once per manager)."""
+    application = QCoreApplication.instance()
+    if application is None or manager in _known:
+        return
+    _known.add(manager)
+    reference = weakref.ref(manager)
+
+    def end() -> None:
+        alive = reference()
+        if alive is not None:
+            for job in alive.active:
+                job.cancel()
+
+    application.aboutToQuit.connect(end)
+    atexit.register(end)
+
+
+_known: weakref.WeakSet[JobManager] = weakref.WeakSet()

@@ -1,0 +1,213 @@
+"""The bar that never scrolls away: Run, Cancel, where it runs, how far it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tool_runner.widgets.forms.field_base import keep_narrow
+from napari_tool_runner.widgets.parts.icons import TextIconButton
+from napari_tool_runner.widgets.parts.messages import MessageKind, MessageLabel
+from napari_tool_runner.widgets.parts.texts import elapsed_text, size_text, tooltip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_tool_runner.plugins.contract import Progress
+
+__all__ = ["AUTOMATIC", "RunBar", "progress_text"]
+
+AUTOMATIC = "Automatic"
+
+
+def progress_text(progress: Progress | None) -> str:
+    """Return ``42 %``, ``3 of 10``, ``12 of 80 MB`` or an empty text."""
+    if progress is None:
+        return ""
+    if progress.unit == "bytes":
+        done = size_text(progress.done)
+        return f"{done} of {size_text(progress.total)}" if progress.total else done
+    if not progress.total:
+        return ""
+    if progress.total in (1, 100) or progress.total != int(progress.total):
+        return f"{100 * progress.done / progress.total:.0f} %"
+    return f"{progress.done:.0f} of {progress.total:.0f}"
+
+
+class RunBar(QWidget):
+    """Run and Cancel, the runner service, progress, and one sentence with its buttons."""
+
+    run_requested = Signal()
+    cancel_requested = Signal()
+    runner_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._queued = 0
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 2)
+        layout.setSpacing(4)
+
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        self.run_button = TextIconButton("play", "Run")
+        self.run_button.setMinimumWidth(84)
+        self.run_button.clicked.connect(self.run_requested)
+        self.cancel_button = TextIconButton("stop", "Cancel")
+        self.cancel_button.setToolTip("End the run, and every program it started (Esc)")
+        self.cancel_button.clicked.connect(self.cancel_requested)
+        self.cancel_button.hide()
+        self.where_label = QLabel("on")
+        self.where = QComboBox()
+        keep_narrow(self.where)
+        self.where.setMinimumWidth(140)
+        self.where.setAccessibleName("Where the tool runs")
+        self.where_label.setBuddy(self.where)
+        self.where.addItem(AUTOMATIC)
+        self.where.activated.connect(lambda _: self.runner_changed.emit())
+        row.addWidget(self.run_button, 2)
+        row.addWidget(self.cancel_button, 1)
+        row.addWidget(self.where_label)
+        row.addWidget(self.where, 1)
+        layout.addLayout(row)
+
+        self.progress_box = QWidget()
+        box = QVBoxLayout(self.progress_box)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(2)
+        words = QHBoxLayout()
+        self.phase = QLabel()
+        self.phase.setTextFormat(Qt.TextFormat.PlainText)
+        self.phase.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.elapsed = QLabel()
+        words.addWidget(self.phase, 1)
+        words.addWidget(self.elapsed)
+        box.addLayout(words)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(6)
+        self.progress.setAccessibleName("Progress of the run")
+        box.addWidget(self.progress)
+        self.progress_box.hide()
+        layout.addWidget(self.progress_box)
+
+        self.message = MessageLabel()
+        layout.addWidget(self.message)
+        self._buttons_box = QWidget()
+        self._buttons = QHBoxLayout(self._buttons_box)
+        self._buttons.setContentsMargins(19, 0, 0, 0)
+        self._buttons.setSpacing(4)
+        self._buttons.addStretch(1)
+        self._buttons_box.hide()
+        layout.addWidget(self._buttons_box)
+
+    # -- what can be pressed -------------------------------------------------------
+
+    def set_ready(self, ready: bool, why_not: str = "") -> None:
+        """Enable Run, or disable it and say why."""
+        self.run_button.setEnabled(ready)
+        self.run_button.setToolTip(
+            tooltip("Run the tool (Ctrl+Enter)") if ready else tooltip(why_not)
+        )
+        self.run_button.setAccessibleDescription("" if ready else why_not)
+
+    def set_busy(self, busy: bool, queued: int = 0) -> None:
+        """Show Cancel and the progress; Run stays and puts another job in the queue."""
+        self.cancel_button.setVisible(busy)
+        self.progress_box.setVisible(busy)
+        self.where_label.setVisible(not busy)  # makes room for Cancel
+        self._queued = queued
+        if not busy:
+            self.cancel_button.setEnabled(True)
+            self.cancel_button.setText("Cancel")
+
+    def show_cancelling(self) -> None:
+        """Say that Cancel was heard."""
+        self.cancel_button.setEnabled(False)
+        self.cancel_button.setText("Cancelling…")
+
+    # -- where -----------------------------------------------------------------------
+
+    def set_runners(self, names: Sequence[str], present: str | None, tips: dict[str, str]) -> None:
+        """Offer the services `names`; `present` is the chosen one (None: automatic)."""
+        self.where.blockSignals(True)
+        self.where.clear()
+        self.where.addItem(AUTOMATIC)
+        self.where.setItemData(
+            0, tooltip("Chosen for each tool by what it requires."), Qt.ItemDataRole.ToolTipRole
+        )
+        for name in names:
+            self.where.addItem(name)
+            if name in tips:
+                place = self.where.count() - 1
+                self.where.setItemData(place, tooltip(tips[name]), Qt.ItemDataRole.ToolTipRole)
+        self.where.setCurrentIndex(
+            list(names).index(present) + 1 if present is not None and present in names else 0
+        )
+        self.where.blockSignals(False)
+
+    def show_choice(self, name: str, reason: str) -> None:
+        """Say in the first entry which service the automatic choice means."""
+        self.where.setItemText(0, name or AUTOMATIC)
+        self.where.setToolTip(tooltip("Where the tool runs", reason))
+
+    def runner(self) -> str | None:
+        """Return the chosen service, None for the automatic choice."""
+        return None if self.where.currentIndex() <= 0 else self.where.currentText()
+
+    # -- how far ---------------------------------------------------------------------
+
+    def show_progress(self, phase: str, progress: Progress | None, elapsed: float) -> None:
+        """Show the phase in words, the progress as far as it is known, and the time."""
+        told = progress_text(progress)
+        words = f"{phase} · {told}" if told else f"{phase}…"
+        self.phase.setText(f"{words} · {self._queued} waiting" if self._queued else words)
+        self.elapsed.setText(elapsed_text(elapsed))
+        if progress is not None and progress.total:
+            self.progress.setRange(0, 1000)
+            self.progress.setValue(int(1000 * min(1.0, progress.done / progress.total)))
+        else:
+            self.progress.setRange(0, 0)
+
+    # -- what happened ----------------------------------------------------------------
+
+    def say(
+        self,
+        text: str,
+        kind: MessageKind = "info",
+        buttons: Sequence[tuple[str, Callable[[], object]]] = (),
+    ) -> None:
+        """Show one sentence and the buttons that belong to it; an empty text hides both."""
+        self.message.say(text, kind)
+        while self._buttons.count() > 1:
+            item = self._buttons.takeAt(0)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        for place, (label, action) in enumerate(buttons):
+            button = QPushButton(label)
+            button.clicked.connect(lambda _=False, action=action: action())
+            self._buttons.insertWidget(place, button)
+        self._buttons_box.setVisible(bool(text) and bool(buttons))
+
+    def buttons(self) -> list[QPushButton]:
+        """Return the buttons of the present sentence."""
+        found: list[QPushButton] = []
+        for place in range(self._buttons.count()):
+            item = self._buttons.itemAt(place)
+            widget = item.widget() if item is not None else None
+            if isinstance(widget, QPushButton):
+                found.append(widget)
+        return found

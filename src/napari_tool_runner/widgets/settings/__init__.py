@@ -1,0 +1,1 @@
+"""Settings: the dialog, napari's Preferences, the watched file, trust."""

@@ -1,0 +1,204 @@
+"""napari's Preferences show and change config.json, which stays the one place of settings.
+
+napari keeps what its dialog shows in a file of its own. Who opens the Preferences
+without our dock changes only that file; what we last agreed on (`_agreed_path`) tells
+such a change from one of config.json, and it is taken over at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from qtpy.QtCore import QCoreApplication, QObject
+
+from napari_tool_runner.config import load_config, user_data
+from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.widgets.settings.config_hub import ConfigHub, config_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from napari_tool_runner.config import Config
+
+__all__ = ["PROPERTIES", "PreferencesLink", "connect_preferences", "shown_values"]
+
+_log = logging.getLogger(__name__)
+_PLUGIN = "napari-tool-runner"
+
+PROPERTIES = {
+    "tools.toolbox_folders": "process.xml_dirs",
+    "running.service": "runner.service",
+    "running.max_parallel": "jobs.max_parallel",
+    "running.timeout": "jobs.timeout",
+    "running.workspace": "workspace",
+    "limits.cpus": "runner.cpus",
+    "limits.memory": "runner.memory",
+    "limits.network": "runner.network",
+}
+"""Property of the Preferences -> key of config.json."""
+
+
+class _Group(Protocol):
+    events: object
+
+
+class _Emitter(Protocol):
+    def connect(self, callback: Callable[[object], None]) -> object: ...
+
+
+def shown_values(config: Config) -> dict[str, object]:
+    """Return what the Preferences show of `config`.
+
+    Raises
+    ------
+    ConfigError
+    """
+    given = config.data.get("workspace")
+    memory = config._section("runner").get("memory")
+    return {
+        "tools.toolbox_folders": "; ".join(str(path) for path in config.toolbox_dirs),
+        "running.service": config.service or "",
+        "running.max_parallel": config.max_parallel,
+        "running.timeout": float(config.timeout or 0),
+        "running.workspace": str(config.workspaces) if given else "",
+        "limits.cpus": float(config.cpus or 0),
+        "limits.memory": "" if memory is None else str(memory),
+        "limits.network": config.network,
+    }
+
+
+def stored_value(name: str, value: object) -> object:
+    """Return what config.json holds for a value of the Preferences; None: the default."""
+    if name == "tools.toolbox_folders":
+        return [part.strip() for part in str(value).split(";") if part.strip()] or None
+    if name == "running.max_parallel":
+        return value
+    if isinstance(value, float):
+        return (int(value) if value == int(value) else value) or None
+    if isinstance(value, str):
+        return value.strip() or None
+    return value or None
+
+
+class PreferencesLink(QObject):
+    """Keeps the settings object of napari and config.json the same."""
+
+    def __init__(self, settings: object, hub: ConfigHub, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self._hub = hub
+        self._busy = False
+        for name in PROPERTIES:
+            section, key = name.split(".")
+            events = cast("_Group", self._group(section)).events
+            cast("_Emitter", getattr(events, key)).connect(self._edited)
+        self._take_over()
+        self.show()
+        hub.changed.connect(self.show)
+
+    def values(self) -> dict[str, object]:
+        """Return what the Preferences show now."""
+        return {
+            name: getattr(self._group(name.split(".")[0]), name.split(".")[1])
+            for name in PROPERTIES
+        }
+
+    def show(self) -> None:
+        """Let the Preferences show what config.json says."""
+        try:
+            wanted = shown_values(load_config())
+        except ConfigError as error:
+            _log.warning("The Preferences cannot show the configuration: %s", error)
+            return
+        self._busy = True
+        try:
+            for name, value in wanted.items():
+                section, key = name.split(".")
+                if getattr(self._group(section), key) != value:
+                    setattr(self._group(section), key, value)
+        except ValueError as error:  # outside of what the dialog offers: the file counts
+            _log.warning("The Preferences cannot show a value of the configuration: %s", error)
+        finally:
+            self._busy = False
+        self._agree(wanted)
+
+    def _group(self, section: str) -> object:
+        return getattr(self._settings, section)
+
+    def _edited(self, event: object) -> None:
+        if self._busy:
+            return
+        try:
+            before = shown_values(load_config())
+            now = self.values()
+            differing = {n: stored_value(n, v) for n, v in now.items() if v != before[n]}
+            if differing:
+                self._hub.write({PROPERTIES[name]: value for name, value in differing.items()})
+        except ConfigError as error:
+            _warn(str(error))
+            self.show()  # the field shows again what counts
+
+    def _take_over(self) -> None:
+        """Take over what was changed while nobody listened."""
+        try:
+            agreed: Mapping[str, object] = json.loads(_agreed_path().read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        changed = {
+            name: stored_value(name, value)
+            for name, value in self.values().items()
+            if name in agreed and agreed[name] != value
+        }
+        if not changed:
+            return
+        try:
+            self._hub.write({PROPERTIES[name]: value for name, value in changed.items()})
+        except ConfigError as error:
+            _warn(str(error))
+
+    def _agree(self, values: Mapping[str, object]) -> None:
+        path = _agreed_path()
+        text = json.dumps(dict(values), indent=2)
+        try:
+            if path.exists() and path.read_text(encoding="utf-8") == text:
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f"{path.name}.{os.getpid()}")
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
+        except OSError as error:
+            _log.warning("%s cannot be written: %s", path, error)
+
+
+def connect_preferences() -> PreferencesLink | None:
+    """Connect napari's Preferences with config.json, once; None before napari 0.9."""
+    application = QCoreApplication.instance()
+    if application is None:
+        return None
+    found = application.findChild(PreferencesLink)
+    try:
+        from napari.settings import get_plugin_settings
+
+        settings = get_plugin_settings(_PLUGIN)
+    except (ImportError, KeyError):
+        return None
+    if isinstance(found, PreferencesLink):
+        if found._settings is settings:
+            return found
+        found.setParent(None)
+        found.deleteLater()
+    return PreferencesLink(settings, config_hub(), application)
+
+
+def _agreed_path() -> Path:
+    return user_data() / "preferences.json"
+
+
+def _warn(text: str) -> None:
+    from napari.utils.notifications import show_warning
+
+    show_warning(text)
