@@ -291,7 +291,9 @@ def test_interrupt_cancels(make_tool: MakeTool, config: dict[str, object], tmp_p
     tool = make_tool("import time; print('begin', flush=True); time.sleep(60)")
     script = tmp_path / "script.py"
     script.write_text(
-        "import numpy, napari_tool_runner as ntr\n"
+        "import signal, numpy, napari_tool_runner as ntr\n"
+        # a parent that runs in the background lets its children ignore Ctrl-C
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"ntr.run({str(tool.path)!r}, i=numpy.zeros((4, 4)), config={config!r})\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE)
