@@ -10,6 +10,7 @@ import tifffile
 from docker_engine import Engine, python_image
 
 import napari_tool_runner as ntr
+from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 from napari_tool_runner.plugins.runners_factory import runnerServices
 
 if TYPE_CHECKING:
@@ -74,9 +75,16 @@ def test_the_same_pixels_and_place(folder: Path, config: dict[str, object]) -> N
     assert results["docker"].record["runner"]["image_id"].startswith("sha256:")
 
 
+@pytest.mark.parametrize("linked", [True, False], ids=["large", "small"])
 def test_a_file_is_passed_as_it_is_and_cannot_be_changed(
-    folder: Path, config: dict[str, object], tmp_path: Path
+    folder: Path,
+    config: dict[str, object],
+    tmp_path: Path,
+    linked: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if linked:  # small files are copied, so that the container can stay; here all are large
+        monkeypatch.setattr(DockerRunnerService, "copies_below", 0)
     image = np.arange(600, dtype=np.uint16).reshape(20, 30)
     source = tmp_path / "original data.tif"
     tifffile.imwrite(source, image)
@@ -88,9 +96,10 @@ def test_a_file_is_passed_as_it_is_and_cannot_be_changed(
     assert source.stat().st_mtime_ns == before.st_mtime_ns
     # a tool that changes its input in place cannot reach the original
     (folder / "flip.py").write_text(
-        PROGRAM.replace("image = ", "open(sys.argv[1], 'r+b')\nimage = ")
+        PROGRAM.replace("image = ", "open(sys.argv[1], 'r+b').write(b'MM')\nimage = ")
     )
     with pytest.raises(ntr.ToolFailedError) as raised:
         ntr.run(tool, input=source, config=config)
-    assert "Read-only file system" in "\n".join(raised.value.log_tail)
+    refused = "Read-only file system" in "\n".join(raised.value.log_tail)
+    assert refused is linked
     np.testing.assert_array_equal(tifffile.imread(source), image)
