@@ -61,7 +61,7 @@ WORDS = [
 
 def run(*, quick: bool) -> Iterator[Comparison]:
     from napari_tool_runner.tools import Toolbox
-    from napari_tool_runner.tools.toolbox import ToolboxFolder
+    from napari_tool_runner.tools.toolbox.box import ToolboxFolder
 
     count = 200 if quick else 2000
     repeats = 3 if quick else 15

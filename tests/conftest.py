@@ -50,7 +50,7 @@ LONG_LIVED = (
 HELPERS = (
     "multiprocessing.resource_tracker",
     "multiprocessing.forkserver",
-    "plugins/watchdog.py",  # lives as long as the process that runs programs
+    "programs/watchdog.py",  # lives as long as the process that runs programs
 )
 
 _session_dir = Path(tempfile.mkdtemp(prefix="ntr-tests-"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from napari_tool_runner.tools.toolbox import load_toolbox
+from napari_tool_runner.tools.toolbox.box import load_toolbox
 from napari_tool_runner.widgets.menu_plan import GROUP, PREFIX, command_id, layers_menus
 
 MANIFEST = Path(__file__).parents[1] / "src" / "napari_tool_runner" / "napari.yaml"

@@ -270,7 +270,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _trust(args: argparse.Namespace) -> int:
-    from napari_tool_runner.tools.trust import approve, review, revoke
+    from napari_tool_runner.tools.toolbox.trust import approve, review, revoke
 
     folder = Path(args.folder).expanduser().absolute()
     if args.revoke:

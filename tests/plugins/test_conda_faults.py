@@ -13,7 +13,7 @@ import pytest
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins import as_service
-from napari_tool_runner.plugins.conda_store import EnvironmentStore
+from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.contract import CancelToken
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.tools.model import PackageRequirement

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.errors import ConfigError, PreparationError
-from napari_tool_runner.plugins.conda_channels import public_url, resolve_channels
-from napari_tool_runner.plugins.conda_spec import (
+from napari_tool_runner.plugins.conda.channels import public_url, resolve_channels
+from napari_tool_runner.plugins.conda.spec import (
     CondaSpec,
     conda_platform,
     environment_key,

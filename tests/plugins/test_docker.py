@@ -18,10 +18,10 @@ from napari_tool_runner.errors import (
     PreparationError,
     RunnerExecError,
 )
-from napari_tool_runner.plugins import docker_containers as containers
 from napari_tool_runner.plugins.contract import Mount, OutputLine, Progress, Resources
-from napari_tool_runner.plugins.docker_client import connect
-from napari_tool_runner.plugins.docker_images import find_image, parse_reference
+from napari_tool_runner.plugins.docker import containers as containers
+from napari_tool_runner.plugins.docker.client import connect
+from napari_tool_runner.plugins.docker.images import find_image, parse_reference
 from napari_tool_runner.plugins.runner_docker import (
     DockerRunnerService,
     DockerRunnerServiceBuilder,

@@ -8,7 +8,7 @@ import pytest
 from docker_engine import BUSYBOX, Engine, Registry, make_job, run_job
 
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.docker_biocontainers import biocontainer_image
+from napari_tool_runner.plugins.docker.biocontainers import biocontainer_image
 from napari_tool_runner.plugins.process import Process
 from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 from napari_tool_runner.tools.model import PackageRequirement, Tool

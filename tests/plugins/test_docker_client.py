@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_tool_runner.errors import RunnerUnavailableError
-from napari_tool_runner.plugins import docker_client
-from napari_tool_runner.plugins.docker_client import Endpoint, Engine, connect, endpoints
+from napari_tool_runner.plugins.docker import client as docker_client
+from napari_tool_runner.plugins.docker.client import Endpoint, Engine, connect, endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError, RunnerError
-from napari_tool_runner.plugins import docker_images as images
+from napari_tool_runner.plugins.docker import images as images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_tool_runner.plugins.output import MAX_LINE, LineSplitter
+from napari_tool_runner.plugins.programs.output import MAX_LINE, LineSplitter
 
 
 def split(*chunks: bytes, clock=lambda: 0.0) -> list[tuple[str, bool]]:

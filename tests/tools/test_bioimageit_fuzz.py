@@ -15,8 +15,8 @@ from napari_tool_runner.tools import bind, dialects
 from napari_tool_runner.tools.bioimageit.reader import read_descriptor
 from napari_tool_runner.tools.checker import check_tool
 from napari_tool_runner.tools.dialect import JobPaths
-from napari_tool_runner.tools.entries import make_entry
 from napari_tool_runner.tools.model import Severity, Tool
+from napari_tool_runner.tools.toolbox.entries import make_entry
 from napari_tool_runner.tools.values import map_data
 
 TAGS = [

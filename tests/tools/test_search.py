@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.tools.edam import edam_label
-from napari_tool_runner.tools.entries import ToolEntry
-from napari_tool_runner.tools.search import SearchIndex, _distance
+from napari_tool_runner.tools.toolbox.entries import ToolEntry
+from napari_tool_runner.tools.toolbox.search import SearchIndex, _distance
 
 
 def entry(name: str, **more: object) -> ToolEntry:

@@ -10,9 +10,10 @@ import pytest
 from tools_helpers import DESCRIPTORS
 
 from napari_tool_runner.errors import ConfigError, DescriptorError, UnknownToolError
-from napari_tool_runner.tools import Toolbox, entries, find_tool, load_toolbox
-from napari_tool_runner.tools import index as index_module
-from napari_tool_runner.tools.toolbox import BUNDLED, ToolboxFolder, bundled_folder
+from napari_tool_runner.tools import Toolbox, find_tool, load_toolbox
+from napari_tool_runner.tools.toolbox import entries
+from napari_tool_runner.tools.toolbox import index as index_module
+from napari_tool_runner.tools.toolbox.box import BUNDLED, ToolboxFolder
 from support import CORPUS, NO_CORPUS
 
 
@@ -255,7 +256,7 @@ def test_opening_from_the_cache_imports_nothing_heavy(folder: Path, tmp_path: Pa
     box_of(folder, cache=cache)
     code = (
         "import sys; from pathlib import Path\n"
-        "from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder\n"
+        "from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder\n"
         f"box = Toolbox([ToolboxFolder('box', Path({str(folder)!r}))], "
         f"cache_dir=Path({str(cache)!r}))\n"
         "assert box.search_entries('a')[0].id == 'a' and box.categories\n"
@@ -330,7 +331,6 @@ def test_load_toolbox(folder: Path, tmp_path: Path) -> None:
         load_toolbox({"process": {"xml_dirs": 5}})
 
 
-@pytest.mark.skipif(not bundled_folder().is_dir(), reason="no bundled tools in this checkout")
 def test_bundled_tools_are_there() -> None:
     box = load_toolbox({})
     assert box.folders[0].bundled

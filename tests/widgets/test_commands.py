@@ -12,9 +12,9 @@ from napari._app_model import get_app_model
 from qtpy.QtWidgets import QApplication, QMenu
 from run_tools import make_tool
 
-from napari_tool_runner.tools.entries import ToolEntry
-from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder
-from napari_tool_runner.tools.trust import approve
+from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.toolbox.entries import ToolEntry
+from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets import commands as module
 from napari_tool_runner.widgets.commands import ToolCommands
 from napari_tool_runner.widgets.menu_plan import (

@@ -10,8 +10,8 @@ from qtpy.QtCore import Qt
 from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
 
 from napari_tool_runner.jobs import JobManager, JobState
-from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder
-from napari_tool_runner.tools.trust import approve, trust_state
+from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.toolbox.trust import approve, trust_state
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.running.activity import ActivityMirror
 from napari_tool_runner.widgets.running.job_bridge import JobBridge

@@ -18,9 +18,9 @@ from run_tools import fail_tool, invert_tool, sleep_tool
 from napari_tool_runner.jobs import Extent, JobManager, prepare, run_job
 from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.presets import PresetStore
-from napari_tool_runner.widgets.history.history_actions import made_by
-from napari_tool_runner.widgets.history.history_model import Column, when_text
-from napari_tool_runner.widgets.history.history_panel import HistoryPanel
+from napari_tool_runner.widgets.history.actions import made_by
+from napari_tool_runner.widgets.history.model import Column, when_text
+from napari_tool_runner.widgets.history.panel import HistoryPanel
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def test_export(qtbot, place, tools, cells, tmp_path, monkeypatch):
     choose(panel, 0)
     target = tmp_path / "out.zip"
     monkeypatch.setattr(
-        "napari_tool_runner.widgets.history.history_panel.QFileDialog.getSaveFileName",
+        "napari_tool_runner.widgets.history.panel.QFileDialog.getSaveFileName",
         lambda *_: (str(target), ""),
     )
     panel.export_action.trigger()

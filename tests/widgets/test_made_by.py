@@ -12,11 +12,11 @@ from run_tools import invert_tool
 
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs import JobManager, add_result, prepare, run_job
-from napari_tool_runner.tools.toolbox import Toolbox
+from napari_tool_runner.tools.toolbox.box import Toolbox
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
-from napari_tool_runner.widgets.history.history_panel import HistoryPanel
+from napari_tool_runner.widgets.docks import history_dock, runner_dock
 from napari_tool_runner.widgets.history.made_by import MadeByBar, entry_of_layer, show_how_made
-from napari_tool_runner.widgets.parts.docks import history_dock, runner_dock
+from napari_tool_runner.widgets.history.panel import HistoryPanel
 
 WAIT = 30_000
 

@@ -12,7 +12,7 @@ from run_tools import invert_tool
 
 from napari_tool_runner.config import changed_config, config_path, load_config
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.tools.trust import approve
+from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.settings.config_hub import config_hub
 from napari_tool_runner.widgets.settings.preferences import PreferencesLink, shown_values

@@ -20,8 +20,8 @@ from run_tools import invert_tool, sleep_tool
 from widget_tools import long_tool
 
 from napari_tool_runner.jobs import JobManager
-from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder
-from napari_tool_runner.tools.trust import approve
+from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 

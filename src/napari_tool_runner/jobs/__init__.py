@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from napari_tool_runner.jobs.api import run, run_in_viewer, run_job
 from napari_tool_runner.jobs.batch import BatchItem, plan_batch, run_batch
-from napari_tool_runner.jobs.comparing import Difference, compare_runs
-from napari_tool_runner.jobs.crate import export_crate
 from napari_tool_runner.jobs.delivery import deliver, job_json, output_paths, outputs_json
 from napari_tool_runner.jobs.extent import Extent
-from napari_tool_runner.jobs.history import HistoryEntry, find_entry, history, read_record
 from napari_tool_runner.jobs.job import Job, JobEvent
 from napari_tool_runner.jobs.manager import JobManager, job_manager, prepare
 from napari_tool_runner.jobs.model import JobOutput, JobResult, JobState
-from napari_tool_runner.jobs.preview import Preview, dry_run, plan_lines, preflight
-from napari_tool_runner.jobs.recall import recorded_outputs, recorded_result
-from napari_tool_runner.jobs.reclaim import Reclaimable, delete_job, reclaim, reclaimable
-from napari_tool_runner.jobs.repeat import (
+from napari_tool_runner.jobs.past.comparing import Difference, compare_runs
+from napari_tool_runner.jobs.past.crate import export_crate
+from napari_tool_runner.jobs.past.history import HistoryEntry, find_entry, history, read_record
+from napari_tool_runner.jobs.past.recall import recorded_outputs, recorded_result
+from napari_tool_runner.jobs.past.reclaim import Reclaimable, delete_job, reclaim, reclaimable
+from napari_tool_runner.jobs.past.repeat import (
     compare_outputs,
     recorded_form,
     recorded_tool,
     recorded_values,
     rerun,
 )
-from napari_tool_runner.jobs.snippets import as_command, as_json, as_python
+from napari_tool_runner.jobs.past.snippets import as_command, as_json, as_python
+from napari_tool_runner.jobs.preview import Preview, dry_run, plan_lines, preflight
 from napari_tool_runner.jobs.testing import TestReport, run_test, run_tests
 from napari_tool_runner.jobs.viewer import add_result
 

@@ -27,7 +27,7 @@ from napari_tool_runner.plugins.discovery import (
     plugin_problems,
 )
 from napari_tool_runner.plugins.process import Process
-from napari_tool_runner.plugins.process_tree import describe_exit
+from napari_tool_runner.plugins.programs.process_tree import describe_exit
 from napari_tool_runner.plugins.runners_factory import (
     ObjectFactory,
     RunnerServiceProvider,

@@ -29,11 +29,11 @@ from napari_tool_runner.plugins.contract import (
     RunnerService,
     Stored,
 )
-from napari_tool_runner.plugins.foreign_children import Recorder, recording
-from napari_tool_runner.plugins.foreign_observer import observed
+from napari_tool_runner.plugins.foreign.children import Recorder, recording
+from napari_tool_runner.plugins.foreign.observer import observed
 from napari_tool_runner.plugins.process import Process, context_of
-from napari_tool_runner.plugins.process_tree import describe_exit
-from napari_tool_runner.plugins.programs import GRACE
+from napari_tool_runner.plugins.programs.process_tree import describe_exit
+from napari_tool_runner.plugins.programs.program import GRACE
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import user_data
 from napari_tool_runner.errors import PreparationError, ToolRunnerError
-from napari_tool_runner.plugins.conda_activation import Activation, activate
-from napari_tool_runner.plugins.conda_maker import EnvironmentMaker, Wanted, wanted_environment
-from napari_tool_runner.plugins.conda_prefix import installed_packages
-from napari_tool_runner.plugins.conda_spec import CondaSpec, read_spec
-from napari_tool_runner.plugins.conda_store import (
+from napari_tool_runner.plugins.conda.activation import Activation, activate
+from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
+from napari_tool_runner.plugins.conda.prefix import installed_packages
+from napari_tool_runner.plugins.conda.spec import CondaSpec, read_spec
+from napari_tool_runner.plugins.conda.store import (
     EnvironmentInfo,
     EnvironmentStore,
     existing_parent,
@@ -31,14 +31,14 @@ from napari_tool_runner.plugins.contract import (
     RunnerService,
     Stored,
 )
-from napari_tool_runner.plugins.environment import (
+from napari_tool_runner.plugins.options import number, text
+from napari_tool_runner.plugins.process import Process, as_process, context_of
+from napari_tool_runner.plugins.programs.environment import (
     gpu_remark,
     host_environment,
     program_environment,
 )
-from napari_tool_runner.plugins.options import number, text
-from napari_tool_runner.plugins.process import Process, as_process, context_of
-from napari_tool_runner.plugins.programs import GRACE, run_program
+from napari_tool_runner.plugins.programs.program import GRACE, run_program
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 
@@ -72,7 +72,7 @@ class CondaRunnerService(RunnerService):
 
     Keys of the ``runner`` section: ``environments_dir``, where environments are made
     (default: the user's data folder); ``channels``, ``channel_alias`` and ``mirrors``
-    (see `napari_tool_runner.plugins.conda_channels`); ``conda_dir``, a conda
+    (see `napari_tool_runner.plugins.conda.channels`); ``conda_dir``, a conda
     installation whose environments are used when they have the name that a tool asks
     for; ``platform``, another platform than this computer's that it can run (``osx-64``
     on Apple silicon); ``offline``, true: only what was fetched before; ``grace``.

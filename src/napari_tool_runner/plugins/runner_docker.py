@@ -22,7 +22,6 @@ from napari_tool_runner.errors import (
     RunnerUnavailableError,
     ToolRunnerError,
 )
-from napari_tool_runner.plugins import docker_containers as containers
 from napari_tool_runner.plugins.contract import (
     Availability,
     ExecContext,
@@ -31,36 +30,37 @@ from napari_tool_runner.plugins.contract import (
     RunnerService,
     Stored,
 )
-from napari_tool_runner.plugins.docker_biocontainers import (
+from napari_tool_runner.plugins.docker import containers as containers
+from napari_tool_runner.plugins.docker.biocontainers import (
     biocontainer_image,
     find_biocontainer,
     has_biocontainer,
 )
-from napari_tool_runner.plugins.docker_client import (
+from napari_tool_runner.plugins.docker.client import (
     ENGINE_ERRORS,
     PROBE_TIMEOUT,
     Engine,
     connect,
     endpoints,
 )
-from napari_tool_runner.plugins.docker_exec import (
+from napari_tool_runner.plugins.docker.exec import (
     GRACE,
     ContainerGoneError,
     run_alone,
     run_in,
 )
-from napari_tool_runner.plugins.docker_images import (
+from napari_tool_runner.plugins.docker.images import (
     Image,
     Reference,
     ensure_image,
     parse_reference,
 )
-from napari_tool_runner.plugins.docker_plan import plan_image
-from napari_tool_runner.plugins.docker_pool import WarmContainer, WarmPool
-from napari_tool_runner.plugins.docker_storage import stored_things
-from napari_tool_runner.plugins.environment import program_environment
+from napari_tool_runner.plugins.docker.plan import plan_image
+from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool
+from napari_tool_runner.plugins.docker.storage import stored_things
 from napari_tool_runner.plugins.options import number, text
 from napari_tool_runner.plugins.process import context_of
+from napari_tool_runner.plugins.programs.environment import program_environment
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement, Tool
 

@@ -18,15 +18,15 @@ from napari_tool_runner.plugins.contract import (
     Plan,
     RunnerService,
 )
-from napari_tool_runner.plugins.environment import (
+from napari_tool_runner.plugins.options import number, path_list
+from napari_tool_runner.plugins.process import Process, as_process, context_of
+from napari_tool_runner.plugins.programs.environment import (
     gpu_remark,
     host_environment,
     path_with,
     program_environment,
 )
-from napari_tool_runner.plugins.options import number, path_list
-from napari_tool_runner.plugins.process import Process, as_process, context_of
-from napari_tool_runner.plugins.programs import GRACE, run_program
+from napari_tool_runner.plugins.programs.program import GRACE, run_program
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.checker import Report, check_paths
-    from napari_tool_runner.tools.entries import ToolEntry
     from napari_tool_runner.tools.model import LayerKind, Note, Severity, Tool
     from napari_tool_runner.tools.reader import dialect_of, dialects, read_tool
-    from napari_tool_runner.tools.toolbox import Toolbox, find_tool, load_toolbox
-    from napari_tool_runner.tools.trust import require_trust, trust_state
+    from napari_tool_runner.tools.toolbox.box import Toolbox, find_tool, load_toolbox
+    from napari_tool_runner.tools.toolbox.entries import ToolEntry
+    from napari_tool_runner.tools.toolbox.trust import require_trust, trust_state
     from napari_tool_runner.tools.values import bind
 
 __all__ = [
@@ -42,17 +42,17 @@ _HOMES = {
     "Report": "checker",
     "Severity": "model",
     "Tool": "model",
-    "ToolEntry": "entries",
-    "Toolbox": "toolbox",
+    "ToolEntry": "toolbox.entries",
+    "Toolbox": "toolbox.box",
     "bind": "values",
     "check_paths": "checker",
     "dialect_of": "reader",
     "dialects": "reader",
-    "find_tool": "toolbox",
-    "load_toolbox": "toolbox",
+    "find_tool": "toolbox.box",
+    "load_toolbox": "toolbox.box",
     "read_tool": "reader",
-    "require_trust": "trust",
-    "trust_state": "trust",
+    "require_trust": "toolbox.trust",
+    "trust_state": "toolbox.trust",
 }
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from npe2 import PluginContext
     from qtpy.QtCore import QTimer
 
-    from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["ToolCommands", "hide_tools", "on_activate", "open_tool", "show_tools"]
@@ -319,7 +319,7 @@ def _load() -> None:
 
 
 def _loaded() -> Toolbox:
-    from napari_tool_runner.tools.toolbox import load_toolbox
+    from napari_tool_runner.tools.toolbox.box import load_toolbox
 
     try:
         return load_toolbox()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import JobManager
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.settings.settings_dialog import SettingsDialog
 
 __all__ = ["SAMPLES", "ToolRunnerWidget"]
@@ -219,7 +219,7 @@ class ToolRunnerWidget(QWidget):
 
     def show_history(self) -> None:
         """Open the dock with all jobs."""
-        from napari_tool_runner.widgets.parts.docks import history_dock
+        from napari_tool_runner.widgets.docks import history_dock
 
         if history_dock(self._viewer) is None:
             self.message.say("There is no window to show the jobs in.", "problem")

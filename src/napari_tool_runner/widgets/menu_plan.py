@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.entries import ToolEntry
+    from napari_tool_runner.tools.toolbox.entries import ToolEntry
 
 __all__ = [
     "GROUP",

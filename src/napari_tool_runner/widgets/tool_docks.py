@@ -14,7 +14,7 @@ from napari_tool_runner.widgets.tool_widget import ToolWidget
 if TYPE_CHECKING:
     from napari import Viewer
 
-    from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.tools.toolbox.box import Toolbox
 
 __all__ = ["open_in_dock"]
 

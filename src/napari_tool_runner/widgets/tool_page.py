@@ -128,7 +128,7 @@ def _file_of(value: object) -> str:
 
 
 def _bundled(tool: Tool) -> bool:
-    from napari_tool_runner.tools.toolbox import bundled_folder
+    from napari_tool_runner.tools.toolbox.box import bundled_folder
 
     return tool.path.is_relative_to(bundled_folder())
 

@@ -12,7 +12,7 @@ from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
 from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.tools.trust import trust_state
+from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.forms.extent_bar import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import Job, JobManager
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.tools.toolbox.box import Toolbox
 
 __all__ = ["ToolWidget"]
 

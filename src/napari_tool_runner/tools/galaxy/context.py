@@ -37,7 +37,7 @@ from napari_tool_runner.tools.model import (
 )
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.galaxy.rules import Rules
+    from napari_tool_runner.tools.galaxy.script import Rules
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.values import BoundValues
 

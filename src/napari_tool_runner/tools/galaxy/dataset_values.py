@@ -15,7 +15,7 @@ from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import DataCollection, DataFile
-    from napari_tool_runner.tools.galaxy.rules import Rules
+    from napari_tool_runner.tools.galaxy.script import Rules
 
 __all__ = ["CollectionValue", "DatasetList", "DatasetValue", "MetadataValue"]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_objects import ToolOutputCollection
 
     from napari_tool_runner.tools.galaxy.context import Context
-    from napari_tool_runner.tools.galaxy.rules import Rules
+    from napari_tool_runner.tools.galaxy.script import Rules
     from napari_tool_runner.tools.galaxy.source import GalaxySource
     from napari_tool_runner.tools.model import Tool
 

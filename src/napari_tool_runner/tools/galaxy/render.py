@@ -12,9 +12,9 @@ from packaging.version import Version
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
 from napari_tool_runner.tools.galaxy.context import Context, inputs_json, wrap_inputs
-from napari_tool_runner.tools.galaxy.expression_tools import render_expression
+from napari_tool_runner.tools.galaxy.javascript import render_expression
 from napari_tool_runner.tools.galaxy.output_plan import plan_outputs
-from napari_tool_runner.tools.galaxy.rules import Rules
+from napari_tool_runner.tools.galaxy.script import Rules
 from napari_tool_runner.tools.galaxy.templates import fill
 from napari_tool_runner.tools.model import ContainerRequirement
 

@@ -28,7 +28,7 @@ from napari_tool_runner.tools.model import (
 )
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.galaxy.rules import Rules
+    from napari_tool_runner.tools.galaxy.script import Rules
 
 __all__ = ["InputValue", "SelectValue", "Wrapper"]
 

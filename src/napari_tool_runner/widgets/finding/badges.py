@@ -16,8 +16,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_tool_runner.errors import ToolRunnerError
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.entries import ToolEntry
-    from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.tools.toolbox.box import Toolbox
+    from napari_tool_runner.tools.toolbox.entries import ToolEntry
 
 __all__ = ["BadgeLookup", "needs_of"]
 

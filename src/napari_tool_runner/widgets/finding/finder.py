@@ -25,8 +25,8 @@ from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.entries import ToolEntry
-    from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.tools.toolbox.box import Toolbox
+    from napari_tool_runner.tools.toolbox.entries import ToolEntry
     from napari_tool_runner.widgets.finding.favourites import Favourites
 
 __all__ = ["ToolFinder"]

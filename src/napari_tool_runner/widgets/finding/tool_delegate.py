@@ -13,7 +13,7 @@ from napari_tool_runner.widgets.finding.tool_tree import Role, ToolTreeModel
 from napari_tool_runner.widgets.parts.icons import pixmap
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.entries import ToolEntry
+    from napari_tool_runner.tools.toolbox.entries import ToolEntry
 
 __all__ = ["ToolDelegate"]
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, cast
 
 from qtpy.QtCore import QAbstractItemModel, QModelIndex, QObject, Qt
 
-from napari_tool_runner.tools.categories import OTHER
+from napari_tool_runner.tools.toolbox.categories import OTHER
 from napari_tool_runner.widgets.finding.badges import needs_of
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.categories import Category
-    from napari_tool_runner.tools.entries import ToolEntry
-    from napari_tool_runner.tools.toolbox import Toolbox
+    from napari_tool_runner.tools.toolbox.box import Toolbox
+    from napari_tool_runner.tools.toolbox.categories import Category
+    from napari_tool_runner.tools.toolbox.entries import ToolEntry
 
 __all__ = ["Grouping", "Role", "ToolTreeModel"]
 

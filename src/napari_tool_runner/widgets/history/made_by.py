@@ -13,9 +13,9 @@ from superqt import QElidingLabel
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs import HistoryEntry, read_record, recorded_tool
-from napari_tool_runner.widgets.history.history_actions import made_by
-from napari_tool_runner.widgets.history.history_fill import fill_form
-from napari_tool_runner.widgets.parts.docks import history_dock, runner_dock
+from napari_tool_runner.widgets.docks import history_dock, runner_dock
+from napari_tool_runner.widgets.history.actions import made_by
+from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.messages import Sign
 from napari_tool_runner.widgets.parts.texts import tooltip
 

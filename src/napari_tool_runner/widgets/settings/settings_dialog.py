@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.config import changed_config, config_path, load_config
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.tools.trust import TrustState, trust_state
+from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path, tooltip
@@ -328,7 +328,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _tool_names(folder: Path) -> list[str]:
-    from napari_tool_runner.tools.toolbox import Toolbox, ToolboxFolder
+    from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 
     return [entry.name for entry in Toolbox([ToolboxFolder(folder.name, folder)]).entries]
 

@@ -1,0 +1,1 @@
+"""Runs that have been: history, repetition, comparison, export, removal."""

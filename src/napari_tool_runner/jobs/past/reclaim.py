@@ -1,0 +1,105 @@
+"""House keeping: what jobs, environments and containers use, and giving it back."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
+from napari_tool_runner.jobs.past.history import ended_entries
+from napari_tool_runner.plugins import as_service, runnerServices
+
+if TYPE_CHECKING:
+    from napari_tool_runner.config import Config
+    from napari_tool_runner.jobs.past.history import HistoryEntry
+
+_logger = logging.getLogger(__name__)
+
+__all__ = ["Reclaimable", "delete_job", "reclaim", "reclaimable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimable:
+    """Something that can be deleted without loss of anything but time.
+
+    Parameters
+    ----------
+    kind : str
+        ``job``, ``environment``, ``container``, ``image``.
+    size : int
+        Bytes on disk.
+    """
+
+    kind: str
+    name: str
+    size: int
+    remove: Callable[[], None] = field(repr=False, compare=False)
+
+
+def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimable]:
+    """Return what could be deleted: ended jobs, then what each service keeps."""
+    found = list(_jobs(config.workspaces, older_than_days))
+    known: set[tuple[str, str]] = set()
+    for name in runnerServices.names():
+        try:
+            service = as_service(runnerServices.get(name, **config.runner), name)
+            stored = service.stored()
+        except RunnerError as error:  # without its engine a service keeps nothing to show
+            _logger.info("%s cannot say what it keeps: %s", name, error)
+            continue
+        for item in stored:
+            if (item.kind, item.name) not in known:  # CONDA_DOCKER shows the others' again
+                known.add((item.kind, item.name))
+                found.append(Reclaimable(item.kind, item.name, item.size, item.remove))
+    return found
+
+
+def reclaim(items: list[Reclaimable]) -> list[str]:
+    """Delete `items`; returns a sentence for each that could not be deleted."""
+    problems: list[str] = []
+    for item in items:
+        try:
+            item.remove()
+        except (OSError, ToolRunnerError) as error:
+            problems.append(f"{item.kind} {item.name} was not deleted: {error}")
+    return problems
+
+
+def delete_job(entry: HistoryEntry) -> None:
+    """Delete the folder of a job that has ended: inputs, results, log, record.
+
+    Layers that were loaded from it lose their data: ask first.
+
+    Raises
+    ------
+    WorkspaceError
+        It still runs, or the disk refuses.
+    """
+    if entry.state not in ("done", "failed", "cancelled", "interrupted"):
+        raise WorkspaceError(
+            f"The job of “{entry.tool_name}” is still {entry.state}.",
+            hint="Cancel it first.",
+        )
+    try:
+        shutil.rmtree(entry.folder)
+    except FileNotFoundError:
+        return  # what was asked for is so
+    except OSError as error:
+        raise WorkspaceError(
+            f"{entry.folder} was not deleted: {error.strerror or error}.",
+            hint="Close what uses its files, then try again.",
+        ) from error
+
+
+def _jobs(workspaces: Path, older_than_days: float) -> Iterator[Reclaimable]:
+    for entry in ended_entries(workspaces, older_than_days):
+        folder = entry.folder
+
+        def remove(folder: Path = folder) -> None:
+            shutil.rmtree(folder)
+
+        yield Reclaimable("job", f"{entry.tool_id} {entry.id}", entry.size(), remove)

@@ -1,0 +1,215 @@
+"""The jobs of all sessions as light rows, read in the background and remembered."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner.jobs.past.history import HistoryEntry, read_record
+from napari_tool_runner.jobs.record import build_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from napari_tool_runner.jobs import Job
+
+__all__ = ["STATES", "JobRow", "Scan", "live_row", "row_of", "state_word"]
+
+_log = logging.getLogger(__name__)
+RECORD = "record.json"
+FINAL = frozenset(("done", "failed", "cancelled", "interrupted"))
+_LONGEST = 60
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+STATES = {
+    "queued": ("Waiting", "clock"),
+    "preparing": ("Preparing", "clock"),
+    "running": ("Running", "play"),
+    "loading": ("Loading", "clock"),
+    "done": ("Done", "check"),
+    "failed": ("Failed", "failed"),
+    "cancelled": ("Cancelled", "stop"),
+    "interrupted": ("Interrupted", "warning"),
+}
+"""State -> its word and its icon."""
+
+
+def state_word(state: str) -> str:
+    """Return the word for a state of a record."""
+    return STATES.get(state, (state.capitalize() or "Unknown", ""))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """What the list shows of a job; the record itself is read again when it is asked for.
+
+    Parameters
+    ----------
+    live : bool
+        It belongs to this session and has not ended.
+    parameters : tuple of (str, str)
+        Names and values that are no data, as text.
+    inputs : tuple of str
+        What the data was called.
+    """
+
+    id: str
+    folder: Path
+    tool_id: str
+    tool_name: str
+    state: str
+    created: datetime | None
+    seconds: float
+    parameters: tuple[tuple[str, str], ...]
+    inputs: tuple[str, ...]
+    message: str = ""
+    live: bool = False
+    words: str = field(default="", repr=False)
+
+    @property
+    def order(self) -> tuple[datetime, str]:
+        """What rows are sorted by; the newest is the greatest."""
+        return (self.created or _EARLIEST, self.id)
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in FINAL
+
+    def summary(self) -> str:
+        """Return inputs and parameters in one line."""
+        parts = [", ".join(self.inputs)] if self.inputs else []
+        parts += [f"{name} {value}" for name, value in self.parameters]
+        return " · ".join(parts)
+
+
+def row_of(entry: HistoryEntry, *, live: bool = False) -> JobRow:
+    """Return the row of a record."""
+    parameters = tuple(
+        (name.split("|")[-1], _text(value)) for name, value in entry.parameters.items()
+    )
+    told = entry.record.get("inputs")
+    inputs = tuple(
+        str(one.get("label", "")) for one in (told if isinstance(told, list) else []) if one
+    )
+    words = " ".join(
+        [entry.tool_id, entry.tool_name, state_word(entry.state), entry.message, entry.id]
+        + [f"{name} {value} {name}={value}" for name, value in parameters]
+        + list(inputs)
+    )
+    return JobRow(
+        entry.id,
+        entry.folder,
+        entry.tool_id,
+        entry.tool_name,
+        entry.state,
+        entry.created,
+        entry.seconds,
+        parameters,
+        inputs,
+        entry.message,
+        live,
+        words.casefold(),
+    )
+
+
+def live_row(job: Job) -> JobRow:
+    """Return the row of a job of this session, as it stands now."""
+    return row_of(HistoryEntry(build_record(job), job.workspace.root), live=not job.state.final)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+Stamp = tuple[int, int]
+"""Time of change and size of a record: it is read again when they differ."""
+
+
+class Scan:
+    """One look at all records below a folder, in a thread of its own.
+
+    Rows arrive in `batch`, the newest first; `present` is complete once `ended` is set.
+
+    Parameters
+    ----------
+    known : mapping
+        Folder -> stamp of what need not be read again.
+    """
+
+    def __init__(self, workspaces: Path, known: Mapping[Path, Stamp]) -> None:
+        self._workspaces = workspaces
+        self._known = dict(known)
+        self._found: deque[tuple[Path, Stamp, JobRow]] = deque()
+        self.present: set[Path] = set()
+        self.ended = threading.Event()
+        self.unreadable = 0
+
+    def start(self) -> Scan:
+        """Begin; returns itself."""
+        threading.Thread(target=self._run, name="history", daemon=True).start()
+        return self
+
+    def batch(self, most: int) -> list[tuple[Path, Stamp, JobRow]]:
+        """Return up to `most` rows that were not returned yet."""
+        found: list[tuple[Path, Stamp, JobRow]] = []
+        while self._found and len(found) < most:
+            found.append(self._found.popleft())
+        return found
+
+    @property
+    def over(self) -> bool:
+        """Whether everything was read and returned."""
+        return self.ended.is_set() and not self._found
+
+    def _run(self) -> None:
+        try:
+            folders = sorted(self._folders(), key=lambda one: one[0].name, reverse=True)
+            for folder, stamp in folders:
+                self.present.add(folder)
+                if self._known.get(folder) != stamp:
+                    self._read(folder, stamp)
+        finally:
+            self.ended.set()
+
+    def _read(self, folder: Path, stamp: Stamp) -> None:
+        try:
+            row = row_of(read_record(folder / RECORD))
+        except (WorkspaceError, ValueError, TypeError, KeyError, AttributeError) as error:
+            # a record of another program, or half of one: it hides no other
+            _log.info("A record was left out: %s", error)
+            self.unreadable += 1
+            return
+        self._found.append((folder, stamp, row))
+
+    def _folders(self) -> Iterator[tuple[Path, Stamp]]:
+        for tool in _subfolders(self._workspaces):
+            for job in _subfolders(tool):
+                try:
+                    found = os.stat(job / RECORD)
+                except OSError:
+                    continue
+                yield job, (found.st_mtime_ns, found.st_size)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir()]
+    except OSError:
+        return []

@@ -1,0 +1,1 @@
+"""Environments by content: what the CONDA service is made of."""

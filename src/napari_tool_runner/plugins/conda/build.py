@@ -1,0 +1,412 @@
+"""Solving and linking an environment with py-rattler, with progress and cancel.
+
+The only module that imports rattler; it is imported when something must be built.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import rattler
+from rattler import exceptions as rattler_errors
+from rattler.platform import Subdir
+
+from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.plugins.conda.channels import Channels, public_url
+from napari_tool_runner.plugins.conda.progress import InstallReporter
+from napari_tool_runner.plugins.contract import CancelToken, Event, OutputLine, Progress
+
+if TYPE_CHECKING:
+    from rattler.networking.fetch_repo_data import CacheAction
+
+__all__ = ["Builder", "Solution", "run_cancellable"]
+
+_T = TypeVar("_T")
+
+_NETWORK_HINT = (
+    "Check the network, and the channels in the runner section of the configuration "
+    "('channels', 'channel_alias', 'mirrors')."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """The exact packages of an environment.
+
+    Parameters
+    ----------
+    records : tuple
+        rattler's records.
+    download_size : int
+        Bytes that are not in the package cache yet.
+    missing : int
+        Packages that are not in the package cache yet.
+    """
+
+    records: tuple[Any, ...]
+    download_size: int
+    missing: int
+
+    def packages(self) -> list[dict[str, object]]:
+        """Return the packages for the record: no credentials in the addresses."""
+        return [
+            {
+                "name": record.name.normalized,
+                "version": str(record.version),
+                "build": str(record.build),
+                "url": public_url(record.url),
+                "sha256": record.sha256.hex() if record.sha256 else None,
+            }
+            for record in sorted(self.records, key=lambda record: record.name.normalized)
+        ]
+
+
+@dataclass(slots=True)
+class Builder:
+    """Solves and links environments from given channels.
+
+    Parameters
+    ----------
+    channels : Channels
+    packages, repodata : Path
+        The caches.
+    platform : str
+        conda's name of the platform.
+    offline : bool
+        True: what was fetched earlier must do.
+    """
+
+    channels: Channels
+    packages: Path
+    repodata: Path
+    platform: str
+    offline: bool = False
+    _client: Any = field(default=None, init=False)
+
+    async def solve(
+        self, specs: Sequence[str], report: Callable[[Event], None] = lambda event: None
+    ) -> Solution:
+        """Find the packages that `specs` need.
+
+        Raises
+        ------
+        PreparationError
+            A spec or channel is wrong, or nothing fits; in the solver's own words.
+        """
+        wanted = [self._spec(spec) for spec in specs]
+        if self.offline:
+            try:
+                records = await self._solve(wanted, report, "force-cache-only")
+            except rattler_errors.GatewayError as error:
+                raise _channel_error(error, offline=True) from error
+            return await self._solution(records)
+        try:
+            records = await self._solve(wanted, report, "cache-or-fetch")
+        except rattler_errors.GatewayError as error:
+            records = await self._solve_again(wanted, report, error)
+        return await self._solution(records)
+
+    async def from_lock(self, path: Path) -> Solution | None:
+        """Return the packages that a lock file names, None when it cannot be used."""
+        if not path.is_file():
+            return None
+        try:
+            lock = rattler.LockFile.from_path(path)
+            found = lock.default_environment()
+            platform = next(one for one in lock.platforms() if one.name == self.platform)
+            records = found.conda_repodata_records_for_platform(platform) if found else None
+        except (
+            rattler_errors.ParseCondaLockError,
+            rattler_errors.ConversionError,
+            StopIteration,
+            OSError,
+            ValueError,
+        ):
+            return None
+        if not records:
+            return None
+        for record in records:
+            record.url = self._with_credentials(record.url)
+        return await self._solution(records)
+
+    def write_lock(self, solution: Solution, path: Path) -> None:
+        """Write the exact packages in the lock format of the rattler tools."""
+        platform = rattler.LockPlatform(self.platform)
+        lock = rattler.LockFile([platform])
+        lock.set_channels(
+            "default", [rattler.LockChannel(public_url(one.base_url)) for one in self._sources()]
+        )
+        for record in solution.records:
+            lock.add_conda_package("default", platform, record)
+        scratch = path.with_name(f".{path.name}")
+        lock.to_path(scratch)
+        content = scratch.read_text(encoding="utf-8")
+        scratch.write_text(_without_credentials(content), encoding="utf-8")
+        scratch.replace(path)
+
+    async def link(
+        self, solution: Solution, prefix: Path, report: Callable[[Event], None]
+    ) -> None:
+        """Download what is missing and link everything into `prefix`.
+
+        Raises
+        ------
+        PreparationError
+            A package cannot be fetched or written.
+        """
+        # its other methods do nothing, which mypy takes for abstract
+        reporter = InstallReporter(solution.records, solution.download_size, report)  # type: ignore[abstract]
+        try:
+            await rattler.install(
+                list(solution.records),
+                target_prefix=prefix,
+                cache_dir=self.packages,
+                installed_packages=[],
+                client=self.client,
+                platform=self._subdirs()[0],
+                # BioImageIT's tools were made with conda, which runs them
+                execute_link_scripts=True,
+                reporter=reporter,
+            )
+        except _INSTALL_ERRORS as error:
+            raise _install_error(error, prefix) from error
+
+    @property
+    def client(self) -> Any:
+        """The client for downloads: credentials, proxies, certificates, mirrors."""
+        if self._client is None:
+            try:
+                config = rattler.Config.load_from_default_locations("rattler")
+            except rattler_errors.ConfigError as error:
+                raise PreparationError(
+                    f"The configuration of the conda tools cannot be read: {error}.",
+                    hint="Correct or remove rattler's config.toml.",
+                ) from error
+            if self.channels.mirrors:
+                lines = [
+                    f"{json.dumps(url)} = {json.dumps(list(others))}"
+                    for url, others in self.channels.mirrors.items()
+                ]
+                config = config.merge(rattler.Config.from_toml("\n".join(["[mirrors]", *lines])))
+            self._client = rattler.Client.from_config(config, user_agent="napari-tool-runner")
+        return self._client
+
+    def _sources(self) -> list[Any]:
+        settings = (
+            rattler.ChannelConfig(self.channels.alias.rstrip("/") + "/")
+            if self.channels.alias
+            else rattler.ChannelConfig()
+        )
+        try:
+            return [rattler.Channel(source, settings) for source in self.channels.sources]
+        except (rattler_errors.InvalidChannelError, rattler_errors.InvalidUrlError) as error:
+            raise PreparationError(
+                f"A channel of the tool is not valid: {error}.", hint=_NETWORK_HINT
+            ) from error
+
+    def _with_credentials(self, url: str) -> str:
+        """Return an address of the lock file as the channels of today give it."""
+        for source in self.channels.sources:
+            public = public_url(source)
+            if public != source and url.startswith(f"{public}/"):
+                return source + url.removeprefix(public)
+        return url
+
+    def _subdirs(self) -> list[Any]:
+        try:
+            return [Subdir(self.platform), Subdir("noarch")]
+        except rattler_errors.ParseSubdirError as error:
+            raise PreparationError(f"conda knows no platform {self.platform!r}.") from error
+
+    def _spec(self, spec: str) -> Any:
+        try:
+            return rattler.MatchSpec(self.channels.spec(spec))
+        except (
+            rattler_errors.InvalidMatchSpecError,
+            rattler_errors.InvalidPackageNameError,
+            rattler_errors.InvalidChannelError,
+        ) as error:
+            raise PreparationError(
+                f"{spec!r} is no conda package specification: {error}.",
+                hint="Correct the requirements in the tool's descriptor.",
+            ) from error
+
+    async def _solve_again(
+        self, specs: Sequence[Any], report: Callable[[Event], None], error: Exception
+    ) -> list[Any]:
+        """Solve after a channel could not be read."""
+        if "304" in str(error):
+            # simple servers leave headers out that rattler wants when nothing has changed
+            try:
+                return await self._solve(specs, report, "no-cache")
+            except rattler_errors.GatewayError as second:
+                error = second
+        try:
+            # what was read on another day may be enough
+            records = await self._solve(specs, report, "force-cache-only")
+        except (rattler_errors.GatewayError, PreparationError):
+            raise _channel_error(error, offline=False) from error
+        text = "A channel cannot be read now; its index of an earlier day was used."
+        report(OutputLine(text, "runner"))
+        return records
+
+    async def _solve(
+        self, specs: Sequence[Any], report: Callable[[Event], None], cache: CacheAction
+    ) -> list[Any]:
+        gateway = rattler.Gateway(
+            cache_dir=self.repodata,
+            default_config=rattler.SourceConfig(cache_action=cache),
+            client=self.client,
+        )
+        sources = self._sources()
+        steps = [(source, place) for source in sources for place in self._subdirs()]
+        report(Progress("Reading channels", 0, len(steps)))
+        for done, (source, place) in enumerate(steps, 1):
+            # nothing is called so: the index is fetched, no package is looked at
+            await gateway.query([source], [place], ["napari-tool-runner-none"], recursive=False)
+            report(Progress("Reading channels", done, len(steps)))
+        report(Progress("Choosing packages"))
+        options: dict[str, Any] = {
+            "gateway": gateway,
+            "platforms": self._subdirs(),
+            "virtual_packages": rattler.VirtualPackage.detect(
+                rattler.VirtualPackageOverrides.from_env()
+            ),
+        }
+        try:
+            return await rattler.solve(sources, specs, **options)
+        except rattler_errors.SolverError as strict:
+            if len(sources) == 1:
+                raise _solver_error(strict) from strict
+            try:
+                # conda, too, looks into the later channels when the first are not enough
+                records = await rattler.solve(
+                    sources, specs, channel_priority=rattler.ChannelPriority.Disabled, **options
+                )
+            except rattler_errors.SolverError:
+                raise _solver_error(strict) from strict
+            report(
+                OutputLine(
+                    "The packages do not fit with strict channel priority; "
+                    "they were taken from all channels.",
+                    "runner",
+                )
+            )
+            return records
+
+    async def _solution(self, records: Sequence[Any]) -> Solution:
+        index = await rattler.PackageCache(self.packages).index()
+        missing = [record for record in records if not index.contains_record(record)]
+        return Solution(
+            tuple(records), sum(int(record.size or 0) for record in missing), len(missing)
+        )
+
+
+def run_cancellable(work: Callable[[], Coroutine[Any, Any, _T]], cancel: CancelToken) -> _T:
+    """Run asynchronous work in a thread of its own and wait for it.
+
+    A thread, since the caller's may have a running loop already (notebooks).
+
+    Raises
+    ------
+    JobCancelledError
+        As soon as `cancel` is requested; threads of rattler may finish what they have
+        begun, so nothing may be used that the work was writing.
+    """
+    outcome: list[_T] = []
+    failure: list[BaseException] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work())
+
+        def stop() -> None:
+            # the loop may have ended in the same moment
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(task.cancel)
+
+        forget = cancel.on_cancel(stop)
+        try:
+            outcome.append(await task)
+        finally:
+            forget()
+
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:  # noqa: BLE001 (rattler's panics are BaseExceptions)
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="conda", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        cancel.cancel()
+        thread.join()
+        raise
+    if not failure:
+        return outcome[0]
+    error = failure[0]
+    if isinstance(error, asyncio.CancelledError):
+        raise JobCancelledError("The job was cancelled while its environment was made.")
+    if isinstance(error, Exception):
+        raise error
+    raise PreparationError(f"The environment could not be made: {error}.") from error
+
+
+_INSTALL_ERRORS = (
+    rattler_errors.InstallerError,
+    rattler_errors.LinkError,
+    rattler_errors.TransactionError,
+    rattler_errors.IoError,
+    rattler_errors.CacheDirError,
+    rattler_errors.ExtractError,
+    OSError,
+)
+
+
+def _solver_error(error: Exception) -> PreparationError:
+    words = str(error).strip().removeprefix("Cannot solve the request because of: ")
+    return PreparationError(f"The packages cannot be solved: {words}")
+
+
+def _channel_error(error: Exception, *, offline: bool) -> PreparationError:
+    if offline:
+        return PreparationError(
+            f"Working offline, and a channel was not read before: {_oneline(error)}.",
+            hint="Take 'offline' out of the runner section of the configuration.",
+        )
+    return PreparationError(f"A channel cannot be read: {_oneline(error)}.", hint=_NETWORK_HINT)
+
+
+def _install_error(error: Exception, prefix: Path) -> PreparationError:
+    words = _oneline(error)
+    low = words.lower()
+    if "os error 28" in low or "no space left" in low or "os error 122" in low:
+        hint = f"The disk of {prefix} is full: free some room, or set 'environments_dir'."
+    elif "os error 13" in low or "os error 30" in low or "permission" in low:
+        hint = "Set 'environments_dir' in the runner section to a folder that can be written."
+    elif "checksum" in low or "mismatch" in low or "hash" in low:
+        hint = "The archive of the package is damaged; try again, or ask whoever runs the channel."
+    else:
+        hint = _NETWORK_HINT
+    return PreparationError(f"The packages could not be installed: {words}.", hint=hint)
+
+
+def _oneline(error: Exception) -> str:
+    """Return the words of rattler's chain of causes in one line, without credentials."""
+    parts = [part.strip(" .") for part in str(error).replace("Caused by:", "\n").splitlines()]
+    text = ": ".join(dict.fromkeys(part for part in parts if part))
+    return _without_credentials(text)
+
+
+def _without_credentials(text: str) -> str:
+    return re.sub(r"[a-z][a-z0-9+]*://[^\s)`'\"]+", lambda met: public_url(met.group()), text)

@@ -1,0 +1,173 @@
+"""From the names of channels to their addresses.
+
+Keys of the ``runner`` section:
+
+- ``channels``: list of names, URLs or folders, searched after those that a tool names
+  (default: conda-forge, bioconda);
+- ``channel_alias``: where channels live that are given by name only;
+- ``mirrors``: ``{"conda-forge": "https://…"}``, or a list of addresses: by name, another
+  place for a channel; by URL, other places for everything below it.
+
+Without them, ``channel_alias`` and ``custom_channels`` of the user's ``.condarc`` count.
+Credentials come from the places where conda tools of the rattler family keep them
+(keyring, ``~/.rattler/credentials.json``, ``RATTLER_AUTH_FILE``, ``~/.netrc``) or from the
+address itself; they are never written to records.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.plugins.options import text, text_list
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.conda.spec import CondaSpec
+
+__all__ = ["Channels", "public_url", "resolve_channels"]
+
+DEFAULT_CHANNELS = ("conda-forge", "bioconda")
+"""The channels of tools that name none, in the order of Galaxy."""
+
+# the channel that conda calls so is a set of channels
+_SETS = {"defaults": ("main", "r")}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The channels of one environment, in the order of their priority.
+
+    Parameters
+    ----------
+    sources : tuple of str
+        Names (below `alias`) or URLs; these may hold credentials.
+    alias : str
+        Where channels live that are names; empty: the usual place.
+    mirrors : mapping
+        Other places for URLs, for the client.
+    renamed : mapping
+        Names that have another address now, for specs such as ``conda-forge::numpy``.
+    """
+
+    sources: tuple[str, ...]
+    alias: str
+    mirrors: Mapping[str, tuple[str, ...]]
+    renamed: Mapping[str, str]
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What makes two lists of channels the same: no credentials in it."""
+        alias = self.alias.rstrip("/")
+        return tuple(
+            public_url(source) if _is_url(source) or not alias else f"{public_url(alias)}/{source}"
+            for source in self.sources
+        )
+
+    def spec(self, spec: str) -> str:
+        """Return a match spec with the channel in it, if any, as an address."""
+        name, mark, rest = spec.rpartition("::")
+        if not mark:
+            return spec
+        return f"{self.renamed.get(name, name)}::{rest}"
+
+
+def resolve_channels(spec: CondaSpec, config: Mapping[str, object]) -> Channels:
+    """Return the channels in which the packages of `spec` are searched.
+
+    Raises
+    ------
+    ConfigError
+        A key of the ``runner`` section is wrong.
+    """
+    conda = _condarc(config)
+    mirrors = _mirrors(config)
+    custom = {**_custom_channels(conda), **{k: v[0] for k, v in mirrors.items() if not _is_url(k)}}
+    names = [*spec.channels]
+    names += [one.rpartition("::")[0] for one in spec.specs if "::" in one]
+    if not (spec.override_channels and names):
+        names += text_list(config, "channels") or DEFAULT_CHANNELS
+    expanded = [part for name in names for part in _SETS.get(name, (name,))]
+    renamed = {name: _address(custom.get(name, name)) for name in expanded}
+    return Channels(
+        sources=tuple(dict.fromkeys(renamed[name] for name in expanded)),
+        alias=text(config, "channel_alias") or str(conda.get("channel_alias") or ""),
+        mirrors={k: v for k, v in mirrors.items() if _is_url(k)},
+        renamed={name: address for name, address in renamed.items() if name != address},
+    )
+
+
+def public_url(url: str) -> str:
+    """Return `url` without user names, passwords and tokens."""
+    parts = urlsplit(url)
+    if not parts.netloc:
+        return url
+    path = re.sub(r"^/t/[^/]+", "", parts.path)
+    netloc = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, netloc, path, "", ""))
+
+
+def _address(channel: str) -> str:
+    """Return a folder as a URL; names and URLs as they are."""
+    if _is_url(channel):
+        return channel.rstrip("/")
+    if channel.startswith(("/", "~", "./", "../", ".\\")) or re.match(r"^[A-Za-z]:[\\/]", channel):
+        return Path(channel).expanduser().absolute().as_uri()
+    return channel.strip("/")
+
+
+def _is_url(channel: str) -> bool:
+    return "://" in channel or channel.startswith("file:")
+
+
+def _mirrors(config: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    value = config.get("mirrors") or {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f'\'mirrors\' in the runner section must be like {{"name": "URL"}}, not {value!r}.'
+        )
+    found = {str(name): tuple(text_list(value, str(name))) for name in value}
+    return {name: urls for name, urls in found.items() if urls}
+
+
+def _condarc(config: Mapping[str, object]) -> dict[str, Any]:
+    """Return the user's conda configuration; empty when there is none."""
+    places = [
+        Path(text(config, "conda_dir") or "/nowhere") / ".condarc",
+        Path("~/.config/conda/.condarc"),
+        Path("~/.conda/.condarc"),
+        Path("~/.condarc"),
+        Path(os.environ.get("CONDARC") or "/nowhere"),
+    ]
+    merged: dict[str, Any] = {}
+    for place in places:
+        try:
+            content = place.expanduser().read_text(encoding="utf-8")
+        except (OSError, RuntimeError):  # RuntimeError: there is no home
+            continue
+        import yaml
+
+        try:
+            found = yaml.safe_load(content)
+        except yaml.YAMLError as error:
+            _log.warning("%s cannot be read: %s", place, error)
+            continue
+        if isinstance(found, dict):
+            merged.update(found)
+    return merged
+
+
+def _custom_channels(conda: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``custom_channels``: conda adds the channel's name to each address."""
+    custom = conda.get("custom_channels")
+    if not isinstance(custom, Mapping):
+        return {}
+    return {str(name): f"{str(url).rstrip('/')}/{name}" for name, url in custom.items()}

@@ -1,0 +1,1 @@
+"""Engine, images and containers: what the DOCKER service is made of."""

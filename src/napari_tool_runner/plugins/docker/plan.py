@@ -1,0 +1,95 @@
+"""Pre-flight of a tool on DOCKER: what would be fetched, and what is in the way."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.plugins.contract import Fetch, Plan
+from napari_tool_runner.plugins.docker.images import find_image, size_text
+from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
+from napari_tool_runner.plugins.options import text
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.docker.client import Engine
+    from napari_tool_runner.plugins.docker.images import Reference
+
+__all__ = ["plan_image"]
+
+UNPACKED = 2.5
+"""How many times larger layers become, about, when they are unpacked."""
+
+
+def plan_image(engine: Engine, reference: Reference, config: Mapping[str, object]) -> Plan:
+    """Return what a run of the image `reference` would need on `engine`."""
+    platform = text(config, "platform") or engine.platform
+    problems: list[str] = []
+    remarks: list[str] = []
+    fetches: tuple[Fetch, ...] = ()
+    image = find_image(engine, reference)
+    if image is None:
+        size, trouble, remark = _weigh(engine, reference, platform)
+        fetches = (Fetch(f"container image {reference}", size),)
+        problems += [trouble] if trouble else []
+        remarks += [remark] if remark else []
+        _judge_disk(engine, size, problems, remarks)
+    else:
+        remarks.append(f"The image {reference} is here ({size_text(image.size)}).")
+        if image.platform and not platform.startswith(image.platform):
+            remarks.append(
+                f"It is made for {image.platform}, this computer is {platform}: it may be slow "
+                "(emulated), or not run at all."
+            )
+    if config.get("gpus") and not has_gpu(engine):
+        problems.append(
+            f"A GPU is asked for, but {engine.name} here cannot give one. "
+            "Install the NVIDIA Container Toolkit, or ask for no GPU."
+        )
+    return Plan(fetches, tuple(problems), tuple(remarks))
+
+
+def has_gpu(engine: Engine) -> bool:
+    """Say whether the engine knows how to give a GPU to a container."""
+    runtimes = engine.info.get("Runtimes") or {}
+    return bool(
+        "nvidia" in runtimes
+        or engine.info.get("DiscoveredDevices")
+        or (engine.endpoint.local and shutil.which("nvidia-container-runtime-hook"))
+    )
+
+
+def _weigh(engine: Engine, reference: Reference, platform: str) -> tuple[int | None, str, str]:
+    """Size of the download, a problem, a remark; each only if there is one."""
+    try:
+        manifest = ask_manifest(engine, reference, platform)
+    except RegistryError as error:
+        if error.status == 404:
+            return None, f"{error.message} Check the name and the tag.", ""
+        return None, "", f"{error.message} So the size of the image is unknown."
+    if not manifest.chosen:
+        made_for = ", ".join(manifest.platforms)
+        return (
+            manifest.size or None,
+            (
+                f"The image {reference} is made for {made_for}, this computer is {platform}. "
+                "Ask its authors, or set “platform” of the runner to have it emulated."
+            ),
+            "",
+        )
+    return manifest.size or None, "", ""
+
+
+def _judge_disk(engine: Engine, size: int | None, problems: list[str], remarks: list[str]) -> None:
+    place = engine.root_dir
+    virtual = "desktop" in str(engine.info.get("OperatingSystem", "")).lower()
+    if not engine.endpoint.local or virtual or not place.is_dir():
+        return
+    free = shutil.disk_usage(place).free
+    if size is not None and size * UNPACKED > free:
+        problems.append(
+            f"The image needs about {size_text(size * UNPACKED)} in {place}, where only "
+            f"{size_text(free)} are free. Free some space first (`napari-tool-runner clean`)."
+        )
+    else:
+        remarks.append(f"{size_text(free)} are free for images.")

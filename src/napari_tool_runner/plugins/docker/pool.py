@@ -1,0 +1,312 @@
+"""Warm containers: kept between jobs, one job at a time in each, gone when idle.
+
+A warm container runs nothing but a sleeper. With a shell in the image, the sleeper
+waits for its standard input to end, and that input is held open by this process: when
+this process dies, in whatever way, the engine ends the container and all inside.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.plugins.docker import containers as containers
+from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
+
+__all__ = ["Sleeper", "WarmContainer", "WarmPool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sleeper:
+    """A program that keeps a container alive. `has_shell`: the image has ``sh``."""
+
+    argv: tuple[str, ...]
+    has_shell: bool
+
+
+SLEEPERS = (
+    # deaf to SIGTERM, so that a signal to all ends the job but not the container
+    Sleeper(("sh", "-c", "trap '' HUP INT TERM; read -r _"), has_shell=True),
+    Sleeper(("sleep", "2147483647"), has_shell=False),
+)
+
+SETTLE = 0.15
+SETTLE_PODMAN = 0.5
+"""Seconds in which a sleeper that cannot run in an image has ended."""
+
+
+@dataclass(eq=False, slots=True)
+class WarmContainer:
+    """A running container that waits for programs."""
+
+    id: str
+    engine: Engine
+    spec: containers.Spec
+    sleeper: Sleeper
+    tie: Any = None
+    proven: bool = False
+    processes: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def running(self) -> bool:
+        """Whether a program can be started in it."""
+        try:
+            state = self.engine.client.api.inspect_container(self.id)["State"]
+        except ENGINE_ERRORS:
+            return False
+        return bool(state.get("Running")) and not state.get("Paused")
+
+    def count_processes(self) -> int:
+        """How many processes it has; 0 when the engine cannot say."""
+        try:
+            return len(self.engine.control.api.top(self.id).get("Processes") or ())
+        except ENGINE_ERRORS:
+            return 0
+
+    def remove(self) -> bool:
+        """End it with all inside; False when the engine cannot."""
+        removed = containers.remove(self.engine, self.id)
+        if self.tie is not None:
+            containers.close_quietly(self.tie)
+            self.tie = None
+        return removed
+
+
+class WarmPool:
+    """All warm containers of this process. Thread-safe.
+
+    Parameters
+    ----------
+    idle_timeout : float
+        Seconds after its last job at which a container is removed.
+    limit : int
+        How many may wait; the oldest goes first.
+    """
+
+    def __init__(self, idle_timeout: float = 600.0, limit: int = 8) -> None:
+        self.idle_timeout = idle_timeout
+        self.limit = limit
+        self._idle: list[WarmContainer] = []
+        self._busy: set[WarmContainer] = set()
+        self._doomed: set[WarmContainer] = set()
+        self._sleepers: dict[str, tuple[Sleeper, ...]] = {}
+        self._without_init: set[str] = set()
+        self._changed = threading.Condition()
+        self._reaper: threading.Thread | None = None
+
+    def acquire(self, engine: Engine, spec: containers.Spec) -> WarmContainer | None:
+        """Return a container for one job; None: the image cannot be kept warm.
+
+        Raises
+        ------
+        PreparationError
+            The engine cannot start one.
+        """
+        self._retry_removals()
+        while (warm := self._take(engine, spec)) is not None:
+            if warm.running():
+                return warm
+            self.discard(warm)
+        made = self._start(engine, spec)
+        if made is not None:
+            with self._changed:
+                self._busy.add(made)
+        return made
+
+    def release(self, warm: WarmContainer) -> None:
+        """Give a container back, to be used by the next job (unless it was discarded)."""
+        surplus: list[WarmContainer] = []
+        with self._changed:
+            if warm not in self._busy:
+                return
+            self._busy.remove(warm)
+            warm.since = time.monotonic()
+            self._idle.append(warm)
+            while len(self._idle) > self.limit:
+                surplus.append(self._idle.pop(0))
+            if self._reaper is None:
+                self._reaper = threading.Thread(target=self._reap, name="docker-idle", daemon=True)
+                self._reaper.start()
+            self._changed.notify_all()
+        for entry in surplus:
+            self._remove(entry)
+        threading.Thread(target=self._tidy, args=(warm,), name="docker-tidy", daemon=True).start()
+
+    def discard(self, warm: WarmContainer) -> bool:
+        """Remove a container with all that runs inside; False when that failed."""
+        with self._changed:
+            self._busy.discard(warm)
+        return self._remove(warm)
+
+    def gone(self, warm: WarmContainer) -> None:
+        """Take note of a container in which a program could not be started."""
+        if not warm.proven:
+            # its sleeper ended later than expected, so it is none for this image
+            others = tuple(SLEEPERS[SLEEPERS.index(warm.sleeper) + 1 :])
+            self._sleepers[warm.spec.image] = others
+        self.discard(warm)
+
+    def close(self) -> None:
+        """Remove every container."""
+        with self._changed:
+            every = [*self._idle, *self._busy, *self._doomed]
+            for kept in (self._idle, self._busy, self._doomed):
+                kept.clear()
+            self._changed.notify_all()
+        for warm in every:
+            warm.remove()
+
+    def busy(self) -> set[str]:
+        """Ids of the containers in which jobs run."""
+        with self._changed:
+            return {warm.id for warm in self._busy}
+
+    def _tidy(self, warm: WarmContainer) -> None:
+        """Give up a container in which a job left something running."""
+        if warm.count_processes() <= warm.processes:
+            return
+        with self._changed:
+            if warm in self._busy:
+                # the next job is in it already; it goes after that
+                return
+            if warm not in self._idle:
+                return
+            self._idle.remove(warm)
+        self._remove(warm)
+
+    def _remove(self, warm: WarmContainer) -> bool:
+        removed = warm.remove()
+        if not removed:
+            # an engine that hangs now may remove it when it is asked again
+            with self._changed:
+                self._doomed.add(warm)
+        return removed
+
+    def _retry_removals(self) -> None:
+        with self._changed:
+            doomed, self._doomed = self._doomed, set()
+        for warm in doomed:
+            self._remove(warm)
+
+    def without_init(self, engine: Engine) -> bool:
+        """Whether this engine has no init program to offer."""
+        return engine.id in self._without_init
+
+    def make(self, engine: Engine, make: Callable[[bool], str], program: tuple[str, ...]) -> str:
+        """Make and start a container by ``make(init)``; without init where there is none.
+
+        Raises
+        ------
+        PreparationError
+        """
+        if not self.without_init(engine):
+            try:
+                container = make(True)
+                containers.start(engine, container, program)
+            except PreparationError as error:
+                said = str(error)
+                if "docker-init" not in said and "container-init" not in said:
+                    raise
+                self._without_init.add(engine.id)
+            else:
+                return container
+        container = make(False)
+        containers.start(engine, container, program)
+        return container
+
+    def _take(self, engine: Engine, spec: containers.Spec) -> WarmContainer | None:
+        with self._changed:
+            fitting = [
+                warm
+                for warm in self._idle
+                if warm.engine.id == engine.id and warm.spec.covers(spec)
+            ]
+            if not fitting:
+                return None
+            # the one that sees least; of those the latest
+            best = min(reversed(fitting), key=lambda warm: len(warm.spec.mounts))
+            self._idle.remove(best)
+            self._busy.add(best)
+        best.engine = engine
+        return best
+
+    def _start(self, engine: Engine, spec: containers.Spec) -> WarmContainer | None:
+        known = self._sleepers.get(spec.image)
+        for sleeper in SLEEPERS if known is None else known:
+            warm = self._try(engine, spec, sleeper, settle=known is None)
+            if warm is not None:
+                self._sleepers[spec.image] = (sleeper,)
+                return warm
+        self._sleepers[spec.image] = ()
+        return None
+
+    def _try(
+        self, engine: Engine, spec: containers.Spec, sleeper: Sleeper, *, settle: bool
+    ) -> WarmContainer | None:
+        tie: Any = None
+
+        def make(init: bool) -> str:
+            nonlocal tie
+            container = containers.create(
+                engine, spec, sleeper.argv, init=init, stdin=sleeper.has_shell
+            )
+            # not over a network, where a hiccup would end a long job
+            if sleeper.has_shell and engine.endpoint.local and not engine.podman:
+                try:
+                    tie = engine.client.api.attach_socket(
+                        container, params={"stdin": 1, "stream": 1}
+                    )
+                except ENGINE_ERRORS as error:
+                    containers.remove(engine, container)
+                    raise containers.explain_start(engine, error, sleeper.argv) from error
+            return container
+
+        try:
+            container = self.make(engine, make, sleeper.argv)
+        except PreparationError as error:
+            if tie is not None:
+                containers.close_quietly(tie)
+            if containers.is_missing_program(error):
+                return None
+            raise
+        warm = WarmContainer(container, engine, spec, sleeper, tie)
+        if settle and not self._stays(warm):
+            warm.remove()
+            return None
+        # the sleeper, and the init program above it
+        warm.processes = 1 if self.without_init(engine) else 2
+        return warm
+
+    def _stays(self, warm: WarmContainer) -> bool:
+        """Whether the sleeper still runs after a moment, in which a wrong one has ended."""
+        deadline = time.monotonic() + (SETTLE_PODMAN if warm.engine.podman else SETTLE)
+        while time.monotonic() < deadline:
+            if not warm.running():
+                break
+            time.sleep(0.02)
+        else:
+            return True
+        said = warm.engine.client.api.logs(warm.id, tail=5).decode(errors="replace")
+        if "exec format error" in said.lower():
+            warm.remove()
+            raise containers.explain_start(warm.engine, RuntimeError(said), warm.sleeper.argv)
+        return False
+
+    def _reap(self) -> None:
+        while True:
+            with self._changed:
+                if not self._idle:
+                    self._reaper = None
+                    return
+                now = time.monotonic()
+                old = [w for w in self._idle if now - w.since >= self.idle_timeout]
+                self._idle = [w for w in self._idle if w not in old]
+                if not old:
+                    oldest = min(w.since for w in self._idle)
+                    self._changed.wait(max(0.01, oldest + self.idle_timeout - now))
+            for warm in old:
+                self._remove(warm)

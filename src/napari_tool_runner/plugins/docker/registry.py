@@ -1,0 +1,215 @@
+"""Ask a registry what an image weighs, for whom it is made, and which tags there are.
+
+The engine tells none of this before a pull. Everything here is for information: short
+time limits, and whoever asks goes on without an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import docker.auth
+import docker.errors
+import requests
+
+from napari_tool_runner.errors import PreparationError
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.docker.client import Engine
+    from napari_tool_runner.plugins.docker.images import Reference
+
+__all__ = ["Manifest", "RegistryError", "ask_manifest", "ask_tags"]
+
+TIMEOUT = 4.0
+_LISTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_SINGLE = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_LARGEST = 4 * 2**20
+
+
+class RegistryError(PreparationError):
+    """A registry does not answer, or not with what was asked for.
+
+    Parameters
+    ----------
+    status : int
+        The HTTP status; 0 when there was no answer.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an image consists of.
+
+    Parameters
+    ----------
+    layers : mapping
+        Digest -> compressed bytes, each once.
+    platforms : tuple of str
+        For whom there is an image, as ``linux/amd64``.
+    chosen : str
+        The platform that `layers` are of; empty: there is none for the one asked for.
+    """
+
+    layers: Mapping[str, int] = field(default_factory=dict)
+    platforms: tuple[str, ...] = ()
+    chosen: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of a download from nothing."""
+        return sum(self.layers.values())
+
+
+def ask_manifest(engine: Engine, reference: Reference, platform: str) -> Manifest:
+    """Return the manifest of an image for `platform`.
+
+    Raises
+    ------
+    RegistryError
+    """
+    session = _Session(engine, reference)
+    data = session.json(f"manifests/{reference.version}", accept=(*_LISTS, *_SINGLE))
+    entries = data.get("manifests")
+    if isinstance(entries, list):
+        found = {_platform(entry.get("platform") or {}): entry for entry in entries}
+        found.pop("unknown/unknown", None)
+        fitting = [name for name in found if name == platform or name.startswith(f"{platform}/")]
+        if not fitting:
+            return Manifest(platforms=tuple(found))
+        data = session.json(f"manifests/{found[fitting[0]]['digest']}", accept=_SINGLE)
+        return Manifest(_layers(data), tuple(found), fitting[0])
+    config = data.get("config")
+    if not isinstance(config, Mapping):
+        # a manifest of the first schema knows no sizes
+        return Manifest(chosen=platform)
+    made_for = _platform(session.json(f"blobs/{config['digest']}"))
+    fits = platform.startswith(made_for)
+    return Manifest(_layers(data), (made_for,), made_for if fits else "")
+
+
+def ask_tags(engine: Engine, reference: Reference) -> list[str]:
+    """Return the tags of a repository, in the registry's order.
+
+    Raises
+    ------
+    RegistryError
+    """
+    found = _Session(engine, reference).json("tags/list").get("tags") or []
+    return [str(tag) for tag in found]
+
+
+class _Session:
+    """Requests to one repository, with its kind of authentication."""
+
+    def __init__(self, engine: Engine, reference: Reference) -> None:
+        self.reference = reference
+        self.root = f"{_address(engine, reference.registry)}/v2/{reference.path}"
+        self.http = requests.Session()
+        self.authorization = ""
+        self.credentials = _credentials(reference.registry)
+
+    def json(self, what: str, accept: tuple[str, ...] = ()) -> dict[str, Any]:
+        registry = self.reference.registry
+        try:
+            response = self._get(what, accept)
+            if response.status_code == 401:
+                self._authorize(response.headers.get("WWW-Authenticate", ""))
+                response = self._get(what, accept)
+            if response.status_code >= 400:
+                raise RegistryError(
+                    f"The registry {registry} has no {self.reference}."
+                    if response.status_code == 404
+                    else f"The registry {registry} does not tell about {self.reference} "
+                    f"({response.status_code} {response.reason}).",
+                    status=response.status_code,
+                )
+            if len(response.content) > _LARGEST:
+                raise RegistryError(f"The answer of the registry {registry} is too large.")
+            found = response.json()
+        except (requests.exceptions.RequestException, ValueError) as error:
+            raise RegistryError(
+                f"The registry {registry} cannot be asked about {self.reference}."
+            ) from error
+        if not isinstance(found, dict):
+            raise RegistryError(f"The registry {registry} answered with something else.")
+        return cast("dict[str, Any]", found)
+
+    def _get(self, what: str, accept: tuple[str, ...]) -> requests.Response:
+        headers = {"Accept": ", ".join(accept) or "application/json"}
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        return self.http.get(f"{self.root}/{what}", headers=headers, timeout=TIMEOUT)
+
+    def _authorize(self, challenge: str) -> None:
+        kind, _, rest = challenge.partition(" ")
+        if kind.lower() == "basic" and self.credentials is not None:
+            self.http.auth = self.credentials
+            return
+        fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        if kind.lower() != "bearer" or "realm" not in fields:
+            return
+        if not fields["realm"].startswith("https://") and self.root.startswith("https://"):
+            # a secure registry has no reason to send credentials over the open network
+            return
+        response = self.http.get(
+            fields["realm"],
+            params={key: fields[key] for key in ("service", "scope") if key in fields},
+            auth=self.credentials,
+            timeout=TIMEOUT,
+        )
+        response.raise_for_status()
+        found = response.json()
+        token = found.get("token") or found.get("access_token")
+        if token:
+            self.authorization = f"Bearer {token}"
+
+
+def _address(engine: Engine, registry: str) -> str:
+    if registry == docker.auth.INDEX_NAME:
+        # the engine knows where that is
+        index = urlsplit(str(engine.info.get("IndexServerAddress") or docker.auth.INDEX_URL))
+        return f"{index.scheme}://{index.netloc}"
+    known = (engine.info.get("RegistryConfig") or {}).get("IndexConfigs") or {}
+    host = registry.partition(":")[0]
+    plain = known.get(registry, {}).get("Secure") is False or host == "localhost"
+    with contextlib.suppress(ValueError):
+        plain = plain or ipaddress.ip_address(host).is_loopback
+    return f"{'http' if plain else 'https'}://{registry}"
+
+
+def _credentials(registry: str) -> tuple[str, str] | None:
+    try:
+        found = docker.auth.load_config().resolve_authconfig(registry)
+    except (docker.errors.DockerException, OSError, ValueError):
+        # a pull tells about it; public images need none
+        return None
+    if not found:
+        return None
+    name = found.get("Username") or found.get("username")
+    password = found.get("Password") or found.get("password")
+    return (str(name), str(password)) if name and password else None
+
+
+def _platform(found: Mapping[str, Any]) -> str:
+    name = f"{found.get('os', 'linux')}/{found.get('architecture', 'unknown')}"
+    return f"{name}/{found['variant']}" if found.get("variant") else name
+
+
+def _layers(data: Mapping[str, Any]) -> dict[str, int]:
+    return {str(layer["digest"]): int(layer.get("size") or 0) for layer in data.get("layers", [])}

@@ -1,0 +1,73 @@
+"""What DOCKER keeps on disk, for `clean`: images that it pulled, containers nobody uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import docker.errors
+
+from napari_tool_runner.errors import RunnerError
+from napari_tool_runner.plugins.contract import Stored
+from napari_tool_runner.plugins.docker import containers as containers
+from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
+from napari_tool_runner.plugins.docker.images import find_image, parse_reference
+from napari_tool_runner.plugins.docker.ledger import forget_image, noted_images
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["stored_things"]
+
+
+def stored_things(engine: Engine, busy: Collection[str]) -> list[Stored]:
+    """Return what can be removed; containers first, since they keep their images.
+
+    Parameters
+    ----------
+    engine : Engine
+    busy : collection of str
+        Ids of containers in which jobs run now.
+    """
+    return [*_containers(engine, busy), *_images(engine)]
+
+
+def _containers(engine: Engine, busy: Collection[str]) -> Iterator[Stored]:
+    for entry in containers.leftovers(engine, sizes=True):
+        if entry.state != "in use" and entry.id not in busy:
+            yield Stored("container", entry.name, entry.size or 0, _container(engine, entry))
+
+
+def _images(engine: Engine) -> Iterator[Stored]:
+    for name in noted_images(engine.id):
+        image = find_image(engine, parse_reference(name))
+        if image is None:
+            # somebody removed it by hand
+            forget_image(engine.id, name)
+            continue
+        yield Stored("image", name, image.size, _image(engine, name))
+
+
+def _container(engine: Engine, entry: containers.Leftover) -> Callable[[], None]:
+    def remove() -> None:
+        if not containers.remove(engine, entry.id):
+            raise RunnerError(f"The container engine does not remove {entry.name}.")
+
+    return remove
+
+
+def _image(engine: Engine, name: str) -> Callable[[], None]:
+    def remove() -> None:
+        try:
+            engine.client.api.remove_image(name)
+        except docker.errors.ImageNotFound:
+            pass
+        except docker.errors.APIError as error:
+            raise RunnerError(
+                f"The image {name} is in use.", hint="Remove the containers made of it first."
+            ) from error
+        except ENGINE_ERRORS as error:
+            raise RunnerError("The container engine does not answer.") from error
+        forget_image(engine.id, name)
+
+    return remove

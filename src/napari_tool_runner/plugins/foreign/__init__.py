@@ -1,0 +1,1 @@
+"""Services written for bioimageit_core: what runs them unchanged."""

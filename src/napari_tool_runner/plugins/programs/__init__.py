@@ -1,0 +1,1 @@
+"""Programs on this computer: start, watch, end with their whole tree."""

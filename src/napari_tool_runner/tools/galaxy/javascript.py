@@ -1,0 +1,126 @@
+"""Expression tools: JavaScript that turns values into values.
+
+Galaxy runs them with Node.js; so does the script made here. The expression is the
+body of a function of ``$job``; each output holds one part of its result, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.tools.galaxy.context import inputs_json
+from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.dialect import PlannedOutput
+    from napari_tool_runner.tools.galaxy.context import Context
+    from napari_tool_runner.tools.galaxy.script import Rules
+    from napari_tool_runner.tools.galaxy.source import GalaxySource
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["render_expression"]
+
+_IMAGE_METADATA = ("axes", "dtype", "width", "height", "channels", "depth", "frames")
+
+_DRIVER = """\
+"use strict";
+const fs = require("fs");
+const $job = %(job)s;
+const result = (function ($job, inputs) %(body)s)($job, $job);
+const outputs = %(outputs)s;
+for (const output of outputs) {
+  const known = result !== null && typeof result === "object" && output.key in result;
+  let value;
+  if (known) {
+    value = result[output.key];
+  } else if (outputs.length === 1 && (result === null || typeof result !== "object")) {
+    value = result;
+  } else {
+    value = new Function("$self", "return (" + output.key + ");")(result);
+  }
+  if (typeof value === "number" && !Number.isFinite(value)) value = null;
+  fs.writeFileSync(output.path, JSON.stringify(value === undefined ? null : value));
+}
+"""
+
+
+def render_expression(
+    tool: Tool,
+    source: GalaxySource,
+    inputs: Context,
+    outputs: Sequence[PlannedOutput],
+    rules: Rules,
+) -> str:
+    """Write the JavaScript into ``rules.files`` and return the shell command.
+
+    Raises
+    ------
+    TemplateError
+        The expression is written in a language that is not known.
+    """
+    element = source.root.find("expression")
+    text = ((element.text if element is not None else None) or "").strip()
+    kind = element.get("type") if element is not None else None
+    if not text or kind not in (None, "ecma5.1"):
+        raise TemplateError(
+            f"{source.path.name} holds no ECMAScript expression.",
+            hint="Only expressions of the type “ecma5.1” can be run.",
+        )
+    job = json.loads(inputs_json(tool, inputs, source.profile, None))
+    _add_datasets(job, inputs, source)
+    script = _DRIVER % {
+        "job": json.dumps(job),
+        "body": text if text.startswith("{") else f"{{ return ({text}); }}",
+        "outputs": json.dumps(
+            [
+                {
+                    "key": source.rules[entry.output.name].from_expression,
+                    "path": str(entry.path),
+                }
+                for entry in outputs
+            ]
+        ),
+    }
+    path = rules.configs / "expression.js"
+    rules.files[path] = script
+    return f"node {shlex.quote(str(path))}"
+
+
+def _add_datasets(
+    job: dict[str, object], context: Mapping[str, object], source: GalaxySource
+) -> None:
+    for name, value in context.items():
+        if isinstance(value, DatasetValue):
+            job[name] = _dataset(value, _load_contents(source, name)) if value else None
+        elif isinstance(value, dict) and isinstance(job.get(name), dict):
+            _add_datasets(job[name], value, source)  # type: ignore[arg-type]
+
+
+def _load_contents(source: GalaxySource, name: str) -> int:
+    for param in source.root.iter("param"):
+        size = param.get("load_contents") or ""
+        if param.get("name") == name and size.isdigit():
+            return int(size)
+    return 0
+
+
+def _dataset(value: DatasetValue, load_contents: int) -> dict[str, object]:
+    metadata = {
+        name: value.metadata.get(name) for name in (*value.metadata.names(), *_IMAGE_METADATA)
+    }
+    found: dict[str, object] = {
+        "file_ext": value.ext,
+        "file_size": value.get_size(),
+        "name": value.file.name if value.file else "",
+        "element_identifier": value.element_identifier,
+        "metadata": {key: entry for key, entry in metadata.items() if entry is not None},
+        "src": {"src": "hda", "id": value.id},
+    }
+    if load_contents and value.file is not None:
+        with value.file.path.open("rb") as stream:
+            found["contents"] = stream.read(load_contents).decode("utf-8", errors="replace")
+    return found

@@ -1,0 +1,1 @@
+"""The toolbox: folders of descriptors, indexed, searchable, approved by content."""

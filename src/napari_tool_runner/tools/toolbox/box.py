@@ -1,0 +1,336 @@
+"""`Toolbox`: folders of descriptors as one mapping of tools, searchable, read lazily."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.errors import UnknownToolError
+from napari_tool_runner.tools.toolbox.index import Problem, index_folder
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.toolbox.categories import Category
+    from napari_tool_runner.tools.toolbox.entries import ToolEntry
+    from napari_tool_runner.tools.toolbox.search import SearchIndex
+
+__all__ = [
+    "BUNDLED",
+    "Toolbox",
+    "ToolboxFolder",
+    "bundled_folder",
+    "find_tool",
+    "load_toolbox",
+]
+
+BUNDLED = "bundled"
+"""Name of the toolbox that ships with the package."""
+
+CATEGORIES_FILE = "toolboxes.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolboxFolder:
+    """One folder of a toolbox; `name` is shown and prefixes ids that occur twice."""
+
+    name: str
+    path: Path
+
+    @property
+    def bundled(self) -> bool:
+        """Whether it ships with this package."""
+        return self.path == bundled_folder()
+
+
+class Toolbox(Mapping[str, "Tool"]):
+    """A mapping of key -> `Tool`. A tool is read when it is asked for.
+
+    Keys are ids. When two descriptors have one id, the first keeps it; the others are
+    found as ``id_vVERSION`` if that is new, and as ``toolbox/id``.
+
+    Parameters
+    ----------
+    folders : sequence of ToolboxFolder
+        In the order of precedence.
+    categories_files : sequence of Path
+        ``toolboxes.json`` files besides those that lie in the folders.
+    cache_dir : Path, optional
+        Where the index is kept (default: the user's cache folder).
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[ToolboxFolder],
+        *,
+        categories_files: Sequence[Path] = (),
+        cache_dir: Path | None = None,
+    ) -> None:
+        self.folders = tuple(folders)
+        self._categories_files = tuple(categories_files)
+        self._cache_dir = cache_dir
+        self._entries: dict[str, ToolEntry] = {}
+        self._names: dict[str, str] = {}
+        self._problems: list[Problem] = []
+        self._tools: dict[str, tuple[tuple[int, int], Tool]] = {}
+        self._search: SearchIndex | None = None
+        self._categories: tuple[Category, ...] | None = None
+        self.refresh()
+
+    # -- what is in it -----------------------------------------------------------------
+
+    @property
+    def entries(self) -> tuple[ToolEntry, ...]:
+        """The light entries of all tools, in the order of the folders."""
+        return tuple(self._entries.values())
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Files and folders that could not be used, and ids that occur twice."""
+        return tuple(self._problems)
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """The tree of categories, from ``toolboxes.json`` and ``.shed.yml``."""
+        if self._categories is None:
+            from napari_tool_runner.tools.toolbox.categories import category_tree
+
+            own = [folder.path / CATEGORIES_FILE for folder in self.folders]
+            files = [*self._categories_files, *(file for file in own if file.is_file())]
+            self._categories = category_tree(self.entries, files, self._problems)
+        return self._categories
+
+    def entry(self, name: str) -> ToolEntry:
+        """Return the entry of a key, an ``id_vVERSION`` or a ``toolbox/id``.
+
+        Raises
+        ------
+        KeyError
+        """
+        return self._entries[self._names[name]]
+
+    def refresh(self) -> bool:
+        """Look at the folders again; return whether anything changed.
+
+        Entries of unchanged files come from the cache.
+        """
+        before = self._entries
+        self._entries, self._names, self._problems = {}, {}, []
+        seen: set[str] = set()
+        for folder in self.folders:
+            entries, problems = index_folder(folder.path, folder.name, cache_dir=self._cache_dir)
+            self._problems += [problem for problem in problems if str(problem.path) not in seen]
+            for entry in entries:
+                if entry.uri not in seen:  # folders may lie in one another
+                    seen.add(entry.uri)
+                    self._add(entry)
+        if self._entries == before:
+            return False
+        self._search = None
+        self._categories = None
+        return True
+
+    def _add(self, entry: ToolEntry) -> None:
+        choices = (entry.id, entry.full_id, f"{entry.toolbox}/{entry.id}")
+        key = next((name for name in choices if name not in self._entries), entry.uri)
+        if key != entry.id:
+            first = self._entries.get(entry.id)
+            where = f" (the first is {first.uri})" if first else ""
+            self._problems.append(
+                Problem(
+                    entry.path,
+                    f"Another tool has the id “{entry.id}” too{where}; "
+                    f"this one is reached as “{key}”.",
+                )
+            )
+            entry = entry._replace(key=key)
+        self._entries[key] = entry
+        self._names[key] = key
+        # BioImageIT's records name a tool by its name and version
+        for name in (*choices, entry.uri, f"{entry.name}_v{entry.version}"):
+            self._names.setdefault(name, key)
+
+    # -- Mapping -----------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Tool:
+        entry = self.entry(name)
+        stat = _stat(entry.uri)
+        kept = self._tools.get(entry.key)
+        if kept is not None and kept[0] == stat:
+            return kept[1]
+        from napari_tool_runner.tools.reader import read_tool
+
+        folder = self.folder_of(entry).path
+        tool = read_tool(entry.uri, root=folder)
+        tool = replace(
+            tool,
+            toolbox=str(folder),
+            categories=tool.categories or entry.categories,
+            thumbnail=entry.thumbnail,
+        )
+        self._tools[entry.key] = (stat, tool)
+        return tool
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def folder_of(self, entry: ToolEntry) -> ToolboxFolder:
+        """Return the folder that `entry` was found in."""
+        for folder in self.folders:
+            if folder.name == entry.toolbox and entry.path.is_relative_to(folder.path):
+                return folder
+        raise KeyError(entry.key)
+
+    # -- search ------------------------------------------------------------------------
+
+    def search(self, text: str) -> list[Tool]:
+        """Return the tools that fit `text`, best first; those unreadable are left out."""
+        from napari_tool_runner.errors import DescriptorError
+
+        found = []
+        for entry in self.search_entries(text):
+            try:
+                found.append(self[entry.key])
+            except DescriptorError as error:
+                problem = Problem(entry.path, str(error))
+                if problem not in self._problems:
+                    self._problems.append(problem)
+        return found
+
+    def search_entries(self, text: str, limit: int | None = None) -> list[ToolEntry]:
+        """Return the light entries that fit `text`, best first; reads nothing."""
+        if not text.strip():
+            return list(self.entries[:limit])
+        if self._search is None:
+            from napari_tool_runner.tools.toolbox.search import SearchIndex
+
+            self._search = SearchIndex(self.entries)
+        return self._search.search(text, limit)
+
+
+def bundled_folder() -> Path:
+    """Return the folder of the tools that ship with the package."""
+    return Path(__file__).parents[2] / "bundled_tools"
+
+
+def load_toolbox(
+    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    *,
+    cache_dir: Path | None = None,
+) -> Toolbox:
+    """Return the bundled tools and those of the configured folders.
+
+    Parameters
+    ----------
+    config : Config, mapping, path or None
+        As `napari_tool_runner.config.load_config` takes it. Its ``formats.file`` is
+        taken into the table of formats.
+
+    Raises
+    ------
+    ConfigError
+        The configuration cannot be used. Folders that are missing are no error; see
+        ``problems``.
+    """
+    settings = load_config(config)
+    _take_formats(settings)
+    folders: list[ToolboxFolder] = []
+    if bundled_folder().is_dir():
+        folders.append(ToolboxFolder(BUNDLED, bundled_folder()))
+    for path in settings.toolbox_dirs:
+        if path not in [folder.path for folder in folders]:
+            folders.append(ToolboxFolder(_unused(path, [f.name for f in folders]), path))
+    return Toolbox(folders, categories_files=settings.categories_files, cache_dir=cache_dir)
+
+
+def find_tool(
+    ref: str | os.PathLike[str] | Tool,
+    toolbox: Toolbox | None = None,
+    *,
+    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+) -> Tool:
+    """Return the tool that `ref` names: a key, an ``id_vVERSION`` or a path.
+
+    A path (it holds a separator or ends in ``.xml``) is read as it is. Everything else
+    is first looked for in the toolbox.
+
+    Parameters
+    ----------
+    ref : str, path or Tool
+        A `Tool` is returned as it is.
+    toolbox : Toolbox, optional
+        Default: that of `config`; not loaded for paths.
+    config : optional
+        As `load_toolbox` takes it.
+
+    Raises
+    ------
+    UnknownToolError
+        There is none; the hint names tools with a similar name.
+    DescriptorError
+        The descriptor cannot be read.
+    """
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.reader import read_tool
+
+    if isinstance(ref, Tool):
+        return ref
+    text = os.fspath(ref)
+    is_path = not isinstance(ref, str) or os.sep in text or "/" in text or text.endswith(".xml")
+    path = Path(text).expanduser()
+    if is_path and path.exists():
+        _take_formats(load_config(config))
+        return read_tool(path)
+    box = toolbox if toolbox is not None else load_toolbox(config)
+    if text in box:
+        return box[text]
+    if path.exists():
+        return read_tool(path)
+    if is_path and text.endswith(".xml"):
+        raise UnknownToolError(f"There is no descriptor {text}.", hint="Check the path.")
+    raise UnknownToolError(f"There is no tool “{text}”.", hint=_near(text, box))
+
+
+def _take_formats(settings: Config) -> None:
+    """Take the config's ``formats.json`` into the table of formats."""
+    if settings.formats_file is not None:
+        from napari_tool_runner.tools.formats import register_formats_file
+
+        register_formats_file(settings.formats_file)
+
+
+def _near(text: str, box: Toolbox) -> str:
+    known = list(box)
+    near = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
+    near += [entry.key for entry in box.search_entries(text, 3) if entry.key not in near]
+    if near:
+        return f"Did you mean {' or '.join(f'“{name}”' for name in near[:3])}?"
+    if not known:
+        return "The toolbox is empty; add a folder of tools to the configuration."
+    return "“napari-tool-runner list” shows the tools there are."
+
+
+def _unused(path: Path, taken: Sequence[str]) -> str:
+    plain = path.name or str(path)
+    name, count = plain, 2
+    while name in taken:
+        name, count = f"{plain}-{count}", count + 1
+    return name
+
+
+def _stat(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (-1, 0)
+    return (found.st_size, found.st_mtime_ns)

@@ -1,0 +1,264 @@
+"""The index of one toolbox folder, kept on disk so that nothing is parsed twice.
+
+What is unchanged on disk (size and modification time of a descriptor, of the files it
+was made from, and of the folders) is taken from the cache; a file with another time but
+the same content (hash) keeps its entry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import platformdirs
+
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.toolbox.entries import ToolEntry, make_entry
+
+__all__ = ["Problem", "index_folder"]
+
+_VERSION = 3
+_MAX_DEPTH = 12
+_MAX_FOLDERS = 20_000
+_SKIPPED = frozenset({"test-data", "test_data", "node_modules", "__pycache__", "site-packages"})
+_SKIPPED_SUFFIXES = (".zarr", ".egg-info")
+
+_Stat: TypeAlias = tuple[int, int]
+"""Size and modification time in nanoseconds; (-1, 0) when there is no such file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file or folder of a toolbox that could not be used, and why."""
+
+    path: Path
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+@dataclass(slots=True)
+class _Folder:
+    mtime: int
+    folders: list[str]
+    files: list[str]
+
+
+@dataclass(slots=True)
+class _File:
+    """What an XML file was found to be: a tool, a problem, or neither."""
+
+    stat: _Stat
+    digest: str
+    depends: list[tuple[str, int, int]]
+    entry: ToolEntry | None = None
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class _Cache:
+    folders: dict[str, _Folder] = field(default_factory=dict)
+    files: dict[str, _File] = field(default_factory=dict)
+
+
+def index_folder(
+    folder: Path, name: str, *, cache_dir: Path | None = None
+) -> tuple[list[ToolEntry], list[Problem]]:
+    """Return the tools below `folder`, and what could not be read.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Name of the toolbox, for its entries.
+    cache_dir : Path, optional
+        Where the cache lies (default: the user's cache folder). A cache that cannot
+        be read or written is done without.
+    """
+    folder = folder.absolute()
+    store = (cache_dir or _cache_dir()) / f"{_short_hash(str(folder))}.json"
+    old = _load(store, folder, name)
+    new = _Cache()
+    problems: list[Problem] = []
+    changed = _walk(folder, old, new, problems)
+    for path in list(new.files):
+        kept = old.files.get(path)
+        if kept is not None and _unchanged(path, kept):
+            new.files[path] = kept
+        else:
+            changed = True
+            new.files[path] = _read(path, kept, folder, name)
+    if changed or old.files.keys() != new.files.keys():
+        _save(store, folder, name, new)
+    entries = [file.entry for file in new.files.values() if file.entry is not None]
+    problems += [Problem(Path(p), file.problem) for p, file in new.files.items() if file.problem]
+    return entries, problems
+
+
+# -- walking -----------------------------------------------------------------------------
+
+
+def _walk(root: Path, old: _Cache, new: _Cache, problems: list[Problem]) -> bool:
+    """Fill ``new.folders`` and the names of ``new.files``; say whether a folder changed."""
+    changed = False
+    real_root = os.path.realpath(root)
+    waiting = [(str(root), 0)]
+    while waiting:
+        path, depth = waiting.pop()
+        if len(new.folders) >= _MAX_FOLDERS:
+            problems.append(
+                Problem(root, f"It has more than {_MAX_FOLDERS} folders; the rest is left out.")
+            )
+            break
+        try:
+            mtime = os.stat(path).st_mtime_ns
+            known = old.folders.get(path)
+            if known is None or known.mtime != mtime:
+                changed = True
+                known = _list(path, mtime, real_root, problems)
+        except OSError as error:
+            why = error.strerror or str(error)
+            problems.append(Problem(Path(path), f"The folder cannot be read: {why}."))
+            continue
+        new.folders[path] = known
+        for name in known.files:
+            new.files[os.path.join(path, name)] = _File((-1, 0), "", [])
+        if depth < _MAX_DEPTH:
+            waiting += [(os.path.join(path, name), depth + 1) for name in reversed(known.folders)]
+    return changed
+
+
+def _list(path: str, mtime: int, real_root: str, problems: list[Problem]) -> _Folder:
+    folders, files = [], []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith(".") or name in _SKIPPED or name.endswith(_SKIPPED_SUFFIXES):
+                continue
+            if entry.is_symlink():
+                target = os.path.realpath(entry.path)
+                if not Path(target).is_relative_to(real_root):
+                    if name.endswith(".xml") or os.path.isdir(target):
+                        problems.append(
+                            Problem(Path(entry.path), "It is a link out of the toolbox; left out.")
+                        )
+                    continue
+                if entry.is_dir():
+                    continue  # the folder itself is met elsewhere
+            if entry.is_dir():
+                folders.append(name)
+            elif name.endswith(".xml") and entry.is_file():
+                files.append(name)
+    return _Folder(mtime, sorted(folders), sorted(files))
+
+
+# -- one file ----------------------------------------------------------------------------
+
+
+def _stat(path: str) -> _Stat:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (-1, 0)
+    return (found.st_size, found.st_mtime_ns)
+
+
+def _unchanged(path: str, kept: _File) -> bool:
+    return _stat(path) == kept.stat and all(
+        _stat(name) == (size, mtime) for name, size, mtime in kept.depends
+    )
+
+
+def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
+    stat = _stat(path)
+    try:
+        digest = _digest(path)
+    except OSError as error:
+        return _File(stat, "", [], problem=f"It cannot be read: {error.strerror or error}.")
+    if kept is not None and digest == kept.digest and not kept.problem:
+        fresh = [(other, *_stat(other)) for other, _, _ in kept.depends]
+        if fresh == kept.depends:
+            return _File(stat, digest, fresh, kept.entry)
+    try:
+        made = make_entry(Path(path), root, name)
+    except DescriptorError as error:
+        return _File(stat, digest, [], problem=str(error))
+    depends = [(other, *_stat(other)) for other in made.depends]
+    return _File(stat, digest, depends, made.entry)
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# -- the cache on disk -------------------------------------------------------------------
+
+
+def _cache_dir() -> Path:
+    return Path(platformdirs.user_cache_dir("napari-tool-runner", appauthor=False)) / "index"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _load(store: Path, folder: Path, name: str) -> _Cache:
+    try:
+        data = json.loads(store.read_bytes())
+        if data["version"] != _VERSION or data["folder"] != str(folder) or data["name"] != name:
+            return _Cache()
+        folders = {path: _Folder(*kept) for path, kept in data["folders"].items()}
+        files = {
+            path: _File(
+                (size, mtime),
+                digest,
+                [(other, a, b) for other, a, b in depends],
+                None if entry is None else _entry(entry),
+                problem,
+            )
+            for path, (size, mtime, digest, depends, entry, problem) in data["files"].items()
+        }
+    except (OSError, ValueError, TypeError, KeyError):
+        return _Cache()  # absent, cut or of another version: everything is read anew
+    return _Cache(folders, files)
+
+
+def _entry(row: list[object]) -> ToolEntry:
+    # json gives lists where the entry has tuples
+    made = ToolEntry._make(row)
+    return made._replace(
+        categories=tuple(made.categories),
+        formats=tuple(made.formats),
+        edam=tuple(made.edam),
+        requirements=tuple(made.requirements),
+    )
+
+
+def _save(store: Path, folder: Path, name: str, cache: _Cache) -> None:
+    data = {
+        "version": _VERSION,
+        "folder": str(folder),
+        "name": name,
+        "folders": {
+            path: [kept.mtime, kept.folders, kept.files] for path, kept in cache.folders.items()
+        },
+        "files": {
+            path: [*file.stat, file.digest, file.depends, file.entry, file.problem]
+            for path, file in cache.files.items()
+        },
+    }
+    draft = store.with_name(f"{store.name}.{os.getpid()}")
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(data), encoding="utf-8")
+        draft.replace(store)
+    except OSError:  # a read-only home, a full disk: work without a cache
+        with contextlib.suppress(OSError):
+            draft.unlink()

@@ -1,0 +1,187 @@
+"""Fuzzy, ranked search over the light entries, fast enough for every keystroke.
+
+Words of all fields but the help form one vocabulary. Each word of the query finds words
+of the vocabulary (equal, beginning, inside, or misspelt), and these their tools; the help
+is looked through as it is, which is as fast and needs no preparation. A tool is found
+when every word of the query found it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.tools.edam import edam_label
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.toolbox.entries import ToolEntry
+
+
+__all__ = ["SearchIndex"]
+
+_WORD = re.compile(r"[^\W_]+")
+# how much a field tells, from the name to the help
+_NAME, _ID, _CATEGORY, _DESCRIPTION, _FORMAT, _EDAM, _HELP = 100, 80, 50, 40, 30, 30, 10
+_EQUAL, _BEGINNING, _INSIDE, _MISSPELT = 1.0, 0.8, 0.5, 0.4
+_FEW = 4
+"""Fewer tools than this, and likely misspellings are looked for too."""
+_CANDIDATES = 80
+
+
+class SearchIndex:
+    """An index over `entries`; made once, asked at every keystroke."""
+
+    def __init__(self, entries: Sequence[ToolEntry]) -> None:
+        self._entries = tuple(entries)
+        self._postings: dict[str, dict[int, int]] = defaultdict(dict)
+        self._names: list[str] = []
+        self._helps = [_fold(entry.help) for entry in self._entries]
+        for number, entry in enumerate(self._entries):
+            name = _fold(entry.name)
+            self._names.append(name)
+            # the last field wins: go from the least to the most telling
+            terms = (*entry.edam, *map(edam_label, entry.edam))
+            self._add(number, _EDAM, " ".join(terms))
+            self._add(number, _FORMAT, " ".join(entry.formats))
+            self._add(number, _DESCRIPTION, entry.description)
+            self._add(number, _CATEGORY, " ".join(entry.categories))
+            self._add(number, _ID, entry.id)
+            self._add(number, _NAME, name)
+        self._grams: dict[str, set[str]] = defaultdict(set)
+        for word in self._postings:
+            for gram in _grams(word):
+                self._grams[gram].add(word)
+
+    def search(self, text: str, limit: int | None = None) -> list[ToolEntry]:
+        """Return the entries that fit `text`, best first; all of them for empty text."""
+        query = _fold(text).strip()
+        words = _WORD.findall(query)
+        if not words:
+            return list(self._entries[:limit])
+        scores: dict[int, float] | None = None
+        for word in dict.fromkeys(words):
+            found = self._word(word)
+            if scores is None:
+                scores = found
+            else:
+                scores = {key: scores[key] + found[key] for key in scores.keys() & found.keys()}
+        assert scores is not None
+        if not scores:
+            scores = self._letters(query)
+        for number in scores:
+            name = self._names[number]
+            if name == query or _fold(self._entries[number].id) == query:
+                scores[number] += 3 * _NAME
+            elif name.startswith(query):
+                scores[number] += _NAME
+            elif query in name:
+                scores[number] += _NAME / 2
+        order = sorted(scores, key=lambda n: (-scores[n], len(self._names[n]), self._names[n]))
+        return [self._entries[number] for number in order[:limit]]
+
+    def _add(self, number: int, weight: int, text: str) -> None:
+        for word in set(_WORD.findall(_fold(text))):
+            self._postings[word][number] = weight
+
+    def _word(self, word: str) -> dict[int, float]:
+        """Return number of entry -> score for one word of the query."""
+        scores: dict[int, float] = {}
+        for known in self._postings:
+            if word not in known:
+                continue
+            if known == word:
+                quality = _EQUAL
+            elif known.startswith(word):
+                quality = _BEGINNING
+            elif len(word) > 1:
+                quality = _INSIDE
+            else:
+                continue
+            self._collect(known, quality, scores)
+        if len(word) > 1:
+            for number, text in enumerate(self._helps):
+                if word in text and number not in scores:
+                    scores[number] = _HELP
+        if len(scores) < _FEW and len(word) > 3 and word.isalpha():
+            for known, likeness in self._misspelt(word):
+                self._collect(known, _MISSPELT * likeness, scores)
+        return scores
+
+    def _collect(self, known: str, quality: float, scores: dict[int, float]) -> None:
+        for number, weight in self._postings[known].items():
+            value = weight * quality
+            if value > scores.get(number, 0.0):
+                scores[number] = value
+
+    def _misspelt(self, word: str) -> list[tuple[str, float]]:
+        """Return words of the vocabulary that look like `word`, with their likeness."""
+        grams = _grams(word)
+        common: dict[str, int] = defaultdict(int)
+        for gram in grams:
+            for known in self._grams.get(gram, ()):
+                common[known] += 1
+        allowed = 1 if len(word) < 7 else 2
+        found = []
+        least = max(len(grams) / 3, len(grams) - 3 * allowed)
+        likely = [
+            known
+            for known, shared in common.items()
+            if shared >= least and len(known) >= len(word) - allowed
+        ]
+        likely.sort(key=lambda known: -common[known])
+        for known in likely[:_CANDIDATES]:
+            # what was typed may be the misspelt beginning of a longer word
+            distance = min(
+                _distance(word, known[: len(word) + extra], allowed)
+                for extra in {0, min(allowed, max(len(known) - len(word), 0))}
+            )
+            if distance <= allowed:
+                found.append((known, 1 - distance / len(word)))
+        return found
+
+    def _letters(self, query: str) -> dict[int, float]:
+        """Find names that have the letters of `query` in this order (``gblur``)."""
+        letters = re.sub(r"\W+", "", query)
+        if len(letters) < 2:
+            return {}
+        pattern = re.compile(r"\b" + ".{0,12}?".join(map(re.escape, letters)))
+        found: dict[int, float] = {}
+        for number, name in enumerate(self._names):
+            match = pattern.search(name)
+            if match:
+                found[number] = 10 * len(letters) / len(match[0])
+        return found
+
+
+def _fold(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(ch for ch in plain if not unicodedata.combining(ch)).casefold()
+
+
+def _grams(word: str) -> set[str]:
+    padded = f"^{word}"
+    return {padded[i : i + 2] for i in range(len(padded) - 1)}
+
+
+def _distance(a: str, b: str, limit: int) -> int:
+    """Return the edit distance (a swap of neighbours counts 1); above `limit`: any more."""
+    if abs(len(a) - len(b)) > limit:
+        return limit + 1
+    before: list[int] = []
+    last: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, last, row = last, row, [i]
+        for j, y in enumerate(b, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        if min(row) > limit:
+            return limit + 1
+    return row[-1]

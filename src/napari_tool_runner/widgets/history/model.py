@@ -1,0 +1,375 @@
+"""Past and present jobs as a Qt model: sorted, filtered, always up to date."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QSortFilterProxyModel,
+    Qt,
+    QTimer,
+    Signal,
+)
+
+from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.jobs.past.scan import JobRow, Scan, live_row, state_word
+from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from napari_tool_runner.jobs import Job, JobManager
+    from napari_tool_runner.jobs.past.scan import Stamp
+
+__all__ = ["ROW", "SORT", "Column", "HistoryFilter", "HistoryModel", "duration_text", "when_text"]
+
+ROW = int(Qt.ItemDataRole.UserRole)
+"""Role of the `JobRow`."""
+SORT = ROW + 1
+"""Role of what a column is sorted by."""
+_BATCH = 400
+_TICK_MS = 30
+_LIVE_MS = 400
+
+
+class Column(IntEnum):
+    """Columns of the list."""
+
+    STATE = 0
+    TOOL = 1
+    WHEN = 2
+    TIME = 3
+    PARAMETERS = 4
+
+
+_TITLES = ("State", "Tool", "When", "Duration", "Parameters")
+
+
+class HistoryModel(QAbstractTableModel):
+    """All jobs, newest first.
+
+    Parameters
+    ----------
+    manager : JobManager
+        Its jobs are followed while they run.
+    workspaces : callable
+        Returns the folder of the records; asked at each `refresh`.
+    """
+
+    loaded = Signal()
+    """All records were read."""
+    job_ended = Signal(str)
+    """A job of this session came to its end; carries its id."""
+
+    def __init__(
+        self,
+        manager: JobManager,
+        workspaces: Callable[[], Path],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._manager = manager
+        self._workspaces = workspaces
+        self._rows: list[JobRow] = []
+        self._keys: list[tuple[float, str]] = []
+        self._by_id: dict[str, JobRow] = {}
+        self._stamps: dict[Path, Stamp] = {}
+        self._live: dict[str, Job] = {}
+        self._scan: Scan | None = None
+        self._again = False
+        self.problem = ""
+        self._ticks = QTimer(self)
+        self._ticks.setInterval(_TICK_MS)
+        self._ticks.timeout.connect(self._take)
+        self._pulse = QTimer(self)
+        self._pulse.setInterval(_LIVE_MS)
+        self._pulse.timeout.connect(self.follow)
+
+    # -- what is in it -----------------------------------------------------------------
+
+    @property
+    def rows(self) -> tuple[JobRow, ...]:
+        """Every job, newest first."""
+        return tuple(self._rows)
+
+    @property
+    def busy(self) -> bool:
+        """Whether records are being read."""
+        return self._scan is not None
+
+    def find(self, job_id: str) -> JobRow | None:
+        """Return the job of that id."""
+        return self._by_id.get(job_id)
+
+    def place(self, job_id: str) -> int:
+        """Return the row number of a job; -1 if it is not there."""
+        row = self._by_id.get(job_id)
+        return -1 if row is None else bisect_left(self._keys, _key(row))
+
+    def job(self, job_id: str) -> Job | None:
+        """Return the job itself while it has not ended."""
+        return self._live.get(job_id)
+
+    # -- keeping up --------------------------------------------------------------------
+
+    def watch(self, on: bool) -> None:
+        """Follow the session's jobs (while the list is visible)."""
+        if on:
+            self.follow()
+            self._pulse.start()
+        else:
+            self._pulse.stop()
+
+    def refresh(self) -> None:
+        """Look at the folder of records again; returns at once."""
+        if self._scan is not None:
+            self._again = True
+            return
+        try:
+            folder = self._workspaces()
+        except ConfigError as error:
+            self.problem = str(error)
+            self.loaded.emit()
+            return
+        self.problem = ""
+        self._scan = Scan(folder, self._stamps).start()
+        self._ticks.start()
+
+    def follow(self) -> None:
+        """Look at the jobs of this session."""
+        for job in self._manager.jobs:
+            if job.id not in self._live and not job.state.final:
+                self._live[job.id] = job
+            elif job.id not in self._by_id and job.workspace.record_path.exists():
+                self._put(live_row(job))
+        ended: list[str] = []
+        for job in list(self._live.values()):
+            self._put(live_row(job))
+            if job.state.final and job.wait(0):
+                del self._live[job.id]
+                ended.append(job.id)
+        for job_id in ended:
+            self.job_ended.emit(job_id)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Take jobs out of the list (their folders are gone)."""
+        for job_id in ids:
+            row = self._by_id.pop(job_id, None)
+            if row is None:
+                continue
+            place = bisect_left(self._keys, _key(row))
+            self._stamps.pop(row.folder, None)
+            self.beginRemoveRows(QModelIndex(), place, place)
+            del self._rows[place]
+            del self._keys[place]
+            self.endRemoveRows()
+
+    def _take(self) -> None:
+        """Take what the background thread has found so far."""
+        scan = self._scan
+        if scan is None:
+            self._ticks.stop()
+            return
+        over = scan.ended.is_set()
+        rows: list[JobRow] = []
+        for folder, stamp, row in scan.batch(_BATCH):
+            if row.id in self._live:
+                continue
+            if row.final:  # what may still change is read again next time
+                self._stamps[folder] = stamp
+            rows.append(row)
+        self._put_all(rows)
+        if not (over and scan.over):
+            return
+        self._scan = None
+        self._ticks.stop()
+        gone = [
+            r.id for r in self._rows if r.folder not in scan.present and r.id not in self._live
+        ]
+        self.forget(gone)
+        self.loaded.emit()
+        if self._again:
+            self._again = False
+            self.refresh()
+
+    def _put_all(self, rows: list[JobRow]) -> None:
+        """Insert rows; those that follow the last one in one go."""
+        new = [row for row in rows if row.id not in self._by_id]
+        new.sort(key=_key)
+        if new and (not self._keys or _key(new[0]) > self._keys[-1]):
+            first = len(self._rows)
+            self.beginInsertRows(QModelIndex(), first, first + len(new) - 1)
+            self._rows += new
+            self._keys += [_key(row) for row in new]
+            self._by_id |= {row.id: row for row in new}
+            self.endInsertRows()
+            rows = [row for row in rows if self._by_id.get(row.id) is not row]
+        for row in rows:
+            self._put(row)
+
+    def _put(self, row: JobRow) -> None:
+        present = self._by_id.get(row.id)
+        if present == row:
+            return
+        if present is not None and present.order == row.order:
+            place = bisect_left(self._keys, _key(row))
+            self._rows[place] = row
+            self._by_id[row.id] = row
+            self.dataChanged.emit(self.index(place, 0), self.index(place, self.columnCount() - 1))
+            return
+        if present is not None:
+            self.forget([row.id])
+        place = bisect_left(self._keys, _key(row))
+        self.beginInsertRows(QModelIndex(), place, place)
+        self._rows.insert(place, row)
+        self._keys.insert(place, _key(row))
+        self._by_id[row.id] = row
+        self.endInsertRows()
+
+    # -- Qt's questions ----------------------------------------------------------------
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of jobs."""
+        return 0 if parent is not None and parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of columns."""
+        return 0 if parent is not None and parent.isValid() else len(Column)
+
+    def headerData(
+        self,
+        section: int,
+        orientation: Qt.Orientation,
+        role: int = Qt.ItemDataRole.DisplayRole,
+    ) -> object:
+        """Return the title of a column."""
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return _TITLES[section]
+        return None
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """Return a cell: text, tooltip, the `JobRow`, or what it is sorted by."""
+        if not index.isValid() or index.row() >= len(self._rows):
+            return None
+        row = self._rows[index.row()]
+        if role == ROW:
+            return row
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _cell(row, index.column())
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _tip(row)
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            parts = [_cell(row, column) for column in (0, 1, 2, 3)] + [row.summary()]
+            return ", ".join(part for part in parts if part)
+        if role == SORT:
+            return _sort_value(row, index.column())
+        if role == Qt.ItemDataRole.TextAlignmentRole and index.column() == Column.TIME:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+
+class HistoryFilter(QSortFilterProxyModel):
+    """Lets through what has all the words, and the state asked for."""
+
+    def __init__(self, model: HistoryModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._words: tuple[str, ...] = ()
+        self._states: frozenset[str] = frozenset()
+        self.setSourceModel(model)
+        self.setSortRole(SORT)
+
+    def set_words(self, text: str) -> None:
+        """Show only jobs in which every word of `text` occurs."""
+        words = tuple(text.casefold().split())
+        if words != self._words:
+            self._words = words
+            self.invalidate()
+
+    def set_states(self, states: Iterable[str]) -> None:
+        """Show only jobs in one of these states; none: all."""
+        self._states = frozenset(states)
+        self.invalidate()
+
+    def filterAcceptsRow(self, source_row: int, source_parent: QModelIndex) -> bool:
+        """Return whether a job is shown."""
+        model = self.sourceModel()
+        assert isinstance(model, HistoryModel)
+        row = model._rows[source_row]
+        if self._states and row.state not in self._states:
+            return False
+        return all(word in row.words for word in self._words)
+
+    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:
+        """Compare by value, not by text."""
+        one, two = left.data(SORT), right.data(SORT)
+        return bool(one < two)
+
+
+def _key(row: JobRow) -> tuple[float, str]:
+    created, job_id = row.order
+    stamp = created.timestamp() if row.created is not None else 0.0
+    # negative, so that the newest comes first; ids as a stable second word
+    return (-stamp, job_id)
+
+
+def _cell(row: JobRow, column: int) -> str:
+    if column == Column.STATE:
+        return state_word(row.state)
+    if column == Column.TOOL:
+        return row.tool_name
+    if column == Column.WHEN:
+        return when_text(row.created)
+    if column == Column.TIME:
+        return duration_text(row)
+    return row.summary()
+
+
+def _sort_value(row: JobRow, column: int) -> object:
+    if column == Column.STATE:
+        return state_word(row.state)
+    if column == Column.TOOL:
+        return row.tool_name.casefold()
+    if column == Column.TIME:
+        return row.seconds
+    if column == Column.WHEN:
+        return -_key(row)[0]
+    return row.summary().casefold()
+
+
+def _tip(row: JobRow) -> str:
+    when = row.created.astimezone().strftime("%A, %d %B %Y, %H:%M:%S") if row.created else ""
+    values = "\n".join(f"{name}: {value}" for name, value in row.parameters)
+    data = "\n".join(f"Data: {name}" for name in row.inputs)
+    head = f"{row.tool_name} · {state_word(row.state)}"
+    return tooltip(head, when, row.message, f"{data}\n{values}")
+
+
+def when_text(created: datetime | None, now: datetime | None = None) -> str:
+    """Return ``14:05``, ``Yesterday 14:05``, ``12 Nov 14:05`` or ``12 Nov 2024``."""
+    if created is None:
+        return ""
+    here = created.astimezone()
+    today = (now or datetime.now(UTC)).astimezone().date()
+    if here.date() == today:
+        return f"{here:%H:%M}"
+    if here.date() == today - timedelta(days=1):
+        return f"Yesterday {here:%H:%M}"
+    if here.year == today.year:
+        return f"{here.day} {here:%b %H:%M}"
+    return f"{here.day} {here:%b %Y}"
+
+
+def duration_text(row: JobRow) -> str:
+    """Return ``0.4 s``, ``12 s`` or ``2:05``; nothing for what has not started."""
+    if row.state == "queued":
+        return ""
+    if row.seconds < 10:
+        return f"{row.seconds:.1f} s"
+    return f"{row.seconds:.0f} s" if row.seconds < 60 else elapsed_text(row.seconds)

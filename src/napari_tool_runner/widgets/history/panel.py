@@ -1,0 +1,473 @@
+"""Jobs of this and earlier sessions: found, repeated, compared, taken along, deleted."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QItemSelectionModel, QPoint, QSize, Qt, QTimer
+from qtpy.QtGui import QAction, QFontDatabase, QKeySequence
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QPlainTextEdit,
+    QSizePolicy,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.docks import open_in_dock
+from napari_tool_runner.widgets.forms.field_base import keep_narrow
+from napari_tool_runner.widgets.history.actions import HistoryActions, entry_of
+from napari_tool_runner.widgets.history.facts import FactsView
+from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel
+from napari_tool_runner.widgets.history.view import HistoryView
+from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
+from napari_tool_runner.widgets.parts.message_bar import MessageBar
+from napari_tool_runner.widgets.running.log_view import clean_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from qtpy.QtGui import QHideEvent, QShowEvent
+
+    from napari_tool_runner.jobs import HistoryEntry, JobManager
+    from napari_tool_runner.jobs.past.scan import JobRow
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.tool_widget import ToolWidget
+
+__all__ = ["HistoryPanel"]
+
+_SEARCH_MS = 120
+_LOG_BYTES = 200_000
+_STATES = {
+    "All": (),
+    "Running": ("queued", "preparing", "running", "loading"),
+    "Done": ("done",),
+    "Failed": ("failed",),
+    "Cancelled": ("cancelled", "interrupted"),
+}
+
+
+class HistoryPanel(QWidget):
+    """The dock "Tool History".
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer or ViewerModel
+    manager : JobManager, optional
+        Default: the session's.
+    workspaces : callable, optional
+        Returns the folder of the jobs; default: what the configuration says.
+    open_tool : callable, optional
+        Shows the form of a tool; default: in the dock "Tool Runner".
+    """
+
+    def __init__(
+        self,
+        napari_viewer: ViewerModel | None,
+        parent: QWidget | None = None,
+        *,
+        manager: JobManager | None = None,
+        workspaces: Callable[[], Path] | None = None,
+        open_tool: Callable[[Tool], ToolWidget | None] | None = None,
+    ) -> None:
+        super().__init__(parent)
+        if manager is None:
+            from napari_tool_runner.jobs import job_manager
+
+            manager = job_manager()
+        if open_tool is None:
+            open_tool = (
+                _no_window if napari_viewer is None else partial(open_in_dock, napari_viewer)
+            )
+        self._wanted = ""
+        self._shown: tuple[tuple[str, str], ...] = ()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.model = HistoryModel(manager, workspaces or (lambda: load_config().workspaces), self)
+        self.filter = HistoryFilter(self.model, self)
+        self.view = HistoryView(self.filter)
+        self.actions_ = HistoryActions(napari_viewer, manager, open_tool, self)
+        self._build()
+        self._make_actions()
+        self._search_timer = QTimer(self)
+        self._search_timer.setSingleShot(True)
+        self._search_timer.setInterval(_SEARCH_MS)
+        self._search_timer.timeout.connect(self._search)
+        self.search.textChanged.connect(lambda _: self._search_timer.start())
+        self.states.activated.connect(lambda _: self._search())
+        self.actions_.told.connect(self.message.say)
+        self.actions_.deleted.connect(self.model.forget)
+        self.model.loaded.connect(self._loaded)
+        self.model.job_ended.connect(lambda _: self._selected(force=True))
+        self.model.dataChanged.connect(lambda *_: self._selected())
+        for signal in (self.filter.rowsInserted, self.filter.rowsRemoved, self.filter.modelReset):
+            signal.connect(lambda *_: self._count())
+        selection = self.view.selectionModel()
+        assert selection is not None
+        selection.selectionChanged.connect(lambda *_: self._selected())
+        self.view.customContextMenuRequested.connect(self._context_menu)
+        self.view.chosen.connect(self.layers_action.trigger)
+        self.setFocusProxy(self.search)
+        self._selected(force=True)
+        self._count()
+
+    # -- parts -------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(4)
+        top = QHBoxLayout()
+        top.setSpacing(4)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Tool, parameter, layer, message…")
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName("Search in the jobs")
+        self.states = QComboBox()
+        keep_narrow(self.states)
+        self.states.addItems(list(_STATES))
+        self.states.setFixedWidth(self.fontMetrics().averageCharWidth() * 15)
+        self.states.setAccessibleName("State of the jobs that are shown")
+        self.reload_button = IconButton("reset", "Look for new jobs (F5)")
+        self.reload_button.setShortcut("F5")
+        self.reload_button.clicked.connect(self.model.refresh)
+        top.addWidget(self.search, 1)
+        top.addWidget(self.states)
+        top.addWidget(self.reload_button)
+        layout.addLayout(top)
+        self.splitter = QSplitter(Qt.Orientation.Vertical)
+        self.splitter.setChildrenCollapsible(False)
+        above = QWidget()
+        above_layout = QVBoxLayout(above)
+        above_layout.setContentsMargins(0, 0, 0, 0)
+        above_layout.setSpacing(2)
+        above_layout.addWidget(self.view, 1)
+        self.count = QLabel()
+        self.count.setEnabled(False)
+        above_layout.addWidget(self.count)
+        self.splitter.addWidget(above)
+        below = QWidget()
+        below_layout = QVBoxLayout(below)
+        below_layout.setContentsMargins(0, 0, 0, 0)
+        below_layout.setSpacing(4)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        self.again_button = TextIconButton("play", "Run again")
+        self.edit_button = TextIconButton("", "Edit…")
+        self.layers_button = TextIconButton("", "Show layers")
+        self.more_button = MenuButton("more", "More that can be done with the job")
+        for button in (self.again_button, self.edit_button, self.layers_button):
+            row.addWidget(button, 1)
+        row.addWidget(self.more_button)
+        below_layout.addLayout(row)
+        self.message = MessageBar()
+        below_layout.addWidget(self.message)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.facts = FactsView()
+        self.log = QPlainTextEdit()
+        self.log.setReadOnly(True)
+        self.log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.log.setAccessibleName("Log of the job")
+        self.log.setPlaceholderText("Nothing was printed.")
+        self.tabs.addTab(self.facts, "How it was made")
+        self.tabs.addTab(self.log, "Log")
+        self.tabs.currentChanged.connect(lambda _: self._read_log())
+        below_layout.addWidget(self.tabs, 1)
+        self.splitter.addWidget(below)
+        self.splitter.setStretchFactor(0, 3)
+        self.splitter.setStretchFactor(1, 2)
+        self.splitter.setSizes([420, 300])
+        layout.addWidget(self.splitter, 1)
+
+    def _make_actions(self) -> None:
+        self.menu = QMenu(self)
+        self.again_action = self._action("Run again", "Ctrl+R", self._run_again)
+        self.edit_action = self._action("Edit and run again…", "Ctrl+E", self._edit)
+        self.layers_action = self._action("Show layers it made", "Ctrl+L", self._show_layers)
+        self.menu.addSeparator()
+        self.compare_action = self._action("Compare two runs", "Ctrl+D", self._show_compare)
+        self.log_action = self._action("Show log", "Ctrl+G", self.show_log)
+        self.menu.addSeparator()
+        self.python_action = self._action("Copy as Python", "Ctrl+Shift+P", self._copier("python"))
+        self.command_action = self._action("Copy as command line", "", self._copier("command"))
+        self.json_action = self._action("Copy as JSON", "", self._copier("json"))
+        self.export_action = self._action("Export crate…", "", self._ask_export)
+        self.folder_action = self._action("Open workspace folder", "Ctrl+O", self._open_folder)
+        self.menu.addSeparator()
+        self.cancel_action = self._action("Cancel", "", self._cancel)
+        self.delete_action = self._action("Delete…", QKeySequence.StandardKey.Delete, self._delete)
+        self.more_button.set_menu(self.menu)
+        for button, action in (
+            (self.again_button, self.again_action),
+            (self.edit_button, self.edit_action),
+            (self.layers_button, self.layers_action),
+        ):
+            button.clicked.connect(action.trigger)
+            keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+            button.setToolTip(f"{action.text().rstrip('…')} ({keys})")
+
+    def _action(
+        self, text: str, keys: str | QKeySequence.StandardKey, slot: Callable[[], object]
+    ) -> QAction:
+        action = QAction(text, self)
+        if keys:
+            action.setShortcut(QKeySequence(keys))
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.triggered.connect(lambda _=False: slot())
+        # on the list only: in the search box Delete deletes a letter
+        self.view.addAction(action)
+        self.menu.addAction(action)
+        return action
+
+    # -- what is shown -----------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Look for new jobs whenever the list comes into view."""
+        super().showEvent(event)
+        self.model.refresh()
+        self.model.watch(True)
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Rest while nobody looks."""
+        super().hideEvent(event)
+        self.model.watch(False)
+
+    def select(self, job_id: str) -> bool:
+        """Show one job, as soon as it is read; return whether it is there already."""
+        self._wanted = job_id
+        if self.model.find(job_id) is None:
+            self.model.follow()
+            self.model.refresh()
+        return self._select_wanted()
+
+    def show_remembered(self, entry: HistoryEntry) -> None:
+        """Show what a layer remembers of a job whose files are gone."""
+        self.view.clearSelection()
+        self.tabs.setCurrentWidget(self.facts)
+        self.facts.show_entry(entry)
+        self.message.say(
+            "The files of the job that made this layer are gone. "
+            "Below is what the layer itself remembers.",
+            "problem",
+        )
+
+    def rows(self) -> list[JobRow]:
+        """Return the selected jobs."""
+        return self.view.rows()
+
+    def show_log(self) -> None:
+        """Show the log of the selected job."""
+        self.tabs.setCurrentWidget(self.log)
+        self._read_log()
+
+    def _select_wanted(self) -> bool:
+        place = self.model.place(self._wanted) if self._wanted else -1
+        if place < 0:
+            return False
+        index = self.filter.mapFromSource(self.model.index(place, 0))
+        if not index.isValid():  # hidden by the filter
+            self.search.clear()
+            self.states.setCurrentIndex(0)
+            self._search()
+            index = self.filter.mapFromSource(self.model.index(place, 0))
+        self._wanted = ""
+        selection = self.view.selectionModel()
+        assert selection is not None
+        flags = QItemSelectionModel.SelectionFlag
+        selection.setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
+        self.view.scrollTo(index, QAbstractItemView.ScrollHint.PositionAtCenter)
+        return True
+
+    def _search(self) -> None:
+        self.filter.set_words(self.search.text())
+        self.filter.set_states(_STATES[self.states.currentText()])
+        self._count()
+
+    def _count(self) -> None:
+        shown, every = self.filter.rowCount(), self.model.rowCount()
+        if every == 0:
+            text = "Reading…" if self.model.busy else "No jobs yet: run a tool, and it is here."
+        else:
+            jobs = f"{every:,} job{'s' * (every != 1)}"
+            text = jobs if shown == every else f"{shown:,} of {jobs}"
+        self.count.setText(text)
+
+    def _loaded(self) -> None:
+        if self.model.problem:
+            self.message.say(self.model.problem, "problem")
+        self._count()
+        if self._wanted and not self._select_wanted():
+            self._wanted = ""
+            self.message.say(
+                "The record of the job that made this layer is gone. "
+                "What the layer itself remembers is in its metadata.",
+                "problem",
+            )
+
+    def _selected(self, *, force: bool = False) -> None:
+        """Show what is known of the selection, when it or its state changed."""
+        rows = self.rows()
+        shown = tuple((row.id, row.state) for row in rows)
+        if shown == self._shown and not force:
+            return
+        self._shown = shown
+        one, final = len(rows) == 1, all(row.final for row in rows)
+        done = one and rows[0].state == "done"
+        for action in (self.edit_action, self.export_action, self.folder_action, self.log_action):
+            action.setEnabled(one)
+        self.again_action.setEnabled(one and final)
+        self.layers_action.setEnabled(done)
+        self.compare_action.setEnabled(len(rows) == 2)
+        self.cancel_action.setEnabled(any(row.live for row in rows))
+        self.delete_action.setEnabled(bool(rows) and final)
+        for action in (self.python_action, self.command_action, self.json_action):
+            action.setEnabled(bool(rows))
+        self.again_button.setEnabled(self.again_action.isEnabled())
+        self.edit_button.setEnabled(one)
+        self.layers_button.setEnabled(done)
+        self._show_facts(rows)
+        self._read_log()
+
+    def _show_facts(self, rows: list[JobRow]) -> None:
+        self.facts.clear()
+        self.tabs.setTabText(0, "What differs" if len(rows) == 2 else "How it was made")
+        try:
+            if len(rows) == 1:
+                self.facts.show_entry(self._entry(rows[0]))
+            elif len(rows) == 2:
+                older, newer = sorted(rows, key=lambda row: row.order)
+                if not self.facts.show_pair(self._entry(older), self._entry(newer)):
+                    self.message.say("These two runs are the same in all that is recorded.")
+        except ToolRunnerError as error:
+            self.message.say(str(error), "problem")
+
+    def _read_log(self) -> None:
+        rows = self.rows()
+        if self.tabs.currentWidget() is not self.log:
+            return
+        if len(rows) != 1:
+            self.log.clear()
+            return
+        job_id, path = rows[0].id, rows[0].folder / "log.txt"
+        task = Task(lambda: _tail(path), self)
+
+        def show(text: object) -> None:
+            if [row.id for row in self.rows()] == [job_id]:
+                self.log.setPlainText(str(text))
+
+        task.done.connect(show)
+        task.start()
+
+    # -- what can be done --------------------------------------------------------------
+
+    def _entry(self, row: JobRow) -> HistoryEntry:
+        return entry_of(row, self.model.job(row.id))
+
+    def _entries(self) -> list[HistoryEntry]:
+        """Return the selected records; what cannot be read is told and left out."""
+        found: list[HistoryEntry] = []
+        for row in self.rows():
+            try:
+                found.append(self._entry(row))
+            except ToolRunnerError as error:
+                self.message.say(str(error), "failed")
+        return found
+
+    def _with_one(self, act: Callable[[HistoryEntry], object]) -> None:
+        entries = self._entries()
+        if len(entries) == 1:
+            act(entries[0])
+
+    def _run_again(self) -> None:
+        self._with_one(self.actions_.run_again)
+
+    def _edit(self) -> None:
+        self._with_one(self.actions_.edit)
+
+    def _show_layers(self) -> None:
+        self._with_one(self.actions_.show_layers)
+
+    def _open_folder(self) -> None:
+        self._with_one(self.actions_.open_folder)
+
+    def _show_compare(self) -> None:
+        self.tabs.setCurrentWidget(self.facts)
+
+    def _copier(self, form: str) -> Callable[[], object]:
+        def copy() -> None:
+            self.actions_.copy(self._entries(), form)  # type: ignore[arg-type]
+
+        return copy
+
+    def _ask_export(self) -> None:
+        self._with_one(self._export)
+
+    def _export(self, entry: HistoryEntry) -> None:
+        start = f"{entry.tool_id}-{entry.id}.crate.zip"
+        name, _ = QFileDialog.getSaveFileName(self, "Export crate", start, "Crates (*.zip)")
+        if name:
+            target = Path(name)
+            self.actions_.export(entry, target if target.suffix else target.with_suffix(".zip"))
+
+    def _cancel(self) -> None:
+        for row in self.rows():
+            job = self.model.job(row.id)
+            if job is not None:
+                job.cancel()
+
+    def _delete(self) -> None:
+        rows = self.rows()
+        gone = [row.id for row in rows if not row.folder.exists()]
+        if gone:  # somebody else deleted them: the list follows
+            self.model.forget(gone)
+            self.message.say(f"The files of {len(gone)} of these jobs were gone already.")
+        entries = self._entries()
+        if entries:
+            self.actions_.ask_delete(entries)
+
+    def _context_menu(self, place: QPoint) -> None:
+        viewport = self.view.viewport()
+        if self.rows() and viewport is not None:
+            self.menu.popup(viewport.mapToGlobal(place))
+
+    def sizeHint(self) -> QSize:
+        """Return a modest size; the dock decides."""
+        return QSize(340, 600)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size that never pushes the window."""
+        return QSize(260, 200)
+
+
+def _tail(path: Path) -> str:
+    """Return the end of a log; a job that printed nothing has none."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(0, 2)
+            size = stream.tell()
+            stream.seek(max(0, size - _LOG_BYTES))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [clean_line(line) for line in text.splitlines()]
+    if size > _LOG_BYTES:
+        lines = ["… the log file has the lines before …", *lines[1:]]
+    return "\n".join(lines)
+
+
+def _no_window(tool: Tool) -> None:
+    return None

@@ -1,0 +1,179 @@
+"""The list of jobs: two lines a job in a narrow dock, columns where there is room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, Signal
+from qtpy.QtGui import QPainter, QPalette
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTreeView,
+    QWidget,
+)
+
+from napari_tool_runner.jobs.past.scan import STATES, JobRow, state_word
+from napari_tool_runner.widgets.history.model import (
+    ROW,
+    Column,
+    HistoryFilter,
+    duration_text,
+    when_text,
+)
+from napari_tool_runner.widgets.parts.icons import pixmap
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QResizeEvent
+
+__all__ = ["HistoryView"]
+
+_PAD = 4
+_ICON = 14
+_ROOM = 520
+"""Width in pixels from which on the columns are shown."""
+
+
+class HistoryDelegate(QStyledItemDelegate):
+    """Draws the first column: a whole job in two lines, or its state with the icon."""
+
+    compact = True
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        """Return the height; the width is the view's."""
+        lines = 2 if self.compact else 1
+        return QSize(90, lines * option.fontMetrics.height() + 2 * _PAD)
+
+    def paint(
+        self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        """Draw it."""
+        row: JobRow | None = index.data(ROW)
+        if painter is None or row is None or index.column() != Column.STATE:
+            super().paint(painter, option, index)
+            return
+        self.initStyleOption(option, index)
+        option.text = ""
+        view = self.parent()
+        assert isinstance(view, QWidget)
+        style = view.style()
+        assert style is not None
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, view)
+        painter.save()
+        color = option.palette.color(QPalette.ColorGroup.Active, QPalette.ColorRole.Text)
+        painter.setPen(color)
+        metrics = option.fontMetrics
+        rect = option.rect.adjusted(_PAD, _PAD, -_PAD, -_PAD)
+        line = QRect(rect.left(), rect.top(), rect.width(), metrics.height())
+        name = STATES.get(row.state, ("", ""))[1]
+        if name:
+            device = painter.device()
+            ratio = device.devicePixelRatioF() if device is not None else 1.0
+            top = line.top() + (line.height() - _ICON) // 2
+            painter.drawPixmap(line.left(), top, pixmap(name, color.name(), _ICON, ratio))
+        line.setLeft(line.left() + _ICON + 5)
+        if self.compact:
+            self._two_lines(painter, row, line, option)
+        else:
+            _draw(painter, line, state_word(row.state))
+        painter.restore()
+
+    def _two_lines(
+        self, painter: QPainter, row: JobRow, line: QRect, option: QStyleOptionViewItem
+    ) -> None:
+        metrics = option.fontMetrics
+        color = painter.pen().color()
+        below = line.translated(0, metrics.height())
+        facts = " · ".join(text for text in (state_word(row.state), duration_text(row)) if text)
+        more = row.message if row.state == "failed" and row.message else row.summary()
+        when = when_text(row.created)
+        width = metrics.horizontalAdvance(when)
+        color.setAlphaF(0.65)
+        faint, plain = color, painter.pen().color()
+        painter.setPen(faint)
+        right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        painter.drawText(line, right, when)
+        _draw(painter, below, f"{facts} · {more}" if more else facts)
+        painter.setPen(plain)
+        _draw(painter, line.adjusted(0, 0, -width - 8, 0), row.tool_name)
+
+
+class HistoryView(QTreeView):
+    """Shows a `HistoryFilter`; several jobs can be selected."""
+
+    chosen = Signal()
+    """Return, or a double click."""
+
+    def __init__(self, model: HistoryFilter, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setModel(model)
+        self._model = model
+        self.setRootIsDecorated(False)
+        self.setUniformRowHeights(True)
+        self.setAllColumnsShowFocus(True)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.setAccessibleName("Jobs")
+        self._delegate = HistoryDelegate(self)
+        self.setItemDelegate(self._delegate)
+        self._compact: bool | None = None
+        self.activated.connect(lambda _: self.chosen.emit())
+        header = self.header()
+        assert header is not None
+        header.setMinimumSectionSize(40)
+        self._adapt()
+
+    @property
+    def compact(self) -> bool:
+        """Whether every job takes two lines."""
+        return bool(self._compact)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Show columns when there is room for them."""
+        super().resizeEvent(event)
+        self._adapt()
+
+    def _adapt(self) -> None:
+        compact = self.width() < _ROOM
+        if compact == self._compact:
+            return
+        self._compact = self._delegate.compact = compact
+        header = self.header()
+        assert header is not None
+        for column in Column:
+            self.setColumnHidden(column, compact and column != Column.STATE)
+        self.setHeaderHidden(compact)
+        if compact:
+            header.setStretchLastSection(False)
+            header.setSectionResizeMode(Column.STATE, QHeaderView.ResizeMode.Stretch)
+            # in two lines nobody can sort: back to newest first
+            self.setSortingEnabled(False)
+            self._model.sort(-1)
+        else:
+            header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+            header.setStretchLastSection(True)
+            unit = self.fontMetrics().averageCharWidth()
+            for column, letters in zip(Column, (16, 24, 18, 11, 30), strict=True):
+                self.setColumnWidth(column, letters * unit)
+            self.setSortingEnabled(True)
+            self.sortByColumn(Column.WHEN, Qt.SortOrder.DescendingOrder)
+        self.scheduleDelayedItemsLayout()
+
+    def rows(self) -> list[JobRow]:
+        """Return the selected jobs, from top to bottom."""
+        selection = self.selectionModel()
+        if selection is None:
+            return []
+        found = sorted(selection.selectedRows(Column.STATE), key=lambda index: index.row())
+        return [index.data(ROW) for index in found if index.data(ROW) is not None]
+
+
+def _draw(painter: QPainter, rect: QRect, text: str) -> None:
+    elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+    painter.drawText(rect, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), elided)
