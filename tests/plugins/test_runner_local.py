@@ -191,7 +191,7 @@ def test_the_preflight_looks_for_the_program(local, command, dialect, problems, 
 
 
 def test_a_gpu_that_is_asked_for_and_not_there_is_told(monkeypatch):
-    from napari_tool_runner.plugins.programs.program import environment
+    from napari_tool_runner.plugins.programs import environment
 
     monkeypatch.setattr(environment.os.path, "exists", lambda path: False)
     monkeypatch.setattr(environment.shutil, "which", lambda name: None)
