@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -15,6 +16,8 @@ from jobs.conftest import INVERT, MakeTool
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolFailedError, UnknownToolError, WorkspaceError
 from napari_tool_runner.jobs import (
+    as_command,
+    as_python,
     compare_outputs,
     export_crate,
     find_entry,
@@ -22,6 +25,7 @@ from napari_tool_runner.jobs import (
     read_record,
     reclaim,
     reclaimable,
+    recorded_result,
     rerun,
     run_job,
 )
@@ -58,6 +62,21 @@ def test_a_session_that_died_is_told(make_tool: MakeTool, config: dict[str, obje
     record["host"]["pid"] = 2**22 + 1  # type: ignore[index]
     (result.workspace / "record.json").write_text(json.dumps(record))
     assert read_record(result.workspace / "record.json").state == "interrupted"
+
+
+def test_a_process_id_that_was_given_again_keeps_no_job_running(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    record = {**result.record, "state": "running"}
+    place = result.workspace / "record.json"
+    place.write_text(json.dumps(record))
+    assert read_record(place).state == "running", "this process lives and began before the job"
+    # the job is older than the process that has its number now
+    record["times"] = {**record["times"], "created": "2020-01-01T00:00:00+00:00"}  # type: ignore[dict-item]
+    assert record["host"]["pid"] == os.getpid()  # type: ignore[index]
+    place.write_text(json.dumps(record))
+    assert read_record(place).state == "interrupted"
 
 
 def test_a_broken_record_hides_no_other(
@@ -122,6 +141,45 @@ def test_what_is_gone_is_told(make_tool: MakeTool, config: dict[str, object]) ->
     Path(tool["descriptor"]).unlink()  # type: ignore[index]
     with pytest.raises(UnknownToolError, match="gone"):
         rerun(entry, load_config(config))
+
+
+TABLE = {"inputs": '<param name="i" type="data" format="tablecsv" layer="table"/>'}
+COPY = "import sys, shutil\nshutil.copy(*sys.argv[1:3])"
+
+
+@pytest.mark.parametrize("kind", ["array", "layer", "table"])
+def test_a_file_of_that_name_is_no_input_of_the_past(
+    kind: str,
+    make_tool: MakeTool,
+    config: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What an input was ("array") is no name of a file that lies about."""
+    value: object = IMAGE
+    if kind == "layer":
+        value = pytest.importorskip("napari.layers").Image(IMAGE, name="cells")
+    elif kind == "table":
+        value = {"a": np.arange(3.0)}
+    tool = make_tool(
+        COPY,
+        outputs='<data name="o" format="txt"/>',
+        name=kind,
+        **(TABLE if kind == "table" else {}),
+    )
+    result = ntr.run(tool, values={"i": value}, config=config)
+    entry = read_record(result.workspace / "record.json")
+    shutil.rmtree(entry.folder / "inputs")
+    elsewhere = tmp_path / "current"
+    elsewhere.mkdir()
+    (elsewhere / kind).write_bytes(b"unrelated")
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(WorkspaceError, match="gone"):
+        rerun(entry, load_config(config))
+    for text in (as_command(entry), as_python(entry)):
+        assert str(entry.folder / "inputs") in text, "where it lay, not what lies about"
+    _, remarks = recorded_result(entry, load_config(config))
+    assert remarks == []
 
 
 def test_a_crate(make_tool: MakeTool, config: dict[str, object], tmp_path: Path) -> None:

@@ -206,14 +206,17 @@ def test_run_again_of_what_is_gone(qtbot, place, tools, cells):
     assert len(place.viewer.layers) == 0
 
 
-@pytest.mark.parametrize("source", ["layer", "file", "nothing"])
-def test_edit_and_run_again(qtbot, place, tools, cells, source):
+@pytest.mark.parametrize("source", ["layer", "file", "nothing", "unrelated"])
+def test_edit_and_run_again(qtbot, place, tools, cells, source, tmp_path, monkeypatch):
     job = place.run(invert_tool(tools), i=layer(cells), n=42)
     place.viewer.add_image(cells[::2], name="another")
     if source == "layer":
         place.viewer.add_image(cells, name="cells")
-    if source == "nothing":
+    if source in ("nothing", "unrelated"):
         shutil.rmtree(job.workspace.root / "inputs")
+    if source == "unrelated":  # what the data was ("array") is no name of a file
+        (tmp_path / "array").write_bytes(b"unrelated")
+        monkeypatch.chdir(tmp_path)
     panel = place.panel()
     choose(panel, 0)
     qtbot.mouseClick(panel.edit_button, Qt.MouseButton.LeftButton)

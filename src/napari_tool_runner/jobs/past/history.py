@@ -18,6 +18,8 @@ from napari_tool_runner.jobs.workspace import RECORD, folder_size
 __all__ = ["HistoryEntry", "ended_entries", "find_entry", "history", "read_record"]
 
 _logger = logging.getLogger(__name__)
+_CLOCK_SLACK = 2.0
+"""Seconds by which the start of a process is known inexactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,7 @@ class HistoryEntry:
         if state in ("done", "failed", "cancelled"):
             return state
         pid = _inner(self.record, "host").get("pid")
-        alive = isinstance(pid, int) and psutil.pid_exists(pid)
-        return state if alive else "interrupted"
+        return state if _runs(pid, self.created) else "interrupted"
 
     @property
     def created(self) -> datetime | None:
@@ -89,6 +90,16 @@ class HistoryEntry:
             name = f"{entry['name']}/{entry['element']}" if entry["element"] else entry["name"]
             found[name] = self.folder / entry["path"]
         return found
+
+    def locate(self, told: Mapping[str, object]) -> Path | None:
+        """Return where an entry of ``inputs`` lies: the job's own copy, else its origin.
+
+        None when neither is there. An origin that is no absolute path ("array", "layer")
+        says what the data was and names no file.
+        """
+        origin = Path(str(told.get("source") or ""))
+        places = [self.folder / str(told["path"]), *([origin] if origin.is_absolute() else [])]
+        return next((place for place in places if place.exists()), None)
 
     def size(self) -> int:
         """Bytes of the job's folder."""
@@ -153,6 +164,19 @@ def ended_entries(workspaces: Path, older_than_days: float = 0) -> list[HistoryE
         if entry.state in ("done", "failed", "cancelled", "interrupted")
         and (entry.created is None or entry.created <= limit)
     ]
+
+
+def _runs(pid: object, created: datetime | None) -> bool:
+    """Whether the process that made a job lives; its number may be another's by now."""
+    if not isinstance(pid, int) or created is None:
+        return False
+    try:
+        began = psutil.Process(pid).create_time()
+    except (psutil.NoSuchProcess, ValueError):
+        return False
+    except psutil.AccessDenied:
+        return True
+    return began <= created.timestamp() + _CLOCK_SLACK
 
 
 def _entries(workspaces: Path) -> Iterator[HistoryEntry]:

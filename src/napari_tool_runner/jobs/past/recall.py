@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import (
@@ -149,9 +148,7 @@ def _inputs(entry: HistoryEntry) -> dict[str, LayerSnapshot]:
     """Return where the inputs lay; their files need not exist any more."""
     found: dict[str, LayerSnapshot] = {}
     for told in cast("list[dict[str, object]]", entry.record.get("inputs", [])):
-        own = entry.folder / str(told["path"])
-        source = Path(str(told.get("source") or ""))
-        path = source if not own.exists() and source.is_file() else own
+        path = entry.locate(told) or entry.folder / str(told["path"])
         layer = cast("Mapping[str, object] | None", told.get("layer"))
         found[str(told["name"])] = snapshot_from_record(path, str(told["label"]), layer)
     return found

@@ -101,7 +101,13 @@ def recorded_values(entry: HistoryEntry, remarks: list[str] | None = None) -> di
     """
     found: dict[str, list[object]] = {}
     for told in cast("list[dict[str, object]]", entry.record.get("inputs", [])):
-        path = _input_path(entry, told)
+        path = entry.locate(told)
+        if path is None:
+            raise WorkspaceError(
+                f"The input “{told['label']}” of job {entry.id} is gone "
+                f"({entry.folder / str(told['path'])}).",
+                hint="The job cannot be repeated as it was; run the tool on the data again.",
+            )
         digest = told.get("sha256")
         if remarks is not None and digest and file_digest(path) != digest:
             remarks.append(f"The input “{told['label']}” ({path}) has changed since.")
@@ -143,17 +149,6 @@ def _with_lists(items: Sequence[InputItem], values: Mapping[str, object]) -> dic
         else:
             found[item.name] = left.pop(item.name)
     return found | left
-
-
-def _input_path(entry: HistoryEntry, told: Mapping[str, object]) -> Path:
-    places = [entry.folder / str(told["path"]), Path(str(told.get("source") or ""))]
-    for place in places:
-        if place.is_file() or (place.is_dir() and place != Path()):
-            return place
-    raise WorkspaceError(
-        f"The input “{told['label']}” of job {entry.id} is gone ({places[0]}).",
-        hint="The job cannot be repeated as it was; run the tool on the data again.",
-    )
 
 
 def compare_outputs(entry: HistoryEntry, result: JobResult) -> list[str]:

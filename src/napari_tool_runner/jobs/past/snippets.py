@@ -68,20 +68,14 @@ def _values(entry: HistoryEntry) -> dict[str, object]:
     hidden = cast("Sequence[str]", entry.record.get("hidden", []))
     found: dict[str, object] = {}
     for told in cast("list[Mapping[str, object]]", entry.record.get("inputs", [])):
-        name, path = str(told["name"]), str(_place(entry, told))
+        name = str(told["name"])
+        path = str(entry.locate(told) or entry.folder / str(told["path"]))
         present = found.get(name)
         if present is None:
             found[name] = path
         else:
             found[name] = [*(present if isinstance(present, list) else [present]), path]
     return found | {name: v for name, v in entry.parameters.items() if name not in hidden}
-
-
-def _place(entry: HistoryEntry, told: Mapping[str, object]) -> Path:
-    """Return the job's own copy, or the file it came from when the copy is gone."""
-    own = entry.folder / str(told["path"])
-    source = str(told.get("source") or "")
-    return Path(source) if source and not own.exists() and Path(source).exists() else own
 
 
 def _tool(entry: HistoryEntry) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.jobs import recorded_form
@@ -43,7 +42,7 @@ def fill_form(page: ToolWidget, entry: HistoryEntry, *, data: bool = True) -> li
         except KeyError:
             remarks.append(f"The input “{name}” is not in the form any more.")
             continue
-        value = _layer(page, leaf, told) or _file(entry, told)
+        value = _layer(page, leaf, told) or entry.locate(told)
         if value is None:
             remarks.append(
                 f"“{told['label']}” is neither an open layer nor a file any more: choose another."
@@ -84,9 +83,3 @@ def _layer(page: ToolWidget, leaf: LeafNode, told: Mapping[str, object]) -> obje
         if not shape or found is None or list(found)[: len(shape)] == shape:
             return candidate
     return None
-
-
-def _file(entry: HistoryEntry, told: Mapping[str, object]) -> Path | None:
-    source = str(told.get("source") or "")
-    places = [entry.folder / str(told["path"])] + ([Path(source)] if source else [])
-    return next((place for place in places if place.exists()), None)
