@@ -324,9 +324,9 @@ def test_edited_labels_are_written_anew(tmp_path):
 
 
 def test_big_compressed_results_are_lazy(tmp_path, monkeypatch):
-    from napari_tool_runner.exchange.carriers import tiff_reading
+    from napari_tool_runner.exchange.carriers import tiff
 
-    monkeypatch.setattr(tiff_reading, "_EAGER", 1000)
+    monkeypatch.setattr(tiff, "_EAGER", 1000)
     data = RNG.integers(0, 9, (5, 64, 64)).astype("u2")
     tifffile.imwrite(tmp_path / "c.tif", data, compression="zlib")
     loaded = load(

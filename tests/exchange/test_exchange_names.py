@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_tool_runner.exchange import layer_names, safe_name, unique_name
-from napari_tool_runner.exchange.naming import free_path
+from napari_tool_runner.exchange.files import free_path
 
 
 @given(st.text())

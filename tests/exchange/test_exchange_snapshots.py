@@ -233,14 +233,14 @@ ANY = (LayerKind.ANY,)
     ],
 )
 def test_matching_kinds(formats, kinds, expected):
-    found = matching_kinds(parameter(*formats, kinds=kinds), "bioimageit")
+    found = matching_kinds(parameter(*formats, kinds=kinds))
     assert " ".join(found) == expected
 
 
 def test_anything_takes_all_layers():
     kinds = set(LayerKind) - {LayerKind.ANY}
-    assert set(matching_kinds(parameter(), "galaxy")) == kinds
-    assert set(matching_kinds(parameter("raw"), "bioimageit")) == kinds
+    assert set(matching_kinds(parameter())) == kinds
+    assert set(matching_kinds(parameter("raw"))) == kinds
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer._type_string)
@@ -248,7 +248,7 @@ def test_anything_takes_all_layers():
 def test_what_matches_can_be_written(tmp_path, layer, formats):
     target = parameter(*formats)
     image = snapshot(Image(np.zeros((4, 5))))
-    if layer._type_string in matching_kinds(target, "galaxy"):
+    if layer._type_string in matching_kinds(target):
         written = export(snapshot(layer), target, tmp_path, dialect="galaxy", reference=image)
         assert written.file.path.stat().st_size > 0
     else:

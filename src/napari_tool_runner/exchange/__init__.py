@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from napari_tool_runner.exchange.api import Exported, export, load, matching_kinds, snapshot
-from napari_tool_runner.exchange.exporting import planned_file
+from napari_tool_runner.exchange.exporting import Exported, export, planned_file
+from napari_tool_runner.exchange.files import content_sha256, layer_names, safe_name, unique_name
+from napari_tool_runner.exchange.handover import matching_kinds
 from napari_tool_runner.exchange.joining import features_for
-from napari_tool_runner.exchange.linking import content_sha256
+from napari_tool_runner.exchange.loading import load
 from napari_tool_runner.exchange.merging import label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
-from napari_tool_runner.exchange.naming import layer_names, safe_name, unique_name
 from napari_tool_runner.exchange.parts import Index, cut
 from napari_tool_runner.exchange.recorded import (
     geometry_record,
@@ -16,6 +16,7 @@ from napari_tool_runner.exchange.recorded import (
     same_data,
     snapshot_from_record,
 )
+from napari_tool_runner.exchange.snapshots import snapshot
 
 __all__ = [
     "Exported",

@@ -1,4 +1,4 @@
-"""Reading arrays of any kind block by block, never the whole of a lazy one.
+"""Reading and writing arrays of any kind block by block, never the whole of a lazy one.
 
 An array is anything with ``shape``, ``dtype`` and slicing: numpy, dask, zarr,
 tensorstore, or what a plugin made up.
@@ -8,41 +8,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Protocol, cast, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.lossless import TypePlan
+    from napari_tool_runner.exchange.model import ArrayLike, Pixels, Progress
+
 __all__ = [
     "MAX_BLOCK",
-    "ArrayLike",
     "Transposed",
+    "as_lazy",
     "blocks",
     "chunk_sizes",
     "middle_plane",
     "nbytes",
     "planes",
     "read",
+    "reshaped",
+    "write_blocks",
 ]
 
 _SAMPLE = 512
 MAX_BLOCK = 32 * 2**20
 """Bytes that one block may take (a chunk of the source, if that is larger)."""
-
-
-@runtime_checkable
-class ArrayLike(Protocol):
-    """What the exchange asks of an array."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes along the axes."""
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the values."""
-
-    def __getitem__(self, key: tuple[slice, ...], /) -> object:
-        """Return a part, as something `np.asarray` takes."""
 
 
 class Transposed:
@@ -220,3 +211,66 @@ def _group(array: ArrayLike, edges: Sequence[Sequence[int]], limit: int) -> list
         if fit < count:
             break
     return steps
+
+
+def as_lazy(array: object) -> ArrayLike:
+    """Return a zarr array as dask, which napari slices without computing."""
+    import dask.array as da  # 1 s to import
+
+    return cast("ArrayLike", da.from_zarr(array))  # type: ignore[no-untyped-call]
+
+
+def reshaped(array: ArrayLike, shape: tuple[int, ...]) -> ArrayLike:
+    """Return `array` in another shape (axes of size 1 more or less), never read."""
+    if tuple(array.shape) == shape:
+        return array
+    if not hasattr(array, "reshape"):
+        import dask.array as da  # 1 s to import
+
+        array = da.from_array(array)  # type: ignore[no-untyped-call]
+    return cast("ArrayLike", array.reshape(shape))  # type: ignore[attr-defined]
+
+
+def write_blocks(
+    pixels: Pixels, path: Path, offset: int, plan: TypePlan, progress: Progress | None
+) -> None:
+    """Write an array in C order, little endian, into `path` from byte `offset` on.
+
+    In the order of the source's chunks, so that none is read twice. Plain writes, not
+    a memory map: on a full disk they raise, where a map would end the process.
+    """
+    array = pixels.array
+    total, done = nbytes(array), 0
+    target = plan.target.newbyteorder("<")
+    with path.open("r+b", buffering=0) as file:
+        for key in blocks(array):
+            block = read(array, key)
+            done += block.nbytes
+            values = plan.convert(block, pixels.name).astype(target, copy=False)
+            for start, run in _runs(values, key, tuple(array.shape)):
+                file.seek(offset + start * target.itemsize)
+                _write_all(file.write, run.data.cast("B"))
+            if progress:
+                progress(done, total)
+
+
+def _write_all(write: object, data: memoryview) -> None:
+    while len(data):
+        written = write(data)  # type: ignore[operator]
+        data = data[written:]
+
+
+def _runs(
+    values: np.ndarray, key: tuple[slice, ...], shape: tuple[int, ...]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (index in the whole array, values) of the stretches without a gap."""
+    whole = len(shape)
+    while whole > 0 and values.shape[whole - 1] == shape[whole - 1]:
+        whole -= 1
+    lead = max(0, whole - 1)
+    strides = [int(np.prod(shape[i + 1 :], dtype=np.int64)) for i in range(len(shape))]
+    starts = [part.start or 0 for part in key]
+    for index in np.ndindex(*values.shape[:lead]):
+        position = [s + i for s, i in zip(starts, index, strict=False)] + starts[lead:]
+        start = sum(p * stride for p, stride in zip(position, strides, strict=True))
+        yield start, np.ascontiguousarray(values[index]).reshape(-1)

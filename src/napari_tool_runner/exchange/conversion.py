@@ -1,7 +1,8 @@
-"""Turning a snapshot into what a parameter takes: kind, axes, pixel grid."""
+"""Turning a snapshot into what a parameter takes: kind, axes, pixel grid, labels of shapes."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -9,35 +10,43 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.blocks import ArrayLike, Transposed
+from napari_tool_runner.exchange.blocks import Transposed, reshaped
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.carriers.content import Pixels, ShapeList, SurfaceData
 from napari_tool_runner.exchange.coordinates import feature_columns
 from napari_tool_runner.exchange.formats import CarrierName, carrier_of
 from napari_tool_runner.exchange.geometry import (
     convert_coordinates,
+    ellipse_outline,
     geometry_of,
     select,
     transpose,
 )
-from napari_tool_runner.exchange.lazy import reshaped
-from napari_tool_runner.exchange.matching import (
-    PIXELS,
+from napari_tool_runner.exchange.handover import (
     TABULAR,
-    accepted_kinds,
     carriers_for,
     declared_kinds,
+    matching_kinds,
     serves,
     written_directly,
 )
-from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
-from napari_tool_runner.exchange.rasterize import shapes_as_labels
+from napari_tool_runner.exchange.model import (
+    ArrayLike,
+    Geometry,
+    LayerSnapshot,
+    Pixels,
+    ShapeList,
+    SurfaceData,
+)
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["as_accepted", "as_pixels", "becomes", "in_pixels_of", "opened"]
+    from napari_tool_runner.exchange.model import LayerSnapshot
+
+from napari_tool_runner.exchange.model import PIXELS
+
+__all__ = ["as_accepted", "as_pixels", "becomes", "in_pixels_of", "opened", "shapes_as_labels"]
 
 
 def opened(snap: LayerSnapshot, parameter: DataParameter, notes: list[str]) -> LayerSnapshot:
@@ -118,7 +127,7 @@ def becomes(snap: LayerSnapshot, parameter: DataParameter) -> LayerKind:
         return LayerKind.TABLE
     if CarrierName.TABLE in carriers_for(parameter) and _features(snap):
         return LayerKind.TABLE
-    takes = " or ".join(k.value for k in accepted_kinds(parameter)) or "files only"
+    takes = " or ".join(k.value for k in matching_kinds(parameter)) or "files only"
     raise UnsupportedLayerError(
         f"“{snap.name}” is a {kind.value} layer; “{name}” takes {takes}"
         f" ({', '.join(parameter.formats) or 'any format'}).",
@@ -296,3 +305,71 @@ def in_pixels_of(
         f"“{snap.name}” was converted to the pixels of “{cast('LayerSnapshot', reference).name}”."
     )
     return replace(snap, data=data, geometry=replace(target, shape=()))
+
+
+_LARGEST = 2**31
+
+
+def shapes_as_labels(
+    snap: LayerSnapshot, reference: LayerSnapshot | None, notes: list[str]
+) -> LayerSnapshot:
+    """Draw shapes, numbered from 1, into the pixel grid of `reference`.
+
+    Later shapes cover earlier ones. A shape lies in one plane of the leading axes
+    (the rounded mean of its vertices there).
+
+    Raises
+    ------
+    UnsupportedLayerError
+        Without an image whose grid could be taken.
+    """
+    grid = None if reference is None else reference.geometry
+    if grid is None or not grid.shape:
+        raise UnsupportedLayerError(
+            f"“{snap.name}” are shapes; to draw them as labels an image is needed, whose size "
+            "they take.",
+            hint="Choose an image for another input, or turn the shapes into Labels in napari.",
+        )
+    if int(np.prod(grid.shape, dtype=np.int64)) > _LARGEST:
+        raise UnsupportedLayerError(
+            f"“{snap.name}” cannot be drawn in an image of {grid.shape} pixels.",
+            hint="Crop the image first.",
+        )
+    from skimage.draw import line_nd, polygon
+
+    shapes = [np.asarray(s, dtype=float) for s in cast("Sequence[object]", snap.data)]
+    types = snap.attributes.get("shape_type", "polygon")
+    names = [types] * len(shapes) if isinstance(types, str) else list(cast("Sequence[str]", types))
+    labels = np.zeros(grid.shape, np.uint16 if len(shapes) < 2**16 else np.uint32)
+    outside = 0
+    for number, (shape, name) in enumerate(zip(shapes, names, strict=True), start=1):
+        points = convert_coordinates(shape, snap.geometry, grid)
+        full = np.zeros((len(points), len(grid.shape)))
+        width = min(points.shape[1], full.shape[1])
+        full[:, full.shape[1] - width :] = points[:, points.shape[1] - width :]
+        lead = np.rint(full[:, :-2].mean(axis=0)).astype(int)
+        if np.any(lead < 0) or np.any(lead >= grid.shape[:-2]):
+            outside += 1
+            continue
+        plane = labels[tuple(lead)]
+        outline = ellipse_outline(full[:, -2:]) if name == "ellipse" else full[:, -2:]
+        if name in ("line", "path"):
+            for start, stop in itertools.pairwise(outline):
+                rows, columns = line_nd(start, stop, endpoint=True)  # type: ignore[no-untyped-call]
+                inside = (rows >= 0) & (columns >= 0)
+                inside &= (rows < plane.shape[0]) & (columns < plane.shape[1])
+                plane[rows[inside], columns[inside]] = number
+        else:
+            filled = polygon(outline[:, 0], outline[:, 1], plane.shape)  # type: ignore[no-untyped-call]
+            plane[filled] = number
+    if outside:
+        notes.append(f"{outside} shapes lie outside the image and were left out.")
+    notes.append(f"The shapes of “{snap.name}” were drawn as labels 1 to {len(shapes)}.")
+    return replace(
+        snap,
+        data=labels,
+        kind=LayerKind.LABELS,
+        geometry=replace(grid, shape=tuple(labels.shape)),
+        attributes={},
+        path=None,
+    )

@@ -12,7 +12,6 @@ import numpy as np
 from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.carriers import read_file, write_geometry, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
-from napari_tool_runner.exchange.carriers.whole import whole_file
 from napari_tool_runner.exchange.conversion import (
     as_accepted,
     as_pixels,
@@ -26,6 +25,13 @@ from napari_tool_runner.exchange.coordinates import (
     tracks_table,
     vectors_table,
 )
+from napari_tool_runner.exchange.files import (
+    content_sha256,
+    free_path,
+    is_whole_map,
+    place_file,
+    whole_file,
+)
 from napari_tool_runner.exchange.formats import (
     CarrierName,
     Format,
@@ -37,36 +43,39 @@ from napari_tool_runner.exchange.formats import (
 from napari_tool_runner.exchange.geometry import (
     same_place,
 )
-from napari_tool_runner.exchange.linking import content_sha256, place_file
-from napari_tool_runner.exchange.matching import PIXELS, choose_format, formats_for
-from napari_tool_runner.exchange.naming import free_path
-from napari_tool_runner.exchange.origins import is_whole_map
+from napari_tool_runner.exchange.handover import choose_format, formats_for
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.carriers.content import (
+    from napari_tool_runner.exchange.model import (
+        LayerSnapshot,
         Progress,
         Table,
     )
-    from napari_tool_runner.exchange.model import LayerSnapshot
 
-__all__ = ["Written", "planned_file", "write_snapshot"]
+from napari_tool_runner.exchange.model import PIXELS
+
+__all__ = ["Exported", "export", "planned_file"]
 
 _HASHED = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A snapshot as a file; see `napari_tool_runner.exchange.Exported`."""
+class Exported:
+    """A snapshot as a file. `copied` is False when the original file is passed.
+
+    What had to be converted or cast is told in `notes`. `sha256` is empty for what
+    takes time to hash; `content_sha256` does it in the background.
+    """
 
     file: DataFile
     copied: bool
-    notes: tuple[str, ...]
-    sha256: str
+    notes: tuple[str, ...] = ()
+    sha256: str = ""
 
 
-def write_snapshot(
+def export(
     snap: LayerSnapshot,
     parameter: DataParameter,
     folder: Path,
@@ -74,8 +83,18 @@ def write_snapshot(
     dialect: str,
     reference: LayerSnapshot | None = None,
     progress: Progress | None = None,
-) -> Written:
-    """See `napari_tool_runner.exchange.export`."""
+) -> Exported:
+    """Write `snap` into `folder` in the best carrier that `parameter` accepts.
+
+    `reference`: the image whose pixel grid coordinates are converted to, when the
+    transforms of the two layers differ. `progress`: called with the bytes done and in
+    all while pixels are written; what it raises (a cancel) ends the writing and
+    leaves no file.
+
+    Raises
+    ------
+    UnsupportedLayerError, LossyConversionError, ExchangeError
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -97,11 +116,11 @@ def write_snapshot(
     if snap.source:
         metadata["source"] = snap.source
     file = DataFile(path, chosen.name, snap.name, metadata)
-    return Written(file, True, tuple(notes), _hash_if_small(path))
+    return Exported(file, True, tuple(notes), _hash_if_small(path))
 
 
 def planned_file(snap: LayerSnapshot, parameter: DataParameter, folder: Path) -> DataFile:
-    """Return the file that `write_snapshot` would make, as far as one can say unwritten.
+    """Return the file that `export` would make, as far as one can say unwritten.
 
     Raises
     ------
@@ -118,7 +137,7 @@ def planned_file(snap: LayerSnapshot, parameter: DataParameter, folder: Path) ->
     return DataFile(free_path(folder, snap.name, chosen.extension), chosen.name, snap.name)
 
 
-def _pass_file(snap: LayerSnapshot, parameter: DataParameter, folder: Path) -> Written | None:
+def _pass_file(snap: LayerSnapshot, parameter: DataParameter, folder: Path) -> Exported | None:
     """Hand over the file itself, when it is what the tool accepts."""
     path = snap.path
     if path is None:
@@ -136,7 +155,7 @@ def _pass_file(snap: LayerSnapshot, parameter: DataParameter, folder: Path) -> W
     target = free_path(folder, path.name, extension)
     copied = place_file(path, target)
     file = DataFile(target, fmt, snap.name, {"source": str(path)})
-    return Written(file, copied, (), _hash_if_small(target))
+    return Exported(file, copied, (), _hash_if_small(target))
 
 
 def _by_content(path: Path, parameter: DataParameter) -> str | None:

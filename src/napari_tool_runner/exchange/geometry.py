@@ -8,15 +8,21 @@ from typing import cast
 
 import numpy as np
 
-from napari_tool_runner.exchange.axes import default_axes, letters_of, real_labels
+from napari_tool_runner.exchange.axes import (
+    canonical,
+    conversion,
+    default_axes,
+    letters_of,
+    real_labels,
+)
 from napari_tool_runner.exchange.model import Geometry
-from napari_tool_runner.exchange.units import canonical, conversion
 
 __all__ = [
     "attributes_of",
     "convert_coordinates",
     "crop",
     "data_to_world",
+    "ellipse_outline",
     "geometry_of",
     "plain_geometry",
     "same_place",
@@ -134,6 +140,15 @@ def convert_coordinates(points: np.ndarray, source: Geometry, target: Geometry) 
     full[:, n - source.ndim : n] = points
     matrix = back @ units @ forward
     return cast("np.ndarray", (full @ matrix.T)[:, n - source.ndim : n])
+
+
+def ellipse_outline(corners: np.ndarray, count: int = 64) -> np.ndarray:
+    """Return an ellipse, given by the four corners of its box, as a polygon."""
+    center = corners.mean(axis=0)
+    first = (corners[1] - corners[0]) / 2
+    second = (corners[3] - corners[0]) / 2
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)[:, None]
+    return cast("np.ndarray", center + np.cos(angles) * first + np.sin(angles) * second)
 
 
 def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:

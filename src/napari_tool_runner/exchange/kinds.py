@@ -13,14 +13,14 @@ from typing import cast
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.blocks import ArrayLike, middle_plane
-from napari_tool_runner.exchange.carriers.content import Content, ShapeList, SurfaceData, Table
+from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.coordinates import (
     coordinate_columns,
     table_shapes,
     table_vectors,
     track_columns,
 )
+from napari_tool_runner.exchange.model import ArrayLike, Content, ShapeList, SurfaceData, Table
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
 
 __all__ = ["Choice", "choose_kind", "possible_kinds"]

@@ -10,26 +10,30 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.blocks import ArrayLike, middle_plane
+from napari_tool_runner.exchange.blocks import middle_plane, reshaped
 from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.coordinates import coordinate_data
+from napari_tool_runner.exchange.files import remember_origin
 from napari_tool_runner.exchange.formats import CarrierName, carrier_of, format_of, sniff
 from napari_tool_runner.exchange.geometry import attributes_of
 from napari_tool_runner.exchange.kinds import Choice, choose_kind
-from napari_tool_runner.exchange.lazy import reshaped
-from napari_tool_runner.exchange.loaded_coordinates import coordinate_data
 from napari_tool_runner.exchange.lossless import as_labels
-from napari_tool_runner.exchange.model import Geometry, LayerSnapshot, LoadedOutput
-from napari_tool_runner.exchange.origins import remember_origin
+from napari_tool_runner.exchange.model import (
+    PIXELS,
+    ArrayLike,
+    Geometry,
+    LayerSnapshot,
+    LoadedOutput,
+)
 from napari_tool_runner.exchange.placing import closeness, place_coordinates, place_pixels
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.carriers.content import Content, Table
+    from napari_tool_runner.exchange.model import Content, Table
     from napari_tool_runner.tools.dialect import CollectedFile
 
-__all__ = ["load_output", "reference_geometry"]
+__all__ = ["load", "reference_geometry"]
 
-_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 _BINARY = {
     CarrierName.TIFF: "TIFF",
     CarrierName.PNG: "PNG",
@@ -39,7 +43,7 @@ _BINARY = {
 }
 
 
-def load_output(
+def load(
     file: CollectedFile,
     output: DataOutput,
     tool: Tool,
@@ -47,7 +51,16 @@ def load_output(
     inputs: Mapping[str, LayerSnapshot],
     kind: LayerKind | None = None,
 ) -> LoadedOutput:
-    """See `napari_tool_runner.exchange.load`."""
+    """Open a tool's output as a layer to be; `choose_kind` says how its kind is chosen.
+
+    `inputs`: full parameter name -> what went in (the first is the default
+    reference). `kind`: the user's override.
+
+    Raises
+    ------
+    OutputError
+        Truncated, unreadable, or of another type than declared.
+    """
     what = f"The output “{output.label or output.name}” of {tool.name}"
     path = file.path
     declared = format_of(file.format or output.format)
@@ -63,7 +76,7 @@ def load_output(
         # Labels are edited by hand: their pixels must not be read-only.
         content = _read(path, carrier, file.format, output.name, what, writable=True)
     notes = list(content.notes)
-    if choice.kind in _PIXELS:
+    if choice.kind in PIXELS:
         loaded = _pixels(content, choice, output, inputs, path, what, notes)
     elif choice.kind is LayerKind.TABLE:
         table = _headed(content, what)

@@ -10,23 +10,21 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from napari_tool_runner.errors import LossyConversionError, OutputError
-from napari_tool_runner.exchange.blocks import ArrayLike, read
+from napari_tool_runner.exchange.blocks import read
 from napari_tool_runner.exchange.carriers import write_pixels
-from napari_tool_runner.exchange.carriers.content import Pixels, Table
 from napari_tool_runner.exchange.carriers.tables import write_table
-from napari_tool_runner.exchange.carriers.whole import whole_file
 from napari_tool_runner.exchange.coordinates import feature_columns, points_table, shapes_table
+from napari_tool_runner.exchange.files import whole_file
 from napari_tool_runner.exchange.formats import Format, format_of
 from napari_tool_runner.exchange.geometry import select
 from napari_tool_runner.exchange.joining import id_column
+from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Pixels, Table
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Geometry, LoadedOutput
 
 __all__ = ["label_offsets", "merge_parts"]
-
-_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 
 
 def label_offsets(parts: Sequence[LoadedOutput]) -> list[int]:
@@ -80,7 +78,7 @@ def merge_parts(
     places = np.stack(
         [axis.ravel() for axis in np.meshgrid(*[np.arange(n) for n in loop], indexing="ij")], 1
     )
-    if kind in _PIXELS:
+    if kind in PIXELS:
         return _merge_pixels(parts, tuple(loop), geometry, folder / f"{name}.tif", name, offsets)
     if kind is LayerKind.POINTS:
         return _merge_points(parts, places, folder / f"{name}.csv")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
-from napari_tool_runner.exchange.blocks import ArrayLike, chunk_sizes, read
+from napari_tool_runner.exchange.blocks import chunk_sizes, read
 from napari_tool_runner.exchange.geometry import crop, select
+from napari_tool_runner.exchange.model import PIXELS, ArrayLike
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Index", "cut"]
 
 Index: TypeAlias = "tuple[int | slice, ...]"
-
-_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 
 
 def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
@@ -41,7 +40,7 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     """
     if snap.data is None:
         return snap
-    if snap.kind in _PIXELS:
+    if snap.kind in PIXELS:
         return _cut_pixels(snap, grid, index)
     if snap.kind is LayerKind.POINTS:
         return _cut_points(snap, grid, index)

@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_tool_runner.exchange.axes import conversion
 from napari_tool_runner.exchange.geometry import crop, plain_geometry, select
 from napari_tool_runner.exchange.model import Geometry
-from napari_tool_runner.exchange.units import conversion
 
 __all__ = ["Placement", "closeness", "place_coordinates", "place_pixels"]
 

@@ -17,7 +17,7 @@ from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.blocks import ArrayLike
+    from napari_tool_runner.exchange.model import ArrayLike
 
 __all__ = ["geometry_record", "open_snapshot", "same_data", "snapshot_from_record"]
 

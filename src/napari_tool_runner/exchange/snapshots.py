@@ -2,11 +2,13 @@
 
 Runs on the GUI thread: of pixels only references are taken, nothing is read, no file
 opened. Coordinates and features are small and edited in place, so they are copied.
+Changes of a layer are counted here, as napari does not.
 """
 
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +17,15 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange.changes import change_counter
+from napari_tool_runner.exchange.files import origin_of
 from napari_tool_runner.exchange.geometry import geometry_of
-from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
-from napari_tool_runner.exchange.origins import origin_of
+from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.blocks import ArrayLike
+    from napari_tool_runner.exchange.model import ArrayLike
 
-__all__ = ["take_snapshot"]
+__all__ = ["change_counter", "snapshot"]
 
 _GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _KEPT = {
@@ -49,8 +50,15 @@ class _Layer(Protocol):
     ndim: int
 
 
-def take_snapshot(value: object, name: str = "") -> LayerSnapshot:
-    """See `napari_tool_runner.exchange.snapshot`."""
+def snapshot(value: object, name: str = "") -> LayerSnapshot:
+    """Take a snapshot of a layer, an array, a LayerData tuple, a DataFrame or a path.
+
+    Never copies pixels and never blocks: call it on the GUI thread.
+
+    Raises
+    ------
+    UnsupportedLayerError
+    """
     if isinstance(value, LayerSnapshot):
         return replace(value, name=name) if name else value
     if isinstance(value, str | os.PathLike):
@@ -109,7 +117,7 @@ def _layer_kind(layer: object) -> LayerKind:
 def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
     kind = _layer_kind(layer)
     rgb = bool(getattr(layer, "rgb", False))
-    multiscale = bool(getattr(layer, "multiscale", False)) and kind in _PIXELS
+    multiscale = bool(getattr(layer, "multiscale", False)) and kind in PIXELS
     raw = layer.data
     data: object = list(cast("Sequence[object]", raw)) if multiscale else _frozen(raw, kind)
     attributes = {a: _kept(getattr(layer, a)) for a in _KEPT[kind] if hasattr(layer, a)}
@@ -122,7 +130,7 @@ def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
     source = getattr(layer, "source", None)
     where = getattr(source, "path", None) or getattr(source, "sample", None) or ""
     identity = id(data[0]) if isinstance(data, list) and multiscale else id(raw)
-    if kind not in _PIXELS:
+    if kind not in PIXELS:
         identity = 0  # napari makes their data anew on each access
     return LayerSnapshot(
         data=data,
@@ -151,10 +159,10 @@ def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
     if kind is LayerKind.TABLE:
         return _of_table(data, title)
     rgb = bool(attributes.get("rgb", False))
-    multiscale = bool(attributes.get("multiscale", isinstance(data, list))) and kind in _PIXELS
+    multiscale = bool(attributes.get("multiscale", isinstance(data, list))) and kind in PIXELS
     data = list(cast("Sequence[object]", data)) if multiscale else _unwrapped(data)
     shape = _pixel_shape(data, kind, rgb=rgb)
-    ndim = len(shape) if kind in _PIXELS else _coordinate_ndim(data, kind)
+    ndim = len(shape) if kind in PIXELS else _coordinate_ndim(data, kind)
     given = {a: attributes.get(a) for a in _GEOMETRY}
     origin = origin_of(data)
     return LayerSnapshot(
@@ -255,9 +263,6 @@ def _of_path(path: Path, name: str) -> LayerSnapshot:
     )
 
 
-_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
-
-
 class _DataArray(Protocol):
     dims: tuple[object, ...]
     shape: tuple[int, ...]
@@ -300,7 +305,7 @@ def _kept(value: object) -> object:
 
 
 def _pixel_shape(data: object, kind: LayerKind, *, rgb: bool) -> tuple[int, ...]:
-    if kind not in _PIXELS:
+    if kind not in PIXELS:
         return ()
     first = data[0] if isinstance(data, list) else data
     shape = tuple(int(s) for s in cast("ArrayLike", first).shape)
@@ -323,3 +328,55 @@ def _array_key(data: object, origin: Path | None) -> str:
         return ""
     facts = origin.stat()
     return f"file:{origin}:{facts.st_size}:{facts.st_mtime_ns}"
+
+
+_EVENTS = (
+    "data",
+    "paint",
+    "labels_update",
+    "features",
+    "properties",
+    "reload",
+    "refresh",
+    "scale",
+    "translate",
+    "rotate",
+    "shear",
+    "affine",
+    "units",
+)
+
+
+class _Counter:
+    """Counts events; holds no reference to its layer."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, event: object = None) -> None:
+        self.count += 1
+
+
+class _Emitter(Protocol):
+    def connect(self, callback: _Counter) -> object: ...
+
+
+_counters: weakref.WeakKeyDictionary[object, _Counter] = weakref.WeakKeyDictionary()
+
+
+def change_counter(layer: object) -> int:
+    """Return how many changes `layer` announced since it was first asked for.
+
+    Events of its data and geometry count. Writing into a layer's array behind its
+    back (``layer.data[0] = 1`` without ``layer.refresh()``) cannot be seen.
+    """
+    counter = _counters.get(layer)
+    if counter is None:
+        counter = _Counter()
+        events = getattr(layer, "events", None)
+        for name in _EVENTS:
+            emitter = getattr(events, name, None)
+            if emitter is not None and hasattr(emitter, "connect"):
+                cast("_Emitter", emitter).connect(counter)
+        _counters[layer] = counter
+    return counter.count

@@ -15,23 +15,21 @@ from napari_tool_runner.exchange.carriers.arrays import (
     write_hdf5,
     write_npy,
 )
-from napari_tool_runner.exchange.carriers.content import ShapeList, SurfaceData
 from napari_tool_runner.exchange.carriers.geojson import read_geojson, write_geojson
 from napari_tool_runner.exchange.carriers.mesh import read_mesh, write_mesh
 from napari_tool_runner.exchange.carriers.movie import read_movie, write_movie
 from napari_tool_runner.exchange.carriers.raster import read_raster, write_raster
 from napari_tool_runner.exchange.carriers.tables import read_numbers, read_table
-from napari_tool_runner.exchange.carriers.tiff import write_tiff
-from napari_tool_runner.exchange.carriers.tiff_reading import read_tiff
+from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
 from napari_tool_runner.exchange.carriers.zarr import read_zarr, write_zarr
 from napari_tool_runner.exchange.coordinates import feature_columns
 from napari_tool_runner.exchange.formats import CarrierName, Format
+from napari_tool_runner.exchange.model import ShapeList, SurfaceData
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.carriers.content import Content, Pixels, Progress
-    from napari_tool_runner.exchange.model import LayerSnapshot
+    from napari_tool_runner.exchange.model import Content, LayerSnapshot, Pixels, Progress
 
 __all__ = ["read_file", "write_geometry", "write_pixels"]
 

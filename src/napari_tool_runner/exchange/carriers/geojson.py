@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.carriers.content import Content, ShapeList, Table
-from napari_tool_runner.exchange.rasterize import ellipse_outline
+from napari_tool_runner.exchange.geometry import ellipse_outline
+from napari_tool_runner.exchange.model import Content, ShapeList, Table
 
 __all__ = ["read_geojson", "write_geojson"]
 

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.carriers.content import Content, SurfaceData
+from napari_tool_runner.exchange.model import Content, SurfaceData
 
 __all__ = ["read_mesh", "write_mesh"]
 

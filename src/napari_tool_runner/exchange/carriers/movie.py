@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.blocks import ArrayLike, read
-from napari_tool_runner.exchange.carriers.tiff import write_tiff
-from napari_tool_runner.exchange.carriers.tiff_reading import read_tiff
+from napari_tool_runner.exchange.blocks import read
+from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.geometry import select
-from napari_tool_runner.exchange.model import Geometry
+from napari_tool_runner.exchange.model import ArrayLike, Geometry
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.carriers.content import Content, Pixels, Progress
+    from napari_tool_runner.exchange.model import Content, Pixels, Progress
 
 __all__ = ["movie_frames", "read_movie", "write_movie"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.carriers.content import Content, Table
+from napari_tool_runner.exchange.model import Content, Table
 
 __all__ = ["read_numbers", "read_table", "write_matrix", "write_table"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from defusedxml import DefusedXmlException, ElementTree
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.carriers.content import Content
+from napari_tool_runner.exchange.model import Content
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.axes import default_axes
-from napari_tool_runner.exchange.blocks import ArrayLike, Transposed, blocks, nbytes, read
-from napari_tool_runner.exchange.carriers.content import Content, Pixels, Progress
+from napari_tool_runner.exchange.axes import canonical, default_axes, ome_symbol
+from napari_tool_runner.exchange.blocks import Transposed, as_lazy, blocks, nbytes, read
 from napari_tool_runner.exchange.geometry import transpose
-from napari_tool_runner.exchange.lazy import as_lazy
-from napari_tool_runner.exchange.model import Geometry
-from napari_tool_runner.exchange.units import canonical, ome_symbol
+from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, Pixels, Progress
 
 if TYPE_CHECKING:
     import zarr

@@ -18,7 +18,7 @@ __all__ = ["LayerChooser", "accepted_kinds", "as_list"]
 
 def accepted_kinds(parameter: DataParameter, dialect: str) -> tuple[LayerKind, ...]:
     """Return the kinds of layers that may go into `parameter`, best first."""
-    return tuple(matching_kinds(parameter, dialect))
+    return tuple(matching_kinds(parameter))
 
 
 def as_list(value: object) -> list[object]:

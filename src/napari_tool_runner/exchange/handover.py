@@ -12,22 +12,21 @@ from napari_tool_runner.exchange.formats import (
     format_of,
     kinds_of,
 )
+from napari_tool_runner.exchange.model import PIXELS
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 __all__ = [
-    "PIXELS",
     "TABULAR",
-    "accepted_kinds",
     "carriers_for",
     "choose_format",
     "declared_kinds",
     "formats_for",
+    "matching_kinds",
     "serves",
     "written_directly",
 ]
 
 _C = CarrierName
-PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 TABULAR = (_C.TABLE, _C.ARRAY, _C.NUMBER)
 
 # Carriers of each kind, the best first: exact and quick before small and flat.
@@ -69,8 +68,8 @@ def carriers_for(parameter: DataParameter) -> set[CarrierName]:
     return {known.carrier for known in formats_for(parameter)}
 
 
-def accepted_kinds(parameter: DataParameter) -> tuple[LayerKind, ...]:
-    """See `napari_tool_runner.exchange.matching_kinds`."""
+def matching_kinds(parameter: DataParameter) -> tuple[LayerKind, ...]:
+    """Return the kinds of layers that can become a file that `parameter` accepts."""
     possible = list(
         dict.fromkeys(kind for f in formats_for(parameter) for kind in kinds_of(f.carrier))
     )

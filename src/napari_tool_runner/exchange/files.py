@@ -1,0 +1,286 @@
+"""Files of the exchange: their names, how they are placed, and which array they hold.
+
+napari has no change counter for pixels, so only these arrays are known to be a file
+still: the very objects that this package opened read-only, read-only memory maps, and
+Zarr arrays in a folder (what is written to them is written to the folder).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import time
+import unicodedata
+import weakref
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from napari_tool_runner.errors import ExchangeError
+
+__all__ = [
+    "content_sha256",
+    "free_path",
+    "is_whole_map",
+    "layer_names",
+    "origin_of",
+    "place_file",
+    "remember_origin",
+    "safe_name",
+    "unique_name",
+    "whole_file",
+]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_NUMBERED = re.compile(r"(?P<stem>.*?) \[(?P<number>\d+)\]$", re.DOTALL)
+# Windows keeps these names for devices, whatever the extension.
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul"} | {f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)}
+)
+_LONGEST = 80
+
+
+def safe_name(name: str, *, fallback: str = "data") -> str:
+    """Return `name` with only ASCII letters, digits, ``.``, ``_`` and ``-``.
+
+    Never empty, never hidden (no leading dot or dash), never a reserved name, at most
+    80 characters; accents are dropped from letters, anything else becomes ``_``.
+    """
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    safe = _UNSAFE.sub("_", ascii_name)
+    safe = safe.strip("._-")[:_LONGEST].rstrip("._-")
+    if not safe:
+        return fallback
+    if safe.split(".")[0].lower() in _RESERVED:
+        safe = f"_{safe}"
+    return safe
+
+
+def free_path(folder: Path, name: str, extension: str) -> Path:
+    """Return a path in `folder` that does not exist yet, also regardless of case.
+
+    Parameters
+    ----------
+    name : str
+        Any text; made safe. An extension equal to `extension` is not doubled.
+    extension : str
+        With its dot (``.ome.tiff``), or empty.
+    """
+    if extension and name.lower().endswith(extension.lower()):
+        name = name[: -len(extension)]
+    stem = safe_name(name)
+    taken = {entry.name.lower() for entry in folder.iterdir()} if folder.is_dir() else set()
+    candidate, number = f"{stem}{extension}", 1
+    while candidate.lower() in taken:
+        number += 1
+        candidate = f"{stem}_{number}{extension}"
+    return folder / candidate
+
+
+def unique_name(name: str, taken: Collection[str]) -> str:
+    """Return `name`, numbered as ``name [1]`` when it is in `taken`."""
+    if name not in taken:
+        return name
+    match = _NUMBERED.match(name)
+    stem, number = (match["stem"], int(match["number"])) if match else (name, 0)
+    while True:
+        number += 1
+        candidate = f"{stem} [{number}]"
+        if candidate not in taken:
+            return candidate
+
+
+def layer_names(wanted: Iterable[str], existing: Iterable[str] = ()) -> list[str]:
+    """Return unique names for new layers, in order, none of them in `existing`."""
+    taken = set(existing)
+    names = []
+    for name in wanted:
+        unique = unique_name(name, taken)
+        taken.add(unique)
+        names.append(unique)
+    return names
+
+
+_SMALL = 64 * 2**20
+_FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to
+
+
+def place_file(source: Path, target: Path) -> bool:
+    """Make `source` appear at `target`; return whether its bytes were copied.
+
+    In this order: a clone that shares blocks (where the file system can), a hard
+    link, a copy when small, a symbolic link (a container must then see the original
+    as well). Folders become folders of such files.
+
+    Raises
+    ------
+    ExchangeError
+    """
+    try:
+        if source.is_dir():
+            target.mkdir()
+            copied = False
+            for entry in sorted(source.iterdir()):
+                copied |= place_file(entry, target / entry.name)
+            return copied
+        return _place(source, target)
+    except OSError as error:
+        raise ExchangeError(
+            f"{source} cannot be handed to the tool: {error.strerror or error}.",
+            hint="Check that the file can be read and that the disk has room.",
+        ) from error
+
+
+def _place(source: Path, target: Path) -> bool:
+    if _clone(source, target):
+        return False
+    real = source.resolve(strict=True)
+    try:
+        os.link(real, target)
+    except OSError:
+        if real.stat().st_size <= _SMALL:
+            shutil.copyfile(real, target)
+            return True
+        target.symlink_to(real)
+    return False
+
+
+def _clone(source: Path, target: Path) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl
+
+    try:
+        with source.open("rb") as original, target.open("xb") as copy:
+            fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
+    except OSError:
+        target.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def content_sha256(path: Path) -> str:
+    """Return ``sha256:…`` of a file, or of the names and contents in a folder.
+
+    Reads everything: for large data call it in the background.
+    """
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for entry in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{entry.relative_to(path).as_posix()}\0".encode())
+            digest.update(content_sha256(entry).encode())
+        return f"sha256:{digest.hexdigest()}"
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+@contextmanager
+def whole_file(path: Path, name: str) -> Iterator[None]:
+    """Remove `path` (a file or folder, with the frames of a movie) when writing fails.
+
+    Raises
+    ------
+    ExchangeError
+        For what the operating system refused; other exceptions pass.
+    """
+    try:
+        yield
+    except BaseException as error:
+        _remove(path)
+        if not isinstance(error, OSError):
+            raise
+        raise ExchangeError(
+            f"“{name}” could not be written to {path}: {error.strerror or error}.",
+            hint="Check the free space and the rights of the workspace folder.",
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        # Zarr writes chunks at the same time; those under way may still arrive.
+        for _ in range(40):
+            shutil.rmtree(path, ignore_errors=True)
+            time.sleep(0.05)
+            if not path.exists():
+                break
+        return
+    for part in (path, *path.parent.glob(f"{path.stem}_t*.tif")):
+        part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    data: weakref.ref[object]
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+_origins: dict[int, _Origin] = {}
+
+
+def remember_origin(data: object, path: Path) -> None:
+    """Note that `data`, which nobody can write to, is the content of `path`."""
+    try:
+        facts = path.stat()
+        key = id(data)
+        _origins[key] = _Origin(
+            weakref.ref(data, lambda _: _origins.pop(key, None)),
+            path,
+            facts.st_size,
+            facts.st_mtime_ns,
+        )
+    except (OSError, TypeError):
+        # Gone already, or an object without weak references: it will be written anew.
+        return
+
+
+def origin_of(data: object) -> Path | None:
+    """Return the file that should hold `data`; None when that is not sure.
+
+    Cheap: no file is opened. Who uses the file compares it first (`is_whole_map`,
+    shape and place).
+    """
+    first = data[0] if isinstance(data, list) and data else data
+    if isinstance(first, np.ndarray) and first.flags.writeable:
+        return None
+    origin = _origins.get(id(first))
+    if origin is not None and origin.data() is first:
+        try:
+            facts = origin.path.stat()
+        except OSError:
+            return None
+        same = (facts.st_size, facts.st_mtime_ns) == (origin.size, origin.mtime_ns)
+        return origin.path if same else None
+    if isinstance(first, np.memmap) and first.filename is not None:
+        return Path(first.filename)
+    return _zarr_folder(first)
+
+
+def is_whole_map(data: object, opened: object) -> bool:
+    """Whether `data` is the same as `opened`, the first image of its file, is now."""
+    if isinstance(data, np.memmap) and isinstance(opened, np.memmap):
+        return bool(data.flags.c_contiguous) and (data.size, data.dtype, data.offset) == (
+            opened.size,
+            opened.dtype,
+            opened.offset,
+        )
+    return id(data) in _origins or _zarr_folder(data) is not None
+
+
+def _zarr_folder(array: object) -> Path | None:
+    """Return the folder of a Zarr array, or of the image whose first level it is."""
+    root = getattr(getattr(array, "store", None), "root", None)
+    inside = getattr(array, "path", None)
+    if not isinstance(root, Path) or not isinstance(inside, str):
+        return None
+    folder = root / PurePosixPath(inside)
+    parent = folder.parent if inside else folder
+    described = any((parent / name).exists() for name in (".zattrs", "zarr.json"))
+    return parent if inside and described else folder
