@@ -147,6 +147,39 @@ def test_every_verb_and_option_is_documented() -> None:
                     assert f"`{option}" in page, f"{verb} {option}"
 
 
+def commands_page() -> str:
+    """Return the verbs and options of the command line as its page shows them."""
+    from napari_tool_runner import cli
+
+    lines = ["```text"]
+    options: dict[tuple[str, str], list[str]] = {}
+    for verb in cli.VERBS:
+        words = ["napari-tool-runner", verb.name]
+        for one in verb.arguments:
+            if one.name.startswith("--"):
+                metavar = one.metavar or ("" if one.choices is None else "|".join(one.choices))
+                flag = f"{one.name} {metavar}".strip().replace("|", r"\|")
+                options.setdefault((flag, one.help), []).append(verb.name)
+            else:
+                many = {
+                    "*": f"[{one.metavar}]...",
+                    "+": f"{one.metavar}...",
+                    "?": f"[{one.metavar}]",
+                }
+                words.append(many.get(one.nargs or "", str(one.metavar)))
+        lines.append(f"{' '.join(words):<49}{verb.help}")
+    lines += ["```", "", "| option | verbs | meaning |", "|---|---|---|"]
+    lines.append(f"| `{cli.CONFIG.name} {cli.CONFIG.metavar}` | all | {cli.CONFIG.help} |")
+    for (flag, help_text), verbs in options.items():
+        lines.append(f"| `{flag}` | `{' '.join(verbs)}` | {help_text} |")
+    return "\n".join(lines)
+
+
+def test_the_command_line_is_documented_from_its_table() -> None:
+    page = (DOCS / "command-line.md").read_text(encoding="utf-8")
+    assert commands_page() in page, f"docs/command-line.md should hold:\n{commands_page()}"
+
+
 # -- the runner of pages itself --------------------------------------------------------
 
 

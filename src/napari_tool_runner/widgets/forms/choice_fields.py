@@ -1,19 +1,20 @@
-"""Choices: one of a list, many of a list, a tree, the columns of a table."""
+"""Choices: one of a list, many of a list, a tree."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from magicgui.widgets import RadioButtons, create_widget
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QComboBox,
     QHBoxLayout,
     QLabel,
+    QListWidget,
     QListWidgetItem,
+    QSizePolicy,
     QTreeWidget,
     QTreeWidgetItem,
     QTreeWidgetItemIterator,
@@ -25,12 +26,10 @@ from superqt import QSearchableComboBox
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
 from napari_tool_runner.widgets.parts.icons import TextIconButton
-from napari_tool_runner.widgets.parts.short_list import ShortList
 from napari_tool_runner.widgets.parts.texts import option_labels
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import (
-        DataColumnParameter,
         DrillDownOption,
         DrillDownParameter,
         SelectOption,
@@ -38,10 +37,32 @@ if TYPE_CHECKING:
     )
     from napari_tool_runner.widgets.forms.form_model import LeafNode, Node
 
-__all__ = ["ColumnField", "DrillDownField", "ManyField", "RadioField", "SelectField"]
+__all__ = ["DrillDownField", "ManyField", "RadioField", "SelectField", "ShortList"]
 
 NOT_SET = "(not set)"
 _SEARCH_FROM = 15
+
+
+class ShortList(QListWidget):
+    """Grows with its entries up to `most`, then scrolls; long names are elided."""
+
+    def __init__(self, most: int = 7, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._most = most
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def sizeHint(self) -> QSize:
+        """Return the height of the entries."""
+        row = self.sizeHintForRow(0) if self.count() else self.fontMetrics().height() + 2
+        rows = min(max(self.count(), 1), self._most)
+        return QSize(120, rows * row + 2 * self.frameWidth() + 4)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the same: a list that shows half an entry is of no use."""
+        return QSize(60, self.sizeHint().height())
 
 
 class _Options:
@@ -319,106 +340,3 @@ class DrillDownField(Field):
                 str(item.data(0, Qt.ItemDataRole.UserRole)) for item in self._items() if on(item)
             )
         )
-
-
-class ColumnField(Field):
-    """Columns of a table: their names where the table is known, numbers otherwise."""
-
-    def __init__(self, node: LeafNode, context: FormContext) -> None:
-        super().__init__(node, context)
-        self._parameter = cast("DataColumnParameter", node.parameter)
-        self.combo = QComboBox()
-        self.combo.setEditable(True)
-        keep_narrow(self.combo)
-        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.widget = self.combo
-        self._columns: list[str] = []
-        self._fill()
-        self.combo.activated.connect(self._activated)
-        line = self.combo.lineEdit()
-        assert line is not None
-        if self._parameter.multiple:
-            line.setPlaceholderText("1,3")
-        line.textEdited.connect(self._text_edited)
-        self.follow_model(self._other_changed)
-
-    def show(self, value: object) -> None:
-        """Show column numbers, with the name when there is one column."""
-        if isinstance(value, tuple | list):
-            text = ",".join(str(entry) for entry in value)
-        else:
-            text = "" if value is None else str(value)
-            if text.isdigit() and 1 <= int(text) <= len(self._columns):
-                text = self._entry(int(text))
-        self.combo.blockSignals(True)
-        self.combo.setCurrentText(text)
-        self.combo.blockSignals(False)
-
-    def hint(self) -> str:
-        """Say where the columns come from while the table is not known."""
-        if self._columns or not self._parameter.data_ref:
-            return ""
-        return f"Column numbers of “{self._parameter.data_ref}”, counted from 1."
-
-    def _entry(self, number: int) -> str:
-        return f"{number}: {self._columns[number - 1]}"
-
-    def _fill(self) -> None:
-        self._columns = _columns(self._table())
-        self.combo.blockSignals(True)
-        self.combo.clear()
-        self.combo.addItems([self._entry(n + 1) for n in range(len(self._columns))])
-        self.combo.blockSignals(False)
-        self.show(self.node.value)
-
-    def _table(self) -> object:
-        wanted = self._parameter.data_ref.rsplit("|", 1)[-1]
-        for leaf in self.context.model.leaves():
-            if leaf.parameter.name == wanted:
-                return leaf.value
-        return None
-
-    def _activated(self, index: int) -> None:
-        number = str(index + 1)
-        if self._parameter.multiple and isinstance(self.node.value, tuple):
-            present = [entry for entry in self.node.value if entry != number]
-            toggled = present if number in self.node.value else [*present, number]
-            self.edited(tuple(toggled))
-            self.show(self.node.value)
-        else:
-            self.edited((number,) if self._parameter.multiple else number)
-            self.show(self.node.value)
-
-    def _text_edited(self, text: str) -> None:
-        numbers = [part.split(":", 1)[0].strip() for part in text.split(",") if part.strip()]
-        if self._parameter.multiple:
-            self.edited(tuple(numbers))
-        else:
-            self.edited(numbers[0] if numbers else None)
-
-    def _other_changed(self, node: Node) -> None:
-        if node is not self.node and _columns(self._table()) != self._columns:
-            self._fill()
-
-
-def _columns(table: object) -> list[str]:
-    """Return the names of the columns of a layer's features or of a text table."""
-    if isinstance(table, list) and table:
-        table = table[0]
-    if isinstance(table, str | Path) and str(table):
-        return _header(Path(table))
-    features = getattr(table, "features", None)
-    columns = getattr(features, "columns", None)
-    return [str(name) for name in columns] if columns is not None else []
-
-
-def _header(path: Path) -> list[str]:
-    if path.suffix.lower() not in {".csv", ".tsv", ".tab", ".tabular", ".txt"}:
-        return []
-    try:
-        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-            line = stream.readline(100_000)
-    except OSError:
-        return []
-    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-    return next(csv.reader([line], delimiter=delimiter), [])

@@ -39,12 +39,12 @@ from napari_tool_runner.tools.model import (
     TextParameter,
 )
 from napari_tool_runner.widgets.forms.choice_fields import (
-    ColumnField,
     DrillDownField,
     ManyField,
     RadioField,
     SelectField,
 )
+from napari_tool_runner.widgets.forms.column_field import ColumnField
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, OptionalField
 from napari_tool_runner.widgets.forms.layers_field import LayerField, LayersField, ask_for_files
 from napari_tool_runner.widgets.forms.number_box import NumberBox

@@ -23,7 +23,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.widgets.parts.icons import TextIconButton
-from napari_tool_runner.widgets.running.placing import placed_result
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -80,7 +79,7 @@ def show_result(viewer: ViewerModel, job: Job) -> Shown:
     """
     from napari_tool_runner.jobs import add_result
 
-    result = placed_result(job, job.result())
+    result = job.result()
     added = add_result(viewer, result, job)
     shown = Shown(
         layers=list(added.layers),

@@ -1,0 +1,414 @@
+"""What each verb of the command line does.
+
+Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from napari_tool_runner.jobs import HistoryEntry, Job, JobResult, TestReport
+    from napari_tool_runner.tools import Tool, Toolbox
+
+
+def list_tools(args: Namespace) -> int:
+    """List the tools of the toolboxes, or those that match."""
+    box = _toolbox(args)
+    entries = box.search_entries(args.search) if args.search else list(box.entries)
+    for problem in box.problems:
+        say(f"note: {problem}")
+    if args.json:
+        print_json([entry._asdict() for entry in entries])
+        return 0
+    width = max((len(entry.key) for entry in entries), default=0)
+    for entry in entries:
+        print(f"{entry.key:<{width}}  {entry.name}: {entry.description}".rstrip(": "))
+    return 0
+
+
+def show_tool(args: Namespace) -> int:
+    """Print the form of a tool."""
+    from napari_tool_runner.tools.describe import describe_json, describe_text
+
+    tool = _tool(args)
+    if args.json:
+        print_json(describe_json(tool))
+    else:
+        print(describe_text(tool))
+    return 0
+
+
+def check_descriptors(args: Namespace) -> int:
+    """Print what descriptors hold that cannot be honoured; 1 if one is unusable."""
+    from napari_tool_runner.tools.checker import check_paths
+
+    reports = check_paths([Path(path) for path in args.paths])
+    if args.json:
+        print_json([report.as_dict() for report in reports])
+    else:
+        for report in reports:
+            print(f"{report.path}: {'usable' if report.usable else 'cannot be used'}")
+            for note in report.notes:
+                print(f"  {note}")
+    return 0 if all(report.usable for report in reports) else 1
+
+
+def run_tool(args: Namespace) -> int:
+    """Run a tool and print where its results are."""
+    if args.dry_run:
+        return render_tool(args)
+    from napari_tool_runner.jobs import job_json, prepare, run_job
+
+    tool = _tool(args)
+    job = prepare(
+        tool,
+        _values(tool, args.values),
+        runner=args.runner,
+        config=_config(args),
+        timeout=args.timeout,
+    )
+    if not args.quiet:
+        job.subscribe(_echo)
+    try:
+        result = run_job(job)
+    except ToolFailedError as error:
+        if args.json:
+            print_json(job_json(job))
+        say(f"error: {error}")
+        say(f"log: {job.log_path}")
+        return 1
+    _print_outputs(args, job, result)
+    return 0
+
+
+def render_tool(args: Namespace) -> int:
+    """Print what a run would do."""
+    from napari_tool_runner.jobs import dry_run
+
+    tool = _tool(args)
+    preview = dry_run(tool, _values(tool, args.values), runner=args.runner, config=_config(args))
+    if args.json:
+        print_json(preview.as_dict())
+    else:
+        print(preview.as_text())
+    return 0
+
+
+def test_tools(args: Namespace) -> int:
+    """Run the tests of descriptors; 1 if one fails."""
+    reports = []
+    for report in _test_reports(args):
+        reports.append(report)
+        print(f"{report.status:5} {report.tool} [{report.test}] {report.seconds:.2f} s")
+        if report.message:
+            print("      " + report.message.replace("\n", "\n      "))
+    counts = {s: sum(r.status == s for r in reports) for s in ("pass", "fail", "error", "skip")}
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if args.json:
+        text = json.dumps([report.as_dict() for report in reports], indent=2)
+        Path(args.json).write_text(text + "\n", encoding="utf-8")
+    return 1 if counts["fail"] or counts["error"] else 0
+
+
+def batch(args: Namespace) -> int:
+    """Run a tool over many files; 1 if one of them fails."""
+    from napari_tool_runner.jobs import (
+        deliver,
+        job_json,
+        output_paths,
+        outputs_json,
+        plan_batch,
+        run_batch,
+    )
+
+    tool = _tool(args)
+    items = plan_batch(tool, _values(tool, args.values))
+    rows: list[dict[str, object]] = []
+    done = run_batch(
+        tool, items, runner=args.runner, config=_config(args), parallel=max(1, args.jobs)
+    )
+    for number, (item, job) in enumerate(done, 1):
+        row: dict[str, object] = {"stem": item.stem, "state": "failed", "outputs": {}}
+        if isinstance(job, ToolRunnerError):
+            row["message"] = str(job)
+        elif job.error is not None:
+            row |= {**job_json(job), "message": str(job.error)}
+        else:
+            result = job.result()
+            target = Path(args.output_dir) if args.output_dir else None
+            places = deliver(result, target, f"{item.stem}_") if target else output_paths(result)
+            row |= {**job_json(job), "outputs": outputs_json(result, places)}
+        rows.append(row)
+        say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
+    if args.json:
+        print_json(rows)
+    failed = sum(row["state"] != "done" for row in rows)
+    say(f"{len(rows) - failed} of {len(rows)} done")
+    return 1 if failed else 0
+
+
+def list_runners(args: Namespace) -> int:
+    """Print which services work here."""
+    from napari_tool_runner.plugins.choice import check_all
+
+    found = check_all(_config(args).runner)
+    if args.json:
+        print_json(
+            [
+                {"name": name, "ok": state.ok, "message": state.message, **state.details}
+                for name, state in found
+            ]
+        )
+        return 0
+    width = max(len(name) for name, _ in found)
+    for name, state in found:
+        print(f"{name:<{width}}  {'works' if state.ok else 'not here'}  {state.message}".rstrip())
+    return 0
+
+
+def list_history(args: Namespace) -> int:
+    """List past jobs, or print how to run one again."""
+    from napari_tool_runner.jobs import as_command, as_json, as_python, history
+
+    form = vars(args)["as"]
+    if form and not args.record:
+        say("error: --as needs a RECORD")
+        return 2
+    entries = [_entry(args)] if args.record else history(_config(args).workspaces)
+    if form:
+        forms = {"python": as_python, "command": as_command, "json": as_json}
+        print(forms[form](entries[0]).rstrip("\n"))
+        return 0
+    if args.tool:
+        entries = [entry for entry in entries if args.tool in (entry.tool_id, entry.tool_name)]
+    entries = entries[: args.limit] if args.limit else entries
+    if args.json:
+        print_json([{**entry.record, "state": entry.state} for entry in entries])
+        return 0
+    for entry in entries:
+        when = entry.created.astimezone().strftime("%Y-%m-%d %H:%M:%S") if entry.created else ""
+        line = f"{entry.id}  {when}  {entry.state:<11}  {entry.seconds:8.2f} s  {entry.tool_id}"
+        print(f"{line}  {entry.message}".rstrip())
+    return 0
+
+
+def run_again(args: Namespace) -> int:
+    """Repeat a past job and print what differs."""
+    from napari_tool_runner.jobs import compare_outputs, rerun, run_job
+
+    entry = _entry(args)
+    job, remarks = rerun(entry, _config(args), runner=args.runner)
+    for remark in remarks:
+        say(f"note: {remark}")
+    if not args.quiet:
+        job.subscribe(_echo)
+    result = run_job(job)
+    differences = compare_outputs(entry, result)
+    more = {"notes": [*job.notes, *remarks], "differences": differences}
+    _print_outputs(args, job, result, more)
+    if not args.json:
+        print("\n".join(differences) if differences else "the results are the same as before")
+    return 0
+
+
+def export_record(args: Namespace) -> int:
+    """Write a past job as a crate."""
+    from napari_tool_runner.jobs import export_crate
+
+    entry = _entry(args)
+    target = Path(args.to) if args.to else Path.cwd() / f"{entry.tool_id}-{entry.id}.crate.zip"
+    print(export_crate(entry, target))
+    return 0
+
+
+def approve_folder(args: Namespace) -> int:
+    """Show what a folder of tools holds; approve it or take that back."""
+    from napari_tool_runner.tools.toolbox.trust import approve, review, revoke
+
+    folder = Path(args.folder).expanduser().absolute()
+    if args.revoke:
+        print("approval taken back" if revoke(folder) else "it was not approved")
+        return 0
+    found = review(folder)
+    print(f"{found.folder}: {found.files} files, {_size(found.size)}, {found.digest}")
+    print(f"now: {found.trust.state.value}")
+    for change in found.trust.changes:
+        print(f"  {change}")
+    for name in found.writable_by_others:
+        print(f"  other users of this computer can change {name}")
+    if found.trust.ok:
+        return 0
+    otherwise = "nothing was approved; add --yes to let its tools run"
+    if not _agreed(args, "Let the tools of this folder run?", otherwise):
+        return 1
+    approve(folder, digest=found.digest)
+    print("approved")
+    return 0
+
+
+def clean(args: Namespace) -> int:
+    """List what jobs and environments use; delete it after a question."""
+    from napari_tool_runner.jobs import reclaim, reclaimable
+
+    config = _config(args)
+    days = config.keep_days if args.older_than is None else args.older_than
+    items = reclaimable(config, older_than_days=days)
+    if args.only:
+        items = [item for item in items if item.kind in args.only]
+    for item in items:
+        print(f"{_size(item.size):>10}  {item.kind:<12} {item.name}")
+    total = sum(item.size for item in items)
+    print(f"{_size(total):>10}  in all")
+    otherwise = "nothing was deleted; add --yes to delete what is listed"
+    if not items or not _agreed(args, "Delete all of this?", otherwise):
+        return 0
+    problems = reclaim(items)
+    for problem in problems:
+        say(f"error: {problem}")
+    say(f"deleted {len(items) - len(problems)} of {len(items)}")
+    return 1 if problems else 0
+
+
+def open_demo(args: Namespace) -> int:
+    """Open napari with a sample and a result."""
+    try:
+        from napari_tool_runner.widgets.demo import demo
+    except ImportError as error:
+        raise ToolRunnerError(
+            f"The demo needs napari and Qt, which are not installed ({error}).",
+            hint='Install them with: pip install "napari-tool-runner[all]".',
+        ) from error
+    return demo(Path(args.screenshot) if args.screenshot else None)
+
+
+# -- shared pieces -------------------------------------------------------------------
+
+
+def _config(args: Namespace) -> Config:
+    config = load_config(args.config)
+    folders = [str(Path(folder).expanduser().absolute()) for folder in getattr(args, "path", [])]
+    if not folders:
+        return config
+    given = config.runner.get("path", [])
+    present = given if isinstance(given, list) else [given]
+    section: dict[str, object] = {**config.runner, "path": [*folders, *present]}
+    if config.service is not None:
+        section["service"] = config.service
+    return Config({**config.data, "runner": section}, config.path, config.explicit)
+
+
+def _toolbox(args: Namespace) -> Toolbox:
+    from napari_tool_runner.tools import load_toolbox
+
+    return load_toolbox(_config(args))
+
+
+def _tool(args: Namespace) -> Tool:
+    from napari_tool_runner.tools import find_tool
+
+    return find_tool(args.tool, config=_config(args))
+
+
+def _test_reports(args: Namespace) -> Iterator[TestReport]:
+    """Run the tests of the named tools, of all that ship when none is named."""
+    from napari_tool_runner.jobs import TestReport, run_tests
+    from napari_tool_runner.tools import find_tool
+
+    config = _config(args)
+    names = args.tools
+    if not names:
+        box = _toolbox(args)
+        names = [entry.key for entry in box.entries if box.folder_of(entry).bundled]
+    for name in names:
+        try:
+            tool = find_tool(name, config=config)
+        except ToolRunnerError as error:  # the others are tested all the same
+            yield TestReport(str(name), 0, "error", 0.0, str(error))
+            continue
+        if not tool.tests:
+            say(f"{tool.id}: no tests")
+        yield from run_tests(tool, runner=args.runner, config=config, timeout=args.timeout)
+
+
+def _values(tool: Tool, pairs: Sequence[str]) -> dict[str, object]:
+    """Read ``NAME=VALUE``; a name that comes again makes a list."""
+    from napari_tool_runner.errors import ParameterError
+
+    values: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ParameterError(
+                f"“{pair}” is no NAME=VALUE.", hint="Write it as sigma=2, without spaces."
+            )
+        if name in values:
+            present = values[name]
+            values[name] = [*(present if isinstance(present, list) else [present]), value]
+        else:
+            values[name] = value
+    return values
+
+
+def _entry(args: Namespace) -> HistoryEntry:
+    from napari_tool_runner.jobs import find_entry
+
+    return find_entry(args.record, _config(args).workspaces)
+
+
+def _print_outputs(
+    args: Namespace, job: Job, result: JobResult, more: Mapping[str, object] | None = None
+) -> None:
+    """Print where the results are, with `more` facts in a JSON document."""
+    from napari_tool_runner.jobs import deliver, job_json, output_paths, outputs_json
+
+    places = deliver(result, Path(args.output_dir)) if args.output_dir else output_paths(result)
+    if args.json:
+        print_json({**job_json(job), "outputs": outputs_json(result, places), **(more or {})})
+        return
+    for name, path in places.items():
+        print(f"{name}: {path}")
+
+
+def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
+    """Whether the user says yes; where nobody can be asked, `otherwise` is said."""
+    if args.yes:
+        return True
+    if not sys.stdin.isatty():
+        say(otherwise)
+        return False
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _echo(job: Job, event: object) -> None:
+    from napari_tool_runner.plugins.contract import OutputLine
+
+    if isinstance(event, OutputLine):
+        say(event.text)
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def say(text: str) -> None:
+    """Print to standard error: what is no result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: object) -> None:
+    """Print a result as one JSON document."""
+    print(json.dumps(value, indent=2, default=str))
