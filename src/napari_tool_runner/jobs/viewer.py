@@ -29,6 +29,7 @@ __all__ = [
     "ViewerLike",
     "add_result",
     "named_layers",
+    "placed_result",
 ]
 
 _PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
@@ -95,13 +96,10 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
 
     Without `job` (a result of the past) they go on top. Call it on the thread that owns
     the viewer. Nothing of the user's is replaced,
-    hidden or removed; napari makes the names unique. What one slice of a stack became is
-    put back to where the slice lies. A table joins the labels or
+    hidden or removed; napari makes the names unique. A table joins the labels or
     points that its descriptor names (``join=``): columns are added to ``features``,
     existing ones stay.
     """
-    if job is not None:
-        result = _placed_result(job, result)
     added = AddedResult()
     made: dict[str, LayerLike] = {}
     tables: list[JobOutput] = []
@@ -206,7 +204,7 @@ def _join(layer: LayerLike, columns: Mapping[str, object]) -> bool:
 # -- the result of one slice of a stack, put back to where the slice lies ------------------
 
 
-def _placed_result(job: Job, result: JobResult) -> JobResult:
+def placed_result(job: Job, result: JobResult) -> JobResult:
     """Return `result` with the axes that a single slice left out; else unchanged.
 
     Without its place a flat result would be shown on every slice of the viewer.

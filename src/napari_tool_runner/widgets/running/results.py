@@ -77,9 +77,9 @@ def show_result(viewer: ViewerModel, job: Job) -> Shown:
     ToolRunnerError
         The job did not succeed.
     """
-    from napari_tool_runner.jobs import add_result
+    from napari_tool_runner.jobs.viewer import add_result, placed_result
 
-    result = job.result()
+    result = placed_result(job, job.result())
     added = add_result(viewer, result, job)
     shown = Shown(
         layers=list(added.layers),
