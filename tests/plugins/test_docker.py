@@ -19,9 +19,10 @@ from napari_tool_runner.errors import (
     RunnerExecError,
 )
 from napari_tool_runner.plugins.contract import Mount, OutputLine, Progress, Resources
-from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import connect
-from napari_tool_runner.plugins.docker.images import find_image, parse_reference
+from napari_tool_runner.plugins.docker.images import find_image
+from napari_tool_runner.plugins.docker.reference import parse_reference
+from napari_tool_runner.plugins.docker.spec import make_spec
 from napari_tool_runner.plugins.runner_docker import (
     DockerRunnerService,
     DockerRunnerServiceBuilder,
@@ -314,7 +315,7 @@ def test_a_rootless_engine_gets_root_inside_which_is_the_caller(
     job = make_job(tmp_path / "ws")
     image = find_image(engine, parse_reference(BUSYBOX))
     assert image is not None
-    assert containers.make_spec(engine, image, job.context, {}).user == "0:0"
+    assert make_spec(engine, image, job.context, {}).user == "0:0"
     engine.close()
 
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError, RunnerError
-from napari_tool_runner.plugins.docker import images as images
+from napari_tool_runner.plugins.docker.reference import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,23 +41,23 @@ if TYPE_CHECKING:
     ],
 )
 def test_names_are_read(text: str, registry: str, path: str, version: str) -> None:
-    found = images.parse_reference(text)
+    found = parse_reference(text)
     assert (found.registry, found.path, found.version) == (registry, path, version)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a b", "Upper/case", "x@md5:1", "x:", "/", "a/"])
 def test_what_is_no_name_is_told(text: str) -> None:
     with pytest.raises(PreparationError, match="no name of a container image"):
-        images.parse_reference(text)
+        parse_reference(text)
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_name_or_an_error(text: str) -> None:
     try:
-        found = images.parse_reference(text)
+        found = parse_reference(text)
     except PreparationError:
         return
-    assert images.parse_reference(str(found)) == found
+    assert parse_reference(str(found)) == found
 
 
 # -- pulls ---------------------------------------------------------------------------------

@@ -49,14 +49,11 @@ from napari_tool_runner.plugins.docker.exec import (
     run_alone,
     run_in,
 )
-from napari_tool_runner.plugins.docker.images import (
-    Image,
-    Reference,
-    ensure_image,
-    parse_reference,
-)
 from napari_tool_runner.plugins.docker.plan import plan_image
 from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool
+from napari_tool_runner.plugins.docker.pull import ensure_image
+from napari_tool_runner.plugins.docker.reference import Reference, parse_reference
+from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
 from napari_tool_runner.plugins.options import number, text
 from napari_tool_runner.plugins.process import context_of
@@ -65,6 +62,7 @@ from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement, Tool
 
 if TYPE_CHECKING:
+    from napari_tool_runner.plugins.docker.images import Image
     from napari_tool_runner.plugins.process import Process
 
 __all__ = ["DockerRunnerService", "DockerRunnerServiceBuilder"]
@@ -76,7 +74,7 @@ class _Job:
 
     engine: Engine
     image: Image
-    spec: containers.Spec
+    spec: Spec
     context: ExecContext
     warm: WarmContainer | None
     config: Mapping[str, object]
@@ -152,7 +150,7 @@ class DockerRunnerService(RunnerService):
                 )
             )
         inputs = process.data_paths
-        spec = containers.make_spec(engine, image, context, config, inputs)
+        spec = make_spec(engine, image, context, config, inputs)
         warm = self._pool.acquire(engine, spec)
         with self._lock:
             self._jobs[process] = _Job(engine, image, spec, context, warm, config, inputs)
@@ -200,7 +198,7 @@ class DockerRunnerService(RunnerService):
             return
         job.inputs = process.data_paths
         try:
-            spec = containers.make_spec(job.engine, job.image, job.context, job.config, job.inputs)
+            spec = make_spec(job.engine, job.image, job.context, job.config, job.inputs)
             if not job.spec.covers(spec):
                 if job.warm is not None:
                     self._pool.release(job.warm)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
+from napari_tool_runner.plugins.docker.biocontainers import biocontainer_name
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.galaxy import GalaxyDialect
-from napari_tool_runner.tools.galaxy.requirements import biocontainer_name
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     CollectionOutput,

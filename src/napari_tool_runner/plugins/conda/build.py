@@ -5,30 +5,26 @@ The only module that imports rattler; it is imported when something must be buil
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import rattler
 from rattler import exceptions as rattler_errors
 from rattler.platform import Subdir
 
-from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.channels import Channels, public_url
 from napari_tool_runner.plugins.conda.progress import InstallReporter
-from napari_tool_runner.plugins.contract import CancelToken, Event, OutputLine, Progress
+from napari_tool_runner.plugins.contract import Event, OutputLine, Progress
 
 if TYPE_CHECKING:
     from rattler.networking.fetch_repo_data import CacheAction
 
-__all__ = ["Builder", "Solution", "run_cancellable"]
-
-_T = TypeVar("_T")
+__all__ = ["Builder", "Solution"]
 
 _NETWORK_HINT = (
     "Check the network, and the channels in the runner section of the configuration "
@@ -307,59 +303,6 @@ class Builder:
         return Solution(
             tuple(records), sum(int(record.size or 0) for record in missing), len(missing)
         )
-
-
-def run_cancellable(work: Callable[[], Coroutine[Any, Any, _T]], cancel: CancelToken) -> _T:
-    """Run asynchronous work in a thread of its own and wait for it.
-
-    A thread, since the caller's may have a running loop already (notebooks).
-
-    Raises
-    ------
-    JobCancelledError
-        As soon as `cancel` is requested; threads of rattler may finish what they have
-        begun, so nothing may be used that the work was writing.
-    """
-    outcome: list[_T] = []
-    failure: list[BaseException] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(work())
-
-        def stop() -> None:
-            # the loop may have ended in the same moment
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(task.cancel)
-
-        forget = cancel.on_cancel(stop)
-        try:
-            outcome.append(await task)
-        finally:
-            forget()
-
-    def run() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as error:  # noqa: BLE001 (rattler's panics are BaseExceptions)
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="conda", daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        cancel.cancel()
-        thread.join()
-        raise
-    if not failure:
-        return outcome[0]
-    error = failure[0]
-    if isinstance(error, asyncio.CancelledError):
-        raise JobCancelledError("The job was cancelled while its environment was made.")
-    if isinstance(error, Exception):
-        raise error
-    raise PreparationError(f"The environment could not be made: {error}.") from error
 
 
 _INSTALL_ERRORS = (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.conda.activation import Activation, activate, run_in_prefix
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["EnvironmentMaker", "Wanted", "wanted_environment"]
+
+_T = TypeVar("_T")
 
 # how long a solution of the pre-flight may serve the run after it
 _SOLUTION_AGE = 600.0
@@ -88,8 +91,6 @@ class EnvironmentMaker:
         ------
         PreparationError, JobCancelledError
         """
-        from napari_tool_runner.plugins.conda.build import run_cancellable
-
         store, key = wanted.store, wanted.key
 
         def waiting() -> None:
@@ -105,7 +106,7 @@ class EnvironmentMaker:
             context.report(OutputLine(f"Making the environment {key} for {tool.name}.", "runner"))
             prefix = store.new_prefix(key)
             try:
-                solution = run_cancellable(
+                solution = _run_cancellable(
                     lambda: self._link(wanted, prefix, context), context.cancel
                 )
                 return self._finish(wanted, prefix, solution, context)
@@ -119,8 +120,6 @@ class EnvironmentMaker:
         ------
         PreparationError
         """
-        from napari_tool_runner.plugins.conda.build import run_cancellable
-
         recent = self._recent(wanted)
         if recent is not None:
             return _plan(wanted, recent)
@@ -130,7 +129,7 @@ class EnvironmentMaker:
             lock = wanted.store.lock_file(wanted.key)
             return await builder.from_lock(lock) or await builder.solve(wanted.spec.specs)
 
-        solution = run_cancellable(work, CancelToken())
+        solution = _run_cancellable(work, CancelToken())
         with self._lock:
             self._solutions[wanted.key, wanted.store.folder] = (time.monotonic(), solution)
         return _plan(wanted, solution)
@@ -191,6 +190,59 @@ class EnvironmentMaker:
         if found is None or time.monotonic() - found[0] > _SOLUTION_AGE:
             return None
         return found[1]
+
+
+def _run_cancellable(work: Callable[[], Coroutine[Any, Any, _T]], cancel: CancelToken) -> _T:
+    """Run asynchronous work in a thread of its own and wait for it.
+
+    A thread, since the caller's may have a running loop already (notebooks).
+
+    Raises
+    ------
+    JobCancelledError
+        As soon as `cancel` is requested; threads of rattler may finish what they have
+        begun, so nothing may be used that the work was writing.
+    """
+    outcome: list[_T] = []
+    failure: list[BaseException] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work())
+
+        def stop() -> None:
+            # the loop may have ended in the same moment
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(task.cancel)
+
+        forget = cancel.on_cancel(stop)
+        try:
+            outcome.append(await task)
+        finally:
+            forget()
+
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:  # noqa: BLE001 (rattler's panics are BaseExceptions)
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="conda", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        cancel.cancel()
+        thread.join()
+        raise
+    if not failure:
+        return outcome[0]
+    error = failure[0]
+    if isinstance(error, asyncio.CancelledError):
+        raise JobCancelledError("The job was cancelled while its environment was made.")
+    if isinstance(error, Exception):
+        raise error
+    raise PreparationError(f"The environment could not be made: {error}.") from error
 
 
 def _builder(wanted: Wanted) -> Builder:

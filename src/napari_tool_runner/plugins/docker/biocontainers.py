@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.docker.images import Reference, parse_reference
+from napari_tool_runner.plugins.docker.reference import Reference, parse_reference
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_tags
 from napari_tool_runner.plugins.options import text
 from napari_tool_runner.tools.model import ContainerRequirement, PackageRequirement
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["biocontainer_image", "find_biocontainer", "has_biocontainer"]
+__all__ = ["biocontainer_image", "biocontainer_name", "find_biocontainer", "has_biocontainer"]
 
 _CONDA = "Choose CONDA for this tool: it installs the packages themselves."
 
@@ -37,10 +37,25 @@ def has_biocontainer(tool: Tool) -> bool:
 
 def biocontainer_image(tool: Tool, config: Mapping[str, object]) -> tuple[str, str]:
     """Return repository and version (without build) of the image of `tool`."""
-    from napari_tool_runner.tools.galaxy.requirements import biocontainer_name
-
     name, _, version = biocontainer_name(tool).partition(":")
     return f"{_home(config)}/{name}", version
+
+
+def biocontainer_name(tool: Tool) -> str:
+    """Return the name of the BioContainers image that Galaxy computes for `tool`.
+
+    One package gives ``scikit-image:0.22.0``, several ``mulled-v2-<hash>:<hash>``.
+    The name has neither registry nor build number: a registry's list of tags of the
+    name completes it (``0.22.0--py310h_1``, ``<hash>-0``). Empty without packages.
+    """
+    from galaxy.tool_util.deps.mulled.util import build_target, v2_image_name
+
+    targets = [
+        build_target(entry.name, version=entry.version or None)
+        for entry in tool.requirements
+        if isinstance(entry, PackageRequirement) and entry.name
+    ]
+    return str(v2_image_name(targets)) if targets else ""
 
 
 def find_biocontainer(engine: Engine, tool: Tool, config: Mapping[str, object]) -> Reference:

@@ -1,4 +1,4 @@
-"""What a container may see and use, and how one is made, kept, and swept away."""
+"""How a container is made, removed, and swept away when it was left behind."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import platform
 import re
 import socket as sockets
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
@@ -18,202 +17,21 @@ import docker.types
 import psutil
 
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.contract import ExecContext, Mount
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_disconnect
-from napari_tool_runner.plugins.options import number, text
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.docker.images import Image
+    from napari_tool_runner.plugins.docker.spec import Spec
 
 __all__ = [
     "Leftover",
-    "Spec",
-    "covering_mounts",
     "create",
-    "input_mounts",
     "leftovers",
-    "make_spec",
     "remove",
     "sweep",
 ]
 
 LABEL = "napari-tool-runner"
 """Prefix of the labels by which our containers are known."""
-
-PIDS_LIMIT = 4096
-SHARED_MEMORY = 2**30
-"""Upper limit of /dev/shm; the engine's 64 MB stops multi-process Python programs."""
-
-
-_SYSTEM = re.compile(r"/(bin|boot|dev|etc|lib\d*|opt|proc|run|sbin|sys|usr|var)?")
-"""An image has its own, which such a mount would hide."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """All that makes two containers differ: image, mounts and rights.
-
-    Parameters
-    ----------
-    image : str
-        Id of the image.
-    mounts : tuple of Mount
-        None inside another of the same rights; sorted.
-    user : str
-        ``uid:gid``.
-    groups : tuple of int
-        Further groups of the caller.
-    network : str
-        ``none``, ``host``, ``bridge`` or the name of a network.
-    """
-
-    image: str
-    mounts: tuple[Mount, ...]
-    user: str
-    groups: tuple[int, ...] = ()
-    network: str = "none"
-    memory: int | None = None
-    cpus: float | None = None
-    gpus: int = 0
-    pids: int = PIDS_LIMIT
-    shared_memory: int = SHARED_MEMORY
-    tmpfs: tuple[tuple[str, str], ...] = ()
-    platform: str = ""
-
-    def covers(self, wanted: Spec) -> bool:
-        """Whether a container of this spec can serve a job that wants `wanted`.
-
-        Same rights and same writable mounts; read-only mounts may be more. What those
-        hold was given before to a program that writes to the same folders.
-        """
-        return (
-            replace(self, mounts=()) == replace(wanted, mounts=())
-            and _writable(self.mounts) == _writable(wanted.mounts)
-            and set(self.mounts) >= set(wanted.mounts)
-        )
-
-
-def make_spec(
-    engine: Engine,
-    image: Image,
-    context: ExecContext,
-    config: Mapping[str, object],
-    inputs: Iterable[Path] = (),
-) -> Spec:
-    """Return what the container of a job has to be.
-
-    `inputs` that are the user's own files in another place (see `input_mounts`) are
-    mounted, besides what the context names.
-
-    Raises
-    ------
-    PreparationError
-        A mount is impossible.
-    """
-    own = [Mount(path, False) for path in (context.work_dir, context.temp_dir, context.home_dir)]
-    user, groups = _caller(engine)
-    named = [*context.mounts, *own]
-    resources = context.resources
-    tmpfs = config.get("tmpfs")
-    return Spec(
-        image=image.id,
-        mounts=covering_mounts(
-            [*named, *input_mounts(inputs, named)], check=engine.endpoint.local
-        ),
-        user=user,
-        groups=groups,
-        network=_network(context, config),
-        memory=resources.memory_bytes,
-        cpus=resources.cpus,
-        gpus=resources.gpus,
-        pids=int(number(config, "pids", PIDS_LIMIT)),
-        shared_memory=int(number(config, "shm_size", SHARED_MEMORY)),
-        tmpfs=tuple(sorted((str(k), str(v)) for k, v in tmpfs.items()))
-        if isinstance(tmpfs, Mapping)
-        else (),
-        platform=text(config, "platform"),
-    )
-
-
-def covering_mounts(mounts: Iterable[Mount], *, check: bool = True) -> tuple[Mount, ...]:
-    """Return the fewest mounts that show the same: sorted, none inside its like.
-
-    Writable folders that do not exist are made (an engine would make them as root).
-
-    Raises
-    ------
-    PreparationError
-        A path does not exist, or is the root of the file system.
-    """
-    rights: dict[Path, bool] = {}
-    for mount in mounts:
-        path = Path(os.path.abspath(mount.path))
-        if path == Path(path.anchor) or _SYSTEM.fullmatch(str(path)):
-            raise PreparationError(
-                f"A container was asked to see the system’s folder {path}.",
-                hint="Put the workspace, the toolbox and the data into folders of their own.",
-            )
-        rights[path] = rights.get(path, True) and mount.read_only
-    kept: list[Mount] = []
-    for path in sorted(rights):
-        around = [mount for mount in kept if path.is_relative_to(mount.path)]
-        if around and around[-1].read_only == rights[path]:
-            continue
-        if check:
-            _exists(path, rights[path])
-        kept.append(Mount(path, rights[path]))
-    return tuple(kept)
-
-
-def input_mounts(inputs: Iterable[Path], mounts: Iterable[Mount]) -> list[Mount]:
-    """Return what keeps originals safe, and makes them seen, that a job only links to.
-
-    An input may be a hard link to the user's file, inside a folder that the program may
-    write to: it is mounted over itself, read-only. Or it is a symbolic link: then what
-    it leads to is mounted.
-
-    Parameters
-    ----------
-    inputs : iterable of Path
-        Files and folders that the job reads.
-    mounts : iterable of Mount
-        What is mounted already.
-    """
-    known = [(Path(os.path.realpath(mount.path)), mount.read_only) for mount in mounts]
-
-    def writable(path: Path) -> bool:
-        around = [(len(at.parts), only) for at, only in known if path.is_relative_to(at)]
-        return bool(around) and not max(around)[1]
-
-    def seen(path: Path) -> bool:
-        return any(path.is_relative_to(at) for at, _ in known)
-
-    found: list[Mount] = []
-    for path in inputs:
-        links, targets = _links(path)
-        real = Path(os.path.realpath(path))
-        if links and writable(real):
-            found.append(Mount(real))
-        found += [Mount(target) for target in targets if not seen(target)]
-    return found
-
-
-def _links(path: Path) -> tuple[bool, set[Path]]:
-    """Whether `path` holds hard links, and where its symbolic links lead."""
-    if not path.is_dir():
-        target = {Path(os.path.realpath(path))} if path.is_symlink() else set()
-        return path.is_file() and path.stat().st_nlink > 1, target
-    hard, targets = False, set()
-    if path.is_symlink():
-        targets.add(Path(os.path.realpath(path)))
-    for folder, _, names in os.walk(path):
-        for name in names:
-            entry = Path(folder, name)
-            if entry.is_symlink():
-                targets.add(Path(os.path.realpath(entry)).parent)
-            elif not hard:
-                hard = entry.stat().st_nlink > 1
-    return hard, targets
 
 
 def create(
@@ -395,42 +213,6 @@ def _host() -> str:
 
 
 # -- details -------------------------------------------------------------------------
-
-
-def _writable(mounts: Iterable[Mount]) -> set[Path]:
-    return {mount.path for mount in mounts if not mount.read_only}
-
-
-def _exists(path: Path, read_only: bool) -> None:
-    if path.exists():
-        return
-    if read_only:
-        raise PreparationError(
-            f"{path} does not exist, so the container cannot see it.",
-            hint="Check whether the file was moved or deleted.",
-        )
-    try:
-        path.mkdir(parents=True)
-    except OSError as error:
-        raise PreparationError(
-            f"The folder {path} cannot be made: {error.strerror or error}.",
-            hint="Choose another place for the workspace.",
-        ) from error
-
-
-def _caller(engine: Engine) -> tuple[str, tuple[int, ...]]:
-    """User and further groups inside, such that files belong to the caller outside."""
-    if engine.rootless:
-        # there, root inside is the caller outside
-        return "0:0", ()
-    groups = () if os.getuid() == 0 else tuple(sorted(set(os.getgroups()) - {os.getgid()}))
-    return f"{os.getuid()}:{os.getgid()}", groups
-
-
-def _network(context: ExecContext, config: Mapping[str, object]) -> str:
-    if not (context.network or config.get("network", False)):
-        return "none"
-    return text(config, "network_mode") or "default"
 
 
 def explain_start(

@@ -26,6 +26,7 @@ from napari_tool_runner.plugins.programs.output import LineSplitter
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool
+    from napari_tool_runner.plugins.docker.spec import Spec
 
 __all__ = ["ContainerGoneError", "run_alone", "run_in"]
 
@@ -230,7 +231,7 @@ def run_in(
 def run_alone(
     pool: WarmPool,
     engine: Engine,
-    spec: containers.Spec,
+    spec: Spec,
     argv: Sequence[str],
     context: ExecContext,
     environment: Mapping[str, str],

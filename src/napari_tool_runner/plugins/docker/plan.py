@@ -13,7 +13,7 @@ from napari_tool_runner.plugins.options import text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
-    from napari_tool_runner.plugins.docker.images import Reference
+    from napari_tool_runner.plugins.docker.reference import Reference
 
 __all__ = ["plan_image"]
 

@@ -11,11 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.docker.spec import Spec
 
 __all__ = ["Sleeper", "WarmContainer", "WarmPool"]
 
@@ -45,7 +48,7 @@ class WarmContainer:
 
     id: str
     engine: Engine
-    spec: containers.Spec
+    spec: Spec
     sleeper: Sleeper
     tie: Any = None
     proven: bool = False
@@ -98,7 +101,7 @@ class WarmPool:
         self._changed = threading.Condition()
         self._reaper: threading.Thread | None = None
 
-    def acquire(self, engine: Engine, spec: containers.Spec) -> WarmContainer | None:
+    def acquire(self, engine: Engine, spec: Spec) -> WarmContainer | None:
         """Return a container for one job; None: the image cannot be kept warm.
 
         Raises
@@ -218,7 +221,7 @@ class WarmPool:
         containers.start(engine, container, program)
         return container
 
-    def _take(self, engine: Engine, spec: containers.Spec) -> WarmContainer | None:
+    def _take(self, engine: Engine, spec: Spec) -> WarmContainer | None:
         with self._changed:
             fitting = [
                 warm
@@ -234,7 +237,7 @@ class WarmPool:
         best.engine = engine
         return best
 
-    def _start(self, engine: Engine, spec: containers.Spec) -> WarmContainer | None:
+    def _start(self, engine: Engine, spec: Spec) -> WarmContainer | None:
         known = self._sleepers.get(spec.image)
         for sleeper in SLEEPERS if known is None else known:
             warm = self._try(engine, spec, sleeper, settle=known is None)
@@ -245,7 +248,7 @@ class WarmPool:
         return None
 
     def _try(
-        self, engine: Engine, spec: containers.Spec, sleeper: Sleeper, *, settle: bool
+        self, engine: Engine, spec: Spec, sleeper: Sleeper, *, settle: bool
     ) -> WarmContainer | None:
         tie: Any = None
 

@@ -11,8 +11,9 @@ from napari_tool_runner.errors import RunnerError
 from napari_tool_runner.plugins.contract import Stored
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
-from napari_tool_runner.plugins.docker.images import find_image, parse_reference
+from napari_tool_runner.plugins.docker.images import find_image
 from napari_tool_runner.plugins.docker.ledger import forget_image, noted_images
+from napari_tool_runner.plugins.docker.reference import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""What a Galaxy tool needs: conda packages, containers, and Galaxy's image name for them."""
+"""What a Galaxy tool needs: conda packages and containers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from napari_tool_runner.tools.model import (
     PackageRequirement,
     Requirement,
     Severity,
-    Tool,
 )
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.galaxy.source import GalaxySource
 
-__all__ = ["biocontainer_name", "read_requirements"]
+__all__ = ["read_requirements"]
 
 _NODE = PackageRequirement(name="nodejs")
 
@@ -68,20 +67,3 @@ def read_requirements(source: GalaxySource, notes: list[Note]) -> tuple[Requirem
     if source.tool.parse_tool_type() == "expression" and not found:
         found.append(_NODE)
     return tuple(found)
-
-
-def biocontainer_name(tool: Tool) -> str:
-    """Return the name of the BioContainers image that Galaxy computes for `tool`.
-
-    One package gives ``scikit-image:0.22.0``, several ``mulled-v2-<hash>:<hash>``.
-    The name has neither registry nor build number: a registry's list of tags of the
-    name completes it (``0.22.0--py310h_1``, ``<hash>-0``). Empty without packages.
-    """
-    from galaxy.tool_util.deps.mulled.util import build_target, v2_image_name
-
-    targets = [
-        build_target(entry.name, version=entry.version or None)
-        for entry in tool.requirements
-        if isinstance(entry, PackageRequirement) and entry.name
-    ]
-    return str(v2_image_name(targets)) if targets else ""

@@ -1,0 +1,334 @@
+"""Pulling an image: with progress, plain words for what goes wrong, and a way out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import docker.auth
+import docker.errors
+import docker.types
+import filelock
+import requests
+
+from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.plugins.contract import ExecContext, OutputLine, Progress
+from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_disconnect
+from napari_tool_runner.plugins.docker.images import Image, find_image
+from napari_tool_runner.plugins.docker.ledger import note_image
+from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.docker.reference import Reference
+
+__all__ = ["ensure_image", "explain_pull"]
+
+_REPORT_EVERY = 0.1
+_pulls: dict[tuple[str, str], threading.Lock] = {}
+_pulls_lock = threading.Lock()
+
+
+def ensure_image(
+    engine: Engine, reference: Reference, context: ExecContext, platform: str | None = None
+) -> Image:
+    """Return the image, pulled first when it is missing.
+
+    Raises
+    ------
+    PreparationError
+        It cannot be had; says why in plain words.
+    JobCancelledError
+    """
+    with _pulls_lock:
+        lock = _pulls.setdefault((engine.id, str(reference)), threading.Lock())
+    while not lock.acquire(timeout=0.2):
+        _stop_if_cancelled(context, reference)
+    try:
+        image = find_image(engine, reference)
+        if image is not None and platform and not platform.startswith(image.platform):
+            # the one that is here is for another platform than the one asked for
+            image = None
+        if image is None:
+            _stop_if_cancelled(context, reference)
+            _Pull(engine, reference, context, platform).run()
+            image = find_image(engine, reference)
+            if image is not None:
+                _note(engine, image, context)
+    finally:
+        lock.release()
+    if image is None:
+        raise PreparationError(
+            f"The container engine pulled the image {reference}, but does not have it now.",
+            hint="Try again; if it stays so, pull it by hand and look at what is said.",
+        )
+    return image
+
+
+def _note(engine: Engine, image: Image, context: ExecContext) -> None:
+    try:
+        note_image(engine.id, str(image.reference), image.id)
+    except (OSError, filelock.Timeout) as error:
+        context.report(
+            OutputLine(
+                f"It could not be noted that the image was pulled ({error}), so `clean` will "
+                "not offer to remove it.",
+                "runner",
+            )
+        )
+
+
+class _Pull:
+    """One pull: a request whose answer is a stream of events."""
+
+    def __init__(
+        self, engine: Engine, reference: Reference, context: ExecContext, platform: str | None
+    ) -> None:
+        self.engine = engine
+        self.reference = reference
+        self.context = context
+        self.platform = platform
+        self.layers: dict[str, _Layer] = {}
+        self.credentials_problem = ""
+        self.sizes: dict[str, int] = {}
+        self._reported = 0.0
+
+    def run(self) -> None:
+        self.context.report(OutputLine(f"Pulling image {self.reference}", "runner"))
+        self._report(force=True)
+        threading.Thread(target=self._ask_sizes, name="docker-sizes", daemon=True).start()
+        try:
+            response = self._request()
+        except ENGINE_ERRORS as error:
+            raise self._failed(error) from error
+        stream = docker.types.CancellableStream(iter(()), response)
+        remove = self.context.cancel.on_cancel(lambda: _shut(stream))
+        try:
+            for event in _events(response):
+                if "error" in event:
+                    raise self._explain(str(event["error"]))
+                self._take(event)
+                _stop_if_cancelled(self.context, self.reference)
+            _stop_if_cancelled(self.context, self.reference)
+        except (requests.exceptions.RequestException, OSError, ValueError) as error:
+            _stop_if_cancelled(self.context, self.reference)
+            raise self._failed(error) from error
+        finally:
+            remove()
+            response.close()
+        self._report(force=True, finished=True)
+
+    def _request(self) -> requests.Response:
+        api = self.engine.client.api
+        parameters = {"fromImage": self.reference.name, "tag": self.reference.version}
+        if self.platform:
+            parameters["platform"] = self.platform
+        response = cast(
+            "requests.Response",
+            api.post(
+                f"{api.base_url}/v{api.api_version}/images/create",
+                params=parameters,
+                headers=self._credentials(),
+                stream=True,
+                # a big layer is silent while it is unpacked
+                timeout=(30, None),
+            ),
+        )
+        if response.status_code >= 400:
+            with response:
+                try:
+                    message = str(response.json().get("message", response.reason))
+                except ValueError:
+                    message = response.text or str(response.reason)
+            raise self._explain(message)
+        return response
+
+    def _credentials(self) -> dict[str, str | bytes]:
+        api = self.engine.client.api
+        try:
+            api.reload_config()
+            header = docker.auth.get_config_header(api, self.reference.registry)
+        except (docker.errors.DockerException, OSError, ValueError) as error:
+            # public images need none, so go on, and say it
+            self.credentials_problem = str(error)
+            self.context.report(
+                OutputLine(
+                    f"The credentials for {self.reference.registry} could not be read, so the "
+                    f"image is pulled without any: {error}",
+                    "runner",
+                )
+            )
+            return {}
+        return {"X-Registry-Auth": header} if header else {}
+
+    def _ask_sizes(self) -> None:
+        """Learn how large the layers are before the engine has come to each of them."""
+        with contextlib.suppress(RegistryError):
+            manifest = ask_manifest(
+                self.engine, self.reference, self.platform or self.engine.platform
+            )
+            # the engine names layers by the first digits of their digests
+            self.sizes = {
+                digest.partition(":")[2][:12]: size for digest, size in manifest.layers.items()
+            }
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        status = str(event.get("status", ""))
+        name = str(event.get("id", ""))
+        if status.startswith(("Pulling from", "Digest:", "Status:")) or not name:
+            return
+        layer = self.layers.setdefault(name, _Layer())
+        layer.take(status, event.get("progressDetail") or {})
+        self._report()
+
+    def _report(self, *, force: bool = False, finished: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self._reported < _REPORT_EVERY:
+            return
+        self._reported = now
+        sizes = self.sizes
+        for name, layer in self.layers.items():
+            layer.total = layer.total or sizes.get(name)
+        layers = [layer for layer in self.layers.values() if not layer.present]
+        done = sum(layer.done for layer in layers)
+        total = sum(layer.total or 0 for layer in layers)
+        # until it is known of each layer how large it is, the end is not known
+        known = bool(layers) and all(layer.total is not None for layer in layers)
+        phase = f"Pulling image {self.reference}"
+        if layers and not finished:
+            complete = sum(layer.complete for layer in layers)
+            phase += f" ({complete} of {len(layers)} layers)"
+        if finished:
+            done = total
+        self.context.report(Progress(phase, done, total if known else None, "bytes"))
+
+    def _failed(self, error: BaseException) -> PreparationError:
+        if isinstance(error, PreparationError):
+            return error
+        if is_disconnect(error) or not isinstance(error, docker.errors.APIError):
+            return PreparationError(
+                f"The container engine went away while it pulled the image {self.reference}.",
+                hint="Start it again and try again; layers that are complete are kept.",
+            )
+        return self._explain(str(error.explanation or error))
+
+    def _explain(self, said: str) -> PreparationError:
+        return explain_pull(
+            self.reference, said, self.platform or self.engine.platform, self.credentials_problem
+        )
+
+
+class _Layer:
+    """What is known about one layer of a pull."""
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self.done = 0
+        self.present = False
+        self.complete = False
+
+    def take(self, status: str, detail: Mapping[str, Any]) -> None:
+        total = detail.get("total")
+        if status == "Already exists":
+            self.present = True
+        elif status == "Downloading" and isinstance(total, int) and total > 0:
+            self.total = total
+            self.done = min(int(detail.get("current", 0)), total)
+        elif status in ("Verifying Checksum", "Download complete", "Pull complete"):
+            # a layer so small that its progress was never told has the size seen
+            self.total = self.total or self.done
+            self.done = self.total
+            self.complete = self.complete or status == "Pull complete"
+
+
+_WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("no space left on device",),
+        "The disk of the container engine is full: the image {image} does not fit.",
+        "Free some space (`napari-tool-runner clean`, `docker system prune`) and try again.",
+    ),
+    (
+        ("no matching manifest for", "does not match the specified platform"),
+        "The image {image} is not made for this computer ({platform}).",
+        "Ask its authors, or set “platform” of the runner (such as linux/amd64).",
+    ),
+    (
+        ("toomanyrequests", "rate limit"),
+        "The registry {registry} refuses to give the image {image}: too many requests.",
+        "Wait, or log in with `docker login {registry}`.",
+    ),
+    (
+        ("filesystem layer verification failed", "digest mismatch", "does not match digest"),
+        "A part of the image {image} arrived damaged.",
+        "Try again; if it stays so, tell those who run the registry {registry}.",
+    ),
+    (
+        ("unauthorized", "no basic auth credentials", "authentication required", "forbidden"),
+        "The registry {registry} gives the image {image} only to those it knows.",
+        "Log in with `docker login {registry}` and try again.",
+    ),
+    (
+        ("pull access denied", "requested access to the resource is denied"),
+        "The registry {registry} has no image {image}, or gives it only to those it knows.",
+        "Check the name, or log in with `docker login {registry}`.",
+    ),
+    (
+        ("manifest unknown", "not found", "name unknown", "manifest for"),
+        "The registry {registry} has no image {image}.",
+        "Check the name and the tag in the tool’s descriptor.",
+    ),
+    (
+        ("connection reset", "unexpected eof", "short read", "broken pipe", "use of closed"),
+        "The download of the image {image} broke off in the middle.",
+        "Try again; layers that are complete are kept.",
+    ),
+    (
+        ("connection refused", "no such host", "timeout", "unreachable", "dial tcp", "eof"),
+        "The registry {registry}, which has the image {image}, cannot be reached.",
+        "Check the network (and the engine’s proxy), then try again.",
+    ),
+    (
+        ("http status", "internal server error", "status code 5"),
+        "The registry {registry} answered with an error when asked for the image {image}.",
+        "Try again later.",
+    ),
+)
+
+
+def explain_pull(
+    reference: Reference, said: str, platform: str, credentials_problem: str = ""
+) -> PreparationError:
+    """Return the error for what an engine said when a pull failed."""
+    lowered = said.lower()
+    names = {"image": str(reference), "registry": reference.registry, "platform": platform}
+    for signs, message, hint in _WORDS:
+        if any(sign in lowered for sign in signs):
+            message, hint = message.format(**names), hint.format(**names)
+            break
+    else:
+        message = f"The image {reference} cannot be pulled."
+        hint = "Try `docker pull` by hand."
+    if credentials_problem:
+        hint += f" The stored credentials could not be read: {credentials_problem}."
+    return PreparationError(f"{message} The engine said: {said.strip()}", hint=hint)
+
+
+def _events(response: requests.Response) -> Iterator[dict[str, Any]]:
+    for line in response.iter_lines(chunk_size=4096):
+        if line.strip():
+            yield json.loads(line)
+
+
+def _shut(stream: docker.types.CancellableStream) -> None:
+    # closing the connection is what ends a pull; where that is not possible (ssh), the
+    # next event ends it
+    with contextlib.suppress(docker.errors.DockerException, OSError, AttributeError):
+        stream.close()
+
+
+def _stop_if_cancelled(context: ExecContext, reference: Reference) -> None:
+    if context.cancel.requested:
+        raise JobCancelledError(f"Cancelled while the image {reference} was pulled.")
