@@ -17,7 +17,7 @@ from napari_tool_runner.tools.checker import check_tool
 from napari_tool_runner.tools.dialect import JobPaths
 from napari_tool_runner.tools.model import Severity, Tool
 from napari_tool_runner.tools.toolbox.entries import make_entry
-from napari_tool_runner.tools.values import map_data
+from napari_tool_runner.tools.tree import map_data
 
 TAGS = [
     *("tool", "description", "requirements", "package", "container", "requirement", "command"),

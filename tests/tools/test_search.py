@@ -5,9 +5,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_tool_runner.tools.edam import edam_label
 from napari_tool_runner.tools.toolbox.entries import ToolEntry
-from napari_tool_runner.tools.toolbox.search import SearchIndex, _distance
+from napari_tool_runner.tools.toolbox.search import SearchIndex, _distance, edam_label
 
 
 def entry(name: str, **more: object) -> ToolEntry:

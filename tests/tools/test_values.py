@@ -31,16 +31,8 @@ from napari_tool_runner.tools.model import (
     TextParameter,
     Tool,
 )
-from napari_tool_runner.tools.values import (
-    bind,
-    check_value,
-    coerce,
-    default_value,
-    flatten,
-    leaves,
-    map_data,
-    nest,
-)
+from napari_tool_runner.tools.tree import flatten, leaves, map_data
+from napari_tool_runner.tools.values import bind, check_value, coerce, default_value, nest
 
 
 def tool(*items: InputItem) -> Tool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools import bind, dialect_of, read_tool
 from napari_tool_runner.tools.dialect import DataFile, JobPaths, RenderedCommand
-from napari_tool_runner.tools.values import map_data
+from napari_tool_runner.tools.tree import map_data
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataParameter, Severity, Tool

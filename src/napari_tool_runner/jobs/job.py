@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.adapter import AdaptedService
     from napari_tool_runner.tools.dialect import DataFile, RenderedCommand
     from napari_tool_runner.tools.model import LayerKind, Tool
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["Job", "JobEvent", "JobInput", "JobListener"]
 

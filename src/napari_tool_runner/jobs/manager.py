@@ -25,7 +25,7 @@ from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.toolbox.trust import require_trust
-from napari_tool_runner.tools.values import BoundValues, leaves, map_data
+from napari_tool_runner.tools.tree import BoundValues, leaves, map_data
 
 if TYPE_CHECKING:
     import os

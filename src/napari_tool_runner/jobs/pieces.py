@@ -19,14 +19,14 @@ from napari_tool_runner.plugins.contract import Progress
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput
 from napari_tool_runner.tools.model import DataParameter, LayerKind
-from napari_tool_runner.tools.values import map_data
+from napari_tool_runner.tools.tree import map_data
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import Index
     from napari_tool_runner.jobs.extent import Extent
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["cut_values", "run_pieces"]
 

@@ -11,7 +11,7 @@ from napari_tool_runner.exchange import planned_file
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.tools import dialect_of
-from napari_tool_runner.tools.values import map_data
+from napari_tool_runner.tools.tree import map_data
 
 if TYPE_CHECKING:
     import os

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["Program"]
 

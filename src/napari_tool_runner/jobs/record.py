@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import napari_tool_runner
 from napari_tool_runner.tools.model import DataParameter, HiddenParameter
-from napari_tool_runner.tools.values import leaves
+from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job

@@ -29,11 +29,11 @@ from napari_tool_runner.tools.model import (
     FileParameter,
     LayerKind,
 )
-from napari_tool_runner.tools.values import leaves, map_data
+from napari_tool_runner.tools.tree import leaves, map_data
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import CollectedOutput, PlannedOutput, RenderedCommand
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = [
     "check_missing",

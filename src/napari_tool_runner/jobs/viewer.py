@@ -15,7 +15,8 @@ import numpy as np
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import features_for
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
-from napari_tool_runner.tools.values import bind, map_data
+from napari_tool_runner.tools.tree import map_data
+from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import Geometry

@@ -21,11 +21,11 @@ from napari_tool_runner.tools.model import (
     SelectParameter,
     Tool,
 )
-from napari_tool_runner.tools.values import leaves
+from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import PlannedOutput
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["Process", "ProcessParameter", "SelectInfo", "as_process", "context_of"]
 

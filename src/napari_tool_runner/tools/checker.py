@@ -13,7 +13,8 @@ from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError, TemplateError
 from napari_tool_runner.tools.dialect import DataFile, JobPaths
 from napari_tool_runner.tools.model import DataParameter, Note, Severity, Tool, ToolTest
-from napari_tool_runner.tools.values import BoundValues, bind, leaves, map_data
+from napari_tool_runner.tools.tree import BoundValues, leaves, map_data
+from napari_tool_runner.tools.values import bind
 
 __all__ = ["Report", "check_path", "check_paths", "check_tool"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from napari_tool_runner.tools.model import Output, Tool, ToolTest
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = [
     "CollectedFile",

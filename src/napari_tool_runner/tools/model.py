@@ -149,6 +149,11 @@ class ParameterBase:
     validators: tuple[Validator, ...] = ()
     native: object = field(default=None, compare=False, repr=False)
 
+    @property
+    def inside(self) -> tuple[tuple[InputItem, ...], ...]:
+        """Nothing: only containers hold others."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegerParameter(ParameterBase):
@@ -349,6 +354,11 @@ class Section:
     help: str = ""
     expanded: bool = False
 
+    @property
+    def inside(self) -> tuple[tuple[InputItem, ...], ...]:
+        """What it holds, one group."""
+        return (self.items,)
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -372,6 +382,11 @@ class Conditional:
     label: str = ""
     help: str = ""
 
+    @property
+    def inside(self) -> tuple[tuple[InputItem, ...], ...]:
+        """What it may hold: the test, then one group each case."""
+        return ((self.test,), *(case.items for case in self.cases))
+
     def active(self, value: object) -> Case | None:
         """Return the case of a test value (a string or a bool), None if there is none."""
         if isinstance(value, bool) and isinstance(self.test, BooleanParameter):
@@ -391,6 +406,11 @@ class Repeat:
     minimum: int = 0
     maximum: int | None = None
     default: int = 0
+
+    @property
+    def inside(self) -> tuple[tuple[InputItem, ...], ...]:
+        """What every entry holds, one group."""
+        return (self.items,)
 
 
 Parameter: TypeAlias = (
@@ -658,11 +678,7 @@ class Tool:
 
 def _leaves(items: tuple[InputItem, ...]) -> Iterator[Parameter]:
     for item in items:
-        if isinstance(item, Section | Repeat):
-            yield from _leaves(item.items)
-        elif isinstance(item, Conditional):
-            yield item.test
-            for case in item.cases:
-                yield from _leaves(case.items)
-        else:
+        if isinstance(item, ParameterBase):
             yield item
+        for group in item.inside:
+            yield from _leaves(group)

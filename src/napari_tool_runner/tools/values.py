@@ -11,51 +11,29 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.coercion import check_value, coerce, default_value
 from napari_tool_runner.tools.model import (
     Conditional,
-    DataParameter,
     InputItem,
     Parameter,
+    ParameterBase,
     Repeat,
     Section,
     Tool,
 )
+from napari_tool_runner.tools.tree import BoundValues, places
 
-__all__ = [
-    "BoundValues",
-    "Leaf",
-    "bind",
-    "check_value",
-    "coerce",
-    "default_value",
-    "flatten",
-    "leaves",
-    "map_data",
-    "nest",
-]
-
-BoundValues: TypeAlias = dict[str, object]
+__all__ = ["bind", "check_value", "coerce", "default_value", "nest"]
 
 _REPEAT_KEY = re.compile(r"(?P<name>.+)_(?P<index>\d{1,9})$")
 
 
 _MAX_ENTRIES = 10_000
 """Entries of one repeat; a larger number is a slip of the pen (``rep_999999999|x``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """One bound value and where it lives (`name` as ``rep_0|cond|x``)."""
-
-    name: str
-    parameter: Parameter
-    value: object
 
 
 def bind(tool: Tool, values: Mapping[str, object] | None = None) -> BoundValues:
@@ -78,30 +56,6 @@ def bind(tool: Tool, values: Mapping[str, object] | None = None) -> BoundValues:
     given = _qualify(tool, dict(values or {}))
     nested = nest(given)
     return _bind_items(tool.inputs, nested, "")
-
-
-def leaves(items: Sequence[InputItem], values: Mapping[str, object]) -> Iterator[Leaf]:
-    """Yield every bound leaf in the order of the form."""
-    yield from _leaves(items, values, "")
-
-
-def map_data(
-    items: Sequence[InputItem],
-    values: Mapping[str, object],
-    convert: Callable[[str, DataParameter, object], object],
-) -> BoundValues:
-    """Return a copy of bound `values` in which each given data value is converted.
-
-    `convert` gets the full name, the parameter and the value (never None).
-    """
-    result: BoundValues = {}
-    _map_into(items, values, convert, "", result)
-    return result
-
-
-def flatten(items: Sequence[InputItem], values: Mapping[str, object]) -> dict[str, object]:
-    """Return bound values as ``{"cond|x": 1, "rep_0|y": 2}``."""
-    return {leaf.name: leaf.value for leaf in leaves(items, values)}
 
 
 def nest(flat: Mapping[str, object]) -> dict[str, object]:
@@ -280,8 +234,9 @@ def _qualify(tool: Tool, given: dict[str, object]) -> dict[str, object]:
     top = {item.name for item in tool.inputs}
     repeats = {item.name for item in tool.inputs if isinstance(item, Repeat)}
     paths: dict[str, set[str]] = {}
-    for path in _static_paths(tool.inputs, ""):
-        paths.setdefault(path.rsplit("|", 1)[-1], set()).add(path)
+    for place in places(tool.inputs):
+        if isinstance(place.item, ParameterBase) and not place.repeated:
+            paths.setdefault(place.item.name, set()).add(place.name)
     result: dict[str, object] = {}
     for key, value in given.items():
         match = _REPEAT_KEY.fullmatch(key)
@@ -305,78 +260,3 @@ def _qualify(tool: Tool, given: dict[str, object]) -> dict[str, object]:
         else:
             result[key] = value
     return result
-
-
-def _static_paths(items: Sequence[InputItem], prefix: str) -> Iterator[str]:
-    for item in items:
-        if isinstance(item, Section):
-            yield from _static_paths(item.items, f"{prefix}{item.name}|")
-        elif isinstance(item, Conditional):
-            yield f"{prefix}{item.name}|{item.test.name}"
-            for case in item.cases:
-                yield from _static_paths(case.items, f"{prefix}{item.name}|")
-        elif not isinstance(item, Repeat):
-            yield prefix + item.name
-
-
-# -- walking -------------------------------------------------------------------------
-
-
-def _leaves(
-    items: Sequence[InputItem], values: Mapping[str, object], prefix: str
-) -> Iterator[Leaf]:
-    for item in items:
-        if item.name not in values:
-            continue
-        value = values[item.name]
-        name = prefix + item.name
-        if isinstance(item, Section):
-            yield from _leaves(item.items, cast("BoundValues", value), name + "|")
-        elif isinstance(item, Conditional):
-            inner = cast("BoundValues", value)
-            test = inner.get(item.test.name)
-            yield Leaf(f"{name}|{item.test.name}", item.test, test)
-            case = item.active(test)
-            if case is not None:
-                yield from _leaves(case.items, inner, name + "|")
-        elif isinstance(item, Repeat):
-            for index, entry in enumerate(cast("list[BoundValues]", value)):
-                yield from _leaves(item.items, entry, f"{name}_{index}|")
-        else:
-            yield Leaf(name, item, value)
-
-
-def _map_into(
-    items: Sequence[InputItem],
-    values: Mapping[str, object],
-    convert: Callable[[str, DataParameter, object], object],
-    prefix: str,
-    result: BoundValues,
-) -> None:
-    for item in items:
-        if item.name not in values:
-            continue
-        value = values[item.name]
-        name = prefix + item.name
-        if isinstance(item, Section):
-            inner: BoundValues = {}
-            result[item.name] = inner
-            _map_into(item.items, cast("BoundValues", value), convert, name + "|", inner)
-        elif isinstance(item, Conditional):
-            given = cast("BoundValues", value)
-            test = given.get(item.test.name)
-            inner = {item.test.name: test}
-            case = item.active(test)
-            if case is not None:
-                _map_into(case.items, given, convert, name + "|", inner)
-            result[item.name] = inner
-        elif isinstance(item, Repeat):
-            entries: list[BoundValues] = []
-            for index, entry in enumerate(cast("list[BoundValues]", value)):
-                entries.append({})
-                _map_into(item.items, entry, convert, f"{name}_{index}|", entries[-1])
-            result[item.name] = entries
-        elif isinstance(item, DataParameter) and value is not None:
-            result[item.name] = convert(name, item, value)
-        else:
-            result[item.name] = value

@@ -17,7 +17,7 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import open_snapshot, snapshot
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
-from napari_tool_runner.tools.values import leaves, map_data
+from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, text_color
 from napari_tool_runner.widgets.parts.message_bar import MessageBar

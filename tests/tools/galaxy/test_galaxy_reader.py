@@ -86,6 +86,25 @@ def test_the_whole_page(descriptor: Make) -> None:
     assert (tool.dialect, tool.profile) == ("galaxy", "23.0")
 
 
+def test_a_shed_file_that_grows_without_end_is_left_out(descriptor: Make) -> None:
+    levels = "".join(
+        f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]\n" for level in range(1, 7)
+    )
+    bomb = f"l0: &l0 [lollollol]\n{levels}categories: [*l6]\n"
+    assert len(bomb) < 400
+    tool = descriptor("<command>x</command>", files={".shed.yml": bomb})
+    assert tool.categories == ()
+    (note,) = tool.notes
+    assert note.where == ".shed.yml"
+    assert "aliases" in note.what
+
+
+def test_a_shed_file_may_name_one_category_as_text(descriptor: Make) -> None:
+    tool = descriptor("<command>x</command>", files={".shed.yml": "categories: Imaging\n"})
+    assert tool.categories == ("Imaging",)
+    assert tool.notes == ()
+
+
 def test_help_is_restructured_text_by_default(descriptor: Make) -> None:
     tool = descriptor("<command>x</command><help>\n    **b**\n      x\n    </help>")
     assert (tool.help, tool.help_format) == ("**b**\n  x", "rst")

@@ -13,7 +13,8 @@ from conftest import DIALECT, Run, execute  # type: ignore[import-not-found]
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import Tool
-from napari_tool_runner.tools.values import bind, flatten
+from napari_tool_runner.tools.tree import flatten
+from napari_tool_runner.tools.values import bind
 
 Make = Callable[..., Tool]
 

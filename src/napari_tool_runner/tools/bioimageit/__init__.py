@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         TestOutcome,
     )
     from napari_tool_runner.tools.model import Tool, ToolTest
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["BioImageItDialect"]
 

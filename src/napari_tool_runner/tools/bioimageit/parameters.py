@@ -26,7 +26,7 @@ from napari_tool_runner.tools.model import (
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from napari_tool_runner.tools.bioimageit.notes import Notes
+    from napari_tool_runner.tools.common import Notes
 
 __all__ = ["input_kinds", "layer_kinds", "ndims", "parameter_name", "read_parameter"]
 

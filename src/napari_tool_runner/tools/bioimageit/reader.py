@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from napari_tool_runner.errors import DescriptorError, TemplateError
-from napari_tool_runner.tools.bioimageit.notes import Notes
 from napari_tool_runner.tools.bioimageit.parameters import (
     layer_kinds,
     ndims,
@@ -25,6 +24,7 @@ from napari_tool_runner.tools.bioimageit.template import (
     shell_syntax,
 )
 from napari_tool_runner.tools.bioimageit.tests_section import read_tests
+from napari_tool_runner.tools.common import Notes, read_shed
 from napari_tool_runner.tools.formats import find_format, split_formats
 from napari_tool_runner.tools.model import (
     Citation,
@@ -37,7 +37,6 @@ from napari_tool_runner.tools.model import (
     Requirement,
     Tool,
 )
-from napari_tool_runner.tools.shed import read_shed
 from napari_tool_runner.tools.xml import parse_xml, read_bytes
 
 if TYPE_CHECKING:

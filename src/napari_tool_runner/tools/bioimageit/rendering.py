@@ -34,7 +34,7 @@ from napari_tool_runner.tools.model import (
     Parameter,
     Tool,
 )
-from napari_tool_runner.tools.values import BoundValues, Leaf, leaves
+from napari_tool_runner.tools.tree import BoundValues, Leaf, leaves
 
 __all__ = ["render_command"]
 

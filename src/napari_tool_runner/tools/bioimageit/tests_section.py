@@ -18,7 +18,7 @@ from napari_tool_runner.tools.model import (
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from napari_tool_runner.tools.bioimageit.notes import Notes
+    from napari_tool_runner.tools.common import Notes
 
 __all__ = ["TEST_DATA", "read_tests"]
 

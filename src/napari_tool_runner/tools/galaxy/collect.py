@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
     from galaxy.tool_util.provided_metadata import BaseToolProvidedMetadata
 
-    from napari_tool_runner.tools.galaxy.outputs import OutputRule
-    from napari_tool_runner.tools.galaxy.source import GalaxySource
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.galaxy.source import GalaxySource, OutputRule
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["collect"]
 

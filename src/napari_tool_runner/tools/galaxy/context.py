@@ -18,7 +18,7 @@ from napari_tool_runner.tools.galaxy.dataset_values import (
 )
 from napari_tool_runner.tools.galaxy.datatypes import sniff
 from napari_tool_runner.tools.galaxy.options import ComputedOptions
-from napari_tool_runner.tools.galaxy.parameters import native
+from napari_tool_runner.tools.galaxy.source import native
 from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
 from napari_tool_runner.tools.galaxy.wrappers import InputValue, SelectValue
 from napari_tool_runner.tools.model import (
@@ -39,7 +39,7 @@ from napari_tool_runner.tools.model import (
 if TYPE_CHECKING:
     from napari_tool_runner.tools.galaxy.script import Rules
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["Context", "inputs_json", "wrap_inputs"]
 

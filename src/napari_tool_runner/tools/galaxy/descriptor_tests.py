@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.galaxy.datatypes import sniff
-from napari_tool_runner.tools.galaxy.parameters import native
+from napari_tool_runner.tools.galaxy.source import native
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     Conditional,

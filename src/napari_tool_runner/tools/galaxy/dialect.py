@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from napari_tool_runner.tools.galaxy.source import GalaxySource
     from napari_tool_runner.tools.model import Tool, ToolTest
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["GalaxyDialect"]
 

@@ -18,7 +18,7 @@ from napari_tool_runner.tools.galaxy.dataset_values import (
     DatasetValue,
 )
 from napari_tool_runner.tools.galaxy.datatypes import datatype
-from napari_tool_runner.tools.galaxy.outputs import OutputRule
+from napari_tool_runner.tools.galaxy.source import OutputRule
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 from napari_tool_runner.tools.model import (
     CollectionOutput,

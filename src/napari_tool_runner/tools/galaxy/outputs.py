@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.tools.galaxy.kinds import declared_kind, read_ndim
+from napari_tool_runner.tools.galaxy.source import OutputRule
 from napari_tool_runner.tools.model import (
     CollectionOutput,
     DataOutput,
@@ -19,35 +19,12 @@ from napari_tool_runner.tools.model import (
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
-    from galaxy.tool_util.parser.output_objects import ToolOutput, ToolOutputCollection
+    from galaxy.tool_util.parser.output_objects import ToolOutputCollection
     from galaxy.util import Element
 
     from napari_tool_runner.tools.galaxy.source import GalaxySource
 
-__all__ = ["OutputRule", "read_outputs"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class OutputRule:
-    """What decides on one output when the tool runs.
-
-    Parameters
-    ----------
-    parsed : ToolOutput or ToolOutputCollection
-        Galaxy's parsed form.
-    element : Element
-    collectors : tuple
-        Descriptions of the files that are discovered.
-    """
-
-    parsed: ToolOutput | ToolOutputCollection
-    element: Element
-    collectors: tuple[DatasetCollectionDescription, ...] = ()
-
-    @property
-    def from_expression(self) -> str:
-        """Of expression tools: what of the result this output holds."""
-        return str(getattr(self.parsed, "from_expression", None) or self.element.get("name") or "")
+__all__ = ["read_outputs"]
 
 
 def read_outputs(source: GalaxySource, notes: list[Note]) -> tuple[Output, ...]:

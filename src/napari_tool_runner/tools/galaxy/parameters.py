@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 from packaging.version import Version
@@ -13,6 +13,7 @@ from napari_tool_runner.tools.galaxy.datatypes import order_formats
 from napari_tool_runner.tools.galaxy.kinds import declared_kind, input_kinds, read_ndim
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
+from napari_tool_runner.tools.galaxy.source import Native
 from napari_tool_runner.tools.galaxy.validators import (
     DataRule,
     ValueRule,
@@ -51,43 +52,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.galaxy.source import GalaxySource
 
-__all__ = ["Native", "native", "read_inputs"]
-
-
-@dataclass(frozen=True, slots=True)
-class Native:
-    """What the templates need of a parameter beyond the tool model.
-
-    Parameters
-    ----------
-    type : str
-        Galaxy's own type (``data_collection``, ``genomebuild``…).
-    sanitizer : Sanitizer or None
-        None: Galaxy's default.
-    separator : str
-        Joins the values of a multiple select.
-    rgb : bool
-        A colour is written ``(r, g, b)``.
-    inferred : bool
-        ``optional`` was not said but follows from the validators.
-    nullable : bool
-        A boolean that may be neither.
-    fetched : str
-        Where Galaxy would fetch the dataset that it takes when none is chosen.
-    """
-
-    type: str = ""
-    sanitizer: Sanitizer | None = None
-    separator: str = ","
-    rgb: bool = False
-    inferred: bool = False
-    nullable: bool = False
-    fetched: str = ""
-
-
-def native(parameter: Parameter) -> Native:
-    """Return what this dialect keeps of `parameter`."""
-    return parameter.native if isinstance(parameter.native, Native) else Native(parameter.type)
+__all__ = ["read_inputs"]
 
 
 def read_inputs(source: GalaxySource, notes: list[Note]) -> tuple[InputItem, ...]:

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import yaml
-
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.common import Notes, read_shed
 from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
 from napari_tool_runner.tools.galaxy.outputs import read_outputs
 from napari_tool_runner.tools.galaxy.parameters import read_inputs
@@ -79,6 +78,7 @@ def read_tool(path: Path, root: Path | None = None) -> Tool:
     tests = read_tests(source, inputs, notes)
     help_text, help_format = _help(source, notes)
     links, edam = _references(source)
+    shed = read_shed(source.path.parent, Notes(found=notes))
     tool_type = source.tool.parse_tool_type()
     expression = element.findtext("expression") if tool_type == "expression" else None
     return Tool(
@@ -93,14 +93,14 @@ def read_tool(path: Path, root: Path | None = None) -> Tool:
         tests=tests,
         help=help_text,
         help_format=help_format,
-        categories=_categories(source.path.parent),
+        categories=shed.categories,
         uri=str(source.path),
         dialect="galaxy",
         digest=source.digest,
         profile=source.tool.parse_profile(),
         notes=tuple(notes),
         citations=_citations(source, notes),
-        links=links,
+        links=(*links, *shed.links),
         edam=edam,
         authors=_authors(source),
         license=source.tool.parse_license() or "",
@@ -232,21 +232,6 @@ def _dedent(text: str) -> str:
     if lines[0][:1].strip():
         return "\n".join([lines[0], *textwrap.dedent("\n".join(lines[1:])).splitlines()]).strip()
     return textwrap.dedent("\n".join(lines)).strip()
-
-
-def _categories(folder: Path) -> tuple[str, ...]:
-    """Read the categories of the ``.shed.yml`` beside the descriptor."""
-    for name in (".shed.yml", ".shed.yaml"):
-        file = folder / name
-        if not file.is_file():
-            continue
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError):
-            return ()
-        if isinstance(content, dict) and isinstance(content.get("categories"), list):
-            return tuple(str(entry) for entry in content["categories"])
-    return ()
 
 
 def _citations(source: GalaxySource, notes: list[Note]) -> tuple[Citation, ...]:

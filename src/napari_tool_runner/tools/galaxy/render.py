@@ -21,7 +21,7 @@ from napari_tool_runner.tools.model import ContainerRequirement
 if TYPE_CHECKING:
     from napari_tool_runner.tools.galaxy.source import GalaxySource
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.values import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["SCRIPT_NAME", "render"]
 

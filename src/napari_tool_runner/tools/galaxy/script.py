@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from napari_tool_runner.tools.galaxy.parameters import native
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER
+from napari_tool_runner.tools.galaxy.source import native
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import JobPaths

@@ -19,14 +19,76 @@ from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.tools.galaxy.macro_guard import check_macros
 
 if TYPE_CHECKING:
+    from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
+    from galaxy.tool_util.parser.output_objects import ToolOutput, ToolOutputCollection
     from galaxy.tool_util.parser.xml import XmlToolSource
     from galaxy.util import Element
 
-    from napari_tool_runner.tools.galaxy.outputs import OutputRule
+    from napari_tool_runner.tools.galaxy.sanitize import Sanitizer
+    from napari_tool_runner.tools.model import Parameter
 
-__all__ = ["GalaxySource", "load_source"]
+__all__ = ["GalaxySource", "Native", "OutputRule", "load_source", "native"]
 
 _MAX_SIZE = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """What the templates need of a parameter beyond the tool model.
+
+    Parameters
+    ----------
+    type : str
+        Galaxy's own type (``data_collection``, ``genomebuild``…).
+    sanitizer : Sanitizer or None
+        None: Galaxy's default.
+    separator : str
+        Joins the values of a multiple select.
+    rgb : bool
+        A colour is written ``(r, g, b)``.
+    inferred : bool
+        ``optional`` was not said but follows from the validators.
+    nullable : bool
+        A boolean that may be neither.
+    fetched : str
+        Where Galaxy would fetch the dataset that it takes when none is chosen.
+    """
+
+    type: str = ""
+    sanitizer: Sanitizer | None = None
+    separator: str = ","
+    rgb: bool = False
+    inferred: bool = False
+    nullable: bool = False
+    fetched: str = ""
+
+
+def native(parameter: Parameter) -> Native:
+    """Return what this dialect keeps of `parameter`."""
+    return parameter.native if isinstance(parameter.native, Native) else Native(parameter.type)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputRule:
+    """What decides on one output when the tool runs.
+
+    Parameters
+    ----------
+    parsed : ToolOutput or ToolOutputCollection
+        Galaxy's parsed form.
+    element : Element
+    collectors : tuple
+        Descriptions of the files that are discovered.
+    """
+
+    parsed: ToolOutput | ToolOutputCollection
+    element: Element
+    collectors: tuple[DatasetCollectionDescription, ...] = ()
+
+    @property
+    def from_expression(self) -> str:
+        """Of expression tools: what of the result this output holds."""
+        return str(getattr(self.parsed, "from_expression", None) or self.element.get("name") or "")
 
 
 @dataclass(eq=False)

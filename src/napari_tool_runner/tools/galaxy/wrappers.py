@@ -14,7 +14,7 @@ from functools import total_ordering
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.galaxy.options import ComputedOptions
-from napari_tool_runner.tools.galaxy.parameters import Native, native
+from napari_tool_runner.tools.galaxy.source import Native, native
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     ColorParameter,

@@ -95,8 +95,8 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
         The file cannot be read or parsed.
     """
     # imported here: an index that comes from its cache needs none of it
+    from napari_tool_runner.tools.common import SHED_FILES, read_shed
     from napari_tool_runner.tools.reader import choose_dialect
-    from napari_tool_runner.tools.shed import SHED_FILES, read_shed
     from napari_tool_runner.tools.xml import parse_xml, read_bytes
 
     data = read_bytes(path)

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_tool_runner.jobs import Extent
 from napari_tool_runner.tools.model import DataParameter, LayerKind
-from napari_tool_runner.tools.values import map_data
+from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.widgets.forms.layer_source import kind_of
 
 if TYPE_CHECKING:

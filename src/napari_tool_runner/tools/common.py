@@ -1,21 +1,44 @@
-"""``.shed.yml``: what a Galaxy Tool Shed file beside a descriptor says of its tools."""
+"""What every reader of descriptors needs: notes, and the files beside a descriptor."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from napari_tool_runner.tools.model import Link
+from napari_tool_runner.tools.model import Link, Note, Severity
 
-__all__ = ["SHED_FILES", "Shed", "read_shed"]
+__all__ = ["SHED_FILES", "Notes", "Shed", "read_shed"]
 
 SHED_FILES = (".shed.yml", ".shed.yaml")
 _MAX_BYTES = 2**20
 
 
-class _Sink(Protocol):
-    def warning(self, where: str, what: str) -> None: ...
+@dataclass(slots=True)
+class Notes:
+    """Notes in the order of the descriptor; `place` goes before each ``where``."""
+
+    place: str = ""
+    found: list[Note] = field(default_factory=list)
+
+    def at(self, place: str) -> Notes:
+        """Return a view that writes into the same list, at `place` below this one."""
+        return Notes("/".join(part for part in (self.place, place) if part), self.found)
+
+    def info(self, where: str, what: str) -> None:
+        """Add something worth knowing."""
+        self._add(Severity.INFO, where, what)
+
+    def warning(self, where: str, what: str) -> None:
+        """Add something that is not honoured."""
+        self._add(Severity.WARNING, where, what)
+
+    def error(self, where: str, what: str) -> None:
+        """Add something that keeps the tool from running."""
+        self._add(Severity.ERROR, where, what)
+
+    def _add(self, severity: Severity, where: str, what: str) -> None:
+        place = "/".join(part for part in (self.place, where) if part)
+        self.found.append(Note(severity, place or "tool", what))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +49,7 @@ class Shed:
     links: tuple[Link, ...] = ()
 
 
-def read_shed(folder: Path, notes: _Sink | None = None) -> Shed:
+def read_shed(folder: Path, notes: Notes | None = None) -> Shed:
     """Return what ``.shed.yml`` in `folder` says; nothing when there is none.
 
     A broken file is told to `notes` and otherwise ignored.
@@ -69,6 +92,6 @@ def read_shed(folder: Path, notes: _Sink | None = None) -> Shed:
     return Shed(tuple(str(entry).strip() for entry in given if entry), tuple(links))
 
 
-def _tell(notes: _Sink | None, what: str) -> None:
+def _tell(notes: Notes | None, what: str) -> None:
     if notes is not None:
         notes.warning(SHED_FILES[0], what)

@@ -1,0 +1,282 @@
+"""The one walk over a tool's parameters, with values or without.
+
+Values follow the tree of the inputs: ``{"sigma": 2.0, "cond": {"method": "otsu"},
+"rep": [{"x": 1}], "sec": {"y": 3}}``. A full name leads through it as
+``rep_0|cond|x``. Whoever has to go over parameters or their values does it here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count, takewhile
+from typing import Final, TypeAlias
+
+from napari_tool_runner.tools.model import (
+    Conditional,
+    DataParameter,
+    InputItem,
+    Parameter,
+    ParameterBase,
+    Repeat,
+    Section,
+)
+
+__all__ = [
+    "ABSENT",
+    "BoundValues",
+    "Group",
+    "Leaf",
+    "Place",
+    "find_parameter",
+    "flatten",
+    "groups",
+    "leaves",
+    "map_data",
+    "places",
+    "rebuild",
+    "with_lists",
+]
+
+BoundValues: TypeAlias = dict[str, object]
+
+
+class _Absent(Enum):
+    ABSENT = "absent"
+
+
+ABSENT: Final = _Absent.ABSENT
+"""The value of a place that has none, not even None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A parameter or container of the form, whatever the values.
+
+    Parameters
+    ----------
+    name : str
+        Its full name; the entries of a repeat stand as ``rep_0``.
+    decides : bool
+        It is what a conditional asks.
+    repeated : bool
+        It lies in a repeat.
+    """
+
+    name: str
+    item: InputItem
+    decides: bool = False
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Items that apply together inside a container, and their values.
+
+    Parameters
+    ----------
+    name : str
+        Full name of the place: ``sec``, ``cond``, ``rep_0``.
+    index : int or None
+        Number of the entry of a repeat, or of the chosen case of a conditional.
+    """
+
+    name: str
+    owner: Section | Conditional | Repeat
+    items: tuple[InputItem, ...]
+    values: Mapping[str, object]
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One value and where it lives (`name` as ``rep_0|cond|x``)."""
+
+    name: str
+    parameter: Parameter
+    value: object
+
+
+def places(
+    items: Sequence[InputItem], prefix: str = "", *, repeated: bool = False
+) -> Iterator[Place]:
+    """Yield every place, also those of cases that are not chosen, depth first."""
+    for item in items:
+        name = prefix + item.name
+        yield Place(name, item, repeated=repeated)
+        inner = f"{name}_0|" if isinstance(item, Repeat) else f"{name}|"
+        below = repeated or isinstance(item, Repeat)
+        for number, group in enumerate(item.inside):
+            if isinstance(item, Conditional) and number == 0:
+                yield Place(f"{inner}{item.test.name}", item.test, decides=True, repeated=below)
+            else:
+                yield from places(group, inner, repeated=below)
+
+
+def groups(item: Section | Conditional | Repeat, value: object, name: str) -> list[Group]:
+    """Return what applies inside a container: one group, or one each entry of a repeat.
+
+    Parameters
+    ----------
+    value : object
+        The container's value; what has another shape counts as empty.
+    name : str
+        Its full name.
+    """
+    if isinstance(item, Repeat):
+        entries = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+        return [
+            Group(f"{name}_{index}", item, item.items, _mapping(entry), index)
+            for index, entry in enumerate(entries)
+        ]
+    values = _mapping(value)
+    if isinstance(item, Section):
+        return [Group(name, item, item.items, values)]
+    case = item.active(values.get(item.test.name, item.test.default))
+    if case is None:
+        return [Group(name, item, (item.test,), values)]
+    return [Group(name, item, (item.test, *case.items), values, item.cases.index(case))]
+
+
+def leaves(
+    items: Sequence[InputItem], values: Mapping[str, object], prefix: str = ""
+) -> Iterator[Leaf]:
+    """Yield every value that applies, in the order of the form."""
+    for item in items:
+        if item.name not in values:
+            continue
+        name = prefix + item.name
+        if isinstance(item, ParameterBase):
+            yield Leaf(name, item, values[item.name])
+            continue
+        for group in groups(item, values[item.name], name):
+            yield from leaves(group.items, group.values, f"{group.name}|")
+
+
+def rebuild(
+    items: Sequence[InputItem],
+    values: Mapping[str, object],
+    leaf: Callable[[Leaf], object],
+    *,
+    prefix: str = "",
+    marks: Callable[[Group], Mapping[str, object]] | None = None,
+    complete: bool = False,
+) -> dict[str, object]:
+    """Return values of the same shape in which each leaf is what `leaf` makes of it.
+
+    Parameters
+    ----------
+    leaf : callable
+        What it returns takes the value's place; `ABSENT` leaves it out.
+    marks : callable, optional
+        Further names for the values of a group.
+    complete : bool
+        Places that `values` lack are visited, too: parameters with `ABSENT`,
+        containers as empty ones.
+    """
+    result: dict[str, object] = {}
+    for item in items:
+        value = values.get(item.name, ABSENT)
+        if value is ABSENT and not complete:
+            continue
+        name = prefix + item.name
+        if isinstance(item, ParameterBase):
+            made = leaf(Leaf(name, item, value))
+            if made is not ABSENT:
+                result[item.name] = made
+            continue
+        result[item.name] = _one_or_list(
+            item,
+            [
+                {
+                    **(marks(group) if marks else {}),
+                    **rebuild(
+                        group.items,
+                        group.values,
+                        leaf,
+                        prefix=f"{group.name}|",
+                        marks=marks,
+                        complete=complete,
+                    ),
+                }
+                for group in groups(item, value, name)
+            ],
+        )
+    return result
+
+
+def map_data(
+    items: Sequence[InputItem],
+    values: Mapping[str, object],
+    convert: Callable[[str, DataParameter, object], object],
+) -> BoundValues:
+    """Return a copy of bound `values` in which each given data value is converted.
+
+    `convert` gets the full name, the parameter and the value (never None).
+    """
+
+    def one(leaf: Leaf) -> object:
+        if isinstance(leaf.parameter, DataParameter) and leaf.value is not None:
+            return convert(leaf.name, leaf.parameter, leaf.value)
+        return leaf.value
+
+    return rebuild(items, values, one)
+
+
+def flatten(items: Sequence[InputItem], values: Mapping[str, object]) -> dict[str, object]:
+    """Return bound values as ``{"cond|x": 1, "rep_0|y": 2}``."""
+    return {leaf.name: leaf.value for leaf in leaves(items, values)}
+
+
+def with_lists(items: Sequence[InputItem], values: Mapping[str, object]) -> dict[str, object]:
+    """Return nested `values` with the entries ``rep_0``, ``rep_1``… of repeats as lists.
+
+    Names that the tree does not have are kept.
+    """
+    left = dict(values)
+    found: dict[str, object] = {}
+    for item in items:
+        if isinstance(item, Repeat):
+            names = (f"{item.name}_{number}" for number in count())
+            keys = list(takewhile(left.__contains__, names))
+            left.setdefault(item.name, [left.pop(key) for key in keys])
+        if item.name not in left:
+            continue
+        value = left.pop(item.name)
+        if not isinstance(item, ParameterBase):
+            inner = groups(item, value, item.name)
+            value = _one_or_list(item, [with_lists(one.items, one.values) for one in inner])
+        found[item.name] = value
+    return found | left
+
+
+def find_parameter(items: Sequence[InputItem], name: str) -> Parameter | None:
+    """Return the parameter with the full name `name` (``rep_2|cond|x``), None if none."""
+    wanted = name.split("|")
+
+    def walk(below: Sequence[InputItem], parts: Sequence[str]) -> Parameter | None:
+        for item in below:
+            entry = isinstance(item, Repeat) and re.fullmatch(
+                rf"{re.escape(item.name)}_\d+", parts[0]
+            )
+            if item.name != parts[0] and not entry:
+                continue
+            if isinstance(item, ParameterBase):
+                return item
+            inner = [each for group in item.inside for each in group]
+            return walk(inner, parts[1:]) if len(parts) > 1 else None
+        return None
+
+    return walk(items, wanted)
+
+
+def _one_or_list(
+    item: Section | Conditional | Repeat, made: Sequence[Mapping[str, object]]
+) -> object:
+    return list(made) if isinstance(item, Repeat) else made[0]
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
