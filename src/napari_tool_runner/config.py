@@ -16,6 +16,7 @@ from typing import cast
 import platformdirs
 
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.storage import APP, user_data, write_json
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -27,7 +28,6 @@ __all__ = [
     "user_data",
 ]
 
-APP = "napari-tool-runner"
 _RUNNER_PATHS = frozenset({"conda_dir", "environments_dir", "path", "plugin_dirs"})
 CONFIG_VARIABLE = "NAPARI_TOOL_RUNNER_CONFIG"
 
@@ -204,11 +204,6 @@ class Config:
         )
 
 
-def user_data() -> Path:
-    """Return the folder where this package keeps a user's things (jobs, environments)."""
-    return Path(platformdirs.user_data_dir(APP, appauthor=False))
-
-
 def config_path() -> Path:
     """Return the path of the configuration that applies when none is named."""
     named = os.environ.get(CONFIG_VARIABLE)
@@ -323,10 +318,7 @@ def save_config(config: Config) -> Path:
     """
     path = config.path or config_path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(path.name + ".new")
-        draft.write_text(json.dumps(config.data, indent=2) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_json(path, config.data)
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be written: {error.strerror or error}.",

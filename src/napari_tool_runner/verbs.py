@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
+from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -240,7 +241,7 @@ def approve_folder(args: Namespace) -> int:
         print("approval taken back" if revoke(folder) else "it was not approved")
         return 0
     found = review(folder)
-    print(f"{found.folder}: {found.files} files, {_size(found.size)}, {found.digest}")
+    print(f"{found.folder}: {found.files} files, {size_text(found.size)}, {found.digest}")
     print(f"now: {found.trust.state.value}")
     for change in found.trust.changes:
         print(f"  {change}")
@@ -266,9 +267,9 @@ def clean(args: Namespace) -> int:
     if args.only:
         items = [item for item in items if item.kind in args.only]
     for item in items:
-        print(f"{_size(item.size):>10}  {item.kind:<12} {item.name}")
+        print(f"{size_text(item.size):>10}  {item.kind:<12} {item.name}")
     total = sum(item.size for item in items)
-    print(f"{_size(total):>10}  in all")
+    print(f"{size_text(total):>10}  in all")
     otherwise = "nothing was deleted; add --yes to delete what is listed"
     if not items or not _agreed(args, "Delete all of this?", otherwise):
         return 0
@@ -394,14 +395,6 @@ def _echo(job: Job, event: object) -> None:
 
     if isinstance(event, OutputLine):
         say(event.text)
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def say(text: str) -> None:

@@ -14,10 +14,11 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QWidget
 from widget_tools import long_tool, rich_tool
 
 import napari_tool_runner.widgets as room
+from napari_tool_runner.storage import size_text
 from napari_tool_runner.tools.model import SelectOption
 from napari_tool_runner.widgets.parts.icons import IconButton, icon_names, pixmap
 from napari_tool_runner.widgets.parts.messages import MessageLabel
-from napari_tool_runner.widgets.parts.texts import elapsed_text, option_labels, size_text, tooltip
+from napari_tool_runner.widgets.parts.texts import elapsed_text, option_labels, tooltip
 from napari_tool_runner.widgets.running.log_view import clean_line
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 

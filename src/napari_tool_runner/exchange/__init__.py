@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from napari_tool_runner.exchange.exporting import Exported, export, planned_file
-from napari_tool_runner.exchange.files import content_sha256, layer_names, safe_name, unique_name
 from napari_tool_runner.exchange.handover import matching_kinds
 from napari_tool_runner.exchange.joining import features_for
 from napari_tool_runner.exchange.loading import load
@@ -25,21 +24,17 @@ __all__ = [
     "LayerData",
     "LayerSnapshot",
     "LoadedOutput",
-    "content_sha256",
     "cut",
     "export",
     "features_for",
     "geometry_record",
     "label_offsets",
-    "layer_names",
     "load",
     "matching_kinds",
     "merge_parts",
     "open_snapshot",
     "planned_file",
-    "safe_name",
     "same_data",
     "snapshot",
     "snapshot_from_record",
-    "unique_name",
 ]

@@ -26,8 +26,6 @@ from napari_tool_runner.exchange.coordinates import (
     vectors_table,
 )
 from napari_tool_runner.exchange.files import (
-    content_sha256,
-    free_path,
     is_whole_map,
     place_file,
     whole_file,
@@ -44,6 +42,7 @@ from napari_tool_runner.exchange.geometry import (
     same_place,
 )
 from napari_tool_runner.exchange.handover import choose_format, formats_for
+from napari_tool_runner.storage import content_sha256, free_path
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 

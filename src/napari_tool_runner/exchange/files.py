@@ -1,4 +1,4 @@
-"""Files of the exchange: their names, how they are placed, and which array they hold.
+"""Files of the exchange: how they are placed, and which array they hold.
 
 napari has no change counter for pixels, so only these arrays are known to be a file
 still: the very objects that this package opened read-only, read-only memory maps, and
@@ -7,15 +7,12 @@ Zarr arrays in a folder (what is written to them is written to the folder).
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import shutil
 import sys
 import time
-import unicodedata
 import weakref
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,87 +22,12 @@ import numpy as np
 from napari_tool_runner.errors import ExchangeError
 
 __all__ = [
-    "content_sha256",
-    "free_path",
     "is_whole_map",
-    "layer_names",
     "origin_of",
     "place_file",
     "remember_origin",
-    "safe_name",
-    "unique_name",
     "whole_file",
 ]
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_NUMBERED = re.compile(r"(?P<stem>.*?) \[(?P<number>\d+)\]$", re.DOTALL)
-# Windows keeps these names for devices, whatever the extension.
-_RESERVED = frozenset(
-    {"con", "prn", "aux", "nul"} | {f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)}
-)
-_LONGEST = 80
-
-
-def safe_name(name: str, *, fallback: str = "data") -> str:
-    """Return `name` with only ASCII letters, digits, ``.``, ``_`` and ``-``.
-
-    Never empty, never hidden (no leading dot or dash), never a reserved name, at most
-    80 characters; accents are dropped from letters, anything else becomes ``_``.
-    """
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    safe = _UNSAFE.sub("_", ascii_name)
-    safe = safe.strip("._-")[:_LONGEST].rstrip("._-")
-    if not safe:
-        return fallback
-    if safe.split(".")[0].lower() in _RESERVED:
-        safe = f"_{safe}"
-    return safe
-
-
-def free_path(folder: Path, name: str, extension: str) -> Path:
-    """Return a path in `folder` that does not exist yet, also regardless of case.
-
-    Parameters
-    ----------
-    name : str
-        Any text; made safe. An extension equal to `extension` is not doubled.
-    extension : str
-        With its dot (``.ome.tiff``), or empty.
-    """
-    if extension and name.lower().endswith(extension.lower()):
-        name = name[: -len(extension)]
-    stem = safe_name(name)
-    taken = {entry.name.lower() for entry in folder.iterdir()} if folder.is_dir() else set()
-    candidate, number = f"{stem}{extension}", 1
-    while candidate.lower() in taken:
-        number += 1
-        candidate = f"{stem}_{number}{extension}"
-    return folder / candidate
-
-
-def unique_name(name: str, taken: Collection[str]) -> str:
-    """Return `name`, numbered as ``name [1]`` when it is in `taken`."""
-    if name not in taken:
-        return name
-    match = _NUMBERED.match(name)
-    stem, number = (match["stem"], int(match["number"])) if match else (name, 0)
-    while True:
-        number += 1
-        candidate = f"{stem} [{number}]"
-        if candidate not in taken:
-            return candidate
-
-
-def layer_names(wanted: Iterable[str], existing: Iterable[str] = ()) -> list[str]:
-    """Return unique names for new layers, in order, none of them in `existing`."""
-    taken = set(existing)
-    names = []
-    for name in wanted:
-        unique = unique_name(name, taken)
-        taken.add(unique)
-        names.append(unique)
-    return names
-
 
 _SMALL = 64 * 2**20
 _FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to
@@ -163,21 +85,6 @@ def _clone(source: Path, target: Path) -> bool:
         target.unlink(missing_ok=True)
         return False
     return True
-
-
-def content_sha256(path: Path) -> str:
-    """Return ``sha256:…`` of a file, or of the names and contents in a folder.
-
-    Reads everything: for large data call it in the background.
-    """
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for entry in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{entry.relative_to(path).as_posix()}\0".encode())
-            digest.update(content_sha256(entry).encode())
-        return f"sha256:{digest.hexdigest()}"
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.jobs.manager import JobManager
+from napari_tool_runner.storage import unique_names
 from napari_tool_runner.tools.model import DataParameter
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
         )
     total = max((len(files) for files in found.values()), default=1)
     leader = next((n for n in found if len(found[n]) == total), None)
-    stems = _unique([Path(name).stem for name in found[leader]] if leader else ["run"])
+    wanted = [Path(name).stem for name in found[leader]] if leader else ["run"]
+    stems = unique_names(wanted, numbered="_{}", first=2)
     return [
         BatchItem(
             stems[index],
@@ -69,16 +71,6 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
         )
         for index in range(total)
     ]
-
-
-def _unique(stems: list[str]) -> list[str]:
-    """Number stems that occur again (files of one name in several folders)."""
-    seen: dict[str, int] = {}
-    unique: list[str] = []
-    for stem in stems:
-        seen[stem] = seen.get(stem, 0) + 1
-        unique.append(stem if seen[stem] == 1 else f"{stem}_{seen[stem]}")
-    return unique
 
 
 def run_batch(

@@ -6,7 +6,6 @@ with its folder.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import socket
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.model import JobOutput
 
-__all__ = ["RECORD_VERSION", "build_record", "file_digest", "jsonable"]
+__all__ = ["RECORD_VERSION", "build_record", "jsonable"]
 
 RECORD_VERSION = 1
 
@@ -90,20 +89,6 @@ def build_record(job: Job) -> dict[str, object]:
         },
         "log": _relative(job.workspace.log, root),
     }
-
-
-def file_digest(path: Path) -> str:
-    """Return ``sha256:…`` of a file, or of a folder's names and contents."""
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for entry in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(entry.relative_to(path).as_posix().encode() + b"\0")
-            digest.update(file_digest(entry).encode())
-        return f"sha256:{digest.hexdigest()}"
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(2**20), b""):
-            digest.update(block)
-    return f"sha256:{digest.hexdigest()}"
 
 
 def jsonable(value: object) -> object:

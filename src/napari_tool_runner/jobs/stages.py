@@ -18,8 +18,8 @@ from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.job import Job, JobInput
 from napari_tool_runner.jobs.model import JobOutput
 from napari_tool_runner.jobs.naming import layer_name, record_summary
-from napari_tool_runner.jobs.record import file_digest
 from napari_tool_runner.plugins.contract import Mount, Progress
+from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools.dialect import CollectedFile, DataCollection, DataFile
 from napari_tool_runner.tools.model import (
     CollectionOutput,
@@ -262,9 +262,9 @@ def hash_in_background(job: Job, *, outputs: bool) -> None:
     def work() -> None:
         try:
             for entry in inputs:
-                entry.sha256 = entry.sha256 or file_digest(entry.file.path)
+                entry.sha256 = entry.sha256 or content_sha256(entry.file.path)
             for path in files:
-                job.output_digests[path] = file_digest(path)
+                job.output_digests[path] = content_sha256(path)
         except OSError as error:
             job.notes.append(f"A content hash is missing from the record: {error}.")
         if job.state.final:

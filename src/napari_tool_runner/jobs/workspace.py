@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
-import re
 import secrets
 import shutil
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner.storage import safe_name, write_json
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ def new_job_id() -> str:
 
 def tool_folder(root: Path, tool_id: str) -> Path:
     """Return the folder that holds the jobs of one tool (one mount for containers)."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", tool_id).strip("._") or "tool"
-    return root / safe[:80]
+    return root / safe_name(tool_id, fallback="tool")
 
 
 class Workspace:
@@ -71,10 +69,8 @@ class Workspace:
         ------
         WorkspaceError
         """
-        draft = self.record_path.with_suffix(".new")
         try:
-            draft.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
-            draft.replace(self.record_path)
+            write_json(self.record_path, record)
         except OSError as error:
             raise workspace_problem(error, self.root) from error
 

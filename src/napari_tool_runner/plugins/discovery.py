@@ -5,7 +5,6 @@ An error in one plugin is kept (`plugin_problems`) and told; it never hides the 
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import inspect
 import logging
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from napari_tool_runner.storage import short_digest
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.runners_factory import RunnerServiceProvider
@@ -133,7 +134,7 @@ def _register(name: str, value: Any, provider: RunnerServiceProvider) -> None:
 def _load_file(path: Path, provider: RunnerServiceProvider) -> PluginProblem | None:
     with _lock:
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = short_digest(path.read_bytes())
         except OSError as error:
             return _tell(str(path), f"cannot be read ({error.strerror or error}).")
         if _loaded.get((id(provider), path)) == digest:

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.config import user_data
 from napari_tool_runner.errors import PreparationError, ToolRunnerError
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
@@ -41,6 +40,7 @@ from napari_tool_runner.plugins.programs.environment import (
 from napari_tool_runner.plugins.programs.program import GRACE, run_program
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
+from napari_tool_runner.storage import user_data
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool

@@ -10,7 +10,7 @@ from napari_tool_runner.errors import ToolRunnerError, UnknownToolError, Workspa
 from napari_tool_runner.exchange import same_data, snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.manager import prepare
-from napari_tool_runner.jobs.record import file_digest
+from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.model import Conditional, Repeat, Section
 from napari_tool_runner.tools.values import nest
@@ -109,7 +109,7 @@ def recorded_values(entry: HistoryEntry, remarks: list[str] | None = None) -> di
                 hint="The job cannot be repeated as it was; run the tool on the data again.",
             )
         digest = told.get("sha256")
-        if remarks is not None and digest and file_digest(path) != digest:
+        if remarks is not None and digest and content_sha256(path) != digest:
             remarks.append(f"The input “{told['label']}” ({path}) has changed since.")
         layer = cast("Mapping[str, object] | None", told.get("layer"))
         snap = snapshot_from_record(path, str(told["label"]), layer)
@@ -167,7 +167,7 @@ def compare_outputs(entry: HistoryEntry, result: JobResult) -> list[str]:
     differences = [f"“{_title(key)}” was made then, but not now." for key in old if key not in new]
     differences += [f"“{_title(key)}” is new." for key in new if key not in old]
     for key in old.keys() & new.keys():
-        if file_digest(new[key].path) != old[key].get("sha256"):
+        if content_sha256(new[key].path) != old[key].get("sha256"):
             sentence = _difference(_title(key), entry.folder / str(old[key]["path"]), new[key])
             if sentence:
                 differences.append(sentence)

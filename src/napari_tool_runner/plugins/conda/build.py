@@ -20,6 +20,7 @@ from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.channels import Channels, public_url
 from napari_tool_runner.plugins.conda.progress import InstallReporter
 from napari_tool_runner.plugins.contract import Event, OutputLine, Progress
+from napari_tool_runner.storage import write_whole
 
 if TYPE_CHECKING:
     from rattler.networking.fetch_repo_data import CacheAction
@@ -144,8 +145,8 @@ class Builder:
         scratch = path.with_name(f".{path.name}")
         lock.to_path(scratch)
         content = scratch.read_text(encoding="utf-8")
-        scratch.write_text(_without_credentials(content), encoding="utf-8")
-        scratch.replace(path)
+        scratch.unlink()
+        write_whole(path, _without_credentials(content))
 
     async def link(
         self, solution: Solution, prefix: Path, report: Callable[[Event], None]

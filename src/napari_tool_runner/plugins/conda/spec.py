@@ -7,7 +7,6 @@ middle of it, and an ``init`` shell line to run once in the new environment.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.storage import short_digest
 from napari_tool_runner.tools.model import PackageRequirement
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def environment_key(spec: CondaSpec, channels: Iterable[str], platform: str | No
     content = json.dumps(
         [_LAYOUT, sorted(spec.specs), list(channels), platform or conda_platform(), spec.commands]
     )
-    digest = hashlib.sha256(content.encode()).hexdigest()[:12]
+    digest = short_digest(content)[:12]
     word = re.sub(r"[^a-z0-9]+", "-", _package_name(spec.specs[0]).lower()).strip("-")
     return f"{word[:20] or 'env'}-{digest}"
 

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.storage import write_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.contract import CancelToken
@@ -149,14 +150,8 @@ class EnvironmentStore:
     def complete(self, key: str, prefix: Path, data: Mapping[str, Any]) -> Environment:
         """Write the marker: from now on the environment counts."""
         home = self.folder / key
-        marker = home / MARKER
         content = {**data, "prefix": prefix.name, "created": time.time()}
-        scratch = home / f".{MARKER}.{secrets.token_hex(3)}"
-        with scratch.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(marker)
+        write_json(home / MARKER, content, indent=1)
         return Environment(key, prefix, content)
 
     @contextmanager

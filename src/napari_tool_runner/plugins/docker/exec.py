@@ -21,8 +21,8 @@ from napari_tool_runner.errors import (
 from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
-from napari_tool_runner.plugins.docker.images import size_text
 from napari_tool_runner.plugins.programs.output import LineSplitter
+from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool

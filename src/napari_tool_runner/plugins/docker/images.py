@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
     from napari_tool_runner.plugins.docker.reference import Reference
 
-__all__ = ["Image", "find_image", "size_text"]
+__all__ = ["Image", "find_image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,6 @@ def find_image(engine: Engine, reference: Reference) -> Image | None:
     except docker.errors.ImageNotFound:
         return None
     return _image(reference, found)
-
-
-def size_text(size: float) -> str:
-    """Return a size for people, in decimal units as registries show them."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def _image(reference: Reference, found: Mapping[str, Any]) -> Image:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import filelock
-
-from napari_tool_runner.config import user_data
+from napari_tool_runner.storage import locked, user_data, write_json
 
 __all__ = ["forget_image", "note_image", "noted_images"]
 
@@ -63,14 +61,11 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
 
 def _change(engine: str, name: str, image: str | None) -> None:
     path = _file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(path.with_suffix(".lock"), timeout=10):
+    with locked(path):
         known = _read(path)
         images = known.setdefault(engine, {})
         if image is None:
             images.pop(name, None)
         else:
             images[name] = image
-        draft = path.with_suffix(".new")
-        draft.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_json(path, known, indent=1)

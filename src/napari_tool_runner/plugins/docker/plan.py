@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.plugins.contract import Fetch, Plan
-from napari_tool_runner.plugins.docker.images import find_image, size_text
+from napari_tool_runner.plugins.docker.images import find_image
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
 from napari_tool_runner.plugins.options import text
+from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine

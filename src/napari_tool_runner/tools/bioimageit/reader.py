@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import textwrap
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from napari_tool_runner.errors import DescriptorError, TemplateError
+from napari_tool_runner.storage import sha256_of
 from napari_tool_runner.tools.bioimageit.parameters import (
     layer_kinds,
     ndims,
@@ -123,7 +123,7 @@ def read_descriptor(path: Path) -> Tool:
         categories=shed.categories,
         uri=str(path),
         dialect="bioimageit",
-        digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
+        digest=sha256_of(data),
         type=cast('Literal["sequential", "merge"]', kind),
         profile=root.get("profile", ""),
         citations=_citations(root),

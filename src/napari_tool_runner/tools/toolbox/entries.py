@@ -6,12 +6,12 @@ by a dialect: 2,000 tools are indexed in seconds and nothing of them is evaluate
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.storage import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
         formats=_formats(sources),
         edam=_edam(sources),
         uri=str(path),
-        digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
+        digest=sha256_of(data),
         toolbox=toolbox,
         dialect=choose_dialect(element)[0],
         requirements=_requirements(sources),

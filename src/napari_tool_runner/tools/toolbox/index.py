@@ -8,16 +8,14 @@ the same content (hash) keeps its entry.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-import platformdirs
-
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.storage import content_sha256, short_digest, user_cache, write_json
 from napari_tool_runner.tools.toolbox.entries import ToolEntry, make_entry
 
 __all__ = ["Problem", "index_folder"]
@@ -82,7 +80,7 @@ def index_folder(
         be read or written is done without.
     """
     folder = folder.absolute()
-    store = (cache_dir or _cache_dir()) / f"{_short_hash(str(folder))}.json"
+    store = (cache_dir or user_cache() / "index") / f"{short_digest(str(folder))}.json"
     old = _load(store, folder, name)
     new = _Cache()
     problems: list[Problem] = []
@@ -178,7 +176,7 @@ def _unchanged(path: str, kept: _File) -> bool:
 def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
     stat = _stat(path)
     try:
-        digest = _digest(path)
+        digest = content_sha256(Path(path))
     except OSError as error:
         return _File(stat, "", [], problem=f"It cannot be read: {error.strerror or error}.")
     if kept is not None and digest == kept.digest and not kept.problem:
@@ -193,20 +191,7 @@ def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
     return _File(stat, digest, depends, made.entry)
 
 
-def _digest(path: str) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 # -- the cache on disk -------------------------------------------------------------------
-
-
-def _cache_dir() -> Path:
-    return Path(platformdirs.user_cache_dir("napari-tool-runner", appauthor=False)) / "index"
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _load(store: Path, folder: Path, name: str) -> _Cache:
@@ -254,11 +239,5 @@ def _save(store: Path, folder: Path, name: str, cache: _Cache) -> None:
             for path, file in cache.files.items()
         },
     }
-    draft = store.with_name(f"{store.name}.{os.getpid()}")
-    try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(data), encoding="utf-8")
-        draft.replace(store)
-    except OSError:  # a read-only home, a full disk: work without a cache
-        with contextlib.suppress(OSError):
-            draft.unlink()
+    with contextlib.suppress(OSError):  # a read-only home, a full disk: work without a cache
+        write_json(store, data, indent=None, durable=False)

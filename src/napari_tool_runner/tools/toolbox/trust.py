@@ -8,7 +8,6 @@ in the user's data folder.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -19,8 +18,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.config import user_data
 from napari_tool_runner.errors import TrustError
+from napari_tool_runner.storage import content_sha256, locked, sha256_of, user_data, write_json
 from napari_tool_runner.tools.toolbox.box import bundled_folder
 
 if TYPE_CHECKING:
@@ -225,8 +224,7 @@ def _listing(folder: Path, known: Mapping[str, _File]) -> dict[str, _File]:
 
 def _hash(path: str) -> str:
     try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return content_sha256(Path(path)).removeprefix("sha256:")
     except OSError:
         return "unreadable"  # when it can be read, it counts as changed
 
@@ -255,10 +253,8 @@ def _changes(before: Mapping[str, _File], now: Mapping[str, _File]) -> Iterator[
 
 
 def _digest(listing: Mapping[str, _File]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(listing):
-        digest.update(f"{name}\0{listing[name][0]}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
+    lines = (f"{name}\0{listing[name][0]}\n" for name in sorted(listing))
+    return sha256_of("".join(lines).encode())
 
 
 # -- the store ---------------------------------------------------------------------------
@@ -280,12 +276,9 @@ def _load() -> dict[str, dict[str, _File]]:
 
 
 def _change(folder: str, listing: dict[str, _File] | None) -> None:
-    from filelock import FileLock
-
     store = _store()
     try:
-        store.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{store}.lock"):
+        with locked(store):
             kept = _load()
             kept.pop(folder, None)
             if listing is not None:
@@ -297,10 +290,7 @@ def _change(folder: str, listing: dict[str, _File] | None) -> None:
                 },
                 "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             }
-            draft = store.with_name(f"{store.name}.{os.getpid()}")
-            draft.write_text(json.dumps(data, indent=1), encoding="utf-8")
-            draft.chmod(0o600)
-            draft.replace(store)
+            write_json(store, data, indent=1, mode=0o600)
     except OSError as error:
         raise TrustError(
             f"The approval cannot be kept in {store}: {error.strerror or error}.",

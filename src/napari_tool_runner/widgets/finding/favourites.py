@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
-from napari_tool_runner.config import user_data
+from napari_tool_runner.storage import read_json, user_data, write_json
 
 __all__ = ["Favourites"]
 
@@ -57,7 +56,7 @@ class Favourites:
 
     def _read(self) -> None:
         try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
+            data = read_json(self.path)
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
@@ -69,12 +68,6 @@ class Favourites:
 
     def _write(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            draft = self.path.with_name(self.path.name + ".new")
-            draft.write_text(
-                json.dumps({"starred": self._starred, "recent": self._recent}, indent=2),
-                encoding="utf-8",
-            )
-            draft.replace(self.path)
+            write_json(self.path, {"starred": self._starred, "recent": self._recent})
         except OSError as error:
             _log.warning("%s cannot be written: %s", self.path, error)

@@ -6,7 +6,6 @@ of another version of a tool are read too: what has no place is told, not lost.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -14,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from napari_tool_runner.config import user_data
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.storage import read_json, short_digest, user_data, write_whole
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -179,7 +178,7 @@ class PresetStore:
             It cannot be read, or is none.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
         except OSError as error:
             raise PresetError(
                 f"The preset {path} cannot be read: {error.strerror or error}."
@@ -206,10 +205,7 @@ class PresetStore:
         PresetError
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(path.name + ".new")
-            draft.write_text(preset.as_json() + "\n", encoding="utf-8")
-            draft.replace(path)
+            write_whole(path, preset.as_json() + "\n")
         except OSError as error:
             raise PresetError(
                 f"The preset {path} cannot be written: {error.strerror or error}.",
@@ -232,5 +228,5 @@ def _file_name(text: str) -> str:
     """Return a file name for any text; different texts get different names."""
     plain = re.sub(r"[^A-Za-z0-9._ +-]", lambda m: f"%{ord(m[0]):x}", text)
     if len(plain) > 120:  # file systems allow 255 bytes
-        plain = f"{plain[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        plain = f"{plain[:80]}-{short_digest(text)}"
     return plain if plain.strip(". ") else f"%{plain}"

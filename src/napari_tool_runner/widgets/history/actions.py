@@ -26,9 +26,10 @@ from napari_tool_runner.jobs import (
     rerun,
 )
 from napari_tool_runner.jobs.record import build_record
+from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.parts.texts import elapsed_text, open_path, size_text
+from napari_tool_runner.widgets.parts.texts import elapsed_text, open_path
 from napari_tool_runner.widgets.running.activity import ActivityMirror
 from napari_tool_runner.widgets.running.job_bridge import (
     JobBridge,

@@ -1,4 +1,4 @@
-"""Small texts: tooltips, durations, sizes."""
+"""Small texts: tooltips, durations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 
-__all__ = ["elapsed_text", "open_path", "option_labels", "size_text", "tooltip"]
+__all__ = ["elapsed_text", "open_path", "option_labels", "tooltip"]
 
 
 def tooltip(*parts: str) -> str:
@@ -35,16 +35,6 @@ def elapsed_text(seconds: float) -> str:
     hours, rest = divmod(whole, 3600)
     minutes, secs = divmod(rest, 60)
     return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
-
-
-def size_text(count: float) -> str:
-    """Return a number of bytes as ``812 MB``."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def option_labels(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -16,10 +16,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.forms.field_base import keep_narrow
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.messages import MessageKind, MessageLabel
-from napari_tool_runner.widgets.parts.texts import elapsed_text, size_text, tooltip
+from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.widgets.parts.texts import size_text
+from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.contract import Availability, Plan

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from qtpy.QtCore import QCoreApplication, QObject
 
-from napari_tool_runner.config import load_config, user_data
+from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.storage import user_data, write_whole
 from napari_tool_runner.widgets.settings.config_hub import ConfigHub, config_hub
 
 if TYPE_CHECKING:
@@ -166,10 +166,7 @@ class PreferencesLink(QObject):
         try:
             if path.exists() and path.read_text(encoding="utf-8") == text:
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f"{path.name}.{os.getpid()}")
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(path)
+            write_whole(path, text)
         except OSError as error:
             _log.warning("%s cannot be written: %s", path, error)
 

@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import TrustError
+from napari_tool_runner.storage import size_text
 from napari_tool_runner.tools.toolbox.trust import Review, Trust, TrustState, approve, review
 from napari_tool_runner.widgets.parts.messages import MessageLabel
-from napari_tool_runner.widgets.parts.texts import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,133 @@
+"""Files that we keep: whole or not at all, one writer at a time, named without collisions."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_tool_runner.storage import (
+    content_sha256,
+    locked,
+    read_json,
+    sha256_of,
+    unique_names,
+    write_json,
+    write_whole,
+)
+
+
+def test_a_file_is_replaced_as_a_whole_and_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.json"
+    write_json(path, {"a": Path("/x")})
+    assert read_json(path) == {"a": "/x"}
+    write_whole(path, b"2", mode=0o600)
+    assert path.read_bytes() == b"2"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file.json"]
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    write_json(path, [1])
+    with pytest.raises(ValueError, match="ircular"):
+        write_json(path, circular())
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "inside").touch()
+    with pytest.raises(OSError, match="folder"):
+        write_whole(tmp_path / "folder", "text")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file.json", "folder"]
+    assert read_json(path) == [1]
+
+
+def circular() -> list[object]:
+    one: list[object] = []
+    one.append(one)
+    return one
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("1")
+    (tmp_path / "link.json").symlink_to("real.json")
+    write_json(tmp_path / "link.json", 2)
+    assert (tmp_path / "link.json").is_symlink()
+    assert read_json(tmp_path / "real.json") == 2
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "123456789", "\udcff"])
+def test_what_is_no_small_json_is_a_value_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=r"."):
+        read_json(path, limit=8 if text.isdigit() else 2**20)
+
+
+def test_writers_come_one_after_the_other(tmp_path: Path) -> None:
+    """Threads and programs alike: no increment is lost."""
+    path = tmp_path / "count.json"
+    write_json(path, 0)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from napari_tool_runner.storage import locked, read_json, write_json\n"
+        "path = Path(sys.argv[1])\n"
+        "for _ in range(20):\n"
+        "    with locked(path): write_json(path, read_json(path) + 1, durable=False)\n"
+    )
+
+    def count() -> None:
+        for _ in range(20):
+            with locked(path):
+                found = read_json(path)
+                assert isinstance(found, int)
+                write_json(path, found + 1, durable=False)
+
+    program = subprocess.Popen([sys.executable, "-c", code, path])
+    threads = [threading.Thread(target=count) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert program.wait(60) == 0
+    assert read_json(path) == 80
+
+
+def test_a_lock_that_is_held_is_an_os_error(tmp_path: Path) -> None:
+    held = threading.Event()
+    done = threading.Event()
+
+    def hold() -> None:
+        with locked(tmp_path / "x"):
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    with pytest.raises(OSError, match=r"."), locked(tmp_path / "x", timeout=0.05):
+        pass
+    done.set()
+    thread.join()
+
+
+def test_digests_of_files_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"text")
+    assert content_sha256(tmp_path / "a") == sha256_of(b"text")
+    before = content_sha256(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert content_sha256(tmp_path) != before
+
+
+@given(st.lists(st.sampled_from(["a", "a_2", "a_3", "b", "a_2_2"]), max_size=8))
+def test_numbered_names_never_collide(names: list[str]) -> None:
+    made = unique_names(names, numbered="_{}", first=2)
+    assert len(set(made)) == len(names)
+    assert made[:1] == names[:1]
