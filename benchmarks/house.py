@@ -1,7 +1,9 @@
 """The structure of the code in figures: sizes, circles, switches, and how far a call walks.
 
-``python -m benchmarks.house [--walks] [--json FILE] [--source SRC]``, with `SRC` the ``src`` of
-another checkout to compare with. The bundled tools are left out. How it counts:
+``python -m benchmarks.house [--walks] [--trace WALK] [--json FILE] [--source SRC]``
+
+`SRC` is the ``src`` of another checkout to compare with, `WALK` one whose modules and moves are
+listed. The bundled tools are left out. How it counts:
 
 - Circles: modules that import one another, by the strictest kind of import that closes one.
   What an ``__init__`` imports for type hints only says where its names are found, no more.
@@ -184,8 +186,8 @@ def _asks_dialect(module: Module, node: ast.AST) -> bool:
 Actions = Iterator[Callable[[], object]]  # the same, to warm up and to be measured
 
 
-def measure(package: Path, actions: Actions) -> dict[str, int]:
-    """Do all `actions`; return the figures of the last."""
+def measure(package: Path, actions: Actions, *, trace: bool = False) -> dict[str, int]:
+    """Do all `actions`; return the figures of the last, print its way when asked."""
     root = f"{package}{os.sep}"
     calls: list[str] = []
 
@@ -204,6 +206,12 @@ def measure(package: Path, actions: Actions) -> dict[str, int]:
         measured = [call for call in calls if not call.startswith("bundled_tools")]
     sys.setprofile(None)
     rooms = [call.split(os.sep)[0] for call in measured]
+    if trace:
+        moves = Counter((before, after) for before, after in pairwise(measured) if before != after)
+        for name, count in sorted(Counter(measured).items()):
+            print(f"{count:5} calls in {name}")
+        for (before, after), count in moves.most_common(40):
+            print(f"{count:5} moves {before} → {after}")
     return {
         "modules": len(set(measured)),
         "calls": len(measured),
@@ -285,22 +293,25 @@ WALKS: dict[str, Callable[[Path, Path], Actions]] = {
 }
 
 
+def one_walk(source: Path, walk: str, *more: str) -> str:
+    """Take a walk in a process of its own, apart from the user's files; return its words."""
+    command = [sys.executable, "-P", __file__, "--walk", walk, *more]
+    with tempfile.TemporaryDirectory() as folder:
+        env = {key: text for key, text in os.environ.items() if "TOOL_RUNNER" not in key}
+        env |= {f"XDG_{kind}_HOME": folder for kind in ("CONFIG", "DATA", "CACHE", "STATE")}
+        env |= {"NAPARI_CONFIG": f"{folder}/napari.yaml", "QT_QPA_PLATFORM": "offscreen"}
+        env |= {"PYTHONPATH": str(source), "PYTHONIOENCODING": "utf-8"}
+        done = subprocess.run(
+            command, env=env, cwd=folder, capture_output=True, timeout=120, check=False
+        )
+    if done.returncode:
+        raise SystemExit(f"{walk} broke:\n{done.stderr.decode()}")
+    return done.stdout.decode()
+
+
 def walk_figures(source: Path, walk: str) -> dict[str, float]:
-    """Take a walk in some processes, apart from the user's files; return the medians."""
-    turns: list[dict[str, int]] = []
-    command = [sys.executable, "-P", __file__, "--walk", walk]
-    for _ in range(TURNS):
-        with tempfile.TemporaryDirectory() as folder:
-            env = {key: text for key, text in os.environ.items() if "TOOL_RUNNER" not in key}
-            env |= {f"XDG_{kind}_HOME": folder for kind in ("CONFIG", "DATA", "CACHE", "STATE")}
-            env |= {"NAPARI_CONFIG": f"{folder}/napari.yaml", "QT_QPA_PLATFORM": "offscreen"}
-            env |= {"PYTHONPATH": str(source)}
-            done = subprocess.run(
-                command, env=env, cwd=folder, capture_output=True, timeout=120, check=False
-            )
-            if done.returncode:
-                raise SystemExit(f"{walk} broke:\n{done.stderr.decode()}")
-            turns.append(json.loads(done.stdout.splitlines()[-1]))
+    """Return the medians of some walks."""
+    turns = [json.loads(one_walk(source, walk).splitlines()[-1]) for _ in range(TURNS)]
     return {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
 
 
@@ -309,14 +320,19 @@ def main() -> None:
     parser.add_argument("--walks", action="store_true", help="also run it and count the calls")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--source", type=Path, metavar="SRC", default=SOURCE)
+    parser.add_argument("--trace", choices=WALKS, metavar="WALK", help="print the way it goes")
     parser.add_argument("--walk", choices=WALKS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.walk:
         package = Path(importlib.import_module(PACKAGE).__path__[0])
         actions = WALKS[options.walk](package / "bundled_tools", Path.cwd())
-        print("", json.dumps(measure(package, actions)), sep="\n")
+        trace = options.trace == options.walk
+        print("", json.dumps(measure(package, actions, trace=trace)), sep="\n")
         return
     source = options.source.resolve()
+    if options.trace:
+        print(one_walk(source, options.trace, "--trace", options.trace))
+        return
     figures = static_figures(read_modules(source / PACKAGE))
     for name, value in figures.items():
         more = value if isinstance(value, dict) else {}
