@@ -160,7 +160,7 @@ def batch(args: Namespace) -> int:
 
 def list_runners(args: Namespace) -> int:
     """Print which services work here."""
-    from napari_tool_runner.plugins.choice import check_all
+    from napari_tool_runner.plugins.runners_factory import check_all
 
     found = check_all(_config(args).runner)
     if args.json:

@@ -29,7 +29,7 @@ def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers, or fails to, is gone after it."""
     monkeypatch.setattr(runnerServices, "_builders", dict(runnerServices._builders))
     monkeypatch.setattr(discovery, "_problems", {})
-    monkeypatch.setattr(discovery, "_loaded", {})
+    monkeypatch.setattr(runnerServices, "loaded", {})
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -94,11 +95,8 @@ class Runs:
 
 
 def run_all(service, process, args=()):
-    adapted = as_service(service)
-    adapted.call_set_up(process)
-    code = adapted.call_exec(process, list(args))
-    adapted.call_tear_down(process)
-    return code
+    with as_service(service).session(process) as session:
+        return session.exec(list(args))
 
 
 @pytest.mark.parametrize(
@@ -248,17 +246,27 @@ class Broken:
         raise OSError("busy")
 
 
+class Stopping(Broken):
+    def set_up(self, process):
+        pass
+
+
 def test_errors_are_of_our_tree_with_their_cause(tmp_path):
-    adapted = as_service(Broken(), "BROKEN")
     process, events = make_process(tmp_path)
-    with pytest.raises(PreparationError, match=r"BROKEN.*conda_dir") as caught:
-        adapted.call_set_up(process)
+    with (
+        pytest.raises(PreparationError, match=r"BROKEN.*conda_dir") as caught,
+        as_service(Broken(), "BROKEN").session(process),
+    ):
+        pass
     assert isinstance(caught.value.__cause__, KeyError)
-    with pytest.raises(RunnerExecError, match="told to stop") as caught:
-        adapted.call_exec(process, ["x"])
-    assert isinstance(caught.value.__cause__, SystemExit)
-    adapted.call_tear_down(process)
     assert "busy" in events.lines("runner")[0]
+    with (
+        pytest.raises(RunnerExecError, match="told to stop") as caught,
+        as_service(Stopping(), "BROKEN").session(process) as session,
+    ):
+        session.exec(["x"])
+    assert isinstance(caught.value.__cause__, SystemExit)
+    assert "busy" in events.lines("runner")[1]
 
 
 def test_a_program_that_does_not_exist(tmp_path):
@@ -275,11 +283,10 @@ def test_a_service_of_ours_that_breaks_is_wrapped(tmp_path):
             raise ZeroDivisionError("oops")
 
     process, _ = make_process(tmp_path)
-    adapted = as_service(Mine())
-    assert adapted.native
-    assert adapted.name == "MINE"
-    with pytest.raises(RunnerExecError, match="oops"):
-        adapted.call_exec(process, [])
+    mine = Mine()
+    assert as_service(mine) is mine
+    with pytest.raises(RunnerExecError, match=r"MINE.*oops"), mine.session(process) as session:
+        session.exec([])
 
 
 def test_what_is_no_service_is_refused():
@@ -290,3 +297,82 @@ def test_what_is_no_service_is_refused():
 def test_an_adapted_service_stays_as_it_is():
     adapted = as_service(TwoArguments())
     assert as_service(adapted) is adapted
+
+
+class Holding(RunnerService):
+    """Tells what happens; its session fails to prepare when it is told so."""
+
+    def __init__(self, fails=False):
+        super().__init__()
+        self.fails = fails
+        self.met = []
+
+    @contextmanager
+    def session(self, process):
+        self.met.append("in")
+        try:
+            if self.fails:
+                raise PreparationError("no room")
+            yield Told(self.met)
+        finally:
+            self.met.append("out")
+
+
+class Told:
+    def __init__(self, met):
+        self.met = met
+
+    def exec(self, args):
+        self.met.append(args)
+        return len(args)
+
+
+class OnTop(Holding):
+    """Overrides one of the three calls of a service that has sessions."""
+
+    def exec(self, process, args):
+        return super().exec(process, ["nice", *args])
+
+
+def test_three_calls_share_a_session_that_lives_on_the_process(tmp_path):
+    service, process = Holding(), make_process(tmp_path)[0]
+    service.set_up(process)
+    assert [service.exec(process, ["a"]), service.exec(process, ["b", "c"])] == [1, 2]
+    service.tear_down(process)
+    assert service.met == ["in", ["a"], ["b", "c"], "out"]
+    assert process.sessions == {}
+
+
+def test_exec_alone_and_a_bare_tool_have_a_session_each(tmp_path):
+    service, process = Holding(), make_process(tmp_path)[0]
+    service.exec(process, ["a"])
+    assert service.met == ["in", ["a"], "out"]
+    service.set_up(process.tool)
+    service.exec(process.tool, ["b"])
+    service.tear_down(process.tool)
+    assert service.met[3:] == ["in", "out", "in", ["b"], "out"]
+
+
+def test_what_cannot_be_prepared_is_released(tmp_path):
+    service, process = Holding(fails=True), make_process(tmp_path)[0]
+    with pytest.raises(PreparationError, match="no room"):
+        service.set_up(process)
+    service.tear_down(process)
+    assert service.met == ["in", "out"]
+
+
+def test_a_call_that_is_overridden_is_not_passed_by(tmp_path):
+    service, process = OnTop(), make_process(tmp_path)[0]
+    with service.session(process) as session:
+        assert session.exec(["a"]) == 2
+    assert service.met == ["in", ["nice", "a"], "out"]
+    assert process.sessions == {}
+
+
+def test_a_service_that_does_nothing_says_so(tmp_path):
+    service, process = RunnerService(), make_process(tmp_path)[0]
+    with (
+        pytest.raises(RunnerExecError, match="neither session nor exec"),
+        service.session(process),
+    ):
+        service.session(process).exec([])

@@ -87,8 +87,8 @@ def test_conda_docker_runs_a_tool_without_requirements_here(tmp_path):
     service = as_service(runnerServices.get("CONDA_DOCKER"))
     process, events = make_process(tmp_path)
     assert service.plan(process.tool).ready
-    service.call_set_up(process)
-    assert service.call_exec(process, ["python", "-c", "print('ran')"]) == 0
-    service.call_tear_down(process)
+    service.set_up(process)
+    assert service.exec(process, ["python", "-c", "print('ran')"]) == 0
+    service.tear_down(process)
     assert events.lines() == ["ran"]
     assert "LOCAL" in events.lines("runner")[0]

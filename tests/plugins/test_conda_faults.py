@@ -46,10 +46,10 @@ service = as_service(CondaRunnerService(config))
 requirement = PackageRequirement(text=text, init=init)
 process, _ = make_process(Path(folder) / str(os.getpid()), requirement)
 process.context.report = report
-service.call_set_up(process)
+service.set_up(process)
 print("made", process.context.provenance["environment"]["prefix"], flush=True)
-code = service.call_exec(process, ["demo-tool"])
-service.call_tear_down(process)
+code = service.exec(process, ["demo-tool"])
+service.tear_down(process)
 sys.exit(code)
 """
 
@@ -75,10 +75,10 @@ def run(service, folder, text, init=""):
     adapted = as_service(service)
     process, events = make_process(folder, PackageRequirement(text=text, init=init))
     try:
-        adapted.call_set_up(process)
-        return adapted.call_exec(process, ["demo-tool"]), events
+        adapted.set_up(process)
+        return adapted.exec(process, ["demo-tool"]), events
     finally:
-        adapted.call_tear_down(process)
+        adapted.tear_down(process)
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,10 @@ def run(service, folder, requirement, args=("demo-tool",), **options):
     adapted = as_service(service)
     process, events = make_process(folder, requirement, **options)
     try:
-        adapted.call_set_up(process)
-        code = adapted.call_exec(process, list(args))
+        adapted.set_up(process)
+        code = adapted.exec(process, list(args))
     finally:
-        adapted.call_tear_down(process)
+        adapted.tear_down(process)
     return code, events, process
 
 
@@ -129,15 +129,15 @@ def test_what_is_stored_can_be_given_back(conda, tmp_path):
     run(conda, tmp_path, DEMO)
     process, _ = make_process(tmp_path, package("demo-tool=2"))
     adapted = as_service(conda)
-    adapted.call_set_up(process)
+    adapted.set_up(process)
     stored = adapted.stored()
     # the environment of the job that has not ended is not offered
     assert [entry.kind for entry in stored] == ["environment", "cache"]
     for entry in stored:
         assert entry.size > 0
         entry.remove()
-    assert adapted.call_exec(process, ["demo-tool"]) == 0
-    adapted.call_tear_down(process)
+    assert adapted.exec(process, ["demo-tool"]) == 0
+    adapted.tear_down(process)
     (left,) = adapted.stored()
     assert left.kind == "environment"
 
@@ -392,8 +392,8 @@ def test_a_program_that_the_package_does_not_hold(conda, tmp_path):
 def test_a_tool_without_packages_runs_as_with_local(conda, tmp_path):
     adapted = as_service(conda)
     process, events = make_process(tmp_path)
-    adapted.call_set_up(process)
-    assert adapted.call_exec(process, ["python", "-c", "print(1)"]) == 0
+    adapted.set_up(process)
+    assert adapted.exec(process, ["python", "-c", "print(1)"]) == 0
     assert events.lines() == ["1"]
     assert "LOCAL" in events.lines("runner")[0]
     assert conda.plan(process.tool).ready
@@ -468,7 +468,7 @@ def cancel_when(service, process, condition):
 
     def work():
         try:
-            as_service(service).call_set_up(process)
+            as_service(service).set_up(process)
         except JobCancelledError as error:
             failed.append(error)
 

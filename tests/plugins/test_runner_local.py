@@ -46,7 +46,7 @@ def test_lines_exit_code_and_folders(local, tmp_path):
         sys.exit(3)
         """,
     )
-    assert local.call_exec(process, args) == 3
+    assert local.exec(process, args) == 3
     work, temp = str(tmp_path / "work"), str(tmp_path / "tmp")
     assert events.lines() == ["out yes", work, temp, "stdin: ''"]
     assert events.lines("stderr") == ["err"]
@@ -59,7 +59,7 @@ def test_lines_come_while_the_program_runs(local, tmp_path):
 
     def run():
         try:
-            local.call_exec(process, args)
+            local.exec(process, args)
         except JobCancelledError as error:
             failed.append(error)
 
@@ -75,7 +75,7 @@ def test_fifty_thousand_lines_arrive_in_order(local, tmp_path):
     process, events = make_process(tmp_path)
     args = script(tmp_path, "for i in range(50_000): print('line', i)\n")
     process.context.environment = {"PYTHONUNBUFFERED": ""}
-    assert local.call_exec(process, args) == 0
+    assert local.exec(process, args) == 0
     assert events.lines() == [f"line {i}" for i in range(50_000)]
 
 
@@ -91,7 +91,7 @@ def test_unicode_and_progress_bars(local, tmp_path):
         sys.stderr.write("\\n")
         """,
     )
-    assert local.call_exec(process, args) == 0
+    assert local.exec(process, args) == 0
     assert events.lines() == ["µ-Ω ✓ 漢字"]
     assert events.lines("stderr") == ["100%"]
 
@@ -103,13 +103,13 @@ def test_unicode_and_progress_bars(local, tmp_path):
 def test_any_text_reaches_the_program_unchanged(local, tmp_path, values):
     process, events = make_process(tmp_path)
     args = script(tmp_path, "import sys\nfor a in sys.argv[1:]: print(ascii(a))\n")
-    assert local.call_exec(process, [*args, *values]) == 0
+    assert local.exec(process, [*args, *values]) == 0
     assert events.lines() == [ascii(value) for value in values]
 
 
 def test_a_tool_without_requirements_gets_this_python(local, tmp_path):
     process, events = make_process(tmp_path)
-    assert local.call_exec(process, ["python", "-c", "import sys; print(sys.executable)"]) == 0
+    assert local.exec(process, ["python", "-c", "import sys; print(sys.executable)"]) == 0
     assert os.path.samefile(events.lines()[0], sys.executable)
 
 
@@ -125,7 +125,7 @@ def test_a_tool_with_requirements_gets_the_active_environment_else_this_python(
     if active:
         monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "venv"))
     process, events = make_process(tmp_path, PackageRequirement(name="numpy"))
-    assert local.call_exec(process, ["python", "-c", "print('ours')"]) == 0
+    assert local.exec(process, ["python", "-c", "print('ours')"]) == 0
     assert events.lines() == ["theirs" if active else "ours"]
 
 
@@ -136,7 +136,7 @@ def test_python_is_found_where_only_its_full_name_exists(local, tmp_path, monkey
     monkeypatch.setattr(sys, "executable", str(only / "python3.99"))
     monkeypatch.setenv("PATH", "/nowhere")
     process, events = make_process(tmp_path / 'it\'s a "folder"')
-    assert local.call_exec(process, ["python3", "-c", "print('found', 1 + 1)"]) == 0
+    assert local.exec(process, ["python3", "-c", "print('found', 1 + 1)"]) == 0
     assert events.lines() == ["found 2"]
 
 
@@ -148,7 +148,7 @@ def test_folders_of_the_config_come_first(tmp_path, monkeypatch):
     program.chmod(0o755)
     service = as_service(runnerServices.get("LOCAL", service="LOCAL", path=[str(folder)]))
     process, events = make_process(tmp_path)
-    assert service.call_exec(process, ["python", "a b"]) == 0
+    assert service.exec(process, ["python", "a b"]) == 0
     assert events.lines() == ["mine a b"]
 
 
@@ -159,7 +159,7 @@ def test_variables_that_hurt_are_taken_out(local, tmp_path, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "kept")
     process, events = make_process(tmp_path)
     args = script(tmp_path, "import os\nfor name in sorted(os.environ): print(name)\n")
-    assert local.call_exec(process, args) == 0
+    assert local.exec(process, args) == 0
     names = events.lines()
     assert "HTTPS_PROXY" in names
     assert not [name for name in names if name.startswith(("QT_", "CONDA_"))]
@@ -167,7 +167,7 @@ def test_variables_that_hurt_are_taken_out(local, tmp_path, monkeypatch):
 
 def test_requirements_are_told_to_be_ignored(local, tmp_path):
     process, events = make_process(tmp_path, PackageRequirement(name="fiji", version="2"))
-    assert local.call_exec(process, [sys.executable, "-c", "pass"]) == 0
+    assert local.exec(process, [sys.executable, "-c", "pass"]) == 0
     assert "fiji 2" in events.lines("runner")[0]
     assert "fiji 2" in local.plan(process.tool).remarks[0]
     assert local.supports(process.tool).ok
@@ -203,7 +203,7 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_told(monkeypatch):
 def test_a_program_that_does_not_exist(local, tmp_path):
     process, _ = make_process(tmp_path)
     with pytest.raises(RunnerExecError, match="'no-such-program' was not found") as caught:
-        local.call_exec(process, ["no-such-program", "x"])
+        local.exec(process, ["no-such-program", "x"])
     assert "path" in caught.value.hint
 
 
@@ -214,27 +214,27 @@ def test_programs_that_cannot_be_started_say_why(local, tmp_path):
     program.write_text("#!/no/such/interpreter\n")
     program.chmod(0o755)
     with pytest.raises(RunnerExecError, match="interpreter"):
-        local.call_exec(process, [str(program)])
+        local.exec(process, [str(program)])
     program.write_text("no script")
     with pytest.raises(RunnerExecError, match="no program of this computer"):
-        local.call_exec(process, [str(program)])
+        local.exec(process, [str(program)])
     program.chmod(0o644)
     with pytest.raises(RunnerExecError, match="may not be executed"):
-        local.call_exec(process, [str(program)])
+        local.exec(process, [str(program)])
     with pytest.raises(RunnerExecError, match="null byte"):
-        local.call_exec(process, ["echo", "a\0b"])
+        local.exec(process, ["echo", "a\0b"])
     with pytest.raises(RunnerExecError, match="empty"):
-        local.call_exec(process, [])
+        local.exec(process, [])
     (tmp_path / "work").rmdir()
     with pytest.raises(RunnerExecError, match="working folder"):
-        local.call_exec(process, ["echo"])
+        local.exec(process, ["echo"])
 
 
 @posix
 def test_a_program_ended_by_a_signal(local, tmp_path):
     process, events = make_process(tmp_path)
     args = script(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
-    assert local.call_exec(process, args) == 137
+    assert local.exec(process, args) == 137
     assert events.lines("runner") == ["The program was killed by SIGKILL (maybe out of memory)."]
 
 
@@ -263,7 +263,7 @@ def test_the_whole_tree_ends_even_what_ignores_sigterm(local, tmp_path):
 
     def run():
         try:
-            local.call_exec(process, args)
+            local.exec(process, args)
         except JobCancelledError as error:
             met.append(error)
 
@@ -283,7 +283,7 @@ def test_a_program_that_takes_too_long(local, tmp_path):
     process, _ = make_process(tmp_path, timeout=1.0)
     args = script(tmp_path, "import time\ntime.sleep(600)\nopen('end', 'w')\n")
     with pytest.raises(JobTimeoutError, match="time limit of 1 s"):
-        local.call_exec(process, args)
+        local.exec(process, args)
     assert not (tmp_path / "work" / "end").exists()
 
 
@@ -291,7 +291,7 @@ def test_a_job_cancelled_before_it_runs(local, tmp_path):
     process, _ = make_process(tmp_path)
     process.context.cancel.cancel()
     with pytest.raises(JobCancelledError):
-        local.call_exec(process, script(tmp_path, "open('made', 'w')"))
+        local.exec(process, script(tmp_path, "open('made', 'w')"))
     assert not (tmp_path / "work" / "made").exists()
 
 
@@ -305,7 +305,7 @@ def test_what_a_program_leaves_behind_is_ended(local, tmp_path):
         print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
         """,
     )
-    assert local.call_exec(process, args) == 0
+    assert local.exec(process, args) == 0
     assert "left processes running" in events.lines("runner")[0]
     assert gone(int(events.lines()[0]))
 
@@ -319,7 +319,7 @@ def test_a_listener_that_raises_does_not_block_the_program(local, tmp_path):
     process.context.report = report
     args = script(tmp_path, "print('x' * 1_000_000)\nopen('end', 'w').close()\n")
     with pytest.raises(RunnerExecError, match="no room"):
-        local.call_exec(process, args)
+        local.exec(process, args)
     assert (tmp_path / "work" / "end").exists()
 
 
@@ -339,7 +339,7 @@ def test_programs_run_at_the_same_time(local, tmp_path):
 
     def run(me, other):
         process, events = make_process(tmp_path / me)
-        code = local.call_exec(process, [*args, str(tmp_path), me + ".txt", other + ".txt"])
+        code = local.exec(process, [*args, str(tmp_path), me + ".txt", other + ".txt"])
         results[me] = (code, events.lines())
 
     threads = [threading.Thread(target=run, args=pair) for pair in (("a", "b"), ("b", "a"))]
@@ -358,7 +358,7 @@ from plugins.runner_helpers import make_process
 from napari_tool_runner.plugins import as_service, runnerServices
 process, events = make_process(Path({folder!r}))
 process.context.report = lambda event: print(event.text, flush=True)
-as_service(runnerServices.get("LOCAL")).call_exec(process, [sys.executable, {program!r}])
+as_service(runnerServices.get("LOCAL")).exec(process, [sys.executable, {program!r}])
 """
 
 
@@ -393,5 +393,5 @@ def test_start_is_direct(local, tmp_path):
     """No shell and no helper between us and the program: it is our child."""
     process, events = make_process(tmp_path)
     args = [sys.executable, "-c", "import os; print(os.getppid())"]
-    assert local.call_exec(process, args) == 0
+    assert local.exec(process, args) == 0
     assert events.lines() == [str(os.getpid())]

@@ -110,10 +110,10 @@ def test_the_tutorials_service_runs_a_tool(tmp_path):
     assert service is runnerServices.get("TUTORIAL")
     adapted = as_service(service, "TUTORIAL")
     process, events = make_process(tmp_path)
-    adapted.call_set_up(process)
+    adapted.set_up(process)
     args = script(tmp_path, "import sys\nprint('made', sys.argv[1])\nsys.exit(4)\n")
-    assert adapted.call_exec(process, [*args, "a b"]) == 4
-    adapted.call_tear_down(process)
+    assert adapted.exec(process, [*args, "a b"]) == 4
+    adapted.tear_down(process)
     assert events.lines() == ["made a b"]
 
 

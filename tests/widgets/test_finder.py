@@ -221,7 +221,7 @@ def test_badges_say_whether_it_is_there_already(qtbot, tmp_path):
             "<command>true</command><inputs/><outputs/></tool>"
         )
     box = Toolbox([ToolboxFolder("box", tmp_path)], cache_dir=tmp_path / "cache")
-    before = runnerServices.builder("CONDA")
+    before = runnerServices.builders().get("CONDA")
     runnerServices.register_builder("CONDA", lambda **_: Service())
     lookup = BadgeLookup(box)
     try:

@@ -24,7 +24,7 @@ from napari_tool_runner.jobs.model import JobOutput, JobResult, JobState
 from napari_tool_runner.jobs.progress import parse_progress
 from napari_tool_runner.jobs.record import build_record
 from napari_tool_runner.jobs.workspace import Workspace
-from napari_tool_runner.plugins import as_service, choose_service, runnerServices
+from napari_tool_runner.plugins import RunnerService, choose_service, runnerServices
 from napari_tool_runner.plugins.contract import (
     CancelToken,
     Event,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange import Geometry, Index
     from napari_tool_runner.exchange.model import LayerSnapshot
     from napari_tool_runner.jobs.extent import Extent
-    from napari_tool_runner.plugins.adapter import AdaptedService
     from napari_tool_runner.tools.dialect import DataFile, RenderedCommand
     from napari_tool_runner.tools.model import LayerKind, Tool
     from napari_tool_runner.tools.tree import BoundValues
@@ -169,10 +168,10 @@ class Job:
             choice = choose_service(self.tool, self.config.runner)
             self.runner, self.runner_reason = choice.name, choice.reason
 
-    def service(self) -> AdaptedService:
+    def service(self) -> RunnerService:
         """Return the service that runs this job."""
         self.settle_runner()
-        return as_service(runnerServices.get(self.runner, **self.config.runner), self.runner)
+        return runnerServices.service(self.runner, self.config.runner)
 
     @property
     def pieces(self) -> list[Index]:

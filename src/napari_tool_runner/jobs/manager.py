@@ -19,8 +19,7 @@ from napari_tool_runner.jobs.job import Job
 from napari_tool_runner.jobs.model import JobOutput
 from napari_tool_runner.jobs.pieces import cut_values
 from napari_tool_runner.jobs.workspace import new_job_id, tool_folder
-from napari_tool_runner.plugins.choice import Choice, choose_service
-from napari_tool_runner.plugins.runners_factory import runnerServices
+from napari_tool_runner.plugins.runners_factory import Choice, choose_service, runnerServices
 from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool

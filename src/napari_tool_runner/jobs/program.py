@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from napari_tool_runner.jobs.model import JobState
@@ -23,8 +24,7 @@ __all__ = ["Program"]
 class Program:
     """What runs: ``with Program(…) as program: program.run(…)``.
 
-    Entering prepares the service (``set_up``), leaving releases it (``tear_down``),
-    also after an error.
+    Entering it enters the service's session, leaving it leaves that, also after an error.
     """
 
     def __init__(self, job: Job, values: BoundValues, rendered: RenderedCommand) -> None:
@@ -33,14 +33,11 @@ class Program:
         job.context.mounts = mounts_of(job, values)
         job.context.environment = dict(rendered.environment)
         self._process = Process(job.tool, values, rendered.outputs, job.context, job.number)
+        self._opened = ExitStack()
 
     def __enter__(self) -> Self:
         self._job.enter(JobState.PREPARING, f"Preparing {self._job.runner}")
-        try:
-            self._service.call_set_up(self._process)
-        except BaseException:
-            self._service.call_tear_down(self._process)
-            raise
+        self._session = self._opened.enter_context(self._service.session(self._process))
         hash_in_background(self._job, outputs=False)
         return self
 
@@ -50,7 +47,7 @@ class Program:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._service.call_tear_down(self._process)
+        self._opened.__exit__(kind, error, trace)
 
     def run(self, values: BoundValues, rendered: RenderedCommand, paths: JobPaths) -> None:
         """Write the files of `rendered`, run its command, and judge how it ended.
@@ -69,7 +66,7 @@ class Program:
         self._process.bind(values, rendered.outputs)
         begun = {stream: job.log.size(stream) for stream in ("stdout", "stderr")}
         job.enter(JobState.RUNNING, "Running")
-        job.exit_code = self._service.call_exec(self._process, list(rendered.argv))
+        job.exit_code = self._session.exec(list(rendered.argv))
         if job.log.problem is not None:
             raise workspace_problem(job.log.problem, paths.root) from job.log.problem
         stdout, stderr = (job.log.text(stream, start) for stream, start in begun.items())

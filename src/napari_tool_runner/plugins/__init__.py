@@ -1,12 +1,5 @@
 """Where a tool runs: the runner factory, the contract, the services."""
 
-from napari_tool_runner.plugins.adapter import AdaptedService, as_service
-from napari_tool_runner.plugins.choice import (
-    Choice,
-    check_all,
-    choose_service,
-    fitting_services,
-)
 from napari_tool_runner.plugins.contract import (
     Availability,
     CancelToken,
@@ -19,6 +12,7 @@ from napari_tool_runner.plugins.contract import (
     Progress,
     Resources,
     RunnerService,
+    Session,
     TutorialService,
 )
 from napari_tool_runner.plugins.discovery import (
@@ -29,13 +23,18 @@ from napari_tool_runner.plugins.discovery import (
 from napari_tool_runner.plugins.process import Process
 from napari_tool_runner.plugins.programs.process_tree import describe_exit
 from napari_tool_runner.plugins.runners_factory import (
+    Choice,
     ObjectFactory,
     RunnerServiceProvider,
+    as_service,
+    check_all,
+    choose_service,
+    fitting_services,
+    plan_run,
     runnerServices,
 )
 
 __all__ = [
-    "AdaptedService",
     "Availability",
     "CancelToken",
     "Choice",
@@ -52,6 +51,7 @@ __all__ = [
     "Resources",
     "RunnerService",
     "RunnerServiceProvider",
+    "Session",
     "TutorialService",
     "as_service",
     "check_all",
@@ -59,6 +59,7 @@ __all__ = [
     "describe_exit",
     "fitting_services",
     "load_plugin_dirs",
+    "plan_run",
     "plugin_problems",
     "runnerServices",
 ]

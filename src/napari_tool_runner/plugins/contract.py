@@ -7,14 +7,27 @@ lacks. The additions travel on ``process.context``, so the signatures stay the s
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+
+from napari_tool_runner.errors import PreparationError, RunnerExecError, ToolRunnerError
+from napari_tool_runner.plugins.process import (
+    CancelToken,
+    Event,
+    ExecContext,
+    Mount,
+    OutputLine,
+    Process,
+    Progress,
+    Resources,
+    Session,
+    as_process,
+    context_of,
+)
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.process import Process
     from napari_tool_runner.tools.model import Tool
 
 __all__ = [
@@ -29,135 +42,10 @@ __all__ = [
     "Progress",
     "Resources",
     "RunnerService",
+    "Session",
     "Stored",
     "TutorialService",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class OutputLine:
-    """A line that the program (or the preparation) wrote, without its line end.
-
-    `transient`: a state of a progress bar (it ended with a carriage return), which the
-    next line of the same stream replaces; a log may leave it out.
-    """
-
-    text: str
-    stream: Literal["stdout", "stderr", "runner"] = "stdout"
-    transient: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a stage stands. `total` is None while the end is not known.
-
-    `unit` is ``bytes`` for downloads (a form shows MB), else empty.
-    """
-
-    phase: str
-    done: float = 0
-    total: float | None = None
-    unit: Literal["", "bytes"] = ""
-
-
-Event: TypeAlias = OutputLine | Progress
-
-
-class CancelToken:
-    """A request to stop, shared by the job and its service. Thread-safe.
-
-    A service either polls `requested`, or registers a callback that ends its work;
-    callbacks run once, in the thread that cancels, and must not block.
-    """
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._lock = threading.Lock()
-        self._callbacks: list[Callable[[], None]] = []
-
-    @property
-    def requested(self) -> bool:
-        """Whether cancel was called."""
-        return self._event.is_set()
-
-    def cancel(self) -> None:
-        """Request the stop; idempotent."""
-        with self._lock:
-            if self._event.is_set():
-                return
-            self._event.set()
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback()
-
-    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` at cancel (at once if it was); returns what removes it."""
-        with self._lock:
-            if not self._event.is_set():
-                self._callbacks.append(callback)
-                return lambda: self._remove(callback)
-        callback()
-        return lambda: None
-
-    def wait(self, timeout: float) -> bool:
-        """Sleep up to `timeout` seconds; True as soon as cancel was requested."""
-        return self._event.wait(timeout)
-
-    def _remove(self, callback: Callable[[], None]) -> None:
-        with self._lock:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """A host folder or file that the program may see, at the same path."""
-
-    path: Path
-    read_only: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What a job asks for; None: no limit asked. `gpus`: -1 means all."""
-
-    cpus: float | None = None
-    memory_bytes: int | None = None
-    gpus: int = 0
-
-
-@dataclass(slots=True)
-class ExecContext:
-    """How to run this job's program; hangs on ``process.context``.
-
-    Parameters
-    ----------
-    work_dir : Path
-        Working directory of the program.
-    environment : mapping
-        Variables added to the service's own environment.
-    mounts : sequence of Mount
-        Everything that the command names on the host.
-    report : callable
-        Gets every `Event`; may be called from any thread, returns quickly.
-    timeout : float or None
-        Seconds for one `exec`; then the program is ended and JobTimeoutError raised.
-    temp_dir, home_dir : Path
-        ``TMPDIR`` and ``HOME`` for services that give the program its own.
-    """
-
-    work_dir: Path
-    temp_dir: Path
-    home_dir: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
-    mounts: Sequence[Mount] = ()
-    resources: Resources = field(default_factory=Resources)
-    network: bool = False
-    timeout: float | None = None
-    cancel: CancelToken = field(default_factory=CancelToken)
-    report: Callable[[Event], None] = lambda event: None
-    provenance: dict[str, object] = field(default_factory=dict)
-    """Filled by the service for the record: image digest, environment lock, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +126,9 @@ class TutorialService(Protocol):
 class RunnerService:
     """Base of the services that ship with this package.
 
-    ``set_up`` is called once per job, ``exec`` once or many times, ``tear_down``
-    always. Subclasses override what they need. One instance serves all jobs, from
-    several threads at once.
+    A service implements `session`, or the tutorial's three methods (at least `exec`): each
+    way is made of the other, so every service can be called in both. One instance serves
+    all jobs, from several threads at once; what is one job's belongs to its session.
 
     Parameters
     ----------
@@ -253,35 +141,70 @@ class RunnerService:
     """Input files of fewer bytes are copied into the job's folder, not linked: a link to
     an original may need a container of its own."""
 
+    _own_session: ClassVar[
+        Callable[[RunnerService, Process], AbstractContextManager[Session]] | None
+    ] = None
+
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         self.config: Mapping[str, object] = dict(config or {})
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "session" in vars(cls):
+            cls._own_session = vars(cls)["session"]
+        elif {"set_up", "exec", "tear_down"} & vars(cls).keys():
+            # the sessions of a class below must not go past these
+            cls.session = RunnerService.session  # type: ignore[method-assign]
 
     def configure(self, config: Mapping[str, object]) -> None:
         """Take a new ``runner`` section; called by the builder on every `get`."""
         self.config = dict(config)
 
-    def set_up(self, process: Process) -> None:
-        """Prepare what `process` needs (environment, image, container).
+    def session(self, process: Process) -> AbstractContextManager[Session]:
+        """Return the session of a job: entering it prepares what `process` needs.
+
+        Leaving it, and failing to enter it, releases what was taken (the environment, the
+        container).
 
         Raises
         ------
         PreparationError, RunnerUnavailableError, JobCancelledError
+            When it is entered.
         """
+        return _ThreeCalls(self, process)
 
-    def exec(self, process: Process, args: list[str]) -> int:
-        """Run `args` and return the exit code; lines go to ``process.context.report``.
+    def set_up(self, process: Process | Tool) -> None:
+        """Enter a session, which `process` keeps until `tear_down`; raises as `session`.
 
-        Raises
-        ------
-        RunnerExecError
-            The program could not be started, or was lost.
-        JobCancelledError, JobTimeoutError
-            After the whole process tree (or the process in the container) has ended.
+        A bare tool, as the tutorial's annotations name it, keeps nothing: what it needs is
+        made ready, and each `exec` has a session of its own.
         """
-        raise NotImplementedError
+        enter = type(self)._own_session
+        if enter is None:
+            return
+        RunnerService.tear_down(self, process)
+        with ExitStack() as stack:
+            session = stack.enter_context(enter(self, as_process(process)))
+            if isinstance(process, Process):
+                process.sessions[self] = session, stack.pop_all()
 
-    def tear_down(self, process: Process) -> None:
-        """Release what `set_up` took for this job; never raises."""
+    def exec(self, process: Process | Tool, args: list[str]) -> int:
+        """Run `args` in the session that `set_up` entered, else in one of its own.
+
+        Raises as `Session.exec`.
+        """
+        enter = type(self)._own_session
+        if enter is None:
+            raise NotImplementedError(f"{type(self).__name__} has neither session nor exec.")
+        if isinstance(process, Process) and self in process.sessions:
+            return process.sessions[self][0].exec(args)
+        with enter(self, as_process(process)) as session:
+            return session.exec(args)
+
+    def tear_down(self, process: Process | Tool) -> None:
+        """Leave the session that `set_up` entered, if there is one."""
+        if isinstance(process, Process) and self in process.sessions:
+            process.sessions.pop(self)[1].close()
 
     def check(self) -> Availability:
         """Say whether the service works on this computer. Quick; no side effects."""
@@ -301,3 +224,51 @@ class RunnerService:
 
     def close(self) -> None:
         """End everything that outlives a job (warm containers); called at exit."""
+
+
+class _ThreeCalls:
+    """A session by ``set_up``, ``exec`` and ``tear_down``, with errors of one tree only."""
+
+    def __init__(self, service: RunnerService, process: Process) -> None:
+        self._service = service
+        self._process = process
+        self._name = service.service_name or type(service).__name__
+
+    def __enter__(self) -> Self:
+        try:
+            self._service.set_up(self._process)
+        except BaseException as error:
+            self.__exit__()
+            if isinstance(error, ToolRunnerError) or not isinstance(error, _ANY):
+                raise
+            raise PreparationError(
+                f"The runner service {self._name} could not be prepared: {words(error)}."
+            ) from error
+        return self
+
+    def exec(self, args: list[str]) -> int:
+        try:
+            return self._service.exec(self._process, args) or 0
+        except ToolRunnerError:
+            raise
+        except _ANY as error:
+            raise RunnerExecError(
+                f"The runner service {self._name} could not run the program: {words(error)}."
+            ) from error
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._service.tear_down(self._process)
+        except _ANY as error:  # a job is not lost by its tidying
+            context_of(self._process).report(
+                OutputLine(f"{self._name} could not tidy up: {words(error)}.", "runner")
+            )
+
+
+_ANY = (Exception, SystemExit)
+"""What a plugin may raise."""
+
+
+def words(error: BaseException) -> str:
+    """Return kind and message of an error that is not of our tree."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

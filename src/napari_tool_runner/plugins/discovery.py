@@ -10,26 +10,36 @@ import inspect
 import logging
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeAlias
 
 from napari_tool_runner.storage import short_digest
 
-if TYPE_CHECKING:
-    from napari_tool_runner.plugins.runners_factory import RunnerServiceProvider
+__all__ = ["Builder", "PluginProblem", "load_entry_points", "load_plugin_dirs", "plugin_problems"]
 
-__all__ = ["PluginProblem", "load_entry_points", "load_plugin_dirs", "plugin_problems"]
+Builder: TypeAlias = Callable[..., object]
 
 ENTRY_POINT_GROUP = "napari_tool_runner.runners"
 
 _log = logging.getLogger(__name__)
-_loaded: dict[tuple[int, Path], str] = {}
 _problems: dict[str, PluginProblem] = {}
 # a plugin may register from its own import: the same thread comes back here
 _lock = threading.RLock()
+
+
+class Registry(Protocol):
+    """Where builders are registered by name: ``runnerServices``."""
+
+    loaded: dict[Path, str]
+
+    def register_builder(self, key: str, builder: Builder) -> None:
+        """Register `builder` under `key`."""
+
+    def builders(self) -> Mapping[str, Builder]:
+        """Return what is registered now, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +59,7 @@ def plugin_problems() -> tuple[PluginProblem, ...]:
         return tuple(_problems.values())
 
 
-def load_plugin_dirs(
-    folders: object, provider: RunnerServiceProvider | None = None
-) -> tuple[PluginProblem, ...]:
+def load_plugin_dirs(folders: object, provider: Registry) -> tuple[PluginProblem, ...]:
     """Load every ``runner_*.py`` of `folders`; each registers its service itself.
 
     A file is loaded once, and again when its text has changed. A file that registers
@@ -63,17 +71,13 @@ def load_plugin_dirs(
     ----------
     folders : None, str, Path or iterable of them
         Folders, as ``plugin_dirs`` of the configuration names them.
-    provider : RunnerServiceProvider, optional
-        Default: ``runnerServices``.
+    provider : RunnerServiceProvider
 
     Returns
     -------
     tuple of PluginProblem
         What could not be loaded from these folders.
     """
-    from napari_tool_runner.plugins.runners_factory import runnerServices
-
-    provider = provider or runnerServices
     met: list[PluginProblem] = []
     for folder in _folders(folders):
         if not folder.is_dir():
@@ -87,7 +91,7 @@ def load_plugin_dirs(
 
 
 def load_entry_points(
-    provider: RunnerServiceProvider | None = None,
+    provider: Registry,
     found: Iterable[EntryPoint] | None = None,
 ) -> tuple[PluginProblem, ...]:
     """Register the services of installed packages (group ``napari_tool_runner.runners``).
@@ -97,9 +101,6 @@ def load_entry_points(
     registered under the entry point's name; or a function that takes nothing, or the
     provider, and registers by itself.
     """
-    from napari_tool_runner.plugins.runners_factory import runnerServices
-
-    provider = provider or runnerServices
     met: list[PluginProblem] = []
     for entry in found if found is not None else entry_points(group=ENTRY_POINT_GROUP):
         where = f"{entry.name} = {entry.value}"
@@ -113,7 +114,7 @@ def load_entry_points(
     return tuple(met)
 
 
-def _register(name: str, value: Any, provider: RunnerServiceProvider) -> None:
+def _register(name: str, value: Any, provider: Registry) -> None:
     if inspect.ismodule(value):
         return  # importing it was what registers, as with the tutorial's files
     if inspect.isclass(value):
@@ -131,16 +132,16 @@ def _register(name: str, value: Any, provider: RunnerServiceProvider) -> None:
     provider.register_builder(name, value)
 
 
-def _load_file(path: Path, provider: RunnerServiceProvider) -> PluginProblem | None:
+def _load_file(path: Path, provider: Registry) -> PluginProblem | None:
     with _lock:
         try:
             digest = short_digest(path.read_bytes())
         except OSError as error:
             return _tell(str(path), f"cannot be read ({error.strerror or error}).")
-        if _loaded.get((id(provider), path)) == digest:
+        if provider.loaded.get(path) == digest:
             return _problems.get(str(path))
-        _loaded[id(provider), path] = digest
-        before = dict(provider._builders)
+        provider.loaded[path] = digest
+        before = provider.builders()
         name = f"napari_tool_runner_plugin_{digest[:12]}_{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
@@ -150,7 +151,7 @@ def _load_file(path: Path, provider: RunnerServiceProvider) -> PluginProblem | N
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-            if provider._builders == before:
+            if provider.builders() == before:
                 _register_by_convention(path, vars(module), provider)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (foreign code may raise anything)
             del sys.modules[name]
@@ -159,9 +160,7 @@ def _load_file(path: Path, provider: RunnerServiceProvider) -> PluginProblem | N
         return None
 
 
-def _register_by_convention(
-    path: Path, names: dict[str, Any], provider: RunnerServiceProvider
-) -> None:
+def _register_by_convention(path: Path, names: dict[str, Any], provider: Registry) -> None:
     builders = [
         value
         for name, value in names.items()

@@ -1,23 +1,28 @@
-"""`Process`: what a runner service gets, a Tool bound to the values of one job.
+"""What a runner service gets: a Tool bound to the values of one job, and the job's context.
 
-Offers what bioimageit_core's own ``Tool`` offers, so that services written for it
-find what they read (attribute and method names from its public contract).
+`Process` offers what bioimageit_core's own ``Tool`` offers, so that services written for
+it find what they read (attribute and method names from its public contract). All that is
+beyond it travels on ``process.context``, so the tutorial's signatures stay the same.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     ContainerRequirement,
+    DataParameter,
     PackageRequirement,
+    ParameterBase,
     SelectParameter,
     Tool,
 )
@@ -27,7 +32,162 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import PlannedOutput
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["Process", "ProcessParameter", "SelectInfo", "as_process", "context_of"]
+__all__ = [
+    "CancelToken",
+    "Event",
+    "ExecContext",
+    "Mount",
+    "OutputLine",
+    "Process",
+    "ProcessParameter",
+    "Progress",
+    "Resources",
+    "SelectInfo",
+    "Session",
+    "as_process",
+    "context_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """A line that the program (or the preparation) wrote, without its line end.
+
+    `transient`: a state of a progress bar (it ended with a carriage return), which the
+    next line of the same stream replaces; a log may leave it out.
+    """
+
+    text: str
+    stream: Literal["stdout", "stderr", "runner"] = "stdout"
+    transient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a stage stands. `total` is None while the end is not known.
+
+    `unit` is ``bytes`` for downloads (a form shows MB), else empty.
+    """
+
+    phase: str
+    done: float = 0
+    total: float | None = None
+    unit: Literal["", "bytes"] = ""
+
+
+Event: TypeAlias = OutputLine | Progress
+
+
+class CancelToken:
+    """A request to stop, shared by the job and its service. Thread-safe.
+
+    A service either polls `requested`, or registers a callback that ends its work;
+    callbacks run once, in the thread that cancels, and must not block.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def requested(self) -> bool:
+        """Whether cancel was called."""
+        return self._event.is_set()
+
+    def cancel(self) -> None:
+        """Request the stop; idempotent."""
+        with self._lock:
+            if self._event.is_set():
+                return
+            self._event.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` at cancel (at once if it was); returns what removes it."""
+        with self._lock:
+            if not self._event.is_set():
+                self._callbacks.append(callback)
+                return lambda: self._remove(callback)
+        callback()
+        return lambda: None
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep up to `timeout` seconds; True as soon as cancel was requested."""
+        return self._event.wait(timeout)
+
+    def _remove(self, callback: Callable[[], None]) -> None:
+        with self._lock:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host folder or file that the program may see, at the same path."""
+
+    path: Path
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a job asks for; None: no limit asked. `gpus`: -1 means all."""
+
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    gpus: int = 0
+
+
+@dataclass(slots=True)
+class ExecContext:
+    """How to run this job's program; hangs on ``process.context``.
+
+    Parameters
+    ----------
+    work_dir : Path
+        Working directory of the program.
+    environment : mapping
+        Variables added to the service's own environment.
+    mounts : sequence of Mount
+        Everything that the command names on the host.
+    report : callable
+        Gets every `Event`; may be called from any thread, returns quickly.
+    timeout : float or None
+        Seconds for one `exec`; then the program is ended and JobTimeoutError raised.
+    temp_dir, home_dir : Path
+        ``TMPDIR`` and ``HOME`` for services that give the program its own.
+    """
+
+    work_dir: Path
+    temp_dir: Path
+    home_dir: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: Sequence[Mount] = ()
+    resources: Resources = field(default_factory=Resources)
+    network: bool = False
+    timeout: float | None = None
+    cancel: CancelToken = field(default_factory=CancelToken)
+    report: Callable[[Event], None] = lambda event: None
+    provenance: dict[str, object] = field(default_factory=dict)
+    """Filled by the service for the record: image digest, environment lock, …"""
+
+
+class Session(Protocol):
+    """One job on a service, from when it is ready to its release."""
+
+    def exec(self, args: list[str]) -> int:
+        """Run `args` and return the exit code; lines go to the context's ``report``.
+
+        Raises
+        ------
+        RunnerExecError
+            The program could not be started, or was lost.
+        JobCancelledError, JobTimeoutError
+            After the whole process tree (or the process in the container) has ended.
+        """
 
 
 @dataclass(slots=True)
@@ -99,6 +259,8 @@ class Process:
         self.tests = list(tool.tests)
         self.data_paths: tuple[Path, ...] = ()
         """Files and folders of all data inputs, those of lists and collections, too."""
+        self.sessions: dict[object, tuple[Session, ExitStack]] = {}
+        """By service, what `RunnerService.set_up` holds until `tear_down`."""
         self.bind(values or {}, outputs)
 
     def bind(self, values: BoundValues, outputs: Sequence[PlannedOutput]) -> None:
@@ -176,8 +338,6 @@ def _write_line(event: Event) -> None:
 
 
 def _data_paths(value: object) -> Iterator[Path]:
-    from napari_tool_runner.tools.dialect import DataCollection, DataFile
-
     if isinstance(value, DataFile):
         yield value.path
     elif isinstance(value, DataCollection):
@@ -199,9 +359,6 @@ def _requirement(entry: PackageRequirement | ContainerRequirement) -> dict[str, 
 
 
 def _input(name: str, parameter: object, value: object) -> ProcessParameter:
-    from napari_tool_runner.tools.dialect import DataFile
-    from napari_tool_runner.tools.model import DataParameter, ParameterBase
-
     assert isinstance(parameter, ParameterBase)
     is_data = isinstance(parameter, DataParameter)
     default = getattr(parameter, "default", None)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import PreparationError, ToolRunnerError
+from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
 from napari_tool_runner.plugins.conda.prefix import installed_packages
@@ -31,7 +31,7 @@ from napari_tool_runner.plugins.contract import (
     Stored,
 )
 from napari_tool_runner.plugins.options import number, text
-from napari_tool_runner.plugins.process import Process, as_process, context_of
+from napari_tool_runner.plugins.process import Process, Session, context_of
 from napari_tool_runner.plugins.programs.environment import (
     gpu_remark,
     host_environment,
@@ -59,14 +59,6 @@ def _forget(store: EnvironmentStore, key: str) -> None:
 _RECORDED = ("specs", "channels", "platform", "commands", "packages", "pip")
 
 
-@dataclass(slots=True)
-class _Ready:
-    """What `set_up` leaves for `exec`."""
-
-    activation: Activation
-    release: Callable[[], None]
-
-
 class CondaRunnerService(RunnerService):
     """Runs tools in conda environments, one for each different set of packages.
 
@@ -82,12 +74,10 @@ class CondaRunnerService(RunnerService):
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
-        self._ready: dict[int, _Ready] = {}
         self._stores: dict[Path, EnvironmentStore] = {}
         self._existing: dict[tuple[Path, float], Activation] = {}
         self._lock = threading.Lock()
         self._maker = EnvironmentMaker()
-        self._local = LocalRunnerService()
 
     @property
     def store(self) -> EnvironmentStore:
@@ -97,56 +87,35 @@ class CondaRunnerService(RunnerService):
         with self._lock:
             return self._stores.setdefault(folder, EnvironmentStore(folder))
 
-    def set_up(self, process: Process) -> None:
-        """Make the environment of the tool, unless it is there.
+    @contextmanager
+    def session(self, process: Process) -> Iterator[Session]:
+        """Make the environment of the tool, unless it is there; hold it for the job.
 
         Raises
         ------
         PreparationError, ConfigError, JobCancelledError
         """
-        given, process = process, as_process(process)
         context = context_of(process)
         wanted = wanted_environment(process.tool, self.config, self.store)
         if wanted is None:
+            context.report(OutputLine(self.supports(process.tool).message, "runner"))
+            with LocalRunnerService(self.config).session(process) as local:
+                yield local
             return
         for note in wanted.spec.notes:
             context.report(OutputLine(note, "runner"))
+        grace = number(self.config, "grace", GRACE)
         existing = self._existing_prefix(wanted.spec)
         if existing is not None:
-            ready = _Ready(self._activate_existing(existing, context), lambda: None)
+            activation = self._activate_existing(existing, context)
             context.provenance["environment"] = {
                 "prefix": str(existing),
                 "packages": installed_packages(existing),
             }
-        else:
-            ready = self._environment(process.tool, wanted, context)
-        with self._lock:
-            self._ready[id(given)] = ready
-
-    def exec(self, process: Process, args: list[str]) -> int:
-        """Run `args` in the environment; see `RunnerService.exec`."""
-        given, process = process, as_process(process)
-        context = context_of(process)
-        with self._lock:
-            ready = self._ready.get(id(given))
-        if ready is None:
-            if read_spec(process.tool) is not None:
-                raise PreparationError("The environment of the tool was not prepared (set_up).")
-            context.report(OutputLine(self.supports(process.tool).message, "runner"))
-            self._local.configure(self.config)
-            return self._local.exec(process, args)
-        if context.resources.memory_bytes is not None:
-            context.report(OutputLine("CONDA does not enforce the memory limit.", "runner"))
-        variables = ready.activation.apply(host_environment(isolated=True))
-        grace = number(self.config, "grace", GRACE)
-        return run_program(args, context, program_environment(variables, context), grace=grace)
-
-    def tear_down(self, process: Process) -> None:
-        """Let go of the environment; it stays for the next job."""
-        with self._lock:
-            ready = self._ready.pop(id(process), None)
-        if ready is not None:
-            ready.release()
+            yield _CondaSession(activation, context, grace)
+            return
+        with self._environment(process.tool, wanted, context) as activation:
+            yield _CondaSession(activation, context, grace)
 
     def check(self) -> Availability:
         """Say whether environments can be made here."""
@@ -228,7 +197,11 @@ class CondaRunnerService(RunnerService):
         """
         return self.store.remove(key)
 
-    def _environment(self, tool: Tool, wanted: Wanted, context: ExecContext) -> _Ready:
+    @contextmanager
+    def _environment(
+        self, tool: Tool, wanted: Wanted, context: ExecContext
+    ) -> Iterator[Activation]:
+        """Hold an environment that we make, made now when it is missing."""
         store, key = wanted.store, wanted.key
         while True:
             # first held, then looked at: so nobody removes what was found
@@ -238,12 +211,15 @@ class CondaRunnerService(RunnerService):
                 break
             release()
             self._maker.make(tool, wanted, context)
-        context.provenance["environment"] = {
-            "key": key,
-            "prefix": str(found.prefix),
-            **{name: found.data.get(name) for name in _RECORDED},
-        }
-        return _Ready(Activation(found.prefix, found.data.get("activation", {})), release)
+        try:
+            context.provenance["environment"] = {
+                "key": key,
+                "prefix": str(found.prefix),
+                **{name: found.data.get(name) for name in _RECORDED},
+            }
+            yield Activation(found.prefix, found.data.get("activation", {}))
+        finally:
+            release()
 
     def _existing_prefix(self, spec: CondaSpec) -> Path | None:
         folder = text(self.config, "conda_dir")
@@ -263,6 +239,22 @@ class CondaRunnerService(RunnerService):
             with self._lock:
                 self._existing[prefix, stamp] = found
         return found
+
+
+class _CondaSession:
+    def __init__(self, activation: Activation, context: ExecContext, grace: float) -> None:
+        self._activation = activation
+        self._context = context
+        self._grace = grace
+
+    def exec(self, args: list[str]) -> int:
+        context = self._context
+        if context.resources.memory_bytes is not None:
+            context.report(OutputLine("CONDA does not enforce the memory limit.", "runner"))
+        variables = self._activation.apply(host_environment(isolated=True))
+        return run_program(
+            args, context, program_environment(variables, context), grace=self._grace
+        )
 
 
 class CondaRunnerServiceBuilder(ServiceBuilder):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.plugins.adapter import AdaptedService, as_service
-from napari_tool_runner.plugins.choice import choose_service
 from napari_tool_runner.plugins.contract import Availability, OutputLine, Plan, RunnerService
-from napari_tool_runner.plugins.process import Process, context_of
-from napari_tool_runner.plugins.runners_factory import ServiceBuilder, runnerServices
+from napari_tool_runner.plugins.process import Process, Session, context_of
+from napari_tool_runner.plugins.runners_factory import (
+    ServiceBuilder,
+    choose_service,
+    runnerServices,
+)
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -26,40 +29,19 @@ class CondaDockerRunnerService(RunnerService):
     service_name = "CONDA_DOCKER"
     copies_below = 256 * 2**20  # as DOCKER
 
-    def __init__(self) -> None:
-        super().__init__()
-        # what set_up chose holds for the whole job, whatever happens to the machine meanwhile
-        self._chosen: dict[int, AdaptedService] = {}
-        self._lock = threading.Lock()
-
-    def set_up(self, process: Process) -> None:
-        """Choose the service for the tool, and prepare it."""
+    @contextmanager
+    def session(self, process: Process) -> Iterator[Session]:
+        """Choose the service for the tool, for the whole job, and enter its session."""
         service, reason = self._choose(process.tool)
         context_of(process).report(OutputLine(f"Chosen: {reason}", "runner"))
-        with self._lock:
-            self._chosen[id(process)] = service
-        service.call_set_up(process)
-
-    def exec(self, process: Process, args: list[str]) -> int:
-        """Run `args` with the service that `set_up` chose."""
-        with self._lock:
-            service = self._chosen.get(id(process))
-        if service is None:
-            service, _ = self._choose(process.tool)
-        return service.call_exec(process, args)
-
-    def tear_down(self, process: Process) -> None:
-        """Release what `set_up` took."""
-        with self._lock:
-            service = self._chosen.pop(id(process), None)
-        if service is not None:
-            service.call_tear_down(process)
+        with service.session(process) as session:
+            yield session
 
     def check(self) -> Availability:
         """Say which of the services it chooses from work."""
         details: dict[str, str] = {}
         for name in ("CONDA", "DOCKER"):
-            found = as_service(runnerServices.get(name, **self.config), name).check()
+            found = runnerServices.service(name, self.config).check()
             details[name] = "works" if found.ok else found.message
         words = "; ".join(f"{name}: {what}" for name, what in details.items())
         return Availability("works" in details.values(), words, details)
@@ -75,9 +57,9 @@ class CondaDockerRunnerService(RunnerService):
         found = service.plan(tool)
         return Plan(found.fetches, found.problems, (reason, *found.remarks))
 
-    def _choose(self, tool: Tool) -> tuple[AdaptedService, str]:
+    def _choose(self, tool: Tool) -> tuple[RunnerService, str]:
         choice = choose_service(tool, self.config)
-        service = as_service(runnerServices.get(choice.name, **self.config), choice.name)
+        service = runnerServices.service(choice.name, self.config)
         return service, f"{choice.name}, {choice.reason}"
 
 

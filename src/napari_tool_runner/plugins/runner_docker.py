@@ -1,7 +1,7 @@
 """DOCKER: the tool runs in a container of its image, on Docker or Podman.
 
-`set_up` finds the engine, pulls the image when it is missing and takes a warm
-container; `exec` runs programs in it; `tear_down` gives it back.
+A session finds the engine, pulls the image when it is missing and takes a warm container;
+its `exec` runs programs in it; its end gives it back.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import atexit
 import getpass
 import os
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import (
@@ -50,13 +49,13 @@ from napari_tool_runner.plugins.docker.exec import (
     run_in,
 )
 from napari_tool_runner.plugins.docker.plan import plan_image
-from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool
+from napari_tool_runner.plugins.docker.pool import WarmPool
 from napari_tool_runner.plugins.docker.pull import ensure_image
 from napari_tool_runner.plugins.docker.reference import Reference, parse_reference
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
 from napari_tool_runner.plugins.options import number, text
-from napari_tool_runner.plugins.process import context_of
+from napari_tool_runner.plugins.process import Session, context_of
 from napari_tool_runner.plugins.programs.environment import program_environment
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement, Tool
@@ -66,19 +65,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Process
 
 __all__ = ["DockerRunnerService", "DockerRunnerServiceBuilder"]
-
-
-@dataclass(eq=False, slots=True)
-class _Job:
-    """What one job holds between `set_up` and `tear_down`."""
-
-    engine: Engine
-    image: Image
-    spec: Spec
-    context: ExecContext
-    warm: WarmContainer | None
-    config: Mapping[str, object]
-    inputs: tuple[Path, ...]
 
 
 class DockerRunnerService(RunnerService):
@@ -101,8 +87,7 @@ class DockerRunnerService(RunnerService):
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._engine: Engine | None = None
-        self._pool = WarmPool()
-        self._jobs: dict[Process, _Job] = {}
+        self.pool = WarmPool()
         self._swept: set[str] = set()
         self._biocontainers: dict[tuple[str, str, str], Reference] = {}
         self._apply()
@@ -112,27 +97,30 @@ class DockerRunnerService(RunnerService):
         super().configure(config)
         self._apply()
 
-    def set_up(self, process: Process) -> None:
-        """Pull the image if it is missing and take a warm container.
+    @contextmanager
+    def session(self, process: Process) -> Iterator[Session]:
+        """Pull the image if it is missing and take a warm container for the job.
 
         Raises
         ------
         PreparationError, RunnerUnavailableError, JobCancelledError
         """
-        config = self.config
-        context = context_of(process)
         try:
-            self._prepare(process, context, config)
+            session = self._prepare(process, context_of(process), self.config)
         except ENGINE_ERRORS as error:
             raise PreparationError(
                 f"The container engine went away while it was asked: {error}.",
                 hint="Start it again, then try again.",
             ) from error
+        try:
+            yield session
+        finally:
+            session.release()
 
     def _prepare(
         self, process: Process, context: ExecContext, config: Mapping[str, object]
-    ) -> None:
-        engine = self._connect()
+    ) -> _DockerSession:
+        engine = self.connect()
         reference = self._reference(process.tool, engine, config)
         context.provenance["engine"] = engine.name
         context.provenance["image"] = str(reference)
@@ -149,70 +137,7 @@ class DockerRunnerService(RunnerService):
                     "runner",
                 )
             )
-        inputs = process.data_paths
-        spec = make_spec(engine, image, context, config, inputs)
-        warm = self._pool.acquire(engine, spec)
-        with self._lock:
-            self._jobs[process] = _Job(engine, image, spec, context, warm, config, inputs)
-
-    def exec(self, process: Process, args: list[str]) -> int:
-        """Run `args` in the container and return the exit code.
-
-        Raises
-        ------
-        RunnerExecError, JobCancelledError, JobTimeoutError
-        """
-        with self._lock:
-            job = self._jobs.get(process)
-        if job is None:
-            self.set_up(process)
-            job = self._jobs[process]
-        argv = _argv(job, [str(arg) for arg in args])
-        environment = _environment(job)
-        grace = number(job.config, "grace", GRACE)
-        if job.context.cancel.requested:
-            raise JobCancelledError(f"{argv[0]} was cancelled before it started.")
-        self._follow_inputs(process, job)
-        for attempts_left in (2, 1, 0):
-            if job.warm is None:
-                break
-            try:
-                return run_in(self._pool, job.warm, argv, job.context, environment, grace=grace)
-            except ContainerGoneError:
-                # nothing ran yet, so a new container may take its place
-                self._pool.gone(job.warm)
-                if not attempts_left:
-                    raise
-                job.engine = self._connect()
-                try:
-                    job.warm = self._pool.acquire(job.engine, job.spec)
-                except PreparationError as error:
-                    raise RunnerExecError(error.message, hint=error.hint) from error
-        return run_alone(
-            self._pool, job.engine, job.spec, argv, job.context, environment, grace=grace
-        )
-
-    def _follow_inputs(self, process: Process, job: _Job) -> None:
-        """Change the container when the inputs have changed since `set_up` (next slice)."""
-        if process.data_paths == job.inputs:
-            return
-        job.inputs = process.data_paths
-        try:
-            spec = make_spec(job.engine, job.image, job.context, job.config, job.inputs)
-            if not job.spec.covers(spec):
-                if job.warm is not None:
-                    self._pool.release(job.warm)
-                job.spec, job.warm = spec, None
-                job.warm = self._pool.acquire(job.engine, spec)
-        except PreparationError as error:
-            raise RunnerExecError(error.message, hint=error.hint) from error
-
-    def tear_down(self, process: Process) -> None:
-        """Give the container back; never raises."""
-        with self._lock:
-            job = self._jobs.pop(process, None)
-        if job is not None and job.warm is not None:
-            self._pool.release(job.warm)
+        return _DockerSession(self, engine, image, process, config)
 
     def check(self) -> Availability:
         """Say whether an engine answers; takes some seconds at most."""
@@ -245,7 +170,7 @@ class DockerRunnerService(RunnerService):
         """Pre-flight: the image and its size, free disk, platform, GPU."""
         try:
             named = named_image(tool)
-            engine = self._connect()
+            engine = self.connect()
             reference = named or self._reference(tool, engine, self.config)
             return plan_image(engine, reference, self.config)
         except ToolRunnerError as error:
@@ -260,25 +185,25 @@ class DockerRunnerService(RunnerService):
         ------
         RunnerUnavailableError
         """
-        engine = self._connect()
-        return stored_things(engine, self._pool.busy())
+        engine = self.connect()
+        return stored_things(engine, self.pool.busy())
 
     def close(self) -> None:
         """Remove every container of this session."""
         if os.getpid() != self._owner:
             # a fork has no containers of its own
             return
-        self._pool.close()
+        self.pool.close()
         with self._lock:
             engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
 
     def _apply(self) -> None:
-        self._pool.idle_timeout = number(self.config, "idle_timeout", 600)
-        self._pool.limit = int(number(self.config, "max_containers", 8))
+        self.pool.idle_timeout = number(self.config, "idle_timeout", 600)
+        self.pool.limit = int(number(self.config, "max_containers", 8))
 
-    def _connect(self) -> Engine:
+    def connect(self) -> Engine:
         """Return a connected engine, rid of what dead sessions left on it."""
         engine = self._connected()
         with self._lock:
@@ -347,29 +272,95 @@ class DockerRunnerServiceBuilder(ServiceBuilder):
         super().__init__(__name__, DockerRunnerService.__name__)
 
 
-def _argv(job: _Job, args: list[str]) -> list[str]:
-    """Put the image's entry point in front where the command names no program."""
-    through = bool(job.config.get("entrypoint", False))
-    if args and not args[0].startswith("-") and not through:
-        return args
-    argv = [*job.image.entrypoint, *(args or job.image.command)]
-    if not job.image.entrypoint and (not argv or argv[0].startswith("-")):
-        raise RunnerExecError(
-            f"The command names no program, and the image {job.image.reference} has no entry "
-            "point to run.",
-            hint="Put the program first in the command of the tool’s descriptor.",
-        )
-    return argv
+class _DockerSession:
+    """What one job holds: an image, and a warm container (None: the image cannot be kept so)."""
 
+    def __init__(
+        self,
+        service: DockerRunnerService,
+        engine: Engine,
+        image: Image,
+        process: Process,
+        config: Mapping[str, object],
+    ) -> None:
+        self._service = service
+        self._engine = engine
+        self._image = image
+        self._process = process
+        self._context = context_of(process)
+        self._config = config
+        self._inputs = process.data_paths
+        self._spec = self._wanted()
+        self._warm = service.pool.acquire(engine, self._spec)
 
-def _environment(job: _Job) -> dict[str, str]:
-    base = {"HOME": str(job.context.home_dir)}
-    try:
-        # programs ask who they are, and the image does not know the caller
-        base["USER"] = base["LOGNAME"] = getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        base["USER"] = base["LOGNAME"] = "user"
-    if not {"LANG", "LC_ALL"} & set(job.image.environment):
-        # else names of files beyond ASCII break in some programs
-        base["LANG"] = "C.UTF-8"
-    return program_environment(base, job.context)
+    def exec(self, args: list[str]) -> int:
+        pool, context = self._service.pool, self._context
+        argv = self._argv([str(arg) for arg in args])
+        environment = self._environment()
+        grace = number(self._config, "grace", GRACE)
+        if context.cancel.requested:
+            raise JobCancelledError(f"{argv[0]} was cancelled before it started.")
+        try:
+            self._follow_inputs()
+            for attempts_left in (2, 1, 0):
+                if self._warm is None:
+                    break
+                try:
+                    return run_in(pool, self._warm, argv, context, environment, grace=grace)
+                except ContainerGoneError:
+                    # nothing ran yet, so a new container may take its place
+                    pool.gone(self._warm)
+                    if not attempts_left:
+                        raise
+                    self._engine = self._service.connect()
+                    self._warm = pool.acquire(self._engine, self._spec)
+        except PreparationError as error:
+            raise RunnerExecError(error.message, hint=error.hint) from error
+        return run_alone(pool, self._engine, self._spec, argv, context, environment, grace=grace)
+
+    def release(self) -> None:
+        """Give the container back."""
+        if self._warm is not None:
+            self._service.pool.release(self._warm)
+            self._warm = None
+
+    def _wanted(self) -> Spec:
+        return make_spec(self._engine, self._image, self._context, self._config, self._inputs)
+
+    def _follow_inputs(self) -> None:
+        """Change the container when the inputs have changed (next slice)."""
+        if self._process.data_paths == self._inputs:
+            return
+        self._inputs = self._process.data_paths
+        spec = self._wanted()
+        if not self._spec.covers(spec):
+            self.release()
+            self._spec = spec
+            self._warm = self._service.pool.acquire(self._engine, spec)
+
+    def _argv(self, args: list[str]) -> list[str]:
+        """Put the image's entry point in front where the command names no program."""
+        image = self._image
+        through = bool(self._config.get("entrypoint", False))
+        if args and not args[0].startswith("-") and not through:
+            return args
+        argv = [*image.entrypoint, *(args or image.command)]
+        if not image.entrypoint and (not argv or argv[0].startswith("-")):
+            raise RunnerExecError(
+                f"The command names no program, and the image {image.reference} has no entry "
+                "point to run.",
+                hint="Put the program first in the command of the tool’s descriptor.",
+            )
+        return argv
+
+    def _environment(self) -> dict[str, str]:
+        base = {"HOME": str(self._context.home_dir)}
+        try:
+            # programs ask who they are, and the image does not know the caller
+            base["USER"] = base["LOGNAME"] = getpass.getuser()
+        except (KeyError, OSError, ImportError):
+            base["USER"] = base["LOGNAME"] = "user"
+        if not {"LANG", "LC_ALL"} & set(self._image.environment):
+            # else names of files beyond ASCII break in some programs
+            base["LANG"] = "C.UTF-8"
+        return program_environment(base, self._context)

@@ -8,18 +8,19 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.plugins.contract import (
-    Availability,
+from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
+from napari_tool_runner.plugins.options import number, path_list
+from napari_tool_runner.plugins.process import (
     ExecContext,
     OutputLine,
-    Plan,
-    RunnerService,
+    Process,
+    Session,
+    context_of,
 )
-from napari_tool_runner.plugins.options import number, path_list
-from napari_tool_runner.plugins.process import Process, as_process, context_of
 from napari_tool_runner.plugins.programs.environment import (
     gpu_remark,
     host_environment,
@@ -51,25 +52,9 @@ class LocalRunnerService(RunnerService):
 
     service_name = "LOCAL"
 
-    def exec(self, process: Process, args: list[str]) -> int:
-        """Run `args`; see `RunnerService.exec`."""
-        process = as_process(process)
-        context = context_of(process)
-        variables = host_environment()
-        folders: list[str | Path] = [*path_list(self.config, "path")]
-        if process.tool.requirements:
-            self._tell_ignored(process.tool, context)
-            folders += _active_environment(variables)
-        folders += _python_folders(context)
-        if context.resources.memory_bytes is not None:
-            context.report(OutputLine("LOCAL does not enforce the memory limit.", "runner"))
-        variables["PATH"] = path_with(folders, variables.get("PATH"))
-        return run_program(
-            args,
-            context,
-            program_environment(variables, context),
-            grace=number(self.config, "grace", GRACE),
-        )
+    def session(self, process: Process) -> AbstractContextManager[Session]:
+        """Return a session; there is nothing to prepare."""
+        return nullcontext(_LocalSession(self, process))
 
     def check(self) -> Availability:
         """LOCAL works everywhere."""
@@ -112,8 +97,31 @@ class LocalRunnerService(RunnerService):
             "to 'path' in the runner section of the configuration."
         )
 
-    def _tell_ignored(self, tool: Tool, context: ExecContext) -> None:
-        context.report(OutputLine(self.supports(tool).message, "runner"))
+
+class _LocalSession:
+    def __init__(self, service: LocalRunnerService, process: Process) -> None:
+        self._config = service.config
+        self._tool = process.tool
+        self._context = context_of(process)
+        self._ignored = service.supports(process.tool).message
+
+    def exec(self, args: list[str]) -> int:
+        context = self._context
+        variables = host_environment()
+        folders: list[str | Path] = [*path_list(self._config, "path")]
+        if self._tool.requirements:
+            context.report(OutputLine(self._ignored, "runner"))
+            folders += _active_environment(variables)
+        folders += _python_folders(context)
+        if context.resources.memory_bytes is not None:
+            context.report(OutputLine("LOCAL does not enforce the memory limit.", "runner"))
+        variables["PATH"] = path_with(folders, variables.get("PATH"))
+        return run_program(
+            args,
+            context,
+            program_environment(variables, context),
+            grace=number(self._config, "grace", GRACE),
+        )
 
 
 class LocalRunnerServiceBuilder(ServiceBuilder):

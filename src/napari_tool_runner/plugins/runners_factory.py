@@ -1,4 +1,4 @@
-"""Where the runner services are registered by name: ``runnerServices``.
+"""The runner services by name (``runnerServices``), and which of them runs a tool.
 
 A service of one's own is registered by one line::
 
@@ -11,16 +11,42 @@ through an entry point of the group ``napari_tool_runner.runners``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import RunnerUnavailableError, UnknownRunnerError
-from napari_tool_runner.plugins.contract import RunnerService
+from napari_tool_runner.errors import (
+    RunnerError,
+    RunnerUnavailableError,
+    ToolRunnerError,
+    UnknownRunnerError,
+)
+from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService, words
+from napari_tool_runner.plugins.discovery import (
+    Builder,
+    load_entry_points,
+    load_plugin_dirs,
+    plugin_problems,
+)
+from napari_tool_runner.tools.model import PackageRequirement
 
-__all__ = ["Builder", "ObjectFactory", "RunnerServiceProvider", "ServiceBuilder", "runnerServices"]
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
 
-Builder: TypeAlias = Callable[..., object]
+__all__ = [
+    "Choice",
+    "ObjectFactory",
+    "RunnerServiceProvider",
+    "ServiceBuilder",
+    "as_service",
+    "check_all",
+    "choose_service",
+    "fitting_services",
+    "plan_run",
+    "runnerServices",
+]
 
 
 class ObjectFactory:
@@ -28,6 +54,8 @@ class ObjectFactory:
 
     def __init__(self) -> None:
         self._builders: dict[str, Builder] = {}
+        self.loaded: dict[Path, str] = {}
+        """Digests of the plugin files that registered here."""
 
     def register_builder(self, key: str, builder: Builder) -> None:
         """Register `builder` under `key`; a later registration replaces an earlier one."""
@@ -81,30 +109,67 @@ class RunnerServiceProvider(ObjectFactory):
         UnknownRunnerError
             No service has that name.
         """
-        from napari_tool_runner.plugins.discovery import load_entry_points, load_plugin_dirs
-
         with self._lock:
-            load_plugin_dirs(config.get("plugin_dirs"), self)
+            if config.get("plugin_dirs"):
+                load_plugin_dirs(config["plugin_dirs"], self)
             # the services of installed packages cost imports: only when one is asked for
             if service_id not in self._builders and not self._entry_points_loaded:
                 self._entry_points_loaded = True
                 load_entry_points(self)
             return self.create(service_id, **config)
 
+    def service(
+        self, service_id: str, config: Mapping[str, object] | None = None
+    ) -> RunnerService:
+        """Return the service called `service_id` as one of ours; see `get`, `as_service`."""
+        return as_service(self.get(service_id, **(config or {})), service_id)
+
     def names(self) -> tuple[str, ...]:
         """Return the names of all services, entry points included, sorted."""
-        from napari_tool_runner.plugins.discovery import load_entry_points
-
         with self._lock:
             if not self._entry_points_loaded:
                 self._entry_points_loaded = True
                 load_entry_points(self)
             return tuple(sorted(self._builders))
 
-    def builder(self, service_id: str) -> Builder | None:
-        """Return what is registered under `service_id`, None when nothing is."""
+    def builders(self) -> dict[str, Builder]:
+        """Return what is registered now, by name."""
         with self._lock:
-            return self._builders.get(service_id)
+            return dict(self._builders)
+
+
+def as_service(service: object, name: str = "") -> RunnerService:
+    """Return any runner service as one of ours: it is called the same way as all others.
+
+    Parameters
+    ----------
+    service : object
+        What ``runnerServices.get`` returned: an object with ``set_up``, ``exec`` and
+        ``tear_down``.
+    name : str
+        Name under which it is registered, for messages.
+
+    Raises
+    ------
+    RunnerError
+        One of the three methods is missing.
+    """
+    if isinstance(service, RunnerService):
+        return service
+    name = name or str(getattr(service, "service_name", "")) or type(service).__name__
+    missing = [
+        method
+        for method in ("set_up", "exec", "tear_down")
+        if not callable(getattr(service, method, None))
+    ]
+    if missing:
+        raise RunnerError(
+            f"The runner service {name} ({type(service).__name__}) has no {', '.join(missing)}.",
+            hint="A service needs set_up(process), exec(process, args) and tear_down(process).",
+        )
+    from napari_tool_runner.plugins.foreign.service import ForeignService
+
+    return ForeignService(service, name)
 
 
 class ServiceBuilder:
@@ -165,3 +230,126 @@ for _key, (_file, _class) in _BUILT_IN.items():
     runnerServices.register_builder(
         _key, ServiceBuilder(f"napari_tool_runner.plugins.{_file}", _class)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The service that was chosen for a tool.
+
+    Parameters
+    ----------
+    name : str
+        Its name in ``runnerServices``.
+    reason : str
+        Why, in words that follow the name (“LOCAL, since the tool requires nothing”).
+    available : bool
+        False: it is what the tool requires, but it does not work on this computer (the
+        reason says what to do).
+    """
+
+    name: str
+    reason: str
+    available: bool = True
+
+
+def choose_service(
+    tool: Tool,
+    config: Mapping[str, object] | None = None,
+    provider: RunnerServiceProvider | None = None,
+) -> Choice:
+    """Choose by what `tool` requires and what this computer has.
+
+    A tool without requirements runs with LOCAL. Otherwise its requirements are tried in
+    the order of the descriptor, packages with CONDA and containers with DOCKER; when
+    none of their services works here, the first is returned with ``available=False``.
+
+    Parameters
+    ----------
+    tool : Tool
+    config : mapping, optional
+        The ``runner`` section of the configuration.
+    """
+    problems: list[str] = []
+    first = ""
+    for name, what in fitting_services(tool):
+        found = _availability(name, config, provider, tool)
+        if found.ok:
+            others = f" ({' '.join(problems)})" if problems else ""
+            return Choice(name, f"since {what}{others}")
+        first = first or name
+        problems.append(f"{name} cannot: {found.message}")
+    if not first and not tool.requirements:
+        return Choice("LOCAL", "since the tool requires nothing")
+    if not first:
+        kinds = ", ".join(sorted({entry.type for entry in tool.requirements}))
+        return Choice(
+            "LOCAL",
+            f"since no service provides what the tool requires ({kinds}); "
+            "it works only if that is installed on this computer",
+        )
+    reason = f"which the tool needs, but which does not work here. {' '.join(problems)}"
+    return Choice(first, reason, available=False)
+
+
+def fitting_services(tool: Tool) -> Iterator[tuple[str, str]]:
+    """Yield the services that provide what `tool` requires, with the requirement in words.
+
+    In the order of the descriptor, each once; nothing for a tool without requirements.
+    """
+    met: set[str] = set()
+    for entry in tool.requirements:
+        if isinstance(entry, PackageRequirement):
+            name, what = "CONDA", "the tool requires conda packages"
+        elif entry.type == "docker":
+            name, what = "DOCKER", f"the tool requires the container {entry.image}"
+        else:
+            continue
+        if name not in met:
+            met.add(name)
+            yield name, what
+
+
+def check_all(
+    config: Mapping[str, object] | None = None,
+    provider: RunnerServiceProvider | None = None,
+) -> list[tuple[str, Availability]]:
+    """Say for every registered service whether it works on this computer.
+
+    The services of ``plugin_dirs`` in `config` are among them. A plugin that cannot be
+    loaded is listed under the name of its file, with what is wrong.
+    """
+    provider = provider or runnerServices
+    load_plugin_dirs((config or {}).get("plugin_dirs"), provider)
+    found = [(name, _availability(name, config, provider)) for name in provider.names()]
+    for problem in plugin_problems():
+        name = Path(problem.where.partition(" = ")[0]).name
+        found.append((name, Availability(False, str(problem))))
+    return found
+
+
+def plan_run(name: str, tool: Tool, config: Mapping[str, object] | None = None) -> Plan:
+    """Return the pre-flight of `tool` on a service; what goes wrong in it is a problem of it."""
+    try:
+        return runnerServices.service(name, config).plan(tool)
+    except ToolRunnerError as error:
+        return Plan(problems=(str(error),))
+    except Exception as error:  # noqa: BLE001 (a form asks; the service may be a plugin's)
+        return Plan(problems=(f"{name} cannot plan the run: {words(error)}.",))
+
+
+def _availability(
+    name: str,
+    config: Mapping[str, object] | None,
+    provider: RunnerServiceProvider | None,
+    tool: Tool | None = None,
+) -> Availability:
+    try:
+        service = (provider or runnerServices).service(name, config)
+        found = service.check()
+        if tool is not None and found.ok:
+            found = service.supports(tool)
+    except ToolRunnerError as error:
+        return Availability(False, str(error))
+    except Exception as error:  # noqa: BLE001 (a plugin may raise anything; the others count)
+        return Availability(False, f"{words(error)}.")
+    return found

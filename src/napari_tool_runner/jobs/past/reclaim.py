@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import ended_entries
-from napari_tool_runner.plugins import as_service, runnerServices
+from napari_tool_runner.plugins import runnerServices
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
@@ -46,7 +46,7 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
     known: set[tuple[str, str]] = set()
     for name in runnerServices.names():
         try:
-            service = as_service(runnerServices.get(name, **config.runner), name)
+            service = runnerServices.service(name, config.runner)
             stored = service.stored()
         except RunnerError as error:  # without its engine a service keeps nothing to show
             _logger.info("%s cannot say what it keeps: %s", name, error)

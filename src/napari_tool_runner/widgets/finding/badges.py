@@ -127,7 +127,7 @@ class BadgeLookup(QObject):
 def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:
     """Return the sign of one tool; an empty text when it cannot be told."""
     from napari_tool_runner.config import load_config
-    from napari_tool_runner.plugins import as_service, choose_service, runnerServices
+    from napari_tool_runner.plugins import choose_service, plan_run, runnerServices
 
     try:
         tool = toolbox[entry.key]
@@ -138,10 +138,9 @@ def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:
             if not choice.available:
                 return ABSENT
             name = choice.name
-        service = as_service(runnerServices.get(name, **config.runner), name)
-        if not service.check().ok:
+        if not runnerServices.service(name, config.runner).check().ok:
             return ABSENT
-        plan = service.plan(tool)
+        plan = plan_run(name, tool, config.runner)
     except (ToolRunnerError, KeyError) as error:
         _log.info("No badge for %s: %s", entry.key, error)
         return ""

@@ -132,10 +132,9 @@ def _ask(tool: Tool, answer: _Answer) -> None:
     try:
         from napari_tool_runner.config import load_config
         from napari_tool_runner.plugins import (
-            as_service,
             check_all,
             choose_service,
-            runnerServices,
+            plan_run,
         )
 
         config = load_config()
@@ -149,8 +148,7 @@ def _ask(tool: Tool, answer: _Answer) -> None:
             answer.choice, answer.reason = choice.name, choice.reason
         for name, found in answer.available.items():
             if found.ok:
-                service = as_service(runnerServices.get(name, **config.runner), name)
-                answer.plans[name] = service.plan(tool)
+                answer.plans[name] = plan_run(name, tool, config.runner)
     except ToolRunnerError as error:
         answer.problem = str(error)
     except Exception as error:  # noqa: BLE001 (a plugin may raise anything; it is told)

@@ -1,0 +1,203 @@
+"""A service without our base class, the tutorial's or bioimageit_core's, as one of ours.
+
+The tutorial's services take ``(process)`` and ``(process, args)``; services written for
+bioimageit_core ≥ 0.1 take a ``job_id`` after that.
+"""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import JobCancelledError, JobTimeoutError
+from napari_tool_runner.plugins.contract import Availability, RunnerService
+from napari_tool_runner.plugins.foreign.children import Recorder, recording
+from napari_tool_runner.plugins.foreign.observer import observed
+from napari_tool_runner.plugins.process import Event, OutputLine, Process, as_process, context_of
+from napari_tool_runner.plugins.programs.process_tree import describe_exit
+from napari_tool_runner.plugins.programs.program import GRACE
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["ForeignService"]
+
+
+class ForeignService(RunnerService):
+    """Calls the three methods of somebody else's service; its programs are followed.
+
+    Parameters
+    ----------
+    service : object
+    name : str
+        Under which it is registered, for messages.
+    """
+
+    def __init__(self, service: object, name: str) -> None:
+        super().__init__()
+        self.service = service
+        self.service_name = name
+
+    def set_up(self, process: Process | Tool) -> None:
+        """Call its ``set_up``."""
+        self._call("set_up", process)
+
+    def exec(self, process: Process | Tool, args: list[str]) -> int:
+        """Call its ``exec``; return the exit code of the program that it ran."""
+        codes: list[int | None] = []
+        report = context_of(process := as_process(process)).report
+        try:
+            value = self._call(
+                "exec", process, list(args), watch=lambda met: codes.append(met.exit_code(args))
+            )
+        except subprocess.CalledProcessError as error:
+            return _failed_program(error, report)
+        code = _exit_code(value)
+        if code is None:
+            # the tutorial's exec returns nothing; its program's own code is better than a guess
+            code = codes[0] if codes and codes[0] is not None else 0
+        if code > 128:
+            report(OutputLine(f"The program was {describe_exit(code)}.", "runner"))
+        return code
+
+    def tear_down(self, process: Process | Tool) -> None:
+        """Call its ``tear_down``."""
+        self._call("tear_down", process, interruptible=False)
+
+    def check(self) -> Availability:
+        """A plugin cannot be asked; it is there."""
+        return Availability(True, f"A plugin ({type(self.service).__module__}).")
+
+    def close(self) -> None:
+        """Call its ``close``, if it has one."""
+        closing = getattr(self.service, "close", None)
+        if callable(closing):
+            closing()
+
+    def _call(
+        self,
+        name: str,
+        process: Process | Tool,
+        *args: object,
+        watch: Callable[[Recorder], None] | None = None,
+        interruptible: bool = True,
+    ) -> object:
+        """Call a method of the service; its programs are followed and can be ended."""
+        context = context_of(process := as_process(process))
+        method: Callable[..., object] = getattr(self.service, name)
+        given: list[object] = [process, *args]
+        if _takes_job_id(method, len(given)):
+            given.append(process.job_id)
+        with (
+            observed(self.service, process.job_id, context.report),
+            recording(context.report) as recorder,
+        ):
+            if not interruptible:
+                return method(*given)
+            if context.cancel.requested:
+                raise JobCancelledError("The job was cancelled.")
+            ender = _ChildEnder(recorder, self.service_name, context.report)
+            forget = context.cancel.on_cancel(lambda: ender.start("cancel"))
+            timer = None
+            if name == "exec" and context.timeout is not None:
+                timer = threading.Timer(context.timeout, ender.start, ["timeout"])
+                timer.daemon = True
+                timer.start()
+            try:
+                return method(*given)
+            finally:
+                forget()
+                if timer is not None:
+                    timer.cancel()
+                ender.join()
+                if watch is not None:
+                    watch(recorder)
+                ender.raise_reason(context.timeout)
+
+
+class _ChildEnder:
+    """Ends the programs of a foreign service when the job is cancelled or too slow."""
+
+    def __init__(self, recorder: Recorder, name: str, report: Callable[[Event], object]) -> None:
+        self._recorder = recorder
+        self._name = name
+        self._report = report
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._reason = ""
+
+    def start(self, reason: str) -> None:
+        with self._lock:
+            if self._thread is not None or self._closed:
+                return
+            self._reason = reason
+            self._thread = threading.Thread(target=self._end, name="end-foreign", daemon=True)
+            self._thread.start()
+
+    def join(self) -> None:
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def raise_reason(self, timeout: float | None) -> None:
+        if self._reason == "cancel":
+            raise JobCancelledError("The job was cancelled.")
+        if self._reason == "timeout":
+            raise JobTimeoutError(
+                f"The program ran longer than the time limit of {timeout:g} s and was ended.",
+                hint="Raise the time limit, or try a smaller image.",
+            )
+
+    def _end(self) -> None:
+        ended = self._recorder.end(GRACE)
+        what = (
+            f"ended {len(ended)} program(s) that it started"
+            if ended
+            else "it started no program that could be ended; waiting for it to return"
+        )
+        self._report(OutputLine(f"The service {self._name} cannot cancel: {what}.", "runner"))
+
+
+def _takes_job_id(method: Callable[..., object], given: int) -> bool:
+    """Say whether `method` wants one more positional argument than `given`."""
+    try:
+        parameters = list(inspect.signature(method).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    if any(entry.kind is entry.VAR_POSITIONAL for entry in parameters):
+        return True
+    positional = [
+        entry
+        for entry in parameters
+        if entry.kind in (entry.POSITIONAL_ONLY, entry.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(positional) <= given:
+        return False
+    extra = positional[given]
+    return extra.default is extra.empty or "job" in extra.name
+
+
+def _exit_code(value: object) -> int | None:
+    if isinstance(value, subprocess.CompletedProcess | subprocess.Popen):
+        value = value.returncode
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if value >= 0 else 128 - value
+
+
+def _failed_program(
+    error: subprocess.CalledProcessError, report: Callable[[Event], object]
+) -> int:
+    """Pass on what the service had kept of a failed program; return its exit code."""
+    for kept in (error.stdout, error.stderr):
+        if kept:
+            text = kept if isinstance(kept, str) else bytes(kept).decode("utf-8", "replace")
+            for line in text.splitlines():
+                report(OutputLine(line, "stderr"))
+    return error.returncode if error.returncode >= 0 else 128 - error.returncode
