@@ -34,7 +34,7 @@ if mode == "commands":
     session, steps = commands._session, []
     session.timer.stop()
     begun = time.perf_counter()
-    session.loading.join()
+    commands._take(commands._loaded())
     told["load"] = time.perf_counter() - begun
     begun = time.perf_counter()
     session.timer.start()

@@ -8,7 +8,6 @@ script calls `show_tools`. They are added in small steps while the window is idl
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QTimer
 
     from napari_tool_runner.tools.toolbox.box import Toolbox
+    from napari_tool_runner.widgets.parts.background import Task
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["ToolCommands", "hide_tools", "on_activate", "open_tool", "show_tools"]
@@ -198,7 +198,7 @@ class _Session:
         self.toolbox: Toolbox | None = None
         self.commands: ToolCommands | None = None
         self.timer: QTimer | None = None
-        self.loading: threading.Thread | None = None
+        self.loading: Task | None = None
 
 
 _session = _Session()
@@ -232,6 +232,8 @@ def show_tools(toolbox: Toolbox | None = None) -> None:
     """
     from qtpy.QtCore import QCoreApplication, QTimer
 
+    from napari_tool_runner.widgets.parts.background import Task
+
     app, qt = _napari(), QCoreApplication.instance()
     if app is None or qt is None:
         return
@@ -242,7 +244,8 @@ def show_tools(toolbox: Toolbox | None = None) -> None:
     if _session.toolbox is not None:
         _session.commands.follow(_session.toolbox)
     elif _session.loading is None:
-        _session.loading = threading.Thread(target=_load, name="tool-commands", daemon=True)
+        _session.loading = Task(_loaded, qt)
+        _session.loading.done.connect(_take)
         _session.loading.start()
     if _session.timer is None:
         _session.timer = QTimer(qt)
@@ -312,10 +315,12 @@ def _napari() -> Application | None:
     return cast("Application", get_app_model())
 
 
-def _load() -> None:
-    toolbox = _loaded()
+def _take(toolbox: Toolbox) -> None:
+    _session.loading = None
     if _session.toolbox is None:
         _session.toolbox = toolbox
+        if _session.commands is not None:
+            _session.commands.follow(toolbox)
 
 
 def _loaded() -> Toolbox:
@@ -333,11 +338,5 @@ def _tick() -> None:
     commands, timer = _session.commands, _session.timer
     if commands is None or timer is None:
         return
-    if _session.loading is not None:
-        if _session.loading.is_alive():
-            return
-        _session.loading = None
-        if _session.toolbox is not None:
-            commands.follow(_session.toolbox)
-    if not commands.work(SLICE_SECONDS):
+    if not commands.work(SLICE_SECONDS) and _session.loading is None:
         timer.stop()

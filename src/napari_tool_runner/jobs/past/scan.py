@@ -142,7 +142,7 @@ Stamp = tuple[int, int]
 
 
 class Scan:
-    """One look at all records below a folder, in a thread of its own.
+    """One look at all records below a folder; `run` it in a thread of its own.
 
     Rows arrive in `batch`, the newest first; `present` is complete once `ended` is set.
 
@@ -158,12 +158,6 @@ class Scan:
         self._found: deque[tuple[Path, Stamp, JobRow]] = deque()
         self.present: set[Path] = set()
         self.ended = threading.Event()
-        self.unreadable = 0
-
-    def start(self) -> Scan:
-        """Begin; returns itself."""
-        threading.Thread(target=self._run, name="history", daemon=True).start()
-        return self
 
     def batch(self, most: int) -> list[tuple[Path, Stamp, JobRow]]:
         """Return up to `most` rows that were not returned yet."""
@@ -177,7 +171,8 @@ class Scan:
         """Whether everything was read and returned."""
         return self.ended.is_set() and not self._found
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Read what is new."""
         try:
             folders = sorted(self._folders(), key=lambda one: one[0].name, reverse=True)
             for folder, stamp in folders:
@@ -193,7 +188,6 @@ class Scan:
         except (WorkspaceError, ValueError, TypeError, KeyError, AttributeError) as error:
             # a record of another program, or half of one: it hides no other
             _log.info("A record was left out: %s", error)
-            self.unreadable += 1
             return
         self._found.append((folder, stamp, row))
 

@@ -1,19 +1,20 @@
 """Badges of tools in the tree: what they need, and whether it is there already.
 
-Only tools that are drawn are looked at, one by one in a thread: reading a descriptor or
+Only tools that are drawn are looked at, one by one in the background: reading a descriptor or
 asking an engine takes time that the window does not have.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.parts.background import Task
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.box import Toolbox
@@ -36,41 +37,6 @@ def needs_of(entry: ToolEntry) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_NEEDS.get(kind, kind) for kind in entry.requirements))
 
 
-class _Worker:
-    """The thread's side. Holds no Qt object: one that dies in a thread takes all down."""
-
-    def __init__(self, toolbox: Toolbox) -> None:
-        self.toolbox = toolbox
-        self.signs: dict[str, str] = {}
-        self.wanted: queue.SimpleQueue[ToolEntry | None] = queue.SimpleQueue()
-        self.fresh = False
-        self._thread: threading.Thread | None = None
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is asked and nobody works."""
-        alive = self._thread is not None and self._thread.is_alive()
-        return self.wanted.empty() and not alive
-
-    def ask(self, entry: ToolEntry) -> None:
-        """Queue a tool."""
-        self.wanted.put(entry)
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, name="badges", daemon=True)
-            self._thread.start()
-
-    def _work(self) -> None:
-        while True:
-            try:
-                entry = self.wanted.get(timeout=1)
-            except queue.Empty:
-                return
-            if entry is None:
-                return
-            self.signs[entry.digest] = _sign(self.toolbox, entry)
-            self.fresh = True
-
-
 class BadgeLookup(QObject):
     """Finds out, for the tools that are drawn, whether what they need is there.
 
@@ -83,11 +49,11 @@ class BadgeLookup(QObject):
 
     def __init__(self, toolbox: Toolbox, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._worker = _Worker(toolbox)
+        self._toolbox = toolbox
+        self._signs: dict[str, str] = {}
         self._asked: set[str] = set()
-        self._timer = QTimer(self)
-        self._timer.setInterval(100)
-        self._timer.timeout.connect(self._look)
+        self._wanted: deque[ToolEntry] = deque()
+        self._task: Task | None = None
 
     def badges(self, entry: ToolEntry) -> tuple[str, ...]:
         """Return what to show for `entry` now; asks in the background for more."""
@@ -96,32 +62,43 @@ class BadgeLookup(QObject):
             return ()
         if entry.digest not in self._asked:
             self._asked.add(entry.digest)
-            self._worker.ask(entry)
-            self._timer.start()
-        sign = self._worker.signs.get(entry.digest, "")
+            self._wanted.append(entry)
+            self._ask()
+        sign = self._signs.get(entry.digest, "")
         return tuple(f"{need} {sign}".strip() for need in needs)
 
     def words(self, entry: ToolEntry) -> str:
         """Return the badge as a sentence, for tooltips and readers of screens."""
         needs = " or ".join(needs_of(entry))
-        sign = self._worker.signs.get(entry.digest, "")
+        sign = self._signs.get(entry.digest, "")
         return f"What it needs ({needs}) {_WORDS[sign]}" if needs and sign else needs
 
     def forget(self, toolbox: Toolbox) -> None:
         """Ask again, in `toolbox`: a run may have fetched something."""
-        self._worker.toolbox = toolbox
+        self._toolbox = toolbox
         self._asked.clear()
 
     def stop(self) -> None:
-        """End the thread."""
-        self._worker.wanted.put(None)
+        """Ask no more."""
+        self._wanted.clear()
 
-    def _look(self) -> None:
-        if self._worker.fresh:
-            self._worker.fresh = False
-            self.changed.emit()
-        if self._worker.idle:
-            self._timer.stop()
+    def _ask(self) -> None:
+        if self._task is not None or not self._wanted:
+            return
+        self._task = Task(partial(_signed, self._toolbox, self._wanted.popleft()), self)
+        self._task.done.connect(self._take)
+        self._task.start()
+
+    def _take(self, found: tuple[str, str]) -> None:
+        digest, sign = found
+        self._task = None
+        self._signs[digest] = sign
+        self.changed.emit()
+        self._ask()
+
+
+def _signed(toolbox: Toolbox, entry: ToolEntry) -> tuple[str, str]:
+    return entry.digest, _sign(toolbox, entry)
 
 
 def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:

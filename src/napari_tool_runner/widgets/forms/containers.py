@@ -6,12 +6,11 @@ and rows far below the visible part wait until they are needed or nobody types.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from time import perf_counter
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -36,58 +35,10 @@ from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 
-__all__ = ["Builder", "Collapsible", "ConditionalBox", "RepeatBox", "RowsView"]
+if TYPE_CHECKING:
+    from napari_tool_runner.widgets.parts.background import IdleWork
 
-_FIRST_BUDGET = 0.12
-_IDLE_BUDGET = 0.02
-
-
-class Builder(QObject):
-    """Builds rows a few at a time: some at once, the rest when the window is idle."""
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._tasks: deque[Callable[[], None]] = deque()
-        self._working = False
-        self._timer = QTimer(self)
-        self._timer.setInterval(0)
-        # a bound method: a lambda would be called once more after its form was collected
-        self._timer.timeout.connect(self._work_when_idle)
-
-    @property
-    def pending(self) -> int:
-        """How many rows wait."""
-        return len(self._tasks)
-
-    def add(self, tasks: Sequence[Callable[[], None]], *, first: bool = False) -> None:
-        """Queue `tasks`; `first` puts them before all others."""
-        if first:
-            self._tasks.extendleft(reversed(tasks))
-        else:
-            self._tasks.extend(tasks)
-        if self._tasks and not self._timer.isActive():
-            self._timer.start()
-
-    def work(self, budget: float = _FIRST_BUDGET) -> None:
-        """Build for `budget` seconds."""
-        if self._working:  # a row being built queues its own rows: they come next
-            return
-        end = perf_counter() + budget
-        self._working = True
-        try:
-            while self._tasks and perf_counter() < end:
-                self._tasks.popleft()()
-        finally:
-            self._working = False
-        if not self._tasks:
-            self._timer.stop()
-
-    def _work_when_idle(self) -> None:
-        self.work(_IDLE_BUDGET)
-
-    def finish(self) -> None:
-        """Build everything that waits."""
-        self.work(float("inf"))
+__all__ = ["Collapsible", "ConditionalBox", "RepeatBox", "RowsView"]
 
 
 class RowsView(QWidget):
@@ -97,7 +48,7 @@ class RowsView(QWidget):
     ----------
     nodes : sequence of Node
     context : FormContext
-    builder : Builder
+    builder : IdleWork
     data_first : bool
         Data inputs come before the other parameters (the top of a form).
     split_advanced : bool
@@ -108,7 +59,7 @@ class RowsView(QWidget):
         self,
         nodes: Sequence[Node],
         context: FormContext,
-        builder: Builder,
+        builder: IdleWork,
         *,
         data_first: bool = False,
         split_advanced: bool = True,
@@ -175,7 +126,7 @@ class RowsView(QWidget):
         self._layout.addWidget(box)
 
 
-def make_row(node: Node, context: FormContext, builder: Builder) -> QWidget:
+def make_row(node: Node, context: FormContext, builder: IdleWork) -> QWidget:
     """Return the widget of one node; one odd parameter never kills the form."""
     if isinstance(node, SectionNode):
         section = node.section
@@ -209,7 +160,7 @@ class Collapsible(Folding):
         title: str,
         nodes: Sequence[Node],
         context: FormContext,
-        builder: Builder,
+        builder: IdleWork,
         *,
         help_text: str = "",
         expanded: bool = False,
@@ -243,7 +194,7 @@ class Collapsible(Folding):
 class ConditionalBox(QWidget):
     """The choice of a conditional, and the rows of the case it selects."""
 
-    def __init__(self, node: ConditionalNode, context: FormContext, builder: Builder) -> None:
+    def __init__(self, node: ConditionalNode, context: FormContext, builder: IdleWork) -> None:
         super().__init__()
         self.node = node
         self._context = _narrower(context)
@@ -280,7 +231,7 @@ class ConditionalBox(QWidget):
             holder.add(view)
             self._views[active.case.value] = holder
             self._rows[active.case.value] = view
-            self._builder.work(_IDLE_BUDGET)
+            self._builder.work_a_little()
             self._layout.addWidget(holder)
         for value, holder in self._views.items():
             holder.setVisible(value == key)
@@ -289,7 +240,7 @@ class ConditionalBox(QWidget):
 class RepeatBox(QWidget):
     """A list of groups with buttons to add and remove."""
 
-    def __init__(self, node: RepeatNode, context: FormContext, builder: Builder) -> None:
+    def __init__(self, node: RepeatNode, context: FormContext, builder: IdleWork) -> None:
         super().__init__()
         self.node = node
         self._context = _narrower(context)
@@ -364,7 +315,7 @@ class _EntryBox(QWidget):
     """One entry of a repeat."""
 
     def __init__(
-        self, entry: RepeatEntry, title: str, context: FormContext, builder: Builder
+        self, entry: RepeatEntry, title: str, context: FormContext, builder: IdleWork
     ) -> None:
         super().__init__()
         self.entry = entry
@@ -398,7 +349,7 @@ def _narrower(context: FormContext) -> FormContext:
     return replace(context, label_width=max(60, context.label_width - 12))
 
 
-def _reveal_in(row: QWidget, leaf: LeafNode, builder: Builder) -> FieldRow | None:
+def _reveal_in(row: QWidget, leaf: LeafNode, builder: IdleWork) -> FieldRow | None:
     if isinstance(row, FieldRow):
         return row
     if isinstance(row, Collapsible):

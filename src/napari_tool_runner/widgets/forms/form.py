@@ -9,7 +9,7 @@ from qtpy.QtCore import QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_tool_runner.tools.model import Conditional, DataParameter, Repeat, Section
-from napari_tool_runner.widgets.forms.containers import Builder, RowsView
+from napari_tool_runner.widgets.forms.containers import RowsView
 from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
 from napari_tool_runner.widgets.forms.form_model import (
     ConditionalNode,
@@ -22,6 +22,7 @@ from napari_tool_runner.widgets.forms.form_model import (
 from napari_tool_runner.widgets.forms.layer_choice import LayerChooser
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.outputs_box import OutputsBox
+from napari_tool_runner.widgets.parts.background import IdleWork
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ class FormWidget(QScrollArea):
             chooser=self.chooser,
             label_width=self.fontMetrics().averageCharWidth() * 17,
         )
-        self.builder = Builder(self)
+        self.builder = IdleWork(self)
         body = QWidget()
         layout = QVBoxLayout(body)
         layout.setContentsMargins(6, 4, 6, 8)

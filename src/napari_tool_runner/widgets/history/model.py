@@ -19,6 +19,7 @@ from qtpy.QtCore import (
 
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.jobs.past.scan import JobRow, Scan, live_row, state_word
+from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ class HistoryModel(QAbstractTableModel):
             self.loaded.emit()
             return
         self.problem = ""
-        self._scan = Scan(folder, self._stamps).start()
+        self._scan = Scan(folder, self._stamps)
+        Task(self._scan.run, self).start()
         self._ticks.start()
 
     def follow(self) -> None:

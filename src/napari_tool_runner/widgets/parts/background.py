@@ -1,9 +1,11 @@
-"""Work that may take a while, off the GUI thread; the answer comes back to it."""
+"""Work that may take a while: off the GUI thread (`Task`), or in slices on it (`IdleWork`)."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -11,12 +13,14 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_tool_runner.errors import ToolRunnerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Task"]
+__all__ = ["IdleWork", "Task"]
 
 _log = logging.getLogger(__name__)
 _POLL_MS = 20
+_FIRST_BUDGET = 0.12
+_IDLE_BUDGET = 0.02
 
 
 class _Answer:
@@ -75,6 +79,11 @@ class Task(QObject):
         self._timer.start()
         return self
 
+    def drop(self) -> None:
+        """Let the work end unheard: its answer is not wanted any more."""
+        self._timer.stop()
+        self.deleteLater()
+
     def _look(self) -> None:
         answer = self._answer
         if not answer.ended.is_set():
@@ -85,3 +94,52 @@ class Task(QObject):
         else:
             self.done.emit(answer.value)
         self.deleteLater()
+
+
+class IdleWork(QObject):
+    """Does small pieces of work: some at once, the rest when the window is idle."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._working = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(0)
+        # a bound method: a lambda would be called once more after its owner was collected
+        self._timer.timeout.connect(self.work_a_little)
+
+    @property
+    def pending(self) -> int:
+        """How many pieces wait."""
+        return len(self._tasks)
+
+    def add(self, tasks: Sequence[Callable[[], None]], *, first: bool = False) -> None:
+        """Queue `tasks`; `first` puts them before all others."""
+        if first:
+            self._tasks.extendleft(reversed(tasks))
+        else:
+            self._tasks.extend(tasks)
+        if self._tasks and not self._timer.isActive():
+            self._timer.start()
+
+    def work(self, budget: float = _FIRST_BUDGET) -> None:
+        """Work for `budget` seconds."""
+        if self._working:  # a piece may queue others: they come next
+            return
+        end = perf_counter() + budget
+        self._working = True
+        try:
+            while self._tasks and perf_counter() < end:
+                self._tasks.popleft()()
+        finally:
+            self._working = False
+        if not self._tasks:
+            self._timer.stop()
+
+    def work_a_little(self) -> None:
+        """Work for as long as nobody notices."""
+        self.work(_IDLE_BUDGET)
+
+    def finish(self) -> None:
+        """Do everything that waits."""
+        self.work(float("inf"))

@@ -5,15 +5,15 @@ A daemon or a disk may answer slowly; the form never waits for them.
 
 from __future__ import annotations
 
-import logging
-import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.storage import size_text
+from napari_tool_runner.widgets.parts.background import Task
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.contract import Availability, Plan
@@ -21,14 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ServiceLookup"]
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(slots=True)
 class _Answer:
     """What the background thread found out."""
 
-    done: bool = False
     configured: str | None = None
     choice: str = ""
     reason: str = ""
@@ -51,16 +48,17 @@ class ServiceLookup(QObject):
         super().__init__(parent)
         self._tool = tool
         self._answer = _Answer()
-        self._timer = QTimer(self)
-        self._timer.setInterval(40)
-        self._timer.timeout.connect(self._look)
+        self._task: Task | None = None
 
     def start(self) -> None:
         """Ask; `found` is emitted when the answers are there."""
         self._answer = _Answer()
-        answer, tool = self._answer, self._tool
-        threading.Thread(target=_ask, args=(tool, answer), name="services", daemon=True).start()
-        self._timer.start()
+        if self._task is not None:
+            self._task.drop()
+        self._task = Task(partial(_ask, self._tool), self)
+        self._task.done.connect(self._take)
+        self._task.failed.connect(self._fail)
+        self._task.start()
 
     @property
     def names(self) -> list[str]:
@@ -122,13 +120,17 @@ class ServiceLookup(QObject):
             lines += plan.remarks
         return " ".join(lines)
 
-    def _look(self) -> None:
-        if self._answer.done:
-            self._timer.stop()
-            self.found.emit()
+    def _take(self, answer: _Answer) -> None:
+        self._task = None
+        self._answer = answer
+        self.found.emit()
+
+    def _fail(self, error: ToolRunnerError) -> None:
+        self._take(_Answer(problem=f"The runner services could not be asked: {error}"))
 
 
-def _ask(tool: Tool, answer: _Answer) -> None:
+def _ask(tool: Tool) -> _Answer:
+    answer = _Answer()
     try:
         from napari_tool_runner.config import load_config
         from napari_tool_runner.plugins import (
@@ -151,8 +153,4 @@ def _ask(tool: Tool, answer: _Answer) -> None:
                 answer.plans[name] = plan_run(name, tool, config.runner)
     except ToolRunnerError as error:
         answer.problem = str(error)
-    except Exception as error:  # noqa: BLE001 (a plugin may raise anything; it is told)
-        _log.warning("The runner services could not be asked", exc_info=True)
-        answer.problem = f"The runner services could not be asked: {error}"
-    finally:
-        answer.done = True
+    return answer

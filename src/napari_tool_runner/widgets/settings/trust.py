@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -18,9 +17,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tool_runner.errors import TrustError
+from napari_tool_runner.errors import ToolRunnerError, TrustError
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.tools.toolbox.trust import Review, Trust, TrustState, approve, review
+from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 
 if TYPE_CHECKING:
@@ -43,21 +43,6 @@ def trust_sentence(trust: Trust) -> str:
     if trust.state is TrustState.CHANGED:
         return f"{name} has changed since you approved it. Review it to run its tools."
     return f"{name} is not approved yet. Review it to run its tools."
-
-
-@dataclass(slots=True)
-class _Found:
-    """What the thread found out. It never sees a Qt object."""
-
-    review: Review | None = None
-    error: str = ""
-
-
-def _read(folder: Path, found: _Found) -> None:
-    try:
-        found.review = review(folder)
-    except (OSError, TrustError) as error:
-        found.error = str(error)
 
 
 class TrustDialog(QDialog):
@@ -83,7 +68,6 @@ class TrustDialog(QDialog):
         self.setWindowTitle("Approve a toolbox")
         self._folder = folder
         self._review: Review | None = None
-        self._found = _Found()
         layout = QVBoxLayout(self)
         question = QLabel("May the tools of this folder run on your computer?")
         font = question.font()
@@ -119,25 +103,18 @@ class TrustDialog(QDialog):
         self.buttons.rejected.connect(self.reject)
         layout.addWidget(self.buttons)
         self.setMinimumWidth(420)
-        self._timer = QTimer(self)
-        self._timer.setInterval(50)
-        self._timer.timeout.connect(self._look)
         # a toolbox may hold gigabytes: the window goes on while it is hashed
-        threading.Thread(
-            target=_read, args=(folder, self._found), name="toolbox review", daemon=True
-        ).start()
-        self._timer.start()
+        task = Task(partial(review, folder), self)
+        task.done.connect(self._show)
+        task.failed.connect(self._fail)
+        task.start()
 
-    def _look(self) -> None:
-        if self._found.error:
-            self._timer.stop()
-            self._content.setText("cannot be read")
-            self._warning.say(self._found.error, "problem")
-        self._review = self._found.review
-        found = self._review
-        if found is None:
-            return
-        self._timer.stop()
+    def _fail(self, error: ToolRunnerError) -> None:
+        self._content.setText("cannot be read")
+        self._warning.say(str(error), "problem")
+
+    def _show(self, found: Review) -> None:
+        self._review = found
         self._content.setText(
             f"{found.files} files, {size_text(found.size)}\n{found.digest[:23]}…"
         )
