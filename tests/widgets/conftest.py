@@ -32,7 +32,10 @@ def model_viewer() -> ViewerModel:
 def shown(qtbot) -> Callable[[QWidget], QWidget]:
     """Shows a widget, 350 px wide as in a dock, and closes it after the test."""
 
+    kept: list[QWidget] = []  # as a window keeps its docks
+
     def show(widget: QWidget, width: int = 350, height: int = 700) -> QWidget:
+        kept.append(widget)
         qtbot.addWidget(widget)
         widget.resize(width, height)
         with qtbot.waitActive(widget):  # shortcuts and focus need an active window

@@ -110,7 +110,7 @@ def test_set_values_names_what_has_no_place():
 def test_every_change_is_told_once_per_change():
     model = FormModel(tool_of(SIGMA, METHOD))
     told: list[str] = []
-    model.watch(lambda node: told.append(getattr(node, "name", "?")))
+    model.changed.connect(lambda node: told.append(getattr(node, "name", "?")))
     model.leaf("sigma").set(3)
     model.leaf("sigma").set(3.0)
     model.leaf("cond|bins").set(4)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         SelectOption,
         SelectParameter,
     )
-    from napari_tool_runner.widgets.forms.form_model import LeafNode, Node
+    from napari_tool_runner.widgets.forms.node import LeafNode, Node
 
 __all__ = ["DrillDownField", "ManyField", "RadioField", "SelectField", "ShortList"]
 

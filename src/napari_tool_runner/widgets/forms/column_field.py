@@ -12,7 +12,7 @@ from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataColumnParameter
-    from napari_tool_runner.widgets.forms.form_model import LeafNode, Node
+    from napari_tool_runner.widgets.forms.node import LeafNode, Node
 
 __all__ = ["ColumnField"]
 

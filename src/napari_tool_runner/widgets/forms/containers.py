@@ -24,12 +24,11 @@ from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
 from napari_tool_runner.widgets.forms.fields import make_field
 from napari_tool_runner.widgets.forms.form_model import (
     ConditionalNode,
-    LeafNode,
-    Node,
     RepeatEntry,
     RepeatNode,
     SectionNode,
 )
+from napari_tool_runner.widgets.forms.node import LeafNode, Node
 from napari_tool_runner.widgets.parts.folding import Folding, Indented
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.messages import MessageLabel
@@ -91,13 +90,13 @@ class RowsView(QWidget):
     def reveal(self, leaf: LeafNode) -> FieldRow | None:
         """Build and open what is needed to see `leaf`; returns its row."""
         for node in self._nodes:
-            if _contains(node, leaf):
+            if node.holds(leaf):
                 if id(node) not in self._rows:
                     self._builder.finish()
                 return _reveal_in(self._rows[id(node)], leaf, self._builder)
         if self._has_advanced and self._advanced is None:
             self._builder.finish()
-        if self._advanced is not None and _holds(self._advanced.nodes, leaf):
+        if self._advanced is not None and any(n.holds(leaf) for n in self._advanced.nodes):
             return _reveal_in(self._advanced, leaf, self._builder)
         return None
 
@@ -142,6 +141,7 @@ def make_row(node: Node, context: FormContext, builder: IdleWork) -> QWidget:
         return ConditionalBox(node, context, builder)
     if isinstance(node, RepeatNode):
         return RepeatBox(node, context, builder)
+    assert isinstance(node, LeafNode)
     try:
         return FieldRow(make_field(node, context), context)
     except (TypeError, ValueError, KeyError) as error:
@@ -207,13 +207,12 @@ class ConditionalBox(QWidget):
         self._layout = layout
         self.test_row = make_row(node.test, context, builder)
         layout.addWidget(self.test_row)
-        node.test.watch(self._show_case)
+        node.test.changed.connect(self._show_case)
         self._show_case()
 
     def case_view(self) -> RowsView | None:
         """Return the rows of the active case."""
-        active = self.node.active
-        return None if active is None else self._rows.get(active.case.value)
+        return self._rows.get(self.node.active or "")
 
     def reveal(self, leaf: LeafNode) -> FieldRow | None:
         """Build what is needed to see `leaf`."""
@@ -223,14 +222,13 @@ class ConditionalBox(QWidget):
         return None if view is None else view.reveal(leaf)
 
     def _show_case(self) -> None:
-        active = self.node.active
-        key = None if active is None else active.case.value
-        if active is not None and key not in self._views and active.children:
+        key = self.node.active
+        if key is not None and key not in self._views and self.node.children:
             holder = Indented()
-            view = RowsView(active.children, self._context, self._builder)
+            view = RowsView(self.node.children, self._context, self._builder)
             holder.add(view)
-            self._views[active.case.value] = holder
-            self._rows[active.case.value] = view
+            self._views[key] = holder
+            self._rows[key] = view
             self._builder.work_a_little()
             self._layout.addWidget(holder)
         for value, holder in self._views.items():
@@ -263,7 +261,7 @@ class RepeatBox(QWidget):
         self.add_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.add_button.clicked.connect(self._add)
         layout.addWidget(self.add_button)
-        node.watch(self._sync)
+        node.changed.connect(self._sync)
         self._sync()
 
     def boxes(self) -> list[_EntryBox]:
@@ -273,7 +271,7 @@ class RepeatBox(QWidget):
     def reveal(self, leaf: LeafNode) -> FieldRow | None:
         """Build what is needed to see `leaf`."""
         for box in self.boxes():
-            if any(_contains(child, leaf) for child in box.entry.children):
+            if any(leaf is one for one in box.entry.leaves()):
                 self._builder.finish()
                 return box.view.reveal(leaf)
         return None
@@ -371,20 +369,3 @@ def _is_advanced(node: Node) -> bool:
 
 def _is_data(node: Node) -> bool:
     return isinstance(node, LeafNode) and isinstance(node.parameter, DataParameter)
-
-
-def _holds(nodes: Sequence[Node], leaf: LeafNode) -> bool:
-    return any(_contains(node, leaf) for node in nodes)
-
-
-def _contains(node: Node, leaf: LeafNode) -> bool:
-    if node is leaf:
-        return True
-    if isinstance(node, SectionNode):
-        return _holds(node.children, leaf)
-    if isinstance(node, ConditionalNode):
-        active = node.active
-        return leaf is node.test or (active is not None and _holds(active.children, leaf))
-    if isinstance(node, RepeatNode):
-        return any(_holds(entry.children, leaf) for entry in node.entries)
-    return False

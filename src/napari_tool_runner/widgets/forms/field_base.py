@@ -24,9 +24,10 @@ from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import ParameterBase, Tool
-    from napari_tool_runner.widgets.forms.form_model import FormModel, LeafNode, Node
+    from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.layer_choice import LayerChooser
     from napari_tool_runner.widgets.forms.layer_source import LayerSource
+    from napari_tool_runner.widgets.forms.node import LeafNode, Node
 
 __all__ = ["Field", "FieldRow", "FormContext", "OptionalField", "keep_narrow", "keep_wheel_away"]
 
@@ -105,12 +106,12 @@ class Field:
     def follow_model(self, watcher: Callable[[Node], None]) -> None:
         """Call `watcher` after every change of the form, until `release`."""
         self._watchers.append(watcher)
-        self.context.model.watch(watcher)
+        self.context.model.changed.connect(watcher)
 
     def release(self) -> None:
         """Stop following the form; call before the widgets are deleted."""
         for watcher in self._watchers:
-            self.context.model.unwatch(watcher)
+            self.context.model.changed.disconnect(watcher, missing_ok=True)
         self._watchers.clear()
 
 
@@ -252,13 +253,13 @@ class FieldRow(QWidget):
                 unit_label.setTextFormat(Qt.TextFormat.PlainText)
                 self._grid.addWidget(unit_label, self._unit_row, 2)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        self.node.watch(self.refresh)
+        self.node.changed.connect(self.refresh)
         keep_wheel_away(editor)
         self._show_state()
 
     def release(self) -> None:
         """Stop following the node; call before the row is deleted."""
-        self.node.unwatch(self.refresh)
+        self.node.changed.disconnect(self.refresh, missing_ok=True)
         self.field.release()
 
     def refresh(self) -> None:

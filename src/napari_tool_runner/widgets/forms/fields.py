@@ -51,7 +51,7 @@ from napari_tool_runner.widgets.forms.number_box import NumberBox
 from napari_tool_runner.widgets.parts.icons import IconButton
 
 if TYPE_CHECKING:
-    from napari_tool_runner.widgets.forms.form_model import LeafNode
+    from napari_tool_runner.widgets.forms.node import LeafNode
 
 __all__ = ["make_field"]
 

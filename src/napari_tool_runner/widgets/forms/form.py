@@ -8,26 +8,24 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from napari_tool_runner.tools.model import Conditional, DataParameter, Repeat, Section
+from napari_tool_runner.tools.model import DataParameter
+from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.containers import RowsView
 from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
 from napari_tool_runner.widgets.forms.form_model import (
     ConditionalNode,
     FormModel,
-    LeafNode,
-    Node,
     Problem,
     RepeatNode,
 )
 from napari_tool_runner.widgets.forms.layer_choice import LayerChooser
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
+from napari_tool_runner.widgets.forms.node import LeafNode, Node
 from napari_tool_runner.widgets.forms.outputs_box import OutputsBox
 from napari_tool_runner.widgets.parts.background import IdleWork
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari_tool_runner.tools.model import InputItem, Tool
+    from napari_tool_runner.tools.model import Tool
 
 __all__ = ["FormWidget"]
 
@@ -88,7 +86,7 @@ class FormWidget(QScrollArea):
         self._scroll.setSingleShot(True)
         self._scroll.setInterval(30)
         self._scroll.timeout.connect(self._go_to_target)
-        self.model.watch(self._model_changed)
+        self.model.changed.connect(self._model_changed)
         self._layers.changed.connect(self.refresh_layers)
 
     def values(self) -> dict[str, object]:
@@ -125,7 +123,11 @@ class FormWidget(QScrollArea):
 
     def without_data(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return `values` without data inputs: layers are chosen afresh."""
-        return _without_data(self.tool.inputs, values)
+
+        def kept(leaf: Leaf) -> object:
+            return ABSENT if isinstance(leaf.parameter, DataParameter) else leaf.value
+
+        return rebuild(self.tool.inputs, values, kept)
 
     def refresh_layers(self) -> None:
         """Follow the layer list."""
@@ -193,27 +195,3 @@ class FormWidget(QScrollArea):
                 self._choosing = False
         if not self._soon.isActive():
             self._soon.start()
-
-
-def _without_data(items: Sequence[InputItem], values: Mapping[str, object]) -> dict[str, object]:
-    data = {item.name for item in items if isinstance(item, DataParameter)}
-    inner: dict[str, Sequence[InputItem]] = {}
-    for item in items:
-        if isinstance(item, Section | Repeat):
-            inner[item.name] = item.items
-        elif isinstance(item, Conditional):
-            inner[item.name] = [entry for case in item.cases for entry in case.items]
-    kept: dict[str, object] = {}
-    for key, value in values.items():
-        if key in data:
-            continue
-        if key in inner and isinstance(value, Mapping):
-            kept[key] = _without_data(inner[key], value)
-        elif key in inner and isinstance(value, list):
-            kept[key] = [
-                _without_data(inner[key], entry) if isinstance(entry, Mapping) else entry
-                for entry in value
-            ]
-        else:
-            kept[key] = value
-    return kept

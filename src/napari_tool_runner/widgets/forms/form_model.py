@@ -7,14 +7,13 @@ typed into a case of a conditional while another case is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, cast
 
-from napari_tool_runner.errors import ParameterError
+from psygnal import Signal
+
 from napari_tool_runner.tools.model import (
     Conditional,
-    DataParameter,
     HiddenParameter,
     InputItem,
     Parameter,
@@ -22,16 +21,11 @@ from napari_tool_runner.tools.model import (
     Section,
     Tool,
 )
-from napari_tool_runner.tools.values import check_value, coerce, default_value
-
-if TYPE_CHECKING:
-    from napari_tool_runner.tools.model import Case
+from napari_tool_runner.widgets.forms.node import LeafNode, Node, Owner
 
 __all__ = [
     "ConditionalNode",
     "FormModel",
-    "LeafNode",
-    "Node",
     "Problem",
     "RepeatEntry",
     "RepeatNode",
@@ -48,139 +42,26 @@ class Problem:
     parameter: Parameter
 
 
-class _Parented:
-    """Something with a place in the tree; `prefix` ends with ``|`` or is empty."""
+class _Items:
+    """Nodes that apply together: a form, a section, a choice with its case, a repeat's entry."""
 
-    def __init__(self, owner: _Parented | None) -> None:
-        self.owner = owner
+    def __init__(self, children: Sequence[Node]) -> None:
+        self.children = tuple(children)
 
-    @property
-    def prefix(self) -> str:
-        return ""
+    def sent(self) -> dict[str, object]:
+        return {child.key: child.sent() for child in self.children if not _is_hidden(child)}
 
-    def emit(self, node: Node) -> None:
-        if self.owner is not None:
-            self.owner.emit(node)
+    def leaves(self) -> Iterator[LeafNode]:
+        for child in self.children:
+            yield from child.leaves()
 
-
-class LeafNode(_Parented):
-    """One parameter and its present value.
-
-    `value` is what the form would send: already of the parameter's type where that is
-    possible, otherwise what was typed (then `problem` says what is wrong with it).
-    """
-
-    def __init__(self, parameter: Parameter, owner: _Parented) -> None:
-        super().__init__(owner)
-        self.parameter = parameter
-        self._value = default_value(parameter)
-        self._problem: str | None = None
-        self._checked = False
-        self._extra_problem: str | None = None
-        self._views: list[Callable[[], None]] = []
-        self.chosen = False
-        """Whether the user (or a preset) set it; False follows automatic choices."""
-
-    @property
-    def name(self) -> str:
-        """Full name, as ``cond|x`` or ``rep_0|x``."""
-        owner = self.owner
-        return (owner.prefix if owner is not None else "") + self.parameter.name
-
-    @property
-    def value(self) -> object:
-        """The present value."""
-        return self._value
-
-    @property
-    def is_default(self) -> bool:
-        """Whether the value is the descriptor's."""
-        if isinstance(self.parameter, DataParameter):
-            return not self.chosen
-        return bool(self._value == default_value(self.parameter))
-
-    @property
-    def problem(self) -> str | None:
-        """One sentence on why the value cannot be used, None when it can."""
-        if not self._checked:
-            self._problem = self._check()
-            self._checked = True
-        return self._extra_problem or self._problem
-
-    def set(self, value: object, *, chosen: bool = True) -> None:
-        """Take a value (text is converted where possible) and tell the views."""
-        self.chosen = chosen
-        converted = self._convert(value)
-        if _same(converted, self._value):
-            return
-        self._value = converted
-        self._checked = False
-        self._extra_problem = None
-        self._tell()
-
-    def set_extra_problem(self, sentence: str | None) -> None:
-        """Let a field speak about what only it knows (no layer of the right kind)."""
-        if sentence != self._extra_problem:
-            self._extra_problem = sentence
-            self._tell()
-
-    def recheck(self) -> None:
-        """Judge the value again: what it refers to has changed."""
-        self._checked = False
-        self._tell()
-
-    def reset(self) -> None:
-        """Go back to the descriptor's default."""
-        self.chosen = False
-        self._value = default_value(self.parameter)
-        self._checked = False
-        self._tell()
-
-    def watch(self, view: Callable[[], None]) -> None:
-        """Call `view` after every change of this node."""
-        self._views.append(view)
-
-    def unwatch(self, view: Callable[[], None]) -> None:
-        """Stop calling `view`."""
-        if view in self._views:
-            self._views.remove(view)
-
-    def _tell(self) -> None:
-        for view in tuple(self._views):
-            view()
-        self.emit(self)
-
-    def _convert(self, value: object) -> object:
-        try:
-            return coerce(self.parameter, value, self.parameter.name)
-        except ParameterError:
-            return value
-
-    def _check(self) -> str | None:
-        try:
-            value = coerce(self.parameter, self._value, self.parameter.name)
-        except ParameterError as error:
-            return error.message
-        return check_value(self.parameter, value)
-
-
-class _Group(_Parented):
-    """Something with child nodes."""
-
-    def __init__(self, items: Sequence[InputItem], owner: _Parented | None) -> None:
-        super().__init__(owner)
-        self.children: tuple[Node, ...] = tuple(_node(item, self) for item in items)
-
-    def apply(self, values: Mapping[str, object]) -> list[str]:
+    def apply(self, values: Mapping[str, object], prefix: str) -> list[str]:
         """Set what is in `values`; returns the names that found no place."""
         unknown: list[str] = []
-        by_name = {_item_name(child): child for child in self.children}
+        by_name = {child.key: child for child in self.children}
         for key, value in values.items():
             child = by_name.get(key)
-            if child is None:
-                unknown.append(self.prefix + key)
-            else:
-                unknown += _apply(child, value)
+            unknown += [prefix + key] if child is None else child.apply(value)
         return unknown
 
     def reset(self) -> None:
@@ -188,80 +69,91 @@ class _Group(_Parented):
             child.reset()
 
 
-class _Root(_Group):
-    def __init__(self, items: Sequence[InputItem], emit: Callable[[Node], None]) -> None:
-        super().__init__(items, None)
-        self._emit = emit
+class _Container(Node):
+    """A node with others inside."""
 
-    def emit(self, node: Node) -> None:
-        self._emit(node)
+    def inside(self) -> Sequence[_Items]:
+        """Return what applies now: one group, or one each entry of a repeat."""
+        raise NotImplementedError
+
+    def sent(self) -> object:
+        return self.inside()[0].sent()
+
+    def leaves(self) -> Iterator[LeafNode]:
+        for items in self.inside():
+            yield from items.leaves()
+
+    def apply(self, value: object) -> list[str]:
+        if not isinstance(value, Mapping):
+            return [self.prefix.rstrip("|")]
+        return self.inside()[0].apply(value, self.prefix)
+
+    def reset(self) -> None:
+        for items in self.inside():
+            items.reset()
 
 
-class SectionNode(_Group):
+class SectionNode(_Container):
     """A titled group."""
 
-    def __init__(self, section: Section, owner: _Parented) -> None:
+    def __init__(self, section: Section, owner: Owner) -> None:
+        super().__init__(section.name, owner)
         self.section = section
-        super().__init__(section.items, owner)
+        self.children = _nodes(section.items, self)
 
-    @property
-    def prefix(self) -> str:
-        """Prefix of the names inside."""
-        assert self.owner is not None
-        return f"{self.owner.prefix}{self.section.name}|"
+    def inside(self) -> Sequence[_Items]:
+        """Return the parameters of the section."""
+        return (_Items(self.children),)
 
 
-class _CaseNode(_Group):
-    """The parameters of one case; made when the case is first chosen."""
-
-    def __init__(self, case: Case, owner: ConditionalNode) -> None:
-        self.case = case
-        super().__init__(case.items, owner)
-
-    @property
-    def prefix(self) -> str:
-        assert self.owner is not None
-        return self.owner.prefix
-
-
-class ConditionalNode(_Parented):
+class ConditionalNode(_Container):
     """A choice and its cases. What was typed in a case survives another choice."""
 
-    def __init__(self, conditional: Conditional, owner: _Parented) -> None:
-        super().__init__(owner)
+    def __init__(self, conditional: Conditional, owner: Owner) -> None:
+        super().__init__(conditional.name, owner)
         self.conditional = conditional
         self.test = LeafNode(conditional.test, self)
-        self._cases: dict[str, _CaseNode] = {}
+        self._cases: dict[str, tuple[Node, ...]] = {}
 
     @property
-    def prefix(self) -> str:
-        """Prefix of the names inside."""
-        assert self.owner is not None
-        return f"{self.owner.prefix}{self.conditional.name}|"
-
-    @property
-    def active(self) -> _CaseNode | None:
-        """The case of the present choice, None when nothing is chosen."""
+    def active(self) -> str | None:
+        """The value of the case that is chosen, None when there is none."""
         case = self.conditional.active(self.test.value)
         if case is None:
             return None
-        if case.value not in self._cases:
-            self._cases[case.value] = _CaseNode(case, self)
-        return self._cases[case.value]
+        if case.value not in self._cases:  # made when first chosen
+            self._cases[case.value] = _nodes(case.items, self)
+        return case.value
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """The parameters of the case that is chosen."""
+        active = self.active
+        return () if active is None else self._cases[active]
+
+    def inside(self) -> Sequence[_Items]:
+        """Return the choice and what belongs to it."""
+        return (_Items((self.test, *self.children)),)
+
+    def apply(self, value: object) -> list[str]:
+        """Set the choice first: it says where the rest goes."""
+        if isinstance(value, Mapping) and self.test.key in value:
+            self.test.set(value[self.test.key])
+        return super().apply(value)
 
     def reset(self) -> None:
         """Reset the choice and every case that was ever shown."""
         self.test.reset()
-        for case in self._cases.values():
-            case.reset()
+        for children in self._cases.values():
+            _Items(children).reset()
 
 
-class RepeatEntry(_Group):
+class RepeatEntry(_Items):
     """One occurrence of a repeat."""
 
     def __init__(self, repeat: RepeatNode) -> None:
         self._repeat = repeat
-        super().__init__(repeat.repeat.items, repeat)
+        super().__init__(_nodes(repeat.repeat.items, self))
 
     @property
     def index(self) -> int:
@@ -271,20 +163,20 @@ class RepeatEntry(_Group):
     @property
     def prefix(self) -> str:
         """Prefix of the names inside."""
-        assert self._repeat.owner is not None
-        return f"{self._repeat.owner.prefix}{self._repeat.repeat.name}_{self.index}|"
+        return f"{self._repeat.owner.prefix}{self._repeat.key}_{self.index}|"
+
+    def hear(self, node: Node) -> None:
+        """Pass on that `node` changed."""
+        self._repeat.hear(node)
 
 
-class RepeatNode(_Parented):
-    """A group that occurs several times."""
+class RepeatNode(_Container):
+    """A group that occurs several times; it changes when entries come or go."""
 
-    def __init__(self, repeat: Repeat, owner: _Parented) -> None:
-        super().__init__(owner)
+    def __init__(self, repeat: Repeat, owner: Owner) -> None:
+        super().__init__(repeat.name, owner)
         self.repeat = repeat
-        self.entries: list[RepeatEntry] = []
-        self._views: list[Callable[[], None]] = []
-        for _ in range(max(repeat.default, repeat.minimum)):
-            self.entries.append(RepeatEntry(self))
+        self.entries = self._fresh()
 
     @property
     def can_add(self) -> bool:
@@ -311,17 +203,17 @@ class RepeatNode(_Parented):
             self.entries.remove(entry)
             self._tell()
 
-    def reset(self) -> None:
-        """Go back to the default number of fresh entries."""
-        count = max(self.repeat.default, self.repeat.minimum)
-        self.entries = []
-        for _ in range(count):
-            self.entries.append(RepeatEntry(self))
-        self._tell()
+    def inside(self) -> Sequence[_Items]:
+        """Return the entries."""
+        return self.entries
 
-    def apply(self, values: object) -> list[str]:
-        """Set all entries from a list of mappings; returns the unknown names."""
-        given = [entry for entry in _sequence(values) if isinstance(entry, Mapping)]
+    def sent(self) -> object:
+        """Return a list."""
+        return [entry.sent() for entry in self.entries]
+
+    def apply(self, value: object) -> list[str]:
+        """Set all entries from a list of mappings."""
+        given = [entry for entry in _sequence(value) if isinstance(entry, Mapping)]
         if self.repeat.maximum is not None:
             given = given[: self.repeat.maximum]
         while len(self.entries) > max(len(given), self.repeat.minimum):
@@ -329,22 +221,19 @@ class RepeatNode(_Parented):
         while len(self.entries) < len(given):
             self.entries.append(RepeatEntry(self))
         unknown: list[str] = []
-        for entry, value in zip(self.entries, given, strict=False):
-            unknown += entry.apply(value)
+        for entry, values in zip(self.entries, given, strict=False):
+            unknown += entry.apply(values, entry.prefix)
         self._tell()
         return unknown
 
-    def watch(self, view: Callable[[], None]) -> None:
-        """Call `view` when entries come or go."""
-        self._views.append(view)
+    def reset(self) -> None:
+        """Go back to the default number of fresh entries."""
+        self.entries = self._fresh()
+        self._tell()
 
-    def _tell(self) -> None:
-        for view in tuple(self._views):
-            view()
-        self.emit(self)
-
-
-Node: TypeAlias = LeafNode | SectionNode | ConditionalNode | RepeatNode
+    def _fresh(self) -> list[RepeatEntry]:
+        count = max(self.repeat.default, self.repeat.minimum)
+        return [RepeatEntry(self) for _ in range(count)]
 
 
 class FormModel:
@@ -355,31 +244,34 @@ class FormModel:
     tool : Tool
     """
 
+    changed = Signal(object)
+    """Something changed; carries the `Node`."""
+    prefix = ""
+
     def __init__(self, tool: Tool) -> None:
         self.tool = tool
-        self._watchers: list[Callable[[Node], None]] = []
-        self._root = _Root(tool.inputs, self._changed)
+        self._items = _Items(_nodes(tool.inputs, self))
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes at the top of the form."""
-        return self._root.children
+        return self._items.children
 
     def values(self) -> dict[str, object]:
         """Return nested values of everything that applies, as `bind` takes them."""
-        return _collect(self._root)
+        return self._items.sent()
 
     def set_values(self, values: Mapping[str, object]) -> list[str]:
         """Set nested `values`; names without a place are returned, not raised."""
-        return self._root.apply(values)
+        return self._items.apply(values, "")
 
     def reset(self) -> None:
         """Set everything back to the descriptor's defaults."""
-        self._root.reset()
+        self._items.reset()
 
     def leaves(self) -> Iterator[LeafNode]:
         """Yield the leaves that apply now, in the order of the form."""
-        yield from _leaves(self._root.children)
+        return self._items.leaves()
 
     def leaf(self, name: str) -> LeafNode:
         """Return the active leaf of that full name; KeyError when there is none."""
@@ -390,100 +282,33 @@ class FormModel:
 
     def problems(self) -> list[Problem]:
         """Return what keeps the form from running, in its order."""
-        found: list[Problem] = []
-        for leaf in self.leaves():
-            sentence = leaf.problem
-            if sentence:
-                found.append(Problem(leaf.name, sentence, leaf.parameter))
-        return found
+        return [
+            Problem(leaf.name, leaf.problem, leaf.parameter)
+            for leaf in self.leaves()
+            if leaf.problem
+        ]
 
-    def watch(self, watcher: Callable[[Node], None]) -> None:
-        """Call `watcher` with the node after every change."""
-        self._watchers.append(watcher)
-
-    def unwatch(self, watcher: Callable[[Node], None]) -> None:
-        """Stop calling `watcher`."""
-        if watcher in self._watchers:
-            self._watchers.remove(watcher)
-
-    def _changed(self, node: Node) -> None:
-        for watcher in tuple(self._watchers):
-            watcher(node)
+    def hear(self, node: Node) -> None:
+        """Tell that `node` changed."""
+        self.changed.emit(node)
 
 
-def _node(item: InputItem, owner: _Parented) -> Node:
-    if isinstance(item, Section):
-        return SectionNode(item, owner)
-    if isinstance(item, Conditional):
-        return ConditionalNode(item, owner)
-    if isinstance(item, Repeat):
-        return RepeatNode(item, owner)
-    return LeafNode(item, owner)
-
-
-def _item_name(node: Node) -> str:
-    if isinstance(node, LeafNode):
-        return node.parameter.name
-    if isinstance(node, SectionNode):
-        return node.section.name
-    if isinstance(node, ConditionalNode):
-        return node.conditional.name
-    return node.repeat.name
-
-
-def _collect(group: _Group) -> dict[str, object]:
-    values: dict[str, object] = {}
-    for child in group.children:
-        name = _item_name(child)
-        if isinstance(child, LeafNode):
-            if not isinstance(child.parameter, HiddenParameter):
-                values[name] = child.value
-        elif isinstance(child, SectionNode):
-            values[name] = _collect(child)
-        elif isinstance(child, ConditionalNode):
-            active = child.active
-            inner = _collect(active) if active is not None else {}
-            values[name] = {child.test.parameter.name: child.test.value, **inner}
+def _nodes(items: Sequence[InputItem], owner: Owner) -> tuple[Node, ...]:
+    made: list[Node] = []
+    for item in items:
+        if isinstance(item, Section):
+            made.append(SectionNode(item, owner))
+        elif isinstance(item, Conditional):
+            made.append(ConditionalNode(item, owner))
+        elif isinstance(item, Repeat):
+            made.append(RepeatNode(item, owner))
         else:
-            values[name] = [_collect(entry) for entry in child.entries]
-    return values
+            made.append(LeafNode(item, owner))
+    return tuple(made)
 
 
-def _leaves(nodes: Sequence[Node]) -> Iterator[LeafNode]:
-    for node in nodes:
-        if isinstance(node, LeafNode):
-            yield node
-        elif isinstance(node, SectionNode):
-            yield from _leaves(node.children)
-        elif isinstance(node, ConditionalNode):
-            yield node.test
-            active = node.active
-            if active is not None:
-                yield from _leaves(active.children)
-        else:
-            for entry in node.entries:
-                yield from _leaves(entry.children)
-
-
-def _apply(node: Node, value: object) -> list[str]:
-    if isinstance(node, LeafNode):
-        node.set(value)
-        return []
-    if isinstance(node, RepeatNode):
-        return node.apply(value)
-    if not isinstance(value, Mapping):
-        return [node.prefix.rstrip("|")]
-    given = cast("Mapping[str, object]", value)
-    if isinstance(node, SectionNode):
-        return node.apply(given)
-    test = node.test.parameter.name
-    if test in given:
-        node.test.set(given[test])
-    rest = {key: entry for key, entry in given.items() if key != test}
-    active = node.active
-    if active is None:
-        return [node.prefix + key for key in rest]
-    return active.apply(rest)
+def _is_hidden(node: Node) -> bool:
+    return isinstance(node, LeafNode) and isinstance(node.parameter, HiddenParameter)
 
 
 def _sequence(value: object) -> Sequence[object]:
@@ -492,18 +317,3 @@ def _sequence(value: object) -> Sequence[object]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return value
     return ()
-
-
-def _same(one: object, other: object) -> bool:
-    """Whether nothing changed; layers and arrays compare by identity."""
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, str | int | float | bool):
-        return one == other
-    if isinstance(one, tuple | list):
-        return len(one) == len(cast("Sequence[object]", other)) and all(
-            _same(a, b) for a, b in zip(one, cast("Sequence[object]", other), strict=True)
-        )
-    return False

@@ -10,8 +10,9 @@ from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.layer_source import fits, kind_of, kinds_text
 
 if TYPE_CHECKING:
-    from napari_tool_runner.widgets.forms.form_model import FormModel, LeafNode
+    from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.layer_source import LayerSource
+    from napari_tool_runner.widgets.forms.node import LeafNode
 
 __all__ = ["LayerChooser", "accepted_kinds", "as_list"]
 

@@ -25,7 +25,7 @@ from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
-    from napari_tool_runner.widgets.forms.form_model import LeafNode
+    from napari_tool_runner.widgets.forms.node import LeafNode
 
 __all__ = ["LayerField", "LayersField", "ask_for_files"]
 

@@ -11,7 +11,7 @@ from napari_tool_runner.widgets.forms.extents import Choice
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import HistoryEntry
-    from napari_tool_runner.widgets.forms.form_model import LeafNode
+    from napari_tool_runner.widgets.forms.node import LeafNode
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["fill_form"]
