@@ -13,8 +13,7 @@ from run_tools import invert_tool
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs import JobManager, add_result, prepare, run_job
 from napari_tool_runner.tools.toolbox.box import Toolbox
-from napari_tool_runner.widgets.dock import ToolRunnerWidget
-from napari_tool_runner.widgets.docks import history_dock, runner_dock
+from napari_tool_runner.widgets.dock import ToolRunnerWidget, history_dock, runner_dock
 from napari_tool_runner.widgets.history.made_by import MadeByBar, entry_of_layer, show_how_made
 from napari_tool_runner.widgets.history.panel import HistoryPanel
 
@@ -36,7 +35,7 @@ def result(tmp_path, cells, monkeypatch):
 
 
 def test_the_bar_follows_the_selection(shown, model_viewer, cells, result):
-    bar = shown(MadeByBar(model_viewer), height=40)
+    bar = shown(MadeByBar(model_viewer, lambda: None, lambda tool: None), height=40)
     layers = model_viewer.layers
     plain = layers.selection.active = model_viewer.add_image(cells, name="plain")
     assert bar.isHidden()
@@ -51,12 +50,12 @@ def test_the_bar_follows_the_selection(shown, model_viewer, cells, result):
 
 
 def test_without_a_window_it_is_a_sentence(shown, model_viewer, result):
-    bar = shown(MadeByBar(model_viewer), height=40)
+    bar = shown(MadeByBar(model_viewer, lambda: None, lambda tool: None), height=40)
     model_viewer.layers.selection.active = result[1](model_viewer)
     bar.how_button.click()
     assert "no window" in bar.text.text()
     with pytest.raises(WorkspaceError, match="not made by a tool"):
-        show_how_made(model_viewer, model_viewer.add_points(np.zeros((1, 2)), name="p"))
+        show_how_made(model_viewer.add_points(np.zeros((1, 2)), name="p"), lambda: None)
 
 
 def test_what_a_layer_remembers_when_the_files_are_gone(model_viewer, result):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
@@ -19,11 +20,13 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.commands import show_tools
+from napari_tool_runner.widgets.docks import dock_of
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.finding.finder import ToolFinder
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
+from napari_tool_runner.widgets.history.panel import HistoryPanel
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.settings.config_hub import config_hub
@@ -38,10 +41,16 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.settings.settings_dialog import SettingsDialog
 
-__all__ = ["SAMPLES", "ToolRunnerWidget"]
+__all__ = [
+    "SAMPLES",
+    "ToolHistoryWidget",
+    "ToolRunnerWidget",
+    "history_dock",
+    "open_in_dock",
+    "runner_dock",
+]
 
 _log = logging.getLogger(__name__)
-PLUGIN = "napari-tool-runner"
 SAMPLES = (
     ("cells_2d", "Cells, two channels (2-D)"),
     ("nuclei_3d", "Nuclei in tissue (3-D)"),
@@ -93,7 +102,7 @@ class ToolRunnerWidget(QWidget):
         self.stack = QStackedWidget()
         layout.addWidget(self.message)
         layout.addWidget(self.stack, 1)
-        self.made_by = MadeByBar(napari_viewer)
+        self.made_by = MadeByBar(napari_viewer, self.show_history, self.show_tool)
         layout.addWidget(self.made_by)
         self._session_toolbox = toolbox is None
         self.toolbox = toolbox if toolbox is not None else self._load_toolbox()
@@ -217,12 +226,12 @@ class ToolRunnerWidget(QWidget):
         for page in self._pages.values():
             page.services.start()
 
-    def show_history(self) -> None:
-        """Open the dock with all jobs."""
-        from napari_tool_runner.widgets.docks import history_dock
-
-        if history_dock(self._viewer) is None:
+    def show_history(self) -> HistoryPanel | None:
+        """Open the dock with all jobs; None (and a sentence) without a window."""
+        panel = history_dock(self._viewer)
+        if panel is None:
             self.message.say("There is no window to show the jobs in.", "problem")
+        return panel
 
     def reload(self) -> None:
         """Look at the toolboxes again."""
@@ -308,3 +317,26 @@ class ToolRunnerWidget(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Return a size that never pushes the window."""
         return QSize(280, 200)
+
+
+class ToolHistoryWidget(HistoryPanel):
+    """The dock "Tool History"; forms open in the dock "Tool Runner" beside it."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer, open_tool=partial(open_in_dock, napari_viewer))
+
+
+def runner_dock(viewer: ViewerModel) -> ToolRunnerWidget | None:
+    """Return the dock "Tool Runner" of the viewer's window; None without a window."""
+    return dock_of(viewer, ToolRunnerWidget, "Tool Runner", lambda: ToolRunnerWidget(viewer))
+
+
+def history_dock(viewer: ViewerModel) -> HistoryPanel | None:
+    """Return the dock "Tool History" of the viewer's window; None without a window."""
+    return dock_of(viewer, HistoryPanel, "Tool History", lambda: ToolHistoryWidget(viewer))
+
+
+def open_in_dock(viewer: ViewerModel, tool: Tool) -> ToolWidget | None:
+    """Show the page of `tool` in the dock "Tool Runner"; None without a window."""
+    dock = runner_dock(viewer)
+    return dock.show_tool(tool) if dock is not None else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget
 
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.docks import PLUGIN, raise_dock
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
@@ -49,13 +49,16 @@ def open_in_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | Non
         page.setObjectName(_object_name(key))
         name = tool.name if tool.name not in window.dock_widgets else f"{tool.name} ({key})"
         window.add_dock_widget(page, name=name, area="right", tabify=True)
-    _raise(page)
+    raise_dock(page)
+    rows = page.form.field_rows()
+    if rows:
+        rows[0].field.focus_widget().setFocus(Qt.FocusReason.OtherFocusReason)
     Favourites().used(key)
     return page
 
 
 def _object_name(key: str) -> str:
-    return f"napari-tool-runner:{key}"
+    return f"{PLUGIN}:{key}"
 
 
 def _docked(viewer: Viewer, key: str) -> ToolWidget | None:
@@ -65,21 +68,9 @@ def _docked(viewer: Viewer, key: str) -> ToolWidget | None:
     return None
 
 
-def _raise(page: ToolWidget) -> None:
-    dock = page.parent()
-    while dock is not None and not isinstance(dock, QDockWidget):
-        dock = dock.parent()
-    if isinstance(dock, QDockWidget):
-        dock.show()
-        dock.raise_()
-    rows = page.form.field_rows()
-    if rows:
-        rows[0].field.focus_widget().setFocus(Qt.FocusReason.OtherFocusReason)
-
-
 def _open_sample() -> None:
     import napari
 
     viewer = napari.current_viewer()
     if viewer is not None:
-        viewer.open_sample("napari-tool-runner", "cells_2d")
+        viewer.open_sample(PLUGIN, "cells_2d")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QEvent, QSize, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QTextBrowser, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QTextBrowser, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import open_snapshot, snapshot
@@ -21,7 +21,7 @@ from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, text_color
 from napari_tool_runner.widgets.parts.message_bar import MessageBar
-from napari_tool_runner.widgets.parts.texts import open_path
+from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -299,10 +299,8 @@ class ToolPage(QWidget):
 
     def copy_command(self) -> None:
         """Copy the command line of the form's values."""
-        clipboard = QApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(command_line(self.tool, self._form.values()))
-            self.message.say("Copied the command line.", "done")
+        copy_text(command_line(self.tool, self._form.values()))
+        self.message.say("Copied the command line.", "done")
 
     def open_descriptor(self) -> None:
         """Open the descriptor with the system's program."""
@@ -328,10 +326,8 @@ class ToolPage(QWidget):
         text = url.toString()
         if text.startswith(_COPY):
             number = int(text.removeprefix(_COPY))
-            clipboard = QApplication.clipboard()
-            if clipboard is not None:
-                clipboard.setText(bibtex(self.tool.citations[number]))
-                self.message.say("Copied the BibTeX entry.", "done")
+            copy_text(bibtex(self.tool.citations[number]))
+            self.message.say("Copied the BibTeX entry.", "done")
         elif text.startswith("#"):
             self.text.scrollToAnchor(text.removeprefix("#"))
         elif safe_link(text):

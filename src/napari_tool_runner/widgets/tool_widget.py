@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
@@ -19,7 +19,7 @@ from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
 from napari_tool_runner.widgets.forms.presets import PresetError, PresetStore
 from napari_tool_runner.widgets.parts.icons import IconButton
-from napari_tool_runner.widgets.parts.texts import elapsed_text, open_path
+from napari_tool_runner.widgets.parts.texts import copy_text, elapsed_text, open_path
 from napari_tool_runner.widgets.running.activity import ActivityMirror
 from napari_tool_runner.widgets.running.job_bridge import (
     JobBridge,
@@ -296,9 +296,7 @@ class ToolWidget(QWidget):
     def _copy_report(self, job: Job) -> None:
         from napari_tool_runner.widgets.running.report import report_text
 
-        clipboard = QGuiApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(report_text(job))
+        copy_text(report_text(job))
 
     # -- what can be run -------------------------------------------------------------
 
@@ -353,7 +351,7 @@ class ToolWidget(QWidget):
         self.form.show_problems()
 
     def _refusal_buttons(self, error: ToolRunnerError) -> list[tuple[str, Callable[[], object]]]:
-        return [("Copy", lambda: _to_clipboard(str(error)))]
+        return [("Copy", lambda: copy_text(str(error)))]
 
     # -- where -----------------------------------------------------------------------
 
@@ -398,9 +396,3 @@ class ToolWidget(QWidget):
     def sizeHint(self) -> QSize:
         """Return a modest size; the dock decides."""
         return QSize(320, 560)
-
-
-def _to_clipboard(text: str) -> None:
-    clipboard = QGuiApplication.clipboard()
-    if clipboard is not None:
-        clipboard.setText(text)

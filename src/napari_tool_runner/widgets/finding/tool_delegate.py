@@ -6,13 +6,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, QRect, QRectF, QSize, Qt
-from qtpy.QtGui import QFontMetrics, QPainter, QPalette, QPen, QPixmap
-from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from qtpy.QtGui import QFontMetrics, QPainter, QPen, QPixmap
 
 from napari_tool_runner.widgets.finding.tool_tree import Role, ToolTreeModel
-from napari_tool_runner.widgets.parts.icons import pixmap
+from napari_tool_runner.widgets.parts.row_delegate import RowDelegate
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QStyleOptionViewItem
+
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
 
 __all__ = ["ToolDelegate"]
@@ -41,7 +42,7 @@ def _picture(path: str) -> QPixmap:
     )
 
 
-class ToolDelegate(QStyledItemDelegate):
+class ToolDelegate(RowDelegate):
     """Two lines for a tool, one for a group."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
@@ -63,50 +64,26 @@ class ToolDelegate(QStyledItemDelegate):
         if entry is None:
             super().paint(painter, option, index)
             return
-        self.initStyleOption(option, index)
-        option.text = ""
-        view = self.parent()
-        assert isinstance(view, QWidget)
-        style = view.style()
-        assert style is not None
-        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, view)
-        color = option.palette.color(QPalette.ColorGroup.Active, QPalette.ColorRole.Text)
-        painter.save()
-        rect = option.rect.adjusted(_PAD, _PAD, -_PAD, -_PAD)
+        color, line = self.begin(painter, option, index, _PAD)
         if entry.thumbnail:
             image = _picture(entry.thumbnail)
             if not image.isNull():
-                painter.drawPixmap(rect.left(), rect.top(), image)
-                rect.setLeft(rect.left() + _PICTURE + 6)
-        painter.setPen(color)
+                painter.drawPixmap(line.left(), line.top(), image)
+                line.setLeft(line.left() + _PICTURE + 6)
         metrics = option.fontMetrics
-        line = QRect(rect.left(), rect.top(), rect.width(), metrics.height())
         right = line.right()
         if index.data(Role.STARRED):
             right -= 14
-            device = painter.device()
-            ratio = device.devicePixelRatioF() if device is not None else 1.0
-            painter.drawPixmap(
-                right + 1, line.top() + 1, pixmap("starred", color.name(), 12, ratio)
-            )
+            self.draw_icon(painter, "starred", right + 1, line.top() + 1, 12)
             right -= 3
         for badge in reversed(index.data(Role.BADGES) or ()):
             right = self._badge(painter, badge, right, line, metrics)
         name = QRect(line.left(), line.top(), right - line.left(), line.height())
-        painter.drawText(
-            name,
-            int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter),
-            metrics.elidedText(entry.name, Qt.TextElideMode.ElideRight, name.width()),
-        )
+        self.draw_text(painter, name, entry.name)
         if entry.description:
             color.setAlphaF(0.65)
             painter.setPen(color)
-            below = line.translated(0, metrics.height())
-            painter.drawText(
-                below,
-                int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter),
-                metrics.elidedText(entry.description, Qt.TextElideMode.ElideRight, below.width()),
-            )
+            self.draw_text(painter, line.translated(0, metrics.height()), entry.description)
         painter.restore()
 
     def _badge(

@@ -7,7 +7,6 @@ import weakref
 from typing import TYPE_CHECKING, Literal, cast
 
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QApplication
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
@@ -29,7 +28,7 @@ from napari_tool_runner.jobs.record import build_record
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.parts.texts import elapsed_text, open_path
+from napari_tool_runner.widgets.parts.texts import copy_text, elapsed_text, open_path
 from napari_tool_runner.widgets.running.activity import ActivityMirror
 from napari_tool_runner.widgets.running.job_bridge import (
     JobBridge,
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = ["HistoryActions", "entry_of", "made_by"]
+__all__ = ["HistoryActions", "entry_of", "told_by"]
 
 _log = logging.getLogger(__name__)
 Form = Literal["python", "command", "json"]
@@ -80,11 +79,11 @@ def entry_of(row: JobRow, job: Job | None = None) -> HistoryEntry:
     return read_record(path)
 
 
-def made_by(layer: object) -> str:
-    """Return the id of the job that made `layer`, an empty text if none of ours did."""
+def told_by(layer: object) -> dict[str, object]:
+    """Return what `layer` remembers of the job that made it; empty if none of ours did."""
     metadata = getattr(layer, "metadata", None)
     told = metadata.get("napari_tool_runner") if isinstance(metadata, dict) else None
-    return str(told.get("id") or "") if isinstance(told, dict) else ""
+    return dict(told) if isinstance(told, dict) and told.get("id") else {}
 
 
 class HistoryActions(QObject):
@@ -241,14 +240,13 @@ class HistoryActions(QObject):
     def copy(self, entries: Sequence[HistoryEntry], form: Form) -> None:
         """Put jobs into the clipboard as Python, a command line or JSON."""
         make, words = _FORMS[form]
-        clipboard = QApplication.clipboard()
-        if clipboard is None or not entries:
+        if not entries:
             return
         texts = [make(entry) for entry in entries]
         if form == "json" and len(texts) > 1:
-            clipboard.setText("[\n" + ",\n".join(texts) + "\n]\n")
+            copy_text("[\n" + ",\n".join(texts) + "\n]\n")
         else:
-            clipboard.setText("\n".join(texts))
+            copy_text("\n".join(texts))
         what = f"“{entries[0].tool_name}”" if len(entries) == 1 else f"{len(entries)} jobs"
         self.say(f"Copied {what} as {words}.", "done")
 
@@ -330,7 +328,7 @@ class HistoryActions(QObject):
     def _layers_of(self, ids: set[str]) -> list[str]:
         viewer = self._viewer()
         layers = viewer.layers if viewer is not None else []
-        return [layer.name for layer in layers if made_by(layer) in ids]
+        return [layer.name for layer in layers if told_by(layer).get("id") in ids]
 
 
 _ENDED = ("done", "failed", "cancelled", "interrupted")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 from qtpy.QtCore import QModelIndex, QRect, QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
-    QApplication,
     QHeaderView,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.jobs.past.comparing import compare_runs
 from napari_tool_runner.jobs.past.scan import state_word
 from napari_tool_runner.widgets.history.model import when_text
-from napari_tool_runner.widgets.parts.texts import tooltip
+from napari_tool_runner.widgets.parts.texts import copy_text, tooltip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -148,9 +147,8 @@ class FactsView(QTreeWidget):
             "\t".join(item.text(column) for column in range(self.columnCount()))
             for item in self.selectedItems()
         ]
-        clipboard = QApplication.clipboard()
-        if clipboard is not None and lines:
-            clipboard.setText("\n".join(lines))
+        if lines:
+            copy_text("\n".join(lines))
 
     def _columns(self, titles: Sequence[str], *, hidden: bool) -> None:
         self.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
@@ -13,17 +13,18 @@ from superqt import QElidingLabel
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs import HistoryEntry, read_record, recorded_tool
-from napari_tool_runner.widgets.docks import history_dock, runner_dock
-from napari_tool_runner.widgets.history.actions import made_by
+from napari_tool_runner.widgets.history.actions import told_by
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.messages import Sign
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from napari.components import ViewerModel
 
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.history.panel import HistoryPanel
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["MadeByBar", "entry_of_layer", "run_again_on", "show_how_made"]
@@ -37,23 +38,22 @@ def entry_of_layer(layer: object) -> HistoryEntry:
     WorkspaceError
         No job of ours made it.
     """
-    if not made_by(layer):
+    if not told_by(layer):
         name = getattr(layer, "name", None)
         what = f"The layer “{name}” was" if name else "This layer was"
         raise WorkspaceError(
             f"{what} not made by a tool of the Tool Runner.",
             hint="Select a layer that a tool made.",
         )
-    metadata = cast("Mapping[str, Mapping[str, object]]", getattr(layer, "metadata", {}))
-    told = metadata["napari_tool_runner"]
+    told = told_by(layer)
     record = Path(str(told.get("record") or ""))
     if record.is_file():
         return read_record(record)
-    return HistoryEntry(dict(told), record.parent)
+    return HistoryEntry(told, record.parent)
 
 
-def show_how_made(viewer: ViewerModel, layer: object) -> None:
-    """Show the job that made `layer` in the dock "Tool History".
+def show_how_made(layer: object, open_history: Callable[[], HistoryPanel | None]) -> None:
+    """Show the job that made `layer` in the dock that `open_history` opens.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def show_how_made(viewer: ViewerModel, layer: object) -> None:
         No job of ours made it, or there is no window.
     """
     entry = entry_of_layer(layer)
-    panel = history_dock(viewer)
+    panel = open_history()
     if panel is None:
         raise WorkspaceError("There is no window to show the job in.")
     if entry.folder.exists():
@@ -70,26 +70,22 @@ def show_how_made(viewer: ViewerModel, layer: object) -> None:
         panel.show_remembered(entry)
 
 
-def run_again_on(viewer: ViewerModel, layer: object) -> ToolWidget | None:
+def run_again_on(layer: object, open_tool: Callable[[Tool], ToolWidget | None]) -> None:
     """Open the form of the tool that made `layer`, with its parameters, on other data.
 
     Raises
     ------
     ToolRunnerError
-        No job of ours made it, the tool is gone, or there is no window.
+        No job of ours made it, or the tool is gone.
     """
     entry = entry_of_layer(layer)
     tool = recorded_tool(entry, load_config())
-    dock = runner_dock(viewer)
-    if dock is None:
-        raise WorkspaceError("There is no window to open the form in.")
-    page = dock.show_tool(tool)
+    page = open_tool(tool)
     if page is not None:
         remarks = fill_form(page, entry, data=False)
         name = getattr(layer, "name", "")
         said = f"The parameters that made “{name}”. Choose what to run on."
         page.run_bar.say(" ".join([said, *remarks]), "problem" if remarks else "info")
-    return page
 
 
 class MadeByBar(QWidget):
@@ -98,11 +94,23 @@ class MadeByBar(QWidget):
     Parameters
     ----------
     viewer : napari viewer
+    open_history : callable
+        Shows the dock with all jobs; returns None where there is no window.
+    open_tool : callable
+        Shows the form of a tool.
     """
 
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        open_history: Callable[[], HistoryPanel | None],
+        open_tool: Callable[[Tool], ToolWidget | None],
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._viewer = weakref.ref(viewer)
+        self._open_history = open_history
+        self._open_tool = open_tool
         layout = QHBoxLayout(self)
         layout.setContentsMargins(6, 0, 6, 2)
         layout.setSpacing(4)
@@ -134,29 +142,29 @@ class MadeByBar(QWidget):
     def update_layer(self) -> None:
         """Follow the selection."""
         layer = self.layer()
-        if not made_by(layer):
+        told = told_by(layer)
+        if not told:
             self.hide()
             return
-        metadata = cast("dict[str, dict[str, object]]", getattr(layer, "metadata", {}))
-        tool = HistoryEntry(metadata["napari_tool_runner"], Path()).tool_name
+        tool = HistoryEntry(told, Path()).tool_name
         self.text.setText(f"Made by {tool}")
         self.text.setToolTip(tooltip(f"“{getattr(layer, 'name', '')}” was made by {tool}"))
         self.show()
 
     def show_how(self) -> None:
         """Show the job."""
-        self._try(show_how_made)
+        self._try(lambda layer: show_how_made(layer, self._open_history))
 
     def run_again(self) -> None:
         """Open the form with the parameters."""
-        self._try(run_again_on)
+        self._try(lambda layer: run_again_on(layer, self._open_tool))
 
-    def _try(self, act: object) -> None:
-        viewer, layer = self._viewer(), self.layer()
-        if viewer is None or layer is None:
+    def _try(self, act: Callable[[object], None]) -> None:
+        layer = self.layer()
+        if layer is None:
             return
         try:
-            act(viewer, layer)  # type: ignore[operator]
+            act(layer)
         except ToolRunnerError as error:
             self.text.setText(error.message)
             self.text.setToolTip(tooltip(str(error)))

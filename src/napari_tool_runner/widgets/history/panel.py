@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,6 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.widgets.docks import open_in_dock
 from napari_tool_runner.widgets.forms.field_base import keep_narrow
 from napari_tool_runner.widgets.history.actions import HistoryActions, entry_of
 from napari_tool_runner.widgets.history.facts import FactsView
@@ -72,7 +70,7 @@ class HistoryPanel(QWidget):
     workspaces : callable, optional
         Returns the folder of the jobs; default: what the configuration says.
     open_tool : callable, optional
-        Shows the form of a tool; default: in the dock "Tool Runner".
+        Shows the form of a tool; without it there is no place for forms.
     """
 
     def __init__(
@@ -89,17 +87,13 @@ class HistoryPanel(QWidget):
             from napari_tool_runner.jobs import job_manager
 
             manager = job_manager()
-        if open_tool is None:
-            open_tool = (
-                _no_window if napari_viewer is None else partial(open_in_dock, napari_viewer)
-            )
         self._wanted = ""
         self._shown: tuple[tuple[str, str], ...] = ()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.model = HistoryModel(manager, workspaces or (lambda: load_config().workspaces), self)
         self.filter = HistoryFilter(self.model, self)
         self.view = HistoryView(self.filter)
-        self.actions_ = HistoryActions(napari_viewer, manager, open_tool, self)
+        self.actions_ = HistoryActions(napari_viewer, manager, open_tool or _no_window, self)
         self._build()
         self._make_actions()
         self._search_timer = QTimer(self)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QPainter, QPalette
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QStyle,
-    QStyledItemDelegate,
     QStyleOptionViewItem,
     QTreeView,
     QWidget,
@@ -24,10 +21,10 @@ from napari_tool_runner.widgets.history.model import (
     duration_text,
     when_text,
 )
-from napari_tool_runner.widgets.parts.icons import pixmap
+from napari_tool_runner.widgets.parts.row_delegate import RowDelegate
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QResizeEvent
+    from qtpy.QtGui import QPainter, QResizeEvent
 
 __all__ = ["HistoryView"]
 
@@ -37,7 +34,7 @@ _ROOM = 520
 """Width in pixels from which on the columns are shown."""
 
 
-class HistoryDelegate(QStyledItemDelegate):
+class HistoryDelegate(RowDelegate):
     """Draws the first column: a whole job in two lines, or its state with the icon."""
 
     compact = True
@@ -55,30 +52,16 @@ class HistoryDelegate(QStyledItemDelegate):
         if painter is None or row is None or index.column() != Column.STATE:
             super().paint(painter, option, index)
             return
-        self.initStyleOption(option, index)
-        option.text = ""
-        view = self.parent()
-        assert isinstance(view, QWidget)
-        style = view.style()
-        assert style is not None
-        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, view)
-        painter.save()
-        color = option.palette.color(QPalette.ColorGroup.Active, QPalette.ColorRole.Text)
-        painter.setPen(color)
-        metrics = option.fontMetrics
-        rect = option.rect.adjusted(_PAD, _PAD, -_PAD, -_PAD)
-        line = QRect(rect.left(), rect.top(), rect.width(), metrics.height())
+        _, line = self.begin(painter, option, index, _PAD)
         name = STATES.get(row.state, ("", ""))[1]
         if name:
-            device = painter.device()
-            ratio = device.devicePixelRatioF() if device is not None else 1.0
             top = line.top() + (line.height() - _ICON) // 2
-            painter.drawPixmap(line.left(), top, pixmap(name, color.name(), _ICON, ratio))
+            self.draw_icon(painter, name, line.left(), top, _ICON)
         line.setLeft(line.left() + _ICON + 5)
         if self.compact:
             self._two_lines(painter, row, line, option)
         else:
-            _draw(painter, line, state_word(row.state))
+            self.draw_text(painter, line, state_word(row.state))
         painter.restore()
 
     def _two_lines(
@@ -96,9 +79,9 @@ class HistoryDelegate(QStyledItemDelegate):
         painter.setPen(faint)
         right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         painter.drawText(line, right, when)
-        _draw(painter, below, f"{facts} · {more}" if more else facts)
+        self.draw_text(painter, below, f"{facts} · {more}" if more else facts)
         painter.setPen(plain)
-        _draw(painter, line.adjusted(0, 0, -width - 8, 0), row.tool_name)
+        self.draw_text(painter, line.adjusted(0, 0, -width - 8, 0), row.tool_name)
 
 
 class HistoryView(QTreeView):
@@ -172,8 +155,3 @@ class HistoryView(QTreeView):
             return []
         found = sorted(selection.selectedRows(Column.STATE), key=lambda index: index.row())
         return [index.data(ROW) for index in found if index.data(ROW) is not None]
-
-
-def _draw(painter: QPainter, rect: QRect, text: str) -> None:
-    elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
-    painter.drawText(rect, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), elided)

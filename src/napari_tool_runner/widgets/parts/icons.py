@@ -136,10 +136,6 @@ class _Themed:
             self._icon_name = name
             self._redraw()
 
-    def icon_name(self) -> str:
-        """Return the name of the icon that is shown."""
-        return self._icon_name
-
     def _redraw(self) -> None:
         if self._icon_name:
             assert isinstance(self, QToolButton | QPushButton)

@@ -15,10 +15,17 @@ __all__ = ["MessageBar"]
 
 
 class MessageBar(QWidget):
-    """Tells what happened, or asks something that buttons answer; never a dialog."""
+    """Tells what happened, or asks something that buttons answer; never a dialog.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    stays : bool
+        The sentence stays when one of its buttons is pressed.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, stays: bool = False) -> None:
         super().__init__(parent)
+        self._stays = stays
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
@@ -68,5 +75,6 @@ class MessageBar(QWidget):
         self.setVisible(bool(text))
 
     def _answer(self, action: Callable[[], object]) -> None:
-        self.say("")
+        if not self._stays:
+            self.say("")
         action()

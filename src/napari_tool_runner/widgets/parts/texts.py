@@ -7,9 +7,9 @@ import textwrap
 from pathlib import Path
 
 from qtpy.QtCore import QUrl
-from qtpy.QtGui import QDesktopServices
+from qtpy.QtGui import QDesktopServices, QGuiApplication
 
-__all__ = ["elapsed_text", "open_path", "option_labels", "tooltip"]
+__all__ = ["copy_text", "elapsed_text", "open_path", "option_labels", "tooltip"]
 
 
 def tooltip(*parts: str) -> str:
@@ -61,3 +61,10 @@ def option_labels(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
 def open_path(path: Path) -> bool:
     """Open a file or folder with the program that the system has for it."""
     return bool(QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))))
+
+
+def copy_text(text: str) -> None:
+    """Put `text` into the clipboard."""
+    clipboard = QGuiApplication.clipboard()
+    if clipboard is not None:
+        clipboard.setText(text)

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtGui import QFontDatabase, QGuiApplication, QTextCursor
+from qtpy.QtGui import QFontDatabase, QTextCursor
 from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tool_runner.widgets.parts.icons import IconButton
-from napari_tool_runner.widgets.parts.texts import open_path
+from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job
@@ -138,9 +138,7 @@ class LogView(QWidget):
             button.setVisible(self.is_open() and self._job is not None)
 
     def _copy(self) -> None:
-        clipboard = QGuiApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(self.text.toPlainText())
+        copy_text(self.text.toPlainText())
 
     def _open_file(self) -> None:
         if self._job is not None:

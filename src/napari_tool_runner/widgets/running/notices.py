@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtGui import QGuiApplication
-
-from napari_tool_runner.widgets.parts.texts import open_path
+from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job
@@ -33,6 +31,4 @@ def notify_failure(job: Job, text: str) -> None:
 def _copy_report(job: Job) -> None:
     from napari_tool_runner.widgets.running.report import report_text
 
-    clipboard = QGuiApplication.clipboard()
-    if clipboard is not None:
-        clipboard.setText(report_text(job))
+    copy_text(report_text(job))

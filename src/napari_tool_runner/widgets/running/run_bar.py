@@ -19,13 +19,14 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.forms.field_base import keep_narrow
 from napari_tool_runner.widgets.parts.icons import TextIconButton
-from napari_tool_runner.widgets.parts.messages import MessageKind, MessageLabel
+from napari_tool_runner.widgets.parts.message_bar import MessageBar
 from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_tool_runner.plugins.contract import Progress
+    from napari_tool_runner.widgets.parts.messages import MessageKind
 
 __all__ = ["AUTOMATIC", "RunBar", "progress_text"]
 
@@ -103,15 +104,8 @@ class RunBar(QWidget):
         self.progress_box.hide()
         layout.addWidget(self.progress_box)
 
-        self.message = MessageLabel()
+        self.message = MessageBar(stays=True)
         layout.addWidget(self.message)
-        self._buttons_box = QWidget()
-        self._buttons = QHBoxLayout(self._buttons_box)
-        self._buttons.setContentsMargins(19, 0, 0, 0)
-        self._buttons.setSpacing(4)
-        self._buttons.addStretch(1)
-        self._buttons_box.hide()
-        layout.addWidget(self._buttons_box)
 
     # -- what can be pressed -------------------------------------------------------
 
@@ -190,25 +184,8 @@ class RunBar(QWidget):
         buttons: Sequence[tuple[str, Callable[[], object]]] = (),
     ) -> None:
         """Show one sentence and the buttons that belong to it; an empty text hides both."""
-        self.message.say(text, kind)
-        while self._buttons.count() > 1:
-            item = self._buttons.takeAt(0)
-            widget = item.widget() if item is not None else None
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
-        for place, (label, action) in enumerate(buttons):
-            button = QPushButton(label)
-            button.clicked.connect(lambda _=False, action=action: action())
-            self._buttons.insertWidget(place, button)
-        self._buttons_box.setVisible(bool(text) and bool(buttons))
+        self.message.say(text, kind, buttons)
 
     def buttons(self) -> list[QPushButton]:
         """Return the buttons of the present sentence."""
-        found: list[QPushButton] = []
-        for place in range(self._buttons.count()):
-            item = self._buttons.itemAt(place)
-            widget = item.widget() if item is not None else None
-            if isinstance(widget, QPushButton):
-                found.append(widget)
-        return found
+        return list(self.message.buttons)
