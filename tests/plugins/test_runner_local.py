@@ -191,13 +191,13 @@ def test_the_preflight_looks_for_the_program(local, command, dialect, problems, 
 
 
 def test_a_gpu_that_is_asked_for_and_not_there_is_told(monkeypatch):
-    from napari_tool_runner.plugins.programs import environment
+    from napari_tool_runner.plugins.programs import program
 
-    monkeypatch.setattr(environment.os.path, "exists", lambda path: False)
-    monkeypatch.setattr(environment.shutil, "which", lambda name: None)
-    monkeypatch.setattr(environment.sys, "platform", "linux")
-    assert "GPU" in environment.gpu_remark({"gpus": 1})
-    assert environment.gpu_remark({}) == ""
+    monkeypatch.setattr(program.os.path, "exists", lambda path: False)
+    monkeypatch.setattr(program.shutil, "which", lambda name: None)
+    monkeypatch.setattr(program.sys, "platform", "linux")
+    assert "GPU" in program.gpu_remark({"gpus": 1})
+    assert program.gpu_remark({}) == ""
 
 
 def test_a_program_that_does_not_exist(local, tmp_path):

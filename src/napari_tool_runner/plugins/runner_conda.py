@@ -32,12 +32,13 @@ from napari_tool_runner.plugins.contract import (
 )
 from napari_tool_runner.plugins.options import number, text
 from napari_tool_runner.plugins.process import Process, Session, context_of
-from napari_tool_runner.plugins.programs.environment import (
+from napari_tool_runner.plugins.programs.process_tree import GRACE
+from napari_tool_runner.plugins.programs.program import (
     gpu_remark,
     host_environment,
     program_environment,
+    run_program,
 )
-from napari_tool_runner.plugins.programs.program import GRACE, run_program
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.storage import user_data

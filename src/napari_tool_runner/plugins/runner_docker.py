@@ -42,12 +42,7 @@ from napari_tool_runner.plugins.docker.client import (
     connect,
     endpoints,
 )
-from napari_tool_runner.plugins.docker.exec import (
-    GRACE,
-    ContainerGoneError,
-    run_alone,
-    run_in,
-)
+from napari_tool_runner.plugins.docker.exec import ContainerGoneError, run_alone, run_in
 from napari_tool_runner.plugins.docker.plan import plan_image
 from napari_tool_runner.plugins.docker.pool import WarmPool
 from napari_tool_runner.plugins.docker.pull import ensure_image
@@ -56,7 +51,8 @@ from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
 from napari_tool_runner.plugins.options import number, text
 from napari_tool_runner.plugins.process import Session, context_of
-from napari_tool_runner.plugins.programs.environment import program_environment
+from napari_tool_runner.plugins.programs.process_tree import GRACE
+from napari_tool_runner.plugins.programs.program import program_environment
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement, Tool
 

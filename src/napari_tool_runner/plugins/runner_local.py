@@ -21,13 +21,14 @@ from napari_tool_runner.plugins.process import (
     Session,
     context_of,
 )
-from napari_tool_runner.plugins.programs.environment import (
+from napari_tool_runner.plugins.programs.process_tree import GRACE
+from napari_tool_runner.plugins.programs.program import (
     gpu_remark,
     host_environment,
     path_with,
     program_environment,
+    run_program,
 )
-from napari_tool_runner.plugins.programs.program import GRACE, run_program
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement
 

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
-from napari_tool_runner.plugins.programs.environment import host_environment, path_with
-from napari_tool_runner.plugins.programs.program import run_program
+from napari_tool_runner.plugins.programs.program import host_environment, path_with, run_program
 
 __all__ = ["Activation", "activate", "prefix_folders", "run_in_prefix"]
 

@@ -31,7 +31,7 @@ from napari_tool_runner.plugins.contract import (
     Progress,
 )
 from napari_tool_runner.plugins.options import text
-from napari_tool_runner.plugins.programs.environment import host_environment, program_environment
+from napari_tool_runner.plugins.programs.program import host_environment, program_environment
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.conda.build import Builder, Solution

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import inspect
 import subprocess
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import JobCancelledError, JobTimeoutError
+from napari_tool_runner.errors import JobCancelledError
 from napari_tool_runner.plugins.contract import Availability, RunnerService
 from napari_tool_runner.plugins.foreign.children import Recorder, recording
 from napari_tool_runner.plugins.foreign.observer import observed
 from napari_tool_runner.plugins.process import Event, OutputLine, Process, as_process, context_of
-from napari_tool_runner.plugins.programs.process_tree import describe_exit
-from napari_tool_runner.plugins.programs.program import GRACE
+from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender, describe_exit
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -99,69 +97,24 @@ class ForeignService(RunnerService):
                 return method(*given)
             if context.cancel.requested:
                 raise JobCancelledError("The job was cancelled.")
-            ender = _ChildEnder(recorder, self.service_name, context.report)
-            forget = context.cancel.on_cancel(lambda: ender.start("cancel"))
-            timer = None
-            if name == "exec" and context.timeout is not None:
-                timer = threading.Timer(context.timeout, ender.start, ["timeout"])
-                timer.daemon = True
-                timer.start()
+            limit = context.timeout if name == "exec" else None
+            ender = Ender(lambda: self._end(recorder, context.report), context.cancel, limit)
             try:
-                return method(*given)
+                with ender:
+                    return method(*given)
             finally:
-                forget()
-                if timer is not None:
-                    timer.cancel()
-                ender.join()
                 if watch is not None:
                     watch(recorder)
-                ender.raise_reason(context.timeout)
+                ender.raise_reason()
 
-
-class _ChildEnder:
-    """Ends the programs of a foreign service when the job is cancelled or too slow."""
-
-    def __init__(self, recorder: Recorder, name: str, report: Callable[[Event], object]) -> None:
-        self._recorder = recorder
-        self._name = name
-        self._report = report
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self._reason = ""
-
-    def start(self, reason: str) -> None:
-        with self._lock:
-            if self._thread is not None or self._closed:
-                return
-            self._reason = reason
-            self._thread = threading.Thread(target=self._end, name="end-foreign", daemon=True)
-            self._thread.start()
-
-    def join(self) -> None:
-        with self._lock:
-            self._closed = True
-            thread = self._thread
-        if thread is not None:
-            thread.join()
-
-    def raise_reason(self, timeout: float | None) -> None:
-        if self._reason == "cancel":
-            raise JobCancelledError("The job was cancelled.")
-        if self._reason == "timeout":
-            raise JobTimeoutError(
-                f"The program ran longer than the time limit of {timeout:g} s and was ended.",
-                hint="Raise the time limit, or try a smaller image.",
-            )
-
-    def _end(self) -> None:
-        ended = self._recorder.end(GRACE)
+    def _end(self, recorder: Recorder, report: Callable[[Event], object]) -> None:
+        ended = recorder.end(GRACE)
         what = (
             f"ended {len(ended)} program(s) that it started"
             if ended
             else "it started no program that could be ended; waiting for it to return"
         )
-        self._report(OutputLine(f"The service {self._name} cannot cancel: {what}.", "runner"))
+        report(OutputLine(f"The service {self.service_name} cannot cancel: {what}.", "runner"))
 
 
 def _takes_job_id(method: Callable[..., object], given: int) -> bool:

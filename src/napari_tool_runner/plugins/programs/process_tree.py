@@ -10,13 +10,33 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
 
 import psutil
 
-__all__ = ["MARK", "describe_exit", "end_processes", "group_alive", "marked_processes", "tree"]
+from napari_tool_runner.errors import JobCancelledError, JobTimeoutError
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.process import CancelToken
+
+__all__ = [
+    "GRACE",
+    "MARK",
+    "Ender",
+    "describe_exit",
+    "end_processes",
+    "group_alive",
+    "marked_processes",
+    "tree",
+]
+
+GRACE = 3.0
+"""Seconds that a program gets to end by itself after it was asked to."""
 
 MARK = "NAPARI_TOOL_RUNNER_RUN"
 """Variable that every program gets: ``<owner>:<number>``, unique to its run."""
@@ -130,6 +150,83 @@ def end_processes(
             break
         _collect(known, list(known), mark)
     return [process.pid for process in _living(known)]
+
+
+class Ender:
+    """Ends a program from a thread of its own, at most once; the first reason counts.
+
+    ``with Ender(…) as ender:`` ends it on cancel and at the time limit. Leaving the block
+    waits for an end that has begun; then `raise_reason` says why.
+
+    Parameters
+    ----------
+    end : callable
+        Ends the program and all that it started; returns when they are gone.
+    cancel : CancelToken
+    timeout : float or None
+        Seconds until the end; None: no limit.
+    """
+
+    def __init__(
+        self, end: Callable[[], object], cancel: CancelToken, timeout: float | None
+    ) -> None:
+        self.reason: Literal["", "cancel", "timeout", "broken"] = ""
+        self._end = end
+        self._cancel = cancel
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._leaving = ExitStack()
+        self._closed = False
+        self._error: Exception | None = None
+
+    def __enter__(self) -> Self:
+        if self._timeout is not None:
+            timer = threading.Timer(max(0.0, self._timeout), self.start, ["timeout"])
+            timer.daemon = True
+            timer.start()
+            self._leaving.callback(timer.cancel)
+        self._leaving.callback(self._cancel.on_cancel(lambda: self.start("cancel")))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.close()
+        with self._lock:
+            self._closed = True
+        if self._thread is not None:
+            self._thread.join()
+
+    def start(self, reason: Literal["cancel", "timeout", "broken"]) -> None:
+        """End the program now; returns at once."""
+        with self._lock:
+            if self._thread is not None or self._closed:
+                return
+            self.reason = reason
+            self._thread = threading.Thread(target=self._run, name="end-program", daemon=True)
+            self._thread.start()
+
+    def raise_reason(self, name: str = "The program") -> None:
+        """Raise why the program was ended, or could not be; return when it ended by itself.
+
+        Raises
+        ------
+        JobCancelledError, JobTimeoutError, RunnerExecError
+        """
+        if self._error is not None:
+            raise self._error
+        if self.reason == "cancel":
+            raise JobCancelledError(f"{name} was cancelled.")
+        if self.reason == "timeout":
+            raise JobTimeoutError(
+                f"{name} ran longer than the time limit of {self._timeout:g} s and was ended.",
+                hint="Raise the time limit, or try a smaller image.",
+            )
+
+    def _run(self) -> None:
+        try:
+            self._end()
+        except Exception as error:  # noqa: BLE001 (raised where the program is waited for)
+            self._error = error
 
 
 def describe_exit(code: int) -> str:

@@ -1,4 +1,4 @@
-"""Starting a program and following it to its end.
+"""Starting a program, with the variables that it gets, and following it to its end.
 
 The same for every service that runs programs on this computer: an argv list (never a
 shell), a session of its own, closed stdin, live lines, cancel and time-out of the whole
@@ -10,30 +10,30 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
-from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, RunnerExecError
-from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
+from napari_tool_runner.errors import JobCancelledError, RunnerExecError
+from napari_tool_runner.plugins.process import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.programs.output import LineSplitter
 from napari_tool_runner.plugins.programs.process_tree import (
+    GRACE,
     MARK,
+    Ender,
     describe_exit,
     end_processes,
     group_alive,
 )
 from napari_tool_runner.plugins.programs.watchdog import new_mark, watchdog
 
-__all__ = ["GRACE", "run_program"]
-
-GRACE = 3.0
-"""Seconds that a program gets to end by itself after it was asked to."""
+__all__ = ["gpu_remark", "host_environment", "path_with", "program_environment", "run_program"]
 
 _LEFTOVER_WAIT = 2.0
 """Seconds that children may outlive their program, as a last ``tee`` does."""
@@ -41,6 +41,9 @@ _LEFTOVER_WAIT = 2.0
 _CHUNK = 1 << 16
 
 _log = logging.getLogger(__name__)
+
+_CONDA = ("CONDA_", "_CE_", "MAMBA_", "_CONDA_", "PIXI_")
+_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
 
 
 def run_program(
@@ -85,78 +88,34 @@ def run_program(
     watchdog.add(program.pid)
     if watchdog.problem:
         context.report(OutputLine(watchdog.problem, "runner"))
-    ender = _Ender(program.pid, mark, grace)
     readers = [
         _Reader(program.stdout, LineSplitter(context.report, "stdout")),
         _Reader(program.stderr, LineSplitter(context.report, "stderr")),
     ]
-    timer = None
-    if context.timeout is not None:
-        timer = threading.Timer(max(0.0, context.timeout), ender.start, ["timeout"])
-        timer.daemon = True
-        timer.start()
-    forget = context.cancel.on_cancel(lambda: ender.start("cancel"))
+
+    def end() -> None:
+        left = end_processes([program.pid], grace=grace, mark=mark, group=program.pid)
+        if left:
+            _log.warning("These processes could not be ended: %s", left)
+
     try:
-        # without a limit: it blocks in the system, so the end is seen at once
-        code = program.wait()
-    except BaseException:
-        ender.start("broken")
-        ender.join()
-        program.wait()
-        raise
+        with Ender(end, context.cancel, context.timeout) as ender:
+            try:
+                # without a limit: it blocks in the system, so the end is seen at once
+                code = program.wait()
+            except BaseException:
+                ender.start("broken")
+                raise
     finally:
-        forget()
-        if timer is not None:
-            timer.cancel()
-        ender.join()
+        program.wait()
         _finish_readers(readers, program.pid, mark, context.report)
         watchdog.discard(program.pid)
-    if ender.reason == "cancel":
-        raise JobCancelledError("The job was cancelled; its program has ended.")
-    if ender.reason == "timeout":
-        raise JobTimeoutError(
-            f"The program ran longer than the time limit of {context.timeout:g} s and was ended.",
-            hint="Raise the time limit, or try a smaller image.",
-        )
+    ender.raise_reason()
     _raise_broken(readers)
     if code < 0:
         code = 128 - code
         context.report(OutputLine(f"The program was {describe_exit(code)}.", "runner"))
     return code
-
-
-class _Ender:
-    """Ends a program from a thread of its own, at most once; the first reason counts."""
-
-    def __init__(self, pid: int, mark: str, grace: float) -> None:
-        self._pid = pid
-        self._mark = mark
-        self._grace = grace
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self.reason = ""
-
-    def start(self, reason: Literal["cancel", "timeout", "broken"]) -> None:
-        with self._lock:
-            if self._thread is not None or self._closed:
-                return
-            self.reason = reason
-            self._thread = threading.Thread(target=self._end, name="end-program", daemon=True)
-            self._thread.start()
-
-    def join(self) -> None:
-        """Wait for the end, if it was started; it cannot be started afterwards."""
-        with self._lock:
-            self._closed = True
-            thread = self._thread
-        if thread is not None:
-            thread.join()
-
-    def _end(self) -> None:
-        left = end_processes([self._pid], grace=self._grace, mark=self._mark, group=self._pid)
-        if left:
-            _log.warning("These processes could not be ended: %s", left)
 
 
 class _Reader(threading.Thread):
@@ -284,3 +243,88 @@ def _start_error(
             hint="Choose fewer files at once.",
         )
     return RunnerExecError(f"{name!r} could not be started: {error.strerror or error}.")
+
+
+def host_environment(
+    host: Mapping[str, str] | None = None, *, isolated: bool = False
+) -> dict[str, str]:
+    """Return the variables of this process without those that hurt a program.
+
+    - ``QT_*`` and ``QML*`` go: they name the plugins of *this* Qt and crash programs that
+      bring their own.
+    - ``PYTHONHOME``, ``PYTHONPATH`` and ``PYTHONSTARTUP`` belong to this Python: LOCAL keeps
+      the first two, since its tools run with this very Python; environments lose all.
+    - conda's variables describe one environment. LOCAL keeps them when that is the
+      environment of this Python (napari was started in it); otherwise they leak from a
+      shell where another one was active, and go.
+    - ``MPLBACKEND`` goes when it names a module of a notebook.
+    - everything else stays (proxies, licences, ``LD_LIBRARY_PATH``, ``DISPLAY``…).
+
+    Parameters
+    ----------
+    host : mapping, optional
+        Default: the variables of this process.
+    isolated : bool
+        True for programs of another environment than this Python's.
+    """
+    host = os.environ if host is None else host
+    foreign_conda = isolated or not _same_folder(host.get("CONDA_PREFIX"), sys.prefix)
+    kept: dict[str, str] = {}
+    for name, value in host.items():
+        if name.startswith(("QT_", "QML")) or name == "PYTHONSTARTUP":
+            continue
+        if isolated and (name in _PYTHON or name == "VIRTUAL_ENV"):
+            continue
+        if foreign_conda and name.startswith(_CONDA):
+            continue
+        if name == "MPLBACKEND" and value.startswith("module://"):
+            continue
+        kept[name] = value
+    return kept
+
+
+def program_environment(base: Mapping[str, str], context: ExecContext) -> dict[str, str]:
+    """Return `base` with what belongs to the job.
+
+    ``TMPDIR`` (``TMP``, ``TEMP``) is the job's own folder; Python programs write their
+    lines at once and as UTF-8; the cpus that the job asked for are told in the usual
+    variables. The context's own variables win over everything.
+    """
+    context.temp_dir.mkdir(parents=True, exist_ok=True)
+    variables = dict(base)
+    for name in ("TMPDIR", "TMP", "TEMP"):
+        variables[name] = str(context.temp_dir)
+    variables.setdefault("PYTHONUNBUFFERED", "1")
+    variables.setdefault("PYTHONIOENCODING", "utf-8:replace")
+    if context.resources.cpus is not None:
+        count = str(max(1, int(context.resources.cpus)))
+        for name in ("GALAXY_SLOTS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            variables[name] = count
+    if context.resources.memory_bytes is not None:
+        variables["GALAXY_MEMORY_MB"] = str(context.resources.memory_bytes >> 20)
+    variables.update(context.environment)
+    return variables
+
+
+def gpu_remark(config: Mapping[str, object]) -> str:
+    """Say that a GPU is asked for where there is none; empty when all is well."""
+    if not config.get("gpus"):
+        return ""
+    if sys.platform == "darwin":
+        found = platform.machine() == "arm64"
+    else:
+        found = any(os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg"))
+        found = found or shutil.which("nvidia-smi") is not None
+    return "" if found else "A GPU is asked for, but none was found on this computer."
+
+
+def path_with(folders: Iterable[str | Path], path: str | None) -> str:
+    """Return `path` with `folders` first."""
+    parts = [str(folder) for folder in folders]
+    if path is None:
+        path = os.defpath
+    return os.pathsep.join([*parts, path] if path else parts)
+
+
+def _same_folder(first: str | None, second: str) -> bool:
+    return first is not None and os.path.realpath(first) == os.path.realpath(second)

@@ -1,0 +1,261 @@
+"""A program in a container: how it stands, how it is ended, and what ended it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import docker.errors
+
+from napari_tool_runner.errors import RunnerExecError
+from napari_tool_runner.plugins.docker import containers as containers
+from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
+from napari_tool_runner.plugins.process import Event, OutputLine
+from napari_tool_runner.storage import size_text
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool
+
+__all__ = ["Alone", "Executed", "Program", "lost", "not_started"]
+
+_KILLED = 137
+# where the kernel counts, for the old and the new control groups; not all images have cat
+_COUNTS = """for file in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; do
+[ -e "$file" ] && while read -r line; do echo "$line"; done < "$file"; done"""
+
+
+class Program:
+    """A started program; two ways to run one differ in how it stands and is ended."""
+
+    alone = False
+    """Whether it is all that its container runs."""
+
+    container: str
+    engine: Engine
+    name: str
+
+    def state(self) -> tuple[bool, int | None]:
+        """Whether it runs, and its exit code if not."""
+        raise NotImplementedError
+
+    def ask_to_end(self) -> bool:
+        """Send SIGTERM; False where that is not possible."""
+        raise NotImplementedError
+
+    def force(self) -> bool:
+        """End it for sure; False when the engine cannot."""
+        raise NotImplementedError
+
+    def counted_out_of_memory(self) -> bool:
+        """Whether the kernel says that it ended something in the container for memory."""
+        return False
+
+    def judge(
+        self,
+        code: int | None,
+        began: float,
+        never_ran: str,
+        report: Callable[[Event], object],
+    ) -> int:
+        """Return the exit code of a program that has ended.
+
+        Parameters
+        ----------
+        code : int or None
+            What the engine says; None when it does not know.
+        began : float
+            When the program was started, in seconds since the epoch.
+        never_ran : str
+            What the engine said when it could not be started.
+
+        Raises
+        ------
+        RunnerExecError
+            It never ran, or something from outside ended it.
+        """
+        if code == 0:
+            return 0
+        if never_ran:
+            raise not_started(self.engine, self.name, never_ran)
+        if code is not None and code != _KILLED:
+            state = self._container_state()
+            if state is None or state.get("Running") or self.alone:
+                if self._out_of_memory(began, wait=0):
+                    # a child of the program, which went on
+                    text = "Something that it started was ended: out of memory."
+                    report(OutputLine(text, "runner"))
+                return code
+        self._explain_kill(code, began)
+        return _KILLED if code is None else code
+
+    def _explain_kill(self, code: int | None, began: float) -> None:
+        """Raise what ended the program from outside; return when nothing shows that it was."""
+        # the kernel's message may come a moment after the exit
+        out_of_memory = self._out_of_memory(began, wait=0.3)
+        state = self._container_state()
+        limit = self._memory_limit()
+        limit_text = f" (its limit is {size_text(limit)})" if limit else ""
+        if out_of_memory or (state or {}).get("OOMKilled") or self.counted_out_of_memory():
+            # what the kernel counts must not be taken for the next program's
+            self.force()
+            raise RunnerExecError(
+                f"{self.name} was ended because it ran out of memory{limit_text}.",
+                hint="Give it more memory (“memory” of the runner), or a smaller image.",
+            )
+        if state is None:
+            raise RunnerExecError(
+                f"The container was removed, or the container engine restarted, while "
+                f"{self.name} ran.",
+                hint="Run it again; a new container will be started.",
+            )
+        if not state.get("Running") and (code is None or not self.alone):
+            raise RunnerExecError(
+                f"The container was stopped from outside while {self.name} ran.",
+                hint="Run it again; a new container will be started.",
+            )
+        if self.alone and code == _KILLED:
+            raise RunnerExecError(
+                f"{self.name} was killed: by somebody, or because it ran out of memory"
+                f"{limit_text}.",
+                hint="Run it again, with more memory.",
+            )
+        if code is None:
+            raise lost(self.name)
+
+    def _container_state(self) -> Mapping[str, Any] | None:
+        try:
+            state: Mapping[str, Any] = self.engine.control.api.inspect_container(self.container)[
+                "State"
+            ]
+        except docker.errors.NotFound:
+            return None
+        except ENGINE_ERRORS as error:
+            raise lost(self.name) from error
+        return state
+
+    def _memory_limit(self) -> int:
+        with contextlib.suppress(*ENGINE_ERRORS, KeyError):
+            found = self.engine.control.api.inspect_container(self.container)
+            return int(found["HostConfig"]["Memory"] or 0)
+        return 0
+
+    def _out_of_memory(self, began: float, *, wait: float) -> bool:
+        """Whether the engine saw the kernel end something in the container for its memory."""
+        with contextlib.suppress(*ENGINE_ERRORS, ValueError):
+            events = self.engine.control.api.events(
+                since=f"{began - 1:.6f}",
+                until=f"{time.time() + wait:.6f}",
+                filters={"container": self.container, "event": "oom"},
+                decode=True,
+            )
+            return any(True for _ in events)
+        return False
+
+
+class Executed(Program):
+    """A program in a warm container."""
+
+    def __init__(self, pool: WarmPool, warm: WarmContainer, exec_id: str, name: str) -> None:
+        self.pool = pool
+        self.warm = warm
+        self.engine = warm.engine
+        self.container = warm.id
+        self.exec_id = exec_id
+        self.name = name
+
+    def state(self) -> tuple[bool, int | None]:
+        """Ask the engine."""
+        found = self.engine.control.api.exec_inspect(self.exec_id)
+        return bool(found.get("Running")), found.get("ExitCode")
+
+    def ask_to_end(self) -> bool:
+        """Send SIGTERM through a shell in the container."""
+        if not self.warm.sleeper.has_shell:
+            return False
+        api = self.engine.control.api
+        with contextlib.suppress(*ENGINE_ERRORS):
+            # everything in the container but its sleeper, which does not listen
+            kill = api.exec_create(self.container, ["sh", "-c", "kill -TERM -1"])
+            api.exec_start(kill["Id"], detach=True)
+            return True
+        return False
+
+    def force(self) -> bool:
+        """Remove the container."""
+        return self.pool.discard(self.warm)
+
+    def counted_out_of_memory(self) -> bool:
+        """Ask the kernel, through a shell in the container."""
+        if not self.warm.sleeper.has_shell:
+            return False
+        api = self.engine.control.api
+        with contextlib.suppress(*ENGINE_ERRORS):
+            ask = api.exec_create(self.container, ["sh", "-c", _COUNTS])
+            return re.search(rb"oom_kill [1-9]", api.exec_start(ask["Id"])) is not None
+        return False
+
+
+class Alone(Program):
+    """A program that is its container."""
+
+    alone = True
+
+    def __init__(self, engine: Engine, container: str, name: str) -> None:
+        self.engine = engine
+        self.container = container
+        self.name = name
+
+    def state(self) -> tuple[bool, int | None]:
+        """Ask the engine."""
+        state = self.engine.control.api.inspect_container(self.container)["State"]
+        return bool(state.get("Running")), state.get("ExitCode")
+
+    def ask_to_end(self) -> bool:
+        """Send SIGTERM through the engine."""
+        with contextlib.suppress(*ENGINE_ERRORS):
+            self.engine.control.api.kill(self.container, "SIGTERM")
+            return True
+        return False
+
+    def force(self) -> bool:
+        """Remove the container."""
+        return containers.remove(self.engine, self.container)
+
+
+def not_started(engine: Engine, name: str, said: str) -> RunnerExecError:
+    """Return the error for a program that the engine could not start, by what it said."""
+    lowered = said.lower()
+    if "chdir to cwd" in lowered:
+        return RunnerExecError(
+            f"The working folder of {name} cannot be entered in the container. The engine "
+            f"said: {said}",
+            hint="Check that the workspace exists, and that the engine may read it.",
+        )
+    if "exec format error" in lowered:
+        return RunnerExecError(
+            f"{name} in the image is made for another kind of processor than this computer’s "
+            f"({engine.platform}).",
+            hint="Ask the authors of the image for one for this computer.",
+        )
+    if "permission denied" in lowered:
+        return RunnerExecError(
+            f"{name} in the image may not be executed. The engine said: {said}",
+            hint="Ask the authors of the image to make it executable for everybody.",
+        )
+    if any(sign in lowered for sign in ("not found", "no such file")):
+        return RunnerExecError(
+            f"The image has no program {name}. The engine said: {said}",
+            hint="Check the command and the image in the tool’s descriptor.",
+        )
+    return RunnerExecError(f"{name} could not be started. The engine said: {said}")
+
+
+def lost(name: str) -> RunnerExecError:
+    """Return the error for an engine that stopped answering."""
+    return RunnerExecError(
+        f"The container engine stopped answering while {name} ran.",
+        hint="Start the engine again, then run it again.",
+    )

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, RunnerExecError
+from napari_tool_runner.plugins import CancelToken
+from napari_tool_runner.plugins.programs.process_tree import Ender
+
+
+def test_a_program_is_ended_once_and_waited_for():
+    ended, cancel = threading.Event(), CancelToken()
+    calls = []
+
+    def end():
+        calls.append(threading.current_thread())
+        ended.set()
+
+    with Ender(end, cancel, None) as ender:
+        cancel.cancel()
+        ender.start("broken")
+        assert ended.wait(10)
+    ender.start("broken")
+    assert len(calls) == 1
+    assert not calls[0].is_alive()
+    with pytest.raises(JobCancelledError, match="prog was cancelled"):
+        ender.raise_reason("prog")
+
+
+def test_the_time_limit_is_told_in_one_sentence():
+    ended = threading.Event()
+    with Ender(ended.set, CancelToken(), 0.01) as ender:
+        assert ended.wait(10)
+    with pytest.raises(JobTimeoutError, match=r"^The program ran longer than .* 0\.01 s"):
+        ender.raise_reason()
+
+
+def test_a_program_that_ends_by_itself_is_left_alone():
+    cancel, calls = CancelToken(), []
+    with Ender(lambda: calls.append(1), cancel, 600) as ender:
+        pass
+    cancel.cancel()
+    ender.raise_reason()
+    assert calls == []
+
+
+def test_an_end_that_fails_is_told_where_the_program_is_waited_for():
+    def end():
+        raise RunnerExecError("it may still be running")
+
+    with Ender(end, CancelToken(), None) as ender:
+        ender.start("cancel")
+    with pytest.raises(RunnerExecError, match="still be running"):
+        ender.raise_reason()
