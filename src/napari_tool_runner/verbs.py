@@ -18,7 +18,7 @@ from napari_tool_runner.storage import size_text
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from napari_tool_runner.jobs import HistoryEntry, Job, JobResult, TestReport
+    from napari_tool_runner.jobs import Job, JobResult, RunRecord, TestReport
     from napari_tool_runner.tools import Tool, Toolbox
 
 
@@ -185,21 +185,22 @@ def list_history(args: Namespace) -> int:
     if form and not args.record:
         say("error: --as needs a RECORD")
         return 2
-    entries = [_entry(args)] if args.record else history(_config(args).workspaces)
+    records = [_entry(args)] if args.record else history(_config(args).workspaces)
     if form:
         forms = {"python": as_python, "command": as_command, "json": as_json}
-        print(forms[form](entries[0]).rstrip("\n"))
+        print(forms[form](records[0]).rstrip("\n"))
         return 0
     if args.tool:
-        entries = [entry for entry in entries if args.tool in (entry.tool_id, entry.tool_name)]
-    entries = entries[: args.limit] if args.limit else entries
+        records = [record for record in records if args.tool in (record.tool.id, record.tool_name)]
+    records = records[: args.limit] if args.limit else records
     if args.json:
-        print_json([{**entry.record, "state": entry.state} for entry in entries])
+        print_json([record.to_json() for record in records])
         return 0
-    for entry in entries:
-        when = entry.created.astimezone().strftime("%Y-%m-%d %H:%M:%S") if entry.created else ""
-        line = f"{entry.id}  {when}  {entry.state:<11}  {entry.seconds:8.2f} s  {entry.tool_id}"
-        print(f"{line}  {entry.message}".rstrip())
+    for record in records:
+        created, seconds = record.times.created, record.times.seconds
+        when = f"{created.astimezone():%Y-%m-%d %H:%M:%S}" if created else ""
+        line = f"{record.id}  {when}  {record.state:<11}  {seconds:8.2f} s  {record.tool.id}"
+        print(f"{line}  {record.message}".rstrip())
     return 0
 
 
@@ -227,7 +228,7 @@ def export_record(args: Namespace) -> int:
     from napari_tool_runner.jobs import export_crate
 
     entry = _entry(args)
-    target = Path(args.to) if args.to else Path.cwd() / f"{entry.tool_id}-{entry.id}.crate.zip"
+    target = Path(args.to) if args.to else Path.cwd() / f"{entry.tool.id}-{entry.id}.crate.zip"
     print(export_crate(entry, target))
     return 0
 
@@ -360,10 +361,10 @@ def _values(tool: Tool, pairs: Sequence[str]) -> dict[str, object]:
     return values
 
 
-def _entry(args: Namespace) -> HistoryEntry:
-    from napari_tool_runner.jobs import find_entry
+def _entry(args: Namespace) -> RunRecord:
+    from napari_tool_runner.jobs import find_record
 
-    return find_entry(args.record, _config(args).workspaces)
+    return find_record(args.record, _config(args).workspaces)
 
 
 def _print_outputs(

@@ -20,7 +20,7 @@ from napari_tool_runner.jobs import (
     as_python,
     compare_outputs,
     export_crate,
-    find_entry,
+    find_record,
     history,
     read_record,
     reclaim,
@@ -44,15 +44,15 @@ def test_every_end_leaves_a_record(make_tool: MakeTool, config: dict[str, object
     with pytest.raises(ToolFailedError):
         ntr.run(make_tool("raise SystemExit(2)", name="bad"), i=IMAGE, config=config)
     entries = history(load_config(config).workspaces)
-    assert {(entry.tool_id, entry.state) for entry in entries} == {
+    assert {(entry.tool.id, entry.state) for entry in entries} == {
         ("invert", "done"),
         ("bad", "failed"),
     }
     done = next(entry for entry in entries if entry.state == "done")
     assert done.output_paths()["o"].exists()
     assert done.size() > 0
-    assert find_entry(done.id, load_config(config).workspaces).id == done.id
-    assert find_entry(done.folder, Path("nowhere")).id == done.id
+    assert find_record(done.id, load_config(config).workspaces).id == done.id
+    assert find_record(done.folder, Path("nowhere")).id == done.id
 
 
 def test_a_session_that_died_is_told(make_tool: MakeTool, config: dict[str, object]) -> None:
@@ -121,10 +121,8 @@ def test_what_differs_is_told(make_tool: MakeTool, config: dict[str, object]) ->
     first = ntr.run(make_tool(NOISE), i=IMAGE, config=config)
     assert first.record
     entry = read_record(first.workspace / "record.json")
-    tool = entry.record["tool"]
-    Path(tool["descriptor"]).write_text(  # type: ignore[index]
-        Path(tool["descriptor"]).read_text().replace('version="1.0"', 'version="2.0"')  # type: ignore[index]
-    )
+    descriptor = Path(entry.tool.descriptor)
+    descriptor.write_text(descriptor.read_text().replace('version="1.0"', 'version="2.0"'))
     job, remarks = rerun(entry, load_config(config))
     assert "2.0" in remarks[0]
     (difference,) = compare_outputs(entry, run_job(job))
@@ -137,8 +135,7 @@ def test_what_is_gone_is_told(make_tool: MakeTool, config: dict[str, object]) ->
     shutil.rmtree(first.workspace / "inputs")
     with pytest.raises(WorkspaceError, match="gone"):
         rerun(entry, load_config(config))
-    tool = entry.record["tool"]
-    Path(tool["descriptor"]).unlink()  # type: ignore[index]
+    Path(entry.tool.descriptor).unlink()
     with pytest.raises(UnknownToolError, match="gone"):
         rerun(entry, load_config(config))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from jobs.conftest import INVERT
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolFailedError, WorkspaceError
 from napari_tool_runner.jobs import (
+    JobState,
     add_result,
     compare_runs,
     delete_job,
@@ -28,7 +29,7 @@ from napari_tool_runner.tools import read_tool
 
 if TYPE_CHECKING:
     from jobs.conftest import MakeTool
-    from napari_tool_runner.jobs import HistoryEntry, JobResult
+    from napari_tool_runner.jobs import JobResult, RunRecord
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
 LAYER = (
@@ -38,7 +39,7 @@ LAYER = (
 )
 
 
-def entry_of(result: JobResult) -> HistoryEntry:
+def entry_of(result: JobResult) -> RunRecord:
     assert result.record
     return read_record(result.workspace / "record.json")
 
@@ -167,10 +168,10 @@ def test_a_form_is_filled_from_a_record(make_tool: MakeTool, tmp_path: Path) -> 
         "cond|deep_0|z": 7,
         "old": 1,
     }
-    from napari_tool_runner.jobs import HistoryEntry
+    from napari_tool_runner.jobs import RunRecord
 
     record = {"tool": {"id": tool.id}, "parameters": flat, "hidden": []}
-    assert recorded_form(HistoryEntry(record, tmp_path), read_tool(tool.path)) == {
+    assert recorded_form(RunRecord.from_json(record, tmp_path), read_tool(tool.path)) == {
         "n": 4,
         "rep": [{"x": 0.5}, {"x": 1.5}],
         "sec": {"y": "t"},
@@ -182,9 +183,9 @@ def test_a_form_is_filled_from_a_record(make_tool: MakeTool, tmp_path: Path) -> 
 def test_delete(make_tool: MakeTool, config: dict[str, object]) -> None:
     result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
     entry = entry_of(result)
-    running = dict(json.loads(json.dumps(entry.record)), state="running")
+    running = replace(entry, state=JobState.RUNNING)
     with pytest.raises(WorkspaceError, match="still running"):
-        delete_job(type(entry)(running, entry.folder))
+        delete_job(running)
     assert entry.folder.exists()
     delete_job(entry)
     assert not entry.folder.exists()

@@ -27,7 +27,7 @@ from napari_tool_runner.jobs import (
 
 if TYPE_CHECKING:
     from jobs.conftest import MakeTool
-    from napari_tool_runner.jobs import HistoryEntry, JobResult
+    from napari_tool_runner.jobs import JobResult, RunRecord
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
 SCALE = """
@@ -50,7 +50,7 @@ INPUTS = """
 ARGUMENTS = "'$i' '$o' 'factor=$factor' 'text=$text' on=$cond.deep"
 
 
-def entry_of(result: JobResult) -> HistoryEntry:
+def entry_of(result: JobResult) -> RunRecord:
     assert result.record  # waits for the hashes
     return read_record(result.workspace / "record.json")
 
@@ -149,7 +149,7 @@ def test_json_is_the_record(tricky: JobResult) -> None:
 
 
 def test_several_files_and_odd_numbers(tmp_path: Path) -> None:
-    from napari_tool_runner.jobs import HistoryEntry
+    from napari_tool_runner.jobs import RunRecord
 
     inputs = [
         {"name": "i", "label": "a", "path": "inputs/a.tif", "source": ""},
@@ -163,7 +163,7 @@ def test_several_files_and_odd_numbers(tmp_path: Path) -> None:
         "parameters": {"x": float("inf"), "m": ["a", "b"], "empty": None, "secret": 1},
         "hidden": ["secret"],
     }
-    entry = HistoryEntry(record, tmp_path)
+    entry = RunRecord.from_json(record, tmp_path)
     seen: dict[str, object] = {}
     text = as_python(entry).split("for name, output")[0].replace("import run", "import run as _")
     exec(text, {"run": lambda tool, **more: seen.update(tool=tool, **more)})

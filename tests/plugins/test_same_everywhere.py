@@ -186,7 +186,7 @@ def test_script_and_command_line_agree(
     made = tifffile.imread(told["outputs"]["o"]["path"])
     np.testing.assert_array_equal(made, WANTED)
     entry = read_record(Path(told["record"]))
-    assert _facts(dict(entry.record)) == _facts(record)
+    assert _facts(entry.to_json()) == _facts(record)
     assert Path(told["outputs"]["o"]["path"]).stat().st_uid == Path(told["record"]).stat().st_uid
 
 

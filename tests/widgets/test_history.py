@@ -15,10 +15,9 @@ from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtGui import QGuiApplication
 from run_tools import fail_tool, invert_tool, sleep_tool
 
-from napari_tool_runner.jobs import Extent, JobManager, prepare, run_job
+from napari_tool_runner.jobs import Extent, JobManager, prepare, remembered, run_job
 from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.presets import PresetStore
-from napari_tool_runner.widgets.history.actions import told_by
 from napari_tool_runner.widgets.history.model import Column, when_text
 from napari_tool_runner.widgets.history.panel import HistoryPanel
 from napari_tool_runner.widgets.tool_widget import ToolWidget
@@ -186,7 +185,7 @@ def test_run_again_by_button(qtbot, place, tools, cells):
     (job,) = place.manager.jobs
     assert job.values["n"] == 3
     qtbot.waitUntil(lambda: len(panel.model.rows) == 2, timeout=WAIT)
-    assert panel.model.rows[0].id == job.id == told_by(result)["id"]
+    assert panel.model.rows[0].id == job.id == remembered(result).id
 
 
 def test_run_again_of_what_is_gone(qtbot, place, tools, cells):
@@ -265,7 +264,7 @@ def test_show_the_layers_it_made(qtbot, place, tools, cells):
     made = place.viewer.layers[1]
     np.testing.assert_array_equal(np.asarray(made.data), 255 - cells)
     assert tuple(made.scale) == (0.5, 0.25)
-    assert told_by(made)["id"] == job.id
+    assert remembered(made).id == job.id
 
 
 def test_compare_two_runs(place, tools, cells):

@@ -14,7 +14,7 @@ from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs import JobManager, add_result, prepare, run_job
 from napari_tool_runner.tools.toolbox.box import Toolbox
 from napari_tool_runner.widgets.dock import ToolRunnerWidget, history_dock, runner_dock
-from napari_tool_runner.widgets.history.made_by import MadeByBar, entry_of_layer, show_how_made
+from napari_tool_runner.widgets.history.made_by import MadeByBar, record_of_layer, show_how_made
 from napari_tool_runner.widgets.history.panel import HistoryPanel
 
 WAIT = 30_000
@@ -61,9 +61,9 @@ def test_without_a_window_it_is_a_sentence(shown, model_viewer, result):
 def test_what_a_layer_remembers_when_the_files_are_gone(model_viewer, result):
     job, add = result
     layer = add(model_viewer)
-    assert entry_of_layer(layer).record["state"] == "done"
+    assert record_of_layer(layer).state == "done"
     shutil.rmtree(job.workspace.root)
-    entry = entry_of_layer(layer)
+    entry = record_of_layer(layer)
     assert entry.id == job.id
     assert entry.parameters["n"] == 9
 

@@ -8,21 +8,27 @@ from napari_tool_runner.jobs.delivery import deliver, job_json, output_paths, ou
 from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.job import Job, JobEvent
 from napari_tool_runner.jobs.manager import JobManager, job_manager, prepare
-from napari_tool_runner.jobs.model import JobOutput, JobResult, JobState
-from napari_tool_runner.jobs.past.comparing import Difference, compare_runs
+from napari_tool_runner.jobs.model import JobOutput, JobResult
+from napari_tool_runner.jobs.past.comparing import (
+    Difference,
+    compare_outputs,
+    compare_runs,
+    facts_of,
+)
 from napari_tool_runner.jobs.past.crate import export_crate
-from napari_tool_runner.jobs.past.history import HistoryEntry, find_entry, history, read_record
-from napari_tool_runner.jobs.past.recall import recorded_outputs, recorded_result
+from napari_tool_runner.jobs.past.history import find_record, history, read_record
 from napari_tool_runner.jobs.past.reclaim import Reclaimable, delete_job, reclaim, reclaimable
 from napari_tool_runner.jobs.past.repeat import (
-    compare_outputs,
     recorded_form,
+    recorded_outputs,
+    recorded_result,
     recorded_tool,
     recorded_values,
     rerun,
 )
 from napari_tool_runner.jobs.past.snippets import as_command, as_json, as_python
 from napari_tool_runner.jobs.preview import Preview, dry_run, plan_lines, preflight
+from napari_tool_runner.jobs.record import JobState, RunRecord, remembered
 from napari_tool_runner.jobs.testing import TestReport, run_test, run_tests
 from napari_tool_runner.jobs.viewer import add_result
 
@@ -30,7 +36,6 @@ __all__ = [
     "BatchItem",
     "Difference",
     "Extent",
-    "HistoryEntry",
     "Job",
     "JobEvent",
     "JobManager",
@@ -39,6 +44,7 @@ __all__ = [
     "JobState",
     "Preview",
     "Reclaimable",
+    "RunRecord",
     "TestReport",
     "add_result",
     "as_command",
@@ -50,7 +56,8 @@ __all__ = [
     "deliver",
     "dry_run",
     "export_crate",
-    "find_entry",
+    "facts_of",
+    "find_record",
     "history",
     "job_json",
     "job_manager",
@@ -68,6 +75,7 @@ __all__ = [
     "recorded_result",
     "recorded_tool",
     "recorded_values",
+    "remembered",
     "rerun",
     "run",
     "run_batch",

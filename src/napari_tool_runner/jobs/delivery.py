@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.typed_json import to_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -61,7 +63,7 @@ def job_json(job: Job) -> dict[str, object]:
         "workspace": str(job.workspace.root),
         "record": str(job.workspace.record_path),
         "log": str(job.log_path),
-        "error": job.error_record(),
+        "error": to_json(job.recorded_error()),
         "notes": list(job.notes),
     }
 

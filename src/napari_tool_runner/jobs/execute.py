@@ -10,9 +10,9 @@ from napari_tool_runner.errors import (
     ToolFailedError,
     ToolRunnerError,
 )
-from napari_tool_runner.jobs.model import JobState
 from napari_tool_runner.jobs.pieces import run_pieces
 from napari_tool_runner.jobs.program import Program
+from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.stages import (
     check_missing,
     export_inputs,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from napari_tool_runner.errors import ParameterError
 
@@ -89,23 +89,3 @@ class Extent:
                 )
             found.append((start, stop))
         return found
-
-    def as_record(self) -> dict[str, object]:
-        """Return it in JSON types."""
-        return {
-            "mode": self.mode,
-            "ndim": self.ndim,
-            "position": list(self.position),
-            "crop": [None if entry is None else list(entry) for entry in self.crop],
-        }
-
-    @classmethod
-    def from_record(cls, told: Mapping[str, object]) -> Extent:
-        """Return what `as_record` wrote."""
-        crop = cast("list[list[int] | None]", told["crop"])
-        return cls(
-            mode=cast("Literal['whole', 'current', 'each']", told["mode"]),
-            ndim=cast("int", told["ndim"]),
-            position=tuple(cast("list[int]", told["position"])),
-            crop=tuple(None if entry is None else (entry[0], entry[1]) for entry in crop),
-        )

@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,9 +21,21 @@ from napari_tool_runner.errors import (
 )
 from napari_tool_runner.exchange import geometry_record
 from napari_tool_runner.jobs.log import JobLog
-from napari_tool_runner.jobs.model import JobOutput, JobResult, JobState
+from napari_tool_runner.jobs.model import JobOutput, JobResult
 from napari_tool_runner.jobs.progress import parse_progress
-from napari_tool_runner.jobs.record import build_record
+from napari_tool_runner.jobs.record import (
+    JobState,
+    RecordedCommand,
+    RecordedError,
+    RecordedHost,
+    RecordedInput,
+    RecordedOutput,
+    RecordedRunner,
+    RecordedSource,
+    RecordedTimes,
+    RecordedTool,
+    RunRecord,
+)
 from napari_tool_runner.jobs.workspace import Workspace
 from napari_tool_runner.plugins import RunnerService, choose_service, runnerServices
 from napari_tool_runner.plugins.contract import (
@@ -33,6 +46,9 @@ from napari_tool_runner.plugins.contract import (
     Progress,
     Resources,
 )
+from napari_tool_runner.tools.model import DataParameter, HiddenParameter
+from napari_tool_runner.tools.tree import leaves
+from napari_tool_runner.typed_json import to_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
@@ -62,20 +78,18 @@ class JobInput:
     copied: bool
     sha256: str = ""
 
-    def as_record(self, root: Path) -> dict[str, object]:
+    def recorded(self) -> RecordedInput:
         """Return its entry in the run record."""
-        path = self.file.path
-        inside = path.is_relative_to(root)
-        snap = self.snapshot
-        return {
-            "name": self.name,
-            "label": self.file.name,
-            "path": path.relative_to(root).as_posix() if inside else str(path),
-            "format": self.file.format,
-            "sha256": self.sha256 or None,
-            "source": snap.source if snap else str(path),
-            "layer": geometry_record(snap) if snap else None,
-        }
+        snap, file = self.snapshot, self.file
+        return RecordedInput(
+            self.name,
+            file.name,
+            file.path,
+            file.format,
+            self.sha256 or None,
+            RecordedSource.of(snap.source if snap else str(file.path)),
+            geometry_record(snap) if snap else None,
+        )
 
 
 class Job:
@@ -243,17 +257,17 @@ class Job:
 
     def enter(self, state: JobState, phase: str) -> None:
         """Move to `state`; raises JobCancelledError when cancel came first."""
-        if not state.final and self.cancel_token.requested:
+        if not state.is_finished and self.cancel_token.requested:
             raise JobCancelledError(f"“{self.tool.name}” was cancelled.")
         with self._lock:
-            if self.state.final:
+            if self.state.is_finished:
                 return
             self.state = state
             self.phase = phase
             self.progress = None
             if self.started is None and state is JobState.PREPARING:
                 self.started = time.time()
-            if state.final:
+            if state.is_finished:
                 self.finished = time.time()
         self._tell(state)
 
@@ -292,25 +306,79 @@ class Job:
         """Return the record; after the end it is complete and equals the file."""
         for thread in self._hashes:
             thread.join()
-        return build_record(self)
+        return self.recorded().to_json()
 
-    def error_record(self) -> dict[str, object] | None:
-        """Return the error as JSON types."""
+    def recorded(self) -> RunRecord:
+        """Return the record as it stands now."""
+        tool, rendered, root = self.tool, self.rendered, self.workspace.root
+        values = list(leaves(tool.inputs, self.values))
+        return RunRecord(
+            folder=root,
+            id=self.id,
+            state=self.state,
+            tool=RecordedTool(
+                tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest
+            ),
+            runner=RecordedRunner(self.runner, self.runner_reason, self.context.provenance),
+            parameters={
+                leaf.name: to_json(leaf.value)
+                for leaf in values
+                if not isinstance(leaf.parameter, DataParameter)
+            },
+            hidden=tuple(
+                leaf.name for leaf in values if isinstance(leaf.parameter, HiddenParameter)
+            ),
+            extent=self.extent,
+            inputs=tuple(entry.recorded() for entry in self.inputs),
+            outputs=tuple(
+                RecordedOutput(
+                    name,
+                    element,
+                    entry.path,
+                    entry.format,
+                    entry.layer_type,
+                    entry.layer_name,
+                    self.output_digests.get(entry.path),
+                )
+                for name, output in self.outputs.items()
+                for element, entry in output.files().items()
+            ),
+            command=RecordedCommand(
+                rendered.argv,
+                rendered.script,
+                rendered.environment,
+                {str(to_json(path, root)): text for path, text in rendered.files.items()},
+            )
+            if rendered
+            else RecordedCommand(),
+            times=RecordedTimes(
+                _utc(self.created), _utc(self.started), _utc(self.finished), round(self.elapsed, 3)
+            ),
+            exit_code=self.exit_code,
+            error=self.recorded_error(),
+            notes=tuple(self.notes),
+            user=self.config.user,
+            host=RecordedHost.here(),
+            log=self.workspace.log,
+        )
+
+    def recorded_error(self) -> RecordedError | None:
+        """Return the error as the record tells it."""
         if self.error is None:
             return None
         cause = self.error.__cause__
-        return {
-            "type": type(cause or self.error).__name__,
-            "message": self.error.message,
-            "hint": self.error.hint,
-            "log": list(self.log.tail()) if isinstance(self.error, ToolFailedError) else [],
-        }
+        return RecordedError(
+            type(cause or self.error).__name__,
+            self.error.message,
+            self.error.hint,
+            self.log.tail() if isinstance(self.error, ToolFailedError) else (),
+        )
 
     def write_record(self) -> None:
         """Write the record as it stands; a disk that refuses is told in the notes."""
         try:
             with self._record_lock:
-                self.workspace.write_record(build_record(self))
+                self.workspace.write_record(self.recorded().to_json())
         except WorkspaceError as error:
             _logger.warning("The record of job %s was not written: %s", self.id, error)
             self.notes.append(str(error))
@@ -350,3 +418,7 @@ class Job:
                 listener(self, event)
             except Exception:
                 _logger.exception("A listener of job %s failed", self.id)
+
+
+def _utc(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

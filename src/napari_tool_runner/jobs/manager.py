@@ -186,7 +186,7 @@ class JobManager:
     @property
     def active(self) -> tuple[Job, ...]:
         """The jobs that have not ended."""
-        return tuple(job for job in self.jobs if not job.state.final)
+        return tuple(job for job in self.jobs if not job.state.is_finished)
 
     def submit(
         self,

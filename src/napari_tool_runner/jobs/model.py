@@ -1,35 +1,19 @@
-"""States, outputs and the result of a job."""
+"""Outputs and the result of a job."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from napari_tool_runner.jobs.record import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import LayerData, LoadedOutput
     from napari_tool_runner.tools.model import Output
 
-__all__ = ["JobOutput", "JobResult", "JobState"]
-
-
-class JobState(StrEnum):
-    """Where a job stands. Only the last three are final."""
-
-    QUEUED = "queued"
-    PREPARING = "preparing"
-    RUNNING = "running"
-    LOADING = "loading"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will happen."""
-        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+__all__ = ["JobOutput", "JobResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +45,10 @@ class JobOutput:
     elements: Mapping[str, JobOutput] = field(default_factory=dict)
     metadata: Mapping[str, object] = field(default_factory=dict)
 
+    def files(self) -> dict[str, JobOutput]:
+        """Return element -> its file; of what is no collection itself, under ``""``."""
+        return dict(self.elements) or {"": self}
+
     @property
     def layer_type(self) -> str:
         """``image``, ``labels``, … ``table``; ``collection``; or ``file``."""
@@ -91,7 +79,7 @@ class JobOutput:
         data, attributes, kind = self.loaded.as_layer_data_tuple()
         given = attributes.get("metadata")
         metadata = dict(given) if isinstance(given, Mapping) else {}
-        metadata["napari_tool_runner"] = dict(self.metadata)
+        metadata[METADATA_KEY] = dict(self.metadata)
         return data, {**attributes, "name": self.layer_name, "metadata": metadata}, kind
 
 
@@ -125,7 +113,7 @@ class JobResult:
         """Return every output that is a layer or table, collections unfolded."""
         found: list[LayerData] = []
         for output in self.outputs.values():
-            for entry in output.elements.values() or [output]:
+            for entry in output.files().values():
                 if entry.loaded is not None and not entry.output.hidden:
                     found.append(entry.as_layer_data_tuple())
         return found

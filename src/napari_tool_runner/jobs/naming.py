@@ -1,19 +1,20 @@
-"""What layers of results are called, and what they remember."""
+"""What layers of results are called."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.jobs.record import METADATA_KEY
+
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import LayerSnapshot
     from napari_tool_runner.jobs.job import Job, JobInput
     from napari_tool_runner.tools.model import DataOutput
 
-__all__ = ["layer_name", "record_summary"]
+__all__ = ["layer_name"]
 
 SEPARATOR = " · "
-METADATA_KEY = "napari_tool_runner"
 _GENERIC = frozenset(
     [
         "o",
@@ -57,18 +58,3 @@ def is_result(snap: LayerSnapshot) -> bool:
     """Whether a layer is a result of this plugin (its metadata says so)."""
     metadata = snap.attributes.get("metadata")
     return isinstance(metadata, Mapping) and METADATA_KEY in metadata
-
-
-def record_summary(job: Job, output: str, element: str = "") -> dict[str, object]:
-    """Return what a layer carries in its metadata: JSON types, and where the rest is."""
-    from napari_tool_runner.jobs.record import build_record
-
-    record = build_record(job)
-    kept = ("version", "id", "tool", "runner", "parameters", "inputs", "command")
-    summary = {key: record[key] for key in kept}
-    return {
-        **summary,
-        "output": output,
-        "element": element,
-        "record": str(job.workspace.record_path),
-    }

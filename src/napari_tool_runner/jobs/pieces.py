@@ -10,9 +10,10 @@ from napari_tool_runner.errors import ExchangeError
 from napari_tool_runner.exchange import cut, label_offsets, merge_parts
 from napari_tool_runner.exchange.geometry import crop
 from napari_tool_runner.exchange.model import Geometry, LayerSnapshot, LoadedOutput
-from napari_tool_runner.jobs.model import JobOutput, JobState
-from napari_tool_runner.jobs.naming import layer_name, record_summary
+from napari_tool_runner.jobs.model import JobOutput
+from napari_tool_runner.jobs.naming import layer_name
 from napari_tool_runner.jobs.program import Program
+from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.stages import check_missing, export_inputs, load_output
 from napari_tool_runner.jobs.workspace import Workspace
 from napari_tool_runner.plugins.contract import Progress
@@ -174,5 +175,5 @@ def _collection(job: Job, name: str, parts: list[JobOutput]) -> JobOutput:
         layer_name(job, output),
         output,
         elements=elements,
-        metadata=record_summary(job, name),
+        metadata=job.recorded().summary(name),
     )

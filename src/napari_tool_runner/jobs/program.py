@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from napari_tool_runner.jobs.model import JobState
+from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.stages import failed, hash_in_background, mounts_of
 from napari_tool_runner.jobs.workspace import workspace_problem
 from napari_tool_runner.plugins import Process

@@ -1,7 +1,8 @@
-"""The run record: what is kept of a job, enough to repeat it elsewhere (DESIGN §6).
+"""The run record: what is kept of a job, enough to repeat it elsewhere.
 
-Paths inside the job's folder are written relative to it, so that a record can move
-with its folder.
+Written and read here only. On disk paths inside the job's folder are relative to it, so
+that a record can move with its folder. Version 1 told the source of an input as a text
+(a path, or "array"); version 2 says of what kind it is.
 """
 
 from __future__ import annotations
@@ -9,124 +10,404 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 import napari_tool_runner
-from napari_tool_runner.tools.model import DataParameter, HiddenParameter
-from napari_tool_runner.tools.tree import leaves
+from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner.exchange import snapshot_from_record
+from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
+from napari_tool_runner.jobs.workspace import RECORD, folder_size
+from napari_tool_runner.typed_json import as_object, from_json, to_json
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs.job import Job
-    from napari_tool_runner.jobs.model import JobOutput
+    from napari_tool_runner.exchange import LayerSnapshot
 
-__all__ = ["RECORD_VERSION", "build_record", "jsonable"]
+__all__ = [
+    "JobState",
+    "RecordedCommand",
+    "RecordedError",
+    "RecordedHost",
+    "RecordedInput",
+    "RecordedOutput",
+    "RecordedRunner",
+    "RecordedSource",
+    "RecordedTimes",
+    "RecordedTool",
+    "RunRecord",
+    "SourceKind",
+    "remembered",
+]
 
-RECORD_VERSION = 1
-
-
-def build_record(job: Job) -> dict[str, object]:
-    """Return the record of `job` as it stands now; JSON types only."""
-    tool = job.tool
-    root = job.workspace.root
-    rendered = job.rendered
-    return {
-        "version": RECORD_VERSION,
-        "id": job.id,
-        "state": job.state.value,
-        "tool": {
-            "id": tool.id,
-            "name": tool.name,
-            "version": tool.version,
-            "dialect": tool.dialect,
-            "descriptor": tool.uri,
-            "digest": tool.digest,
-        },
-        "runner": {
-            "service": job.runner,
-            "reason": job.runner_reason,
-            **{k: jsonable(v) for k, v in job.context.provenance.items()},
-        },
-        "parameters": {
-            leaf.name: jsonable(leaf.value)
-            for leaf in leaves(tool.inputs, job.values)
-            if not isinstance(leaf.parameter, DataParameter)
-        },
-        "hidden": [
-            leaf.name
-            for leaf in leaves(tool.inputs, job.values)
-            if isinstance(leaf.parameter, HiddenParameter)
-        ],
-        "extent": job.extent.as_record() if job.extent else None,
-        "inputs": [entry.as_record(root) for entry in job.inputs],
-        "outputs": _outputs(job.outputs, root, job.output_digests),
-        "command": {
-            "argv": list(rendered.argv) if rendered else [],
-            "script": rendered.script if rendered else "",
-            "environment": dict(rendered.environment) if rendered else {},
-            "files": {_relative(p, root): text for p, text in rendered.files.items()}
-            if rendered
-            else {},
-        },
-        "times": {
-            "created": _time(job.created),
-            "started": _time(job.started),
-            "finished": _time(job.finished),
-            "seconds": round(job.elapsed, 3),
-        },
-        "exit_code": job.exit_code,
-        "error": job.error_record(),
-        "notes": list(job.notes),
-        "user": job.config.user,
-        "host": {
-            "name": socket.gethostname(),
-            "platform": platform.platform(),
-            "python": platform.python_version(),
-            "napari_tool_runner": napari_tool_runner.__version__,
-            "pid": os.getpid(),
-        },
-        "log": _relative(job.workspace.log, root),
-    }
+VERSION = 2
+METADATA_KEY = "napari_tool_runner"
+"""Under it the metadata of a layer tell how it was made."""
+_SUMMARY = ("version", "id", "tool", "runner", "parameters", "inputs", "command")
+_CLOCK_SLACK = 2.0
+"""Seconds by which the start of a process is known inexactly."""
 
 
-def jsonable(value: object) -> object:
-    """Return `value` in JSON types; what JSON has no word for becomes text."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(entry) for key, entry in value.items()}
-    if isinstance(value, Sequence):
-        return [jsonable(entry) for entry in value]
-    return str(value)
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    LOADING = "loading"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    """Its session died meanwhile; said of a record, never of a job."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in _FINISHED
+
+    @property
+    def word(self) -> str:
+        """What a person reads."""
+        return "Waiting" if self is JobState.QUEUED else self.capitalize()
 
 
-def _outputs(
-    outputs: Mapping[str, JobOutput], root: Path, digests: Mapping[Path, str]
-) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
-    for name, output in outputs.items():
-        for element, entry in (output.elements or {"": output}).items():
-            found.append(
-                {
-                    "name": name,
-                    "element": element,
-                    "path": _relative(entry.path, root),
-                    "format": entry.format,
-                    "layer_type": entry.layer_type,
-                    "layer_name": entry.layer_name,
-                    "sha256": digests.get(entry.path),
-                }
-            )
-    return found
+_FINISHED = frozenset((JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED))
 
 
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+@dataclass(frozen=True, slots=True)
+class RecordedTool:
+    """Which tool it was. `descriptor`: path; `digest`: of the descriptor's content."""
+
+    id: str
+    name: str = ""
+    version: str = ""
+    dialect: str = ""
+    descriptor: str = ""
+    digest: str = ""
 
 
-def _time(seconds: float | None) -> str | None:
-    if seconds is None:
+class SourceKind(StrEnum):
+    """What an input was before it became a file of the job."""
+
+    FILE = "file"
+    LAYER = "layer"
+    ARRAY = "array"
+    TABLE = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSource:
+    """Where an input came from.
+
+    Parameters
+    ----------
+    kind : SourceKind
+    path : str
+        The file, absolute; empty when it came from none.
+    sample : str
+        The sample of a napari plugin that a layer was opened from.
+    """
+
+    kind: SourceKind
+    path: str = ""
+    sample: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> RecordedSource:
+        """Return what a snapshot's `source` says; records of version 1 have that text."""
+        if text in tuple(SourceKind):
+            return cls(SourceKind(text))
+        if Path(text).is_absolute():
+            return cls(SourceKind.FILE, text)
+        return cls(SourceKind.LAYER, sample=text)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedInput:
+    """A data input.
+
+    Parameters
+    ----------
+    name : str
+        Full name of the parameter.
+    label : str
+        What the data was called.
+    path : Path
+        The file that the tool got: mostly the job's own copy. Need not exist any more.
+    layer : mapping or None
+        What the file does not carry of a layer (`exchange.geometry_record`).
+    """
+
+    name: str
+    label: str
+    path: Path
+    format: str = ""
+    sha256: str | None = None
+    source: RecordedSource = RecordedSource(SourceKind.LAYER)
+    layer: Mapping[str, object] | None = None
+
+    def locate(self) -> Path | None:
+        """Return where it lies: the file that the tool got, else the one it came from.
+
+        None when neither is there.
+        """
+        places = [self.path, *([Path(self.source.path)] if self.source.path else [])]
+        return next((place for place in places if place.exists()), None)
+
+    def snapshot(self) -> LayerSnapshot:
+        """Return it as it went in; the file need not exist any more."""
+        return snapshot_from_record(self.locate() or self.path, self.label, self.layer)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOutput:
+    """A file that the tool made. `element`: which one of a collection, else empty."""
+
+    name: str
+    element: str
+    path: Path
+    format: str = ""
+    layer_type: str = "file"
+    layer_name: str = ""
+    sha256: str | None = None
+
+    @property
+    def title(self) -> str:
+        """``name``, or ``name/element``."""
+        return f"{self.name}/{self.element}" if self.element else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCommand:
+    """What was executed; `files`: path -> text of what was written for it."""
+
+    argv: tuple[str, ...] = ()
+    script: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedError:
+    """Why it ended without a result; `log`: the last lines of a tool that failed."""
+
+    type: str
+    message: str
+    hint: str = ""
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRunner:
+    """The runner service, why it was chosen, and what it told of its environment."""
+
+    service: str = ""
+    reason: str = ""
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTimes:
+    """When (UTC); `seconds`: how long it took, or takes so far."""
+
+    created: datetime | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedHost:
+    """The computer and the process that ran the job."""
+
+    name: str = ""
+    platform: str = ""
+    python: str = ""
+    napari_tool_runner: str = ""
+    pid: int | None = None
+
+    @classmethod
+    def here(cls) -> RecordedHost:
+        """Return this computer and process."""
+        return cls(
+            socket.gethostname(),
+            platform.platform(),
+            platform.python_version(),
+            napari_tool_runner.__version__,
+            os.getpid(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A job of the past, or of now: all that is known of it.
+
+    Parameters
+    ----------
+    folder : Path
+        The job's folder; not written.
+    parameters : mapping
+        Full name -> value of what is no data, in JSON types.
+    hidden : tuple of str
+        Parameters that nobody may set.
+    extent : Extent or None
+        The part of the data that the job worked on.
+    """
+
+    folder: Path
+    id: str
+    # a layer remembers no state: the job that made it came to its end
+    state: JobState = JobState.DONE
+    tool: RecordedTool
+    runner: RecordedRunner = RecordedRunner()
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+    extent: Extent | None = None
+    inputs: tuple[RecordedInput, ...] = ()
+    outputs: tuple[RecordedOutput, ...] = ()
+    command: RecordedCommand = RecordedCommand()
+    times: RecordedTimes = RecordedTimes()
+    exit_code: int | None = None
+    error: RecordedError | None = None
+    notes: tuple[str, ...] = ()
+    user: str = ""
+    host: RecordedHost = RecordedHost()
+    log: Path = Path("log.txt")
+
+    @property
+    def path(self) -> Path:
+        """Where the record itself lies."""
+        return self.folder / RECORD
+
+    @property
+    def tool_name(self) -> str:
+        """What the tool was called."""
+        return self.tool.name or self.tool.id
+
+    @property
+    def message(self) -> str:
+        """Why it failed, empty otherwise."""
+        return self.error.message if self.error else ""
+
+    @property
+    def settable(self) -> dict[str, object]:
+        """The parameters that one may set."""
+        return {name: v for name, v in self.parameters.items() if name not in self.hidden}
+
+    @property
+    def slices(self) -> Extent | None:
+        """How the layers were taken apart; a single part was recorded as it was."""
+        return self.extent if self.extent is not None and self.extent.mode == "each" else None
+
+    def inside(self, path: Path) -> str:
+        """Return `path` as the record tells it: inside the folder relative to it."""
+        return str(to_json(path, self.folder))
+
+    def output_paths(self) -> dict[str, Path]:
+        """Output name (``name/element`` in collections) -> file, also if it is gone."""
+        return {output.title: output.path for output in self.outputs}
+
+    def size(self) -> int:
+        """Bytes of the job's folder."""
+        return folder_size(self.folder)
+
+    def summary(self, output: str, element: str = "") -> dict[str, object]:
+        """Return what a layer carries in its metadata: JSON types, and where the rest is."""
+        told = self.to_json()
+        kept = {key: told[key] for key in _SUMMARY}
+        return {**kept, "output": output, "element": element, "record": str(self.path)}
+
+    def to_json(self) -> dict[str, object]:
+        """Return what is written, in JSON types."""
+        told = as_object(to_json(self, self.folder))
+        del told["folder"]
+        # what the service told stands beside its name
+        runner = as_object(told["runner"])
+        provenance = as_object(runner.pop("provenance"))
+        told["runner"] = {**runner, **provenance}
+        return {"version": VERSION, **told}
+
+    @classmethod
+    def from_json(cls, value: object, folder: Path) -> RunRecord:
+        """Return the record that was written as `value`, of this or an older version.
+
+        Parameters
+        ----------
+        folder : Path
+            The job's folder.
+
+        Raises
+        ------
+        WorkspaceError
+            It is no run record, or a newer version of this plugin wrote it.
+        """
+        place = folder / RECORD
+        try:
+            told = as_object(value)
+            told["folder"] = ""
+            told.setdefault("id", folder.name)
+            version = told.pop("version", 1)
+            if not isinstance(version, int) or version > VERSION:
+                raise WorkspaceError(
+                    f"The record {place} was written by a newer napari-tool-runner.",
+                    hint="Update this one to read it.",
+                )
+            if version == 1:
+                told["inputs"] = [_of_version_1(one) for one in _list(told.get("inputs"))]
+            runner = as_object(told.get("runner") or {})
+            named = {key: runner.pop(key, None) for key in ("service", "reason")}
+            told["runner"] = {**named, "provenance": runner}
+            record = from_json(cls, told, folder)
+        except (TypeError, ValueError) as error:
+            raise WorkspaceError(
+                f"{place} is not a run record: {error}.",
+                hint="Give a record.json that this plugin wrote.",
+            ) from error
+        assert isinstance(record, RunRecord)
+        if record.state.is_finished or _runs(record.host.pid, record.times.created):
+            return record
+        return replace(record, state=JobState.INTERRUPTED)
+
+
+def remembered(layer: object) -> RunRecord | None:
+    """Return what `layer` remembers of the job that made it; None when none of ours did."""
+    metadata = getattr(layer, "metadata", None)
+    told = metadata.get(METADATA_KEY) if isinstance(metadata, Mapping) else None
+    if not isinstance(told, Mapping) or not told.get("id"):
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    try:
+        return RunRecord.from_json(told, Path(str(told.get("record") or RECORD)).parent)
+    except WorkspaceError:  # another program wrote under our name
+        return None
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list | None):
+        raise TypeError(f"{value!r:.60} is not a list")
+    return value or []
+
+
+def _of_version_1(told: object) -> dict[str, object]:
+    """Return an input of a record of version 1 as one of version 2."""
+    entry = as_object(told)
+    source = RecordedSource.of(str(entry.get("source") or "layer"))
+    return {**entry, "source": to_json(source)}
+
+
+def _runs(pid: int | None, created: datetime | None) -> bool:
+    """Whether the process that made a job lives; its number may be another's by now."""
+    if pid is None or created is None:
+        return False
+    try:
+        began = psutil.Process(pid).create_time()
+    except (psutil.NoSuchProcess, ValueError):
+        return False
+    except psutil.AccessDenied:
+        return True
+    return began <= created.timestamp() + _CLOCK_SLACK

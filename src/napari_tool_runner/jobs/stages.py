@@ -17,7 +17,7 @@ from napari_tool_runner.exchange import export, load
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.job import Job, JobInput
 from napari_tool_runner.jobs.model import JobOutput
-from napari_tool_runner.jobs.naming import layer_name, record_summary
+from napari_tool_runner.jobs.naming import layer_name
 from napari_tool_runner.plugins.contract import Mount, Progress
 from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools.dialect import CollectedFile, DataCollection, DataFile
@@ -200,7 +200,7 @@ def load_output(job: Job, entry: CollectedOutput, values: BoundValues | None = N
             layer_name(job, entry.output),
             entry.output,
             elements=elements,
-            metadata=record_summary(job, entry.output.name),
+            metadata=job.recorded().summary(entry.output.name),
         )
     return _load_file(job, entry.files[0], entry.output, inputs)
 
@@ -243,7 +243,7 @@ def _load_file(
         layer_name(job, output, element),
         output,
         loaded=loaded,
-        metadata=record_summary(job, output.name, element),
+        metadata=job.recorded().summary(output.name, element),
     )
 
 
@@ -253,7 +253,7 @@ def hash_in_background(job: Job, *, outputs: bool) -> None:
     files = [
         entry.path
         for output in job.outputs.values()
-        for entry in (output.elements.values() or [output])
+        for entry in output.files().values()
         if outputs
     ]
     if not inputs and not files:
@@ -267,7 +267,7 @@ def hash_in_background(job: Job, *, outputs: bool) -> None:
                 job.output_digests[path] = content_sha256(path)
         except OSError as error:
             job.notes.append(f"A content hash is missing from the record: {error}.")
-        if job.state.final:
+        if job.state.is_finished:
             job.write_record()
 
     job.hash_later(work)

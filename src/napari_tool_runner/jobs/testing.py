@@ -122,7 +122,7 @@ def _outcome(job: Job, failed: bool) -> TestOutcome:
             output.output,
             tuple(
                 CollectedFile(entry.path, entry.format, element)
-                for element, entry in (output.elements or {"": output}).items()
+                for element, entry in output.files().items()
             ),
         )
         for name, output in job.outputs.items()

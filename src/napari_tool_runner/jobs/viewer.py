@@ -105,7 +105,7 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
     made: dict[str, LayerLike] = {}
     tables: list[JobOutput] = []
     for name, output in result.outputs.items():
-        for entry in output.elements.values() or [output]:
+        for entry in output.files().values():
             if entry.loaded is None or entry.output.hidden:
                 continue
             if entry.loaded.kind is LayerKind.TABLE:

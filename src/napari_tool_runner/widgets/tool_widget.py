@@ -12,6 +12,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.forms.extent_bar import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget
@@ -160,7 +161,7 @@ class ToolWidget(QWidget):
     @property
     def active_jobs(self) -> list[Job]:
         """The jobs of this page that have not ended, oldest first."""
-        return [bridge.job for bridge in self._bridges if not bridge.job.state.final]
+        return [bridge.job for bridge in self._bridges if not bridge.job.state.is_finished]
 
     def run(self) -> Job | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
@@ -250,10 +251,10 @@ class ToolWidget(QWidget):
         self.log.flush()
         bridges = [bridge for bridge in self._bridges if bridge.job is job]
         self._bridges = [bridge for bridge in self._bridges if bridge.job is not job]
-        if job.state.value == "done":
+        if job.state is JobState.DONE:
             for bridge in bridges:
                 self._loaded(bridge)
-        elif job.state.value == "cancelled":
+        elif job.state is JobState.CANCELLED:
             self.run_bar.say(f"Cancelled after {elapsed_text(job.elapsed)}.", "info")
         else:
             self._failed(job)

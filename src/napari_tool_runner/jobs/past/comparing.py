@@ -1,17 +1,44 @@
-"""Two runs side by side: what they had in common, and what differs."""
+"""How a job was made, as facts; two runs, and two results, side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.exchange import same_data
+from napari_tool_runner.storage import content_sha256, short_digest
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs.past.history import HistoryEntry
+    from pathlib import Path
 
-__all__ = ["Difference", "compare_runs"]
+    from napari_tool_runner.jobs.model import JobOutput, JobResult
+    from napari_tool_runner.jobs.record import RunRecord
+
+__all__ = ["Difference", "Fact", "compare_outputs", "compare_runs", "facts_of"]
 
 _ABSENT = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that the record says.
+
+    Parameters
+    ----------
+    section : str
+        ``Run``, ``Inputs``, ``Parameters``, ``Outputs``, ``Notes``, ``Tool`` or ``Where``.
+    what, text : str
+        Its name, and the words for it.
+    key : str
+        What decides whether it is the same in two runs (a content hash); empty: it is
+        different in any two runs, and not compared.
+    """
+
+    section: str
+    what: str
+    text: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +47,8 @@ class Difference:
 
     Parameters
     ----------
-    section : str
-        ``Tool``, ``Run``, ``Parameters``, ``Inputs`` or ``Outputs``.
-    what : str
-        Name of the fact.
+    section, what : str
+        Of the `Fact`.
     first, second : str
         What it was in either run; a dash where a run has no such fact.
     """
@@ -34,68 +59,111 @@ class Difference:
     second: str
 
 
-def compare_runs(first: HistoryEntry, second: HistoryEntry) -> list[Difference]:
+def facts_of(record: RunRecord) -> list[Fact]:
+    """Return what the record says about how its results were made."""
+    facts: list[Fact] = []
+
+    def add(section: str, what: str, value: object, key: object = None) -> None:
+        if value not in (None, ""):
+            facts.append(Fact(section, what, str(value), str(value) if key is None else str(key)))
+
+    tool, runner, times = record.tool, record.runner, record.times
+    add("Run", "State", record.state.word)
+    add("Run", "Message", record.message)
+    add("Run", "Hint", record.error.hint if record.error else "")
+    add("Run", "Exit code", record.exit_code)
+    add("Run", "Part of the data", record.extent.mode if record.extent else "")
+    names: dict[str, int] = {}
+    for one in record.inputs:
+        names[one.name] = names.get(one.name, 0) + 1
+        what = one.name if names[one.name] == 1 else f"{one.name} ({names[one.name]})"
+        add("Inputs", what, one.label, one.sha256 or one.label)
+    for name, value in record.parameters.items():
+        add("Parameters", name, "not set" if value is None else value, repr(value))
+    for made in record.outputs:
+        text = f"{made.layer_name} ({made.layer_type})"
+        add("Outputs", made.title, text, made.sha256 or text)
+    for note in record.notes:
+        add("Notes", "", note, "")
+    add("Tool", "Tool", record.tool_name, tool.id)
+    add("Tool", "Version", tool.version)
+    add("Tool", "Descriptor", tool.descriptor, tool.digest or None)
+    add("Where", "Runner", f"{runner.service} ({runner.reason})", runner.service)
+    for name, value in runner.provenance.items():
+        if isinstance(value, str | int | float):
+            add("Where", name.replace("_", " "), value)
+        elif value:  # a list of packages: too long to be read, not to be compared
+            add("Where", name.replace("_", " "), "recorded", short_digest(repr(value)))
+    started = times.created.astimezone() if times.created else None
+    add("Where", "Started", f"{started:%Y-%m-%d %H:%M:%S}" if started else "", "")
+    add("Where", "Duration", f"{times.seconds:.2f} s")
+    add("Where", "Computer", record.host.name)
+    add("Where", "napari-tool-runner", record.host.napari_tool_runner)
+    add("Where", "Command", " ".join(record.command.argv), "")
+    add("Where", "Folder", record.folder, "")
+    return facts
+
+
+def compare_runs(first: RunRecord, second: RunRecord) -> list[Difference]:
     """Return every fact that differs, in the order of the record.
 
     Data is compared by its content hash, so a copy of a file is the same data.
     """
+    one, two = (
+        {(fact.section, fact.what): fact for fact in facts_of(record) if fact.key}
+        for record in (first, second)
+    )
     found: list[Difference] = []
-    one, two = _facts(first), _facts(second)
-    for section, what in [*one, *(key for key in two if key not in one)]:
-        a, b = one.get((section, what)), two.get((section, what))
-        if a == b:
-            continue
-        said = [_ABSENT if fact is None else fact[0] for fact in (a, b)]
-        if said[0] == said[1]:  # the same words for other data: tell it by the hash
-            said = [f"{text} ({_short(fact)})" for text, fact in zip(said, (a, b), strict=True)]
-        found.append(Difference(section, what, said[0], said[1]))
+    for place in [*one, *(place for place in two if place not in one)]:
+        a, b = one.get(place), two.get(place)
+        if a is not None and b is not None:
+            if a.key == b.key:
+                continue
+            same = a.text == b.text  # the same words for other data: tell it by the hash
+            told = [f"{f.text} ({_short(f.key)})" if same else f.text for f in (a, b)]
+        else:
+            told = [_ABSENT if fact is None else fact.text for fact in (a, b)]
+        found.append(Difference(*place, *told))
     return found
 
 
-_Fact = tuple[str, object]
-"""The words for a fact, and what decides whether it is the same."""
+def _short(key: str) -> str:
+    return key.removeprefix("sha256:")[:8]
 
 
-def _facts(entry: HistoryEntry) -> dict[tuple[str, str], _Fact]:
-    record = entry.record
-    tool, runner = _part(record, "tool"), _part(record, "runner")
-    host = _part(record, "host")
-    facts: dict[tuple[str, str], _Fact] = {}
+def compare_outputs(record: RunRecord, result: JobResult) -> list[str]:
+    """Say in sentences how `result` differs from what `record` tells; empty: equal.
 
-    def add(section: str, what: str, value: object, decides: object = None) -> None:
-        if value not in (None, ""):
-            facts[section, what] = (str(value), str(value) if decides is None else decides)
-
-    add("Tool", "Tool", entry.tool_name, tool.get("id"))
-    add("Tool", "Version", tool.get("version"))
-    add("Tool", "Descriptor", tool.get("descriptor"), tool.get("digest"))
-    add("Run", "State", entry.state)
-    add("Run", "Duration", f"{entry.seconds:.2f} s")
-    for name, value in runner.items():
-        if name != "reason":
-            add("Run", "Runner" if name == "service" else name.replace("_", " "), value)
-    add("Run", "Exit code", record.get("exit_code"))
-    add("Run", "Message", entry.message)
-    add("Run", "Part of the data", _part(record, "extent").get("mode"))
-    add("Run", "Computer", host.get("name"))
-    add("Run", "napari-tool-runner", host.get("napari_tool_runner"))
-    for name, value in entry.parameters.items():
-        add("Parameters", name, "not set" if value is None else value, repr(value))
-    for section, key in (("Inputs", "inputs"), ("Outputs", "outputs")):
-        counts: dict[str, int] = {}
-        for told in cast("list[dict[str, object]]", record.get(key, [])):
-            name = "/".join(str(told[k]) for k in ("name", "element") if told.get(k))
-            counts[name] = counts.get(name, 0) + 1
-            what = name if counts[name] == 1 else f"{name} ({counts[name]})"
-            label = told.get("label") or told.get("layer_name") or told.get("path")
-            add(section, what, label, told.get("sha256") or label)
-    return facts
+    Equal bytes are equal; otherwise pixels and table cells are compared.
+    """
+    old = {(told.name, told.element): told for told in record.outputs}
+    new = {
+        (name, element): part
+        for name, output in result.outputs.items()
+        for element, part in output.files().items()
+    }
+    differences = [
+        f"“{told.title}” was made then, but not now."
+        for key, told in old.items()
+        if key not in new
+    ]
+    differences += [f"“{'/'.join(filter(None, key))}” is new." for key in new if key not in old]
+    for key in old.keys() & new.keys():
+        told = old[key]
+        if content_sha256(new[key].path) != told.sha256:
+            sentence = _difference(told.title, told.path, new[key])
+            if sentence:
+                differences.append(sentence)
+    return differences
 
 
-def _part(record: Mapping[str, object], key: str) -> Mapping[str, object]:
-    value = record.get(key)
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
-
-
-def _short(fact: _Fact | None) -> str:
-    return str(fact[1] if fact else "").removeprefix("sha256:")[:8]
+def _difference(title: str, before: Path, now: JobOutput) -> str:
+    if not before.exists():
+        return f"“{title}” has other bytes than then, and the old file is gone."
+    if now.loaded is None:
+        return f"“{title}” has other bytes than then."
+    try:
+        problem = same_data(before, now.path, now.format)
+    except (ToolRunnerError, OSError, ValueError) as error:
+        return f"“{title}” cannot be compared: {error}"
+    return f"“{title}”: {problem}" if problem else ""

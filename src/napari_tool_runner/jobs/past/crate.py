@@ -5,22 +5,25 @@ Profile: https://w3id.org/ro/wfrun/process/0.5
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
+from napari_tool_runner.jobs.record import JobState
+from napari_tool_runner.typed_json import to_json
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs.past.history import HistoryEntry
+    from rocrate.rocrate import ROCrate
+
+    from napari_tool_runner.jobs.record import RecordedInput, RecordedOutput, RunRecord
 
 __all__ = ["export_crate"]
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 
 
-def export_crate(entry: HistoryEntry, target: Path) -> Path:
-    """Write the inputs, outputs, descriptor, log and record of `entry` as a crate.
+def export_crate(record: RunRecord, target: Path) -> Path:
+    """Write the inputs, outputs, descriptor, log and record of a job as a crate.
 
     Parameters
     ----------
@@ -44,12 +47,10 @@ def export_crate(entry: HistoryEntry, target: Path) -> Path:
         ) from error
     if target.exists():
         raise WorkspaceError(f"{target} exists already.", hint="Name another target.")
-    record = entry.record
-    told = cast("Mapping[str, str]", record["tool"])
-    times = cast("Mapping[str, str]", record["times"])
+    told, name = record.tool, record.tool_name
     crate = ROCrate()
-    crate.name = f"{told['name']}: job {entry.id}"
-    crate.description = f"One run of {told['name']} {told['version']} by napari-tool-runner."
+    crate.name = f"{name}: job {record.id}"
+    crate.description = f"One run of {name} {told.version} by napari-tool-runner."
     profile = crate.add(
         ContextEntity(
             crate,
@@ -58,54 +59,49 @@ def export_crate(entry: HistoryEntry, target: Path) -> Path:
         )
     )
     crate.root_dataset["conformsTo"] = profile
-    descriptor = Path(told["descriptor"])
+    descriptor = Path(told.descriptor)
     software: dict[str, object] = {
         "@type": "SoftwareApplication",
-        "name": told["name"],
-        "version": told["version"],
-        "identifier": told["digest"],
+        "name": name,
+        "version": told.version,
+        "identifier": told.digest,
     }
-    if descriptor.exists():
+    if descriptor.is_file():
         software["url"] = f"descriptor/{descriptor.name}"
         crate.add_file(descriptor, f"descriptor/{descriptor.name}")
-    tool = crate.add(ContextEntity(crate, f"#{told['id']}", properties=software))
-    inputs = [
-        _add(crate, entry, one, f"inputs/{Path(str(one['path'])).name}")
-        for one in cast("list[dict[str, object]]", record.get("inputs", []))
-    ]
-    outputs = [
-        _add(crate, entry, one, str(one["path"]))
-        for one in cast("list[dict[str, object]]", record.get("outputs", []))
-    ]
+    tool = crate.add(ContextEntity(crate, f"#{told.id}", properties=software))
+    inputs = [_add(crate, record, one, f"inputs/{one.path.name}") for one in record.inputs]
+    outputs = [_add(crate, record, one, record.inside(one.path)) for one in record.outputs]
     parameters = [
         crate.add(
             ContextEntity(
                 crate,
-                f"#parameter-{name}",
-                properties={"@type": "PropertyValue", "name": name, "value": str(value)},
+                f"#parameter-{key}",
+                properties={"@type": "PropertyValue", "name": key, "value": str(value)},
             )
         )
-        for name, value in entry.parameters.items()
+        for key, value in record.parameters.items()
     ]
-    states = {"done": "CompletedActionStatus", "failed": "FailedActionStatus"}
-    status = f"http://schema.org/{states.get(entry.state, 'FailedActionStatus')}"
+    status = "Completed" if record.state is JobState.DONE else "Failed"
+    started = record.times.started or record.times.created
+    finished = record.times.finished
     properties: dict[str, object] = {
         "@type": "CreateAction",
-        "name": f"Run of {told['name']}",
-        "startTime": times.get("started") or times.get("created"),
-        "endTime": times.get("finished"),
-        "actionStatus": status,
+        "name": f"Run of {name}",
+        "startTime": to_json(started),
+        "endTime": to_json(finished),
+        "actionStatus": f"http://schema.org/{status}ActionStatus",
     }
-    if entry.message:
-        properties["error"] = entry.message
-    action = crate.add(ContextEntity(crate, f"#{entry.id}", properties=properties))
+    if record.message:
+        properties["error"] = record.message
+    action = crate.add(ContextEntity(crate, f"#{record.id}", properties=properties))
     action["instrument"] = tool
     action["object"] = [*inputs, *parameters]
     action["result"] = outputs
     crate.root_dataset["mentions"] = action
-    for name in ("record.json", "log.txt"):
-        if (entry.folder / name).exists():
-            crate.add_file(entry.folder / name, name)
+    for path in (record.path, record.log):
+        if path.exists():
+            crate.add_file(path, path.name)
     if target.suffix == ".zip":
         crate.write_zip(target)
     else:
@@ -113,15 +109,16 @@ def export_crate(entry: HistoryEntry, target: Path) -> Path:
     return target
 
 
-def _add(crate: object, entry: HistoryEntry, told: Mapping[str, object], place: str) -> object:
-    path = entry.folder / str(told["path"])
-    if not path.exists():
+def _add(
+    crate: ROCrate, record: RunRecord, one: RecordedInput | RecordedOutput, place: str
+) -> object:
+    if not one.path.exists():
         raise WorkspaceError(
-            f"{path} of job {entry.id} is gone.",
+            f"{one.path} of job {record.id} is gone.",
             hint="A job can be exported as long as its files are kept.",
         )
-    properties: dict[str, object] = {"encodingFormat": str(told["format"])}
-    if told.get("sha256"):
-        properties["sha256"] = str(told["sha256"]).removeprefix("sha256:")
-    add = crate.add_directory if path.is_dir() else crate.add_file  # type: ignore[attr-defined]
-    return add(path, place, properties=properties)
+    properties: dict[str, object] = {"encodingFormat": one.format}
+    if one.sha256:
+        properties["sha256"] = one.sha256.removeprefix("sha256:")
+    add = crate.add_directory if one.path.is_dir() else crate.add_file
+    return add(one.path, place, properties=properties)

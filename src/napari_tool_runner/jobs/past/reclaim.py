@@ -6,16 +6,17 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
-from napari_tool_runner.jobs.past.history import ended_entries
+from napari_tool_runner.jobs.past.history import ended_jobs
 from napari_tool_runner.plugins import runnerServices
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
-    from napari_tool_runner.jobs.past.history import HistoryEntry
+    from napari_tool_runner.jobs.record import RunRecord
 
 _logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def reclaim(items: list[Reclaimable]) -> list[str]:
     return problems
 
 
-def delete_job(entry: HistoryEntry) -> None:
+def delete_job(record: RunRecord) -> None:
     """Delete the folder of a job that has ended: inputs, results, log, record.
 
     Layers that were loaded from it lose their data: ask first.
@@ -79,27 +80,23 @@ def delete_job(entry: HistoryEntry) -> None:
     WorkspaceError
         It still runs, or the disk refuses.
     """
-    if entry.state not in ("done", "failed", "cancelled", "interrupted"):
+    if not record.state.is_finished:
         raise WorkspaceError(
-            f"The job of “{entry.tool_name}” is still {entry.state}.",
+            f"The job of “{record.tool_name}” is still {record.state}.",
             hint="Cancel it first.",
         )
     try:
-        shutil.rmtree(entry.folder)
+        shutil.rmtree(record.folder)
     except FileNotFoundError:
         return  # what was asked for is so
     except OSError as error:
         raise WorkspaceError(
-            f"{entry.folder} was not deleted: {error.strerror or error}.",
+            f"{record.folder} was not deleted: {error.strerror or error}.",
             hint="Close what uses its files, then try again.",
         ) from error
 
 
 def _jobs(workspaces: Path, older_than_days: float) -> Iterator[Reclaimable]:
-    for entry in ended_entries(workspaces, older_than_days):
-        folder = entry.folder
-
-        def remove(folder: Path = folder) -> None:
-            shutil.rmtree(folder)
-
-        yield Reclaimable("job", f"{entry.tool_id} {entry.id}", entry.size(), remove)
+    for record in ended_jobs(workspaces, older_than_days):
+        name = f"{record.tool.id} {record.id}"
+        yield Reclaimable("job", name, record.size(), partial(shutil.rmtree, record.folder))

@@ -1,34 +1,51 @@
-"""A past job once more, from its record: run again, edit and run again, compare."""
+"""A past job once more, from its record: run again, edit and run again, its results."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import ToolRunnerError, UnknownToolError, WorkspaceError
-from napari_tool_runner.exchange import same_data, snapshot_from_record
-from napari_tool_runner.jobs.extent import Extent
+from napari_tool_runner.errors import (
+    DescriptorError,
+    ExchangeError,
+    UnknownToolError,
+    WorkspaceError,
+)
+from napari_tool_runner.exchange import load
 from napari_tool_runner.jobs.manager import prepare
+from napari_tool_runner.jobs.model import JobOutput, JobResult
 from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools import find_tool, load_toolbox
-from napari_tool_runner.tools.model import Conditional, Repeat, Section
+from napari_tool_runner.tools.dialect import CollectedFile
+from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
+from napari_tool_runner.tools.tree import with_lists
 from napari_tool_runner.tools.values import nest
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
+    from napari_tool_runner.exchange import LayerData, LayerSnapshot
     from napari_tool_runner.jobs.job import Job
-    from napari_tool_runner.jobs.model import JobOutput, JobResult
-    from napari_tool_runner.jobs.past.history import HistoryEntry
-    from napari_tool_runner.tools.model import InputItem, Tool
+    from napari_tool_runner.jobs.record import RecordedOutput, RunRecord
 
-__all__ = ["compare_outputs", "recorded_form", "recorded_tool", "recorded_values", "rerun"]
+__all__ = [
+    "recorded_form",
+    "recorded_outputs",
+    "recorded_result",
+    "recorded_tool",
+    "recorded_values",
+    "rerun",
+]
+
+_NO_LAYER = ("", "file", "collection", "any")
 
 
 def rerun(
-    entry: HistoryEntry, config: Config, *, runner: str | None = None
+    record: RunRecord, config: Config, *, runner: str | None = None
 ) -> tuple[Job, list[str]]:
-    """Prepare `entry`'s job again.
+    """Prepare the job of `record` again.
 
     Returns
     -------
@@ -44,147 +61,179 @@ def rerun(
     WorkspaceError
         An input is gone.
     """
-    tool = recorded_tool(entry, config)
+    tool = recorded_tool(record, config)
     remarks: list[str] = []
-    then = cast("Mapping[str, str]", entry.record["tool"])
-    if tool.digest != then.get("digest"):
+    if tool.digest != record.tool.digest:
         remarks.append(
             f"The descriptor of “{tool.name}” has changed since (version "
-            f"{then.get('version')} then, {tool.version} now); the result may differ."
+            f"{record.tool.version} then, {tool.version} now); the result may differ."
         )
-    values = {**entry.parameters, **recorded_values(entry, remarks)}
-    hidden = entry.record.get("hidden", [])
-    values = {k: v for k, v in values.items() if k not in cast("list[str]", hidden)}
-    service = runner or str(cast("Mapping[str, object]", entry.record["runner"])["service"])
-    job = prepare(tool, values, runner=service, config=config, extent=_extent(entry))
+    values = {**record.settable, **recorded_values(record, remarks)}
+    service = runner or record.runner.service
+    job = prepare(tool, values, runner=service, config=config, extent=record.slices)
     return job, remarks
 
 
-def _extent(entry: HistoryEntry) -> Extent | None:
-    """Return how the job took its layers apart; a single part was recorded as it was."""
-    told = cast("Mapping[str, object] | None", entry.record.get("extent"))
-    extent = Extent.from_record(told) if told else None
-    return extent if extent is not None and extent.mode == "each" else None
-
-
-def recorded_tool(entry: HistoryEntry, config: Config) -> Tool:
+def recorded_tool(record: RunRecord, config: Config) -> Tool:
     """Return the tool of a record: from its descriptor, else by id from the toolboxes.
 
     Raises
     ------
     UnknownToolError
     """
-    told = cast("Mapping[str, str]", entry.record["tool"])
-    box = load_toolbox(config)
-    if told["id"] in box and box[told["id"]].uri == told["descriptor"]:
-        return box[told["id"]]
-    if Path(told["descriptor"]).exists():
-        return find_tool(told["descriptor"], None)
-    if told["id"] in box:
-        return box[told["id"]]
+    then, box = record.tool, load_toolbox(config)
+    if then.id in box and box[then.id].uri == then.descriptor:
+        return box[then.id]
+    if Path(then.descriptor).is_file():
+        return find_tool(then.descriptor, None)
+    if then.id in box:
+        return box[then.id]
     raise UnknownToolError(
-        f"The tool “{told['name']}” of this job is gone: {told['descriptor']} does not "
+        f"The tool “{record.tool_name}” of this job is gone: {then.descriptor} does not "
         "exist, and no toolbox has it.",
         hint="Add its toolbox again, then repeat.",
     )
 
 
-def recorded_values(entry: HistoryEntry, remarks: list[str] | None = None) -> dict[str, object]:
+def recorded_values(record: RunRecord, remarks: list[str] | None = None) -> dict[str, object]:
     """Return the data values of a record as snapshots (lists where several went in).
 
-    The job's own copy is used; where it is gone, the file it came from.
+    `remarks`: takes a sentence for each that has other bytes than then.
 
     Raises
     ------
     WorkspaceError
-        Neither exists any more.
+        An input is gone.
     """
     found: dict[str, list[object]] = {}
-    for told in cast("list[dict[str, object]]", entry.record.get("inputs", [])):
-        path = entry.locate(told)
+    for entry in record.inputs:
+        path = entry.locate()
         if path is None:
             raise WorkspaceError(
-                f"The input “{told['label']}” of job {entry.id} is gone "
-                f"({entry.folder / str(told['path'])}).",
+                f"The input “{entry.label}” of job {record.id} is gone ({entry.path}).",
                 hint="The job cannot be repeated as it was; run the tool on the data again.",
             )
-        digest = told.get("sha256")
-        if remarks is not None and digest and content_sha256(path) != digest:
-            remarks.append(f"The input “{told['label']}” ({path}) has changed since.")
-        layer = cast("Mapping[str, object] | None", told.get("layer"))
-        snap = snapshot_from_record(path, str(told["label"]), layer)
-        found.setdefault(str(told["name"]), []).append(snap)
+        if remarks is not None and entry.sha256 and content_sha256(path) != entry.sha256:
+            remarks.append(f"The input “{entry.label}” ({path}) has changed since.")
+        found.setdefault(entry.name, []).append(entry.snapshot())
     return {name: many if len(many) > 1 else many[0] for name, many in found.items()}
 
 
-def recorded_form(entry: HistoryEntry, tool: Tool) -> dict[str, object]:
+def recorded_form(record: RunRecord, tool: Tool) -> dict[str, object]:
     """Return the parameters that are no data as a form takes them: nested, repeats as lists.
 
     Names that `tool` no longer has are kept: the form tells about them.
     """
-    hidden = cast("list[str]", entry.record.get("hidden", []))
-    flat = {name: value for name, value in entry.parameters.items() if name not in hidden}
-    return _with_lists(tool.inputs, nest(flat))
+    return with_lists(tool.inputs, nest(record.settable))
 
 
-def _with_lists(items: Sequence[InputItem], values: Mapping[str, object]) -> dict[str, object]:
-    left = dict(values)
-    found: dict[str, object] = {}
-    for item in items:
-        if isinstance(item, Repeat):
-            entries: list[object] = []
-            while f"{item.name}_{len(entries)}" in left:
-                one = left.pop(f"{item.name}_{len(entries)}")
-                entries.append(_with_lists(item.items, cast("Mapping[str, object]", one)))
-            found[item.name] = entries
-        elif item.name not in left:
-            continue
-        elif isinstance(item, Section):
-            inner = cast("Mapping[str, object]", left.pop(item.name))
-            found[item.name] = _with_lists(item.items, inner)
-        elif isinstance(item, Conditional):
-            inner = cast("Mapping[str, object]", left.pop(item.name))
-            case = item.active(inner.get(item.test.name))
-            found[item.name] = _with_lists(case.items if case else (), inner)
-        else:
-            found[item.name] = left.pop(item.name)
-    return found | left
+# -- results -------------------------------------------------------------------------
 
 
-def compare_outputs(entry: HistoryEntry, result: JobResult) -> list[str]:
-    """Say in sentences how `result` differs from what `entry` recorded; empty: equal.
+def recorded_outputs(record: RunRecord, config: Config) -> list[LayerData]:
+    """Return the layers (and tables) that a job made, from its files.
 
-    Equal bytes are equal; otherwise pixels and table cells are compared.
+    Raises
+    ------
+    WorkspaceError
+        Its files are gone, or it made none.
     """
-    old = {
-        (str(told["name"]), str(told["element"])): told
-        for told in cast("list[dict[str, object]]", entry.record.get("outputs", []))
-    }
-    new: dict[tuple[str, str], JobOutput] = {}
-    for name, output in result.outputs.items():
-        for element, part in (output.elements or {"": output}).items():
-            new[(name, element)] = part
-    differences = [f"“{_title(key)}” was made then, but not now." for key in old if key not in new]
-    differences += [f"“{_title(key)}” is new." for key in new if key not in old]
-    for key in old.keys() & new.keys():
-        if content_sha256(new[key].path) != old[key].get("sha256"):
-            sentence = _difference(_title(key), entry.folder / str(old[key]["path"]), new[key])
-            if sentence:
-                differences.append(sentence)
-    return differences
+    return recorded_result(record, config)[0].layers()
 
 
-def _title(key: tuple[str, str]) -> str:
-    return "/".join(part for part in key if part)
+def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[str]]:
+    """Return the result of a past job, as its own `Job.result` did.
+
+    The tool need not exist any more: the record knows format, kind and name of every
+    output and where the inputs lay.
+
+    Returns
+    -------
+    result : JobResult
+    remarks : list of str
+        A sentence for every output that is gone or cannot be read.
+
+    Raises
+    ------
+    WorkspaceError
+        Nothing is left, or the job made nothing.
+    """
+    if not record.outputs:
+        raise WorkspaceError(
+            f"The job of “{record.tool_name}” made no results (it is {record.state}).",
+            hint="Its log says what happened.",
+        )
+    tool = _tool(record, config)
+    inputs = {entry.name: entry.snapshot() for entry in record.inputs}
+    remarks: list[str] = []
+    outputs: dict[str, JobOutput] = {}
+    for told in record.outputs:
+        made = _output(record, told, tool, inputs, remarks)
+        if made is None:
+            continue
+        if not told.element:
+            outputs[told.name] = made
+            continue
+        whole = outputs.get(told.name)
+        outputs[told.name] = replace(
+            made,
+            name=told.name,
+            path=made.path.parent,
+            loaded=None,
+            elements={**(whole.elements if whole else {}), told.element: made},
+            metadata=record.summary(told.name),
+        )
+    if not outputs:
+        raise WorkspaceError(
+            f"The results of this job of “{record.tool_name}” are gone: {remarks[0]}",
+            hint="Run it again to make them anew.",
+        )
+
+    def on_disk() -> dict[str, object]:
+        told: dict[str, object] = json.loads(record.path.read_text(encoding="utf-8"))
+        return told
+
+    return JobResult(outputs, record.log, record.folder, record.id, on_disk), remarks
 
 
-def _difference(title: str, before: Path, now: JobOutput) -> str:
-    if not before.exists():
-        return f"“{title}” has other bytes than then, and the old file is gone."
-    if now.loaded is None:
-        return f"“{title}” has other bytes than then."
+def _output(
+    record: RunRecord,
+    told: RecordedOutput,
+    tool: Tool,
+    inputs: Mapping[str, LayerSnapshot],
+    remarks: list[str],
+) -> JobOutput | None:
+    layer_name = told.layer_name or told.name
+    if not told.path.exists():
+        remarks.append(f"“{layer_name}” is no longer there ({told.path}).")
+        return None
+    kind = None if told.layer_type in _NO_LAYER else LayerKind(told.layer_type)
     try:
-        problem = same_data(before, now.path, now.format)
-    except (ToolRunnerError, OSError, ValueError) as error:
-        return f"“{title}” cannot be compared: {error}"
-    return f"“{title}”: {problem}" if problem else ""
+        declared = tool.output(told.name)
+    except KeyError:
+        declared = DataOutput(name=told.name)
+    output = replace(declared, format=told.format, kind=kind)
+    loaded = None
+    if kind is not None:
+        try:
+            file = CollectedFile(told.path, told.format, name=told.element)
+            loaded = load(file, output, tool, inputs=inputs, kind=kind)
+        except ExchangeError as error:
+            remarks.append(f"“{layer_name}” cannot be opened: {error}")
+    return JobOutput(
+        told.element or told.name,
+        told.path,
+        told.format,
+        layer_name,
+        output,
+        loaded=loaded,
+        metadata=record.summary(told.name, told.element),
+    )
+
+
+def _tool(record: RunRecord, config: Config) -> Tool:
+    """Return the tool, or as much of it as the record has."""
+    try:
+        return recorded_tool(record, config)
+    except (UnknownToolError, DescriptorError):
+        return Tool(id=record.tool.id, name=record.tool_name, version=record.tool.version)

@@ -12,38 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import WorkspaceError
-from napari_tool_runner.jobs.past.history import HistoryEntry, read_record
-from napari_tool_runner.jobs.record import build_record
+from napari_tool_runner.jobs.past.history import read_record
+from napari_tool_runner.jobs.workspace import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from napari_tool_runner.jobs import Job
+    from napari_tool_runner.jobs.record import JobState, RunRecord
 
-__all__ = ["STATES", "JobRow", "Scan", "live_row", "row_of", "state_word"]
+__all__ = ["JobRow", "Scan", "live_row", "row_of"]
 
 _log = logging.getLogger(__name__)
-RECORD = "record.json"
-FINAL = frozenset(("done", "failed", "cancelled", "interrupted"))
 _LONGEST = 60
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
-
-STATES = {
-    "queued": ("Waiting", "clock"),
-    "preparing": ("Preparing", "clock"),
-    "running": ("Running", "play"),
-    "loading": ("Loading", "clock"),
-    "done": ("Done", "check"),
-    "failed": ("Failed", "failed"),
-    "cancelled": ("Cancelled", "stop"),
-    "interrupted": ("Interrupted", "warning"),
-}
-"""State -> its word and its icon."""
-
-
-def state_word(state: str) -> str:
-    """Return the word for a state of a record."""
-    return STATES.get(state, (state.capitalize() or "Unknown", ""))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +46,7 @@ class JobRow:
     folder: Path
     tool_id: str
     tool_name: str
-    state: str
+    state: JobState
     created: datetime | None
     seconds: float
     parameters: tuple[tuple[str, str], ...]
@@ -74,6 +56,11 @@ class JobRow:
     words: str = field(default="", repr=False)
 
     @property
+    def path(self) -> Path:
+        """Where its record lies."""
+        return self.folder / RECORD
+
+    @property
     def order(self) -> tuple[datetime, str]:
         """What rows are sorted by; the newest is the greatest."""
         return (self.created or _EARLIEST, self.id)
@@ -81,7 +68,7 @@ class JobRow:
     @property
     def final(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.state in FINAL
+        return self.state.is_finished
 
     def summary(self) -> str:
         """Return inputs and parameters in one line."""
@@ -90,31 +77,28 @@ class JobRow:
         return " · ".join(parts)
 
 
-def row_of(entry: HistoryEntry, *, live: bool = False) -> JobRow:
+def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
     """Return the row of a record."""
     parameters = tuple(
-        (name.split("|")[-1], _text(value)) for name, value in entry.parameters.items()
+        (name.split("|")[-1], _text(value)) for name, value in record.parameters.items()
     )
-    told = entry.record.get("inputs")
-    inputs = tuple(
-        str(one.get("label", "")) for one in (told if isinstance(told, list) else []) if one
-    )
+    inputs = tuple(entry.label for entry in record.inputs)
     words = " ".join(
-        [entry.tool_id, entry.tool_name, state_word(entry.state), entry.message, entry.id]
+        [record.tool.id, record.tool_name, record.state.word, record.message, record.id]
         + [f"{name} {value} {name}={value}" for name, value in parameters]
         + list(inputs)
     )
     return JobRow(
-        entry.id,
-        entry.folder,
-        entry.tool_id,
-        entry.tool_name,
-        entry.state,
-        entry.created,
-        entry.seconds,
+        record.id,
+        record.folder,
+        record.tool.id,
+        record.tool_name,
+        record.state,
+        record.times.created,
+        record.times.seconds,
         parameters,
         inputs,
-        entry.message,
+        record.message,
         live,
         words.casefold(),
     )
@@ -122,7 +106,7 @@ def row_of(entry: HistoryEntry, *, live: bool = False) -> JobRow:
 
 def live_row(job: Job) -> JobRow:
     """Return the row of a job of this session, as it stands now."""
-    return row_of(HistoryEntry(build_record(job), job.workspace.root), live=not job.state.final)
+    return row_of(job.recorded(), live=not job.state.is_finished)
 
 
 def _text(value: object) -> str:
@@ -185,7 +169,7 @@ class Scan:
     def _read(self, folder: Path, stamp: Stamp) -> None:
         try:
             row = row_of(read_record(folder / RECORD))
-        except (WorkspaceError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except WorkspaceError as error:
             # a record of another program, or half of one: it hides no other
             _log.info("A record was left out: %s", error)
             return

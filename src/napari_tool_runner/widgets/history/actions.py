@@ -11,7 +11,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs import (
-    HistoryEntry,
+    JobState,
+    RunRecord,
     add_result,
     as_command,
     as_json,
@@ -22,9 +23,9 @@ from napari_tool_runner.jobs import (
     read_record,
     recorded_result,
     recorded_tool,
+    remembered,
     rerun,
 )
-from napari_tool_runner.jobs.record import build_record
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.background import Task
@@ -48,11 +49,11 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = ["HistoryActions", "entry_of", "told_by"]
+__all__ = ["HistoryActions", "record_of"]
 
 _log = logging.getLogger(__name__)
 Form = Literal["python", "command", "json"]
-_FORMS: dict[Form, tuple[Callable[[HistoryEntry], str], str]] = {
+_FORMS: dict[Form, tuple[Callable[[RunRecord], str], str]] = {
     "python": (as_python, "a Python script"),
     "command": (as_command, "a command line"),
     "json": (as_json, "JSON"),
@@ -60,7 +61,7 @@ _FORMS: dict[Form, tuple[Callable[[HistoryEntry], str], str]] = {
 Button = tuple[str, "Callable[[], object]"]
 
 
-def entry_of(row: JobRow, job: Job | None = None) -> HistoryEntry:
+def record_of(row: JobRow, job: Job | None = None) -> RunRecord:
     """Return the record of a row.
 
     Raises
@@ -68,22 +69,14 @@ def entry_of(row: JobRow, job: Job | None = None) -> HistoryEntry:
     WorkspaceError
         It is gone, or cannot be read.
     """
-    path = row.folder / "record.json"
-    if job is not None and not path.exists():
-        return HistoryEntry(build_record(job), row.folder)
-    if not path.exists():
-        raise WorkspaceError(
-            f"The files of this job of “{row.tool_name}” are gone ({row.folder}).",
-            hint="Nothing but this line is left of it.",
-        )
-    return read_record(path)
-
-
-def told_by(layer: object) -> dict[str, object]:
-    """Return what `layer` remembers of the job that made it; empty if none of ours did."""
-    metadata = getattr(layer, "metadata", None)
-    told = metadata.get("napari_tool_runner") if isinstance(metadata, dict) else None
-    return dict(told) if isinstance(told, dict) and told.get("id") else {}
+    if row.path.exists():
+        return read_record(row.path)
+    if job is not None:
+        return job.recorded()
+    raise WorkspaceError(
+        f"The files of this job of “{row.tool_name}” are gone ({row.folder}).",
+        hint="Nothing but this line is left of it.",
+    )
 
 
 class HistoryActions(QObject):
@@ -122,19 +115,19 @@ class HistoryActions(QObject):
 
     # -- again -------------------------------------------------------------------------
 
-    def run_again(self, entry: HistoryEntry) -> None:
+    def run_again(self, record: RunRecord) -> None:
         """Repeat a job as it was; its results are added, compared with those of then."""
-        self.say(f"Preparing “{entry.tool_name}” once more…", "busy")
-        task = Task(lambda: rerun(entry, load_config()), self)
-        task.done.connect(lambda found: self._submit(entry, *found))
-        task.failed.connect(lambda error: self._not_repeated(entry, error))
+        self.say(f"Preparing “{record.tool_name}” once more…", "busy")
+        task = Task(lambda: rerun(record, load_config()), self)
+        task.done.connect(lambda found: self._submit(record, *found))
+        task.failed.connect(lambda error: self._not_repeated(record, error))
         task.start()
 
-    def _not_repeated(self, entry: HistoryEntry, error: ToolRunnerError) -> None:
-        edit = [("Edit and run again…", lambda: self.edit(entry))]
+    def _not_repeated(self, record: RunRecord, error: ToolRunnerError) -> None:
+        edit = [("Edit and run again…", lambda: self.edit(record))]
         self.say(f"It cannot be run again as it was. {error}", "failed", edit)
 
-    def _submit(self, entry: HistoryEntry, job: Job, remarks: list[str]) -> None:
+    def _submit(self, record: RunRecord, job: Job, remarks: list[str]) -> None:
         try:
             self.manager.add(job)
         except ToolRunnerError as error:
@@ -144,15 +137,15 @@ class HistoryActions(QObject):
         register_with_napari(job)
         bridge = JobBridge(job, self)
         ActivityMirror(bridge)
-        bridge.finished.connect(lambda job: self._ended(entry, job, remarks))
+        bridge.finished.connect(lambda job: self._ended(record, job, remarks))
         bridge.finished.connect(bridge.deleteLater)
         bridge.start()
-        text = " ".join([f"“{entry.tool_name}” runs again.", *remarks])
+        text = " ".join([f"“{record.tool_name}” runs again.", *remarks])
         self.say(text, "busy", [("Cancel", job.cancel)])
 
-    def _ended(self, entry: HistoryEntry, job: Job, remarks: list[str]) -> None:
+    def _ended(self, record: RunRecord, job: Job, remarks: list[str]) -> None:
         viewer = self._viewer()
-        if job.state.value == "cancelled":
+        if job.state is JobState.CANCELLED:
             self.say(f"Cancelled after {elapsed_text(job.elapsed)}.", "info")
         elif job.error is not None:
             self.say(str(job.error), "failed", [("Open folder", lambda: self.open_folder(job))])
@@ -165,12 +158,12 @@ class HistoryActions(QObject):
                 _log.exception("The result of job %s could not be shown", job.id)
                 self.say(f"It worked, but its result could not be shown: {error}", "failed")
             else:
-                self._compare(entry, job.result(), " ".join([shown.sentence(), *remarks]))
+                self._compare(record, job.result(), " ".join([shown.sentence(), *remarks]))
         self.finished.emit(job)
 
-    def _compare(self, entry: HistoryEntry, result: JobResult, sentence: str) -> None:
+    def _compare(self, record: RunRecord, result: JobResult, sentence: str) -> None:
         self.say(sentence, "done")
-        if entry.state != "done":
+        if record.state is not JobState.DONE:
             return
 
         def tell(differences: object) -> None:
@@ -178,17 +171,17 @@ class HistoryActions(QObject):
             same = "The same result as then." if not found else " ".join(found)
             self.say(f"{sentence} {same}", "done" if not found else "problem")
 
-        task = Task(lambda: compare_outputs(entry, result), self)
+        task = Task(lambda: compare_outputs(record, result), self)
         task.done.connect(tell)
         task.failed.connect(
             lambda error: self.say(f"{sentence} It cannot be compared with then: {error}", "done")
         )
         task.start()
 
-    def edit(self, entry: HistoryEntry) -> ToolWidget | None:
+    def edit(self, record: RunRecord) -> ToolWidget | None:
         """Open the tool's form, filled as it was then."""
         try:
-            tool = recorded_tool(entry, load_config())
+            tool = recorded_tool(record, load_config())
             page = self._open_tool(tool)
         except ToolRunnerError as error:
             self.say(str(error), "failed")
@@ -196,7 +189,7 @@ class HistoryActions(QObject):
         if page is None:
             self.say("There is no window to open the form in.", "problem")
             return None
-        remarks = fill_form(page, entry)
+        remarks = fill_form(page, record)
         said = f"The form of “{tool.name}” is filled as it was then."
         page.run_bar.say(" ".join([said, *remarks]), "problem" if remarks else "info")
         self.say("")
@@ -204,17 +197,17 @@ class HistoryActions(QObject):
 
     # -- results -----------------------------------------------------------------------
 
-    def show_layers(self, entry: HistoryEntry) -> None:
+    def show_layers(self, record: RunRecord) -> None:
         """Add the layers that a job made, from its files."""
         viewer = self._viewer()
         if viewer is None:
             self.say("The viewer is closed.", "problem")
             return
-        task = Task(lambda: recorded_result(entry, load_config()), self)
+        task = Task(lambda: recorded_result(record, load_config()), self)
         task.done.connect(lambda found: self._add(*found))
         task.failed.connect(
             lambda error: self.say(
-                str(error), "failed", [("Run again", lambda: self.run_again(entry))]
+                str(error), "failed", [("Run again", lambda: self.run_again(record))]
             )
         )
         task.start()
@@ -229,7 +222,7 @@ class HistoryActions(QObject):
         files = [
             one.layer_name
             for output in result.outputs.values()
-            for one in (output.elements.values() or [output])
+            for one in output.files().values()
             if one.loaded is None
         ]
         shown = Shown(added.layers, list(added.joined.values()), added.tables, files)
@@ -237,31 +230,31 @@ class HistoryActions(QObject):
 
     # -- out of here -------------------------------------------------------------------
 
-    def copy(self, entries: Sequence[HistoryEntry], form: Form) -> None:
+    def copy(self, records: Sequence[RunRecord], form: Form) -> None:
         """Put jobs into the clipboard as Python, a command line or JSON."""
         make, words = _FORMS[form]
-        if not entries:
+        if not records:
             return
-        texts = [make(entry) for entry in entries]
+        texts = [make(record) for record in records]
         if form == "json" and len(texts) > 1:
             copy_text("[\n" + ",\n".join(texts) + "\n]\n")
         else:
             copy_text("\n".join(texts))
-        what = f"“{entries[0].tool_name}”" if len(entries) == 1 else f"{len(entries)} jobs"
+        what = f"“{records[0].tool_name}”" if len(records) == 1 else f"{len(records)} jobs"
         self.say(f"Copied {what} as {words}.", "done")
 
-    def export(self, entry: HistoryEntry, target: Path) -> None:
+    def export(self, record: RunRecord, target: Path) -> None:
         """Write a job as a Process Run Crate."""
         self.say(f"Writing {target.name}…", "busy")
-        task = Task(lambda: export_crate(entry, target), self)
+        task = Task(lambda: export_crate(record, target), self)
         show = [("Open folder", lambda: open_path(target.parent))]
         task.done.connect(lambda path: self.say(f"Written to {path}.", "done", show))
         task.failed.connect(lambda error: self.say(str(error), "failed"))
         task.start()
 
-    def open_folder(self, what: HistoryEntry | Job) -> None:
+    def open_folder(self, what: RunRecord | Job) -> None:
         """Show the folder of a job in the system's file manager."""
-        folder = what.folder if isinstance(what, HistoryEntry) else what.workspace.root
+        folder = what.folder if isinstance(what, RunRecord) else what.workspace.root
         if not folder.exists():
             self.say(f"The folder of this job is gone ({folder}).", "failed")
         elif not open_path(folder):
@@ -269,9 +262,9 @@ class HistoryActions(QObject):
 
     # -- away --------------------------------------------------------------------------
 
-    def ask_delete(self, entries: Sequence[HistoryEntry]) -> None:
+    def ask_delete(self, records: Sequence[RunRecord]) -> None:
         """Ask before jobs are deleted; refuse what layers still read from."""
-        used = self._layers_of({entry.id for entry in entries})
+        used = self._layers_of({record.id for record in records})
         if used:
             names = ", ".join(f"“{name}”" for name in used[:3])
             what = "layers read" if len(used) > 1 else "layer reads"
@@ -281,37 +274,37 @@ class HistoryActions(QObject):
                 [],
             )
             return
-        running = [entry for entry in entries if entry.state not in _ENDED]
+        running = [record for record in records if not record.state.is_finished]
         if running:
             self.say(f"“{running[0].tool_name}” still runs. Cancel it first.", "problem")
             return
-        task = Task(lambda: sum(entry.size() for entry in entries), self)
-        task.done.connect(lambda size: self._ask(entries, cast("int", size)))
+        task = Task(lambda: sum(record.size() for record in records), self)
+        task.done.connect(lambda size: self._ask(records, cast("int", size)))
         task.start()
 
-    def _ask(self, entries: Sequence[HistoryEntry], size: int) -> None:
-        if len(entries) == 1:
-            what = f"this job of “{entries[0].tool_name}”"
+    def _ask(self, records: Sequence[RunRecord], size: int) -> None:
+        if len(records) == 1:
+            what = f"this job of “{records[0].tool_name}”"
         else:
-            what = f"these {len(entries)} jobs"
+            what = f"these {len(records)} jobs"
         self.say(
             f"Delete {what} with all its files ({size_text(size)})?".replace(
-                "all its", "all their" if len(entries) > 1 else "all its"
+                "all its", "all their" if len(records) > 1 else "all its"
             ),
             "problem",
-            [("Delete", lambda: self.delete(entries)), ("Keep", lambda: self.say(""))],
+            [("Delete", lambda: self.delete(records)), ("Keep", lambda: self.say(""))],
         )
 
-    def delete(self, entries: Sequence[HistoryEntry]) -> None:
+    def delete(self, records: Sequence[RunRecord]) -> None:
         """Delete jobs with their files."""
 
         def work() -> tuple[list[str], list[str]]:
             gone: list[str] = []
             problems: list[str] = []
-            for entry in entries:
+            for record in records:
                 try:
-                    delete_job(entry)
-                    gone.append(entry.id)
+                    delete_job(record)
+                    gone.append(record.id)
                 except WorkspaceError as error:
                     problems.append(str(error))
             return gone, problems
@@ -328,7 +321,5 @@ class HistoryActions(QObject):
     def _layers_of(self, ids: set[str]) -> list[str]:
         viewer = self._viewer()
         layers = viewer.layers if viewer is not None else []
-        return [layer.name for layer in layers if told_by(layer).get("id") in ids]
-
-
-_ENDED = ("done", "failed", "cancelled", "interrupted")
+        made = ((layer.name, remembered(layer)) for layer in layers)
+        return [name for name, record in made if record is not None and record.id in ids]

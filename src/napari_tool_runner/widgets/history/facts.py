@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, QRect, QSize, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -16,68 +15,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tool_runner.jobs.past.comparing import compare_runs
-from napari_tool_runner.jobs.past.scan import state_word
+from napari_tool_runner.jobs import compare_runs, facts_of
 from napari_tool_runner.widgets.history.model import when_text
 from napari_tool_runner.widgets.parts.texts import copy_text, tooltip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from napari_tool_runner.jobs import HistoryEntry
+    from napari_tool_runner.jobs import RunRecord
 
-__all__ = ["FactsView", "facts_of"]
+__all__ = ["FactsView"]
 
 _MOST_LINES = 6
-Fact = tuple[str, str, str]
-"""Section, name, value."""
-
-
-def facts_of(entry: HistoryEntry) -> list[Fact]:
-    """Return what the record says about how its results were made."""
-    record = entry.record
-    tool, runner, host = (_part(record, key) for key in ("tool", "runner", "host"))
-    facts: list[Fact] = [
-        ("Run", "State", state_word(entry.state)),
-        ("Run", "Message", entry.message),
-        ("Run", "Hint", str(_part(record, "error").get("hint") or "")),
-    ]
-    facts += [("Data", str(one["name"]), str(one["label"])) for one in _list(record, "inputs")]
-    facts += [
-        ("Parameters", name, "not set" if value is None else str(value))
-        for name, value in entry.parameters.items()
-    ]
-    facts += [
-        (
-            "Results",
-            "/".join(str(one[k]) for k in ("name", "element") if one.get(k)),
-            f"{one.get('layer_name')} ({one.get('layer_type')})",
-        )
-        for one in _list(record, "outputs")
-    ]
-    notes = record.get("notes")
-    facts += [("Notes", "", str(note)) for note in (notes if isinstance(notes, list) else [])]
-    created = entry.created
-    facts += [
-        ("Tool", "Name", entry.tool_name),
-        ("Tool", "Version", str(tool.get("version") or "")),
-        ("Tool", "Descriptor", str(tool.get("descriptor") or "")),
-        ("Where", "Ran on", f"{runner.get('service')} ({runner.get('reason')})"),
-    ]
-    facts += [
-        ("Where", name.replace("_", " "), str(value))
-        for name, value in runner.items()
-        if name not in ("service", "reason") and isinstance(value, str | int | float)
-    ]
-    words = _part(record, "command").get("argv")
-    facts += [
-        ("Where", "Started", f"{created.astimezone():%Y-%m-%d %H:%M:%S}" if created else ""),
-        ("Where", "Took", f"{entry.seconds:.2f} s"),
-        ("Where", "Computer", str(host.get("name") or "")),
-        ("Where", "Command", " ".join(map(str, words)) if isinstance(words, list) else ""),
-        ("Where", "Folder", str(entry.folder)),
-    ]
-    return [fact for fact in facts if fact[2]]
 
 
 class _Wrapping(QStyledItemDelegate):
@@ -116,15 +65,15 @@ class FactsView(QTreeWidget):
         copy.setContext(Qt.ShortcutContext.WidgetShortcut)
         copy.activated.connect(self.copy)
 
-    def show_entry(self, entry: HistoryEntry) -> None:
-        """Show how `entry` was made."""
+    def show_record(self, record: RunRecord) -> None:
+        """Show how a job's results were made."""
         self._columns(["", ""], hidden=True)
-        self._fill((section, [name, value]) for section, name, value in facts_of(entry))
+        self._fill((fact.section, [fact.what, fact.text]) for fact in facts_of(record))
 
-    def show_pair(self, first: HistoryEntry, second: HistoryEntry) -> int:
+    def show_pair(self, first: RunRecord, second: RunRecord) -> int:
         """Show what differs between two jobs; returns how many facts do."""
         found = compare_runs(first, second)
-        titles = [f"{one.tool_name}\n{when_text(one.created)}" for one in (first, second)]
+        titles = [f"{one.tool_name}\n{when_text(one.times.created)}" for one in (first, second)]
         self._columns(["", *titles], hidden=False)
         self._fill((one.section, [one.what, one.first, one.second]) for one in found)
         return len(found)
@@ -180,13 +129,3 @@ class FactsView(QTreeWidget):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignTop)
                 item.setToolTip(column, tooltip(text))
             section.setExpanded(True)
-
-
-def _part(record: Mapping[str, object], key: str) -> Mapping[str, object]:
-    value = record.get(key)
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
-
-
-def _list(record: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
-    value = record.get(key)
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []

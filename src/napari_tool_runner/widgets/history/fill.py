@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from napari_tool_runner.jobs import recorded_form
+from napari_tool_runner.jobs import Extent, recorded_form
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.widgets.forms.extents import Choice
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs import HistoryEntry
+    from napari_tool_runner.jobs import RunRecord
+    from napari_tool_runner.jobs.record import RecordedInput
     from napari_tool_runner.widgets.forms.node import LeafNode
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["fill_form"]
 
 
-def fill_form(page: ToolWidget, entry: HistoryEntry, *, data: bool = True) -> list[str]:
+def fill_form(page: ToolWidget, record: RunRecord, *, data: bool = True) -> list[str]:
     """Set parameters, and data from the layers of that name, else from the job's files.
 
     `data`: False leaves the choice of data to the form.
@@ -30,56 +30,51 @@ def fill_form(page: ToolWidget, entry: HistoryEntry, *, data: bool = True) -> li
     form = page.form
     form.reset()
     remarks: list[str] = []
-    unknown = form.set_values(recorded_form(entry, page.tool))
+    unknown = form.set_values(recorded_form(record, page.tool))
     if unknown:
         remarks.append(f"Not in the form any more: {', '.join(unknown)}.")
     wanted: dict[str, list[object]] = {}
-    inputs = cast("list[dict[str, object]]", entry.record.get("inputs", []))
-    for told in inputs if data else []:
-        name = str(told["name"])
+    for told in record.inputs if data else ():
         try:
-            leaf = form.model.leaf(name)
+            leaf = form.model.leaf(told.name)
         except KeyError:
-            remarks.append(f"The input “{name}” is not in the form any more.")
+            remarks.append(f"The input “{told.name}” is not in the form any more.")
             continue
-        value = _layer(page, leaf, told) or entry.locate(told)
+        value = _layer(page, leaf, told) or told.locate()
         if value is None:
             remarks.append(
-                f"“{told['label']}” is neither an open layer nor a file any more: choose another."
+                f"“{told.label}” is neither an open layer nor a file any more: choose another."
             )
             continue
-        wanted.setdefault(name, []).append(value)
+        wanted.setdefault(told.name, []).append(value)
     for name, values in wanted.items():
         leaf = form.model.leaf(name)
         many = isinstance(leaf.parameter, DataParameter) and leaf.parameter.multiple
         leaf.set(values if many else values[0])
     form.refresh_layers()
     if data:
-        remarks += _restore_scope(page, entry)
+        remarks += _restore_scope(page, record)
     return remarks
 
 
-def _restore_scope(page: ToolWidget, entry: HistoryEntry) -> list[str]:
+def _restore_scope(page: ToolWidget, record: RunRecord) -> list[str]:
     """Choose whole layers or each slice, as then; of a part, the part itself is the data."""
-    extent = entry.record.get("extent")
-    told = extent if isinstance(extent, Mapping) else {}
-    mode = told.get("mode", "whole")
-    page.extent_bar.choose(Choice.EACH if mode == "each" else Choice.WHOLE)
-    part = mode == "current" or any(cast("list[object]", told.get("crop") or []))
+    extent = record.extent or Extent()
+    page.extent_bar.choose(Choice.EACH if extent.mode == "each" else Choice.WHOLE)
+    part = extent.mode == "current" or any(extent.crop)
     return ["It ran on a part of the layer: the data is that part, as a file."] if part else []
 
 
-def _layer(page: ToolWidget, leaf: LeafNode, told: Mapping[str, object]) -> object | None:
+def _layer(page: ToolWidget, leaf: LeafNode, told: RecordedInput) -> object | None:
     """Return the open layer of that name and size."""
     parameter = leaf.parameter
     if not isinstance(parameter, DataParameter):
         return None
-    layer = told.get("layer")
-    shape = cast("list[int]", layer.get("shape", [])) if isinstance(layer, Mapping) else []
+    shape = told.snapshot().geometry.shape
     for candidate in page.form.chooser.candidates(parameter):
-        if getattr(candidate, "name", None) != told["label"]:
+        if getattr(candidate, "name", None) != told.label:
             continue
         found = getattr(getattr(candidate, "data", None), "shape", None)
-        if not shape or found is None or list(found)[: len(shape)] == shape:
+        if not shape or found is None or tuple(found)[: len(shape)] == shape:
             return candidate
     return None

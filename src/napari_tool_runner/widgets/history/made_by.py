@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -12,8 +11,7 @@ from superqt import QElidingLabel
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
-from napari_tool_runner.jobs import HistoryEntry, read_record, recorded_tool
-from napari_tool_runner.widgets.history.actions import told_by
+from napari_tool_runner.jobs import read_record, recorded_tool, remembered
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.messages import Sign
 from napari_tool_runner.widgets.parts.texts import tooltip
@@ -23,14 +21,15 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
+    from napari_tool_runner.jobs import RunRecord
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.history.panel import HistoryPanel
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = ["MadeByBar", "entry_of_layer", "run_again_on", "show_how_made"]
+__all__ = ["MadeByBar", "record_of_layer", "run_again_on", "show_how_made"]
 
 
-def entry_of_layer(layer: object) -> HistoryEntry:
+def record_of_layer(layer: object) -> RunRecord:
     """Return the record of the job that made `layer`; what the layer remembers if it is gone.
 
     Raises
@@ -38,18 +37,15 @@ def entry_of_layer(layer: object) -> HistoryEntry:
     WorkspaceError
         No job of ours made it.
     """
-    if not told_by(layer):
+    record = remembered(layer)
+    if record is None:
         name = getattr(layer, "name", None)
         what = f"The layer “{name}” was" if name else "This layer was"
         raise WorkspaceError(
             f"{what} not made by a tool of the Tool Runner.",
             hint="Select a layer that a tool made.",
         )
-    told = told_by(layer)
-    record = Path(str(told.get("record") or ""))
-    if record.is_file():
-        return read_record(record)
-    return HistoryEntry(told, record.parent)
+    return read_record(record.path) if record.path.is_file() else record
 
 
 def show_how_made(layer: object, open_history: Callable[[], HistoryPanel | None]) -> None:
@@ -60,14 +56,14 @@ def show_how_made(layer: object, open_history: Callable[[], HistoryPanel | None]
     WorkspaceError
         No job of ours made it, or there is no window.
     """
-    entry = entry_of_layer(layer)
+    record = record_of_layer(layer)
     panel = open_history()
     if panel is None:
         raise WorkspaceError("There is no window to show the job in.")
-    if entry.folder.exists():
-        panel.select(entry.id)
+    if record.folder.exists():
+        panel.select(record.id)
     else:
-        panel.show_remembered(entry)
+        panel.show_remembered(record)
 
 
 def run_again_on(layer: object, open_tool: Callable[[Tool], ToolWidget | None]) -> None:
@@ -78,11 +74,11 @@ def run_again_on(layer: object, open_tool: Callable[[Tool], ToolWidget | None]) 
     ToolRunnerError
         No job of ours made it, or the tool is gone.
     """
-    entry = entry_of_layer(layer)
-    tool = recorded_tool(entry, load_config())
+    record = record_of_layer(layer)
+    tool = recorded_tool(record, load_config())
     page = open_tool(tool)
     if page is not None:
-        remarks = fill_form(page, entry, data=False)
+        remarks = fill_form(page, record, data=False)
         name = getattr(layer, "name", "")
         said = f"The parameters that made “{name}”. Choose what to run on."
         page.run_bar.say(" ".join([said, *remarks]), "problem" if remarks else "info")
@@ -142,11 +138,11 @@ class MadeByBar(QWidget):
     def update_layer(self) -> None:
         """Follow the selection."""
         layer = self.layer()
-        told = told_by(layer)
-        if not told:
+        record = remembered(layer)
+        if record is None:
             self.hide()
             return
-        tool = HistoryEntry(told, Path()).tool_name
+        tool = record.tool_name
         self.text.setText(f"Made by {tool}")
         self.text.setToolTip(tooltip(f"“{getattr(layer, 'name', '')}” was made by {tool}"))
         self.show()

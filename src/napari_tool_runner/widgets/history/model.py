@@ -18,7 +18,8 @@ from qtpy.QtCore import (
 )
 
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.jobs.past.scan import JobRow, Scan, live_row, state_word
+from napari_tool_runner.jobs import JobState
+from napari_tool_runner.jobs.past.scan import JobRow, Scan, live_row
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
 
@@ -147,14 +148,14 @@ class HistoryModel(QAbstractTableModel):
     def follow(self) -> None:
         """Look at the jobs of this session."""
         for job in self._manager.jobs:
-            if job.id not in self._live and not job.state.final:
+            if job.id not in self._live and not job.state.is_finished:
                 self._live[job.id] = job
             elif job.id not in self._by_id and job.workspace.record_path.exists():
                 self._put(live_row(job))
         ended: list[str] = []
         for job in list(self._live.values()):
             self._put(live_row(job))
-            if job.state.final and job.wait(0):
+            if job.state.is_finished and job.wait(0):
                 del self._live[job.id]
                 ended.append(job.id)
         for job_id in ended:
@@ -283,7 +284,7 @@ class HistoryFilter(QSortFilterProxyModel):
     def __init__(self, model: HistoryModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._words: tuple[str, ...] = ()
-        self._states: frozenset[str] = frozenset()
+        self._states: frozenset[JobState] = frozenset()
         self.setSourceModel(model)
         self.setSortRole(SORT)
 
@@ -294,7 +295,7 @@ class HistoryFilter(QSortFilterProxyModel):
             self._words = words
             self.invalidate()
 
-    def set_states(self, states: Iterable[str]) -> None:
+    def set_states(self, states: Iterable[JobState]) -> None:
         """Show only jobs in one of these states; none: all."""
         self._states = frozenset(states)
         self.invalidate()
@@ -323,7 +324,7 @@ def _key(row: JobRow) -> tuple[float, str]:
 
 def _cell(row: JobRow, column: int) -> str:
     if column == Column.STATE:
-        return state_word(row.state)
+        return row.state.word
     if column == Column.TOOL:
         return row.tool_name
     if column == Column.WHEN:
@@ -335,7 +336,7 @@ def _cell(row: JobRow, column: int) -> str:
 
 def _sort_value(row: JobRow, column: int) -> object:
     if column == Column.STATE:
-        return state_word(row.state)
+        return row.state.word
     if column == Column.TOOL:
         return row.tool_name.casefold()
     if column == Column.TIME:
@@ -349,7 +350,7 @@ def _tip(row: JobRow) -> str:
     when = row.created.astimezone().strftime("%A, %d %B %Y, %H:%M:%S") if row.created else ""
     values = "\n".join(f"{name}: {value}" for name, value in row.parameters)
     data = "\n".join(f"Data: {name}" for name in row.inputs)
-    head = f"{row.tool_name} · {state_word(row.state)}"
+    head = f"{row.tool_name} · {row.state.word}"
     return tooltip(head, when, row.message, f"{data}\n{values}")
 
 
@@ -370,7 +371,7 @@ def when_text(created: datetime | None, now: datetime | None = None) -> str:
 
 def duration_text(row: JobRow) -> str:
     """Return ``0.4 s``, ``12 s`` or ``2:05``; nothing for what has not started."""
-    if row.state == "queued":
+    if row.state is JobState.QUEUED:
         return ""
     if row.seconds < 10:
         return f"{row.seconds:.1f} s"

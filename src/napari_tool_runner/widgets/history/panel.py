@@ -25,8 +25,9 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.jobs import JobState
 from napari_tool_runner.widgets.forms.field_base import keep_narrow
-from napari_tool_runner.widgets.history.actions import HistoryActions, entry_of
+from napari_tool_runner.widgets.history.actions import HistoryActions, record_of
 from napari_tool_runner.widgets.history.facts import FactsView
 from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel
 from napari_tool_runner.widgets.history.view import HistoryView
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtGui import QHideEvent, QShowEvent
 
-    from napari_tool_runner.jobs import HistoryEntry, JobManager
+    from napari_tool_runner.jobs import JobManager, RunRecord
     from napari_tool_runner.jobs.past.scan import JobRow
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.tool_widget import ToolWidget
@@ -50,12 +51,12 @@ __all__ = ["HistoryPanel"]
 
 _SEARCH_MS = 120
 _LOG_BYTES = 200_000
-_STATES = {
+_STATES: dict[str, tuple[JobState, ...]] = {
     "All": (),
-    "Running": ("queued", "preparing", "running", "loading"),
-    "Done": ("done",),
-    "Failed": ("failed",),
-    "Cancelled": ("cancelled", "interrupted"),
+    "Running": tuple(state for state in JobState if not state.is_finished),
+    "Done": (JobState.DONE,),
+    "Failed": (JobState.FAILED,),
+    "Cancelled": (JobState.CANCELLED, JobState.INTERRUPTED),
 }
 
 
@@ -248,11 +249,11 @@ class HistoryPanel(QWidget):
             self.model.refresh()
         return self._select_wanted()
 
-    def show_remembered(self, entry: HistoryEntry) -> None:
+    def show_remembered(self, record: RunRecord) -> None:
         """Show what a layer remembers of a job whose files are gone."""
         self.view.clearSelection()
         self.tabs.setCurrentWidget(self.facts)
-        self.facts.show_entry(entry)
+        self.facts.show_record(record)
         self.message.say(
             "The files of the job that made this layer are gone. "
             "Below is what the layer itself remembers.",
@@ -320,7 +321,7 @@ class HistoryPanel(QWidget):
             return
         self._shown = shown
         one, final = len(rows) == 1, all(row.final for row in rows)
-        done = one and rows[0].state == "done"
+        done = one and rows[0].state is JobState.DONE
         for action in (self.edit_action, self.export_action, self.folder_action, self.log_action):
             action.setEnabled(one)
         self.again_action.setEnabled(one and final)
@@ -341,10 +342,10 @@ class HistoryPanel(QWidget):
         self.tabs.setTabText(0, "What differs" if len(rows) == 2 else "How it was made")
         try:
             if len(rows) == 1:
-                self.facts.show_entry(self._entry(rows[0]))
+                self.facts.show_record(self._record(rows[0]))
             elif len(rows) == 2:
                 older, newer = sorted(rows, key=lambda row: row.order)
-                if not self.facts.show_pair(self._entry(older), self._entry(newer)):
+                if not self.facts.show_pair(self._record(older), self._record(newer)):
                     self.message.say("These two runs are the same in all that is recorded.")
         except ToolRunnerError as error:
             self.message.say(str(error), "problem")
@@ -368,23 +369,23 @@ class HistoryPanel(QWidget):
 
     # -- what can be done --------------------------------------------------------------
 
-    def _entry(self, row: JobRow) -> HistoryEntry:
-        return entry_of(row, self.model.job(row.id))
+    def _record(self, row: JobRow) -> RunRecord:
+        return record_of(row, self.model.job(row.id))
 
-    def _entries(self) -> list[HistoryEntry]:
+    def _records(self) -> list[RunRecord]:
         """Return the selected records; what cannot be read is told and left out."""
-        found: list[HistoryEntry] = []
+        found: list[RunRecord] = []
         for row in self.rows():
             try:
-                found.append(self._entry(row))
+                found.append(self._record(row))
             except ToolRunnerError as error:
                 self.message.say(str(error), "failed")
         return found
 
-    def _with_one(self, act: Callable[[HistoryEntry], object]) -> None:
-        entries = self._entries()
-        if len(entries) == 1:
-            act(entries[0])
+    def _with_one(self, act: Callable[[RunRecord], object]) -> None:
+        records = self._records()
+        if len(records) == 1:
+            act(records[0])
 
     def _run_again(self) -> None:
         self._with_one(self.actions_.run_again)
@@ -403,19 +404,19 @@ class HistoryPanel(QWidget):
 
     def _copier(self, form: str) -> Callable[[], object]:
         def copy() -> None:
-            self.actions_.copy(self._entries(), form)  # type: ignore[arg-type]
+            self.actions_.copy(self._records(), form)  # type: ignore[arg-type]
 
         return copy
 
     def _ask_export(self) -> None:
         self._with_one(self._export)
 
-    def _export(self, entry: HistoryEntry) -> None:
-        start = f"{entry.tool_id}-{entry.id}.crate.zip"
+    def _export(self, record: RunRecord) -> None:
+        start = f"{record.tool.id}-{record.id}.crate.zip"
         name, _ = QFileDialog.getSaveFileName(self, "Export crate", start, "Crates (*.zip)")
         if name:
             target = Path(name)
-            self.actions_.export(entry, target if target.suffix else target.with_suffix(".zip"))
+            self.actions_.export(record, target if target.suffix else target.with_suffix(".zip"))
 
     def _cancel(self) -> None:
         for row in self.rows():
@@ -429,9 +430,9 @@ class HistoryPanel(QWidget):
         if gone:  # somebody else deleted them: the list follows
             self.model.forget(gone)
             self.message.say(f"The files of {len(gone)} of these jobs were gone already.")
-        entries = self._entries()
-        if entries:
-            self.actions_.ask_delete(entries)
+        records = self._records()
+        if records:
+            self.actions_.ask_delete(records)
 
     def _context_menu(self, place: QPoint) -> None:
         viewport = self.view.viewport()

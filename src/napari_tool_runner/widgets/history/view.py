@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tool_runner.jobs.past.scan import STATES, JobRow, state_word
+from napari_tool_runner.jobs import JobState
 from napari_tool_runner.widgets.history.model import (
     ROW,
     Column,
@@ -26,8 +26,20 @@ from napari_tool_runner.widgets.parts.row_delegate import RowDelegate
 if TYPE_CHECKING:
     from qtpy.QtGui import QPainter, QResizeEvent
 
+    from napari_tool_runner.jobs.past.scan import JobRow
+
 __all__ = ["HistoryView"]
 
+_ICONS = {
+    JobState.QUEUED: "clock",
+    JobState.PREPARING: "clock",
+    JobState.RUNNING: "play",
+    JobState.LOADING: "clock",
+    JobState.DONE: "check",
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "stop",
+    JobState.INTERRUPTED: "warning",
+}
 _PAD = 4
 _ICON = 14
 _ROOM = 520
@@ -53,15 +65,13 @@ class HistoryDelegate(RowDelegate):
             super().paint(painter, option, index)
             return
         _, line = self.begin(painter, option, index, _PAD)
-        name = STATES.get(row.state, ("", ""))[1]
-        if name:
-            top = line.top() + (line.height() - _ICON) // 2
-            self.draw_icon(painter, name, line.left(), top, _ICON)
+        top = line.top() + (line.height() - _ICON) // 2
+        self.draw_icon(painter, _ICONS[row.state], line.left(), top, _ICON)
         line.setLeft(line.left() + _ICON + 5)
         if self.compact:
             self._two_lines(painter, row, line, option)
         else:
-            self.draw_text(painter, line, state_word(row.state))
+            self.draw_text(painter, line, row.state.word)
         painter.restore()
 
     def _two_lines(
@@ -70,8 +80,8 @@ class HistoryDelegate(RowDelegate):
         metrics = option.fontMetrics
         color = painter.pen().color()
         below = line.translated(0, metrics.height())
-        facts = " · ".join(text for text in (state_word(row.state), duration_text(row)) if text)
-        more = row.message if row.state == "failed" and row.message else row.summary()
+        facts = " · ".join(text for text in (row.state.word, duration_text(row)) if text)
+        more = row.message if row.state is JobState.FAILED and row.message else row.summary()
         when = when_text(row.created)
         width = metrics.horizontalAdvance(when)
         color.setAlphaF(0.65)

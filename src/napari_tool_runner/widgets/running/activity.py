@@ -56,7 +56,7 @@ class ActivityMirror(QObject):
 
     def _update(self) -> None:
         job = self._bridge.job
-        if job.state.final:
+        if job.state.is_finished:
             return
         if self._bar is None:
             self._bar = self._open()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.widgets.running.notices import notify_failure
 from napari_tool_runner.widgets.running.results import show_result
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QWidget
 
-    from napari_tool_runner.jobs import Job, JobManager, JobState
+    from napari_tool_runner.jobs import Job, JobManager
     from napari_tool_runner.widgets.running.results import Shown
 
 __all__ = [
@@ -116,7 +117,7 @@ class JobBridge(QObject):
             self._shown = shown
             self.progressed.emit()
         # the job's event is set after its record is written: only then is it over
-        if state.final and job.wait(0):
+        if state.is_finished and job.wait(0):
             self._ended = True
             self._timer.stop()
             self._present()
@@ -126,7 +127,7 @@ class JobBridge(QObject):
     def _present(self) -> None:
         """Add the layers of a job that succeeded."""
         viewer = self.viewer
-        if not self._shows or self.job.state.value != "done":
+        if not self._shows or self.job.state is not JobState.DONE:
             return
         if viewer is None:
             self.problem = "The viewer is closed; the results are in the workspace."
@@ -148,7 +149,7 @@ class JobBridge(QObject):
         name = self.job.tool.name
         if self.shown is not None:
             show_info(f"{name}: {self.shown.sentence()}")
-        elif self.problem or self.job.state.value == "failed":
+        elif self.problem or self.job.state is JobState.FAILED:
             notify_failure(self.job, f"{name}: {self.problem or self.job.error}")
 
 
