@@ -1,0 +1,17 @@
+from .errors import ToolFailedError, ToolRunnerError
+from .jobs import JobResult, run, run_in_viewer
+from .tools import Tool, Toolbox, load_toolbox, read_tool
+
+__version__: str
+
+__all__ = [
+    "JobResult",
+    "Tool",
+    "ToolFailedError",
+    "ToolRunnerError",
+    "Toolbox",
+    "load_toolbox",
+    "read_tool",
+    "run",
+    "run_in_viewer",
+]

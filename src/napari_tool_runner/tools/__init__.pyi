@@ -1,0 +1,26 @@
+from .checker import Report, check_paths
+from .model import LayerKind, Note, Severity, Tool
+from .reader import dialect_of, dialects, read_tool
+from .toolbox.box import Toolbox, find_tool, load_toolbox
+from .toolbox.entries import ToolEntry
+from .toolbox.trust import require_trust, trust_state
+from .values import bind
+
+__all__ = [
+    "LayerKind",
+    "Note",
+    "Report",
+    "Severity",
+    "Tool",
+    "ToolEntry",
+    "Toolbox",
+    "bind",
+    "check_paths",
+    "dialect_of",
+    "dialects",
+    "find_tool",
+    "load_toolbox",
+    "read_tool",
+    "require_trust",
+    "trust_state",
+]
