@@ -18,7 +18,7 @@ from napari_tool_runner.storage import size_text
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from napari_tool_runner.jobs import Job, JobResult, RunRecord, TestReport
+    from napari_tool_runner.jobs import Job, RunRecord, TestReport
     from napari_tool_runner.tools import Tool, Toolbox
 
 
@@ -81,14 +81,18 @@ def run_tool(args: Namespace) -> int:
     if not args.quiet:
         job.subscribe(_echo)
     try:
-        result = run_job(job)
+        run_job(job)
     except ToolFailedError as error:
         if args.json:
             print_json(job_json(job))
         say(f"error: {error}")
         say(f"log: {job.log_path}")
         return 1
-    _print_outputs(args, job, result)
+    places, facts = _delivered(args, job)
+    if args.json:
+        print_json(facts)
+    else:
+        _print_places(places)
     return 0
 
 
@@ -123,14 +127,7 @@ def test_tools(args: Namespace) -> int:
 
 def batch(args: Namespace) -> int:
     """Run a tool over many files; 1 if one of them fails."""
-    from napari_tool_runner.jobs import (
-        deliver,
-        job_json,
-        output_paths,
-        outputs_json,
-        plan_batch,
-        run_batch,
-    )
+    from napari_tool_runner.jobs import job_json, plan_batch, run_batch
 
     tool = _tool(args)
     items = plan_batch(tool, _values(tool, args.values))
@@ -145,10 +142,7 @@ def batch(args: Namespace) -> int:
         elif job.error is not None:
             row |= {**job_json(job), "message": str(job.error)}
         else:
-            result = job.result()
-            target = Path(args.output_dir) if args.output_dir else None
-            places = deliver(result, target, f"{item.stem}_") if target else output_paths(result)
-            row |= {**job_json(job), "outputs": outputs_json(result, places)}
+            row |= _delivered(args, job, f"{item.stem}_")[1]
         rows.append(row)
         say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
     if args.json:
@@ -164,12 +158,8 @@ def list_runners(args: Namespace) -> int:
 
     found = check_all(_config(args).runner)
     if args.json:
-        print_json(
-            [
-                {"name": name, "ok": state.ok, "message": state.message, **state.details}
-                for name, state in found
-            ]
-        )
+        facts = [(name, state.ok, state.message, state.details) for name, state in found]
+        print_json([{"name": n, "ok": ok, "message": text, **more} for n, ok, text, more in facts])
         return 0
     width = max(len(name) for name, _ in found)
     for name, state in found:
@@ -216,9 +206,11 @@ def run_again(args: Namespace) -> int:
         job.subscribe(_echo)
     result = run_job(job)
     differences = compare_outputs(entry, result)
-    more = {"notes": [*job.notes, *remarks], "differences": differences}
-    _print_outputs(args, job, result, more)
-    if not args.json:
+    places, facts = _delivered(args, job)
+    if args.json:
+        print_json({**facts, "notes": [*job.notes, *remarks], "differences": differences})
+    else:
+        _print_places(places)
         print("\n".join(differences) if differences else "the results are the same as before")
     return 0
 
@@ -367,16 +359,19 @@ def _entry(args: Namespace) -> RunRecord:
     return find_record(args.record, _config(args).workspaces)
 
 
-def _print_outputs(
-    args: Namespace, job: Job, result: JobResult, more: Mapping[str, object] | None = None
-) -> None:
-    """Print where the results are, with `more` facts in a JSON document."""
+def _delivered(
+    args: Namespace, job: Job, prefix: str = ""
+) -> tuple[Mapping[str, Path], dict[str, object]]:
+    """Return where the results are, copied if a folder is named, and the facts of the run."""
     from napari_tool_runner.jobs import deliver, job_json, output_paths, outputs_json
 
-    places = deliver(result, Path(args.output_dir)) if args.output_dir else output_paths(result)
-    if args.json:
-        print_json({**job_json(job), "outputs": outputs_json(result, places), **(more or {})})
-        return
+    result = job.result()
+    folder = Path(args.output_dir) if args.output_dir else None
+    places = deliver(result, folder, prefix) if folder else output_paths(result)
+    return places, {**job_json(job), "outputs": outputs_json(result, places)}
+
+
+def _print_places(places: Mapping[str, Path]) -> None:
     for name, path in places.items():
         print(f"{name}: {path}")
 
