@@ -58,7 +58,7 @@ def check_descriptors(args: Namespace) -> int:
         print_json([report.as_dict() for report in reports])
     else:
         for report in reports:
-            print(f"{report.path}: {'usable' if report.usable else 'cannot be used'}")
+            print(f"{report.uri}: {'usable' if report.usable else 'cannot be used'}")
             for note in report.notes:
                 print(f"  {note}")
     return 0 if all(report.usable for report in reports) else 1

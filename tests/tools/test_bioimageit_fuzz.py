@@ -13,6 +13,7 @@ from tools_helpers import data_file
 from napari_tool_runner.errors import ParameterError, TemplateError
 from napari_tool_runner.tools import bind, dialects
 from napari_tool_runner.tools.bioimageit.reader import read_descriptor
+from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.checker import check_tool
 from napari_tool_runner.tools.dialect import JobPaths
 from napari_tool_runner.tools.model import Severity, Tool
@@ -80,9 +81,9 @@ def test_any_descriptor_reads(element: Element) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.xml"
         path.write_bytes(tostring(element, "utf-8"))
-        tool = read_descriptor(path)
+        tool = read_descriptor(Candidate(path))
         made = make_entry(path, Path(folder), "box")
-        assert made.entry is not None
+        assert len(made.entries) == 1
         assert isinstance(tool, Tool)
         assert tool.id
         assert tool.name

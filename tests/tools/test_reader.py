@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from xml.etree.ElementTree import fromstring
 
 import pytest
 from tools_helpers import DESCRIPTORS, notes, written
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools import dialect_of, dialects, read_tool
+from napari_tool_runner.tools.candidate import Candidate, load_xml
 from napari_tool_runner.tools.reader import choose_dialect
-from napari_tool_runner.tools.xml import load_xml
 from support import CORPUS, NO_CORPUS
+
+
+def chosen(candidate: Candidate) -> tuple[str, bool]:
+    dialect, sure = choose_dialect(candidate)
+    assert dialect is not None
+    return dialect.name, sure
 
 
 def test_the_languages() -> None:
@@ -27,16 +32,16 @@ def test_own_descriptors_are_bioimageit(path: Path) -> None:
     except DescriptorError:
         return
     if element.tag == "tool":
-        assert choose_dialect(element)[0] == "bioimageit"
+        assert chosen(Candidate(path))[0] == "bioimageit"
 
 
 @pytest.mark.skipif(CORPUS is None, reason=NO_CORPUS)
 def test_published_descriptors_are_galaxy() -> None:
     assert CORPUS is not None
-    roots = [load_xml(path) for path in (CORPUS / "galaxy").glob("*/*.xml")]
-    chosen = [choose_dialect(root) for root in roots if root.tag == "tool"]
-    assert len(chosen) > 20
-    assert set(chosen) == {("galaxy", True)}
+    candidates = [Candidate(path) for path in (CORPUS / "galaxy").glob("*/*.xml")]
+    found = [chosen(one) for one in candidates if one.xml is not None and one.xml.tag == "tool"]
+    assert len(found) > 20
+    assert set(found) == {("galaxy", True)}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,7 @@ def test_published_descriptors_are_galaxy() -> None:
     ],
 )
 def test_choice_of_the_language(body: str, expected: tuple[str, bool]) -> None:
-    assert choose_dialect(fromstring(body)) == expected
+    assert chosen(Candidate("tool.xml", body.encode())) == expected
 
 
 def test_a_guess_is_told(tmp_path: Path) -> None:
@@ -98,9 +103,9 @@ def test_a_guess_is_told(tmp_path: Path) -> None:
 
 def test_dialect_of_a_tool() -> None:
     path = DESCRIPTORS / "count.xml"
-    assert dialects["bioimageit"].score(path, load_xml(path)) > 0
-    other = load_xml(DESCRIPTORS / "trouble" / "other_root.xml")
-    assert [dialect.score(path, other) for dialect in dialects.values()] == [0, 0]
+    assert dialects["bioimageit"].score(Candidate(path)) > 0
+    other = Candidate(DESCRIPTORS / "trouble" / "other_root.xml")
+    assert [dialect.score(other) for dialect in dialects.values()] == [0, 0]
     assert dialect_of(read_tool(DESCRIPTORS / "count.xml")) is dialects["bioimageit"]
 
 

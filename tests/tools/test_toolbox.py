@@ -315,6 +315,30 @@ def test_broken_category_files_are_told(folder: Path, tmp_path: Path, text: str)
     assert {problem.path.name for problem in box.problems} == {"tree.json", "absent.json"}
 
 
+def test_endless_chains_of_categories_end(folder: Path, tmp_path: Path) -> None:
+    add(folder, "a", category="c1999")
+    rows = [{"id": f"c{i}", "name": f"C{i}", "parent": f"c{i - 1}"} for i in range(2000)]
+    (tmp_path / "tree.json").write_text(json.dumps({"categories": rows}))
+    box = box_of(folder, categories_files=[tmp_path / "tree.json"])
+    assert [entry.id for top in box.categories for entry in top.all_tools()] == ["a"]
+    (tmp_path / "tree.json").write_text('{"categories": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    box = box_of(folder, categories_files=[tmp_path / "tree.json"])
+    assert [category.id for category in box.categories] == ["c1999"]
+    assert "nests" in box.problems[0].message
+
+
+def test_tokens_that_grow_without_end_are_left_alone(folder: Path) -> None:
+    tokens = "".join(
+        f'<token name="@T{i}@">{f"@T{i + 1}@" * 50}</token>' for i in reversed(range(12))
+    )
+    (folder / "a.xml").write_text(
+        f'<tool id="a" name="@T0@" profile="23.0"><macros>{tokens}</macros>'
+        "<command>a</command></tool>"
+    )
+    (entry,) = box_of(folder).entries
+    assert len(entry.name) <= 10_000
+
+
 # -- load_toolbox and find_tool ----------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.exchange import snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
 from napari_tool_runner.jobs.workspace import RECORD, folder_size
+from napari_tool_runner.tools.candidate import split_entry
 from napari_tool_runner.typed_json import as_object, from_json, to_json
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ _FINISHED = frozenset((JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobSt
 
 @dataclass(frozen=True, slots=True)
 class RecordedTool:
-    """Which tool it was. `descriptor`: path; `digest`: of the descriptor's content."""
+    """Which tool it was. `descriptor`: path (``path#entry``); `digest`: of its content."""
 
     id: str
     name: str = ""
@@ -90,6 +91,11 @@ class RecordedTool:
     dialect: str = ""
     descriptor: str = ""
     digest: str = ""
+
+    @property
+    def file(self) -> Path:
+        """The file of the descriptor."""
+        return split_entry(self.descriptor)[0]
 
 
 class SourceKind(StrEnum):

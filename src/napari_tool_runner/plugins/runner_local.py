@@ -76,9 +76,9 @@ class LocalRunnerService(RunnerService):
         """Pre-flight: nothing is fetched; what is ignored is told."""
         remarks = [text for text in (self.supports(tool).message, gpu_remark(self.config)) if text]
         missing = self._missing_program(tool)
-        if missing and tool.dialect == "bioimageit":
+        if missing and not tool.scripted:
             return Plan(problems=(missing,), remarks=tuple(remarks))
-        # other commands are scripts: what comes first may be anything
+        # in a script what comes first may be anything
         return Plan(remarks=(*remarks, missing) if missing else tuple(remarks))
 
     def _missing_program(self, tool: Tool) -> str:

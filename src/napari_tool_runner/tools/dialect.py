@@ -1,21 +1,23 @@
 """The contract of a descriptor language, and the values that cross it.
 
-A dialect reads descriptors, renders the command of a call, judges how the program
+A dialect tells and reads descriptors, renders the command of a call, judges how the program
 ended, finds the outputs and verifies the descriptor's own tests. It knows files,
 never layers, and no runner.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from napari_tool_runner.tools.model import DataParameter, PackageRequirement
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
-    from napari_tool_runner.tools.model import Output, Tool, ToolTest
+    from napari_tool_runner.tools.candidate import Candidate
+    from napari_tool_runner.tools.model import Note, Output, Tool, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = [
@@ -25,10 +27,12 @@ __all__ = [
     "DataFile",
     "Dialect",
     "JobPaths",
+    "Outline",
     "PlannedOutput",
     "RenderedCommand",
     "TestOutcome",
     "Verdict",
+    "data_files",
 ]
 
 
@@ -52,6 +56,10 @@ class DataFile:
     name: str
     metadata: Mapping[str, object] = field(default_factory=dict)
 
+    def files(self) -> list[DataFile]:
+        """Return the file itself, as a list."""
+        return [self]
+
 
 @dataclass(frozen=True, slots=True)
 class DataCollection:
@@ -61,8 +69,21 @@ class DataCollection:
     elements: tuple[tuple[str, DataFile | DataCollection], ...]
     name: str = ""
 
+    def files(self) -> list[DataFile]:
+        """Return all files, also those of nested collections, in order."""
+        return [file for _, element in self.elements for file in element.files()]
+
 
 DataValue: TypeAlias = DataFile | DataCollection | list[DataFile]
+
+
+def data_files(value: object) -> list[DataFile]:
+    """Return the files of a data value as a list: one, several, a collection, or none."""
+    if isinstance(value, DataFile | DataCollection):
+        return value.files()
+    if isinstance(value, list | tuple):
+        return [file for entry in value for file in data_files(entry)]
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +202,109 @@ class TestOutcome:
     failed: bool
 
 
-class Dialect(Protocol):
-    """A descriptor language."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """What search, menus and trees need of a tool; made without reading all of it.
+
+    Parameters
+    ----------
+    formats : tuple of str
+        Of the data that go in and come out.
+    requirements : tuple of str
+        Kinds of what it requires: ``conda``, ``docker``, ``singularity``.
+    thumbnail : str
+        Absolute path of a picture; empty when there is none.
+    help : str
+        Plain text; only its beginning is kept.
+    depends : tuple of Path
+        Files that it was made from besides the descriptor, also some that are absent.
+    """
+
+    id: str
+    name: str
+    version: str = ""
+    description: str = ""
+    categories: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    edam: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    thumbnail: str = ""
+    help: str = ""
+    depends: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, tool: Tool) -> Outline:
+        """Return the outline of a tool that was read."""
+        data = [p.formats for p in tool.parameters() if isinstance(p, DataParameter)]
+        made = [(output.format,) for output in tool.outputs if output.format]
+        kinds = (
+            "conda" if isinstance(e, PackageRequirement) else e.type for e in tool.requirements
+        )
+        return cls(
+            id=tool.id,
+            name=tool.name,
+            version=tool.version,
+            description=tool.description,
+            categories=tool.categories,
+            formats=tuple(dict.fromkeys(name for names in (*data, *made) for name in names)),
+            edam=tool.edam,
+            requirements=tuple(dict.fromkeys(kinds)),
+            thumbnail=tool.thumbnail,
+            help=tool.help,
+        )
+
+
+class Dialect(ABC):
+    """A descriptor language: one folder of `napari_tool_runner.tools`, or an entry point.
+
+    The folder's module ``dialect`` holds one of these as ``DIALECT``; a package elsewhere
+    names one in the entry-point group ``napari_tool_runner.dialects``. The module is
+    imported to tell files apart: what is heavy is imported by the methods that need it.
+
+    Attributes
+    ----------
+    name : str
+        Key of the language; ``Tool.dialect`` of the tools it reads.
+    label : str
+        What a person calls it.
+    patterns : tuple of str
+        Names of the files it may be, as ``*.xml``; a scan looks at no others.
+    must_write : bool
+        An output that a program does not write is a fault. False: it is an empty file,
+        which the descriptor's test judges.
+    """
 
     name: str
+    label: str
+    patterns: tuple[str, ...]
+    must_write: bool = True
 
-    def score(self, path: Path, root: Element) -> int:
-        """Return how surely the parsed file is of this language; 0: it is not."""
-        ...
+    @abstractmethod
+    def score(self, candidate: Candidate) -> int:
+        """Return how surely a file is of this language; 0: it is not.
 
-    def read(self, path: Path, *, root: Path | None = None) -> Tool:
-        """Read one descriptor. `root`: the folder that imports may not leave.
+        10 is a mark that no other language has. Nothing is evaluated, nothing started.
+        """
+
+    def entries(self, candidate: Candidate) -> tuple[str, ...]:
+        """Return the names of the tools in a file; one without a name is all of it.
+
+        A named tool is reached as ``path#name``; a name holds no slash.
+        """
+        return ("",)
+
+    def outline(self, candidate: Candidate, entry: str, root: Path) -> Outline:
+        """Return what an index needs of one tool. Languages that read slowly do it faster.
+
+        Raises
+        ------
+        DescriptorError
+        """
+        return Outline.of(self.read(candidate, entry, root=root))
+
+    @abstractmethod
+    def read(self, candidate: Candidate, entry: str = "", *, root: Path | None = None) -> Tool:
+        """Read one tool. `root`: the folder that imports may not leave.
 
         Raises
         ------
@@ -199,8 +312,15 @@ class Dialect(Protocol):
             Only when nothing can be shown of it (malformed, unsafe). What is not
             understood becomes a note.
         """
-        ...
 
+    def check(self, tool: Tool, variables: Mapping[str, str]) -> Sequence[Note]:
+        """Return what is wrong with a tool's command and its tests, as far as no code runs.
+
+        `variables`: what a command may name besides parameters, see `render`.
+        """
+        return ()
+
+    @abstractmethod
     def render(
         self,
         tool: Tool,
@@ -216,12 +336,18 @@ class Dialect(Protocol):
         ------
         TemplateError
         """
-        ...
 
     def judge(self, tool: Tool, exit_code: int | None, stdout: str, stderr: str) -> Verdict:
-        """Say whether the program's end counts as success."""
-        ...
+        """Say whether the program's end counts as success: as a rule, exit code 0."""
+        if exit_code == 0:
+            return Verdict(True)
+        if exit_code is None:
+            return Verdict(False, f"“{tool.name}” was lost before it ended.")
+        if exit_code < 0:
+            return Verdict(False, f"“{tool.name}” was ended by signal {-exit_code}.")
+        return Verdict(False, f"“{tool.name}” ended with exit code {exit_code}.")
 
+    @abstractmethod
     def collect(
         self,
         tool: Tool,
@@ -232,9 +358,12 @@ class Dialect(Protocol):
         """Find the files of the outputs; never leaves the job's folder.
 
         An output without a file has no entry (the job says which are missing).
-        """
-        ...
 
+        Raises
+        ------
+        OutputError
+        """
+
+    @abstractmethod
     def verify(self, tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str]:
         """Compare a test's outcome with what it expects; return the differences."""
-        ...

@@ -607,7 +607,7 @@ class Tool:
     Parameters
     ----------
     uri : str
-        Absolute path of the descriptor.
+        Absolute path of the descriptor, with ``#entry`` where it holds several tools.
     dialect : str
         Name of the descriptor language, a key of the dialect registry.
     digest : str
@@ -617,6 +617,10 @@ class Tool:
     toolbox : str
         Absolute path of the toolbox folder it was taken from; empty when the
         descriptor was named by its path, which is consent to run it.
+    entry : str
+        Which tool of a descriptor that holds several; `uri` then ends in ``#entry``.
+    scripted : bool
+        Its command is a script for a shell; False: a program and its arguments.
     source : object
         What the dialect keeps for itself (its parsed form). Others leave it alone.
     """
@@ -647,12 +651,14 @@ class Tool:
     network: bool = False
     thumbnail: str = ""
     toolbox: str = ""
+    entry: str = ""
+    scripted: bool = False
     source: object = None
 
     @property
     def path(self) -> Path:
         """The descriptor as a path."""
-        return Path(self.uri)
+        return Path(self.uri.removesuffix(f"#{self.entry}") if self.entry else self.uri)
 
     @property
     def folder(self) -> Path:

@@ -1,65 +1,119 @@
-"""Reads a descriptor of any language: chooses the dialect, then lets it read."""
+"""Finds the language that a descriptor is written in, and lets it read.
+
+Nothing here knows a language: they are the sub-packages of `napari_tool_runner.tools`
+that hold a module ``dialect``, and what the entry points of the group
+``napari_tool_runner.dialects`` name.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from fnmatch import translate
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import tools
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.model import Note, Severity, Tool
-from napari_tool_runner.tools.sniff import STRONG, bioimageit_score, galaxy_score
-from napari_tool_runner.tools.xml import load_xml
+from napari_tool_runner.tools.candidate import Candidate, split_entry
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
     from napari_tool_runner.tools.dialect import Dialect
+    from napari_tool_runner.tools.model import Tool
 
-__all__ = ["choose_dialect", "dialect_of", "dialects", "find_descriptor", "read_tool"]
+__all__ = [
+    "choose_dialect",
+    "dialect_of",
+    "dialects",
+    "find_descriptor",
+    "find_descriptors",
+    "language_stamps",
+    "may_be_descriptor",
+    "read_tool",
+]
+
+ENTRY_POINT_GROUP = "napari_tool_runner.dialects"
+
+STRONG = 10
+"""Weight of a mark that only one of the languages has."""
+
+_log = logging.getLogger(__name__)
 
 
 class _Dialects(Mapping[str, "Dialect"]):
-    """The languages by name; each is imported when it is first asked for."""
+    """The languages by name, found when the first is asked for."""
 
     def __init__(self) -> None:
-        self._homes: dict[str, tuple[str, str]] = {}
-        self._scores: dict[str, Callable[[Element], int]] = {}
-        self._loaded: dict[str, Dialect] = {}
+        self._found: dict[str, Dialect] = {}
+        self._places: tuple[str, ...] = ()
 
-    def register(
-        self, name: str, module: str, attribute: str, score: Callable[[Element], int]
-    ) -> None:
-        """Add a language: where its class is, and what tells its files (cheaply)."""
-        self._homes[name] = (module, attribute)
-        self._scores[name] = score
-        self._loaded.pop(name, None)
-
-    def scores(self, root: Element) -> dict[str, int]:
-        """Return how surely `root` is of each language, without importing any."""
-        return {name: score(root) for name, score in self._scores.items()}
+    def _all(self) -> dict[str, Dialect]:
+        places = tuple(tools.__path__)
+        if places != self._places:
+            found = [*_own(), *_installed()]
+            self._found = {dialect.name: dialect for dialect in reversed(found)}
+            self._found = dict(sorted(self._found.items()))
+            self._places = places
+        return self._found
 
     def __getitem__(self, name: str) -> Dialect:
-        if name not in self._loaded:
-            module, attribute = self._homes[name]
-            self._loaded[name] = getattr(import_module(module), attribute)()
-        return self._loaded[name]
+        return self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._homes)
+        return iter(self._all())
 
     def __len__(self) -> int:
-        return len(self._homes)
+        return len(self._all())
+
+
+def language_stamps() -> list[list[object]]:
+    """Return paths and times that change when a language may have come, gone or changed.
+
+    Nothing is imported for it.
+    """
+    shelves = (name for name in sys.path if name.endswith(("site-packages", "dist-packages")))
+    places = [*_modules(), *(Path(name) for name in shelves if os.path.isdir(name))]
+    return [[str(place), place.stat().st_mtime_ns] for place in places]
+
+
+def _modules() -> list[Path]:
+    return sorted(file for place in tools.__path__ for file in Path(place).glob("*/dialect.py"))
+
+
+def _own() -> Iterator[Dialect]:
+    for name in dict.fromkeys(file.parent.name for file in _modules()):
+        try:
+            found = import_module(f"{tools.__name__}.{name}.dialect").DIALECT
+        except (ImportError, AttributeError) as error:
+            _log.warning("The descriptor language %s cannot be loaded: %s", name, error)
+        else:
+            yield found
+
+
+def _installed() -> Iterator[Dialect]:
+    from importlib.metadata import entry_points
+
+    from napari_tool_runner.tools.dialect import Dialect
+
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            found = point.load()
+        except Exception as error:  # noqa: BLE001 - code of others, which must not end ours
+            _log.warning("The descriptor language %s cannot be loaded: %s", point.value, error)
+            continue
+        if isinstance(found, Dialect):
+            yield found
+        else:
+            _log.warning("%s is no descriptor language: it must be a Dialect.", point.value)
 
 
 dialects = _Dialects()
-dialects.register(
-    "bioimageit", "napari_tool_runner.tools.bioimageit", "BioImageItDialect", bioimageit_score
-)
-dialects.register("galaxy", "napari_tool_runner.tools.galaxy", "GalaxyDialect", galaxy_score)
 
 
 def read_tool(path: str | os.PathLike[str], *, root: Path | None = None) -> Tool:
@@ -68,7 +122,8 @@ def read_tool(path: str | os.PathLike[str], *, root: Path | None = None) -> Tool
     Parameters
     ----------
     path : path
-        An XML file, or a folder that holds exactly one descriptor.
+        A descriptor, ``path#entry`` for one of several tools in it, or a folder that
+        holds exactly one descriptor.
     root : Path, optional
         The folder that imports may not leave (default: the descriptor's own).
 
@@ -80,50 +135,76 @@ def read_tool(path: str | os.PathLike[str], *, root: Path | None = None) -> Tool
     Raises
     ------
     DescriptorError
-        There is no descriptor, or nothing can be shown of it.
+        There is no descriptor, it holds several tools or none of that name, or nothing
+        can be shown of it.
     """
-    descriptor = find_descriptor(Path(path).expanduser().absolute())
-    element = load_xml(descriptor)
-    if element.tag != "tool":
-        raise DescriptorError(
-            f"{descriptor} describes no tool: its root is <{element.tag}>.",
-            path=descriptor,
-            hint="A descriptor starts with <tool>.",
-        )
-    name, sure = choose_dialect(element)
+    from napari_tool_runner.tools.model import Note, Severity
+
+    place, entry = split_entry(path)
+    candidate = Candidate(find_descriptor(place.expanduser().absolute()))
+    dialect, sure = choose_dialect(candidate)
+    if dialect is None:
+        raise _unknown(candidate)
+    entry = _entry(dialect, candidate, entry)
     try:
-        dialect = dialects[name]
+        tool = dialect.read(candidate, entry, root=root)
     except ImportError as error:
         raise DescriptorError(
-            f"{descriptor} is written for {name}, whose reader cannot be loaded: {error}.",
-            path=descriptor,
+            f"{candidate.path} is written for {dialect.label}, whose reader cannot be loaded: "
+            f"{error}.",
+            path=candidate.path,
             hint="Install napari-tool-runner with all its dependencies.",
         ) from error
-    tool = dialect.read(descriptor, root=root)
     if not sure:
         note = Note(
-            Severity.INFO, "tool", f"The language of this file was guessed: it is read as {name}."
+            Severity.INFO,
+            "tool",
+            f"The language of this file was guessed: it is read as {dialect.name}.",
         )
         tool = replace(tool, notes=(*tool.notes, note))
     return tool
 
 
-def choose_dialect(element: Element) -> tuple[str, bool]:
-    """Return the name of the language of a parsed file, and whether that is sure.
-
-    In doubt it is ``bioimageit``, whose commands are never run by a shell.
-    """
-    scores = dialects.scores(element)
-    best = max(scores, key=lambda name: scores[name])
-    second = max((score for name, score in scores.items() if name != best), default=0)
+def choose_dialect(candidate: Candidate) -> tuple[Dialect | None, bool]:
+    """Return the language of a file, None if there is none, and whether that is sure."""
+    scored = [(dialect.score(candidate), dialect) for dialect in dialects.values()]
+    scored.sort(key=lambda pair: -pair[0])
+    if not scored or scored[0][0] <= 0:
+        return None, True
+    best, dialect = scored[0]
+    second = max((score for score, _ in scored[1:]), default=0)
     # hardly a mark of any other language is sure enough: the file is plain
-    sure = second <= 2 or scores[best] - second >= STRONG // 2
-    return best, sure
+    return dialect, second <= 2 or best - second >= STRONG // 2
 
 
 def dialect_of(tool: Tool) -> Dialect:
     """Return the dialect that read `tool`."""
     return dialects[tool.dialect]
+
+
+def may_be_descriptor(name: str) -> bool:
+    """Say whether a file of this name may be a descriptor of any language."""
+    patterns = tuple(pattern for dialect in dialects.values() for pattern in dialect.patterns)
+    return _matcher(patterns).match(name) is not None
+
+
+def find_descriptors(folder: Path, *, deep: bool = False) -> list[Path]:
+    """Return the files of a folder that are descriptors, or may be and cannot be read.
+
+    Files that no language knows are passed over. `deep`: also in the folders below, but
+    in no hidden one and in no ``test-data``.
+    """
+    found = []
+    for path in sorted(folder.rglob("*") if deep else folder.glob("*")):
+        parts = path.relative_to(folder).parts
+        if deep and any(part.startswith(".") or part == "test-data" for part in parts):
+            continue
+        if path.is_dir() or not may_be_descriptor(path.name):
+            continue
+        candidate = Candidate(path)
+        if choose_dialect(candidate)[0] is not None or candidate.problem is not None:
+            found.append(path)
+    return found
 
 
 def find_descriptor(path: Path) -> Path:
@@ -136,25 +217,62 @@ def find_descriptor(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = []
-    problems: list[DescriptorError] = []
-    for candidate in sorted(path.glob("*.xml")):
-        try:
-            if load_xml(candidate).tag == "tool":
-                found.append(candidate)
-        except DescriptorError as error:
-            problems.append(error)
+    candidates = [Candidate(file) for file in find_descriptors(path)]
+    broken = [candidate.problem for candidate in candidates if candidate.problem is not None]
+    found = [candidate.path for candidate in candidates if candidate.problem is None]
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(candidate.name for candidate in found)
+        names = ", ".join(file.name for file in found)
         raise DescriptorError(
             f"{path} holds several descriptors: {names}.", path=path, hint="Name one of them."
         )
-    if problems:
-        raise problems[0]
+    if broken:
+        raise broken[0]
     raise DescriptorError(
         f"{path} holds no descriptor.",
         path=path,
-        hint="Name an XML file whose root is <tool>, or the folder it lies in.",
+        hint=f"Name a descriptor ({_labels()}), or the folder it lies in.",
     )
+
+
+def _entry(dialect: Dialect, candidate: Candidate, entry: str) -> str:
+    """Return the name of the tool that is meant in a file that may hold several."""
+    path, names = candidate.path, dialect.entries(candidate)
+    if entry in names:
+        return entry
+    if not entry and len(names) == 1:
+        return names[0]
+    known = ", ".join(f"“{name}”" for name in names[:20] if name)
+    if entry:
+        raise DescriptorError(
+            f"{path} holds no tool “{entry}”.",
+            path=path,
+            hint=f"It holds {known}." if known else "It is one tool; leave out the “#”.",
+        )
+    raise DescriptorError(
+        f"{path} holds {len(names)} tools." if names else f"{path} holds no tool.",
+        path=path,
+        hint=f"Name one of them as {path.name}#NAME: {known}." if known else "",
+    )
+
+
+def _unknown(candidate: Candidate) -> DescriptorError:
+    if candidate.problem is not None:
+        return candidate.problem
+    root = "" if candidate.xml is None else f": its root is <{candidate.xml.tag}>"
+    return DescriptorError(
+        f"{candidate.path} is written in no descriptor language that is known here "
+        f"({_labels()}){root}.",
+        path=candidate.path,
+        hint="Name the descriptor of a tool.",
+    )
+
+
+def _labels() -> str:
+    return ", ".join(dialect.label for dialect in dialects.values())
+
+
+@lru_cache(maxsize=4)
+def _matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, dict.fromkeys(patterns))) or r"(?!)")

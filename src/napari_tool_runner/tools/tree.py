@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count, takewhile
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from napari_tool_runner.tools.model import (
@@ -35,6 +36,8 @@ __all__ = [
     "groups",
     "leaves",
     "map_data",
+    "missing_files",
+    "paths_of",
     "places",
     "rebuild",
     "with_lists",
@@ -270,6 +273,28 @@ def find_parameter(items: Sequence[InputItem], name: str) -> Parameter | None:
         return None
 
     return walk(items, wanted)
+
+
+def missing_files(
+    items: Sequence[InputItem], values: Mapping[str, object]
+) -> list[tuple[str, Path]]:
+    """Return full name and path of each file that data values name and that is not there."""
+    return [
+        (leaf.name, path)
+        for leaf in leaves(items, values)
+        if isinstance(leaf.parameter, DataParameter)
+        for path in paths_of(leaf.value)
+        if not path.exists()
+    ]
+
+
+def paths_of(value: object) -> list[Path]:
+    """Return the paths that a data value of a test or a call names: one, several or none."""
+    if isinstance(value, str | Path):
+        return [Path(value)]
+    if isinstance(value, list | tuple):
+        return [path for entry in value for path in paths_of(entry)]
+    return []
 
 
 def _one_or_list(

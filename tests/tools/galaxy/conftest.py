@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.dialect import (
     CollectedOutput,
     DataFile,
@@ -105,7 +106,7 @@ def descriptor(tmp_path: Path) -> Callable[..., Tool]:
         for name, text in (files or {}).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
-        return DIALECT.read(path)
+        return DIALECT.read(Candidate(path))
 
     return make
 

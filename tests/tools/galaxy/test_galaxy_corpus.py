@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
     CollectedOutput,
@@ -38,14 +39,14 @@ def _descriptors() -> list[Path]:
 
 def _tests() -> Iterator[object]:
     for path in _descriptors():
-        tool = DIALECT.read(path)
+        tool = DIALECT.read(Candidate(path))
         for test in tool.tests:
             yield pytest.param(tool, test, id=f"{tool.id}-{test.index}")
 
 
 @pytest.fixture(params=_descriptors(), ids=lambda path: path.parent.name)
 def tool(request: pytest.FixtureRequest) -> Tool:
-    return DIALECT.read(request.param)
+    return DIALECT.read(Candidate(request.param))
 
 
 def test_reads_without_notes(tool: Tool) -> None:
@@ -179,5 +180,5 @@ def test_refuses_spoilt_outputs(tool: Tool, test: ToolTest, tmp_path: Path) -> N
 
 
 def test_collections_are_collections(corpus: Path) -> None:
-    tool = DIALECT.read(corpus / "galaxy" / "split_image" / "split_image.xml")
+    tool = DIALECT.read(Candidate(corpus / "galaxy" / "split_image" / "split_image.xml"))
     assert isinstance(tool.output("output"), CollectionOutput)

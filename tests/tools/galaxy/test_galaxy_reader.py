@@ -10,6 +10,7 @@ import pytest
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.plugins.docker.biocontainers import biocontainer_name
 from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.galaxy import GalaxyDialect
 from napari_tool_runner.tools.model import (
     BooleanParameter,
@@ -392,14 +393,14 @@ TOOL = '<tool id="t" name="T" version="1"{}>{}<command>x</command></tool>'
 )
 def test_no_dtd(tmp_path: Path, text: str) -> None:
     with pytest.raises(UnsafeDescriptorError, match="DTD"):
-        DIALECT.read(write(tmp_path / "t.xml", text))
+        DIALECT.read(Candidate(write(tmp_path / "t.xml", text)))
 
 
 def test_no_dtd_in_macros(tmp_path: Path) -> None:
     write(tmp_path / "m.xml", '<!DOCTYPE macros [<!ENTITY a "b">]><macros/>')
     path = write(tmp_path / "t.xml", TOOL.format("", "<macros><import>m.xml</import></macros>"))
     with pytest.raises(UnsafeDescriptorError):
-        DIALECT.read(path)
+        DIALECT.read(Candidate(path))
 
 
 def test_imports_stay_in_the_root(tmp_path: Path) -> None:
@@ -408,18 +409,18 @@ def test_imports_stay_in_the_root(tmp_path: Path) -> None:
     write(tmp_path / "outside.xml", "<macros/>")
     body = "<macros><import>{}</import></macros><description>@A@</description>"
     path = write(tmp_path / "box" / "t" / "t.xml", TOOL.format("", body.format("../macros/m.xml")))
-    tool = DIALECT.read(path, root=tmp_path / "box")
+    tool = DIALECT.read(Candidate(path), root=tmp_path / "box")
     assert tool.description == "from n"
     with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
-        DIALECT.read(path)  # no toolbox: its own folder
+        DIALECT.read(Candidate(path))  # no toolbox: its own folder
     for name in ("../../outside.xml", str(tmp_path / "outside.xml")):
         write(path, TOOL.format("", body.format(name)))
         with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
-            DIALECT.read(path, root=tmp_path / "box")
+            DIALECT.read(Candidate(path), root=tmp_path / "box")
     (tmp_path / "box" / "t" / "link.xml").symlink_to(tmp_path / "outside.xml")
     write(path, TOOL.format("", body.format("link.xml")))
     with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
-        DIALECT.read(path, root=tmp_path / "box")
+        DIALECT.read(Candidate(path), root=tmp_path / "box")
 
 
 def test_a_checkout_is_a_toolbox(tmp_path: Path) -> None:
@@ -429,16 +430,16 @@ def test_a_checkout_is_a_toolbox(tmp_path: Path) -> None:
     body = "<macros><import>m.xml</import></macros><description>@A@</description>"
     path = write(tmp_path / "tools" / "t" / "t.xml", TOOL.format("", body))
     (path.parent / "m.xml").symlink_to("../../macros/m.xml")
-    assert DIALECT.read(path).description == "shared"
+    assert DIALECT.read(Candidate(path)).description == "shared"
 
 
 def test_the_digest_covers_the_macros(tmp_path: Path) -> None:
     write(tmp_path / "m.xml", "<macros/>")
     path = write(tmp_path / "t.xml", TOOL.format("", "<macros><import>m.xml</import></macros>"))
-    before = DIALECT.read(path).digest
-    assert DIALECT.read(path).digest == before
+    before = DIALECT.read(Candidate(path)).digest
+    assert DIALECT.read(Candidate(path)).digest == before
     write(tmp_path / "m.xml", '<macros><token name="@X@">1</token></macros>')
-    assert DIALECT.read(path).digest != before
+    assert DIALECT.read(Candidate(path)).digest != before
 
 
 @pytest.mark.parametrize(
@@ -460,7 +461,7 @@ def test_the_digest_covers_the_macros(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_read(tmp_path: Path, text: str, word: str) -> None:
     with pytest.raises(DescriptorError, match=word):
-        DIALECT.read(write(tmp_path / "t.xml", text))
+        DIALECT.read(Candidate(write(tmp_path / "t.xml", text)))
 
 
 def _chain(count: int, inner: str) -> str:
@@ -482,7 +483,7 @@ def test_macro_bombs(tmp_path: Path, macros: str) -> None:
     expand = '<expand macro="m0">' * 12 + "</expand>" * 12 if "m0" in macros else ""
     path = write(tmp_path / "t.xml", TOOL.format("", f"<macros>{macros}</macros>{expand}"))
     with pytest.raises(UnsafeDescriptorError):
-        DIALECT.read(path)
+        DIALECT.read(Candidate(path))
 
 
 def test_a_macro_that_is_not_defined(descriptor: Make) -> None:

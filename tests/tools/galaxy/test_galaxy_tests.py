@@ -11,6 +11,7 @@ import pytest
 
 from conftest import DIALECT, Run, execute  # type: ignore[import-not-found]
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import Tool
 from napari_tool_runner.tools.tree import flatten
@@ -207,7 +208,7 @@ def test_data_of_imported_macros(tmp_path: Path) -> None:
         '<tests><test><param name="i" value="s.txt"/><output name="o" file="s.txt"/></test>'
         "</tests></tool>"
     )
-    made = DIALECT.read(path)
+    made = DIALECT.read(Candidate(path))
     assert check(made, tmp_path / "run") == [[]]
 
 
@@ -438,7 +439,7 @@ def test_images(descriptor: Make, tmp_path: Path) -> None:
     pixels = np.arange(20, dtype="uint8").reshape(4, 5) // 5
     tifffile.imwrite(made.folder / "test-data" / "a.tiff", pixels)
     tifffile.imwrite(made.folder / "test-data" / "b.tiff", pixels.T.copy().reshape(4, 5))
-    made = DIALECT.read(made.path)
+    made = DIALECT.read(Candidate(made.path))
     same, other, near = check(made, tmp_path / "run")
     assert same == []
     assert other

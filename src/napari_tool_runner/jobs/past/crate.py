@@ -59,7 +59,7 @@ def export_crate(record: RunRecord, target: Path) -> Path:
         )
     )
     crate.root_dataset["conformsTo"] = profile
-    descriptor = Path(told.descriptor)
+    descriptor = told.file
     software: dict[str, object] = {
         "@type": "SoftwareApplication",
         "name": name,

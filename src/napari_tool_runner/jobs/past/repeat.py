@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import (
@@ -84,7 +83,7 @@ def recorded_tool(record: RunRecord, config: Config) -> Tool:
     then, box = record.tool, load_toolbox(config)
     if then.id in box and box[then.id].uri == then.descriptor:
         return box[then.id]
-    if Path(then.descriptor).is_file():
+    if then.file.is_file():
         return find_tool(then.descriptor, None)
     if then.id in box:
         return box[then.id]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.toolbox.box import bundled_folder
@@ -72,9 +71,9 @@ def _values(record: RunRecord) -> dict[str, object]:
 
 def _tool(record: RunRecord) -> str:
     """Return what names the tool: the id of a shipped tool, else its descriptor."""
-    descriptor = Path(record.tool.descriptor)
+    descriptor = record.tool.file
     if descriptor.is_file() and not descriptor.is_relative_to(bundled_folder()):
-        return str(descriptor)
+        return record.tool.descriptor
     return record.tool.id
 
 

@@ -6,11 +6,9 @@ import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from napari_tool_runner.errors import DescriptorError, TemplateError
-from napari_tool_runner.storage import sha256_of
+from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.bioimageit.parameters import (
     layer_kinds,
     ndims,
@@ -37,10 +35,11 @@ from napari_tool_runner.tools.model import (
     Requirement,
     Tool,
 )
-from napari_tool_runner.tools.xml import parse_xml, read_bytes
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+
+    from napari_tool_runner.tools.candidate import Candidate
 
 __all__ = ["Source", "read_descriptor", "resolve"]
 
@@ -70,7 +69,7 @@ class Source:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_descriptor(path: Path) -> Tool:
+def read_descriptor(candidate: Candidate) -> Tool:
     """Read one descriptor.
 
     Raises
@@ -78,15 +77,8 @@ def read_descriptor(path: Path) -> Tool:
     DescriptorError
         Not readable, not well-formed, unsafe, or its root is not ``<tool>``.
     """
-    path = path.absolute()
-    data = read_bytes(path)
-    root = parse_xml(data, path)
-    if root.tag != "tool":
-        raise DescriptorError(
-            f"{path} describes no tool: its root is <{root.tag}>.",
-            path=path,
-            hint="A descriptor starts with <tool>.",
-        )
+    root = candidate.root("tool")
+    path = candidate.path.absolute()
     notes = Notes()
     _tell_unknown(root, notes)
     inputs, aliases = _inputs(root, notes)
@@ -123,7 +115,7 @@ def read_descriptor(path: Path) -> Tool:
         categories=shed.categories,
         uri=str(path),
         dialect="bioimageit",
-        digest=sha256_of(data),
+        digest=candidate.digest,
         type=cast('Literal["sequential", "merge"]', kind),
         profile=root.get("profile", ""),
         citations=_citations(root),

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.sniff import galaxy_score
+from napari_tool_runner.tools.dialect import Dialect
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
+    from napari_tool_runner.tools.candidate import Candidate
     from napari_tool_runner.tools.dialect import (
         CollectedOutput,
         JobPaths,
+        Outline,
         RenderedCommand,
         TestOutcome,
         Verdict,
@@ -23,22 +23,33 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["GalaxyDialect"]
+__all__ = ["DIALECT", "GalaxyDialect"]
 
 
-class GalaxyDialect:
+class GalaxyDialect(Dialect):
     """Galaxy tools, read with galaxy-tool-util and rendered as Galaxy renders them.
 
     Nothing of Galaxy is imported before a descriptor is read.
     """
 
     name = "galaxy"
+    label = "Galaxy"
+    patterns = ("*.xml",)
+    must_write = False
 
-    def score(self, path: Path, root: Element) -> int:
-        """Return how surely the parsed file is a Galaxy tool; 0: it is not."""
-        return galaxy_score(root)
+    def score(self, candidate: Candidate) -> int:
+        """Return how surely the file is a Galaxy tool; 0: it is not."""
+        from napari_tool_runner.tools.galaxy.marks import galaxy_score
 
-    def read(self, path: Path, *, root: Path | None = None) -> Tool:
+        return 0 if candidate.xml is None else galaxy_score(candidate.xml)
+
+    def outline(self, candidate: Candidate, entry: str, root: Path) -> Outline:
+        """Return what an index needs, from the XML alone."""
+        from napari_tool_runner.tools.common import xml_outline
+
+        return xml_outline(candidate, root)
+
+    def read(self, candidate: Candidate, entry: str = "", *, root: Path | None = None) -> Tool:
         """Read one descriptor; `root` is the folder that imports may not leave.
 
         Raises
@@ -47,7 +58,7 @@ class GalaxyDialect:
         """
         from napari_tool_runner.tools.galaxy.reader import read_tool
 
-        return read_tool(Path(path), root)
+        return read_tool(candidate.path, root)
 
     def render(
         self,
@@ -112,3 +123,6 @@ def _source(tool: Tool) -> GalaxySource:
         )
     assert isinstance(again.source, GalaxySource)
     return again.source
+
+
+DIALECT = GalaxyDialect()

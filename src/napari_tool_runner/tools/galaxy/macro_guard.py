@@ -14,8 +14,7 @@ from napari_tool_runner.errors import UnsafeDescriptorError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from galaxy.util import Element
+    from xml.etree.ElementTree import Element
 
 __all__ = ["check_macros"]
 

@@ -106,6 +106,7 @@ def read_tool(path: Path, root: Path | None = None) -> Tool:
         license=source.tool.parse_license() or "",
         network=element.get("network", "").lower() == "true",
         thumbnail=_icon(source),
+        scripted=True,
         source=source,
     )
 

@@ -10,15 +10,18 @@ import copy
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lxml import etree
 from packaging.version import InvalidVersion, Version
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
+from napari_tool_runner.tools.candidate import load_xml
 from napari_tool_runner.tools.galaxy.macro_guard import check_macros
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element as PlainElement
+
     from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
     from galaxy.tool_util.parser.output_objects import ToolOutput, ToolOutputCollection
     from galaxy.tool_util.parser.xml import XmlToolSource
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Parameter
 
 __all__ = ["GalaxySource", "Native", "OutputRule", "load_source", "native"]
-
-_MAX_SIZE = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +214,9 @@ def _checkout(path: Path) -> Path | None:
     return next((folder for folder in path.parents if (folder / ".git").exists()), None)
 
 
-def _closure(path: Path, limit: Path) -> dict[Path, Element]:
+def _closure(path: Path, limit: Path) -> dict[Path, PlainElement]:
     """Return the descriptor and everything it imports, each checked, with its root."""
-    seen: dict[Path, Element] = {}
+    seen: dict[Path, PlainElement] = {}
     todo = [(path, "")]
     while todo:
         file, wanted = todo.pop()
@@ -228,7 +229,7 @@ def _closure(path: Path, limit: Path) -> dict[Path, Element]:
             )
         if real in seen:
             continue
-        root = _parse_checked(real if wanted else file, path)
+        root = load_xml(real if wanted else file)
         seen[real] = root
         containers = [root] if root.tag == "macros" else list(root.findall("macros"))[:1]
         for container in containers:
@@ -238,41 +239,3 @@ def _closure(path: Path, limit: Path) -> dict[Path, Element]:
                     # Galaxy looks beside the importing file, symbolic links unresolved
                     todo.append((file.parent / name, name))
     return seen
-
-
-def _parse_checked(file: Path, descriptor: Path) -> Element:
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
-    )
-    try:
-        size = file.stat().st_size
-        if size > _MAX_SIZE:
-            raise DescriptorError(
-                f"{file} is too large for a descriptor ({size} bytes).", path=descriptor
-            )
-        tree = cast("etree._ElementTree", etree.parse(str(file), parser))
-    except OSError as error:
-        raise DescriptorError(
-            f"{file} cannot be read: {error.strerror or error}",
-            path=descriptor,
-            hint="Check the name and the permissions.",
-        ) from error
-    except etree.XMLSyntaxError as error:
-        if b"<!ENTITY" in file.read_bytes():
-            raise _unsafe(file, descriptor) from error
-        raise DescriptorError(
-            f"{file.name} is not well-formed XML: {error}",
-            path=descriptor,
-            hint=f"Mend {file}.",
-        ) from error
-    if tree.docinfo.internalDTD is not None:
-        raise _unsafe(file, descriptor)
-    return cast("Element", tree.getroot())
-
-
-def _unsafe(file: Path, descriptor: Path) -> UnsafeDescriptorError:
-    return UnsafeDescriptorError(
-        f"{file.name} declares a document type (DTD); such files are not read.",
-        path=descriptor,
-        hint="Remove the <!DOCTYPE …> declaration.",
-    )

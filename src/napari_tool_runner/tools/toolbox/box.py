@@ -158,7 +158,7 @@ class Toolbox(Mapping[str, "Tool"]):
 
     def __getitem__(self, name: str) -> Tool:
         entry = self.entry(name)
-        stat = _stat(entry.uri)
+        stat = _stat(str(entry.path))
         kept = self._tools.get(entry.key)
         if kept is not None and kept[0] == stat:
             return kept[1]
@@ -261,8 +261,9 @@ def find_tool(
 ) -> Tool:
     """Return the tool that `ref` names: a key, an ``id_vVERSION`` or a path.
 
-    A path (it holds a separator or ends in ``.xml``) is read as it is. Everything else
-    is first looked for in the toolbox.
+    A path (it holds a separator, or is called as descriptors are) is read as it is, with
+    ``#entry`` where the file holds several tools. Everything else is first looked for in
+    the toolbox.
 
     Parameters
     ----------
@@ -280,23 +281,25 @@ def find_tool(
     DescriptorError
         The descriptor cannot be read.
     """
+    from napari_tool_runner.tools.candidate import split_entry
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.reader import read_tool
+    from napari_tool_runner.tools.reader import may_be_descriptor, read_tool
 
     if isinstance(ref, Tool):
         return ref
     text = os.fspath(ref)
-    is_path = not isinstance(ref, str) or os.sep in text or "/" in text or text.endswith(".xml")
-    path = Path(text).expanduser()
+    path = split_entry(text)[0].expanduser()
+    named = may_be_descriptor(path.name)
+    is_path = not isinstance(ref, str) or os.sep in text or "/" in text or named
     if is_path and path.exists():
         _take_formats(load_config(config))
-        return read_tool(path)
+        return read_tool(text)
     box = toolbox if toolbox is not None else load_toolbox(config)
     if text in box:
         return box[text]
     if path.exists():
-        return read_tool(path)
-    if is_path and text.endswith(".xml"):
+        return read_tool(text)
+    if is_path and named:
         raise UnknownToolError(f"There is no descriptor {text}.", hint="Check the path.")
     raise UnknownToolError(f"There is no tool “{text}”.", hint=_near(text, box))
 

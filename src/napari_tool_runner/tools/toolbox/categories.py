@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.candidate import load_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
@@ -18,6 +20,7 @@ OTHER = "Other"
 """Name of the category of tools that have none."""
 
 _ROOT = "root"
+_MAX_LEVELS = 20
 
 
 @dataclass(slots=True)
@@ -79,7 +82,7 @@ def category_tree(
     top: list[Category] = []
     for category in known.values():
         parent = known.get(_key(category.parent))
-        if parent is None or _is_below(parent, category, known):
+        if parent is None or not _may_hold(parent, category, known):
             top.append(category)
         else:
             parent.children.append(category)
@@ -90,16 +93,14 @@ def _key(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _is_below(node: Category, ancestor: Category, known: dict[str, Category]) -> bool:
-    """Say whether `ancestor` is `node` or above it (a circle in the file)."""
-    seen: set[int] = set()
-    here: Category | None = node
-    while here is not None and id(here) not in seen:
-        if here is ancestor:
-            return True
-        seen.add(id(here))
+def _may_hold(parent: Category, child: Category, known: dict[str, Category]) -> bool:
+    """Say whether `parent` is above `child`: no circle in the file, no endless chain."""
+    here: Category | None = parent
+    for _ in range(_MAX_LEVELS):
+        if here is None or here is child:
+            break
         here = known.get(_key(here.parent))
-    return False
+    return here is None
 
 
 def _prune(category: Category) -> bool:
@@ -111,24 +112,23 @@ def _read(file: Path, problems: list[Problem]) -> Iterator[Category]:
     from napari_tool_runner.tools.toolbox.index import Problem
 
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        rows = data["categories"]
-        for row in rows:
-            name = str(row.get("name") or row["id"])
-            doc = str(row.get("doc") or "")
-            picture = str(row.get("thumbnail") or "")
-            thumbnail = file.parent / picture
-            yield Category(
-                id=str(row.get("id") or name),
-                name=name,
-                thumbnail=str(thumbnail) if picture and thumbnail.is_file() else "",
-                doc=doc if doc.startswith(("http://", "https://")) else "",
-                parent=str(row.get("parent") or _ROOT),
-            )
-    except OSError as error:
-        why = error.strerror or str(error)
-        problems.append(Problem(file, f"The categories cannot be read: {why}."))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        problems.append(
-            Problem(file, f'It must be {{"categories": [{{"id": …, "name": …}}]}}: {error}.')
+        data = load_json(file)
+    except DescriptorError as error:
+        problems.append(Problem(file, f"The categories cannot be read: {error.message}"))
+        return
+    rows = data.get("categories") if isinstance(data, dict) else None
+    for row in rows if isinstance(rows, list) else [None]:
+        if not isinstance(row, dict) or not (row.get("name") or row.get("id")):
+            problems.append(Problem(file, 'It must be {"categories": [{"id": …, "name": …}]}.'))
+            return
+        name = str(row.get("name") or row["id"])
+        doc = str(row.get("doc") or "")
+        picture = str(row.get("thumbnail") or "")
+        thumbnail = file.parent / picture
+        yield Category(
+            id=str(row.get("id") or name),
+            name=name,
+            thumbnail=str(thumbnail) if picture and thumbnail.is_file() else "",
+            doc=doc if doc.startswith(("http://", "https://")) else "",
+            parent=str(row.get("parent") or _ROOT),
         )

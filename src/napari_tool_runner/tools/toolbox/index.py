@@ -16,11 +16,12 @@ from typing import TypeAlias
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.storage import content_sha256, short_digest, user_cache, write_json
+from napari_tool_runner.tools.reader import dialects, language_stamps, may_be_descriptor
 from napari_tool_runner.tools.toolbox.entries import ToolEntry, make_entry
 
 __all__ = ["Problem", "index_folder"]
 
-_VERSION = 3
+_VERSION = 4
 _MAX_DEPTH = 12
 _MAX_FOLDERS = 20_000
 _SKIPPED = frozenset({"test-data", "test_data", "node_modules", "__pycache__", "site-packages"})
@@ -50,17 +51,18 @@ class _Folder:
 
 @dataclass(slots=True)
 class _File:
-    """What an XML file was found to be: a tool, a problem, or neither."""
+    """What a file was found to hold: tools, a problem, or neither."""
 
     stat: _Stat
     digest: str
     depends: list[tuple[str, int, int]]
-    entry: ToolEntry | None = None
+    entries: tuple[ToolEntry, ...] = ()
     problem: str = ""
 
 
 @dataclass(slots=True)
 class _Cache:
+    stamps: list[list[object]] = field(default_factory=language_stamps)
     folders: dict[str, _Folder] = field(default_factory=dict)
     files: dict[str, _File] = field(default_factory=dict)
 
@@ -92,9 +94,9 @@ def index_folder(
         else:
             changed = True
             new.files[path] = _read(path, kept, folder, name)
-    if changed or old.files.keys() != new.files.keys():
+    if changed or old.files.keys() != new.files.keys() or old.stamps != new.stamps:
         _save(store, folder, name, new)
-    entries = [file.entry for file in new.files.values() if file.entry is not None]
+    entries = [entry for file in new.files.values() for entry in file.entries]
     problems += [Problem(Path(p), file.problem) for p, file in new.files.items() if file.problem]
     return entries, problems
 
@@ -142,7 +144,7 @@ def _list(path: str, mtime: int, real_root: str, problems: list[Problem]) -> _Fo
             if entry.is_symlink():
                 target = os.path.realpath(entry.path)
                 if not Path(target).is_relative_to(real_root):
-                    if name.endswith(".xml") or os.path.isdir(target):
+                    if may_be_descriptor(name) or os.path.isdir(target):
                         problems.append(
                             Problem(Path(entry.path), "It is a link out of the toolbox; left out.")
                         )
@@ -151,7 +153,7 @@ def _list(path: str, mtime: int, real_root: str, problems: list[Problem]) -> _Fo
                     continue  # the folder itself is met elsewhere
             if entry.is_dir():
                 folders.append(name)
-            elif name.endswith(".xml") and entry.is_file():
+            elif may_be_descriptor(name) and entry.is_file():
                 files.append(name)
     return _Folder(mtime, sorted(folders), sorted(files))
 
@@ -182,13 +184,13 @@ def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
     if kept is not None and digest == kept.digest and not kept.problem:
         fresh = [(other, *_stat(other)) for other, _, _ in kept.depends]
         if fresh == kept.depends:
-            return _File(stat, digest, fresh, kept.entry)
+            return _File(stat, digest, fresh, kept.entries)
     try:
         made = make_entry(Path(path), root, name)
     except DescriptorError as error:
         return _File(stat, digest, [], problem=str(error))
     depends = [(other, *_stat(other)) for other in made.depends]
-    return _File(stat, digest, depends, made.entry)
+    return _File(stat, digest, depends, made.entries)
 
 
 # -- the cache on disk -------------------------------------------------------------------
@@ -197,22 +199,28 @@ def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
 def _load(store: Path, folder: Path, name: str) -> _Cache:
     try:
         data = json.loads(store.read_bytes())
-        if data["version"] != _VERSION or data["folder"] != str(folder) or data["name"] != name:
+        if (data["version"], data["folder"], data["name"]) != (_VERSION, str(folder), name):
             return _Cache()
+        if data["stamps"] != language_stamps() and data["languages"] != _languages():
+            return _Cache()  # with another language the files mean something else
         folders = {path: _Folder(*kept) for path, kept in data["folders"].items()}
         files = {
             path: _File(
                 (size, mtime),
                 digest,
                 [(other, a, b) for other, a, b in depends],
-                None if entry is None else _entry(entry),
+                tuple(map(_entry, entries)),
                 problem,
             )
-            for path, (size, mtime, digest, depends, entry, problem) in data["files"].items()
+            for path, (size, mtime, digest, depends, entries, problem) in data["files"].items()
         }
     except (OSError, ValueError, TypeError, KeyError):
         return _Cache()  # absent, cut or of another version: everything is read anew
-    return _Cache(folders, files)
+    return _Cache(data["stamps"], folders, files)
+
+
+def _languages() -> list[list[str]]:
+    return [[dialect.name, *dialect.patterns] for dialect in dialects.values()]
 
 
 def _entry(row: list[object]) -> ToolEntry:
@@ -231,11 +239,13 @@ def _save(store: Path, folder: Path, name: str, cache: _Cache) -> None:
         "version": _VERSION,
         "folder": str(folder),
         "name": name,
+        "stamps": cache.stamps,
+        "languages": _languages(),
         "folders": {
             path: [kept.mtime, kept.folders, kept.files] for path, kept in cache.folders.items()
         },
         "files": {
-            path: [*file.stat, file.digest, file.depends, file.entry, file.problem]
+            path: [*file.stat, file.digest, file.depends, file.entries, file.problem]
             for path, file in cache.files.items()
         },
     }

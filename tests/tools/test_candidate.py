@@ -8,7 +8,7 @@ from tools_helpers import DESCRIPTORS
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.xml import MAX_BYTES, load_xml
+from napari_tool_runner.tools.candidate import MAX_BYTES, Candidate, load_xml, split_entry
 
 
 @pytest.mark.parametrize("name", ["doctype.xml", "bomb.xml", "external.xml"])
@@ -93,3 +93,86 @@ def test_permissions(tmp_path: Path) -> None:
 def test_another_root() -> None:
     with pytest.raises(DescriptorError, match="its root is <workflow>"):
         read_tool(DESCRIPTORS / "trouble" / "other_root.xml")
+
+
+# -- JSON, YAML, programs ---------------------------------------------------------------
+
+
+def test_the_views_of_a_file(tmp_path: Path) -> None:
+    text = tmp_path / "t.json"
+    text.write_text('{"a": [1, {"b": null}]}')
+    candidate = Candidate(text)
+    assert candidate.json == candidate.yaml == {"a": [1, {"b": None}]}
+    assert (candidate.xml, candidate.problem, candidate.executable) == (None, None, False)
+    text.unlink()
+    assert candidate.head == candidate.data  # read once
+    assert "There is no file" in str(Candidate(text).problem)
+
+
+def test_a_program_is_only_looked_at(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    with program.open("wb") as stream:
+        stream.write(b"#!/bin/sh\nexit 1\n")
+        stream.truncate(MAX_BYTES * 4)
+    program.chmod(0o755)
+    candidate = Candidate(program)
+    assert candidate.executable
+    assert candidate.head.startswith(b"#!/bin/sh")
+    assert (candidate.xml, candidate.json, candidate.yaml) == (None, None, None)
+    assert candidate.problem is None
+    with pytest.raises(UnsafeDescriptorError, match="larger than 8 MB"):
+        _ = candidate.data
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("t.json", "[" * 100_000, "nests"),
+        ("t.json", "[" * 300 + "]" * 300, "nests more than 200 deep"),
+        ("t.json", '{"a": ', "line 1"),
+        ("t.json", "9" * 10_000, "no JSON"),
+        ("t.yaml", "[" * 100_000, "nest"),
+        ("t.yml", "a: &a [1]\nb: *a", "aliases"),
+        ("t.yml", "a: &a\n  - *a", "aliases"),
+        ("t.yml", "a: [", "no valid YAML"),
+        ("t.yml", "a: \x07", "no valid YAML"),
+    ],
+)
+def test_broken_and_unsafe_files_are_refused(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    candidate = Candidate(path)
+    assert message in str(candidate.problem)
+    assert candidate.json is None
+    with pytest.raises(DescriptorError, match=message):
+        read_tool(path)
+
+
+def test_tags_of_programs_are_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.cwl"
+    path.write_text(
+        "a: !!python/name:os.system ''\nb: !!python/object/apply:os.system [x]\nc: 1\n"
+    )
+    assert Candidate(path).yaml == {"a": None, "b": None, "c": 1}
+
+
+def test_one_of_several_tools(tmp_path: Path) -> None:
+    path = tmp_path / "a#b.json"
+    assert split_entry(f"{tmp_path / 'a.json'}#b") == (tmp_path / "a.json", "b")
+    assert split_entry(path) == (tmp_path / "a", "b.json")
+    path.touch()
+    assert split_entry(path) == (path, "")
+    assert split_entry(f"{path}#c") == (path, "c")
+    assert split_entry("x#y/z.xml") == (Path("x#y/z.xml"), "")
+
+
+def test_a_file_in_no_known_language_is_told_so(tmp_path: Path) -> None:
+    for name, text in (("a.txt", "hello"), ("a.json", "{}"), ("a.yml", "a: 1"), ("a", "")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(
+            DescriptorError, match="no descriptor language that is known"
+        ) as caught:
+            read_tool(tmp_path / name)
+        assert caught.value.message.endswith("(BioImageIT, Galaxy).")

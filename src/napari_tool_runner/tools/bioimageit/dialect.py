@@ -1,0 +1,88 @@
+"""`BioImageItDialect`: BioImageIT's language behind the contract of `Dialect`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.tools.dialect import Dialect
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.candidate import Candidate
+    from napari_tool_runner.tools.dialect import (
+        CollectedOutput,
+        JobPaths,
+        Outline,
+        RenderedCommand,
+        TestOutcome,
+    )
+    from napari_tool_runner.tools.model import Note, Tool, ToolTest
+    from napari_tool_runner.tools.tree import BoundValues
+
+__all__ = ["DIALECT", "BioImageItDialect"]
+
+
+class BioImageItDialect(Dialect):
+    """An XML with flat parameters whose command is an argv, never a shell line."""
+
+    name = "bioimageit"
+    label = "BioImageIT"
+    patterns = ("*.xml",)
+
+    def score(self, candidate: Candidate) -> int:
+        """Return how surely the file is of this language; 0: it is not."""
+        from napari_tool_runner.tools.bioimageit.marks import bioimageit_score
+
+        return 0 if candidate.xml is None else bioimageit_score(candidate.xml)
+
+    def outline(self, candidate: Candidate, entry: str, root: Path) -> Outline:
+        """Return what an index needs, from the XML alone."""
+        from napari_tool_runner.tools.common import xml_outline
+
+        return xml_outline(candidate, root)
+
+    def read(self, candidate: Candidate, entry: str = "", *, root: Path | None = None) -> Tool:
+        """Read one descriptor. `root` plays no part: nothing can be imported."""
+        from napari_tool_runner.tools.bioimageit.reader import read_descriptor
+
+        return read_descriptor(candidate)
+
+    def check(self, tool: Tool, variables: Mapping[str, str]) -> Sequence[Note]:
+        """Return what is wrong with the placeholders, and with the command of each test."""
+        from napari_tool_runner.tools.bioimageit.checking import check_command
+
+        return check_command(tool, variables)
+
+    def render(
+        self,
+        tool: Tool,
+        values: BoundValues,
+        paths: JobPaths,
+        variables: Mapping[str, str],
+    ) -> RenderedCommand:
+        """Fill the command as an argv; see `Dialect.render`."""
+        from napari_tool_runner.tools.bioimageit.rendering import render_command
+
+        return render_command(tool, values, paths, variables)
+
+    def collect(
+        self,
+        tool: Tool,
+        rendered: RenderedCommand,
+        values: BoundValues,
+        paths: JobPaths,
+    ) -> Sequence[CollectedOutput]:
+        """Find the files of the outputs; see `Dialect.collect`."""
+        from napari_tool_runner.tools.bioimageit.collecting import collect_outputs
+
+        return collect_outputs(rendered, paths)
+
+    def verify(self, tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str]:
+        """Compare a test's outcome with its reference files."""
+        from napari_tool_runner.tools.bioimageit.verifying import verify_outcome
+
+        return verify_outcome(tool, test, outcome)
+
+
+DIALECT = BioImageItDialect()

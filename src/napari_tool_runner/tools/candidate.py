@@ -1,0 +1,401 @@
+"""A file that may be a descriptor, and the one safe way to read it and its neighbours.
+
+What is read here comes from anywhere. Entity expansion, nested aliases and deep nesting
+fill the memory, external entities and object tags read files or run code: all of them are
+refused before anything is built, and nothing larger than `MAX_BYTES` is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
+from napari_tool_runner.storage import sha256_of
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element, TreeBuilder
+
+    from yaml import SafeLoader
+
+__all__ = [
+    "MAX_BYTES",
+    "Candidate",
+    "load_json",
+    "load_xml",
+    "load_yaml",
+    "parse_json",
+    "parse_xml",
+    "parse_yaml",
+    "read_bytes",
+    "split_entry",
+]
+
+MAX_BYTES = 8 * 2**20
+"""Largest descriptor that is read. The largest published one has 0.4 MB."""
+
+MAX_DEPTH = 200
+"""Deepest nesting; deeper files are made to exhaust a reader."""
+
+_HEAD_BYTES = 4096
+
+_T = TypeVar("_T")
+
+
+class Candidate:
+    """One file that may be a descriptor; read once, parsed when somebody asks.
+
+    A program that describes itself is one, too: it is never started here, and what can
+    be told about it are its path, its `head` and whether it is `executable`.
+
+    Parameters
+    ----------
+    path : path
+    data : bytes, optional
+        Its content, where it is known already.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
+        self.path = Path(path)
+        if data is not None:
+            self.data = data
+
+    @cached_property
+    def data(self) -> bytes:
+        """The content.
+
+        Raises
+        ------
+        UnsafeDescriptorError, DescriptorError
+            It is too large, or cannot be read.
+        """
+        return read_bytes(self.path)
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first 4 kB; nothing when the file cannot be read."""
+        try:
+            return self.data[:_HEAD_BYTES]
+        except UnsafeDescriptorError:  # far too large for a descriptor: perhaps a program
+            with self.path.open("rb") as stream:
+                return stream.read(_HEAD_BYTES)
+        except DescriptorError:
+            return b""
+
+    @cached_property
+    def executable(self) -> bool:
+        """Whether the file may be started as a program."""
+        return self.path.is_file() and os.access(self.path, os.X_OK)
+
+    @cached_property
+    def digest(self) -> str:
+        """``sha256:…`` of the content."""
+        return sha256_of(self.data)
+
+    @cached_property
+    def xml(self) -> Element | None:
+        """The root element; None when the file is no (safe) XML."""
+        return self._view(parse_xml, _looks_like_xml)
+
+    def root(self, tag: str) -> Element:
+        """Return the root element of an XML file, which must be `tag`.
+
+        Raises
+        ------
+        DescriptorError
+            It is no XML, or has another root.
+        """
+        root = parse_xml(self.data, self.path) if self.xml is None else self.xml
+        if root.tag != tag:
+            raise DescriptorError(
+                f"{self.path} describes no tool: its root is <{root.tag}>.",
+                path=self.path,
+                hint=f"A descriptor starts with <{tag}>.",
+            )
+        return root
+
+    @cached_property
+    def json(self) -> object:
+        """The parsed JSON; None when the file is none."""
+        return self._view(parse_json, _looks_like_json)
+
+    @cached_property
+    def yaml(self) -> object:
+        """The parsed YAML (JSON is YAML, too); None when the file is none."""
+        return self._view(parse_yaml, lambda head: b"\0" not in head)
+
+    @cached_property
+    def problem(self) -> DescriptorError | None:
+        """Why the file is not even well-formed in the notation that its name promises."""
+        try:
+            parsers: dict[str, Callable[[bytes, Path], object]] = {
+                ".xml": parse_xml,
+                ".json": parse_json,
+                ".yml": parse_yaml,
+                ".yaml": parse_yaml,
+            }
+            parser = parsers.get(self.path.suffix.lower())
+            if parser is not None:
+                parser(self.data, self.path)
+            elif not self.head:
+                read_bytes(self.path)
+        except DescriptorError as error:
+            return error
+        return None
+
+    def _view(
+        self, parse: Callable[[bytes, Path], _T], likely: Callable[[bytes], bool]
+    ) -> _T | None:
+        if not likely(self.head):
+            return None  # also what is far too large for a descriptor is only looked at
+        try:
+            return parse(self.data, self.path)
+        except DescriptorError:
+            return None
+
+
+def split_entry(ref: str | os.PathLike[str]) -> tuple[Path, str]:
+    """Split ``path#entry``, one of several tools of a file; the entry may be empty.
+
+    A file whose own name holds the mark is taken as it is.
+    """
+    text = os.fspath(ref)
+    path, mark, entry = text.rpartition("#")
+    if not mark or not entry or "/" in entry or os.sep in entry or Path(text).exists():
+        return Path(text), ""
+    return Path(path), entry
+
+
+# -- reading -------------------------------------------------------------------------
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Return the content of the regular file `path`, at most `limit` bytes.
+
+    Raises
+    ------
+    UnsafeDescriptorError, DescriptorError
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise DescriptorError(
+                f"{path} is not a file.", path=path, hint="Name the descriptor of a tool."
+            )
+        data = b""
+        if found.st_size <= limit:
+            with path.open("rb") as stream:
+                data = stream.read(limit + 1)
+    except FileNotFoundError as error:
+        raise DescriptorError(
+            f"There is no file {path}.", path=path, hint="Check the path."
+        ) from error
+    except OSError as error:
+        raise DescriptorError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            path=path,
+            hint="Check its permissions.",
+        ) from error
+    if max(found.st_size, len(data)) > limit:
+        raise UnsafeDescriptorError(
+            f"{path} is larger than {limit // 2**20} MB.",
+            path=path,
+            hint="No tool descriptor is so large; it was not read.",
+        )
+    return data
+
+
+def load_xml(path: Path) -> Element:
+    """Read and parse one XML file; see `read_bytes` and `parse_xml`."""
+    return parse_xml(read_bytes(path), path)
+
+
+def load_json(path: Path) -> object:
+    """Read and parse one JSON file; see `read_bytes` and `parse_json`."""
+    return parse_json(read_bytes(path), path)
+
+
+def load_yaml(path: Path) -> object:
+    """Read and parse one YAML file; see `read_bytes` and `parse_yaml`."""
+    return parse_yaml(read_bytes(path), path)
+
+
+# -- the three notations ---------------------------------------------------------------
+
+
+def parse_xml(data: bytes, path: Path) -> Element:
+    """Parse XML: no document type, no entity, no deep nesting.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+
+    Raises
+    ------
+    UnsafeDescriptorError
+        It declares a document type or an entity, or nests without end.
+    DescriptorError
+        It is not well-formed; the message names line and column.
+    """
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import DefusedXMLParser
+
+    parser = DefusedXMLParser(
+        target=_xml_builder()(), forbid_dtd=True, forbid_entities=True, forbid_external=True
+    )
+    try:
+        parser.feed(data)
+        root: Element = parser.close()
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except DefusedXmlException as error:
+        raise UnsafeDescriptorError(
+            f"{path} declares a document type or an entity ({type(error).__name__}).",
+            path=path,
+            hint="Remove the DOCTYPE; descriptors with one are never read.",
+        ) from error
+    except ParseError as error:
+        line, column = error.position
+        reason = str(error).split(":", maxsplit=1)[0].removeprefix("not well-formed ")
+        raise DescriptorError(
+            f"{path}, line {line}, column {column + 1}: {reason}; it is not well-formed XML.",
+            path=path,
+            hint="Correct the XML there.",
+        ) from error
+    except (ValueError, LookupError) as error:  # an encoding that Python does not know
+        raise DescriptorError(
+            f"{path} cannot be decoded: {error}.", path=path, hint="Save it as UTF-8."
+        ) from error
+    return root
+
+
+def parse_json(data: bytes, path: Path) -> object:
+    """Parse JSON that does not nest without end.
+
+    Raises
+    ------
+    UnsafeDescriptorError
+        It nests more than `MAX_DEPTH` deep.
+    DescriptorError
+        It is no JSON; the message names line and column.
+    """
+    try:
+        parsed: object = json.loads(data)
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except json.JSONDecodeError as error:
+        raise DescriptorError(
+            f"{path}, line {error.lineno}, column {error.colno}: {error.msg}.",
+            path=path,
+            hint="Correct the JSON there.",
+        ) from error
+    except ValueError as error:  # an encoding, or a number with thousands of digits
+        raise DescriptorError(
+            f"{path} is no JSON: {error}.", path=path, hint="Save it as UTF-8."
+        ) from error
+    waiting = [(parsed, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if not isinstance(value, dict | list):
+            continue
+        inner = value.values() if isinstance(value, dict) else value
+        if depth > MAX_DEPTH:
+            raise _too_deep(path)
+        waiting += [(entry, depth + 1) for entry in inner]
+    return parsed
+
+
+def parse_yaml(data: bytes, path: Path) -> object:
+    """Parse YAML without aliases; a tag that only a program understands gives None.
+
+    Raises
+    ------
+    UnsafeDescriptorError
+        It uses aliases, or nests more than `MAX_DEPTH` deep.
+    DescriptorError
+        It is no YAML.
+    """
+    import yaml
+
+    loader = _yaml_loader()
+    depth = 0
+    # what is short and has no asterisk can neither nest deep nor use an alias
+    suspect = len(data) > MAX_DEPTH or b"*" in data
+    try:
+        for event in yaml.parse(data, loader) if suspect else ():
+            if isinstance(event, yaml.AliasEvent):
+                raise UnsafeDescriptorError(
+                    f"{path} uses aliases, which can grow without end.",
+                    path=path,
+                    hint="Write out what the aliases stand for.",
+                )
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise _too_deep(path)
+        parsed: object = yaml.load(data, loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, LookupError, TypeError) as error:
+        raise DescriptorError(
+            f"{path} is no valid YAML: {' '.join(str(error).split())}.",
+            path=path,
+            hint="Correct the YAML there.",
+        ) from error
+    return parsed
+
+
+@cache
+def _xml_builder() -> type[TreeBuilder]:
+    from xml.etree.ElementTree import TreeBuilder
+
+    class Limited(TreeBuilder):
+        depth = 0
+
+        def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                raise RecursionError
+            return super().start(tag, attrs)
+
+        def end(self, tag: str, /) -> Element:
+            self.depth -= 1
+            return super().end(tag)
+
+    return Limited
+
+
+@cache
+def _yaml_loader() -> type[SafeLoader]:
+    import yaml
+
+    safe: type[SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(safe):  # type: ignore[misc, valid-type]
+        """Takes unknown tags for nothing, where a safe loader refuses the whole file."""
+
+    Loader.add_constructor(None, lambda loader, node: None)
+    return Loader
+
+
+def _too_deep(path: Path) -> UnsafeDescriptorError:
+    return UnsafeDescriptorError(
+        f"{path} nests more than {MAX_DEPTH} deep.",
+        path=path,
+        hint="No tool descriptor does; it was not read.",
+    )
+
+
+def _looks_like_xml(head: bytes) -> bool:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return text.startswith(b"<") or head.startswith((b"\xff\xfe", b"\xfe\xff"))
+
+
+def _looks_like_json(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
