@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CORPUS"]
 
+OWN_VARIABLES = ("NAPARI_TOOL_RUNNER_CONFIG", "NAPARI_TOOL_RUNNER_FACILITY")
 USER_DIRS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
 
 # marks every process that these tests start, through the environment it inherits
@@ -64,7 +65,7 @@ def _isolate_session() -> None:
     os.environ["MPLCONFIGDIR"] = str(_session_dir / "matplotlib")
     os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     os.environ[MARK] = uuid.uuid4().hex
-    for name in ("NAPARI_TOOL_RUNNER_CONFIG", "NAPARI_TOOL_RUNNER_TOOLBOXES"):
+    for name in (*OWN_VARIABLES, "NAPARI_TOOL_RUNNER_TOOLBOXES"):
         os.environ.pop(name, None)
 
 
@@ -172,7 +173,9 @@ def user_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     base = tmp_path_factory.mktemp("user")
     for name in USER_DIRS:
         monkeypatch.setenv(name, str(base / name.removeprefix("XDG_").lower()))
-    monkeypatch.delenv("NAPARI_TOOL_RUNNER_CONFIG", raising=False)
+    for name in OWN_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(base / "site"))
     return base
 
 

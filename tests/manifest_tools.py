@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from napari_tool_runner.config import Config
 from napari_tool_runner.tools.toolbox.box import load_toolbox
 from napari_tool_runner.widgets.menu_plan import GROUP, PREFIX, command_id, layers_menus
 
@@ -20,14 +21,16 @@ def commands() -> dict[str, tuple[str, str]]:
     """Return id -> (title, python_name) of the commands of the bundled tools."""
     return {
         command_id(entry.key): (entry.name, f"{MODULE}:{PREFIX}{entry.key}")
-        for entry in sorted(load_toolbox({}).entries, key=lambda entry: entry.name.casefold())
+        for entry in sorted(
+            load_toolbox(Config()).entries, key=lambda entry: entry.name.casefold()
+        )
     }
 
 
 def menus() -> dict[str, list[str]]:
     """Return menu id -> ids of the commands in it."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for entry in sorted(load_toolbox({}).entries, key=lambda entry: entry.name.casefold()):
+    for entry in sorted(load_toolbox(Config()).entries, key=lambda entry: entry.name.casefold()):
         for menu in layers_menus(entry.categories):
             found[menu].append(command_id(entry.key))
     return dict(sorted(found.items()))

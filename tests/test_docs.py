@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import os
 import re
 import subprocess
@@ -13,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import run_page
+import settings_pages
+from napari_tool_runner.settings import TABLE
 from support import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -80,36 +81,25 @@ def test_every_decision_is_listed() -> None:
     assert not missing
 
 
-def runner_options() -> set[str]:
-    """Keys of the ``runner`` section that the sources read, by the calls that read them."""
-    found: set[str] = set()
-    for path in (REPOSITORY / "src" / "napari_tool_runner" / "plugins").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not node.args:
-                continue
-            function = node.func
-            keys = [a.value for a in node.args if isinstance(a, ast.Constant)]
-            if isinstance(function, ast.Attribute) and function.attr == "get":
-                # `config.get("key")`, but not the config of an image
-                reads = ast.unparse(function.value).endswith("config")
-                reads = reads and path.name != "docker_images.py"
-            else:
-                name = getattr(function, "id", "")
-                reads = name in ("number", "text", "text_list", "path_list")
-                reads = reads and ast.unparse(node.args[0]).endswith("config")
-            if reads and keys and isinstance(keys[0], str):
-                found.add(keys[0])
-    return found
+def test_the_page_of_settings_is_in_step() -> None:
+    page = settings_pages.PAGE.read_text(encoding="utf-8")
+    assert page == settings_pages.page(page), "run: python tests/settings_pages.py"
+    assert not {key for key in TABLE if f"`{key}`" not in page}
 
 
-def test_every_key_of_the_configuration_is_documented() -> None:
-    page = (DOCS / "config.md").read_text(encoding="utf-8")
-    options = runner_options()
-    assert {"channels", "idle_timeout", "path", "plugin_dirs"} <= options  # it finds them at all
-    keys = {f"runner.{name}" for name in options}
-    source = (REPOSITORY / "src" / "napari_tool_runner" / "config.py").read_text(encoding="utf-8")
-    keys |= {f"{a}.{b}" for a, b in re.findall(r'_(?:paths|number)\("(\w+)", "(\w+)"', source)}
-    assert not {key for key in keys if f"`{key}`" not in page}
+def test_keys_are_read_through_the_table() -> None:
+    """No source reads a key of the configuration by its name."""
+    reads = re.compile(r"""config\.get\(["']|_section\(["']""")
+    source = REPOSITORY / "src" / "napari_tool_runner"
+    homes = {"config.py", "images.py"}  # images have a config of their own
+    found = {
+        f"{path.relative_to(source)}: {line.strip()}"
+        for path in source.rglob("*.py")
+        if path.name not in homes and "bundled_tools" not in path.parts
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if reads.search(line)
+    }
+    assert not found
 
 
 def test_the_two_commands_of_the_readme() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import manifest_tools
+import settings_pages
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_tool_runner"
@@ -88,6 +89,11 @@ def test_every_sample_of_the_package_is_offered(manifest):
 def test_the_bundled_tools_are_in_step():
     text = (PACKAGE / "napari.yaml").read_text(encoding="utf-8")
     assert text == manifest_tools.written(text), "run: python tests/manifest_tools.py"
+
+
+def test_the_settings_are_in_step():
+    text = (PACKAGE / "napari.yaml").read_text(encoding="utf-8")
+    assert text == settings_pages.manifest(text), "run: python tests/settings_pages.py"
 
 
 def test_links_at_the_top_level():

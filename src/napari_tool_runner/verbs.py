@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
+from napari_tool_runner.settings import LOCAL_PATH, TABLE
 from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def check_descriptors(args: Namespace) -> int:
     """Print what descriptors hold that cannot be honoured; 1 if one is unusable."""
     from napari_tool_runner.tools.checker import check_paths
 
-    reports = check_paths([Path(path) for path in args.paths])
+    reports = check_paths([Path(path) for path in args.paths], variables=_config(args).variables)
     if args.json:
         print_json([report.as_dict() for report in reports])
     else:
@@ -164,7 +166,22 @@ def list_runners(args: Namespace) -> int:
     width = max(len(name) for name, _ in found)
     for name, state in found:
         print(f"{name:<{width}}  {'works' if state.ok else 'not here'}  {state.message}".rstrip())
+    print("\n" + "\n".join(_settings(_config(args))))
     return 0
+
+
+def _settings(config: Config) -> Iterator[str]:
+    """Say which files count, and which value of each key that somebody set."""
+    for layer in reversed(config.layers):
+        yield f"{layer.name}: {layer.path or ('given' if layer.name == 'call' else 'no file')}"
+        for key in layer.keys:
+            holder = config.holder(key)
+            if key not in TABLE or holder is None:
+                continue
+            heard = holder is layer or (TABLE[key].adds and layer in config.holders(key))
+            value = json.dumps(layer.raw(key), ensure_ascii=False, default=str)
+            public = re.sub(r"(?<=://)[^/@\"]+@|(?<=/t/)[^/\"]+", "…", value)
+            yield f"  {key} = {public}{'' if heard else f'  (not used: {holder.name} counts)'}"
 
 
 def list_history(args: Namespace) -> int:
@@ -289,16 +306,22 @@ def open_demo(args: Namespace) -> int:
 
 
 def _config(args: Namespace) -> Config:
-    config = load_config(args.config)
-    folders = [str(Path(folder).expanduser().absolute()) for folder in getattr(args, "path", [])]
-    if not folders:
-        return config
-    given = config.runner.get("path", [])
-    present = given if isinstance(given, list) else [given]
-    section: dict[str, object] = {**config.runner, "path": [*folders, *present]}
-    if config.service is not None:
-        section["service"] = config.service
-    return Config({**config.data, "runner": section}, config.path, config.explicit)
+    """Return the configuration that the arguments name; say once what it says in vain."""
+    if not hasattr(args, "settings"):
+        config = load_config(args.config)
+        folders = [str(Path(folder).expanduser().absolute()) for folder in _more_folders(args)]
+        if folders:
+            present = [str(folder) for folder in config.value(LOCAL_PATH)]
+            config = Config({"runner": {"path": [*folders, *present]}}, below=config)
+        for note in config.notes:
+            say(f"note: {note}")
+        args.settings = config
+    found: Config = args.settings
+    return found
+
+
+def _more_folders(args: Namespace) -> list[str]:
+    return getattr(args, "path", [])
 
 
 def _toolbox(args: Namespace) -> Toolbox:
@@ -389,7 +412,7 @@ def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
 def _echo(job: Job, event: object) -> None:
     from napari_tool_runner.plugins.contract import OutputLine
 
-    if isinstance(event, OutputLine):
+    if isinstance(event, OutputLine) and event.text not in job.config.notes:  # told already
         say(event.text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def run(
     ParameterError, UnknownToolError, DescriptorError, UnsupportedLayerError, ConfigError
         Before anything was started.
     """
-    return run_job(prepare(tool, _merge(values, more), runner=runner, config=config))
+    return run_job(_warned(prepare(tool, _merge(values, more), runner=runner, config=config)))
 
 
 def run_job(job: Job) -> JobResult:
@@ -103,8 +104,15 @@ def run_in_viewer(
     settings = load_config(config)
     found = find_tool(tool, config=settings)
     given = named_layers(viewer, found, _merge(values, more))
-    job = prepare(found, given, runner=runner, config=settings)
+    job = _warned(prepare(found, given, runner=runner, config=settings))
     return add_result(viewer, run_job(job), job).layers
+
+
+def _warned(job: Job) -> Job:
+    """Tell a script what its configuration says in vain, in Python's way."""
+    for note in job.notes:
+        warnings.warn(note, stacklevel=3)
+    return job
 
 
 def _merge(values: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, object]:

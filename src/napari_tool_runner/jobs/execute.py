@@ -70,6 +70,8 @@ def _run(job: Job) -> None:
     job.settle_runner()
     job.write_record()  # a crash of this process leaves a trace
     job.say(f"{job.tool.name} {job.tool.version} — {job.runner}, {job.runner_reason}")
+    for note in job.notes:  # what the configuration says in vain
+        job.say(note)
     if job.pieces:
         run_pieces(job)
         return

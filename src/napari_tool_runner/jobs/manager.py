@@ -58,10 +58,10 @@ def prepare(
         Nothing was started.
     """
     settings = load_config(config)
+    runner, timeout, ignored = _heard(settings, runner, timeout)
     if not isinstance(tool, Tool):
         tool = find_tool(tool, config=settings)
-    if not settings.explicit:
-        require_trust(tool)
+    require_trust(tool, settings)
     if tool.problems:
         raise DescriptorError(
             f"“{tool.name}” cannot be run: {tool.problems[0].what}",
@@ -101,8 +101,23 @@ def prepare(
         extent=extent,
         grid=grid,
     )
+    job.notes += [*settings.notes, *ignored]
     job.remember_sources(sources)
     return job
+
+
+def _heard(
+    config: Config, runner: str | None, timeout: float | None
+) -> tuple[str | None, float | None, list[str]]:
+    """Return what the call may say besides the configuration, and notes about the rest."""
+    notes = []
+    if runner is not None and config.lock_of("runner.service") and runner != config.service:
+        notes.append(f"The runner {runner} is not used: your facility has locked the choice.")
+        runner = None
+    if timeout is not None and config.lock_of("jobs.timeout"):
+        notes.append("The time limit of the call is not used: your facility has locked it.")
+        timeout = None
+    return runner, timeout, notes
 
 
 def _open(name: str, parameter: DataParameter, value: object) -> object:

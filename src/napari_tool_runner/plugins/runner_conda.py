@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
@@ -30,9 +31,7 @@ from napari_tool_runner.plugins.contract import (
     RunnerService,
     Stored,
 )
-from napari_tool_runner.plugins.options import number, text
 from napari_tool_runner.plugins.process import Process, Session, context_of
-from napari_tool_runner.plugins.programs.process_tree import GRACE
 from napari_tool_runner.plugins.programs.program import (
     gpu_remark,
     host_environment,
@@ -83,8 +82,7 @@ class CondaRunnerService(RunnerService):
     @property
     def store(self) -> EnvironmentStore:
         """The environments that this service makes."""
-        given = text(self.config, "environments_dir")
-        folder = Path(given).expanduser().absolute() if given else user_data() / "environments"
+        folder = settings.ENVIRONMENTS_DIR.of(self.config) or user_data() / "environments"
         with self._lock:
             return self._stores.setdefault(folder, EnvironmentStore(folder))
 
@@ -105,7 +103,7 @@ class CondaRunnerService(RunnerService):
             return
         for note in wanted.spec.notes:
             context.report(OutputLine(note, "runner"))
-        grace = number(self.config, "grace", GRACE)
+        grace = settings.GRACE.of(self.config)
         existing = self._existing_prefix(wanted.spec)
         if existing is not None:
             activation = self._activate_existing(existing, context)
@@ -223,10 +221,10 @@ class CondaRunnerService(RunnerService):
             release()
 
     def _existing_prefix(self, spec: CondaSpec) -> Path | None:
-        folder = text(self.config, "conda_dir")
+        folder = settings.CONDA_DIR.of(self.config)
         if not folder or Path(spec.env).name != spec.env:
             return None
-        prefix = Path(folder).expanduser().absolute() / "envs" / spec.env
+        prefix = folder / "envs" / spec.env
         return prefix if (prefix / "conda-meta").is_dir() else None
 
     def _activate_existing(self, prefix: Path, context: ExecContext) -> Activation:

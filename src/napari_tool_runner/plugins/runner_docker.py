@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import (
     JobCancelledError,
     PreparationError,
@@ -49,9 +50,7 @@ from napari_tool_runner.plugins.docker.pull import ensure_image
 from napari_tool_runner.plugins.docker.reference import Reference, parse_reference
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
-from napari_tool_runner.plugins.options import number, text
 from napari_tool_runner.plugins.process import Session, context_of
-from napari_tool_runner.plugins.programs.process_tree import GRACE
 from napari_tool_runner.plugins.programs.program import program_environment
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement, Tool
@@ -120,7 +119,7 @@ class DockerRunnerService(RunnerService):
         reference = self._reference(process.tool, engine, config)
         context.provenance["engine"] = engine.name
         context.provenance["image"] = str(reference)
-        platform = text(config, "platform") or None
+        platform = settings.PLATFORM.of(config) or None
         image = ensure_image(engine, reference, context, platform)
         context.provenance["image_id"] = image.id
         context.provenance["image_digest"] = image.digest
@@ -196,8 +195,8 @@ class DockerRunnerService(RunnerService):
             engine.close()
 
     def _apply(self) -> None:
-        self.pool.idle_timeout = number(self.config, "idle_timeout", 600)
-        self.pool.limit = int(number(self.config, "max_containers", 8))
+        self.pool.idle_timeout = settings.IDLE_TIMEOUT.of(self.config)
+        self.pool.limit = settings.MAX_CONTAINERS.of(self.config)
 
     def connect(self) -> Engine:
         """Return a connected engine, rid of what dead sessions left on it."""
@@ -293,7 +292,7 @@ class _DockerSession:
         pool, context = self._service.pool, self._context
         argv = self._argv([str(arg) for arg in args])
         environment = self._environment()
-        grace = number(self._config, "grace", GRACE)
+        grace = settings.GRACE.of(self._config)
         if context.cancel.requested:
             raise JobCancelledError(f"{argv[0]} was cancelled before it started.")
         try:
@@ -337,7 +336,7 @@ class _DockerSession:
     def _argv(self, args: list[str]) -> list[str]:
         """Put the image's entry point in front where the command names no program."""
         image = self._image
-        through = bool(self._config.get("entrypoint", False))
+        through = settings.ENTRYPOINT.of(self._config)
         if args and not args[0].startswith("-") and not through:
             return args
         argv = [*image.entrypoint, *(args or image.command)]

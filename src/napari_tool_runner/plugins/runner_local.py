@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import settings
 from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
-from napari_tool_runner.plugins.options import number, path_list
 from napari_tool_runner.plugins.process import (
     ExecContext,
     OutputLine,
@@ -21,7 +21,6 @@ from napari_tool_runner.plugins.process import (
     Session,
     context_of,
 )
-from napari_tool_runner.plugins.programs.process_tree import GRACE
 from napari_tool_runner.plugins.programs.program import (
     gpu_remark,
     host_environment,
@@ -87,7 +86,7 @@ class LocalRunnerService(RunnerService):
         if met is None or _SHELL_WORDS.fullmatch(met.group(1)):
             return ""
         name = met.group(1)
-        folders = [*path_list(self.config, "path")]
+        folders = [*settings.LOCAL_PATH.of(self.config)]
         if name in ("python", "python3"):
             return ""
         folders.append(Path(sys.executable or os.sep).parent)
@@ -109,7 +108,7 @@ class _LocalSession:
     def exec(self, args: list[str]) -> int:
         context = self._context
         variables = host_environment()
-        folders: list[str | Path] = [*path_list(self._config, "path")]
+        folders: list[str | Path] = [*settings.LOCAL_PATH.of(self._config)]
         if self._tool.requirements:
             context.report(OutputLine(self._ignored, "runner"))
             folders += _active_environment(variables)
@@ -121,7 +120,7 @@ class _LocalSession:
             args,
             context,
             program_environment(variables, context),
-            grace=number(self._config, "grace", GRACE),
+            grace=settings.GRACE.of(self._config),
         )
 
 

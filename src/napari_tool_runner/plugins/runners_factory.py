@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import (
     RunnerError,
     RunnerUnavailableError,
@@ -110,8 +111,8 @@ class RunnerServiceProvider(ObjectFactory):
             No service has that name.
         """
         with self._lock:
-            if config.get("plugin_dirs"):
-                load_plugin_dirs(config["plugin_dirs"], self)
+            if folders := settings.PLUGIN_DIRS.of(config):
+                load_plugin_dirs(folders, self)
             # the services of installed packages cost imports: only when one is asked for
             if service_id not in self._builders and not self._entry_points_loaded:
                 self._entry_points_loaded = True

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from napari_tool_runner.config import Config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.menu_plan import (
     GROUP,
@@ -331,7 +332,7 @@ def _loaded() -> Toolbox:
     except ToolRunnerError as error:
         # the dock widget says it where it can be mended
         _log.warning("Only the bundled tools become commands: %s", error)
-        return load_toolbox({})
+        return load_toolbox(Config())
 
 
 def _tick() -> None:

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tool_runner.config import Config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.commands import show_tools
 from napari_tool_runner.widgets.docks import dock_of
@@ -285,7 +286,7 @@ class ToolRunnerWidget(QWidget):
         except ToolRunnerError as error:
             # a broken configuration must not hide the tools that ship
             self.message.say(str(error), "problem")
-            return load_toolbox({})
+            return load_toolbox(Config())
 
     def _show_commands(self) -> None:
         """Make the commands of napari's window follow the toolbox of the session."""

@@ -25,15 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.plugins.options import text, text_list
+from napari_tool_runner import settings
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.conda.spec import CondaSpec
 
 __all__ = ["Channels", "public_url", "resolve_channels"]
 
-DEFAULT_CHANNELS = ("conda-forge", "bioconda")
 """The channels of tools that name none, in the order of Galaxy."""
 
 # the channel that conda calls so is a set of channels
@@ -89,17 +87,17 @@ def resolve_channels(spec: CondaSpec, config: Mapping[str, object]) -> Channels:
         A key of the ``runner`` section is wrong.
     """
     conda = _condarc(config)
-    mirrors = _mirrors(config)
+    mirrors = settings.CHANNEL_MIRRORS.of(config)
     custom = {**_custom_channels(conda), **{k: v[0] for k, v in mirrors.items() if not _is_url(k)}}
     names = [*spec.channels]
     names += [one.rpartition("::")[0] for one in spec.specs if "::" in one]
     if not (spec.override_channels and names):
-        names += text_list(config, "channels") or DEFAULT_CHANNELS
+        names += settings.CHANNELS.of(config) or settings.CHANNELS.default
     expanded = [part for name in names for part in _SETS.get(name, (name,))]
     renamed = {name: _address(custom.get(name, name)) for name in expanded}
     return Channels(
         sources=tuple(dict.fromkeys(renamed[name] for name in expanded)),
-        alias=text(config, "channel_alias") or str(conda.get("channel_alias") or ""),
+        alias=settings.CHANNEL_ALIAS.of(config) or str(conda.get("channel_alias") or ""),
         mirrors={k: v for k, v in mirrors.items() if _is_url(k)},
         renamed={name: address for name, address in renamed.items() if name != address},
     )
@@ -128,20 +126,10 @@ def _is_url(channel: str) -> bool:
     return "://" in channel or channel.startswith("file:")
 
 
-def _mirrors(config: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
-    value = config.get("mirrors") or {}
-    if not isinstance(value, Mapping):
-        raise ConfigError(
-            f'\'mirrors\' in the runner section must be like {{"name": "URL"}}, not {value!r}.'
-        )
-    found = {str(name): tuple(text_list(value, str(name))) for name in value}
-    return {name: urls for name, urls in found.items() if urls}
-
-
 def _condarc(config: Mapping[str, object]) -> dict[str, Any]:
     """Return the user's conda configuration; empty when there is none."""
     places = [
-        Path(text(config, "conda_dir") or "/nowhere") / ".condarc",
+        (settings.CONDA_DIR.of(config) or Path("/nowhere")) / ".condarc",
         Path("~/.config/conda/.condarc"),
         Path("~/.conda/.condarc"),
         Path("~/.condarc"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.conda.activation import Activation, activate, run_in_prefix
 from napari_tool_runner.plugins.conda.channels import Channels, resolve_channels
@@ -30,7 +31,6 @@ from napari_tool_runner.plugins.contract import (
     Plan,
     Progress,
 )
-from napari_tool_runner.plugins.options import text
 from napari_tool_runner.plugins.programs.program import host_environment, program_environment
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def wanted_environment(
     if spec is None:
         return None
     channels = resolve_channels(spec, config)
-    platform = conda_platform(text(config, "platform"))
+    platform = conda_platform(settings.PLATFORM.of(config))
     key = environment_key(spec, channels.identity, platform)
-    return Wanted(spec, channels, platform, key, store, offline=config.get("offline") is True)
+    return Wanted(spec, channels, platform, key, store, offline=settings.OFFLINE.of(config))
 
 
 class EnvironmentMaker:

@@ -10,10 +10,10 @@ import string
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.docker.reference import Reference, parse_reference
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_tags
-from napari_tool_runner.plugins.options import text
 from napari_tool_runner.tools.model import ContainerRequirement, PackageRequirement
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _latest(tags: Iterable[str], version: str) -> str:
 
 def _home(config: Mapping[str, object]) -> str:
     """Where the images are: ``biocontainers`` of the runner section, else their home."""
-    named = text(config, "biocontainers")
+    named = settings.BIOCONTAINERS.of(config)
     if named:
         return named.rstrip("/")
     from galaxy.tool_util.deps.mulled.mulled_build import DEFAULT_REPOSITORY_TEMPLATE

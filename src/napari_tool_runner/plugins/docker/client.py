@@ -24,6 +24,7 @@ import docker.errors
 import docker.tls
 import requests
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import RunnerUnavailableError
 
 __all__ = ["ENGINE_ERRORS", "Endpoint", "Engine", "connect", "endpoints", "is_disconnect"]
@@ -180,7 +181,7 @@ def endpoints(
         A context is named that does not exist.
     """
     environ = os.environ if environ is None else environ
-    named = str(config.get("host") or "")
+    named = settings.HOST.of(config)
     if named:
         return [_from_environment(named, "“host” of the configuration", environ)]
     named = environ.get("DOCKER_HOST", "")

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import settings
 from napari_tool_runner.plugins.contract import Fetch, Plan
 from napari_tool_runner.plugins.docker.images import find_image
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
-from napari_tool_runner.plugins.options import text
 from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ UNPACKED = 2.5
 
 def plan_image(engine: Engine, reference: Reference, config: Mapping[str, object]) -> Plan:
     """Return what a run of the image `reference` would need on `engine`."""
-    platform = text(config, "platform") or engine.platform
+    platform = settings.PLATFORM.of(config) or engine.platform
     problems: list[str] = []
     remarks: list[str] = []
     fetches: tuple[Fetch, ...] = ()
@@ -42,7 +42,7 @@ def plan_image(engine: Engine, reference: Reference, config: Mapping[str, object
                 f"It is made for {image.platform}, this computer is {platform}: it may be slow "
                 "(emulated), or not run at all."
             )
-    if config.get("gpus") and not has_gpu(engine):
+    if settings.GPUS.of(config) and not has_gpu(engine):
         problems.append(
             f"A GPU is asked for, but {engine.name} here cannot give one. "
             "Install the NVIDIA Container Toolkit, or ask for no GPU."

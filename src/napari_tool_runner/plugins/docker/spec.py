@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.contract import ExecContext, Mount
-from napari_tool_runner.plugins.options import number, text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Spec", "covering_mounts", "input_mounts", "make_spec"]
 
-PIDS_LIMIT = 4096
-SHARED_MEMORY = 2**30
 """Upper limit of /dev/shm; the engine's 64 MB stops multi-process Python programs."""
 
 
@@ -54,8 +52,8 @@ class Spec:
     memory: int | None = None
     cpus: float | None = None
     gpus: int = 0
-    pids: int = PIDS_LIMIT
-    shared_memory: int = SHARED_MEMORY
+    pids: int = settings.PIDS.default
+    shared_memory: int = settings.SHM_SIZE.default
     tmpfs: tuple[tuple[str, str], ...] = ()
     platform: str = ""
 
@@ -93,7 +91,6 @@ def make_spec(
     user, groups = _caller(engine)
     named = [*context.mounts, *own]
     resources = context.resources
-    tmpfs = config.get("tmpfs")
     return Spec(
         image=image.id,
         mounts=covering_mounts(
@@ -105,12 +102,10 @@ def make_spec(
         memory=resources.memory_bytes,
         cpus=resources.cpus,
         gpus=resources.gpus,
-        pids=int(number(config, "pids", PIDS_LIMIT)),
-        shared_memory=int(number(config, "shm_size", SHARED_MEMORY)),
-        tmpfs=tuple(sorted((str(k), str(v)) for k, v in tmpfs.items()))
-        if isinstance(tmpfs, Mapping)
-        else (),
-        platform=text(config, "platform"),
+        pids=settings.PIDS.of(config),
+        shared_memory=settings.SHM_SIZE.of(config),
+        tmpfs=tuple(sorted(settings.TMPFS.of(config).items())),
+        platform=settings.PLATFORM.of(config),
     )
 
 
@@ -226,6 +221,6 @@ def _caller(engine: Engine) -> tuple[str, tuple[int, ...]]:
 
 
 def _network(context: ExecContext, config: Mapping[str, object]) -> str:
-    if not (context.network or config.get("network", False)):
+    if not (context.network or settings.NETWORK.of(config)):
         return "none"
-    return text(config, "network_mode") or "default"
+    return settings.NETWORK_MODE.of(config) or "default"

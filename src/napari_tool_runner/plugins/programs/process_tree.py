@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import psutil
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, JobTimeoutError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ __all__ = [
     "tree",
 ]
 
-GRACE = 3.0
+GRACE = settings.GRACE.default
 """Seconds that a program gets to end by itself after it was asked to."""
 
 MARK = "NAPARI_TOOL_RUNNER_RUN"

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError
 from napari_tool_runner.plugins.process import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.programs.output import LineSplitter
@@ -308,7 +309,7 @@ def program_environment(base: Mapping[str, str], context: ExecContext) -> dict[s
 
 def gpu_remark(config: Mapping[str, object]) -> str:
     """Say that a GPU is asked for where there is none; empty when all is well."""
-    if not config.get("gpus"):
+    if not settings.GPUS.of(config):
         return ""
     if sys.platform == "darwin":
         found = platform.machine() == "arm64"

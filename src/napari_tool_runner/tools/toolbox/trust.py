@@ -18,7 +18,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import TrustError
+from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.errors import ConfigError, TrustError
 from napari_tool_runner.storage import content_sha256, locked, sha256_of, user_data, write_json
 from napari_tool_runner.tools.toolbox.box import bundled_folder
 
@@ -44,10 +45,15 @@ _File = tuple[str, int, int]
 
 
 class TrustState(StrEnum):
-    """Whether the tools of a folder may run. ``NAMED``: by its path, for this call."""
+    """Whether the tools of a folder may run.
+
+    ``NAMED``: by its path, for this call. ``CONFIGURED``: by a configuration that was
+    itself named, or by the facility's.
+    """
 
     BUNDLED = "bundled"
     NAMED = "named"
+    CONFIGURED = "configured"
     APPROVED = "approved"
     CHANGED = "changed"
     UNKNOWN = "unknown"
@@ -97,10 +103,15 @@ class Review:
     writable_by_others: tuple[str, ...] = ()
 
 
-def trust_state(what: Tool | Path) -> Trust:
+def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     """Return whether a tool, or the tools of a toolbox folder, may run without asking.
 
     A tool that was not taken from a toolbox was named by its path: that is consent.
+
+    Parameters
+    ----------
+    config : Config, optional
+        Whose consent counts; default: the facility's and the personal configuration.
     """
     if isinstance(what, Path):
         folder = what.absolute()
@@ -112,6 +123,8 @@ def trust_state(what: Tool | Path) -> Trust:
         folder = Path(what.toolbox)
     if folder.is_relative_to(bundled_folder()):
         return Trust(TrustState.BUNDLED, bundled_folder())
+    if folder in (config or _configured()).consented_dirs:
+        return Trust(TrustState.CONFIGURED, folder)
     approved = _load().get(str(folder))
     if approved is None:
         return Trust(TrustState.UNKNOWN, folder)
@@ -170,15 +183,15 @@ def revoke(folder: Path) -> bool:
     return True
 
 
-def require_trust(tool: Tool) -> None:
-    """Do nothing when `tool` may run.
+def require_trust(tool: Tool, config: Config | None = None) -> None:
+    """Do nothing when `tool` may run; see `trust_state`.
 
     Raises
     ------
     TrustError
         Its toolbox has not been approved, or has changed since.
     """
-    trust = trust_state(tool)
+    trust = trust_state(tool, config)
     if trust.ok:
         return
     hint = "Approve it in the Tool Runner window, or name the descriptor by its path."
@@ -192,6 +205,13 @@ def require_trust(tool: Tool) -> None:
     raise TrustError(
         f"The toolbox {trust.folder} has not been approved; “{tool.name}” was not run.", hint=hint
     )
+
+
+def _configured() -> Config:
+    try:
+        return load_config()
+    except ConfigError:  # told where it is used; here, it is nobody's consent
+        return Config()
 
 
 # -- content -----------------------------------------------------------------------------

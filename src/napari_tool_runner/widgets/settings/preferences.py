@@ -57,8 +57,8 @@ def shown_values(config: Config) -> dict[str, object]:
     ------
     ConfigError
     """
-    given = config.data.get("workspace")
-    memory = config._section("runner").get("memory")
+    given = config.said("workspace")
+    memory = config.said("runner.memory")
     return {
         "tools.toolbox_folders": "; ".join(str(path) for path in config.toolbox_dirs),
         "running.service": config.service or "",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -26,7 +25,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tool_runner.config import changed_config, config_path, load_config
+from napari_tool_runner import settings
+from napari_tool_runner.config import Config, changed_config, config_path, load_config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
 from napari_tool_runner.widgets.parts.icons import IconButton
@@ -35,9 +35,6 @@ from napari_tool_runner.widgets.parts.texts import open_path, tooltip
 from napari_tool_runner.widgets.running.run_bar import AUTOMATIC
 from napari_tool_runner.widgets.settings.config_hub import config_hub
 from napari_tool_runner.widgets.settings.trust import TrustDialog
-
-if TYPE_CHECKING:
-    from napari_tool_runner.config import Config
 
 __all__ = ["SettingsDialog"]
 
@@ -101,7 +98,7 @@ class SettingsDialog(QDialog):
         form.addRow("Longest run", self.timeout)
         place = QHBoxLayout()
         self.workspace = QLineEdit()
-        self.workspace.setPlaceholderText(str(load_config({}).workspaces))
+        self.workspace.setPlaceholderText(str(Config().workspaces))
         self.browse_button = IconButton("folder", "Choose the folder for jobs")
         place.addWidget(self.workspace, 1)
         place.addWidget(self.browse_button)
@@ -206,7 +203,7 @@ class SettingsDialog(QDialog):
         from napari_tool_runner.plugins import runnerServices
 
         config = self._config
-        for text, path in zip(_raw_folders(config), config.toolbox_dirs, strict=True):
+        for text, path in zip(_raw_folders(config), config.own(settings.TOOLBOXES), strict=True):
             self._add_item(text, path)
         names = list(runnerServices.names())
         if config.service and config.service not in names:
@@ -217,7 +214,7 @@ class SettingsDialog(QDialog):
         self.timeout.setValue(int(config.timeout or 0))
         self.workspace.setText(str(config.data.get("workspace") or ""))
         self.cpus.setValue(config.cpus or 0)
-        memory = config._section("runner").get("memory")
+        memory = config.said("runner.memory")
         self.memory.setText("" if memory is None else str(memory))
         self.network.setChecked(config.network)
         self._fields_then = self.values()
@@ -262,7 +259,7 @@ class SettingsDialog(QDialog):
         item.setToolTip(tooltip(str(path), state))
 
     def _path_of(self, text: str) -> Path:
-        return self._config._path(text, "process.xml_dirs")
+        return settings.TOOLBOXES.read(text, self._config.base)[0]
 
     def _selected(self) -> None:
         item = self.folders.currentItem()
@@ -302,11 +299,11 @@ def _read() -> tuple[Config, str]:
     try:
         return changed_config(load_config(), {}), ""
     except ConfigError as error:
-        return load_config({}), f"{error} Below are the defaults."
+        return Config(name="personal"), f"{error} Below are the defaults."
 
 
 def _raw_folders(config: Config) -> list[str]:
-    given = config._section("process").get("xml_dirs", [])
+    given = config.raw("process.xml_dirs")
     entries = [given] if isinstance(given, str) else list(given) if isinstance(given, list) else []
     return [str(entry) for entry in entries if entry != ""]
 

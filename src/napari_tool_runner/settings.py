@@ -1,0 +1,487 @@
+"""The one table of settings: what config.json may say.
+
+The reader (`napari_tool_runner.config` and the runner services), the Settings dialog,
+napari's Preferences, the tables of ``docs/config.md`` and the notes about unknown keys
+all come from it: a new setting is one more entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from napari_tool_runner.errors import ConfigError
+
+__all__ = ["TABLE", "Field", "Setting", "Type", "did_you_mean", "is_ignored", "wrong_value"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+# -- types: what a value may be ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Type(Generic[T_co]):
+    """What a value may be.
+
+    Parameters
+    ----------
+    accepted : str
+        In words, as in "… must be a number".
+    read : callable
+        Value of the JSON, folder at which relative paths start -> value; raises
+        `ValueError` or `TypeError` when it is none.
+    json : str
+        What napari's Preferences call it.
+    least, most : float, optional
+        Limits that a spin box shows.
+    """
+
+    accepted: str
+    read: Callable[[object, Path], T_co]
+    json: str = "string"
+    least: float | None = None
+    most: float | None = None
+
+
+def _flag(value: object, _: Path) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise TypeError
+
+
+def _text(value: object, _: Path) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    raise TypeError
+
+
+def _path(value: object, base: Path) -> Path:
+    if isinstance(value, str | Path):
+        return (base / Path(value).expanduser()).absolute()
+    raise TypeError
+
+
+def _each(value: object) -> list[object]:
+    """One value counts as a list of one."""
+    if isinstance(value, str | Path):
+        return [value]
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise TypeError
+
+
+def _paths(value: object, base: Path) -> tuple[Path, ...]:
+    return tuple(_path(entry, base) for entry in _each(value) if entry != "")
+
+
+def _texts(value: object, base: Path) -> tuple[str, ...]:
+    return tuple(_text(str(e) if isinstance(e, Path) else e, base) for e in _each(value))
+
+
+def _size(value: object, _: Path) -> int:
+    units = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError
+    text = str(value).strip().lower().removesuffix("ib").removesuffix("b").strip()
+    number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "")
+    if unit not in units:
+        raise ValueError
+    try:
+        amount = int(float(number) * units[unit])
+    except OverflowError:
+        raise ValueError from None
+    if amount <= 0:
+        raise ValueError
+    return amount
+
+
+def _mirrors(value: object, base: Path) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    found = {str(name): _texts(addresses, base) for name, addresses in value.items()}
+    return {name: addresses for name, addresses in found.items() if any(addresses)}
+
+
+def _text_map(value: object, base: Path) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return {str(name): _text(text, base) for name, text in value.items()}
+
+
+def _variables(value: object, _: Path) -> dict[str, str]:
+    if not isinstance(value, list):
+        raise TypeError
+    found: dict[str, str] = {}
+    for entry in value:
+        if not isinstance(entry, Mapping) or not {"name", "value"} <= set(entry):
+            raise TypeError
+        found[str(entry["name"])] = str(entry["value"])
+    return found
+
+
+def _number(
+    least: float = 0, most: float | None = None, words: Mapping[str, float] | None = None
+) -> Type[float]:
+    def read(value: object, _: Path) -> float:
+        if words and isinstance(value, str) and value in words:
+            return words[value]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError
+        if not least <= value <= (float("inf") if most is None else most):  # NaN is neither
+            raise ValueError
+        return value
+
+    between = f"of at least {least:g}" if most is None else f"from {least:g} to {most:g}"
+    also = "".join(f", or “{word}”" for word in words or ())
+    return Type(f"a number {between}{also}", read, "number", least, most)
+
+
+def _whole(
+    least: int = 0, most: int | None = None, words: Mapping[str, int] | None = None
+) -> Type[int]:
+    number = _number(least, most, words)
+
+    def read(value: object, base: Path) -> int:
+        found = number.read(value, base)
+        if found != int(found):
+            raise ValueError
+        return int(found)
+
+    accepted = number.accepted.replace("a number", "a whole number", 1)
+    return Type(accepted, read, "integer", least, most)
+
+
+FLAG = Type("true or false (without quotation marks)", _flag, "boolean")
+TEXT = Type("a text", _text)
+TEXTS = Type("a text or a list of texts", _texts)
+PATH = Type("a path", _path)
+PATHS = Type("a path or a list of paths", _paths)
+SIZE = Type("a size such as 8G", _size)
+MIRRORS = Type('an object such as {"conda-forge": "https://…"}', _mirrors)
+TEXT_MAP = Type('an object such as {"/scratch": "size=4g"}', _text_map)
+VARIABLES = Type('a list of {"name": …, "value": …}', _variables)
+SERVICE = Type("the name of a runner service", _text)
+
+
+# -- settings ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """How the Settings dialog and napari's Preferences show a setting.
+
+    Parameters
+    ----------
+    place : str
+        ``section.name`` in the Preferences.
+    label, hint : str
+    none : str
+        Shown where there is no value (``no limit``).
+    unit : str
+        Written behind the number.
+    most : float
+        The largest number that a spin box offers.
+    """
+
+    place: str
+    label: str
+    hint: str
+    none: str = ""
+    unit: str = ""
+    most: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T_co]):
+    """One setting.
+
+    Parameters
+    ----------
+    key : str
+        Where it stands in config.json: ``runner.memory`` or ``workspace``.
+    type : Type
+    default : object
+        Its value when nothing is said.
+    meaning : str
+        A line of the documentation (Markdown).
+    otherwise : str
+        The default in words; without it the default itself is told.
+    services : str
+        Which runner services hear it; empty: those of no service, or all.
+    adds : bool
+        Values of facility, person and call add up instead of replacing each other.
+    field : Field, optional
+        How windows show it; without one they do not.
+    """
+
+    key: str
+    type: Type[T_co]
+    default: T_co
+    meaning: str
+    otherwise: str = ""
+    services: str = ""
+    adds: bool = False
+    field: Field | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition(".")[2]
+
+    def read(self, value: object, base: Path | None = None, place: str = "") -> T_co:
+        """Return what `value` of the JSON means; the default for None and ``""``.
+
+        Parameters
+        ----------
+        base : Path, optional
+            Where relative paths start (default: the current folder).
+        place : str
+            What it was read from, for the message.
+
+        Raises
+        ------
+        ConfigError
+            The value cannot be that; names key, value, and what is accepted.
+        """
+        if value is None or value == "":
+            return self.default
+        try:
+            return self.type.read(value, base or Path.cwd())
+        except (TypeError, ValueError):
+            raise wrong_value(self.key, value, self.type.accepted, place) from None
+
+    def of(self, section: Mapping[str, object]) -> T_co:
+        """Return its value in a section (``runner``), as a service is given it.
+
+        Raises
+        ------
+        ConfigError
+        """
+        return self.read(section.get(self.name))
+
+
+def wrong_value(key: str, value: object, accepted: str, place: str = "") -> ConfigError:
+    """Return the error for a value that `key` cannot have."""
+    shown = repr(value)
+    return ConfigError(
+        f"“{key}” in {place or 'the configuration'} is "
+        f"{shown if len(shown) < 100 else shown[:99] + '…'}, but must be {accepted}.",
+        hint="Correct it and try again.",
+    )
+
+
+# fmt: off
+# tools
+
+TOOLBOXES: Setting[tuple[Path, ...]] = Setting(
+    "process.xml_dirs", PATHS, (),
+    "folders of toolboxes; the tools that ship are always there, too", "none", adds=True,
+    field=Field("tools.toolbox_folders", "Toolboxes",
+                "Folders with tools besides those that ship, separated by “;”."),
+)
+CATEGORIES: Setting[tuple[Path, ...]] = Setting(
+    "process.categories", PATHS, (),
+    "one or several `toolboxes.json` files with the categories", "none", adds=True,
+)
+PROCESS_SERVICE: Setting[str | None] = Setting(
+    "process.service", SERVICE, None,
+    "the runner, when there is no `runner` section (the tutorial's way)", " ",
+)
+FORMATS_FILE: Setting[Path | None] = Setting(
+    "formats.file", PATH, None,
+    "`formats.json`: formats of BioImageIT descriptors, their extension and viewer", "built in",
+)
+ENV: Setting[dict[str, str]] = Setting(
+    "env", VARIABLES, {}, 'list of `{"name", "value"}`: `${NAME}` in commands', "none", adds=True
+)
+FIJI = Setting("fiji", TEXT, "", "the ImageJ program: `$__fiji__` in commands", "none")
+LOCKED: Setting[tuple[str, ...]] = Setting(
+    "locked", TEXTS, (),
+    "in a facility's file: keys (or sections) that nobody else may set", "none",
+)
+
+# where a tool runs
+
+RUNNER_SERVICE: Setting[str | None] = Setting(
+    "runner.service", SERVICE, None,
+    "`LOCAL`, `CONDA`, `DOCKER`, `CONDA_DOCKER`, or a name that a plugin registered",
+    "chosen for each tool by its requirements and by what this computer has; the choice and "
+    "why are told",
+    field=Field("running.service", "Where tools run",
+                "LOCAL, CONDA, DOCKER or CONDA_DOCKER; empty to choose for each tool."),
+)
+PLUGIN_DIRS: Setting[tuple[Path, ...]] = Setting(
+    "runner.plugin_dirs", PATHS, (), "folders whose `runner_*.py` files are loaded", "none",
+    adds=True,
+)
+CPUS: Setting[float | None] = Setting(
+    "runner.cpus", _number(), None,
+    "processors a job may use; other services tell the tool (`GALAXY_SLOTS`)", "no limit",
+    "DOCKER",
+    field=Field("limits.cpus", "Processors", "How many a job may use; 0 for no limit.",
+                "no limit", most=4096),
+)
+MEMORY: Setting[int | None] = Setting(
+    "runner.memory", SIZE, None,
+    'memory a job may use: bytes, or `"8G"`; other services tell the tool (`GALAXY_MEMORY_MB`)',
+    "no limit", "DOCKER",
+    field=Field("limits.memory", "Memory", "Such as 8G; empty for no limit.",
+                "no limit; such as 8G"),
+)
+GPUS = Setting(
+    "runner.gpus", _whole(-1, words={"all": -1}), 0,
+    'how many GPUs a job gets; `-1` or `"all"`: all', services="DOCKER",
+)
+GRACE: Setting[float] = Setting(
+    "runner.grace", _number(), 3.0,
+    "seconds between the polite request to stop and the end by force", services="all",
+)
+LOCAL_PATH: Setting[tuple[Path, ...]] = Setting(
+    "runner.path", PATHS, (), "folders put first on the program's `PATH`", "none", "LOCAL"
+)
+CHANNELS: Setting[tuple[str, ...]] = Setting(
+    "runner.channels", TEXTS, ("conda-forge", "bioconda"),
+    "channels to search when the descriptor names none (after those that it names): names, "
+    "URLs, folders",
+    services="CONDA",
+)
+CHANNEL_ALIAS = Setting(
+    "runner.channel_alias", TEXT, "", "address in front of a channel's bare name",
+    "conda's own", "CONDA",
+)
+CHANNEL_MIRRORS: Setting[dict[str, tuple[str, ...]]] = Setting(
+    "runner.mirrors", MIRRORS, {},
+    '`{"conda-forge": "https://…"}`: a channel\'s name or URL, and the address (or list of '
+    "addresses) to use instead",
+    "none", "CONDA",
+)
+PLATFORM = Setting(
+    "runner.platform", TEXT, "",
+    "`linux-64`, `linux/amd64`, …: for another platform than this computer's",
+    "this computer's", "CONDA, DOCKER",
+)
+OFFLINE = Setting(
+    "runner.offline", FLAG, False, "never touch the network; only what is here is used",
+    services="CONDA",
+)
+ENVIRONMENTS_DIR: Setting[Path | None] = Setting(
+    "runner.environments_dir", PATH, None, "where environments are kept",
+    "the user's data folder", "CONDA",
+)
+CONDA_DIR: Setting[Path | None] = Setting(
+    "runner.conda_dir", PATH, None,
+    "a conda installation; an environment of the descriptor's name in its `envs` is used as "
+    "it is",
+    "none", "CONDA",
+)
+HOST = Setting(
+    "runner.host", TEXT, "", "the engine, as in `DOCKER_HOST`",
+    "`DOCKER_HOST`, the docker context, the usual sockets", "DOCKER",
+)
+NETWORK = Setting(
+    "runner.network", FLAG, False, "whether containers may use the network", services="DOCKER",
+    field=Field("limits.network", "Network",
+                "Whether programs in containers may use the network."),
+)
+NETWORK_MODE = Setting(
+    "runner.network_mode", TEXT, "", "which network, where they may: `host`, `bridge`, a name",
+    "the engine's default", "DOCKER",
+)
+IDLE_TIMEOUT: Setting[float] = Setting(
+    "runner.idle_timeout", _number(), 600,
+    "seconds after which an idle warm container is removed", services="DOCKER",
+)
+MAX_CONTAINERS = Setting(
+    "runner.max_containers", _whole(), 8, "how many warm containers are kept", services="DOCKER"
+)
+ENTRYPOINT = Setting(
+    "runner.entrypoint", FLAG, False, "start programs through the image's entry point",
+    services="DOCKER",
+)
+PIDS = Setting(
+    "runner.pids", _whole(), 4096, "how many processes a container may have", services="DOCKER"
+)
+SHM_SIZE = Setting(
+    "runner.shm_size", SIZE, 2**30, 'shared memory: bytes, or `"2G"`', "1 GiB", "DOCKER"
+)
+TMPFS: Setting[dict[str, str]] = Setting(
+    "runner.tmpfs", TEXT_MAP, {}, '`{"/scratch": "size=4g"}`: folders in memory', "none",
+    "DOCKER",
+)
+BIOCONTAINERS = Setting(
+    "runner.biocontainers", TEXT, "",
+    "registry and namespace of the images for Galaxy's package requirements",
+    "BioContainers", "DOCKER",
+)
+
+# jobs
+
+WORKSPACE: Setting[Path | None] = Setting(
+    "workspace", PATH, None, "folder in which the folders of jobs are made",
+    "`jobs` in the user's data folder",
+    field=Field("running.workspace", "Folder for jobs",
+                "Where inputs, results and records of jobs are kept; empty for the default."),
+)
+MAX_PARALLEL = Setting(
+    "jobs.max_parallel", _whole(1), 2, "how many jobs run at once",
+    field=Field("running.max_parallel", "Jobs at once", "Further jobs wait in the queue.",
+                most=64),
+)
+TIMEOUT: Setting[float] = Setting(
+    "jobs.timeout", _number(), 0, "seconds after which a program is ended; 0: never",
+    field=Field("running.timeout", "Longest run",
+                "A program that takes longer is ended; 0 for no limit.", "no limit", "s",
+                most=10_000_000),
+)
+KEEP_DAYS: Setting[float] = Setting(
+    "jobs.keep_days", _number(), 30, "age at which `clean` offers finished jobs for removal"
+)
+USER_NAME = Setting("user.name", TEXT, "", "written into records", "empty")
+# fmt: on
+
+TABLE: Mapping[str, Setting[object]] = {
+    entry.key: entry for entry in list(vars().values()) if isinstance(entry, Setting)
+}
+"""Key -> setting, in the order of the documentation."""
+
+FOR_EVERY_SERVICE: frozenset[str] = frozenset(
+    {"runner.cpus", "runner.memory", "runner.gpus", "runner.network"}
+)
+"""Keys of ``runner`` that mean the same to services of others."""
+
+_IGNORED = frozenset(
+    {"metadata", "apps", "install_dir", "log_dir", "user"}
+    | {"process.tools", "runner.working_dir", "runner.token"}
+)
+_SECTIONS = frozenset(key.partition(".")[0] for key in TABLE if "." in key)
+_NEAR = 0.7
+
+
+def is_ignored(key: str) -> bool:
+    """Whether `key` is one of BioImageIT's that this package does not need."""
+    return key in _IGNORED or key.partition(".")[0] in _IGNORED
+
+
+def did_you_mean(key: str, *, threshold: float = _NEAR) -> str:
+    """Return the known key that an unknown one is nearest to, empty when none is near."""
+    from rapidfuzz.distance import OSA
+
+    def likeness(one: str, other: str) -> float:
+        return OSA.normalized_similarity(one, other)
+
+    wanted = key.lower().replace("-", "_")
+    section, _, name = wanted.rpartition(".")
+    candidates: Iterable[str] = [*TABLE, *(() if section else _SECTIONS)]
+    best, score = "", threshold
+    for candidate in candidates:
+        its_section, _, its_name = candidate.rpartition(".")
+        if section == its_section:
+            found = likeness(name.replace("_", ""), its_name.replace("_", ""))
+        else:  # the right name in the wrong place, or a slip in the section
+            found = max(likeness(wanted, candidate), likeness(name, its_name) - 0.15)
+        if found > score:
+            best, score = candidate, found
+    return best
