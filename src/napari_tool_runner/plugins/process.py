@@ -265,13 +265,9 @@ class Process:
 
     def bind(self, values: BoundValues, outputs: Sequence[PlannedOutput]) -> None:
         """Take other values and outputs: the next slice of the same job."""
-        self.data_paths = tuple(
-            path for leaf in leaves(self.tool.inputs, values) for path in _data_paths(leaf.value)
-        )
-        self.inputs = [
-            _input(leaf.name, leaf.parameter, leaf.value)
-            for leaf in leaves(self.tool.inputs, values)
-        ]
+        found = list(leaves(self.tool.inputs, values))
+        self.data_paths = tuple(path for leaf in found for path in _data_paths(leaf.value))
+        self.inputs = [_input(leaf.name, leaf.parameter, leaf.value) for leaf in found]
         self.outputs = [
             ProcessParameter(
                 name=planned.output.name,

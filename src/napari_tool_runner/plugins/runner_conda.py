@@ -16,7 +16,6 @@ from napari_tool_runner import settings
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
-from napari_tool_runner.plugins.conda.prefix import installed_packages
 from napari_tool_runner.plugins.conda.spec import CondaSpec, read_spec
 from napari_tool_runner.plugins.conda.store import (
     EnvironmentInfo,
@@ -106,6 +105,8 @@ class CondaRunnerService(RunnerService):
         grace = settings.GRACE.of(self.config)
         existing = self._existing_prefix(wanted.spec)
         if existing is not None:
+            from napari_tool_runner.plugins.conda.build import installed_packages
+
             activation = self._activate_existing(existing, context)
             context.provenance["environment"] = {
                 "prefix": str(existing),

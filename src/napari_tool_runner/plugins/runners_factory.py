@@ -199,11 +199,6 @@ class ServiceBuilder:
             self._instance.configure(config)
             return self._instance
 
-    @property
-    def instance(self) -> RunnerService | None:
-        """The service, None while nobody has asked for it."""
-        return self._instance
-
     def _load(self) -> type[RunnerService]:
         try:
             found = getattr(import_module(self._module), self._name)

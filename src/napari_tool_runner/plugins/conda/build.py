@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from napari_tool_runner.storage import write_whole
 if TYPE_CHECKING:
     from rattler.networking.fetch_repo_data import CacheAction
 
-__all__ = ["Builder", "Solution"]
+__all__ = ["Builder", "Solution", "installed_packages"]
 
 _NETWORK_HINT = (
     "Check the network, and the channels in the runner section of the configuration "
@@ -53,16 +54,29 @@ class Solution:
 
     def packages(self) -> list[dict[str, object]]:
         """Return the packages for the record: no credentials in the addresses."""
-        return [
-            {
-                "name": record.name.normalized,
-                "version": str(record.version),
-                "build": str(record.build),
-                "url": public_url(record.url),
-                "sha256": record.sha256.hex() if record.sha256 else None,
-            }
-            for record in sorted(self.records, key=lambda record: record.name.normalized)
-        ]
+        return _facts(self.records)
+
+
+def installed_packages(prefix: Path) -> list[dict[str, object]]:
+    """Return name, version, build, url and sha256 of the conda packages in `prefix`."""
+    records: list[rattler.PrefixRecord] = []
+    for path in (prefix / "conda-meta").glob("*.json"):
+        with suppress(rattler_errors.IoError):  # broken off, or removed meanwhile
+            records.append(rattler.PrefixRecord.from_path(path))
+    return _facts(records)
+
+
+def _facts(records: Iterable[Any]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": record.name.normalized,
+            "version": str(record.version),
+            "build": str(record.build),
+            "url": public_url(record.url),
+            "sha256": record.sha256.hex() if record.sha256 else None,
+        }
+        for record in sorted(records, key=lambda record: record.name.normalized)
+    ]
 
 
 @dataclass(slots=True)

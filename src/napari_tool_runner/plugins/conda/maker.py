@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,6 @@ from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.conda.activation import Activation, activate, run_in_prefix
 from napari_tool_runner.plugins.conda.channels import Channels, resolve_channels
-from napari_tool_runner.plugins.conda.prefix import pip_packages
 from napari_tool_runner.plugins.conda.spec import (
     CondaSpec,
     conda_platform,
@@ -178,7 +178,7 @@ class EnvironmentMaker:
                 "platform": wanted.platform,
                 "commands": wanted.spec.commands,
                 "packages": solution.packages(),
-                "pip": pip_packages(prefix) if wanted.spec.commands else [],
+                "pip": _pip_packages(prefix) if wanted.spec.commands else [],
                 "activation": activation.changes,
             },
         )
@@ -269,6 +269,17 @@ def _run_command(line: str, activation: Activation, prefix: Path, context: ExecC
             f"The set-up command of the tool failed with exit code {code}: {line}.",
             hint="The log says why; it is run again at the next try.",
         )
+
+
+def _pip_packages(prefix: Path) -> list[str]:
+    """Return ``name==version`` of what was added with pip; conda knows nothing of it."""
+    found: set[str] = set()
+    for folder in [*prefix.glob("lib/python3*/site-packages"), prefix / "Lib" / "site-packages"]:
+        if folder.is_dir():
+            for entry in distributions(path=[str(folder)]):
+                if (entry.read_text("INSTALLER") or "").strip() == "pip":
+                    found.add(f"{entry.name}=={entry.version}")
+    return sorted(found)
 
 
 def _summary(solution: Solution) -> str:

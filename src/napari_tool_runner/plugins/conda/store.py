@@ -77,8 +77,6 @@ class EnvironmentInfo:
     in_use : bool
         Whether a program runs in it, or it is being built.
     specs : tuple of str
-    created, last_used : float
-        Seconds since the epoch; 0 when unknown.
     """
 
     key: str
@@ -87,8 +85,6 @@ class EnvironmentInfo:
     complete: bool
     in_use: bool
     specs: tuple[str, ...] = ()
-    created: float = 0.0
-    last_used: float = 0.0
 
 
 class EnvironmentStore:
@@ -228,7 +224,6 @@ class EnvironmentStore:
             environment = self.find(home.name)
             data = environment.data if environment is not None else {}
             size, _ = disk_usage(home)
-            used = self.folder / ".locks" / f"{home.name}.use"
             found.append(
                 EnvironmentInfo(
                     key=home.name,
@@ -237,8 +232,6 @@ class EnvironmentStore:
                     complete=environment is not None,
                     in_use=self._in_use(home.name),
                     specs=tuple(data.get("specs", ())),
-                    created=float(data.get("created", 0.0)),
-                    last_used=used.stat().st_mtime if used.exists() else 0.0,
                 )
             )
         return sorted(found, key=lambda info: -info.size)

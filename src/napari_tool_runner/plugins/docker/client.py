@@ -7,7 +7,6 @@ of the docker configuration; none of them: the usual sockets of Docker and Podma
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import shutil
@@ -17,12 +16,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import docker
 import docker.errors
 import docker.tls
 import requests
+from docker.context.config import METAFILE, get_context_id, get_current_context_name
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import RunnerUnavailableError
@@ -72,9 +72,7 @@ class Endpoint:
     @property
     def socket(self) -> Path | None:
         """Path of the Unix socket, None for other kinds."""
-        if not self.host.startswith("unix://"):
-            return None
-        return Path(self.host.removeprefix("unix://"))
+        return Path(self.host.removeprefix("unix://")) if self.local else None
 
     def tls(self) -> docker.tls.TLSConfig | bool:
         """What the SDK takes as ``tls``."""
@@ -170,9 +168,7 @@ def architecture(name: object) -> str:
     return known.get(str(name), str(name or "amd64"))
 
 
-def endpoints(
-    config: Mapping[str, object], environ: Mapping[str, str] | None = None
-) -> list[Endpoint]:
+def endpoints(config: Mapping[str, object]) -> list[Endpoint]:
     """Return where an engine may be; a single one when something names it.
 
     Raises
@@ -180,27 +176,21 @@ def endpoints(
     RunnerUnavailableError
         A context is named that does not exist.
     """
-    environ = os.environ if environ is None else environ
     named = settings.HOST.of(config)
     if named:
-        return [_from_environment(named, "“host” of the configuration", environ)]
-    named = environ.get("DOCKER_HOST", "")
+        return [_from_environment(named, "“host” of the configuration")]
+    named = os.environ.get("DOCKER_HOST", "")
     if named:
-        return [_from_environment(named, "DOCKER_HOST", environ)]
-    folder = docker_config_dir(environ)
-    context = environ.get("DOCKER_CONTEXT") or _current_context(folder)
+        return [_from_environment(named, "DOCKER_HOST")]
+    context = os.environ.get("DOCKER_CONTEXT") or get_current_context_name()
     if context and context != "default":
-        return [_from_context(folder, context)]
-    return [
-        Endpoint(f"unix://{path}", f"{kind}’s usual socket")
-        for kind, path in _usual_sockets(environ)
-    ]
+        return [_from_context(context)]
+    sockets = _usual_sockets(os.environ)
+    return [Endpoint(f"unix://{path}", f"{kind}’s usual socket") for kind, path in sockets]
 
 
-def docker_config_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the folder of the docker configuration."""
-    environ = os.environ if environ is None else environ
-    named = environ.get("DOCKER_CONFIG")
+def _config_dir() -> Path:
+    named = os.environ.get("DOCKER_CONFIG")
     return Path(named) if named else Path.home() / ".docker"
 
 
@@ -255,8 +245,8 @@ def _open(endpoint: Endpoint, timeout: float) -> Engine:
     )
     client.api.timeout = CONTROL_TIMEOUT
     try:
-        info = cast("dict[str, Any]", client.info())
-        version = cast("dict[str, Any]", client.version())
+        info: dict[str, Any] = client.info()
+        version: dict[str, Any] = client.version()
     except ENGINE_ERRORS:
         client.close()
         raise
@@ -285,38 +275,31 @@ def _podman_security(client: Any) -> list[str]:
     return [word for key, word in words.items() if security.get(key)]
 
 
-def _from_environment(host: str, source: str, environ: Mapping[str, str]) -> Endpoint:
+def _from_environment(host: str, source: str) -> Endpoint:
     if "://" not in host:
         host = f"unix://{host}" if host.startswith("/") else f"tcp://{host}"
-    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
-    folder = environ.get("DOCKER_CERT_PATH")
+    verify = bool(os.environ.get("DOCKER_TLS_VERIFY"))
+    folder = os.environ.get("DOCKER_CERT_PATH")
     if host.startswith("tcp://") and (verify or folder):
-        return Endpoint(
-            host, source, Path(folder) if folder else docker_config_dir(environ), verify
-        )
+        return Endpoint(host, source, Path(folder) if folder else _config_dir(), verify)
     return Endpoint(host, source)
 
 
-def _current_context(folder: Path) -> str:
+def _from_context(name: str) -> Endpoint:
+    # not by the SDK's Context: it looks for contexts only where a config.json is, and raises
+    # bare Exceptions
+    folder = _config_dir() / "contexts"
+    identity = get_context_id(name)
     try:
-        data = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(data.get("currentContext") or "") if isinstance(data, dict) else ""
-
-
-def _from_context(folder: Path, name: str) -> Endpoint:
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    meta = folder / "contexts" / "meta" / digest / "meta.json"
-    try:
-        endpoint = json.loads(meta.read_text(encoding="utf-8"))["Endpoints"]["docker"]
+        meta = (folder / "meta" / identity / METAFILE).read_text(encoding="utf-8")
+        endpoint = json.loads(meta)["Endpoints"]["docker"]
         host = str(endpoint["Host"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunnerUnavailableError(
             f"The docker context “{name}” is chosen, but it is not defined in {folder}.",
             hint="Choose another with `docker context use`, or set DOCKER_HOST.",
         ) from error
-    tls_dir = folder / "contexts" / "tls" / digest / "docker"
+    tls_dir = folder / "tls" / identity / "docker"
     verify = not endpoint.get("SkipTLSVerify", False)
     return Endpoint(
         host, f"docker context “{name}”", tls_dir if tls_dir.is_dir() else None, verify

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import docker.errors
 
@@ -46,7 +46,7 @@ class Image:
 def find_image(engine: Engine, reference: Reference) -> Image | None:
     """Return the image if the engine has it, None if not."""
     try:
-        found = cast("dict[str, Any]", engine.client.api.inspect_image(str(reference)))
+        found: dict[str, Any] = engine.client.api.inspect_image(str(reference))
     except docker.errors.ImageNotFound:
         return None
     return _image(reference, found)

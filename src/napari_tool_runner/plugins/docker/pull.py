@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import docker.auth
 import docker.errors
@@ -19,8 +19,8 @@ from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.contract import ExecContext, OutputLine, Progress
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_disconnect
 from napari_tool_runner.plugins.docker.images import Image, find_image
-from napari_tool_runner.plugins.docker.ledger import note_image
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
+from napari_tool_runner.plugins.docker.storage import note_image
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.reference import Reference
@@ -126,16 +126,13 @@ class _Pull:
         parameters = {"fromImage": self.reference.name, "tag": self.reference.version}
         if self.platform:
             parameters["platform"] = self.platform
-        response = cast(
-            "requests.Response",
-            api.post(
-                f"{api.base_url}/v{api.api_version}/images/create",
-                params=parameters,
-                headers=self._credentials(),
-                stream=True,
-                # a big layer is silent while it is unpacked
-                timeout=(30, None),
-            ),
+        response: requests.Response = api.post(
+            f"{api.base_url}/v{api.api_version}/images/create",
+            params=parameters,
+            headers=self._credentials(),
+            stream=True,
+            # a big layer is silent while it is unpacked
+            timeout=(30, None),
         )
         if response.status_code >= 400:
             with response:

@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import docker.auth
@@ -141,14 +141,14 @@ class _Session:
                 )
             if len(response.content) > _LARGEST:
                 raise RegistryError(f"The answer of the registry {registry} is too large.")
-            found = response.json()
+            found: object = response.json()
         except (requests.exceptions.RequestException, ValueError) as error:
             raise RegistryError(
                 f"The registry {registry} cannot be asked about {self.reference}."
             ) from error
         if not isinstance(found, dict):
             raise RegistryError(f"The registry {registry} answered with something else.")
-        return cast("dict[str, Any]", found)
+        return found
 
     def _get(self, what: str, accept: tuple[str, ...]) -> requests.Response:
         headers = {"Accept": ", ".join(accept) or "application/json"}
