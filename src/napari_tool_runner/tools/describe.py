@@ -17,9 +17,9 @@ from napari_tool_runner.tools.model import (
     IntegerParameter,
     Output,
     Parameter,
+    ParameterBase,
     Repeat,
     Requirement,
-    Section,
     SelectParameter,
 )
 
@@ -43,7 +43,7 @@ def describe_json(tool: Tool) -> dict[str, object]:
         "digest": tool.digest,
         "type": tool.type,
         "categories": list(tool.categories),
-        "inputs": [_item_json(item) for item in tool.inputs],
+        "inputs": [_plain(item) for item in tool.inputs],
         "outputs": [_plain(output) for output in tool.outputs],
         "requirements": [requirement_text(entry) for entry in tool.requirements],
         "tests": len(tool.tests),
@@ -86,12 +86,8 @@ def requirement_text(entry: Requirement) -> str:
 def _item_lines(items: Sequence[InputItem], prefix: str) -> Iterator[str]:
     for item in items:
         name = prefix + item.name
-        if isinstance(item, Section):
-            yield from _item_lines(item.items, name + "|")
-        elif isinstance(item, Repeat):
-            most = "" if item.maximum is None else f"..{item.maximum}"
-            yield f"{name}_0, {name}_1, …  repeated {item.minimum}{most} times: {item.label}"
-            yield from (f"  {line}" for line in _item_lines(item.items, name + "_0|"))
+        if isinstance(item, ParameterBase):
+            yield _parameter_line(item, name)
         elif isinstance(item, Conditional):
             yield _parameter_line(item.test, f"{name}|{item.test.name}")
             for case in item.cases:
@@ -99,8 +95,12 @@ def _item_lines(items: Sequence[InputItem], prefix: str) -> Iterator[str]:
                 if inner:
                     yield f"  when {item.test.name} = {case.value}:"
                     yield from (f"    {line}" for line in inner)
+        elif isinstance(item, Repeat):
+            most = "" if item.maximum is None else f"..{item.maximum}"
+            yield f"{name}_0, {name}_1, …  repeated {item.minimum}{most} times: {item.label}"
+            yield from (f"  {line}" for line in _item_lines(item.items, name + "_0|"))
         else:
-            yield _parameter_line(item, name)
+            yield from _item_lines(item.items, name + "|")
 
 
 def _parameter_line(parameter: Parameter, name: str) -> str:
@@ -143,30 +143,12 @@ def _output_line(output: Output) -> str:
     return f"{output.name}  {what}{kind} ({output.format or 'any'}){label}"
 
 
-def _item_json(item: InputItem) -> dict[str, object]:
-    if isinstance(item, Section | Repeat):
-        inner = [_item_json(entry) for entry in item.items]
-        return {"type": item.type, **_plain(item, skip={"items"}), "items": inner}
-    if isinstance(item, Conditional):
-        return {
-            "type": item.type,
-            **_plain(item, skip={"test", "cases"}),
-            "test": _item_json(item.test),
-            "cases": [
-                {"value": case.value, "items": [_item_json(entry) for entry in case.items]}
-                for case in item.cases
-            ],
-        }
-    return {"type": item.type, **_plain(item)}
-
-
-def _plain(value: object, skip: set[str] | frozenset[str] = frozenset()) -> dict[str, object]:
+def _plain(value: object) -> dict[str, object]:
+    """Return a dataclass as JSON types; what a form is made of says its type, too."""
+    kind = getattr(value, "type", "") if hasattr(value, "repeats") else ""
     names = [entry.name for entry in fields(value)]  # type: ignore[arg-type]
-    return {
-        name: _json(getattr(value, name))
-        for name in names
-        if name not in _PRIVATE and name not in skip
-    }
+    told = {name: _json(getattr(value, name)) for name in names if name not in _PRIVATE}
+    return {"type": kind, **told} if kind else told
 
 
 def _json(value: object) -> object:

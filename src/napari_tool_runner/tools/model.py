@@ -139,6 +139,7 @@ class ParameterBase:
     """
 
     type: ClassVar[str] = ""
+    repeats: ClassVar[bool] = False
 
     name: str
     label: str = ""
@@ -348,6 +349,7 @@ class Section:
     """A titled group; its values are one nested mapping under `name`."""
 
     type: ClassVar[str] = "section"
+    repeats: ClassVar[bool] = False
     name: str
     items: tuple[InputItem, ...]
     label: str = ""
@@ -376,6 +378,7 @@ class Conditional:
     """
 
     type: ClassVar[str] = "conditional"
+    repeats: ClassVar[bool] = False
     name: str
     test: SelectParameter | BooleanParameter
     cases: tuple[Case, ...]
@@ -388,10 +391,17 @@ class Conditional:
         return ((self.test,), *(case.items for case in self.cases))
 
     def active(self, value: object) -> Case | None:
-        """Return the case of a test value (a string or a bool), None if there is none."""
-        if isinstance(value, bool) and isinstance(self.test, BooleanParameter):
-            value = self.test.true_value if value else self.test.false_value
-        return next((case for case in self.cases if case.value == str(value)), None)
+        """Return the case of a test value, None if there is none.
+
+        A boolean's value may also be written ``true`` or ``false``.
+        """
+        found = next((case for case in self.cases if case.value == str(value)), None)
+        if found is None and isinstance(self.test, BooleanParameter):
+            text = {"true": self.test.true_value, "false": self.test.false_value}.get(
+                str(value).strip().lower()
+            )
+            found = next((case for case in self.cases if case.value == text), None)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,6 +409,7 @@ class Repeat:
     """A group that may occur `minimum` to `maximum` times; its value is a list."""
 
     type: ClassVar[str] = "repeat"
+    repeats: ClassVar[bool] = True
     name: str
     items: tuple[InputItem, ...]
     label: str = ""

@@ -109,8 +109,8 @@ def places(
     for item in items:
         name = prefix + item.name
         yield Place(name, item, repeated=repeated)
-        inner = f"{name}_0|" if isinstance(item, Repeat) else f"{name}|"
-        below = repeated or isinstance(item, Repeat)
+        inner = f"{name}_0|" if item.repeats else f"{name}|"
+        below = repeated or item.repeats
         for number, group in enumerate(item.inside):
             if isinstance(item, Conditional) and number == 0:
                 yield Place(f"{inner}{item.test.name}", item.test, decides=True, repeated=below)
@@ -241,7 +241,7 @@ def with_lists(items: Sequence[InputItem], values: Mapping[str, object]) -> dict
     left = dict(values)
     found: dict[str, object] = {}
     for item in items:
-        if isinstance(item, Repeat):
+        if item.repeats:
             names = (f"{item.name}_{number}" for number in count())
             keys = list(takewhile(left.__contains__, names))
             left.setdefault(item.name, [left.pop(key) for key in keys])
@@ -261,9 +261,7 @@ def find_parameter(items: Sequence[InputItem], name: str) -> Parameter | None:
 
     def walk(below: Sequence[InputItem], parts: Sequence[str]) -> Parameter | None:
         for item in below:
-            entry = isinstance(item, Repeat) and re.fullmatch(
-                rf"{re.escape(item.name)}_\d+", parts[0]
-            )
+            entry = item.repeats and re.fullmatch(rf"{re.escape(item.name)}_\d+", parts[0])
             if item.name != parts[0] and not entry:
                 continue
             if isinstance(item, ParameterBase):
@@ -300,7 +298,7 @@ def paths_of(value: object) -> list[Path]:
 def _one_or_list(
     item: Section | Conditional | Repeat, made: Sequence[Mapping[str, object]]
 ) -> object:
-    return list(made) if isinstance(item, Repeat) else made[0]
+    return list(made) if item.repeats else made[0]
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -116,7 +116,7 @@ def _bind_items(
 
 def _check_names(items: Sequence[InputItem], given: Mapping[str, object], prefix: str) -> None:
     known = {item.name for item in items}
-    repeats = {item.name for item in items if isinstance(item, Repeat)}
+    repeats = {item.name for item in items if item.repeats}
     for key in given:
         match = _REPEAT_KEY.fullmatch(key)
         if key not in known and not (match and match["name"] in repeats):
@@ -232,7 +232,7 @@ def _unknown(name: str, key: str, items: Sequence[InputItem]) -> ParameterError:
 def _qualify(tool: Tool, given: dict[str, object]) -> dict[str, object]:
     """Give bare names of inner parameters their full name, when it is unique."""
     top = {item.name for item in tool.inputs}
-    repeats = {item.name for item in tool.inputs if isinstance(item, Repeat)}
+    repeats = {item.name for item in tool.inputs if item.repeats}
     paths: dict[str, set[str]] = {}
     for place in places(tool.inputs):
         if isinstance(place.item, ParameterBase) and not place.repeated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -23,25 +24,22 @@ from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
 from napari_tool_runner.tools.galaxy.wrappers import InputValue, SelectValue
 from napari_tool_runner.tools.model import (
     BooleanParameter,
-    Conditional,
     DataColumnParameter,
     DataParameter,
     DrillDownParameter,
     FloatParameter,
-    InputItem,
     IntegerParameter,
     Parameter,
-    Repeat,
-    Section,
     SelectParameter,
 )
+from napari_tool_runner.tools.tree import ABSENT, Group, Leaf, rebuild
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.galaxy.script import Rules
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["Context", "inputs_json", "wrap_inputs"]
+__all__ = ["Context", "inputs_json", "lookup", "wrap_inputs"]
 
 Context = dict[str, object]
 
@@ -57,7 +55,15 @@ def wrap_inputs(tool: Tool, values: BoundValues, rules: Rules) -> Context:
     ParameterError
         A dataset, or a value that only a run may judge, breaks a validator.
     """
-    return _Wrapping(values, rules).items(tool.inputs, values, "")
+    wrapping = _Wrapping(values, rules)
+    return rebuild(tool.inputs, values, wrapping.leaf, marks=_marks, complete=True)
+
+
+def _marks(group: Group) -> Context:
+    """Galaxy's own names inside a repeat's entry and a conditional."""
+    names = {"repeat": "__index__", "conditional": "__current_case__"}
+    name = names.get(group.owner.type)
+    return {name: group.index} if name and group.index is not None else {}
 
 
 class _Wrapping:
@@ -66,37 +72,9 @@ class _Wrapping:
         self.rules = rules
         self.count = 0
 
-    def items(
-        self, items: Sequence[InputItem], values: Mapping[str, object], prefix: str
-    ) -> Context:
-        found: Context = {}
-        for item in items:
-            name = prefix + item.name
-            value = values.get(item.name)
-            if isinstance(item, Section):
-                found[item.name] = self.items(item.items, _mapping(value), f"{name}|")
-            elif isinstance(item, Conditional):
-                found[item.name] = self.conditional(item, _mapping(value), name)
-            elif isinstance(item, Repeat):
-                entries = cast("Sequence[Mapping[str, object]]", value or [])
-                found[item.name] = [
-                    {"__index__": index, **self.items(item.items, entry, f"{name}_{index}|")}
-                    for index, entry in enumerate(entries)
-                ]
-            else:
-                found[item.name] = self.leaf(item, value, name)
-        return found
-
-    def conditional(self, item: Conditional, values: Mapping[str, object], name: str) -> Context:
-        test = values.get(item.test.name)
-        case = item.active(test)
-        found: Context = {item.test.name: self.leaf(item.test, test, f"{name}|{item.test.name}")}
-        if case is not None:
-            found["__current_case__"] = item.cases.index(case)
-            found |= self.items(case.items, values, f"{name}|")
-        return found
-
-    def leaf(self, parameter: Parameter, value: object, name: str) -> object:
+    def leaf(self, leaf: Leaf) -> object:
+        name, parameter = leaf.name, leaf.parameter
+        value = None if leaf.value is ABSENT else leaf.value
         if isinstance(parameter, DataParameter):
             return self.data(parameter, value, name)
         for rule in parameter.validators:
@@ -189,10 +167,6 @@ class _Wrapping:
         return CollectionValue(collection, elements, self.rules, identifier)
 
 
-def _mapping(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
-
-
 def _columns(value: object) -> object:
     """Columns may be written ``c2``; templates get ``2``."""
 
@@ -276,45 +250,56 @@ def _unique(files: Sequence[DataFile]) -> list[str]:
     return names
 
 
+def lookup(context: Mapping[str, object], name: str) -> object:
+    """Find a template's value by ``cond|name``, ``cond.name``, or the last part alone."""
+    parts = re.split(r"[|.]", name)
+
+    def walk(place: object, rest: list[str]) -> object:
+        if not rest:
+            return place
+        if isinstance(place, dict):
+            if rest[0] in place:
+                return walk(place[rest[0]], rest[1:])
+            match = re.fullmatch(r"(.+)_(\d+)", rest[0])
+            if match and isinstance(place.get(match[1]), list):
+                entries = place[match[1]]
+                index = int(match[2])
+                return walk(entries[index], rest[1:]) if index < len(entries) else None
+        return None
+
+    found = walk(context, parts)
+    if found is not None or len(parts) > 1:
+        return found
+
+    def search(place: object) -> object:
+        if isinstance(place, dict):
+            if name in place:
+                return place[name]
+            children = list(place.values())
+        elif isinstance(place, list) and not isinstance(place, DatasetList):
+            children = place
+        else:
+            return None
+        return next((hit for hit in map(search, children) if hit is not None), None)
+
+    return search(context)
+
+
 # -- <inputs> as JSON ----------------------------------------------------------------
 
 
-def inputs_json(tool: Tool, context: Context, profile: Version, style: str | None) -> str:
+def inputs_json(
+    tool: Tool, values: BoundValues, context: Context, profile: Version, style: str | None
+) -> str:
     """Return the text of a ``<configfiles><inputs/>`` file.
 
     `style`: ``data_style`` of the descriptor; without it datasets are left out.
     """
-    return json.dumps(_json_items(tool.inputs, context, profile, style))
 
+    def one(leaf: Leaf) -> object:
+        return _json_leaf(leaf.parameter, lookup(context, leaf.name), profile, style)
 
-_SKIP = object()
-
-
-def _json_items(
-    items: Sequence[InputItem], context: Mapping[str, object], profile: Version, style: str | None
-) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for item in items:
-        value = context.get(item.name)
-        if isinstance(item, Section):
-            found[item.name] = _json_items(item.items, _mapping(value), profile, style)
-        elif isinstance(item, Conditional):
-            inner = _mapping(value)
-            index = inner.get("__current_case__")
-            case = item.cases[index] if isinstance(index, int) else None
-            test = _json_leaf(item.test, inner.get(item.test.name), profile, style)
-            rest = _json_items(case.items, inner, profile, style) if case else {}
-            found[item.name] = {**rest, item.test.name: test}
-        elif isinstance(item, Repeat):
-            entries = cast("Sequence[Mapping[str, object]]", value or [])
-            found[item.name] = [
-                _json_items(item.items, entry, profile, style) for entry in entries
-            ]
-        else:
-            converted = _json_leaf(item, value, profile, style)
-            if converted is not _SKIP:
-                found[item.name] = converted
-    return found
+    return json.dumps(rebuild(tool.inputs, values, one))
 
 
 def _json_leaf(parameter: Parameter, value: object, profile: Version, style: str | None) -> object:
@@ -354,4 +339,4 @@ def _json_data(value: DatasetValue | DatasetList | CollectionValue, style: str |
         "staging_path_and_source_path": value.serialize,
     }
     writer = writers.get(style or "skip")
-    return writer() if writer else _SKIP
+    return writer() if writer else ABSENT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from napari_tool_runner.tools.galaxy.datatypes import sniff
 from napari_tool_runner.tools.galaxy.source import native
 from napari_tool_runner.tools.model import (
     BooleanParameter,
-    Conditional,
     DataColumnParameter,
     DataParameter,
     FloatParameter,
@@ -21,13 +19,13 @@ from napari_tool_runner.tools.model import (
     IntegerParameter,
     Note,
     Parameter,
-    Repeat,
-    Section,
+    ParameterBase,
     SelectParameter,
     Severity,
     TestOutput,
     ToolTest,
 )
+from napari_tool_runner.tools.tree import ABSENT, Leaf, find_parameter, places, rebuild
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parameters import ToolParameterT
@@ -139,7 +137,8 @@ class _Reader:
             if self.models is None:
                 values = self.by_name(test)
             else:
-                values = self.items(self.inputs, self.state(test, self.models))
+                state = self.state(test, self.models)
+                values = rebuild(self.inputs, state, self.one, complete=True)
         except Exception as error:  # noqa: BLE001 - a test that Galaxy refuses is shown, not fatal
             self.skip = self.skip or f"its values cannot be read: {_first(error)}"
         outputs = tuple(
@@ -186,53 +185,27 @@ class _Reader:
 
     # -- from Galaxy's state to bound values -------------------------------------------
 
-    def items(self, items: Sequence[InputItem], state: Mapping[str, object]) -> dict[str, object]:
-        found: dict[str, object] = {}
-        for item in items:
-            value = state.get(item.name)
-            if isinstance(item, DataParameter) and value is None and native(item).fetched:
-                self.skip = self.skip or _FETCH.format(native(item).fetched)
-            if item.name not in state:
-                continue
-            if isinstance(item, Section):
-                found[item.name] = self.items(item.items, cast("Mapping[str, object]", value))
-            elif isinstance(item, Conditional):
-                found[item.name] = self.conditional(item, cast("Mapping[str, object]", value))
-            elif isinstance(item, Repeat):
-                entries = cast("Sequence[Mapping[str, object]]", value or [])
-                found[item.name] = [self.items(item.items, entry) for entry in entries]
-            else:
-                converted = self.leaf(item, value)
-                explicit = value is None and isinstance(item, BooleanParameter) and item.optional
-                if converted is not None or explicit:
-                    found[item.name] = converted
-        return found
+    def one(self, leaf: Leaf) -> object:
+        parameter, value = leaf.parameter, leaf.value
+        if isinstance(parameter, DataParameter) and value in (None, ABSENT):
+            fetched = native(parameter).fetched
+            self.skip = self.skip or (_FETCH.format(fetched) if fetched else "")
+        if value is ABSENT:
+            return ABSENT
+        converted = self.leaf(parameter, value)
+        explicit = value is None and isinstance(parameter, BooleanParameter) and parameter.optional
+        return converted if converted is not None or explicit else ABSENT
 
     def by_name(self, test: ToolSourceTest) -> dict[str, object]:
         """Return the values under the names that the test gives, each converted."""
         found: dict[str, object] = {}
         for entry in test["inputs"]:
             name = str(entry["name"])
-            parameter = _parameter(self.inputs, name.split("|"))
+            parameter = find_parameter(self.inputs, name)
             if parameter is not None:
                 value = self.leaf(parameter, _raw_value(cast("Mapping[str, object]", entry)))
                 if value is not None:
                     found[name] = value
-        return found
-
-    def conditional(self, item: Conditional, state: Mapping[str, object]) -> dict[str, object]:
-        found: dict[str, object] = {}
-        test: object = item.test.default
-        if item.test.name in state:
-            test = self.leaf(item.test, state[item.test.name])
-            found[item.test.name] = test
-        if isinstance(test, str) and item.active(test) is None:
-            low = test.strip().lower()
-            if low in ("true", "false"):
-                test = low == "true"
-        case = item.active(test)
-        if case is not None:
-            found |= self.items(case.items, state)
         return found
 
     def leaf(self, parameter: Parameter, value: object) -> object:
@@ -301,39 +274,13 @@ def _switches(items: Sequence[InputItem]) -> dict[str, tuple[str, str]]:
     """
     found: dict[str, tuple[str, str]] = {}
     others: set[str] = set()
-
-    def walk(below: Sequence[InputItem]) -> None:
-        for item in below:
-            if isinstance(item, Conditional):
-                if isinstance(item.test, BooleanParameter):
-                    found[item.test.name] = (item.test.true_value, item.test.false_value)
-                else:
-                    others.add(item.test.name)
-                for case in item.cases:
-                    walk(case.items)
-            elif isinstance(item, Section | Repeat):
-                walk(item.items)
-            elif not isinstance(item, BooleanParameter):
-                others.add(item.name)
-
-    walk(items)
+    for place in places(items):
+        if isinstance(place.item, BooleanParameter):
+            if place.decides:
+                found[place.item.name] = (place.item.true_value, place.item.false_value)
+        elif isinstance(place.item, ParameterBase):
+            others.add(place.item.name)
     return {name: words for name, words in found.items() if name not in others}
-
-
-def _parameter(items: Sequence[InputItem], parts: Sequence[str]) -> Parameter | None:
-    """Find a parameter by its full name, cut at the bars; repeats carry an index."""
-    for item in items:
-        if isinstance(item, Repeat) and re.fullmatch(rf"{re.escape(item.name)}_\d+", parts[0]):
-            return _parameter(item.items, parts[1:]) if len(parts) > 1 else None
-        if item.name != parts[0]:
-            continue
-        if isinstance(item, Section | Repeat):
-            return _parameter(item.items, parts[1:]) if len(parts) > 1 else None
-        if isinstance(item, Conditional):
-            below = [item.test, *(entry for case in item.cases for entry in case.items)]
-            return _parameter(below, parts[1:]) if len(parts) > 1 else None
-        return item
-    return None
 
 
 def _raw_value(entry: Mapping[str, object]) -> object:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.galaxy.script import Rules
     from napari_tool_runner.tools.galaxy.source import GalaxySource
     from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["render_expression"]
 
@@ -51,6 +52,7 @@ for (const output of outputs) {
 def render_expression(
     tool: Tool,
     source: GalaxySource,
+    values: BoundValues,
     inputs: Context,
     outputs: Sequence[PlannedOutput],
     rules: Rules,
@@ -70,7 +72,7 @@ def render_expression(
             f"{source.path.name} holds no ECMAScript expression.",
             hint="Only expressions of the type “ecma5.1” can be run.",
         )
-    job = json.loads(inputs_json(tool, inputs, source.profile, None))
+    job = json.loads(inputs_json(tool, values, inputs, source.profile, None))
     _add_datasets(job, inputs, source)
     script = _DRIVER % {
         "job": json.dumps(job),

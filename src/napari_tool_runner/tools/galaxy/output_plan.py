@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.tools.dialect import DataFile, JobPaths, PlannedOutput
+from napari_tool_runner.tools.galaxy.context import Context, lookup
 from napari_tool_runner.tools.galaxy.dataset_values import (
     CollectionValue,
     DatasetList,
@@ -29,7 +30,6 @@ from napari_tool_runner.tools.model import (
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_objects import ToolOutputCollection
 
-    from napari_tool_runner.tools.galaxy.context import Context
     from napari_tool_runner.tools.galaxy.script import Rules
     from napari_tool_runner.tools.galaxy.source import GalaxySource
     from napari_tool_runner.tools.model import Tool
@@ -117,7 +117,7 @@ def _source_format(spec: str, context: Context) -> str:
         return ""
     match = re.fullmatch(r"([^\[\]]*)\[([^\[\]]*)\]", spec)
     name, element = (match[1], match[2]) if match else (spec, "")
-    value = _lookup(context, name)
+    value = lookup(context, name)
     if isinstance(value, DatasetList):
         value = next(iter(value), None)
     if isinstance(value, CollectionValue):
@@ -148,7 +148,7 @@ def _changed_format(rule: OutputRule, context: Context, source: GalaxySource, na
             if found == wanted and change.get("format"):
                 return str(change["format"])
             continue
-        dataset = _lookup(context, str(change.get("input_dataset") or ""))
+        dataset = lookup(context, str(change.get("input_dataset") or ""))
         attribute = str(change.get("check_attribute") or "")
         if isinstance(dataset, DatasetValue) and dataset and attribute:
             value = getattr(dataset, attribute, None)
@@ -214,7 +214,7 @@ def _with_elements(
     kind = output.collection_type
     type_source = parsed.structure.collection_type_source
     if type_source:
-        like = _lookup(context, type_source)
+        like = lookup(context, type_source)
         if isinstance(like, CollectionValue) and like.collection_type:
             kind = like.collection_type
     elements: list[DataOutput] = []
@@ -227,7 +227,7 @@ def _with_elements(
             found = _format(element, inner, context, raw, rules)
             elements.append(replace(element, format=found))
     elif output.structured_like:
-        like = _lookup(context, output.structured_like)
+        like = lookup(context, output.structured_like)
         if isinstance(like, CollectionValue):
             kind = like.collection_type or kind
             for identifiers, dataset in like.flat():
@@ -319,38 +319,3 @@ def _flat(context: object, prefix: str = "") -> Iterator[tuple[str, DatasetValue
     elif isinstance(context, list):
         for index, value in enumerate(context):
             yield from _flat(value, f"{prefix}_{index}")
-
-
-def _lookup(context: Mapping[str, object], name: str) -> object:
-    """Find a value by ``cond|name``, ``cond.name``, or its last part alone."""
-    parts = re.split(r"[|.]", name)
-
-    def walk(place: object, rest: list[str]) -> object:
-        if not rest:
-            return place
-        if isinstance(place, dict):
-            if rest[0] in place:
-                return walk(place[rest[0]], rest[1:])
-            match = re.fullmatch(r"(.+)_(\d+)", rest[0])
-            if match and isinstance(place.get(match[1]), list):
-                entries = place[match[1]]
-                index = int(match[2])
-                return walk(entries[index], rest[1:]) if index < len(entries) else None
-        return None
-
-    found = walk(context, parts)
-    if found is not None or len(parts) > 1:
-        return found
-
-    def search(place: object) -> object:
-        if isinstance(place, dict):
-            if name in place:
-                return place[name]
-            children = list(place.values())
-        elif isinstance(place, list) and not isinstance(place, DatasetList):
-            children = place
-        else:
-            return None
-        return next((hit for hit in map(search, children) if hit is not None), None)
-
-    return search(context)

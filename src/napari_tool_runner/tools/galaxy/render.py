@@ -58,9 +58,9 @@ def render(
     context |= _galaxy_names(tool, source, paths, rules)
     context.setdefault("input", _no_input)
     if source.tool.parse_tool_type() == "expression":
-        command = render_expression(tool, source, inputs, outputs, rules)
+        command = render_expression(tool, source, values, inputs, outputs, rules)
     else:
-        _configfiles(tool, source, inputs, context, rules)
+        _configfiles(tool, source, values, inputs, context, rules)
         command = _command(source, context, rules)
     environment = _environment(source, context, paths, variables)
     strict = "set -e\n" if source.tool.parse_strict_shell() else ""
@@ -146,7 +146,12 @@ def _command(source: GalaxySource, context: Context, rules: Rules) -> str:
 
 
 def _configfiles(
-    tool: Tool, source: GalaxySource, inputs: Context, context: Context, rules: Rules
+    tool: Tool,
+    source: GalaxySource,
+    values: BoundValues,
+    inputs: Context,
+    context: Context,
+    rules: Rules,
 ) -> None:
     def register(name: str | None, filename: str | None, text: str) -> None:
         path = rules.configs / _safe(name or filename or f"config_{len(rules.files)}")
@@ -158,7 +163,8 @@ def _configfiles(
             context[name] = str(rules.shown(path))
 
     for entry in source.tool.parse_input_configfiles():
-        text = inputs_json(tool, inputs, source.profile, entry.content.handle_files)
+        style = entry.content.handle_files
+        text = inputs_json(tool, values, inputs, source.profile, style)
         register(entry.name, entry.filename, text)
     for template in source.tool.parse_template_configfiles():
         where = f"configfile {template.name or template.filename}"
