@@ -15,12 +15,11 @@ from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
 from napari_tool_runner.widgets.forms.form_model import (
     ConditionalNode,
     FormModel,
-    Problem,
     RepeatNode,
 )
 from napari_tool_runner.widgets.forms.layer_choice import LayerChooser
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
-from napari_tool_runner.widgets.forms.node import LeafNode, Node
+from napari_tool_runner.widgets.forms.node import LeafNode, Node, Problem
 from napari_tool_runner.widgets.forms.outputs_box import OutputsBox
 from napari_tool_runner.widgets.parts.background import IdleWork
 

@@ -8,71 +8,31 @@ typed into a case of a conditional while another case is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from psygnal import Signal
 
 from napari_tool_runner.tools.model import (
     Conditional,
-    HiddenParameter,
     InputItem,
-    Parameter,
     Repeat,
     Section,
     Tool,
 )
-from napari_tool_runner.widgets.forms.node import LeafNode, Node, Owner
+from napari_tool_runner.widgets.forms.node import Items, LeafNode, Node, Owner, Problem
 
 __all__ = [
     "ConditionalNode",
     "FormModel",
-    "Problem",
     "RepeatEntry",
     "RepeatNode",
     "SectionNode",
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a form cannot run: the full name of a parameter, and one sentence."""
-
-    name: str
-    sentence: str
-    parameter: Parameter
-
-
-class _Items:
-    """Nodes that apply together: a form, a section, a choice with its case, a repeat's entry."""
-
-    def __init__(self, children: Sequence[Node]) -> None:
-        self.children = tuple(children)
-
-    def sent(self) -> dict[str, object]:
-        return {child.key: child.sent() for child in self.children if not _is_hidden(child)}
-
-    def leaves(self) -> Iterator[LeafNode]:
-        for child in self.children:
-            yield from child.leaves()
-
-    def apply(self, values: Mapping[str, object], prefix: str) -> list[str]:
-        """Set what is in `values`; returns the names that found no place."""
-        unknown: list[str] = []
-        by_name = {child.key: child for child in self.children}
-        for key, value in values.items():
-            child = by_name.get(key)
-            unknown += [prefix + key] if child is None else child.apply(value)
-        return unknown
-
-    def reset(self) -> None:
-        for child in self.children:
-            child.reset()
-
-
 class _Container(Node):
     """A node with others inside."""
 
-    def inside(self) -> Sequence[_Items]:
+    def inside(self) -> Sequence[Items]:
         """Return what applies now: one group, or one each entry of a repeat."""
         raise NotImplementedError
 
@@ -101,9 +61,9 @@ class SectionNode(_Container):
         self.section = section
         self.children = _nodes(section.items, self)
 
-    def inside(self) -> Sequence[_Items]:
+    def inside(self) -> Sequence[Items]:
         """Return the parameters of the section."""
-        return (_Items(self.children),)
+        return (Items(self.children),)
 
 
 class ConditionalNode(_Container):
@@ -131,9 +91,9 @@ class ConditionalNode(_Container):
         active = self.active
         return () if active is None else self._cases[active]
 
-    def inside(self) -> Sequence[_Items]:
+    def inside(self) -> Sequence[Items]:
         """Return the choice and what belongs to it."""
-        return (_Items((self.test, *self.children)),)
+        return (Items((self.test, *self.children)),)
 
     def apply(self, value: object) -> list[str]:
         """Set the choice first: it says where the rest goes."""
@@ -145,10 +105,10 @@ class ConditionalNode(_Container):
         """Reset the choice and every case that was ever shown."""
         self.test.reset()
         for children in self._cases.values():
-            _Items(children).reset()
+            Items(children).reset()
 
 
-class RepeatEntry(_Items):
+class RepeatEntry(Items):
     """One occurrence of a repeat."""
 
     def __init__(self, repeat: RepeatNode) -> None:
@@ -203,7 +163,7 @@ class RepeatNode(_Container):
             self.entries.remove(entry)
             self._tell()
 
-    def inside(self) -> Sequence[_Items]:
+    def inside(self) -> Sequence[Items]:
         """Return the entries."""
         return self.entries
 
@@ -250,7 +210,7 @@ class FormModel:
 
     def __init__(self, tool: Tool) -> None:
         self.tool = tool
-        self._items = _Items(_nodes(tool.inputs, self))
+        self._items = Items(_nodes(tool.inputs, self))
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -282,11 +242,7 @@ class FormModel:
 
     def problems(self) -> list[Problem]:
         """Return what keeps the form from running, in its order."""
-        return [
-            Problem(leaf.name, leaf.problem, leaf.parameter)
-            for leaf in self.leaves()
-            if leaf.problem
-        ]
+        return self._items.problems()
 
     def hear(self, node: Node) -> None:
         """Tell that `node` changed."""
@@ -305,10 +261,6 @@ def _nodes(items: Sequence[InputItem], owner: Owner) -> tuple[Node, ...]:
         else:
             made.append(LeafNode(item, owner))
     return tuple(made)
-
-
-def _is_hidden(node: Node) -> bool:
-    return isinstance(node, LeafNode) and isinstance(node.parameter, HiddenParameter)
 
 
 def _sequence(value: object) -> Sequence[object]:

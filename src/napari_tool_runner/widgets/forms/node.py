@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from psygnal import Signal
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.tools.model import DataParameter, Parameter
+from napari_tool_runner.tools.model import DataParameter, HiddenParameter, Parameter
 from napari_tool_runner.tools.values import check_value, coerce, default_value
 
-__all__ = ["LeafNode", "Node", "Owner"]
+__all__ = ["Items", "LeafNode", "Node", "Owner", "Problem"]
 
 
 class Owner(Protocol):
@@ -88,7 +89,8 @@ class LeafNode(Node):
     def __init__(self, parameter: Parameter, owner: Owner) -> None:
         super().__init__(parameter.name, owner)
         self.parameter = parameter
-        self._value = default_value(parameter)
+        self.value = default_value(parameter)
+        """The present value; `set` changes it."""
         self._problem: str | None = None
         self._checked = False
         self._extra_problem: str | None = None
@@ -101,16 +103,11 @@ class LeafNode(Node):
         return self.owner.prefix + self.key
 
     @property
-    def value(self) -> object:
-        """The present value."""
-        return self._value
-
-    @property
     def is_default(self) -> bool:
         """Whether the value is the descriptor's."""
         if isinstance(self.parameter, DataParameter):
             return not self.chosen
-        return bool(self._value == default_value(self.parameter))
+        return bool(self.value == default_value(self.parameter))
 
     @property
     def problem(self) -> str | None:
@@ -124,9 +121,9 @@ class LeafNode(Node):
         """Take a value (text is converted where possible) and tell the views."""
         self.chosen = chosen
         converted = self._convert(value)
-        if _same(converted, self._value):
+        if _same(converted, self.value):
             return
-        self._value = converted
+        self.value = converted
         self._checked = False
         self._extra_problem = None
         self._tell()
@@ -145,17 +142,17 @@ class LeafNode(Node):
     def reset(self) -> None:
         """Go back to the descriptor's default."""
         self.chosen = False
-        self._value = default_value(self.parameter)
+        self.value = default_value(self.parameter)
         self._checked = False
         self._tell()
 
     def sent(self) -> object:
         """Return the value."""
-        return self._value
+        return self.value
 
     def leaves(self) -> Iterator[LeafNode]:
-        """Yield itself."""
-        yield self
+        """Return itself."""
+        return iter((self,))
 
     def apply(self, value: object) -> list[str]:
         """Set the value; it always has a place."""
@@ -170,10 +167,61 @@ class LeafNode(Node):
 
     def _check(self) -> str | None:
         try:
-            value = coerce(self.parameter, self._value, self.parameter.name)
+            value = coerce(self.parameter, self.value, self.parameter.name)
         except ParameterError as error:
             return error.message
         return check_value(self.parameter, value)
+
+
+class Items:
+    """Nodes that apply together: a form, a section, a choice with its case, a repeat's entry."""
+
+    def __init__(self, children: Sequence[Node]) -> None:
+        self.children = tuple(children)
+
+    def sent(self) -> dict[str, object]:
+        """Return the values by name; hidden parameters are not sent."""
+        return {child.key: child.sent() for child in self.children if not _is_hidden(child)}
+
+    def leaves(self) -> Iterator[LeafNode]:
+        """Yield the leaves that apply now."""
+        for child in self.children:
+            yield from child.leaves()
+
+    def apply(self, values: Mapping[str, object], prefix: str) -> list[str]:
+        """Set what is in `values`; returns the names that found no place."""
+        unknown: list[str] = []
+        by_name = {child.key: child for child in self.children}
+        for key, value in values.items():
+            child = by_name.get(key)
+            unknown += [prefix + key] if child is None else child.apply(value)
+        return unknown
+
+    def problems(self) -> list[Problem]:
+        """Return what is wrong with the leaves that apply now."""
+        return [
+            Problem(leaf.name, leaf.problem, leaf.parameter)
+            for leaf in self.leaves()
+            if leaf.problem
+        ]
+
+    def reset(self) -> None:
+        """Set everything back to the defaults."""
+        for child in self.children:
+            child.reset()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a form cannot run: the full name of a parameter, and one sentence."""
+
+    name: str
+    sentence: str
+    parameter: Parameter
+
+
+def _is_hidden(node: Node) -> bool:
+    return isinstance(node, LeafNode) and isinstance(node.parameter, HiddenParameter)
 
 
 def _same(one: object, other: object) -> bool:
