@@ -13,8 +13,7 @@ from napari_tool_runner.jobs import JobManager, JobState
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import approve, trust_state
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
-from napari_tool_runner.widgets.running.activity import ActivityMirror
-from napari_tool_runner.widgets.running.job_bridge import JobBridge
+from napari_tool_runner.widgets.running.job_bridge import ActivityMirror, JobBridge
 from napari_tool_runner.widgets.running.results import TableModel, TableView
 from napari_tool_runner.widgets.settings.trust import TrustDialog
 

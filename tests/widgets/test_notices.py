@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QApplication, QPushButton
 from run_tools import fail_tool
 
 from napari_tool_runner.jobs import JobManager
-from napari_tool_runner.widgets.running import notices
+from napari_tool_runner.widgets.running import report
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 pytestmark = pytest.mark.viewer
@@ -31,7 +31,7 @@ def test_a_failure_out_of_sight_is_told_with_buttons(
     notification = notification_manager.records[-1]
     assert job.tool.name in notification.message
     opened: list[object] = []
-    monkeypatch.setattr(notices, "open_path", opened.append)
+    monkeypatch.setattr(report, "open_path", opened.append)
     shown = NapariQtNotification.from_notification(notification)
     qtbot.addWidget(shown)
     buttons = {button.text(): button for button in shown.findChildren(QPushButton)}

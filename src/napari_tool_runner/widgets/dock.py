@@ -24,7 +24,7 @@ from napari_tool_runner.widgets.commands import show_tools
 from napari_tool_runner.widgets.docks import dock_of
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.finding.finder import ToolFinder
-from napari_tool_runner.widgets.forms.layer_source import LayerSource
+from napari_tool_runner.widgets.forms.layers import LayerSource
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
 from napari_tool_runner.widgets.history.panel import HistoryPanel

@@ -20,7 +20,7 @@ from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, 
 from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, text_color
-from napari_tool_runner.widgets.parts.message_bar import MessageBar
+from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 
 if TYPE_CHECKING:

@@ -14,15 +14,15 @@ from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.tools.toolbox.trust import trust_state
-from napari_tool_runner.widgets.forms.extent_bar import ExtentBar
+from napari_tool_runner.widgets.forms.extents import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget
-from napari_tool_runner.widgets.forms.layer_source import LayerSource
+from napari_tool_runner.widgets.forms.layers import LayerSource
 from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
 from napari_tool_runner.widgets.forms.presets import PresetError, PresetStore
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.texts import copy_text, elapsed_text, open_path
-from napari_tool_runner.widgets.running.activity import ActivityMirror
 from napari_tool_runner.widgets.running.job_bridge import (
+    ActivityMirror,
     JobBridge,
     bridge_for,
     cancel_jobs_at_quit,
@@ -161,7 +161,7 @@ class ToolWidget(QWidget):
     @property
     def active_jobs(self) -> list[Job]:
         """The jobs of this page that have not ended, oldest first."""
-        return [bridge.job for bridge in self._bridges if not bridge.job.state.is_finished]
+        return [bridge.job for bridge in self._bridges if bridge.job.finished is None]
 
     def run(self) -> Job | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
@@ -227,21 +227,17 @@ class ToolWidget(QWidget):
         """Show how far a run is, whoever started it."""
         bridge.attach(self)
         bridge.progressed.connect(self._show_progress)
-        bridge.state_changed.connect(self._show_progress)
         bridge.finished.connect(self._finished)
         self._bridges.append(bridge)
         self._show_progress()
 
-    def _current(self) -> Job | None:
-        """Return the job that the bar shows: the oldest that has not ended."""
+    def _show_progress(self) -> None:
+        """Show the oldest job that has not ended, and how many wait behind it."""
         active = self.active_jobs
-        return active[0] if active else None
-
-    def _show_progress(self, *_: object) -> None:
-        job = self._current()
-        self.run_bar.set_busy(job is not None, max(0, len(self.active_jobs) - 1))
-        if job is None:
+        self.run_bar.set_busy(bool(active), max(0, len(active) - 1))
+        if not active:
             return
+        job = active[0]
         if job is not self._shown_job:
             self._shown_job = job
             self.log.follow(job)

@@ -25,8 +25,7 @@ from napari_tool_runner.widgets.parts.texts import tooltip
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import ParameterBase, Tool
     from napari_tool_runner.widgets.forms.form_model import FormModel
-    from napari_tool_runner.widgets.forms.layer_choice import LayerChooser
-    from napari_tool_runner.widgets.forms.layer_source import LayerSource
+    from napari_tool_runner.widgets.forms.layers import LayerChooser, LayerSource
     from napari_tool_runner.widgets.forms.node import LeafNode, Node
 
 __all__ = ["Field", "FieldRow", "FormContext", "OptionalField", "keep_narrow", "keep_wheel_away"]

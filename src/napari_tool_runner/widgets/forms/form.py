@@ -17,8 +17,7 @@ from napari_tool_runner.widgets.forms.form_model import (
     FormModel,
     RepeatNode,
 )
-from napari_tool_runner.widgets.forms.layer_choice import LayerChooser
-from napari_tool_runner.widgets.forms.layer_source import LayerSource
+from napari_tool_runner.widgets.forms.layers import LayerChooser, LayerSource
 from napari_tool_runner.widgets.forms.node import LeafNode, Node, Problem
 from napari_tool_runner.widgets.forms.outputs_box import OutputsBox
 from napari_tool_runner.widgets.parts.background import IdleWork
@@ -87,6 +86,7 @@ class FormWidget(QScrollArea):
         self._scroll.timeout.connect(self._go_to_target)
         self.model.changed.connect(self._model_changed)
         self._layers.changed.connect(self.refresh_layers)
+        self._layers.reselected.connect(self.chooser.update)
 
     def values(self) -> dict[str, object]:
         """Return nested values of everything that applies (see `FormModel.values`)."""
@@ -137,7 +137,7 @@ class FormWidget(QScrollArea):
 
     def field_rows(self) -> list[FieldRow]:
         """Return the rows that are built, in the order of the form."""
-        return self.rows.field_rows()
+        return self.rows.findChildren(FieldRow)
 
     def row(self, name: str) -> FieldRow:
         """Return the row of the parameter with that full name, opened if need be.

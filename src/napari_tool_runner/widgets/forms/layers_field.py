@@ -19,8 +19,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.choice_fields import ShortList
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
-from napari_tool_runner.widgets.forms.layer_choice import as_list
-from napari_tool_runner.widgets.forms.layer_source import kind_of
+from napari_tool_runner.widgets.forms.layers import as_list, kind_of
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.texts import tooltip
 

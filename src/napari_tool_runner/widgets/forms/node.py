@@ -120,6 +120,8 @@ class LeafNode(Node):
     def set(self, value: object, *, chosen: bool = True) -> None:
         """Take a value (text is converted where possible) and tell the views."""
         self.chosen = chosen
+        if value is self.value:
+            return
         converted = self._convert(value)
         if _same(converted, self.value):
             return

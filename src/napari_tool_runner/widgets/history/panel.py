@@ -33,7 +33,7 @@ from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel
 from napari_tool_runner.widgets.history.view import HistoryView
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
-from napari_tool_runner.widgets.parts.message_bar import MessageBar
+from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.running.log_view import clean_line
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A line of text with a sign in front: told by shape and words, never by colour alone."""
+"""Sentences in the window, with buttons or not: a sign and words, never colour alone."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPainter, QPalette
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tool_runner.widgets.parts.icons import pixmap, text_color
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from qtpy.QtGui import QPaintEvent
 
-__all__ = ["MessageKind", "MessageLabel", "Sign"]
+__all__ = ["MessageBar", "MessageKind", "MessageLabel", "Sign"]
 
 MessageKind = Literal["problem", "info", "failed", "done", "busy"]
 _ICONS: dict[MessageKind, str] = {
@@ -92,3 +94,69 @@ class MessageLabel(QWidget):
             self.setAccessibleName(_SPOKEN[kind] + text)
             self._sign.show_icon(_ICONS[kind])
         self.setVisible(bool(text))
+
+
+class MessageBar(QWidget):
+    """Tells what happened, or asks something that buttons answer; never a dialog.
+
+    Parameters
+    ----------
+    stays : bool
+        The sentence stays when one of its buttons is pressed.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, stays: bool = False) -> None:
+        super().__init__(parent)
+        self._stays = stays
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        self.label = MessageLabel()
+        layout.addWidget(self.label)
+        self._box = QWidget()
+        self._row = QHBoxLayout(self._box)
+        self._row.setContentsMargins(19, 0, 0, 0)
+        self._row.setSpacing(4)
+        self._row.addStretch(1)
+        self._box.hide()
+        layout.addWidget(self._box)
+        self._buttons: list[QPushButton] = []
+        self.hide()
+
+    def text(self) -> str:
+        """Return the sentence."""
+        return self.label.text()
+
+    def kind(self) -> MessageKind:
+        """Return what kind of sentence it is."""
+        return self.label.kind()
+
+    @property
+    def buttons(self) -> tuple[QPushButton, ...]:
+        """The buttons of the present sentence."""
+        return tuple(self._buttons)
+
+    def say(
+        self,
+        text: str,
+        kind: MessageKind = "info",
+        buttons: Sequence[tuple[str, Callable[[], object]]] = (),
+    ) -> None:
+        """Show `text` and its buttons; an empty text hides both."""
+        for button in self._buttons:
+            button.hide()
+            button.deleteLater()
+        self._buttons = []
+        for place, (label, action) in enumerate(buttons):
+            button = QPushButton(label)
+            button.clicked.connect(lambda _=False, action=action: self._answer(action))
+            self._row.insertWidget(place, button)
+            self._buttons.append(button)
+        self.label.say(text, kind)
+        self._box.setVisible(bool(self._buttons))
+        self.setVisible(bool(text))
+
+    def _answer(self, action: Callable[[], object]) -> None:
+        if not self._stays:
+            self.say("")
+        action()

@@ -10,6 +10,7 @@ job: closing the window, with or without its dialog, ends the tool.
 from __future__ import annotations
 
 import atexit
+import io
 import logging
 import weakref
 from typing import TYPE_CHECKING
@@ -18,17 +19,21 @@ from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs.record import JobState
-from napari_tool_runner.widgets.running.notices import notify_failure
+from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.results import show_result
+from napari_tool_runner.widgets.running.run_bar import progress_text
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.utils.progress import cancelable_progress
     from qtpy.QtWidgets import QWidget
 
     from napari_tool_runner.jobs import Job, JobManager
     from napari_tool_runner.widgets.running.results import Shown
 
+
 __all__ = [
+    "ActivityMirror",
     "JobBridge",
     "bridge_for",
     "cancel_jobs_at_quit",
@@ -51,10 +56,8 @@ class JobBridge(QObject):
         weak reference is kept.
     """
 
-    state_changed = Signal(object)
-    """The job entered another state; carries the `JobState`."""
     progressed = Signal()
-    """Phase, progress or elapsed time is worth showing again."""
+    """State, phase, progress or elapsed time is worth showing again."""
     finished = Signal(object)
     """The job ended and its layers are there; carries the job. Emitted once."""
 
@@ -70,7 +73,6 @@ class JobBridge(QObject):
         self._shows = viewer is not None
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._pages: weakref.WeakSet[QWidget] = weakref.WeakSet()
-        self._state: JobState | None = None
         self._ended = False
         self._polling = False
         self._shown: tuple[object, ...] = ()
@@ -108,16 +110,12 @@ class JobBridge(QObject):
 
     def _look(self) -> None:
         job = self.job
-        state = job.state
-        if state is not self._state:
-            self._state = state
-            self.state_changed.emit(state)
-        shown = (job.phase, job.progress, int(job.elapsed))
+        shown = (job.state, job.phase, job.progress, int(job.elapsed))
         if shown != self._shown:
             self._shown = shown
             self.progressed.emit()
         # the job's event is set after its record is written: only then is it over
-        if state.is_finished and job.wait(0):
+        if job.finished is not None and job.wait(0):
             self._ended = True
             self._timer.stop()
             self._present()
@@ -239,3 +237,71 @@ def cancel_jobs_at_quit(manager: JobManager) -> None:
 
 
 _known: weakref.WeakSet[JobManager] = weakref.WeakSet()
+
+
+class _Nowhere(io.TextIOBase):
+    """napari's bars are tqdm bars, which would also print to the terminal."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+class ActivityMirror(QObject):
+    """Shows the job of `bridge` in the activity list while it runs.
+
+    Lives on the GUI thread: napari's bars call Qt when they change.
+    """
+
+    def __init__(self, bridge: JobBridge) -> None:
+        super().__init__(bridge)
+        self._bridge = bridge
+        self._bar: cancelable_progress | None = None
+        self._shown = ("", 0.0, 0.0)
+        bridge.progressed.connect(self._update)
+        bridge.finished.connect(self.close)
+
+    def _open(self) -> cancelable_progress | None:
+        try:
+            from napari.utils.progress import cancelable_progress
+        except ImportError:
+            return None
+        job = self._bridge.job
+
+        class Bar(cancelable_progress):  # type: ignore[misc]
+            """Its Cancel reaches the job at once (napari's only sets a flag)."""
+
+            def cancel(self) -> None:
+                super().cancel()
+                job.cancel()
+
+        return Bar(desc=job.tool.name, total=0, file=_Nowhere())
+
+    def _update(self) -> None:
+        job = self._bridge.job
+        if job.finished is not None:
+            return
+        if self._bar is None:
+            self._bar = self._open()
+        bar = self._bar
+        if bar is None:
+            return
+        progress = job.progress
+        total = float(progress.total or 0) if progress is not None else 0.0
+        done = min(float(progress.done), total) if progress is not None else 0.0
+        told = progress_text(progress)
+        text = f"{job.tool.name}: {job.phase}" + (f" {told}" if told else "")
+        before = self._shown
+        self._shown = (text, done, total)
+        if text != before[0]:
+            bar.set_description(text)
+        if total != before[2]:
+            bar.total = round(1000 * (total > 0))
+        if total and (done != before[1] or total != before[2]):
+            bar.n = 0
+            bar.update(round(1000 * done / total))
+
+    def close(self, *_: object) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -107,7 +107,7 @@ class LogView(QWidget):
         job = self._job
         if job is None:
             return
-        ended = job.state.is_finished
+        ended = job.finished is not None
         seen, lines = job.log.since(self._seen)
         missed = seen - self._seen - len(lines)
         self._seen = seen

@@ -1,4 +1,4 @@
-"""A failed job as text that one can send to somebody who may help."""
+"""A failed job as text for somebody who may help, and as a notification of napari."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import platform
 import sys
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.widgets.parts.texts import copy_text, open_path
+
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job
 
-__all__ = ["report_text"]
+__all__ = ["notify_failure", "report_text"]
 
 _TAIL = 40
 
@@ -38,3 +40,25 @@ def report_text(job: Job) -> str:
         *job.log.tail(_TAIL),
     ]
     return "\n".join(lines) + "\n"
+
+
+def notify_failure(job: Job, text: str) -> None:
+    """Show `text`, and buttons for the log, the workspace and the report of `job`."""
+    from napari.utils.notifications import (
+        Notification,
+        NotificationSeverity,
+        notification_manager,
+    )
+
+    actions = (
+        ("Log", lambda _: open_path(job.log_path)),
+        ("Workspace", lambda _: open_path(job.workspace.root)),
+        ("Copy report", lambda _: _copy_report(job)),
+    )
+    notification_manager.dispatch(Notification(text, NotificationSeverity.ERROR, actions))
+
+
+def _copy_report(job: Job) -> None:
+    from napari_tool_runner.widgets.running.report import report_text
+
+    copy_text(report_text(job))

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.forms.field_base import keep_narrow
 from napari_tool_runner.widgets.parts.icons import TextIconButton
-from napari_tool_runner.widgets.parts.message_bar import MessageBar
+from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
 
 if TYPE_CHECKING:

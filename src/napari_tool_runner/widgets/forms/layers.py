@@ -1,0 +1,282 @@
+"""The layers of a viewer: followed, named, and chosen for the inputs of a form."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_tool_runner.exchange import matching_kinds
+from napari_tool_runner.tools.model import DataParameter, LayerKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_tool_runner.widgets.forms.form_model import FormModel
+    from napari_tool_runner.widgets.forms.node import LeafNode
+
+__all__ = [
+    "LayerChooser",
+    "LayerSource",
+    "as_list",
+    "fits",
+    "kind_of",
+    "kinds_text",
+]
+
+_log = logging.getLogger(__name__)
+_KINDS = {
+    "Image": LayerKind.IMAGE,
+    "Labels": LayerKind.LABELS,
+    "Points": LayerKind.POINTS,
+    "Shapes": LayerKind.SHAPES,
+    "Tracks": LayerKind.TRACKS,
+    "Vectors": LayerKind.VECTORS,
+    "Surface": LayerKind.SURFACE,
+}
+
+
+def kind_of(layer: object) -> LayerKind:
+    """Return the kind of a napari layer, also of a subclass; ANY for anything else."""
+    for cls in type(layer).__mro__:
+        if cls.__name__ in _KINDS and cls.__module__.startswith("napari."):
+            return _KINDS[cls.__name__]
+    return LayerKind.ANY
+
+
+def fits(layer: object, kinds: Sequence[LayerKind]) -> bool:
+    """Whether `layer` is of one of `kinds`; a layer with features counts as a table."""
+    if LayerKind.ANY in kinds:
+        return True
+    if kind_of(layer) in kinds:
+        return True
+    return LayerKind.TABLE in kinds and _has_features(layer)
+
+
+def kinds_text(kinds: Sequence[LayerKind]) -> str:
+    """Return ``an image or labels layer`` for a sentence (the best two kinds)."""
+    if LayerKind.ANY in kinds:
+        return "a layer"
+    words = [kind.value for kind in kinds[:2] if kind is not LayerKind.TABLE]
+    table = "a layer with a table of features"
+    if not words:
+        return table
+    article = "an" if words[0][0] in "aeiou" else "a"
+    text = f"{article} {' or '.join(words)} layer"
+    return f"{text} or {table}" if LayerKind.TABLE in kinds[:2] else text
+
+
+def _has_features(layer: object) -> bool:
+    features = getattr(layer, "features", None)
+    return features is not None and len(getattr(features, "columns", ())) > 0
+
+
+class LayerSource(QObject):
+    """Follows the layer list of a viewer.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel or None
+        None: there are no layers (a form alone).
+    """
+
+    changed = Signal()
+    """The list or a name changed, maybe the selection, too."""
+    reselected = Signal()
+    """Only the selection changed."""
+
+    def __init__(self, viewer: ViewerModel | None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._connected = False
+        self._shown: list[tuple[int, str, bool]] = []
+        self._chosen: tuple[int, list[bool]] | None = None
+        self.connect_layers()
+
+    @property
+    def viewer(self) -> ViewerModel | None:
+        """The viewer, None in a form alone."""
+        return self._viewer
+
+    def layers(self) -> list[Layer]:
+        """Return the layers, top of the list first, as napari shows them."""
+        return list(reversed(self._viewer.layers)) if self._viewer is not None else []
+
+    def active(self) -> Layer | None:
+        """Return the layer that is selected alone."""
+        return self._viewer.layers.selection.active if self._viewer is not None else None
+
+    def selected(self) -> list[Layer]:
+        """Return the selected layers in the order of the list."""
+        if self._viewer is None:
+            return []
+        return [layer for layer in self.layers() if layer in self._viewer.layers.selection]
+
+    def connect_layers(self) -> None:
+        """Start to follow the viewer (idempotent)."""
+        if self._viewer is None or self._connected:
+            return
+        events = self._viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered):
+            event.connect(self._tell)
+        renamed = getattr(events, "renamed", None)
+        if renamed is not None:
+            renamed.connect(self._tell)
+        self._viewer.layers.selection.events.active.connect(self._tell)
+        self._connected = True
+
+    def disconnect_layers(self) -> None:
+        """Stop following; call before the widgets go."""
+        if self._viewer is None or not self._connected:
+            return
+        events = self._viewer.layers.events
+        sources = [events.inserted, events.removed, events.reordered]
+        renamed = getattr(events, "renamed", None)
+        if renamed is not None:
+            sources.append(renamed)
+        for event in sources:
+            event.disconnect(self._tell)
+        self._viewer.layers.selection.events.active.disconnect(self._tell)
+        self._connected = False
+
+    def _tell(self, event: object = None) -> None:
+        layers = self.layers()
+        shown = [(id(layer), layer.name, _has_features(layer)) for layer in layers]
+        chosen = (id(self.active()), [layer in self.selected() for layer in layers])
+        listed, selected = shown != self._shown, chosen != self._chosen
+        self._shown, self._chosen = shown, chosen
+        try:  # napari tells the same state several times
+            if listed:
+                self.changed.emit()
+            elif selected:
+                self.reselected.emit()
+        except RuntimeError:  # the window was closed in the middle of an event
+            _log.debug("layer list changed after its widget was deleted")
+
+
+def as_list(value: object) -> list[object]:
+    """Return the data values of a node as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+class LayerChooser:
+    """Keeps the data inputs of a form in step with the layer list.
+
+    A choice of the user stays as long as its layer does. Where nobody chose, the
+    selected layer is taken if it fits, then the best kind that no other input has.
+    """
+
+    def __init__(self, model: FormModel, source: LayerSource) -> None:
+        self.model = model
+        self.source = source
+        self._kinds: dict[int, tuple[LayerKind, ...]] = {}
+
+    def kinds(self, parameter: DataParameter) -> tuple[LayerKind, ...]:
+        """Return the kinds that `parameter` accepts (remembered)."""
+        key = id(parameter)
+        if key not in self._kinds:
+            self._kinds[key] = tuple(matching_kinds(parameter))
+        return self._kinds[key]
+
+    def candidates(self, parameter: DataParameter) -> list[object]:
+        """Return the layers that fit, in the order of the layer list."""
+        kinds = self.kinds(parameter)
+        return [layer for layer in self.source.layers() if fits(layer, kinds)]
+
+    def missing_text(self, parameter: DataParameter) -> str:
+        """Return a sentence when no open layer fits, else an empty text."""
+        if self.candidates(parameter):
+            return ""
+        label = parameter.label or parameter.name
+        if not self.kinds(parameter):
+            formats = " or ".join(parameter.formats[:4])
+            return f"“{label}” needs a file ({formats})."
+        return f"“{label}” needs {kinds_text(self.kinds(parameter))}; none is open."
+
+    def update(self) -> None:
+        """Choose for every data input of the form that applies now."""
+        taken: list[object] = []
+        for leaf in list(self.model.leaves()):
+            if isinstance(leaf.parameter, DataParameter):
+                self.update_leaf(leaf, taken)
+                taken += as_list(leaf.value)
+
+    def update_leaf(self, leaf: LeafNode, taken: list[object]) -> None:
+        """Choose for one input; `taken` are the layers of the inputs before it."""
+        parameter = leaf.parameter
+        assert isinstance(parameter, DataParameter)
+        fitting = self.candidates(parameter)
+        present = [
+            entry
+            for entry in as_list(leaf.value)
+            if isinstance(entry, str | Path) or any(entry is layer for layer in fitting)
+        ]
+        lost = len(present) < len(as_list(leaf.value))
+        chosen = leaf.chosen and not (lost and not present)
+        if not chosen:
+            present = [] if parameter.optional else self._best(parameter, fitting, taken)
+        if parameter.multiple:
+            leaf.set(present or None, chosen=chosen)
+        else:
+            leaf.set(present[0] if present else None, chosen=chosen)
+        self.judge(leaf)
+
+    def judge(self, leaf: LeafNode) -> None:
+        """Say at the input when no open layer fits it."""
+        parameter = leaf.parameter
+        assert isinstance(parameter, DataParameter)
+        empty = not as_list(leaf.value) and not parameter.optional
+        leaf.set_extra_problem((self.missing_text(parameter) or None) if empty else None)
+
+    def named(self, parameter: DataParameter, name: str) -> object | None:
+        """Return the fitting layer called `name`."""
+        return next(
+            (
+                layer
+                for layer in self.candidates(parameter)
+                if getattr(layer, "name", None) == name
+            ),
+            None,
+        )
+
+    def pin(self) -> None:
+        """Make the present automatic choices the user's own.
+
+        Called at Run: the result becomes the selected layer, and a second run must not
+        take it for its input.
+        """
+        for leaf in self.model.leaves():
+            if isinstance(leaf.parameter, DataParameter) and leaf.value is not None:
+                leaf.chosen = True
+
+    def _best(
+        self, parameter: DataParameter, fitting: list[object], taken: list[object]
+    ) -> list[object]:
+        if parameter.multiple:
+            selected = [
+                layer
+                for layer in self.source.selected()
+                if any(layer is other for other in fitting)
+            ]
+            if selected:
+                return list(selected)
+        free = [layer for layer in fitting if not any(layer is other for other in taken)]
+        pool = free or fitting
+        active = self.source.active()
+        meant = LayerKind.ANY in parameter.kinds or kind_of(active) in parameter.kinds
+        if active is not None and meant and any(active is layer for layer in pool):
+            return [active]
+        kinds = self.kinds(parameter)
+
+        def rank(layer: object) -> int:
+            kind = kind_of(layer)
+            return kinds.index(kind) if kind in kinds else len(kinds)
+
+        return [min(pool, key=rank)] if pool else []
