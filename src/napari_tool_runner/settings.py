@@ -179,7 +179,7 @@ class Field:
         ``section.name`` in the Preferences.
     label, hint : str
     none : str
-        Shown where there is no value (``no limit``).
+        Shown where there is no value (``no limit``); the text of a check box.
     unit : str
         Written behind the number.
     most : float
@@ -384,7 +384,8 @@ HOST = Setting(
 NETWORK = Setting(
     "runner.network", FLAG, False, "whether containers may use the network", services="DOCKER",
     field=Field("limits.network", "Network",
-                "Whether programs in containers may use the network."),
+                "Whether programs in containers may use the network.",
+                "Programs may use the network"),
 )
 NETWORK_MODE = Setting(
     "runner.network_mode", TEXT, "", "which network, where they may: `host`, `bridge`, a name",

@@ -10,7 +10,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDialogButtonBox
 from run_tools import invert_tool
 
-from napari_tool_runner.config import changed_config, config_path, load_config
+from napari_tool_runner.config import (
+    FACILITY_VARIABLE,
+    changed_config,
+    config_path,
+    load_config,
+)
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
@@ -40,6 +45,10 @@ def dialog(shown):
     return make
 
 
+def editor(box: SettingsDialog, key: str):
+    return box.fields[key].editor
+
+
 def press(qtbot, dialog, which=QDialogButtonBox.StandardButton.Save):
     qtbot.mouseClick(dialog.buttons.button(which), Qt.MouseButton.LeftButton)
 
@@ -47,10 +56,10 @@ def press(qtbot, dialog, which=QDialogButtonBox.StandardButton.Save):
 def test_other_keys_stay_and_defaults_leave_nothing(qtbot, dialog):
     write({"runner": {"channels": ["mine"], "cpus": 2}, "user": {"name": "Ada"}, "odd": 1})
     box = dialog()
-    assert box.cpus.value() == 2
-    box.memory.setText("8G")
-    box.cpus.setValue(0)
-    box.network.setChecked(True)
+    assert editor(box, "runner.cpus").value() == 2
+    editor(box, "runner.memory").setText("8G")
+    editor(box, "runner.cpus").setValue(0)
+    editor(box, "runner.network").setChecked(True)
     press(qtbot, box)
     assert written() == {
         "runner": {"channels": ["mine"], "memory": "8G", "network": True},
@@ -67,14 +76,14 @@ def test_nothing_is_written_for_nothing(qtbot, dialog):
 
 def test_what_is_wrong_is_said_at_once(qtbot, dialog, tmp_path):
     box = dialog()
-    qtbot.keyClicks(box.memory, "lots")
+    qtbot.keyClicks(editor(box, "runner.memory"), "lots")
     assert box.message.text() == "“Memory” is 'lots', but must be a size such as 8G."
     save = box.buttons.button(QDialogButtonBox.StandardButton.Save)
     assert not save.isEnabled()
-    box.memory.setText("2G")
+    editor(box, "runner.memory").setText("2G")
     assert save.isEnabled()
     (tmp_path / "file").write_text("")
-    box.workspace.setText(str(tmp_path / "file"))
+    editor(box, "workspace").setText(str(tmp_path / "file"))
     assert "is a file" in box.message.text()
     assert not save.isEnabled()
     press(qtbot, box, QDialogButtonBox.StandardButton.Cancel)
@@ -86,7 +95,7 @@ def test_a_broken_file_is_told_and_kept(qtbot, dialog):
     path.write_text("{ not json")
     box = dialog()
     assert "not valid JSON" in box.message.text()
-    box.memory.setText("2G")
+    editor(box, "runner.memory").setText("2G")
     press(qtbot, box)
     assert "not valid JSON" in box.message.text()
     assert path.read_text() == "{ not json"
@@ -149,6 +158,86 @@ def test_the_tutorials_service_is_kept():
     with pytest.raises(ConfigError, match="max_parallel"):
         changed_config(load_config(), {"jobs.max_parallel": 0})
     assert written() == {"process": {"service": "DOCKER"}}
+
+
+def facility(monkeypatch, tmp_path, data) -> Path:
+    path = tmp_path / "share" / "facility.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    monkeypatch.setenv(FACILITY_VARIABLE, str(path))
+    return path
+
+
+def test_what_the_facility_sets_is_told_and_what_it_locks_is_disabled(
+    qtbot, dialog, tmp_path, monkeypatch
+):
+    path = facility(
+        monkeypatch,
+        tmp_path,
+        {
+            "process": {"xml_dirs": ["box"]},
+            "runner": {"service": "DOCKER", "memory": "8G", "cpus": 4, "network": True},
+            "locked": ["runner.service"],
+        },
+    )
+    write({"runner": {"cpus": 2}})
+    box = dialog()
+    service, memory, cpus = (box.fields[f"runner.{n}"] for n in ("service", "memory", "cpus"))
+    assert not service.editor.isEnabled()
+    assert service.value() == "DOCKER"
+    assert service.origin.text() == "locked by your facility"
+    assert memory.editor.isEnabled()
+    assert memory.value() == "8G"
+    assert memory.origin.text() == "set by your facility; you may change it"
+    assert str(path) in box.notes.text()
+    assert not cpus.origin.text()
+    assert str(path.parent / "box") in box.toolboxes_origin.text()
+    press(qtbot, box)
+    assert written() == {"runner": {"cpus": 2}}, "only what was edited"
+    box = dialog()
+    editor(box, "runner.network").setChecked(False)
+    editor(box, "runner.memory").setText("")
+    editor(box, "runner.cpus").setValue(4)
+    press(qtbot, box)
+    assert written() == {"runner": {"memory": "", "network": False}}
+    assert load_config().memory_bytes is None
+    assert load_config().network is False
+    assert load_config().cpus == 4
+
+
+def test_slips_are_told_in_the_window(qtbot, dialog, shown, model_viewer):
+    write({"runner": {"memroy": "8G"}, "odd": 1})
+    box = dialog()
+    assert "did you mean “runner.memory”?" in box.notes.text()
+    assert "“odd”" in box.notes.text()
+    dock = shown(ToolRunnerWidget(model_viewer))
+    assert "did you mean “runner.memory”? (1 more in Settings)" in dock.message.text()
+    with qtbot.waitSignal(config_hub().changed, timeout=WAIT):
+        write({"runner": {"offline": "true"}})
+    assert "must be true or false" in dock.message.text()
+    assert "gaussian_filter" in dock.toolbox
+
+
+def test_an_edit_of_the_facilitys_file_is_followed(qtbot, tmp_path, monkeypatch):
+    path = facility(monkeypatch, tmp_path, {})
+    hub = config_hub()
+    with qtbot.waitSignal(hub.changed, timeout=WAIT):
+        path.write_text(json.dumps({"runner": {"cpus": 2}}))
+
+
+def test_a_locked_service_is_the_only_choice(qtbot, shown, model_viewer, tmp_path, monkeypatch):
+    facility(monkeypatch, tmp_path, {"runner": {"service": "LOCAL"}, "locked": ["runner.service"]})
+    page = shown(ToolRunnerWidget(model_viewer)).open_tool("gaussian_filter")
+    qtbot.waitUntil(lambda: page.services.choice == "LOCAL", timeout=WAIT)
+    assert page.run_bar.where.count() == 1
+    assert "facility" in page.run_bar.where.toolTip()
+
+
+def test_every_setting_of_the_windows_has_one_row(dialog):
+    from napari_tool_runner.widgets.settings.fields import SHOWN
+
+    box = dialog()
+    assert {*box.fields, "process.xml_dirs"} == set(SHOWN)
 
 
 # -- napari's Preferences ------------------------------------------------------------------
@@ -243,3 +332,15 @@ def test_the_file_wins_when_only_it_changed(link, settings):
     connected = link()
     assert connected._settings.running.max_parallel == 6
     assert written() == {"jobs": {"max_parallel": 6}}
+
+
+def test_a_locked_value_is_taken_back(link, monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr("napari.utils.notifications.show_warning", told.append)
+    facility(monkeypatch, tmp_path, {"runner": {"memory": "8G"}, "locked": ["runner.memory"]})
+    connected = link()
+    assert connected._settings.limits.memory == "8G"
+    connected._settings.limits.memory = "1G"
+    assert "locked by your facility" in told[0]
+    assert connected._settings.limits.memory == "8G"
+    assert not config_path().exists()

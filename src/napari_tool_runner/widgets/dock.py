@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tool_runner.config import Config
+from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.commands import show_tools
 from napari_tool_runner.widgets.docks import dock_of
@@ -282,7 +282,11 @@ class ToolRunnerWidget(QWidget):
         from napari_tool_runner.tools import load_toolbox
 
         try:
-            return load_toolbox()
+            config = load_config()
+            if config.notes:
+                more = len(config.notes) - 1
+                self.message.say(config.notes[0] + (f" ({more} more in Settings)" if more else ""))
+            return load_toolbox(config)
         except ToolRunnerError as error:
             # a broken configuration must not hide the tools that ship
             self.message.say(str(error), "problem")

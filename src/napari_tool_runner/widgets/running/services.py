@@ -32,6 +32,7 @@ class _Answer:
     available: dict[str, Availability] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     problem: str = ""
+    locked: bool = False
 
 
 class ServiceLookup(QObject):
@@ -62,8 +63,8 @@ class ServiceLookup(QObject):
 
     @property
     def names(self) -> list[str]:
-        """Names of all services."""
-        return list(self._answer.available)
+        """Names of the services that may be chosen; none where the facility has chosen."""
+        return [] if self._answer.locked else list(self._answer.available)
 
     @property
     def configured(self) -> str | None:
@@ -145,6 +146,9 @@ def _ask(tool: Tool) -> _Answer:
         if config.service:
             answer.choice = config.service
             answer.reason = "The configuration names it."
+            if config.lock_of("runner.service"):
+                answer.reason = "Your facility has locked it."
+                answer.locked = True
         else:
             choice = choose_service(tool, config.runner)
             answer.choice, answer.reason = choice.name, choice.reason

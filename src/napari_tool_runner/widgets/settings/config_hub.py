@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QCoreApplication, QFileSystemWatcher, QObject, QTimer, Signal
 
-from napari_tool_runner.config import changed_config, config_path, load_config, save_config
+from napari_tool_runner.config import (
+    changed_config,
+    config_path,
+    facility_path,
+    load_config,
+    save_config,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +28,7 @@ _SETTLE_MS = 80
 
 
 class ConfigHub(QObject):
-    """Watches config.json and writes it.
+    """Watches config.json (the facility's, too) and writes the personal one.
 
     `changed` is emitted once after each change, also when an editor made it.
     """
@@ -43,8 +49,9 @@ class ConfigHub(QObject):
 
     def watch(self) -> None:
         """Watch the file that applies now (an environment variable may name another)."""
-        path = config_path()
-        wanted = [str(one) for one in (path, path.parent) if one.exists()]
+        files = _files()
+        folders = [path.parent for path in files]
+        wanted = [str(one) for one in dict.fromkeys((*files, *folders)) if one.exists()]
         present = [*self._watcher.files(), *self._watcher.directories()]
         gone = [one for one in present if one not in wanted]
         new = [one for one in wanted if one not in present]
@@ -78,12 +85,20 @@ class ConfigHub(QObject):
     def _touched(self, _: str) -> None:
         self._soon.start()
 
-    def _stamp(self) -> tuple[Path, bytes]:
-        path = config_path()
-        try:
-            return path, path.read_bytes()
-        except OSError:
-            return path, b""
+    def _stamp(self) -> list[tuple[Path, bytes]]:
+        return [(path, _content(path)) for path in _files()]
+
+
+def _files() -> list[Path]:
+    """Return the files of the layers: personal, and the facility's if there is one."""
+    return [config_path(), *filter(None, [facility_path()])]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def config_hub() -> ConfigHub:

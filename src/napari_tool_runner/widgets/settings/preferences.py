@@ -14,31 +14,22 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from qtpy.QtCore import QCoreApplication, QObject
 
-from napari_tool_runner.config import load_config
+from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.storage import user_data, write_whole
 from napari_tool_runner.widgets.settings.config_hub import ConfigHub, config_hub
+from napari_tool_runner.widgets.settings.fields import SHOWN, shown_value, stored_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_tool_runner.config import Config
 
 __all__ = ["PROPERTIES", "PreferencesLink", "connect_preferences", "shown_values"]
 
 _log = logging.getLogger(__name__)
 _PLUGIN = "napari-tool-runner"
 
-PROPERTIES = {
-    "tools.toolbox_folders": "process.xml_dirs",
-    "running.service": "runner.service",
-    "running.max_parallel": "jobs.max_parallel",
-    "running.timeout": "jobs.timeout",
-    "running.workspace": "workspace",
-    "limits.cpus": "runner.cpus",
-    "limits.memory": "runner.memory",
-    "limits.network": "runner.network",
-}
+PROPERTIES = {field.place: key for key, (_, field) in SHOWN.items()}
 """Property of the Preferences -> key of config.json."""
 
 
@@ -57,31 +48,14 @@ def shown_values(config: Config) -> dict[str, object]:
     ------
     ConfigError
     """
-    given = config.said("workspace")
-    memory = config.said("runner.memory")
-    return {
-        "tools.toolbox_folders": "; ".join(str(path) for path in config.toolbox_dirs),
-        "running.service": config.service or "",
-        "running.max_parallel": config.max_parallel,
-        "running.timeout": float(config.timeout or 0),
-        "running.workspace": str(config.workspaces) if given else "",
-        "limits.cpus": float(config.cpus or 0),
-        "limits.memory": "" if memory is None else str(memory),
-        "limits.network": config.network,
-    }
+    return {field.place: shown_value(setting, config) for setting, field in SHOWN.values()}
 
 
-def stored_value(name: str, value: object) -> object:
-    """Return what config.json holds for a value of the Preferences; None: the default."""
-    if name == "tools.toolbox_folders":
-        return [part.strip() for part in str(value).split(";") if part.strip()] or None
-    if name == "running.max_parallel":
-        return value
-    if isinstance(value, float):
-        return (int(value) if value == int(value) else value) or None
-    if isinstance(value, str):
-        return value.strip() or None
-    return value or None
+def _stored(values: Mapping[str, object]) -> dict[str, object]:
+    """Return key -> what config.json is to hold, for properties of the Preferences."""
+    below = load_config().below or Config()
+    keys = {name: PROPERTIES[name] for name in values}
+    return {keys[n]: stored_value(SHOWN[keys[n]][0], v, below) for n, v in values.items()}
 
 
 class PreferencesLink(QObject):
@@ -135,9 +109,9 @@ class PreferencesLink(QObject):
         try:
             before = shown_values(load_config())
             now = self.values()
-            differing = {n: stored_value(n, v) for n, v in now.items() if v != before[n]}
+            differing = {name: value for name, value in now.items() if value != before[name]}
             if differing:
-                self._hub.write({PROPERTIES[name]: value for name, value in differing.items()})
+                self._hub.write(_stored(differing))
         except ConfigError as error:
             _warn(str(error))
             self.show()  # the field shows again what counts
@@ -149,14 +123,14 @@ class PreferencesLink(QObject):
         except (OSError, ValueError):
             return
         changed = {
-            name: stored_value(name, value)
+            name: value
             for name, value in self.values().items()
             if name in agreed and agreed[name] != value
         }
         if not changed:
             return
         try:
-            self._hub.write({PROPERTIES[name]: value for name, value in changed.items()})
+            self._hub.write(_stored(changed))
         except ConfigError as error:
             _warn(str(error))
 

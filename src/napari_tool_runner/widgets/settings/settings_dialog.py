@@ -6,11 +6,8 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
     QDialog,
     QDialogButtonBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -20,7 +17,6 @@ from qtpy.QtWidgets import (
     QListWidgetItem,
     QPushButton,
     QSizePolicy,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -29,11 +25,10 @@ from napari_tool_runner import settings
 from napari_tool_runner.config import Config, changed_config, config_path, load_config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
-from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path, tooltip
-from napari_tool_runner.widgets.running.run_bar import AUTOMATIC
 from napari_tool_runner.widgets.settings.config_hub import config_hub
+from napari_tool_runner.widgets.settings.fields import SHOWN, SettingField
 from napari_tool_runner.widgets.settings.trust import TrustDialog
 
 __all__ = ["SettingsDialog"]
@@ -41,24 +36,16 @@ __all__ = ["SettingsDialog"]
 _WORDS = {
     TrustState.BUNDLED: "approved",
     TrustState.NAMED: "approved",
+    TrustState.CONFIGURED: "approved by the configuration",
     TrustState.APPROVED: "approved",
     TrustState.CHANGED: "changed since it was approved",
     TrustState.UNKNOWN: "not approved yet",
-}
-_LABELS = {
-    "runner.memory": "Memory",
-    "runner.cpus": "Processors",
-    "runner.service": "Where tools run",
-    "jobs.max_parallel": "Jobs at once",
-    "jobs.timeout": "Longest run",
-    "workspace": "Folder for jobs",
-    "process.xml_dirs": "Toolboxes",
 }
 _FOLDER = int(Qt.ItemDataRole.UserRole)
 
 
 class SettingsDialog(QDialog):
-    """Changes config.json; what it does not show stays as it is."""
+    """Changes the personal config.json; what it does not show stays as it is."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -81,42 +68,15 @@ class SettingsDialog(QDialog):
             row.addWidget(button)
         row.addStretch(1)
         layout.addLayout(row)
-        layout.addWidget(_title("Running"))
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.service = QComboBox()
-        self.service.addItem(AUTOMATIC)
-        self.service.setToolTip("Automatic: chosen for each tool by what it requires")
-        form.addRow("Where tools run", self.service)
-        self.parallel = QSpinBox()
-        self.parallel.setRange(1, 64)
-        form.addRow("Jobs at once", self.parallel)
-        self.timeout = QSpinBox()
-        self.timeout.setRange(0, 10_000_000)
-        self.timeout.setSuffix(" s")
-        self.timeout.setSpecialValueText("no limit")
-        form.addRow("Longest run", self.timeout)
-        place = QHBoxLayout()
-        self.workspace = QLineEdit()
-        self.workspace.setPlaceholderText(str(Config().workspaces))
-        self.browse_button = IconButton("folder", "Choose the folder for jobs")
-        place.addWidget(self.workspace, 1)
-        place.addWidget(self.browse_button)
-        form.addRow("Folder for jobs", place)
-        layout.addLayout(form)
-        layout.addWidget(_title("Limits of containers"))
-        limits = QFormLayout()
-        self.cpus = QDoubleSpinBox()
-        self.cpus.setRange(0, 4096)
-        self.cpus.setDecimals(1)
-        self.cpus.setSpecialValueText("no limit")
-        limits.addRow("Processors", self.cpus)
-        self.memory = QLineEdit()
-        self.memory.setPlaceholderText("no limit; such as 8G")
-        limits.addRow("Memory", self.memory)
-        self.network = QCheckBox("Programs may use the network")
-        limits.addRow("", self.network)
-        layout.addLayout(limits)
+        self.toolboxes_origin = MessageLabel()
+        layout.addWidget(self.toolboxes_origin)
+        self.fields: dict[str, SettingField] = {}
+        for title, section in (("Running", "running"), ("Limits of containers", "limits")):
+            layout.addWidget(_title(title))
+            layout.addLayout(self._section(section))
+        layout.addStretch(1)
+        self.notes = MessageLabel()
+        layout.addWidget(self.notes)
         self.message = MessageLabel()
         layout.addWidget(self.message)
         foot = QHBoxLayout()
@@ -133,17 +93,10 @@ class SettingsDialog(QDialog):
         self.add_button.clicked.connect(self._ask_folder)
         self.remove_button.clicked.connect(self.remove_folder)
         self.review_button.clicked.connect(self.review_folder)
-        self.browse_button.clicked.connect(self._ask_workspace)
         self.file_button.clicked.connect(self._open_file)
         self.buttons.accepted.connect(self.save)
         self.buttons.rejected.connect(self.reject)
         self.folders.itemSelectionChanged.connect(self._selected)
-        for signal in (
-            self.workspace.textChanged,
-            self.memory.textChanged,
-            self.service.currentIndexChanged,
-        ):
-            signal.connect(lambda *_: self.check())
         self._selected()
         if problem:
             self.message.say(problem, "problem")
@@ -151,19 +104,11 @@ class SettingsDialog(QDialog):
     # -- values ------------------------------------------------------------------------
 
     def values(self) -> dict[str, object]:
-        """Return what the fields say, as keys of config.json."""
-        service = self.service.currentText()
-        cpus = self.cpus.value()
-        return {
-            "process.xml_dirs": self.folder_paths() or None,
-            "runner.service": None if self.service.currentIndex() == 0 else service,
-            "jobs.max_parallel": self.parallel.value(),
-            "jobs.timeout": self.timeout.value() or None,
-            "workspace": self.workspace.text().strip() or None,
-            "runner.cpus": (int(cpus) if cpus == int(cpus) else cpus) or None,
-            "runner.memory": self.memory.text().strip() or None,
-            "runner.network": self.network.isChecked() or None,
-        }
+        """Return what was edited, as keys of config.json; None: nothing is to stand there."""
+        found = {key: field.stored() for key, field in self.fields.items() if field.edited}
+        if self.folder_paths() != self._folders_then:
+            found[settings.TOOLBOXES.key] = self.folder_paths() or None
+        return found
 
     def folder_paths(self) -> list[str]:
         """Return the toolbox folders as they are written down."""
@@ -189,35 +134,55 @@ class SettingsDialog(QDialog):
         """Write config.json and close; where it cannot be written, say so and stay."""
         if not self.check():
             return
-        present = self._fields_then
-        changed = {key: value for key, value in self.values().items() if value != present[key]}
         try:
-            if changed:
+            if changed := self.values():
                 self._hub.write(changed)
         except ConfigError as error:
             self.message.say(str(error), "failed")
             return
         self.accept()
 
-    def _fill(self) -> None:
+    def _section(self, section: str) -> QFormLayout:
+        """Return a form with the settings of a section of the table."""
         from napari_tool_runner.plugins import runnerServices
 
         config = self._config
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for key, (setting, look) in SHOWN.items():
+            if look.place.partition(".")[0] != section:
+                continue
+            names: list[str] = []
+            if setting is settings.RUNNER_SERVICE:
+                names = sorted({*runnerServices.names(), *filter(None, [config.service])})
+            field = self.fields[key] = SettingField(key, config, names)
+            field.changed.connect(self.check)
+            form.addRow(look.label, field)
+        return form
+
+    def _fill(self) -> None:
+        config = self._config
         for text, path in zip(_raw_folders(config), config.own(settings.TOOLBOXES), strict=True):
             self._add_item(text, path)
-        names = list(runnerServices.names())
-        if config.service and config.service not in names:
-            names.append(config.service)
-        self.service.addItems(names)
-        self.service.setCurrentText(config.service or AUTOMATIC)
-        self.parallel.setValue(config.max_parallel)
-        self.timeout.setValue(int(config.timeout or 0))
-        self.workspace.setText(str(config.data.get("workspace") or ""))
-        self.cpus.setValue(config.cpus or 0)
-        memory = config.said("runner.memory")
-        self.memory.setText("" if memory is None else str(memory))
-        self.network.setChecked(config.network)
-        self._fields_then = self.values()
+        self._folders_then = self.folder_paths()
+        others = [layer for layer in config.layers[1:] if layer.own(settings.TOOLBOXES)]
+        lock = config.lock_of(settings.TOOLBOXES.key)
+        if lock is not None:
+            self.toolboxes_origin.say(
+                "Locked by your facility: "
+                + (", ".join(map(str, config.toolbox_dirs)) or "only the tools that ship")
+            )
+            for widget in (self.folders, self.add_button):
+                widget.setEnabled(False)
+        elif others:
+            names = ", ".join(str(p) for one in others for p in one.own(settings.TOOLBOXES))
+            self.toolboxes_origin.say(f"Your facility adds: {names}.")
+        line = self.fields[settings.WORKSPACE.key].editor
+        assert isinstance(line, QLineEdit)
+        line.setPlaceholderText(str(Config().workspaces))
+        places = ", ".join(one.place for one in config.layers if one.name == "facility")
+        notes = [f"Your facility’s settings: {places}"] if places else []
+        self.notes.say("\n".join((*notes, *config.notes)))
 
     # -- toolboxes ---------------------------------------------------------------------
 
@@ -272,11 +237,6 @@ class SettingsDialog(QDialog):
         if name:
             self.add_folder(Path(name))
 
-    def _ask_workspace(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Folder for jobs", self.workspace.text())
-        if name:
-            self.workspace.setText(name)
-
     def _open_file(self) -> None:
         path = config_path()
         if not path.exists():
@@ -287,10 +247,10 @@ class SettingsDialog(QDialog):
 
 def _in_words(message: str) -> str:
     """Name the field where a message names the key and the file."""
-    for key, label in _LABELS.items():
+    for key, (_, look) in SHOWN.items():
         start, found, rest = message.partition(f"“{key}” in ")
         if found and not start:
-            return f"“{label}” is {rest.partition(' is ')[2]}"
+            return f"“{look.label}” is {rest.partition(' is ')[2]}"
     return message
 
 
