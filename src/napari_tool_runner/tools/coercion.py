@@ -26,10 +26,10 @@ from napari_tool_runner.tools.model import (
     TextParameter,
 )
 
-__all__ = ["check_value", "coerce", "default_value"]
+__all__ = ["FALSE_WORDS", "TRUE_WORDS", "check_value", "coerce", "default_value"]
 
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0", ""})
+TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
+FALSE_WORDS = frozenset({"false", "no", "off", "0", ""})
 _MAX_BITS = 13_000
 """Whole numbers with more bits have more digits than Python writes."""
 
@@ -147,9 +147,9 @@ def _boolean(parameter: BooleanParameter, value: object, name: str) -> bool:
         if text == parameter.false_value:
             return False
     low = text.strip().lower()
-    if low in _TRUE:
+    if low in TRUE_WORDS:
         return True
-    if low in _FALSE:
+    if low in FALSE_WORDS:
         return False
     raise ParameterError(
         f"“{parameter.label or name}” must be true or false, not {_short(value)}.", name=name

@@ -2,29 +2,63 @@
 
 from __future__ import annotations
 
+import math
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import load_xml, parse_yaml, read_bytes
+from napari_tool_runner.tools.coercion import TRUE_WORDS
 from napari_tool_runner.tools.dialect import Outline
 from napari_tool_runner.tools.formats import split_formats
-from napari_tool_runner.tools.model import Link, Note, Severity
+from napari_tool_runner.tools.model import Citation, LayerKind, Link, Note, Severity
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from napari_tool_runner.tools.candidate import Candidate
 
-__all__ = ["SHED_FILES", "Notes", "Shed", "line", "read_shed", "xml_outline"]
+__all__ = [
+    "SHED_FILES",
+    "Notes",
+    "Page",
+    "Shed",
+    "dedent",
+    "is_true",
+    "layer_kinds",
+    "line",
+    "ndims",
+    "read_page",
+    "read_shed",
+    "real",
+    "whole",
+    "xml_outline",
+]
 
 SHED_FILES = (".shed.yml", ".shed.yaml")
 _SHED_BYTES = 2**20
 _MAX_IMPORTS = 50
 _MAX_FILLED = 10_000
+_XREFS = {
+    "bio.tools": "https://bio.tools/{}",
+    "biii": "https://biii.eu/{}",
+    "bioconductor": "https://bioconductor.org/packages/{}",
+}
+
+
+class XmlElement(Protocol):
+    """What is asked of an element; those of the standard library and of lxml have it."""
+
+    @property
+    def tag(self) -> object: ...
+    def get(self, key: str, /) -> str | None: ...
+    def iter(self) -> Iterator[XmlElement]: ...
+    def iterfind(self, path: str, /) -> Iterator[XmlElement]: ...
+    def itertext(self) -> Iterator[object]: ...
 
 
 @dataclass(slots=True)
@@ -97,6 +131,132 @@ def read_shed(folder: Path, notes: Notes | None = None) -> Shed:
 def _tell(notes: Notes | None, what: str) -> None:
     if notes is not None:
         notes.warning(SHED_FILES[0], what)
+
+
+# -- what an XML descriptor says of itself -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a ``<tool>`` tells a person beside its form."""
+
+    citations: tuple[Citation, ...]
+    links: tuple[Link, ...]
+    edam: tuple[str, ...]
+    authors: tuple[str, ...]
+    license: str
+    network: bool
+
+
+def read_page(root: XmlElement, notes: Notes) -> Page:
+    """Return citations, links, EDAM terms, authors, licence and the wish for a network."""
+    terms = ("edam_topic", "edam_operation")
+    edam = [_text(child) for child in root.iter() if child.tag in terms]
+    return Page(
+        citations=tuple(_citations(root, notes)),
+        links=tuple(map(_xref, root.iterfind("xrefs/xref"))),
+        edam=tuple(dict.fromkeys(term for term in edam if term)),
+        authors=tuple(dict.fromkeys(filter(None, map(_author, root.iterfind("creator/*"))))),
+        license=root.get("license") or "",
+        network=is_true(root.get("network")),
+    )
+
+
+def _citations(root: XmlElement, notes: Notes) -> Iterator[Citation]:
+    for child in root.iterfind("citations/citation"):
+        kind, text = child.get("type") or "doi", _text(child)
+        if kind not in ("doi", "bibtex"):
+            notes.info("citations", f"A citation of type “{kind}” is left out.")
+        elif text:
+            yield Citation("bibtex" if kind == "bibtex" else "doi", text)
+
+
+def _xref(element: XmlElement) -> Link:
+    kind, text = (element.get("type") or "").strip(), _text(element)
+    label = f"{kind}: {text}" if kind else text
+    if re.fullmatch(r"https?://\S+", text):
+        return Link(kind or text, text)
+    known = kind in _XREFS and re.fullmatch(r"[\w.+-]+", text)
+    return Link(label, _XREFS[kind].format(text) if known else "")
+
+
+def _author(element: XmlElement) -> str:
+    given = f"{element.get('givenName') or ''} {element.get('familyName') or ''}".strip()
+    name = (element.get("name") or "").strip()
+    return name or given or element.get("alternateName") or element.get("email") or ""
+
+
+def dedent(text: str) -> str:
+    """Remove the indentation of the XML, also when the first line has none."""
+    lines = text.strip("\n").splitlines()
+    first = [lines.pop(0)] if lines and lines[0][:1].strip() else []
+    return "\n".join([*first, *textwrap.dedent("\n".join(lines)).splitlines()]).strip()
+
+
+def _text(element: XmlElement) -> str:
+    return "".join(map(str, element.itertext())).strip()
+
+
+# -- attributes ------------------------------------------------------------------------
+
+
+def is_true(text: str | None) -> bool:
+    """Say whether an attribute means yes; without it: no."""
+    return (text or "").strip().lower() in TRUE_WORDS
+
+
+def whole(text: str | None, attribute: str, notes: Notes) -> int | None:
+    """Return the whole number that an attribute holds; None when it holds none."""
+    plain = (text or "").strip()
+    if not plain:
+        return None
+    if re.fullmatch(r"[+-]?\d{1,4000}", plain):
+        return int(plain)
+    number = real(plain, attribute, notes)
+    if number is None:
+        return None
+    if not math.isfinite(number) or number != int(number):
+        notes.warning("", f"{attribute}=“{plain}” is no whole number; it is left out.")
+        return None
+    return int(number)
+
+
+def real(text: str | None, attribute: str, notes: Notes) -> float | None:
+    """Return the number that an attribute holds; None when it holds none."""
+    plain = (text or "").strip()
+    if not plain:
+        return None
+    try:
+        number = float(plain)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        notes.warning("", f"{attribute}=“{plain}” is no number; it is left out.")
+        return None
+    return number
+
+
+def layer_kinds(text: str, notes: Notes) -> tuple[LayerKind, ...]:
+    """Return the kinds that a ``layer`` attribute names, in order."""
+    known = [kind.value for kind in LayerKind]
+    found: list[LayerKind] = []
+    for word in re.split(r"[|,\s]+", text.strip().lower()):
+        if word in known:
+            found.append(LayerKind(word))
+        elif word:
+            notes.warning(
+                "", f"layer=“{word}” is no kind of layer ({', '.join(known)}); it is left out."
+            )
+    return tuple(found)
+
+
+def ndims(text: str, notes: Notes) -> tuple[int, ...]:
+    """Return the numbers of an ``ndim`` attribute (``2 3``, ``2,3``)."""
+    words = [word for word in re.split(r"[,|\s]+", text.strip()) if word]
+    if all(word.isdecimal() and 0 < int(word) < 10 for word in words):
+        return tuple(int(word) for word in words)
+    notes.warning("", f"ndim=“{text}” is no list of numbers of dimensions; it is left out.")
+    return ()
 
 
 # -- the outline of an XML descriptor ----------------------------------------------------

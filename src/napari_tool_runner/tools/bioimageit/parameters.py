@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, TypedDict
 
+from napari_tool_runner.tools.coercion import FALSE_WORDS, TRUE_WORDS
+from napari_tool_runner.tools.common import is_true, layer_kinds, ndims, real, whole
 from napari_tool_runner.tools.formats import find_format, format_info, split_formats
 from napari_tool_runner.tools.model import (
     BooleanParameter,
@@ -28,15 +29,15 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.common import Notes
 
-__all__ = ["input_kinds", "layer_kinds", "ndims", "parameter_name", "read_parameter"]
+__all__ = ["input_kinds", "parameter_name", "read_parameter"]
 
 _ATTRIBUTES = frozenset(
     {"name", "argument", "type", "format", "label", "help", "optional", "value", "min", "max"}
     | {"multiple", "checked", "truevalue", "falsevalue", "size", "area", "display"}
     | {"layer", "ndim", "axes", "unit", "step", "advanced"}  # our own
 )
-_TRUE = frozenset({"true", "yes", "on"})
-_FALSE = frozenset({"false", "no", "off"})
+_TRUE = TRUE_WORDS - {"1"}
+_FALSE = FALSE_WORDS - {"0", ""}
 _LABELS = re.compile(r"\b(labels?|masks?|segmentations?|segmented|labell?ed)\b")
 _POINTS = re.compile(r"\b(points?|spots?|detections?|particles?|seeds?|markers?|centroids?)\b")
 _TRACKS = re.compile(r"\b(tracks?|trajector(y|ies)|tracking)\b")
@@ -81,7 +82,7 @@ def read_parameter(element: Element, notes: Notes) -> Parameter | None:
         "label": element.get("label", "").strip() or name,
         "help": " ".join(element.get("help", "").split()),
         # BioImageIT hides what is optional behind “Advanced”; ``advanced=`` of ours decides
-        "advanced": _yes(element.get("advanced") or element.get("optional")),
+        "advanced": is_true(element.get("advanced") or element.get("optional")),
         "argument": element.get("argument", "").strip(),
     }
     kind = element.get("type", "").strip().lower()
@@ -102,29 +103,6 @@ def read_parameter(element: Element, notes: Notes) -> Parameter | None:
     if kind == "hidden":
         return HiddenParameter(**common, default=element.get("value", ""))
     return _unknown(element, common, kind, notes)
-
-
-def layer_kinds(text: str, notes: Notes) -> tuple[LayerKind, ...]:
-    """Return the kinds that a ``layer`` attribute names, in order."""
-    known = [kind.value for kind in LayerKind]
-    found: list[LayerKind] = []
-    for word in re.split(r"[|,\s]+", text.strip().lower()):
-        if word in known:
-            found.append(LayerKind(word))
-        elif word:
-            notes.warning(
-                "", f"layer=“{word}” is no kind of layer ({', '.join(known)}); it is left out."
-            )
-    return tuple(found)
-
-
-def ndims(text: str, notes: Notes) -> tuple[int, ...]:
-    """Return the numbers of an ``ndim`` attribute (``2 3``, ``2,3``)."""
-    words = [word for word in re.split(r"[,|\s]+", text.strip()) if word]
-    if all(word.isdecimal() and 0 < int(word) < 10 for word in words):
-        return tuple(int(word) for word in words)
-    notes.warning("", f"ndim=“{text}” is no list of numbers of dimensions; it is left out.")
-    return ()
 
 
 def input_kinds(formats: tuple[str, ...], words: str) -> tuple[LayerKind, ...]:
@@ -160,21 +138,21 @@ def _data(element: Element, common: _Common, notes: Notes) -> DataParameter:
     words = f"{common['name']} {common['label']}"
     return DataParameter(
         **common,
-        optional=_yes(element.get("optional")),
+        optional=is_true(element.get("optional")),
         formats=formats,
         kinds=kinds or input_kinds(formats, words),
-        multiple=_yes(element.get("multiple")),
-        minimum=_whole(element.get("min"), "min", notes),
-        maximum=_whole(element.get("max"), "max", notes),
+        multiple=is_true(element.get("multiple")),
+        minimum=whole(element.get("min"), "min", notes),
+        maximum=whole(element.get("max"), "max", notes),
         ndim=ndims(element.get("ndim", ""), notes),
         axes=element.get("axes", "").strip().upper(),
     )
 
 
 def _integer(element: Element, common: _Common, notes: Notes) -> IntegerParameter:
-    default = _whole(element.get("value"), "value", notes)
-    minimum = _whole(element.get("min"), "min", notes)
-    maximum = _whole(element.get("max"), "max", notes)
+    default = whole(element.get("value"), "value", notes)
+    minimum = whole(element.get("min"), "min", notes)
+    maximum = whole(element.get("max"), "max", notes)
     if default is not None and minimum is not None and default < minimum:
         _tell_contradiction("min", minimum, default, notes)
         minimum = None
@@ -183,20 +161,20 @@ def _integer(element: Element, common: _Common, notes: Notes) -> IntegerParamete
         maximum = None
     return IntegerParameter(
         **common,
-        optional=_yes(element.get("optional")) and default is None,
+        optional=is_true(element.get("optional")) and default is None,
         default=default,
         minimum=minimum,
         maximum=maximum,
-        step=_whole(element.get("step"), "step", notes),
+        step=whole(element.get("step"), "step", notes),
         unit=element.get("unit", "").strip(),
     )
 
 
 def _float(element: Element, common: _Common, notes: Notes) -> FloatParameter:
     text = element.get("value", "").strip()
-    default = _real(text, "value", notes)
-    minimum = _real(element.get("min"), "min", notes)
-    maximum = _real(element.get("max"), "max", notes)
+    default = real(text, "value", notes)
+    minimum = real(element.get("min"), "min", notes)
+    maximum = real(element.get("max"), "max", notes)
     if default is not None and minimum is not None and default < minimum:
         _tell_contradiction("min", minimum, default, notes)
         minimum = None
@@ -205,12 +183,12 @@ def _float(element: Element, common: _Common, notes: Notes) -> FloatParameter:
         maximum = None
     return FloatParameter(
         **common,
-        optional=_yes(element.get("optional")) and default is None,
+        optional=is_true(element.get("optional")) and default is None,
         default=default,
         default_text=text if default is not None else "",
         minimum=minimum,
         maximum=maximum,
-        step=_real(element.get("step"), "step", notes),
+        step=real(element.get("step"), "step", notes),
         unit=element.get("unit", "").strip(),
     )
 
@@ -221,11 +199,11 @@ def _boolean(element: Element, common: _Common) -> BooleanParameter:
     true = element.get("truevalue", true)
     false = element.get("falsevalue", false)
     if "checked" in element.attrib:
-        default = _yes(element.get("checked"))
+        default = is_true(element.get("checked"))
     elif text and text in {true, false}:
         default = text == true
     else:
-        default = _yes(text)
+        default = is_true(text)
     return BooleanParameter(**common, default=default, true_value=true, false_value=false)
 
 
@@ -239,8 +217,8 @@ def _select(element: Element, common: _Common, notes: Notes) -> Parameter:
         elif any(known.value == value for known in options):
             notes.info("", f"The option “{value}” is listed twice.")
         else:
-            options.append(SelectOption(label or value, value, _yes(option.get("selected"))))
-    multiple = _yes(element.get("multiple"))
+            options.append(SelectOption(label or value, value, is_true(option.get("selected"))))
+    multiple = is_true(element.get("multiple"))
     if not options:
         return _no_options(element, common, notes)
     chosen = _chosen(element.get("value"), options, multiple=multiple, notes=notes)
@@ -252,7 +230,7 @@ def _select(element: Element, common: _Common, notes: Notes) -> Parameter:
         )
     return SelectParameter(
         **common,
-        optional=multiple and _yes(element.get("optional")),
+        optional=multiple and is_true(element.get("optional")),
         options=tuple(options),
         default=chosen if multiple else chosen[0],
         multiple=multiple,
@@ -327,7 +305,7 @@ def _text(element: Element, common: _Common, kind: str) -> Parameter:
         return DirectoryParameter(**common, default=default)
     if kind == "string" and "path" in words:
         return FileParameter(**common, default=default)
-    return TextParameter(**common, default=default, multiline=_yes(element.get("area")))
+    return TextParameter(**common, default=default, multiline=is_true(element.get("area")))
 
 
 def _color(element: Element, common: _Common, notes: Notes) -> ColorParameter:
@@ -350,44 +328,11 @@ def _unknown(element: Element, common: _Common, kind: str, notes: Notes) -> Para
 # -- attributes -----------------------------------------------------------------------
 
 
-def _yes(text: str | None) -> bool:
-    return (text or "").strip().lower() in {"true", "yes", "on", "1"}
-
-
 def _written_like(text: str) -> tuple[str, str]:
     """Return the words for true and false in the manner of the default `text`."""
     pairs = [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")]
     pairs += [("yes", "no"), ("Yes", "No"), ("on", "off"), ("On", "Off")]
     return next((pair for pair in pairs if text in pair), pairs[0])
-
-
-def _whole(text: str | None, attribute: str, notes: Notes) -> int | None:
-    plain = (text or "").strip()
-    if not plain:
-        return None
-    if re.fullmatch(r"[+-]?\d{1,4000}", plain):
-        return int(plain)
-    number = _real(plain, attribute, notes)
-    if number is None:
-        return None
-    if not math.isfinite(number) or number != int(number):
-        notes.warning("", f"{attribute}=“{plain}” is no whole number; it is left out.")
-        return None
-    return int(number)
-
-
-def _real(text: str | None, attribute: str, notes: Notes) -> float | None:
-    plain = (text or "").strip()
-    if not plain:
-        return None
-    try:
-        number = float(plain)
-    except ValueError:
-        number = math.nan
-    if math.isnan(number):
-        notes.warning("", f"{attribute}=“{plain}” is no number; it is left out.")
-        return None
-    return number
 
 
 def _tell_contradiction(attribute: str, limit: float, default: float, notes: Notes) -> None:

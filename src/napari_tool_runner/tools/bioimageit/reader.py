@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from napari_tool_runner.errors import TemplateError
-from napari_tool_runner.tools.bioimageit.parameters import (
-    layer_kinds,
-    ndims,
-    read_parameter,
-)
+from napari_tool_runner.tools.bioimageit.parameters import read_parameter
 from napari_tool_runner.tools.bioimageit.template import (
     FIJI,
     TOOL_DIRECTORY,
@@ -22,10 +17,16 @@ from napari_tool_runner.tools.bioimageit.template import (
     shell_syntax,
 )
 from napari_tool_runner.tools.bioimageit.tests_section import read_tests
-from napari_tool_runner.tools.common import Notes, read_shed
+from napari_tool_runner.tools.common import (
+    Notes,
+    dedent,
+    layer_kinds,
+    ndims,
+    read_page,
+    read_shed,
+)
 from napari_tool_runner.tools.formats import find_format, split_formats
 from napari_tool_runner.tools.model import (
-    Citation,
     ContainerRequirement,
     DataOutput,
     DataParameter,
@@ -52,11 +53,6 @@ _OUTPUT_ATTRIBUTES = frozenset(
     | {"layer", "ndim", "axes", "reference", "join"}  # our own
 )
 _URL = re.compile(r"https?://\S+")
-_XREF = {
-    "bio.tools": "https://bio.tools/{}",
-    "biii": "https://biii.eu/{}",
-    "bioconductor": "https://bioconductor.org/packages/{}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +81,7 @@ def read_descriptor(candidate: Candidate) -> Tool:
     outputs = _outputs(root, notes, aliases, inputs)
     command = _text(root.find("command"))
     shed = read_shed(path.parent, notes)
+    page = read_page(root, notes)
     help_text, help_format, links = _help(root)
     tool_id = root.get("id", "").strip()
     if not tool_id:
@@ -118,12 +115,12 @@ def read_descriptor(candidate: Candidate) -> Tool:
         digest=candidate.digest,
         type=cast('Literal["sequential", "merge"]', kind),
         profile=root.get("profile", ""),
-        citations=_citations(root),
-        links=(*links, *_xrefs(root), *shed.links),
-        edam=_edam(root),
-        authors=_authors(root),
-        license=root.get("license", ""),
-        network=root.get("network", "").strip().lower() in {"true", "yes", "1"},
+        citations=page.citations,
+        links=(*links, *page.links, *shed.links),
+        edam=page.edam,
+        authors=page.authors,
+        license=page.license,
+        network=page.network,
         thumbnail=root.get("thumbnail", "").strip(),
         notes=tuple(notes.found),
         source=Source(aliases),
@@ -333,7 +330,7 @@ def _help(root: Element) -> tuple[str, _HelpFormat, tuple[Link, ...]]:
     element = root.find("help")
     if element is None:
         return "", "plain", ()
-    text = textwrap.dedent(_text(element)).strip()
+    text = dedent(_text(element))
     # BioImageIT's help is one address, also as an attribute in old files
     compact = "".join(text.split()) or element.get("url", "").strip()
     if _URL.fullmatch(compact) and compact.count("://") == 1:
@@ -344,43 +341,6 @@ def _help(root: Element) -> tuple[str, _HelpFormat, tuple[Link, ...]]:
     if named in {"rst", "restructuredtext"}:
         return text, "rst", ()
     return text, "plain", ()
-
-
-def _citations(root: Element) -> tuple[Citation, ...]:
-    found = []
-    for child in root.iterfind("citations/citation"):
-        text = _text(child).strip()
-        if text:
-            kind: Literal["doi", "bibtex"] = "bibtex" if child.get("type") == "bibtex" else "doi"
-            found.append(Citation(kind, text))
-    return tuple(found)
-
-
-def _xrefs(root: Element) -> tuple[Link, ...]:
-    found = []
-    for child in root.iterfind("xrefs/xref"):
-        kind, text = child.get("type", "").strip(), _text(child).strip()
-        if _URL.fullmatch(text):
-            found.append(Link(kind or text, text))
-        elif kind in _XREF and re.fullmatch(r"[\w.+-]+", text):
-            found.append(Link(f"{kind}: {text}", _XREF[kind].format(text)))
-    return tuple(found)
-
-
-def _edam(root: Element) -> tuple[str, ...]:
-    paths = ("edam_topics/edam_topic", "edam_operations/edam_operation")
-    return tuple(_text(child).strip() for path in paths for child in root.iterfind(path))
-
-
-def _authors(root: Element) -> tuple[str, ...]:
-    found = []
-    element = root.find("creator")
-    for child in element if element is not None else ():
-        given = f"{child.get('givenName', '')} {child.get('familyName', '')}".strip()
-        name = child.get("name", "").strip() or given
-        if name:
-            found.append(name)
-    return tuple(found)
 
 
 def _text(element: Element | None) -> str:

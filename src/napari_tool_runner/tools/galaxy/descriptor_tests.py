@@ -17,11 +17,9 @@ from napari_tool_runner.tools.model import (
     FloatParameter,
     InputItem,
     IntegerParameter,
-    Note,
     Parameter,
     ParameterBase,
     SelectParameter,
-    Severity,
     TestOutput,
     ToolTest,
 )
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from galaxy.tool_util.parameters import ToolParameterT
     from galaxy.tool_util.parser.interface import ToolSourceTest
 
+    from napari_tool_runner.tools.common import Notes
     from napari_tool_runner.tools.galaxy.source import GalaxySource
 
 __all__ = ["TestDataFolders", "read_tests"]
@@ -69,7 +68,7 @@ class TestDataFolders:
 
 
 def read_tests(
-    source: GalaxySource, inputs: tuple[InputItem, ...], notes: list[Note]
+    source: GalaxySource, inputs: tuple[InputItem, ...], notes: Notes
 ) -> tuple[ToolTest, ...]:
     """Read every ``<test>``; one that cannot run here is kept, with ``extra["skip"]``.
 
@@ -80,7 +79,7 @@ def read_tests(
     try:
         raw = source.tool.parse_tests_to_dict()["tests"]
     except Exception as error:  # noqa: BLE001 - Galaxy raises bare exceptions here
-        notes.append(Note(Severity.WARNING, "tests", f"They cannot be read: {error}"))
+        notes.warning("tests", f"They cannot be read: {error}")
         return ()
     models = _models(source, notes)
     folders = TestDataFolders.of(source)
@@ -88,29 +87,23 @@ def read_tests(
     for index, test in enumerate(raw):
         tests.append(_Reader(source, inputs, folders, models).read(test, index))
         if test.get("command_version"):
-            notes.append(
-                Note(
-                    Severity.WARNING,
-                    f"tests/test[{index + 1}]",
-                    "The output of the version command is not checked here.",
-                )
+            notes.warning(
+                f"tests/test[{index + 1}]",
+                "The output of the version command is not checked here.",
             )
     return tuple(tests)
 
 
-def _models(source: GalaxySource, notes: list[Note]) -> list[ToolParameterT] | None:
+def _models(source: GalaxySource, notes: Notes) -> list[ToolParameterT] | None:
     from galaxy.tool_util.parameters import input_models_for_tool_source
 
     try:
         return list(input_models_for_tool_source(source.without_code()).parameters)
     except Exception as error:  # noqa: BLE001 - pydantic and Galaxy raise many kinds
-        notes.append(
-            Note(
-                Severity.INFO,
-                "tests",
-                f"Galaxy's parameter models do not take these inputs ({_first(error)}); "
-                "tests are read by names alone.",
-            )
+        notes.info(
+            "tests",
+            f"Galaxy's parameter models do not take these inputs ({_first(error)}); "
+            "tests are read by names alone.",
         )
         return None
 

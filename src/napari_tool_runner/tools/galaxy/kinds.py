@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 
 from napari_tool_runner.tools.galaxy.datatypes import kinds_of
-from napari_tool_runner.tools.model import LayerKind, Note, Severity
+from napari_tool_runner.tools.model import LayerKind
 
-__all__ = ["declared_kind", "input_kinds", "read_ndim"]
+__all__ = ["input_kinds"]
 
 _LABEL_WORDS = re.compile(
     r"label[\s_-]*(map|image|mask)|labell?ed|labels\b|\bmasks?\b|segmentation|segmented|"
@@ -20,20 +20,6 @@ _POINT_WORDS = re.compile(
     re.IGNORECASE,
 )
 _TRACK_WORDS = re.compile(r"\btracks?\b|trajector", re.IGNORECASE)
-
-
-def declared_kind(text: str | None, where: str, notes: list[Note]) -> LayerKind | None:
-    """Read a ``layer=`` attribute."""
-    if not text:
-        return None
-    try:
-        return LayerKind(text.strip().lower())
-    except ValueError:
-        known = ", ".join(kind.value for kind in LayerKind)
-        notes.append(
-            Note(Severity.WARNING, where, f"layer=“{text}” is not one of {known}; it is ignored.")
-        )
-        return None
 
 
 def input_kinds(formats: Iterable[str], words: str) -> tuple[LayerKind, ...]:
@@ -62,17 +48,3 @@ def input_kinds(formats: Iterable[str], words: str) -> tuple[LayerKind, ...]:
             found.insert(0, kind)
             break
     return tuple(found)
-
-
-def read_ndim(text: str | None, where: str, notes: list[Note]) -> tuple[int, ...]:
-    """Read an ``ndim="2 3"`` attribute."""
-    numbers: list[int] = []
-    for part in (text or "").replace(",", " ").split():
-        if part.isdigit():
-            numbers.append(int(part))
-        else:
-            notes.append(
-                Note(Severity.WARNING, where, f"ndim=“{text}” is no list of numbers; ignored.")
-            )
-            return ()
-    return tuple(numbers)

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
-from napari_tool_runner.tools.model import Note, SelectOption, Severity
+from napari_tool_runner.tools.model import SelectOption
 
 if TYPE_CHECKING:
     from galaxy.util import Element
+
+    from napari_tool_runner.tools.common import Notes
 
 __all__ = ["ComputedOptions", "read_options"]
 
@@ -125,7 +127,7 @@ class ComputedOptions:
                 yield fields
 
 
-def read_options(element: Element, where: str, notes: list[Note]) -> ComputedOptions | None:
+def read_options(element: Element, where: str, notes: Notes) -> ComputedOptions | None:
     """Read an ``<options>`` element; None (and a note) when it needs a Galaxy server."""
     for attribute, subject in (
         ("from_data_table", "the reference data table"),
@@ -135,13 +137,10 @@ def read_options(element: Element, where: str, notes: list[Note]) -> ComputedOpt
     ):
         name = element.get(attribute)
         if name:
-            notes.append(
-                Note(
-                    Severity.ERROR,
-                    f"{where}/options",
-                    f"The choices come from {subject} “{name}” of a Galaxy server, "
-                    "which does not exist here.",
-                )
+            notes.error(
+                f"{where}/options",
+                f"The choices come from {subject} “{name}” of a Galaxy server, "
+                "which does not exist here.",
             )
             return None
     columns: dict[str, int] = {}
@@ -157,12 +156,9 @@ def read_options(element: Element, where: str, notes: list[Note]) -> ComputedOpt
     for entry in element.findall("filter"):
         kind = (entry.get("type") or "").strip()
         if kind not in _FILTERS:
-            notes.append(
-                Note(
-                    Severity.WARNING,
-                    f"{where}/options/filter[{kind}]",
-                    f"The filter “{kind}” is not known; it is left out.",
-                )
+            notes.warning(
+                f"{where}/options/filter[{kind}]",
+                f"The filter “{kind}” is not known; it is left out.",
             )
             continue
         filters.append(

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from napari_tool_runner.tools.galaxy.kinds import declared_kind, read_ndim
+from napari_tool_runner.tools.common import Notes, layer_kinds, ndims
 from napari_tool_runner.tools.galaxy.source import OutputRule
 from napari_tool_runner.tools.model import (
     CollectionOutput,
     DataOutput,
     Discover,
     FormatChange,
-    Note,
     Output,
-    Severity,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["read_outputs"]
 
 
-def read_outputs(source: GalaxySource, notes: list[Note]) -> tuple[Output, ...]:
+def read_outputs(source: GalaxySource, notes: Notes) -> tuple[Output, ...]:
     """Read ``<outputs>``; fills ``source.rules``."""
     parent = source.root.find("outputs")
     if parent is None:
@@ -35,7 +33,7 @@ def read_outputs(source: GalaxySource, notes: list[Note]) -> tuple[Output, ...]:
     try:
         parsed, collections = source.tool.parse_outputs()
     except Exception as error:  # noqa: BLE001 - Galaxy raises bare exceptions here
-        notes.append(Note(Severity.ERROR, "outputs", f"They cannot be read: {error}"))
+        notes.error("outputs", f"They cannot be read: {error}")
         return ()
     found: list[Output] = []
     for element in parent:
@@ -44,10 +42,10 @@ def read_outputs(source: GalaxySource, notes: list[Note]) -> tuple[Output, ...]:
         name = element.get("name") or ""
         where = f"outputs/{element.tag}[{name}]"
         if name not in parsed:
-            notes.append(Note(Severity.WARNING, where, "It is no output that is known here."))
+            notes.warning(where, "It is no output that is known here.")
             continue
         if name in source.rules:
-            notes.append(Note(Severity.WARNING, where, "This name occurs twice; the last counts."))
+            notes.warning(where, "This name occurs twice; the last counts.")
             continue
         rule = OutputRule(parsed[name], element, tuple(_collectors(parsed[name])))
         source.rules[name] = rule
@@ -83,14 +81,12 @@ def _discover(collectors: tuple[DatasetCollectionDescription, ...]) -> tuple[Dis
     )
 
 
-def _shared(
-    source: GalaxySource, element: Element, where: str, notes: list[Note]
-) -> dict[str, object]:
+def _shared(source: GalaxySource, element: Element, where: str, notes: Notes) -> dict[str, object]:
     return {
         "name": element.get("name") or "",
         "label": _label(source, element),
-        "kind": declared_kind(element.get("layer"), where, notes),
-        "ndim": read_ndim(element.get("ndim"), where, notes),
+        "kind": next(iter(layer_kinds(element.get("layer") or "", notes.at(where))), None),
+        "ndim": ndims(element.get("ndim") or "", notes.at(where)),
         "axes": (element.get("axes") or "").upper(),
         "reference": element.get("reference") or "",
         "join": element.get("join") or "",
@@ -104,7 +100,7 @@ def _data(
     element: Element,
     collectors: tuple[DatasetCollectionDescription, ...],
     where: str,
-    notes: list[Note],
+    notes: Notes,
 ) -> DataOutput:
     name = str(getattr(parsed, "format", None) or "data")
     auto = name == "_sniff_"
@@ -131,12 +127,9 @@ def _data(
     if actions is not None and next(actions.iter("option"), None) is not None:
         for option in actions.iter("option"):
             if option.get("type") in ("from_data_table", "from_file"):
-                notes.append(
-                    Note(
-                        Severity.INFO,
-                        f"{where}/actions",
-                        f"Metadata from reference data “{option.get('name')}” are not set here.",
-                    )
+                notes.info(
+                    f"{where}/actions",
+                    f"Metadata from reference data “{option.get('name')}” are not set here.",
                 )
     set_here = [
         str(action.get("name"))
@@ -144,25 +137,20 @@ def _data(
         if action.get("type") == "metadata" and action.find("option") is None
     ]
     if set_here:
-        notes.append(
-            Note(
-                Severity.INFO,
-                f"{where}/actions",
-                f"Metadata that it sets for Galaxy ({', '.join(set_here)}) are not kept here.",
-            )
+        notes.info(
+            f"{where}/actions",
+            f"Metadata that it sets for Galaxy ({', '.join(set_here)}) are not kept here.",
         )
     return data
 
 
 def _collection(
-    source: GalaxySource, rule: OutputRule, where: str, notes: list[Note]
+    source: GalaxySource, rule: OutputRule, where: str, notes: Notes
 ) -> CollectionOutput:
     parsed = cast("ToolOutputCollection", rule.parsed)
     structure = parsed.structure
     if structure.collection_type_from_rules:
-        notes.append(
-            Note(Severity.ERROR, where, "Its structure comes from Galaxy's rule builder.")
-        )
+        notes.error(where, "Its structure comes from Galaxy's rule builder.")
     elements = []
     for child in rule.element.findall("data"):
         inner = parsed.outputs.get(child.get("name") or "")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 from packaging.version import Version
 
+from napari_tool_runner.tools.coercion import FALSE_WORDS, TRUE_WORDS
+from napari_tool_runner.tools.common import Notes, layer_kinds, ndims, real, whole
 from napari_tool_runner.tools.galaxy.datatypes import order_formats
-from napari_tool_runner.tools.galaxy.kinds import declared_kind, input_kinds, read_ndim
+from napari_tool_runner.tools.galaxy.kinds import input_kinds
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
 from napari_tool_runner.tools.galaxy.source import Native
@@ -36,13 +37,11 @@ from napari_tool_runner.tools.model import (
     InputItem,
     IntegerParameter,
     LayerKind,
-    Note,
     Parameter,
     Repeat,
     Section,
     SelectOption,
     SelectParameter,
-    Severity,
     TextParameter,
 )
 
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["read_inputs"]
 
 
-def read_inputs(source: GalaxySource, notes: list[Note]) -> tuple[InputItem, ...]:
+def read_inputs(source: GalaxySource, notes: Notes) -> tuple[InputItem, ...]:
     """Read the ``<inputs>`` of a descriptor; what is not understood becomes a note."""
     reader = _Reader(source, notes)
     pages = source.tool.parse_input_pages()
@@ -66,7 +65,7 @@ def read_inputs(source: GalaxySource, notes: list[Note]) -> tuple[InputItem, ...
 
 
 class _Reader:
-    def __init__(self, source: GalaxySource, notes: list[Note]) -> None:
+    def __init__(self, source: GalaxySource, notes: Notes) -> None:
         self.source = source
         self.notes = notes
 
@@ -82,8 +81,7 @@ class _Reader:
             if item is None:
                 continue
             if any(other.name == item.name for other in items):
-                self.note(
-                    Severity.WARNING,
+                self.notes.warning(
                     f"{where}/{item.name}",
                     "This name occurs twice; the first counts.",
                 )
@@ -102,15 +100,15 @@ class _Reader:
             return None
         reader = readers.get(tag)
         if reader is None:
-            severity = Severity.ERROR if tag == "upload_dataset" else Severity.WARNING
-            self.note(severity, f"{where}/{tag}", f"<{tag}> is no input that is known here.")
+            tell = self.notes.error if tag == "upload_dataset" else self.notes.warning
+            tell(f"{where}/{tag}", f"<{tag}> is no input that is known here.")
             return None
         name = source.get("name") or source.get("argument") or "?"
         place = f"{where}/{tag}[{name}]"
         try:
             return reader(source, place)
         except (ValueError, TypeError, AssertionError, KeyError) as error:
-            self.note(Severity.ERROR, place, f"It cannot be read: {error}")
+            self.notes.error(place, f"It cannot be read: {error}")
             return None
 
     def section(self, source: InputSource, where: str) -> Section:
@@ -125,22 +123,22 @@ class _Reader:
 
     def repeat(self, source: InputSource, where: str) -> Repeat:
         name = source.parse_name()
-        minimum = self.whole(source.get("min"), where, "min") or 0
-        default = self.whole(source.get("default"), where, "default")
+        minimum = self.whole(source, where, "min") or 0
+        default = self.whole(source, where, "default")
         return Repeat(
             name=name,
             items=tuple(self.page(source.parse_nested_inputs_source(), where)),
             label=source.get("title") or name,
             help=source.parse_help() or "",
             minimum=minimum,
-            maximum=self.whole(source.get("max"), where, "max"),
+            maximum=self.whole(source, where, "max"),
             default=max(minimum, default or 0),
         )
 
     def conditional(self, source: InputSource, where: str) -> Conditional | None:
         name = source.parse_name()
         if source.get("value_from"):
-            self.note(Severity.ERROR, where, "Its choice is made by code of a Galaxy server.")
+            self.notes.error(where, "Its choice is made by code of a Galaxy server.")
             return None
         test_source = source.parse_test_input_source()
         test = self.param(test_source, f"{where}/param[{test_source.parse_name()}]")
@@ -155,7 +153,7 @@ class _Reader:
                 native=test.native,
             )
         if not isinstance(test, SelectParameter | BooleanParameter):
-            self.note(Severity.ERROR, where, "Its first parameter must be a select or a boolean.")
+            self.notes.error(where, "Its first parameter must be a select or a boolean.")
             return None
         legal = _legal_values(test)
         cases: dict[str, Case] = {}
@@ -163,8 +161,7 @@ class _Reader:
             text = _case_value(test, str(value))
             items = tuple(self.page(page, f"{where}/when[{value}]"))
             if legal and text not in legal:
-                self.note(
-                    Severity.INFO,
+                self.notes.info(
                     f"{where}/when[{value}]",
                     f"“{test.name}” never has this value, so this case is never shown.",
                 )
@@ -187,7 +184,7 @@ class _Reader:
         if reader is None:
             problem = _UNUSABLE.get(kind)
             what = problem or f"The type “{kind}” is not known."
-            self.note(Severity.ERROR, where, what)
+            self.notes.error(where, what)
             return TextParameter(
                 name=source.parse_name(),
                 label=source.parse_label() or source.parse_name(),
@@ -195,28 +192,11 @@ class _Reader:
             )
         return reader(self, source, where)
 
-    def note(self, severity: Severity, where: str, what: str) -> None:
-        self.notes.append(Note(severity, where, what))
+    def whole(self, source: InputSource, where: str, name: str) -> int | None:
+        return whole(source.get(name), name, self.notes.at(where))
 
-    def whole(self, text: str | None, where: str, name: str) -> int | None:
-        if text is None or not text.strip():
-            return None
-        try:
-            return int(text)
-        except ValueError:
-            with contextlib.suppress(ValueError, OverflowError):
-                return int(float(text))
-        self.note(Severity.WARNING, where, f"{name}=“{text}” is no whole number; it is ignored.")
-        return None
-
-    def real(self, text: str | None, where: str, name: str) -> float | None:
-        if text is None or not text.strip():
-            return None
-        try:
-            return float(text)
-        except ValueError:
-            self.note(Severity.WARNING, where, f"{name}=“{text}” is no number; it is ignored.")
-            return None
+    def real(self, source: InputSource, where: str, name: str) -> float | None:
+        return real(source.get(name), name, self.notes.at(where))
 
     def base(self, source: InputSource, where: str, *, optional: bool | None = None) -> _Shared:
         element = source.elem()
@@ -241,8 +221,7 @@ class _Reader:
             ),
         )
         if element.find("conversion") is not None:
-            self.note(
-                Severity.WARNING,
+            self.notes.warning(
                 where,
                 "Galaxy would convert the dataset first; this is not done.",
             )
@@ -251,21 +230,21 @@ class _Reader:
     def integer(self, source: InputSource, where: str) -> IntegerParameter:
         return IntegerParameter(
             **self.base(source, where),
-            default=self.whole(source.get("value"), where, "value"),
-            minimum=self.whole(source.get("min"), where, "min"),
-            maximum=self.whole(source.get("max"), where, "max"),
-            step=self.whole(source.get("step"), where, "step"),
+            default=self.whole(source, where, "value"),
+            minimum=self.whole(source, where, "min"),
+            maximum=self.whole(source, where, "max"),
+            step=self.whole(source, where, "step"),
             unit=source.get("unit") or "",
         )
 
     def float(self, source: InputSource, where: str) -> FloatParameter:
         return FloatParameter(
             **self.base(source, where),
-            default=self.real(source.get("value"), where, "value"),
+            default=self.real(source, where, "value"),
             default_text=source.get("value") or "",
-            minimum=self.real(source.get("min"), where, "min"),
-            maximum=self.real(source.get("max"), where, "max"),
-            step=self.real(source.get("step"), where, "step"),
+            minimum=self.real(source, where, "min"),
+            maximum=self.real(source, where, "max"),
+            step=self.real(source, where, "step"),
             unit=source.get("unit") or "",
         )
 
@@ -275,7 +254,7 @@ class _Reader:
             source.get("falsevalue", "false"),
         )
         if self.source.profile >= Version("23.1") and true_value == false_value:
-            self.note(Severity.WARNING, where, "It has the same text when checked and when not.")
+            self.notes.warning(where, "It has the same text when checked and when not.")
         return BooleanParameter(
             **self.base(source, where),
             default=source.get_bool("checked", False),
@@ -315,8 +294,7 @@ class _Reader:
         computed: ComputedOptions | None = None
         options: tuple[SelectOption, ...] = ()
         if source.get("dynamic_options"):
-            self.note(
-                Severity.ERROR,
+            self.notes.error(
                 where,
                 "Its choices come from Python code of a Galaxy server "
                 f"({source.get('dynamic_options')}).",
@@ -329,7 +307,7 @@ class _Reader:
                 for label, value, chosen in source.parse_static_options()
             )
             if not options and not optional:
-                self.note(Severity.WARNING, where, "It has nothing to choose from.")
+                self.notes.warning(where, "It has nothing to choose from.")
         display = source.get("display") or ""
         return SelectParameter(
             **base,
@@ -346,9 +324,7 @@ class _Reader:
         )
 
     def genome_build(self, source: InputSource, where: str) -> SelectParameter:
-        self.note(
-            Severity.INFO, where, "There are no genome builds here; it stays “unspecified (?)”."
-        )
+        self.notes.info(where, "There are no genome builds here; it stays “unspecified (?)”.")
         multiple = source.get_bool("multiple", False)
         base = self.base(source, where)
         options = (SelectOption("unspecified (?)", "?", not base["optional"]),)
@@ -360,7 +336,7 @@ class _Reader:
         )
 
     def group_tag(self, source: InputSource, where: str) -> SelectParameter:
-        self.note(Severity.INFO, where, "Layers have no group tags; there is nothing to choose.")
+        self.notes.info(where, "Layers have no group tags; there is nothing to choose.")
         base = self.base(source, where, optional=True)
         return SelectParameter(**base, multiple=source.get_bool("multiple", False))
 
@@ -384,16 +360,15 @@ class _Reader:
         formats = tuple(name for name in source.parse_extensions() if name)
         if "data" in formats:
             formats = ()
-        declared = declared_kind(source.get("layer"), where, self.notes)
+        declared = layer_kinds(source.get("layer") or "", self.notes.at(where))
         words = " ".join((base["name"].replace("_", " "), base["label"]))
-        kinds = (declared,) if declared else input_kinds(formats, words)
+        kinds = declared or input_kinds(formats, words)
         collection: tuple[str, ...] = ()
         if base["native"].type == "data_collection":
             given = [part.strip() for part in (source.get("collection_type") or "").split(",")]
             collection = tuple(part for part in given if part) or ("list", "paired", "list:paired")
         if source.elem().find("options") is not None and base["native"].type != "data_collection":
-            self.note(
-                Severity.INFO,
+            self.notes.info(
                 where,
                 "Galaxy would offer only some datasets here; all are offered.",
             )
@@ -403,8 +378,7 @@ class _Reader:
             places = (element.get("location") for element in default.iter())
             place = next(filter(None, places), "a dataset of its own")
             base["native"] = replace(base["native"], fetched=place)
-            self.note(
-                Severity.INFO,
+            self.notes.info(
                 where,
                 f"Galaxy would fetch {place} when nothing is chosen; here you choose a dataset.",
             )
@@ -413,9 +387,9 @@ class _Reader:
             formats=order_formats(formats, kinds),
             kinds=kinds if formats or declared else (LayerKind.ANY,),
             multiple=multiple,
-            minimum=None if collection else self.whole(source.get("min"), where, "min"),
-            maximum=None if collection else self.whole(source.get("max"), where, "max"),
-            ndim=read_ndim(source.get("ndim"), where, self.notes),
+            minimum=None if collection else self.whole(source, where, "min"),
+            maximum=None if collection else self.whole(source, where, "max"),
+            ndim=ndims(source.get("ndim") or "", self.notes.at(where)),
             axes=(source.get("axes") or "").upper(),
             collection=collection,
         )
@@ -438,9 +412,7 @@ class _Reader:
     def drill_down(self, source: InputSource, where: str) -> DrillDownParameter:
         if source.get("dynamic_options") or source.get("from_file"):
             subject = source.get("from_file") or source.get("dynamic_options")
-            self.note(
-                Severity.ERROR, where, f"Its choices come from “{subject}” of a Galaxy server."
-            )
+            self.notes.error(where, f"Its choices come from “{subject}” of a Galaxy server.")
             options: tuple[DrillDownOption, ...] = ()
         else:
             element = source.elem().find("options")
@@ -518,9 +490,9 @@ def _case_value(test: SelectParameter | BooleanParameter, value: str) -> str:
     """A boolean's case may be written ``true`` whatever its texts are."""
     if isinstance(test, BooleanParameter) and value not in (test.true_value, test.false_value):
         low = value.strip().lower()
-        if low in ("true", "yes", "1", "on"):
+        if low in TRUE_WORDS:
             return test.true_value
-        if low in ("false", "no", "0", "off", ""):
+        if low in FALSE_WORDS:
             return test.false_value
     return value
 

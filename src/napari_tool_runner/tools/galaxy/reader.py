@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.common import Notes, read_shed
+from napari_tool_runner.tools.common import Notes, dedent, read_page, read_shed
 from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
 from napari_tool_runner.tools.galaxy.outputs import read_outputs
 from napari_tool_runner.tools.galaxy.parameters import read_inputs
 from napari_tool_runner.tools.galaxy.requirements import read_requirements
 from napari_tool_runner.tools.galaxy.source import GalaxySource, load_source
-from napari_tool_runner.tools.model import Citation, Link, Note, Severity, Tool
+from napari_tool_runner.tools.model import Tool
 
 if TYPE_CHECKING:
     from galaxy.util import Element
@@ -41,11 +41,6 @@ _SERVER_NAMES = {
     "__galaxy_url__": "the address of a Galaxy server",
     "__user__.": "the account of a Galaxy user",
 }
-_XREFS = {
-    "bio.tools": "https://bio.tools/{}",
-    "biii": "https://biii.eu/{}",
-    "bioconductor": "https://bioconductor.org/packages/{}/",
-}
 
 
 def read_tool(path: Path, root: Path | None = None) -> Tool:
@@ -70,15 +65,15 @@ def read_tool(path: Path, root: Path | None = None) -> Tool:
             path=path,
             hint="Give the file whose root is <tool>.",
         )
-    notes: list[Note] = []
+    notes = Notes()
     _server_features(source, notes)
     inputs = read_inputs(source, notes)
     outputs = read_outputs(source, notes)
     requirements = read_requirements(source, notes)
     tests = read_tests(source, inputs, notes)
     help_text, help_format = _help(source, notes)
-    links, edam = _references(source)
-    shed = read_shed(source.path.parent, Notes(found=notes))
+    page = read_page(element, notes)
+    shed = read_shed(source.path.parent, notes)
     tool_type = source.tool.parse_tool_type()
     expression = element.findtext("expression") if tool_type == "expression" else None
     return Tool(
@@ -98,25 +93,25 @@ def read_tool(path: Path, root: Path | None = None) -> Tool:
         dialect="galaxy",
         digest=source.digest,
         profile=source.tool.parse_profile(),
-        notes=tuple(notes),
-        citations=_citations(source, notes),
-        links=(*links, *shed.links),
-        edam=edam,
-        authors=_authors(source),
-        license=source.tool.parse_license() or "",
-        network=element.get("network", "").lower() == "true",
+        notes=tuple(notes.found),
+        citations=page.citations,
+        links=(*page.links, *shed.links),
+        edam=page.edam,
+        authors=page.authors,
+        license=page.license,
+        network=page.network,
         thumbnail=_icon(source),
         scripted=True,
         source=source,
     )
 
 
-def _server_features(source: GalaxySource, notes: list[Note]) -> None:
+def _server_features(source: GalaxySource, notes: Notes) -> None:
     """Note everything that only a Galaxy server can give."""
     element = source.root
 
     def error(where: str, what: str) -> None:
-        notes.append(Note(Severity.ERROR, where, what))
+        notes.error(where, what)
 
     kind = source.tool.parse_tool_type() or ""
     if kind in _TOOL_TYPES:
@@ -142,39 +137,31 @@ def _server_features(source: GalaxySource, notes: list[Note]) -> None:
     _environment(element, notes)
     _names(source, notes)
     if source.tool.parse_version_command_interpreter():
-        notes.append(
-            Note(Severity.INFO, "version_command", "Its version command is not run here.")
-        )
+        notes.info("version_command", "Its version command is not run here.")
 
 
-def _detect_errors(source: GalaxySource, notes: list[Note]) -> None:
+def _detect_errors(source: GalaxySource, notes: Notes) -> None:
     try:
         source.tool.parse_stdio()
     except (ValueError, TypeError) as error:
-        notes.append(Note(Severity.WARNING, "command", f"{error}; the exit code alone decides."))
+        notes.warning("command", f"{error}; the exit code alone decides.")
 
 
-def _environment(element: Element, notes: list[Note]) -> None:
+def _environment(element: Element, notes: Notes) -> None:
     for variable in element.iter("environment_variable"):
         if variable.get("inject"):
-            notes.append(
-                Note(
-                    Severity.ERROR,
-                    f"environment_variables/{variable.get('name')}",
-                    f"It needs “{variable.get('inject')}” of a Galaxy user.",
-                )
+            notes.error(
+                f"environment_variables/{variable.get('name')}",
+                f"It needs “{variable.get('inject')}” of a Galaxy user.",
             )
     if element.find("configfiles/file_sources") is not None:
-        notes.append(
-            Note(
-                Severity.ERROR,
-                "configfiles/file_sources",
-                "It needs the file sources that a Galaxy server is configured with.",
-            )
+        notes.error(
+            "configfiles/file_sources",
+            "It needs the file sources that a Galaxy server is configured with.",
         )
 
 
-def _names(source: GalaxySource, notes: list[Note]) -> None:
+def _names(source: GalaxySource, notes: Notes) -> None:
     """Look for Galaxy's own names in the templates."""
     element = source.root
     templates = [("command", source.tool.parse_command() or "")]
@@ -186,17 +173,14 @@ def _names(source: GalaxySource, notes: list[Note]) -> None:
         code = re.sub(r"(?m)^\s*##.*$", "", text)
         for name, subject in _SERVER_NAMES.items():
             if re.search(rf"(?<!\\)\$\{{?{re.escape(name)}\b", code):
-                notes.append(
-                    Note(
-                        Severity.ERROR,
-                        where,
-                        f"It uses ${name.rstrip('.')}: {subject}, which does not exist here.",
-                    )
+                notes.error(
+                    where,
+                    f"It uses ${name.rstrip('.')}: {subject}, which does not exist here.",
                 )
 
 
 def _help(
-    source: GalaxySource, notes: list[Note]
+    source: GalaxySource, notes: Notes
 ) -> tuple[str, Literal["plain", "rst", "markdown", "url"]]:
     content = source.tool.parse_help()
     if content is None:
@@ -211,73 +195,14 @@ def _help(
         "plain": "plain",
     }
     if written not in known:
-        notes.append(
-            Note(Severity.INFO, "help", f"Help in the format “{written}” is shown as it is.")
-        )
+        notes.info("help", f"Help in the format “{written}” is shown as it is.")
     text = (content.content or "").replace("$PATH_TO_IMAGES", _images(source.path.parent))
-    return _dedent(text), known.get(written, "plain")
+    return dedent(text), known.get(written, "plain")
 
 
 def _images(folder: Path) -> str:
     """Return the address of the pictures that a help text shows."""
     return (folder / "static" / "images").as_uri()
-
-
-def _dedent(text: str) -> str:
-    """Remove the indentation of the XML, also when the first line has none."""
-    import textwrap
-
-    lines = text.strip("\n").splitlines()
-    if not lines:
-        return ""
-    if lines[0][:1].strip():
-        return "\n".join([lines[0], *textwrap.dedent("\n".join(lines[1:])).splitlines()]).strip()
-    return textwrap.dedent("\n".join(lines)).strip()
-
-
-def _citations(source: GalaxySource, notes: list[Note]) -> tuple[Citation, ...]:
-    parent = source.root.find("citations")
-    found = []
-    for element in parent if parent is not None else ():
-        if element.tag != "citation" or not (element.text or "").strip():
-            continue
-        text = (element.text or "").strip()
-        if element.get("type") == "doi":
-            found.append(Citation("doi", text))
-        elif element.get("type") == "bibtex":
-            found.append(Citation("bibtex", text))
-        else:
-            notes.append(
-                Note(
-                    Severity.INFO,
-                    "citations",
-                    f"A citation of type “{element.get('type')}” is left out.",
-                )
-            )
-    return tuple(found)
-
-
-def _references(source: GalaxySource) -> tuple[tuple[Link, ...], tuple[str, ...]]:
-    links = []
-    for entry in source.tool.parse_xrefs():
-        pattern = _XREFS.get(entry["type"])
-        value = entry["value"]
-        url = pattern.format(value) if pattern else value if value.startswith("http") else ""
-        links.append(Link(f"{entry['type']}: {value}", url))
-    terms = [*source.tool.parse_edam_operations(), *source.tool.parse_edam_topics()]
-    return tuple(links), tuple(term.strip() for term in terms if term and term.strip())
-
-
-def _authors(source: GalaxySource) -> tuple[str, ...]:
-    found = []
-    for creator in source.tool.parse_creator() or []:
-        given = " ".join(
-            part for part in (creator.get("givenName"), creator.get("familyName")) if part
-        )
-        name = creator.get("name") or given or creator.get("alternateName") or creator.get("email")
-        if name:
-            found.append(str(name))
-    return tuple(dict.fromkeys(found))
 
 
 def _icon(source: GalaxySource) -> str:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
-from napari_tool_runner.tools.model import Note, Severity
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.interface import InputSource
     from galaxy.util import Element
 
+    from napari_tool_runner.tools.common import Notes
     from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
 
 __all__ = ["DataRule", "ValueRule", "accepts_empty", "read_validators"]
@@ -211,7 +211,7 @@ def expression_problem(
 
 
 def read_validators(
-    source: InputSource, where: str, notes: list[Note], *, data: bool
+    source: InputSource, where: str, notes: Notes, *, data: bool
 ) -> tuple[ValueRule | DataRule, ...]:
     """Read the ``<validator>`` elements of a parameter.
 
@@ -227,20 +227,15 @@ def read_validators(
         kind = validator.get("type", "")
         if kind in _SERVER_SIDE:
             subject = validator.get("table_name") or validator.get("filename") or "its own data"
-            notes.append(
-                Note(
-                    Severity.WARNING,
-                    f"{where}/validator[{kind}]",
-                    f"The check “{kind}” asks a Galaxy server ({subject}); it is left out here.",
-                )
+            notes.warning(
+                f"{where}/validator[{kind}]",
+                f"The check “{kind}” asks a Galaxy server ({subject}); it is left out here.",
             )
             continue
         try:
             rule = _data_rule(validator, kind) if data else _value_rule(validator, kind)
         except (ValueError, TypeError) as error:
-            notes.append(
-                Note(Severity.WARNING, f"{where}/validator[{kind}]", f"Not understood: {error}")
-            )
+            notes.warning(f"{where}/validator[{kind}]", f"Not understood: {error}")
             continue
         if rule is not None:
             rules.append(rule)

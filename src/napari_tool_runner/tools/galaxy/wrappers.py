@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import total_ordering
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.tools.coercion import TRUE_WORDS
 from napari_tool_runner.tools.galaxy.options import ComputedOptions
 from napari_tool_runner.tools.galaxy.source import Native, native
 from napari_tool_runner.tools.model import (
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.galaxy.script import Rules
 
 __all__ = ["InputValue", "SelectValue", "Wrapper"]
-
-_TRUE = frozenset({"true", "yes", "on", "1"})
 
 
 class Wrapper:
@@ -100,7 +99,7 @@ class InputValue(Wrapper):
         if isinstance(parameter, BooleanParameter) and isinstance(other, str):
             if other in (parameter.true_value, parameter.false_value):
                 return str(self), other
-            return bool(self), other.lower() in _TRUE
+            return bool(self), other.lower() in TRUE_WORDS
         if parameter.optional and self.value is None:
             return (str(self), other) if isinstance(other, str) else (None, other)
         if isinstance(parameter, IntegerParameter):
