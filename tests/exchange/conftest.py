@@ -9,6 +9,7 @@ import pytest
 from exchange_helpers import collected, make_tool, parameter
 
 from napari_tool_runner.exchange import Exported, LoadedOutput, export, load, snapshot
+from napari_tool_runner.tools.formats import FORMATS, Formats
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RoundTrip = Callable[..., tuple[Exported, LoadedOutput]]
@@ -22,16 +23,16 @@ def round_trip(tmp_path: Path) -> RoundTrip:
         value: object,
         fmt: str = "imagetiff",
         *,
-        dialect: str = "bioimageit",
+        formats: Formats = FORMATS,
         kind: LayerKind | None = None,
         override: LayerKind | None = None,
         name: str = "out",
         label: str = "",
     ) -> tuple[Exported, LoadedOutput]:
         snap = snapshot(value)
-        written = export(snap, parameter(fmt), tmp_path / "inputs", dialect=dialect)
+        written = export(snap, parameter(fmt), tmp_path / "inputs", formats=formats)
         output = DataOutput(name=name, label=label, format=fmt, kind=kind)
-        tool = make_tool(dialect=dialect)
+        tool = make_tool(formats=formats)
         file = collected(written.file.path, written.file.format)
         return written, load(file, output, tool, inputs={"input": snap}, kind=override)
 

@@ -14,6 +14,7 @@ from PIL import Image as Picture
 
 from napari_tool_runner.errors import LossyConversionError, OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(2)
@@ -31,7 +32,7 @@ def rebuilt(loaded) -> Layer:
 def test_zarr_holds_any_type(round_trip, fmt, dtype):
     data = RNG.integers(0, 2, (3, 40, 50)).astype(dtype)
     layer = Image(data, scale=(2, 0.5, 0.5), translate=(1, 2, 3), units="um")
-    written, loaded = round_trip(layer, fmt, dialect="galaxy", kind=LayerKind.IMAGE)
+    written, loaded = round_trip(layer, fmt, formats=GALAXY, kind=LayerKind.IMAGE)
     assert written.file.path.is_dir()
     assert loaded.data.dtype == dtype
     again = rebuilt(loaded)
@@ -52,7 +53,7 @@ def test_zarr_metadata_are_ome(tmp_path, fmt, zarr_format):
         metadata={"channel_names": ["a", "b", "c"]},
         name="N",
     )
-    written = export(snapshot(layer), parameter(fmt), tmp_path, dialect="bioimageit")
+    written = export(snapshot(layer), parameter(fmt), tmp_path)
     root = zarr.open_group(written.file.path, mode="r")
     assert root.metadata.zarr_format == zarr_format
     attributes = root.attrs.asdict()
@@ -71,7 +72,7 @@ def test_zarr_metadata_are_ome(tmp_path, fmt, zarr_format):
 def test_zarr_labels_are_labels_and_can_be_edited(round_trip):
     data = np.zeros((4, 30, 30), np.int64)
     data[1:, 4:9, 4:9] = 2**40
-    _, loaded = round_trip(Labels(data), "zarr", dialect="galaxy")
+    _, loaded = round_trip(Labels(data), "zarr", formats=GALAXY)
     again = rebuilt(loaded)
     assert isinstance(again, Labels)
     np.testing.assert_array_equal(again.data, data)
@@ -80,7 +81,7 @@ def test_zarr_labels_are_labels_and_can_be_edited(round_trip):
 
 def test_rgb_goes_into_zarr_as_channels(round_trip):
     data = RNG.integers(0, 255, (40, 50, 3)).astype("uint8")
-    written, loaded = round_trip(Image(data, rgb=True), "zarr", dialect="galaxy")
+    written, loaded = round_trip(Image(data, rgb=True), "zarr", formats=GALAXY)
     assert loaded.data.shape == (3, 40, 50)
     np.testing.assert_array_equal(np.asarray(loaded.data), np.moveaxis(data, -1, 0))
     assert any("channel axis" in note for note in written.notes)
@@ -119,7 +120,7 @@ def test_zarr_without_an_image_is_told(tmp_path):
 def test_png_is_exact(round_trip, dtype, samples):
     data = RNG.integers(0, np.iinfo(dtype).max, (31, 37, *samples)).astype(dtype)
     layer = Image(data, rgb=bool(samples))
-    _, loaded = round_trip(layer, "png", dialect="galaxy")
+    _, loaded = round_trip(layer, "png", formats=GALAXY)
     assert loaded.data.dtype == dtype
     np.testing.assert_array_equal(loaded.data, data)
     assert loaded.attributes["rgb"] is bool(samples)
@@ -159,7 +160,7 @@ def test_deep_png_of_others_is_exact(tmp_path, filter_type):
 
 def test_png_is_only_the_last_choice(tmp_path):
     snap = snapshot(RNG.integers(0, 9, (8, 9)).astype("uint8"))
-    written = export(snap, parameter("png", "tiff"), tmp_path, dialect="galaxy")
+    written = export(snap, parameter("png", "tiff"), tmp_path, formats=GALAXY)
     assert written.file.format == "tiff"
 
 
@@ -174,14 +175,14 @@ def test_png_is_only_the_last_choice(tmp_path):
 )
 def test_png_refuses_what_it_cannot_hold(tmp_path, data, error):
     with pytest.raises(error):
-        export(snapshot(data), parameter("png"), tmp_path, dialect="galaxy")
+        export(snapshot(data), parameter("png"), tmp_path, formats=GALAXY)
     assert not list(tmp_path.iterdir())
 
 
 def test_int_labels_that_fit_go_into_png(round_trip):
     data = np.zeros((20, 20), np.int32)
     data[2:9, 2:9] = 300
-    written, loaded = round_trip(Labels(data), "png", dialect="galaxy", kind=LayerKind.LABELS)
+    written, loaded = round_trip(Labels(data), "png", formats=GALAXY, kind=LayerKind.LABELS)
     np.testing.assert_array_equal(loaded.data, data)
     assert any("uint16" in note for note in written.notes)
 
@@ -189,7 +190,7 @@ def test_int_labels_that_fit_go_into_png(round_trip):
 @pytest.mark.parametrize("fmt", ["jpg", "bmp"])
 def test_pictures_of_tools_that_take_nothing_better(round_trip, fmt):
     data = np.full((16, 16, 3), 77, "uint8")
-    written, loaded = round_trip(Image(data, rgb=True), fmt, dialect="galaxy")
+    written, loaded = round_trip(Image(data, rgb=True), fmt, formats=GALAXY)
     assert loaded.attributes["rgb"] is True
     np.testing.assert_allclose(np.asarray(loaded.data, float), data, atol=2)
     assert any("JPEG" in note for note in written.notes) is (fmt == "jpg")
@@ -198,7 +199,10 @@ def test_pictures_of_tools_that_take_nothing_better(round_trip, fmt):
 def test_labels_never_become_jpeg(tmp_path):
     with pytest.raises((LossyConversionError, UnsupportedLayerError)):
         export(
-            snapshot(Labels(np.eye(9, dtype="u1"))), parameter("jpg"), tmp_path, dialect="galaxy"
+            snapshot(Labels(np.eye(9, dtype="u1"))),
+            parameter("jpg"),
+            tmp_path,
+            formats=GALAXY,
         )
 
 
@@ -217,7 +221,7 @@ def test_truncated_png_is_told(tmp_path):
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "bool"])
 def test_array_files_are_exact(round_trip, fmt, dtype):
     data = RNG.integers(0, 2, (3, 8, 9)).astype(dtype)
-    _, loaded = round_trip(data, fmt, dialect="galaxy", kind=LayerKind.IMAGE)
+    _, loaded = round_trip(data, fmt, formats=GALAXY, kind=LayerKind.IMAGE)
     assert loaded.data.dtype == dtype
     np.testing.assert_array_equal(np.asarray(loaded.data), data)
 
@@ -269,7 +273,7 @@ def test_shapes_as_geojson(round_trip, lead):
         features={"n": list("abcde"), "v": [1.5, 2, 3, 4, 5]},
         scale=np.arange(1, 3 + len(lead)),
     )
-    _, loaded = round_trip(layer, "geojson", dialect="galaxy")
+    _, loaded = round_trip(layer, "geojson", formats=GALAXY)
     again = rebuilt(loaded)
     assert isinstance(again, Shapes)
     assert list(again.shape_type) == list(layer.shape_type)
@@ -281,7 +285,7 @@ def test_shapes_as_geojson(round_trip, lead):
 
 def test_geojson_is_what_others_read(tmp_path):
     layer = Shapes([SHAPES[0][0], SHAPES[2][0]], shape_type=["polygon", "ellipse"])
-    written = export(snapshot(layer), parameter("geojson"), tmp_path, dialect="galaxy")
+    written = export(snapshot(layer), parameter("geojson"), tmp_path, formats=GALAXY)
     document = json.loads(written.file.path.read_text())
     polygon, ellipse = (feature["geometry"] for feature in document["features"])
     assert polygon["type"] == ellipse["type"] == "Polygon"
@@ -294,7 +298,7 @@ def test_geojson_is_what_others_read(tmp_path):
 
 def test_points_as_geojson(round_trip):
     layer = Points(RNG.random((4, 3)) * 9, features={"r": [1, 2, 3, 4]})
-    _, loaded = round_trip(layer, "geojson", dialect="galaxy")
+    _, loaded = round_trip(layer, "geojson", formats=GALAXY)
     again = rebuilt(loaded)
     assert isinstance(again, Points)
     np.testing.assert_allclose(again.data, layer.data)
@@ -339,9 +343,7 @@ def test_shapes_are_drawn_for_tools_that_take_images(tmp_path):
     image = snapshot(Image(np.zeros((3, 20, 20)), scale=(1, 0.5, 0.5)))
     square = np.array([[1, 1.0, 1], [1, 1, 4], [1, 4, 4], [1, 4, 1]])
     layer = Shapes([square, square + np.array([1, 2, 2])], shape_type="polygon", name="cells")
-    written = export(
-        snapshot(layer), parameter("tiff"), tmp_path, dialect="galaxy", reference=image
-    )
+    written = export(snapshot(layer), parameter("tiff"), tmp_path, formats=GALAXY, reference=image)
     drawn = tifffile.imread(written.file.path)
     assert drawn.shape == (3, 20, 20)
     assert not drawn[0].any()
@@ -353,7 +355,7 @@ def test_shapes_are_drawn_for_tools_that_take_images(tmp_path):
 def test_shapes_need_an_image_to_be_drawn_in(tmp_path):
     layer = Shapes([SHAPES[0][0]], shape_type="polygon")
     with pytest.raises(UnsupportedLayerError, match="an image is needed"):
-        export(snapshot(layer), parameter("tiff"), tmp_path, dialect="galaxy")
+        export(snapshot(layer), parameter("tiff"), tmp_path, formats=GALAXY)
 
 
 # -- meshes and tracks -------------------------------------------------------------
@@ -365,7 +367,7 @@ def test_surfaces(round_trip, fmt):
     faces = np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]])
     values = np.array([0.1, 0.2, 0.3, 0.4])
     layer = Surface((vertices, faces, values), scale=(2, 1, 1))
-    written, loaded = round_trip(layer, fmt, dialect="galaxy")
+    written, loaded = round_trip(layer, fmt, formats=GALAXY)
     again = rebuilt(loaded)
     assert isinstance(again, Surface)
     np.testing.assert_allclose(again.scale, layer.scale)
@@ -383,7 +385,7 @@ def test_napari_reads_our_obj(tmp_path):
         pytest.skip("this napari reads no OBJ")
     vertices = RNG.random((3, 3))
     snap = snapshot(Surface((vertices, np.array([[0, 1, 2]]))))
-    written = export(snap, parameter("obj"), tmp_path, dialect="galaxy")
+    written = export(snap, parameter("obj"), tmp_path, formats=GALAXY)
     reader = builtins.napari_get_obj_reader(str(written.file.path))
     data, *_ = reader(str(written.file.path))[0]
     np.testing.assert_array_equal(data[0], vertices)

@@ -20,6 +20,7 @@ from napari_tool_runner.exchange.geometry import (
     data_to_world,
     geometry_of,
 )
+from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 small = st.floats(-3, 3, allow_nan=False)
@@ -289,9 +290,7 @@ def test_coordinates_go_out_in_pixels_of_the_image(tmp_path, kind):
         "vectors": lambda: Vectors(np.stack([data, np.ones((2, 3))], axis=1)),
         "shapes": lambda: Shapes([data * [0, 1, 1]], shape_type="line"),
     }[kind]()
-    written = export(
-        snapshot(layer), parameter("csv"), tmp_path, dialect="galaxy", reference=image
-    )
+    written = export(snapshot(layer), parameter("csv"), tmp_path, formats=GALAXY, reference=image)
     rows = np.genfromtxt(written.file.path, delimiter=",", skip_header=1, dtype=float)
     coordinates = rows[:, {"points": 1, "tracks": 1, "vectors": 1, "shapes": 3}[kind] :]
     expected = (data * ([0, 1, 1] if kind == "shapes" else 1) - [0, 1, 0]) / [1, 0.5, 0.25]
@@ -304,9 +303,7 @@ def test_coordinates_go_out_in_pixels_of_the_image(tmp_path, kind):
 def test_same_place_no_conversion(tmp_path):
     image = snapshot(Labels(np.zeros((8, 20, 20), int), scale=(1, 0.5, 0.25)))
     layer = Points([[1, 2, 3]], scale=(1, 0.5, 0.25))
-    written = export(
-        snapshot(layer), parameter("csv"), tmp_path, dialect="galaxy", reference=image
-    )
+    written = export(snapshot(layer), parameter("csv"), tmp_path, formats=GALAXY, reference=image)
     assert written.notes == ()
 
 

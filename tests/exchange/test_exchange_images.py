@@ -10,6 +10,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_tool_runner.errors import LossyConversionError
 from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(0)
@@ -80,20 +81,20 @@ def test_types_that_ome_lacks_travel_without_loss(round_trip, dtype, stored):
 def test_int64_that_does_not_fit_is_refused_and_leaves_no_file(tmp_path):
     data = np.full((4, 4), 2**40)
     with pytest.raises(LossyConversionError, match="1099511627776"):
-        export(snapshot(data), parameter("imagetiff"), tmp_path, dialect="bioimageit")
+        export(snapshot(data), parameter("imagetiff"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_labels_that_do_not_fit_are_refused_too(tmp_path):
     snap = snapshot(Labels(np.full((3, 4, 4), 2**40)))
     with pytest.raises(LossyConversionError, match="1099511627776"):
-        export(snap, parameter("imagetiff"), tmp_path, dialect="bioimageit")
+        export(snap, parameter("imagetiff"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_galaxy_tiff_takes_any_integer(round_trip):
     data = np.full((4, 4), 2**40)
-    written, loaded = round_trip(data, "tiff", dialect="galaxy")
+    written, loaded = round_trip(data, "tiff", formats=GALAXY)
     assert loaded.data.dtype == np.int64
     np.testing.assert_array_equal(np.asarray(loaded.data), data)
     assert any("plain TIFF" in note for note in written.notes)
@@ -148,7 +149,7 @@ def test_metadata_is_written_where_tools_look(tmp_path):
         axis_labels=("t", "c", "z", "y", "x"),
         metadata={"channel_names": ["dapi", "gfp", "rfp"]},
     )
-    written = export(snapshot(layer), parameter("imagetiff"), tmp_path, dialect="bioimageit")
+    written = export(snapshot(layer), parameter("imagetiff"), tmp_path)
     with tifffile.TiffFile(written.file.path) as tif:
         assert tif.series[0].axes == "TCZYX"
         metadata = tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]["Pixels"]
@@ -168,7 +169,7 @@ def test_outputs_are_memory_mapped(round_trip):
 
 def test_name_and_safe_file(tmp_path):
     snap = snapshot(Image(np.zeros((3, 4)), name="Zellen “α” / 1; rm -rf"))
-    written = export(snap, parameter("imagetiff"), tmp_path, dialect="bioimageit")
+    written = export(snap, parameter("imagetiff"), tmp_path)
     assert written.file.name == "Zellen “α” / 1; rm -rf"
     assert written.file.path.name.isascii()
     assert not set(written.file.path.name) & set(" ;/\"'")
@@ -176,7 +177,7 @@ def test_name_and_safe_file(tmp_path):
 
 def test_same_names_do_not_collide(tmp_path):
     snaps = [snapshot(np.zeros((3, 4)), "A"), snapshot(np.ones((3, 4)), "a")]
-    files = [export(s, parameter("imagetiff"), tmp_path, dialect="bioimageit") for s in snaps]
+    files = [export(s, parameter("imagetiff"), tmp_path) for s in snaps]
     assert len({f.file.path for f in files}) == 2
     assert tifffile.imread(files[1].file.path).max() == 1
 

@@ -19,6 +19,7 @@ from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange import blocks as exchange_blocks
 from napari_tool_runner.exchange import export, load, snapshot
 from napari_tool_runner.exchange.blocks import Transposed, blocks, planes, read
+from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(3)
@@ -50,7 +51,7 @@ class Virtual:
 def test_large_arrays_are_streamed(tmp_path, monkeypatch, fmt, chunks):
     monkeypatch.setattr(exchange_blocks, "MAX_BLOCK", 2**19)
     array = Virtual((40, 256, 256), chunks=chunks)
-    written = export(snapshot(array), parameter(fmt), tmp_path, dialect="bioimageit")
+    written = export(snapshot(array), parameter(fmt), tmp_path)
     assert array.largest <= 2**19
     assert array.requested == 40 * 256 * 256 * 2  # and nothing twice
     path = written.file.path
@@ -67,7 +68,7 @@ def test_large_labels_are_streamed_compressed(tmp_path, monkeypatch, chunks):
     monkeypatch.setattr(exchange_blocks, "MAX_BLOCK", 2**19)
     array = Virtual((40, 256, 256), "int32", chunks)
     snap = snapshot((array, {}, "labels"))
-    written = export(snap, parameter("imagetiff"), tmp_path, dialect="bioimageit")
+    written = export(snap, parameter("imagetiff"), tmp_path)
     assert array.largest <= 2**20
     np.testing.assert_array_equal(
         tifffile.imread(written.file.path), read(array, (slice(None),) * 3)
@@ -84,7 +85,7 @@ def test_dask_computes_each_chunk_once(tmp_path):
     array = da.map_blocks(
         make, chunks=((2, 2, 1), (32, 32), (40, 24)), dtype="u1", meta=np.zeros((0, 0, 0), "u1")
     )
-    export(snapshot(array), parameter("tiff"), tmp_path, dialect="galaxy")
+    export(snapshot(array), parameter("tiff"), tmp_path, formats=GALAXY)
     assert len(calls) == len(set(calls)) == 12
 
 
@@ -93,7 +94,7 @@ def test_dask_multiscale_and_zarr_layers(tmp_path):
     store = zarr.create_array(tmp_path / "z", data=data, chunks=(2, 32, 32))
     pyramid = [da.from_array(data), da.from_array(data[:, ::2, ::2])]
     for value in (da.from_array(data, chunks=(1, 64, 64)), store, Image(pyramid, multiscale=True)):
-        written = export(snapshot(value), parameter("tiff"), tmp_path / "i", dialect="galaxy")
+        written = export(snapshot(value), parameter("tiff"), tmp_path / "i", formats=GALAXY)
         np.testing.assert_array_equal(tifffile.imread(written.file.path), data)
 
 
@@ -112,7 +113,7 @@ def test_progress_is_told_and_can_stop(tmp_path, monkeypatch):
 
     array = da.zeros((8, 512, 512), chunks=(2, 512, 512), dtype="u2")
     with pytest.raises(StopError):
-        export(snapshot(array), parameter("tiff"), tmp_path, dialect="galaxy", progress=progress)
+        export(snapshot(array), parameter("tiff"), tmp_path, formats=GALAXY, progress=progress)
     assert told[0][1] == 8 * 512 * 512 * 2
     assert not list(tmp_path.iterdir())
 
@@ -151,7 +152,7 @@ def test_any_layout_in_memory_is_written_right(data, tmp_path_factory):
     order = data.draw(st.permutations(range(len(shape))))
     array = base.transpose(order)[::-1]
     folder = tmp_path_factory.mktemp("layout")
-    written = export(snapshot(array), parameter("tiff"), folder, dialect="galaxy")
+    written = export(snapshot(array), parameter("tiff"), folder, formats=GALAXY)
     again = tifffile.imread(written.file.path).reshape(array.shape)
     np.testing.assert_array_equal(again, array)
 
@@ -166,7 +167,7 @@ def same_file(one: Path, other: Path) -> bool:
 def test_a_path_is_passed_by_a_hard_link(tmp_path):
     path = tmp_path / "my image (1).tif"
     tifffile.imwrite(path, np.zeros((4, 5)))
-    written = export(snapshot(path), parameter("imagetiff"), tmp_path / "in", dialect="bioimageit")
+    written = export(snapshot(path), parameter("imagetiff"), tmp_path / "in")
     assert not written.copied
     assert written.file.path == tmp_path / "in" / "my_image_1.tif"
     assert same_file(written.file.path, path)
@@ -179,7 +180,7 @@ def test_tiff_by_any_name(tmp_path, name):
     path = tmp_path / name
     tifffile.imwrite(path, np.zeros((4, 5)))
     written = export(
-        snapshot(str(path)), parameter("png", "tiff"), tmp_path / "in", dialect="galaxy"
+        snapshot(str(path)), parameter("png", "tiff"), tmp_path / "in", formats=GALAXY
     )
     assert written.file.format == "tiff"
     assert same_file(written.file.path, path)
@@ -195,7 +196,6 @@ def test_a_path_is_converted_where_it_must(tmp_path):
         snapshot(tmp_path / "photo.png"),
         parameter("imagetiff"),
         tmp_path / "in",
-        dialect="bioimageit",
     )
     np.testing.assert_array_equal(tifffile.imread(written.file.path), data)
     assert any("converted" in note for note in written.notes)
@@ -206,16 +206,16 @@ def test_unknown_files_are_passed_to_who_takes_them(tmp_path):
     path = tmp_path / "scan.czi"
     path.write_bytes(b"whatever")
     for formats, expected in ((("czi", "tiff"), "czi"), (("raw",), "czi"), ((), "czi")):
-        written = export(snapshot(path), parameter(*formats), tmp_path / "in", dialect="galaxy")
+        written = export(snapshot(path), parameter(*formats), tmp_path / "in", formats=GALAXY)
         assert written.file.format == expected
     with pytest.raises(UnsupportedLayerError, match=r"scan\.czi.*tiff"):
-        export(snapshot(path), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+        export(snapshot(path), parameter("tiff"), tmp_path / "in", formats=GALAXY)
 
 
 def test_a_zarr_folder_is_linked(tmp_path):
     zarr.create_array(tmp_path / "a.zarr", data=np.zeros((4, 4)), chunks=(2, 2))
     written = export(
-        snapshot(tmp_path / "a.zarr"), parameter("zarr"), tmp_path / "in", dialect="galaxy"
+        snapshot(tmp_path / "a.zarr"), parameter("zarr"), tmp_path / "in", formats=GALAXY
     )
     assert not written.copied
     ours = sorted(p.relative_to(written.file.path) for p in written.file.path.rglob("*"))
@@ -234,7 +234,7 @@ def test_a_file_that_went_away_is_told(tmp_path):
     snap = snapshot(path)
     path.unlink()
     with pytest.raises(ExchangeError, match="no longer there"):
-        export(snap, parameter("tiff"), tmp_path / "in", dialect="galaxy")
+        export(snap, parameter("tiff"), tmp_path / "in", formats=GALAXY)
 
 
 def output_layer(tmp_path: Path, scale: float) -> tuple[Path, Image]:
@@ -250,7 +250,7 @@ def output_layer(tmp_path: Path, scale: float) -> tuple[Path, Image]:
 
 def test_an_unmodified_result_is_passed_by_its_file(tmp_path):
     path, layer = output_layer(tmp_path, 0.5)
-    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", formats=GALAXY)
     assert same_file(written.file.path, path)
     assert not written.copied
 
@@ -268,7 +268,7 @@ def test_a_changed_result_is_written_anew(tmp_path, change):
     else:
         tifffile.imwrite(path.with_name("new.tif"), np.zeros((30, 40)))
         path.with_name("new.tif").replace(path)
-    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", formats=GALAXY)
     assert not same_file(written.file.path, path)
     expected = {"data": before * 2, "view": before[::-1]}.get(change, before)
     np.testing.assert_array_equal(tifffile.imread(written.file.path), expected)
@@ -280,7 +280,7 @@ def test_a_result_that_took_its_place_from_the_input_is_written_with_it(tmp_path
     inputs = {"i": snapshot(Image(np.zeros((30, 40)), scale=(0.5, 0.5), units="um"))}
     loaded = load(collected(path, "tiff"), DataOutput(name="o"), make_tool(), inputs=inputs)
     layer = Image(loaded.data, **loaded.attributes)
-    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", formats=GALAXY)
     with tifffile.TiffFile(written.file.path) as tif:
         assert 'PhysicalSizeX="0.5"' in tif.ome_metadata
 
@@ -289,10 +289,10 @@ def test_a_read_only_map_of_somebody_else(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, RNG.random((6, 30, 40)), metadata={"axes": "ZYX"})
     mapped = tifffile.memmap(path, mode="r")
-    passed = export(snapshot(mapped), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    passed = export(snapshot(mapped), parameter("tiff"), tmp_path / "in", formats=GALAXY)
     assert same_file(passed.file.path, path)
     for part in (mapped[1:], mapped[:, :, ::-1], mapped[::-1], tifffile.memmap(path, mode="r+")):
-        written = export(snapshot(part), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+        written = export(snapshot(part), parameter("tiff"), tmp_path / "in", formats=GALAXY)
         assert not same_file(written.file.path, path)
         np.testing.assert_array_equal(tifffile.imread(written.file.path), part)
 
@@ -300,10 +300,10 @@ def test_a_read_only_map_of_somebody_else(tmp_path):
 def test_a_zarr_layer_is_passed_by_its_folder(tmp_path):
     folder = tmp_path / "src"
     written = export(
-        snapshot(RNG.random((6, 30, 40)), "a"), parameter("zarr"), folder, dialect="galaxy"
+        snapshot(RNG.random((6, 30, 40)), "a"), parameter("zarr"), folder, formats=GALAXY
     )
     layer = Image(zarr.open(written.file.path)["0"])
-    passed = export(snapshot(layer), parameter("zarr"), tmp_path / "in", dialect="galaxy")
+    passed = export(snapshot(layer), parameter("zarr"), tmp_path / "in", formats=GALAXY)
     assert not passed.copied
 
 
@@ -318,7 +318,7 @@ def test_edited_labels_are_written_anew(tmp_path):
     )
     layer = Labels(loaded.data, **loaded.attributes)
     layer.data[3, 3] = 7
-    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    written = export(snapshot(layer), parameter("tiff"), tmp_path / "in", formats=GALAXY)
     assert tifffile.imread(written.file.path)[3, 3] == 7
     assert tifffile.imread(path)[3, 3] == 0
 
@@ -342,7 +342,7 @@ def test_big_compressed_results_are_lazy(tmp_path, monkeypatch):
 def test_a_file_without_extension_is_known_by_its_content(tmp_path):
     path = tmp_path / "dataset_17"
     tifffile.imwrite(path, np.zeros((4, 5)))
-    written = export(snapshot(path), parameter("tiff"), tmp_path / "in", dialect="galaxy")
+    written = export(snapshot(path), parameter("tiff"), tmp_path / "in", formats=GALAXY)
     assert same_file(written.file.path, path)
     assert written.file.path.name == "dataset_17.tiff"
 
@@ -357,7 +357,7 @@ def test_no_room_is_told_and_leaves_nothing(tmp_path, fmt):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
     try:
         with pytest.raises(ExchangeError, match=r"“big” could not be written.*free space"):
-            export(snap, parameter(fmt), tmp_path / "in", dialect="bioimageit")
+            export(snap, parameter(fmt), tmp_path / "in")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list((tmp_path / "in").iterdir())
@@ -370,5 +370,5 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
             snapshot(np.zeros((3, 3))),
             parameter("tiff"),
             tmp_path / "file" / "in",
-            dialect="galaxy",
+            formats=GALAXY,
         )

@@ -17,7 +17,8 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Tracks, Vectors
 
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import export, matching_kinds, snapshot
+from napari_tool_runner.exchange import export, fitting_kinds, snapshot
+from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import LayerKind
 
 LAYERS = [
@@ -233,14 +234,14 @@ ANY = (LayerKind.ANY,)
     ],
 )
 def test_matching_kinds(formats, kinds, expected):
-    found = matching_kinds(parameter(*formats, kinds=kinds))
+    found = fitting_kinds(parameter(*formats, kinds=kinds))
     assert " ".join(found) == expected
 
 
 def test_anything_takes_all_layers():
     kinds = set(LayerKind) - {LayerKind.ANY}
-    assert set(matching_kinds(parameter())) == kinds
-    assert set(matching_kinds(parameter("raw"))) == kinds
+    assert set(fitting_kinds(parameter())) == kinds
+    assert set(fitting_kinds(parameter("raw"))) == kinds
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer._type_string)
@@ -248,12 +249,12 @@ def test_anything_takes_all_layers():
 def test_what_matches_can_be_written(tmp_path, layer, formats):
     target = parameter(*formats)
     image = snapshot(Image(np.zeros((4, 5))))
-    if layer._type_string in matching_kinds(target):
-        written = export(snapshot(layer), target, tmp_path, dialect="galaxy", reference=image)
+    if layer._type_string in fitting_kinds(target):
+        written = export(snapshot(layer), target, tmp_path, formats=GALAXY, reference=image)
         assert written.file.path.stat().st_size > 0
     else:
         with pytest.raises(UnsupportedLayerError, match="Input"):
-            export(snapshot(layer), target, tmp_path, dialect="galaxy", reference=image)
+            export(snapshot(layer), target, tmp_path, formats=GALAXY, reference=image)
 
 
 # -- dimensions and axes that a tool wants -----------------------------------------
@@ -262,34 +263,40 @@ def test_what_matches_can_be_written(tmp_path, layer, formats):
 def test_too_many_dimensions_are_told(tmp_path):
     with pytest.raises(UnsupportedLayerError, match=r"3 dimensions \(ZYX\).*2-D"):
         export(
-            snapshot(np.zeros((3, 4, 5))), parameter("tiff", ndim=(2,)), tmp_path, dialect="galaxy"
+            snapshot(np.zeros((3, 4, 5))),
+            parameter("tiff", ndim=(2,)),
+            tmp_path,
+            formats=GALAXY,
         )
     with pytest.raises(UnsupportedLayerError, match="2 dimensions"):
         export(
-            snapshot(Points([[1, 2]])), parameter("csv", ndim=(3, 4)), tmp_path, dialect="galaxy"
+            snapshot(Points([[1, 2]])),
+            parameter("csv", ndim=(3, 4)),
+            tmp_path,
+            formats=GALAXY,
         )
 
 
 @pytest.mark.parametrize("make", [np.asarray, da.from_array, zarr.array])
 def test_axes_of_size_one_may_go(tmp_path, make):
     array = make(np.arange(20, dtype="u1").reshape(1, 1, 4, 5))
-    written = export(snapshot(array), parameter("tiff", ndim=(2, 3)), tmp_path, dialect="galaxy")
+    written = export(snapshot(array), parameter("tiff", ndim=(2, 3)), tmp_path, formats=GALAXY)
     assert written.file.metadata["shape"] == [1, 4, 5]
 
 
 def test_axes_are_put_in_the_order_that_the_tool_wants(tmp_path):
     data = np.arange(24, dtype="u1").reshape(2, 3, 4)
     layer = Image(data, axis_labels=("x", "y", "z"), scale=(1, 2, 3))
-    written = export(snapshot(layer), parameter("tiff", axes="ZYX"), tmp_path, dialect="galaxy")
+    written = export(snapshot(layer), parameter("tiff", axes="ZYX"), tmp_path, formats=GALAXY)
     np.testing.assert_array_equal(tifffile.imread(written.file.path), data.transpose(2, 1, 0))
     named = Image(data, axis_labels=("t", "y", "x"))
     with pytest.raises(UnsupportedLayerError, match=r"axes TYX.*takes ZYX"):
-        export(snapshot(named), parameter("tiff", axes="ZYX"), tmp_path, dialect="galaxy")
+        export(snapshot(named), parameter("tiff", axes="ZYX"), tmp_path, formats=GALAXY)
 
 
 def test_unnamed_axes_are_what_the_tool_takes_them_for(tmp_path):
     snap = snapshot(np.zeros((2, 3, 4), "u1"))
-    written = export(snap, parameter("tiff", axes="TYX"), tmp_path, dialect="galaxy")
+    written = export(snap, parameter("tiff", axes="TYX"), tmp_path, formats=GALAXY)
     with tifffile.TiffFile(written.file.path) as tif:
         assert tif.series[0].axes == "TYX"
 
@@ -299,5 +306,5 @@ def test_unnamed_axes_are_what_the_tool_takes_them_for(tmp_path):
 
 def test_layers_are_rebuilt_from_any_output(round_trip):
     for layer, fmt in zip(LAYERS[2:6], ["csv", "geojson", "csv", "csv"], strict=True):
-        _, loaded = round_trip(layer, fmt, dialect="galaxy")
+        _, loaded = round_trip(layer, fmt, formats=GALAXY)
         assert type(Layer.create(*loaded.as_layer_data_tuple())) is type(layer)

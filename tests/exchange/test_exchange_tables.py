@@ -10,6 +10,8 @@ from napari.layers import Image, Labels, Layer, Points, Shapes, Tracks, Vectors
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(1)
@@ -17,13 +19,13 @@ RNG = np.random.default_rng(1)
 
 @pytest.mark.parametrize("ndim", [2, 3, 4])
 @pytest.mark.parametrize(
-    ("fmt", "dialect"), [("tablecsv", "bioimageit"), ("tabular", "galaxy"), ("csv", "galaxy")]
+    ("fmt", "formats"), [("tablecsv", FORMATS), ("tabular", GALAXY), ("csv", GALAXY)]
 )
-def test_points_come_back_with_features_and_place(round_trip, ndim, fmt, dialect):
+def test_points_come_back_with_features_and_place(round_trip, ndim, fmt, formats):
     points = RNG.normal(size=(9, ndim)) * 100
     features = {"quality": RNG.random(9), "name": [f"p {i}" for i in range(9)]}
     layer = Points(points, features=features, scale=np.arange(1, ndim + 1), translate=[3] * ndim)
-    _, loaded = round_trip(layer, fmt, dialect=dialect)
+    _, loaded = round_trip(layer, fmt, formats=formats)
     again = Layer.create(*loaded.as_layer_data_tuple())
     assert isinstance(again, Points)
     np.testing.assert_array_equal(again.data, points)
@@ -35,13 +37,13 @@ def test_points_come_back_with_features_and_place(round_trip, ndim, fmt, dialect
 
 def test_points_have_napari_columns(tmp_path):
     snap = snapshot(Points([[1.5, 2], [3, 4]], features={"q": [1, 2]}))
-    written = export(snap, parameter("tablecsv"), tmp_path, dialect="bioimageit")
+    written = export(snap, parameter("tablecsv"), tmp_path)
     assert written.file.path.read_text() == "index,axis-0,axis-1,q\n0,1.5,2.0,1\n1,3.0,4.0,2\n"
 
 
 def test_galaxy_tables_begin_with_x_and_y(tmp_path):
     snap = snapshot(Points([[1.0, 2.0]]))
-    written = export(snap, parameter("tabular"), tmp_path, dialect="galaxy")
+    written = export(snap, parameter("tabular"), tmp_path, formats=GALAXY)
     header, row = written.file.path.read_text().splitlines()
     assert header.split("\t") == ["pos_x", "pos_y", "index", "axis-0", "axis-1"]
     assert row.split("\t")[:2] == ["2.0", "1.0"]
@@ -105,12 +107,12 @@ def test_numbers_are_no_header(tmp_path, text, values):
 
 @pytest.mark.parametrize("fmt", ["arraycsv", "numbercsv"])
 def test_numbers_go_out_without_header(tmp_path, fmt):
-    written = export(snapshot(np.array([7])), parameter(fmt), tmp_path, dialect="bioimageit")
+    written = export(snapshot(np.array([7])), parameter(fmt), tmp_path)
     assert written.file.path.read_text() == "7\n"
 
 
 def test_a_matrix_goes_into_a_table(tmp_path):
-    written = export(snapshot(np.eye(2)), parameter("tabular"), tmp_path, dialect="galaxy")
+    written = export(snapshot(np.eye(2)), parameter("tabular"), tmp_path, formats=GALAXY)
     assert written.file.path.read_text() == "1.0\t0.0\n0.0\t1.0\n"
 
 
@@ -144,7 +146,7 @@ def test_measurements_stay_a_table(tmp_path):
 
 def test_features_of_labels_go_out_as_table(tmp_path):
     layer = Labels(np.eye(3, dtype=int), features={"index": [0, 1], "area": [6, 3]}, name="L")
-    written = export(snapshot(layer), parameter("tablecsv"), tmp_path, dialect="bioimageit")
+    written = export(snapshot(layer), parameter("tablecsv"), tmp_path)
     assert written.file.path.read_text() == "index,area\n0,6\n1,3\n"
 
 
@@ -154,7 +156,6 @@ def test_points_cannot_be_an_image(tmp_path):
             snapshot(Points([[1, 2]], name="P")),
             parameter("imagetiff"),
             tmp_path,
-            dialect="bioimageit",
         )
     assert not list(tmp_path.iterdir())
 
@@ -192,7 +193,7 @@ def test_words_that_look_like_nothing_stay(tmp_path):
 def test_tables_are_converted_between_separators(tmp_path, fmt, text):
     path = tmp_path / ("t.csv" if fmt == "tabular" else "t.tsv")
     path.write_text("a,b\n1,2\n" if fmt == "tabular" else "a\tb\n1\t2\n")
-    written = export(snapshot(path), parameter(fmt), tmp_path / "in", dialect="galaxy")
+    written = export(snapshot(path), parameter(fmt), tmp_path / "in", formats=GALAXY)
     assert written.file.path.read_text() == text
 
 

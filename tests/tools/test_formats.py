@@ -7,21 +7,9 @@ import pytest
 from tools_helpers import render, written
 
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.tools import formats, load_toolbox
-from napari_tool_runner.tools.formats import (
-    FormatInfo,
-    find_format,
-    format_info,
-    known_formats,
-    register_formats_file,
-    split_formats,
-)
+from napari_tool_runner.tools import find_tool, load_toolbox
+from napari_tool_runner.tools.formats import FORMATS, Format, read_formats_file, split_formats
 from napari_tool_runner.tools.model import LayerKind
-
-
-@pytest.fixture(autouse=True)
-def _own_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "_formats", dict(formats._formats))
 
 
 @pytest.mark.parametrize(
@@ -40,18 +28,18 @@ def _own_table(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_known(name: str, extension: str, kind: LayerKind) -> None:
-    info = format_info(name)
-    assert find_format(name.upper()) == info
+    info = FORMATS.resolve(name)
+    assert FORMATS.get(name.upper()) == info
     assert (info.extension, info.kinds[0]) == (extension, kind)
     assert info.directory is (name == "imagezarr")
-    assert info in known_formats()
+    assert info in FORMATS.values()
 
 
 def test_unknown_formats_get_their_name_as_extension() -> None:
-    assert find_format("lsm") is None
-    assert format_info("LSM") == FormatInfo("lsm", ".lsm")
-    assert format_info("../../x").extension == ""
-    assert format_info("a/b").extension == ""
+    assert FORMATS.get("own") is None
+    assert FORMATS.resolve("OWN") == Format("own", ".own")
+    assert FORMATS.resolve("../../x").extension == ""
+    assert FORMATS.resolve("a/b").extension == ""
 
 
 def test_lists() -> None:
@@ -68,29 +56,110 @@ def test_formats_json_adds_and_replaces(tmp_path: Path) -> None:
         {"name": "bioformat", "extension": "any", "viewer": "none"},
     ]
     path.write_text(json.dumps({"formats": rows}))
-    register_formats_file(path)
-    assert format_info("imagetiff").extension == ".tiff"
-    assert format_info("imagetiff").kinds[0] is LayerKind.IMAGE
-    assert format_info("lif").kinds[0] is LayerKind.IMAGE
-    assert format_info("sheet").kinds[0] is LayerKind.TABLE
-    assert format_info("bioformat").extension == ""
+    known = FORMATS.extended(read_formats_file(path))
+    assert known.resolve("imagetiff").extension == ".tiff"
+    assert known.resolve("imagetiff").kinds[0] is LayerKind.IMAGE
+    assert known.resolve("lif").kinds[0] is LayerKind.IMAGE
+    assert known.resolve("sheet").kinds[0] is LayerKind.TABLE
+    assert known.resolve("bioformat").extension == ""
 
 
 def test_the_configs_formats_decide_the_extension_of_outputs(tmp_path: Path) -> None:
     path = tmp_path / "formats.json"
     path.write_text('{"formats": [{"name": "ours", "extension": "dat"}]}')
-    load_toolbox({"formats": {"file": str(path)}}, cache_dir=tmp_path / "cache")
+    config = {"formats": {"file": str(path)}}
     tool = written(
         tmp_path, '<command>t ${o}</command><outputs><data name="o" format="ours"/></outputs>'
     )
-    assert render(tool).outputs[0].path.name == "o.dat"
+    assert render(tool).outputs[0].path.name == "o.ours"
+    for ref in (tool, tool.uri):
+        assert render(find_tool(ref, config=config)).outputs[0].path.name == "o.dat"
+    assert render(find_tool(tool)).outputs[0].path.name == "o.ours"
+    box = load_toolbox(
+        config | {"process": {"xml_dirs": [str(tmp_path)]}}, cache_dir=tmp_path / "cache"
+    )
+    assert render(box["t"]).outputs[0].path.name == "o.dat"
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"formats": [{"extension": "x"}]}', "5"])
 def test_broken_formats_json(tmp_path: Path, text: str) -> None:
     path = tmp_path / "formats.json"
     with pytest.raises(ConfigError, match="cannot be read"):
-        register_formats_file(path)
+        read_formats_file(path)
     path.write_text(text)
     with pytest.raises(ConfigError, match="no table of formats"):
-        register_formats_file(path)
+        read_formats_file(path)
+
+
+# -- where three tables disagreed --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "extension", "kinds"),
+    [
+        # Galaxy's own name for it; a plain .tsv is a tsv
+        ("tabular", ".tabular", "table points tracks shapes vectors"),
+        ("tsv", ".tsv", "table points tracks shapes vectors"),
+        ("csv", ".csv", "table points tracks shapes vectors"),
+        # eight bits without loss: labels fit, as in PNG
+        ("bmp", ".bmp", "image labels"),
+        # its palette comes back as colours
+        ("gif", ".gif", "image"),
+        # frames are TIFF files
+        ("movietxt", ".txt", "image labels"),
+        # read, never written
+        ("trackmatemodel", ".xml", "tracks"),
+        # text that may be a table; nothing is written as it
+        ("txt", ".txt", "any table"),
+        # an image.tif says nothing of OME
+        ("ome.tiff", ".ome.tiff", "image labels"),
+    ],
+)
+def test_one_answer_for_every_format(name: str, extension: str, kinds: str) -> None:
+    entry = FORMATS[name]
+    assert (entry.extension, " ".join(entry.kinds)) == (extension, kinds)
+
+
+def test_what_is_written_as_what() -> None:
+    def written(*names: str) -> set[str]:
+        return {
+            kind.value
+            for name in names
+            for kind in LayerKind
+            if FORMATS[name].rank(kind) is not None
+        }
+
+    assert written("bmp", "movietxt", "png") == {"image", "labels"}
+    assert written("gif", "jpg") == {"image"}
+    assert written("trackmatemodel", "txt", "nrrd", "parquet") == set()
+
+
+@pytest.mark.parametrize(
+    ("names", "file", "accepted"),
+    [
+        ("tiff", "a.ome.tif", "tiff"),
+        ("ome.tiff", "a.tif", None),
+        ("txt", "a.csv", "csv"),  # a table is text
+        ("csv", "a.txt", None),
+        ("binary,tiff", "a.png", "png"),
+        ("", "a.lif", "lif"),
+        ("raw", "a.own", "own"),
+        ("own", "A.OWN", "own"),
+        ("ome_zarr", "a.zarr", "ome_zarr"),
+        ("imagetiff", "a.TIF", "imagetiff"),
+        ("geojson", "a.json", "geojson"),
+        ("json", "a.geojson", "geojson"),
+    ],
+)
+def test_files_are_accepted_by_extension_and_kin(
+    names: str, file: str, accepted: str | None
+) -> None:
+    assert FORMATS.accepted(split_formats(names), file) == accepted
+
+
+def test_one_extension_of_several_formats() -> None:
+    first = {f: FORMATS.of_file(f)[0].name for f in ("a.tif", "a.csv", "a.xml", "a.json", "a.txt")}
+    assert first == {
+        "a.tif": "tif", "a.csv": "csv", "a.xml": "xml", "a.json": "json", "a.txt": "txt",
+    }  # fmt: skip
+    assert FORMATS.of_file("noname") == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from napari_tool_runner.exchange.exporting import Exported, export, planned_file
-from napari_tool_runner.exchange.handover import matching_kinds
+from napari_tool_runner.exchange.exporting import Exported, export
+from napari_tool_runner.exchange.handover import HandOver, fitting_kinds, plan
 from napari_tool_runner.exchange.joining import features_for
 from napari_tool_runner.exchange.loading import load
 from napari_tool_runner.exchange.merging import label_offsets, merge_parts
@@ -20,6 +20,7 @@ from napari_tool_runner.exchange.snapshots import snapshot
 __all__ = [
     "Exported",
     "Geometry",
+    "HandOver",
     "Index",
     "LayerData",
     "LayerSnapshot",
@@ -27,13 +28,13 @@ __all__ = [
     "cut",
     "export",
     "features_for",
+    "fitting_kinds",
     "geometry_record",
     "label_offsets",
     "load",
-    "matching_kinds",
     "merge_parts",
     "open_snapshot",
-    "planned_file",
+    "plan",
     "same_data",
     "snapshot",
     "snapshot_from_record",

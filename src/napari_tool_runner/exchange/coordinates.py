@@ -2,26 +2,30 @@
 
 Layouts that are written: napari's own (``index, axis-0, axis-1…``) for points, shapes
 (``index, shape-type, vertex-index, axis-0…``) and vectors (with ``direction-0…``),
-``ID, T, Z, Y, X`` for tracks. Features follow as further columns. Tables for Galaxy
-begin with ``pos_x, pos_y`` as its imaging tools want, by name or by place.
+``ID, T, Z, Y, X`` for tracks. Features follow as further columns. Some
+formats want points to begin with ``pos_x, pos_y``, by name or by place.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Sequence
 
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.model import Content, ShapeList, SurfaceData, Table
-from napari_tool_runner.tools.model import LayerKind, Tool
+from napari_tool_runner.exchange.model import (
+    Content,
+    ShapeList,
+    SurfaceData,
+    Table,
+    feature_columns,
+)
+from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
     "coordinate_columns",
     "coordinate_data",
-    "feature_columns",
     "points_table",
     "shapes_table",
     "table_points",
@@ -39,15 +43,6 @@ _PREFIXES = ("", "pos_", "position_", "coord_", "centroid_", "center_")
 _TIMES = ("t", "frame", "time", "position_t", "pos_t")
 _TRACK_IDS = ("id", "track_id", "trackid", "track", "particle")
 _LAST = "zyx"
-
-
-def feature_columns(features: object, count: int) -> Table:
-    """Return features (DataFrame or mapping) as columns of `count` rows, else none."""
-    if features is None or not hasattr(features, "keys"):
-        return {}
-    table = cast("Mapping[str, object]", features)
-    columns = {str(key): np.asarray(table[key]) for key in list(table.keys())}
-    return {key: column for key, column in columns.items() if len(column) == count}
 
 
 def points_table(
@@ -118,7 +113,7 @@ def coordinate_columns(table: Table) -> list[str]:
     Known are ``axis-0…``, and ``x y z`` with ``t``/``frame``, bare or with a usual
     prefix (``pos_x``, ``centroid_y``), as well as scikit-image's ``centroid-0…``.
     """
-    if list(table)[:2] == ["pos_x", "pos_y"]:  # what `points_table` doubles for Galaxy
+    if list(table)[:2] == ["pos_x", "pos_y"]:  # what `points_table` doubles
         return _position_columns(table)
     for pattern in (_AXIS, re.compile(r"centroid-(\d+)$")):
         found = {int(m[1]): name for name in table if (m := pattern.match(name))}
@@ -219,9 +214,12 @@ def _with_features(columns: Table, features: Table) -> Table:
 
 
 def coordinate_data(
-    content: Content, kind: LayerKind, tool: Tool, notes: list[str]
+    content: Content, kind: LayerKind, notes: list[str], *, xyz: bool = False
 ) -> tuple[object, Table, dict[str, object], str, int]:
-    """Return data, features, more attributes, letters of the axes, and their number."""
+    """Return data, features, more attributes, letters of the axes, and their number.
+
+    `xyz`: columns without names are x, y, z; else they are the axes in order.
+    """
     if isinstance(content.data, SurfaceData):
         mesh = content.data
         parts = (mesh.vertices, mesh.faces)
@@ -238,14 +236,14 @@ def coordinate_data(
         outlines, types = _without_points(shapes, notes)
         extra: dict[str, object] = {"shape_type": types}
         return outlines, shapes.features, extra, "", ndim
-    table = cast("Table", content.data)
+    table = content.table
     if kind is LayerKind.VECTORS:
         vectors = table_vectors(table)
         if vectors is None:
             raise OutputError("The table has no columns axis-0… and direction-0….")
         return vectors[0], vectors[1], {}, "", int(vectors[0].shape[2])
     if not content.header:
-        table = _headerless(table, kind, tool, notes)
+        table = _headerless(table, kind, notes, xyz=xyz)
     if kind is LayerKind.TRACKS:
         names = track_columns(table)[1:]
         data, features = table_tracks(table)
@@ -277,12 +275,12 @@ def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarra
     return outlines, types
 
 
-def _headerless(table: Table, kind: LayerKind, tool: Tool, notes: list[str]) -> Table:
-    """Name the columns of a table without names: x, y first in Galaxy, else as axes."""
+def _headerless(table: Table, kind: LayerKind, notes: list[str], *, xyz: bool) -> Table:
+    """Name the columns of a table without names."""
     columns = list(table.values())
     if kind is LayerKind.TRACKS:
         names = ["ID", "T", *("Z", "Y", "X")[-(len(columns) - 2) :]]
-    elif tool.dialect == "galaxy":
+    elif xyz:
         names = ["x", "y", "z"]
     else:
         names = [f"axis-{i}" for i in range(len(columns))]

@@ -1,23 +1,21 @@
-"""Writing a snapshot into the best file that a parameter accepts."""
+"""Writing a snapshot into the file that an input takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.carriers import read_file, write_geometry, write_pixels
+from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
+from napari_tool_runner.exchange.carriers import write_geometry, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
 from napari_tool_runner.exchange.conversion import (
-    as_accepted,
     as_pixels,
-    becomes,
+    check_ndim,
     in_pixels_of,
-    opened,
+    shapes_as_labels,
 )
 from napari_tool_runner.exchange.coordinates import (
     points_table,
@@ -25,37 +23,17 @@ from napari_tool_runner.exchange.coordinates import (
     tracks_table,
     vectors_table,
 )
-from napari_tool_runner.exchange.files import (
-    is_whole_map,
-    place_file,
-    whole_file,
-)
-from napari_tool_runner.exchange.formats import (
-    CarrierName,
-    Format,
-    accepts,
-    carrier_of,
-    format_of,
-    sniff,
-)
-from napari_tool_runner.exchange.geometry import (
-    same_place,
-)
-from napari_tool_runner.exchange.handover import choose_format, formats_for
-from napari_tool_runner.storage import content_sha256, free_path
-from napari_tool_runner.tools.dialect import DataFile
+from napari_tool_runner.exchange.files import place_file, whole_file
+from napari_tool_runner.exchange.handover import HandOver, plan
+from napari_tool_runner.exchange.model import PIXELS, LayerSnapshot, Progress, Table
+from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.model import (
-        LayerSnapshot,
-        Progress,
-        Table,
-    )
+    from napari_tool_runner.tools.dialect import DataFile
 
-from napari_tool_runner.exchange.model import PIXELS
-
-__all__ = ["Exported", "export", "planned_file"]
+__all__ = ["Exported", "export"]
 
 _HASHED = 8 * 2**20
 
@@ -79,16 +57,16 @@ def export(
     parameter: DataParameter,
     folder: Path,
     *,
-    dialect: str,
+    formats: Formats = FORMATS,
     reference: LayerSnapshot | None = None,
     progress: Progress | None = None,
 ) -> Exported:
-    """Write `snap` into `folder` in the best carrier that `parameter` accepts.
+    """Write `snap` into `folder` as `plan` says.
 
-    `reference`: the image whose pixel grid coordinates are converted to, when the
-    transforms of the two layers differ. `progress`: called with the bytes done and in
-    all while pixels are written; what it raises (a cancel) ends the writing and
-    leaves no file.
+    `formats`: those of the tool. `reference`: the image whose pixel grid coordinates are
+    converted to, when the transforms of the two layers differ. `progress`: called with
+    the bytes done and in all while pixels are written; what it raises (a cancel) ends the
+    writing and leaves no file.
 
     Raises
     ------
@@ -101,121 +79,48 @@ def export(
             f"The folder {folder} cannot be made: {error.strerror or error}.",
             hint="Check the rights of the workspace folder.",
         ) from error
-    placed = _pass_file(snap, parameter, folder)
-    if placed is not None:
-        return placed
-    notes: list[str] = []
-    if snap.data is None:
-        snap = opened(snap, parameter, notes)
-    snap = as_accepted(snap, parameter, reference, notes)
-    chosen = choose_format(snap.kind, parameter)
-    path = free_path(folder, snap.name, chosen.extension)
-    with whole_file(path, snap.name):
-        metadata = _write(snap, chosen, path, parameter, dialect, reference, progress, notes)
+    hand = plan(snap, parameter, formats)
+    file = hand.file(folder)
+    if hand.original is not None:
+        copied = place_file(hand.original, file.path)
+        file = replace(file, metadata={"source": str(hand.original)})
+        return Exported(file, copied, hand.remarks, _hash_if_small(file.path))
+    notes = list(hand.remarks)
+    with whole_file(file.path, snap.name):
+        metadata = _write(hand, file.path, parameter, reference, progress, notes)
     if snap.source:
         metadata["source"] = snap.source
-    file = DataFile(path, chosen.name, snap.name, metadata)
-    return Exported(file, True, tuple(notes), _hash_if_small(path))
-
-
-def planned_file(snap: LayerSnapshot, parameter: DataParameter, folder: Path) -> DataFile:
-    """Return the file that `export` would make, as far as one can say unwritten.
-
-    Raises
-    ------
-    UnsupportedLayerError
-        This layer cannot go into that parameter.
-    """
-    if snap.path is not None:
-        fmt = accepts(parameter.formats, snap.path)
-        if fmt is not None:
-            return DataFile(folder / snap.path.name, fmt, snap.name)
-        if snap.data is None:
-            snap = opened(snap, parameter, [])
-    chosen = choose_format(becomes(snap, parameter), parameter)
-    return DataFile(free_path(folder, snap.name, chosen.extension), chosen.name, snap.name)
-
-
-def _pass_file(snap: LayerSnapshot, parameter: DataParameter, folder: Path) -> Exported | None:
-    """Hand over the file itself, when it is what the tool accepts."""
-    path = snap.path
-    if path is None:
-        return None
-    fmt = accepts(parameter.formats, path) or _by_content(path, parameter)
-    if fmt is None or (snap.data is not None and not _file_says_the_same(snap, path)):
-        return None
-    if not path.exists():
-        raise ExchangeError(f"The file {path} is no longer there.", hint="Choose it again.")
-    known = carrier_of(path)
-    own = format_of(fmt)
-    extension = path.suffix or (own.extension if own else "")
-    if known is not None:
-        extension = next(e for e in known.extensions if path.name.lower().endswith(e))
-    target = free_path(folder, path.name, extension)
-    copied = place_file(path, target)
-    file = DataFile(target, fmt, snap.name, {"source": str(path)})
-    return Exported(file, copied, (), _hash_if_small(target))
-
-
-def _by_content(path: Path, parameter: DataParameter) -> str | None:
-    """Return the accepted format of a file whose name says nothing."""
-    if carrier_of(path) is not None or not path.is_file():
-        return None
-    found = sniff(path)
-    if found is None or found[0] in (CarrierName.OPAQUE, CarrierName.RASTER):
-        return None
-    return next((f.name for f in formats_for(parameter) if f.carrier is found[0]), None)
-
-
-def _file_says_the_same(snap: LayerSnapshot, path: Path) -> bool:
-    """Whether a layer's own file also tells where it lies (a placed output may not)."""
-    if snap.kind not in PIXELS:
-        return True
-    known = carrier_of(path)
-    if known is None:
-        return False
-    try:
-        content = read_file(path, known.carrier, name=snap.name)
-    except OutputError:
-        return False
-    own = content.geometry
-    first = cast("list[object]", snap.data)[0] if snap.multiscale else snap.data
-    opened_first = cast("list[object]", content.data)[0] if content.multiscale else content.data
-    if own is None or own.shape != snap.geometry.shape or content.rgb != snap.rgb:
-        return False
-    if not is_whole_map(first, opened_first):
-        return False
-    origin = (0.0,) * own.ndim
-    here = replace(snap.geometry, translate=origin, linear=None, affine=None)
-    return same_place(own, here) and (not snap.geometry.labels or own.axes == snap.geometry.axes)
+    file = replace(file, metadata=metadata)
+    return Exported(file, True, tuple(notes), _hash_if_small(file.path))
 
 
 def _write(
-    snap: LayerSnapshot,
-    chosen: Format,
+    hand: HandOver,
     path: Path,
     parameter: DataParameter,
-    dialect: str,
     reference: LayerSnapshot | None,
     progress: Progress | None,
     notes: list[str],
 ) -> dict[str, object]:
-    tabs = chosen.name in ("tsv", "tabular")
+    """Write what was planned; return what the program may be told of the file."""
+    snap, chosen = hand.snap, hand.format
+    if snap.kind is LayerKind.SHAPES and hand.kind is LayerKind.LABELS:
+        snap = shapes_as_labels(snap, reference, notes)
+    check_ndim(snap, parameter, hand.kind)
+    snap = replace(snap, kind=hand.kind)
     if snap.kind in PIXELS:
         pixels = as_pixels(snap, parameter)
-        notes += write_pixels(pixels, chosen, path, dialect=dialect, progress=progress)
+        notes += write_pixels(pixels, chosen, path, progress=progress)
         return {
             "axes": pixels.axes,
             "shape": [int(s) for s in pixels.array.shape],
             "dtype": str(pixels.array.dtype),
         }
     if snap.kind is LayerKind.TABLE:
-        table = cast("Table | np.ndarray", snap.data)
-        return _write_rows(table, chosen, path, tabs=tabs)
+        return _write_rows(snap.table, chosen, path)
     snap = in_pixels_of(snap, reference, notes)
-    if chosen.carrier is CarrierName.TABLE:
-        positions = dialect == "galaxy" and tabs
-        return _write_rows(_rows(snap, positions=positions), chosen, path, tabs=tabs)
+    if chosen.carrier is Carrier.TABLE:
+        return _write_rows(_rows(snap, positions=Trait.POSITIONS in chosen.traits), chosen, path)
     notes += write_geometry(snap, chosen, path)
     return {}
 
@@ -231,20 +136,17 @@ def _rows(snap: LayerSnapshot, *, positions: bool) -> Table:
         case LayerKind.VECTORS:
             return vectors_table(np.asarray(snap.data), features)
         case _:
-            shapes = [np.asarray(shape) for shape in cast("Sequence[object]", snap.data)]
-            types = snap.attributes.get("shape_type", "polygon")
-            names = [types] * len(shapes) if isinstance(types, str) else types
-            return shapes_table(shapes, cast("Sequence[str]", names), features)
+            return shapes_table(snap.parts, snap.shape_types, features)
 
 
-def _write_rows(
-    table: Table | np.ndarray, chosen: Format, path: Path, *, tabs: bool
-) -> dict[str, object]:
-    if isinstance(table, dict) and chosen.carrier is CarrierName.TABLE:
+def _write_rows(table: Table | np.ndarray, chosen: Format, path: Path) -> dict[str, object]:
+    """Write columns, or a bare array that somebody gave for a table."""
+    tabs = Trait.TABS in chosen.traits
+    if isinstance(table, dict) and chosen.carrier is Carrier.TABLE:
         write_table(table, path, tabs=tabs)
         return {"columns": len(table), "column_names": list(table)}
-    values = np.asarray(table) if not isinstance(table, dict) else _numbers(table, chosen)
-    if chosen.carrier is CarrierName.NUMBER and values.size != 1:
+    values = _numbers(table, chosen) if isinstance(table, dict) else np.asarray(table)
+    if chosen.carrier is Carrier.NUMBER and values.size != 1:
         raise UnsupportedLayerError(f"{chosen.name} takes one number; there are {values.size}.")
     write_matrix(values, path, tabs=tabs)
     return {"columns": int(np.atleast_2d(values).shape[1])}

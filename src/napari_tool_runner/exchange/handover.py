@@ -1,113 +1,337 @@
-"""Which kinds of layers and which formats go with a data parameter."""
+"""How a layer goes into an input: as what, in which format, or by the file it came from.
+
+Decided here once. The form asks which kinds fit, the preview which file will be made, and
+the run does it.
+"""
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange.formats import (
-    ANYTHING,
-    CarrierName,
-    Format,
-    format_of,
-    kinds_of,
+import numpy as np
+
+from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLayerError
+from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.files import is_whole_map
+from napari_tool_runner.exchange.geometry import geometry_of, same_place
+from napari_tool_runner.exchange.model import (
+    PIXELS,
+    Geometry,
+    LayerSnapshot,
+    ShapeList,
+    SurfaceData,
 )
-from napari_tool_runner.exchange.model import PIXELS
+from napari_tool_runner.storage import free_path
+from napari_tool_runner.tools.dialect import DataFile
+from napari_tool_runner.tools.file_types import content_type
+from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
-__all__ = [
-    "TABULAR",
-    "carriers_for",
-    "choose_format",
-    "declared_kinds",
-    "formats_for",
-    "matching_kinds",
-    "serves",
-    "written_directly",
-]
+__all__ = ["HandOver", "fitting_kinds", "open_file", "plan"]
 
-_C = CarrierName
-TABULAR = (_C.TABLE, _C.ARRAY, _C.NUMBER)
-
-# Carriers of each kind, the best first: exact and quick before small and flat.
-_PREFERRED: dict[LayerKind, tuple[CarrierName, ...]] = {
-    LayerKind.IMAGE: (_C.TIFF, _C.ZARR, _C.NPY, _C.HDF5, _C.PNG, _C.MOVIE, _C.RASTER),
-    LayerKind.LABELS: (_C.TIFF, _C.ZARR, _C.NPY, _C.HDF5, _C.PNG),
-    LayerKind.POINTS: (_C.TABLE, _C.GEOJSON),
-    LayerKind.SHAPES: (_C.GEOJSON, _C.TABLE),
-    LayerKind.TRACKS: (_C.TABLE,),
-    LayerKind.VECTORS: (_C.TABLE,),
-    LayerKind.SURFACE: (_C.MESH,),
-    LayerKind.TABLE: TABULAR,
-}
-# What is written when a parameter takes any format.
-_USUAL = ("tiff", "csv", "geojson", "ply")
 # A layer of these kinds serves as well where the key is asked for.
 _ALSO: dict[LayerKind, tuple[LayerKind, ...]] = {
     LayerKind.IMAGE: (LayerKind.LABELS,),
     LayerKind.LABELS: (LayerKind.SHAPES,),
     LayerKind.TABLE: (LayerKind.POINTS, LayerKind.TRACKS, LayerKind.VECTORS),
 }
+_COLUMNS = (
+    LayerKind.POINTS,
+    LayerKind.TRACKS,
+    LayerKind.VECTORS,
+    LayerKind.TABLE,
+    LayerKind.SHAPES,
+)
 
 
-def declared_kinds(parameter: DataParameter) -> list[LayerKind]:
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What becomes of a snapshot that goes into an input.
+
+    Parameters
+    ----------
+    snap : LayerSnapshot
+        What is written; of a file that must be converted, its content.
+    kind : LayerKind
+        As what: a layer of shapes may go as labels, features as a table.
+    format : Format
+        Of the file.
+    name, extension : str
+        What the file is called, as far as no other is called so.
+    original : Path or None
+        The file itself goes, nothing is written.
+    lossless : bool
+        No value changes. What would be lost otherwise is refused while writing.
+    remarks : tuple of str
+        What a person should know.
+    """
+
+    snap: LayerSnapshot
+    kind: LayerKind
+    format: Format
+    name: str
+    extension: str
+    original: Path | None = None
+    lossless: bool = True
+    remarks: tuple[str, ...] = ()
+
+    def file(self, folder: Path) -> DataFile:
+        """Return the file that it will be in `folder`, before it is there."""
+        path = free_path(folder, self.name, self.extension)
+        return DataFile(path, self.format.name, self.snap.name)
+
+
+def fitting_kinds(parameter: DataParameter, formats: Formats = FORMATS) -> tuple[LayerKind, ...]:
+    """Return the kinds of layers that can go into `parameter`, best first.
+
+    `formats`: those of the tool. None fits where only a file can be given.
+    """
+    declared = _declared(parameter)
+    wanted = [*declared, *(also for kind in declared for also in _ALSO.get(kind, ()))]
+    if not declared:
+        written = formats.writable(parameter.formats)
+        wanted = [kind for entry in written for kind in _best_kinds(entry)]
+        wanted.append(LayerKind.SHAPES)  # drawn as labels
+    return tuple(k for k in dict.fromkeys(wanted) if _becomes(k, parameter, formats) is not None)
+
+
+def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMATS) -> HandOver:
+    """Decide how `snap` goes into `parameter`. Nothing is written; pixels are not read.
+
+    `formats`: those of the tool.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        It cannot; the sentence says what can.
+    ExchangeError
+        Its file is gone.
+    """
+    accepted = _as_it_is(snap, parameter, formats)
+    if accepted is not None and snap.path is not None:
+        found = formats.of_file(snap.path.name)
+        extension = snap.path.suffix or formats.resolve(accepted).extension
+        if found:
+            low = snap.path.name.lower()
+            extension = next(end for end in _longest_first(found[0]) if low.endswith(end))
+        return HandOver(
+            snap,
+            snap.kind,
+            replace(formats.resolve(accepted), name=accepted),
+            snap.path.name,
+            extension,
+            snap.path,
+        )
+    remarks: list[str] = []
+    if snap.data is None:
+        snap = open_file(snap, parameter, remarks, formats)
+    kind = _as_what(snap, parameter, formats)
+    if kind is LayerKind.TABLE and snap.kind is not kind and not _is_matrix(snap):
+        remarks.append(f"The features of “{snap.name}” were passed as a table.")
+        snap = replace(snap, data=snap.features(), kind=kind)
+    written = [entry for entry in formats.writable(parameter.formats) if _holds(entry, kind)]
+    chosen = min(written, key=lambda entry: entry.rank(kind) or 0)
+    lossless = Trait.LOSSY not in chosen.traits
+    return HandOver(
+        snap, kind, chosen, snap.name, chosen.extension, None, lossless, tuple(remarks)
+    )
+
+
+def _best_kinds(entry: Format) -> tuple[LayerKind, ...]:
+    """Return the kinds of a format as a viewer has them: coordinates before bare tables."""
+    if entry.carrier is not Carrier.TABLE:
+        return entry.kinds
+    return tuple(kind for kind in _COLUMNS if kind in entry.kinds)
+
+
+def _holds(entry: Format, kind: LayerKind) -> bool:
+    return entry.rank(kind) is not None
+
+
+def _longest_first(entry: Format) -> list[str]:
+    return sorted(filter(None, entry.extensions), key=len, reverse=True)
+
+
+def _declared(parameter: DataParameter) -> list[LayerKind]:
     """Return the kinds that the descriptor names; empty: it names none."""
     return [kind for kind in parameter.kinds if kind is not LayerKind.ANY]
 
 
-def formats_for(parameter: DataParameter) -> list[Format]:
-    """Return the formats that can be written for `parameter`."""
-    known = [f for name in parameter.formats if (f := format_of(name)) is not None]
-    if not parameter.formats or any(n.strip().lower() in ANYTHING for n in parameter.formats):
-        known += [cast("Format", format_of(name)) for name in _USUAL]
-    return known
+def _becomes(
+    kind: LayerKind,
+    parameter: DataParameter,
+    formats: Formats,
+    *,
+    has_features: bool = False,
+    is_matrix: bool = False,
+) -> LayerKind | None:
+    """Say as what a layer of `kind` goes into `parameter`, None when it does not fit."""
+    declared = _declared(parameter)
+    written = formats.writable(parameter.formats)
+    served = not declared or kind in declared
+    served |= kind is not LayerKind.SHAPES and any(kind in _ALSO.get(d, ()) for d in declared)
+    if served and any(_holds(entry, kind) for entry in written):
+        return kind
+    drawn = not declared or bool(set(PIXELS) & set(declared))
+    if kind is LayerKind.SHAPES and drawn and any(_holds(e, LayerKind.LABELS) for e in written):
+        return LayerKind.LABELS
+    carriers = {entry.carrier for entry in written if _holds(entry, LayerKind.TABLE)}
+    if (is_matrix and carriers) or (has_features and Carrier.TABLE in carriers):
+        return LayerKind.TABLE
+    return None
 
 
-def carriers_for(parameter: DataParameter) -> set[CarrierName]:
-    """Return the carriers of `formats_for`."""
-    return {known.carrier for known in formats_for(parameter)}
-
-
-def matching_kinds(parameter: DataParameter) -> tuple[LayerKind, ...]:
-    """Return the kinds of layers that can become a file that `parameter` accepts."""
-    possible = list(
-        dict.fromkeys(kind for f in formats_for(parameter) for kind in kinds_of(f.carrier))
-    )
-    if set(PIXELS) & set(possible):
-        possible.append(LayerKind.SHAPES)  # drawn as labels
-    declared = declared_kinds(parameter)
-    if not declared:
-        return tuple(dict.fromkeys(possible))
-    wanted = [*declared, *(also for kind in declared for also in _ALSO.get(kind, ()))]
-    return tuple(dict.fromkeys(kind for kind in wanted if kind in possible))
-
-
-def serves(kind: LayerKind, parameter: DataParameter) -> bool:
-    """Whether a layer of `kind` is what `parameter` asks for, as it is."""
-    declared = declared_kinds(parameter)
-    if not declared or kind in declared:
-        return True
-    return kind is not LayerKind.SHAPES and any(kind in _ALSO.get(d, ()) for d in declared)
-
-
-def written_directly(kind: LayerKind, parameter: DataParameter) -> bool:
-    """Whether a carrier of `parameter` holds `kind` without turning it into another."""
-    return bool(carriers_for(parameter) & set(_PREFERRED.get(kind, ())))
-
-
-def choose_format(kind: LayerKind, parameter: DataParameter) -> Format:
-    """Return the best accepted format for a layer of `kind`.
+def _as_what(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -> LayerKind:
+    """Say as what `snap` goes into `parameter`.
 
     Raises
     ------
     UnsupportedLayerError
     """
-    formats = formats_for(parameter)
-    for carrier in _PREFERRED.get(kind, ()):
-        for known in formats:
-            if known.carrier is carrier:
-                return known
-    raise UnsupportedLayerError(
-        f"A {kind.value} layer cannot be written as {', '.join(parameter.formats)}.",
-        hint="Give the path of a file instead.",
+    name = parameter.label or parameter.name
+    if snap.kind is LayerKind.IMAGE and _declared(parameter) == [LayerKind.LABELS]:
+        if snap.rgb or np.dtype(snap.pixels.dtype).kind not in "biu":
+            what = "colours" if snap.rgb else snap.pixels.dtype
+            raise UnsupportedLayerError(
+                f"“{snap.name}” holds {what}; “{name}” takes labels, which are whole numbers.",
+                hint="Choose a Labels layer, or segment the image first.",
+            )
+        snap = replace(snap, kind=LayerKind.LABELS)
+    kind = _becomes(
+        snap.kind,
+        parameter,
+        formats,
+        has_features=bool(snap.features()),
+        is_matrix=_is_matrix(snap),
     )
+    if kind is not None:
+        return kind
+    takes = " or ".join(k.value for k in fitting_kinds(parameter, formats)) or "files only"
+    article = "an" if snap.kind is LayerKind.IMAGE else "a"
+    raise UnsupportedLayerError(
+        f"“{snap.name}” is {article} {snap.kind.value} layer; “{name}” takes {takes}"
+        f" ({', '.join(parameter.formats) or 'any format'}).",
+        hint="Choose another layer, or a tool that turns one into the other.",
+    )
+
+
+def _is_matrix(snap: LayerSnapshot) -> bool:
+    """Whether this is a bare array of numbers, no picture that somebody looks at."""
+    bare = snap.kind is LayerKind.IMAGE and snap.source == "array"
+    return bare and not snap.rgb and snap.geometry.ndim <= 2
+
+
+# -- files ---------------------------------------------------------------------------
+
+
+def _as_it_is(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -> str | None:
+    """Return the accepted format of the file that holds `snap`, None: it must be written."""
+    path = snap.path
+    if path is None:
+        return None
+    accepted = formats.accepted(parameter.formats, path.name) or _by_content(
+        path, parameter, formats
+    )
+    if accepted is None or (snap.data is not None and not _file_says_the_same(snap, path)):
+        return None
+    if not path.exists():
+        raise ExchangeError(f"The file {path} is no longer there.", hint="Choose it again.")
+    return accepted
+
+
+def _by_content(path: Path, parameter: DataParameter, formats: Formats) -> str | None:
+    """Return the accepted format of a file whose name says nothing."""
+    if formats.of_file(path.name) or not path.is_file():
+        return None
+    found = content_type(path)
+    own = formats[found[0]] if found is not None else None
+    if own is None or own.carrier in (Carrier.OPAQUE, Carrier.UNKNOWN):
+        return None
+    for entry in formats.writable(parameter.formats):
+        same = own.carrier is not Carrier.PICTURE or formats.canonical(entry.name) == own
+        if entry.carrier is own.carrier and same:
+            return entry.name
+    return None
+
+
+def _file_says_the_same(snap: LayerSnapshot, path: Path) -> bool:
+    """Whether a layer's own file also tells where it lies (a placed output may not)."""
+    if snap.kind not in PIXELS:
+        return True
+    known = FORMATS.of_file(path.name)
+    if not known:
+        return False
+    try:
+        content = read_file(path, known[0], name=snap.name)
+    except OutputError:
+        return False
+    own = content.geometry
+    if own is None or own.shape != snap.geometry.shape or content.rgb != snap.rgb:
+        return False
+    if not is_whole_map(snap.pixels, content.pixels):
+        return False
+    origin = (0.0,) * own.ndim
+    here = replace(snap.geometry, translate=origin, linear=None, affine=None)
+    return same_place(own, here) and (not snap.geometry.labels or own.axes == snap.geometry.axes)
+
+
+def open_file(
+    snap: LayerSnapshot,
+    parameter: DataParameter,
+    remarks: list[str],
+    formats: Formats = FORMATS,
+) -> LayerSnapshot:
+    """Return the content of a file that must be converted, lazy where that can be.
+
+    Raises
+    ------
+    UnsupportedLayerError
+    """
+    path = snap.path
+    assert path is not None
+    accepted = ", ".join(parameter.formats)
+    known = formats.of_file(path.name)
+    refusal = UnsupportedLayerError(
+        f"{path.name} cannot be given to “{parameter.label or parameter.name}”, which takes "
+        f"{accepted}.",
+        hint="Open it in napari and choose the layer, or convert it yourself.",
+    )
+    if not known or known[0].carrier in (Carrier.OPAQUE, Carrier.UNKNOWN):
+        raise refusal
+    try:
+        content = read_file(path, known[0], name=snap.name)
+    except OutputError as error:
+        raise refusal from error
+    remarks.append(f"{path.name} was converted, as the tool takes {accepted}.")
+    data: object = content.data
+    attributes = dict(content.attributes)
+    if isinstance(data, dict):
+        kind = LayerKind.TABLE
+    elif isinstance(data, SurfaceData):
+        kind = LayerKind.SURFACE
+        data = tuple(part for part in (data.vertices, data.faces, data.values) if part is not None)
+    elif isinstance(data, ShapeList):
+        kind = LayerKind.POINTS if set(data.types) == {"point"} else LayerKind.SHAPES
+        attributes |= {"shape_type": list(data.types), "features": data.features}
+        data = np.concatenate(data.vertices) if kind is LayerKind.POINTS else list(data.vertices)
+    else:
+        kind = LayerKind.LABELS if LayerKind.LABELS in parameter.kinds else LayerKind.IMAGE
+    return replace(
+        snap,
+        data=data,
+        kind=kind,
+        name=path.name[: -len(path.suffix)] if path.suffix else path.name,
+        geometry=content.geometry or _coordinate_geometry(data, kind),
+        rgb=content.rgb,
+        multiscale=content.multiscale,
+        path=None,
+        attributes=attributes,
+    )
+
+
+def _coordinate_geometry(data: object, kind: LayerKind) -> Geometry:
+    if kind is LayerKind.TABLE:
+        return Geometry(axes="")
+    first = data[0] if isinstance(data, list | tuple) else data
+    return geometry_of(int(np.asarray(first).shape[-1]))

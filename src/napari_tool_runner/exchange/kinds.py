@@ -5,10 +5,8 @@ A pure decision: it looks at a small sample of the pixels, never at all of them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -20,29 +18,12 @@ from napari_tool_runner.exchange.coordinates import (
     table_vectors,
     track_columns,
 )
-from napari_tool_runner.exchange.model import ArrayLike, Content, ShapeList, SurfaceData, Table
+from napari_tool_runner.exchange.model import Content, ShapeList, SurfaceData, Table
+from napari_tool_runner.tools.hints import hinted, is_picture
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
 
 __all__ = ["Choice", "choose_kind", "possible_kinds"]
 
-_LABELS = re.compile(
-    r"\b(labels?|labell?ed|masks?|segmentations?|segmented|segments|instances?|objects|regions"
-    r"|binary|binari[sz]ed|rois?|watershed|connected components)\b"
-)
-_IMAGES = re.compile(
-    r"\b(overlays?|overlaid|colou?ri[sz]ed|probabilit(y|ies)|heat ?maps?|denoised|filtered"
-    r"|smoothed|blurred|deconvolved|background|distances?|render(ed|ing)?|projections?|masked"
-    r"|registered|aligned|sharpened|corrected|normali[sz]ed)\b"
-)
-_POINTS = re.compile(
-    r"\b(points?|spots?|detections?|coordinates?|centroids?|cent(er|re)s|peaks?|maxima|landmarks?"
-    r"|seeds?|locali[sz]ations?|positions?|locations?|particles|keypoints)\b"
-)
-_TRACKS = re.compile(r"\b(tracks?|tracked|trajector(y|ies)|lineages?)\b")
-_TABLES = re.compile(
-    r"\b(tables?|measurements?|properties|statistics|features|counts?|results?|summary|report"
-    r"|scores?|metrics)\b"
-)
 _OBJECTS = {"label", "label_id", "labels", "object_id", "objectid", "area", "volume"}
 
 
@@ -128,7 +109,7 @@ def _choose_table(
     tool: Tool,
     name: str,
 ) -> Choice:
-    words = _words(output.name, output.label, name)
+    hints = hinted(output.name, output.label, name)
     own_layout = next((k for k in (LayerKind.SHAPES, LayerKind.VECTORS) if k in possible), None)
     if own_layout:
         return Choice(own_layout, asked=False, why="columns")
@@ -136,28 +117,27 @@ def _choose_table(
         return Choice(LayerKind.TABLE, asked=False, why="join")
     if LayerKind.TRACKS in possible and coordinate_columns(table):
         named = track_columns(table)[0].lower() != "id" or "T" in table
-        if named or _TRACKS.search(words):
+        if named or LayerKind.TRACKS in hints:
             return Choice(LayerKind.TRACKS, asked=False, why="columns")
     if LayerKind.POINTS in possible and coordinate_columns(table):
         measured = _OBJECTS & {column.lower() for column in table}
-        bare = "axis-0" in table or not (measured or _TABLES.search(words))
-        if _POINTS.search(words) or bare:
+        bare = "axis-0" in table or not (measured or LayerKind.TABLE in hints)
+        if LayerKind.POINTS in hints or bare:
             return Choice(LayerKind.POINTS, asked=False, why="columns")
     return Choice(LayerKind.TABLE, asked=False, why="columns")
 
 
 def _choose_pixels(content: Content, output: DataOutput, tool: Tool, name: str) -> Choice:
-    data = cast("list[object]", content.data)[0] if content.multiscale else content.data
-    array = cast("ArrayLike", data)
+    array = content.pixels
     kind = np.dtype(array.dtype).kind
-    own = _words(output.name, output.label, name)
-    about = _words(tool.name, tool.id, *tool.categories, *tool.edam)
+    own = (output.name, output.label, name)
+    about = hinted(tool.name, tool.id, *tool.categories, *tool.edam)
     image = Choice(LayerKind.IMAGE, asked=False, why="data")
     if kind == "b" or (kind in "iu" and content.attributes.get("labels")):
         return Choice(LayerKind.LABELS, asked=False, why="data")
-    if kind not in "iuf" or _IMAGES.search(own):
+    if kind not in "iuf" or is_picture(*own):
         return image
-    strong, weak = bool(_LABELS.search(own)), bool(_LABELS.search(about))
+    strong, weak = LayerKind.LABELS in hinted(*own), LayerKind.LABELS in about
     if kind == "f":
         whole = strong and _whole(middle_plane(array))
         return Choice(LayerKind.LABELS, asked=False, why="name") if whole else image
@@ -170,13 +150,6 @@ def _choose_pixels(content: Content, output: DataOutput, tool: Tool, name: str) 
     if mask or ((weak or wide) and _patchy(sample) and values[:1].tolist() == [0]):
         return Choice(LayerKind.LABELS, asked=False, why="data")
     return image
-
-
-def _words(*texts: str) -> str:
-    """Return texts as lower-case words: ``labelImage_out`` -> ``label image out``."""
-    joined = " ".join(texts)
-    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", joined)
-    return re.sub(r"[^a-z0-9]+", " ", split.lower())
 
 
 def _whole(sample: np.ndarray) -> bool:

@@ -14,7 +14,6 @@ from napari_tool_runner.exchange.blocks import middle_plane, reshaped
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.coordinates import coordinate_data
 from napari_tool_runner.exchange.files import remember_origin
-from napari_tool_runner.exchange.formats import CarrierName, carrier_of, format_of, sniff
 from napari_tool_runner.exchange.geometry import attributes_of
 from napari_tool_runner.exchange.kinds import Choice, choose_kind
 from napari_tool_runner.exchange.lossless import as_labels
@@ -26,6 +25,8 @@ from napari_tool_runner.exchange.model import (
     LoadedOutput,
 )
 from napari_tool_runner.exchange.placing import closeness, place_coordinates, place_pixels
+from napari_tool_runner.tools.file_types import content_type
+from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
 
 if TYPE_CHECKING:
@@ -35,11 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["load", "reference_geometry"]
 
 _BINARY = {
-    CarrierName.TIFF: "TIFF",
-    CarrierName.PNG: "PNG",
-    CarrierName.ZARR: "Zarr",
-    CarrierName.NPY: "NumPy",
-    CarrierName.HDF5: "HDF5",
+    Carrier.TIFF: "TIFF",
+    Carrier.ZARR: "Zarr",
+    Carrier.NPY: "NumPy",
+    Carrier.HDF5: "HDF5",
 }
 
 
@@ -63,18 +63,17 @@ def load(
     """
     what = f"The output “{output.label or output.name}” of {tool.name}"
     path = file.path
-    declared = format_of(file.format or output.format)
-    may_be_empty = declared is not None and declared.carrier is CarrierName.OPAQUE
-    _check_there(path, what, may_be_empty=may_be_empty)
-    carrier = _carrier(file, output, what)
-    if carrier is CarrierName.OPAQUE:
+    declared = tool.formats.resolve(file.format or output.format)
+    _check_there(path, what, may_be_empty=declared.carrier is Carrier.OPAQUE)
+    fmt = _format(path, declared, what, tool.formats)
+    if fmt.carrier in (Carrier.OPAQUE, Carrier.UNKNOWN):
         return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
     editable = (kind or output.kind) is LayerKind.LABELS
-    content = _read(path, carrier, file.format, output.name, what, writable=editable)
+    content = _read(path, fmt, output.name, what, writable=editable)
     choice = choose_kind(content, output, tool, override=kind, name=file.name)
     if choice.kind is LayerKind.LABELS and not editable:
         # Labels are edited by hand: their pixels must not be read-only.
-        content = _read(path, carrier, file.format, output.name, what, writable=True)
+        content = _read(path, fmt, output.name, what, writable=True)
     notes = list(content.notes)
     if choice.kind in PIXELS:
         loaded = _pixels(content, choice, output, inputs, path, what, notes)
@@ -82,7 +81,7 @@ def load(
         table = _headed(content, what)
         return LoadedOutput(table, LayerKind.TABLE, {}, tuple(notes))
     else:
-        loaded = _coordinates(content, choice, output, tool, inputs, notes)
+        loaded = _coordinates(content, choice, output, fmt, inputs, notes)
     data, attributes = loaded
     attributes["name"] = _name(file, output, tool)
     return LoadedOutput(data, choice.kind, attributes, tuple(notes))
@@ -95,11 +94,11 @@ def reference_geometry(snap: LayerSnapshot) -> Geometry | None:
     """
     if snap.geometry.axes or snap.path is None:
         return snap.geometry if snap.geometry.axes else None
-    known = carrier_of(snap.path)
-    if known is None or known.carrier in (CarrierName.TABLE, CarrierName.OPAQUE):
+    known = FORMATS.of_file(snap.path.name)
+    if not known or known[0].carrier in (Carrier.TABLE, Carrier.OPAQUE):
         return None
     try:
-        return read_file(snap.path, known.carrier, name=snap.name).geometry
+        return read_file(snap.path, known[0], name=snap.name).geometry
     except OutputError:
         # The tool could read it though we cannot: it lends no geometry.
         return None
@@ -119,36 +118,38 @@ def _check_there(path: Path, what: str, *, may_be_empty: bool) -> None:
         )
 
 
-def _carrier(file: CollectedFile, output: DataOutput, what: str) -> CarrierName:
-    """Return the carrier that the format declares, checked against the first bytes."""
-    declared = format_of(file.format or output.format)
-    found = sniff(file.path)
-    if declared is None:
-        if found is not None:
-            return found[0]
-        by_name = carrier_of(file.path)
-        return by_name.carrier if by_name else CarrierName.OPAQUE
-    if declared.carrier is CarrierName.OPAQUE:
-        return CarrierName.OPAQUE
+def _format(path: Path, declared: Format, what: str, formats: Formats) -> Format:
+    """Return the format that is declared, checked against the first bytes; else theirs."""
+    found = content_type(path)
+    if declared.carrier is Carrier.OPAQUE:
+        return declared
+    if declared.carrier is Carrier.UNKNOWN:
+        by_name = formats.of_file(path.name)
+        return formats[found[0]] if found else by_name[0] if by_name else declared
+    if found is not None:
+        own = formats[found[0]]
+        differs = own.carrier is not declared.carrier
+        if own.carrier is Carrier.PICTURE:
+            differs |= formats.canonical(declared.name) != own
+        if differs:
+            raise OutputError(
+                f"{what} is declared as {declared.name}, but {path.name} is {found[1]}.",
+                hint="Correct the format of this output in the descriptor, or the tool's options.",
+            )
     expected = _BINARY.get(declared.carrier)
-    if found is not None and found[0] is not declared.carrier:
-        raise OutputError(
-            f"{what} is declared as {declared.name}, but {file.path.name} is {found[1]}.",
-            hint="Correct the format of this output in the descriptor, or the tool's options.",
-        )
+    if declared.carrier is Carrier.PICTURE:
+        expected = declared.name.upper()
     if found is None and expected:
         raise OutputError(
-            f"{what} is declared as {declared.name}, but {file.path.name} is no {expected} file.",
+            f"{what} is declared as {declared.name}, but {path.name} is no {expected} file.",
             hint="The tool stopped while writing it, or writes another format.",
         )
-    return declared.carrier
+    return declared
 
 
-def _read(
-    path: Path, carrier: CarrierName, fmt: str, name: str, what: str, *, writable: bool
-) -> Content:
+def _read(path: Path, fmt: Format, name: str, what: str, *, writable: bool) -> Content:
     try:
-        return read_file(path, carrier, name=name, fmt=fmt, writable=writable)
+        return read_file(path, fmt, name=name, writable=writable)
     except OutputError as error:
         raise OutputError(f"{what}: {error.message}", hint=error.hint) from error
     except MemoryError as error:
@@ -167,11 +168,7 @@ def _pixels(
     notes: list[str],
 ) -> tuple[object, dict[str, object]]:
     own = content.geometry
-    levels = (
-        cast("list[ArrayLike]", content.data)
-        if content.multiscale
-        else [cast("ArrayLike", content.data)]
-    )
+    levels = content.levels
     if own is None:
         raise OutputError(f"{what} has no axes.")
     if output.axes and len(output.axes) == own.ndim:
@@ -267,8 +264,7 @@ def _looks(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> dict
     """An image that is like its input looks like it."""
     if source is None or source.kind is not LayerKind.IMAGE or rgb or source.rgb:
         return {}
-    before = source.data[0] if source.multiscale else source.data  # type: ignore[index]
-    if before is None or getattr(before, "dtype", None) != array.dtype:
+    if source.data is None or source.pixels.dtype != array.dtype:
         return {}
     looks = {"colormap": source.attributes.get("colormap")}
     limits = source.attributes.get("contrast_limits")
@@ -298,11 +294,13 @@ def _coordinates(
     content: Content,
     choice: Choice,
     output: DataOutput,
-    tool: Tool,
+    fmt: Format,
     inputs: Mapping[str, LayerSnapshot],
     notes: list[str],
 ) -> tuple[object, dict[str, object]]:
-    data, features, extra, axes, ndim = coordinate_data(content, choice.kind, tool, notes)
+    data, features, extra, axes, ndim = coordinate_data(
+        content, choice.kind, notes, xyz=Trait.XYZ in fmt.traits
+    )
     if output.axes and len(output.axes) == ndim:
         axes = output.axes
     source = _declared_reference(output, inputs, notes) or _first_pixels(inputs)

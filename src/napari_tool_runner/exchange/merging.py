@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +13,12 @@ from napari_tool_runner.errors import LossyConversionError, OutputError
 from napari_tool_runner.exchange.blocks import read
 from napari_tool_runner.exchange.carriers import write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_table
-from napari_tool_runner.exchange.coordinates import feature_columns, points_table, shapes_table
+from napari_tool_runner.exchange.coordinates import points_table, shapes_table
 from napari_tool_runner.exchange.files import whole_file
-from napari_tool_runner.exchange.formats import Format, format_of
 from napari_tool_runner.exchange.geometry import select
 from napari_tool_runner.exchange.joining import id_column
-from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Pixels, Table
+from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Pixels
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _merge_pixels(
     name: str,
     offsets: Sequence[int] | None,
 ) -> tuple[Path, str]:
-    arrays = [cast("ArrayLike", part.data) for part in parts]
+    arrays = [part.pixels for part in parts]
     first = arrays[0]
     rgb = bool(parts[0].attributes.get("rgb", False))
     for array in arrays:
@@ -118,10 +118,10 @@ def _merge_pixels(
     else:  # slices that grew an axis: only the loop's place is known
         raise OutputError("The slices gave results with more axes than went in.")
     own = replace(own, shape=stacked.shape[: len(loop) + inner])
-    fmt = cast("Format", format_of("imagetiff"))
+    fmt = FORMATS["imagetiff"]
     pixels = Pixels(stacked, own, name, rgb=rgb, labels=labels)
     with whole_file(path, name):
-        write_pixels(pixels, fmt, path, dialect="bioimageit")
+        write_pixels(pixels, fmt, path)
     return path, fmt.name
 
 
@@ -192,7 +192,7 @@ def _merge_points(
         rows.append(np.hstack([np.tile(place, (len(points), 1)), points]))
         features.append(
             pd.DataFrame(
-                feature_columns(part.attributes.get("features"), len(points)),
+                part.features(len(points)),
                 index=range(len(points)),
             )
         )
@@ -211,11 +211,10 @@ def _merge_shapes(
     types: list[str] = []
     features = []
     for part, place in zip(parts, places, strict=True):
-        shapes = [np.asarray(shape, dtype=float) for shape in cast("Sequence[object]", part.data)]
-        told = part.attributes.get("shape_type", "polygon")
-        types += [told] * len(shapes) if isinstance(told, str) else list(cast("list[str]", told))
+        shapes = part.parts
+        types += part.shape_types
         vertices += [np.hstack([np.tile(place, (len(v), 1)), v]) for v in shapes]
-        columns = feature_columns(part.attributes.get("features"), len(shapes))
+        columns = part.features(len(shapes))
         features.append(pd.DataFrame(columns, index=range(len(shapes))))
     table = pd.concat(features, ignore_index=True)
     write_table(shapes_table(vertices, types, table), path)
@@ -233,7 +232,7 @@ def _merge_tables(
 
     frames = []
     for number, (part, place) in enumerate(zip(parts, places, strict=True)):
-        frame = pd.DataFrame(cast("Table", part.data))
+        frame = pd.DataFrame(part.table)
         key = id_column(frame) if offsets is not None else None
         if key is not None and offsets is not None:
             frame[key] = frame[key] + offsets[number]

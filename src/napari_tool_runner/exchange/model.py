@@ -6,16 +6,14 @@ Nothing here imports napari: a layer is known by its attributes (``data``, ``sca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, cast, runtime_checkable
+
+import numpy as np
 
 from napari_tool_runner.tools.model import LayerKind
-
-if TYPE_CHECKING:
-    import numpy as np
-
 
 __all__ = [
     "PIXELS",
@@ -30,6 +28,7 @@ __all__ = [
     "ShapeList",
     "SurfaceData",
     "Table",
+    "feature_columns",
 ]
 
 
@@ -55,6 +54,12 @@ class ArrayLike(Protocol):
 
 LayerData: TypeAlias = "tuple[object, dict[str, object], str]"
 """napari's ``(data, attributes, layer type)``."""
+
+Table: TypeAlias = "dict[str, np.ndarray]"
+"""Columns by name, each of shape (N,)."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with bytes done and in all; may raise to stop the writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,67 @@ class Geometry:
         return len(self.axes)
 
 
+class _Data:
+    """Data of some kind, as what its kind says it is: the only place that believes it."""
+
+    __slots__ = ()
+    data: object
+
+    @property
+    def levels(self) -> Sequence[ArrayLike]:
+        """Pixels: the full resolution, and the smaller ones of a multiscale image."""
+        return cast(
+            "Sequence[ArrayLike]", self.data if isinstance(self.data, list) else [self.data]
+        )
+
+    @property
+    def pixels(self) -> ArrayLike:
+        """Pixels in full resolution."""
+        return self.levels[0]
+
+    @property
+    def table(self) -> Table:
+        """A table: its columns by name."""
+        return cast("Table", self.data)
+
+    @property
+    def parts(self) -> list[np.ndarray]:
+        """Vertices of each shape; vertices, faces (and values) of a surface."""
+        return [np.asarray(part) for part in cast("Sequence[object]", self.data)]
+
+
+class _Layer(_Data):
+    """Data with the attributes of a layer."""
+
+    __slots__ = ()
+    attributes: Mapping[str, object]
+
+    @property
+    def shape_types(self) -> list[str]:
+        """The type of each shape (``polygon``, ``ellipse``…)."""
+        told = self.attributes.get("shape_type", "polygon")
+        if isinstance(told, str):
+            return [told] * len(cast("Sequence[object]", self.data))
+        return [str(kind) for kind in cast("Sequence[object]", told)]
+
+    def features(self, count: int | None = None) -> Table:
+        """Return the features as columns of `count` rows (default: of any but none)."""
+        return feature_columns(self.attributes.get("features"), count)
+
+
+def feature_columns(features: object, count: int | None = None) -> Table:
+    """Return features (DataFrame or mapping) as columns of `count` rows, else none."""
+    if features is None or not hasattr(features, "keys"):
+        return {}
+    table = cast("Mapping[str, object]", features)
+    columns = {str(key): np.asarray(table[key]) for key in list(table.keys())}
+    if count is None:
+        count = len(next(iter(columns.values()), ())) or -1
+    return {key: column for key, column in columns.items() if len(column) == count}
+
+
 @dataclass(frozen=True, slots=True)
-class LayerSnapshot:
+class LayerSnapshot(_Layer):
     """A data value at the moment of Run: taken on the GUI thread, written later.
 
     Holds references, not copies: `data` is the layer's array (numpy, dask, zarr, or
@@ -131,7 +195,7 @@ class LayerSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedOutput:
+class LoadedOutput(_Layer):
     """An output as a layer to be.
 
     `data` is memory-mapped or lazy where the carrier allows; a table has its columns
@@ -147,13 +211,6 @@ class LoadedOutput:
     def as_layer_data_tuple(self) -> LayerData:
         """Return napari's tuple; the type is ``table`` for tables."""
         return self.data, dict(self.attributes), self.kind.value
-
-
-Table: TypeAlias = "dict[str, np.ndarray]"
-"""Columns by name, each of shape (N,)."""
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with bytes done and in all; may raise to stop the writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +252,7 @@ class SurfaceData:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class Content(_Data):
     """What a file holds.
 
     Parameters

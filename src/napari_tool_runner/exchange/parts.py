@@ -48,7 +48,7 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
 
 
 def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
-    array = cast("ArrayLike", cast("list[object]", snap.data)[0] if snap.multiscale else snap.data)
+    array = snap.pixels
     n = snap.geometry.ndim
     ranges: list[tuple[int, int]] = []
     dropped: list[int] = []

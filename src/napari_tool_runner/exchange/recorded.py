@@ -11,9 +11,9 @@ import numpy as np
 
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.conversion import opened
-from napari_tool_runner.exchange.formats import CarrierName, carrier_of, format_of
+from napari_tool_runner.exchange.handover import open_file
 from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
+from napari_tool_runner.tools.formats import FORMATS, Carrier, Format
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def open_snapshot(snap: LayerSnapshot) -> LayerSnapshot:
     if snap.data is not None or snap.path is None:
         return snap
     try:
-        found = opened(snap, DataParameter(name="", kinds=(snap.kind,)), [])
+        found = open_file(snap, DataParameter(name="", kinds=(snap.kind,)), [])
     except UnsupportedLayerError:
         return snap
     if not snap.geometry.axes:
@@ -108,18 +108,24 @@ def same_data(before: Path, now: Path, fmt: str) -> str:
     OutputError
         One of them cannot be read.
     """
-    known = format_of(fmt) or carrier_of(now)
-    if known is None or known.carrier is CarrierName.OPAQUE:
+    named = FORMATS.get(fmt)
+    known = named if named is not None and _is_read(named) else _by_name(now)
+    if known is None or not _is_read(known):
         return "the bytes differ, and this format cannot be looked into"
-    old, new = (
-        read_file(path, known.carrier, name=path.stem, fmt=known.name).data
-        for path in (before, now)
-    )
+    old, new = (read_file(path, known, name=path.stem).data for path in (before, now))
     if isinstance(old, dict) and isinstance(new, dict):
         return _table_difference(old, new)
     if hasattr(old, "shape") and hasattr(new, "shape"):
         return _pixel_difference(cast("ArrayLike", old), cast("ArrayLike", new))
     return "the bytes differ"
+
+
+def _is_read(known: Format) -> bool:
+    return known.carrier not in (Carrier.OPAQUE, Carrier.UNKNOWN)
+
+
+def _by_name(path: Path) -> Format | None:
+    return next(iter(FORMATS.of_file(path.name)), None)
 
 
 def _table_difference(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> str:

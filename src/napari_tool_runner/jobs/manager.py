@@ -59,8 +59,7 @@ def prepare(
     """
     settings = load_config(config)
     runner, timeout, ignored = _heard(settings, runner, timeout)
-    if not isinstance(tool, Tool):
-        tool = find_tool(tool, config=settings)
+    tool = find_tool(tool, config=settings)
     require_trust(tool, settings)
     if tool.problems:
         raise DescriptorError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.exchange import planned_file
+from napari_tool_runner.exchange import plan
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.tools import dialect_of
@@ -104,7 +104,7 @@ def _render(job: Job) -> RenderedCommand:
 
     def plan_one(value: object, parameter: DataParameter) -> object:
         if isinstance(value, LayerSnapshot):
-            return planned_file(value, parameter, paths.inputs)
+            return plan(value, parameter, job.tool.formats).file(paths.inputs)
         return value
 
     def convert(name: str, parameter: DataParameter, value: object) -> object:

@@ -76,7 +76,7 @@ def export_inputs(
             snap,
             DataParameter(name=parameter.name) if whole else parameter,
             folder,
-            dialect=job.tool.dialect,
+            formats=job.tool.formats,
             reference=grid if snap is not grid else None,
             progress=written,
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.storage import sha256_of
+from napari_tool_runner.tools.formats import FORMATS
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element, TreeBuilder
@@ -58,7 +59,15 @@ class Candidate:
     path : path
     data : bytes, optional
         Its content, where it is known already.
+
+    Attributes
+    ----------
+    formats : Formats
+        The formats that it may name: the built-in ones, or a configuration's, with what
+        is true of them in its language.
     """
+
+    formats = FORMATS
 
     def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
         self.path = Path(path)

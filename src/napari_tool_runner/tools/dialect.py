@@ -11,12 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from napari_tool_runner.tools.model import DataParameter, PackageRequirement
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.candidate import Candidate
+    from napari_tool_runner.tools.formats import Trait
     from napari_tool_runner.tools.model import Note, Output, Tool, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
 
@@ -272,12 +273,15 @@ class Dialect(ABC):
     must_write : bool
         An output that a program does not write is a fault. False: it is an empty file,
         which the descriptor's test judges.
+    traits : mapping
+        Name of a format -> what is true of it in this language only.
     """
 
     name: str
     label: str
     patterns: tuple[str, ...]
     must_write: bool = True
+    traits: ClassVar[Mapping[str, Sequence[Trait]]] = {}
 
     @abstractmethod
     def score(self, candidate: Candidate) -> int:

@@ -1,37 +1,114 @@
-"""The formats that descriptors name: file extension and plausible kinds of layers.
+"""The formats that descriptors name: one table for all languages and for the exchange.
 
-The table holds BioImageIT's names and common others. ``formats.json`` of a config adds
-to it and replaces entries (`register_formats_file`). Galaxy's own datatypes, with their
-inheritance, live in the galaxy dialect; both describe a format as a `FormatInfo`.
+A format is a name with extensions and parents (``ome.tiff`` is a ``tiff``, ``tabular`` is
+a ``txt``), what it can be to a viewer, and the carrier that writes and reads it. A
+configuration's ``formats.json`` adds entries and replaces some: that gives another
+`Formats`, which goes with the tools that were read with it. Nothing here is changed once
+it is made.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
-    "FormatInfo",
-    "find_format",
-    "format_info",
-    "known_formats",
-    "register_format",
-    "register_formats_file",
+    "FORMATS",
+    "Carrier",
+    "Format",
+    "Formats",
+    "LayerKind",
+    "Trait",
+    "read_formats_file",
     "split_formats",
 ]
 
-_K = LayerKind
-_IMAGE = (_K.IMAGE, _K.LABELS)
-_TABLE = (_K.TABLE, _K.POINTS, _K.TRACKS, _K.SHAPES, _K.VECTORS)
+
+class LayerKind(StrEnum):
+    """What a data file is to a viewer. `TABLE` and `ANY` are no napari layers."""
+
+    IMAGE = "image"
+    LABELS = "labels"
+    POINTS = "points"
+    SHAPES = "shapes"
+    TRACKS = "tracks"
+    VECTORS = "vectors"
+    SURFACE = "surface"
+    TABLE = "table"
+    ANY = "any"
+
+
+class Carrier(StrEnum):
+    """Families of files that are written and read the same way.
+
+    ``OPAQUE``: known to hold nothing that a layer shows. ``UNKNOWN``: nobody here writes
+    it; whether it can be read its content tells.
+    """
+
+    TIFF = "tiff"
+    ZARR = "zarr"
+    NPY = "npy"
+    HDF5 = "hdf5"
+    PICTURE = "picture"
+    MOVIE = "movie"
+    TABLE = "table"
+    ARRAY = "array"
+    NUMBER = "number"
+    GEOJSON = "geojson"
+    MESH = "mesh"
+    TRACKMATE = "trackmate"
+    OPAQUE = "opaque"
+    UNKNOWN = "-"
+
+
+class Trait(StrEnum):
+    """Facts of a format beside its carrier.
+
+    ``ANYTHING``: the name stands for files of any format. ``FOLDER``: it is a folder on
+    disk. ``TABS``: columns are parted by tabs. ``BINARY``: written in binary, not as text.
+    ``ZARR3``: Zarr 3 (OME-Zarr 0.5). ``LOSSY``: values change a little. ``PLAIN``: what OME
+    has no type for may be a plain TIFF. ``POSITIONS``: points begin with ``pos_x``,
+    ``pos_y``. ``XYZ``: columns without names are x, y, z.
+    """
+
+    ANYTHING = "anything"
+    FOLDER = "folder"
+    TABS = "tabs"
+    BINARY = "binary"
+    ZARR3 = "zarr3"
+    LOSSY = "lossy"
+    PLAIN = "plain"
+    POSITIONS = "positions"
+    XYZ = "xyz"
+
+
+_WRITERS: dict[LayerKind, tuple[Carrier, ...]] = {
+    LayerKind.IMAGE: (
+        Carrier.TIFF,
+        Carrier.ZARR,
+        Carrier.NPY,
+        Carrier.HDF5,
+        Carrier.PICTURE,
+        Carrier.MOVIE,
+    ),
+    LayerKind.POINTS: (Carrier.TABLE, Carrier.GEOJSON),
+    LayerKind.SHAPES: (Carrier.GEOJSON, Carrier.TABLE),
+    LayerKind.TRACKS: (Carrier.TABLE,),
+    LayerKind.VECTORS: (Carrier.TABLE,),
+    LayerKind.SURFACE: (Carrier.MESH,),
+    LayerKind.TABLE: (Carrier.TABLE, Carrier.ARRAY, Carrier.NUMBER),
+}
+_WRITERS[LayerKind.LABELS] = _WRITERS[LayerKind.IMAGE]
 
 
 @dataclass(frozen=True, slots=True)
-class FormatInfo:
+class Format:
     """A file format.
 
     Parameters
@@ -39,89 +116,357 @@ class FormatInfo:
     name : str
         As descriptors write it, lower case.
     extension : str
-        With its dot (``.tif``); empty: files have none of their own.
+        With its dot (``.tif``), what a file of this format is called; empty: files have
+        none of their own.
     kinds : tuple of LayerKind
         What such a file can be to a viewer, likeliest first.
-    directory : bool
-        It is a folder on disk.
+    carrier : Carrier
+        How layers are written to it and read from it.
     aliases : tuple of str
         Other extensions of the same format, with dots.
-    description : str
+    parents : tuple of str
+        Formats that this one may stand for (direct ones only).
+    traits : frozenset of Trait
     """
 
     name: str
     extension: str
     kinds: tuple[LayerKind, ...] = (LayerKind.ANY,)
-    directory: bool = False
+    carrier: Carrier = Carrier.UNKNOWN
     aliases: tuple[str, ...] = ()
-    description: str = ""
+    parents: tuple[str, ...] = ()
+    traits: frozenset[Trait] = frozenset()
 
     @property
     def extensions(self) -> tuple[str, ...]:
         """All extensions of the format, its own first."""
         return (self.extension, *self.aliases)
 
+    @property
+    def directory(self) -> bool:
+        """It is a folder on disk."""
+        return Trait.FOLDER in self.traits
 
-_TIFF = (".tiff", ".ome.tif", ".ome.tiff")
-_BUILT_IN = (
-    # BioImageIT's
-    FormatInfo("imagetiff", ".tif", _IMAGE, aliases=_TIFF, description="TIFF image"),
-    FormatInfo("movietxt", ".txt", _IMAGE, description="list of one image file a frame"),
-    FormatInfo("imagezarr", ".zarr", _IMAGE, directory=True, description="OME-Zarr image"),
-    FormatInfo("tablecsv", ".csv", _TABLE, description="table with a header line"),
-    FormatInfo("arraycsv", ".csv", (_K.TABLE,), description="numbers in one line"),
-    FormatInfo("numbercsv", ".csv", (_K.TABLE,), description="a single number"),
-    FormatInfo("trackmatemodel", ".xml", (_K.TRACKS,), description="TrackMate tracks"),
-    FormatInfo("stracks", ".json", (_K.TRACKS,), description="tracks of stracking"),
-    FormatInfo("raw", "", description="any file, passed as it is"),
-    FormatInfo("bioformat", "", _IMAGE, description="any image that Bio-Formats reads"),
-    # names that descriptors of either language use
-    FormatInfo("tiff", ".tiff", _IMAGE, aliases=(".tif", ".ome.tif", ".ome.tiff")),
-    FormatInfo("tif", ".tif", _IMAGE, aliases=_TIFF),
-    FormatInfo("ome.tiff", ".ome.tiff", _IMAGE, aliases=(".ome.tif", ".tiff", ".tif")),
-    FormatInfo("png", ".png", _IMAGE),
-    FormatInfo("jpg", ".jpg", (_K.IMAGE,), aliases=(".jpeg",)),
-    FormatInfo("bmp", ".bmp", _IMAGE),
-    FormatInfo("npy", ".npy", _IMAGE, description="NumPy array"),
-    FormatInfo("h5", ".h5", _IMAGE, aliases=(".hdf5",)),
-    FormatInfo("zarr", ".zarr", _IMAGE, directory=True),
-    FormatInfo("ome_zarr", ".ome.zarr", _IMAGE, directory=True, aliases=(".zarr",)),
-    FormatInfo("csv", ".csv", _TABLE),
-    FormatInfo("tsv", ".tsv", _TABLE, aliases=(".tabular",)),
-    FormatInfo("tabular", ".tsv", _TABLE, aliases=(".tabular",)),
-    FormatInfo("txt", ".txt"),
-    FormatInfo("json", ".json"),
-    FormatInfo("geojson", ".geojson", (_K.SHAPES, _K.POINTS), aliases=(".json",)),
-    FormatInfo("obj", ".obj", (_K.SURFACE,)),
-    FormatInfo("ply", ".ply", (_K.SURFACE,)),
-    FormatInfo("stl", ".stl", (_K.SURFACE,)),
-    FormatInfo("xml", ".xml"),
-    FormatInfo("html", ".html"),
-    FormatInfo("pdf", ".pdf"),
-    FormatInfo("svg", ".svg"),
-    FormatInfo("zip", ".zip"),
-)
-_formats: dict[str, FormatInfo] = {info.name: info for info in _BUILT_IN}
+    def rank(self, kind: LayerKind) -> int | None:
+        """Say how well a layer of `kind` is written as this (0: best); None: it is not."""
+        carriers = _WRITERS.get(kind, ())
+        if kind not in self.kinds or self.carrier not in carriers:
+            return None
+        return carriers.index(self.carrier)
 
 
-def find_format(name: str) -> FormatInfo | None:
-    """Return what is known of the format `name`, None when nothing is."""
-    return _formats.get(name.strip().lower())
+# Name, extensions, kinds, carrier, parents, traits; ``-``: none, kinds: any. Of formats with
+# one carrier the best comes first; of several for one extension the plainest.
+_TABLE = """
+txt            .txt,.log,.text                           any,table opaque
+json           .json                                     -         opaque   txt
+xml            .xml                                      -         opaque   txt
+html           .html,.htm                                -         opaque   txt
+ome.tiff       .ome.tiff,.ome.tif,.ome.tf8,.ome.btf      pixels    tiff     tiff
+ome.tif        .ome.tif,.ome.tiff                        pixels    tiff     tiff
+tiff           .tiff,.tif,.ome.tiff,.ome.tif,.btf,.tf8,.tf2  pixels  tiff
+tif            .tif,.tiff,.ome.tiff,.ome.tif             pixels    tiff     tiff
+imagetiff      .tif,.tiff,.ome.tiff,.ome.tif             pixels    tiff
+image          .tif,.tiff                                pixels    tiff
+bigtiff        .tif,.tiff,.btf                           pixels    tiff
+qptiff         .qptiff                                   image     -        tiff
+stk            .stk                                      image     -        tiff
+lsm            .lsm                                      image     -        tiff
+svs            .svs                                      image     -        tiff
+scn            .scn                                      image     -        tiff
+ndpi           .ndpi                                     image     -        tiff
+bif            .bif                                      image     -        tiff
+tf2            .tf2                                      image     -        tiff
+tf8            .tf8                                      image     -        tiff
+btf            .btf                                      image     -        tiff
+ome_zarr       .ome.zarr,.zarr                           pixels    zarr     zarr       folder
+ome_zarr_0.5   .ome.zarr,.zarr                           pixels    zarr     ome_zarr   folder,zarr3
+zarr           .zarr,.ome.zarr                           pixels    zarr     directory  folder
+zarr3          .zarr                                     pixels    zarr     zarr       folder,zarr3
+imagezarr      .zarr,.ome.zarr                           pixels    zarr     -          folder
+directory      .dir                                      -         -        -          folder
+npy            .npy                                      pixels    npy      binary
+h5             .h5,.hdf5,.hdf                            pixels    hdf5     binary
+hdf5           .hdf5,.h5                                 pixels    hdf5     h5
+ilp            .ilp                                      -         -        h5
+h5ad           .h5ad                                     -         -        h5
+png            .png                                      pixels    picture
+bmp            .bmp                                      pixels    picture
+jpg            .jpg,.jpeg,.jpe                           image     picture  -          lossy
+jpeg           .jpeg,.jpg                                image     picture  jpg        lossy
+gif            .gif                                      image     picture
+movietxt       .txt                                      pixels    movie
+pbm            .pbm                                      pixels
+pgm            .pgm                                      pixels
+ppm            .ppm                                      pixels
+pcx            .pcx                                      pixels
+psd            .psd                                      pixels
+xbm            .xbm                                      pixels
+xpm            .xpm                                      pixels
+rgb            .rgb                                      pixels
+im             .im                                       pixels
+pcd            .pcd                                      pixels
+rast           .rast                                     pixels
+nrrd           .nrrd                                     pixels
+nhdr           .nhdr                                     pixels    -        nrrd
+jp2            .jp2                                      pixels
+fits           .fits                                     pixels
+dicom          .dicom,.dcm                               pixels
+vms            .vms                                      pixels
+mrxs           .mrxs                                     pixels
+svslide        .svslide                                  pixels
+mrc            .mrc                                      pixels
+nii1           .nii1                                     pixels
+nii1.gz        .nii1.gz                                  pixels    -        binary
+nii2           .nii2,.nii                                pixels    -        binary
+nii2.gz        .nii2.gz,.nii.gz                          pixels    -        binary
+czi            .czi                                      image     -        binary
+lif            .lif                                      image     -        binary
+nd2            .nd2                                      image     -        binary
+oib            .oib                                      image     -        binary
+oif            .oif                                      image     -        binary
+vsi            .vsi                                      image     -        binary
+ims            .ims                                      image     -        binary
+sif            .sif                                      image     -        binary
+hdr            .hdr                                      image     -        binary
+wsi            .wsi                                      image     -        binary
+avi            .avi                                      image     -        binary
+mov            .mov                                      image     -        binary
+mp4            .mp4                                      image     -        binary
+mpg            .mpg                                      image     -        binary
+mkv            .mkv                                      image     -        binary
+webm           .webm                                     image     -        binary
+flv            .flv                                      image     -        binary
+tabular        .tabular,.tab,.tsv                        rows      table    txt        tabs
+tsv            .tsv,.tabular                             rows      table    txt        tabs
+csv            .csv                                      rows      table    txt
+tablecsv       .csv                                      rows      table    csv
+arraycsv       .csv                                      table     array    csv
+numbercsv      .csv                                      table     number   csv
+interval       .interval                                 table     -        tabular
+gff            .gff                                      table     -        tabular
+vcf            .vcf                                      table     -        tabular
+sam            .sam                                      table     -        tabular
+bed            .bed                                      table     -        interval
+parquet        .parquet                                  table     -        binary
+xlsx           .xlsx                                     table     -        binary
+geojson        .geojson,.json                            outlines  geojson  json
+trackmatemodel .xml                                      tracks    trackmate  xml
+stracks        .json                                     tracks    -        json
+ply            .ply                                      surface   mesh
+obj            .obj                                      surface   mesh     txt
+stl            .stl                                      surface   mesh
+plyascii       .ply                                      surface   mesh     ply
+plybinary      .ply                                      surface   mesh     ply        binary
+off            .off                                      surface   -        txt
+vtkascii       .vtk                                      surface
+vtkbinary      .vtk                                      surface
+vtp            .vtp                                      surface   -        xml
+gltf           .gltf                                     surface   -        json
+glb            .glb                                      surface   -        binary
+trk            .trk                                      -         -        binary
+tck            .tck                                      -         -        binary
+npz            .npz                                      -         -        zip
+mat            .mat                                      -         -        binary
+matlab         .mat                                      -         -        binary
+sqlite         .sqlite                                   -         -        binary
+expression.json .expression.json                         -         -        json
+imgt.json      .imgt.json                                -         -        json
+yaml           .yaml,.yml                                -         -        txt
+toml           .toml                                     -         -        txt
+markdown       .md                                       -         -        txt
+ijm            .ijm                                      -         -        txt
+imagej1_macro  .ijm                                      -         -        txt
+fasta          .fasta,.fa,.fna                           -         -        txt
+fastq          .fastq,.fq                                -         -        txt
+fastqsanger    .fastqsanger                              -         -        fastq
+svg            .svg                                      -         -        xml
+pdf            .pdf                                      -         opaque
+eps            .eps
+zip            .zip                                      -         opaque   binary
+tar            .tar                                      -         opaque   binary
+tar.gz         .tar.gz,.tgz                              -         -        tar
+tgz            .tgz                                      -         -        tar
+gz             .gz                                       -         -        binary
+data           .dat                                      -         -        -          anything
+binary         .bin                                      -         -        -          anything
+raw            -                                         -         -        -          anything
+bioformat      -                                         pixels    -        -          anything
+"""
+_KINDS = {
+    "-": "any",
+    "pixels": "image,labels",
+    "rows": "table,points,tracks,shapes,vectors",
+    "outlines": "shapes,points",
+}
+_SAME = {
+    "tif": "tiff",
+    "jpeg": "jpg",
+    "ome.tif": "ome.tiff",
+    "ome-tiff": "ome.tiff",
+    "ome.zarr": "ome_zarr",
+    "ome-zarr": "ome_zarr",
+    "hdf5": "h5",
+    "text": "txt",
+    "nii": "nii2",
+    "nii.gz": "nii2.gz",
+    "dcm": "dicom",
+} | dict.fromkeys(("", "auto", "_sniff_", "input", "file", "any"), "data")
+_USUAL = ("tiff", "csv", "geojson", "ply")
 
 
-def format_info(name: str) -> FormatInfo:
-    """Return the format `name`; an unknown one gets its own name as extension."""
-    found = find_format(name)
-    if found is not None:
-        return found
-    plain = name.strip().lower()
-    extension = f".{plain}" if re.fullmatch(r"[a-z0-9][a-z0-9._]{0,15}", plain) else ""
-    return FormatInfo(plain, extension)
+def _from_row(row: str) -> Format:
+    name, extensions, kinds, carrier, parents, traits = (row.split() + ["-"] * 5)[:6]
+    own, *aliases = _listed(extensions) or [""]
+    return Format(
+        name,
+        own,
+        _kinds(kinds),
+        Carrier(carrier),
+        tuple(aliases),
+        tuple(_listed(parents)),
+        frozenset(Trait(trait) for trait in _listed(traits)),
+    )
 
 
-def known_formats() -> tuple[FormatInfo, ...]:
-    """Return the whole table."""
-    return tuple(_formats.values())
+def _kinds(cell: str) -> tuple[LayerKind, ...]:
+    return tuple(LayerKind(kind) for kind in _KINDS.get(cell, cell).split(","))
+
+
+def _listed(cell: str) -> list[str]:
+    return [] if cell == "-" else cell.split(",")
+
+
+class Formats(Mapping[str, Format]):
+    """A table of formats by name; names are compared without case and leading dots.
+
+    Parameters
+    ----------
+    formats : iterable of Format
+        Of several for one extension the plainest comes first.
+    """
+
+    def __init__(self, formats: Iterable[Format]) -> None:
+        self._rows = {entry.name: entry for entry in formats}
+        self._by_extension: dict[str, list[str]] = {}
+        for own in (True, False):
+            for entry in self._rows.values():
+                for extension in (entry.extension,) if own else entry.aliases:
+                    if extension and entry.name != "data":
+                        self._by_extension.setdefault(extension, []).append(entry.name)
+
+    def __getitem__(self, name: str) -> Format:
+        key = name.strip().lower().lstrip(".")
+        return self._rows[key if key in self._rows else _SAME.get(key, key)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def extended(self, entries: Iterable[Format]) -> Formats:
+        """Return a table that has `entries`, too; those of a known name replace it."""
+        return Formats((self._rows | {entry.name: entry for entry in entries}).values())
+
+    def with_traits(self, traits: Mapping[str, Iterable[Trait]]) -> Formats:
+        """Return a table in which the formats that `traits` names have those as well."""
+        return self.extended(
+            replace(self[name], traits=self[name].traits | set(more))
+            for name, more in traits.items()
+        )
+
+    def resolve(self, name: str) -> Format:
+        """Return the format `name`; an unknown one gets its own name as extension."""
+        found = self.get(name)
+        if found is not None:
+            return found
+        plain = name.strip().lower()
+        fits = re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,23}", plain)
+        return Format(plain, f".{plain}" if fits else "")
+
+    def canonical(self, name: str) -> Format:
+        """Return the format that `name` is another name of (``tif``: ``tiff``)."""
+        found = self.resolve(name)
+        return self.resolve(_SAME.get(found.name, found.name))
+
+    def is_of_type(self, name: str, *others: str) -> bool:
+        """Say whether a file of the format `name` is also one of `others`.
+
+        Everything is ``data``; what is unknown is ``binary``.
+        """
+        lineage = set(self._lineage(name))
+        wanted = {self.canonical(other).name for other in others}
+        return "data" in wanted or bool(lineage & wanted)
+
+    def _lineage(self, name: str) -> Iterator[str]:
+        entry = self.canonical(name)
+        yield entry.name
+        parents = entry.parents
+        if entry.name not in self._rows:
+            parents = ("gz",) if entry.name.endswith(".gz") else ("binary",)
+        for parent in parents:
+            yield from self._lineage(parent)
+
+    def of_file(self, filename: str) -> list[Format]:
+        """Return the formats that a file of this name may have, the plainest first.
+
+        Those of the longest extension that fits: ``a.ome.tiff`` is no plain ``tiff``
+        before it is an ``ome.tiff``.
+        """
+        low = filename.lower()
+        starts = [i for i, letter in enumerate(low) if letter == "."]
+        longest = next((low[i:] for i in starts if low[i:] in self._by_extension), "")
+        return [self._rows[name] for name in self._by_extension.get(longest, ())]
+
+    def takes_anything(self, names: Sequence[str]) -> bool:
+        """Whether one of `names` stands for files of any format, or there is none."""
+        return not names or any(Trait.ANYTHING in self.resolve(name).traits for name in names)
+
+    def accepted(self, names: Sequence[str], filename: str) -> str | None:
+        """Return the format as which a file of this name is accepted, None if it is not.
+
+        `names`: what a descriptor accepts; none: anything. A format is accepted by its
+        extension, or because it may stand for one of them.
+        """
+        low = filename.lower()
+        for name in names:
+            if any(end and low.endswith(end) for end in self.resolve(name).extensions):
+                return name
+        own = self.of_file(filename)
+        for entry in own:
+            if any(self.is_of_type(entry.name, name) for name in names):
+                return entry.name
+        if not self.takes_anything(names):
+            return None
+        return own[0].name if own else Path(low).suffix.lstrip(".") or "data"
+
+    def writable(self, names: Sequence[str]) -> list[Format]:
+        """Return the formats of `names`, with the usual ones where anything is accepted."""
+        known = [self.resolve(name) for name in names]
+        return known + [self[n] for n in _USUAL] if self.takes_anything(names) else known
+
+    def best_first(self, names: Iterable[str], kinds: Sequence[LayerKind]) -> tuple[str, ...]:
+        """Return `names` (each once), those in which `kinds` are written best first."""
+        places = {name: place for place, name in enumerate(self._rows)}
+
+        def place(name: str) -> tuple[int, int, int]:
+            entry = self.canonical(name)
+            ranks = [(i, r) for i, k in enumerate(kinds) if (r := entry.rank(k)) is not None]
+            best = min(ranks, default=(len(kinds), 0))
+            return (*best, places.get(entry.name, len(places)) if ranks else len(places))
+
+        return tuple(sorted(dict.fromkeys(names), key=place))
+
+
+FORMATS = Formats(_from_row(row) for row in _TABLE.strip().splitlines())
+"""The built-in formats."""
 
 
 def split_formats(text: str) -> tuple[str, ...]:
@@ -129,16 +474,11 @@ def split_formats(text: str) -> tuple[str, ...]:
     return tuple(part.lower() for part in re.split(r"[,\s]+", text.strip()) if part)
 
 
-def register_format(info: FormatInfo) -> None:
-    """Add `info` to the table, or replace the entry of that name."""
-    _formats[info.name] = info
+def read_formats_file(path: Path, known: Formats = FORMATS) -> tuple[Format, ...]:
+    """Return the entries of a ``formats.json``; what they leave out is as in `known`.
 
-
-def register_formats_file(path: Path) -> tuple[FormatInfo, ...]:
-    """Take the entries of a ``formats.json`` into the table and return them.
-
-    Each entry has ``name`` and ``extension`` (without dot; ``any`` and empty: none),
-    and may have ``viewer`` (``napari``, ``table``, ``none``).
+    Each has ``name`` and ``extension`` (without dot; ``any`` and empty: none), and may
+    have ``viewer`` (``napari``, ``table``, ``none``).
 
     Raises
     ------
@@ -148,7 +488,7 @@ def register_formats_file(path: Path) -> tuple[FormatInfo, ...]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         entries = data["formats"] if isinstance(data, dict) else data
-        found = tuple(_from_json(entry) for entry in entries)
+        return tuple(_from_json(entry, known) for entry in entries)
     except OSError as error:
         raise ConfigError(
             f"The table of formats {path} cannot be read: {error.strerror or error}.",
@@ -159,21 +499,24 @@ def register_formats_file(path: Path) -> tuple[FormatInfo, ...]:
             f"{path} is no table of formats: {error}.",
             hint='It must be {"formats": [{"name": …, "extension": …}]}.',
         ) from error
-    for info in found:
-        register_format(info)
-    return found
 
 
-def _from_json(entry: dict[str, str]) -> FormatInfo:
+def _from_json(entry: Mapping[str, str], known: Formats) -> Format:
     name = str(entry["name"]).strip().lower()
-    extension = str(entry.get("extension", "")).strip().lstrip(".")
-    known = find_format(name)
-    if known is not None:
-        kinds, directory = known.kinds, known.directory
+    plain = str(entry.get("extension", "")).strip().lstrip(".")
+    extension = f".{plain}" if plain and plain != "any" else ""
+    before = known.get(name)
+    if before is not None:
+        aliases = before.aliases if before.extension == extension else ()
+        return replace(before, name=name, extension=extension, aliases=aliases)
+    # A new name is written and read as other files of its extension are.
+    like = next(iter(known.of_file(f"x{extension}")), Format("", ""))
+    viewer = str(entry.get("viewer", ""))
+    if viewer == "table":
+        kinds = _kinds("rows")
+    elif viewer == "napari":
+        shown = tuple(k for k in like.kinds if k not in (LayerKind.ANY, LayerKind.TABLE))
+        kinds = shown or _kinds("pixels")
     else:
-        by_viewer = {"napari": _IMAGE, "table": _TABLE}
-        kinds = by_viewer.get(str(entry.get("viewer", "")), (LayerKind.ANY,))
-        directory = extension.endswith("zarr")
-    suffix = f".{extension}" if extension and extension != "any" else ""
-    aliases = known.aliases if known is not None and known.extension == suffix else ()
-    return FormatInfo(name, suffix, kinds, directory, aliases)
+        return Format(name, extension)
+    return replace(like, name=name, extension=extension, kinds=kinds, aliases=(), parents=())

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, runtim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+from napari_tool_runner.tools.formats import FORMATS, Formats, LayerKind
+
 __all__ = [
     "BooleanParameter",
     "Case",
@@ -57,20 +59,6 @@ __all__ = [
     "ToolTest",
     "Validator",
 ]
-
-
-class LayerKind(StrEnum):
-    """What a data file is to a viewer. `TABLE` and `ANY` are no napari layers."""
-
-    IMAGE = "image"
-    LABELS = "labels"
-    POINTS = "points"
-    SHAPES = "shapes"
-    TRACKS = "tracks"
-    VECTORS = "vectors"
-    SURFACE = "surface"
-    TABLE = "table"
-    ANY = "any"
 
 
 class Severity(StrEnum):
@@ -632,6 +620,9 @@ class Tool:
         Which tool of a descriptor that holds several; `uri` then ends in ``#entry``.
     scripted : bool
         Its command is a script for a shell; False: a program and its arguments.
+    formats : Formats
+        The formats that its descriptor names: the built-in ones, the configuration's,
+        and what its language adds to them.
     source : object
         What the dialect keeps for itself (its parsed form). Others leave it alone.
     """
@@ -664,6 +655,7 @@ class Tool:
     toolbox: str = ""
     entry: str = ""
     scripted: bool = False
+    formats: Formats = field(default=FORMATS, repr=False)
     source: object = None
 
     @property

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import tools
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import Candidate, split_entry
+from napari_tool_runner.tools.formats import FORMATS, Formats
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import Dialect
@@ -116,7 +117,9 @@ def _installed() -> Iterator[Dialect]:
 dialects = _Dialects()
 
 
-def read_tool(path: str | os.PathLike[str], *, root: Path | None = None) -> Tool:
+def read_tool(
+    path: str | os.PathLike[str], *, root: Path | None = None, formats: Formats = FORMATS
+) -> Tool:
     """Read the descriptor at `path`.
 
     Parameters
@@ -126,6 +129,8 @@ def read_tool(path: str | os.PathLike[str], *, root: Path | None = None) -> Tool
         holds exactly one descriptor.
     root : Path, optional
         The folder that imports may not leave (default: the descriptor's own).
+    formats : Formats, optional
+        The formats that descriptors may name (default: the built-in ones).
 
     Returns
     -------
@@ -146,8 +151,9 @@ def read_tool(path: str | os.PathLike[str], *, root: Path | None = None) -> Tool
     if dialect is None:
         raise _unknown(candidate)
     entry = _entry(dialect, candidate, entry)
+    candidate.formats = formats.with_traits(dialect.traits)
     try:
-        tool = dialect.read(candidate, entry, root=root)
+        tool = replace(dialect.read(candidate, entry, root=root), formats=candidate.formats)
     except ImportError as error:
         raise DescriptorError(
             f"{candidate.path} is written for {dialect.label}, whose reader cannot be loaded: "

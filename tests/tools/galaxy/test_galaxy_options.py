@@ -10,13 +10,8 @@ import pytest
 import tifffile
 
 from napari_tool_runner.tools.dialect import DataFile
-from napari_tool_runner.tools.galaxy.datatypes import (
-    DATATYPES,
-    datatype,
-    is_of_type,
-    kinds_of,
-    sniff,
-)
+from napari_tool_runner.tools.file_types import file_type
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
 from napari_tool_runner.tools.model import LayerKind, SelectParameter, Tool
 
@@ -163,13 +158,13 @@ def test_fields_of_the_chosen_row(descriptor: Make, line: Line, dataset: Data) -
     ],
 )
 def test_is_of_type(name: str, other: str, expected: bool) -> None:
-    assert is_of_type(name, other) is expected
+    assert FORMATS.is_of_type(name, other) is expected
 
 
 def test_every_parent_is_known() -> None:
-    for entry in DATATYPES.values():
-        assert set(entry.parents) <= set(DATATYPES), entry
-        assert entry.extension.startswith(".")
+    for entry in FORMATS.values():
+        assert set(entry.parents) <= set(FORMATS), entry
+        assert entry.extension.startswith(".") or FORMATS.takes_anything([entry.name])
 
 
 @pytest.mark.parametrize(
@@ -198,7 +193,7 @@ def test_sniff(
     tmp_path: Path, name: str, content: bytes, expected: tuple[str, ...], found: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    assert sniff(tmp_path / name, expected) == found
+    assert file_type(tmp_path / name, expected) == found
 
 
 def test_sniff_folders(tmp_path: Path) -> None:
@@ -211,18 +206,18 @@ def test_sniff_folders(tmp_path: Path) -> None:
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / file).write_text(text)
-        assert sniff(tmp_path / name) == kind, name
+        assert file_type(tmp_path / name) == kind, name
 
 
 def test_kinds_and_suffixes() -> None:
-    assert kinds_of("ome.tiff")[0] is LayerKind.IMAGE
-    assert kinds_of("bed") == (LayerKind.TABLE,)
-    assert kinds_of("fasta") == (LayerKind.ANY,)
-    assert kinds_of("no_such_format") == (LayerKind.ANY,)
-    assert is_of_type("fastqsanger", "txt")
-    assert datatype("ome.tif").extension == ".ome.tiff"
-    assert datatype("weird.gz").extension == ".weird.gz"
-    assert datatype("zarr").directory
+    assert FORMATS.canonical("ome.tiff").kinds[0] is LayerKind.IMAGE
+    assert FORMATS.canonical("bed").kinds == (LayerKind.TABLE,)
+    assert FORMATS.canonical("fasta").kinds == (LayerKind.ANY,)
+    assert FORMATS.canonical("no_such_format").kinds == (LayerKind.ANY,)
+    assert FORMATS.is_of_type("fastqsanger", "txt")
+    assert FORMATS.canonical("ome.tif").extension == ".ome.tiff"
+    assert FORMATS.canonical("weird.gz").extension == ".weird.gz"
+    assert FORMATS.canonical("zarr").directory
 
 
 # -- metadata ------------------------------------------------------------------------

@@ -203,10 +203,14 @@ def test_containers(descriptor: Make) -> None:
         ('format="png,tiff" label="Label map"', ("labels", "image"), ("tiff", "png")),
         ('format="tiff" label="Binary image"', ("labels", "image"), ("tiff",)),
         ('format="tiff" label="x" layer="labels"', ("labels",), ("tiff",)),
-        ('format="csv,tabular" label="Table"', ("table", "points", "tracks"), ("tabular", "csv")),
+        (
+            'format="csv,tabular" label="Table"',
+            ("table", "points", "tracks", "shapes", "vectors"),
+            ("tabular", "csv"),
+        ),
         (
             'format="tabular" label="Point coordinates"',
-            ("points", "table", "tracks"),
+            ("points", "table", "tracks", "shapes", "vectors"),
             ("tabular",),
         ),
         ('format="geojson" label="Shapes"', ("shapes", "points"), ("geojson",)),

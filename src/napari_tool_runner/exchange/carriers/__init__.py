@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +22,8 @@ from napari_tool_runner.exchange.carriers.tables import read_numbers, read_table
 from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
 from napari_tool_runner.exchange.carriers.zarr import read_zarr, write_zarr
-from napari_tool_runner.exchange.coordinates import feature_columns
-from napari_tool_runner.exchange.formats import CarrierName, Format
 from napari_tool_runner.exchange.model import ShapeList, SurfaceData
+from napari_tool_runner.tools.formats import Carrier, Format, Trait
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -34,17 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["read_file", "write_geometry", "write_pixels"]
 
 
-def read_file(
-    path: Path, carrier: CarrierName, *, name: str, fmt: str = "", writable: bool = False
-) -> Content:
-    """Open a file by its carrier.
+def read_file(path: Path, fmt: Format, *, name: str, writable: bool = False) -> Content:
+    """Open a file by the carrier of its format.
 
     Parameters
     ----------
     name : str
         For the column of a single number or array.
-    fmt : str
-        Name of the format in the dialect.
     writable : bool
         The pixels will be edited.
 
@@ -53,35 +47,35 @@ def read_file(
     OutputError
         It cannot be read.
     """
-    match carrier:
-        case CarrierName.TIFF:
+    match fmt.carrier:
+        case Carrier.TIFF:
             return read_tiff(path, writable=writable)
-        case CarrierName.ZARR:
+        case Carrier.ZARR:
             return read_zarr(path, writable=writable)
-        case CarrierName.PNG | CarrierName.RASTER:
+        case Carrier.PICTURE:
             return read_raster(path)
-        case CarrierName.NPY:
+        case Carrier.NPY:
             return read_npy(path, writable=writable)
-        case CarrierName.HDF5:
+        case Carrier.HDF5:
             return read_hdf5(path)
-        case CarrierName.MOVIE:
+        case Carrier.MOVIE:
             return read_movie(path)
-        case CarrierName.TABLE:
-            return read_table(path, tabs=fmt in ("tsv", "tabular") or path.suffix == ".tsv")
-        case CarrierName.ARRAY | CarrierName.NUMBER:
+        case Carrier.TABLE:
+            return read_table(path, tabs=Trait.TABS in fmt.traits)
+        case Carrier.ARRAY | Carrier.NUMBER:
             return read_numbers(path, name)
-        case CarrierName.GEOJSON:
+        case Carrier.GEOJSON:
             return read_geojson(path)
-        case CarrierName.MESH:
+        case Carrier.MESH:
             return read_mesh(path)
-        case CarrierName.TRACKMATE:
+        case Carrier.TRACKMATE:
             return read_trackmate(path)
-        case CarrierName.OPAQUE:
+        case Carrier.OPAQUE | Carrier.UNKNOWN:
             raise OutputError(f"{path.name} holds nothing that a layer could show.")
 
 
 def write_pixels(
-    pixels: Pixels, fmt: Format, path: Path, *, dialect: str, progress: Progress | None = None
+    pixels: Pixels, fmt: Format, path: Path, *, progress: Progress | None = None
 ) -> list[str]:
     """Write an image or labels; return notes.
 
@@ -90,19 +84,18 @@ def write_pixels(
     UnsupportedLayerError, LossyConversionError
     """
     match fmt.carrier:
-        case CarrierName.TIFF:
-            any_type = dialect == "galaxy" and not fmt.name.startswith("ome")
-            return write_tiff(pixels, path, any_type=any_type, progress=progress)
-        case CarrierName.ZARR:
-            version = "0.5" if fmt.name.endswith(("3", "0.5")) else "0.4"
+        case Carrier.TIFF:
+            return write_tiff(pixels, path, any_type=Trait.PLAIN in fmt.traits, progress=progress)
+        case Carrier.ZARR:
+            version = "0.5" if Trait.ZARR3 in fmt.traits else "0.4"
             return write_zarr(pixels, path, version=version, progress=progress)
-        case CarrierName.PNG | CarrierName.RASTER:
-            return write_raster(pixels, path)
-        case CarrierName.NPY:
+        case Carrier.PICTURE:
+            return write_raster(pixels, path, lossy=Trait.LOSSY in fmt.traits)
+        case Carrier.NPY:
             return write_npy(pixels, path, progress=progress)
-        case CarrierName.HDF5:
+        case Carrier.HDF5:
             return write_hdf5(pixels, path, progress=progress)
-        case CarrierName.MOVIE:
+        case Carrier.MOVIE:
             return write_movie(pixels, path, progress=progress)
         case _:
             raise UnsupportedLayerError(f"Pixels cannot be written as {fmt.name}.")
@@ -115,22 +108,17 @@ def write_geometry(snap: LayerSnapshot, fmt: Format, path: Path) -> list[str]:
     ------
     UnsupportedLayerError
     """
-    if fmt.carrier is CarrierName.MESH and snap.kind is LayerKind.SURFACE:
-        vertices, faces, *rest = (np.asarray(a) for a in cast("Sequence[object]", snap.data))
+    if fmt.carrier is Carrier.MESH and snap.kind is LayerKind.SURFACE:
+        corners, faces, *rest = snap.parts
         values = rest[0] if rest and rest[0].ndim == 1 else None
-        return write_mesh(SurfaceData(vertices, faces, values), path, binary="binary" in fmt.name)
-    if fmt.carrier is CarrierName.GEOJSON and snap.kind in (LayerKind.POINTS, LayerKind.SHAPES):
-        return write_geojson(_as_shapes(snap), path, axes=snap.geometry.axes)
+        binary = Trait.BINARY in fmt.traits
+        return write_mesh(SurfaceData(corners, faces, values), path, binary=binary)
+    if fmt.carrier is Carrier.GEOJSON and snap.kind in (LayerKind.POINTS, LayerKind.SHAPES):
+        if snap.kind is LayerKind.POINTS:
+            vertices = [point[None] for point in np.asarray(snap.data)]
+            types = ["point"] * len(vertices)
+        else:
+            vertices, types = snap.parts, snap.shape_types
+        shapes = ShapeList(tuple(vertices), tuple(types), snap.features(len(vertices)))
+        return write_geojson(shapes, path, axes=snap.geometry.axes)
     raise UnsupportedLayerError(f"A {snap.kind.value} layer cannot be written as {fmt.name}.")
-
-
-def _as_shapes(snap: LayerSnapshot) -> ShapeList:
-    if snap.kind is LayerKind.POINTS:
-        vertices = [np.asarray(point)[None] for point in np.asarray(snap.data)]
-        types: Sequence[str] = ["point"] * len(vertices)
-    else:
-        vertices = [np.asarray(shape) for shape in cast("Sequence[object]", snap.data)]
-        given = snap.attributes.get("shape_type", "polygon")
-        types = [given] * len(vertices) if isinstance(given, str) else cast("list[str]", given)
-    features = feature_columns(snap.attributes.get("features"), len(vertices))
-    return ShapeList(tuple(vertices), tuple(types), features)

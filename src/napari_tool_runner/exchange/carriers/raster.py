@@ -25,7 +25,7 @@ __all__ = ["read_raster", "write_raster"]
 _U1, _U2 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
-def write_raster(pixels: Pixels, path: Path) -> list[str]:
+def write_raster(pixels: Pixels, path: Path, *, lossy: bool = False) -> list[str]:
     """Write one 2-D image: uint8 or uint16 as PNG; uint8 as JPEG, BMP or GIF.
 
     Raises
@@ -36,7 +36,6 @@ def write_raster(pixels: Pixels, path: Path) -> list[str]:
         Values that the format cannot hold; labels as JPEG.
     """
     png = path.suffix.lower() == ".png"
-    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     kind = path.suffix.lower().lstrip(".").upper()
     shape = tuple(pixels.array.shape)
     plane = tuple(size for size in pixels.geometry.shape if size != 1)
@@ -46,7 +45,7 @@ def write_raster(pixels: Pixels, path: Path) -> list[str]:
             f"“{pixels.name}” has {pixels.geometry.ndim} dimensions; a {kind} file has one plane.",
             hint="Run the tool on a slice, or on each slice.",
         )
-    if jpeg and pixels.labels:
+    if lossy and pixels.labels:
         raise LossyConversionError(
             f"“{pixels.name}” are labels; JPEG would change their values.",
             hint="Choose a tool that takes TIFF or PNG.",
@@ -66,7 +65,7 @@ def write_raster(pixels: Pixels, path: Path) -> list[str]:
         notes.append(plan.note)
     if png:
         write_png(values, path)
-    elif jpeg:
+    elif lossy:
         if pixels.rgb and values.shape[-1] == 4:
             values = values[..., :3]
             notes.append("JPEG has no transparency; it was left out.")

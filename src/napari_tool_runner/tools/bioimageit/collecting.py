@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.tools.dialect import (
@@ -12,12 +13,16 @@ from napari_tool_runner.tools.dialect import (
     PlannedOutput,
     RenderedCommand,
 )
-from napari_tool_runner.tools.formats import format_info
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["collect_outputs"]
 
 
-def collect_outputs(rendered: RenderedCommand, paths: JobPaths) -> list[CollectedOutput]:
+def collect_outputs(
+    rendered: RenderedCommand, paths: JobPaths, formats: Formats
+) -> list[CollectedOutput]:
     """Return the outputs that exist; see `Dialect.collect`.
 
     Raises
@@ -27,23 +32,25 @@ def collect_outputs(rendered: RenderedCommand, paths: JobPaths) -> list[Collecte
     """
     found = []
     for planned in rendered.outputs:
-        path = _find(planned, paths)
+        path = _find(planned, paths, formats)
         if path is not None:
             file = CollectedFile(path, planned.format, planned.output.name)
             found.append(CollectedOutput(planned.output, (file,)))
     return found
 
 
-def _find(planned: PlannedOutput, paths: JobPaths) -> Path | None:
+def _find(planned: PlannedOutput, paths: JobPaths, formats: Formats) -> Path | None:
     candidates = []
     if planned.output.from_work_dir:
         candidates.append(paths.work / planned.output.from_work_dir)
     candidates.append(planned.path)
     # tools that choose the extension themselves: o.tiff for o.tif, o.png for raw o
     if planned.format:
-        info = format_info(planned.format)
-        stem = planned.path.name.removesuffix(info.extension)
-        candidates += [planned.path.with_name(stem + alias) for alias in info.aliases]
+        entry = formats.resolve(planned.format)
+        stem = planned.path.name.removesuffix(entry.extension)
+        others = [formats[parent] for parent in entry.parents]
+        aliases = [*entry.aliases, *(e for other in others for e in other.extensions)]
+        candidates += [planned.path.with_name(stem + alias) for alias in aliases]
     for candidate in candidates:
         if candidate.exists() or candidate.is_symlink():
             return _inside(candidate, planned, paths)

@@ -76,7 +76,7 @@ class BioImageItDialect(Dialect):
         """Find the files of the outputs; see `Dialect.collect`."""
         from napari_tool_runner.tools.bioimageit.collecting import collect_outputs
 
-        return collect_outputs(rendered, paths)
+        return collect_outputs(rendered, paths, tool.formats)
 
     def verify(self, tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str]:
         """Compare a test's outcome with its reference files."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from napari_tool_runner.tools.coercion import FALSE_WORDS, TRUE_WORDS
 from napari_tool_runner.tools.common import is_true, layer_kinds, ndims, real, whole
-from napari_tool_runner.tools.formats import find_format, format_info, split_formats
+from napari_tool_runner.tools.formats import FORMATS, Formats, split_formats
+from napari_tool_runner.tools.hints import input_kinds
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     ColorParameter,
@@ -17,7 +18,6 @@ from napari_tool_runner.tools.model import (
     FloatParameter,
     HiddenParameter,
     IntegerParameter,
-    LayerKind,
     Parameter,
     SelectOption,
     SelectParameter,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.common import Notes
 
-__all__ = ["input_kinds", "parameter_name", "read_parameter"]
+__all__ = ["parameter_name", "read_parameter"]
 
 _ATTRIBUTES = frozenset(
     {"name", "argument", "type", "format", "label", "help", "optional", "value", "min", "max"}
@@ -38,10 +38,6 @@ _ATTRIBUTES = frozenset(
 )
 _TRUE = TRUE_WORDS - {"1"}
 _FALSE = FALSE_WORDS - {"0", ""}
-_LABELS = re.compile(r"\b(labels?|masks?|segmentations?|segmented|labell?ed)\b")
-_POINTS = re.compile(r"\b(points?|spots?|detections?|particles?|seeds?|markers?|centroids?)\b")
-_TRACKS = re.compile(r"\b(tracks?|trajector(y|ies)|tracking)\b")
-_SHAPES = re.compile(r"\b(shapes?|rois?|regions?|polygons?|outlines?|contours?)\b")
 
 
 class _Common(TypedDict):
@@ -62,7 +58,7 @@ def parameter_name(element: Element) -> str:
     return argument.replace("-", "") or element.get("name", "").strip().lstrip("-")
 
 
-def read_parameter(element: Element, notes: Notes) -> Parameter | None:
+def read_parameter(element: Element, notes: Notes, formats: Formats = FORMATS) -> Parameter | None:
     """Return the parameter that a ``<param>`` describes, None when it has no name.
 
     An unknown type becomes a text field when the param has a value, else an ERROR.
@@ -87,7 +83,7 @@ def read_parameter(element: Element, notes: Notes) -> Parameter | None:
     }
     kind = element.get("type", "").strip().lower()
     if kind == "data":
-        return _data(element, common, notes)
+        return _data(element, common, notes, formats)
     if kind == "integer":
         return _integer(element, common, notes)
     if kind in {"float", "number", "double"}:
@@ -105,42 +101,20 @@ def read_parameter(element: Element, notes: Notes) -> Parameter | None:
     return _unknown(element, common, kind, notes)
 
 
-def input_kinds(formats: tuple[str, ...], words: str) -> tuple[LayerKind, ...]:
-    """Guess the kinds of layers for an input from its formats and what it is called.
-
-    `words`: name, label and help; a hint moves a kind to the front, nothing more.
-    """
-    kinds: list[LayerKind] = []
-    for name in formats:
-        kinds += [kind for kind in format_info(name).kinds if kind not in kinds]
-    text = words.lower().replace("_", " ")
-    for kind, pattern in (
-        (LayerKind.SHAPES, _SHAPES),
-        (LayerKind.POINTS, _POINTS),
-        (LayerKind.TRACKS, _TRACKS),
-        (LayerKind.LABELS, _LABELS),
-    ):
-        if kind in kinds and pattern.search(text):
-            kinds.remove(kind)
-            kinds.insert(0, kind)
-    return tuple(kinds) or (LayerKind.ANY,)
-
-
 # -- one type each --------------------------------------------------------------------
 
 
-def _data(element: Element, common: _Common, notes: Notes) -> DataParameter:
+def _data(element: Element, common: _Common, notes: Notes, known: Formats) -> DataParameter:
     formats = split_formats(element.get("format", ""))
     for name in formats:
-        if find_format(name) is None:
+        if name not in known:
             notes.info("", f"The format “{name}” is not known; files are passed as they are.")
     kinds = layer_kinds(element.get("layer", ""), notes)
-    words = f"{common['name']} {common['label']}"
     return DataParameter(
         **common,
         optional=is_true(element.get("optional")),
         formats=formats,
-        kinds=kinds or input_kinds(formats, words),
+        kinds=kinds or input_kinds(formats, common["name"], common["label"], formats=known),
         multiple=is_true(element.get("multiple")),
         minimum=whole(element.get("min"), "min", notes),
         maximum=whole(element.get("max"), "max", notes),

@@ -25,7 +25,7 @@ from napari_tool_runner.tools.common import (
     read_page,
     read_shed,
 )
-from napari_tool_runner.tools.formats import find_format, split_formats
+from napari_tool_runner.tools.formats import Formats, split_formats
 from napari_tool_runner.tools.model import (
     ContainerRequirement,
     DataOutput,
@@ -77,8 +77,8 @@ def read_descriptor(candidate: Candidate) -> Tool:
     path = candidate.path.absolute()
     notes = Notes()
     _tell_unknown(root, notes)
-    inputs, aliases = _inputs(root, notes)
-    outputs = _outputs(root, notes, aliases, inputs)
+    inputs, aliases = _inputs(root, notes, candidate.formats)
+    outputs = _outputs(root, notes, aliases, inputs, candidate.formats)
     command = _text(root.find("command"))
     shed = read_shed(path.parent, notes)
     page = read_page(root, notes)
@@ -130,7 +130,9 @@ def read_descriptor(candidate: Candidate) -> Tool:
 # -- inputs and outputs ------------------------------------------------------------------
 
 
-def _inputs(root: Element, notes: Notes) -> tuple[tuple[Parameter, ...], dict[str, str]]:
+def _inputs(
+    root: Element, notes: Notes, formats: Formats
+) -> tuple[tuple[Parameter, ...], dict[str, str]]:
     found: dict[str, Parameter] = {}
     aliases: dict[str, str] = {}
     element = root.find("inputs")
@@ -142,7 +144,7 @@ def _inputs(root: Element, notes: Notes) -> tuple[tuple[Parameter, ...], dict[st
                 f"<{child.tag}> is not part of this language; what it holds is not offered.",
             )
             continue
-        parameter = read_parameter(child, notes)
+        parameter = read_parameter(child, notes, formats)
         if parameter is None:
             continue
         if parameter.name in found:
@@ -162,6 +164,7 @@ def _outputs(
     notes: Notes,
     aliases: dict[str, str],
     inputs: tuple[Parameter, ...],
+    formats: Formats,
 ) -> tuple[DataOutput, ...]:
     found: dict[str, DataOutput] = {}
     taken = {parameter.name for parameter in inputs}
@@ -183,7 +186,7 @@ def _outputs(
                 f"Another {'output' if name in found else 'parameter'} is called “{name}” too.",
             )
             continue
-        found[name] = _output(child, name, notes.at(f"outputs/data[{name}]"))
+        found[name] = _output(child, name, notes.at(f"outputs/data[{name}]"), formats)
         for alias in _aliases(name):
             aliases.setdefault(alias, name)
     for output in found.values():
@@ -195,7 +198,7 @@ def _outputs(
     return tuple(found.values())
 
 
-def _output(element: Element, name: str, notes: Notes) -> DataOutput:
+def _output(element: Element, name: str, notes: Notes, known: Formats) -> DataOutput:
     for attribute in sorted(element.attrib.keys() - _OUTPUT_ATTRIBUTES):
         notes.info("", f"The attribute “{attribute}” has no meaning here.")
     for child in element:
@@ -203,7 +206,7 @@ def _output(element: Element, name: str, notes: Notes) -> DataOutput:
     formats = split_formats(element.get("format", ""))
     if len(formats) > 1:
         notes.info("", f"An output has one format; “{formats[0]}” is taken.")
-    if formats and find_format(formats[0]) is None:
+    if formats and formats[0] not in known:
         notes.info("", f"The format “{formats[0]}” is not known; the file is kept as it is.")
     kinds = layer_kinds(element.get("layer", ""), notes)
     return DataOutput(

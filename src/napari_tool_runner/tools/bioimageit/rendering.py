@@ -25,7 +25,6 @@ from napari_tool_runner.tools.dialect import (
     PlannedOutput,
     RenderedCommand,
 )
-from napari_tool_runner.tools.formats import format_info
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     DataOutput,
@@ -218,7 +217,7 @@ def _planned(tool: Tool, paths: JobPaths) -> tuple[PlannedOutput, ...]:
     planned: list[PlannedOutput] = []
     taken: set[str] = set()
     for output in tool.outputs:
-        extension = format_info(output.format).extension if output.format else ""
+        extension = tool.formats.resolve(output.format).extension if output.format else ""
         extension = extension or _extension_of_tests(tool, output)
         # no separator, no leading dash or dot: the name comes from the descriptor
         stem = re.sub(r"[^\w.-]+", "_", output.name).strip(".-") or "output"

@@ -25,7 +25,7 @@ from napari_tool_runner.tools.dialect import (
     PlannedOutput,
     RenderedCommand,
 )
-from napari_tool_runner.tools.galaxy.datatypes import datatype, is_of_type, sniff
+from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.output_plan import element_path, extra_files_folder
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput
 
@@ -154,7 +154,7 @@ class _Collector:
             if made is not None:
                 self.move(made, path)
         extra = extra_files_folder(path)
-        if datatype(kind).directory or (extra.is_dir() and not path.exists()):
+        if self.source.formats.canonical(kind).directory or (extra.is_dir() and not path.exists()):
             store = self.store(path, extra, kind)
             metadata = {"extra_files_path": str(extra)} if extra.is_dir() else {}
             return None if store is None else self.file(store, kind, metadata=metadata)
@@ -171,7 +171,7 @@ class _Collector:
         if not extra.is_dir():
             return None
         self.check(extra)
-        if is_of_type(kind, "zarr") and not _is_store(extra):
+        if self.source.formats.is_of_type(kind, "zarr") and not _is_store(extra):
             inner = sorted(entry for entry in extra.iterdir() if entry.is_dir())
             stores = [entry for entry in inner if _is_store(entry)]
             return next(iter(stores or inner), None)
@@ -184,7 +184,8 @@ class _Collector:
         name: str = "",
         metadata: Mapping[str, object] | None = None,
     ) -> CollectedFile:
-        return CollectedFile(path, sniff(path) if kind in _UNKNOWN else kind, name, metadata or {})
+        found = file_type(path, formats=self.source.formats) if kind in _UNKNOWN else kind
+        return CollectedFile(path, found, name, metadata or {})
 
     # -- collections -------------------------------------------------------------------
 
@@ -193,7 +194,7 @@ class _Collector:
     ) -> list[CollectedFile]:
         files: list[CollectedFile] = []
         for element in output.elements:
-            path = element_path(planned.path, element)
+            path = element_path(planned.path, element, self.source.formats)
             found = self.primary(element, path, element.format)
             if found is None:
                 continue

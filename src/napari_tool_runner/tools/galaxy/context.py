@@ -12,12 +12,12 @@ from packaging.version import Version
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.dataset_values import (
     CollectionValue,
     DatasetList,
     DatasetValue,
 )
-from napari_tool_runner.tools.galaxy.datatypes import sniff
 from napari_tool_runner.tools.galaxy.options import ComputedOptions
 from napari_tool_runner.tools.galaxy.source import native
 from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
@@ -185,7 +185,7 @@ def _as_files(value: object) -> DataFile | DataCollection | list[DataFile] | Non
         return value
     if isinstance(value, str | Path):
         path = Path(value)
-        return DataFile(path, sniff(path), path.name)
+        return DataFile(path, file_type(path), path.name)
     if isinstance(value, list | tuple):
         return [file for entry in value for _, file in _flat(_as_files(entry))]
     raise TypeError(f"{value!r} is no dataset; it must be exported first")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.tools.galaxy.datatypes import datatype, is_of_type
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
 from napari_tool_runner.tools.galaxy.sanitize import safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
@@ -211,9 +211,9 @@ class DatasetValue(Wrapper):
         given = self.file.metadata.get("extra_files_path")
         if given:
             return str(given)
-        if is_of_type(self.file.format, "zarr"):
+        if FORMATS.is_of_type(self.file.format, "zarr"):
             return str(self.path.parent)
-        if datatype(self.file.format).directory:
+        if FORMATS.canonical(self.file.format).directory:
             return str(self.path)
         return str(self.path.with_name(f"{self.path.name}_files"))
 
@@ -228,7 +228,7 @@ class DatasetValue(Wrapper):
 
     def is_of_type(self, *names: object) -> bool:
         """Say whether the datatype is one of `names`, or a child of one."""
-        return is_of_type(self.ext, *[str(name) for name in names])
+        return FORMATS.is_of_type(self.ext, *[str(name) for name in names])
 
     def get_size(self, nice_size: bool = False) -> int:
         """Size in bytes; of a folder, of everything in it."""
@@ -278,7 +278,7 @@ class _DatatypeValue:
         self.file_ext = name
 
     def is_of_type(self, *names: object) -> bool:
-        return is_of_type(self.file_ext, *[str(name) for name in names])
+        return FORMATS.is_of_type(self.file_ext, *[str(name) for name in names])
 
     def __str__(self) -> str:
         return self.file_ext

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
-from napari_tool_runner.tools.galaxy.datatypes import sniff
+from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.source import native
 from napari_tool_runner.tools.model import (
     BooleanParameter,
@@ -256,7 +256,7 @@ class _Reader:
             )
             return None
         declared = str(value.get("filetype") or "")
-        kind = declared or sniff(path, parameter.formats)
+        kind = declared or file_type(path, parameter.formats)
         return DataFile(path, kind, name or path.name)
 
 

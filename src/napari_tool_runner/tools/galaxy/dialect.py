@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.dialect import Dialect
+from napari_tool_runner.tools.galaxy.datatypes import TRAITS
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.candidate import Candidate
@@ -36,6 +38,7 @@ class GalaxyDialect(Dialect):
     label = "Galaxy"
     patterns = ("*.xml",)
     must_write = False
+    traits = TRAITS
 
     def score(self, candidate: Candidate) -> int:
         """Return how surely the file is a Galaxy tool; 0: it is not."""
@@ -58,7 +61,7 @@ class GalaxyDialect(Dialect):
         """
         from napari_tool_runner.tools.galaxy.reader import read_tool
 
-        return read_tool(candidate.path, root)
+        return read_tool(candidate.path, root, candidate.formats)
 
     def render(
         self,
@@ -113,7 +116,7 @@ def _source(tool: Tool) -> GalaxySource:
     from napari_tool_runner.tools.galaxy.source import GalaxySource
 
     if isinstance(tool.source, GalaxySource):
-        return tool.source
+        return replace(tool.source, formats=tool.formats)
     again = read_tool(tool.path)
     if again.digest != tool.digest:
         raise DescriptorError(
@@ -122,7 +125,7 @@ def _source(tool: Tool) -> GalaxySource:
             hint="Reload the toolbox.",
         )
     assert isinstance(again.source, GalaxySource)
-    return again.source
+    return replace(again.source, formats=tool.formats)
 
 
 DIALECT = GalaxyDialect()

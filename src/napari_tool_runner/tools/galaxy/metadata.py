@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tool_runner.tools.galaxy.datatypes import datatype, is_of_type
+from napari_tool_runner.tools.formats import FORMATS
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import DataFile
@@ -56,13 +56,13 @@ def unique_values(dataset: DataFile) -> int | list[int] | None:
         Counting stops beyond 65,536.
     """
     try:
-        if is_of_type(dataset.format, "tiff"):
+        if FORMATS.is_of_type(dataset.format, "tiff"):
             import tifffile
 
             with tifffile.TiffFile(dataset.path) as tif:
                 counts = [_count(page.asarray() for page in s.pages if page) for s in tif.series]
             return counts[0] if len(counts) == 1 else counts
-        if datatype(dataset.format).name in _PILLOW:
+        if FORMATS.canonical(dataset.format).name in _PILLOW:
             from PIL import Image
 
             with Image.open(dataset.path) as image:
@@ -83,17 +83,17 @@ def _count(pages: Iterator[np.ndarray]) -> int:
 
 
 def _reader(name: str) -> Callable[[Path], dict[str, object]] | None:
-    if is_of_type(name, "tiff"):
+    if FORMATS.is_of_type(name, "tiff"):
         return _tiff
-    if datatype(name).name in _PILLOW:
+    if FORMATS.canonical(name).name in _PILLOW:
         return _pillow
-    if is_of_type(name, "zarr"):
+    if FORMATS.is_of_type(name, "zarr"):
         return _zarr
-    if is_of_type(name, "csv"):
+    if FORMATS.is_of_type(name, "csv"):
         return lambda path: _table(path, ",")
-    if is_of_type(name, "tabular", "tsv"):
+    if FORMATS.is_of_type(name, "tabular", "tsv"):
         return lambda path: _table(path, "\t")
-    if is_of_type(name, "txt"):
+    if FORMATS.is_of_type(name, "txt"):
         return _text
     return None
 

@@ -12,13 +12,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.tools.dialect import DataFile, JobPaths, PlannedOutput
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.galaxy.context import Context, lookup
 from napari_tool_runner.tools.galaxy.dataset_values import (
     CollectionValue,
     DatasetList,
     DatasetValue,
 )
-from napari_tool_runner.tools.galaxy.datatypes import datatype
 from napari_tool_runner.tools.galaxy.source import OutputRule
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 from napari_tool_runner.tools.model import (
@@ -30,6 +30,7 @@ from napari_tool_runner.tools.model import (
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_objects import ToolOutputCollection
 
+    from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.galaxy.script import Rules
     from napari_tool_runner.tools.galaxy.source import GalaxySource
     from napari_tool_runner.tools.model import Tool
@@ -61,7 +62,7 @@ def plan_outputs(
             planned.append(PlannedOutput(output, folder, name))
             rules.folders.append(folder)
             continue
-        path = paths.outputs / f"{output.name}{datatype(name).extension}"
+        path = paths.outputs / f"{output.name}{tool.formats.canonical(name).extension}"
         if rule.element.get("precreate_directory", "").lower() == "true":
             rules.folders.append(path)
         context[output.name] = _output_value(output.name, output.label, path, name, number, rules)
@@ -174,7 +175,7 @@ def _action_format(
         tool_data_tables={},
         config=SimpleNamespace(tool_data_path="tool-data"),
         datatypes_registry=SimpleNamespace(
-            get_datatype_by_extension=datatype,
+            get_datatype_by_extension=FORMATS.canonical,
             change_datatype=lambda data, name: dataset.change_datatype(name),
         ),
     )
@@ -240,10 +241,10 @@ def _with_elements(
     return replace(output, elements=tuple(elements), collection_type=kind, format=name)
 
 
-def element_path(folder: Path, element: DataOutput) -> Path:
+def element_path(folder: Path, element: DataOutput, formats: Formats) -> Path:
     """Return where the tool is told to write an element of a collection."""
     safe = re.sub(r"[^A-Za-z0-9_.+=-]", "_", element.name).lstrip(".") or "element"
-    suffix = datatype(element.format).extension
+    suffix = formats.canonical(element.format).extension
     return folder / (safe if safe.endswith(suffix) else f"{safe}{suffix}")
 
 
@@ -254,7 +255,7 @@ def _elements_value(
 
     flat: dict[str, DatasetValue] = {}
     for number, element in enumerate(output.elements, 1):
-        path = element_path(folder, element)
+        path = element_path(folder, element, rules.source.formats)
         value = _output_value(element.name, element.label, path, element.format, number, rules)
         flat[element.name] = value
         if not output.structured_like:

@@ -10,8 +10,6 @@ from packaging.version import Version
 
 from napari_tool_runner.tools.coercion import FALSE_WORDS, TRUE_WORDS
 from napari_tool_runner.tools.common import Notes, layer_kinds, ndims, real, whole
-from napari_tool_runner.tools.galaxy.datatypes import order_formats
-from napari_tool_runner.tools.galaxy.kinds import input_kinds
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
 from napari_tool_runner.tools.galaxy.source import Native
@@ -21,6 +19,7 @@ from napari_tool_runner.tools.galaxy.validators import (
     accepts_empty,
     read_validators,
 )
+from napari_tool_runner.tools.hints import input_kinds
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     Case,
@@ -361,8 +360,8 @@ class _Reader:
         if "data" in formats:
             formats = ()
         declared = layer_kinds(source.get("layer") or "", self.notes.at(where))
-        words = " ".join((base["name"].replace("_", " "), base["label"]))
-        kinds = declared or input_kinds(formats, words)
+        known = self.source.formats
+        kinds = declared or input_kinds(formats, base["name"], base["label"], formats=known)
         collection: tuple[str, ...] = ()
         if base["native"].type == "data_collection":
             given = [part.strip() for part in (source.get("collection_type") or "").split(",")]
@@ -384,7 +383,7 @@ class _Reader:
             )
         return DataParameter(
             **base,
-            formats=order_formats(formats, kinds),
+            formats=known.best_first(formats, kinds),
             kinds=kinds if formats or declared else (LayerKind.ANY,),
             multiple=multiple,
             minimum=None if collection else self.whole(source, where, "min"),

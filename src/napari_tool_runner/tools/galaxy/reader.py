@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.common import Notes, dedent, read_page, read_shed
+from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS
 from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
 from napari_tool_runner.tools.galaxy.outputs import read_outputs
 from napari_tool_runner.tools.galaxy.parameters import read_inputs
@@ -17,6 +19,8 @@ from napari_tool_runner.tools.model import Tool
 
 if TYPE_CHECKING:
     from galaxy.util import Element
+
+    from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["read_tool"]
 
@@ -43,7 +47,7 @@ _SERVER_NAMES = {
 }
 
 
-def read_tool(path: Path, root: Path | None = None) -> Tool:
+def read_tool(path: Path, root: Path | None = None, formats: Formats = GALAXY_FORMATS) -> Tool:
     """Read one descriptor.
 
     Parameters
@@ -57,7 +61,7 @@ def read_tool(path: Path, root: Path | None = None) -> Tool:
     DescriptorError
         Nothing can be shown of it: malformed, unsafe, or no ``<tool>``.
     """
-    source = load_source(path, root)
+    source = replace(load_source(path, root), formats=formats)
     element = source.root
     if element.tag != "tool":
         raise DescriptorError(

@@ -17,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.tools.candidate import load_xml
+from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS
 from napari_tool_runner.tools.galaxy.macro_guard import check_macros
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from galaxy.tool_util.parser.xml import XmlToolSource
     from galaxy.util import Element
 
+    from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.galaxy.sanitize import Sanitizer
     from napari_tool_runner.tools.model import Parameter
 
@@ -108,6 +110,8 @@ class GalaxySource:
         ``sha256:…`` over the contents of `files`.
     rules : dict
         Output name -> what decides on it when the tool runs.
+    formats : Formats
+        Those of the tool.
     """
 
     tool: XmlToolSource
@@ -115,6 +119,7 @@ class GalaxySource:
     files: tuple[Path, ...]
     digest: str
     rules: dict[str, OutputRule] = field(default_factory=dict)
+    formats: Formats = field(default=GALAXY_FORMATS, repr=False)
 
     @property
     def root(self) -> Element:

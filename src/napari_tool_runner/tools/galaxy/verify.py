@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile, TestOutcome
-from napari_tool_runner.tools.galaxy.datatypes import is_of_type
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.galaxy.descriptor_tests import TestDataFolders
 from napari_tool_runner.tools.galaxy.judge import messages
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
@@ -249,7 +249,11 @@ class _Verification:
 
     def metadata(self, label: str, collected: CollectedFile, attributes: dict[str, Any]) -> None:
         wanted = attributes.get("ftype")
-        if wanted and wanted != collected.format and not is_of_type(collected.format, wanted):
+        if (
+            wanted
+            and wanted != collected.format
+            and not FORMATS.is_of_type(collected.format, wanted)
+        ):
             self.problems.append(f"{label} is “{collected.format}”, not “{wanted}”.")
         expected = attributes.get("metadata") or {}
         if not expected:

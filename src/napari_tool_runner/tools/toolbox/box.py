@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import UnknownToolError
+from napari_tool_runner.tools.formats import FORMATS, Formats, read_formats_file
 from napari_tool_runner.tools.toolbox.index import Problem, index_folder
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Toolbox(Mapping[str, "Tool"]):
         ``toolboxes.json`` files besides those that lie in the folders.
     cache_dir : Path, optional
         Where the index is kept (default: the user's cache folder).
+    formats : Formats, optional
+        The formats that descriptors may name (default: the built-in ones).
     """
 
     def __init__(
@@ -69,10 +72,12 @@ class Toolbox(Mapping[str, "Tool"]):
         *,
         categories_files: Sequence[Path] = (),
         cache_dir: Path | None = None,
+        formats: Formats = FORMATS,
     ) -> None:
         self.folders = tuple(folders)
         self._categories_files = tuple(categories_files)
         self._cache_dir = cache_dir
+        self.formats = formats
         self._entries: dict[str, ToolEntry] = {}
         self._names: dict[str, str] = {}
         self._problems: list[Problem] = []
@@ -165,7 +170,7 @@ class Toolbox(Mapping[str, "Tool"]):
         from napari_tool_runner.tools.reader import read_tool
 
         folder = self.folder_of(entry).path
-        tool = read_tool(entry.uri, root=folder)
+        tool = read_tool(entry.uri, root=folder, formats=self.formats)
         tool = replace(
             tool,
             toolbox=str(folder),
@@ -233,8 +238,8 @@ def load_toolbox(
     Parameters
     ----------
     config : Config, mapping, path or None
-        As `napari_tool_runner.config.load_config` takes it. Its ``formats.file`` is
-        taken into the table of formats.
+        As `napari_tool_runner.config.load_config` takes it. Its ``formats.file``
+        says which formats its tools know.
 
     Raises
     ------
@@ -243,14 +248,18 @@ def load_toolbox(
         ``problems``.
     """
     settings = load_config(config)
-    _take_formats(settings)
     folders: list[ToolboxFolder] = []
     if bundled_folder().is_dir():
         folders.append(ToolboxFolder(BUNDLED, bundled_folder()))
     for path in settings.toolbox_dirs:
         if path not in [folder.path for folder in folders]:
             folders.append(ToolboxFolder(_unused(path, [f.name for f in folders]), path))
-    return Toolbox(folders, categories_files=settings.categories_files, cache_dir=cache_dir)
+    return Toolbox(
+        folders,
+        categories_files=settings.categories_files,
+        cache_dir=cache_dir,
+        formats=_formats(settings),
+    )
 
 
 def find_tool(
@@ -268,7 +277,7 @@ def find_tool(
     Parameters
     ----------
     ref : str, path or Tool
-        A `Tool` is returned as it is.
+        A `Tool` is returned as it is, with the formats that `config` names.
     toolbox : Toolbox, optional
         Default: that of `config`; not loaded for paths.
     config : optional
@@ -286,30 +295,36 @@ def find_tool(
     from napari_tool_runner.tools.reader import may_be_descriptor, read_tool
 
     if isinstance(ref, Tool):
-        return ref
+        return _with_formats(ref, load_config(config))
     text = os.fspath(ref)
     path = split_entry(text)[0].expanduser()
     named = may_be_descriptor(path.name)
     is_path = not isinstance(ref, str) or os.sep in text or "/" in text or named
     if is_path and path.exists():
-        _take_formats(load_config(config))
-        return read_tool(text)
+        return read_tool(text, formats=_formats(load_config(config)))
     box = toolbox if toolbox is not None else load_toolbox(config)
     if text in box:
         return box[text]
     if path.exists():
-        return read_tool(text)
+        return read_tool(text, formats=box.formats)
     if is_path and named:
         raise UnknownToolError(f"There is no descriptor {text}.", hint="Check the path.")
     raise UnknownToolError(f"There is no tool “{text}”.", hint=_near(text, box))
 
 
-def _take_formats(settings: Config) -> None:
-    """Take the config's ``formats.json`` into the table of formats."""
-    if settings.formats_file is not None:
-        from napari_tool_runner.tools.formats import register_formats_file
+def _formats(settings: Config) -> Formats:
+    """Return the formats of a configuration: the built-in ones, and its ``formats.json``."""
+    if settings.formats_file is None:
+        return FORMATS
+    return FORMATS.extended(read_formats_file(settings.formats_file))
 
-        register_formats_file(settings.formats_file)
+
+def _with_formats(tool: Tool, settings: Config) -> Tool:
+    from napari_tool_runner.tools.reader import dialect_of
+
+    if settings.formats_file is None:
+        return tool
+    return replace(tool, formats=_formats(settings).with_traits(dialect_of(tool).traits))
 
 
 def _near(text: str, box: Toolbox) -> str:

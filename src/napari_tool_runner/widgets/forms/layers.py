@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_tool_runner.exchange import matching_kinds
+from napari_tool_runner.exchange import fitting_kinds
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class LayerChooser:
         """Return the kinds that `parameter` accepts (remembered)."""
         key = id(parameter)
         if key not in self._kinds:
-            self._kinds[key] = tuple(matching_kinds(parameter))
+            self._kinds[key] = fitting_kinds(parameter, self.model.tool.formats)
         return self._kinds[key]
 
     def candidates(self, parameter: DataParameter) -> list[object]:

@@ -1,0 +1,142 @@
+"""What a file is: by its name, and by its first bytes."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_tool_runner.tools.formats import FORMATS, Formats
+
+__all__ = ["content_type", "file_type"]
+
+_HEAD = 65536
+# Where, which bytes, name of the format, what people call it.
+_MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
+    (0, b"II*\0", "tiff", "TIFF"),
+    (0, b"MM\0*", "tiff", "TIFF"),
+    (0, b"II+\0", "tiff", "BigTIFF"),
+    (0, b"MM\0+", "tiff", "BigTIFF"),
+    (0, b"\x89PNG\r\n\x1a\n", "png", "PNG"),
+    (0, b"\xff\xd8\xff", "jpg", "JPEG"),
+    (0, b"GIF8", "gif", "GIF"),
+    (0, b"\x93NUMPY", "npy", "NumPy"),
+    (0, b"\x89HDF\r\n\x1a\n", "h5", "HDF5"),
+    (0, b"NRRD000", "nrrd", "NRRD"),
+    (0, b"ply\n", "ply", "PLY"),
+    (0, b"ply\r\n", "ply", "PLY"),
+    (0, b"%PDF", "pdf", "PDF"),
+    (0, b"SQLite format 3\0", "sqlite", "SQLite"),
+    (0, b"PK\x03\x04", "zip", "zip archive"),
+    (0, b"\x1f\x8b", "gz", "gzip"),
+    (257, b"ustar", "tar", "tar archive"),
+)
+_ZARR_MARKS = (".zgroup", ".zattrs", ".zarray", "zarr.json")
+
+
+def content_type(path: Path) -> tuple[str, str] | None:
+    """Return what the first bytes of a file (or the look of a folder) say it is.
+
+    Returns
+    -------
+    (name of the format, what people call it), or None when nothing is sure.
+
+    Raises
+    ------
+    OSError
+    """
+    if path.is_dir():
+        return ("zarr", "Zarr") if any((path / mark).exists() for mark in _ZARR_MARKS) else None
+    with path.open("rb") as file:
+        return _binary(file.read(512))
+
+
+def file_type(path: Path, expected: Sequence[str] = (), formats: Formats = FORMATS) -> str:
+    """Return the format of a file or folder, by its suffix and then its content.
+
+    `expected`: names that win when the suffix allows several (``ply``: ``plyascii``).
+    """
+    found = formats.of_file(path.name)
+    suffix = next((entry.extension for entry in found[:1]), "")
+    by_name = [formats.canonical(entry.name) for entry in found if entry.extension == suffix]
+    if path.is_dir():
+        if any((path / mark).exists() for mark in (".zattrs", "zarr.json")):
+            return _zarr_name(path, suffix)
+        return by_name[0].name if by_name and by_name[0].directory else "directory"
+    for name in expected:
+        wanted = formats.canonical(name)
+        if wanted in by_name:
+            return wanted.name
+        if any(formats.is_of_type(entry.name, wanted.name) for entry in by_name):
+            return by_name[0].name
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        head = None
+    if by_name:
+        is_ome = by_name[0].name == "tiff" and b"<OME" in (head or b"")[:4096]
+        return "ome.tiff" if is_ome else by_name[0].name
+    return "data" if head is None else _by_content(path, head)
+
+
+def _zarr_name(path: Path, suffix: str) -> str:
+    if suffix == ".ome.zarr":
+        return "ome_zarr"
+    for name in ("zarr.json", ".zattrs"):
+        try:
+            content = json.loads((path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        attributes = content.get("attributes", content)
+        if "multiscales" in attributes or "ome" in attributes:
+            return "ome_zarr"
+    return "zarr"
+
+
+def _binary(head: bytes) -> tuple[str, str] | None:
+    for offset, magic, name, title in _MAGIC:
+        if head.startswith(magic, offset):
+            return name, title
+    # Two letters are no proof: a table may begin with “BMI”.
+    return ("bmp", "BMP") if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0" else None
+
+
+def _by_content(path: Path, head: bytes) -> str:
+    known = _binary(head)
+    if known is not None:
+        name = known[0]
+        return "ome.tiff" if name == "tiff" and b"<OME" in head[:4096] else name
+    if zipfile.is_zipfile(path):
+        return "zip"
+    return "data" if b"\0" in head else _text_name(head.decode("utf-8", errors="replace"))
+
+
+def _text_name(text: str) -> str:
+    start = text.lstrip()
+    if start.startswith(("{", "[")):
+        if '"FeatureCollection"' in start:
+            return "geojson"
+        if _is_json(start):
+            return "json"
+    if start[:200].lower().startswith(("<!doctype html", "<html")):
+        return "html"
+    if start.startswith(("<?xml", "<svg")):
+        return "xml"
+    if start.startswith("solid "):
+        return "stl"
+    lines = [line for line in text.splitlines()[:20] if line.strip()]
+    for separator, name in (("\t", "tabular"), (",", "csv")):
+        counts = {line.count(separator) for line in lines}
+        if len(lines) > 1 and len(counts) == 1 and counts != {0}:
+            return name
+    return "txt"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

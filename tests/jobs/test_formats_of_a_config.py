@@ -1,0 +1,86 @@
+"""The formats that a configuration adds are heard from the descriptor to the layer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import napari_tool_runner as ntr
+from napari_tool_runner.errors import ToolFailedError
+from napari_tool_runner.exchange import fitting_kinds, plan, snapshot
+from napari_tool_runner.tools import find_tool
+from napari_tool_runner.tools.model import DataParameter, LayerKind
+
+BIOIMAGEIT = """<tool id="copy" name="Copy" version="1" python_template_version="3.11">
+<command>cp ${i} ${o}</command>
+<inputs><param name="i" argument="i" type="data" format="labtiff" label="In"/></inputs>
+<outputs><data name="o" format="labtiff" label="Out"/></outputs></tool>"""
+GALAXY = """<tool id="copy" name="Copy" version="1" profile="23.0">
+<command>cp '$i' '$o'</command>
+<inputs><param name="i" type="data" format="labtiff" label="In"/></inputs>
+<outputs><data name="o" format="labtiff" label="Out"/></outputs></tool>"""
+
+Configured = Callable[..., dict[str, object]]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Configured:
+    def make(**entry: str) -> dict[str, object]:
+        path = tmp_path / f"{'-'.join(entry.values())}.json"
+        path.write_text(json.dumps({"formats": [{"name": "labtiff", **entry}]}))
+        return {"formats": {"file": str(path)}, "runner": {"service": "LOCAL"}}
+
+    return make
+
+
+@pytest.mark.parametrize("text", [BIOIMAGEIT, GALAXY], ids=["bioimageit", "galaxy"])
+def test_two_configurations_that_disagree(
+    tmp_path: Path, configured: Configured, text: str
+) -> None:
+    descriptor = tmp_path / "copy.xml"
+    descriptor.write_text(text)
+    image = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    tiff = configured(extension="tif", viewer="napari")
+    array = configured(extension="npy", viewer="napari")
+    plain = {"runner": {"service": "LOCAL"}}
+    tools = [find_tool(descriptor, config=config) for config in (tiff, array, plain)]
+    # loaded last, the plain one counts for itself only
+    for config, tool, suffix in ((tiff, tools[0], ".tif"), (array, tools[1], ".npy")):
+        (parameter,) = tool.inputs
+        assert isinstance(parameter, DataParameter)
+        assert parameter.kinds == (LayerKind.IMAGE, LayerKind.LABELS)
+        assert not tool.notes
+        for given in (descriptor, tool, tools[2]):
+            result = ntr.run(given, i=image, config=config)
+            output = result.outputs["o"]
+            np.testing.assert_array_equal(output.data, image)
+            assert output.path.suffix == suffix
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, image)
+    result = ntr.run(descriptor, i=path, config=tiff)
+    np.testing.assert_array_equal(result.outputs["o"].data, image)
+    assert not result.record["notes"]
+    # as its configuration says no such format, the third takes files only
+    with pytest.raises(ToolFailedError, match="is an image layer; “In” takes files only"):
+        ntr.run(tools[2], i=image, config=plain)
+
+
+@pytest.mark.parametrize("text", [BIOIMAGEIT, GALAXY], ids=["bioimageit", "galaxy"])
+def test_form_preview_and_run_plan_alike(
+    tmp_path: Path, configured: Configured, text: str
+) -> None:
+    descriptor = tmp_path / "copy.xml"
+    descriptor.write_text(text)
+    tool = find_tool(descriptor, config=configured(extension="tif", viewer="napari"))
+    (parameter,) = tool.inputs
+    assert isinstance(parameter, DataParameter)
+    assert fitting_kinds(parameter, tool.formats) == ("image", "labels", "shapes")
+    hand = plan(snapshot(np.zeros((4, 5)), "seen"), parameter, tool.formats)
+    assert (hand.kind, hand.format.name, hand.extension) == ("image", "labtiff", ".tif")
+    assert hand.file(tmp_path).path == tmp_path / "seen.tif"
+    assert hand.lossless
