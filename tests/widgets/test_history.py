@@ -345,7 +345,7 @@ def test_a_running_job_is_followed_and_cancelled(qtbot, place, tools):
     qtbot.waitUntil(lambda: panel.filter.index(0, 0).data() == "Running", timeout=WAIT)
     assert not panel.again_action.isEnabled()
     assert not panel.delete_action.isEnabled()
-    panel.show_log()
+    panel.tabs.show_log()
     panel.cancel_action.trigger()
     qtbot.waitUntil(lambda: panel.filter.index(0, 0).data() == "Cancelled", timeout=WAIT)
     assert job.state.value == "cancelled"

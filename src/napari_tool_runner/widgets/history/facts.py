@@ -1,15 +1,18 @@
-"""How a job was made, or how two differ: a table of facts."""
+"""What is known of a job: how it was made (or how two differ), and its log."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, QRect, QSize, Qt
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtGui import QFontDatabase, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QHeaderView,
+    QPlainTextEdit,
     QStyledItemDelegate,
     QStyleOptionViewItem,
+    QTabWidget,
     QTreeWidget,
     QTreeWidgetItem,
     QWidget,
@@ -17,16 +20,20 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.jobs import compare_runs, facts_of
 from napari_tool_runner.widgets.history.model import when_text
+from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import copy_text, tooltip
+from napari_tool_runner.widgets.running.log_view import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from napari_tool_runner.jobs import RunRecord
 
-__all__ = ["FactsView"]
+__all__ = ["FactsView", "JobDetails"]
 
 _MOST_LINES = 6
+_LOG_BYTES = 200_000
 
 
 class _Wrapping(QStyledItemDelegate):
@@ -129,3 +136,79 @@ class FactsView(QTreeWidget):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignTop)
                 item.setToolTip(column, tooltip(text))
             section.setExpanded(True)
+
+
+class JobDetails(QTabWidget):
+    """The facts of the selected jobs, and the log of one."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._log: Path | None = None
+        self.setDocumentMode(True)
+        self.facts = FactsView()
+        self.log = QPlainTextEdit()
+        self.log.setReadOnly(True)
+        self.log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.log.setAccessibleName("Log of the job")
+        self.log.setPlaceholderText("Nothing was printed.")
+        self.addTab(self.facts, "How it was made")
+        self.addTab(self.log, "Log")
+        self.currentChanged.connect(lambda _: self._read_log())
+
+    def show_jobs(self, records: Sequence[RunRecord], log: Path | None) -> bool:
+        """Show how a job was made, or in what two (the older first) differ.
+
+        Returns
+        -------
+        bool
+            False when two jobs differ in nothing.
+        """
+        self.facts.clear()
+        self.setTabText(0, "What differs" if len(records) == 2 else "How it was made")
+        self._log = log
+        self._read_log()
+        if len(records) == 1:
+            self.facts.show_record(records[0])
+        return len(records) != 2 or bool(self.facts.show_pair(*records))
+
+    def show_facts(self) -> None:
+        """Bring the facts to the front."""
+        self.setCurrentWidget(self.facts)
+
+    def show_log(self) -> None:
+        """Bring the log to the front."""
+        if self.currentWidget() is self.log:
+            self._read_log()
+        self.setCurrentWidget(self.log)
+
+    def _read_log(self) -> None:
+        """Read the log, when somebody looks at it."""
+        if self.currentWidget() is not self.log:
+            return
+        if self._log is None:
+            self.log.clear()
+            return
+        task = Task(partial(_tail, self._log), self)
+        task.done.connect(self._show_log)
+        task.start()
+
+    def _show_log(self, found: tuple[Path, str]) -> None:
+        path, text = found
+        if path == self._log:
+            self.log.setPlainText(text)
+
+
+def _tail(path: Path) -> tuple[Path, str]:
+    """Return a log file and its end; a job that printed nothing has none."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(0, 2)
+            size = stream.tell()
+            stream.seek(max(0, size - _LOG_BYTES))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return path, ""
+    lines = [clean_line(line) for line in text.splitlines()]
+    if size > _LOG_BYTES:
+        lines = ["… the log file has the lines before …", *lines[1:]]
+    return path, "\n".join(lines)

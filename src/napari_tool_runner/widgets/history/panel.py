@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QItemSelectionModel, QPoint, QSize, Qt, QTimer
-from qtpy.QtGui import QAction, QFontDatabase, QKeySequence
+from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -15,10 +15,8 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QMenu,
-    QPlainTextEdit,
     QSizePolicy,
     QSplitter,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -27,14 +25,12 @@ from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.widgets.forms.field_base import keep_narrow
-from napari_tool_runner.widgets.history.actions import HistoryActions, record_of
-from napari_tool_runner.widgets.history.facts import FactsView
+from napari_tool_runner.widgets.history.actions import Form, HistoryActions, record_of
+from napari_tool_runner.widgets.history.facts import JobDetails
 from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel
 from napari_tool_runner.widgets.history.view import HistoryView
-from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
 from napari_tool_runner.widgets.parts.messages import MessageBar
-from napari_tool_runner.widgets.running.log_view import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["HistoryPanel"]
 
 _SEARCH_MS = 120
-_LOG_BYTES = 200_000
 _STATES: dict[str, tuple[JobState, ...]] = {
     "All": (),
     "Running": tuple(state for state in JobState if not state.is_finished),
@@ -170,17 +165,8 @@ class HistoryPanel(QWidget):
         below_layout.addLayout(row)
         self.message = MessageBar()
         below_layout.addWidget(self.message)
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        self.facts = FactsView()
-        self.log = QPlainTextEdit()
-        self.log.setReadOnly(True)
-        self.log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.log.setAccessibleName("Log of the job")
-        self.log.setPlaceholderText("Nothing was printed.")
-        self.tabs.addTab(self.facts, "How it was made")
-        self.tabs.addTab(self.log, "Log")
-        self.tabs.currentChanged.connect(lambda _: self._read_log())
+        self.tabs = JobDetails()
+        self.facts, self.log = self.tabs.facts, self.tabs.log
         below_layout.addWidget(self.tabs, 1)
         self.splitter.addWidget(below)
         self.splitter.setStretchFactor(0, 3)
@@ -190,18 +176,19 @@ class HistoryPanel(QWidget):
 
     def _make_actions(self) -> None:
         self.menu = QMenu(self)
-        self.again_action = self._action("Run again", "Ctrl+R", self._run_again)
-        self.edit_action = self._action("Edit and run again…", "Ctrl+E", self._edit)
-        self.layers_action = self._action("Show layers it made", "Ctrl+L", self._show_layers)
+        does = self.actions_
+        self.again_action = self._with_one("Run again", "Ctrl+R", does.run_again)
+        self.edit_action = self._with_one("Edit and run again…", "Ctrl+E", does.edit)
+        self.layers_action = self._with_one("Show layers it made", "Ctrl+L", does.show_layers)
         self.menu.addSeparator()
-        self.compare_action = self._action("Compare two runs", "Ctrl+D", self._show_compare)
-        self.log_action = self._action("Show log", "Ctrl+G", self.show_log)
+        self.compare_action = self._action("Compare two runs", "Ctrl+D", self.tabs.show_facts)
+        self.log_action = self._action("Show log", "Ctrl+G", self.tabs.show_log)
         self.menu.addSeparator()
-        self.python_action = self._action("Copy as Python", "Ctrl+Shift+P", self._copier("python"))
-        self.command_action = self._action("Copy as command line", "", self._copier("command"))
-        self.json_action = self._action("Copy as JSON", "", self._copier("json"))
-        self.export_action = self._action("Export crate…", "", self._ask_export)
-        self.folder_action = self._action("Open workspace folder", "Ctrl+O", self._open_folder)
+        self.python_action = self._copying("Copy as Python", "Ctrl+Shift+P", "python")
+        self.command_action = self._copying("Copy as command line", "", "command")
+        self.json_action = self._copying("Copy as JSON", "", "json")
+        self.export_action = self._with_one("Export crate…", "", self._export)
+        self.folder_action = self._with_one("Open workspace folder", "Ctrl+O", does.open_folder)
         self.menu.addSeparator()
         self.cancel_action = self._action("Cancel", "", self._cancel)
         self.delete_action = self._action("Delete…", QKeySequence.StandardKey.Delete, self._delete)
@@ -228,6 +215,19 @@ class HistoryPanel(QWidget):
         self.menu.addAction(action)
         return action
 
+    def _with_one(self, text: str, keys: str, act: Callable[[RunRecord], object]) -> QAction:
+        """Return an action on the one job that is selected."""
+
+        def do() -> None:
+            records = self._records()
+            if len(records) == 1:
+                act(records[0])
+
+        return self._action(text, keys, do)
+
+    def _copying(self, text: str, keys: str, form: Form) -> QAction:
+        return self._action(text, keys, lambda: self.actions_.copy(self._records(), form))
+
     # -- what is shown -----------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -252,7 +252,7 @@ class HistoryPanel(QWidget):
     def show_remembered(self, record: RunRecord) -> None:
         """Show what a layer remembers of a job whose files are gone."""
         self.view.clearSelection()
-        self.tabs.setCurrentWidget(self.facts)
+        self.tabs.show_facts()
         self.facts.show_record(record)
         self.message.say(
             "The files of the job that made this layer are gone. "
@@ -263,11 +263,6 @@ class HistoryPanel(QWidget):
     def rows(self) -> list[JobRow]:
         """Return the selected jobs."""
         return self.view.rows()
-
-    def show_log(self) -> None:
-        """Show the log of the selected job."""
-        self.tabs.setCurrentWidget(self.log)
-        self._read_log()
 
     def _select_wanted(self) -> bool:
         place = self.model.place(self._wanted) if self._wanted else -1
@@ -334,38 +329,18 @@ class HistoryPanel(QWidget):
         self.again_button.setEnabled(self.again_action.isEnabled())
         self.edit_button.setEnabled(one)
         self.layers_button.setEnabled(done)
-        self._show_facts(rows)
-        self._read_log()
+        self._show_details(rows)
 
-    def _show_facts(self, rows: list[JobRow]) -> None:
-        self.facts.clear()
-        self.tabs.setTabText(0, "What differs" if len(rows) == 2 else "How it was made")
+    def _show_details(self, rows: list[JobRow]) -> None:
+        records: list[RunRecord] = []
         try:
-            if len(rows) == 1:
-                self.facts.show_record(self._record(rows[0]))
-            elif len(rows) == 2:
-                older, newer = sorted(rows, key=lambda row: row.order)
-                if not self.facts.show_pair(self._record(older), self._record(newer)):
-                    self.message.say("These two runs are the same in all that is recorded.")
+            if len(rows) <= 2:
+                records = [self._record(row) for row in sorted(rows, key=lambda row: row.order)]
         except ToolRunnerError as error:
             self.message.say(str(error), "problem")
-
-    def _read_log(self) -> None:
-        rows = self.rows()
-        if self.tabs.currentWidget() is not self.log:
-            return
-        if len(rows) != 1:
-            self.log.clear()
-            return
-        job_id, path = rows[0].id, rows[0].folder / "log.txt"
-        task = Task(lambda: _tail(path), self)
-
-        def show(text: object) -> None:
-            if [row.id for row in self.rows()] == [job_id]:
-                self.log.setPlainText(str(text))
-
-        task.done.connect(show)
-        task.start()
+        log = rows[0].folder / "log.txt" if len(rows) == 1 else None
+        if not self.tabs.show_jobs(records, log):
+            self.message.say("These two runs are the same in all that is recorded.")
 
     # -- what can be done --------------------------------------------------------------
 
@@ -381,35 +356,6 @@ class HistoryPanel(QWidget):
             except ToolRunnerError as error:
                 self.message.say(str(error), "failed")
         return found
-
-    def _with_one(self, act: Callable[[RunRecord], object]) -> None:
-        records = self._records()
-        if len(records) == 1:
-            act(records[0])
-
-    def _run_again(self) -> None:
-        self._with_one(self.actions_.run_again)
-
-    def _edit(self) -> None:
-        self._with_one(self.actions_.edit)
-
-    def _show_layers(self) -> None:
-        self._with_one(self.actions_.show_layers)
-
-    def _open_folder(self) -> None:
-        self._with_one(self.actions_.open_folder)
-
-    def _show_compare(self) -> None:
-        self.tabs.setCurrentWidget(self.facts)
-
-    def _copier(self, form: str) -> Callable[[], object]:
-        def copy() -> None:
-            self.actions_.copy(self._records(), form)  # type: ignore[arg-type]
-
-        return copy
-
-    def _ask_export(self) -> None:
-        self._with_one(self._export)
 
     def _export(self, record: RunRecord) -> None:
         start = f"{record.tool.id}-{record.id}.crate.zip"
@@ -446,22 +392,6 @@ class HistoryPanel(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Return a size that never pushes the window."""
         return QSize(260, 200)
-
-
-def _tail(path: Path) -> str:
-    """Return the end of a log; a job that printed nothing has none."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(0, 2)
-            size = stream.tell()
-            stream.seek(max(0, size - _LOG_BYTES))
-            text = stream.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    lines = [clean_line(line) for line in text.splitlines()]
-    if size > _LOG_BYTES:
-        lines = ["… the log file has the lines before …", *lines[1:]]
-    return "\n".join(lines)
 
 
 def _no_window(tool: Tool) -> None:
