@@ -1,10 +1,11 @@
 from .errors import ToolFailedError, ToolRunnerError
-from .jobs import JobResult, run, run_in_viewer
+from .jobs import Job, JobResult, run, run_in_viewer, submit
 from .tools import Tool, Toolbox, load_toolbox, read_tool
 
 __version__: str
 
 __all__ = [
+    "Job",
     "JobResult",
     "Tool",
     "ToolFailedError",
@@ -14,4 +15,5 @@ __all__ = [
     "read_tool",
     "run",
     "run_in_viewer",
+    "submit",
 ]

@@ -225,7 +225,7 @@ def run_again(args: Namespace) -> int:
     differences = compare_outputs(entry, result)
     places, facts = _delivered(args, job)
     if args.json:
-        print_json({**facts, "notes": [*job.notes, *remarks], "differences": differences})
+        print_json({**facts, "notes": [*job.run.notes, *remarks], "differences": differences})
     else:
         _print_places(places)
         print("\n".join(differences) if differences else "the results are the same as before")
@@ -412,7 +412,9 @@ def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
 def _echo(job: Job, event: object) -> None:
     from napari_tool_runner.plugins.contract import OutputLine
 
-    if isinstance(event, OutputLine) and event.text not in job.config.notes:  # told already
+    if (
+        isinstance(event, OutputLine) and event.text not in job.request.config.notes
+    ):  # told already
         say(event.text)
 
 

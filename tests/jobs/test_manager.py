@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
 from napari_tool_runner.errors import JobCancelledError
-from napari_tool_runner.jobs import Job, JobManager, JobState
+from napari_tool_runner.jobs import Job, JobManager, JobState, prepare, run_job
 
 IMAGE = np.zeros((4, 4), np.uint8)
 WAIT = """
@@ -119,11 +120,45 @@ def test_a_listener_that_fails_disturbs_nobody(
     def good(job: Job, event: object) -> None:
         heard.append(event)
 
-    manager.on_submit(lambda job: (job.subscribe(bad), job.subscribe(good)))
+    manager.submitted.connect(lambda job: (job.subscribe(bad), job.subscribe(good)))
     gate.set()
     job = manager.submit(make_tool(INVERT), {"i": IMAGE}, config=config)
     job.result()
     _until(lambda: JobState.DONE in heard)
+
+
+def test_the_handle_of_a_submitted_run(
+    make_tool: MakeTool, config: dict[str, object], gate: Path
+) -> None:
+    """`ntr.submit` never blocks; the handle tells how far it is, stops it, gives the result."""
+    tool = _waiting(make_tool, gate)
+    heard: list[tuple[object, str]] = []
+    job = ntr.submit(tool, i=IMAGE, g=str(gate), config=config)
+    job.events.connect(lambda event: heard.append((event, threading.current_thread().name)))
+    _until((gate / "began").exists)
+    assert not job.state.is_finished
+    stopped = ntr.submit(tool, values={"i": IMAGE}, g=str(gate), config=config)
+    stopped.cancel()
+    (gate / "go").touch()
+    np.testing.assert_array_equal(np.asarray(job.result().outputs["o"].data), IMAGE)
+    assert stopped.wait(30)
+    assert stopped.state is JobState.CANCELLED
+    _until(lambda: JobState.DONE in [event for event, _ in heard])
+    threads = {name for event, name in heard if isinstance(event, JobState)}
+    assert threads == {f"job-{job.id}"}, "listeners are called in the thread of the run"
+
+
+def test_a_listener_of_events_that_fails_is_logged(
+    make_tool: MakeTool, config: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    job = prepare(make_tool(INVERT), {"i": IMAGE}, config=config)
+
+    def bad(event: object) -> None:
+        raise ValueError("not my day")
+
+    job.events.connect(bad)
+    assert run_job(job).outputs
+    assert "A listener of job" in caplog.text
 
 
 def test_two_jobs_of_one_tool_do_not_meet(make_tool: MakeTool, config: dict[str, object]) -> None:

@@ -271,7 +271,7 @@ def test_progress_and_states_are_told(make_tool: MakeTool, config: dict[str, obj
     def watch(job: object, event: object) -> None:
         seen.append(event)
 
-    manager.on_submit(lambda job: (job.subscribe(watch), ready.set()))
+    manager.submitted.connect(lambda job: (job.subscribe(watch), ready.set()))
     job = manager.submit(tool, {"i": IMAGE}, config=config)
     job.result()
     states = [event for event in seen if isinstance(event, JobState)]

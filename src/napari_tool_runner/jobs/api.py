@@ -1,4 +1,4 @@
-"""The two calls of a script: `run` and `run_in_viewer`."""
+"""The calls of a script: `run`, `submit` and `run_in_viewer`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,23 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.jobs.execute import execute
-from napari_tool_runner.jobs.manager import prepare
+from napari_tool_runner.jobs.job import execute
+from napari_tool_runner.jobs.manager import job_manager, prepare
 from napari_tool_runner.jobs.viewer import ViewerLike, add_result, named_layers
 from napari_tool_runner.tools import find_tool
 
 if TYPE_CHECKING:
-    import os
-
-    from napari_tool_runner.config import Config
     from napari_tool_runner.jobs.job import Job
-    from napari_tool_runner.jobs.model import JobResult
-    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.jobs.outputs import JobResult
+    from napari_tool_runner.jobs.request import ConfigLike, ToolLike
 
-__all__ = ["run", "run_in_viewer", "run_job"]
+__all__ = ["run", "run_in_viewer", "run_job", "submit"]
 
 
 def run(
-    tool: Tool | str | os.PathLike[str],
+    tool: ToolLike,
     runner: str | None = None,
-    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    config: ConfigLike = None,
     values: Mapping[str, object] | None = None,
     **more: object,
 ) -> JobResult:
@@ -63,6 +60,24 @@ def run(
     return run_job(_warned(prepare(tool, _merge(values, more), runner=runner, config=config)))
 
 
+def submit(
+    tool: ToolLike,
+    runner: str | None = None,
+    config: ConfigLike = None,
+    values: Mapping[str, object] | None = None,
+    **more: object,
+) -> Job:
+    """Queue a run of a tool and return its handle at once; takes and raises what `run` does.
+
+    Returns
+    -------
+    Job
+        ``job.state``, ``job.progress``; ``job.events.connect(listener)`` for every change
+        (called in the thread of the run); ``job.cancel()``; ``job.result()`` waits.
+    """
+    return job_manager().submit(tool, _merge(values, more), runner=runner, config=config)
+
+
 def run_job(job: Job) -> JobResult:
     """Execute a prepared job and wait; Ctrl-C cancels it and its program."""
     thread = threading.Thread(target=execute, args=(job,), name=f"job-{job.id}", daemon=True)
@@ -79,10 +94,10 @@ def run_job(job: Job) -> JobResult:
 
 def run_in_viewer(
     viewer: ViewerLike,
-    tool: Tool | str | os.PathLike[str],
+    tool: ToolLike,
     *,
     runner: str | None = None,
-    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    config: ConfigLike = None,
     values: Mapping[str, object] | None = None,
     **more: object,
 ) -> list[object]:
@@ -110,7 +125,7 @@ def run_in_viewer(
 
 def _warned(job: Job) -> Job:
     """Tell a script what its configuration says in vain, in Python's way."""
-    for note in job.notes:
+    for note in job.request.notes:
         warnings.warn(note, stacklevel=3)
     return job
 

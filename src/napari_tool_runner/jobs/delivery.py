@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_tool_runner.jobs.job import Job
-    from napari_tool_runner.jobs.model import JobResult
+    from napari_tool_runner.jobs.outputs import JobResult
 
 __all__ = ["deliver", "job_json", "output_paths", "outputs_json"]
 
@@ -58,13 +58,13 @@ def job_json(job: Job) -> dict[str, object]:
         "tool": job.tool.id,
         "state": job.state.value,
         "runner": job.runner,
-        "exit_code": job.exit_code,
+        "exit_code": job.run.exit_code,
         "seconds": round(job.elapsed, 3),
         "workspace": str(job.workspace.root),
         "record": str(job.workspace.record_path),
         "log": str(job.log_path),
         "error": to_json(job.recorded_error()),
-        "notes": list(job.notes),
+        "notes": list(job.run.notes),
     }
 
 

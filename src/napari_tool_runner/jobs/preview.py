@@ -5,22 +5,20 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from napari_tool_runner.exchange import plan
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.manager import prepare
-from napari_tool_runner.tools import dialect_of
-from napari_tool_runner.tools.tree import map_data
+from napari_tool_runner.jobs.request import each_value
+from napari_tool_runner.plugins import plan_run
 
 if TYPE_CHECKING:
-    import os
-
-    from napari_tool_runner.config import Config
     from napari_tool_runner.jobs.job import Job
+    from napari_tool_runner.jobs.request import RunOptions, ToolLike
     from napari_tool_runner.plugins.contract import Plan
     from napari_tool_runner.tools.dialect import RenderedCommand
-    from napari_tool_runner.tools.model import DataParameter, Tool
+    from napari_tool_runner.tools.model import DataParameter
 
 __all__ = ["Preview", "dry_run", "preflight"]
 
@@ -70,24 +68,21 @@ class Preview:
 
 
 def dry_run(
-    tool: Tool | str | os.PathLike[str],
-    values: Mapping[str, object],
-    *,
-    runner: str | None = None,
-    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    tool: ToolLike, values: Mapping[str, object], **options: Unpack[RunOptions]
 ) -> Preview:
     """Render the command of a call and plan it; nothing is written or started.
 
-    Raises what `prepare` raises, and TemplateError.
+    Takes and raises what `prepare` does, and TemplateError.
     """
-    job = prepare(tool, values, runner=runner, config=config)
-    job.settle_runner()
-    return Preview(job.runner, job.runner_reason, preflight(job), _render(job))
+    job = prepare(tool, values, **options)
+    plan = preflight(job)
+    return Preview(job.run.choice.name, job.run.choice.reason, plan, _render(job))
 
 
 def preflight(job: Job) -> Plan:
     """Return what `job` would fetch first and what is in its way (may ask a daemon)."""
-    return job.service().plan(job.tool)
+    job.run.settle()
+    return plan_run(job.runner, job.tool, job.request.config.runner)
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -102,15 +97,9 @@ def plan_lines(plan: Plan) -> list[str]:
 def _render(job: Job) -> RenderedCommand:
     paths = job.workspace.paths
 
-    def plan_one(value: object, parameter: DataParameter) -> object:
+    def planned(name: str, parameter: DataParameter, value: object) -> object:
         if isinstance(value, LayerSnapshot):
             return plan(value, parameter, job.tool.formats).file(paths.inputs)
         return value
 
-    def convert(name: str, parameter: DataParameter, value: object) -> object:
-        if isinstance(value, list):
-            return [plan_one(entry, parameter) for entry in value]
-        return plan_one(value, parameter)
-
-    values = map_data(job.tool.inputs, job.values, convert)
-    return dialect_of(job.tool).render(job.tool, values, paths, job.config.variables)
+    return job.run.render(each_value(job.tool, job.values, planned), paths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,10 +22,8 @@ from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, Tes
 from napari_tool_runner.tools.model import CollectionOutput
 
 if TYPE_CHECKING:
-    import os
-
-    from napari_tool_runner.config import Config
     from napari_tool_runner.jobs.job import Job
+    from napari_tool_runner.jobs.request import ConfigLike
     from napari_tool_runner.tools.model import Tool, ToolTest
 
 __all__ = ["TestReport", "run_test", "run_tests"]
@@ -51,7 +49,7 @@ def run_tests(
     tool: Tool,
     *,
     runner: str | None = None,
-    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    config: ConfigLike = None,
     timeout: float | None = None,
 ) -> Iterator[TestReport]:
     """Run every test of `tool`, one after the other.
@@ -67,7 +65,7 @@ def run_test(
     test: ToolTest,
     *,
     runner: str | None = None,
-    config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
+    config: ConfigLike = None,
     timeout: float | None = None,
 ) -> TestReport:
     """Run one test.
@@ -84,21 +82,27 @@ def run_test(
     if skip:
         return report("skip", str(skip))
     try:
-        job = prepare(tool, test.values, runner=runner, config=config, timeout=timeout)
+        job = prepare(
+            tool,
+            test.values,
+            runner=runner,
+            config=config,
+            timeout=timeout,
+            must_load=False,  # a test compares files; an empty one may be what it expects
+            must_write=dialect_of(tool).must_write,
+        )
     except ParameterError as error:
         # a test may expect that its values are refused
         return report("pass") if test.expect_failure else report("error", str(error))
     except ToolRunnerError as error:
         return report("error", str(error))
     failed = False
-    job.must_load = False  # a test compares files; an empty one may be what it expects
-    job.must_write = dialect_of(tool).must_write
     try:
         run_job(job)
     except ToolFailedError as error:
         if isinstance(error.__cause__, RunnerUnavailableError):
             return report("skip", str(error))
-        if job.exit_code is None:
+        if job.run.exit_code is None:
             # it never started: a test may expect just that of a template or a validator
             refused = isinstance(error.__cause__, TemplateError | ParameterError)
             expected = test.expect_failure and refused
@@ -124,14 +128,14 @@ def _outcome(job: Job, failed: bool) -> TestOutcome:
                 for element, entry in output.files().items()
             ),
         )
-        for name, output in job.outputs.items()
+        for name, output in job.run.outputs.items()
     }
-    for planned in job.rendered.outputs if job.rendered and not failed else ():
+    rendered = job.run.rendered
+    for planned in rendered.outputs if rendered and not failed else ():
         # a collection in which nothing was found is an output all the same
         if planned.output.name not in outputs and isinstance(planned.output, CollectionOutput):
             outputs[planned.output.name] = CollectedOutput(planned.output, ())
-    rendered = job.rendered
-    if rendered and not job.must_write:
+    if rendered and not job.request.must_write:
         # all that were planned, in their order: a test may name an output by its place
         outputs = {
             planned.output.name: outputs.get(
@@ -141,7 +145,7 @@ def _outcome(job: Job, failed: bool) -> TestOutcome:
         }
     command = (rendered.script or " ".join(rendered.argv)) if rendered else ""
     return TestOutcome(
-        exit_code=job.exit_code,
+        exit_code=job.run.exit_code,
         stdout=job.log.text("stdout"),
         stderr=job.log.text("stderr"),
         outputs=outputs,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange import Geometry
     from napari_tool_runner.exchange.model import LoadedOutput
     from napari_tool_runner.jobs.job import Job
-    from napari_tool_runner.jobs.model import JobOutput, JobResult
+    from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 
 __all__ = [
     "AddedResult",
@@ -114,7 +114,7 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
             layer = _add(viewer, entry)
             made.setdefault(name, layer)
             added.layers.append(layer)
-    sources = job.sources if job is not None else {}
+    sources = job.request.sources if job is not None else {}
     _lift(viewer, added.layers, sources)
     for table in tables:
         columns = cast("Mapping[str, object]", table.data)
@@ -210,11 +210,11 @@ def placed_result(job: Job, result: JobResult) -> JobResult:
 
     Without its place a flat result would be shown on every slice of the viewer.
     """
-    grid = job.grid
-    if job.extent is None or grid is None or job.extent.mode == "whole":
+    extent, grid = job.request.extent, job.request.grid
+    if extent is None or grid is None or extent.mode == "whole":
         return result
-    pieces = job.extent.indices(grid.shape)
-    if len(pieces) != 1 or job.pieces:  # put together by the engine: it has its axes
+    pieces = extent.indices(grid.shape)
+    if len(pieces) != 1 or job.request.pieces:  # put together by the engine: it has its axes
         return result
     index = [entry for entry in pieces[0] if isinstance(entry, int)]
     if not index:

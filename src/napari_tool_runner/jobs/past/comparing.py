@@ -12,7 +12,7 @@ from napari_tool_runner.storage import content_sha256, short_digest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_tool_runner.jobs.model import JobOutput, JobResult
+    from napari_tool_runner.jobs.outputs import JobOutput, JobResult
     from napari_tool_runner.jobs.record import RunRecord
 
 __all__ = ["Difference", "Fact", "compare_outputs", "compare_runs", "facts_of"]

@@ -15,7 +15,7 @@ from napari_tool_runner.errors import (
 )
 from napari_tool_runner.exchange import load
 from napari_tool_runner.jobs.manager import prepare
-from napari_tool_runner.jobs.model import JobOutput, JobResult
+from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile

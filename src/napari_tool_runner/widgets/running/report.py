@@ -27,7 +27,7 @@ def report_text(job: Job) -> str:
         f"Descriptor: {tool.uri}",
         f"State: {job.state.value} after {job.elapsed:.1f} s",
         f"Reason: {job.error or '-'}",
-        f"Runner: {job.runner} ({job.runner_reason})",
+        f"Runner: {job.runner} ({job.run.choice.reason})",
         f"Exit code: {getattr(job.error, 'exit_code', None)}",
         f"Command: {' '.join(command) or '-'}",
         f"Workspace: {job.workspace.root}",

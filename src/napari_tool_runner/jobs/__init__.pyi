@@ -1,0 +1,86 @@
+from .api import run, run_in_viewer, run_job, submit
+from .batch import BatchItem, plan_batch, run_batch
+from .delivery import deliver, job_json, output_paths, outputs_json
+from .extent import Extent
+from .job import Job, JobEvent, execute
+from .manager import JobManager, job_manager, prepare
+from .outputs import JobOutput, JobResult
+from .past.comparing import (
+    Difference,
+    compare_outputs,
+    compare_runs,
+    facts_of,
+)
+from .past.crate import export_crate
+from .past.history import find_record, history, read_record
+from .past.reclaim import Reclaimable, delete_job, reclaim, reclaimable
+from .past.repeat import (
+    recorded_form,
+    recorded_outputs,
+    recorded_result,
+    recorded_tool,
+    recorded_values,
+    rerun,
+)
+from .past.snippets import as_command, as_json, as_python
+from .preview import Preview, dry_run, plan_lines, preflight
+from .record import JobState, RunRecord, remembered
+from .request import Request
+from .testing import TestReport, run_test, run_tests
+from .viewer import add_result
+
+__all__ = [
+    "BatchItem",
+    "Difference",
+    "Extent",
+    "Job",
+    "JobEvent",
+    "JobManager",
+    "JobOutput",
+    "JobResult",
+    "JobState",
+    "Preview",
+    "Reclaimable",
+    "Request",
+    "RunRecord",
+    "TestReport",
+    "add_result",
+    "as_command",
+    "as_json",
+    "as_python",
+    "compare_outputs",
+    "compare_runs",
+    "delete_job",
+    "deliver",
+    "dry_run",
+    "execute",
+    "export_crate",
+    "facts_of",
+    "find_record",
+    "history",
+    "job_json",
+    "job_manager",
+    "output_paths",
+    "outputs_json",
+    "plan_batch",
+    "plan_lines",
+    "preflight",
+    "prepare",
+    "read_record",
+    "reclaim",
+    "reclaimable",
+    "recorded_form",
+    "recorded_outputs",
+    "recorded_result",
+    "recorded_tool",
+    "recorded_values",
+    "remembered",
+    "rerun",
+    "run",
+    "run_batch",
+    "run_in_viewer",
+    "run_job",
+    "run_test",
+    "run_tests",
+    "submit",
+]

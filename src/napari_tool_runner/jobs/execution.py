@@ -1,0 +1,413 @@
+"""`Run`: one execution of a request, stage by stage, and what it gathers for the record."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from napari_tool_runner.errors import JobCancelledError, ToolFailedError
+from napari_tool_runner.exchange import export, geometry_record
+from napari_tool_runner.exchange.model import LayerSnapshot
+from napari_tool_runner.jobs.log import JobLog
+from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after, unwritten
+from napari_tool_runner.jobs.record import (
+    JobState,
+    RecordedCommand,
+    RecordedError,
+    RecordedHost,
+    RecordedInput,
+    RecordedRunner,
+    RecordedSource,
+    RecordedTimes,
+    RecordedTool,
+    RunRecord,
+)
+from napari_tool_runner.jobs.request import each_value
+from napari_tool_runner.jobs.workspace import Workspace, workspace_problem
+from napari_tool_runner.plugins import Process, choose_service, runnerServices
+from napari_tool_runner.plugins.contract import (
+    ExecContext,
+    Mount,
+    OutputLine,
+    Progress,
+    Resources,
+)
+from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.tools import dialect_of
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.model import (
+    DataParameter,
+    DirectoryParameter,
+    FileParameter,
+    HiddenParameter,
+    LayerKind,
+)
+from napari_tool_runner.tools.tree import leaves
+from napari_tool_runner.typed_json import to_json
+
+if TYPE_CHECKING:
+    from napari_tool_runner.jobs.request import Request
+    from napari_tool_runner.plugins import Event, RunnerService, Session
+    from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
+    from napari_tool_runner.tools.tree import BoundValues
+
+__all__ = ["Run"]
+
+ProgramCall: TypeAlias = "Callable[[BoundValues, RenderedCommand, JobPaths], None]"
+
+
+@dataclass(slots=True)
+class RunInput:
+    """A data input: what went in, as what file."""
+
+    name: str
+    snapshot: LayerSnapshot | None
+    file: DataFile
+    sha256: str = ""
+
+    def recorded(self) -> RecordedInput:
+        """Return its entry in the run record."""
+        snap, file = self.snapshot, self.file
+        return RecordedInput(
+            self.name,
+            file.name,
+            file.path,
+            file.format,
+            self.sha256 or None,
+            RecordedSource.of(snap.source if snap else str(file.path)),
+            geometry_record(snap) if snap else None,
+        )
+
+
+class Run:
+    """One execution of `request`, in one thread.
+
+    Parameters
+    ----------
+    number : int
+        Of the job in this session, which a service may want to know.
+    enter : callable
+        Told of each state and its phase; raises JobCancelledError to stop.
+    report : callable
+        Takes the events; from any thread.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        run_id: str,
+        number: int,
+        folder: Path,
+        enter: Callable[[JobState, str], None],
+        report: Callable[[Event], None],
+    ) -> None:
+        config = request.config
+        self.request = request
+        self.id = run_id
+        self.choice = request.choice
+        self.workspace = Workspace(folder)
+        self.log = JobLog(self.workspace)
+        self.context = ExecContext(
+            work_dir=self.workspace.paths.work,
+            temp_dir=self.workspace.paths.temp,
+            home_dir=self.workspace.paths.home,
+            resources=Resources(config.cpus, config.memory_bytes, config.gpus),
+            network=config.network or request.tool.network,
+            timeout=request.timeout if request.timeout is not None else config.timeout,
+            report=report,
+        )
+        self.inputs: list[RunInput] = []
+        self.outputs: dict[str, JobOutput] = {}
+        self.digests: dict[Path, str] = {}
+        self.rendered: RenderedCommand | None = None
+        self.notes: list[str] = [*request.notes]
+        self.exit_code: int | None = None
+        self._number = number
+        self._enter = enter
+        self._hashing = threading.Lock()
+
+    # -- stages --------------------------------------------------------------------
+
+    def execute(self) -> None:
+        """Write the inputs, run the program, load its outputs.
+
+        Raises
+        ------
+        ToolRunnerError, OSError
+        """
+        given, paths = self.request.values, self.workspace.paths
+        values = self.write_inputs(given, paths.inputs)
+        rendered = self.render(values, paths)
+        with self.program(values, rendered) as call:
+            call(values, rendered, paths)
+        self._enter(JobState.LOADING, "Loading results")
+        self.outputs = self.collect(given, values, rendered, paths)
+
+    def write_inputs(
+        self, values: BoundValues, folder: Path, *, record: bool = True, whole: bool = False
+    ) -> BoundValues:
+        """Write the snapshots of `values` below `folder`; return the values with files.
+
+        `record`: they are what the record names as the job's inputs. `whole`: the tool
+        never sees these files, so any carrier will do.
+        """
+        tool, copies_below = self.request.tool, self.service().copies_below
+        pixels = (LayerKind.IMAGE, LayerKind.LABELS)
+        snaps = (snap for _, snap in self.request.snapshots(values))
+        grid = next((snap for snap in snaps if snap.kind in pixels), None)
+
+        def written(done: int, total: int) -> None:
+            self._stop_if_cancelled()
+            self.context.report(Progress("Writing inputs", done, total, "bytes"))
+
+        def one(name: str, parameter: DataParameter, value: object) -> object:
+            snap, digest = value if isinstance(value, LayerSnapshot) else None, ""
+            if isinstance(value, LayerSnapshot):
+                self._stop_if_cancelled()
+                exported = export(
+                    value,
+                    DataParameter(name=parameter.name) if whole else parameter,
+                    folder,
+                    formats=tool.formats,
+                    reference=grid if value is not grid else None,
+                    progress=written,
+                )
+                for note in exported.notes:
+                    if note not in self.notes:
+                        self.notes.append(note)
+                        self.say(note)
+                if not exported.copied:
+                    _copy_if_small(exported.file.path, copies_below)
+                value, digest = exported.file, exported.sha256
+            if record and isinstance(value, DataFile):
+                self.inputs.append(RunInput(name, snap, value, digest))
+            return value
+
+        return each_value(tool, values, one)
+
+    def render(self, values: BoundValues, paths: JobPaths) -> RenderedCommand:
+        """Return the command; the record tells the first one."""
+        tool = self.request.tool
+        rendered = dialect_of(tool).render(tool, values, paths, self.request.config.variables)
+        if self.rendered is None:
+            self.rendered = rendered
+            self.notes += rendered.notes
+        return rendered
+
+    @contextmanager
+    def program(self, values: BoundValues, rendered: RenderedCommand) -> Iterator[ProgramCall]:
+        """Prepare the service; gives what runs the program, once or for every slice."""
+        self.context.mounts = self._mounts(values)
+        self.context.environment = dict(rendered.environment)
+        process = Process(self.request.tool, values, rendered.outputs, self.context, self._number)
+        self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
+        with self.service().session(process) as session:
+            if not all(entry.sha256 for entry in self.inputs):
+                threading.Thread(target=self.hash_files, daemon=True).start()
+            yield partial(self._call, session, process)
+
+    def _call(
+        self,
+        session: Session,
+        process: Process,
+        values: BoundValues,
+        rendered: RenderedCommand,
+        paths: JobPaths,
+    ) -> None:
+        """Write the files of `rendered`, run its command, and judge how it ended."""
+        tool, context = self.request.tool, self.context
+        for path, text in rendered.files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        context.work_dir, context.temp_dir, context.home_dir = paths.work, paths.temp, paths.home
+        context.environment = dict(rendered.environment)
+        process.bind(values, rendered.outputs)
+        begun = {stream: self.log.size(stream) for stream in ("stdout", "stderr")}
+        self._enter(JobState.RUNNING, "Running")
+        self.exit_code = session.exec(list(rendered.argv))
+        if self.log.problem is not None:
+            raise workspace_problem(self.log.problem, paths.root) from self.log.problem
+        stdout, stderr = (self.log.text(stream, start) for stream, start in begun.items())
+        verdict = dialect_of(tool).judge(tool, self.exit_code, stdout, stderr)
+        self.notes += verdict.warnings
+        if not verdict.ok:
+            raise self.failure(verdict.reason, "The log below says more.")
+
+    def collect(
+        self, given: BoundValues, values: BoundValues, rendered: RenderedCommand, paths: JobPaths
+    ) -> dict[str, JobOutput]:
+        """Load what the program made; `given`: what went in, which lends it its place."""
+        tool = self.request.tool
+        collected = dialect_of(tool).collect(tool, rendered, values, paths)
+        wanted = unwritten(
+            rendered, collected, self.notes.append, must_write=self.request.must_write
+        )
+        if wanted:
+            raise self.failure(
+                f"The tool ended without an error but did not write {wanted}.",
+                "The log may say why; the job's folder is kept.",
+            )
+        loader, lenders = self.loader(), dict(self.request.snapshots(given))
+        return {
+            entry.output.name: loader.load(entry, lenders, paths.outputs) for entry in collected
+        }
+
+    def loader(self) -> OutputLoader:
+        """Return what opens outputs as layers named after the first input."""
+        first = self.inputs[0] if self.inputs else None
+        name = named_after(first.file, first.snapshot) if first else ""
+
+        def remember(output: str, element: str) -> dict[str, object]:
+            return self.record().summary(output, element)
+
+        return OutputLoader(self.request, name, remember, self.notes.append)
+
+    # -- what it needs ---------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Choose the service, when nobody did. May ask a daemon: not for a GUI thread."""
+        if not self.choice.name:
+            self.choice = choose_service(self.request.tool, self.request.config.runner)
+
+    def service(self) -> RunnerService:
+        """Return the service that runs the program."""
+        self.settle()
+        return runnerServices.service(self.choice.name, self.request.config.runner)
+
+    def _mounts(self, values: BoundValues) -> list[Mount]:
+        """Return what the command names: the tool's jobs, its folder, foreign files."""
+        tool, home = self.request.tool, self.workspace.root.parent
+        mounts = {home: Mount(home, read_only=False), tool.folder: Mount(tool.folder)}
+        foreign = [entry.file.path for entry in self.inputs]
+        for leaf in leaves(tool.inputs, values):
+            if isinstance(leaf.parameter, FileParameter | DirectoryParameter) and leaf.value:
+                foreign.append(Path(str(leaf.value)))
+            if isinstance(leaf.value, DataCollection):
+                foreign += _collection_paths(leaf.value)
+        # a large file of another disk is linked into the job's folder
+        foreign += [path.resolve() for path in foreign if path.is_symlink()]
+        for path in foreign:
+            if path.is_absolute() and path.exists() and not path.is_relative_to(home):
+                mounts.setdefault(path, Mount(path))
+        return list(mounts.values())
+
+    # -- what it tells ---------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Write a line of ours into the log."""
+        self.context.report(OutputLine(text, "runner"))
+
+    def _stop_if_cancelled(self) -> None:
+        if self.context.cancel.requested:
+            raise JobCancelledError(f"“{self.request.tool.name}” was cancelled.")
+
+    def failure(
+        self, reason: str, hint: str, cause: BaseException | None = None
+    ) -> ToolFailedError:
+        """Return the error of a run that failed, with what is known of it."""
+        said = self.log.last_words()
+        if said and cause is None and said not in reason:
+            reason = f"{reason.rstrip('.')}: {said}"
+        if reason[-1:].isalnum():  # the hint follows
+            reason += "."
+        error = ToolFailedError(
+            reason,
+            tool=self.request.tool.id,
+            exit_code=self.exit_code,
+            argv=self.rendered.argv if self.rendered else (),
+            log_tail=self.log.tail(),
+            workspace=self.workspace.root,
+            hint=hint,
+        )
+        error.__cause__ = cause
+        return error
+
+    def hash_files(self) -> None:
+        """Fill in the content hashes that writing did not give; the run does not wait."""
+        with self._hashing:
+            try:
+                for entry in self.inputs:
+                    entry.sha256 = entry.sha256 or content_sha256(entry.file.path)
+                for output in self.outputs.values():
+                    for part in output.files().values():
+                        self.digests[part.path] = content_sha256(part.path)
+            except OSError as error:
+                self.notes.append(f"A content hash is missing from the record: {error}.")
+
+    def record(
+        self,
+        state: JobState = JobState.LOADING,
+        times: RecordedTimes | None = None,
+        error: RecordedError | None = None,
+    ) -> RunRecord:
+        """Return the record as it stands now."""
+        request, rendered, root = self.request, self.rendered, self.workspace.root
+        tool, values = request.tool, list(leaves(request.tool.inputs, request.values))
+        return RunRecord(
+            folder=root,
+            id=self.id,
+            state=state,
+            tool=RecordedTool(
+                tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest
+            ),
+            runner=RecordedRunner(
+                self.choice.name, self.choice.reason, dict(self.context.provenance)
+            ),
+            parameters={
+                leaf.name: to_json(leaf.value)
+                for leaf in values
+                if not isinstance(leaf.parameter, DataParameter)
+            },
+            hidden=tuple(
+                leaf.name for leaf in values if isinstance(leaf.parameter, HiddenParameter)
+            ),
+            extent=request.extent,
+            inputs=tuple(entry.recorded() for entry in self.inputs),
+            outputs=tuple(
+                part.recorded(name, element, self.digests.get(part.path))
+                for name, output in self.outputs.items()
+                for element, part in output.files().items()
+            ),
+            command=RecordedCommand(
+                rendered.argv,
+                rendered.script,
+                rendered.environment,
+                {str(to_json(path, root)): text for path, text in rendered.files.items()},
+            )
+            if rendered
+            else RecordedCommand(),
+            times=times or RecordedTimes(),
+            exit_code=self.exit_code,
+            error=error,
+            notes=tuple(self.notes),
+            user=request.config.user,
+            host=RecordedHost.here(),
+            log=self.workspace.log,
+        )
+
+
+def _copy_if_small(path: Path, below: int) -> None:
+    """Replace a link to an original by a copy, when it is smaller than `below` bytes."""
+    if not path.is_file() or path.stat().st_size >= below:
+        return
+    if not path.is_symlink() and path.stat().st_nlink < 2:
+        return
+    draft = path.with_name(path.name + ".copy")
+    shutil.copyfile(path, draft)
+    draft.replace(path)
+
+
+def _collection_paths(collection: DataCollection) -> list[Path]:
+    found: list[Path] = []
+    for _, element in collection.elements:
+        if isinstance(element, DataCollection):
+            found += _collection_paths(element)
+        else:
+            found.append(element.path)
+    return found

@@ -1,0 +1,280 @@
+"""What a tool made: files collected, opened as layers to be, named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import OutputError, UnsupportedLayerError
+from napari_tool_runner.exchange import load
+from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
+from napari_tool_runner.tools.model import CollectionOutput, LayerKind
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.model import LayerData, LayerSnapshot, LoadedOutput
+    from napari_tool_runner.jobs.request import Request
+    from napari_tool_runner.tools.dialect import (
+        CollectedFile,
+        CollectedOutput,
+        DataFile,
+        RenderedCommand,
+    )
+    from napari_tool_runner.tools.model import DataOutput, Output
+
+__all__ = ["JobOutput", "JobResult", "OutputLoader", "named_after", "unwritten"]
+
+SEPARATOR = " · "
+_GENERIC = frozenset(
+    {"o", "out", "output", "result", "image", "img"}
+    | {"outputimage", "ouputimage", "outputfile", "outputdata"}
+)
+"""Labels, as letters and digits, that say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobOutput:
+    """One output of a job that succeeded.
+
+    Parameters
+    ----------
+    name : str
+        Name of the output in the descriptor (of the element, inside a collection).
+    path : Path
+        The file, or the folder of a collection's files.
+    format : str
+        Name of the format in the tool's dialect.
+    layer_name : str
+        What a layer of it would be called.
+    loaded : LoadedOutput or None
+        None for a collection (see `elements`) and for what no viewer can show.
+    elements : mapping
+        Identifier -> element, for collections.
+    """
+
+    name: str
+    path: Path
+    format: str
+    layer_name: str
+    output: Output
+    loaded: LoadedOutput | None = None
+    elements: Mapping[str, JobOutput] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def recorded(self, name: str, element: str, sha256: str | None) -> RecordedOutput:
+        """Return its entry in the run record, as `element` of the output `name`."""
+        return RecordedOutput(
+            name, element, self.path, self.format, self.layer_type, self.layer_name, sha256
+        )
+
+    def files(self) -> dict[str, JobOutput]:
+        """Return element -> its file; of what is no collection itself, under ``""``."""
+        return dict(self.elements) or {"": self}
+
+    @property
+    def layer_type(self) -> str:
+        """``image``, ``labels``, … ``table``; ``collection``; or ``file``."""
+        if self.elements:
+            return "collection"
+        return "file" if self.loaded is None else self.loaded.kind.value
+
+    @property
+    def data(self) -> object:
+        """Array (memory-mapped or lazy), coordinates, or a table's columns."""
+        return self.loaded.data if self.loaded else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided or lost while loading, in sentences."""
+        return self.loaded.notes if self.loaded else ()
+
+    def as_layer_data_tuple(self) -> LayerData:
+        """Return napari's ``(data, attributes, type)``, named and with provenance.
+
+        Raises
+        ------
+        ValueError
+            For collections and for files that are no layer.
+        """
+        if self.loaded is None:
+            raise ValueError(f"Output “{self.name}” is a {self.layer_type}, not a layer.")
+        data, attributes, kind = self.loaded.as_layer_data_tuple()
+        given = attributes.get("metadata")
+        metadata = dict(given) if isinstance(given, Mapping) else {}
+        metadata[METADATA_KEY] = dict(self.metadata)
+        return data, {**attributes, "name": self.layer_name, "metadata": metadata}, kind
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a successful job gives.
+
+    Parameters
+    ----------
+    outputs : mapping
+        Output name -> `JobOutput`, in the order of the descriptor; outputs that this
+        call did not make (filters) are absent.
+    log : Path
+        The log file.
+    workspace : Path
+        The job's folder. Outputs are mapped from it: do not delete it while in use.
+    """
+
+    outputs: Mapping[str, JobOutput]
+    log: Path
+    workspace: Path
+    job_id: str
+    read_record: Callable[[], dict[str, object]] = field(repr=False)
+
+    @property
+    def record(self) -> dict[str, object]:
+        """The run record, exactly as on disk (waits for pending content hashes)."""
+        return self.read_record()
+
+    def layers(self) -> list[LayerData]:
+        """Return every output that is a layer or table, collections unfolded."""
+        found: list[LayerData] = []
+        for output in self.outputs.values():
+            for entry in output.files().values():
+                if entry.loaded is not None and not entry.output.hidden:
+                    found.append(entry.as_layer_data_tuple())
+        return found
+
+
+class OutputLoader:
+    """Opens the outputs of a run as layers to be.
+
+    Parameters
+    ----------
+    first : str
+        What results are named after: the first input; empty when there is none.
+    remember : callable
+        Returns, for an output and an element, what their layer carries in its metadata.
+    note : callable
+        Takes sentences on what was decided or lost.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        first: str,
+        remember: Callable[[str, str], dict[str, object]],
+        note: Callable[[str], None],
+    ) -> None:
+        self._request = request
+        self._first = first
+        self._remember = remember
+        self._note = note
+
+    def load(
+        self, entry: CollectedOutput, lenders: Mapping[str, LayerSnapshot], folder: Path
+    ) -> JobOutput:
+        """Open the files of an output.
+
+        Parameters
+        ----------
+        lenders : mapping
+            Full parameter name -> what went in; it lends the result its place.
+        folder : Path
+            Where a collection without files is.
+        """
+        output = entry.output
+        if not isinstance(output, CollectionOutput) and len(entry.files) == 1:
+            return self._load_file(entry.files[0], output, lenders)
+        named = {file.name or str(index): file for index, file in enumerate(entry.files)}
+        elements = {
+            name: self._load_file(file, output, lenders, name) for name, file in named.items()
+        }
+        place = next((file.path.parent for file in entry.files), folder)
+        return self.collection(output, elements, place)
+
+    def collection(
+        self, output: Output, elements: Mapping[str, JobOutput], folder: Path
+    ) -> JobOutput:
+        """Return `elements` as one output."""
+        return JobOutput(
+            output.name,
+            folder,
+            output.format,
+            self.name(output),
+            output,
+            elements=elements,
+            metadata=self._remember(output.name, ""),
+        )
+
+    def name(self, output: DataOutput, element: str = "") -> str:
+        """Return ``<first input> · <what it is>``, or the tool's name without inputs.
+
+        A label that says nothing (“Output image”) gives way to the tool's name; a label
+        that is still a template (``${tool.name} on ${on_string}``) to the output's name.
+        """
+        label = output.label if output.label and "$" not in output.label else output.name
+        if "".join(c for c in label.lower() if c.isalnum()) in _GENERIC:
+            label = self._request.tool.name
+        return SEPARATOR.join(part for part in (self._first, label, element) if part)
+
+    def _load_file(
+        self,
+        file: CollectedFile,
+        output: DataOutput,
+        lenders: Mapping[str, LayerSnapshot],
+        element: str = "",
+    ) -> JobOutput:
+        request, loaded = self._request, None
+        try:
+            kind = request.kinds.get(output.name)
+            loaded = load(file, output, request.tool, inputs=lenders, kind=kind)
+        except UnsupportedLayerError as reason:  # what no viewer can show is still a result
+            self._note(str(reason))
+        except OutputError as reason:
+            if request.must_load:
+                raise
+            self._note(str(reason))
+        if loaded is not None and loaded.kind is LayerKind.ANY:  # text, an archive, …
+            loaded = None
+        for note in loaded.notes if loaded else ():
+            self._note(f"{output.name}: {note}")
+        return JobOutput(
+            element or output.name,
+            file.path,
+            file.format,
+            self.name(output, element),
+            output,
+            loaded=loaded,
+            metadata=self._remember(output.name, element),
+        )
+
+
+def named_after(file: DataFile, snap: LayerSnapshot | None) -> str:
+    """Return what results of an input are named after.
+
+    Of an input that is itself a result only the beginning counts: names do not pile up.
+    """
+    metadata = snap.attributes.get("metadata") if snap is not None else None
+    made_by_us = isinstance(metadata, Mapping) and METADATA_KEY in metadata
+    return file.name.split(SEPARATOR)[0] if made_by_us else file.name
+
+
+def unwritten(
+    rendered: RenderedCommand,
+    collected: Sequence[CollectedOutput],
+    note: Callable[[str], None],
+    *,
+    must_write: bool,
+) -> str:
+    """Return the outputs that must be there and are not, in words; empty: all are.
+
+    Those that may be absent are noted.
+    """
+    found = {entry.output.name for entry in collected}
+    missing = [plan for plan in rendered.outputs if plan.output.name not in found]
+    wanted: list[str] = []
+    for plan in missing:
+        output = plan.output
+        if must_write and not isinstance(output, CollectionOutput) and not output.discover:
+            place = output.from_work_dir or plan.path.name
+            wanted.append(f"“{output.label or output.name}” ({place})")
+        else:
+            note(f"Output “{output.name}” is empty: nothing was found for it.")
+    return ", ".join(wanted)

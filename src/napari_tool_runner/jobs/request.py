@@ -1,0 +1,261 @@
+"""What a run is asked to do: a tool, values as snapshots, where, and on what part of them."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
+
+from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.errors import DescriptorError, ParameterError
+from napari_tool_runner.exchange import cut, open_snapshot, snapshot
+from napari_tool_runner.exchange.model import LayerSnapshot
+from napari_tool_runner.plugins.runners_factory import Choice, choose_service, runnerServices
+from napari_tool_runner.tools import bind, find_tool
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
+from napari_tool_runner.tools.toolbox.trust import require_trust
+from napari_tool_runner.tools.tree import leaves, map_data
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange import Geometry, Index
+    from napari_tool_runner.jobs.extent import Extent
+    from napari_tool_runner.tools.tree import BoundValues
+
+__all__ = ["ConfigLike", "Request", "RunOptions", "ToolLike", "each_value", "make_request"]
+
+ToolLike: TypeAlias = Tool | str | os.PathLike[str]
+"""A tool, the id of one, or the path of a descriptor."""
+ConfigLike: TypeAlias = Config | Mapping[str, object] | str | os.PathLike[str] | None
+"""See `napari_tool_runner.config.load_config`."""
+
+
+class RunOptions(TypedDict, total=False):
+    """How a tool is to be run.
+
+    Parameters
+    ----------
+    runner : str or None
+        Runner service; without it the configuration decides, else what the tool requires.
+    config : ConfigLike
+    timeout : float or None
+        Seconds after which the program is ended; without it the configuration's.
+    kinds : mapping or None
+        Output name -> layer kind, the user's overrides.
+    extent : Extent or None
+        The part of the data to work on.
+    must_load : bool
+        Whether an output that cannot be opened as a layer fails the job (True).
+    must_write : bool
+        Whether an output that the tool did not write fails the job (True).
+    """
+
+    runner: str | None
+    config: ConfigLike
+    timeout: float | None
+    kinds: Mapping[str, LayerKind | str] | None
+    extent: Extent | None
+    must_load: bool
+    must_write: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """A call of a tool, complete: nothing in it changes any more.
+
+    Parameters
+    ----------
+    values : BoundValues
+        Bound values; data leaves are `LayerSnapshot`s, lists of them, or `DataFile`s.
+    choice : Choice
+        The service and why this one. Without a name it is chosen by what the tool
+        requires and what works here, once the job starts.
+    grid : Geometry or None
+        What `extent` refers to.
+    layers : mapping
+        Full parameter name -> weak reference to the layer that went in.
+    notes : tuple of str
+        What the configuration or the call says in vain.
+
+    The others are those of `RunOptions`.
+    """
+
+    tool: Tool
+    values: BoundValues
+    config: Config
+    choice: Choice
+    timeout: float | None = None
+    kinds: Mapping[str, LayerKind] = field(default_factory=dict)
+    extent: Extent | None = None
+    grid: Geometry | None = None
+    layers: Mapping[str, weakref.ref[object]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    must_load: bool = True
+    must_write: bool = True
+
+    @property
+    def pieces(self) -> list[Index]:
+        """The slices that are run one by one; empty when the tool runs once."""
+        if self.extent is None or self.grid is None:
+            return []
+        shape = self.grid.shape
+        return self.extent.indices(shape) if self.extent.apart(shape) else []
+
+    @property
+    def sources(self) -> dict[str, object]:
+        """Full parameter name -> the layer that went in, as far as it still exists."""
+        found = {name: reference() for name, reference in self.layers.items()}
+        return {name: layer for name, layer in found.items() if layer is not None}
+
+    def snapshots(self, values: BoundValues) -> Iterator[tuple[str, LayerSnapshot]]:
+        """Yield full name and snapshot of every layer among `values`, in the form's order."""
+        for leaf in leaves(self.tool.inputs, values):
+            for entry in leaf.value if isinstance(leaf.value, list | tuple) else [leaf.value]:
+                if isinstance(entry, LayerSnapshot):
+                    yield leaf.name, entry
+
+    def cut(self, index: Index) -> BoundValues:
+        """Return the values with every snapshot cut to `index` of the grid."""
+        grid = self.grid
+        assert grid is not None, "only what has a grid is cut"
+        return each_value(
+            self.tool,
+            self.values,
+            lambda name, parameter, one: (
+                cut(one, grid, index) if isinstance(one, LayerSnapshot) else one
+            ),
+        )
+
+
+def make_request(
+    tool: ToolLike, values: Mapping[str, object], **options: Unpack[RunOptions]
+) -> Request:
+    """Bind values, take snapshots, choose the service.
+
+    Call it on the thread that owns the layers; it copies no pixels.
+
+    Raises
+    ------
+    UnknownToolError, DescriptorError, TrustError, ParameterError,
+    UnsupportedLayerError, ConfigError, UnknownRunnerError
+    """
+    config = load_config(options.get("config"))
+    runner, timeout, ignored = _heard(config, options.get("runner"), options.get("timeout"))
+    tool = find_tool(tool, config=config)
+    require_trust(tool, config)
+    if tool.problems:
+        raise DescriptorError(
+            f"“{tool.name}” cannot be run: {tool.problems[0].what}",
+            path=tool.path,
+            hint="See the notes of the tool (napari-tool-runner check).",
+        )
+    layers: dict[str, weakref.ref[object]] = {}
+
+    def take(name: str, parameter: DataParameter, value: object) -> object:
+        for entry in value if isinstance(value, list | tuple) else [value]:
+            if hasattr(entry, "as_layer_data_tuple") and hasattr(entry, "scale"):
+                layers.setdefault(name, weakref.ref(entry))
+        return _snapshot(name, parameter, value)
+
+    bound = map_data(tool.inputs, bind(tool, values), take)
+    extent = options.get("extent")
+    if extent is not None and not extent.trivial:
+        bound = each_value(tool, bound, lambda name, parameter, one: _opened(one))
+    request = Request(
+        tool=tool,
+        values=bound,
+        config=config,
+        choice=_choose(tool, config, runner),
+        timeout=timeout,
+        kinds={name: LayerKind(kind) for name, kind in (options.get("kinds") or {}).items()},
+        extent=extent,
+        layers=layers,
+        notes=(*config.notes, *ignored),
+        must_load=options.get("must_load", True),
+        must_write=options.get("must_write", True),
+    )
+    if extent is None or extent.trivial:
+        return request
+    return _on_part(request, extent)
+
+
+def _on_part(request: Request, extent: Extent) -> Request:
+    """Return `request` with the grid that `extent` refers to; a single part is cut out."""
+    pixels = (LayerKind.IMAGE, LayerKind.LABELS)
+    for _, snap in request.snapshots(request.values):
+        if snap.kind in pixels and snap.data is not None:
+            request = replace(request, grid=snap.geometry)
+            pieces = extent.indices(snap.geometry.shape)
+            apart = extent.apart(snap.geometry.shape)
+            return request if apart else replace(request, values=request.cut(pieces[0]))
+    return request
+
+
+def each_value(
+    tool: Tool, values: BoundValues, convert: Callable[[str, DataParameter, object], object]
+) -> BoundValues:
+    """Convert each data value among `values`, also those in lists, one by one."""
+
+    def every(name: str, parameter: DataParameter, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return [convert(name, parameter, entry) for entry in value]
+        return convert(name, parameter, value)
+
+    return map_data(tool.inputs, values, every)
+
+
+def _heard(
+    config: Config, runner: str | None, timeout: float | None
+) -> tuple[str | None, float | None, list[str]]:
+    """Return what the call may say besides the configuration, and notes about the rest."""
+    notes = []
+    if runner is not None and config.lock_of("runner.service") and runner != config.service:
+        notes.append(f"The runner {runner} is not used: your facility has locked the choice.")
+        runner = None
+    if timeout is not None and config.lock_of("jobs.timeout"):
+        notes.append("The time limit of the call is not used: your facility has locked it.")
+        timeout = None
+    return runner, timeout, notes
+
+
+def _opened(value: object) -> object:
+    """Look into a file that is to be taken apart (lazily)."""
+    return open_snapshot(value) if isinstance(value, LayerSnapshot) else value
+
+
+def _choose(tool: Tool, config: Config, runner: str | None) -> Choice:
+    name = runner or config.service
+    if name is None:
+        # asking an engine may take its time: that is the job's, not the caller's
+        return Choice("", "") if tool.requirements else choose_service(tool, config.runner)
+    runnerServices.get(name, **config.runner)  # an unknown name is told now, not in the job
+    return Choice(name, "as asked" if runner else "as the configuration says")
+
+
+def _snapshot(name: str, parameter: DataParameter, value: object) -> object:
+    if isinstance(value, DataFile | DataCollection):
+        return value
+    if parameter.collection and isinstance(value, Mapping):
+        # identifiers and what they stand for: {"forward": …, "reverse": …}
+        return [replace(_take(entry, str(key)), name=str(key)) for key, entry in value.items()]
+    if parameter.multiple:
+        entries: Sequence[object] = value if isinstance(value, list | tuple) else [value]
+        return [
+            entry if isinstance(entry, DataFile) else _take(entry, f"{name}_{index}")
+            for index, entry in enumerate(entries)
+        ]
+    if isinstance(value, list):
+        raise ParameterError(
+            f"“{name}” takes one dataset, not {len(value)}.",
+            name=name,
+            hint="Give one layer, array or path.",
+        )
+    return _take(value, name)
+
+
+def _take(value: object, name: str) -> LayerSnapshot:
+    # what has a name of its own keeps it; a bare array is called as its parameter
+    bare = hasattr(value, "dtype") and not hasattr(value, "as_layer_data_tuple")
+    return snapshot(value, name if bare else "")
