@@ -23,6 +23,7 @@ __all__ = [
     "free_path",
     "locked",
     "read_json",
+    "replacing",
     "safe_name",
     "sha256_of",
     "short_digest",
@@ -73,16 +74,25 @@ def write_whole(
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode("utf-8") if isinstance(content, str) else content
     # what is written is the file that a link leads to; the link stays
-    target = Path(os.path.realpath(path))
-    draft = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}")
-    try:
+    with replacing(Path(os.path.realpath(path))) as draft:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with open(os.open(draft, flags, 0o666 if mode is None else mode), "wb") as file:
             file.write(data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        draft.replace(target)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a draft to write, which takes the place of `path` in the end (of a link itself).
+
+    Nothing is replaced, and no draft is left, when an exception comes.
+    """
+    draft = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}")
+    try:
+        yield draft
+        draft.replace(path)
     except BaseException:
         with suppress(OSError):
             draft.unlink()

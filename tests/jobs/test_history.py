@@ -79,13 +79,14 @@ def test_a_process_id_that_was_given_again_keeps_no_job_running(
     assert read_record(place).state == "interrupted"
 
 
+@pytest.mark.parametrize("text", ["{", "[" * 200_000])
 def test_a_broken_record_hides_no_other(
-    make_tool: MakeTool, config: dict[str, object], caplog: pytest.LogCaptureFixture
+    make_tool: MakeTool, config: dict[str, object], caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
     other = result.workspace.parent / "broken"
     other.mkdir()
-    (other / "record.json").write_text("{")
+    (other / "record.json").write_text(text)
     assert len(history(load_config(config).workspaces)) == 1
     assert "broken" in caplog.text
 

@@ -38,7 +38,7 @@ from napari_tool_runner.plugins.contract import (
     Progress,
     Resources,
 )
-from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.storage import content_sha256, replacing
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import (
@@ -398,9 +398,8 @@ def _copy_if_small(path: Path, below: int) -> None:
         return
     if not path.is_symlink() and path.stat().st_nlink < 2:
         return
-    draft = path.with_name(path.name + ".copy")
-    shutil.copyfile(path, draft)
-    draft.replace(path)
+    with replacing(path) as draft:
+        shutil.copyfile(path, draft)
 
 
 def _collection_paths(collection: DataCollection) -> list[Path]:

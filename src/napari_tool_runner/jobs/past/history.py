@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from pathlib import Path
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs.record import RunRecord
 from napari_tool_runner.jobs.workspace import RECORD
+from napari_tool_runner.storage import read_json
 
 __all__ = ["ended_jobs", "find_record", "history", "read_record"]
 
@@ -53,7 +53,7 @@ def read_record(path: Path) -> RunRecord:
     WorkspaceError
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = read_json(path)
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"The record {path} cannot be read: {error}.",

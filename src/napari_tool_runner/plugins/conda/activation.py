@@ -20,6 +20,7 @@ from typing import Any
 
 from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.programs.program import host_environment, path_with, run_program
+from napari_tool_runner.storage import read_json
 
 __all__ = ["Activation", "activate", "prefix_folders", "run_in_prefix"]
 
@@ -128,7 +129,7 @@ def _variables_of_files(prefix: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in [*files, prefix / "conda-meta" / "state"]:
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
         except (OSError, ValueError):
             continue
         if path.name == "state":

@@ -21,7 +21,7 @@ from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.channels import Channels, public_url
 from napari_tool_runner.plugins.conda.progress import InstallReporter
 from napari_tool_runner.plugins.contract import Event, OutputLine, Progress
-from napari_tool_runner.storage import write_whole
+from napari_tool_runner.storage import replacing
 
 if TYPE_CHECKING:
     from rattler.networking.fetch_repo_data import CacheAction
@@ -156,11 +156,10 @@ class Builder:
         )
         for record in solution.records:
             lock.add_conda_package("default", platform, record)
-        scratch = path.with_name(f".{path.name}")
-        lock.to_path(scratch)
-        content = scratch.read_text(encoding="utf-8")
-        scratch.unlink()
-        write_whole(path, _without_credentials(content))
+        with replacing(path) as draft:
+            lock.to_path(draft)
+            content = draft.read_text(encoding="utf-8")
+            draft.write_text(_without_credentials(content), encoding="utf-8")
 
     async def link(
         self, solution: Solution, prefix: Path, report: Callable[[Event], None]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import docker.auth
 import docker.errors
 import docker.types
-import filelock
 import requests
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
@@ -71,7 +70,7 @@ def ensure_image(
 def _note(engine: Engine, image: Image, context: ExecContext) -> None:
     try:
         note_image(engine.id, str(image.reference), image.id)
-    except (OSError, filelock.Timeout) as error:
+    except OSError as error:
         context.report(
             OutputLine(
                 f"It could not be noted that the image was pulled ({error}), so `clean` will "

@@ -1,4 +1,4 @@
-"""Which toolboxes the user allows to run (DESIGN §8).
+"""Which toolboxes the user allows to run.
 
 The bundled tools are trusted. Any other toolbox is approved by its content: one hash
 over all its files except test data. When a file is added, removed or changed, the
