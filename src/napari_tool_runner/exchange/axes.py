@@ -12,6 +12,7 @@ __all__ = [
     "is_time",
     "letter",
     "letters_of",
+    "named_axes",
     "ome_symbol",
     "real_labels",
 ]
@@ -42,6 +43,14 @@ def real_labels(labels: Sequence[str]) -> tuple[str, ...]:
     named = tuple(str(label) for label in labels)
     bare = [label.removeprefix("axis").strip().lstrip("-") for label in named]
     return () if all(not label or label.isdigit() for label in bare) else named
+
+
+def named_axes(
+    labels: Sequence[str], units: Sequence[str], ndim: int
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Return letters, units by napari's names, and labels that somebody chose (or none)."""
+    chosen = real_labels(labels)
+    return letters_of(chosen, units, ndim), tuple(canonical(unit) for unit in units), chosen
 
 
 def letters_of(labels: Sequence[str], units: Sequence[str], ndim: int) -> str:

@@ -7,24 +7,30 @@ tensorstore, or what a plugin made up.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from napari_tool_runner.errors import LossyConversionError
+
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.lossless import TypePlan
     from napari_tool_runner.exchange.model import ArrayLike, Pixels, Progress
 
 __all__ = [
     "MAX_BLOCK",
+    "OME_TYPES",
     "Transposed",
+    "TypePlan",
     "as_lazy",
     "blocks",
+    "cast_exact",
     "chunk_sizes",
     "middle_plane",
     "nbytes",
+    "plan_type",
     "planes",
     "read",
     "reshaped",
@@ -274,3 +280,98 @@ def _runs(
         position = [s + i for s, i in zip(starts, index, strict=False)] + starts[lead:]
         start = sum(p * stride for p, stride in zip(position, strides, strict=True))
         yield start, np.ascontiguousarray(values[index]).reshape(-1)
+
+
+OME_TYPES = frozenset(
+    np.dtype(t) for t in ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8", "c8", "c16")
+)
+"""What OME-TIFF can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypePlan:
+    """How values travel: `target` type, and whether each block must be checked."""
+
+    source: np.dtype
+    target: np.dtype
+    checked: bool
+    note: str = ""
+
+    def convert(self, block: np.ndarray, name: str) -> np.ndarray:
+        """Return `block` as `target`.
+
+        Raises
+        ------
+        LossyConversionError
+            When a value would change.
+        """
+        if block.dtype == self.target:
+            return block
+        if not self.checked:
+            return block.astype(self.target)
+        return cast_exact(block, self.target, name)
+
+
+def plan_type(dtype: np.dtype, allowed: Iterable[np.dtype]) -> TypePlan | None:
+    """Choose the type for a carrier that holds only the types `allowed`.
+
+    The same type when the carrier has it; else the narrowest that holds every value
+    (bool as 0/1, float16 as float32); else, for 64-bit integers, the widest integer
+    of the same sign, with each block checked. None: the carrier cannot hold it.
+    """
+    types = {np.dtype(t) for t in allowed}
+    source = np.dtype(dtype)
+    native = source.newbyteorder("=")
+    if native in types:
+        return TypePlan(source, native, checked=False)
+    if source.kind == "b":
+        target = np.dtype("u1")
+        if target in types:
+            return TypePlan(source, target, checked=False, note="True/False was written as 1/0.")
+        return None
+    exact = sorted(
+        (
+            t
+            for t in types
+            if t.kind in _compatible(source.kind) and np.can_cast(native, t, "safe")
+        ),
+        key=lambda t: (t.kind != source.kind, t.itemsize),
+    )
+    # 64-bit integers "fit" into float64 for numpy, but not exactly.
+    exact = [t for t in exact if not (source.kind in "iu" and t.kind in "fc")]
+    if exact:
+        note = f"{source.name} was written as {exact[0].name}; no value changes."
+        return TypePlan(source, exact[0], checked=False, note=note)
+    if source.kind in "iu":
+        same = sorted((t for t in types if t.kind == source.kind), key=lambda t: t.itemsize)
+        other = sorted((t for t in types if t.kind in "iu"), key=lambda t: t.itemsize)
+        for candidates in (same, other):
+            if candidates:
+                target = candidates[-1]
+                note = f"{source.name} was written as {target.name}; all values fit."
+                return TypePlan(source, target, checked=True, note=note)
+    return None
+
+
+def cast_exact(block: np.ndarray, target: np.dtype, name: str) -> np.ndarray:
+    """Cast `block` to the integer type `target`; refuse when a value would change.
+
+    Raises
+    ------
+    LossyConversionError
+    """
+    if block.size == 0:
+        return block.astype(target)
+    low, high = block.min(), block.max()
+    info = np.iinfo(target)
+    if int(low) < info.min or int(high) > info.max:
+        raise LossyConversionError(
+            f"“{name}” holds values from {int(low)} to {int(high)} as {block.dtype.name}, "
+            f"which {target.name} cannot hold.",
+            hint="Convert it to a smaller type yourself (relabel, rescale), then run again.",
+        )
+    return block.astype(target)
+
+
+def _compatible(kind: str) -> str:
+    return {"i": "i", "u": "ui", "f": "fc", "c": "c"}.get(kind, "")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
+from napari_tool_runner.exchange.blocks import Transposed, reshaped
 from napari_tool_runner.exchange.carriers import write_geometry, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
-from napari_tool_runner.exchange.conversion import (
-    as_pixels,
-    check_ndim,
-    in_pixels_of,
-    shapes_as_labels,
-)
 from napari_tool_runner.exchange.coordinates import (
     points_table,
     shapes_table,
@@ -24,8 +21,22 @@ from napari_tool_runner.exchange.coordinates import (
     vectors_table,
 )
 from napari_tool_runner.exchange.files import place_file, whole_file
+from napari_tool_runner.exchange.geometry import (
+    convert_coordinates,
+    ellipse_outline,
+    select,
+    transpose,
+)
 from napari_tool_runner.exchange.handover import HandOver, plan
-from napari_tool_runner.exchange.model import PIXELS, LayerSnapshot, Progress, Table
+from napari_tool_runner.exchange.model import (
+    PIXELS,
+    ArrayLike,
+    Geometry,
+    LayerSnapshot,
+    Pixels,
+    Progress,
+    Table,
+)
 from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
@@ -105,11 +116,11 @@ def _write(
     """Write what was planned; return what the program may be told of the file."""
     snap, chosen = hand.snap, hand.format
     if snap.kind is LayerKind.SHAPES and hand.kind is LayerKind.LABELS:
-        snap = shapes_as_labels(snap, reference, notes)
-    check_ndim(snap, parameter, hand.kind)
+        snap = _shapes_as_labels(snap, reference, notes)
+    _check_ndim(snap, parameter, hand.kind)
     snap = replace(snap, kind=hand.kind)
     if snap.kind in PIXELS:
-        pixels = as_pixels(snap, parameter)
+        pixels = _as_pixels(snap, parameter)
         notes += write_pixels(pixels, chosen, path, progress=progress)
         return {
             "axes": pixels.axes,
@@ -118,7 +129,7 @@ def _write(
         }
     if snap.kind is LayerKind.TABLE:
         return _write_rows(snap.table, chosen, path)
-    snap = in_pixels_of(snap, reference, notes)
+    snap = _in_pixels_of(snap, reference, notes)
     if chosen.carrier is Carrier.TABLE:
         return _write_rows(_rows(snap, positions=Trait.POSITIONS in chosen.traits), chosen, path)
     notes += write_geometry(snap, chosen, path)
@@ -166,3 +177,183 @@ def _hash_if_small(path: Path) -> str:
     if path.is_dir() or path.stat().st_size > _HASHED:
         return ""
     return content_sha256(path)
+
+
+_LARGEST = 2**31
+
+
+def _check_ndim(snap: LayerSnapshot, parameter: DataParameter, kind: LayerKind) -> None:
+    """Refuse a layer of more or fewer axes than the tool works on; 1-sized ones may go."""
+    ndim = snap.geometry.ndim
+    if not parameter.ndim or kind is LayerKind.TABLE or ndim in parameter.ndim:
+        return
+    singletons = sum(size == 1 for size in snap.geometry.shape)
+    if any(ndim - singletons <= n < ndim for n in parameter.ndim):
+        return
+    wanted = " or ".join(f"{n}-D" for n in parameter.ndim)
+    raise UnsupportedLayerError(
+        f"“{snap.name}” has {ndim} dimensions ({snap.geometry.axes}); "
+        f"“{parameter.label or parameter.name}” takes {wanted}.",
+        hint="Run it on a slice, or on each slice.",
+    )
+
+
+def _as_pixels(snap: LayerSnapshot, parameter: DataParameter) -> Pixels:
+    """Return the full-resolution pixels with the axes that `parameter` wants.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        Other axes than the tool takes.
+    """
+    array = snap.pixels
+    geometry = snap.geometry
+    name = parameter.label or parameter.name
+    if parameter.ndim and geometry.ndim not in parameter.ndim:
+        array, geometry = _without_singletons(array, geometry, max(parameter.ndim), rgb=snap.rgb)
+    wanted = parameter.axes.upper()
+    if wanted and wanted != geometry.axes:
+        if not geometry.labels and len(wanted) == geometry.ndim:
+            # Nobody named the axes: they are what the tool takes them for.
+            geometry = replace(geometry, axes=wanted)
+        elif sorted(wanted) == sorted(geometry.axes):
+            order = [geometry.axes.index(axis) for axis in wanted]
+            geometry = transpose(geometry, order)
+            array = _transposed(array, [*order, len(order)] if snap.rgb else order)
+        else:
+            raise UnsupportedLayerError(
+                f"“{snap.name}” has the axes {geometry.axes}; “{name}” takes {wanted}.",
+                hint="Run it on a slice, or name the layer's axes.",
+            )
+    channels = snap.attributes.get("channel_names", ())
+    metadata = snap.attributes.get("metadata")
+    if not channels and isinstance(metadata, dict):
+        channels = metadata.get("channel_names", ())
+    names = tuple(str(c) for c in cast("Sequence[object]", channels or ()))
+    fits = "C" in geometry.axes and len(names) == geometry.shape[geometry.axes.index("C")]
+    return Pixels(
+        array,
+        geometry,
+        snap.name,
+        rgb=snap.rgb,
+        labels=snap.kind is LayerKind.LABELS,
+        channel_names=names if fits else (),
+    )
+
+
+def _without_singletons(
+    array: ArrayLike, geometry: Geometry, ndim: int, *, rgb: bool
+) -> tuple[ArrayLike, Geometry]:
+    """Drop leading axes of size 1 until there are `ndim`; results get them back."""
+    surplus = geometry.ndim - ndim
+    single = [i for i, size in enumerate(geometry.shape) if size == 1][:surplus]
+    keep = [i for i in range(geometry.ndim) if i not in single]
+    shape = tuple(geometry.shape[i] for i in keep)
+    full = (*shape, array.shape[-1]) if rgb else shape
+    return reshaped(array, full), select(geometry, keep)[0]
+
+
+def _transposed(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
+    if hasattr(array, "transpose"):
+        return cast("ArrayLike", array.transpose(order))
+    return Transposed(array, order)
+
+
+def _in_pixels_of(
+    snap: LayerSnapshot, reference: LayerSnapshot | None, notes: list[str]
+) -> LayerSnapshot:
+    """Convert coordinates to the pixel grid of the image that goes with them."""
+    if reference is None or not reference.geometry.axes or reference is snap:
+        return snap
+    source, target = snap.geometry, reference.geometry
+    trial = np.vstack([np.zeros(source.ndim), np.eye(source.ndim) * 100])
+    if np.allclose(convert_coordinates(trial, source, target), trial, atol=1e-6):
+        return snap
+
+    def moved(points: object) -> np.ndarray:
+        return convert_coordinates(np.asarray(points), source, target)
+
+    data: object
+    match snap.kind:
+        case LayerKind.POINTS:
+            data = moved(snap.data)
+        case LayerKind.TRACKS:
+            tracks = np.array(snap.data, dtype=float)
+            tracks[:, 1:] = moved(tracks[:, 1:])
+            data = tracks
+        case LayerKind.VECTORS:
+            vectors = np.asarray(snap.data, dtype=float)
+            starts, ends = moved(vectors[:, 0]), moved(vectors[:, 0] + vectors[:, 1])
+            data = np.stack([starts, ends - starts], axis=1)
+        case LayerKind.SHAPES:
+            data = [moved(shape) for shape in snap.parts]
+        case LayerKind.SURFACE:
+            vertices, *rest = snap.parts
+            data = (moved(vertices), *rest)
+        case _:
+            return snap
+    notes.append(f"“{snap.name}” was converted to the pixels of “{reference.name}”.")
+    return replace(snap, data=data, geometry=replace(target, shape=()))
+
+
+def _shapes_as_labels(
+    snap: LayerSnapshot, reference: LayerSnapshot | None, notes: list[str]
+) -> LayerSnapshot:
+    """Draw shapes, numbered from 1, into the pixel grid of `reference`.
+
+    Later shapes cover earlier ones. A shape lies in one plane of the leading axes
+    (the rounded mean of its vertices there).
+
+    Raises
+    ------
+    UnsupportedLayerError
+        Without an image whose grid could be taken.
+    """
+    grid = None if reference is None else reference.geometry
+    if grid is None or not grid.shape:
+        raise UnsupportedLayerError(
+            f"“{snap.name}” are shapes; to draw them as labels an image is needed, whose size "
+            "they take.",
+            hint="Choose an image for another input, or turn the shapes into Labels in napari.",
+        )
+    if int(np.prod(grid.shape, dtype=np.int64)) > _LARGEST:
+        raise UnsupportedLayerError(
+            f"“{snap.name}” cannot be drawn in an image of {grid.shape} pixels.",
+            hint="Crop the image first.",
+        )
+    from skimage.draw import line_nd, polygon
+
+    shapes, names = snap.parts, snap.shape_types
+    labels = np.zeros(grid.shape, np.uint16 if len(shapes) < 2**16 else np.uint32)
+    outside = 0
+    for number, (shape, name) in enumerate(zip(shapes, names, strict=True), start=1):
+        points = convert_coordinates(shape, snap.geometry, grid)
+        full = np.zeros((len(points), len(grid.shape)))
+        width = min(points.shape[1], full.shape[1])
+        full[:, full.shape[1] - width :] = points[:, points.shape[1] - width :]
+        lead = np.rint(full[:, :-2].mean(axis=0)).astype(int)
+        if np.any(lead < 0) or np.any(lead >= grid.shape[:-2]):
+            outside += 1
+            continue
+        plane = labels[tuple(lead)]
+        outline = ellipse_outline(full[:, -2:]) if name == "ellipse" else full[:, -2:]
+        if name in ("line", "path"):
+            for start, stop in itertools.pairwise(outline):
+                rows, columns = line_nd(start, stop, endpoint=True)  # type: ignore[no-untyped-call]
+                inside = (rows >= 0) & (columns >= 0)
+                inside &= (rows < plane.shape[0]) & (columns < plane.shape[1])
+                plane[rows[inside], columns[inside]] = number
+        else:
+            filled = polygon(outline[:, 0], outline[:, 1], plane.shape)  # type: ignore[no-untyped-call]
+            plane[filled] = number
+    if outside:
+        notes.append(f"{outside} shapes lie outside the image and were left out.")
+    notes.append(f"The shapes of “{snap.name}” were drawn as labels 1 to {len(shapes)}.")
+    return replace(
+        snap,
+        data=labels,
+        kind=LayerKind.LABELS,
+        geometry=replace(grid, shape=tuple(labels.shape)),
+        attributes={},
+        path=None,
+    )

@@ -9,11 +9,9 @@ from typing import cast
 import numpy as np
 
 from napari_tool_runner.exchange.axes import (
-    canonical,
     conversion,
     default_axes,
-    letters_of,
-    real_labels,
+    named_axes,
 )
 from napari_tool_runner.exchange.model import Geometry
 
@@ -62,18 +60,19 @@ def geometry_of(
     `shear` upper triangular values or a matrix; `affine` an (n, n), (n + 1, n + 1)
     matrix or an object with ``affine_matrix``.
     """
-    unit_names = _texts(units, ndim, "pixel")
-    labels = real_labels(_texts(axis_labels, ndim, ""))
     linear = _embed(_rotation(rotate), ndim) @ _embed(_shear(shear), ndim)
     matrix = _affine(affine, ndim)
+    letters, unit_names, labels = named_axes(
+        _texts(axis_labels, ndim, ""), _texts(units, ndim, "pixel"), ndim
+    )
     return Geometry(
-        axes=letters_of(labels, unit_names, ndim),
+        axes=letters,
         shape=tuple(int(s) for s in shape),
         scale=_numbers(scale, ndim, 1.0),
         translate=_numbers(translate, ndim, 0.0),
         linear=None if np.allclose(linear, np.eye(ndim), atol=1e-12) else linear,
         affine=None if np.allclose(matrix, np.eye(ndim + 1), atol=1e-12) else matrix,
-        units=tuple(canonical(unit) for unit in unit_names),
+        units=unit_names,
         labels=labels,
     )
 

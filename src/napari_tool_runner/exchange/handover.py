@@ -6,6 +6,7 @@ the run does it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,12 +89,12 @@ def fitting_kinds(parameter: DataParameter, formats: Formats = FORMATS) -> tuple
     `formats`: those of the tool. None fits where only a file can be given.
     """
     declared = _declared(parameter)
+    written = formats.writable(parameter.formats)
     wanted = [*declared, *(also for kind in declared for also in _ALSO.get(kind, ()))]
     if not declared:
-        written = formats.writable(parameter.formats)
         wanted = [kind for entry in written for kind in _best_kinds(entry)]
         wanted.append(LayerKind.SHAPES)  # drawn as labels
-    return tuple(k for k in dict.fromkeys(wanted) if _becomes(k, parameter, formats) is not None)
+    return tuple(k for k in dict.fromkeys(wanted) if _becomes(k, parameter, written) is not None)
 
 
 def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMATS) -> HandOver:
@@ -126,15 +127,18 @@ def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMA
     remarks: list[str] = []
     if snap.data is None:
         snap = open_file(snap, parameter, remarks, formats)
-    kind = _as_what(snap, parameter, formats)
+    kind, chosen = _as_what(snap, parameter, formats)
     if kind is LayerKind.TABLE and snap.kind is not kind and not _is_matrix(snap):
         remarks.append(f"The features of “{snap.name}” were passed as a table.")
         snap = replace(snap, data=snap.features(), kind=kind)
-    written = [entry for entry in formats.writable(parameter.formats) if _holds(entry, kind)]
-    chosen = min(written, key=lambda entry: entry.rank(kind) or 0)
-    lossless = Trait.LOSSY not in chosen.traits
     return HandOver(
-        snap, kind, chosen, snap.name, chosen.extension, None, lossless, tuple(remarks)
+        snap,
+        kind,
+        chosen,
+        snap.name,
+        chosen.extension,
+        lossless=Trait.LOSSY not in chosen.traits,
+        remarks=tuple(remarks),
     )
 
 
@@ -145,8 +149,10 @@ def _best_kinds(entry: Format) -> tuple[LayerKind, ...]:
     return tuple(kind for kind in _COLUMNS if kind in entry.kinds)
 
 
-def _holds(entry: Format, kind: LayerKind) -> bool:
-    return entry.rank(kind) is not None
+def _best(written: Sequence[Format], kind: LayerKind) -> Format | None:
+    """Return the format in which a layer of `kind` is written best."""
+    ranked = [(rank, i) for i, e in enumerate(written) if (rank := e.rank(kind)) is not None]
+    return written[min(ranked)[1]] if ranked else None
 
 
 def _longest_first(entry: Format) -> list[str]:
@@ -161,29 +167,33 @@ def _declared(parameter: DataParameter) -> list[LayerKind]:
 def _becomes(
     kind: LayerKind,
     parameter: DataParameter,
-    formats: Formats,
+    written: Sequence[Format],
     *,
     has_features: bool = False,
     is_matrix: bool = False,
-) -> LayerKind | None:
-    """Say as what a layer of `kind` goes into `parameter`, None when it does not fit."""
+) -> tuple[LayerKind, Format] | None:
+    """Say as what a layer of `kind` goes into `parameter`, None when it does not fit.
+
+    `written`: the formats that `parameter` accepts.
+    """
     declared = _declared(parameter)
-    written = formats.writable(parameter.formats)
     served = not declared or kind in declared
     served |= kind is not LayerKind.SHAPES and any(kind in _ALSO.get(d, ()) for d in declared)
-    if served and any(_holds(entry, kind) for entry in written):
-        return kind
+    if served and (best := _best(written, kind)) is not None:
+        return kind, best
     drawn = not declared or bool(set(PIXELS) & set(declared))
-    if kind is LayerKind.SHAPES and drawn and any(_holds(e, LayerKind.LABELS) for e in written):
-        return LayerKind.LABELS
-    carriers = {entry.carrier for entry in written if _holds(entry, LayerKind.TABLE)}
-    if (is_matrix and carriers) or (has_features and Carrier.TABLE in carriers):
-        return LayerKind.TABLE
+    if kind is LayerKind.SHAPES and drawn and (best := _best(written, LayerKind.LABELS)):
+        return LayerKind.LABELS, best
+    best = _best(written, LayerKind.TABLE) if is_matrix or has_features else None
+    if best is not None and (is_matrix or best.carrier is Carrier.TABLE):
+        return LayerKind.TABLE, best
     return None
 
 
-def _as_what(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -> LayerKind:
-    """Say as what `snap` goes into `parameter`.
+def _as_what(
+    snap: LayerSnapshot, parameter: DataParameter, formats: Formats
+) -> tuple[LayerKind, Format]:
+    """Say as what `snap` goes into `parameter`, and in which format.
 
     Raises
     ------
@@ -198,15 +208,15 @@ def _as_what(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) ->
                 hint="Choose a Labels layer, or segment the image first.",
             )
         snap = replace(snap, kind=LayerKind.LABELS)
-    kind = _becomes(
+    found = _becomes(
         snap.kind,
         parameter,
-        formats,
+        formats.writable(parameter.formats),
         has_features=bool(snap.features()),
         is_matrix=_is_matrix(snap),
     )
-    if kind is not None:
-        return kind
+    if found is not None:
+        return found
     takes = " or ".join(k.value for k in fitting_kinds(parameter, formats)) or "files only"
     article = "an" if snap.kind is LayerKind.IMAGE else "a"
     raise UnsupportedLayerError(

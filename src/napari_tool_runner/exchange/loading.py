@@ -16,7 +16,6 @@ from napari_tool_runner.exchange.coordinates import coordinate_data
 from napari_tool_runner.exchange.files import remember_origin
 from napari_tool_runner.exchange.geometry import attributes_of
 from napari_tool_runner.exchange.kinds import Choice, choose_kind
-from napari_tool_runner.exchange.lossless import as_labels
 from napari_tool_runner.exchange.model import (
     PIXELS,
     ArrayLike,
@@ -203,19 +202,40 @@ def _pixels(
 
 
 def _labels(data: object, what: str) -> tuple[object, str]:
-    array = cast("ArrayLike", data)
-    kind = np.dtype(array.dtype).kind
-    if kind in "iu":
+    """Return pixels as integers for a Labels layer, with a note (empty: as they were).
+
+    Booleans become 0/1; floats are taken when each value is a whole number.
+
+    Raises
+    ------
+    OutputError
+    """
+    dtype = np.dtype(data.dtype)  # type: ignore[attr-defined]
+    if dtype.kind in "iu":
         return data, ""
-    if isinstance(data, np.ndarray):
-        return as_labels(
-            data,
-            what,
-            lambda text: OutputError(text, hint="Load it as an image, or correct layer=."),
+    if dtype.kind == "b":
+        return data.view(np.uint8) if isinstance(data, np.ndarray) else data.astype(np.uint8), ""  # type: ignore[attr-defined]
+    hint = "Load it as an image, or correct layer=."
+    if dtype.kind != "f" or not isinstance(data, np.ndarray):
+        raise OutputError(
+            f"{what} holds {dtype.name} values; labels are whole numbers.", hint=hint
         )
-    if kind == "b" and hasattr(data, "astype"):
-        return data.astype(np.uint8), ""
-    raise OutputError(f"{what} holds {array.dtype} values; labels are whole numbers.")
+    low, high = 0.0, 0.0
+    for part in data if data.ndim > 1 else data.reshape(1, -1):
+        if not np.isfinite(part).all() or not (part == np.rint(part)).all():
+            raise OutputError(
+                f"{what} holds fractions or NaN; labels are whole numbers.", hint=hint
+            )
+        if part.size:
+            low, high = min(low, float(part.min())), max(high, float(part.max()))
+    for target in ("uint8", "uint16", "uint32", "int32", "uint64", "int64"):
+        info = np.iinfo(target)
+        if info.min <= low and high <= info.max:
+            note = f"whole numbers stored as {dtype.name} were taken as {target} labels"
+            return np.asarray(data).astype(target), note
+    raise OutputError(
+        f"{what} holds numbers from {low:g} to {high:g}, too large for labels.", hint=hint
+    )
 
 
 def _reference(

@@ -9,9 +9,8 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import default_axes
-from napari_tool_runner.exchange.blocks import blocks, read, write_blocks
+from napari_tool_runner.exchange.blocks import TypePlan, blocks, read, write_blocks
 from napari_tool_runner.exchange.geometry import plain_geometry
-from napari_tool_runner.exchange.lossless import TypePlan
 from napari_tool_runner.exchange.model import Content, Pixels, Progress
 
 __all__ = ["read_hdf5", "read_npy", "write_hdf5", "write_npy"]

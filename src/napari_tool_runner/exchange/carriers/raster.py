@@ -11,10 +11,9 @@ import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from napari_tool_runner.errors import LossyConversionError, OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.blocks import read
+from napari_tool_runner.exchange.blocks import TypePlan, plan_type, read
 from napari_tool_runner.exchange.carriers.png import read_deep_png, write_png
 from napari_tool_runner.exchange.geometry import plain_geometry
-from napari_tool_runner.exchange.lossless import TypePlan, plan_type
 from napari_tool_runner.exchange.model import Content, Pixels
 
 if TYPE_CHECKING:

@@ -23,8 +23,16 @@ from napari_tool_runner.exchange.axes import (
     is_length,
     ome_symbol,
 )
-from napari_tool_runner.exchange.blocks import Transposed, as_lazy, nbytes, planes, write_blocks
-from napari_tool_runner.exchange.lossless import OME_TYPES, TypePlan, plan_type
+from napari_tool_runner.exchange.blocks import (
+    OME_TYPES,
+    Transposed,
+    TypePlan,
+    as_lazy,
+    nbytes,
+    plan_type,
+    planes,
+    write_blocks,
+)
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
 
 if TYPE_CHECKING:
@@ -38,7 +46,7 @@ _BIGTIFF = 3_900_000_000
 def write_tiff(
     pixels: Pixels, path: Path, *, any_type: bool = False, progress: Progress | None = None
 ) -> list[str]:
-    """Write an OME-TIFF: images uncompressed, labels with zlib at level 1.
+    """Write an OME-TIFF: images uncompressed, labels with zlib at level 1; return notes.
 
     Streams block by block; BigTIFF when large. Singleton axes are written as they are.
 
@@ -47,11 +55,6 @@ def write_tiff(
     any_type : bool
         Fall back on a plain TIFF for types that OME does not know (64-bit integers
         that do not fit into 32 bits); else those are refused.
-
-    Returns
-    -------
-    list of str
-        Notes on what was changed or could not be written.
 
     Raises
     ------
@@ -90,15 +93,15 @@ def _write(
         "resolution": resolution[0],
         "resolutionunit": resolution[1],
     }
-    writer_options: dict[str, Any] = {"ome": ome, "bigtiff": size > _BIGTIFF, "byteorder": "<"}
-    if pixels.labels or 0 in shape:
-        with tifffile.TiffWriter(path, **writer_options) as writer:
+    place = None
+    big = size > _BIGTIFF
+    with tifffile.TiffWriter(path, ome=ome, bigtiff=big, byteorder="<") as writer:
+        if pixels.labels or 0 in shape:
             source = _labels_planes(pixels, plan, progress)
             writer.write(source, compression="zlib", compressionargs={"level": 1}, **options)
-    else:
-        with tifffile.TiffWriter(path, **writer_options) as writer:
+        else:
             place = writer.write(returnoffset=True, **options)
-        assert place is not None
+    if place is not None:
         write_blocks(pixels, path, place[0], plan, progress)
     return notes
 
@@ -121,8 +124,9 @@ def _metadata(
     geometry = pixels.geometry
     metadata: dict[str, object] = {"axes": _ome_axes(pixels.axes), "Name": pixels.name}
     notes = []
-    for axis, scale, unit in zip(geometry.axes, geometry.scale, geometry.units, strict=True):
-        symbol = ome_symbol(unit)
+    symbols = [ome_symbol(unit) for unit in geometry.units]
+    steps = zip(geometry.axes, geometry.scale, geometry.units, symbols, strict=True)
+    for axis, scale, unit, symbol in steps:
         if axis in "XYZ" and not (symbol == "pixel" and scale == 1.0):
             if symbol is None:
                 notes.append(f"OME knows no unit “{unit}”; the size of {axis} has none.")
@@ -186,8 +190,6 @@ def read_tiff(path: Path, *, writable: bool = False) -> Content:
             facts = _facts(tif)
             axes = series.axes
             data = _pixels(tif, path, writable=writable)
-    except OutputError:
-        raise
     except _TROUBLE as error:
         raise OutputError(
             f"{path.name} cannot be read as TIFF: {error}",
@@ -220,16 +222,9 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
 
 
 _TROUBLE = (
-    tifffile.TiffFileError,
-    ValueError,
-    OSError,
-    RuntimeError,
-    KeyError,
-    IndexError,
-    struct.error,
-    zlib.error,
-    ElementTree.ParseError,
-)
+    tifffile.TiffFileError, ValueError, OSError, RuntimeError, LookupError,
+    struct.error, zlib.error, ElementTree.ParseError,
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -252,15 +247,10 @@ def _pixels(tif: tifffile.TiffFile, path: Path, *, writable: bool) -> ArrayLike:
         return np.memmap(path, dtype, mode, series.dataoffset, series.shape)
     if size <= (_EAGER_LABELS if writable else _EAGER):
         return series.asarray()
-    return _lazy(path, is_ome=tif.is_ome)
-
-
-def _lazy(path: Path, *, is_ome: bool) -> ArrayLike:
-    """Return the first image of a compressed TIFF; strips and tiles are read on demand."""
     import zarr
 
-    tif = tifffile.TiffFile(path, _multifile=False, is_ome=is_ome)
-    store = tif.aszarr(series=0, level=0)  # keeps the file open as long as it lives
+    lazy = tifffile.TiffFile(path, _multifile=False, is_ome=tif.is_ome)
+    store = lazy.aszarr(series=0, level=0)  # keeps the file open as long as it lives
     return as_lazy(zarr.open(store, mode="r"))
 
 
@@ -310,7 +300,7 @@ def _facts(tif: tifffile.TiffFile) -> _Facts:
     else:
         shaped = tif.shaped_metadata
         facts.declared = bool(shaped and shaped[0].get("axes"))
-        if _tag(page, "ResolutionUnit") == 3:
+        if page.tags.valueof("ResolutionUnit") == 3:
             _resolution_facts(page, "centimeter", facts)
     if len(tif.series) > 1:
         facts.notes.append(f"It holds {len(tif.series)} images; the first was opened.")
@@ -330,14 +320,13 @@ def _ome_facts(text: str, facts: _Facts) -> None:
     pixels = root.find("{*}Image/{*}Pixels")
     if pixels is None:
         return
-    for axis in "XYZ":
-        size = _number(pixels.get(f"PhysicalSize{axis}"))
-        unit = canonical(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-        if size:
-            facts.steps[axis] = (size, unit)
-    increment = _number(pixels.get("TimeIncrement"))
-    if increment:
-        facts.steps["T"] = (increment, canonical(pixels.get("TimeIncrementUnit", "s")))
+    tags = {axis: (f"PhysicalSize{axis}", "µm") for axis in "XYZ"} | {"T": ("TimeIncrement", "s")}
+    sizes = {axis: _number(pixels.get(tag)) for axis, (tag, _) in tags.items()}
+    facts.steps = {
+        axis: (sizes[axis], canonical(pixels.get(f"{tag}Unit", usual)))
+        for axis, (tag, usual) in tags.items()
+        if sizes[axis]
+    }
     names = tuple(c.get("Name", "") for c in pixels.findall("{*}Channel"))
     facts.channels = names if all(names) else ()
 
@@ -358,7 +347,7 @@ def _imagej_facts(tif: tifffile.TiffFile, facts: _Facts) -> None:
 
 def _resolution_facts(page: tifffile.TiffPage, unit: str, facts: _Facts) -> None:
     for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
-        value = _tag(page, name)
+        value = page.tags.valueof(name)
         if isinstance(value, tuple) and len(value) == 2 and value[0] and value[1]:
             facts.steps[axis] = (value[1] / value[0], unit)
     if unit == "centimeter":  # nobody calls pixel sizes so
@@ -398,11 +387,6 @@ def _content(data: ArrayLike, axes: str, facts: _Facts) -> Content:
         attributes=attributes,
         notes=tuple(facts.notes),
     )
-
-
-def _tag(page: tifffile.TiffPage, name: str) -> object:
-    tag = page.tags.get(name)
-    return None if tag is None else tag.value
 
 
 def _number(value: object) -> float:
