@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from napari_tool_runner.config import (
     CONFIG_VARIABLE,
@@ -15,6 +17,7 @@ from napari_tool_runner.config import (
     save_config,
 )
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.settings import TABLE, did_you_mean
 
 
 def test_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -115,6 +118,9 @@ def test_saving_replaces_the_file(tmp_path: Path) -> None:
         ({"runner": {"plugin_dirs": 3}}, "runner.plugin_dirs", "a list of paths"),
         ({"jobs": {"max_parallel": True}}, "jobs.max_parallel", "a whole number of at least 1"),
         ({"jobs": {"keep_days": float("nan")}}, "jobs.keep_days", "a number"),
+        ({"jobs": {"timeout": float("inf")}}, "jobs.timeout", "a number"),
+        ({"jobs": {"max_parallel": float("inf")}}, "jobs.max_parallel", "a whole number"),
+        ({"jobs": {"timeout": 10**400}}, "jobs.timeout", "a number"),
         ({"jobs": 3}, "jobs", "named entries"),
         ({"fiji": 3}, "fiji", "a text"),
         ({"user": {"name": ["Ada"]}}, "user.name", "a text"),
@@ -152,6 +158,26 @@ def test_sizes_are_read_alike_everywhere() -> None:
 def test_an_unknown_key_is_named_with_the_nearest(data: dict[str, object], near: str) -> None:
     (note,) = load_config(data).notes
     assert note.endswith(f"did you mean “{near}”?")
+
+
+@given(st.sampled_from(sorted(TABLE)), st.data())
+def test_one_slip_in_a_long_name_is_seen_through(key: str, data: st.DataObject) -> None:
+    section, dot, name = key.rpartition(".")
+    assume(len(name) > 4)
+    at = data.draw(st.integers(0, len(name) - 2))
+    kind = data.draw(st.sampled_from(["left out", "doubled", "swapped", "capital"]))
+    one, two = name[at], name[at + 1]
+    new = {"left out": two, "doubled": one * 2 + two, "swapped": two + one}
+    slip = name[:at] + new.get(kind, one.upper() + two) + name[at + 2 :]
+    assume(section + dot + slip not in TABLE)
+    assert did_you_mean(section + dot + slip) == key
+
+
+@given(st.dictionaries(st.text(max_size=8), st.integers() | st.text() | st.none(), max_size=4))
+def test_any_keys_make_notes_and_no_error(section: dict[str, object]) -> None:
+    unknown = {k: v for k, v in section.items() if f"runner.{k}" not in TABLE and k not in TABLE}
+    notes = Config({"runner": unknown, "odd": unknown}).notes
+    assert len(notes) <= len(unknown) + 1
 
 
 def test_an_unknown_key_that_is_near_to_none_is_named() -> None:

@@ -7,166 +7,31 @@ all come from it: a new setting is one more entry here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.setting_types import (
+    FLAG,
+    MIRRORS,
+    PATH,
+    PATHS,
+    SERVICE,
+    SIZE,
+    TEXT,
+    TEXT_MAP,
+    TEXTS,
+    VARIABLES,
+    Type,
+    number,
+    whole,
+)
 
-__all__ = ["TABLE", "Field", "Setting", "Type", "did_you_mean", "is_ignored", "wrong_value"]
+__all__ = ["TABLE", "Field", "Setting", "did_you_mean", "is_ignored", "wrong_value"]
 
 T_co = TypeVar("T_co", covariant=True)
-
-
-# -- types: what a value may be ------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Type(Generic[T_co]):
-    """What a value may be.
-
-    Parameters
-    ----------
-    accepted : str
-        In words, as in "… must be a number".
-    read : callable
-        Value of the JSON, folder at which relative paths start -> value; raises
-        `ValueError` or `TypeError` when it is none.
-    json : str
-        What napari's Preferences call it.
-    least, most : float, optional
-        Limits that a spin box shows.
-    """
-
-    accepted: str
-    read: Callable[[object, Path], T_co]
-    json: str = "string"
-    least: float | None = None
-    most: float | None = None
-
-
-def _flag(value: object, _: Path) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise TypeError
-
-
-def _text(value: object, _: Path) -> str:
-    if isinstance(value, str):
-        return value.strip()
-    raise TypeError
-
-
-def _path(value: object, base: Path) -> Path:
-    if isinstance(value, str | Path):
-        return (base / Path(value).expanduser()).absolute()
-    raise TypeError
-
-
-def _each(value: object) -> list[object]:
-    """One value counts as a list of one."""
-    if isinstance(value, str | Path):
-        return [value]
-    if isinstance(value, list | tuple):
-        return list(value)
-    raise TypeError
-
-
-def _paths(value: object, base: Path) -> tuple[Path, ...]:
-    return tuple(_path(entry, base) for entry in _each(value) if entry != "")
-
-
-def _texts(value: object, base: Path) -> tuple[str, ...]:
-    return tuple(_text(str(e) if isinstance(e, Path) else e, base) for e in _each(value))
-
-
-def _size(value: object, _: Path) -> int:
-    units = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError
-    text = str(value).strip().lower().removesuffix("ib").removesuffix("b").strip()
-    number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "")
-    if unit not in units:
-        raise ValueError
-    try:
-        amount = int(float(number) * units[unit])
-    except OverflowError:
-        raise ValueError from None
-    if amount <= 0:
-        raise ValueError
-    return amount
-
-
-def _mirrors(value: object, base: Path) -> dict[str, tuple[str, ...]]:
-    if not isinstance(value, Mapping):
-        raise TypeError
-    found = {str(name): _texts(addresses, base) for name, addresses in value.items()}
-    return {name: addresses for name, addresses in found.items() if any(addresses)}
-
-
-def _text_map(value: object, base: Path) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        raise TypeError
-    return {str(name): _text(text, base) for name, text in value.items()}
-
-
-def _variables(value: object, _: Path) -> dict[str, str]:
-    if not isinstance(value, list):
-        raise TypeError
-    found: dict[str, str] = {}
-    for entry in value:
-        if not isinstance(entry, Mapping) or not {"name", "value"} <= set(entry):
-            raise TypeError
-        found[str(entry["name"])] = str(entry["value"])
-    return found
-
-
-def _number(
-    least: float = 0, most: float | None = None, words: Mapping[str, float] | None = None
-) -> Type[float]:
-    def read(value: object, _: Path) -> float:
-        if words and isinstance(value, str) and value in words:
-            return words[value]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError
-        if not least <= value <= (float("inf") if most is None else most):  # NaN is neither
-            raise ValueError
-        return value
-
-    between = f"of at least {least:g}" if most is None else f"from {least:g} to {most:g}"
-    also = "".join(f", or “{word}”" for word in words or ())
-    return Type(f"a number {between}{also}", read, "number", least, most)
-
-
-def _whole(
-    least: int = 0, most: int | None = None, words: Mapping[str, int] | None = None
-) -> Type[int]:
-    number = _number(least, most, words)
-
-    def read(value: object, base: Path) -> int:
-        found = number.read(value, base)
-        if found != int(found):
-            raise ValueError
-        return int(found)
-
-    accepted = number.accepted.replace("a number", "a whole number", 1)
-    return Type(accepted, read, "integer", least, most)
-
-
-FLAG = Type("true or false (without quotation marks)", _flag, "boolean")
-TEXT = Type("a text", _text)
-TEXTS = Type("a text or a list of texts", _texts)
-PATH = Type("a path", _path)
-PATHS = Type("a path or a list of paths", _paths)
-SIZE = Type("a size such as 8G", _size)
-MIRRORS = Type('an object such as {"conda-forge": "https://…"}', _mirrors)
-TEXT_MAP = Type('an object such as {"/scratch": "size=4g"}', _text_map)
-VARIABLES = Type('a list of {"name": …, "value": …}', _variables)
-SERVICE = Type("the name of a runner service", _text)
-
-
-# -- settings ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +115,7 @@ class Setting(Generic[T_co]):
             return self.default
         try:
             return self.type.read(value, base or Path.cwd())
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise wrong_value(self.key, value, self.type.accepted, place) from None
 
     def of(self, section: Mapping[str, object]) -> T_co:
@@ -318,7 +183,7 @@ PLUGIN_DIRS: Setting[tuple[Path, ...]] = Setting(
     adds=True,
 )
 CPUS: Setting[float | None] = Setting(
-    "runner.cpus", _number(), None,
+    "runner.cpus", number(), None,
     "processors a job may use; other services tell the tool (`GALAXY_SLOTS`)", "no limit",
     "DOCKER",
     field=Field("limits.cpus", "Processors", "How many a job may use; 0 for no limit.",
@@ -332,11 +197,11 @@ MEMORY: Setting[int | None] = Setting(
                 "no limit; such as 8G"),
 )
 GPUS = Setting(
-    "runner.gpus", _whole(-1, words={"all": -1}), 0,
+    "runner.gpus", whole(-1, words={"all": -1}), 0,
     'how many GPUs a job gets; `-1` or `"all"`: all', services="DOCKER",
 )
 GRACE: Setting[float] = Setting(
-    "runner.grace", _number(), 3.0,
+    "runner.grace", number(), 3.0,
     "seconds between the polite request to stop and the end by force", services="all",
 )
 LOCAL_PATH: Setting[tuple[Path, ...]] = Setting(
@@ -392,18 +257,18 @@ NETWORK_MODE = Setting(
     "the engine's default", "DOCKER",
 )
 IDLE_TIMEOUT: Setting[float] = Setting(
-    "runner.idle_timeout", _number(), 600,
+    "runner.idle_timeout", number(), 600,
     "seconds after which an idle warm container is removed", services="DOCKER",
 )
 MAX_CONTAINERS = Setting(
-    "runner.max_containers", _whole(), 8, "how many warm containers are kept", services="DOCKER"
+    "runner.max_containers", whole(), 8, "how many warm containers are kept", services="DOCKER"
 )
 ENTRYPOINT = Setting(
     "runner.entrypoint", FLAG, False, "start programs through the image's entry point",
     services="DOCKER",
 )
 PIDS = Setting(
-    "runner.pids", _whole(), 4096, "how many processes a container may have", services="DOCKER"
+    "runner.pids", whole(), 4096, "how many processes a container may have", services="DOCKER"
 )
 SHM_SIZE = Setting(
     "runner.shm_size", SIZE, 2**30, 'shared memory: bytes, or `"2G"`', "1 GiB", "DOCKER"
@@ -427,18 +292,18 @@ WORKSPACE: Setting[Path | None] = Setting(
                 "Where inputs, results and records of jobs are kept; empty for the default."),
 )
 MAX_PARALLEL = Setting(
-    "jobs.max_parallel", _whole(1), 2, "how many jobs run at once",
+    "jobs.max_parallel", whole(1), 2, "how many jobs run at once",
     field=Field("running.max_parallel", "Jobs at once", "Further jobs wait in the queue.",
                 most=64),
 )
 TIMEOUT: Setting[float] = Setting(
-    "jobs.timeout", _number(), 0, "seconds after which a program is ended; 0: never",
+    "jobs.timeout", number(), 0, "seconds after which a program is ended; 0: never",
     field=Field("running.timeout", "Longest run",
                 "A program that takes longer is ended; 0 for no limit.", "no limit", "s",
                 most=10_000_000),
 )
 KEEP_DAYS: Setting[float] = Setting(
-    "jobs.keep_days", _number(), 30, "age at which `clean` offers finished jobs for removal"
+    "jobs.keep_days", number(), 30, "age at which `clean` offers finished jobs for removal"
 )
 USER_NAME = Setting("user.name", TEXT, "", "written into records", "empty")
 # fmt: on

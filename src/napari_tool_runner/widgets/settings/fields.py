@@ -21,7 +21,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.config import Config
-from napari_tool_runner.settings import PATH, PATHS, TABLE, Setting
+from napari_tool_runner.setting_types import PATH, PATHS
+from napari_tool_runner.settings import TABLE, Setting
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.running.run_bar import AUTOMATIC

@@ -1,0 +1,326 @@
+"""A configuration as a value: one layer above others.
+
+What may stand in it is told by `napari_tool_runner.settings`; how layers meet by
+`docs/config.md`; where they are read and written by `napari_tool_runner.config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+from napari_tool_runner import settings
+from napari_tool_runner.setting_types import PATH, PATHS
+from napari_tool_runner.settings import TABLE, Setting
+from napari_tool_runner.storage import user_data
+
+__all__ = ["ABSENT", "OWN_SERVICES", "Config"]
+
+OWN_SERVICES = ("LOCAL", "CONDA", "DOCKER", "CONDA_DOCKER")
+ABSENT = object()
+"""What a layer says about a key that it does not name."""
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A read configuration: one layer, and those below it.
+
+    Parameters
+    ----------
+    data : mapping
+        The JSON of this layer as it is.
+    path : Path or None
+        The file it came from; relative paths inside start at its folder.
+    explicit : bool
+        Its toolboxes run without a question: it is the facility's, was given for this
+        call, or named by the environment variable (docs/decisions). False for the
+        user's own file, whose toolboxes are asked about.
+    name : str
+        ``facility``, ``personal`` or ``call``.
+    below : Config or None
+        The layer that counts where this one says nothing.
+    edits : mapping
+        What `changed_config` changed, for `save_config`.
+    """
+
+    data: Mapping[str, object] = field(default_factory=dict)
+    path: Path | None = None
+    explicit: bool = True
+    name: str = "call"
+    below: Config | None = None
+    edits: Mapping[str, object] = field(default_factory=dict)
+
+    # -- what is said ------------------------------------------------------------------
+
+    @property
+    def runner(self) -> dict[str, object]:
+        """The ``runner`` section of all layers, without its ``service``; paths are absolute."""
+        names = dict.fromkeys(
+            name for layer in reversed(self.layers) for name in layer._section("runner")
+        )
+        found: dict[str, object] = {}
+        for name in names:
+            key = f"runner.{name}"
+            layers = self.holders(key)
+            if name == "service" or not layers:
+                continue
+            found[name] = raw = layers[0]._own(key)
+            setting = TABLE.get(key)
+            if setting is None or self._is_foreign(setting):
+                continue
+            if setting.type is PATH and raw:
+                found[name] = str(self.value(setting))
+            elif setting.type is PATHS:
+                paths = [str(path) for path in cast("tuple[Path, ...]", self.value(setting))]
+                found[name] = paths[0] if len(paths) == 1 and isinstance(raw, str) else paths
+        return found
+
+    @property
+    def service(self) -> str | None:
+        """Name of the chosen runner service; None: choose for each tool.
+
+        ``runner.service``, or the tutorial's ``process.service`` when there is no
+        ``runner`` section in that layer.
+        """
+        holder = self.holder("runner.service")
+        if holder is None:
+            return None
+        setting = settings.RUNNER_SERVICE if "runner" in holder.data else settings.PROCESS_SERVICE
+        return holder.own(setting)
+
+    @property
+    def toolbox_dirs(self) -> tuple[Path, ...]:
+        """``process.xml_dirs``: the folders of the user's toolboxes."""
+        return self.value(settings.TOOLBOXES)
+
+    @property
+    def consented_dirs(self) -> frozenset[Path]:
+        """Those of the `toolbox_dirs` whose tools run without a question."""
+        key = settings.TOOLBOXES.key
+        layers = [layer for layer in self.holders(key) if layer.explicit]
+        return frozenset(path for one in layers for path in one.own(settings.TOOLBOXES))
+
+    @property
+    def categories_files(self) -> tuple[Path, ...]:
+        """``process.categories``: toolboxes.json files."""
+        return self.value(settings.CATEGORIES)
+
+    @property
+    def formats_file(self) -> Path | None:
+        """``formats.file``: formats.json."""
+        return self.value(settings.FORMATS_FILE)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What commands may name besides parameters: ``env`` entries and ``fiji``."""
+        fiji = self.value(settings.FIJI)
+        return {**self.value(settings.ENV), **({"__fiji__": fiji} if fiji else {})}
+
+    @property
+    def workspaces(self) -> Path:
+        """``workspace``: where the folders of jobs are made."""
+        return self.value(settings.WORKSPACE) or user_data() / "jobs"
+
+    @property
+    def max_parallel(self) -> int:
+        """``jobs.max_parallel``: how many jobs run at once (2)."""
+        return self.value(settings.MAX_PARALLEL)
+
+    @property
+    def timeout(self) -> float | None:
+        """``jobs.timeout``: seconds after which a program is ended (None: never)."""
+        return self.value(settings.TIMEOUT) or None
+
+    @property
+    def keep_days(self) -> float:
+        """``jobs.keep_days``: age at which `clean` offers finished workspaces (30)."""
+        return self.value(settings.KEEP_DAYS)
+
+    @property
+    def cpus(self) -> float | None:
+        """``runner.cpus``: how many processors a job may use."""
+        return self.value(settings.CPUS) or None
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """``runner.memory``: bytes, or text such as ``8G``."""
+        return self.value(settings.MEMORY)
+
+    @property
+    def gpus(self) -> int:
+        """``runner.gpus``: how many GPUs a job asks for; -1 or ``"all"``: all."""
+        return self.value(settings.GPUS)
+
+    @property
+    def network(self) -> bool:
+        """``runner.network``: whether containers may use the network (no)."""
+        return self.value(settings.NETWORK)
+
+    @property
+    def user(self) -> str:
+        """``user.name``, for records; empty when not given."""
+        return self.value(settings.USER_NAME)
+
+    # -- layers ------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> tuple[Config, ...]:
+        """This layer and those below it, the highest first."""
+        return (self, *(self.below.layers if self.below is not None else ()))
+
+    @property
+    def place(self) -> str:
+        """Where this layer was read, for messages."""
+        return str(self.path) if self.path else "the configuration"
+
+    @property
+    def base(self) -> Path | None:
+        """Where relative paths of this layer start; None: the current folder."""
+        return self.path.parent if self.path else None
+
+    def holders(self, key: str) -> list[Config]:
+        """Return the layers that say something about `key` and are heard, highest first."""
+        lock = self.lock_of(key)
+        layers = self.layers if lock is None else lock.layers
+        return [layer for layer in layers if layer._own(key) is not ABSENT]
+
+    def holder(self, key: str) -> Config | None:
+        """Return the layer whose value of `key` counts; None: the built-in default."""
+        return next(iter(self.holders(key)), None)
+
+    def said(self, key: str) -> object:
+        """Return the value of `key` that counts as it is written, None when nobody says it."""
+        holder = self.holder(key)
+        return None if holder is None else holder._own(key)
+
+    def lock_of(self, key: str) -> Config | None:
+        """Return the layer that keeps those above it from setting `key`, if one does."""
+        key = settings.RUNNER_SERVICE.key if key == settings.PROCESS_SERVICE.key else key
+        for layer in reversed(self.layers):
+            if layer.name == "facility":
+                names = layer.own(settings.LOCKED)
+                if key in names or key.partition(".")[0] in names:
+                    return layer
+        return None
+
+    def value(self, setting: Setting[_Value]) -> _Value:
+        """Return the value of a setting.
+
+        Raises
+        ------
+        ConfigError
+            What the file says cannot be it.
+        """
+        layers = self.holders(setting.key)
+        if not layers:
+            return setting.default
+        found = layers[0].own(setting)
+        for layer in layers[1:] if setting.adds else ():
+            more = layer.own(setting)
+            if isinstance(found, tuple) and isinstance(more, tuple):
+                found = cast("_Value", tuple(dict.fromkeys((*found, *more))))
+            elif isinstance(found, dict) and isinstance(more, dict):
+                found = cast("_Value", {**more, **found})
+        return found
+
+    def check(self) -> None:
+        """Read every setting of every layer, so that what is wrong is told at once.
+
+        Options that only services of this package know are left to a foreign service.
+
+        Raises
+        ------
+        ConfigError
+        """
+        for layer in self.layers:
+            for key, setting in TABLE.items():
+                if not self._is_foreign(setting) and layer.raw(key) is not ABSENT:
+                    layer.own(setting)
+
+    def _is_foreign(self, setting: Setting[object]) -> bool:
+        """Whether a service of others is chosen, to which the key may mean something else."""
+        shared = not setting.services or setting.key in settings.FOR_EVERY_SERVICE
+        return not shared and self.service not in (None, *OWN_SERVICES)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not used, in sentences: unknown keys, and keys that the facility locked."""
+        found: list[str] = []
+        for layer in reversed(self.layers):
+            for key in layer.keys:
+                lock = self.lock_of(key)
+                if lock is not None and lock is not layer and key != settings.LOCKED.key:
+                    found.append(
+                        f"“{key}” in {layer.place} is not used: your facility has locked it "
+                        f"({lock.place})."
+                    )
+                else:
+                    found += self._unknown(layer, key)
+            if layer.name == "facility":
+                found += layer._doubts()
+        return tuple(dict.fromkeys(found))
+
+    def _unknown(self, layer: Config, key: str) -> Iterator[str]:
+        if key == settings.LOCKED.key and layer.name != "facility":
+            yield f"“locked” in {layer.place} is not used: only a facility’s file locks keys."
+        if key in TABLE or settings.is_ignored(key):
+            return
+        what = f"“{key}” in {layer.place} is not known and not used"
+        near = settings.did_you_mean(key)
+        # options and sections of their own are a matter of services of others
+        for_others = key.startswith("runner.") or isinstance(layer.data.get(key), Mapping)
+        others = self.service not in (None, *OWN_SERVICES) or (
+            self.service is None and self.value(settings.PLUGIN_DIRS)
+        )
+        if near:
+            yield f"{what}; did you mean “{near}”?"
+        elif not (for_others and others):
+            yield f"{what}."
+
+    def _doubts(self) -> Iterator[str]:
+        """What is doubtful in a facility's file itself."""
+        for key in self.own(settings.LOCKED):
+            near = settings.did_you_mean(key)
+            if key not in TABLE and near and near != key:
+                yield f"“locked” in {self.place} names “{key}”; did you mean “{near}”?"
+        if not self.explicit:
+            yield f"The toolboxes of {self.place} are asked about: anybody may write that file."
+
+    # -- reading one layer -------------------------------------------------------------
+
+    def own(self, setting: Setting[_Value]) -> _Value:
+        """What this layer alone says; the default where it says nothing."""
+        raw = self.raw(setting.key)
+        if raw is ABSENT:
+            return setting.default
+        return setting.read(raw, self.base, self.place)
+
+    def _own(self, key: str) -> object:
+        """What this layer says about `key`, aliases included; `ABSENT` for nothing."""
+        if key == settings.RUNNER_SERVICE.key and "runner" not in self.data:
+            return self.raw(settings.PROCESS_SERVICE.key)
+        return self.raw(key)
+
+    def raw(self, key: str) -> object:
+        """What this layer says about `key`; `ABSENT` for nothing."""
+        section, _, name = key.rpartition(".")
+        return (self._section(section) if section else self.data).get(name, ABSENT)
+
+    def _section(self, name: str) -> Mapping[str, object]:
+        value = self.data.get(name, {})
+        if not isinstance(value, Mapping):
+            raise settings.wrong_value(name, value, "an object with named entries", self.place)
+        return cast("Mapping[str, object]", value)
+
+    @property
+    def keys(self) -> Iterator[str]:
+        """Every key that this layer names, those of our sections with their section."""
+        for name, value in self.data.items():
+            if isinstance(value, Mapping) and any(key.startswith(f"{name}.") for key in TABLE):
+                yield from (f"{name}.{inner}" for inner in value)
+            else:
+                yield name

@@ -1,0 +1,171 @@
+"""What the value of a setting may be: how it is read, and what is accepted in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+__all__ = [
+    "FLAG",
+    "MIRRORS",
+    "PATH",
+    "PATHS",
+    "SERVICE",
+    "SIZE",
+    "TEXT",
+    "TEXTS",
+    "TEXT_MAP",
+    "VARIABLES",
+    "Type",
+    "number",
+    "whole",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Type(Generic[T_co]):
+    """What a value may be.
+
+    Parameters
+    ----------
+    accepted : str
+        In words, as in "… must be a number".
+    read : callable
+        Value of the JSON, folder at which relative paths start -> value; raises
+        `ValueError`, `TypeError` or `OverflowError` when it is none.
+    json : str
+        What napari's Preferences call it.
+    least, most : float, optional
+        Limits that a spin box shows.
+    """
+
+    accepted: str
+    read: Callable[[object, Path], T_co]
+    json: str = "string"
+    least: float | None = None
+    most: float | None = None
+
+
+def _flag(value: object, _: Path) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise TypeError
+
+
+def _text(value: object, _: Path) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    raise TypeError
+
+
+def _path(value: object, base: Path) -> Path:
+    if isinstance(value, str | Path):
+        return (base / Path(value).expanduser()).absolute()
+    raise TypeError
+
+
+def _each(value: object) -> list[object]:
+    """One value counts as a list of one."""
+    if isinstance(value, str | Path):
+        return [value]
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise TypeError
+
+
+def _paths(value: object, base: Path) -> tuple[Path, ...]:
+    return tuple(_path(entry, base) for entry in _each(value) if entry != "")
+
+
+def _texts(value: object, base: Path) -> tuple[str, ...]:
+    return tuple(_text(str(e) if isinstance(e, Path) else e, base) for e in _each(value))
+
+
+def _size(value: object, _: Path) -> int:
+    units = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError
+    text = str(value).strip().lower().removesuffix("ib").removesuffix("b").strip()
+    number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "")
+    if unit not in units:
+        raise ValueError
+    amount = int(float(number) * units[unit])
+    if amount <= 0:
+        raise ValueError
+    return amount
+
+
+def _mirrors(value: object, base: Path) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    found = {str(name): _texts(addresses, base) for name, addresses in value.items()}
+    return {name: addresses for name, addresses in found.items() if any(addresses)}
+
+
+def _text_map(value: object, base: Path) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return {str(name): _text(text, base) for name, text in value.items()}
+
+
+def _variables(value: object, _: Path) -> dict[str, str]:
+    if not isinstance(value, list):
+        raise TypeError
+    found: dict[str, str] = {}
+    for entry in value:
+        if not isinstance(entry, Mapping) or not {"name", "value"} <= set(entry):
+            raise TypeError
+        found[str(entry["name"])] = str(entry["value"])
+    return found
+
+
+def number(
+    least: float = 0, most: float | None = None, words: Mapping[str, float] | None = None
+) -> Type[float]:
+    """Return the type of numbers from `least` to `most`, and of `words` that mean one."""
+
+    def read(value: object, _: Path) -> float:
+        if words and isinstance(value, str) and value in words:
+            return words[value]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError
+        if not math.isfinite(value) or value < least or (most is not None and value > most):
+            raise ValueError
+        return value
+
+    between = f"of at least {least:g}" if most is None else f"from {least:g} to {most:g}"
+    also = "".join(f", or “{word}”" for word in words or ())
+    return Type(f"a number {between}{also}", read, "number", least, most)
+
+
+def whole(
+    least: int = 0, most: int | None = None, words: Mapping[str, int] | None = None
+) -> Type[int]:
+    """Return the type of whole numbers, otherwise as `number`."""
+    plain = number(least, most, words)
+
+    def read(value: object, base: Path) -> int:
+        found = plain.read(value, base)
+        if found != int(found):
+            raise ValueError
+        return int(found)
+
+    accepted = plain.accepted.replace("a number", "a whole number", 1)
+    return Type(accepted, read, "integer", least, most)
+
+
+FLAG = Type("true or false (without quotation marks)", _flag, "boolean")
+TEXT = Type("a text", _text)
+TEXTS = Type("a text or a list of texts", _texts)
+PATH = Type("a path", _path)
+PATHS = Type("a path or a list of paths", _paths)
+SIZE = Type("a size such as 8G", _size)
+MIRRORS = Type('an object such as {"conda-forge": "https://…"}', _mirrors)
+TEXT_MAP = Type('an object such as {"/scratch": "size=4g"}', _text_map)
+VARIABLES = Type('a list of {"name": …, "value": …}', _variables)
+SERVICE = Type("the name of a runner service", _text)
