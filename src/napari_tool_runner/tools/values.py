@@ -27,12 +27,12 @@ from napari_tool_runner.tools.model import (
 )
 from napari_tool_runner.tools.tree import BoundValues, places
 
-__all__ = ["bind", "check_value", "coerce", "default_value", "nest"]
+__all__ = ["MAX_ENTRIES", "bind", "check_value", "coerce", "default_value", "nest"]
 
 _REPEAT_KEY = re.compile(r"(?P<name>.+)_(?P<index>\d{1,9})$")
 
 
-_MAX_ENTRIES = 10_000
+MAX_ENTRIES = 10_000
 """Entries of one repeat; a larger number is a slip of the pen (``rep_999999999|x``)."""
 
 
@@ -186,7 +186,7 @@ def _bind_repeat(item: Repeat, given: Mapping[str, object], name: str) -> list[B
     if not entries:
         count = max(item.default, item.minimum)
     count = max(count, item.minimum)
-    if count > _MAX_ENTRIES:
+    if count > MAX_ENTRIES:
         raise ParameterError(
             f"“{name}” cannot be given {count} times.",
             name=name,

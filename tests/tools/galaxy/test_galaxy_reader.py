@@ -106,6 +106,22 @@ def test_a_shed_file_may_name_one_category_as_text(descriptor: Make) -> None:
     assert tool.notes == ()
 
 
+def test_numbers_that_would_fill_the_memory_are_not_taken(descriptor: Make) -> None:
+    tool = inputs(
+        descriptor,
+        '<repeat name="r" min="999999999" title="R"><param name="x" type="text"/></repeat>'
+        '<param name="s" type="select"><options><column name="value" index="999999999999"/>'
+        '<filter type="add_value" value="a"/></options></param>',
+    )
+    assert list(problems(tool)) == [
+        "inputs/repeat[r]: It cannot be read: it is given 999999999 times"
+    ]
+    (select,) = tool.inputs
+    assert isinstance(select, SelectParameter)
+    assert select.source is not None
+    assert [option.value for option in select.source.options({})] == ["a"]
+
+
 def test_help_is_restructured_text_by_default(descriptor: Make) -> None:
     tool = descriptor("<command>x</command><help>\n    **b**\n      x\n    </help>")
     assert (tool.help, tool.help_format) == ("**b**\n  x", "rst")

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from napari_tool_runner.errors import TemplateError
-from napari_tool_runner.tools.dialect import DataCollection, DataFile, JobPaths
+from napari_tool_runner.tools.dialect import DataFile, JobPaths, data_files
 
 __all__ = ["merged"]
 
@@ -22,23 +22,13 @@ def merged(name: str, value: object, paths: JobPaths, files: dict[Path, str]) ->
     TemplateError
         A file holds no number.
     """
-    given = _files(value)
+    given = data_files(value)
     if len(given) < 2:
         return given[0] if given else value
     numbers = [text for file in given for text in _numbers(file.path)]
     path = paths.work / f"{name}.csv"
     files[path] = ",".join(numbers) + "\n"
     return DataFile(path, "arraycsv", name)
-
-
-def _files(value: object) -> list[DataFile]:
-    if isinstance(value, DataFile):
-        return [value]
-    if isinstance(value, DataCollection):
-        return [file for _, element in value.elements for file in _files(element)]
-    if isinstance(value, list | tuple):
-        return [file for element in value for file in _files(element)]
-    return []
 
 
 def _numbers(path: Path) -> list[str]:

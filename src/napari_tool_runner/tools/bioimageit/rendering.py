@@ -24,6 +24,7 @@ from napari_tool_runner.tools.dialect import (
     JobPaths,
     PlannedOutput,
     RenderedCommand,
+    data_files,
 )
 from napari_tool_runner.tools.model import (
     BooleanParameter,
@@ -180,10 +181,8 @@ def _filled(parameter: Parameter, value: object) -> _Filled:
         return None
     if isinstance(value, DataFile):
         return str(value.path)
-    if isinstance(value, DataCollection):
-        return [text for _, element in value.elements for text in _listed(parameter, element)]
-    if isinstance(parameter, DataParameter) and isinstance(value, list | tuple):
-        return [text for element in value for text in _listed(parameter, element)]
+    if isinstance(parameter, DataParameter) and isinstance(value, DataCollection | list | tuple):
+        return [str(file.path) for file in data_files(value)]
     if isinstance(parameter, BooleanParameter):
         return parameter.true_value if value else parameter.false_value
     if isinstance(parameter, FloatParameter) and isinstance(value, float):
@@ -191,13 +190,6 @@ def _filled(parameter: Parameter, value: object) -> _Filled:
     if isinstance(value, tuple | list):
         return ",".join(str(entry) for entry in value)
     return str(value)
-
-
-def _listed(parameter: Parameter, value: object) -> list[str]:
-    filled = _filled(parameter, value)
-    if filled is None:
-        return []
-    return filled if isinstance(filled, list) else [filled]
 
 
 def _float(parameter: FloatParameter, value: float) -> str:

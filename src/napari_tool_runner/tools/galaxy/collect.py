@@ -19,21 +19,23 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
     CollectedOutput,
-    DataCollection,
     DataFile,
     JobPaths,
     PlannedOutput,
     RenderedCommand,
+    data_files,
 )
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.output_plan import element_path, extra_files_folder
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput
+from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
     from galaxy.tool_util.provided_metadata import BaseToolProvidedMetadata
 
     from napari_tool_runner.tools.galaxy.source import GalaxySource, OutputRule
+    from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["collect"]
@@ -42,7 +44,11 @@ _UNKNOWN = frozenset({"auto", "_sniff_", ""})
 
 
 def collect(
-    source: GalaxySource, rendered: RenderedCommand, values: BoundValues, paths: JobPaths
+    tool: Tool,
+    source: GalaxySource,
+    rendered: RenderedCommand,
+    values: BoundValues,
+    paths: JobPaths,
 ) -> Sequence[CollectedOutput]:
     """Return the outputs that have files, in the order of the plan.
 
@@ -52,27 +58,14 @@ def collect(
         A file leads out of the job's folder, or two elements of a collection have
         the same name.
     """
-    collector = _Collector(source, paths, tuple(_inputs(values)))
+    inputs = tuple(data_files([leaf.value for leaf in leaves(tool.inputs, values)]))
+    collector = _Collector(source, paths, inputs)
     found = []
     for number, planned in enumerate(rendered.outputs, 1):
         files = collector.output(planned, number)
         if files:
             found.append(CollectedOutput(planned.output, tuple(files)))
     return found
-
-
-def _inputs(value: object) -> Iterator[DataFile]:
-    if isinstance(value, DataFile):
-        yield value
-    elif isinstance(value, DataCollection):
-        for _, entry in value.elements:
-            yield from _inputs(entry)
-    elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _inputs(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _inputs(entry)
 
 
 @dataclass(slots=True)

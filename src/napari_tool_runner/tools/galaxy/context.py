@@ -13,11 +13,8 @@ from packaging.version import Version
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.file_types import file_type
-from napari_tool_runner.tools.galaxy.dataset_values import (
-    CollectionValue,
-    DatasetList,
-    DatasetValue,
-)
+from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
+from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
 from napari_tool_runner.tools.galaxy.options import ComputedOptions
 from napari_tool_runner.tools.galaxy.source import native
 from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule

@@ -1,10 +1,9 @@
-"""Datasets and collections as Galaxy's templates see them."""
+"""Datasets as Galaxy's templates see them; collections are in ``collection_values``."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,9 @@ from napari_tool_runner.tools.galaxy.sanitize import safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.dialect import DataCollection, DataFile
-    from napari_tool_runner.tools.galaxy.script import Rules
+    from napari_tool_runner.tools.dialect import DataFile
 
-__all__ = ["CollectionValue", "DatasetList", "DatasetValue", "MetadataValue"]
+__all__ = ["DatasetValue", "MetadataValue", "file_part", "safe_identifier"]
 
 # what would end the template's own quotes, in identifiers that Galaxy leaves raw
 _QUOTES = re.compile(r"[\'\"`$\\\n\r\0]")
@@ -177,14 +175,14 @@ class DatasetValue(Wrapper):
     @property
     def element_identifier(self) -> str:
         """Identifier in its collection, else the name."""
-        return _QUOTES.sub("_", self._identifier) if self._identifier else self.name
+        return safe_identifier(self._identifier) or self.name
 
     display_name = name
 
     @property
     def safe_element_identifier(self) -> str:
         """The identifier as a part of a file name."""
-        return _file_part(self.element_identifier)
+        return file_part(self.element_identifier)
 
     @property
     def name_and_ext(self) -> str:
@@ -284,175 +282,12 @@ class _DatatypeValue:
         return self.file_ext
 
 
-class DatasetList(list[DatasetValue], Wrapper):
-    """The datasets of a ``multiple`` input."""
-
-    def __init__(self, datasets: list[DatasetValue], rules: Rules) -> None:
-        super().__init__(datasets)
-        self.value = datasets
-        self._rules = rules
-
-    def __str__(self) -> str:
-        return ",".join(str(entry) for entry in self)
-
-    def paths_as_file(self, sep: str = "\n") -> str:
-        """Return the path of a file that lists the paths."""
-        return self._rules.write(sep.join(str(entry) for entry in self))
-
-    def __bool__(self) -> bool:
-        return any(self)
-
-    is_collection = False
-
-    def serialize(self, invalid_chars: tuple[str, ...] = ("/",)) -> list[dict[str, object]]:
-        """Return what each dataset's `serialize` does."""
-        return [entry.serialize(invalid_chars) for entry in self]
-
-    def get_datasets_for_group(self, group: str) -> list[DatasetValue]:
-        """Layers have no group tags."""
-        return []
+def safe_identifier(text: str) -> str:
+    """Return an identifier without what would end a template's own quotes."""
+    return _QUOTES.sub("_", text)
 
 
-class CollectionValue(Wrapper):
-    """A dataset collection: by name, by index, or iterated."""
-
-    is_collection = True
-
-    def __init__(
-        self,
-        collection: DataCollection | None,
-        elements: Mapping[str, DatasetValue | CollectionValue],
-        rules: Rules,
-        identifier: str = "",
-    ) -> None:
-        self.collection = collection
-        self.value = collection
-        self._identifier = identifier
-        self._elements = dict(elements)
-        self._rules = rules
-
-    @property
-    def is_input_supplied(self) -> bool:
-        """Whether there is one."""
-        return self.collection is not None
-
-    @property
-    def name(self) -> str:
-        """Name of the collection."""
-        return safe_name(self.collection.name) if self.collection else "None"
-
-    @property
-    def element_identifier(self) -> str:
-        """Identifier in the collection around it, else the name."""
-        return _QUOTES.sub("_", self._identifier) if self._identifier else self.name
-
-    @property
-    def safe_element_identifier(self) -> str:
-        """The identifier as a part of a file name."""
-        return _file_part(self.element_identifier)
-
-    @property
-    def collection_type(self) -> str:
-        """Galaxy's word for its structure (``list``, ``paired``)."""
-        return self.collection.type if self.collection else ""
-
-    def keys(self) -> list[str]:
-        """Return the element identifiers."""
-        return list(self._elements)
-
-    @property
-    def has_single_item(self) -> bool:
-        """Whether a ``paired_or_unpaired`` collection holds one dataset alone."""
-        return len(self._elements) == 1
-
-    @property
-    def single_item(self) -> DatasetValue | CollectionValue:
-        """The only dataset."""
-        if not self.has_single_item:
-            raise AttributeError("the collection holds more than a single item")
-        return next(iter(self._elements.values()))
-
-    @property
-    def all_paths(self) -> list[str]:
-        """Paths of all files, nested ones too."""
-        return [str(dataset) for _, dataset in self.flat()]
-
-    def flat(self) -> Iterator[tuple[list[str], DatasetValue]]:
-        """Yield identifiers and datasets, depth first."""
-        for key, entry in self._elements.items():
-            if isinstance(entry, CollectionValue):
-                for inner, dataset in entry.flat():
-                    yield [key, *inner], dataset
-            else:
-                yield [key], entry
-
-    def get_all_staging_paths(
-        self, invalid_chars: tuple[str, ...] = ("/",), include_collection_name: bool = False
-    ) -> list[str]:
-        """Return file names made of identifiers and datatypes."""
-        paths = []
-        for identifiers, dataset in self.flat():
-            parts = [self.name] if include_collection_name else []
-            for part in identifiers:
-                text = part.lstrip(".")
-                for char in invalid_chars:
-                    text = text.replace(char, "_")
-                parts.append(text)
-            paths.append(f"{os.sep.join(parts)}.{dataset.ext}")
-        return paths
-
-    def serialize(
-        self, invalid_chars: tuple[str, ...] = ("/",), include_collection_name: bool = False
-    ) -> list[dict[str, object]]:
-        """Return what ``data_style="staging_path_and_source_path"`` writes."""
-        paths = self.get_all_staging_paths(invalid_chars, include_collection_name)
-        return [
-            {
-                "element_identifier": identifiers,
-                "ext": dataset.ext,
-                "staging_path": path,
-                "source_path": str(dataset),
-                "metadata_files": [],
-            }
-            for path, (identifiers, dataset) in zip(paths, self.flat(), strict=True)
-        ]
-
-    def paths_as_file(self, sep: str = "\n") -> str:
-        """Return the path of a file that lists the paths of all elements."""
-        return self._rules.write(sep.join(self.all_paths))
-
-    def __getitem__(self, key: object) -> DatasetValue | CollectionValue | None:
-        if self.collection is None:
-            return None
-        if isinstance(key, int):
-            return list(self._elements.values())[key]
-        return self._elements[str(key)]
-
-    def __getattr__(self, name: str) -> DatasetValue | CollectionValue | None:
-        elements = self.__dict__.get("_elements")
-        if elements is None or name.startswith("__"):
-            raise AttributeError(name)
-        if self.__dict__.get("collection") is None:
-            return None
-        if name not in elements:
-            raise AttributeError(f"the collection has no element “{name}”")
-        found: DatasetValue | CollectionValue = elements[name]
-        return found
-
-    def __iter__(self) -> Iterator[DatasetValue | CollectionValue]:
-        return iter(self._elements.values())
-
-    def __len__(self) -> int:
-        return len(self._elements)
-
-    def __bool__(self) -> bool:
-        return bool(self._elements)
-
-    def __str__(self) -> str:
-        return ",".join(self.all_paths) if self.collection else "None"
-
-
-def _file_part(text: str) -> str:
+def file_part(text: str) -> str:
     """Galaxy's portable part of a file name: letters, digits, ``. _ -``; never hidden."""
     part = re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".-").rstrip(".")
     return f"_{part}" if _RESERVED.fullmatch(part) else part or "_"

@@ -101,7 +101,7 @@ class GalaxyDialect(Dialect):
         """
         from napari_tool_runner.tools.galaxy.collect import collect
 
-        return collect(_source(tool), rendered, values, paths)
+        return collect(tool, _source(tool), rendered, values, paths)
 
     def verify(self, tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str]:
         """Return the differences between a test's outcome and what it expects."""

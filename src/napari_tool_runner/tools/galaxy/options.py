@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.common import is_true
+from napari_tool_runner.tools.dialect import DataCollection, DataFile, data_files
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
 from napari_tool_runner.tools.model import SelectOption
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ComputedOptions", "read_options"]
 
 _MEGABYTE = 1 << 20
+_MAX_COLUMN = 10_000
 
 Row = list[str]
 
@@ -38,8 +40,7 @@ class _Filter:
         return dict(self.attributes).get(name, default)
 
     def flag(self, name: str, default: bool) -> bool:
-        text = self.get(name, str(default)).strip().lower()
-        return text in ("true", "yes", "on", "1")
+        return is_true(self.get(name, str(default)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,6 @@ class ComputedOptions:
     columns: tuple[tuple[str, int], ...] = (("name", 0), ("value", 0))
     separator: str = "\t"
     startswith: str = ""
-    meta_file_key: str = ""
     filters: tuple[_Filter, ...] = ()
 
     def options(self, values: Mapping[str, object]) -> tuple[SelectOption, ...]:
@@ -146,7 +146,9 @@ def read_options(element: Element, where: str, notes: Notes) -> ComputedOptions 
     columns: dict[str, int] = {}
     for column in element.findall("column"):
         index = column.get("index", "0")
-        columns[column.get("name", "value")] = int(index) if index.isdigit() else 0
+        columns[column.get("name", "value")] = (
+            min(int(index), _MAX_COLUMN) if index.isdigit() else 0
+        )
     if columns:
         columns.setdefault("name", columns.get("value", 0))
         columns.setdefault("value", columns["name"])
@@ -172,7 +174,6 @@ def read_options(element: Element, where: str, notes: Notes) -> ComputedOptions 
         columns=tuple(columns.items()),
         separator=element.get("separator", "\t").replace("\\t", "\t"),
         startswith=element.get("startswith") or "",
-        meta_file_key=element.get("meta_file_key") or "",
         filters=tuple(filters),
     )
 
@@ -203,33 +204,15 @@ def _search(values: object, name: str) -> object:
     return None
 
 
-def _datasets(value: object) -> Iterator[DataFile]:
-    if isinstance(value, DataFile):
-        yield value
-    elif isinstance(value, DataCollection):
-        for _, entry in value.elements:
-            yield from _datasets(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _datasets(entry)
-
-
 def _files(value: object) -> Iterator[Path]:
-    if isinstance(value, str | Path):
-        path = Path(value)
-        if path.is_file():
+    """Yield the files of a value: paths, layers that have one, datasets."""
+    for entry in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(entry, DataCollection):
+            yield from (file.path for file in entry.files())
+            continue
+        path = Path(entry) if isinstance(entry, str | Path) else getattr(entry, "path", None)
+        if isinstance(path, Path) and path.is_file():
             yield path
-        return
-    if isinstance(value, list | tuple):
-        for entry in value:
-            yield from _files(entry)
-        return
-    path_of_layer = getattr(value, "path", None)
-    if isinstance(value, DataCollection):
-        for file in _datasets(value):
-            yield file.path
-    elif isinstance(path_of_layer, Path) and path_of_layer.is_file():
-        yield path_of_layer
 
 
 # -- filters -------------------------------------------------------------------------
@@ -262,7 +245,7 @@ def _param_value(
     chain = [part for part in entry.get("ref_attribute").split(".") if part]
     wanted: list[str] = []
     if chain:
-        for dataset in _datasets(value):
+        for dataset in data_files(value):
             attribute: object = _dataset_attribute(dataset, chain)
             if attribute is not None:
                 wanted.append(str(attribute))
@@ -283,7 +266,7 @@ def _data_meta(
     source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
 ) -> list[Row]:
     found: list[str] = []
-    for dataset in _datasets(_find(values, entry.get("ref"))):
+    for dataset in data_files(_find(values, entry.get("ref"))):
         value = dataset_metadata(dataset).get(entry.get("key"))
         for part in value if isinstance(value, list | tuple) else [value]:
             if part is not None and str(part) not in found:
@@ -368,7 +351,7 @@ def _remove_value(
     else:
         wanted = [
             str(dataset_metadata(dataset).get(entry.get("key")))
-            for dataset in _datasets(_find(values, entry.get("meta_ref")))
+            for dataset in data_files(_find(values, entry.get("meta_ref")))
         ]
     index = dict(source.columns).get("value", 1)
     return [row for row in rows if _cell(row, index) not in wanted]

@@ -13,12 +13,9 @@ from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.tools.dialect import DataFile, JobPaths, PlannedOutput
 from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
 from napari_tool_runner.tools.galaxy.context import Context, lookup
-from napari_tool_runner.tools.galaxy.dataset_values import (
-    CollectionValue,
-    DatasetList,
-    DatasetValue,
-)
+from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
 from napari_tool_runner.tools.galaxy.source import OutputRule
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 from napari_tool_runner.tools.model import (

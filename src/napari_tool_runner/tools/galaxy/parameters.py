@@ -1,4 +1,4 @@
-"""Inputs of a Galaxy tool as parameters of the tool model."""
+"""``<param>`` elements of a Galaxy tool as parameters of the tool model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypedDict
 
 from packaging.version import Version
 
-from napari_tool_runner.tools.coercion import FALSE_WORDS, TRUE_WORDS
 from napari_tool_runner.tools.common import Notes, layer_kinds, ndims, real, whole
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
@@ -22,9 +21,7 @@ from napari_tool_runner.tools.galaxy.validators import (
 from napari_tool_runner.tools.hints import input_kinds
 from napari_tool_runner.tools.model import (
     BooleanParameter,
-    Case,
     ColorParameter,
-    Conditional,
     DataColumnParameter,
     DataParameter,
     DirectoryParameter,
@@ -33,163 +30,43 @@ from napari_tool_runner.tools.model import (
     FileParameter,
     FloatParameter,
     HiddenParameter,
-    InputItem,
     IntegerParameter,
     LayerKind,
     Parameter,
-    Repeat,
-    Section,
     SelectOption,
     SelectParameter,
     TextParameter,
 )
 
 if TYPE_CHECKING:
-    from galaxy.tool_util.parser.interface import InputSource, PageSource
+    from galaxy.tool_util.parser.interface import InputSource
     from galaxy.util import Element
 
     from napari_tool_runner.tools.galaxy.source import GalaxySource
 
-__all__ = ["read_inputs"]
+__all__ = ["read_parameter"]
 
 
-def read_inputs(source: GalaxySource, notes: Notes) -> tuple[InputItem, ...]:
-    """Read the ``<inputs>`` of a descriptor; what is not understood becomes a note."""
-    reader = _Reader(source, notes)
-    pages = source.tool.parse_input_pages()
-    items: list[InputItem] = []
-    for page in pages.page_sources:
-        items += reader.page(page, "inputs")
-    return tuple(items)
+def read_parameter(
+    descriptor: GalaxySource, source: InputSource, where: str, notes: Notes
+) -> Parameter:
+    """Read a parameter; what cannot be used becomes a note and an optional text."""
+    kind = (source.get("type") or "").strip()
+    reader = _READERS.get(kind)
+    if reader is None:
+        notes.error(where, _UNUSABLE.get(kind) or f"The type “{kind}” is not known.")
+        return TextParameter(
+            name=source.parse_name(),
+            label=source.parse_label() or source.parse_name(),
+            optional=True,
+        )
+    return reader(_Reader(descriptor, notes), source, where)
 
 
 class _Reader:
     def __init__(self, source: GalaxySource, notes: Notes) -> None:
         self.source = source
         self.notes = notes
-
-    # -- containers ------------------------------------------------------------------
-
-    def page(self, page: PageSource, where: str) -> list[InputItem]:
-        items: list[InputItem] = []
-        for source in page.parse_input_sources():
-            tag = source.parse_input_type()
-            if not isinstance(tag, str):
-                continue  # a comment or a processing instruction
-            item = self.item(source, tag, where)
-            if item is None:
-                continue
-            if any(other.name == item.name for other in items):
-                self.notes.warning(
-                    f"{where}/{item.name}",
-                    "This name occurs twice; the first counts.",
-                )
-                continue
-            items.append(item)
-        return items
-
-    def item(self, source: InputSource, tag: str, where: str) -> InputItem | None:
-        readers: dict[str, Callable[[InputSource, str], InputItem | None]] = {
-            "param": self.param,
-            "conditional": self.conditional,
-            "section": self.section,
-            "repeat": self.repeat,
-        }
-        if tag in ("display", "page"):
-            return None
-        reader = readers.get(tag)
-        if reader is None:
-            tell = self.notes.error if tag == "upload_dataset" else self.notes.warning
-            tell(f"{where}/{tag}", f"<{tag}> is no input that is known here.")
-            return None
-        name = source.get("name") or source.get("argument") or "?"
-        place = f"{where}/{tag}[{name}]"
-        try:
-            return reader(source, place)
-        except (ValueError, TypeError, AssertionError, KeyError) as error:
-            self.notes.error(place, f"It cannot be read: {error}")
-            return None
-
-    def section(self, source: InputSource, where: str) -> Section:
-        name = source.parse_name()
-        return Section(
-            name=name,
-            items=tuple(self.page(source.parse_nested_inputs_source(), where)),
-            label=source.get("title") or name,
-            help=source.parse_help() or "",
-            expanded=source.get_bool("expanded", False),
-        )
-
-    def repeat(self, source: InputSource, where: str) -> Repeat:
-        name = source.parse_name()
-        minimum = self.whole(source, where, "min") or 0
-        default = self.whole(source, where, "default")
-        return Repeat(
-            name=name,
-            items=tuple(self.page(source.parse_nested_inputs_source(), where)),
-            label=source.get("title") or name,
-            help=source.parse_help() or "",
-            minimum=minimum,
-            maximum=self.whole(source, where, "max"),
-            default=max(minimum, default or 0),
-        )
-
-    def conditional(self, source: InputSource, where: str) -> Conditional | None:
-        name = source.parse_name()
-        if source.get("value_from"):
-            self.notes.error(where, "Its choice is made by code of a Galaxy server.")
-            return None
-        test_source = source.parse_test_input_source()
-        test = self.param(test_source, f"{where}/param[{test_source.parse_name()}]")
-        if isinstance(test, HiddenParameter | TextParameter):
-            # a constant or a free text that decides: its cases are its choices
-            values = [str(value) for value, _ in source.parse_when_input_sources()]
-            test = SelectParameter(
-                name=test.name,
-                label=test.label,
-                options=tuple(SelectOption(value, value) for value in values),
-                default=test.default if test.default in values else next(iter(values), None),
-                native=test.native,
-            )
-        if not isinstance(test, SelectParameter | BooleanParameter):
-            self.notes.error(where, "Its first parameter must be a select or a boolean.")
-            return None
-        legal = _legal_values(test)
-        cases: dict[str, Case] = {}
-        for value, page in source.parse_when_input_sources():
-            text = _case_value(test, str(value))
-            items = tuple(self.page(page, f"{where}/when[{value}]"))
-            if legal and text not in legal:
-                self.notes.info(
-                    f"{where}/when[{value}]",
-                    f"“{test.name}” never has this value, so this case is never shown.",
-                )
-            cases.setdefault(text, Case(text, items))
-        for value in legal:
-            cases.setdefault(value, Case(value))
-        return Conditional(
-            name=name,
-            test=test,
-            cases=tuple(cases.values()),
-            label=source.get("label") or test.label,
-            help=source.parse_help() or "",
-        )
-
-    # -- parameters ------------------------------------------------------------------
-
-    def param(self, source: InputSource, where: str) -> Parameter:
-        kind = (source.get("type") or "").strip()
-        reader = _READERS.get(kind)
-        if reader is None:
-            problem = _UNUSABLE.get(kind)
-            what = problem or f"The type “{kind}” is not known."
-            self.notes.error(where, what)
-            return TextParameter(
-                name=source.parse_name(),
-                label=source.parse_label() or source.parse_name(),
-                optional=True,
-            )
-        return reader(self, source, where)
 
     def whole(self, source: InputSource, where: str, name: str) -> int | None:
         return whole(source.get(name), name, self.notes.at(where))
@@ -477,23 +354,6 @@ def _select_default(
     if chosen:
         return chosen[0]
     return None if optional or not options else options[0].value
-
-
-def _legal_values(test: SelectParameter | BooleanParameter) -> list[str]:
-    if isinstance(test, BooleanParameter):
-        return list(dict.fromkeys([test.true_value, test.false_value]))
-    return [option.value for option in test.options]
-
-
-def _case_value(test: SelectParameter | BooleanParameter, value: str) -> str:
-    """A boolean's case may be written ``true`` whatever its texts are."""
-    if isinstance(test, BooleanParameter) and value not in (test.true_value, test.false_value):
-        low = value.strip().lower()
-        if low in TRUE_WORDS:
-            return test.true_value
-        if low in FALSE_WORDS:
-            return test.false_value
-    return value
 
 
 def _column(text: str) -> str:

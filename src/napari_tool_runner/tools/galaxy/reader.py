@@ -11,8 +11,8 @@ from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.common import Notes, dedent, read_page, read_shed
 from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS
 from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
+from napari_tool_runner.tools.galaxy.inputs import read_inputs
 from napari_tool_runner.tools.galaxy.outputs import read_outputs
-from napari_tool_runner.tools.galaxy.parameters import read_inputs
 from napari_tool_runner.tools.galaxy.requirements import read_requirements
 from napari_tool_runner.tools.galaxy.source import GalaxySource, load_source
 from napari_tool_runner.tools.model import Tool

@@ -15,6 +15,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.tools.common import is_true
 from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
 
 if TYPE_CHECKING:
@@ -259,8 +260,7 @@ def accepts_empty(rules: tuple[ValueRule | DataRule, ...]) -> bool:
 
 
 def _common(element: Element) -> tuple[str, bool]:
-    negate = str(element.get("negate", "false")).strip().lower() in ("true", "1", "yes", "on")
-    return element.get("message") or "", negate
+    return element.get("message") or "", is_true(element.get("negate"))
 
 
 def _plain_regex(expression: str) -> str:
