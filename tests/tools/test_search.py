@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.tools.toolbox.entries import ToolEntry
-from napari_tool_runner.tools.toolbox.search import SearchIndex, _distance, edam_label
+from napari_tool_runner.tools.toolbox.search import SearchIndex, edam_label
 
 
 def entry(name: str, **more: object) -> ToolEntry:
@@ -103,11 +103,15 @@ def test_any_text_is_a_query(text: str) -> None:
     assert len(found) == len(set(found))
 
 
-@given(st.text("abcd", max_size=8), st.text("abcd", max_size=8), st.integers(0, 3))
-def test_distance_is_symmetric_and_bounded(a: str, b: str, limit: int) -> None:
-    there, back = _distance(a, b, limit), _distance(b, a, limit)
-    assert min(there, limit + 1) == min(back, limit + 1)
-    assert (_distance(a, b, 20) == 0) is (a == b)
+@given(st.text("abcdefgh", min_size=7, max_size=9), st.integers(0, 5), st.sampled_from("dsr"))
+def test_a_slip_of_the_pen_still_finds_the_word(word: str, place: int, slip: str) -> None:
+    typed = {
+        "d": word[:place] + word[place + 1 :],
+        "s": word[:place] + word[place + 1] + word[place] + word[place + 2 :],
+        "r": word[:place] + "z" + word[place + 1 :],
+    }[slip]
+    found = SearchIndex([entry("other"), entry(f"tool {word}")]).search(typed)
+    assert [one.name for one in found] == [f"tool {word}"]
 
 
 def test_the_work_of_a_keystroke_stays_small_with_many_tools() -> None:

@@ -30,12 +30,10 @@ __all__ = [
     "DataOutput",
     "DataParameter",
     "DirectoryParameter",
-    "Discover",
     "DrillDownOption",
     "DrillDownParameter",
     "FileParameter",
     "FloatParameter",
-    "FormatChange",
     "HiddenParameter",
     "InputItem",
     "IntegerParameter",
@@ -306,8 +304,6 @@ class DataColumnParameter(ParameterBase):
     type: ClassVar[str] = "data_column"
     data_ref: str = ""
     multiple: bool = False
-    numerical: bool = False
-    use_header_names: bool = False
     default: str = "1"
 
 
@@ -430,38 +426,6 @@ InputItem: TypeAlias = Parameter | Section | Conditional | Repeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Discover:
-    """Files that a tool writes under names that are not known before it ran.
-
-    Parameters
-    ----------
-    pattern : str
-        Regular expression with the groups ``designation``/``name``/``identifier_0``…
-        and ``ext``.
-    directory : str
-        Folder inside the job's working directory.
-    """
-
-    pattern: str
-    directory: str = ""
-    format: str = ""
-    recurse: bool = False
-    match_relative_path: bool = False
-    sort_by: str = ""
-    assign_primary: bool = False
-    visible: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class FormatChange:
-    """An output has `format` when the input `input` has `value`."""
-
-    input: str
-    value: str
-    format: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DataOutput:
     """A file that the tool writes.
 
@@ -481,6 +445,8 @@ class DataOutput:
         Name of the file that the tool writes in its working directory.
     filters : tuple of str
         Expressions on the values; the output exists when all are true.
+    discovers : bool
+        Its files have names that are not known before the tool ran; there may be none.
     """
 
     type: ClassVar[str] = "data"
@@ -495,11 +461,8 @@ class DataOutput:
     hidden: bool = False
     from_work_dir: str = ""
     filters: tuple[str, ...] = ()
-    change_format: tuple[FormatChange, ...] = ()
     format_source: str = ""
-    auto_format: bool = False
-    discover: tuple[Discover, ...] = ()
-    default_identifier_source: str = ""
+    discovers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

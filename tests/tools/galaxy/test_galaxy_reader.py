@@ -280,8 +280,7 @@ def test_data_and_collections(descriptor: Make) -> None:
         '<param name="m" type="data" multiple="true" min="2" max="3" optional="true"/>'
         '<param name="c" type="data_collection" collection_type="list,list:paired"/>'
         '<param name="d" type="data_collection"/>'
-        '<param name="k" type="data_column" data_ref="m" multiple="true" numerical="true"'
-        ' use_header_names="true"/>'
+        '<param name="k" type="data_column" data_ref="m" multiple="true"/>'
         '<param name="t" type="drill_down" hierarchy="recurse"><options>'
         '<option name="A" value="a"><option name="B" value="b" selected="true"/></option>'
         "</options></param>",
@@ -294,7 +293,7 @@ def test_data_and_collections(descriptor: Make) -> None:
     assert isinstance(d, DataParameter)
     assert d.collection
     assert isinstance(k, DataColumnParameter)
-    assert (k.data_ref, k.multiple, k.numerical, k.use_header_names) == ("m", True, True, True)
+    assert (k.data_ref, k.multiple) == ("m", True)
     assert isinstance(t, DrillDownParameter)
     assert t.default == ("b",)
     assert t.options[0].children[0].label == "B"

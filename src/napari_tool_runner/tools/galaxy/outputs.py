@@ -10,8 +10,6 @@ from napari_tool_runner.tools.galaxy.source import OutputRule
 from napari_tool_runner.tools.model import (
     CollectionOutput,
     DataOutput,
-    Discover,
-    FormatChange,
     Output,
 )
 
@@ -63,22 +61,10 @@ def _collectors(parsed: object) -> list[DatasetCollectionDescription]:
     return list(getattr(parsed, "dataset_collector_descriptions", None) or [])
 
 
-def _discover(collectors: tuple[DatasetCollectionDescription, ...]) -> tuple[Discover, ...]:
-    return tuple(
-        Discover(
-            pattern=getattr(entry, "pattern", ""),
-            directory=entry.directory or "",
-            format=entry.default_ext or "",
-            recurse=entry.recurse,
-            match_relative_path=entry.match_relative_path,
-            sort_by=getattr(entry, "sort_by", ""),
-            assign_primary=entry.assign_primary_output,
-            visible=bool(entry.default_visible),
-        )
-        for entry in collectors
-        # Galaxy's own default of old profiles names no folder and no place of the tool
-        if not getattr(entry, "pattern", "").startswith("primary_DATASET_ID")
-    )
+def _discovers(collectors: tuple[DatasetCollectionDescription, ...]) -> bool:
+    # Galaxy's own default of old profiles names no folder and no place of the tool
+    patterns = (getattr(entry, "pattern", "") for entry in collectors)
+    return any(not pattern.startswith("primary_DATASET_ID") for pattern in patterns)
 
 
 def _shared(source: GalaxySource, element: Element, where: str, notes: Notes) -> dict[str, object]:
@@ -104,24 +90,13 @@ def _data(
 ) -> DataOutput:
     name = str(getattr(parsed, "format", None) or "data")
     auto = name == "_sniff_"
-    changes = [
-        FormatChange(
-            str(change.get("input") or change.get("input_dataset") or "").lstrip("$"),
-            str(change.get("value") or ""),
-            str(change.get("format") or ""),
-        )
-        for change in getattr(parsed, "change_format", None) or []
-    ]
     data = DataOutput(
         **_shared(source, element, where, notes),  # type: ignore[arg-type]
         format="auto" if auto else name,
         hidden=bool(getattr(parsed, "hidden", False)),
         from_work_dir=str(getattr(parsed, "from_work_dir", None) or ""),
-        change_format=tuple(changes),
         format_source=str(getattr(parsed, "format_source", None) or ""),
-        auto_format=auto or name == "auto",
-        discover=_discover(collectors),
-        default_identifier_source=_text(getattr(parsed, "default_identifier_source", None)),
+        discovers=_discovers(collectors),
     )
     actions = element.find("actions")
     if actions is not None and next(actions.iter("option"), None) is not None:
@@ -163,16 +138,12 @@ def _collection(
         format=str(parsed.default_format or "data"),
         hidden=bool(parsed.hidden),
         format_source=str(parsed.format_source or ""),
-        discover=_discover(rule.collectors),
+        discovers=_discovers(rule.collectors),
         collection_type=structure.collection_type or "list",
         structured_like=structure.structured_like or "",
         inherit_format=bool(parsed.inherit_format),
         elements=tuple(elements),
     )
-
-
-def _text(value: object) -> str:
-    return "" if value in (None, "None") else str(value)
 
 
 def _label(source: GalaxySource, element: Element) -> str:

@@ -280,8 +280,6 @@ class _Reader:
             **self.base(source, where, optional=optional),
             data_ref=source.get("data_ref") or "",
             multiple=source.get_bool("multiple", False),
-            numerical=source.get_bool("numerical", False),
-            use_header_names=source.get_bool("use_header_names", False),
             default=default,
         )
 

@@ -26,7 +26,7 @@ _NAME, _ID, _CATEGORY, _DESCRIPTION, _FORMAT, _EDAM, _HELP = 100, 80, 50, 40, 30
 _EQUAL, _BEGINNING, _INSIDE, _MISSPELT = 1.0, 0.8, 0.5, 0.4
 _FEW = 4
 """Fewer tools than this, and likely misspellings are looked for too."""
-_CANDIDATES = 80
+_LIKELY = 40
 
 
 class SearchIndex:
@@ -48,10 +48,6 @@ class SearchIndex:
             self._add(number, _CATEGORY, " ".join(entry.categories))
             self._add(number, _ID, entry.id)
             self._add(number, _NAME, name)
-        self._grams: dict[str, set[str]] = defaultdict(set)
-        for word in self._postings:
-            for gram in _grams(word):
-                self._grams[gram].add(word)
 
     def search(self, text: str, limit: int | None = None) -> list[ToolEntry]:
         """Return the entries that fit `text`, best first; all of them for empty text."""
@@ -115,30 +111,25 @@ class SearchIndex:
                 scores[number] = value
 
     def _misspelt(self, word: str) -> list[tuple[str, float]]:
-        """Return words of the vocabulary that look like `word`, with their likeness."""
-        grams = _grams(word)
-        common: dict[str, int] = defaultdict(int)
-        for gram in grams:
-            for known in self._grams.get(gram, ()):
-                common[known] += 1
+        """Return words of the vocabulary that look like `word`, with their likeness.
+
+        A swap of neighbours counts 1. What was typed may be the misspelt beginning of a
+        longer word.
+        """
+        from rapidfuzz.distance import OSA
+        from rapidfuzz.process import extract
+
         allowed = 1 if len(word) < 7 else 2
-        found = []
-        least = max(len(grams) / 3, len(grams) - 3 * allowed)
-        likely = [
-            known
-            for known, shared in common.items()
-            if shared >= least and len(known) >= len(word) - allowed
-        ]
-        likely.sort(key=lambda known: -common[known])
-        for known in likely[:_CANDIDATES]:
-            # what was typed may be the misspelt beginning of a longer word
-            distance = min(
-                _distance(word, known[: len(word) + extra], allowed)
-                for extra in {0, min(allowed, max(len(known) - len(word), 0))}
-            )
-            if distance <= allowed:
-                found.append((known, 1 - distance / len(word)))
-        return found
+        least = len(word) - allowed
+        likely = [known for known in self._postings if len(known) >= least]
+        best: dict[str, int] = {}
+        for length in (len(word), len(word) + allowed):
+            cut = [known[:length] for known in likely]
+            found = extract(word, cut, scorer=OSA.distance, score_cutoff=allowed, limit=_LIKELY)
+            for _, distance, number in found:
+                known = likely[number]
+                best[known] = min(distance, best.get(known, distance))
+        return [(known, 1 - distance / len(word)) for known, distance in best.items()]
 
     def _letters(self, query: str) -> dict[int, float]:
         """Find names that have the letters of `query` in this order (``gblur``)."""
@@ -159,30 +150,6 @@ def _fold(text: str) -> str:
         return text.lower()
     plain = unicodedata.normalize("NFKD", text)
     return "".join(ch for ch in plain if not unicodedata.combining(ch)).casefold()
-
-
-def _grams(word: str) -> set[str]:
-    padded = f"^{word}"
-    return {padded[i : i + 2] for i in range(len(padded) - 1)}
-
-
-def _distance(a: str, b: str, limit: int) -> int:
-    """Return the edit distance (a swap of neighbours counts 1); above `limit`: any more."""
-    if abs(len(a) - len(b)) > limit:
-        return limit + 1
-    before: list[int] = []
-    last: list[int] = []
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        before, last, row = last, row, [i]
-        for j, y in enumerate(b, 1):
-            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        if min(row) > limit:
-            return limit + 1
-    return row[-1]
 
 
 # -- EDAM ----------------------------------------------------------------------------
