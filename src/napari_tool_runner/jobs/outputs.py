@@ -272,7 +272,7 @@ def unwritten(
     wanted: list[str] = []
     for plan in missing:
         output = plan.output
-        if must_write and not isinstance(output, CollectionOutput) and not output.discover:
+        if must_write and not isinstance(output, CollectionOutput) and not output.discovers:
             place = output.from_work_dir or plan.path.name
             wanted.append(f"“{output.label or output.name}” ({place})")
         else:
