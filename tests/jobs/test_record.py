@@ -207,3 +207,16 @@ def test_the_record_of_a_past_result_is_what_is_on_disk(
     assert first.record["version"] == 2
     record = read_record(first.workspace / "record.json")
     assert recorded_result(record, load_config(config))[0].record == first.record
+
+
+def test_a_job_in_memory_and_its_file_make_the_same_row(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    """Else a list of jobs takes one of them out and loses what is selected."""
+    from napari_tool_runner.jobs import prepare
+    from napari_tool_runner.jobs.past.scan import live_row, row_of
+
+    job = prepare(make_tool(INVERT), {"i": np.eye(4, dtype=np.uint8)}, config=config)
+    job.created += 0.0001237  # a moment that a file does not tell
+    run_job(job)
+    assert live_row(job) == row_of(read_record(job.workspace.record_path))

@@ -173,9 +173,9 @@ class Job:
         return self.recorded().to_json()
 
     def recorded(self) -> RunRecord:
-        """Return the record as it stands now."""
+        """Return the record as it stands now; its times are whole milliseconds, as in the file."""
         created, started, finished = (
-            None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+            None if seconds is None else datetime.fromtimestamp(int(seconds * 1000) / 1000, UTC)
             for seconds in (self.created, self.started, self.finished)
         )
         times = RecordedTimes(created, started, finished, round(self.elapsed, 3))
