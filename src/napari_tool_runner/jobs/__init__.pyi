@@ -12,7 +12,7 @@ from .past.comparing import (
     facts_of,
 )
 from .past.crate import export_crate
-from .past.history import find_record, history, read_record
+from .past.history import find_record, history, read_record, remembered
 from .past.reclaim import Reclaimable, delete_job, reclaim, reclaimable
 from .past.repeat import (
     recorded_form,
@@ -24,7 +24,7 @@ from .past.repeat import (
 )
 from .past.snippets import as_command, as_json, as_python
 from .preview import Preview, dry_run, plan_lines, preflight
-from .record import JobState, RunRecord, remembered
+from .record import JobState, RunRecord
 from .request import Request
 from .testing import TestReport, run_test, run_tests
 from .viewer import add_result

@@ -6,13 +6,13 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError
-from napari_tool_runner.exchange import export, geometry_record
+from napari_tool_runner.exchange import export
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.log import JobLog
 from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after, unwritten
@@ -21,14 +21,12 @@ from napari_tool_runner.jobs.record import (
     RecordedCommand,
     RecordedError,
     RecordedHost,
-    RecordedInput,
     RecordedRunner,
-    RecordedSource,
     RecordedTimes,
     RecordedTool,
     RunRecord,
 )
-from napari_tool_runner.jobs.request import each_value
+from napari_tool_runner.jobs.request import JobInput, each_value
 from napari_tool_runner.jobs.workspace import Workspace, workspace_problem
 from napari_tool_runner.plugins import Process, choose_service, runnerServices
 from napari_tool_runner.plugins.contract import (
@@ -60,29 +58,6 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 ProgramCall: TypeAlias = "Callable[[BoundValues, RenderedCommand, JobPaths], None]"
-
-
-@dataclass(slots=True)
-class RunInput:
-    """A data input: what went in, as what file."""
-
-    name: str
-    snapshot: LayerSnapshot | None
-    file: DataFile
-    sha256: str = ""
-
-    def recorded(self) -> RecordedInput:
-        """Return its entry in the run record."""
-        snap, file = self.snapshot, self.file
-        return RecordedInput(
-            self.name,
-            file.name,
-            file.path,
-            file.format,
-            self.sha256 or None,
-            RecordedSource.of(snap.source if snap else str(file.path)),
-            geometry_record(snap) if snap else None,
-        )
 
 
 class Run:
@@ -122,7 +97,7 @@ class Run:
             timeout=request.timeout if request.timeout is not None else config.timeout,
             report=report,
         )
-        self.inputs: list[RunInput] = []
+        self.inputs: list[JobInput] = []
         self.outputs: dict[str, JobOutput] = {}
         self.digests: dict[Path, str] = {}
         self.rendered: RenderedCommand | None = None
@@ -186,7 +161,7 @@ class Run:
                     _copy_if_small(exported.file.path, copies_below)
                 value, digest = exported.file, exported.sha256
             if record and isinstance(value, DataFile):
-                self.inputs.append(RunInput(name, snap, value, digest))
+                self.inputs.append(JobInput(name, snap, value, digest))
             return value
 
         return each_value(tool, values, one)
@@ -259,14 +234,10 @@ class Run:
         }
 
     def loader(self) -> OutputLoader:
-        """Return what opens outputs as layers named after the first input."""
+        """Return what opens outputs as layers, which are named after the first input."""
         first = self.inputs[0] if self.inputs else None
         name = named_after(first.file, first.snapshot) if first else ""
-
-        def remember(output: str, element: str) -> dict[str, object]:
-            return self.record().summary(output, element)
-
-        return OutputLoader(self.request, name, remember, self.notes.append)
+        return OutputLoader(self.request, name, self.record().summary(), self.notes.append)
 
     # -- what it needs ---------------------------------------------------------------
 
@@ -347,27 +318,13 @@ class Run:
         error: RecordedError | None = None,
     ) -> RunRecord:
         """Return the record as it stands now."""
-        request, rendered, root = self.request, self.rendered, self.workspace.root
-        tool, values = request.tool, list(leaves(request.tool.inputs, request.values))
-        return RunRecord(
-            folder=root,
-            id=self.id,
+        rendered = self.rendered
+        return replace(
+            self._asked,
             state=state,
-            tool=RecordedTool(
-                tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest
-            ),
             runner=RecordedRunner(
                 self.choice.name, self.choice.reason, dict(self.context.provenance)
             ),
-            parameters={
-                leaf.name: to_json(leaf.value)
-                for leaf in values
-                if not isinstance(leaf.parameter, DataParameter)
-            },
-            hidden=tuple(
-                leaf.name for leaf in values if isinstance(leaf.parameter, HiddenParameter)
-            ),
-            extent=request.extent,
             inputs=tuple(entry.recorded() for entry in self.inputs),
             outputs=tuple(
                 part.recorded(name, element, self.digests.get(part.path))
@@ -378,7 +335,7 @@ class Run:
                 rendered.argv,
                 rendered.script,
                 rendered.environment,
-                {str(to_json(path, root)): text for path, text in rendered.files.items()},
+                {self._asked.inside(path): text for path, text in rendered.files.items()},
             )
             if rendered
             else RecordedCommand(),
@@ -386,6 +343,28 @@ class Run:
             exit_code=self.exit_code,
             error=error,
             notes=tuple(self.notes),
+        )
+
+    @cached_property
+    def _asked(self) -> RunRecord:
+        """The part of the record that is known from the beginning."""
+        request, tool = self.request, self.request.tool
+        values = list(leaves(tool.inputs, request.values))
+        return RunRecord(
+            folder=self.workspace.root,
+            id=self.id,
+            tool=RecordedTool(
+                tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest
+            ),
+            parameters={
+                leaf.name: to_json(leaf.value)
+                for leaf in values
+                if not isinstance(leaf.parameter, DataParameter)
+            },
+            hidden=tuple(
+                leaf.name for leaf in values if isinstance(leaf.parameter, HiddenParameter)
+            ),
+            extent=request.extent,
             user=request.config.user,
             host=RecordedHost.here(),
             log=self.workspace.log,

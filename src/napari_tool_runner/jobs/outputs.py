@@ -149,8 +149,8 @@ class OutputLoader:
     ----------
     first : str
         What results are named after: the first input; empty when there is none.
-    remember : callable
-        Returns, for an output and an element, what their layer carries in its metadata.
+    summary : mapping
+        What layers carry in their metadata (`RunRecord.summary`).
     note : callable
         Takes sentences on what was decided or lost.
     """
@@ -159,12 +159,12 @@ class OutputLoader:
         self,
         request: Request,
         first: str,
-        remember: Callable[[str, str], dict[str, object]],
+        summary: Mapping[str, object],
         note: Callable[[str], None],
     ) -> None:
         self._request = request
         self._first = first
-        self._remember = remember
+        self._summary = summary
         self._note = note
 
     def load(
@@ -200,7 +200,7 @@ class OutputLoader:
             self.name(output),
             output,
             elements=elements,
-            metadata=self._remember(output.name, ""),
+            metadata={**self._summary, "output": output.name, "element": ""},
         )
 
     def name(self, output: DataOutput, element: str = "") -> str:
@@ -242,7 +242,7 @@ class OutputLoader:
             self.name(output, element),
             output,
             loaded=loaded,
-            metadata=self._remember(output.name, element),
+            metadata={**self._summary, "output": output.name, "element": element},
         )
 
 

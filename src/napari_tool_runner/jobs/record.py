@@ -43,7 +43,6 @@ __all__ = [
     "RecordedTool",
     "RunRecord",
     "SourceKind",
-    "remembered",
 ]
 
 VERSION = 2
@@ -109,15 +108,9 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordedSource:
-    """Where an input came from.
+    """Where an input came from: absolute `path` of the file, empty when it came from none.
 
-    Parameters
-    ----------
-    kind : SourceKind
-    path : str
-        The file, absolute; empty when it came from none.
-    sample : str
-        The sample of a napari plugin that a layer was opened from.
+    `sample`: the sample of a napari plugin that a layer was opened from.
     """
 
     kind: SourceKind
@@ -323,11 +316,10 @@ class RunRecord:
         """Bytes of the job's folder."""
         return folder_size(self.folder)
 
-    def summary(self, output: str, element: str = "") -> dict[str, object]:
+    def summary(self) -> dict[str, object]:
         """Return what a layer carries in its metadata: JSON types, and where the rest is."""
         told = self.to_json()
-        kept = {key: told[key] for key in _SUMMARY}
-        return {**kept, "output": output, "element": element, "record": str(self.path)}
+        return {**{key: told[key] for key in _SUMMARY}, "record": str(self.path)}
 
     def to_json(self) -> dict[str, object]:
         """Return what is written, in JSON types."""
@@ -365,7 +357,7 @@ class RunRecord:
                     hint="Update this one to read it.",
                 )
             if version == 1:
-                told["inputs"] = [_of_version_1(one) for one in _list(told.get("inputs"))]
+                told["inputs"] = _of_version_1(told.get("inputs") or [])
             runner = as_object(told.get("runner") or {})
             named = {key: runner.pop(key, None) for key in ("service", "reason")}
             told["runner"] = {**named, "provenance": runner}
@@ -381,29 +373,15 @@ class RunRecord:
         return replace(record, state=JobState.INTERRUPTED)
 
 
-def remembered(layer: object) -> RunRecord | None:
-    """Return what `layer` remembers of the job that made it; None when none of ours did."""
-    metadata = getattr(layer, "metadata", None)
-    told = metadata.get(METADATA_KEY) if isinstance(metadata, Mapping) else None
-    if not isinstance(told, Mapping) or not told.get("id"):
-        return None
-    try:
-        return RunRecord.from_json(told, Path(str(told.get("record") or RECORD)).parent)
-    except WorkspaceError:  # another program wrote under our name
-        return None
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list | None):
-        raise TypeError(f"{value!r:.60} is not a list")
-    return value or []
-
-
-def _of_version_1(told: object) -> dict[str, object]:
-    """Return an input of a record of version 1 as one of version 2."""
-    entry = as_object(told)
-    source = RecordedSource.of(str(entry.get("source") or "layer"))
-    return {**entry, "source": to_json(source)}
+def _of_version_1(inputs: object) -> list[object]:
+    """Return the inputs of a record of version 1 as those of version 2."""
+    if not isinstance(inputs, list):
+        raise TypeError(f"{inputs!r:.60} is not a list")
+    entries = [as_object(one) for one in inputs]
+    sources = [RecordedSource.of(str(one.get("source") or "layer")) for one in entries]
+    return [
+        {**one, "source": to_json(source)} for one, source in zip(entries, sources, strict=True)
+    ]
 
 
 def _runs(pid: int | None, created: datetime | None) -> bool:

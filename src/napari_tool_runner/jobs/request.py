@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
-from napari_tool_runner.exchange import cut, open_snapshot, snapshot
+from napari_tool_runner.exchange import cut, geometry_record, open_snapshot, snapshot
 from napari_tool_runner.exchange.model import LayerSnapshot
+from napari_tool_runner.jobs.record import RecordedInput, RecordedSource
 from napari_tool_runner.plugins.runners_factory import Choice, choose_service, runnerServices
 from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
@@ -24,12 +25,43 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.extent import Extent
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["ConfigLike", "Request", "RunOptions", "ToolLike", "each_value", "make_request"]
+__all__ = [
+    "ConfigLike",
+    "JobInput",
+    "Request",
+    "RunOptions",
+    "ToolLike",
+    "each_value",
+    "make_request",
+]
 
 ToolLike: TypeAlias = Tool | str | os.PathLike[str]
 """A tool, the id of one, or the path of a descriptor."""
 ConfigLike: TypeAlias = Config | Mapping[str, object] | str | os.PathLike[str] | None
 """See `napari_tool_runner.config.load_config`."""
+
+
+@dataclass(slots=True)
+class JobInput:
+    """A data input: what went in, as what file."""
+
+    name: str
+    snapshot: LayerSnapshot | None
+    file: DataFile
+    sha256: str = ""
+
+    def recorded(self) -> RecordedInput:
+        """Return its entry in the run record."""
+        snap, file = self.snapshot, self.file
+        return RecordedInput(
+            self.name,
+            file.name,
+            file.path,
+            file.format,
+            self.sha256 or None,
+            RecordedSource.of(snap.source if snap else str(file.path)),
+            geometry_record(snap) if snap else None,
+        )
 
 
 class RunOptions(TypedDict, total=False):

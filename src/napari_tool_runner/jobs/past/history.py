@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from napari_tool_runner.errors import WorkspaceError
-from napari_tool_runner.jobs.record import RunRecord
+from napari_tool_runner.jobs.record import METADATA_KEY, RunRecord
 from napari_tool_runner.jobs.workspace import RECORD
 from napari_tool_runner.storage import read_json
 
-__all__ = ["ended_jobs", "find_record", "history", "read_record"]
+__all__ = ["ended_jobs", "find_record", "history", "read_record", "remembered"]
 
 _logger = logging.getLogger(__name__)
 
@@ -60,6 +60,18 @@ def read_record(path: Path) -> RunRecord:
             hint="It may be half-written or of another program.",
         ) from error
     return RunRecord.from_json(told, path.absolute().parent)
+
+
+def remembered(layer: object) -> RunRecord | None:
+    """Return what `layer` remembers of the job that made it; None when none of ours did."""
+    metadata = getattr(layer, "metadata", None)
+    told = metadata.get(METADATA_KEY) if isinstance(metadata, Mapping) else None
+    if not isinstance(told, Mapping) or not told.get("id"):
+        return None
+    try:
+        return RunRecord.from_json(told, Path(str(told.get("record") or RECORD)).parent)
+    except WorkspaceError:  # another program wrote under our name
+        return None
 
 
 def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:

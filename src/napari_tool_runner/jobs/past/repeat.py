@@ -164,10 +164,11 @@ def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[
         )
     tool = _tool(record, config)
     inputs = {entry.name: entry.snapshot() for entry in record.inputs}
+    summary = record.summary()
     remarks: list[str] = []
     outputs: dict[str, JobOutput] = {}
     for told in record.outputs:
-        made = _output(record, told, tool, inputs, remarks)
+        made = _output(told, tool, inputs, summary, remarks)
         if made is None:
             continue
         if not told.element:
@@ -180,7 +181,7 @@ def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[
             path=made.path.parent,
             loaded=None,
             elements={**(whole.elements if whole else {}), told.element: made},
-            metadata=record.summary(told.name),
+            metadata={**summary, "output": told.name, "element": ""},
         )
     if not outputs:
         raise WorkspaceError(
@@ -196,10 +197,10 @@ def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[
 
 
 def _output(
-    record: RunRecord,
     told: RecordedOutput,
     tool: Tool,
     inputs: Mapping[str, LayerSnapshot],
+    summary: Mapping[str, object],
     remarks: list[str],
 ) -> JobOutput | None:
     layer_name = told.layer_name or told.name
@@ -226,7 +227,7 @@ def _output(
         layer_name,
         output,
         loaded=loaded,
-        metadata=record.summary(told.name, told.element),
+        metadata={**summary, "output": told.name, "element": told.element},
     )
 
 

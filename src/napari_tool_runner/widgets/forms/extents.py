@@ -160,9 +160,11 @@ class Sliced:
         if choice is Choice.CURRENT:
             for axis, at in enumerate(self.position()[: self.depth]):
                 box[axis] = (at, at + 1)
+        crop = tuple(box) if any(box) else ()
+        if choice is Choice.WHOLE and not crop:
+            return None
         mode = Choice.WHOLE if choice is Choice.WHOLE else Choice.EACH
-        extent = Extent(mode.value, ndim=self.inner or 2, crop=tuple(box) if any(box) else ())
-        return None if extent.trivial else extent
+        return Extent(mode.value, ndim=self.inner or 2, crop=crop)
 
     # -- in words --------------------------------------------------------------------------
 
