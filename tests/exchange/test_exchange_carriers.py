@@ -206,6 +206,50 @@ def test_labels_never_become_jpeg(tmp_path):
         )
 
 
+def test_an_interlaced_deep_png_is_read(tmp_path):
+    # seven passes of one row each, of a single pixel
+    path = tmp_path / "i.png"
+    import struct
+    import zlib
+
+    pixel = struct.pack(">3H", 1, 300, 65535)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 1))]
+    chunks += [(b"IDAT", zlib.compress(b"\0" + pixel)), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    loaded = load(collected(path, "png"), DataOutput(name="o"), make_tool(), inputs={})
+    assert loaded.data.tolist() == [[[1, 300, 65535]]]
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zstd", "jpeg2000"])
+def test_tiff_is_read_however_it_is_compressed(tmp_path, compression):
+    data = RNG.integers(0, 255, (40, 50)).astype(np.uint8)
+    path = tmp_path / "c.tif"
+    tifffile.imwrite(path, data, compression=compression)
+    loaded = load(collected(path, "tiff"), DataOutput(name="o"), make_tool(), inputs={})
+    np.testing.assert_array_equal(loaded.data, data)
+
+
+def test_a_table_that_begins_like_a_picture_is_a_table(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("BMI,age\n21.5,40\n")
+    loaded = load(collected(path, "csv"), DataOutput(name="o"), make_tool(), inputs={})
+    assert list(loaded.data) == ["BMI", "age"]
+
+
+def test_labels_go_into_bmp_and_movies_but_not_into_gif(round_trip, tmp_path):
+    data = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    _, loaded = round_trip(Labels(data), "bmp", kind=LayerKind.LABELS)
+    np.testing.assert_array_equal(loaded.data, data)
+    stack = np.arange(40, dtype=np.uint8).reshape(2, 4, 5)
+    _, loaded = round_trip(Labels(stack), "movietxt", kind=LayerKind.LABELS)
+    np.testing.assert_array_equal(loaded.data, stack)
+    with pytest.raises(UnsupportedLayerError, match="is a labels layer"):
+        export(snapshot(Labels(data)), parameter("gif"), tmp_path)
+
+
 def test_truncated_png_is_told(tmp_path):
     path = tmp_path / "p.png"
     Picture.fromarray(RNG.integers(0, 255, (64, 64)).astype("uint8")).save(path)
@@ -361,7 +405,7 @@ def test_shapes_need_an_image_to_be_drawn_in(tmp_path):
 # -- meshes and tracks -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fmt", ["obj", "ply", "plybinary", "stl"])
+@pytest.mark.parametrize("fmt", ["obj", "ply", "plybinary", "stl", "off", "glb"])
 def test_surfaces(round_trip, fmt):
     vertices = np.array([[0, 0, 0], [0, 0, 1.5], [0, 2, 0], [3, 0, 0]])
     faces = np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]])
@@ -377,6 +421,22 @@ def test_surfaces(round_trip, fmt):
         np.testing.assert_array_equal(again.vertex_values, values)
     else:
         assert any("values" in note for note in written.notes)
+
+
+@pytest.mark.parametrize("fmt", ["obj", "ply", "plybinary", "off"])
+def test_surfaces_keep_every_digit(round_trip, fmt):
+    vertices, faces = RNG.random((4, 3)) * 1e6, np.array([[0, 1, 2], [1, 2, 3]])
+    _, loaded = round_trip(Surface((vertices, faces)), fmt)
+    np.testing.assert_array_equal(loaded.data[0], vertices)
+    np.testing.assert_array_equal(loaded.data[1], faces)
+
+
+def test_a_mesh_opens_no_other_file(tmp_path):
+    path = tmp_path / "m.obj"
+    path.write_text("mtllib secret.mtl\nv 0 0 0\nv 0 0 1\nv 0 1 0\nv 0 1 1\nusemtl a\nf 1 2 4 3\n")
+    (tmp_path / "secret.mtl").mkdir()  # to open it would raise
+    loaded = load(collected(path, "obj"), DataOutput(name="o"), make_tool(), inputs={})
+    assert loaded.data[1].shape == (2, 3)
 
 
 def test_napari_reads_our_obj(tmp_path):

@@ -258,12 +258,12 @@ obj            .obj                                      surface   mesh     txt
 stl            .stl                                      surface   mesh
 plyascii       .ply                                      surface   mesh     ply
 plybinary      .ply                                      surface   mesh     ply        binary
-off            .off                                      surface   -        txt
+off            .off                                      surface   mesh     txt
 vtkascii       .vtk                                      surface
 vtkbinary      .vtk                                      surface
 vtp            .vtp                                      surface   -        xml
 gltf           .gltf                                     surface   -        json
-glb            .glb                                      surface   -        binary
+glb            .glb                                      surface   mesh     binary
 trk            .trk                                      -         -        binary
 tck            .tck                                      -         -        binary
 npz            .npz                                      -         -        zip

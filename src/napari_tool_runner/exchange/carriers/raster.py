@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,6 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from napari_tool_runner.errors import LossyConversionError, OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import TypePlan, plan_type, read
-from napari_tool_runner.exchange.carriers.png import read_deep_png, write_png
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import Content, Pixels
 
@@ -52,6 +49,8 @@ def write_raster(pixels: Pixels, path: Path, *, lossy: bool = False) -> list[str
     plan = plan_type(pixels.array.dtype, (_U1, _U2) if png else (_U1,))
     if plan is None and pixels.array.dtype.kind in "iu":
         plan = TypePlan(pixels.array.dtype, _U2 if png else _U1, checked=True)
+    if 0 in shape:
+        raise UnsupportedLayerError(f"“{pixels.name}” has no pixel; a {kind} file has some.")
     if plan is None:
         raise LossyConversionError(
             f"“{pixels.name}” holds {pixels.array.dtype} values, which {kind} cannot hold.",
@@ -63,7 +62,9 @@ def write_raster(pixels: Pixels, path: Path, *, lossy: bool = False) -> list[str
     if plan.note:
         notes.append(plan.note)
     if png:
-        write_png(values, path)
+        import imagecodecs  # Pillow has no 16 bits a colour
+
+        path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(values), level=1))
     elif lossy:
         if pixels.rgb and values.shape[-1] == 4:
             values = values[..., :3]
@@ -83,23 +84,30 @@ def read_raster(path: Path) -> Content:
     OutputError
     """
     try:
-        deep = read_deep_png(path)
-        if deep is not None:
+        if _is_deep_png(path):
+            import imagecodecs  # Pillow would make 8 bits of them
+
+            deep = imagecodecs.png_decode(path.read_bytes())
             return Content(deep, plain_geometry(deep.shape[:2]), rgb=True)
         with Image.open(path) as picture:
             frames = [_frame(frame) for frame in ImageSequence.Iterator(picture)]
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, zlib.error) as error:
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, RuntimeError) as error:
         raise OutputError(
             f"{path.name} cannot be read as a picture: {error}",
             hint="See the log of the job: the tool may have stopped while writing it.",
         ) from error
-    except struct.error as error:
-        raise OutputError(f"{path.name} is truncated.") from error
     values = frames[0] if len(frames) == 1 else np.stack(frames)
     is_rgb = frames[0].ndim == 3
     shape = values.shape[:-1] if is_rgb else values.shape
     axes = "TYX" if len(frames) > 1 else "YX"
     return Content(values, plain_geometry(shape, axes), rgb=is_rgb)
+
+
+def _is_deep_png(path: Path) -> bool:
+    """Whether it is a PNG with 16 bits a colour."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    return head[12:16] == b"IHDR" and head[24:] in (b"\x10\x02", b"\x10\x06")
 
 
 def _frame(picture: Image.Image) -> np.ndarray:
