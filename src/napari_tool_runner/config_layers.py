@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from napari_tool_runner import settings
 from napari_tool_runner.setting_types import PATH, PATHS
@@ -75,7 +75,8 @@ class Config:
             if setting.type is PATH and raw:
                 found[name] = str(self.value(setting))
             elif setting.type is PATHS:
-                paths = [str(path) for path in cast("tuple[Path, ...]", self.value(setting))]
+                value = self.value(setting)
+                paths = [str(path) for path in value] if isinstance(value, tuple) else []
                 found[name] = paths[0] if len(paths) == 1 and isinstance(raw, str) else paths
         return found
 
@@ -219,12 +220,9 @@ class Config:
         if not layers:
             return setting.default
         found = layers[0].own(setting)
-        for layer in layers[1:] if setting.adds else ():
-            more = layer.own(setting)
-            if isinstance(found, tuple) and isinstance(more, tuple):
-                found = cast("_Value", tuple(dict.fromkeys((*found, *more))))
-            elif isinstance(found, dict) and isinstance(more, dict):
-                found = cast("_Value", {**more, **found})
+        for layer in layers[1:]:
+            if setting.joined is not None:
+                found = setting.joined(found, layer.own(setting))
         return found
 
     def check(self) -> None:
@@ -314,7 +312,7 @@ class Config:
         value = self.data.get(name, {})
         if not isinstance(value, Mapping):
             raise settings.wrong_value(name, value, "an object with named entries", self.place)
-        return cast("Mapping[str, object]", value)
+        return value
 
     @property
     def keys(self) -> Iterator[str]:

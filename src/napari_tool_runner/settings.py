@@ -7,7 +7,7 @@ all come from it: a new setting is one more entry here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -76,8 +76,9 @@ class Setting(Generic[T_co]):
         The default in words; without it the default itself is told.
     services : str
         Which runner services hear it; empty: those of no service, or all.
-    adds : bool
-        Values of facility, person and call add up instead of replacing each other.
+    joined : callable, optional
+        Joins the value of a higher and of a lower layer, where they add up; without it
+        the higher one counts.
     field : Field, optional
         How windows show it; without one they do not.
     """
@@ -88,7 +89,7 @@ class Setting(Generic[T_co]):
     meaning: str
     otherwise: str = ""
     services: str = ""
-    adds: bool = False
+    joined: Callable[[T_co, T_co], T_co] | None = None
     field: Field | None = None
 
     @property
@@ -138,18 +139,26 @@ def wrong_value(key: str, value: object, accepted: str, place: str = "") -> Conf
     )
 
 
+def _both(upper: tuple[Path, ...], lower: tuple[Path, ...]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys((*upper, *lower)))
+
+
+def _merged(upper: dict[str, str], lower: dict[str, str]) -> dict[str, str]:
+    return {**lower, **upper}
+
+
 # fmt: off
 # tools
 
 TOOLBOXES: Setting[tuple[Path, ...]] = Setting(
     "process.xml_dirs", PATHS, (),
-    "folders of toolboxes; the tools that ship are always there, too", "none", adds=True,
+    "folders of toolboxes; the tools that ship are always there, too", "none", joined=_both,
     field=Field("tools.toolbox_folders", "Toolboxes",
                 "Folders with tools besides those that ship, separated by “;”."),
 )
 CATEGORIES: Setting[tuple[Path, ...]] = Setting(
     "process.categories", PATHS, (),
-    "one or several `toolboxes.json` files with the categories", "none", adds=True,
+    "one or several `toolboxes.json` files with the categories", "none", joined=_both,
 )
 PROCESS_SERVICE: Setting[str | None] = Setting(
     "process.service", SERVICE, None,
@@ -160,7 +169,8 @@ FORMATS_FILE: Setting[Path | None] = Setting(
     "`formats.json`: formats of BioImageIT descriptors, their extension and viewer", "built in",
 )
 ENV: Setting[dict[str, str]] = Setting(
-    "env", VARIABLES, {}, 'list of `{"name", "value"}`: `${NAME}` in commands', "none", adds=True
+    "env", VARIABLES, {}, 'list of `{"name", "value"}`: `${NAME}` in commands', "none",
+    joined=_merged,
 )
 FIJI = Setting("fiji", TEXT, "", "the ImageJ program: `$__fiji__` in commands", "none")
 LOCKED: Setting[tuple[str, ...]] = Setting(
@@ -180,7 +190,7 @@ RUNNER_SERVICE: Setting[str | None] = Setting(
 )
 PLUGIN_DIRS: Setting[tuple[Path, ...]] = Setting(
     "runner.plugin_dirs", PATHS, (), "folders whose `runner_*.py` files are loaded", "none",
-    adds=True,
+    joined=_both,
 )
 CPUS: Setting[float | None] = Setting(
     "runner.cpus", number(), None,

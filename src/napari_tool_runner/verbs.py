@@ -178,7 +178,7 @@ def _settings(config: Config) -> Iterator[str]:
             holder = config.holder(key)
             if key not in TABLE or holder is None:
                 continue
-            heard = holder is layer or (TABLE[key].adds and layer in config.holders(key))
+            heard = holder is layer or (TABLE[key].joined and layer in config.holders(key))
             value = json.dumps(layer.raw(key), ensure_ascii=False, default=str)
             public = re.sub(r"(?<=://)[^/@\"]+@|(?<=/t/)[^/\"]+", "…", value)
             yield f"  {key} = {public}{'' if heard else f'  (not used: {holder.name} counts)'}"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
+from napari_tool_runner.storage import unique_name
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -113,8 +115,6 @@ def _renamed(table: pd.DataFrame, present: pd.DataFrame) -> pd.DataFrame:
         ):
             equal.append(name)
             continue
-        number = 2
-        while f"{name} {number}" in present.columns or f"{name} {number}" in table.columns:
-            number += 1
-        names[name] = f"{name} {number}"
+        taken = {str(other) for other in (*present.columns, *table.columns)}
+        names[name] = unique_name(str(name), taken, " {}", 2)
     return table.drop(columns=equal).rename(columns=names)

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.storage import unique_name
+
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
 
@@ -121,8 +123,8 @@ def plan_menus(
     by_category: defaultdict[str, list[Command]] = defaultdict(list)
     by_menu: defaultdict[str, list[Command]] = defaultdict(list)
     for entry in sorted(entries, key=lambda entry: (entry.name.casefold(), entry.key)):
-        command = Command(_unused(command_id(entry.key), plan.commands), entry.key, entry.name)
-        plan.commands[command.id] = command
+        id_ = unique_name(command_id(entry.key), plan.commands, "_{}", 2)
+        plan.commands[id_] = command = Command(id_, entry.key, entry.name)
         for category in dict.fromkeys(entry.categories) or (OTHER,):
             by_category[category].append(command)
         if command.id not in static:
@@ -162,10 +164,3 @@ def _fill(plan: MenuPlan, menu: str, commands: Sequence[Command]) -> None:
 
 def _short(name: str) -> str:
     return name if len(name) <= 16 else f"{name[:15].rstrip()}…"
-
-
-def _unused(wanted: str, taken: Collection[str]) -> str:
-    name, count = wanted, 2
-    while name in taken:
-        name, count = f"{wanted}_{count}", count + 1
-    return name

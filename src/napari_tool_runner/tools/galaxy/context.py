@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from packaging.version import Version
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.storage import unique_names
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
@@ -219,7 +220,7 @@ def _as_collection(
     elif kind == _EITHER and len(files) == 1:
         names = ["unpaired"]
     else:
-        names = _unique(files)
+        names = unique_names((file.name for file in files), numbered=" {}", first=2)
     elements = tuple(zip(names, files, strict=True))
     return DataCollection(kind, elements, parameter.label or parameter.name)
 
@@ -234,17 +235,6 @@ def _promoted(collection: DataCollection, kinds: Sequence[str]) -> DataCollectio
         for key, entry in collection.elements
     )
     return DataCollection(wanted, elements, collection.name)
-
-
-def _unique(files: Sequence[DataFile]) -> list[str]:
-    names: list[str] = []
-    for file in files:
-        name, number = file.name, 1
-        while name in names:
-            number += 1
-            name = f"{file.name} {number}"
-        names.append(name)
-    return names
 
 
 def lookup(context: Mapping[str, object], name: str) -> object:

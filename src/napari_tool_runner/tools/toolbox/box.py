@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import UnknownToolError
+from napari_tool_runner.storage import unique_name
 from napari_tool_runner.tools.formats import FORMATS, Formats, read_formats_file
 from napari_tool_runner.tools.toolbox.index import Problem, index_folder
 
@@ -253,7 +254,11 @@ def load_toolbox(
         folders.append(ToolboxFolder(BUNDLED, bundled_folder()))
     for path in settings.toolbox_dirs:
         if path not in [folder.path for folder in folders]:
-            folders.append(ToolboxFolder(_unused(path, [f.name for f in folders]), path))
+            folders.append(
+                ToolboxFolder(
+                    unique_name(path.name or str(path), [f.name for f in folders], "-{}", 2), path
+                )
+            )
     return Toolbox(
         folders,
         categories_files=settings.categories_files,
@@ -336,14 +341,6 @@ def _near(text: str, box: Toolbox) -> str:
     if not known:
         return "The toolbox is empty; add a folder of tools to the configuration."
     return "“napari-tool-runner list” shows the tools there are."
-
-
-def _unused(path: Path, taken: Sequence[str]) -> str:
-    plain = path.name or str(path)
-    name, count = plain, 2
-    while name in taken:
-        name, count = f"{plain}-{count}", count + 1
-    return name
 
 
 def _stat(path: str) -> tuple[int, int]:

@@ -50,7 +50,7 @@ def shown_value(setting: Setting[object], config: Config) -> object:
     ConfigError
     """
     locked = config.lock_of(setting.key) is not None
-    found = config.own(setting) if setting.adds and not locked else config.value(setting)
+    found = config.own(setting) if setting.joined and not locked else config.value(setting)
     if setting.type.json == "number":
         return float(found) if isinstance(found, int | float) else 0.0
     if setting.type.json != "string":
