@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 __all__ = ["as_object", "from_json", "to_json"]
 
-_hints_of = cache(get_type_hints)
+Reader: TypeAlias = Callable[[object, Path], object]
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def to_json(value: object, folder: Path | None = None) -> object:
@@ -21,25 +22,27 @@ def to_json(value: object, folder: Path | None = None) -> object:
 
     `folder`: paths inside it are told relative to it.
     """
+    kind: type = type(value)
+    if kind in _PLAIN:
+        return value
     if isinstance(value, StrEnum):
         return value.value
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, str | int | float):
         return value
+    if isinstance(value, Mapping):
+        return {str(key): to_json(entry, folder) for key, entry in value.items()}
+    if isinstance(value, Sequence):
+        return [to_json(entry, folder) for entry in value]
     if isinstance(value, Path) and folder is not None and value.is_relative_to(folder):
         return value.relative_to(folder).as_posix()
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
     if is_dataclass(value):
-        names = _hints(type(value))
-        return {name: to_json(getattr(value, name), folder) for name in names}
-    if isinstance(value, Mapping):
-        return {str(key): to_json(entry, folder) for key, entry in value.items()}
-    if isinstance(value, Sequence):
-        return [to_json(entry, folder) for entry in value]
+        return {name: to_json(getattr(value, name), folder) for name in _readers(kind)}
     return str(value)
 
 
-def from_json(hint: object, value: object, folder: Path) -> object:
+def from_json(hint: type, value: object, folder: Path) -> object:
     """Return a JSON value as the type that `hint` names.
 
     Understood: plain types, StrEnum, datetime, Path (begins in `folder`), ``X | None``,
@@ -51,40 +54,73 @@ def from_json(hint: object, value: object, folder: Path) -> object:
     TypeError, ValueError
         It is of another type.
     """
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is UnionType:  # … | None
-        return None if value is None else from_json(inner[0], value, folder)
-    if origin is Mapping:
-        return {key: from_json(inner[1], one, folder) for key, one in as_object(value).items()}
-    if origin is tuple and isinstance(value, list | tuple):
-        kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(from_json(k, one, folder) for k, one in zip(kinds, value, strict=True))
-    if origin is Literal and value in inner:
-        return value
-    if isinstance(hint, type) and is_dataclass(hint):
-        told = as_object(value)
-        known = {k: h for k, h in _hints(hint).items() if told.get(k) is not None}
-        return hint(**{name: from_json(one, told[name], folder) for name, one in known.items()})
-    if isinstance(value, str) and isinstance(hint, type):
-        if issubclass(hint, Path):
-            return folder / value
-        if issubclass(hint, datetime):
-            return datetime.fromisoformat(value)
-        if issubclass(hint, StrEnum):
-            return hint(value)
-    if hint is float and isinstance(value, int):
-        return float(value)
-    if hint is object or (isinstance(hint, type) and isinstance(value, hint)):
-        return value
-    raise TypeError(f"{value!r:.60} is not {getattr(hint, '__name__', hint)}")
-
-
-def _hints(kind: type) -> dict[str, object]:
-    return _hints_of(kind)
+    return _reader(hint)(value, folder)
 
 
 def as_object(value: object) -> dict[str, object]:
-    """Return a JSON object; TypeError for anything else."""
-    if not isinstance(value, Mapping):
+    """Return a JSON object, the very one; TypeError for anything else."""
+    if not isinstance(value, dict):
         raise TypeError(f"{value!r:.60} is not an object")
-    return {str(key): entry for key, entry in value.items()}
+    return value
+
+
+@cache
+def _readers(kind: type) -> Mapping[str, Reader]:
+    return {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+
+
+@cache
+def _reader(hint: type) -> Reader:
+    """Return what reads values of `hint`: made once, for there are many records."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is UnionType:  # … | None
+        some = _reader(inner[0])
+        return lambda value, folder: None if value is None else some(value, folder)
+    if origin is Mapping:
+        entry = _reader(inner[1])
+        return lambda value, folder: {k: entry(v, folder) for k, v in as_object(value).items()}
+    if origin is tuple:
+        return _tuple_reader([_reader(one) for one in inner if one is not ...], ... in inner)
+    if origin is Literal:
+        return lambda value, folder: _checked(value, value in inner, hint)
+    if hint is object:
+        return lambda value, folder: value
+    if is_dataclass(hint):
+
+        def read(value: object, folder: Path) -> object:
+            told = as_object(value)
+            known = _readers(hint).items()
+            return hint(**{k: one(told[k], folder) for k, one in known if told.get(k) is not None})
+
+        return read
+    if issubclass(hint, Path):
+        return lambda value, folder: folder / _text(value)
+    if issubclass(hint, datetime):
+        return lambda value, folder: datetime.fromisoformat(_text(value))
+    if issubclass(hint, StrEnum):
+        return lambda value, folder: hint(_text(value))
+    if hint is float:
+        return lambda value, folder: _checked(value, isinstance(value, float | int), hint)
+    return lambda value, folder: _checked(value, isinstance(value, hint), hint)
+
+
+def _tuple_reader(readers: Sequence[Reader], more: bool) -> Reader:
+    def read(value: object, folder: Path) -> object:
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{value!r:.60} is not a list")
+        each = [readers[0]] * len(value) if more else readers
+        return tuple(one(entry, folder) for one, entry in zip(each, value, strict=True))
+
+    return read
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.60} is not text")
+    return value
+
+
+def _checked(value: object, right: bool, hint: type) -> object:
+    if not right:
+        raise TypeError(f"{value!r:.60} is not {getattr(hint, '__name__', hint)}")
+    return value

@@ -347,7 +347,7 @@ class RunRecord:
         """
         place = folder / RECORD
         try:
-            told = as_object(value)
+            told = dict(as_object(value))
             told["folder"] = ""
             told.setdefault("id", folder.name)
             version = told.pop("version", 1)
@@ -358,7 +358,7 @@ class RunRecord:
                 )
             if version == 1:
                 told["inputs"] = _of_version_1(told.get("inputs") or [])
-            runner = as_object(told.get("runner") or {})
+            runner = dict(as_object(told.get("runner") or {}))
             named = {key: runner.pop(key, None) for key in ("service", "reason")}
             told["runner"] = {**named, "provenance": runner}
             record = from_json(cls, told, folder)

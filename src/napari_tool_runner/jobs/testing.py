@@ -41,7 +41,7 @@ class TestReport:
     message: str = ""
 
     def as_dict(self) -> dict[str, object]:
-        """Return the JSON object of the command line (DESIGN §9)."""
+        """Return the JSON object of the command line."""
         return {**asdict(self), "seconds": round(self.seconds, 3)}
 
 
