@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config
 from napari_tool_runner.errors import ToolRunnerError
@@ -40,6 +40,8 @@ __all__ = ["ToolCommands", "hide_tools", "on_activate", "open_tool", "show_tools
 _log = logging.getLogger(__name__)
 
 Dispose = Callable[[], None]
+_Content = tuple[tuple[str, str] | Command, ...]
+"""Of a menu: its submenus (id, title), or its commands."""
 SLICE_SECONDS = 0.008
 """For so long the window may stand still while entries are added."""
 _TICK_MS = 15
@@ -59,7 +61,7 @@ class ToolCommands:
     def __init__(self, app: Application) -> None:
         self._app = app
         self._commands: dict[str, tuple[Command, list[Dispose]]] = {}
-        self._menus: dict[tuple[str, str], tuple[object, Dispose]] = {}
+        self._menus: dict[tuple[str, str], tuple[_Content, Dispose]] = {}
         self._steps: deque[Callable[[], None]] = deque()
 
     @property
@@ -146,7 +148,7 @@ class ToolCommands:
     # -- menus -------------------------------------------------------------------------
 
     def _plan_menus(self, plan: MenuPlan) -> Iterator[Callable[[], None]]:
-        wanted: dict[tuple[str, str], object] = {
+        wanted: dict[tuple[str, str], _Content] = {
             ("submenus", menu): inner for menu, inner in plan.submenus.items()
         }
         for menu, ids in plan.entries.items():
@@ -164,20 +166,20 @@ class ToolCommands:
             for key in keys:
                 self._menus.pop(key)[1]()
 
-    def _add_menu(self, key: tuple[str, str], content: object) -> None:
+    def _add_menu(self, key: tuple[str, str], content: _Content) -> None:
         from app_model.types import CommandRule, MenuItem, SubmenuItem
 
-        kind, menu = key
+        menu = key[1]
         own = menu.startswith(PLUGIN)
         items: list[tuple[str, MenuItem | SubmenuItem]] = []
-        if kind == "submenus":
-            for inner, title in cast("tuple[tuple[str, str], ...]", content):
-                items.append((menu, SubmenuItem(submenu=inner, title=_shown(title), group=GROUP)))
-        else:
-            for command in cast("tuple[Command, ...]", content):
-                title = command.name if own else command.title
-                rule = CommandRule(id=command.id, title=_shown(title))
+        for entry in content:
+            if isinstance(entry, Command):
+                title = entry.name if own else entry.title
+                rule = CommandRule(id=entry.id, title=_shown(title))
                 items.append((menu, MenuItem(command=rule, group=GROUP)))
+            else:
+                inner, title = entry
+                items.append((menu, SubmenuItem(submenu=inner, title=_shown(title), group=GROUP)))
         self._menus[key] = (content, self._app.menus.append_menu_items(items))
 
 
@@ -313,7 +315,8 @@ def _napari() -> Application | None:
         from app_model import Application
 
         return Application.get_app("napari")
-    return cast("Application", get_app_model())
+    app: Application = get_app_model()
+    return app
 
 
 def _take(toolbox: Toolbox) -> None:

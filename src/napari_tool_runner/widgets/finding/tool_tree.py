@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QAbstractItemModel, QModelIndex, QObject, Qt
 
@@ -212,7 +212,9 @@ class ToolTreeModel(QAbstractItemModel):
     def _item(self, index: QModelIndex | None) -> _Item:
         if index is None or not index.isValid():
             return self._root
-        return cast("_Item", index.internalPointer())
+        item = index.internalPointer()
+        assert isinstance(item, _Item)
+        return item
 
 
 def _by_name(entries: Iterable[ToolEntry]) -> list[ToolEntry]:

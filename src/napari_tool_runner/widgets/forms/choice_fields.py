@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from magicgui.widgets import RadioButtons, create_widget
 from qtpy.QtCore import QSize, Qt
@@ -24,6 +24,10 @@ from qtpy.QtWidgets import (
 from superqt import QSearchableComboBox
 
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.tools.model import (
+    DrillDownParameter,
+    SelectParameter,
+)
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.texts import option_labels
@@ -31,9 +35,7 @@ from napari_tool_runner.widgets.parts.texts import option_labels
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import (
         DrillDownOption,
-        DrillDownParameter,
         SelectOption,
-        SelectParameter,
     )
     from napari_tool_runner.widgets.forms.node import LeafNode, Node
 
@@ -70,7 +72,8 @@ class _Options:
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self.parameter = cast("SelectParameter", field.node.parameter)
+        assert isinstance(field.node.parameter, SelectParameter)
+        self.parameter = field.node.parameter
         self.remark = ""
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -284,7 +287,8 @@ class DrillDownField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        self._parameter = cast("DrillDownParameter", node.parameter)
+        assert isinstance(node.parameter, DrillDownParameter)
+        self._parameter = node.parameter
         self.tree = QTreeWidget()
         self.tree.setHeaderHidden(True)
         self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

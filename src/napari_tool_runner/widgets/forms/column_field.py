@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox
 
+from napari_tool_runner.tools.model import DataColumnParameter
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.model import DataColumnParameter
     from napari_tool_runner.widgets.forms.node import LeafNode, Node
 
 __all__ = ["ColumnField"]
@@ -22,7 +22,8 @@ class ColumnField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        self._parameter = cast("DataColumnParameter", node.parameter)
+        assert isinstance(node.parameter, DataColumnParameter)
+        self._parameter = node.parameter
         self.combo = QComboBox()
         self.combo.setEditable(True)
         keep_narrow(self.combo)

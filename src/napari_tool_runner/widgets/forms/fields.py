@@ -7,7 +7,7 @@ widgets lose digits, empty values or duplicate labels, our own stand in.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from magicgui.widgets import create_widget
 from qtpy.QtCore import Qt, Signal
@@ -98,7 +98,8 @@ class NumberField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        parameter = cast("IntegerParameter | FloatParameter", node.parameter)
+        parameter = node.parameter
+        assert isinstance(parameter, IntegerParameter | FloatParameter)
         self.box = NumberBox(
             whole=isinstance(parameter, IntegerParameter),
             minimum=parameter.minimum,
@@ -166,7 +167,8 @@ class TextField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        parameter = cast("TextParameter", node.parameter)
+        assert isinstance(node.parameter, TextParameter)
+        parameter = node.parameter
         made = create_widget(annotation=str, name=_safe(parameter.name))
         self._made = made
         self.line: QLineEdit = made.native

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -51,7 +51,8 @@ class _DataField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        self.parameter = cast("DataParameter", node.parameter)
+        assert isinstance(node.parameter, DataParameter)
+        self.parameter = node.parameter
         self._files: list[Path] = []
 
     @property

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.storage import read_json, short_digest, user_data, write_whole
@@ -81,7 +81,7 @@ def plain_values(values: Mapping[str, object]) -> dict[str, object]:
 
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
-        return plain_values(cast("Mapping[str, object]", value))
+        return plain_values(value)
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     if value is None or isinstance(value, bool | int | float | str):
@@ -217,7 +217,7 @@ class PresetStore:
 
 
 def _mapping(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _last_file(tool: Tool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import QObject, Signal
 
@@ -166,8 +166,7 @@ class HistoryActions(QObject):
         if record.state is not JobState.DONE:
             return
 
-        def tell(differences: object) -> None:
-            found = cast("list[str]", differences)
+        def tell(found: list[str]) -> None:
             same = "The same result as then." if not found else " ".join(found)
             self.say(f"{sentence} {same}", "done" if not found else "problem")
 
@@ -279,7 +278,7 @@ class HistoryActions(QObject):
             self.say(f"“{running[0].tool_name}” still runs. Cancel it first.", "problem")
             return
         task = Task(lambda: sum(record.size() for record in records), self)
-        task.done.connect(lambda size: self._ask(records, cast("int", size)))
+        task.done.connect(lambda size: self._ask(records, size))
         task.start()
 
     def _ask(self, records: Sequence[RunRecord], size: int) -> None:

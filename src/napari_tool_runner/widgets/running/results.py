@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, SupportsFloat, cast
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtWidgets import (
@@ -144,9 +144,11 @@ class TableModel(QAbstractTableModel):
         if not index.isValid():
             return None
         value = self._columns[index.column()][index.row()]
-        number = hasattr(value, "__float__") and not isinstance(value, str | bool)
+        number = isinstance(value, SupportsFloat) and not isinstance(value, str | bool)
         if role == Qt.ItemDataRole.DisplayRole:
-            return f"{value:.6g}" if number and not _whole(value) else str(value)
+            if isinstance(value, SupportsFloat) and not isinstance(value, str | bool):
+                return _number_text(value)
+            return str(value)
         if role == Qt.ItemDataRole.TextAlignmentRole and number:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -201,6 +203,8 @@ class TableView(QWidget):
             self.model.write(name)
 
 
-def _whole(value: object) -> bool:
-    number = float(cast("float", value))
-    return number == number and abs(number) < 1e15 and number == int(number)
+def _number_text(value: SupportsFloat) -> str:
+    """Return six digits of a number; a whole one, or what is not finite, as it is."""
+    number = float(value)
+    whole = number == number and abs(number) < 1e15 and number == int(number)
+    return str(value) if whole else f"{value:.6g}"
