@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from napari_tool_runner.jobs import as_command, compare_outputs, read_record, re
 from napari_tool_runner.jobs.testing import run_tests
 from napari_tool_runner.tools import dialects, find_tool, load_toolbox, read_tool
 from napari_tool_runner.tools.checker import check_path
+from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import approve, require_trust
 
 # what a contributor writes: one folder with a module `dialect`
@@ -247,3 +250,44 @@ def test_without_the_folder_nothing_is_left_of_it(tmp_path: Path) -> None:
     path.write_text('{"toy_tools": {}}')
     with pytest.raises(DescriptorError, match=r"no descriptor language .*\(BioImageIT, Galaxy\)"):
         read_tool(path)
+
+
+def test_an_installed_package_may_bring_a_language(box: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site-packages"
+    told = site / "toys-1.0.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
+    (told / "entry_points.txt").write_text(
+        "[napari_tool_runner.dialects]\ntoy = toys:DIALECT\n"
+        "absent = toys_of_others:DIALECT\nodd = toys:Toy\n"
+    )
+    (site / "toys.py").write_text(LANGUAGE)
+    code = (
+        "from napari_tool_runner.tools import dialects, read_tool\n"
+        f"print(*dialects, read_tool({str(box / 'two.toy.json')!r} + '#copy').name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["bioimageit", "galaxy", "toy", "Copy", "it"]
+    assert "toys_of_others:DIALECT cannot be loaded" in done.stderr
+    assert "toys:Toy is no descriptor language" in done.stderr
+
+
+def test_a_language_that_stumbles_hides_no_other(
+    box: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    toy = dialects["toy"]
+    (box / "plain.xml").write_text('<tool id="plain"><command>plain</command></tool>')
+    (box / "bad.toy.json").write_text('{"toy_tools": {"bad": {}}}')
+    shelf = Toolbox([ToolboxFolder("box", box)], cache_dir=tmp_path / "cache")
+    assert list(shelf) == ["plain", "scale", "copy"]
+    (problem,) = shelf.problems
+    assert problem.path.name == "bad.toy.json"
+    toy.score = lambda candidate: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    assert read_tool(box / "plain.xml").id == "plain"
+    assert "The language toy stumbles over" in caplog.text

@@ -9,7 +9,6 @@ it is made.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -485,9 +484,13 @@ def read_formats_file(path: Path, known: Formats = FORMATS) -> tuple[Format, ...
     ConfigError
         The file cannot be read, is no JSON or has another shape.
     """
+    from napari_tool_runner.storage import read_json
+
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         entries = data["formats"] if isinstance(data, dict) else data
+        if not isinstance(entries, list):
+            raise TypeError("it holds no list")
         return tuple(_from_json(entry, known) for entry in entries)
     except OSError as error:
         raise ConfigError(

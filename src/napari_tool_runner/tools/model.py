@@ -434,7 +434,7 @@ class DataOutput:
     format : str
         Name of the format (``imagetiff``, ``tiff``, ``tabular``…).
     kind : LayerKind or None
-        What the descriptor declares with ``layer=``; None: hints decide (DESIGN §5).
+        What the descriptor declares with ``layer=``; None: its format and its name decide.
     reference : str
         The input whose geometry the output takes; empty: the first image input
         that fits.

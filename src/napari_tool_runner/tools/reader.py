@@ -7,14 +7,13 @@ that hold a module ``dialect``, and what the entry points of the group
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import translate
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +43,6 @@ ENTRY_POINT_GROUP = "napari_tool_runner.dialects"
 STRONG = 10
 """Weight of a mark that only one of the languages has."""
 
-_log = logging.getLogger(__name__)
-
 
 class _Dialects(Mapping[str, "Dialect"]):
     """The languages by name, found when the first is asked for."""
@@ -57,10 +54,8 @@ class _Dialects(Mapping[str, "Dialect"]):
     def _all(self) -> dict[str, Dialect]:
         places = tuple(tools.__path__)
         if places != self._places:
-            found = [*_own(), *_installed()]
-            self._found = {dialect.name: dialect for dialect in reversed(found)}
-            self._found = dict(sorted(self._found.items()))
-            self._places = places
+            found = {dialect.name: dialect for dialect in reversed([*_discovered()])}
+            self._found, self._places = dict(sorted(found.items())), places
         return self._found
 
     def __getitem__(self, name: str) -> Dialect:
@@ -87,31 +82,37 @@ def _modules() -> list[Path]:
     return sorted(file for place in tools.__path__ for file in Path(place).glob("*/dialect.py"))
 
 
-def _own() -> Iterator[Dialect]:
-    for name in dict.fromkeys(file.parent.name for file in _modules()):
-        try:
-            found = import_module(f"{tools.__name__}.{name}.dialect").DIALECT
-        except (ImportError, AttributeError) as error:
-            _log.warning("The descriptor language %s cannot be loaded: %s", name, error)
-        else:
-            yield found
-
-
-def _installed() -> Iterator[Dialect]:
+def _discovered() -> Iterator[Dialect]:
+    """Yield the languages that can be loaded, our own folders first; the others are told."""
     from importlib.metadata import entry_points
 
     from napari_tool_runner.tools.dialect import Dialect
 
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    loaders: dict[str, Callable[[], object]] = {}
+    for name in dict.fromkeys(file.parent.name for file in _modules()):
+        module = f"{tools.__name__}.{name}.dialect"
+        loaders[module] = partial(_dialect_in, module)
+    loaders |= {point.value: point.load for point in entry_points(group=ENTRY_POINT_GROUP)}
+    for where, load in loaders.items():
         try:
-            found = point.load()
+            found = load()
         except Exception as error:  # noqa: BLE001 - code of others, which must not end ours
-            _log.warning("The descriptor language %s cannot be loaded: %s", point.value, error)
+            _warn("The descriptor language %s cannot be loaded: %s", where, error)
             continue
         if isinstance(found, Dialect):
             yield found
         else:
-            _log.warning("%s is no descriptor language: it must be a Dialect.", point.value)
+            _warn("%s is no descriptor language: it must be a Dialect.", where)
+
+
+def _dialect_in(module: str) -> object:
+    return import_module(module).DIALECT
+
+
+def _warn(text: str, *details: object) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning(text, *details)
 
 
 dialects = _Dialects()
@@ -173,7 +174,7 @@ def read_tool(
 
 def choose_dialect(candidate: Candidate) -> tuple[Dialect | None, bool]:
     """Return the language of a file, None if there is none, and whether that is sure."""
-    scored = [(dialect.score(candidate), dialect) for dialect in dialects.values()]
+    scored = [(_score(dialect, candidate), dialect) for dialect in dialects.values()]
     scored.sort(key=lambda pair: -pair[0])
     if not scored or scored[0][0] <= 0:
         return None, True
@@ -181,6 +182,14 @@ def choose_dialect(candidate: Candidate) -> tuple[Dialect | None, bool]:
     second = max((score for score, _ in scored[1:]), default=0)
     # hardly a mark of any other language is sure enough: the file is plain
     return dialect, second <= 2 or best - second >= STRONG // 2
+
+
+def _score(dialect: Dialect, candidate: Candidate) -> int:
+    try:
+        return dialect.score(candidate)
+    except Exception as error:  # noqa: BLE001 - one language must not hide the others
+        _warn("The language %s stumbles over %s: %s", dialect.name, candidate.path, error)
+        return 0
 
 
 def dialect_of(tool: Tool) -> Dialect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from conftest import execute  # type: ignore[import-not-found]
 from napari_tool_runner.errors import ParameterError, TemplateError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
 from napari_tool_runner.tools.model import Tool
 
 Line = Callable[..., str]
@@ -681,3 +683,30 @@ def test_genome_builds_and_group_tags(descriptor: Make, line: Line) -> None:
         '<param name="t" type="group_tag" data_ref="i" optional="true"/>',
     )
     assert line(made, {}) == "? None None None"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "all(x for x in range(900000) for y in range(900000))",
+        "len('a'.zfill(10 ** 9)) or 'a'.zfill(99999999999)",
+        "('a' * 1000000).replace('a', 'b' * 1000000)",
+        "('b' * 1000000).join(['a'] * 1000000)",
+        "range(99999999999)",
+    ],
+)
+def test_expressions_that_would_not_end_are_left_for_the_run(expression: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(NotSimpleError):
+        evaluate(expression, {"value": "x"})
+    assert time.monotonic() - begun < 5
+
+
+def test_deep_json_in_a_validator_is_a_note(descriptor: Callable[..., Tool]) -> None:
+    deep = "[" * 50_000
+    tool = descriptor(
+        '<command>x</command><inputs><param name="i" type="data"><validator '
+        f'type="dataset_metadata_equal" metadata_name="m" value_json="{deep}"/></param></inputs>'
+    )
+    (note,) = tool.notes
+    assert "nests" in note.what

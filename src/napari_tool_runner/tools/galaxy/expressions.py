@@ -110,6 +110,8 @@ _RE = SimpleNamespace(
     match=re.match, search=re.search, fullmatch=re.fullmatch, findall=re.findall, I=re.I
 )
 _MAX_REPEAT = 1_000_000
+_MAX_STEPS = 200_000
+_STEPS = "steps left"  # no name of an expression, so it travels with the names
 
 
 def evaluate(expression: str, names: Mapping[str, object]) -> object:
@@ -126,10 +128,14 @@ def evaluate(expression: str, names: Mapping[str, object]) -> object:
         tree = ast.parse(expression.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError) as error:
         raise NotSimpleError(str(error)) from error
-    return _walk(tree.body, dict(names))
+    return _walk(tree.body, {**names, _STEPS: [_MAX_STEPS]})
 
 
 def _walk(node: ast.AST, names: dict[str, object]) -> object:
+    left = names[_STEPS]
+    left[0] -= 1  # type: ignore[index]
+    if left[0] < 0:  # type: ignore[index]
+        raise NotSimpleError("it takes too many steps")
     handler = _HANDLERS.get(type(node))
     if handler is None:
         raise NotSimpleError(f"{type(node).__name__} is not evaluated here")
@@ -211,11 +217,22 @@ def _call(node: ast.Call, names: dict[str, object]) -> object:
         if node.func.id in ("getattr", "hasattr"):
             return _getattr(node.func.id, arguments)
     function = _walk(node.func, names)
-    if function is range and any(isinstance(a, int) and abs(a) > _MAX_REPEAT for a in arguments):
-        raise NotSimpleError("the range is too long")
+    if _size(function, arguments) > _MAX_REPEAT:
+        raise NotSimpleError("the result would be too long")
     if not callable(function):
         raise TypeError(f"{function!r} cannot be called")
     return function(*arguments, **keywords)
+
+
+def _size(function: object, arguments: list[object]) -> int:
+    """Return about how long the result of a call will be, for those that make long ones."""
+    text, name = getattr(function, "__self__", ""), getattr(function, "__name__", "")
+    if function is range or name == "zfill":
+        return max((abs(entry) for entry in arguments if isinstance(entry, int)), default=0)
+    lengths = [len(entry) for entry in arguments if isinstance(entry, str | list | tuple)]
+    if isinstance(text, str) and lengths and name in ("replace", "join"):
+        return (len(text) + 1) * lengths[-1]
+    return 0
 
 
 def _getattr(name: str, arguments: list[object]) -> object:

@@ -86,7 +86,7 @@ def _output_value(
 def _wanted(output: Output, raw: Mapping[str, object]) -> bool:
     for expression in output.filters:
         try:
-            # the descriptor's own code, as in Galaxy; a run needs consent (DESIGN §8)
+            # the descriptor's own code, as in Galaxy; a run needs consent
             if not eval(expression, {"re": re, "json": json}, dict(raw)):  # noqa: S307
                 return False
         except Exception:  # noqa: BLE001, S112 - as in Galaxy, a filter that fails filters nothing
@@ -121,7 +121,7 @@ def _source_format(spec: str, context: Context) -> str:
     if isinstance(value, CollectionValue):
         flat = [dataset for _, dataset in value.flat()]
         key: object = None
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             key = json.loads(element.replace("'", '"')) if element else None
         chosen: object = None
         with contextlib.suppress(KeyError, IndexError):

@@ -7,14 +7,16 @@ checked when a run is prepared (`DataRule`, `ValueRule.final_problem`).
 
 from __future__ import annotations
 
-import json
 import re
 import string
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.candidate import parse_json
 from napari_tool_runner.tools.common import is_true
 from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
 
@@ -197,7 +199,7 @@ def expression_problem(
         if not final:
             return None
         try:
-            # the descriptor's own code; a run needs consent (DESIGN §8)
+            # the descriptor's own code; a run needs consent
             holds = bool(eval(expression.strip(), {"value": value}))  # noqa: S307
         except Exception as error:  # noqa: BLE001 - anything that the descriptor's code raises
             return f"The check {expression!r} failed on {value!r}: {error}"
@@ -235,7 +237,7 @@ def read_validators(
             continue
         try:
             rule = _data_rule(validator, kind) if data else _value_rule(validator, kind)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, DescriptorError) as error:
             notes.warning(f"{where}/validator[{kind}]", f"Not understood: {error}")
             continue
         if rule is not None:
@@ -312,7 +314,8 @@ def _data_rule(element: Element, kind: str) -> DataRule | None:
     def flag(name: str) -> bool:
         return element.get(name, "").strip().lower() == "true"
 
-    wanted: object = element.get("value") or json.loads(element.get("value_json", "null"))
+    told = element.get("value_json", "null").encode()
+    wanted: object = element.get("value") or parse_json(told, Path("value_json"))
     fallback = {
         "metadata": "The metadata %s of this dataset are not known.",
         "dataset_metadata_equal": f"{element.get('metadata_name')} must be {wanted}, not %s.",

@@ -189,6 +189,8 @@ def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
         made = make_entry(Path(path), root, name)
     except DescriptorError as error:
         return _File(stat, digest, [], problem=str(error))
+    except Exception as error:  # noqa: BLE001 - a language of others must not hide the other tools
+        return _File(stat, digest, [], problem=f"Its language stumbles over it: {error!r}.")
     depends = [(other, *_stat(other)) for other in made.depends]
     return _File(stat, digest, depends, made.entries)
 
