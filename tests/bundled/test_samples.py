@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage, spatial
 
 from bundled import direct
+from bundled import make_samples as generate
 from napari_tool_runner import sample_data
-from napari_tool_runner.sample_data import generate
 
 SHAPES = {
     "cells_2d": [(512, 512)] * 2,

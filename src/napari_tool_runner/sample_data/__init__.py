@@ -2,7 +2,7 @@
 
 Every function returns a list of ``(data, attributes, layer type)`` tuples. Pixel sizes,
 units and channel names are those of the OME-TIFF files beside this module; the files are
-simulated by `napari_tool_runner.sample_data.generate`.
+simulated (see README.md beside them).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Makes the sample images: a small simulation of fluorescence microscopy.
 
-Run as ``python -m napari_tool_runner.sample_data.generate FOLDER``. The same scenes come
+In the folder ``tests``: ``python -m bundled.make_samples [FOLDER]``. The same scenes come
 out every time (the random numbers are seeded), so each function can also be used as
 ground truth: it returns what was drawn together with the picture.
 
@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from support import REPOSITORY
+
 __all__ = [
     "cells_2d",
     "drifted_pair",
@@ -25,6 +27,8 @@ __all__ = [
     "spots_2d",
     "write_all",
 ]
+
+SAMPLE_FOLDER = REPOSITORY / "src" / "napari_tool_runner" / "sample_data"
 
 _OFFSET = 100.0
 _READ_NOISE = 1.6
@@ -410,5 +414,5 @@ def _write(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Write the sample images.")
-    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent)
+    parser.add_argument("folder", type=Path, nargs="?", default=SAMPLE_FOLDER)
     write_all(parser.parse_args().folder)
