@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from bundled import direct
-from napari_tool_runner.sample_data import generate
+from bundled import make_samples as generate
 
 SIDE = 96
 PIXEL = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 1.0}

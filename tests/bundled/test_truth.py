@@ -11,7 +11,7 @@ import tifffile
 from scipy import ndimage, spatial
 
 from bundled import direct
-from napari_tool_runner.sample_data import generate
+from bundled import make_samples as generate
 
 pytestmark = pytest.mark.slow
 
