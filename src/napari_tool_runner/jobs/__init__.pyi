@@ -22,12 +22,13 @@ from .past.repeat import (
     recorded_values,
     rerun,
 )
+from .past.scan import JobRow, Scan, Stamp, live_row
 from .past.snippets import as_command, as_json, as_python
 from .preview import Preview, dry_run, plan_lines, preflight
-from .record import JobState, RunRecord
+from .record import JobState, RecordedInput, RunRecord
 from .request import Request
 from .testing import TestReport, run_test, run_tests
-from .viewer import add_result
+from .viewer import add_result, placed_result
 
 __all__ = [
     "BatchItem",
@@ -38,11 +39,15 @@ __all__ = [
     "JobManager",
     "JobOutput",
     "JobResult",
+    "JobRow",
     "JobState",
     "Preview",
     "Reclaimable",
+    "RecordedInput",
     "Request",
     "RunRecord",
+    "Scan",
+    "Stamp",
     "TestReport",
     "add_result",
     "as_command",
@@ -60,8 +65,10 @@ __all__ = [
     "history",
     "job_json",
     "job_manager",
+    "live_row",
     "output_paths",
     "outputs_json",
+    "placed_result",
     "plan_batch",
     "plan_lines",
     "preflight",

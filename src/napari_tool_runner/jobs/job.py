@@ -27,15 +27,9 @@ from napari_tool_runner.jobs.workspace import new_job_id, tool_folder, workspace
 from napari_tool_runner.plugins.contract import Event, OutputLine
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from napari_tool_runner.jobs.log import JobLog
     from napari_tool_runner.jobs.record import RunRecord
     from napari_tool_runner.jobs.request import Request
-    from napari_tool_runner.jobs.workspace import Workspace
     from napari_tool_runner.plugins.contract import Progress
-    from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["Job", "JobEvent", "JobListener", "execute"]
 
@@ -61,6 +55,8 @@ class Job:
     run : Run
         What its execution gathers: inputs, outputs, notes, exit code. Of the thread that
         executes it; complete after the end.
+    workspace, log, log_path : Workspace, JobLog, Path
+        Its folder; what was printed; the file of that, once something was.
     """
 
     events: ClassVar[Signal] = Signal(object)
@@ -69,10 +65,15 @@ class Job:
         self.id = new_job_id()
         self.number = next(_numbers)
         self.request = request
+        self.tool = request.tool
+        self.values = request.values
         folder = tool_folder(request.config.workspaces, request.tool.id) / self.id
         self._in_pieces = bool(request.pieces)
         kind = SlicedRun if self._in_pieces else Run
         self.run = kind(request, self.id, self.number, folder, self.enter, self._report)
+        self.workspace = self.run.workspace
+        self.log = self.run.log
+        self.log_path = self.workspace.log
         self.error: ToolRunnerError | None = None
         self.state = JobState.QUEUED
         self.phase = "Waiting"
@@ -88,34 +89,9 @@ class Job:
         return f"<Job {self.number}: {self.tool.id} {self.state.value}>"
 
     @property
-    def tool(self) -> Tool:
-        """The tool."""
-        return self.request.tool
-
-    @property
-    def values(self) -> BoundValues:
-        """Its bound values."""
-        return self.request.values
-
-    @property
     def runner(self) -> str:
         """Name of the service; empty until it is chosen."""
         return self.run.choice.name
-
-    @property
-    def workspace(self) -> Workspace:
-        """Its folder."""
-        return self.run.workspace
-
-    @property
-    def log(self) -> JobLog:
-        """What was printed."""
-        return self.run.log
-
-    @property
-    def log_path(self) -> Path:
-        """The log file (exists once something was logged)."""
-        return self.workspace.log
 
     @property
     def elapsed(self) -> float:

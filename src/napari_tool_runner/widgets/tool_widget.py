@@ -12,7 +12,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.jobs.record import JobState
+from napari_tool_runner.jobs import JobState
 from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.forms.extents import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget

@@ -44,8 +44,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_tool_runner.jobs import Job, JobManager, JobResult
-    from napari_tool_runner.jobs.past.scan import JobRow
+    from napari_tool_runner.jobs import Job, JobManager, JobResult, JobRow
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 

@@ -9,8 +9,7 @@ from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.widgets.forms.extents import Choice
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs import RunRecord
-    from napari_tool_runner.jobs.record import RecordedInput
+    from napari_tool_runner.jobs import RecordedInput, RunRecord
     from napari_tool_runner.widgets.forms.node import LeafNode
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 

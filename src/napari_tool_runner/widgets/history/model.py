@@ -18,8 +18,7 @@ from qtpy.QtCore import (
 )
 
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.jobs import JobState
-from napari_tool_runner.jobs.past.scan import JobRow, Scan, live_row
+from napari_tool_runner.jobs import JobRow, JobState, Scan, live_row
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
 
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from napari_tool_runner.jobs import Job, JobManager
-    from napari_tool_runner.jobs.past.scan import Stamp
+    from napari_tool_runner.jobs import Job, JobManager, Stamp
 
 __all__ = ["ROW", "SORT", "Column", "HistoryFilter", "HistoryModel", "duration_text", "when_text"]
 

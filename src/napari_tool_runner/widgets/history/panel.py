@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtGui import QHideEvent, QShowEvent
 
-    from napari_tool_runner.jobs import JobManager, RunRecord
-    from napari_tool_runner.jobs.past.scan import JobRow
+    from napari_tool_runner.jobs import JobManager, JobRow, RunRecord
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 

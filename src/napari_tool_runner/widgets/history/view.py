@@ -26,7 +26,7 @@ from napari_tool_runner.widgets.parts.row_delegate import RowDelegate
 if TYPE_CHECKING:
     from qtpy.QtGui import QPainter, QResizeEvent
 
-    from napari_tool_runner.jobs.past.scan import JobRow
+    from napari_tool_runner.jobs import JobRow
 
 __all__ = ["HistoryView"]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.jobs.record import JobState
+from napari_tool_runner.jobs import JobState
 from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.results import show_result
 from napari_tool_runner.widgets.running.run_bar import progress_text

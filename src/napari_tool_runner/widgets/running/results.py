@@ -77,7 +77,7 @@ def show_result(viewer: ViewerModel, job: Job) -> Shown:
     ToolRunnerError
         The job did not succeed.
     """
-    from napari_tool_runner.jobs.viewer import add_result, placed_result
+    from napari_tool_runner.jobs import add_result, placed_result
 
     result = placed_result(job, job.result())
     added = add_result(viewer, result, job)
