@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -93,8 +93,9 @@ def read(array: ArrayLike, key: tuple[slice, ...]) -> np.ndarray:
         elif hasattr(part, "read") and hasattr(part, "domain"):  # tensorstore
             part = part.read().result()
         else:
-            return np.asarray(part)
-    return cast("np.ndarray", part)
+            part = np.asarray(part)
+    block: np.ndarray = part
+    return block
 
 
 def blocks(
@@ -158,10 +159,10 @@ def middle_plane(array: ArrayLike) -> np.ndarray:
     return np.squeeze(read(array, tuple(key)))
 
 
-def chunk_sizes(array: object) -> tuple[tuple[int, ...], ...] | None:
+def chunk_sizes(array: ArrayLike) -> tuple[tuple[int, ...], ...] | None:
     """Return dask-like chunks (sizes along each axis); None when there are none."""
     chunks = getattr(array, "shards", None) or getattr(array, "chunks", None)
-    shape = tuple(cast("ArrayLike", array).shape)
+    shape = tuple(array.shape)
     if not isinstance(chunks, tuple | list) or len(chunks) != len(shape):
         return None
     result = []
@@ -223,7 +224,8 @@ def as_lazy(array: object) -> ArrayLike:
     """Return a zarr array as dask, which napari slices without computing."""
     import dask.array as da  # 1 s to import
 
-    return cast("ArrayLike", da.from_zarr(array))  # type: ignore[no-untyped-call]
+    lazy: ArrayLike = da.from_zarr(array)  # type: ignore[no-untyped-call]
+    return lazy
 
 
 def reshaped(array: ArrayLike, shape: tuple[int, ...]) -> ArrayLike:
@@ -234,7 +236,8 @@ def reshaped(array: ArrayLike, shape: tuple[int, ...]) -> ArrayLike:
         import dask.array as da  # 1 s to import
 
         array = da.from_array(array)  # type: ignore[no-untyped-call]
-    return cast("ArrayLike", array.reshape(shape))  # type: ignore[attr-defined]
+    result: ArrayLike = array.reshape(shape)  # type: ignore[attr-defined]
+    return result
 
 
 def write_blocks(

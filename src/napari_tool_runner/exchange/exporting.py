@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from napari_tool_runner.exchange.model import (
     Pixels,
     Progress,
     Table,
+    items,
 )
 from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
@@ -229,7 +230,7 @@ def _as_pixels(snap: LayerSnapshot, parameter: DataParameter) -> Pixels:
     metadata = snap.attributes.get("metadata")
     if not channels and isinstance(metadata, dict):
         channels = metadata.get("channel_names", ())
-    names = tuple(str(c) for c in cast("Sequence[object]", channels or ()))
+    names = tuple(str(c) for c in items(channels or ()))
     fits = "C" in geometry.axes and len(names) == geometry.shape[geometry.axes.index("C")]
     return Pixels(
         array,
@@ -253,9 +254,14 @@ def _without_singletons(
     return reshaped(array, full), select(geometry, keep)[0]
 
 
+@runtime_checkable
+class _Turnable(Protocol):
+    def transpose(self, order: Sequence[int], /) -> ArrayLike: ...
+
+
 def _transposed(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
-    if hasattr(array, "transpose"):
-        return cast("ArrayLike", array.transpose(order))
+    if isinstance(array, _Turnable):
+        return array.transpose(order)
     return Transposed(array, order)
 
 

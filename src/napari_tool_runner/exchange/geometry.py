@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from napari_tool_runner.exchange.axes import (
     default_axes,
     named_axes,
 )
-from napari_tool_runner.exchange.model import Geometry
+from napari_tool_runner.exchange.model import Geometry, items
 
 __all__ = [
     "attributes_of",
@@ -138,7 +137,8 @@ def convert_coordinates(points: np.ndarray, source: Geometry, target: Geometry) 
     full[:, n] = 1.0
     full[:, n - source.ndim : n] = points
     matrix = back @ units @ forward
-    return cast("np.ndarray", (full @ matrix.T)[:, n - source.ndim : n])
+    converted: np.ndarray = (full @ matrix.T)[:, n - source.ndim : n]
+    return converted
 
 
 def ellipse_outline(corners: np.ndarray, count: int = 64) -> np.ndarray:
@@ -147,7 +147,8 @@ def ellipse_outline(corners: np.ndarray, count: int = 64) -> np.ndarray:
     first = (corners[1] - corners[0]) / 2
     second = (corners[3] - corners[0]) / 2
     angles = np.linspace(0, 2 * np.pi, count, endpoint=False)[:, None]
-    return cast("np.ndarray", center + np.cos(angles) * first + np.sin(angles) * second)
+    outline: np.ndarray = center + np.cos(angles) * first + np.sin(angles) * second
+    return outline
 
 
 def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:
@@ -230,12 +231,11 @@ def _rotation(rotate: object) -> np.ndarray:
     # Yaw, pitch, roll in degrees: Rz(yaw) Ry(pitch) Rx(roll).
     a, b, c = np.deg2rad(value.reshape(-1)[:3])
     cos, sin = np.cos, np.sin
-    return cast(
-        "np.ndarray",
-        np.array([[cos(a), -sin(a), 0], [sin(a), cos(a), 0], [0, 0, 1]])
-        @ np.array([[cos(b), 0, sin(b)], [0, 1, 0], [-sin(b), 0, cos(b)]])
-        @ np.array([[1, 0, 0], [0, cos(c), -sin(c)], [0, sin(c), cos(c)]]),
-    )
+    yaw = np.array([[cos(a), -sin(a), 0], [sin(a), cos(a), 0], [0, 0, 1]])
+    pitch = np.array([[cos(b), 0, sin(b)], [0, 1, 0], [-sin(b), 0, cos(b)]])
+    roll = np.array([[1, 0, 0], [0, cos(c), -sin(c)], [0, sin(c), cos(c)]])
+    turned: np.ndarray = yaw @ pitch @ roll
+    return turned
 
 
 def _shear(shear: object) -> np.ndarray:
@@ -318,9 +318,8 @@ def _apart(matrix: np.ndarray, keep: list[int]) -> bool:
 def _numbers(value: object, n: int, filler: float) -> tuple[float, ...]:
     if value is None:
         return (filler,) * n
-    numbers = [float(v) for v in np.asarray(value, dtype=float).reshape(-1)]
-    if len(numbers) == 1 and n > 1 and np.ndim(cast("float", value)) == 0:
-        numbers = numbers * n
+    given = np.asarray(value, dtype=float)
+    numbers = [float(v) for v in given.reshape(-1)] * (n if given.ndim == 0 else 1)
     return tuple([filler] * (n - len(numbers)) + numbers[max(0, len(numbers) - n) :])
 
 
@@ -329,5 +328,5 @@ def _texts(value: object, n: int, filler: str) -> tuple[str, ...]:
         return (filler,) * n
     if isinstance(value, str):
         return (value,) * n
-    texts = [str(item) for item in cast("Sequence[object]", value)]
+    texts = [str(item) for item in items(value)]
     return tuple([filler] * (n - len(texts)) + texts[max(0, len(texts) - n) :])

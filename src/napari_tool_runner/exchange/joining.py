@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from napari_tool_runner.exchange.model import items
 from napari_tool_runner.storage import unique_name
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["features_for", "id_column"]
 _IDS = ("label", "labels", "label_id", "labelid", "index", "id", "object", "objectid", "object_id")
 
 
+@runtime_checkable
 class _Featured(Protocol):
     data: object
 
@@ -47,11 +49,11 @@ def features_for(layer: object, columns: Mapping[str, object]) -> pd.DataFrame |
     import pandas as pd
 
     table = pd.DataFrame({name: np.asarray(values) for name, values in columns.items()})
-    featured = cast("_Featured", layer)
-    present = featured.features
+    if not isinstance(layer, _Featured):
+        return None
     if getattr(layer, "_type_string", "") == "labels":
-        return _for_labels(present, table)
-    return _for_rows(present, table, len(cast("list[object]", featured.data)))
+        return _for_labels(layer.features, table)
+    return _for_rows(layer.features, table, len(items(layer.data)))
 
 
 def _for_labels(present: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame | None:

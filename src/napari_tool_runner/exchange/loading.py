@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from napari_tool_runner.exchange.model import (
     Geometry,
     LayerSnapshot,
     LoadedOutput,
+    items,
 )
 from napari_tool_runner.exchange.placing import closeness, place_coordinates, place_pixels
 from napari_tool_runner.tools.file_types import content_type
@@ -288,14 +289,14 @@ def _looks(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> dict
         return {}
     looks = {"colormap": source.attributes.get("colormap")}
     limits = source.attributes.get("contrast_limits")
-    if limits is not None and _within(array, cast("Sequence[float]", limits)):
+    if limits is not None and _within(array, [float(str(limit)) for limit in items(limits)]):
         looks["contrast_limits"] = limits
     return {name: value for name, value in looks.items() if value is not None}
 
 
 def _within(array: ArrayLike, limits: Sequence[float]) -> bool:
     """Whether values of the middle plane would be told apart between `limits`."""
-    low, high = (float(limit) for limit in limits)
+    low, high = limits
     sample = middle_plane(array)
     if sample.size == 0 or sample.dtype.kind == "c" or not np.isfinite(sample).all():
         return False

@@ -6,7 +6,7 @@ Nothing here imports napari: a layer is known by its attributes (``data``, ``sca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast, runtime_checkable
@@ -29,6 +29,7 @@ __all__ = [
     "SurfaceData",
     "Table",
     "feature_columns",
+    "items",
 ]
 
 
@@ -100,6 +101,13 @@ class Geometry:
         return len(self.axes)
 
 
+def items(value: object) -> list[object]:
+    """Return what a list, tuple or array of unknown content holds."""
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{type(value).__name__} holds no items")
+    return list(value)
+
+
 class _Data:
     """Data of some kind, as what its kind says it is: the only place that believes it."""
 
@@ -109,9 +117,7 @@ class _Data:
     @property
     def levels(self) -> Sequence[ArrayLike]:
         """Pixels: the full resolution, and the smaller ones of a multiscale image."""
-        return cast(
-            "Sequence[ArrayLike]", self.data if isinstance(self.data, list) else [self.data]
-        )
+        return self.data if isinstance(self.data, list) else [cast("ArrayLike", self.data)]
 
     @property
     def pixels(self) -> ArrayLike:
@@ -126,7 +132,7 @@ class _Data:
     @property
     def parts(self) -> list[np.ndarray]:
         """Vertices of each shape; vertices, faces (and values) of a surface."""
-        return [np.asarray(part) for part in cast("Sequence[object]", self.data)]
+        return [np.asarray(part) for part in items(self.data)]
 
 
 class _Layer(_Data):
@@ -140,8 +146,8 @@ class _Layer(_Data):
         """The type of each shape (``polygon``, ``ellipse``…)."""
         told = self.attributes.get("shape_type", "polygon")
         if isinstance(told, str):
-            return [told] * len(cast("Sequence[object]", self.data))
-        return [str(kind) for kind in cast("Sequence[object]", told)]
+            return [told] * len(items(self.data))
+        return [str(kind) for kind in items(told)]
 
     def features(self, count: int | None = None) -> Table:
         """Return the features as columns of `count` rows (default: of any but none)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -70,13 +70,10 @@ def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
     whole = crop(snap.geometry, starts, [stop - start for start, stop in ranges])
     extra = [(0, size) for size in array.shape[n:]]  # the samples of RGB
     window = _Window(array, [*ranges, *extra], dropped)
-    data: object = window
-    if isinstance(array, np.ndarray):
-        data = array[window.key(tuple(slice(None) for _ in window.shape))]
-        data = cast("np.ndarray", data).reshape(window.shape)
+    everything = (slice(None),) * len(window.shape)
     return replace(
         snap,
-        data=data,
+        data=window[everything] if isinstance(array, np.ndarray) else window,
         geometry=select(whole, kept)[0],
         multiscale=False,
         path=None,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.handover import open_file
-from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
+from napari_tool_runner.exchange.model import Geometry, LayerSnapshot, items
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
@@ -60,17 +60,17 @@ def snapshot_from_record(
         return None if told.get(key) is None else np.asarray(told[key], dtype=float)
 
     def row(key: str) -> tuple[float, ...]:
-        return tuple(float(v) for v in cast("Sequence[float]", told.get(key, ())))
+        return tuple(float(str(v)) for v in items(told.get(key, ())))
 
     geometry = Geometry(
         axes=str(told.get("axes", "")),
-        shape=tuple(int(v) for v in cast("Sequence[int]", told.get("shape", ()))),
+        shape=tuple(int(v) for v in row("shape")),
         scale=row("scale"),
         translate=row("translate"),
         linear=matrix("linear"),
         affine=matrix("affine"),
-        units=tuple(cast("Sequence[str]", told.get("units", ()))),
-        labels=tuple(cast("Sequence[str]", told.get("labels", ()))),
+        units=tuple(str(v) for v in items(told.get("units", ()))),
+        labels=tuple(str(v) for v in items(told.get("labels", ()))),
     )
     return LayerSnapshot(
         data=None,
@@ -112,11 +112,11 @@ def same_data(before: Path, now: Path, fmt: str) -> str:
     known = named if named is not None and _is_read(named) else _by_name(now)
     if known is None or not _is_read(known):
         return "the bytes differ, and this format cannot be looked into"
-    old, new = (read_file(path, known, name=path.stem).data for path in (before, now))
-    if isinstance(old, dict) and isinstance(new, dict):
-        return _table_difference(old, new)
-    if hasattr(old, "shape") and hasattr(new, "shape"):
-        return _pixel_difference(cast("ArrayLike", old), cast("ArrayLike", new))
+    old, new = (read_file(path, known, name=path.stem) for path in (before, now))
+    if isinstance(old.data, dict) and isinstance(new.data, dict):
+        return _table_difference(old.table, new.table)
+    if hasattr(old.data, "shape") and hasattr(new.data, "shape"):
+        return _pixel_difference(old.pixels, new.pixels)
     return "the bytes differ"
 
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 
 import numpy as np
 
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange.files import origin_of
 from napari_tool_runner.exchange.geometry import geometry_of
-from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot
+from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, items
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ def snapshot(value: object, name: str = "") -> LayerSnapshot:
     if isinstance(value, LayerSnapshot):
         return replace(value, name=name) if name else value
     if isinstance(value, str | os.PathLike):
-        return _of_path(Path(cast("str", value)), name)
+        return _of_path(Path(value), name)
     if _is_layer(value):
-        return _of_layer(cast("_Layer", value), name)
+        return _of_layer(value, name)
     if isinstance(value, tuple) and value and (len(value) == 1 or isinstance(value[1], Mapping)):
         return _of_tuple(value, name)
     if hasattr(value, "as_layer_data_tuple"):  # our own outputs
-        snap = _of_tuple(cast("tuple[object, ...]", value.as_layer_data_tuple()), name)
+        snap = _of_tuple(tuple(items(value.as_layer_data_tuple())), name)
         path = getattr(value, "path", None)
         editable = isinstance(snap.data, np.ndarray) and snap.data.flags.writeable
         if snap.path is None and not editable and isinstance(path, str | os.PathLike):
@@ -81,7 +81,7 @@ def snapshot(value: object, name: str = "") -> LayerSnapshot:
     if hasattr(value, "dims") and hasattr(value, "coords") and hasattr(value, "values"):
         return _of_xarray(value, name)
     if _is_array(value):
-        return _of_array(cast("ArrayLike", value), name)
+        return _of_array(value, name)
     if isinstance(value, bool | int | float | np.number):
         return _of_table({"value": np.array([value])}, name)
     path = getattr(value, "path", None)
@@ -93,12 +93,12 @@ def snapshot(value: object, name: str = "") -> LayerSnapshot:
     )
 
 
-def _is_layer(value: object) -> bool:
+def _is_layer(value: object) -> TypeGuard[_Layer]:
     needed = ("as_layer_data_tuple", "data", "scale", "translate", "ndim", "name")
     return all(hasattr(value, attribute) for attribute in needed)
 
 
-def _is_array(value: object) -> bool:
+def _is_array(value: object) -> TypeGuard[ArrayLike]:
     return all(hasattr(value, a) for a in ("shape", "dtype", "__getitem__"))
 
 
@@ -119,7 +119,7 @@ def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
     rgb = bool(getattr(layer, "rgb", False))
     multiscale = bool(getattr(layer, "multiscale", False)) and kind in PIXELS
     raw = layer.data
-    data: object = list(cast("Sequence[object]", raw)) if multiscale else _frozen(raw, kind)
+    data: object = items(raw) if multiscale else _frozen(raw, kind)
     attributes = {a: _kept(getattr(layer, a)) for a in _KEPT[kind] if hasattr(layer, a)}
     geometry = geometry_of(
         layer.ndim,
@@ -148,11 +148,11 @@ def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
 
 def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
     data = value[0]
-    attributes = dict(cast("Mapping[str, object]", value[1])) if len(value) > 1 else {}
+    attributes = dict(value[1]) if len(value) > 1 and isinstance(value[1], Mapping) else {}
     text = str(value[2]).lower() if len(value) > 2 else "image"
     if text not in (*_LAYERS, "table"):
         if isinstance(data, str | os.PathLike):
-            return _of_path(Path(cast("str", data)), name)
+            return _of_path(Path(data), name)
         raise UnsupportedLayerError(f"“{text}” is no type of layer.")
     kind = LayerKind(text)
     title = name or str(attributes.get("name", "") or "")
@@ -160,7 +160,7 @@ def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
         return _of_table(data, title)
     rgb = bool(attributes.get("rgb", False))
     multiscale = bool(attributes.get("multiscale", isinstance(data, list))) and kind in PIXELS
-    data = list(cast("Sequence[object]", data)) if multiscale else _unwrapped(data)
+    data = items(data) if multiscale else _unwrapped(data)
     shape = _pixel_shape(data, kind, rgb=rgb)
     ndim = len(shape) if kind in PIXELS else _coordinate_ndim(data, kind)
     given = {a: attributes.get(a) for a in _GEOMETRY}
@@ -288,9 +288,9 @@ def _frozen(data: object, kind: LayerKind) -> object:
         case LayerKind.POINTS | LayerKind.TRACKS | LayerKind.VECTORS:
             return np.array(data)
         case LayerKind.SHAPES:
-            return [np.array(shape) for shape in cast("Sequence[object]", data)]
+            return [np.array(shape) for shape in items(data)]
         case LayerKind.SURFACE:
-            return tuple(np.array(part) for part in cast("Sequence[object]", data))
+            return tuple(np.array(part) for part in items(data))
         case _:
             return _unwrapped(data)
 
@@ -308,16 +308,16 @@ def _pixel_shape(data: object, kind: LayerKind, *, rgb: bool) -> tuple[int, ...]
     if kind not in PIXELS:
         return ()
     first = data[0] if isinstance(data, list) else data
-    shape = tuple(int(s) for s in cast("ArrayLike", first).shape)
+    shape = tuple(int(s) for s in getattr(first, "shape", ()))
     return shape[:-1] if rgb else shape
 
 
 def _coordinate_ndim(data: object, kind: LayerKind) -> int:
     if kind is LayerKind.SHAPES:
-        first = next(iter(cast("Sequence[object]", data)), np.zeros((1, 2)))
+        first = next(iter(items(data)), np.zeros((1, 2)))
         return int(np.asarray(first).shape[-1])
     if kind is LayerKind.SURFACE:
-        return int(np.asarray(cast("Sequence[object]", data)[0]).shape[-1])
+        return int(np.asarray(items(data)[0]).shape[-1])
     width = int(np.asarray(data).shape[-1])
     return width - 1 if kind is LayerKind.TRACKS else width
 

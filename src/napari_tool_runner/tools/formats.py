@@ -154,143 +154,92 @@ class Format:
         return carriers.index(self.carrier)
 
 
-# Name, extensions, kinds, carrier, parents, traits; ``-``: none, kinds: any. Of formats with
-# one carrier the best comes first; of several for one extension the plainest.
+# Names, extensions (``=``: as the name), kinds, carrier, parents, traits; ``-``: none, of kinds:
+# any. Of formats with one carrier the best comes first; of several for one extension the plainest.
 _TABLE = """
-txt            .txt,.log,.text                           any,table opaque
-json           .json                                     -         opaque   txt
-xml            .xml                                      -         opaque   txt
-html           .html,.htm                                -         opaque   txt
-ome.tiff       .ome.tiff,.ome.tif,.ome.tf8,.ome.btf      pixels    tiff     tiff
-ome.tif        .ome.tif,.ome.tiff                        pixels    tiff     tiff
-tiff           .tiff,.tif,.ome.tiff,.ome.tif,.btf,.tf8,.tf2  pixels  tiff
-tif            .tif,.tiff,.ome.tiff,.ome.tif             pixels    tiff     tiff
-imagetiff      .tif,.tiff,.ome.tiff,.ome.tif             pixels    tiff
-image          .tif,.tiff                                pixels    tiff
-bigtiff        .tif,.tiff,.btf                           pixels    tiff
-qptiff         .qptiff                                   image     -        tiff
-stk            .stk                                      image     -        tiff
-lsm            .lsm                                      image     -        tiff
-svs            .svs                                      image     -        tiff
-scn            .scn                                      image     -        tiff
-ndpi           .ndpi                                     image     -        tiff
-bif            .bif                                      image     -        tiff
-tf2            .tf2                                      image     -        tiff
-tf8            .tf8                                      image     -        tiff
-btf            .btf                                      image     -        tiff
-ome_zarr       .ome.zarr,.zarr                           pixels    zarr     zarr       folder
-ome_zarr_0.5   .ome.zarr,.zarr                           pixels    zarr     ome_zarr   folder,zarr3
-zarr           .zarr,.ome.zarr                           pixels    zarr     directory  folder
-zarr3          .zarr                                     pixels    zarr     zarr       folder,zarr3
-imagezarr      .zarr,.ome.zarr                           pixels    zarr     -          folder
-directory      .dir                                      -         -        -          folder
-npy            .npy                                      pixels    npy      binary
-h5             .h5,.hdf5,.hdf                            pixels    hdf5     binary
-hdf5           .hdf5,.h5                                 pixels    hdf5     h5
-ilp            .ilp                                      -         -        h5
-h5ad           .h5ad                                     -         -        h5
-png            .png                                      pixels    picture
-bmp            .bmp                                      pixels    picture
-jpg            .jpg,.jpeg,.jpe                           image     picture  -          lossy
-jpeg           .jpeg,.jpg                                image     picture  jpg        lossy
-gif            .gif                                      image     picture
-movietxt       .txt                                      pixels    movie
-pbm            .pbm                                      pixels
-pgm            .pgm                                      pixels
-ppm            .ppm                                      pixels
-pcx            .pcx                                      pixels
-psd            .psd                                      pixels
-xbm            .xbm                                      pixels
-xpm            .xpm                                      pixels
-rgb            .rgb                                      pixels
-im             .im                                       pixels
-pcd            .pcd                                      pixels
-rast           .rast                                     pixels
-nrrd           .nrrd                                     pixels
-nhdr           .nhdr                                     pixels    -        nrrd
-jp2            .jp2                                      pixels
-fits           .fits                                     pixels
-dicom          .dicom,.dcm                               pixels
-vms            .vms                                      pixels
-mrxs           .mrxs                                     pixels
-svslide        .svslide                                  pixels
-mrc            .mrc                                      pixels
-nii1           .nii1                                     pixels
-nii1.gz        .nii1.gz                                  pixels    -        binary
-nii2           .nii2,.nii                                pixels    -        binary
-nii2.gz        .nii2.gz,.nii.gz                          pixels    -        binary
-czi            .czi                                      image     -        binary
-lif            .lif                                      image     -        binary
-nd2            .nd2                                      image     -        binary
-oib            .oib                                      image     -        binary
-oif            .oif                                      image     -        binary
-vsi            .vsi                                      image     -        binary
-ims            .ims                                      image     -        binary
-sif            .sif                                      image     -        binary
-hdr            .hdr                                      image     -        binary
-wsi            .wsi                                      image     -        binary
-avi            .avi                                      image     -        binary
-mov            .mov                                      image     -        binary
-mp4            .mp4                                      image     -        binary
-mpg            .mpg                                      image     -        binary
-mkv            .mkv                                      image     -        binary
-webm           .webm                                     image     -        binary
-flv            .flv                                      image     -        binary
-tabular        .tabular,.tab,.tsv                        rows      table    txt        tabs
-tsv            .tsv,.tabular                             rows      table    txt        tabs
-csv            .csv                                      rows      table    txt
-tablecsv       .csv                                      rows      table    csv
-arraycsv       .csv                                      table     array    csv
-numbercsv      .csv                                      table     number   csv
-interval       .interval                                 table     -        tabular
-gff            .gff                                      table     -        tabular
-vcf            .vcf                                      table     -        tabular
-sam            .sam                                      table     -        tabular
-bed            .bed                                      table     -        interval
-parquet        .parquet                                  table     -        binary
-xlsx           .xlsx                                     table     -        binary
-geojson        .geojson,.json                            outlines  geojson  json
-trackmatemodel .xml                                      tracks    trackmate  xml
-stracks        .json                                     tracks    -        json
-ply            .ply                                      surface   mesh
-obj            .obj                                      surface   mesh     txt
-stl            .stl                                      surface   mesh
-plyascii       .ply                                      surface   mesh     ply
-plybinary      .ply                                      surface   mesh     ply        binary
-off            .off                                      surface   mesh     txt
-vtkascii       .vtk                                      surface
-vtkbinary      .vtk                                      surface
-vtp            .vtp                                      surface   -        xml
-gltf           .gltf                                     surface   -        json
-glb            .glb                                      surface   mesh     binary
-trk            .trk                                      -         -        binary
-tck            .tck                                      -         -        binary
-npz            .npz                                      -         -        zip
-mat            .mat                                      -         -        binary
-matlab         .mat                                      -         -        binary
-sqlite         .sqlite                                   -         -        binary
-expression.json .expression.json                         -         -        json
-imgt.json      .imgt.json                                -         -        json
-yaml           .yaml,.yml                                -         -        txt
-toml           .toml                                     -         -        txt
-markdown       .md                                       -         -        txt
-ijm            .ijm                                      -         -        txt
-imagej1_macro  .ijm                                      -         -        txt
-fasta          .fasta,.fa,.fna                           -         -        txt
-fastq          .fastq,.fq                                -         -        txt
-fastqsanger    .fastqsanger                              -         -        fastq
-svg            .svg                                      -         -        xml
-pdf            .pdf                                      -         opaque
-eps            .eps
-zip            .zip                                      -         opaque   binary
-tar            .tar                                      -         opaque   binary
-tar.gz         .tar.gz,.tgz                              -         -        tar
-tgz            .tgz                                      -         -        tar
-gz             .gz                                       -         -        binary
-data           .dat                                      -         -        -          anything
-binary         .bin                                      -         -        -          anything
-raw            -                                         -         -        -          anything
-bioformat      -                                         pixels    -        -          anything
+txt            .txt,.log,.text                          any,table opaque
+json,xml =                                              -         opaque    txt
+html           .html,.htm                               -         opaque    txt
+ome.tiff       .ome.tiff,.ome.tif,.ome.tf8,.ome.btf     pixels    tiff      tiff
+ome.tif        .ome.tif,.ome.tiff                       pixels    tiff      tiff
+tiff           .tiff,.tif,.ome.tiff,.ome.tif,.btf,.tf8,.tf2 pixels    tiff
+tif            .tif,.tiff,.ome.tiff,.ome.tif            pixels    tiff      tiff
+imagetiff      .tif,.tiff,.ome.tiff,.ome.tif            pixels    tiff
+image          .tif,.tiff                               pixels    tiff
+bigtiff        .tif,.tiff,.btf                          pixels    tiff
+qptiff,stk,lsm,svs,scn,ndpi,bif,tf2,tf8,btf =           image     -         tiff
+ome_zarr       .ome.zarr,.zarr                          pixels    zarr      zarr      folder
+ome_zarr_0.5   .ome.zarr,.zarr                          pixels    zarr      ome_zarr  folder,zarr3
+zarr           .zarr,.ome.zarr                          pixels    zarr      directory folder
+zarr3          .zarr                                    pixels    zarr      zarr      folder,zarr3
+imagezarr      .zarr,.ome.zarr                          pixels    zarr      -         folder
+directory      .dir                                     -         -         -         folder
+npy =                                                   pixels    npy       binary
+h5             .h5,.hdf5,.hdf                           pixels    hdf5      binary
+hdf5           .hdf5,.h5                                pixels    hdf5      h5
+ilp,h5ad =                                              -         -         h5
+png,bmp =                                               pixels    picture
+jpg            .jpg,.jpeg,.jpe                          image     picture   -         lossy
+jpeg           .jpeg,.jpg                               image     picture   jpg       lossy
+gif =                                                   image     picture
+movietxt       .txt                                     pixels    movie
+pbm,pgm,ppm,pcx,psd,xbm,xpm,rgb,im,pcd,rast,nrrd =      pixels
+nhdr =                                                  pixels    -         nrrd
+jp2,fits =                                              pixels
+dicom          .dicom,.dcm                              pixels
+vms,mrxs,svslide,mrc,nii1 =                             pixels
+nii1.gz =                                               pixels    -         binary
+nii2           .nii2,.nii                               pixels    -         binary
+nii2.gz        .nii2.gz,.nii.gz                         pixels    -         binary
+czi,lif,nd2,oib,oif,vsi,ims,sif,hdr,wsi,avi,mov,mp4,mpg,mkv,webm,flv = image - binary
+tabular        .tabular,.tab,.tsv                       rows      table     txt       tabs
+tsv            .tsv,.tabular                            rows      table     txt       tabs
+csv =                                                   rows      table     txt
+tablecsv       .csv                                     rows      table     csv
+arraycsv       .csv                                     table     array     csv
+numbercsv      .csv                                     table     number    csv
+interval,gff,vcf,sam =                                  table     -         tabular
+bed =                                                   table     -         interval
+parquet,xlsx =                                          table     -         binary
+geojson        .geojson,.json                           outlines  geojson   json
+trackmatemodel .xml                                     tracks    trackmate xml
+stracks        .json                                    tracks    -         json
+ply =                                                   surface   mesh
+obj =                                                   surface   mesh      txt
+stl =                                                   surface   mesh
+plyascii       .ply                                     surface   mesh      ply
+plybinary      .ply                                     surface   mesh      ply       binary
+off =                                                   surface   mesh      txt
+vtkascii       .vtk                                     surface
+vtkbinary      .vtk                                     surface
+vtp =                                                   surface   -         xml
+gltf =                                                  surface   -         json
+glb =                                                   surface   mesh      binary
+trk,tck =                                               -         -         binary
+npz =                                                   -         -         zip
+mat =                                                   -         -         binary
+matlab         .mat                                     -         -         binary
+sqlite =                                                -         -         binary
+expression.json,imgt.json =                             -         -         json
+yaml           .yaml,.yml                               -         -         txt
+toml =                                                  -         -         txt
+markdown       .md                                      -         -         txt
+ijm =                                                   -         -         txt
+imagej1_macro  .ijm                                     -         -         txt
+fasta          .fasta,.fa,.fna                          -         -         txt
+fastq          .fastq,.fq                               -         -         txt
+fastqsanger =                                           -         -         fastq
+svg =                                                   -         -         xml
+pdf =                                                   -         opaque
+eps =
+zip,tar =                                               -         opaque    binary
+tar.gz         .tar.gz,.tgz                             -         -         tar
+tgz =                                                   -         -         tar
+gz =                                                    -         -         binary
+data           .dat                                     -         -         -         anything
+binary         .bin                                     -         -         -         anything
+raw            -                                        -         -         -         anything
+bioformat      -                                        pixels    -         -         anything
 """
 _KINDS = {
     "-": "any",
@@ -314,18 +263,19 @@ _SAME = {
 _USUAL = ("tiff", "csv", "geojson", "ply")
 
 
-def _from_row(row: str) -> Format:
-    name, extensions, kinds, carrier, parents, traits = (row.split() + ["-"] * 5)[:6]
-    own, *aliases = _listed(extensions) or [""]
-    return Format(
-        name,
-        own,
-        _kinds(kinds),
-        Carrier(carrier),
-        tuple(aliases),
-        tuple(_listed(parents)),
-        frozenset(Trait(trait) for trait in _listed(traits)),
-    )
+def _from_row(row: str) -> Iterator[Format]:
+    names, extensions, kinds, carrier, parents, traits = (row.split() + ["-"] * 5)[:6]
+    for name in names.split(","):
+        own, *aliases = _listed(extensions.replace("=", f".{name}")) or [""]
+        yield Format(
+            name,
+            own,
+            _kinds(kinds),
+            Carrier(carrier),
+            tuple(aliases),
+            tuple(_listed(parents)),
+            frozenset(Trait(trait) for trait in _listed(traits)),
+        )
 
 
 def _kinds(cell: str) -> tuple[LayerKind, ...]:
@@ -464,7 +414,7 @@ class Formats(Mapping[str, Format]):
         return tuple(sorted(dict.fromkeys(names), key=place))
 
 
-FORMATS = Formats(_from_row(row) for row in _TABLE.strip().splitlines())
+FORMATS = Formats(entry for row in _TABLE.strip().splitlines() for entry in _from_row(row))
 """The built-in formats."""
 
 

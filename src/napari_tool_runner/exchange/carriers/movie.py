@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import read
 from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.geometry import select
-from napari_tool_runner.exchange.model import ArrayLike, Geometry
+from napari_tool_runner.exchange.model import Geometry
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Content, Pixels, Progress
@@ -89,7 +89,7 @@ def read_movie(path: Path) -> Content:
     import dask.array as da  # 1 s to import
 
     frames = [read_tiff(frame) for frame in movie_frames(path)]
-    arrays = [cast("ArrayLike", frame.data) for frame in frames]
+    arrays = [frame.pixels for frame in frames]
     if len({(tuple(array.shape), np.dtype(array.dtype)) for array in arrays}) > 1:
         raise OutputError(f"The frames of {path.name} differ in size or type.")
     first = frames[0]

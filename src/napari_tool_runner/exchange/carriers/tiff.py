@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
@@ -392,7 +392,7 @@ def _content(data: ArrayLike, axes: str, facts: _Facts) -> Content:
 def _number(value: object) -> float:
     """Return a finite number, 0 for anything else."""
     try:
-        number = float(cast("str", value))
+        number = float(str(value))
     except (TypeError, ValueError):
         return 0.0
     return number if np.isfinite(number) else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -168,7 +168,7 @@ def read_zarr(path: Path, *, writable: bool = False) -> Content:
                 f"{path.name} holds {len(arrays)} arrays and says nothing of images.",
                 hint="Let the tool write OME-Zarr metadata (multiscales).",
             )
-        datasets = cast("Sequence[Mapping[str, object]]", image.get("datasets", ()))
+        datasets = image.get("datasets", ())
         found = [node[str(dataset["path"])] for dataset in datasets]
         levels = [level for level in found if isinstance(level, zarr.Array)]
     except (KeyError, ValueError, TypeError, OSError) as error:
@@ -179,7 +179,7 @@ def read_zarr(path: Path, *, writable: bool = False) -> Content:
     if not levels or len(levels) < len(datasets):
         raise OutputError(f"{path.name} names levels that are not in it.")
     geometry, calibrated = _geometry(image, datasets, levels[0])
-    omero = cast("Mapping[str, Any]", metadata.get("omero") or {})
+    omero = metadata.get("omero") or {}
     channels = tuple(str(c.get("label", "")) for c in omero.get("channels", ()))
     attributes: dict[str, object] = {"labels": True} if "image-label" in metadata else {}
     if channels and all(channels):
@@ -203,7 +203,8 @@ def _image(
 
     for _ in range(3):  # a collection of images, a plate's field: a few levels down
         attributes = node.attrs.asdict()
-        metadata = cast("Mapping[str, Any]", attributes.get("ome", attributes))
+        told = attributes.get("ome", attributes)
+        metadata: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
         if metadata.get("multiscales"):
             if len(metadata["multiscales"]) > 1:
                 notes.append("It holds several images; the first was opened.")
