@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import platformdirs
 from napari_tool_runner import settings
 from napari_tool_runner.config_layers import ABSENT, OWN_SERVICES, Config
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.settings import TABLE
 from napari_tool_runner.storage import APP, locked, read_json, user_data, write_json
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "changed_config",
     "config_path",
     "facility_path",
+    "layer_lines",
     "load_config",
     "save_config",
     "user_data",
@@ -131,6 +134,23 @@ def _read_file(path: Path) -> dict[str, object]:
             hint='It must start with "{".',
         )
     return data
+
+
+# -- telling ----------------------------------------------------------------------------
+
+
+def layer_lines(config: Config) -> Iterator[str]:
+    """Yield lines that say which files count, and what they say; without credentials."""
+    for layer in reversed(config.layers):
+        yield f"{layer.name}: {layer.path or ('given' if layer.name == 'call' else 'no file')}"
+        for key in layer.keys:
+            holder = config.holder(key)
+            if key not in TABLE or holder is None:
+                continue
+            heard = holder is layer or (TABLE[key].joined and layer in config.holders(key))
+            value = json.dumps(layer.raw(key), ensure_ascii=False, default=str)
+            public = re.sub(r"(?<=://)[^/@\"]+@|(?<=/t/)[^/\"]+", "…", value)
+            yield f"  {key} = {public}{'' if heard else f'  (not used: {holder.name} counts)'}"
 
 
 # -- changing ------------------------------------------------------------------------------

@@ -215,7 +215,8 @@ GRACE: Setting[float] = Setting(
     "seconds between the polite request to stop and the end by force", services="all",
 )
 LOCAL_PATH: Setting[tuple[Path, ...]] = Setting(
-    "runner.path", PATHS, (), "folders put first on the program's `PATH`", "none", "LOCAL"
+    "runner.path", PATHS, (), "folders put first on the program's `PATH`", "none", "LOCAL",
+    joined=_both,
 )
 CHANNELS: Setting[tuple[str, ...]] = Setting(
     "runner.channels", TEXTS, ("conda-forge", "bioconda"),

@@ -6,15 +6,13 @@ Results go to standard output, everything else to standard error.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
-from napari_tool_runner.settings import LOCAL_PATH, TABLE
 from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
@@ -166,22 +164,8 @@ def list_runners(args: Namespace) -> int:
     width = max(len(name) for name, _ in found)
     for name, state in found:
         print(f"{name:<{width}}  {'works' if state.ok else 'not here'}  {state.message}".rstrip())
-    print("\n" + "\n".join(_settings(_config(args))))
+    print("\n" + "\n".join(layer_lines(_config(args))))
     return 0
-
-
-def _settings(config: Config) -> Iterator[str]:
-    """Say which files count, and which value of each key that somebody set."""
-    for layer in reversed(config.layers):
-        yield f"{layer.name}: {layer.path or ('given' if layer.name == 'call' else 'no file')}"
-        for key in layer.keys:
-            holder = config.holder(key)
-            if key not in TABLE or holder is None:
-                continue
-            heard = holder is layer or (TABLE[key].joined and layer in config.holders(key))
-            value = json.dumps(layer.raw(key), ensure_ascii=False, default=str)
-            public = re.sub(r"(?<=://)[^/@\"]+@|(?<=/t/)[^/\"]+", "…", value)
-            yield f"  {key} = {public}{'' if heard else f'  (not used: {holder.name} counts)'}"
 
 
 def list_history(args: Namespace) -> int:
@@ -309,19 +293,13 @@ def _config(args: Namespace) -> Config:
     """Return the configuration that the arguments name; say once what it says in vain."""
     if not hasattr(args, "settings"):
         config = load_config(args.config)
-        folders = [str(Path(folder).expanduser().absolute()) for folder in _more_folders(args)]
-        if folders:
-            present = [str(folder) for folder in config.value(LOCAL_PATH)]
-            config = Config({"runner": {"path": [*folders, *present]}}, below=config)
+        if folders := getattr(args, "path", []):
+            config = Config({"runner": {"path": folders}}, below=config)
         for note in config.notes:
             say(f"note: {note}")
         args.settings = config
     found: Config = args.settings
     return found
-
-
-def _more_folders(args: Namespace) -> list[str]:
-    return getattr(args, "path", [])
 
 
 def _toolbox(args: Namespace) -> Toolbox:

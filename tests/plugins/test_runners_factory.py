@@ -286,3 +286,10 @@ def test_entry_points_of_installed_packages_are_found(tmp_path, monkeypatch):
     fresh = RunnerServiceProvider()
     assert fresh.get("SOMEBODY") == "somebody's service"
     assert "SOMEBODY" in fresh.names()
+
+
+def test_the_configuration_knows_our_services_by_name():
+    from napari_tool_runner.config import OWN_SERVICES
+    from napari_tool_runner.plugins import runners_factory
+
+    assert set(OWN_SERVICES) == set(runners_factory._BUILT_IN)
