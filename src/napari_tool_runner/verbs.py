@@ -154,7 +154,7 @@ def batch(args: Namespace) -> int:
 
 def list_runners(args: Namespace) -> int:
     """Print which services work here."""
-    from napari_tool_runner.plugins.runners_factory import check_all
+    from napari_tool_runner.plugins import check_all
 
     found = check_all(_config(args).runner)
     if args.json:
@@ -388,7 +388,7 @@ def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
 
 
 def _echo(job: Job, event: object) -> None:
-    from napari_tool_runner.plugins.contract import OutputLine
+    from napari_tool_runner.plugins import OutputLine
 
     if (
         isinstance(event, OutputLine) and event.text not in job.request.config.notes

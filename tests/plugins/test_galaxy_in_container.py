@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import napari_tool_runner as ntr
+from napari_tool_runner.plugins import runnerServices
 
 pytestmark = pytest.mark.docker
 
@@ -24,7 +25,10 @@ def test_an_image_without_bash(docker_engine: engines.Engine, tmp_path: Path) ->
         '<outputs><data name="o" format="txt"/></outputs></tool>'
     )
     config = {"workspace": str(tmp_path / "jobs"), "runner": {"host": docker_engine.host}}
-    result = ntr.run(path, config=config, i=np.zeros((20, 30), np.uint8))
+    try:
+        result = ntr.run(path, config=config, i=np.zeros((20, 30), np.uint8))
+    finally:
+        runnerServices.service("DOCKER").close()  # other tests count containers
     assert result.record["runner"]["service"] == "DOCKER"
     size, text = result.outputs["o"].path.read_text().splitlines()
     assert int(size) > 600

@@ -28,13 +28,15 @@ from napari_tool_runner.jobs.record import (
 )
 from napari_tool_runner.jobs.request import JobInput, each_value
 from napari_tool_runner.jobs.workspace import Workspace, workspace_problem
-from napari_tool_runner.plugins import Process, choose_service, runnerServices
-from napari_tool_runner.plugins.contract import (
+from napari_tool_runner.plugins import (
     ExecContext,
     Mount,
     OutputLine,
+    Process,
     Progress,
     Resources,
+    choose_service,
+    runnerServices,
 )
 from napari_tool_runner.storage import content_sha256, replacing
 from napari_tool_runner.tools import dialect_of

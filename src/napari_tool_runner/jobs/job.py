@@ -24,12 +24,12 @@ from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.pieces import SlicedRun
 from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTimes
 from napari_tool_runner.jobs.workspace import new_job_id, tool_folder, workspace_problem
-from napari_tool_runner.plugins.contract import Event, OutputLine
+from napari_tool_runner.plugins import Event, OutputLine
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.record import RunRecord
     from napari_tool_runner.jobs.request import Request
-    from napari_tool_runner.plugins.contract import Progress
+    from napari_tool_runner.plugins import Progress
 
 __all__ = ["Job", "JobEvent", "JobListener", "execute"]
 

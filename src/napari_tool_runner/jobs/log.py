@@ -7,13 +7,13 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, TextIO
 
-from napari_tool_runner.plugins.contract import Progress
+from napari_tool_runner.plugins import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_tool_runner.jobs.workspace import Workspace
-    from napari_tool_runner.plugins.contract import OutputLine
+    from napari_tool_runner.plugins import OutputLine
 
 __all__ = ["JobLog", "parse_progress"]
 

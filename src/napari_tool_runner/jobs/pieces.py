@@ -12,7 +12,7 @@ from napari_tool_runner.exchange.geometry import crop
 from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.workspace import Workspace
-from napari_tool_runner.plugins.contract import Progress
+from napari_tool_runner.plugins import Progress
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput
 from napari_tool_runner.tools.model import LayerKind
 

@@ -16,7 +16,7 @@ from napari_tool_runner.plugins import plan_run
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.request import RunOptions, ToolLike
-    from napari_tool_runner.plugins.contract import Plan
+    from napari_tool_runner.plugins import Plan
     from napari_tool_runner.tools.dialect import RenderedCommand
     from napari_tool_runner.tools.model import DataParameter
 

@@ -13,7 +13,7 @@ from napari_tool_runner.errors import DescriptorError, ParameterError
 from napari_tool_runner.exchange import cut, geometry_record, open_snapshot, snapshot
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.record import RecordedInput, RecordedSource
-from napari_tool_runner.plugins.runners_factory import Choice, choose_service, runnerServices
+from napari_tool_runner.plugins import Choice, choose_service, runnerServices
 from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool

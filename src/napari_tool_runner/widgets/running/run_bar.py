@@ -25,7 +25,7 @@ from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_tool_runner.plugins.contract import Progress
+    from napari_tool_runner.plugins import Progress
     from napari_tool_runner.widgets.parts.messages import MessageKind
 
 __all__ = ["AUTOMATIC", "RunBar", "progress_text"]

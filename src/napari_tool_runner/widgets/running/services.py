@@ -16,7 +16,7 @@ from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.parts.background import Task
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.contract import Availability, Plan
+    from napari_tool_runner.plugins import Availability, Plan
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["ServiceLookup"]
