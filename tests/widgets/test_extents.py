@@ -319,7 +319,7 @@ def test_a_slice_of_a_turned_stack_comes_back_to_its_place(
     model_viewer.dims.set_current_step(0, 2)
     widget = page(invert)
     widget.extent_bar.choose(Choice.CURRENT)
-    place = widget.extent_bar.extent().crop[0][0]
+    place = widget.extent_bar.extent(widget.form.values()).crop[0][0]
     run(qtbot, widget)
     result = model_viewer.layers[1]
     for y, x in ((0, 0), (5, 3), (15, 15)):

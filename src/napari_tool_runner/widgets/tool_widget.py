@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_tool_runner.jobs import Job, JobManager
-    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.model import LayerKind, Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
 
 __all__ = ["ToolWidget"]
@@ -170,14 +170,14 @@ class ToolWidget(QWidget):
             self.form.show_problems()
             self._judge()
             return None
-        values = self.form.values()
+        values, kinds = self.form.values(), self.form.outputs.kinds()
         try:
             job = self.manager().submit(
                 self.tool,
                 values,
                 runner=self.run_bar.runner(),
-                kinds=self.form.outputs.kinds(),
-                extent=self.extent_bar.extent(),
+                kinds=kinds,
+                extent=self.extent_bar.extent(values),
             )
         except ParameterError as error:
             self._refused(error)
@@ -186,7 +186,7 @@ class ToolWidget(QWidget):
             self.run_bar.say(str(error), "failed", self._refusal_buttons(error))
             return None
         self.form.chooser.pin()
-        self._keep_last(values)
+        self._keep_last(values, kinds)
         self._follow(job)
         self.job_started.emit(job)
         return job
@@ -234,14 +234,15 @@ class ToolWidget(QWidget):
     def _show_progress(self) -> None:
         """Show the oldest job that has not ended, and how many wait behind it."""
         active = self.active_jobs
-        self.run_bar.set_busy(bool(active), max(0, len(active) - 1))
-        if not active:
+        job = active[0] if active else None
+        elapsed = job.elapsed if job is not None else 0.0
+        self.run_bar.set_busy(job is not None, max(0, len(active) - 1))
+        if job is None:
             return
-        job = active[0]
         if job is not self._shown_job:
             self._shown_job = job
             self.log.follow(job)
-        self.run_bar.show_progress(job.phase, job.progress, job.elapsed)
+        self.run_bar.show_progress(job.phase, job.progress, elapsed)
 
     def _finished(self, job: Job) -> None:
         self.log.flush()
@@ -369,9 +370,9 @@ class ToolWidget(QWidget):
             self.form.set_values(self.form.without_data(last.values))
             self.form.outputs.set_kinds(last.kinds)
 
-    def _keep_last(self, values: Mapping[str, object]) -> None:
+    def _keep_last(self, values: Mapping[str, object], kinds: Mapping[str, LayerKind]) -> None:
         try:
-            self._presets.keep_last(self.tool, values, self.form.outputs.kinds())
+            self._presets.keep_last(self.tool, values, kinds)
         except PresetError as error:
             # the run itself goes on: only the memory of the values is lost
             _log.warning("%s", error)

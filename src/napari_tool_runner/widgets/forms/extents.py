@@ -21,9 +21,9 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import Extent
 from napari_tool_runner.tools.model import DataParameter, LayerKind
-from napari_tool_runner.tools.tree import map_data
+from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.widgets.forms.field_base import keep_narrow, keep_wheel_away
-from napari_tool_runner.widgets.forms.layers import kind_of
+from napari_tool_runner.widgets.forms.layers import as_list, kind_of
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -49,23 +49,17 @@ class Choice(StrEnum):
 
 def sliced(tool: Tool, values: Mapping[str, object], viewer: ViewerModel | None) -> Sliced | None:
     """Return how the first image or labels among `values` can be cut, None without one."""
-    found: list[tuple[object, DataParameter]] = []
-
-    def look(_: str, parameter: DataParameter, value: object) -> object:
-        entries = value if isinstance(value, list | tuple) else [value]
-        if set(parameter.kinds) & {*_PIXELS, LayerKind.ANY}:
-            found.extend((entry, parameter) for entry in entries if entry is not None)
-        return value
-
     if viewer is None:
         return None
-    map_data(tool.inputs, values, look)
-    for value, parameter in found:
-        kind = kind_of(value)
-        if kind in _PIXELS:
-            return Sliced(value, parameter, viewer)
-        if kind is LayerKind.ANY:
-            return None  # a file: the job cuts by what it holds, which is not known here
+    for leaf in leaves(tool.inputs, values):
+        parameter = leaf.parameter
+        if not isinstance(parameter, DataParameter):
+            continue
+        if not set(parameter.kinds) & {*_PIXELS, LayerKind.ANY}:
+            continue
+        for value in as_list(leaf.value):
+            if kind_of(value) in _PIXELS:
+                return Sliced(value, parameter, viewer)
     return None
 
 
@@ -296,9 +290,9 @@ class ExtentBar(QWidget):
         self._chosen = choice
         self.refresh()
 
-    def extent(self) -> Extent | None:
-        """Return the part that a run gets now; None for everything."""
-        self.refresh()
+    def extent(self, values: Mapping[str, object]) -> Extent | None:
+        """Return the part that a run on `values` of the form gets; None for everything."""
+        self._offer(values)
         if self._found is None or self.isHidden():
             return None
         return self._found.extent(self.choice, seen=self.seen.isChecked())
@@ -312,8 +306,11 @@ class ExtentBar(QWidget):
 
     def refresh(self) -> None:
         """Offer what makes sense now; a choice stays as long as it does."""
+        self._offer(self._form.values())
+
+    def _offer(self, values: Mapping[str, object]) -> None:
         try:
-            self._found = sliced(self._tool, self._form.values(), self._viewer)
+            self._found = sliced(self._tool, values, self._viewer)
         except ToolRunnerError:  # half-typed values; the form tells them
             return
         found = self._found

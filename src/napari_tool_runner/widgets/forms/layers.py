@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_tool_runner.exchange import fitting_kinds
 from napari_tool_runner.tools.model import DataParameter, LayerKind
+from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ __all__ = [
     "fits",
     "kind_of",
     "kinds_text",
+    "told",
 ]
 
 _log = logging.getLogger(__name__)
@@ -164,6 +166,27 @@ def as_list(value: object) -> list[object]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def told(value: object) -> tuple[str, str]:
+    """Return the name of a layer or file, and a tooltip on it."""
+    if isinstance(value, Path):
+        return value.name, tooltip(value.name, str(value))
+    name = str(getattr(value, "name", value))
+    return name, tooltip(name, _described(value))
+
+
+def _described(value: object) -> str:
+    """Return kind, size and data type of a layer."""
+    kind = kind_of(value).value
+    data = getattr(value, "data", None)
+    if getattr(value, "multiscale", False) and data is not None:
+        data = data[0]
+    shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
+    if shape is None:
+        return kind
+    size = " × ".join(str(number) for number in shape)
+    return f"{kind}, {size}, {dtype}"
 
 
 class LayerChooser:

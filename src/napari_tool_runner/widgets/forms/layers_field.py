@@ -19,9 +19,8 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.choice_fields import ShortList
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
-from napari_tool_runner.widgets.forms.layers import as_list, kind_of
+from napari_tool_runner.widgets.forms.layers import as_list, told
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
-from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.node import LeafNode
@@ -86,7 +85,7 @@ class _DataField(Field):
             ndim = getattr(value, "ndim", None)
             if wanted and isinstance(ndim, int) and ndim not in wanted:
                 numbers = " or ".join(str(number) for number in wanted)
-                return f"The tool works on {numbers} dimensions; “{_title(value)}” has {ndim}."
+                return f"The tool works on {numbers} dimensions; “{told(value)[0]}” has {ndim}."
         return ""
 
 
@@ -114,10 +113,9 @@ class LayerField(_DataField):
         self.combo.blockSignals(True)
         self.combo.clear()
         for position, entry in enumerate(entries):
-            self.combo.addItem(NONE if entry is None else _title(entry))
-            if entry is not None:
-                tip = tooltip(_title(entry), _describe(entry))
-                self.combo.setItemData(position, tip, Qt.ItemDataRole.ToolTipRole)
+            title, tip = (NONE, "") if entry is None else told(entry)
+            self.combo.addItem(title)
+            self.combo.setItemData(position, tip, Qt.ItemDataRole.ToolTipRole)
         if entries:
             self.combo.insertSeparator(self.combo.count())
         self.combo.addItem(LOAD)
@@ -127,8 +125,7 @@ class LayerField(_DataField):
         self.combo.setCurrentIndex(index)
         self.combo.blockSignals(False)
         self._values = entries
-        tip = "" if value is None else tooltip(_title(value), _describe(value))
-        self.combo.setToolTip(tip)
+        self.combo.setToolTip("" if value is None else told(value)[1])
 
     def _empty_text(self) -> str:
         """Say what is missing when nothing can be chosen."""
@@ -188,7 +185,8 @@ class LayersField(_DataField):
         self.list.blockSignals(True)
         self.list.clear()
         for entry in self._values:
-            item = QListWidgetItem(_title(entry))
+            title, tip = told(entry)
+            item = QListWidgetItem(title)
             item.setFlags(
                 Qt.ItemFlag.ItemIsEnabled
                 | Qt.ItemFlag.ItemIsUserCheckable
@@ -196,7 +194,7 @@ class LayersField(_DataField):
             )
             checked = any(_is(entry, other) for other in resolved)
             item.setCheckState(Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked)
-            item.setToolTip(tooltip(_title(entry), _describe(entry)))
+            item.setToolTip(tip)
             self.list.addItem(item)
         self.list.blockSignals(False)
         self.list.updateGeometry()
@@ -231,27 +229,6 @@ class LayersField(_DataField):
     def _uncheck(self) -> None:
         self._changed([])
         self.show(None)
-
-
-def _title(value: object) -> str:
-    if isinstance(value, Path):
-        return value.name
-    return str(getattr(value, "name", value))
-
-
-def _describe(value: object) -> str:
-    """Return kind, size and data type of a layer for a tooltip."""
-    if isinstance(value, Path):
-        return str(value)
-    kind = kind_of(value).value
-    data = getattr(value, "data", None)
-    if getattr(value, "multiscale", False) and data is not None:
-        data = data[0]
-    shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
-    if shape is None:
-        return kind
-    size = " × ".join(str(number) for number in shape)
-    return f"{kind}, {size}, {dtype}"
 
 
 def _is(one: object, other: object) -> bool:

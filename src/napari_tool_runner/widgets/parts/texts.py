@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
+from functools import lru_cache
 from pathlib import Path
 
 from qtpy.QtCore import QUrl
@@ -12,6 +13,7 @@ from qtpy.QtGui import QDesktopServices, QGuiApplication
 __all__ = ["copy_text", "elapsed_text", "open_path", "option_labels", "tooltip"]
 
 
+@lru_cache(maxsize=1024)
 def tooltip(*parts: str) -> str:
     """Return a tooltip of the given paragraphs, safe against ``<`` and over-long lines.
 

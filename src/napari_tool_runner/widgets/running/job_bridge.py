@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import io
 import logging
+import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,7 @@ class JobBridge(QObject):
         self._ended = False
         self._polling = False
         self._shown: tuple[object, ...] = ()
+        self._next = 0.0
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self.poll)
@@ -110,9 +112,9 @@ class JobBridge(QObject):
 
     def _look(self) -> None:
         job = self.job
-        shown = (job.state, job.phase, job.progress, int(job.elapsed))
-        if shown != self._shown:
-            self._shown = shown
+        now, shown = time.monotonic(), (job.state, job.phase, job.progress)
+        if shown != self._shown or now >= self._next:
+            self._shown, self._next = shown, now + 1  # the seconds go on, too
             self.progressed.emit()
         # the job's event is set after its record is written: only then is it over
         if job.finished is not None and job.wait(0):

@@ -86,6 +86,7 @@ class LogView(QWidget):
         self.text.setVisible(on)
         self.toggle.show_icon("down" if on else "right")
         self._show_buttons()
+        self._watch()
         if on:
             self.flush()
             self._to_end()
@@ -96,11 +97,8 @@ class LogView(QWidget):
         self._seen = 0
         self.text.clear()
         self._show_buttons()
-        if job is None:
-            self._timer.stop()
-        else:
-            self.flush()
-            self._timer.start()
+        self.flush()
+        self._watch()
 
     def flush(self) -> None:
         """Append what is new."""
@@ -128,6 +126,13 @@ class LogView(QWidget):
         """Return what is shown."""
         text = self.text.toPlainText()
         return text.splitlines() if text else []
+
+    def _watch(self) -> None:
+        """Look for new lines as long as they can be seen."""
+        if self._job is not None and self.is_open():
+            self._timer.start()
+        else:
+            self._timer.stop()
 
     def _to_end(self) -> None:
         self.text.moveCursor(QTextCursor.MoveOperation.End)

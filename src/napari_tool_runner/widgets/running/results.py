@@ -204,7 +204,7 @@ class TableView(QWidget):
 
 
 def _number_text(value: SupportsFloat) -> str:
-    """Return six digits of a number; a whole one, or what is not finite, as it is."""
+    """Return six digits of a number, a whole one as it is."""
     number = float(value)
     whole = number == number and abs(number) < 1e15 and number == int(number)
     return str(value) if whole else f"{value:.6g}"
