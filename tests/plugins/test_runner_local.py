@@ -186,7 +186,8 @@ def test_requirements_are_told_to_be_ignored(local, tmp_path):
     ],
 )
 def test_the_preflight_looks_for_the_program(local, command, dialect, problems, remarks):
-    plan = local.plan(Tool(id="t", name="t", command=command, dialect=dialect))
+    scripted = dialect == "galaxy"
+    plan = local.plan(Tool(id="t", name="t", command=command, dialect=dialect, scripted=scripted))
     assert (len(plan.problems), len(plan.remarks)) == (problems, remarks)
 
 

@@ -205,6 +205,21 @@ def test_what_the_facility_sets_is_told_and_what_it_locks_is_disabled(
     assert load_config().cpus == 4
 
 
+def test_tools_of_the_facility_run_without_a_question(
+    qtbot, shown, model_viewer, tmp_path, monkeypatch
+):
+    invert_tool(tmp_path / "mine" / "box")
+    facility(monkeypatch, tmp_path, {"process": {"xml_dirs": ["box"]}})
+    invert_tool(tmp_path / "share" / "box")
+    page = shown(ToolRunnerWidget(model_viewer)).open_tool("invert")
+    page._judge()
+    assert "approved" not in page.run_bar.message.text()
+    monkeypatch.delenv(FACILITY_VARIABLE)
+    write({"process": {"xml_dirs": [str(tmp_path / "mine" / "box")]}})
+    page = shown(ToolRunnerWidget(model_viewer)).open_tool("invert")
+    qtbot.waitUntil(lambda: "not approved yet" in page.run_bar.message.text(), timeout=WAIT)
+
+
 def test_slips_are_told_in_the_window(qtbot, dialog, shown, model_viewer):
     write({"runner": {"memroy": "8G"}, "odd": 1})
     box = dialog()
