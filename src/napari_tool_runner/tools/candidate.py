@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BYTES",
     "Candidate",
-    "load_json",
     "load_xml",
-    "load_yaml",
     "parse_json",
     "parse_xml",
     "parse_yaml",
@@ -222,16 +220,6 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
 def load_xml(path: Path) -> Element:
     """Read and parse one XML file; see `read_bytes` and `parse_xml`."""
     return parse_xml(read_bytes(path), path)
-
-
-def load_json(path: Path) -> object:
-    """Read and parse one JSON file; see `read_bytes` and `parse_json`."""
-    return parse_json(read_bytes(path), path)
-
-
-def load_yaml(path: Path) -> object:
-    """Read and parse one YAML file; see `read_bytes` and `parse_yaml`."""
-    return parse_yaml(read_bytes(path), path)
 
 
 # -- the three notations ---------------------------------------------------------------

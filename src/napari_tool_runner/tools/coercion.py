@@ -6,7 +6,6 @@ import math
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.model import (
@@ -40,7 +39,7 @@ def default_value(parameter: Parameter) -> object:
         return None
     if isinstance(parameter, TextParameter | FileParameter | DirectoryParameter):
         return None if parameter.optional and not parameter.default else parameter.default
-    return cast("object", parameter.default)
+    return parameter.default
 
 
 def coerce(parameter: Parameter, value: object, name: str = "") -> object:
@@ -190,15 +189,16 @@ def _many(value: object) -> list[str]:
 def _check_range(parameter: Parameter, value: object) -> str | None:
     if not isinstance(parameter, IntegerParameter | FloatParameter):
         return None
-    number = cast("int | float", value)
+    if not isinstance(value, int | float):
+        return None
     label = parameter.label or parameter.name
-    if number != number:
+    if value != value:
         return f"“{label}” is not a number."
     low, high = parameter.minimum, parameter.maximum
-    if low is not None and number < low:
-        return f"“{label}” must be at least {_plain(low)}, not {_plain(number)}."
-    if high is not None and number > high:
-        return f"“{label}” must be at most {_plain(high)}, not {_plain(number)}."
+    if low is not None and value < low:
+        return f"“{label}” must be at least {_plain(low)}, not {_plain(value)}."
+    if high is not None and value > high:
+        return f"“{label}” must be at most {_plain(high)}, not {_plain(value)}."
     return None
 
 
@@ -216,7 +216,7 @@ def _check_choice(parameter: Parameter, value: object) -> str | None:
                 return f"“{label}” must be one of {', '.join(known)}; {entry!r} is not."
     if isinstance(parameter, DrillDownParameter):
         known = [option.value for option in _tree(parameter.options)]
-        for entry in cast("tuple[str, ...]", value):
+        for entry in value if isinstance(value, tuple) else ():
             if entry not in known:
                 return f"“{label}” has no choice {entry!r}."
     if isinstance(parameter, ColorParameter) and not re.fullmatch(r"#?[0-9a-fA-F]{6}", str(value)):
@@ -235,8 +235,9 @@ def _check_text(parameter: Parameter, value: object) -> str | None:
 
 
 def _check_count(parameter: DataParameter, value: object) -> str | None:
-    several = isinstance(value, list) or (isinstance(value, tuple) and not _is_layer(value))
-    count = len(cast("Sequence[object]", value)) if several else 1
+    count = len(value) if isinstance(value, list) else 1
+    if isinstance(value, tuple) and not _is_layer(value):
+        count = len(value)
     label = parameter.label or parameter.name
     if parameter.minimum is not None and count < parameter.minimum:
         return f"“{label}” needs at least {parameter.minimum} datasets, not {count}."

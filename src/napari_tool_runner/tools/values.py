@@ -12,7 +12,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.coercion import check_value, coerce, default_value
@@ -68,7 +67,7 @@ def nest(flat: Mapping[str, object]) -> dict[str, object]:
     for key, value in flat.items():
         *containers, last = key.split("|")
         if isinstance(value, Mapping):
-            value = nest(cast("Mapping[str, object]", value))
+            value = nest(value)
         for part in reversed(containers):
             value, last = {last: value}, part
         _merge(nested, {last: value}, "")
@@ -80,7 +79,7 @@ def _merge(into: dict[str, object], given: Mapping[str, object], prefix: str) ->
     for key, value in given.items():
         present = into.get(key)
         if isinstance(present, dict) and isinstance(value, Mapping):
-            _merge(present, cast("Mapping[str, object]", value), f"{prefix}{key}|")
+            _merge(present, value, f"{prefix}{key}|")
         elif key in into:
             raise ParameterError(
                 f"“{prefix}{key}” is given twice, in different ways.",
@@ -211,7 +210,7 @@ def _mapping(value: object, name: str) -> Mapping[str, object]:
             name=name,
             hint=f"Name what is inside it, as {name}|NAME=VALUE.",
         )
-    return nest(cast("Mapping[str, object]", value))
+    return nest(value)
 
 
 def _unknown(name: str, key: str, items: Sequence[InputItem]) -> ParameterError:

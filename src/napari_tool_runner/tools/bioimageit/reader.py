@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.bioimageit.parameters import read_parameter
@@ -113,7 +113,7 @@ def read_descriptor(candidate: Candidate) -> Tool:
         uri=str(path),
         dialect="bioimageit",
         digest=candidate.digest,
-        type=cast('Literal["sequential", "merge"]', kind),
+        type="merge" if kind == "merge" else "sequential",
         profile=root.get("profile", ""),
         citations=page.citations,
         links=(*links, *page.links, *shed.links),

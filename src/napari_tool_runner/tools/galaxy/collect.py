@@ -11,9 +11,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.tools.dialect import (
@@ -132,13 +132,12 @@ class _Collector:
             self.element(match, planned.path.parent / f"{output.name}_more", output.name)
             for match in self.matches(rule.collectors, output.name, number)
         ]
-        if discovered and any(entry.assign_primary_output for entry in rule.collectors):
-            primary = (
-                discovered.pop(0) if primary is None or not _filled(primary.path) else primary
-            )
+        takes_first = any(entry.assign_primary_output for entry in rule.collectors)
+        if takes_first and discovered and (primary is None or not _filled(primary.path)):
+            primary = discovered.pop(0)
         name = str(meta.get("name") or "")
         if primary is not None and name:
-            primary = CollectedFile(primary.path, primary.format, name, primary.metadata)
+            primary = replace(primary, name=name)
         return [*([primary] if primary else []), *discovered]
 
     def primary(self, output: DataOutput, path: Path, kind: str) -> CollectedFile | None:
@@ -192,14 +191,8 @@ class _Collector:
             if found is None:
                 continue
             identifiers = element.name.split("/") if output.structured_like else [element.name]
-            files.append(
-                CollectedFile(
-                    found.path,
-                    found.format,
-                    element.name,
-                    {**found.metadata, "identifiers": tuple(identifiers)},
-                )
-            )
+            metadata = {**found.metadata, "identifiers": tuple(identifiers)}
+            files.append(replace(found, name=element.name, metadata=metadata))
         seen: set[str] = set()
         for match in self.matches(rule.collectors, output.name, number):
             entry = self.element(match, planned.path, output.name, planned.format)
@@ -367,9 +360,7 @@ class _Collector:
             return None
         style = self.source.tool.parse_provided_metadata_style()
         try:
-            provided = cast(
-                "BaseToolProvidedMetadata", parse_tool_provided_metadata(str(path), style)
-            )
+            provided: BaseToolProvidedMetadata = parse_tool_provided_metadata(str(path), style)
             failed = provided.has_failed_outputs()
         except Exception as error:
             raise OutputError(

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -301,13 +301,13 @@ def _json_leaf(parameter: Parameter, value: object, profile: Version, style: str
         if profile < Version("20.05"):
             return str(value)
         if parameter.multiple:
-            return [str(entry) for entry in cast("Sequence[object]", plain or [])]
+            return [str(entry) for entry in plain or ()]
         return None if plain is None else str(plain)
     if isinstance(parameter, DataColumnParameter):
         entries = plain if isinstance(plain, list) else [plain]
         return [int(str(entry)) for entry in entries if str(entry or "").isdigit()]
     if isinstance(parameter, DrillDownParameter):
-        return list(cast("Sequence[object]", plain or []))
+        return list(plain or ())
     return None if plain is None and parameter.optional else str(value)
 
 

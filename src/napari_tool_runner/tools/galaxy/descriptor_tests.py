@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.file_types import file_type
@@ -139,7 +139,7 @@ class _Reader:
                 name=output["name"],
                 file=str(output["value"] or ""),
                 compare=str(output["attributes"].get("compare") or ""),
-                attributes=cast("Mapping[str, object]", output["attributes"]),
+                attributes=dict(output["attributes"]),
             )
             for output in test["outputs"]
         )
@@ -196,7 +196,7 @@ class _Reader:
             name = str(entry["name"])
             parameter = find_parameter(self.inputs, name)
             if parameter is not None:
-                value = self.leaf(parameter, _raw_value(cast("Mapping[str, object]", entry)))
+                value = self.leaf(parameter, _raw_value(entry["value"], dict(entry["attributes"])))
                 if value is not None:
                     found[name] = value
         return found
@@ -225,15 +225,13 @@ class _Reader:
             if value.get("class") == "Collection":
                 return self.collection(value, parameter)
             return self.file(value, parameter)
-        files = [
-            self.file(entry, parameter) for entry in cast("Sequence[Mapping[str, object]]", value)
-        ]
+        files = [self.file(entry, parameter) for entry in _mappings(value)]
         kept = [file for file in files if file is not None]
         return kept if parameter.multiple else next(iter(kept), None)
 
     def collection(self, value: Mapping[str, object], parameter: DataParameter) -> DataCollection:
         elements: list[tuple[str, DataFile | DataCollection]] = []
-        for entry in cast("Sequence[Mapping[str, object]]", value.get("elements") or []):
+        for entry in _mappings(value.get("elements")):
             name = str(entry.get("identifier") or entry.get("name") or "")
             if entry.get("class") == "Collection":
                 elements.append((name, self.collection(entry, parameter)))
@@ -276,11 +274,15 @@ def _switches(items: Sequence[InputItem]) -> dict[str, tuple[str, str]]:
     return {name: words for name, words in found.items() if name not in others}
 
 
-def _raw_value(entry: Mapping[str, object]) -> object:
-    attributes = cast("Mapping[str, object]", entry.get("attributes") or {})
-    if "ftype" in attributes and isinstance(entry.get("value"), str):
-        return {"class": "File", "path": entry["value"], "filetype": attributes["ftype"]}
-    return entry.get("value")
+def _raw_value(value: object, attributes: Mapping[str, object]) -> object:
+    if "ftype" in attributes and isinstance(value, str):
+        return {"class": "File", "path": value, "filetype": attributes["ftype"]}
+    return value
+
+
+def _mappings(value: object) -> list[Mapping[str, object]]:
+    entries = value if isinstance(value, list | tuple) else ()
+    return [entry for entry in entries if isinstance(entry, Mapping)]
 
 
 def _first(error: Exception) -> str:

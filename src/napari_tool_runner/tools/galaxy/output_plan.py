@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import DataFile, JobPaths, PlannedOutput
 from napari_tool_runner.tools.formats import FORMATS
@@ -25,8 +25,6 @@ from napari_tool_runner.tools.model import (
 )
 
 if TYPE_CHECKING:
-    from galaxy.tool_util.parser.output_objects import ToolOutputCollection
-
     from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.galaxy.script import Rules
     from napari_tool_runner.tools.galaxy.source import GalaxySource
@@ -208,7 +206,7 @@ def _with_elements(
     name: str,
 ) -> CollectionOutput:
     """Give the collection the elements that this call will have, where that is known."""
-    parsed = cast("ToolOutputCollection", rule.parsed)
+    parsed = rule.collection
     kind = output.collection_type
     type_source = parsed.structure.collection_type_source
     if type_source:
@@ -257,26 +255,20 @@ def _elements_value(
         flat[element.name] = value
         if not output.structured_like:
             context[element.name] = value
-    tree: dict[str, object] = {}
-    for name, value in flat.items():
-        place = tree
-        *parents, last = name.split("/") if output.structured_like else [name]
-        for parent in parents:
-            place = cast("dict[str, object]", place.setdefault(parent, {}))
-        place[last] = value
+    paths = {
+        tuple(name.split("/")) if output.structured_like else (name,): value
+        for name, value in flat.items()
+    }
 
-    def build(level: Mapping[str, object], kind: str) -> CollectionValue:
+    def build(level: Mapping[tuple[str, ...], DatasetValue], kind: str) -> CollectionValue:
         elements: dict[str, DatasetValue | CollectionValue] = {}
         inner = kind.partition(":")[2] or "list"
-        for key, entry in level.items():
-            elements[key] = (
-                entry
-                if isinstance(entry, DatasetValue)
-                else build(cast("Mapping[str, object]", entry), inner)
-            )
+        for first in dict.fromkeys(names[0] for names in level):
+            below = {names[1:]: value for names, value in level.items() if names[0] == first}
+            elements[first] = below[()] if () in below else build(below, inner)
         return CollectionValue(DataCollection(kind, (), output.label), elements, rules)
 
-    return build(tree, output.collection_type)
+    return build(paths, output.collection_type)
 
 
 # -- names ---------------------------------------------------------------------------

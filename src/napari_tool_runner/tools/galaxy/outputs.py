@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.common import Notes, layer_kinds, ndims
 from napari_tool_runner.tools.galaxy.source import OutputRule
@@ -15,7 +15,6 @@ from napari_tool_runner.tools.model import (
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
-    from galaxy.tool_util.parser.output_objects import ToolOutputCollection
     from galaxy.util import Element
 
     from napari_tool_runner.tools.galaxy.source import GalaxySource
@@ -122,7 +121,7 @@ def _data(
 def _collection(
     source: GalaxySource, rule: OutputRule, where: str, notes: Notes
 ) -> CollectionOutput:
-    parsed = cast("ToolOutputCollection", rule.parsed)
+    parsed = rule.collection
     structure = parsed.structure
     if structure.collection_type_from_rules:
         notes.error(where, "Its structure comes from Galaxy's rule builder.")

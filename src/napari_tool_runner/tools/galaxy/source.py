@@ -89,6 +89,14 @@ class OutputRule:
     collectors: tuple[DatasetCollectionDescription, ...] = ()
 
     @property
+    def collection(self) -> ToolOutputCollection:
+        """Galaxy's parsed form, when the output is a collection."""
+        from galaxy.tool_util.parser.output_objects import ToolOutputCollection
+
+        assert isinstance(self.parsed, ToolOutputCollection)
+        return self.parsed
+
+    @property
     def from_expression(self) -> str:
         """Of expression tools: what of the result this output holds."""
         return str(getattr(self.parsed, "from_expression", None) or self.element.get("name") or "")

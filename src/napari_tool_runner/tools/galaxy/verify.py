@@ -64,7 +64,7 @@ class _Verification:
         for index, output in enumerate(test["outputs"]):
             self.output(output["name"], output["value"], dict(output["attributes"]), index)
         for collection in test["output_collections"]:
-            self.collection(cast("Mapping[str, Any]", collection))
+            self.collection(dict(collection))
 
     def count(self) -> None:
         wanted = self.test.get("expect_num_outputs")
@@ -307,7 +307,8 @@ def _as_galaxy(collected: CollectedOutput) -> dict[str, Any]:
     for file in collected.files:
         depth = collected.output.collection_type.count(":")
         named = tuple(file.name.split("/", depth))
-        identifiers = cast("tuple[str, ...]", file.metadata.get("identifiers") or named)
+        told = file.metadata.get("identifiers")
+        identifiers = tuple(map(str, told)) if isinstance(told, tuple) and told else named
         place = root
         for part in identifiers[:-1]:
             place = place.setdefault(part, {})

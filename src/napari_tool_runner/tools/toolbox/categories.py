@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.candidate import load_json
+from napari_tool_runner.tools.candidate import parse_json, read_bytes
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
@@ -112,7 +112,7 @@ def _read(file: Path, problems: list[Problem]) -> Iterator[Category]:
     from napari_tool_runner.tools.toolbox.index import Problem
 
     try:
-        data = load_json(file)
+        data = parse_json(read_bytes(file), file)
     except DescriptorError as error:
         problems.append(Problem(file, f"The categories cannot be read: {error.message}"))
         return
