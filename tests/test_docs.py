@@ -71,7 +71,13 @@ def anchors(page: Path) -> set[str]:
 def test_pages_are_executed_at_all() -> None:
     """The collection above finds the pages that promise to run."""
     names = {page.name for page in EXECUTED}
-    assert {"wrap-a-tool.md", "scripts.md", "new-runner.md", "command-line.md"} <= names
+    assert {
+        "wrap-a-tool.md",
+        "scripts.md",
+        "new-runner.md",
+        "new-language.md",
+        "command-line.md",
+    } <= names
 
 
 def test_every_decision_is_listed() -> None:

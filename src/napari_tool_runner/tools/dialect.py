@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 from napari_tool_runner.tools.model import DataParameter, PackageRequirement
 
@@ -73,9 +73,6 @@ class DataCollection:
     def files(self) -> list[DataFile]:
         """Return all files, also those of nested collections, in order."""
         return [file for _, element in self.elements for file in element.files()]
-
-
-DataValue: TypeAlias = DataFile | DataCollection | list[DataFile]
 
 
 def data_files(value: object) -> list[DataFile]:
