@@ -127,7 +127,7 @@ def test_tools(args: Namespace) -> int:
 
 def batch(args: Namespace) -> int:
     """Run a tool over many files; 1 if one of them fails."""
-    from napari_tool_runner.jobs import job_json, plan_batch, run_batch
+    from napari_tool_runner.jobs import JobState, job_json, plan_batch, run_batch
 
     tool = _tool(args)
     items = plan_batch(tool, _values(tool, args.values))
@@ -136,7 +136,7 @@ def batch(args: Namespace) -> int:
         tool, items, runner=args.runner, config=_config(args), parallel=max(1, args.jobs)
     )
     for number, (item, job) in enumerate(done, 1):
-        row: dict[str, object] = {"stem": item.stem, "state": "failed", "outputs": {}}
+        row: dict[str, object] = {"stem": item.stem, "state": JobState.FAILED, "outputs": {}}
         if isinstance(job, ToolRunnerError):
             row["message"] = str(job)
         elif job.error is not None:
@@ -147,7 +147,7 @@ def batch(args: Namespace) -> int:
         say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
     if args.json:
         print_json(rows)
-    failed = sum(row["state"] != "done" for row in rows)
+    failed = sum(row["state"] != JobState.DONE for row in rows)
     say(f"{len(rows) - failed} of {len(rows)} done")
     return 1 if failed else 0
 

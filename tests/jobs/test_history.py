@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
@@ -197,6 +198,27 @@ def test_a_crate(make_tool: MakeTool, config: dict[str, object], tmp_path: Path)
     assert action["result"]
     with pytest.raises(WorkspaceError, match="exists"):
         export_crate(entry, target)
+
+
+def test_a_crate_with_the_original(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    """The original stands in for a copy that was cleaned, as long as it is the same."""
+    pytest.importorskip("rocrate")
+    source = tmp_path / "mine.tif"
+    tifffile.imwrite(source, IMAGE)
+    result = ntr.run(make_tool(COPY), i=source, config=config)
+    assert result.record
+    record = read_record(result.workspace / "record.json")
+    shutil.rmtree(record.folder / "inputs")
+    with zipfile.ZipFile(export_crate(record, tmp_path / "job.zip")) as crate:
+        assert crate.read("inputs/mine.tif") == source.read_bytes()
+    tifffile.imwrite(source, IMAGE + 1)
+    with pytest.raises(WorkspaceError, match="changed"):
+        export_crate(record, tmp_path / "other.zip")
+    source.unlink()
+    with pytest.raises(WorkspaceError, match="gone"):
+        export_crate(record, tmp_path / "other.zip")
 
 
 def test_cleaning(make_tool: MakeTool, config: dict[str, object]) -> None:

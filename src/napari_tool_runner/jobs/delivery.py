@@ -12,20 +12,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_tool_runner.jobs.job import Job
-    from napari_tool_runner.jobs.outputs import JobResult
+    from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 
 __all__ = ["deliver", "job_json", "output_paths", "outputs_json"]
 
 
 def output_paths(result: JobResult) -> dict[str, Path]:
     """Return output name (``name/element`` in collections) -> file."""
-    found: dict[str, Path] = {}
-    for name, output in result.outputs.items():
-        if output.elements:
-            found |= {f"{name}/{key}": entry.path for key, entry in output.elements.items()}
-        else:
-            found[name] = output.path
-    return found
+    return {
+        f"{name}/{element}" if element else name: part.path
+        for name, output in result.outputs.items()
+        for element, part in output.files().items()
+    }
 
 
 def deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path]:
@@ -70,24 +68,19 @@ def job_json(job: Job) -> dict[str, object]:
 
 def outputs_json(result: JobResult, places: Mapping[str, Path]) -> dict[str, object]:
     """Return the outputs in JSON types; `places`: where their files are now."""
-    found: dict[str, object] = {}
-    for name, output in result.outputs.items():
-        if output.elements:
-            found[name] = {
-                "layer_type": "collection",
-                "elements": {
-                    key: {
-                        "path": str(places[f"{name}/{key}"]),
-                        "format": entry.format,
-                        "layer_type": entry.layer_type,
-                    }
-                    for key, entry in output.elements.items()
-                },
-            }
-        else:
-            found[name] = {
-                "path": str(places[name]),
-                "format": output.format,
-                "layer_type": output.layer_type,
-            }
-    return found
+
+    def told(name: str, part: JobOutput) -> dict[str, object]:
+        place = str(places[name])
+        return {"path": place, "format": part.format, "layer_type": part.layer_type}
+
+    return {
+        name: {
+            "layer_type": "collection",
+            "elements": {
+                key: told(f"{name}/{key}", part) for key, part in output.elements.items()
+            },
+        }
+        if output.elements
+        else told(name, output)
+        for name, output in result.outputs.items()
+    }

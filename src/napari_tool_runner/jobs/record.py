@@ -108,10 +108,7 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordedSource:
-    """Where an input came from: absolute `path` of the file, empty when it came from none.
-
-    `sample`: the sample of a napari plugin that a layer was opened from.
-    """
+    """Where an input came from: `path` of a file (absolute), or a plugin's `sample`, if any."""
 
     kind: SourceKind
     path: str = ""
@@ -175,6 +172,10 @@ class RecordedOutput:
     layer_type: str = "file"
     layer_name: str = ""
     sha256: str | None = None
+
+    def locate(self) -> Path | None:
+        """Return where it lies, None when it is gone."""
+        return self.path if self.path.exists() else None
 
     @property
     def title(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.record import JobState
+from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.typed_json import to_json
 
 if TYPE_CHECKING:
@@ -112,13 +113,19 @@ def export_crate(record: RunRecord, target: Path) -> Path:
 def _add(
     crate: ROCrate, record: RunRecord, one: RecordedInput | RecordedOutput, place: str
 ) -> object:
-    if not one.path.exists():
+    path = one.locate()
+    if path is None:
         raise WorkspaceError(
             f"{one.path} of job {record.id} is gone.",
+            hint="A job can be exported as long as its files are kept.",
+        )
+    if path != one.path and content_sha256(path) != one.sha256:
+        raise WorkspaceError(
+            f"{path}, an input of job {record.id}, has changed since, and the job's copy is gone.",
             hint="A job can be exported as long as its files are kept.",
         )
     properties: dict[str, object] = {"encodingFormat": one.format}
     if one.sha256:
         properties["sha256"] = one.sha256.removeprefix("sha256:")
-    add = crate.add_directory if one.path.is_dir() else crate.add_file
-    return add(one.path, place, properties=properties)
+    add = crate.add_directory if path.is_dir() else crate.add_file
+    return add(path, place, properties=properties)
