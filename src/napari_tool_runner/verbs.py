@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from napari_tool_runner.jobs import Job, RunRecord, TestReport
-    from napari_tool_runner.tools import Tool, Toolbox
+    from napari_tool_runner.tools import Tool
 
 
 def list_tools(args: Namespace) -> int:
     """List the tools of the toolboxes, or those that match."""
-    box = _toolbox(args)
+    from napari_tool_runner.tools import load_toolbox
+
+    box = load_toolbox(_config(args))
     entries = box.search_entries(args.search) if args.search else list(box.entries)
     for problem in box.problems:
         say(f"note: {problem}")
@@ -70,13 +72,9 @@ def run_tool(args: Namespace) -> int:
         return render_tool(args)
     from napari_tool_runner.jobs import job_json, prepare, run_job
 
-    tool = _tool(args)
+    config = _config(args)
     job = prepare(
-        tool,
-        _values(tool, args.values),
-        runner=args.runner,
-        config=_config(args),
-        timeout=args.timeout,
+        _tool(args), _values(args), runner=args.runner, config=config, timeout=args.timeout
     )
     if not args.quiet:
         job.subscribe(_echo)
@@ -100,8 +98,7 @@ def render_tool(args: Namespace) -> int:
     """Print what a run would do."""
     from napari_tool_runner.jobs import dry_run
 
-    tool = _tool(args)
-    preview = dry_run(tool, _values(tool, args.values), runner=args.runner, config=_config(args))
+    preview = dry_run(_tool(args), _values(args), runner=args.runner, config=_config(args))
     if args.json:
         print_json(preview.as_dict())
     else:
@@ -130,7 +127,7 @@ def batch(args: Namespace) -> int:
     from napari_tool_runner.jobs import JobState, job_json, plan_batch, run_batch
 
     tool = _tool(args)
-    items = plan_batch(tool, _values(tool, args.values))
+    items = plan_batch(tool, _values(args))
     rows: list[dict[str, object]] = []
     done = run_batch(
         tool, items, runner=args.runner, config=_config(args), parallel=max(1, args.jobs)
@@ -302,12 +299,6 @@ def _config(args: Namespace) -> Config:
     return found
 
 
-def _toolbox(args: Namespace) -> Toolbox:
-    from napari_tool_runner.tools import load_toolbox
-
-    return load_toolbox(_config(args))
-
-
 def _tool(args: Namespace) -> Tool:
     from napari_tool_runner.tools import find_tool
 
@@ -317,12 +308,12 @@ def _tool(args: Namespace) -> Tool:
 def _test_reports(args: Namespace) -> Iterator[TestReport]:
     """Run the tests of the named tools, of all that ship when none is named."""
     from napari_tool_runner.jobs import TestReport, run_tests
-    from napari_tool_runner.tools import find_tool
+    from napari_tool_runner.tools import find_tool, load_toolbox
 
     config = _config(args)
     names = args.tools
     if not names:
-        box = _toolbox(args)
+        box = load_toolbox(config)
         names = [entry.key for entry in box.entries if box.folder_of(entry).bundled]
     for name in names:
         try:
@@ -335,12 +326,12 @@ def _test_reports(args: Namespace) -> Iterator[TestReport]:
         yield from run_tests(tool, runner=args.runner, config=config, timeout=args.timeout)
 
 
-def _values(tool: Tool, pairs: Sequence[str]) -> dict[str, object]:
+def _values(args: Namespace) -> dict[str, object]:
     """Read ``NAME=VALUE``; a name that comes again makes a list."""
     from napari_tool_runner.errors import ParameterError
 
     values: dict[str, object] = {}
-    for pair in pairs:
+    for pair in args.values:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise ParameterError(

@@ -100,6 +100,12 @@ def test_no_style_sheets_and_scoped_enums(source):
     assert not re.search(r"\bQt\.(Align(?!mentFlag)|Key_|Checked\b|LeftButton|UserRole)", text)
 
 
+def test_threads_are_started_in_one_place():
+    """Whoever waits takes a `Task`: its answer comes to the GUI thread, or nowhere."""
+    starting = {p.stem for p in SOURCES if "threading" in p.read_text(encoding="utf-8")}
+    assert starting <= {"background", "job_bridge"}, "job_bridge names napari.qt.threading"
+
+
 def test_icons_follow_the_colour_of_the_theme(qtbot):
     button = IconButton("reset", "Reset")
     qtbot.addWidget(button)

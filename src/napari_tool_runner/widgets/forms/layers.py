@@ -27,7 +27,6 @@ __all__ = [
     "as_list",
     "fits",
     "kind_of",
-    "kinds_text",
     "told",
 ]
 

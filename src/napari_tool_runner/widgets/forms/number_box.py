@@ -13,7 +13,9 @@ from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QAbstractSpinBox, QWidget
 
-__all__ = ["NumberBox", "number_text"]
+__all__ = [
+    "NumberBox",
+]
 
 
 def number_text(value: object) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import RunRecord
 
-__all__ = ["FactsView", "JobDetails"]
+__all__ = ["JobDetails"]
 
 _MOST_LINES = 6
 _LOG_BYTES = 200_000

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import Job, JobManager, Stamp
 
-__all__ = ["ROW", "SORT", "Column", "HistoryFilter", "HistoryModel", "duration_text", "when_text"]
+__all__ = ["ROW", "Column", "HistoryFilter", "HistoryModel", "duration_text", "when_text"]
 
 ROW = int(Qt.ItemDataRole.UserRole)
 """Role of the `JobRow`."""

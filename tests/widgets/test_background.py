@@ -1,0 +1,65 @@
+"""Work off the GUI thread, and in slices on it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from qtpy.QtCore import QObject
+
+from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.widgets.parts.background import IdleWork, Task
+
+
+def test_the_answer_comes_back_to_the_gui_thread(qtbot):
+    threads: list[threading.Thread] = []
+
+    def work() -> int:
+        threads.append(threading.current_thread())
+        return 7
+
+    task = Task(work)
+    task.done.connect(lambda _: threads.append(threading.current_thread()))
+    with qtbot.waitSignal(task.done) as told:
+        task.start()
+    assert told.args == [7]
+    assert threads[0] is not threads[1] is threading.main_thread()
+
+
+@pytest.mark.parametrize("error", [ParameterError("“x” is odd.", name="x"), ZeroDivisionError()])
+def test_what_is_raised_is_told(qtbot, error):
+    def work() -> None:
+        raise error
+
+    task = Task(work)
+    with qtbot.waitSignal(task.failed) as told:
+        task.start()
+    assert isinstance(told.args[0], ToolRunnerError)
+    assert told.args[0] is error or isinstance(error, ZeroDivisionError)
+
+
+def test_a_task_ends_unheard_with_its_parent_or_when_dropped(qtbot):
+    heard: list[object] = []
+    go = threading.Event()
+    parent = QObject()
+    for task in (Task(go.wait, parent), Task(go.wait)):
+        task.done.connect(heard.append)
+        task.start()
+    parent.deleteLater()
+    task.drop()
+    go.set()
+    qtbot.wait(100)
+    assert heard == []
+
+
+def test_idle_work_comes_in_slices_and_can_be_finished(qtbot):
+    done: list[int] = []
+    idle = IdleWork()
+    idle.add([lambda: done.append(2), lambda: done.append(3)])
+    idle.add([lambda: done.append(1)], first=True)
+    assert idle.pending == 3
+    idle.work()
+    assert done == [1, 2, 3]
+    idle.add([lambda: done.append(4)])
+    qtbot.waitUntil(lambda: done[-1] == 4)
+    assert idle.pending == 0
