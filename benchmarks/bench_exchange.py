@@ -34,7 +34,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
 
         def there_and_back(value: object, output: DataOutput = IMAGE) -> None:
             snap = snapshot(value, "image")
-            written = export(snap, PARAMETER, folder / str(next(numbers)), dialect="bioimageit")
+            written = export(snap, PARAMETER, folder / str(next(numbers)))
             file = CollectedFile(written.file.path, "imagetiff")
             loaded = load(file, output, TOOL, inputs={"input": snap})
             assert loaded.data.shape == shape  # type: ignore[attr-defined]
@@ -96,7 +96,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
 
         def small_there_and_back() -> None:
             snap = snapshot(small, "image")
-            written = export(snap, PARAMETER, folder / str(next(numbers)), dialect="bioimageit")
+            written = export(snap, PARAMETER, folder / str(next(numbers)))
             load(CollectedFile(written.file.path, "imagetiff"), IMAGE, TOOL, inputs={"i": snap})
             written.file.path.unlink()
 

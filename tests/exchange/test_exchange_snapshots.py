@@ -17,7 +17,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Tracks, Vectors
 
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import export, fitting_kinds, snapshot
+from napari_tool_runner.exchange import export, fitting_kinds, plan, snapshot, takes_features
 from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import LayerKind
 
@@ -236,6 +236,20 @@ ANY = (LayerKind.ANY,)
 def test_matching_kinds(formats, kinds, expected):
     found = fitting_kinds(parameter(*formats, kinds=kinds))
     assert " ".join(found) == expected
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, Points([[1, 2]], features={"size": [3]})])
+@pytest.mark.parametrize("declared", [k for k in LayerKind if k is not LayerKind.ANY])
+@pytest.mark.parametrize("fmt", ["tiff", "tablecsv", "numbercsv", "geojson", "gif"])
+def test_the_run_takes_what_the_form_offers(layer, declared, fmt):
+    target, snap = parameter(fmt, kinds=(declared,)), snapshot(layer)
+    offered = snap.kind in fitting_kinds(target)
+    offered |= bool(snap.features()) and takes_features(target)
+    if offered:
+        assert plan(snap, target).kind in (snap.kind, LayerKind.LABELS, LayerKind.TABLE)
+    else:
+        with pytest.raises(UnsupportedLayerError):
+            plan(snap, target)
 
 
 def test_anything_takes_all_layers():

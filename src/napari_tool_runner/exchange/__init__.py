@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_tool_runner.exchange.exporting import Exported, export
-from napari_tool_runner.exchange.handover import HandOver, fitting_kinds, plan
+from napari_tool_runner.exchange.handover import HandOver, fitting_kinds, plan, takes_features
 from napari_tool_runner.exchange.joining import features_for
 from napari_tool_runner.exchange.loading import load
 from napari_tool_runner.exchange.merging import label_offsets, merge_parts
@@ -38,4 +38,5 @@ __all__ = [
     "same_data",
     "snapshot",
     "snapshot_from_record",
+    "takes_features",
 ]

@@ -29,7 +29,7 @@ from napari_tool_runner.tools.file_types import content_type
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
-__all__ = ["HandOver", "fitting_kinds", "open_file", "plan"]
+__all__ = ["HandOver", "fitting_kinds", "open_file", "plan", "takes_features"]
 
 # A layer of these kinds serves as well where the key is asked for.
 _ALSO: dict[LayerKind, tuple[LayerKind, ...]] = {
@@ -95,6 +95,13 @@ def fitting_kinds(parameter: DataParameter, formats: Formats = FORMATS) -> tuple
         wanted = [kind for entry in written for kind in _best_kinds(entry)]
         wanted.append(LayerKind.SHAPES)  # drawn as labels
     return tuple(k for k in dict.fromkeys(wanted) if _becomes(k, parameter, written) is not None)
+
+
+def takes_features(parameter: DataParameter, formats: Formats = FORMATS) -> bool:
+    """Whether the features of any layer can go into `parameter`, as a table."""
+    written = formats.writable(parameter.formats)
+    found = _becomes(LayerKind.ANY, parameter, written, has_features=True)
+    return found is not None and found[0] is LayerKind.TABLE
 
 
 def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMATS) -> HandOver:
@@ -181,10 +188,11 @@ def _becomes(
     served |= kind is not LayerKind.SHAPES and any(kind in _ALSO.get(d, ()) for d in declared)
     if served and (best := _best(written, kind)) is not None:
         return kind, best
-    drawn = not declared or bool(set(PIXELS) & set(declared))
+    drawn = not declared or LayerKind.LABELS in declared
     if kind is LayerKind.SHAPES and drawn and (best := _best(written, LayerKind.LABELS)):
         return LayerKind.LABELS, best
-    best = _best(written, LayerKind.TABLE) if is_matrix or has_features else None
+    tables = not declared or LayerKind.TABLE in declared
+    best = _best(written, LayerKind.TABLE) if tables and (is_matrix or has_features) else None
     if best is not None and (is_matrix or best.carrier is Carrier.TABLE):
         return LayerKind.TABLE, best
     return None

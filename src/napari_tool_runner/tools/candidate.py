@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.storage import sha256_of
-from napari_tool_runner.tools.formats import FORMATS
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element, TreeBuilder
 
     from yaml import SafeLoader
+
+    from napari_tool_runner.tools.formats import Formats
 
 __all__ = [
     "MAX_BYTES",
@@ -57,15 +58,7 @@ class Candidate:
     path : path
     data : bytes, optional
         Its content, where it is known already.
-
-    Attributes
-    ----------
-    formats : Formats
-        The formats that it may name: the built-in ones, or a configuration's, with what
-        is true of them in its language.
     """
-
-    formats = FORMATS
 
     def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
         self.path = Path(path)
@@ -98,6 +91,13 @@ class Candidate:
     def executable(self) -> bool:
         """Whether the file may be started as a program."""
         return self.path.is_file() and os.access(self.path, os.X_OK)
+
+    @cached_property
+    def formats(self) -> Formats:
+        """The formats that it may name; `read_tool` sets those of a configuration."""
+        from napari_tool_runner.tools.formats import FORMATS
+
+        return FORMATS
 
     @cached_property
     def digest(self) -> str:

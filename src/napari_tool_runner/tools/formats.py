@@ -158,7 +158,7 @@ class Format:
 # any. Of formats with one carrier the best comes first; of several for one extension the plainest.
 _TABLE = """
 txt            .txt,.log,.text                          any,table opaque
-json,xml =                                              -         opaque    txt
+json,xml       =                                        -         opaque    txt
 html           .html,.htm                               -         opaque    txt
 ome.tiff       .ome.tiff,.ome.tif,.ome.tf8,.ome.btf     pixels    tiff      tiff
 ome.tif        .ome.tif,.ome.tiff                       pixels    tiff      tiff
@@ -167,75 +167,75 @@ tif            .tif,.tiff,.ome.tiff,.ome.tif            pixels    tiff      tiff
 imagetiff      .tif,.tiff,.ome.tiff,.ome.tif            pixels    tiff
 image          .tif,.tiff                               pixels    tiff
 bigtiff        .tif,.tiff,.btf                          pixels    tiff
-qptiff,stk,lsm,svs,scn,ndpi,bif,tf2,tf8,btf =           image     -         tiff
+qptiff,stk,lsm,svs,scn,ndpi,bif,tf2,tf8,btf = image - tiff
 ome_zarr       .ome.zarr,.zarr                          pixels    zarr      zarr      folder
 ome_zarr_0.5   .ome.zarr,.zarr                          pixels    zarr      ome_zarr  folder,zarr3
 zarr           .zarr,.ome.zarr                          pixels    zarr      directory folder
 zarr3          .zarr                                    pixels    zarr      zarr      folder,zarr3
 imagezarr      .zarr,.ome.zarr                          pixels    zarr      -         folder
 directory      .dir                                     -         -         -         folder
-npy =                                                   pixels    npy       binary
+npy            =                                        pixels    npy       binary
 h5             .h5,.hdf5,.hdf                           pixels    hdf5      binary
 hdf5           .hdf5,.h5                                pixels    hdf5      h5
-ilp,h5ad =                                              -         -         h5
-png,bmp =                                               pixels    picture
+ilp,h5ad       =                                        -         -         h5
+png,bmp        =                                        pixels    picture
 jpg            .jpg,.jpeg,.jpe                          image     picture   -         lossy
 jpeg           .jpeg,.jpg                               image     picture   jpg       lossy
-gif =                                                   image     picture
+gif            =                                        image     picture
 movietxt       .txt                                     pixels    movie
-pbm,pgm,ppm,pcx,psd,xbm,xpm,rgb,im,pcd,rast,nrrd =      pixels
-nhdr =                                                  pixels    -         nrrd
-jp2,fits =                                              pixels
+pbm,pgm,ppm,pcx,psd,xbm,xpm,rgb,im,pcd,rast,nrrd =                                        pixels
+nhdr           =                                        pixels    -         nrrd
+jp2,fits       =                                        pixels
 dicom          .dicom,.dcm                              pixels
-vms,mrxs,svslide,mrc,nii1 =                             pixels
-nii1.gz =                                               pixels    -         binary
+vms,mrxs,svslide,mrc,nii1 =                                        pixels
+nii1.gz        =                                        pixels    -         binary
 nii2           .nii2,.nii                               pixels    -         binary
 nii2.gz        .nii2.gz,.nii.gz                         pixels    -         binary
 czi,lif,nd2,oib,oif,vsi,ims,sif,hdr,wsi,avi,mov,mp4,mpg,mkv,webm,flv = image - binary
 tabular        .tabular,.tab,.tsv                       rows      table     txt       tabs
 tsv            .tsv,.tabular                            rows      table     txt       tabs
-csv =                                                   rows      table     txt
+csv            =                                        rows      table     txt
 tablecsv       .csv                                     rows      table     csv
 arraycsv       .csv                                     table     array     csv
 numbercsv      .csv                                     table     number    csv
-interval,gff,vcf,sam =                                  table     -         tabular
-bed =                                                   table     -         interval
-parquet,xlsx =                                          table     -         binary
+interval,gff,vcf,sam =                                        table     -         tabular
+bed            =                                        table     -         interval
+parquet,xlsx   =                                        table     -         binary
 geojson        .geojson,.json                           outlines  geojson   json
 trackmatemodel .xml                                     tracks    trackmate xml
 stracks        .json                                    tracks    -         json
-ply =                                                   surface   mesh
-obj =                                                   surface   mesh      txt
-stl =                                                   surface   mesh
+ply            =                                        surface   mesh
+obj            =                                        surface   mesh      txt
+stl            =                                        surface   mesh
 plyascii       .ply                                     surface   mesh      ply
 plybinary      .ply                                     surface   mesh      ply       binary
-off =                                                   surface   mesh      txt
+off            =                                        surface   mesh      txt
 vtkascii       .vtk                                     surface
 vtkbinary      .vtk                                     surface
-vtp =                                                   surface   -         xml
-gltf =                                                  surface   -         json
-glb =                                                   surface   mesh      binary
-trk,tck =                                               -         -         binary
-npz =                                                   -         -         zip
-mat =                                                   -         -         binary
+vtp            =                                        surface   -         xml
+gltf           =                                        surface   -         json
+glb            =                                        surface   mesh      binary
+trk,tck        =                                        -         -         binary
+npz            =                                        -         -         zip
+mat            =                                        -         -         binary
 matlab         .mat                                     -         -         binary
-sqlite =                                                -         -         binary
-expression.json,imgt.json =                             -         -         json
+sqlite         =                                        -         -         binary
+expression.json,imgt.json =                                        -         -         json
 yaml           .yaml,.yml                               -         -         txt
-toml =                                                  -         -         txt
+toml           =                                        -         -         txt
 markdown       .md                                      -         -         txt
-ijm =                                                   -         -         txt
+ijm            =                                        -         -         txt
 imagej1_macro  .ijm                                     -         -         txt
 fasta          .fasta,.fa,.fna                          -         -         txt
 fastq          .fastq,.fq                               -         -         txt
-fastqsanger =                                           -         -         fastq
-svg =                                                   -         -         xml
-pdf =                                                   -         opaque
-eps =
-zip,tar =                                               -         opaque    binary
+fastqsanger    =                                        -         -         fastq
+svg            =                                        -         -         xml
+pdf            =                                        -         opaque
+eps            =
+zip,tar        =                                        -         opaque    binary
 tar.gz         .tar.gz,.tgz                             -         -         tar
-tgz =                                                   -         -         tar
-gz =                                                    -         -         binary
+tgz            =                                        -         -         tar
+gz             =                                        -         -         binary
 data           .dat                                     -         -         -         anything
 binary         .bin                                     -         -         -         anything
 raw            -                                        -         -         -         anything

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import tools
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import Candidate, split_entry
-from napari_tool_runner.tools.formats import FORMATS, Formats
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import Dialect
+    from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.model import Tool
 
 __all__ = [
@@ -119,7 +119,7 @@ dialects = _Dialects()
 
 
 def read_tool(
-    path: str | os.PathLike[str], *, root: Path | None = None, formats: Formats = FORMATS
+    path: str | os.PathLike[str], *, root: Path | None = None, formats: Formats | None = None
 ) -> Tool:
     """Read the descriptor at `path`.
 
@@ -152,7 +152,7 @@ def read_tool(
     if dialect is None:
         raise _unknown(candidate)
     entry = _entry(dialect, candidate, entry)
-    candidate.formats = formats.with_traits(dialect.traits)
+    candidate.formats = (formats or candidate.formats).with_traits(dialect.traits)
     try:
         tool = replace(dialect.read(candidate, entry, root=root), formats=candidate.formats)
     except ImportError as error:

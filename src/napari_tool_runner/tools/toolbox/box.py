@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import UnknownToolError
 from napari_tool_runner.storage import unique_name
-from napari_tool_runner.tools.formats import FORMATS, Formats, read_formats_file
 from napari_tool_runner.tools.toolbox.index import Problem, index_folder
 
 if TYPE_CHECKING:
+    from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox.categories import Category
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
@@ -73,7 +73,7 @@ class Toolbox(Mapping[str, "Tool"]):
         *,
         categories_files: Sequence[Path] = (),
         cache_dir: Path | None = None,
-        formats: Formats = FORMATS,
+        formats: Formats | None = None,
     ) -> None:
         self.folders = tuple(folders)
         self._categories_files = tuple(categories_files)
@@ -317,19 +317,22 @@ def find_tool(
     raise UnknownToolError(f"There is no tool “{text}”.", hint=_near(text, box))
 
 
-def _formats(settings: Config) -> Formats:
-    """Return the formats of a configuration: the built-in ones, and its ``formats.json``."""
+def _formats(settings: Config) -> Formats | None:
+    """Return the formats of a configuration with a ``formats.json``, None without one."""
     if settings.formats_file is None:
-        return FORMATS
+        return None
+    from napari_tool_runner.tools.formats import FORMATS, read_formats_file
+
     return FORMATS.extended(read_formats_file(settings.formats_file))
 
 
 def _with_formats(tool: Tool, settings: Config) -> Tool:
     from napari_tool_runner.tools.reader import dialect_of
 
-    if settings.formats_file is None:
+    formats = _formats(settings)
+    if formats is None:
         return tool
-    return replace(tool, formats=_formats(settings).with_traits(dialect_of(tool).traits))
+    return replace(tool, formats=formats.with_traits(dialect_of(tool).traits))
 
 
 def _near(text: str, box: Toolbox) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox
 
+from napari_tool_runner.tools.formats import FORMATS, LayerKind
 from napari_tool_runner.tools.model import DataColumnParameter
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
 
@@ -110,7 +111,9 @@ def _columns(table: object) -> list[str]:
 
 
 def _header(path: Path) -> list[str]:
-    if path.suffix.lower() not in {".csv", ".tsv", ".tab", ".tabular", ".txt"}:
+    known = next(iter(FORMATS.of_file(path.name)), None)
+    is_table = known is not None and LayerKind.TABLE in known.kinds
+    if known is None or not is_table or not FORMATS.is_of_type(known.name, "txt"):
         return []
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as stream:

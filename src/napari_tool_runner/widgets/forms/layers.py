@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_tool_runner.exchange import fitting_kinds
+from napari_tool_runner.exchange import fitting_kinds, takes_features
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -25,7 +25,6 @@ __all__ = [
     "LayerChooser",
     "LayerSource",
     "as_list",
-    "fits",
     "kind_of",
     "told",
 ]
@@ -48,15 +47,6 @@ def kind_of(layer: object) -> LayerKind:
         if cls.__name__ in _KINDS and cls.__module__.startswith("napari."):
             return _KINDS[cls.__name__]
     return LayerKind.ANY
-
-
-def fits(layer: object, kinds: Sequence[LayerKind]) -> bool:
-    """Whether `layer` is of one of `kinds`; a layer with features counts as a table."""
-    if LayerKind.ANY in kinds:
-        return True
-    if kind_of(layer) in kinds:
-        return True
-    return LayerKind.TABLE in kinds and _has_features(layer)
 
 
 def kinds_text(kinds: Sequence[LayerKind]) -> str:
@@ -210,7 +200,16 @@ class LayerChooser:
     def candidates(self, parameter: DataParameter) -> list[object]:
         """Return the layers that fit, in the order of the layer list."""
         kinds = self.kinds(parameter)
-        return [layer for layer in self.source.layers() if fits(layer, kinds)]
+        features = takes_features(parameter, self.model.tool.formats)
+        return [
+            layer
+            for layer in self.source.layers()
+            if kind_of(layer) in kinds or (features and _has_features(layer))
+        ]
+
+    def takes_folders(self, parameter: DataParameter) -> bool:
+        """Whether what `parameter` accepts may be a folder."""
+        return any(self.model.tool.formats.resolve(f).directory for f in parameter.formats)
 
     def missing_text(self, parameter: DataParameter) -> str:
         """Return a sentence when no open layer fits, else an empty text."""

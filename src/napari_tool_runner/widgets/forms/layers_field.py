@@ -30,7 +30,6 @@ __all__ = ["LayerField", "LayersField", "ask_for_files"]
 LOAD = "Load from file…"
 LOAD_FOLDER = "Load from folder…"
 NONE = "(none)"
-_FOLDER_FORMATS = frozenset({"zarr", "ome_zarr", "ome.zarr", "directory", "omezarr"})
 
 
 def ask_for_files(parent: QWidget, title: str, *, many: bool, folder: bool = False) -> list[Path]:
@@ -119,7 +118,7 @@ class LayerField(_DataField):
         if entries:
             self.combo.insertSeparator(self.combo.count())
         self.combo.addItem(LOAD)
-        if _FOLDER_FORMATS & set(self.parameter.formats):
+        if self.context.chooser.takes_folders(self.parameter):
             self.combo.addItem(LOAD_FOLDER)
         self.combo.setPlaceholderText(self._empty_text() if not entries else "")
         self.combo.setCurrentIndex(index)
