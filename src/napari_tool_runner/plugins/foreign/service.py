@@ -1,21 +1,31 @@
 """A service without our base class, the tutorial's or bioimageit_core's, as one of ours.
 
 The tutorial's services take ``(process)`` and ``(process, args)``; services written for
-bioimageit_core ≥ 0.1 take a ``job_id`` after that.
+bioimageit_core ≥ 0.1 take a ``job_id`` after that, and are observable: whoever calls
+``add_observer`` is told of messages, warnings, errors and progress, with the job's number.
 """
 
 from __future__ import annotations
 
 import inspect
 import subprocess
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner.errors import JobCancelledError
 from napari_tool_runner.plugins.contract import Availability, RunnerService
 from napari_tool_runner.plugins.foreign.children import Recorder, recording
-from napari_tool_runner.plugins.foreign.observer import observed
-from napari_tool_runner.plugins.process import Event, OutputLine, Process, as_process, context_of
+from napari_tool_runner.plugins.process import (
+    Event,
+    OutputLine,
+    Process,
+    Progress,
+    as_process,
+    context_of,
+)
 from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender, describe_exit
 
 if TYPE_CHECKING:
@@ -90,7 +100,7 @@ class ForeignService(RunnerService):
         if _takes_job_id(method, len(given)):
             given.append(process.job_id)
         with (
-            observed(self.service, process.job_id, context.report),
+            _observed(self.service, process.job_id, context.report),
             recording(context.report) as recorder,
         ):
             if not interruptible:
@@ -154,3 +164,64 @@ def _failed_program(
             for line in text.splitlines():
                 report(OutputLine(line, "stderr"))
     return error.returncode if error.returncode >= 0 else 128 - error.returncode
+
+
+class _Observer:
+    """Passes on what services of bioimageit_core notify to the job it belongs to."""
+
+    def __init__(self) -> None:
+        self.reports: dict[int, Callable[[Event], object]] = {}
+        self.lock = threading.Lock()
+
+    def notify(self, message: object, job_id: int = 0) -> None:
+        """Pass a message on."""
+        self._pass(OutputLine(str(message), "stdout"), job_id)
+
+    def notify_warning(self, message: object, job_id: int = 0) -> None:
+        """Pass a warning on."""
+        self._pass(OutputLine(f"Warning: {message}", "stderr"), job_id)
+
+    def notify_error(self, message: object, job_id: int = 0) -> None:
+        """Pass an error on."""
+        self._pass(OutputLine(f"Error: {message}", "stderr"), job_id)
+
+    def notify_progress(self, progress: float, message: object = "", job_id: int = 0) -> None:
+        """Pass a percentage on."""
+        self._pass(Progress(str(message), float(progress), 100.0), job_id)
+
+    def new_job(self, job_id: int = 0) -> None:
+        """Nothing to open: the job has its log already."""
+
+    def _pass(self, event: Event, job_id: int) -> None:
+        with self.lock:
+            report = self.reports.get(job_id)
+            # services without job numbers notify job 0: then all that run are meant
+            reports = [report] if report is not None else list(self.reports.values())
+        for report in reports:
+            report(event)
+
+
+# services are made once and live for ever: an observer per run would pile up
+_observers: weakref.WeakKeyDictionary[Any, _Observer] = weakref.WeakKeyDictionary()
+_observers_lock = threading.Lock()
+
+
+@contextmanager
+def _observed(service: object, job_id: int, report: Callable[[Event], object]) -> Iterator[None]:
+    """Pass what `service` notifies on to `report`, for the time of the block."""
+    add = getattr(service, "add_observer", None)
+    if not callable(add):
+        yield
+        return
+    with _observers_lock:
+        observer = _observers.get(service)
+        if observer is None:
+            observer = _observers[service] = _Observer()
+            add(observer)
+    with observer.lock:
+        observer.reports[job_id] = report
+    try:
+        yield
+    finally:
+        with observer.lock:
+            observer.reports.pop(job_id, None)
