@@ -8,7 +8,8 @@ from tools_helpers import DESCRIPTORS
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.candidate import MAX_BYTES, Candidate, load_xml, split_entry
+from napari_tool_runner.tools.candidate import Candidate, split_entry
+from napari_tool_runner.tools.notations import MAX_BYTES, load_xml
 
 
 @pytest.mark.parametrize("name", ["doctype.xml", "bomb.xml", "external.xml"])
@@ -97,6 +98,10 @@ def test_another_root() -> None:
 
 # -- JSON, YAML, programs ---------------------------------------------------------------
 
+BOMB = "a0: &a0 [lol]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 7)
+)
+
 
 def test_the_views_of_a_file(tmp_path: Path) -> None:
     text = tmp_path / "t.json"
@@ -132,7 +137,7 @@ def test_a_program_is_only_looked_at(tmp_path: Path) -> None:
         ("t.json", '{"a": ', "line 1"),
         ("t.json", "9" * 10_000, "no JSON"),
         ("t.yaml", "[" * 100_000, "nest"),
-        ("t.yml", "a: &a [1]\nb: *a", "aliases"),
+        ("t.yml", BOMB, "aliases"),
         ("t.yml", "a: &a\n  - *a", "aliases"),
         ("t.yml", "a: [", "no valid YAML"),
         ("t.yml", "a: \x07", "no valid YAML"),
@@ -148,6 +153,13 @@ def test_broken_and_unsafe_files_are_refused(
     assert candidate.json is None
     with pytest.raises(DescriptorError, match=message):
         read_tool(path)
+
+
+def test_few_aliases_stand_for_what_they_name(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text("a: &a [1, {b: 2}]\nc: *a\nd: {e: *a}\n")
+    same = [1, {"b": 2}]
+    assert Candidate(path).yaml == {"a": same, "c": same, "d": {"e": same}}
 
 
 def test_tags_of_programs_are_nothing(tmp_path: Path) -> None:

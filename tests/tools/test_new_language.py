@@ -290,4 +290,6 @@ def test_a_language_that_stumbles_hides_no_other(
     assert problem.path.name == "bad.toy.json"
     toy.score = lambda candidate: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     assert read_tool(box / "plain.xml").id == "plain"
+    with pytest.raises(DescriptorError, match="no descriptor language"):
+        read_tool(box / "package.json")
     assert "The language toy stumbles over" in caplog.text

@@ -1,48 +1,29 @@
-"""A file that may be a descriptor, and the one safe way to read it and its neighbours.
+"""A file that may be a descriptor: read once, parsed safely when somebody asks.
 
-What is read here comes from anywhere. Entity expansion, nested aliases and deep nesting
-fill the memory, external entities and object tags read files or run code: all of them are
-refused before anything is built, and nothing larger than `MAX_BYTES` is read.
+How it is read is told in `napari_tool_runner.tools.notations`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import stat
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.storage import sha256_of
+from napari_tool_runner.tools.notations import parse_json, parse_xml, parse_yaml, read_bytes
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element, TreeBuilder
-
-    from yaml import SafeLoader
+    from xml.etree.ElementTree import Element
 
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = [
-    "MAX_BYTES",
-    "Candidate",
-    "load_xml",
-    "parse_json",
-    "parse_xml",
-    "parse_yaml",
-    "read_bytes",
-    "split_entry",
-]
-
-MAX_BYTES = 8 * 2**20
-"""Largest descriptor that is read. The largest published one has 0.4 MB."""
-
-MAX_DEPTH = 200
-"""Deepest nesting; deeper files are made to exhaust a reader."""
+__all__ = ["Candidate", "split_entry"]
 
 _HEAD_BYTES = 4096
+_MAX_ALIASES = 100_000
 
 _T = TypeVar("_T")
 
@@ -134,7 +115,7 @@ class Candidate:
     @cached_property
     def yaml(self) -> object:
         """The parsed YAML (JSON is YAML, too); None when the file is none."""
-        return self._view(parse_yaml, lambda head: b"\0" not in head)
+        return self._view(_yaml_with_aliases, lambda head: b"\0" not in head)
 
     @cached_property
     def problem(self) -> DescriptorError | None:
@@ -143,8 +124,8 @@ class Candidate:
             parsers: dict[str, Callable[[bytes, Path], object]] = {
                 ".xml": parse_xml,
                 ".json": parse_json,
-                ".yml": parse_yaml,
-                ".yaml": parse_yaml,
+                ".yml": _yaml_with_aliases,
+                ".yaml": _yaml_with_aliases,
             }
             parser = parsers.get(self.path.suffix.lower())
             if parser is not None:
@@ -178,215 +159,8 @@ def split_entry(ref: str | os.PathLike[str]) -> tuple[Path, str]:
     return Path(path), entry
 
 
-# -- reading -------------------------------------------------------------------------
-
-
-def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """Return the content of the regular file `path`, at most `limit` bytes.
-
-    Raises
-    ------
-    UnsafeDescriptorError, DescriptorError
-    """
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise DescriptorError(
-                f"{path} is not a file.", path=path, hint="Name the descriptor of a tool."
-            )
-        data = b""
-        if found.st_size <= limit:
-            with path.open("rb") as stream:
-                data = stream.read(limit + 1)
-    except FileNotFoundError as error:
-        raise DescriptorError(
-            f"There is no file {path}.", path=path, hint="Check the path."
-        ) from error
-    except OSError as error:
-        raise DescriptorError(
-            f"{path} cannot be read: {error.strerror or error}.",
-            path=path,
-            hint="Check its permissions.",
-        ) from error
-    if max(found.st_size, len(data)) > limit:
-        raise UnsafeDescriptorError(
-            f"{path} is larger than {limit // 2**20} MB.",
-            path=path,
-            hint="No tool descriptor is so large; it was not read.",
-        )
-    return data
-
-
-def load_xml(path: Path) -> Element:
-    """Read and parse one XML file; see `read_bytes` and `parse_xml`."""
-    return parse_xml(read_bytes(path), path)
-
-
-# -- the three notations ---------------------------------------------------------------
-
-
-def parse_xml(data: bytes, path: Path) -> Element:
-    """Parse XML: no document type, no entity, no deep nesting.
-
-    Parameters
-    ----------
-    path : Path
-        For messages.
-
-    Raises
-    ------
-    UnsafeDescriptorError
-        It declares a document type or an entity, or nests without end.
-    DescriptorError
-        It is not well-formed; the message names line and column.
-    """
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import DefusedXMLParser
-
-    parser = DefusedXMLParser(
-        target=_xml_builder()(), forbid_dtd=True, forbid_entities=True, forbid_external=True
-    )
-    try:
-        parser.feed(data)
-        root: Element = parser.close()
-    except RecursionError as error:
-        raise _too_deep(path) from error
-    except DefusedXmlException as error:
-        raise UnsafeDescriptorError(
-            f"{path} declares a document type or an entity ({type(error).__name__}).",
-            path=path,
-            hint="Remove the DOCTYPE; descriptors with one are never read.",
-        ) from error
-    except ParseError as error:
-        line, column = error.position
-        reason = str(error).split(":", maxsplit=1)[0].removeprefix("not well-formed ")
-        raise DescriptorError(
-            f"{path}, line {line}, column {column + 1}: {reason}; it is not well-formed XML.",
-            path=path,
-            hint="Correct the XML there.",
-        ) from error
-    except (ValueError, LookupError) as error:  # an encoding that Python does not know
-        raise DescriptorError(
-            f"{path} cannot be decoded: {error}.", path=path, hint="Save it as UTF-8."
-        ) from error
-    return root
-
-
-def parse_json(data: bytes, path: Path) -> object:
-    """Parse JSON that does not nest without end.
-
-    Raises
-    ------
-    UnsafeDescriptorError
-        It nests more than `MAX_DEPTH` deep.
-    DescriptorError
-        It is no JSON; the message names line and column.
-    """
-    try:
-        parsed: object = json.loads(data)
-    except RecursionError as error:
-        raise _too_deep(path) from error
-    except json.JSONDecodeError as error:
-        raise DescriptorError(
-            f"{path}, line {error.lineno}, column {error.colno}: {error.msg}.",
-            path=path,
-            hint="Correct the JSON there.",
-        ) from error
-    except ValueError as error:  # an encoding, or a number with thousands of digits
-        raise DescriptorError(
-            f"{path} is no JSON: {error}.", path=path, hint="Save it as UTF-8."
-        ) from error
-    waiting = [(parsed, 1)]
-    while waiting:
-        value, depth = waiting.pop()
-        if not isinstance(value, dict | list):
-            continue
-        inner = value.values() if isinstance(value, dict) else value
-        if depth > MAX_DEPTH:
-            raise _too_deep(path)
-        waiting += [(entry, depth + 1) for entry in inner]
-    return parsed
-
-
-def parse_yaml(data: bytes, path: Path) -> object:
-    """Parse YAML without aliases; a tag that only a program understands gives None.
-
-    Raises
-    ------
-    UnsafeDescriptorError
-        It uses aliases, or nests more than `MAX_DEPTH` deep.
-    DescriptorError
-        It is no YAML.
-    """
-    import yaml
-
-    loader = _yaml_loader()
-    depth = 0
-    # what is short and has no asterisk can neither nest deep nor use an alias
-    suspect = len(data) > MAX_DEPTH or b"*" in data
-    try:
-        for event in yaml.parse(data, loader) if suspect else ():
-            if isinstance(event, yaml.AliasEvent):
-                raise UnsafeDescriptorError(
-                    f"{path} uses aliases, which can grow without end.",
-                    path=path,
-                    hint="Write out what the aliases stand for.",
-                )
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise _too_deep(path)
-        parsed: object = yaml.load(data, loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, LookupError, TypeError) as error:
-        raise DescriptorError(
-            f"{path} is no valid YAML: {' '.join(str(error).split())}.",
-            path=path,
-            hint="Correct the YAML there.",
-        ) from error
-    return parsed
-
-
-@cache
-def _xml_builder() -> type[TreeBuilder]:
-    from xml.etree.ElementTree import TreeBuilder
-
-    class Limited(TreeBuilder):
-        depth = 0
-
-        def start(self, tag: str, attrs: dict[str, str], /) -> Element:
-            self.depth += 1
-            if self.depth > MAX_DEPTH:
-                raise RecursionError
-            return super().start(tag, attrs)
-
-        def end(self, tag: str, /) -> Element:
-            self.depth -= 1
-            return super().end(tag)
-
-    return Limited
-
-
-@cache
-def _yaml_loader() -> type[SafeLoader]:
-    import yaml
-
-    safe: type[SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class Loader(safe):  # type: ignore[misc, valid-type]
-        """Takes unknown tags for nothing, where a safe loader refuses the whole file."""
-
-    Loader.add_constructor(None, lambda loader, node: None)
-    return Loader
-
-
-def _too_deep(path: Path) -> UnsafeDescriptorError:
-    return UnsafeDescriptorError(
-        f"{path} nests more than {MAX_DEPTH} deep.",
-        path=path,
-        hint="No tool descriptor does; it was not read.",
-    )
+def _yaml_with_aliases(data: bytes, path: Path) -> object:
+    return parse_yaml(data, path, aliases=_MAX_ALIASES)
 
 
 def _looks_like_xml(head: bytes) -> bool:

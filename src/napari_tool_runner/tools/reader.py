@@ -173,15 +173,22 @@ def read_tool(
 
 
 def choose_dialect(candidate: Candidate) -> tuple[Dialect | None, bool]:
-    """Return the language of a file, None if there is none, and whether that is sure."""
-    scored = [(_score(dialect, candidate), dialect) for dialect in dialects.values()]
-    scored.sort(key=lambda pair: -pair[0])
-    if not scored or scored[0][0] <= 0:
-        return None, True
-    best, dialect = scored[0]
-    second = max((score for score, _ in scored[1:]), default=0)
-    # hardly a mark of any other language is sure enough: the file is plain
-    return dialect, second <= 2 or best - second >= STRONG // 2
+    """Return the language of a file, None if there is none, and whether that is sure.
+
+    Those that the file's name speaks for are asked first.
+    """
+    name = candidate.path.name
+    likely = [one for one in dialects.values() if _matcher(one.patterns).match(name)]
+    others = [one for one in dialects.values() if one not in likely]
+    for asked in (likely, others):
+        scored = [(_score(dialect, candidate), dialect) for dialect in asked]
+        scored.sort(key=lambda pair: -pair[0])
+        if scored and scored[0][0] > 0:
+            best, dialect = scored[0]
+            second = max((score for score, _ in scored[1:]), default=0)
+            # hardly a mark of any other language is sure enough: the file is plain
+            return dialect, second <= 2 or best - second >= STRONG // 2
+    return None, True
 
 
 def _score(dialect: Dialect, candidate: Candidate) -> int:
@@ -288,6 +295,6 @@ def _labels() -> str:
     return ", ".join(dialect.label for dialect in dialects.values())
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def _matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, dict.fromkeys(patterns))) or r"(?!)")

@@ -16,9 +16,9 @@ from lxml import etree
 from packaging.version import InvalidVersion, Version
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
-from napari_tool_runner.tools.candidate import load_xml
 from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS
 from napari_tool_runner.tools.galaxy.macro_guard import check_macros
+from napari_tool_runner.tools.notations import load_xml
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element as PlainElement
