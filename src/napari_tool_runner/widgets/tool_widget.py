@@ -11,7 +11,7 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
-from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.errors import ParameterError, ToolRunnerError, TrustError
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.forms.extents import ExtentBar
@@ -165,8 +165,7 @@ class ToolWidget(QWidget):
 
     def run(self) -> Job | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
-        self._trust = trust_state(self.tool)
-        if self.form.problems() or self.tool.problems or not self._trust.ok:
+        if self.form.problems() or self.tool.problems:
             self.form.show_problems()
             self._judge()
             return None
@@ -181,6 +180,9 @@ class ToolWidget(QWidget):
             )
         except ParameterError as error:
             self._refused(error)
+            return None
+        except TrustError:
+            self._review_trust()  # what was approved has changed: say what can be done
             return None
         except ToolRunnerError as error:
             self.run_bar.say(str(error), "failed", self._refusal_buttons(error))
@@ -327,10 +329,10 @@ class ToolWidget(QWidget):
         runner = self.run_bar.runner() or self.services.choice
         dialog = TrustDialog(self._trust.folder, names, runner, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.accepted.connect(self._approved)
+        dialog.accepted.connect(self._review_trust)
         dialog.open()
 
-    def _approved(self) -> None:
+    def _review_trust(self) -> None:
         self._trust = trust_state(self.tool)
         self._judge()
 

@@ -243,18 +243,20 @@ class LayerChooser:
         chosen = leaf.chosen and not (lost and not present)
         if not chosen:
             present = [] if parameter.optional else self._best(parameter, fitting, taken)
-        if parameter.multiple:
-            leaf.set(present or None, chosen=chosen)
-        else:
-            leaf.set(present[0] if present else None, chosen=chosen)
-        self.judge(leaf)
+        value = (present or None) if parameter.multiple else (present[0] if present else None)
+        leaf.take(value, chosen=chosen, extra_problem=self._missing(parameter, value))
 
     def judge(self, leaf: LeafNode) -> None:
         """Say at the input when no open layer fits it."""
         parameter = leaf.parameter
         assert isinstance(parameter, DataParameter)
-        empty = not as_list(leaf.value) and not parameter.optional
-        leaf.set_extra_problem((self.missing_text(parameter) or None) if empty else None)
+        leaf.set_extra_problem(self._missing(parameter, leaf.value))
+
+    def _missing(self, parameter: DataParameter, value: object) -> str | None:
+        """Return what to say of a required input that is empty."""
+        if as_list(value) or parameter.optional:
+            return None
+        return self.missing_text(parameter) or None
 
     def named(self, parameter: DataParameter, name: str) -> object | None:
         """Return the fitting layer called `name`."""

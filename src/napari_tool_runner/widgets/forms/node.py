@@ -130,6 +130,18 @@ class LeafNode(Node):
         self._extra_problem = None
         self._tell()
 
+    def take(self, value: object, *, chosen: bool, extra_problem: str | None) -> None:
+        """Take a value that was chosen for the user, and what is wrong with the choice."""
+        self.chosen = chosen
+        converted = value if value is self.value else self._convert(value)
+        same = _same(converted, self.value)
+        if same and extra_problem == self._extra_problem:
+            return
+        if not same:
+            self.value, self._checked = converted, False
+        self._extra_problem = extra_problem
+        self._tell()
+
     def set_extra_problem(self, sentence: str | None) -> None:
         """Let a field speak about what only it knows (no layer of the right kind)."""
         if sentence != self._extra_problem:

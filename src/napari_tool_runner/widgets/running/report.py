@@ -59,6 +59,4 @@ def notify_failure(job: Job, text: str) -> None:
 
 
 def _copy_report(job: Job) -> None:
-    from napari_tool_runner.widgets.running.report import report_text
-
     copy_text(report_text(job))
