@@ -108,14 +108,14 @@ def test_killed_at_any_point_nothing_half_made_is_used(server, tmp_path, stop):
     other.wait()
     other.stdout.close()
     service = service_for(tmp_path, server.url)
-    left = service.environments()
+    left = service.store.environments()
     assert not [info for info in left if info.complete or info.in_use]
     assert not service.plan(make_tool(PackageRequirement(text=text, init=init))).ready
     server.chunk_pause = 0
     code, events = run(service, tmp_path / "next", text, init)
     assert code == 0
     assert events.lines()[-3] == "demo-tool 1.0"
-    (info,) = service.environments()
+    (info,) = service.store.environments()
     assert info.complete
     (prefix,) = info.path.glob("p*")
     assert (prefix / "finished").exists()
@@ -128,16 +128,16 @@ def test_killed_while_the_tool_runs_the_environment_stays_and_is_free(channel, t
         if line.startswith("demo-tool"):
             break
     service = service_for(tmp_path, channel.as_uri())
-    (info,) = service.environments()
+    (info,) = service.store.environments()
     assert info.in_use
     with pytest.raises(PreparationError, match="in use"):
-        service.remove(info.key)
+        service.store.remove(info.key)
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
     other.stdout.close()
     assert run(service, tmp_path, "demo-tool=1.0")[0] == 0
-    assert service.remove(info.key) > 0
-    assert service.environments() == []
+    assert service.store.remove(info.key) > 0
+    assert service.store.environments() == []
 
 
 def test_two_napari_at_once_make_one_environment(server, tmp_path):
@@ -148,7 +148,7 @@ def test_two_napari_at_once_make_one_environment(server, tmp_path):
     made = {line for text in outputs for line in text.splitlines() if line.startswith("made")}
     assert len(made) == 1
     assert sum("Another job is making" in text for text in outputs) == 1
-    assert len(service_for(tmp_path, server.url).environments()) == 1
+    assert len(service_for(tmp_path, server.url).store.environments()) == 1
 
 
 def test_waiting_for_another_can_be_cancelled(tmp_path):
@@ -187,7 +187,7 @@ def test_a_disk_without_room(channel, tmp_path):
         with pytest.raises(PreparationError) as caught:
             run(service, tmp_path, "large demo-tool")
         assert "full" in caught.value.hint
-        assert not any(info.complete for info in service.environments())
+        assert not any(info.complete for info in service.store.environments())
         # what fits, still works
         shutil.rmtree(small / "envs")
         assert run(service, tmp_path, "demo-tool=1.0")[0] == 0
@@ -245,7 +245,7 @@ def test_environments_that_others_made_read_only_for_us(channel, tmp_path):
         subprocess.run(remount, check=True, capture_output=True)
         service = service_for(shared, channel.as_uri())
         assert run(service, tmp_path, "demo-tool=1.0")[0] == 0
-        (info,) = service.environments()
+        (info,) = service.store.environments()
         assert info.complete
     finally:
         subprocess.run(["umount", "-l", str(shared)], check=True)
@@ -254,7 +254,7 @@ def test_environments_that_others_made_read_only_for_us(channel, tmp_path):
 def test_a_marker_that_is_no_json(channel, tmp_path):
     service = service_for(tmp_path, channel.as_uri())
     run(service, tmp_path, "demo-tool=1.0")
-    (info,) = service.environments()
+    (info,) = service.store.environments()
     (info.path / "environment.json").write_text('{"prefix": ')
     assert run(service, tmp_path, "demo-tool=1.0")[0] == 0
     (info.path / "environment.json").write_text("[]")
@@ -264,7 +264,7 @@ def test_a_marker_that_is_no_json(channel, tmp_path):
 def test_an_environment_whose_folder_was_deleted(channel, tmp_path):
     service = service_for(tmp_path, channel.as_uri())
     run(service, tmp_path, "demo-tool=1.0")
-    (info,) = service.environments()
+    (info,) = service.store.environments()
     (prefix,) = info.path.glob("p*")
     shutil.rmtree(prefix)
     assert run(service, tmp_path, "demo-tool=1.0")[0] == 0
@@ -273,15 +273,15 @@ def test_an_environment_whose_folder_was_deleted(channel, tmp_path):
 def test_clean_frees_what_it_says(channel, tmp_path):
     service = service_for(tmp_path, channel.as_uri())
     run(service, tmp_path, "large demo-tool")
-    (info,) = service.environments()
+    (info,) = service.store.environments()
     assert info.size > 6_000_000
     # packages are hard-linked into the environment: removing it alone frees little
-    assert service.remove(info.key) < 1_000_000
+    assert service.store.remove(info.key) < 1_000_000
     assert service.store.cache_size() > 6_000_000
     assert service.store.clean_caches() > 6_000_000
     assert service.store.cache_size() == 0
     with pytest.raises(PreparationError, match="no environment"):
-        service.remove("../envs")
+        service.store.remove("../envs")
     assert run(service, tmp_path, "large demo-tool")[0] == 0
 
 
@@ -289,17 +289,17 @@ def test_the_cache_may_go_while_environments_stay(channel, tmp_path):
     service = service_for(tmp_path, channel.as_uri())
     run(service, tmp_path, "large demo-tool")
     service.store.clean_caches()
-    (info,) = service.environments()
+    (info,) = service.store.environments()
     (prefix,) = info.path.glob("p*")
     assert (prefix / "share" / "large.bin").stat().st_size == 6_000_000
     assert run(service, tmp_path, "large demo-tool")[0] == 0
-    assert service.remove(info.key) > 6_000_000
+    assert service.store.remove(info.key) > 6_000_000
 
 
 def test_what_an_abandoned_attempt_still_writes_is_swept(channel, tmp_path):
     service = service_for(tmp_path, channel.as_uri())
     run(service, tmp_path, "demo-tool=1.0")
-    (info,) = service.environments()
+    (info,) = service.store.environments()
     abandoned = info.path / "pabcdef" / "share"
     abandoned.mkdir(parents=True)
     (abandoned / "late").write_text("x")

@@ -83,7 +83,7 @@ def test_the_lines_of_bioimageit(conda, tmp_path, channel):
     )
     assert code == 7
     assert events.lines()[0] == "demo-tool 1.0"
-    (info,) = conda.environments()
+    (info,) = conda.store.environments()
     assert next(info.path.glob("p*/x")).read_text() == "set\n"
 
 
@@ -119,7 +119,7 @@ def test_different_packages_are_different_environments(conda, tmp_path):
     run(conda, tmp_path, DEMO)
     run(conda, tmp_path, PackageRequirement(name="demo-tool", version="2.0"))
     run(conda, tmp_path, package("demo-tool=1.0"))  # the same as the first
-    infos = conda.environments()
+    infos = conda.store.environments()
     assert len(infos) == 2
     assert all(info.complete and info.size > 0 for info in infos)
     assert {info.specs for info in infos} == {("demo-tool=1.0",), ("demo-tool=2.0",)}
@@ -184,7 +184,7 @@ def test_an_unsatisfiable_environment_in_the_solvers_words(conda, tmp_path):
     assert "demo-tool >=99, for which no candidates were found" in str(caught.value)
     with pytest.raises(PreparationError, match="No candidates were found for nope"):
         run(conda, tmp_path, package("nope"))
-    assert not any(info.complete for info in conda.environments())
+    assert not any(info.complete for info in conda.store.environments())
 
 
 def test_a_spec_that_is_none(conda, tmp_path):
@@ -247,7 +247,7 @@ def test_a_corrupt_archive(conda, tmp_path):
     with pytest.raises(PreparationError, match=r"broken-1\.0-0\.conda") as caught:
         run(conda, tmp_path, package("broken"))
     assert "damaged" in caught.value.hint
-    assert not any(info.complete for info in conda.environments())
+    assert not any(info.complete for info in conda.store.environments())
 
 
 def test_credentials_of_the_rattler_tools(server, envs, tmp_path, monkeypatch):
@@ -273,7 +273,7 @@ def test_credentials_in_the_address_stay_secret(server, envs, tmp_path):
     assert code == 0
     told = [str(event) for event in events.all] + [json.dumps(process.context.provenance)]
     assert not [text for text in told if "secret" in text]
-    (home,) = [info.path for info in service.environments()]
+    (home,) = [info.path for info in service.store.environments()]
     kept = [p.read_text() for p in (home / "environment.json", home / "environment.lock")]
     assert not [text for text in kept if "secret" in text]
     # and the lock file still serves
@@ -296,11 +296,11 @@ def test_the_lock_file_makes_the_same_environment_again(conda, tmp_path, channel
     # a newer version appears, the environment is lost, its lock file is not
     shutil.copy(next(channel.glob("*/demo-tool-2*")), next(mine.glob("*/demo-tool-1*")).parent)
     index(mine)
-    (info,) = conda.environments()
+    (info,) = conda.store.environments()
     (info.path / "environment.json").unlink()
     assert run(conda, tmp_path, package("demo-tool"))[1].lines()[0] == "demo-tool 1.0"
     # removed on purpose, it is solved anew
-    conda.remove(info.key)
+    conda.store.remove(info.key)
     assert run(conda, tmp_path, package("demo-tool"))[1].lines()[0] == "demo-tool 2.0"
 
 
@@ -309,7 +309,7 @@ def test_recorded_packages_that_are_gone_are_solved_anew(conda, tmp_path, channe
     shutil.copytree(channel, mine)
     conda.configure({**conda.config, "channels": [mine.as_uri()]})
     run(conda, tmp_path, package("demo-tool"))
-    (info,) = conda.environments()
+    (info,) = conda.store.environments()
     (info.path / "environment.json").unlink()
     shutil.rmtree(conda.store.packages)
     next(mine.glob("*/demo-tool-2*")).unlink()
@@ -380,7 +380,7 @@ def test_a_failing_init_line_leaves_nothing_to_use(conda, tmp_path):
     for _ in range(2):
         with pytest.raises(PreparationError, match="exit code 5"):
             run(conda, tmp_path, requirement)
-    (info,) = conda.environments()
+    (info,) = conda.store.environments()
     assert not info.complete
 
 
@@ -443,7 +443,7 @@ def test_cancel_during_a_download(server, envs, tmp_path):
         service, process, lambda: any(p.unit and p.done for p in events.progress())
     )
     assert isinstance(failed, JobCancelledError)
-    assert not any(info.complete for info in service.environments())
+    assert not any(info.complete for info in service.store.environments())
     server.chunk_pause = 0
     assert run(service, tmp_path, package("large"), ["true"])[0] == 0
 
@@ -460,7 +460,7 @@ def test_cancel_in_the_init_line(conda, tmp_path):
     process, events = make_process(tmp_path, package("demo-tool", init="echo begun; sleep 600"))
     failed = cancel_when(conda, process, lambda: "begun" in events.lines())
     assert isinstance(failed, JobCancelledError)
-    assert not any(info.complete for info in conda.environments())
+    assert not any(info.complete for info in conda.store.environments())
 
 
 def cancel_when(service, process, condition):
@@ -513,7 +513,7 @@ def test_different_environments_at_once_share_the_cache(conda, tmp_path):
     for thread in threads:
         thread.join(120)
     assert outcomes == [0, 0, 0, 0]
-    assert len(conda.environments()) == 4
+    assert len(conda.store.environments()) == 4
 
 
 def test_two_jobs_at_once_make_one_environment(conda, tmp_path):
@@ -528,5 +528,5 @@ def test_two_jobs_at_once_make_one_environment(conda, tmp_path):
     for thread in threads:
         thread.join(120)
     assert outcomes == [0, 0, 0, 0]
-    (info,) = conda.environments()
+    (info,) = conda.store.environments()
     assert len(list(info.path.glob("p*"))) == 1

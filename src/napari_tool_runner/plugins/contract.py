@@ -107,7 +107,7 @@ class Stored:
     kind: str
     name: str
     size: int
-    remove: Callable[[], None] = field(repr=False, compare=False)
+    remove: Callable[[], object] = field(repr=False, compare=False)
 
 
 class TutorialService(Protocol):

@@ -18,7 +18,6 @@ from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
 from napari_tool_runner.plugins.conda.spec import CondaSpec, read_spec
 from napari_tool_runner.plugins.conda.store import (
-    EnvironmentInfo,
     EnvironmentStore,
     existing_parent,
 )
@@ -45,15 +44,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["CondaRunnerService", "CondaRunnerServiceBuilder"]
-
-
-def _clean(store: EnvironmentStore) -> None:
-    store.clean_caches()
-
-
-def _forget(store: EnvironmentStore, key: str) -> None:
-    store.remove(key)
-
 
 _RECORDED = ("specs", "channels", "platform", "commands", "packages", "pip")
 
@@ -173,29 +163,14 @@ class CondaRunnerService(RunnerService):
         """Return environments that nobody uses now, and the cache of packages."""
         store = self.store
         found = [
-            Stored("environment", info.key, info.size, partial(_forget, store, info.key))
+            Stored("environment", info.key, info.size, partial(store.remove, info.key))
             for info in store.environments()
             if not info.in_use
         ]
         if size := store.cache_size():
-            found.append(
-                Stored("cache", f"conda packages in {store.folder}", size, partial(_clean, store))
-            )
+            what = f"conda packages in {store.folder}"
+            found.append(Stored("cache", what, size, store.clean_caches))
         return found
-
-    def environments(self) -> list[EnvironmentInfo]:
-        """Return the environments that were made, with their sizes, largest first."""
-        return self.store.environments()
-
-    def remove(self, key: str) -> int:
-        """Remove an environment; return the bytes that became free.
-
-        Raises
-        ------
-        PreparationError
-            It is in use, or cannot be removed.
-        """
-        return self.store.remove(key)
 
     @contextmanager
     def _environment(

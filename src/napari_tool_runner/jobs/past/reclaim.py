@@ -38,7 +38,7 @@ class Reclaimable:
     kind: str
     name: str
     size: int
-    remove: Callable[[], None] = field(repr=False, compare=False)
+    remove: Callable[[], object] = field(repr=False, compare=False)
 
 
 def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimable]:

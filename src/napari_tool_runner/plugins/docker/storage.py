@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,9 @@ def stored_things(engine: Engine, busy: Collection[str]) -> list[Stored]:
 def _containers(engine: Engine, busy: Collection[str]) -> Iterator[Stored]:
     for entry in containers.leftovers(engine, sizes=True):
         if entry.state != "in use" and entry.id not in busy:
-            yield Stored("container", entry.name, entry.size or 0, _container(engine, entry))
+            yield Stored(
+                "container", entry.name, entry.size or 0, partial(_remove_container, engine, entry)
+            )
 
 
 def _images(engine: Engine) -> Iterator[Stored]:
@@ -48,32 +51,26 @@ def _images(engine: Engine) -> Iterator[Stored]:
             # somebody removed it by hand
             _forget_image(engine.id, name)
             continue
-        yield Stored("image", name, image.size, _image(engine, name))
+        yield Stored("image", name, image.size, partial(_remove_image, engine, name))
 
 
-def _container(engine: Engine, entry: containers.Leftover) -> Callable[[], None]:
-    def remove() -> None:
-        if not containers.remove(engine, entry.id):
-            raise RunnerError(f"The container engine does not remove {entry.name}.")
-
-    return remove
+def _remove_container(engine: Engine, entry: containers.Leftover) -> None:
+    if not containers.remove(engine, entry.id):
+        raise RunnerError(f"The container engine does not remove {entry.name}.")
 
 
-def _image(engine: Engine, name: str) -> Callable[[], None]:
-    def remove() -> None:
-        try:
-            engine.client.api.remove_image(name)
-        except docker.errors.ImageNotFound:
-            pass
-        except docker.errors.APIError as error:
-            raise RunnerError(
-                f"The image {name} is in use.", hint="Remove the containers made of it first."
-            ) from error
-        except ENGINE_ERRORS as error:
-            raise RunnerError("The container engine does not answer.") from error
-        _forget_image(engine.id, name)
-
-    return remove
+def _remove_image(engine: Engine, name: str) -> None:
+    try:
+        engine.client.api.remove_image(name)
+    except docker.errors.ImageNotFound:
+        pass
+    except docker.errors.APIError as error:
+        raise RunnerError(
+            f"The image {name} is in use.", hint="Remove the containers made of it first."
+        ) from error
+    except ENGINE_ERRORS as error:
+        raise RunnerError("The container engine does not answer.") from error
+    _forget_image(engine.id, name)
 
 
 def _noted_images(engine: str) -> dict[str, str]:
