@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError
-from napari_tool_runner.exchange import export
+from napari_tool_runner.exchange import export, geometry_record
 from napari_tool_runner.exchange.model import LayerSnapshot
 from napari_tool_runner.jobs.log import JobLog
 from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after, unwritten
@@ -21,13 +21,15 @@ from napari_tool_runner.jobs.record import (
     RecordedCommand,
     RecordedError,
     RecordedHost,
+    RecordedInput,
     RecordedRunner,
+    RecordedSource,
     RecordedTimes,
     RecordedTool,
     RunRecord,
 )
-from napari_tool_runner.jobs.request import JobInput, each_value
-from napari_tool_runner.jobs.workspace import Workspace, workspace_problem
+from napari_tool_runner.jobs.request import each_value
+from napari_tool_runner.jobs.workspace import Workspace, disk_size, workspace_problem
 from napari_tool_runner.plugins import (
     ExecContext,
     Mount,
@@ -38,9 +40,10 @@ from napari_tool_runner.plugins import (
     choose_service,
     runnerServices,
 )
+from napari_tool_runner.plugins.process import data_paths
 from napari_tool_runner.storage import content_sha256, replacing
 from napari_tool_runner.tools import dialect_of
-from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import (
     DataParameter,
     DirectoryParameter,
@@ -49,7 +52,6 @@ from napari_tool_runner.tools.model import (
     LayerKind,
 )
 from napari_tool_runner.tools.tree import leaves
-from napari_tool_runner.typed_json import to_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.request import Request
@@ -99,7 +101,7 @@ class Run:
             timeout=request.timeout if request.timeout is not None else config.timeout,
             report=report,
         )
-        self.inputs: list[JobInput] = []
+        self.inputs: list[RecordedInput] = []
         self.outputs: dict[str, JobOutput] = {}
         self.digests: dict[Path, str] = {}
         self.rendered: RenderedCommand | None = None
@@ -108,23 +110,18 @@ class Run:
         self._number = number
         self._enter = enter
         self._hashing = threading.Lock()
-
-    # -- stages --------------------------------------------------------------------
+        self._lenders: dict[str, LayerSnapshot] = {}
+        self._named_after = ""
 
     def execute(self) -> None:
-        """Write the inputs, run the program, load its outputs.
-
-        Raises
-        ------
-        ToolRunnerError, OSError
-        """
-        given, paths = self.request.values, self.workspace.paths
-        values = self.write_inputs(given, paths.inputs)
+        """Write the inputs, run the program, load its outputs; raises ToolRunnerError, OSError."""
+        paths = self.workspace.paths
+        values = self.write_inputs(self.request.values, paths.inputs)
         rendered = self.render(values, paths)
         with self.program(values, rendered) as call:
             call(values, rendered, paths)
         self._enter(JobState.LOADING, "Loading results")
-        self.outputs = self.collect(given, values, rendered, paths)
+        self.outputs = self.collect(values, rendered, paths)
 
     def write_inputs(
         self, values: BoundValues, folder: Path, *, record: bool = True, whole: bool = False
@@ -134,10 +131,11 @@ class Run:
         `record`: they are what the record names as the job's inputs. `whole`: the tool
         never sees these files, so any carrier will do.
         """
-        tool, copies_below = self.request.tool, self.service().copies_below
+        tool, copies_below = self.request.tool, self.service.copies_below
         pixels = (LayerKind.IMAGE, LayerKind.LABELS)
-        snaps = (snap for _, snap in self.request.snapshots(values))
-        grid = next((snap for snap in snaps if snap.kind in pixels), None)
+        snaps = list(self.request.snapshots(values))
+        self._lenders = dict(snaps)
+        grid = next((snap for _, snap in snaps if snap.kind in pixels), None)
 
         def written(done: int, total: int) -> None:
             self._stop_if_cancelled()
@@ -145,14 +143,14 @@ class Run:
 
         def one(name: str, parameter: DataParameter, value: object) -> object:
             snap, digest = value if isinstance(value, LayerSnapshot) else None, ""
-            if isinstance(value, LayerSnapshot):
+            if snap is not None:
                 self._stop_if_cancelled()
                 exported = export(
-                    value,
+                    snap,
                     DataParameter(name=parameter.name) if whole else parameter,
                     folder,
                     formats=tool.formats,
-                    reference=grid if value is not grid else None,
+                    reference=grid if snap is not grid else None,
                     progress=written,
                 )
                 for note in exported.notes:
@@ -163,10 +161,20 @@ class Run:
                     _copy_if_small(exported.file.path, copies_below)
                 value, digest = exported.file, exported.sha256
             if record and isinstance(value, DataFile):
-                self.inputs.append(JobInput(name, snap, value, digest))
+                self._keep(name, value, snap, digest)
             return value
 
         return each_value(tool, values, one)
+
+    def _keep(self, name: str, file: DataFile, snap: LayerSnapshot | None, digest: str) -> None:
+        """Note an input for the record; results are named after the first."""
+        if not self.inputs:
+            self._named_after = named_after(file, snap)
+        source = RecordedSource.of(snap.source if snap else str(file.path))
+        layer = geometry_record(snap) if snap else None
+        self.inputs.append(
+            RecordedInput(name, file.name, file.path, file.format, digest or None, source, layer)
+        )
 
     def render(self, values: BoundValues, paths: JobPaths) -> RenderedCommand:
         """Return the command; the record tells the first one."""
@@ -184,7 +192,7 @@ class Run:
         self.context.environment = dict(rendered.environment)
         process = Process(self.request.tool, values, rendered.outputs, self.context, self._number)
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
-        with self.service().session(process) as session:
+        with self.service.session(process) as session:
             if not all(entry.sha256 for entry in self.inputs):
                 threading.Thread(target=self.hash_files, daemon=True).start()
             yield partial(self._call, session, process)
@@ -204,7 +212,8 @@ class Run:
             path.write_text(text, encoding="utf-8")
         context.work_dir, context.temp_dir, context.home_dir = paths.work, paths.temp, paths.home
         context.environment = dict(rendered.environment)
-        process.bind(values, rendered.outputs)
+        if rendered is not self.rendered:  # another slice
+            process.bind(values, rendered.outputs)
         begun = {stream: self.log.size(stream) for stream in ("stdout", "stderr")}
         self._enter(JobState.RUNNING, "Running")
         self.exit_code = session.exec(list(rendered.argv))
@@ -217,9 +226,9 @@ class Run:
             raise self.failure(verdict.reason, "The log below says more.")
 
     def collect(
-        self, given: BoundValues, values: BoundValues, rendered: RenderedCommand, paths: JobPaths
+        self, values: BoundValues, rendered: RenderedCommand, paths: JobPaths
     ) -> dict[str, JobOutput]:
-        """Load what the program made; `given`: what went in, which lends it its place."""
+        """Load what the program made of the inputs that were written last."""
         tool = self.request.tool
         collected = dialect_of(tool).collect(tool, rendered, values, paths)
         wanted = unwritten(
@@ -230,26 +239,25 @@ class Run:
                 f"The tool ended without an error but did not write {wanted}.",
                 "The log may say why; the job's folder is kept.",
             )
-        loader, lenders = self.loader(), dict(self.request.snapshots(given))
+        loader = self.loader()
         return {
-            entry.output.name: loader.load(entry, lenders, paths.outputs) for entry in collected
+            entry.output.name: loader.load(entry, self._lenders, paths.outputs)
+            for entry in collected
         }
 
     def loader(self) -> OutputLoader:
         """Return what opens outputs as layers, which are named after the first input."""
-        first = self.inputs[0] if self.inputs else None
-        name = named_after(first.file, first.snapshot) if first else ""
-        return OutputLoader(self.request, name, self.record().summary(), self.notes.append)
-
-    # -- what it needs ---------------------------------------------------------------
+        told = self.record().summary()
+        return OutputLoader(self.request, self._named_after, told, self.notes.append)
 
     def settle(self) -> None:
         """Choose the service, when nobody did. May ask a daemon: not for a GUI thread."""
         if not self.choice.name:
             self.choice = choose_service(self.request.tool, self.request.config.runner)
 
+    @cached_property
     def service(self) -> RunnerService:
-        """Return the service that runs the program."""
+        """The service that runs the program."""
         self.settle()
         return runnerServices.service(self.choice.name, self.request.config.runner)
 
@@ -257,20 +265,17 @@ class Run:
         """Return what the command names: the tool's jobs, its folder, foreign files."""
         tool, home = self.request.tool, self.workspace.root.parent
         mounts = {home: Mount(home, read_only=False), tool.folder: Mount(tool.folder)}
-        foreign = [entry.file.path for entry in self.inputs]
+        foreign = [entry.path for entry in self.inputs]
         for leaf in leaves(tool.inputs, values):
+            foreign += data_paths(leaf.value)
             if isinstance(leaf.parameter, FileParameter | DirectoryParameter) and leaf.value:
                 foreign.append(Path(str(leaf.value)))
-            if isinstance(leaf.value, DataCollection):
-                foreign += _collection_paths(leaf.value)
         # a large file of another disk is linked into the job's folder
         foreign += [path.resolve() for path in foreign if path.is_symlink()]
         for path in foreign:
             if path.is_absolute() and path.exists() and not path.is_relative_to(home):
                 mounts.setdefault(path, Mount(path))
         return list(mounts.values())
-
-    # -- what it tells ---------------------------------------------------------------
 
     def say(self, text: str) -> None:
         """Write a line of ours into the log."""
@@ -301,12 +306,20 @@ class Run:
         error.__cause__ = cause
         return error
 
+    def unhashed_bytes(self) -> int:
+        """Return how much `hash_files` has to read."""
+        files = [one.path for one in self.inputs if not one.sha256]
+        files += [part.path for one in self.outputs.values() for part in one.files().values()]
+        return sum(disk_size(file) for file in files)
+
     def hash_files(self) -> None:
         """Fill in the content hashes that writing did not give; the run does not wait."""
         with self._hashing:
             try:
-                for entry in self.inputs:
-                    entry.sha256 = entry.sha256 or content_sha256(entry.file.path)
+                self.inputs = [
+                    one if one.sha256 else replace(one, sha256=content_sha256(one.path))
+                    for one in self.inputs
+                ]
                 for output in self.outputs.values():
                     for part in output.files().values():
                         self.digests[part.path] = content_sha256(part.path)
@@ -327,7 +340,7 @@ class Run:
             runner=RecordedRunner(
                 self.choice.name, self.choice.reason, dict(self.context.provenance)
             ),
-            inputs=tuple(entry.recorded() for entry in self.inputs),
+            inputs=tuple(self.inputs),
             outputs=tuple(
                 part.recorded(name, element, self.digests.get(part.path))
                 for name, output in self.outputs.items()
@@ -359,7 +372,7 @@ class Run:
                 tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest
             ),
             parameters={
-                leaf.name: to_json(leaf.value)
+                leaf.name: leaf.value
                 for leaf in values
                 if not isinstance(leaf.parameter, DataParameter)
             },
@@ -381,13 +394,3 @@ def _copy_if_small(path: Path, below: int) -> None:
         return
     with replacing(path) as draft:
         shutil.copyfile(path, draft)
-
-
-def _collection_paths(collection: DataCollection) -> list[Path]:
-    found: list[Path] = []
-    for _, element in collection.elements:
-        if isinstance(element, DataCollection):
-            found += _collection_paths(element)
-        else:
-            found.append(element.path)
-    return found

@@ -35,6 +35,8 @@ __all__ = ["Job", "JobEvent", "JobListener", "execute"]
 
 _logger = logging.getLogger(__name__)
 _numbers = itertools.count(1)
+_HASHED_AT_ONCE = 2**20
+"""Bytes that are hashed before the end is told: sooner than writing the record again."""
 
 JobEvent: TypeAlias = "Event | JobState"
 JobListener: TypeAlias = "Callable[[Job, JobEvent], None]"
@@ -172,19 +174,20 @@ class Job:
         if self.run.context.cancel.requested:
             raise JobCancelledError(f"“{self.tool.name}” was cancelled.")
         with self._lock:
-            if self.state.is_finished:
-                return
             self.state, self.phase, self.progress = state, phase, None
-            if self.started is None and state is JobState.PREPARING:
-                self.started = time.time()
+            self.started = self.started or time.time()
         self._tell(state)
 
     def end(self, state: JobState, error: ToolRunnerError | None = None) -> None:
         """Close the job: once, by what executes it."""
+        large = self.run.unhashed_bytes() > _HASHED_AT_ONCE
+        if not large:
+            self.run.hash_files()
         self._close(state, error)
         self.write_record()
-        self._completing = threading.Thread(target=self._complete, daemon=True)
-        self._completing.start()
+        if large:
+            self._completing = threading.Thread(target=self._complete, daemon=True)
+            self._completing.start()
         self._done.set()
         self._tell(state)
 

@@ -49,13 +49,13 @@ class SlicedRun(Run):
                 self.context.report(Progress(phase, number, len(pieces)))
                 workspace = Workspace(folder / f"{number:05d}")
                 workspace.create()
-                paths, given = workspace.paths, request.cut(index)
-                values = self.write_inputs(given, paths.inputs, record=False)
+                paths = workspace.paths
+                values = self.write_inputs(request.cut(index), paths.inputs, record=False)
                 rendered = self.render(values, paths)
                 if call is None:
                     call = opened.enter_context(self.program(values, rendered))
                 call(values, rendered, paths)
-                for name, made in self.collect(given, values, rendered, paths).items():
+                for name, made in self.collect(values, rendered, paths).items():
                     results.setdefault(name, []).append(made)
                 workspace.remove_scratch()
         self._enter(JobState.LOADING, "Putting the slices together")

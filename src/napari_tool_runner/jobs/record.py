@@ -23,7 +23,7 @@ import napari_tool_runner
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.exchange import snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
-from napari_tool_runner.jobs.workspace import RECORD, folder_size
+from napari_tool_runner.jobs.workspace import RECORD, disk_size
 from napari_tool_runner.tools.candidate import split_entry
 from napari_tool_runner.typed_json import as_object, from_json, to_json
 
@@ -315,7 +315,7 @@ class RunRecord:
 
     def size(self) -> int:
         """Bytes of the job's folder."""
-        return folder_size(self.folder)
+        return disk_size(self.folder)
 
     def summary(self) -> dict[str, object]:
         """Return what a layer carries in its metadata: JSON types, and where the rest is."""

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
-from napari_tool_runner.exchange import cut, geometry_record, open_snapshot, snapshot
+from napari_tool_runner.exchange import cut, open_snapshot, snapshot
 from napari_tool_runner.exchange.model import LayerSnapshot
-from napari_tool_runner.jobs.record import RecordedInput, RecordedSource
 from napari_tool_runner.plugins import Choice, choose_service, runnerServices
 from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConfigLike",
-    "JobInput",
     "Request",
     "RunOptions",
     "ToolLike",
@@ -39,29 +37,6 @@ ToolLike: TypeAlias = Tool | str | os.PathLike[str]
 """A tool, the id of one, or the path of a descriptor."""
 ConfigLike: TypeAlias = Config | Mapping[str, object] | str | os.PathLike[str] | None
 """See `napari_tool_runner.config.load_config`."""
-
-
-@dataclass(slots=True)
-class JobInput:
-    """A data input: what went in, as what file."""
-
-    name: str
-    snapshot: LayerSnapshot | None
-    file: DataFile
-    sha256: str = ""
-
-    def recorded(self) -> RecordedInput:
-        """Return its entry in the run record."""
-        snap, file = self.snapshot, self.file
-        return RecordedInput(
-            self.name,
-            file.name,
-            file.path,
-            file.format,
-            self.sha256 or None,
-            RecordedSource.of(snap.source if snap else str(file.path)),
-            geometry_record(snap) if snap else None,
-        )
 
 
 class RunOptions(TypedDict, total=False):

@@ -16,7 +16,7 @@ from napari_tool_runner.tools.dialect import JobPaths
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Workspace", "folder_size", "new_job_id", "tool_folder", "workspace_problem"]
+__all__ = ["Workspace", "disk_size", "new_job_id", "tool_folder", "workspace_problem"]
 
 RECORD = "record.json"
 
@@ -99,23 +99,18 @@ def workspace_problem(error: OSError, place: Path) -> WorkspaceError:
     )
 
 
-def folder_size(folder: Path) -> int:
-    """Return the bytes of the files below `folder`, links not followed."""
-    return sum(_sizes(folder))
+def disk_size(path: Path) -> int:
+    """Return the bytes of a file, or of all below a folder; links in it are not followed."""
+    return sum(_sizes(path))
 
 
-def _sizes(folder: Path) -> Iterator[int]:
+def _sizes(path: Path) -> Iterator[int]:
     try:
-        entries = list(folder.iterdir())
+        if not path.is_dir():
+            yield path.stat().st_size
+            return
+        entries = [entry for entry in path.iterdir() if not entry.is_symlink()]
     except OSError:
         return
     for entry in entries:
-        try:
-            if entry.is_symlink():
-                continue
-            if entry.is_dir():
-                yield from _sizes(entry)
-            else:
-                yield entry.stat().st_size
-        except OSError:
-            continue
+        yield from _sizes(entry)

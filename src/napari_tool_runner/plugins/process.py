@@ -46,6 +46,7 @@ __all__ = [
     "Session",
     "as_process",
     "context_of",
+    "data_paths",
 ]
 
 
@@ -266,7 +267,7 @@ class Process:
     def bind(self, values: BoundValues, outputs: Sequence[PlannedOutput]) -> None:
         """Take other values and outputs: the next slice of the same job."""
         found = list(leaves(self.tool.inputs, values))
-        self.data_paths = tuple(path for leaf in found for path in _data_paths(leaf.value))
+        self.data_paths = tuple(path for leaf in found for path in data_paths(leaf.value))
         self.inputs = [_input(leaf.name, leaf.parameter, leaf.value) for leaf in found]
         self.outputs = [
             ProcessParameter(
@@ -333,15 +334,16 @@ def _write_line(event: Event) -> None:
         stream.write(f"{event.text}\n")
 
 
-def _data_paths(value: object) -> Iterator[Path]:
+def data_paths(value: object) -> Iterator[Path]:
+    """Yield the files of a data value: of one, of a list, of a collection."""
     if isinstance(value, DataFile):
         yield value.path
     elif isinstance(value, DataCollection):
         for _, element in value.elements:
-            yield from _data_paths(element)
+            yield from data_paths(element)
     elif isinstance(value, list | tuple):
         for entry in value:
-            yield from _data_paths(entry)
+            yield from data_paths(entry)
 
 
 def _requirement(entry: PackageRequirement | ContainerRequirement) -> dict[str, str]:
