@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,15 @@ from napari_tool_runner.tools.model import (
     TextParameter,
     Tool,
 )
-from napari_tool_runner.tools.tree import flatten, leaves, map_data
+from napari_tool_runner.tools.tree import (
+    find_parameter,
+    flatten,
+    leaves,
+    map_data,
+    places,
+    rebuild,
+    with_lists,
+)
 from napari_tool_runner.tools.values import bind, check_value, coerce, default_value, nest
 
 
@@ -362,6 +371,19 @@ def test_binding_what_was_bound_changes_nothing(made: tuple[InputItem, dict[str,
     texts = {key: str(value) for key, value in flat.items() if not isinstance(value, bool)}
     texts |= {key: value for key, value in flat.items() if isinstance(value, bool)}
     assert bind(one, texts) == bound
+
+
+@given(trees())
+def test_the_walk_sees_every_value_once(made: tuple[InputItem, dict[str, object]]) -> None:
+    item, given_values = made
+    one = tool(item)
+    bound = bind(one, given_values)
+    assert rebuild(one.inputs, bound, lambda leaf: leaf.value) == bound
+    found = list(leaves(one.inputs, bound))
+    assert all(find_parameter(one.inputs, leaf.name) is leaf.parameter for leaf in found)
+    names = {re.sub(r"_\d+\|", "_0|", leaf.name) for leaf in found}
+    assert names <= {place.name for place in places(one.inputs)}
+    assert bind(one, with_lists(one.inputs, nest(flatten(one.inputs, bound)))) == bound
 
 
 @given(st.sampled_from(PARAMETERS).flatmap(lambda pair: st.tuples(st.just(pair[0]), pair[1])))

@@ -109,6 +109,8 @@ def places(
     for item in items:
         name = prefix + item.name
         yield Place(name, item, repeated=repeated)
+        if isinstance(item, ParameterBase):
+            continue
         inner = f"{name}_0|" if item.repeats else f"{name}|"
         below = repeated or item.repeats
         for number, group in enumerate(item.inside):

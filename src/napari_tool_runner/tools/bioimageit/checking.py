@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ParameterError, TemplateError
-from napari_tool_runner.tools.bioimageit.reader import Source, resolve
 from napari_tool_runner.tools.bioimageit.rendering import render_command
 from napari_tool_runner.tools.bioimageit.template import (
     FIJI,
     TOOL_DIRECTORY,
+    Source,
     parse_template,
     placeholders,
+    resolve,
 )
 from napari_tool_runner.tools.common import Notes
 from napari_tool_runner.tools.dialect import DataFile, JobPaths

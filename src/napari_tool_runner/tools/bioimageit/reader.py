@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from napari_tool_runner.errors import TemplateError
@@ -12,8 +12,10 @@ from napari_tool_runner.tools.bioimageit.parameters import read_parameter
 from napari_tool_runner.tools.bioimageit.template import (
     FIJI,
     TOOL_DIRECTORY,
+    Source,
     parse_template,
     placeholders,
+    resolve,
     shell_syntax,
 )
 from napari_tool_runner.tools.bioimageit.tests_section import read_tests
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.candidate import Candidate
 
-__all__ = ["Source", "read_descriptor", "resolve"]
+__all__ = ["read_descriptor"]
 
 _KNOWN = frozenset(
     {"description", "requirements", "command", "inputs", "outputs", "tests", "help"}
@@ -53,16 +55,6 @@ _OUTPUT_ATTRIBUTES = frozenset(
     | {"layer", "ndim", "axes", "reference", "join"}  # our own
 )
 _URL = re.compile(r"https?://\S+")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What the dialect keeps with a tool.
-
-    `aliases`: what a placeholder may say -> the name of the input or output.
-    """
-
-    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_descriptor(candidate: Candidate) -> Tool:
@@ -278,14 +270,6 @@ def _check_command(root: Element, command: str, aliases: Mapping[str, str], note
             )
         else:
             notes.error("command", f"{place.text} is no parameter or output of the tool.")
-
-
-def resolve(aliases: Mapping[str, str], name: str) -> str | None:
-    """Return the input or output that a placeholder's `name` means, None if none."""
-    for form in (name, name.lstrip("-"), name.replace("-", "")):
-        if form in aliases:
-            return aliases[form]
-    return None
 
 
 def _requirements(root: Element, notes: Notes) -> tuple[Requirement, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,14 +10,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from napari_tool_runner.errors import TemplateError
-from napari_tool_runner.tools.bioimageit.merge import merged
-from napari_tool_runner.tools.bioimageit.reader import Source, resolve
 from napari_tool_runner.tools.bioimageit.template import (
     FIJI,
     TOOL_DIRECTORY,
     Placeholder,
+    Source,
     Token,
     parse_template,
+    resolve,
 )
 from napari_tool_runner.tools.dialect import (
     DataCollection,
@@ -66,7 +67,7 @@ def render_command(
     for leaf in leaves(tool.inputs, values):
         value = leaf.value
         if tool.type == "merge" and isinstance(leaf.parameter, DataParameter):
-            value = merged(leaf.name, value, paths, files)
+            value = _merged(leaf.name, value, paths, files)
         found[leaf.name] = (leaf, _filled(leaf.parameter, value))
     for planned in outputs:
         found[planned.output.name] = (None, str(planned.path))
@@ -200,6 +201,52 @@ def _float(parameter: FloatParameter, value: float) -> str:
     if whole and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return repr(value)
+
+
+# -- ``type="merge"``: all numbers of many datasets in one file -----------------------
+
+
+def _merged(name: str, value: object, paths: JobPaths, files: dict[Path, str]) -> object:
+    """Return one `DataFile` for `value`; several files become one line of numbers.
+
+    The new file is added to `files`, to be written before the start. One file passes
+    unchanged.
+
+    Raises
+    ------
+    TemplateError
+        A file holds no number.
+    """
+    given = data_files(value)
+    if len(given) < 2:
+        return given[0] if given else value
+    numbers = [text for file in given for text in _numbers(file.path)]
+    path = paths.work / f"{name}.csv"
+    files[path] = ",".join(numbers) + "\n"
+    return DataFile(path, "arraycsv", name)
+
+
+def _numbers(path: Path) -> list[str]:
+    found = []
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.reader(stream):
+                found += [cell.strip() for cell in row if _is_number(cell)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TemplateError(f"The numbers of {path} cannot be read: {error}.") from error
+    if not found:
+        raise TemplateError(
+            f"{path} holds no number to merge.", hint="Give a file with one number in it."
+        )
+    return found
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 # -- outputs -------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from napari_tool_runner.errors import TemplateError
@@ -19,9 +19,11 @@ __all__ = [
     "FIJI",
     "TOOL_DIRECTORY",
     "Placeholder",
+    "Source",
     "Token",
     "parse_template",
     "placeholders",
+    "resolve",
     "shell_syntax",
 ]
 
@@ -49,6 +51,16 @@ class Placeholder:
     name: str
     text: str
     braced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the dialect keeps with a tool.
+
+    `aliases`: what a placeholder may say -> the name of the input or output.
+    """
+
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 Token: TypeAlias = tuple[str | Placeholder, ...]
@@ -84,6 +96,14 @@ def placeholders(tokens: tuple[Token, ...]) -> Iterator[Placeholder]:
         for piece in token:
             if isinstance(piece, Placeholder):
                 yield piece
+
+
+def resolve(aliases: Mapping[str, str], name: str) -> str | None:
+    """Return the input or output that a placeholder's `name` means, None if none."""
+    for form in (name, name.lstrip("-"), name.replace("-", "")):
+        if form in aliases:
+            return aliases[form]
+    return None
 
 
 def shell_syntax(text: str) -> str:
