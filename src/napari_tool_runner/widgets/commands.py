@@ -280,7 +280,7 @@ def open_tool(key: str, viewer: Viewer | None = None) -> ToolWidget | None:
     import napari
     from napari.utils.notifications import show_error
 
-    from napari_tool_runner.widgets.tool_docks import open_in_dock
+    from napari_tool_runner.widgets.docks import open_tool_dock
 
     viewer = viewer or napari.current_viewer()
     if viewer is None:
@@ -289,7 +289,7 @@ def open_tool(key: str, viewer: Viewer | None = None) -> ToolWidget | None:
     if _session.toolbox is None:
         _session.toolbox = _loaded()
     _show_first()
-    return open_in_dock(key, _session.toolbox, viewer)
+    return open_tool_dock(key, _session.toolbox, viewer)
 
 
 def trigger(key: str) -> Callable[[], None]:

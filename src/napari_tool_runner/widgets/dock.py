@@ -187,9 +187,7 @@ class ToolRunnerWidget(QWidget):
             self._forget_old()
         self._pages.move_to_end(key)
         self.stack.setCurrentWidget(page)
-        first = page.form.field_rows()
-        if first:
-            first[0].field.focus_widget().setFocus(Qt.FocusReason.OtherFocusReason)
+        page.form.focus_first()
         self.tool_opened.emit(page)
         return page
 

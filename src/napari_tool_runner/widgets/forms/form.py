@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, QTimer, Signal
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_tool_runner.tools.model import DataParameter
+from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.containers import RowsView
-from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
+from napari_tool_runner.widgets.forms.field_base import (
+    FieldRow,
+    FormContext,
+    keep_narrow,
+    keep_wheel_away,
+)
 from napari_tool_runner.widgets.forms.form_model import (
     ConditionalNode,
     FormModel,
@@ -19,13 +31,96 @@ from napari_tool_runner.widgets.forms.form_model import (
 )
 from napari_tool_runner.widgets.forms.layers import LayerChooser, LayerSource
 from napari_tool_runner.widgets.forms.node import LeafNode, Node, Problem
-from napari_tool_runner.widgets.forms.outputs_box import OutputsBox
 from napari_tool_runner.widgets.parts.background import IdleWork
+from napari_tool_runner.widgets.parts.folding import Folding
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["FormWidget"]
+__all__ = ["FormWidget", "OutputsBox"]
+
+_KINDS = (
+    LayerKind.IMAGE,
+    LayerKind.LABELS,
+    LayerKind.POINTS,
+    LayerKind.SHAPES,
+    LayerKind.TRACKS,
+    LayerKind.VECTORS,
+    LayerKind.SURFACE,
+    LayerKind.TABLE,
+)
+
+
+class OutputsBox(Folding):
+    """A closed part "Results" with the kind of layer that each output becomes."""
+
+    changed = Signal()
+
+    def __init__(self, tool: Tool, parent: QWidget | None = None) -> None:
+        self._outputs = [output for output in tool.outputs if not output.hidden]
+        self._kinds: dict[str, LayerKind] = {}
+        self._combos: dict[str, QComboBox] = {}
+        super().__init__("Results", "Which kind of layer each result becomes.", parent)
+        self.setVisible(bool(self._outputs))
+
+    def kinds(self) -> dict[str, LayerKind]:
+        """Return output name -> kind, of the outputs that are not automatic."""
+        return dict(self._kinds)
+
+    def set_kinds(self, kinds: Mapping[str, str]) -> None:
+        """Choose kinds by name; what is not known is left automatic."""
+        names = {output.name for output in self._outputs}
+        known = {kind.value for kind in _KINDS}
+        self._kinds = {
+            name: LayerKind(kind)
+            for name, kind in kinds.items()
+            if name in names and kind in known
+        }
+        self._show()
+        if self._kinds:
+            self.set_expanded(True)
+
+    def make_content(self) -> QWidget:
+        """Return a row for each output."""
+        content = QWidget()
+        grid = QGridLayout(content)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
+        for row, output in enumerate(self._outputs):
+            label = QLabel(output.label if "$" not in output.label else output.name)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setWordWrap(True)
+            combo = QComboBox()
+            keep_narrow(combo)
+            usual = f"automatic ({output.kind.value})" if output.kind else "automatic"
+            combo.addItem(usual, "")
+            for kind in _KINDS:
+                combo.addItem(kind.value, kind.value)
+            keep_wheel_away(combo)
+            combo.setAccessibleName(f"{label.text()} becomes")
+            combo.activated.connect(lambda _, name=output.name: self._chosen(name))
+            label.setBuddy(combo)
+            label.setFixedWidth(label.fontMetrics().averageCharWidth() * 16)
+            grid.addWidget(label, row, 0)
+            grid.addWidget(combo, row, 1)
+            self._combos[output.name] = combo
+        self._show()
+        return content
+
+    def _chosen(self, name: str) -> None:
+        kind = self._combos[name].currentData()
+        if kind:
+            self._kinds[name] = LayerKind(kind)
+        else:
+            self._kinds.pop(name, None)
+        self.changed.emit()
+
+    def _show(self) -> None:
+        for name, combo in self._combos.items():
+            kind = self._kinds.get(name)
+            combo.setCurrentIndex(combo.findData(kind.value) if kind is not None else 0)
 
 
 class FormWidget(QScrollArea):
@@ -152,6 +247,12 @@ class FormWidget(QScrollArea):
         if row is None:
             raise KeyError(name)
         return row
+
+    def focus_first(self) -> None:
+        """Give the keyboard to the first field."""
+        rows = self.field_rows()
+        if rows:
+            rows[0].field.focus_widget().setFocus(Qt.FocusReason.OtherFocusReason)
 
     def show_problems(self) -> None:
         """Show every problem under its field and go to the first."""
