@@ -52,6 +52,7 @@ from napari_tool_runner.tools.model import (
     LayerKind,
 )
 from napari_tool_runner.tools.tree import leaves
+from napari_tool_runner.typed_json import to_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.request import Request
@@ -372,7 +373,7 @@ class Run:
                 tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest
             ),
             parameters={
-                leaf.name: leaf.value
+                leaf.name: to_json(leaf.value)
                 for leaf in values
                 if not isinstance(leaf.parameter, DataParameter)
             },
