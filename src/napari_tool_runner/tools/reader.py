@@ -216,12 +216,12 @@ def find_descriptors(folder: Path, *, deep: bool = False) -> list[Path]:
     Files that no language knows are passed over. `deep`: also in the folders below, but
     in no hidden one and in no ``test-data``.
     """
+    named = folder.rglob("*") if deep else folder.glob("*")
     found = []
-    for path in sorted(folder.rglob("*") if deep else folder.glob("*")):
+    for path in sorted(file for file in named if may_be_descriptor(file.name)):
         parts = path.relative_to(folder).parts
-        if deep and any(part.startswith(".") or part == "test-data" for part in parts):
-            continue
-        if path.is_dir() or not may_be_descriptor(path.name):
+        hidden = deep and any(part.startswith(".") or part == "test-data" for part in parts)
+        if hidden or path.is_dir():
             continue
         candidate = Candidate(path)
         if choose_dialect(candidate)[0] is not None or candidate.problem is not None:
