@@ -166,7 +166,7 @@ PROCESS_SERVICE: Setting[str | None] = Setting(
 )
 FORMATS_FILE: Setting[Path | None] = Setting(
     "formats.file", PATH, None,
-    "`formats.json`: formats of BioImageIT descriptors, their extension and viewer", "built in",
+    "`formats.json`: more formats that descriptors name, their extension and viewer", "built in",
 )
 ENV: Setting[dict[str, str]] = Setting(
     "env", VARIABLES, {}, 'list of `{"name", "value"}`: `${NAME}` in commands', "none",

@@ -62,6 +62,10 @@ def test_formats_json_adds_and_replaces(tmp_path: Path) -> None:
     assert known.resolve("lif").kinds[0] is LayerKind.IMAGE
     assert known.resolve("sheet").kinds[0] is LayerKind.TABLE
     assert known.resolve("bioformat").extension == ""
+    # written as files of that extension are, whatever the name says
+    assert known["imagetiff"].carrier is FORMATS["tiff"].carrier
+    path.write_text('[{"name": "imagetiff", "extension": "npy"}]')
+    assert FORMATS.extended(read_formats_file(path))["imagetiff"].carrier is FORMATS["npy"].carrier
 
 
 def test_the_configs_formats_decide_the_extension_of_outputs(tmp_path: Path) -> None:

@@ -326,6 +326,8 @@ class Formats(Mapping[str, Format]):
 
     def with_traits(self, traits: Mapping[str, Iterable[Trait]]) -> Formats:
         """Return a table in which the formats that `traits` names have those as well."""
+        if not traits:
+            return self
         return self.extended(
             replace(self[name], traits=self[name].traits | set(more))
             for name, more in traits.items()
@@ -459,11 +461,14 @@ def _from_json(entry: Mapping[str, str], known: Formats) -> Format:
     plain = str(entry.get("extension", "")).strip().lstrip(".")
     extension = f".{plain}" if plain and plain != "any" else ""
     before = known.get(name)
+    # Files are written and read as others of their extension are.
+    like = next(iter(known.of_file(f"x{extension}")), Format("", ""))
     if before is not None:
         aliases = before.aliases if before.extension == extension else ()
+        pixels = _WRITERS[LayerKind.IMAGE]
+        if before.carrier in pixels and like.carrier in pixels:
+            before = replace(before, carrier=like.carrier, traits=like.traits)
         return replace(before, name=name, extension=extension, aliases=aliases)
-    # A new name is written and read as other files of its extension are.
-    like = next(iter(known.of_file(f"x{extension}")), Format("", ""))
     viewer = str(entry.get("viewer", ""))
     if viewer == "table":
         kinds = _kinds("rows")
