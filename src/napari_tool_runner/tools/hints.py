@@ -10,8 +10,9 @@ from napari_tool_runner.tools.formats import FORMATS, Formats, LayerKind
 __all__ = ["hinted", "input_kinds", "is_picture"]
 
 _WORDS = {
-    LayerKind.LABELS: r"labels?|labell?ed|masks?|segmentations?|segmented|segments|instances?"
-    r"|objects|regions|binary|binari[sz]ed|rois?|annotations?|watershed|connected components",
+    LayerKind.LABELS: r"labels?|label(maps?|images?|masks?)|labell?ed|masks?|segmentations?"
+    r"|segmented|segments|instances?|objects|regions|binary|binari[sz]ed|rois?|annotations?|watershed"
+    r"|connected components",
     LayerKind.TRACKS: r"tracks?|tracked|tracking|trajector(y|ies)|lineages?",
     LayerKind.POINTS: r"points?|spots?|detections?|coordinates?|centroids?|cent(er|re)s|peaks?"
     r"|maxima|landmarks?|seeds?|markers?|locali[sz]ations?|positions?|locations?|particles?"
