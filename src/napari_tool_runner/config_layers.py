@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ ABSENT = object()
 _Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Config:
     """A read configuration: one layer, and those below it.
 
@@ -56,7 +57,7 @@ class Config:
 
     # -- what is said ------------------------------------------------------------------
 
-    @property
+    @cached_property
     def runner(self) -> dict[str, object]:
         """The ``runner`` section of all layers, without its ``service``; paths are absolute."""
         names = dict.fromkeys(
@@ -68,7 +69,7 @@ class Config:
             layers = self.holders(key)
             if name == "service" or not layers:
                 continue
-            found[name] = raw = layers[0]._own(key)
+            found[name] = raw = layers[0].raw(key)
             setting = TABLE.get(key)
             if setting is None or self._is_foreign(setting):
                 continue
@@ -80,7 +81,7 @@ class Config:
                 found[name] = paths[0] if len(paths) == 1 and isinstance(raw, str) else paths
         return found
 
-    @property
+    @cached_property
     def service(self) -> str | None:
         """Name of the chosen runner service; None: choose for each tool.
 
@@ -168,7 +169,7 @@ class Config:
 
     # -- layers ------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def layers(self) -> tuple[Config, ...]:
         """This layer and those below it, the highest first."""
         return (self, *(self.below.layers if self.below is not None else ()))
@@ -185,9 +186,8 @@ class Config:
 
     def holders(self, key: str) -> list[Config]:
         """Return the layers that say something about `key` and are heard, highest first."""
-        lock = self.lock_of(key)
-        layers = self.layers if lock is None else lock.layers
-        return [layer for layer in layers if layer._own(key) is not ABSENT]
+        layers = (self.lock_of(key) or self).layers
+        return [layer for layer in layers if layer.raw(key) is not ABSENT]
 
     def holder(self, key: str) -> Config | None:
         """Return the layer whose value of `key` counts; None: the built-in default."""
@@ -196,17 +196,17 @@ class Config:
     def said(self, key: str) -> object:
         """Return the value of `key` that counts as it is written, None when nobody says it."""
         holder = self.holder(key)
-        return None if holder is None else holder._own(key)
+        return None if holder is None else holder.raw(key)
 
     def lock_of(self, key: str) -> Config | None:
         """Return the layer that keeps those above it from setting `key`, if one does."""
         key = settings.RUNNER_SERVICE.key if key == settings.PROCESS_SERVICE.key else key
-        for layer in reversed(self.layers):
-            if layer.name == "facility":
-                names = layer.own(settings.LOCKED)
-                if key in names or key.partition(".")[0] in names:
-                    return layer
-        return None
+        return self._locks.get(key) or self._locks.get(key.partition(".")[0])
+
+    @cached_property
+    def _locks(self) -> dict[str, Config]:
+        facility = [layer for layer in self.layers if layer.name == "facility"]
+        return {name: layer for layer in facility for name in layer.own(settings.LOCKED)}
 
     def value(self, setting: Setting[_Value]) -> _Value:
         """Return the value of a setting.
@@ -235,8 +235,9 @@ class Config:
         ConfigError
         """
         for layer in self.layers:
-            for key, setting in TABLE.items():
-                if not self._is_foreign(setting) and layer.raw(key) is not ABSENT:
+            for key in layer.keys:
+                setting = TABLE.get(key)
+                if setting is not None and not self._is_foreign(setting):
                     layer.own(setting)
 
     def _is_foreign(self, setting: Setting[object]) -> bool:
@@ -244,7 +245,7 @@ class Config:
         shared = not setting.services or setting.key in settings.FOR_EVERY_SERVICE
         return not shared and self.service not in (None, *OWN_SERVICES)
 
-    @property
+    @cached_property
     def notes(self) -> tuple[str, ...]:
         """What is not used, in sentences: unknown keys, and keys that the facility locked."""
         found: list[str] = []
@@ -293,18 +294,12 @@ class Config:
     def own(self, setting: Setting[_Value]) -> _Value:
         """What this layer alone says; the default where it says nothing."""
         raw = self.raw(setting.key)
-        if raw is ABSENT:
-            return setting.default
-        return setting.read(raw, self.base, self.place)
-
-    def _own(self, key: str) -> object:
-        """What this layer says about `key`, aliases included; `ABSENT` for nothing."""
-        if key == settings.RUNNER_SERVICE.key and "runner" not in self.data:
-            return self.raw(settings.PROCESS_SERVICE.key)
-        return self.raw(key)
+        return setting.default if raw is ABSENT else setting.read(raw, self.base, self.place)
 
     def raw(self, key: str) -> object:
-        """What this layer says about `key`; `ABSENT` for nothing."""
+        """What this layer says about `key`, aliases included; `ABSENT` for nothing."""
+        if key == settings.RUNNER_SERVICE.key and "runner" not in self.data:
+            key = settings.PROCESS_SERVICE.key
         section, _, name = key.rpartition(".")
         return (self._section(section) if section else self.data).get(name, ABSENT)
 
@@ -317,8 +312,8 @@ class Config:
     @property
     def keys(self) -> Iterator[str]:
         """Every key that this layer names, those of our sections with their section."""
-        for name, value in self.data.items():
-            if isinstance(value, Mapping) and any(key.startswith(f"{name}.") for key in TABLE):
-                yield from (f"{name}.{inner}" for inner in value)
+        for name in self.data:
+            if name in settings.SECTIONS:
+                yield from (f"{name}.{inner}" for inner in self._section(name))
             else:
                 yield name

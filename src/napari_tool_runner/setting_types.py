@@ -40,15 +40,14 @@ class Type(Generic[T_co]):
         `ValueError`, `TypeError` or `OverflowError` when it is none.
     json : str
         What napari's Preferences call it.
-    least, most : float, optional
-        Limits that a spin box shows.
+    least : float
+        The smallest number that a spin box offers.
     """
 
     accepted: str
     read: Callable[[object, Path], T_co]
     json: str = "string"
-    least: float | None = None
-    most: float | None = None
+    least: float = 0
 
 
 def _flag(value: object, _: Path) -> bool:
@@ -124,30 +123,25 @@ def _variables(value: object, _: Path) -> dict[str, str]:
     return found
 
 
-def number(
-    least: float = 0, most: float | None = None, words: Mapping[str, float] | None = None
-) -> Type[float]:
-    """Return the type of numbers from `least` to `most`, and of `words` that mean one."""
+def number(least: float = 0, words: Mapping[str, float] | None = None) -> Type[float]:
+    """Return the type of numbers from `least` on, and of `words` that mean one."""
 
     def read(value: object, _: Path) -> float:
         if words and isinstance(value, str) and value in words:
             return words[value]
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError
-        if not math.isfinite(value) or value < least or (most is not None and value > most):
+        if not math.isfinite(value) or value < least:
             raise ValueError
         return value
 
-    between = f"of at least {least:g}" if most is None else f"from {least:g} to {most:g}"
     also = "".join(f", or “{word}”" for word in words or ())
-    return Type(f"a number {between}{also}", read, "number", least, most)
+    return Type(f"a number of at least {least:g}{also}", read, "number", least)
 
 
-def whole(
-    least: int = 0, most: int | None = None, words: Mapping[str, int] | None = None
-) -> Type[int]:
+def whole(least: int = 0, words: Mapping[str, int] | None = None) -> Type[int]:
     """Return the type of whole numbers, otherwise as `number`."""
-    plain = number(least, most, words)
+    plain = number(least, words)
 
     def read(value: object, base: Path) -> int:
         found = plain.read(value, base)
@@ -156,7 +150,7 @@ def whole(
         return int(found)
 
     accepted = plain.accepted.replace("a number", "a whole number", 1)
-    return Type(accepted, read, "integer", least, most)
+    return Type(accepted, read, "integer", least)
 
 
 FLAG = Type("true or false (without quotation marks)", _flag, "boolean")

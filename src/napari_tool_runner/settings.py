@@ -29,7 +29,7 @@ from napari_tool_runner.setting_types import (
     whole,
 )
 
-__all__ = ["TABLE", "Field", "Setting", "did_you_mean", "is_ignored", "wrong_value"]
+__all__ = ["TABLE", "Field", "Setting", "did_you_mean"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -333,7 +333,7 @@ _IGNORED = frozenset(
     {"metadata", "apps", "install_dir", "log_dir", "user"}
     | {"process.tools", "runner.working_dir", "runner.token"}
 )
-_SECTIONS = frozenset(key.partition(".")[0] for key in TABLE if "." in key)
+SECTIONS = frozenset(key.partition(".")[0] for key in TABLE if "." in key)
 _NEAR = 0.7
 
 
@@ -351,7 +351,7 @@ def did_you_mean(key: str, *, threshold: float = _NEAR) -> str:
 
     wanted = key.lower().replace("-", "_")
     section, _, name = wanted.rpartition(".")
-    candidates: Iterable[str] = [*TABLE, *(() if section else _SECTIONS)]
+    candidates: Iterable[str] = [*TABLE, *(() if section else SECTIONS)]
     best, score = "", threshold
     for candidate in candidates:
         its_section, _, its_name = candidate.rpartition(".")

@@ -19,6 +19,7 @@ from pathlib import Path
 import platformdirs
 
 __all__ = [
+    "APP",
     "content_sha256",
     "free_path",
     "locked",

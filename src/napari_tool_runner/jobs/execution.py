@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["Run"]
+__all__ = ["ProgramCall", "Run"]
 
 ProgramCall: TypeAlias = "Callable[[BoundValues, RenderedCommand, JobPaths], None]"
 
@@ -365,7 +365,7 @@ class Run:
     def _asked(self) -> RunRecord:
         """The part of the record that is known from the beginning."""
         request, tool = self.request, self.request.tool
-        values = list(leaves(tool.inputs, request.values))
+        values = leaves(tool.inputs, request.values)
         return RunRecord(
             folder=self.workspace.root,
             id=self.id,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import RenderedCommand
     from napari_tool_runner.tools.model import DataParameter
 
-__all__ = ["Preview", "dry_run", "preflight"]
+__all__ = ["Preview", "dry_run", "plan_lines", "preflight"]
 
 
 @dataclass(frozen=True, slots=True)

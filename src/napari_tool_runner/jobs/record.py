@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange import LayerSnapshot
 
 __all__ = [
+    "METADATA_KEY",
     "JobState",
     "RecordedCommand",
     "RecordedError",

@@ -16,7 +16,7 @@ from napari_tool_runner.tools.dialect import JobPaths
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Workspace", "disk_size", "new_job_id", "tool_folder", "workspace_problem"]
+__all__ = ["RECORD", "Workspace", "disk_size", "new_job_id", "tool_folder", "workspace_problem"]
 
 RECORD = "record.json"
 

@@ -87,20 +87,17 @@ class CancelToken:
     """
 
     def __init__(self) -> None:
+        self.requested = False
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
 
-    @property
-    def requested(self) -> bool:
-        """Whether cancel was called."""
-        return self._event.is_set()
-
     def cancel(self) -> None:
         """Request the stop; idempotent."""
         with self._lock:
-            if self._event.is_set():
+            if self.requested:
                 return
+            self.requested = True
             self._event.set()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
@@ -109,7 +106,7 @@ class CancelToken:
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` at cancel (at once if it was); returns what removes it."""
         with self._lock:
-            if not self._event.is_set():
+            if not self.requested:
                 self._callbacks.append(callback)
                 return lambda: self._remove(callback)
         callback()
@@ -266,7 +263,7 @@ class Process:
 
     def bind(self, values: BoundValues, outputs: Sequence[PlannedOutput]) -> None:
         """Take other values and outputs: the next slice of the same job."""
-        found = list(leaves(self.tool.inputs, values))
+        found = leaves(self.tool.inputs, values)
         self.data_paths = tuple(path for leaf in found for path in data_paths(leaf.value))
         self.inputs = [_input(leaf.name, leaf.parameter, leaf.value) for leaf in found]
         self.outputs = [

@@ -84,7 +84,6 @@ def data_files(value: object) -> list[DataFile]:
     return []
 
 
-@dataclass(frozen=True, slots=True)
 class JobPaths:
     """Absolute folders of one job; they are the same inside a container.
 
@@ -93,32 +92,13 @@ class JobPaths:
     ``HOME`` where the runner gives it one.
     """
 
-    root: Path
-
-    @property
-    def inputs(self) -> Path:
-        """Files of the inputs; read-only to the program."""
-        return self.root / "inputs"
-
-    @property
-    def outputs(self) -> Path:
-        """Where planned outputs go."""
-        return self.root / "outputs"
-
-    @property
-    def work(self) -> Path:
-        """Working directory of the program."""
-        return self.root / "work"
-
-    @property
-    def temp(self) -> Path:
-        """``TMPDIR`` of the program."""
-        return self.root / "tmp"
-
-    @property
-    def home(self) -> Path:
-        """``HOME`` of the program, where the runner gives it one."""
-        return self.root / "home"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.inputs = root / "inputs"
+        self.outputs = root / "outputs"
+        self.work = root / "work"
+        self.temp = root / "tmp"
+        self.home = root / "home"
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,17 +147,19 @@ def groups(item: Section | Conditional | Repeat, value: object, name: str) -> li
 
 def leaves(
     items: Sequence[InputItem], values: Mapping[str, object], prefix: str = ""
-) -> Iterator[Leaf]:
-    """Yield every value that applies, in the order of the form."""
+) -> list[Leaf]:
+    """Return every value that applies, in the order of the form."""
+    found: list[Leaf] = []
     for item in items:
         if item.name not in values:
             continue
         name = prefix + item.name
         if isinstance(item, ParameterBase):
-            yield Leaf(name, item, values[item.name])
+            found.append(Leaf(name, item, values[item.name]))
             continue
         for group in groups(item, values[item.name], name):
-            yield from leaves(group.items, group.values, f"{group.name}|")
+            found += leaves(group.items, group.values, f"{group.name}|")
+    return found
 
 
 def rebuild(

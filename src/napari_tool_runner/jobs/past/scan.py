@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job
     from napari_tool_runner.jobs.record import JobState, RunRecord
 
-__all__ = ["JobRow", "Scan", "live_row", "row_of"]
+__all__ = ["JobRow", "Scan", "Stamp", "live_row", "row_of"]
 
 _log = logging.getLogger(__name__)
 _LONGEST = 60

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.settings import Field
 
-__all__ = ["SHOWN", "SettingField", "origin_text", "shown_value", "stored_value"]
+__all__ = ["SHOWN", "SettingField", "shown_value", "stored_value"]
 
 SHOWN: dict[str, tuple[Setting[object], Field]] = {
     key: (setting, setting.field) for key, setting in TABLE.items() if setting.field is not None
@@ -80,7 +80,7 @@ def stored_value(setting: Setting[object], shown: object, below: Config) -> obje
     return int(shown) if isinstance(shown, float) and shown == int(shown) else shown
 
 
-def origin_text(key: str, config: Config) -> str:
+def _origin(key: str, config: Config) -> str:
     """Return where a value comes from, when it is not the user's own file."""
     if config.lock_of(key) is not None:
         return "locked by your facility"
@@ -134,7 +134,7 @@ class SettingField(QWidget):
             browse.setEnabled(free)
             row.addWidget(browse)
         layout.addLayout(row)
-        self.origin = QLabel(origin_text(key, config))
+        self.origin = QLabel(_origin(key, config))
         self.origin.setWordWrap(True)
         self.origin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.origin.setVisible(bool(self.origin.text()))
@@ -171,7 +171,7 @@ class SettingField(QWidget):
             return check
         if kind.json in ("integer", "number"):
             spin = QSpinBox() if kind.json == "integer" else _Number()
-            spin.setRange(int(kind.least or 0), int(look.most))
+            spin.setRange(int(kind.least), int(look.most))
             spin.setSuffix(f" {look.unit}" if look.unit else "")
             spin.setSpecialValueText(look.none)
             spin.valueChanged.connect(self.changed)

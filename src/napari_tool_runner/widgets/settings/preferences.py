@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-__all__ = ["PROPERTIES", "PreferencesLink", "connect_preferences", "shown_values"]
+__all__ = ["PreferencesLink", "connect_preferences", "shown_values"]
 
 _log = logging.getLogger(__name__)
 _PLUGIN = "napari-tool-runner"
 
-PROPERTIES = {field.place: key for key, (_, field) in SHOWN.items()}
+_PROPERTIES = {field.place: key for key, (_, field) in SHOWN.items()}
 """Property of the Preferences -> key of config.json."""
 
 
@@ -54,7 +54,7 @@ def shown_values(config: Config) -> dict[str, object]:
 def _stored(values: Mapping[str, object]) -> dict[str, object]:
     """Return key -> what config.json is to hold, for properties of the Preferences."""
     below = load_config().below or Config()
-    keys = {name: PROPERTIES[name] for name in values}
+    keys = {name: _PROPERTIES[name] for name in values}
     return {keys[n]: stored_value(SHOWN[keys[n]][0], v, below) for n, v in values.items()}
 
 
@@ -66,7 +66,7 @@ class PreferencesLink(QObject):
         self._settings = settings
         self._hub = hub
         self._busy = False
-        for name in PROPERTIES:
+        for name in _PROPERTIES:
             section, key = name.split(".")
             events = cast("_Group", self._group(section)).events
             cast("_Emitter", getattr(events, key)).connect(self._edited)
@@ -78,7 +78,7 @@ class PreferencesLink(QObject):
         """Return what the Preferences show now."""
         return {
             name: getattr(self._group(name.split(".")[0]), name.split(".")[1])
-            for name in PROPERTIES
+            for name in _PROPERTIES
         }
 
     def show(self) -> None:
