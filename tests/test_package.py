@@ -43,7 +43,7 @@ def test_public_names_are_there() -> None:
     for name in napari_tool_runner.__all__:
         assert getattr(napari_tool_runner, name) is not None
     assert dir(napari_tool_runner) == sorted(napari_tool_runner.__all__)
-    with pytest.raises(AttributeError, match="attribute missing"):
+    with pytest.raises(AttributeError, match="no attribute 'missing'"):
         napari_tool_runner.missing  # noqa: B018
 
 

@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-import lazy_loader
+from napari_tool_runner._lazy import attach
 
 try:
     __version__ = version("napari-tool-runner")
@@ -10,4 +10,4 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 # napari imports this module at start-up to find the manifest: __init__.pyi names the rest
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -3,6 +3,6 @@
 Names are loaded when first used, so that importing this package costs nothing.
 """
 
-import lazy_loader
+from napari_tool_runner._lazy import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)
