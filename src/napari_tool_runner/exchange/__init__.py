@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_tool_runner.exchange.exporting import Exported, export
+from napari_tool_runner.exchange.geometry import crop
 from napari_tool_runner.exchange.handover import HandOver, fitting_kinds, plan, takes_features
 from napari_tool_runner.exchange.joining import features_for
 from napari_tool_runner.exchange.loading import load
@@ -25,6 +26,7 @@ __all__ = [
     "LayerData",
     "LayerSnapshot",
     "LoadedOutput",
+    "crop",
     "cut",
     "export",
     "features_for",

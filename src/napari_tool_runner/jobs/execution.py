@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError
-from napari_tool_runner.exchange import export, geometry_record
-from napari_tool_runner.exchange.model import LayerSnapshot
+from napari_tool_runner.exchange import LayerSnapshot, export, geometry_record
 from napari_tool_runner.jobs.log import JobLog
 from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after, unwritten
 from napari_tool_runner.jobs.record import (
@@ -38,9 +37,9 @@ from napari_tool_runner.plugins import (
     Progress,
     Resources,
     choose_service,
+    data_paths,
     runnerServices,
 )
-from napari_tool_runner.plugins.process import data_paths
 from napari_tool_runner.storage import content_sha256, replacing
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import DataFile

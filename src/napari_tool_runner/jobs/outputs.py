@@ -13,7 +13,7 @@ from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
 from napari_tool_runner.tools.model import CollectionOutput, LayerKind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.model import LayerData, LayerSnapshot, LoadedOutput
+    from napari_tool_runner.exchange import LayerData, LayerSnapshot, LoadedOutput
     from napari_tool_runner.jobs.request import Request
     from napari_tool_runner.tools.dialect import (
         CollectedFile,

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ExchangeError
-from napari_tool_runner.exchange import label_offsets, merge_parts
-from napari_tool_runner.exchange.geometry import crop
+from napari_tool_runner.exchange import crop, label_offsets, merge_parts
 from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.workspace import Workspace

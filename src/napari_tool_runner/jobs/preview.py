@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
-from napari_tool_runner.exchange import plan
-from napari_tool_runner.exchange.model import LayerSnapshot
+from napari_tool_runner.exchange import LayerSnapshot, plan
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.plugins import plan_run

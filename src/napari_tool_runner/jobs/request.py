@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
-from napari_tool_runner.exchange import cut, open_snapshot, snapshot
-from napari_tool_runner.exchange.model import LayerSnapshot
+from napari_tool_runner.exchange import LayerSnapshot, cut, open_snapshot, snapshot
 from napari_tool_runner.plugins import Choice, choose_service, runnerServices
 from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile

@@ -19,8 +19,7 @@ from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange import Geometry
-    from napari_tool_runner.exchange.model import LoadedOutput
+    from napari_tool_runner.exchange import Geometry, LoadedOutput
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 

@@ -20,7 +20,7 @@ from napari_tool_runner.plugins.discovery import (
     load_plugin_dirs,
     plugin_problems,
 )
-from napari_tool_runner.plugins.process import Process
+from napari_tool_runner.plugins.process import Process, data_paths
 from napari_tool_runner.plugins.programs.process_tree import describe_exit
 from napari_tool_runner.plugins.runners_factory import (
     Choice,
@@ -56,6 +56,7 @@ __all__ = [
     "as_service",
     "check_all",
     "choose_service",
+    "data_paths",
     "describe_exit",
     "fitting_services",
     "load_plugin_dirs",
