@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import itertools
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, RunnerExecError
 from napari_tool_runner.plugins import CancelToken
-from napari_tool_runner.plugins.programs.process_tree import Ender
+from napari_tool_runner.plugins.programs import watchdog
+from napari_tool_runner.plugins.programs.process_tree import Ender, end_processes
 
 
 def test_a_program_is_ended_once_and_waited_for():
@@ -53,3 +58,19 @@ def test_an_end_that_fails_is_told_where_the_program_is_waited_for():
         ender.start("cancel")
     with pytest.raises(RunnerExecError, match="still be running"):
         ender.raise_reason()
+
+
+def test_the_end_of_the_first_run_leaves_the_tenth(monkeypatch):
+    monkeypatch.setattr(watchdog, "_numbers", itertools.count(1))
+    first, *_, tenth = [watchdog.new_mark() for _ in range(10)]
+    with subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"],
+        env={**os.environ, watchdog.MARK: tenth},
+    ) as other:
+        end_processes([], grace=0.1, mark=first)
+        assert other.poll() is None
+        if sys.platform == "linux":  # elsewhere it is not sure to be found
+            end_processes([], grace=2.0, mark=tenth)
+        else:
+            other.kill()
+        assert other.wait(5)

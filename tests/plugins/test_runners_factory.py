@@ -15,6 +15,12 @@ from napari_tool_runner.plugins import (
     runnerServices,
 )
 from napari_tool_runner.plugins.discovery import load_entry_points
+from napari_tool_runner.plugins.runner_conda import CondaRunnerService, CondaRunnerServiceBuilder
+from napari_tool_runner.plugins.runner_condadocker import (
+    CondaDockerRunnerService,
+    CondaDockerRunnerServiceBuilder,
+)
+from napari_tool_runner.plugins.runner_local import LocalRunnerService, LocalRunnerServiceBuilder
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from plugins.runner_helpers import make_process, script
 
@@ -138,6 +144,22 @@ def test_heavy_modules_are_imported_when_asked_for():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("builder", "made"),
+    [
+        (LocalRunnerServiceBuilder, LocalRunnerService),
+        (CondaRunnerServiceBuilder, CondaRunnerService),
+        (CondaDockerRunnerServiceBuilder, CondaDockerRunnerService),
+    ],
+)
+def test_a_builder_makes_one_service_and_hands_the_configuration_on(builder, made):
+    build = builder()
+    service = build(grace=1.0)
+    assert type(service) is made
+    assert build(grace=2.0) is service
+    assert service.config == {"grace": 2.0}
 
 
 def test_an_unknown_name_lists_the_known_ones(provider):

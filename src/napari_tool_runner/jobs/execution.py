@@ -37,7 +37,6 @@ from napari_tool_runner.plugins import (
     Progress,
     Resources,
     choose_service,
-    data_paths,
     runnerServices,
 )
 from napari_tool_runner.storage import content_sha256, replacing
@@ -188,9 +187,9 @@ class Run:
     @contextmanager
     def program(self, values: BoundValues, rendered: RenderedCommand) -> Iterator[ProgramCall]:
         """Prepare the service; gives what runs the program, once or for every slice."""
-        self.context.mounts = self._mounts(values)
         self.context.environment = dict(rendered.environment)
         process = Process(self.request.tool, values, rendered.outputs, self.context, self._number)
+        self.context.mounts = self._mounts(process)
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
         with self.service.session(process) as session:
             if not all(entry.sha256 for entry in self.inputs):
@@ -261,13 +260,12 @@ class Run:
         self.settle()
         return runnerServices.service(self.choice.name, self.request.config.runner)
 
-    def _mounts(self, values: BoundValues) -> list[Mount]:
+    def _mounts(self, process: Process) -> list[Mount]:
         """Return what the command names: the tool's jobs, its folder, foreign files."""
         tool, home = self.request.tool, self.workspace.root.parent
         mounts = {home: Mount(home, read_only=False), tool.folder: Mount(tool.folder)}
-        foreign = [entry.path for entry in self.inputs]
-        for leaf in leaves(tool.inputs, values):
-            foreign += data_paths(leaf.value)
+        foreign = [*(entry.path for entry in self.inputs), *process.data_paths]
+        for leaf in process.leaves:
             if isinstance(leaf.parameter, FileParameter | DirectoryParameter) and leaf.value:
                 foreign.append(Path(str(leaf.value)))
         # a large file of another disk is linked into the job's folder

@@ -13,23 +13,18 @@ from napari_tool_runner.plugins.contract import (
     Resources,
     RunnerService,
     Session,
-    TutorialService,
 )
 from napari_tool_runner.plugins.discovery import (
-    PluginProblem,
     load_plugin_dirs,
     plugin_problems,
 )
-from napari_tool_runner.plugins.process import Process, data_paths
-from napari_tool_runner.plugins.programs.process_tree import describe_exit
+from napari_tool_runner.plugins.process import Process
 from napari_tool_runner.plugins.runners_factory import (
     Choice,
-    ObjectFactory,
     RunnerServiceProvider,
     as_service,
     check_all,
     choose_service,
-    fitting_services,
     plan_run,
     runnerServices,
 )
@@ -42,23 +37,17 @@ __all__ = [
     "ExecContext",
     "Fetch",
     "Mount",
-    "ObjectFactory",
     "OutputLine",
     "Plan",
-    "PluginProblem",
     "Process",
     "Progress",
     "Resources",
     "RunnerService",
     "RunnerServiceProvider",
     "Session",
-    "TutorialService",
     "as_service",
     "check_all",
     "choose_service",
-    "data_paths",
-    "describe_exit",
-    "fitting_services",
     "load_plugin_dirs",
     "plan_run",
     "plugin_problems",

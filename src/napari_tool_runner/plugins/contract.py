@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from napari_tool_runner.errors import PreparationError, RunnerExecError, ToolRunnerError
 from napari_tool_runner.plugins.process import (
@@ -44,7 +44,7 @@ __all__ = [
     "RunnerService",
     "Session",
     "Stored",
-    "TutorialService",
+    "words",
 ]
 
 
@@ -108,19 +108,6 @@ class Stored:
     name: str
     size: int
     remove: Callable[[], object] = field(repr=False, compare=False)
-
-
-class TutorialService(Protocol):
-    """A service exactly as the tutorial writes it (no base class, no context)."""
-
-    def set_up(self, process: Process) -> object:
-        """Initialise the runner."""
-
-    def exec(self, process: Process, args: list[str]) -> object:
-        """Execute a process."""
-
-    def tear_down(self, process: Process) -> object:
-        """Clean the runner."""
 
 
 class RunnerService:

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from napari_tool_runner.plugins.contract import words
 from napari_tool_runner.storage import short_digest
 
 __all__ = ["Builder", "PluginProblem", "load_entry_points", "load_plugin_dirs", "plugin_problems"]
@@ -107,7 +108,7 @@ def load_entry_points(
         try:
             _register(entry.name, entry.load(), provider)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (foreign code may raise anything)
-            met.append(_tell(where, f"could not be loaded ({_words(error)})."))
+            met.append(_tell(where, f"could not be loaded ({words(error)})."))
         else:
             with _lock:
                 _problems.pop(where, None)
@@ -155,7 +156,7 @@ def _load_file(path: Path, provider: Registry) -> PluginProblem | None:
                 _register_by_convention(path, vars(module), provider)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (foreign code may raise anything)
             del sys.modules[name]
-            return _tell(str(path), f"could not be loaded ({_words(error)}).{_advice(error)}")
+            return _tell(str(path), f"could not be loaded ({words(error)}).{_advice(error)}")
         _problems.pop(str(path), None)
         return None
 
@@ -195,10 +196,6 @@ def _tell(where: str, what: str) -> PluginProblem:
         _problems[where] = problem
     _log.warning("%s", problem)
     return problem
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _advice(error: BaseException) -> str:

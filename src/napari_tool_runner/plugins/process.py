@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -22,7 +23,6 @@ from napari_tool_runner.tools.model import (
     ContainerRequirement,
     DataParameter,
     PackageRequirement,
-    ParameterBase,
     SelectParameter,
     Tool,
 )
@@ -30,7 +30,7 @@ from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import PlannedOutput
-    from napari_tool_runner.tools.tree import BoundValues
+    from napari_tool_runner.tools.tree import BoundValues, Leaf
 
 __all__ = [
     "CancelToken",
@@ -46,7 +46,6 @@ __all__ = [
     "Session",
     "as_process",
     "context_of",
-    "data_paths",
 ]
 
 
@@ -252,21 +251,27 @@ class Process:
         self.uri = tool.uri
         self.type = tool.type
         self.requirements = [_requirement(entry) for entry in tool.requirements]
-        self.inputs: list[ProcessParameter] = []
-        self.outputs: list[ProcessParameter] = []
         self.tests = list(tool.tests)
-        self.data_paths: tuple[Path, ...] = ()
-        """Files and folders of all data inputs, those of lists and collections, too."""
         self.sessions: dict[object, tuple[Session, ExitStack]] = {}
         """By service, what `RunnerService.set_up` holds until `tear_down`."""
         self.bind(values or {}, outputs)
 
     def bind(self, values: BoundValues, outputs: Sequence[PlannedOutput]) -> None:
         """Take other values and outputs: the next slice of the same job."""
-        found = leaves(self.tool.inputs, values)
-        self.data_paths = tuple(path for leaf in found for path in data_paths(leaf.value))
-        self.inputs = [_input(leaf.name, leaf.parameter, leaf.value) for leaf in found]
-        self.outputs = [
+        self.leaves = leaves(self.tool.inputs, values)
+        self._planned = outputs
+        for stale in ("inputs", "outputs", "data_paths"):
+            self.__dict__.pop(stale, None)
+
+    @cached_property
+    def inputs(self) -> list[ProcessParameter]:
+        """Inputs and parameters."""
+        return [_input(leaf) for leaf in self.leaves]
+
+    @cached_property
+    def outputs(self) -> list[ProcessParameter]:
+        """Outputs, with the paths to write."""
+        return [
             ProcessParameter(
                 name=planned.output.name,
                 description=planned.output.label,
@@ -275,8 +280,13 @@ class Process:
                 is_data=True,
                 io="output",
             )
-            for planned in outputs
+            for planned in self._planned
         ]
+
+    @cached_property
+    def data_paths(self) -> tuple[Path, ...]:
+        """Files and folders of all data inputs, those of lists and collections, too."""
+        return tuple(path for leaf in self.leaves for path in _data_paths(leaf.value))
 
     def fullname(self) -> str:
         """Return ``name_vVERSION``."""
@@ -288,10 +298,7 @@ class Process:
 
     def container(self) -> dict[str, str] | None:
         """Return the first container requirement, None if there is none."""
-        for entry in self.requirements:
-            if entry["origin"] == "container":
-                return entry
-        return None
+        return next((one for one in self.requirements if one["origin"] == "container"), None)
 
     def param_size(self) -> int:
         """Number of parameters that are no data."""
@@ -331,16 +338,16 @@ def _write_line(event: Event) -> None:
         stream.write(f"{event.text}\n")
 
 
-def data_paths(value: object) -> Iterator[Path]:
+def _data_paths(value: object) -> Iterator[Path]:
     """Yield the files of a data value: of one, of a list, of a collection."""
     if isinstance(value, DataFile):
         yield value.path
     elif isinstance(value, DataCollection):
         for _, element in value.elements:
-            yield from data_paths(element)
+            yield from _data_paths(element)
     elif isinstance(value, list | tuple):
         for entry in value:
-            yield from data_paths(entry)
+            yield from _data_paths(entry)
 
 
 def _requirement(entry: PackageRequirement | ContainerRequirement) -> dict[str, str]:
@@ -353,30 +360,24 @@ def _requirement(entry: PackageRequirement | ContainerRequirement) -> dict[str, 
     return found
 
 
-def _input(name: str, parameter: object, value: object) -> ProcessParameter:
-    assert isinstance(parameter, ParameterBase)
+def _input(leaf: Leaf) -> ProcessParameter:
+    parameter, value = leaf.parameter, leaf.value
     is_data = isinstance(parameter, DataParameter)
-    default = getattr(parameter, "default", None)
     info = None
     if isinstance(parameter, SelectParameter):
         info = SelectInfo(
             [option.label for option in parameter.options],
             [option.value for option in parameter.options],
         )
-    if isinstance(value, DataFile):
-        text = str(value.path)
-        kind = value.format
-    else:
-        text = _text(parameter, value)
-        kind = parameter.type
+    file = value if isinstance(value, DataFile) else None
     return ProcessParameter(
-        name=name,
+        name=leaf.name,
         description=parameter.label,
-        value=text,
-        type=kind,
+        value=str(file.path) if file else _text(parameter, value),
+        type=file.format if file else parameter.type,
         is_data=is_data,
         io="input" if is_data else "param",
-        default_value=_text(parameter, default),
+        default_value=_text(parameter, getattr(parameter, "default", None)),
         select_info=info,
         is_advanced=parameter.advanced,
         help=parameter.help,

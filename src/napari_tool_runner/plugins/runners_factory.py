@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Choice",
-    "ObjectFactory",
     "RunnerServiceProvider",
     "ServiceBuilder",
     "as_service",
@@ -50,49 +49,20 @@ __all__ = [
 ]
 
 
-class ObjectFactory:
-    """Makes objects by name, with the builder that was registered under it."""
+class RunnerServiceProvider:
+    """The runner services, by name. Thread-safe."""
 
     def __init__(self) -> None:
         self._builders: dict[str, Builder] = {}
         self.loaded: dict[Path, str] = {}
         """Digests of the plugin files that registered here."""
-
-    def register_builder(self, key: str, builder: Builder) -> None:
-        """Register `builder` under `key`; a later registration replaces an earlier one."""
-        self._builders[key] = builder
-
-    def create(self, key: str, /, **kwargs: object) -> object:
-        """Return what the builder of `key` makes of `kwargs`.
-
-        Raises
-        ------
-        UnknownRunnerError
-            Nothing is registered under `key`; the message lists what is.
-        """
-        builder = self._builders.get(key)
-        if builder is None:
-            known = ", ".join(sorted(self._builders)) or "none"
-            raise UnknownRunnerError(
-                f"There is no runner service called {key!r}.",
-                hint=f"Known services: {known}. A plugin that should bring it goes into a "
-                "folder of 'plugin_dirs' in the runner section of the configuration.",
-            )
-        return builder(**kwargs)
-
-
-class RunnerServiceProvider(ObjectFactory):
-    """The runner services, by name. Thread-safe."""
-
-    def __init__(self) -> None:
-        super().__init__()
         self._lock = threading.RLock()
         self._entry_points_loaded = False
 
     def register_builder(self, key: str, builder: Builder) -> None:
         """Register `builder` under `key`; a later registration replaces an earlier one."""
         with self._lock:
-            super().register_builder(key, builder)
+            self._builders[key] = builder
 
     def get(self, service_id: str, **config: object) -> object:
         """Return the service called `service_id`.
@@ -108,16 +78,23 @@ class RunnerServiceProvider(ObjectFactory):
         Raises
         ------
         UnknownRunnerError
-            No service has that name.
+            No service has that name; the message lists those that there are.
         """
         with self._lock:
             if folders := settings.PLUGIN_DIRS.of(config):
                 load_plugin_dirs(folders, self)
             # the services of installed packages cost imports: only when one is asked for
-            if service_id not in self._builders and not self._entry_points_loaded:
-                self._entry_points_loaded = True
-                load_entry_points(self)
-            return self.create(service_id, **config)
+            if service_id not in self._builders:
+                self._load_entry_points()
+            builder = self._builders.get(service_id)
+            if builder is None:
+                raise UnknownRunnerError(
+                    f"There is no runner service called {service_id!r}.",
+                    hint=f"Known services: {', '.join(sorted(self._builders)) or 'none'}. A "
+                    "plugin that should bring it goes into a folder of 'plugin_dirs' in the "
+                    "runner section of the configuration.",
+                )
+            return builder(**config)
 
     def service(
         self, service_id: str, config: Mapping[str, object] | None = None
@@ -128,15 +105,18 @@ class RunnerServiceProvider(ObjectFactory):
     def names(self) -> tuple[str, ...]:
         """Return the names of all services, entry points included, sorted."""
         with self._lock:
-            if not self._entry_points_loaded:
-                self._entry_points_loaded = True
-                load_entry_points(self)
+            self._load_entry_points()
             return tuple(sorted(self._builders))
 
     def builders(self) -> dict[str, Builder]:
         """Return what is registered now, by name."""
         with self._lock:
             return dict(self._builders)
+
+    def _load_entry_points(self) -> None:
+        if not self._entry_points_loaded:
+            self._entry_points_loaded = True
+            load_entry_points(self)
 
 
 def as_service(service: object, name: str = "") -> RunnerService:
@@ -196,7 +176,8 @@ class ServiceBuilder:
         with self._lock:
             if self._instance is None:
                 self._instance = self._load()()
-            self._instance.configure(config)
+            if self._instance.config != config:
+                self._instance.configure(config)
             return self._instance
 
     def _load(self) -> type[RunnerService]:

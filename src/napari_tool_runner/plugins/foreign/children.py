@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from napari_tool_runner.plugins.programs.output import LineSplitter
-from napari_tool_runner.plugins.programs.process_tree import MARK, end_processes
-from napari_tool_runner.plugins.programs.watchdog import new_mark, watchdog
+from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
+from napari_tool_runner.plugins.programs.process_tree import end_processes
+from napari_tool_runner.plugins.programs.watchdog import MARK, new_mark, watchdog
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.contract import Event
@@ -50,7 +50,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._started: list[tuple[list[str], subprocess.Popen[Any]]] = []
         self._before = {process.pid for process in _children()}
-        self._readers: list[threading.Thread] = []
+        self.readers: list[LineReader] = []
         self._ended = False
 
     def exit_code(self, args: list[str]) -> int | None:
@@ -72,11 +72,6 @@ class Recorder:
         if pids:
             end_processes(pids, grace=grace, mark=self._mark)
         return pids
-
-    def finish(self) -> None:
-        """Wait for the last lines of the programs that have ended."""
-        for reader in self._readers:
-            reader.join(2.0)
 
     def _others(self) -> list[int]:
         """Return the children of our thread that were not started through subprocess."""
@@ -113,20 +108,9 @@ class Recorder:
             raise
         for read, write, name in pipes:
             os.close(write)
-            reader = threading.Thread(
-                target=self._read, args=(read, LineSplitter(self._emit, name)), daemon=True
-            )
-            reader.start()
-            self._readers.append(reader)
+            self.readers.append(LineReader(os.fdopen(read, "rb", 0), self._emit, name))
         with self._lock:
             self._started.append((_words(argv), program))
-
-    @staticmethod
-    def _read(descriptor: int, splitter: LineSplitter) -> None:
-        with os.fdopen(descriptor, "rb", buffering=0) as pipe:
-            while data := pipe.read(1 << 16):
-                splitter.feed(data)
-        splitter.close()
 
 
 @contextmanager
@@ -149,7 +133,9 @@ def recording(emit: Callable[[Event], object]) -> Iterator[Recorder]:
             _users -= 1
             if _users == 0:
                 subprocess.Popen.__init__ = _original  # type: ignore[method-assign]
-        recorder.finish()
+        for reader in recorder.readers:  # the last lines of what has ended
+            reader.join(2.0)
+    raise_broken(recorder.readers)
 
 
 _NAMES = (

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
+import threading
 import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import IO, Literal
 
+from napari_tool_runner.errors import RunnerExecError
 from napari_tool_runner.plugins.contract import Event, OutputLine
 
-__all__ = ["LineSplitter"]
+__all__ = ["LineReader", "LineSplitter", "raise_broken"]
 
 MAX_LINE = 8192
 """Characters of a line that are kept; a log is for reading."""
 
 TRANSIENT_PAUSE = 0.1
 """Seconds between two states of a progress bar that are passed on."""
+
+_CHUNK = 1 << 16
 
 # terminal sequences (colours, cursor moves, titles) mean nothing in a log
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
@@ -119,3 +124,51 @@ def _clean(text: str, dropped: int) -> str:
     if dropped:
         text += f" … ({dropped} more characters)"
     return text
+
+
+class LineReader(threading.Thread):
+    """Reads a program's stream to its end, whatever happens to the lines.
+
+    What `emit` raises is kept for `raise_broken`: were nobody to read on, the program would
+    block.
+    """
+
+    def __init__(
+        self,
+        pipe: IO[bytes],
+        emit: Callable[[Event], object],
+        stream: Literal["stdout", "stderr"],
+    ) -> None:
+        super().__init__(name="read-program", daemon=True)
+        self._pipe = pipe
+        self._splitter = LineSplitter(emit, stream)
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Read."""
+        data = b"\0"
+        while data:
+            try:
+                data = os.read(self._pipe.fileno(), _CHUNK)
+            except OSError:
+                data = b""
+            if self.error is not None:
+                continue
+            try:
+                if data:
+                    self._splitter.feed(data)
+                else:
+                    self._splitter.close()
+            except Exception as error:  # noqa: BLE001 (see above)
+                self.error = error
+        self._pipe.close()
+
+
+def raise_broken(readers: Sequence[LineReader]) -> None:
+    """Raise RunnerExecError when the lines of a program could not be passed on."""
+    for reader in readers:
+        if reader.error is not None:
+            raise RunnerExecError(
+                f"The output of the program could not be passed on: {reader.error}."
+            ) from reader.error

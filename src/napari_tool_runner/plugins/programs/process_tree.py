@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -21,68 +21,20 @@ import psutil
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, JobTimeoutError
+from napari_tool_runner.plugins.programs.watchdog import MARK, marked_ids
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import CancelToken
 
-__all__ = [
-    "GRACE",
-    "MARK",
-    "Ender",
-    "describe_exit",
-    "end_processes",
-    "group_alive",
-    "marked_processes",
-    "tree",
-]
+__all__ = ["GRACE", "Ender", "describe_exit", "end_processes", "group_alive"]
 
 GRACE = settings.GRACE.default
 """Seconds that a program gets to end by itself after it was asked to."""
 
-MARK = "NAPARI_TOOL_RUNNER_RUN"
-"""Variable that every program gets: ``<owner>:<number>``, unique to its run."""
-
+# Windows knows one way only
+_KILL: int = getattr(signal, "SIGKILL", signal.SIGTERM)
 _FORCE_WAIT = 5.0
 _POLL = 0.02
-
-
-def tree(pid: int) -> list[psutil.Process]:
-    """Return the process `pid` and all its descendants; empty when it is gone."""
-    try:
-        root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def marked_processes(mark: str) -> list[psutil.Process]:
-    """Return the processes started with ``NAPARI_TOOL_RUNNER_RUN=mark``.
-
-    Parameters
-    ----------
-    mark : str
-        The whole mark of a run, or the part before the colon for all of an owner.
-    """
-    wanted = f"{MARK}={mark}".encode()
-    found: list[psutil.Process] = []
-    if sys.platform == "linux":
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdecimal():
-                continue
-            try:
-                # much cheaper than parsing all variables of all processes
-                if wanted in (entry / "environ").read_bytes():
-                    found.append(psutil.Process(int(entry.name)))
-            except (OSError, psutil.Error):
-                continue  # gone, or of another user: not ours
-        return found
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK, "").startswith(mark):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def group_alive(group: int) -> bool:
@@ -98,14 +50,14 @@ def group_alive(group: int) -> bool:
     if sys.platform != "linux":
         return True
     # in a container without an init, zombies stay members for ever
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                state, _, member_of = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-            except (OSError, ValueError):
-                continue
-            if int(member_of) == group and state not in "ZX":
-                return True
+    for pid in psutil.pids():
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            state, _, member_of = stat.rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue
+        if int(member_of) == group and state not in "ZX":
+            return True
     return False
 
 
@@ -132,23 +84,32 @@ def end_processes(
     """
     roots = list(pids)
     known: dict[int, psutil.Process] = {}
+
+    def send(number: int) -> None:
+        if group is not None and sys.platform != "win32":
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, number)
+        for process in _living(known):
+            with suppress(psutil.Error):  # already gone, or not ours
+                process.send_signal(number)
+
+    def left() -> bool:
+        return bool(_living(known)) or (group is not None and group_alive(group))
+
+    def wait(seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and left():
+            time.sleep(_POLL)
+
     _collect(known, roots, mark)
-    if group is not None and sys.platform != "win32":
-        _signal_group(group, signal.SIGTERM)
-    for process in known.values():
-        _terminate(process)
-    _wait(known, group, grace)
+    send(signal.SIGTERM)
+    wait(grace)
     # the dying may have started more, and orphans are found by the mark only
     _collect(known, roots, mark)
     deadline = time.monotonic() + _FORCE_WAIT
-    while _living(known) or (group is not None and group_alive(group)):
-        if group is not None and sys.platform != "win32":
-            _signal_group(group, signal.SIGKILL)
-        for process in _living(known):
-            _kill(process)
-        _wait(known, group, 0.2)
-        if time.monotonic() > deadline:
-            break
+    while left() and time.monotonic() < deadline:
+        send(_KILL)
+        wait(0.2)
         _collect(known, list(known), mark)
     return [process.pid for process in _living(known)]
 
@@ -257,52 +218,37 @@ def describe_exit(code: int) -> str:
 
 
 def _collect(known: dict[int, psutil.Process], roots: list[int], mark: str) -> None:
-    found = [process for pid in roots for process in tree(pid)]
-    if mark:
-        found += marked_processes(mark)
+    """Add `roots`, their descendants, and what carries `mark`."""
+    found = _marked(mark) if mark else []
+    for pid in roots:
+        with suppress(psutil.NoSuchProcess):
+            root = psutil.Process(pid)
+            found += [root, *root.children(recursive=True)]
     for process in found:
         if process.pid != os.getpid():
             known.setdefault(process.pid, process)
 
 
+def _marked(mark: str) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    if sys.platform == "linux":
+        # much cheaper than parsing all variables of all processes
+        for pid in marked_ids(mark):
+            with suppress(psutil.Error):
+                found.append(psutil.Process(pid))
+        return found
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # gone, or of another user: not ours
+            if process.environ().get(MARK, "").startswith(mark):
+                found.append(process)
+    return found
+
+
 def _living(known: dict[int, psutil.Process]) -> list[psutil.Process]:
-    return [process for process in known.values() if _alive(process)]
-
-
-def _alive(process: psutil.Process) -> bool:
-    # never psutil's wait(): it would take the exit code away from subprocess
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _wait(known: dict[int, psutil.Process], group: int | None, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not _living(known) and not (group is not None and group_alive(group)):
-            return
-        time.sleep(_POLL)
-
-
-def _terminate(process: psutil.Process) -> None:
-    try:
-        process.terminate()
-    except psutil.Error:
-        return  # already gone, or not ours
-
-
-def _kill(process: psutil.Process) -> None:
-    try:
-        process.kill()
-    except psutil.Error:
-        return
-
-
-def _signal_group(group: int, number: int) -> None:
-    if sys.platform == "win32":
-        return
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return
+    living: list[psutil.Process] = []
+    for process in known.values():
+        # never psutil's wait(): it would take the exit code away from subprocess
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                living.append(process)
+    return living

@@ -14,32 +14,27 @@ import platform
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError
 from napari_tool_runner.plugins.process import Event, ExecContext, OutputLine
-from napari_tool_runner.plugins.programs.output import LineSplitter
+from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
 from napari_tool_runner.plugins.programs.process_tree import (
     GRACE,
-    MARK,
     Ender,
     describe_exit,
     end_processes,
     group_alive,
 )
-from napari_tool_runner.plugins.programs.watchdog import new_mark, watchdog
+from napari_tool_runner.plugins.programs.watchdog import MARK, new_mark, watchdog
 
 __all__ = ["gpu_remark", "host_environment", "path_with", "program_environment", "run_program"]
 
 _LEFTOVER_WAIT = 2.0
 """Seconds that children may outlive their program, as a last ``tee`` does."""
-
-_CHUNK = 1 << 16
 
 _log = logging.getLogger(__name__)
 
@@ -89,9 +84,11 @@ def run_program(
     watchdog.add(program.pid)
     if watchdog.problem:
         context.report(OutputLine(watchdog.problem, "runner"))
+    assert program.stdout is not None
+    assert program.stderr is not None
     readers = [
-        _Reader(program.stdout, LineSplitter(context.report, "stdout")),
-        _Reader(program.stderr, LineSplitter(context.report, "stderr")),
+        LineReader(program.stdout, context.report, "stdout"),
+        LineReader(program.stderr, context.report, "stderr"),
     ]
 
     def end() -> None:
@@ -112,48 +109,15 @@ def run_program(
         _finish_readers(readers, program.pid, mark, context.report)
         watchdog.discard(program.pid)
     ender.raise_reason()
-    _raise_broken(readers)
+    raise_broken(readers)
     if code < 0:
         code = 128 - code
         context.report(OutputLine(f"The program was {describe_exit(code)}.", "runner"))
     return code
 
 
-class _Reader(threading.Thread):
-    """Reads one stream to its end, whatever happens to the lines."""
-
-    def __init__(self, pipe: IO[bytes] | None, splitter: LineSplitter) -> None:
-        super().__init__(name="read-program", daemon=True)
-        assert pipe is not None
-        self._pipe = pipe
-        self._splitter = splitter
-        self.error: Exception | None = None
-        self.start()
-
-    def run(self) -> None:
-        descriptor = self._pipe.fileno()
-        while True:
-            try:
-                data = os.read(descriptor, _CHUNK)
-            except OSError:
-                data = b""
-            self._guard(self._splitter.feed if data else lambda _: self._splitter.close(), data)
-            if not data:
-                break
-        self._pipe.close()
-
-    def _guard(self, take: Callable[[bytes], None], data: bytes) -> None:
-        # a listener that raises must not stop the reading: the program would block
-        if self.error is not None:
-            return
-        try:
-            take(data)
-        except Exception as error:  # noqa: BLE001 (raised again when the program has ended)
-            self.error = error
-
-
 def _finish_readers(
-    readers: Sequence[_Reader], pid: int, mark: str, report: Callable[[Event], None]
+    readers: Sequence[LineReader], pid: int, mark: str, report: Callable[[Event], None]
 ) -> None:
     """Wait for the last lines; end what the program left behind."""
     deadline = time.monotonic() + _LEFTOVER_WAIT
@@ -171,14 +135,6 @@ def _finish_readers(
             "The program had ended but left processes running; they were ended, too.", "runner"
         )
     )
-
-
-def _raise_broken(readers: Sequence[_Reader]) -> None:
-    for reader in readers:
-        if reader.error is not None:
-            raise RunnerExecError(
-                f"The output of the program could not be passed on: {reader.error}."
-            ) from reader.error
 
 
 def _start(

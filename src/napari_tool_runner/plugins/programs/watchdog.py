@@ -23,21 +23,23 @@ import threading
 import time
 from pathlib import Path
 
-__all__ = ["Watchdog", "new_mark", "watchdog"]
+__all__ = ["MARK", "marked_ids", "new_mark", "watchdog"]
 
-OWNER = f"{os.getpid()}-{secrets.token_hex(6)}"
-"""What marks the programs of this process (first part of the mark of a run)."""
+MARK = "NAPARI_TOOL_RUNNER_RUN"
+"""Variable that every program gets: ``<owner>:<number>:``, unique to its run."""
+
+_OWNER = f"{os.getpid()}-{secrets.token_hex(6)}"
 
 _GRACE = 2.0
 _numbers = itertools.count(1)
 
 
 def new_mark() -> str:
-    """Return the mark of a new run: ``<owner>:<number>``."""
-    return f"{OWNER}:{next(_numbers)}"
+    """Return the mark of a new run; none is the beginning of another."""
+    return f"{_OWNER}:{next(_numbers)}:"
 
 
-class Watchdog:
+class _Watchdog:
     """The parent's side: programs are announced when they start and when they end."""
 
     def __init__(self) -> None:
@@ -83,7 +85,7 @@ class Watchdog:
 
     def _start(self) -> None:
         # no site-packages, no user settings: it starts fast and cannot be broken by them
-        argv = [sys.executable or "python3", "-I", "-S", __file__, OWNER]
+        argv = [sys.executable or "python3", "-I", "-S", __file__, f"{_OWNER}:"]
         try:
             self._process = subprocess.Popen(
                 argv,
@@ -100,7 +102,7 @@ class Watchdog:
             )
 
 
-watchdog = Watchdog()
+watchdog = _Watchdog()
 
 
 def _watch(owner: str, descriptor: int) -> None:
@@ -145,16 +147,17 @@ def _end(owner: str, programs: set[int], number: int) -> bool:
         with contextlib.suppress(OSError):
             os.killpg(program, number)
             met = True
-    for process in _marked(owner):
+    for process in marked_ids(owner):
         with contextlib.suppress(OSError):
             os.kill(process, number)
             met = True
     return met
 
 
-def _marked(owner: str) -> list[int]:
+def marked_ids(mark: str) -> list[int]:
+    """Return the processes whose mark begins with `mark`, where ``/proc`` tells."""
     found: list[int] = []
-    wanted = f"NAPARI_TOOL_RUNNER_RUN={owner}:".encode()
+    wanted = f"{MARK}={mark}".encode()
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):
             if name.isdecimal():
