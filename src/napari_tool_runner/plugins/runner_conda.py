@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -17,10 +17,7 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
 from napari_tool_runner.plugins.conda.spec import CondaSpec, read_spec
-from napari_tool_runner.plugins.conda.store import (
-    EnvironmentStore,
-    existing_parent,
-)
+from napari_tool_runner.plugins.conda.store import EnvironmentStore, existing_parent
 from napari_tool_runner.plugins.contract import (
     Availability,
     ExecContext,
@@ -49,15 +46,7 @@ _RECORDED = ("specs", "channels", "platform", "commands", "packages", "pip")
 
 
 class CondaRunnerService(RunnerService):
-    """Runs tools in conda environments, one for each different set of packages.
-
-    Keys of the ``runner`` section: ``environments_dir``, where environments are made
-    (default: the user's data folder); ``channels``, ``channel_alias`` and ``mirrors``
-    (see `napari_tool_runner.plugins.conda.channels`); ``conda_dir``, a conda
-    installation whose environments are used when they have the name that a tool asks
-    for; ``platform``, another platform than this computer's that it can run (``osx-64``
-    on Apple silicon); ``offline``, true: only what was fetched before; ``grace``.
-    """
+    """Runs tools in conda environments, one for each different set of packages."""
 
     service_name = "CONDA"
 
@@ -92,20 +81,13 @@ class CondaRunnerService(RunnerService):
             return
         for note in wanted.spec.notes:
             context.report(OutputLine(note, "runner"))
-        grace = settings.GRACE.of(self.config)
         existing = self._existing_prefix(wanted.spec)
-        if existing is not None:
-            from napari_tool_runner.plugins.conda.build import installed_packages
-
-            activation = self._activate_existing(existing, context)
-            context.provenance["environment"] = {
-                "prefix": str(existing),
-                "packages": installed_packages(existing),
-            }
-            yield _CondaSession(activation, context, grace)
-            return
-        with self._environment(process.tool, wanted, context) as activation:
-            yield _CondaSession(activation, context, grace)
+        with (
+            nullcontext(self._activate_existing(existing, context))
+            if existing is not None
+            else self._environment(process.tool, wanted, context)
+        ) as activation:
+            yield _CondaSession(activation, context, settings.GRACE.of(self.config))
 
     def check(self) -> Availability:
         """Say whether environments can be made here."""
@@ -204,6 +186,8 @@ class CondaRunnerService(RunnerService):
         return prefix if (prefix / "conda-meta").is_dir() else None
 
     def _activate_existing(self, prefix: Path, context: ExecContext) -> Activation:
+        from napari_tool_runner.plugins.conda.build import installed_packages
+
         # every change of an environment writes into this folder
         watched = (prefix / "conda-meta", prefix / "etc" / "conda" / "activate.d")
         stamp = max((entry.stat().st_mtime for entry in watched if entry.exists()), default=0.0)
@@ -213,6 +197,10 @@ class CondaRunnerService(RunnerService):
             found = activate(prefix, context)
             with self._lock:
                 self._existing[prefix, stamp] = found
+        context.provenance["environment"] = {
+            "prefix": str(prefix),
+            "packages": installed_packages(prefix),
+        }
         return found
 
 

@@ -44,10 +44,6 @@ class LocalRunnerService(RunnerService):
     LOCAL does not provide, finds this Python first, too (napari's packages are a better
     guess than those of the system's Python), unless a virtual or conda environment is
     active: then that comes first, since somebody has chosen it.
-
-    Keys of the ``runner`` section: ``path``, a folder or a list of folders that come
-    first on the ``PATH``; ``grace``, seconds that a cancelled program has to end by
-    itself.
     """
 
     service_name = "LOCAL"
@@ -83,13 +79,10 @@ class LocalRunnerService(RunnerService):
     def _missing_program(self, tool: Tool) -> str:
         """Say which program of the command is not on this computer, if it names one."""
         met = _PROGRAM.match(tool.command)
-        if met is None or _SHELL_WORDS.fullmatch(met.group(1)):
+        if met is None or _FOUND_ANYWAY.fullmatch(met.group(1)):
             return ""
         name = met.group(1)
-        folders = [*settings.LOCAL_PATH.of(self.config)]
-        if name in ("python", "python3"):
-            return ""
-        folders.append(Path(sys.executable or os.sep).parent)
+        folders = [*settings.LOCAL_PATH.of(self.config), Path(sys.executable or os.sep).parent]
         if shutil.which(name, path=path_with(folders, os.environ.get("PATH"))):
             return ""
         return (
@@ -133,9 +126,10 @@ class LocalRunnerServiceBuilder(ServiceBuilder):
 
 # the first word of a command, when it is a name and nothing else
 _PROGRAM = re.compile(r"\s*([A-Za-z_][\w.+-]*)(?=\s|$)")
-# words that a shell knows without any program
-_SHELL_WORDS = re.compile(
-    r"alias|case|cd|command|echo|eval|exec|export|for|function|if|printf|read|set|shopt|source"
+# words that a shell knows without any program; LOCAL sees to Python
+_FOUND_ANYWAY = re.compile(
+    r"python3?"
+    r"|alias|case|cd|command|echo|eval|exec|export|for|function|if|printf|read|set|shopt|source"
     r"|test|time|trap|true|type|ulimit|umask|unset|until|wait|while"
 )
 

@@ -22,7 +22,7 @@ from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.programs.program import host_environment, path_with, run_program
 from napari_tool_runner.storage import read_json
 
-__all__ = ["Activation", "activate", "prefix_folders", "run_in_prefix"]
+__all__ = ["Activation", "activate", "run_in_prefix"]
 
 # variables of the shell itself, and of the run in which the scripts were tried
 _IGNORED = frozenset(
@@ -75,24 +75,13 @@ def activate(prefix: Path, context: ExecContext) -> Activation:
     ------
     JobCancelledError
     """
-    base = {**host_environment(isolated=True)}
-    base.update(_plain(prefix, base))
-    base.update(_variables_of_files(prefix))
-    after = base
-    scripts = _scripts(prefix)
-    if scripts:
-        after = _after_scripts(scripts, base, context)
-    start = {**host_environment(isolated=True)}
+    start = host_environment(isolated=True)
     start.update(_plain(prefix, start))
+    after = {**start, **_variables_of_files(prefix)}
+    folder = prefix / "etc" / "conda" / "activate.d"
+    if scripts := sorted(folder.glob("*.bat" if sys.platform == "win32" else "*.sh")):
+        after = _after_scripts(scripts, after, context)
     return Activation(prefix, _difference(start, after))
-
-
-def prefix_folders(prefix: Path) -> list[Path]:
-    """Return the folders of programs in an environment."""
-    if sys.platform == "win32":
-        below = ("", "Library/mingw-w64/bin", "Library/usr/bin", "Library/bin", "Scripts", "bin")
-        return [prefix / entry if entry else prefix for entry in below]
-    return [prefix / "bin"]
 
 
 def run_in_prefix(
@@ -108,19 +97,17 @@ def run_in_prefix(
 
 def _plain(prefix: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """Return what activation sets without any script."""
+    below = ["bin"]
+    if sys.platform == "win32":
+        below = [".", "Library/mingw-w64/bin", "Library/usr/bin", "Library/bin", "Scripts", "bin"]
     return {
-        "PATH": path_with(prefix_folders(prefix), variables.get("PATH")),
+        "PATH": path_with([prefix / entry for entry in below], variables.get("PATH")),
         "CONDA_PREFIX": str(prefix),
         "CONDA_DEFAULT_ENV": str(prefix),
         "CONDA_SHLVL": "1",
         # packages in the user's home are none of the environment's
         "PYTHONNOUSERSITE": "1",
     }
-
-
-def _scripts(prefix: Path) -> list[Path]:
-    folder = prefix / "etc" / "conda" / "activate.d"
-    return sorted(folder.glob("*.bat" if sys.platform == "win32" else "*.sh"))
 
 
 def _variables_of_files(prefix: Path) -> dict[str, str]:
@@ -161,12 +148,12 @@ def _after_scripts(
             script.write_text("\r\n".join(lines), encoding="utf-8")
             line = f'"{script}"'
         else:
-            sourced = [f". {shlex.quote(str(entry))}" for entry in scripts]
+            lines = [f". {shlex.quote(str(entry))}" for entry in scripts]
             if sys.platform == "linux":
-                sourced.append(f"cat /proc/self/environ > {shlex.quote(str(dump))}")
+                lines.append(f"cat /proc/self/environ > {shlex.quote(str(dump))}")
             else:
-                sourced.append(shlex.join([sys.executable, "-I", "-S", str(helper), str(dump)]))
-            line = "\n".join(sourced)
+                lines.append(shlex.join([sys.executable, "-I", "-S", str(helper), str(dump)]))
+            line = "\n".join(lines)
         quiet = replace(context, report=report)
         code = run_in_prefix(line, base, quiet, Path(scratch))
         found = _read_dump(dump)

@@ -1,14 +1,7 @@
 """From the names of channels to their addresses.
 
-Keys of the ``runner`` section:
-
-- ``channels``: list of names, URLs or folders, searched after those that a tool names
-  (default: conda-forge, bioconda);
-- ``channel_alias``: where channels live that are given by name only;
-- ``mirrors``: ``{"conda-forge": "https://…"}``, or a list of addresses: by name, another
-  place for a channel; by URL, other places for everything below it.
-
-Without them, ``channel_alias`` and ``custom_channels`` of the user's ``.condarc`` count.
+Where the settings name none, ``channel_alias`` and ``custom_channels`` of the user's
+``.condarc`` count.
 Credentials come from the places where conda tools of the rattler family keep them
 (keyring, ``~/.rattler/credentials.json``, ``RATTLER_AUTH_FILE``, ``~/.netrc``) or from the
 address itself; they are never written to records.
@@ -31,8 +24,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.conda.spec import CondaSpec
 
 __all__ = ["Channels", "public_url", "resolve_channels"]
-
-"""The channels of tools that name none, in the order of Galaxy."""
 
 # the channel that conda calls so is a set of channels
 _SETS = {"defaults": ("main", "r")}

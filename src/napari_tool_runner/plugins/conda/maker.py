@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 from pathlib import Path
@@ -32,6 +33,7 @@ from napari_tool_runner.plugins.contract import (
     Progress,
 )
 from napari_tool_runner.plugins.programs.program import host_environment, program_environment
+from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.conda.build import Builder, Solution
@@ -203,10 +205,9 @@ def _run_cancellable(work: Callable[[], Coroutine[Any, Any, _T]], cancel: Cancel
         As soon as `cancel` is requested; threads of rattler may finish what they have
         begun, so nothing may be used that the work was writing.
     """
-    outcome: list[_T] = []
-    failure: list[BaseException] = []
+    outcome: Future[_T] = Future()
 
-    async def main() -> None:
+    async def main() -> _T:
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(work())
 
@@ -217,15 +218,15 @@ def _run_cancellable(work: Callable[[], Coroutine[Any, Any, _T]], cancel: Cancel
 
         forget = cancel.on_cancel(stop)
         try:
-            outcome.append(await task)
+            return await task
         finally:
             forget()
 
     def run() -> None:
         try:
-            asyncio.run(main())
+            outcome.set_result(asyncio.run(main()))
         except BaseException as error:  # noqa: BLE001 (rattler's panics are BaseExceptions)
-            failure.append(error)
+            outcome.set_exception(error)
 
     thread = threading.Thread(target=run, name="conda", daemon=True)
     thread.start()
@@ -235,14 +236,15 @@ def _run_cancellable(work: Callable[[], Coroutine[Any, Any, _T]], cancel: Cancel
         cancel.cancel()
         thread.join()
         raise
-    if not failure:
-        return outcome[0]
-    error = failure[0]
-    if isinstance(error, asyncio.CancelledError):
-        raise JobCancelledError("The job was cancelled while its environment was made.")
-    if isinstance(error, Exception):
-        raise error
-    raise PreparationError(f"The environment could not be made: {error}.") from error
+    try:
+        return outcome.result()
+    except asyncio.CancelledError:
+        text = "The job was cancelled while its environment was made."
+        raise JobCancelledError(text) from None
+    except Exception:
+        raise
+    except BaseException as error:
+        raise PreparationError(f"The environment could not be made: {error}.") from error
 
 
 def _builder(wanted: Wanted) -> Builder:
@@ -286,8 +288,7 @@ def _summary(solution: Solution) -> str:
     count = _packages(len(solution.records))
     if not solution.missing:
         return f"{count}, downloaded before."
-    size = _megabytes(solution.download_size)
-    return f"{count}; {solution.missing} to download ({size})."
+    return f"{count}; {solution.missing} to download ({size_text(solution.download_size)})."
 
 
 def _plan(wanted: Wanted, solution: Solution) -> Plan:
@@ -302,16 +303,12 @@ def _plan(wanted: Wanted, solution: Solution) -> Plan:
     problems: list[str] = []
     if needed > free:
         problems.append(
-            f"The disk of {folder} has {_megabytes(free)} free, about {_megabytes(needed)} are "
+            f"The disk of {folder} has {size_text(free)} free, about {size_text(needed)} are "
             "needed: free some room, or set 'environments_dir'."
         )
-    remark = f"{_megabytes(free)} are free on the disk of {folder}."
+    remark = f"{size_text(free)} are free on the disk of {folder}."
     return Plan((Fetch(what, solution.download_size),), tuple(problems), (remark,))
 
 
 def _packages(count: int, kind: str = "") -> str:
     return f"{count} {kind}package" if count == 1 else f"{count} {kind}packages"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

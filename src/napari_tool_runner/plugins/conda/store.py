@@ -34,6 +34,8 @@ from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.storage import write_json
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from napari_tool_runner.plugins.contract import CancelToken
 
 if sys.platform != "win32":
@@ -43,9 +45,7 @@ __all__ = [
     "Environment",
     "EnvironmentInfo",
     "EnvironmentStore",
-    "disk_usage",
     "existing_parent",
-    "remove_tree",
 ]
 
 MARKER = "environment.json"
@@ -138,7 +138,9 @@ class EnvironmentStore:
         try:
             with suppress(FileNotFoundError):
                 (home / MARKER).unlink()
-            self._sweep(home)
+            for entry in home.iterdir():
+                if entry.name != LOCK:
+                    _remove_tree(entry)
         except OSError as error:
             raise self.unwritable(error) from error
         return home / f"p{secrets.token_hex(3)}"
@@ -169,10 +171,9 @@ class EnvironmentStore:
         PreparationError
             The folder cannot be written.
         """
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
-        self._make_folders(key)
-        lock = FileLock(self.folder / ".locks" / f"{key}.lock", thread_local=False)
+        lock = self._lock(key)
         told = False
         try:
             while True:
@@ -196,22 +197,7 @@ class EnvironmentStore:
 
     def hold(self, key: str) -> Callable[[], None]:
         """Hold the environment; return what gives it free. A killed program holds nothing."""
-        if sys.platform == "win32":
-            # programs that run there cannot be removed anyway
-            return lambda: None
-        path = self.folder / ".locks" / f"{key}.use"
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError:
-            # a shared folder that only others may write is not removed by us either
-            return lambda: None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            os.utime(descriptor)
-        except OSError:
-            os.close(descriptor)
-            return lambda: None
-        return lambda: os.close(descriptor)
+        return self._use(key, alone=False) or (lambda: None)
 
     def environments(self) -> list[EnvironmentInfo]:
         """Return all environments, also those that were broken off, largest first."""
@@ -223,7 +209,7 @@ class EnvironmentStore:
                 continue
             environment = self.find(home.name)
             data = environment.data if environment is not None else {}
-            size, _ = disk_usage(home)
+            size, _ = _disk_usage(home)
             found.append(
                 EnvironmentInfo(
                     key=home.name,
@@ -238,7 +224,7 @@ class EnvironmentStore:
 
     def cache_size(self) -> int:
         """Return the bytes of the package and repodata caches."""
-        return disk_usage(self.packages)[0] + disk_usage(self.repodata)[0]
+        return _disk_usage(self.packages)[0] + _disk_usage(self.repodata)[0]
 
     def remove(self, key: str) -> int:
         """Remove an environment; return the bytes that became free.
@@ -252,11 +238,11 @@ class EnvironmentStore:
         if Path(key).name != key or key.startswith(".") or not home.is_dir():
             raise PreparationError(f"There is no environment {key} in {self.folder}.")
         with self._alone(key):
-            _, freed = disk_usage(home)
+            _, freed = _disk_usage(home)
             with suppress(FileNotFoundError):
                 (home / MARKER).unlink()
             try:
-                remove_tree(home)
+                _remove_tree(home)
             except OSError as error:
                 raise PreparationError(
                     f"{home} could not be removed: {error.strerror or error}."
@@ -270,8 +256,8 @@ class EnvironmentStore:
         """
         freed = 0
         for folder in (self.packages, self.repodata):
-            freed += disk_usage(folder)[1]
-            remove_tree(folder)
+            freed += _disk_usage(folder)[1]
+            _remove_tree(folder)
         return freed
 
     def unwritable(self, error: OSError) -> PreparationError:
@@ -282,26 +268,28 @@ class EnvironmentStore:
             "'environments_dir' in the runner section of the configuration.",
         )
 
-    def _make_folders(self, key: str) -> None:
+    def _lock(self, key: str) -> FileLock:
+        """Return the lock for who builds or removes an environment; its folder is made."""
+        from filelock import FileLock
+
         try:
             (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
             (self.folder / key).mkdir(exist_ok=True)
         except OSError as error:
             raise self.unwritable(error) from error
+        return FileLock(self.folder / ".locks" / f"{key}.lock", thread_local=False)
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
         """Hold an environment against everybody."""
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
         busy = PreparationError(
             f"The environment {key} is in use.", hint="Wait for the jobs that run in it."
         )
-        self._make_folders(key)
-        lock = FileLock(self.folder / ".locks" / f"{key}.lock", timeout=0, thread_local=False)
         try:
-            with lock:
-                release = self._take(key)
+            with self._lock(key).acquire(timeout=0):
+                release = self._use(key, alone=True)
                 if release is None:
                     raise busy
                 try:
@@ -312,32 +300,29 @@ class EnvironmentStore:
             raise busy from error
 
     def _in_use(self, key: str) -> bool:
-        release = self._take(key)
+        release = self._use(key, alone=True)
         if release is None:
             return True
         release()
         return False
 
-    def _take(self, key: str) -> Callable[[], None] | None:
-        """Take the environment from its users; None when there are any."""
+    def _use(self, key: str, *, alone: bool) -> Callable[[], None] | None:
+        """Join the users of an environment, or take it from them; None when it is taken."""
         if sys.platform == "win32":
+            # programs that run there cannot be removed anyway
+            return lambda: None
+        flags = os.O_RDWR | os.O_CLOEXEC | (0 if alone else os.O_CREAT)
+        try:
+            descriptor = os.open(self.folder / ".locks" / f"{key}.use", flags, 0o666)
+        except OSError:
+            # nobody has used it yet, or only others may write here: we do not remove it either
             return lambda: None
         try:
-            descriptor = os.open(self.folder / ".locks" / f"{key}.use", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return lambda: None  # nobody has used it yet
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
         except OSError:
             os.close(descriptor)
             return None
         return lambda: os.close(descriptor)
-
-    @staticmethod
-    def _sweep(home: Path) -> None:
-        for entry in home.iterdir():
-            if entry.name != LOCK:
-                remove_tree(entry)
 
 
 def existing_parent(folder: Path) -> Path:
@@ -348,7 +333,7 @@ def existing_parent(folder: Path) -> Path:
     )
 
 
-def disk_usage(folder: Path) -> tuple[int, int]:
+def _disk_usage(folder: Path) -> tuple[int, int]:
     """Return the bytes of the files below `folder`, and those that nobody shares.
 
     A file with several names inside counts once; links are not followed.
@@ -370,7 +355,7 @@ def disk_usage(folder: Path) -> tuple[int, int]:
     return total, alone
 
 
-def remove_tree(path: Path) -> None:
+def _remove_tree(path: Path) -> None:
     """Remove a file or a folder, also what is write-protected in it."""
 
     def make_writable(function: Callable[[str], object], name: str, _: object) -> None:
