@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import jobs, plugins, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
 from napari_tool_runner.storage import size_text
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 
 def list_tools(args: Namespace) -> int:
     """List the tools of the toolboxes, or those that match."""
-    from napari_tool_runner.tools import load_toolbox
-
-    box = load_toolbox(_config(args))
+    box = tools.load_toolbox(_config(args))
     entries = box.search_entries(args.search) if args.search else list(box.entries)
     for problem in box.problems:
         say(f"note: {problem}")
@@ -70,19 +69,17 @@ def run_tool(args: Namespace) -> int:
     """Run a tool and print where its results are."""
     if args.dry_run:
         return render_tool(args)
-    from napari_tool_runner.jobs import job_json, prepare, run_job
-
     config = _config(args)
-    job = prepare(
+    job = jobs.prepare(
         _tool(args), _values(args), runner=args.runner, config=config, timeout=args.timeout
     )
     if not args.quiet:
         job.subscribe(_echo)
     try:
-        run_job(job)
+        jobs.run_job(job)
     except ToolFailedError as error:
         if args.json:
-            print_json(job_json(job))
+            print_json(jobs.job_json(job))
         say(f"error: {error}")
         say(f"log: {job.log_path}")
         return 1
@@ -96,9 +93,7 @@ def run_tool(args: Namespace) -> int:
 
 def render_tool(args: Namespace) -> int:
     """Print what a run would do."""
-    from napari_tool_runner.jobs import dry_run
-
-    preview = dry_run(_tool(args), _values(args), runner=args.runner, config=_config(args))
+    preview = jobs.dry_run(_tool(args), _values(args), runner=args.runner, config=_config(args))
     if args.json:
         print_json(preview.as_dict())
     else:
@@ -124,36 +119,32 @@ def test_tools(args: Namespace) -> int:
 
 def batch(args: Namespace) -> int:
     """Run a tool over many files; 1 if one of them fails."""
-    from napari_tool_runner.jobs import JobState, job_json, plan_batch, run_batch
-
     tool = _tool(args)
-    items = plan_batch(tool, _values(args))
+    items = jobs.plan_batch(tool, _values(args))
     rows: list[dict[str, object]] = []
-    done = run_batch(
+    done = jobs.run_batch(
         tool, items, runner=args.runner, config=_config(args), parallel=max(1, args.jobs)
     )
     for number, (item, job) in enumerate(done, 1):
-        row: dict[str, object] = {"stem": item.stem, "state": JobState.FAILED, "outputs": {}}
+        row: dict[str, object] = {"stem": item.stem, "state": jobs.JobState.FAILED, "outputs": {}}
         if isinstance(job, ToolRunnerError):
             row["message"] = str(job)
         elif job.error is not None:
-            row |= {**job_json(job), "message": str(job.error)}
+            row |= {**jobs.job_json(job), "message": str(job.error)}
         else:
             row |= _delivered(args, job, f"{item.stem}_")[1]
         rows.append(row)
         say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
     if args.json:
         print_json(rows)
-    failed = sum(row["state"] != JobState.DONE for row in rows)
+    failed = sum(row["state"] != jobs.JobState.DONE for row in rows)
     say(f"{len(rows) - failed} of {len(rows)} done")
     return 1 if failed else 0
 
 
 def list_runners(args: Namespace) -> int:
     """Print which services work here."""
-    from napari_tool_runner.plugins import check_all
-
-    found = check_all(_config(args).runner)
+    found = plugins.check_all(_config(args).runner)
     if args.json:
         facts = [(name, state.ok, state.message, state.details) for name, state in found]
         print_json([{"name": n, "ok": ok, "message": text, **more} for n, ok, text, more in facts])
@@ -167,15 +158,13 @@ def list_runners(args: Namespace) -> int:
 
 def list_history(args: Namespace) -> int:
     """List past jobs, or print how to run one again."""
-    from napari_tool_runner.jobs import as_command, as_json, as_python, history
-
     form = vars(args)["as"]
     if form and not args.record:
         say("error: --as needs a RECORD")
         return 2
-    records = [_entry(args)] if args.record else history(_config(args).workspaces)
+    records = [_entry(args)] if args.record else jobs.history(_config(args).workspaces)
     if form:
-        forms = {"python": as_python, "command": as_command, "json": as_json}
+        forms = {"python": jobs.as_python, "command": jobs.as_command, "json": jobs.as_json}
         print(forms[form](records[0]).rstrip("\n"))
         return 0
     if args.tool:
@@ -194,16 +183,14 @@ def list_history(args: Namespace) -> int:
 
 def run_again(args: Namespace) -> int:
     """Repeat a past job and print what differs."""
-    from napari_tool_runner.jobs import compare_outputs, rerun, run_job
-
     entry = _entry(args)
-    job, remarks = rerun(entry, _config(args), runner=args.runner)
+    job, remarks = jobs.rerun(entry, _config(args), runner=args.runner)
     for remark in remarks:
         say(f"note: {remark}")
     if not args.quiet:
         job.subscribe(_echo)
-    result = run_job(job)
-    differences = compare_outputs(entry, result)
+    result = jobs.run_job(job)
+    differences = jobs.compare_outputs(entry, result)
     places, facts = _delivered(args, job)
     if args.json:
         print_json({**facts, "notes": [*job.run.notes, *remarks], "differences": differences})
@@ -215,11 +202,9 @@ def run_again(args: Namespace) -> int:
 
 def export_record(args: Namespace) -> int:
     """Write a past job as a crate."""
-    from napari_tool_runner.jobs import export_crate
-
     entry = _entry(args)
     target = Path(args.to) if args.to else Path.cwd() / f"{entry.tool.id}-{entry.id}.crate.zip"
-    print(export_crate(entry, target))
+    print(jobs.export_crate(entry, target))
     return 0
 
 
@@ -250,11 +235,9 @@ def approve_folder(args: Namespace) -> int:
 
 def clean(args: Namespace) -> int:
     """List what jobs and environments use; delete it after a question."""
-    from napari_tool_runner.jobs import reclaim, reclaimable
-
     config = _config(args)
     days = config.keep_days if args.older_than is None else args.older_than
-    items = reclaimable(config, older_than_days=days)
+    items = jobs.reclaimable(config, older_than_days=days)
     if args.only:
         items = [item for item in items if item.kind in args.only]
     for item in items:
@@ -264,7 +247,7 @@ def clean(args: Namespace) -> int:
     otherwise = "nothing was deleted; add --yes to delete what is listed"
     if not items or not _agreed(args, "Delete all of this?", otherwise):
         return 0
-    problems = reclaim(items)
+    problems = jobs.reclaim(items)
     for problem in problems:
         say(f"error: {problem}")
     say(f"deleted {len(items) - len(problems)} of {len(items)}")
@@ -300,30 +283,25 @@ def _config(args: Namespace) -> Config:
 
 
 def _tool(args: Namespace) -> Tool:
-    from napari_tool_runner.tools import find_tool
-
-    return find_tool(args.tool, config=_config(args))
+    return tools.find_tool(args.tool, config=_config(args))
 
 
 def _test_reports(args: Namespace) -> Iterator[TestReport]:
     """Run the tests of the named tools, of all that ship when none is named."""
-    from napari_tool_runner.jobs import TestReport, run_tests
-    from napari_tool_runner.tools import find_tool, load_toolbox
-
     config = _config(args)
     names = args.tools
     if not names:
-        box = load_toolbox(config)
+        box = tools.load_toolbox(config)
         names = [entry.key for entry in box.entries if box.folder_of(entry).bundled]
     for name in names:
         try:
-            tool = find_tool(name, config=config)
+            tool = tools.find_tool(name, config=config)
         except ToolRunnerError as error:  # the others are tested all the same
-            yield TestReport(str(name), 0, "error", 0.0, str(error))
+            yield jobs.TestReport(str(name), 0, "error", 0.0, str(error))
             continue
         if not tool.tests:
             say(f"{tool.id}: no tests")
-        yield from run_tests(tool, runner=args.runner, config=config, timeout=args.timeout)
+        yield from jobs.run_tests(tool, runner=args.runner, config=config, timeout=args.timeout)
 
 
 def _values(args: Namespace) -> dict[str, object]:
@@ -346,21 +324,17 @@ def _values(args: Namespace) -> dict[str, object]:
 
 
 def _entry(args: Namespace) -> RunRecord:
-    from napari_tool_runner.jobs import find_record
-
-    return find_record(args.record, _config(args).workspaces)
+    return jobs.find_record(args.record, _config(args).workspaces)
 
 
 def _delivered(
     args: Namespace, job: Job, prefix: str = ""
 ) -> tuple[Mapping[str, Path], dict[str, object]]:
     """Return where the results are, copied if a folder is named, and the facts of the run."""
-    from napari_tool_runner.jobs import deliver, job_json, output_paths, outputs_json
-
     result = job.result()
     folder = Path(args.output_dir) if args.output_dir else None
-    places = deliver(result, folder, prefix) if folder else output_paths(result)
-    return places, {**job_json(job), "outputs": outputs_json(result, places)}
+    places = jobs.deliver(result, folder, prefix) if folder else jobs.output_paths(result)
+    return places, {**jobs.job_json(job), "outputs": jobs.outputs_json(result, places)}
 
 
 def _print_places(places: Mapping[str, Path]) -> None:
@@ -379,10 +353,8 @@ def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
 
 
 def _echo(job: Job, event: object) -> None:
-    from napari_tool_runner.plugins import OutputLine
-
     if (
-        isinstance(event, OutputLine) and event.text not in job.request.config.notes
+        isinstance(event, plugins.OutputLine) and event.text not in job.request.config.notes
     ):  # told already
         say(event.text)
 

@@ -1,48 +1,40 @@
 from .api import run, run_in_viewer, run_job, submit
-from .batch import BatchItem, plan_batch, run_batch
+from .batch import plan_batch, run_batch
 from .delivery import deliver, job_json, output_paths, outputs_json
 from .extent import Extent
-from .job import Job, JobEvent, execute
+from .job import Job, execute
 from .manager import JobManager, job_manager, prepare
-from .outputs import JobOutput, JobResult
+from .outputs import JobResult
 from .past.comparing import (
-    Difference,
     compare_outputs,
     compare_runs,
     facts_of,
 )
 from .past.crate import export_crate
 from .past.history import find_record, history, read_record, remembered
-from .past.reclaim import Reclaimable, delete_job, reclaim, reclaimable
+from .past.reclaim import delete_job, reclaim, reclaimable
 from .past.repeat import (
     recorded_form,
     recorded_outputs,
     recorded_result,
     recorded_tool,
-    recorded_values,
     rerun,
 )
 from .past.scan import JobRow, Scan, Stamp, live_row
 from .past.snippets import as_command, as_json, as_python
-from .preview import Preview, dry_run, plan_lines, preflight
+from .preview import dry_run
 from .record import JobState, RecordedInput, RunRecord
 from .request import Request
 from .testing import TestReport, run_test, run_tests
 from .viewer import add_result, placed_result
 
 __all__ = [
-    "BatchItem",
-    "Difference",
     "Extent",
     "Job",
-    "JobEvent",
     "JobManager",
-    "JobOutput",
     "JobResult",
     "JobRow",
     "JobState",
-    "Preview",
-    "Reclaimable",
     "RecordedInput",
     "Request",
     "RunRecord",
@@ -70,8 +62,6 @@ __all__ = [
     "outputs_json",
     "placed_result",
     "plan_batch",
-    "plan_lines",
-    "preflight",
     "prepare",
     "read_record",
     "reclaim",
@@ -80,7 +70,6 @@ __all__ = [
     "recorded_outputs",
     "recorded_result",
     "recorded_tool",
-    "recorded_values",
     "remembered",
     "rerun",
     "run",

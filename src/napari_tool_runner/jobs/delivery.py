@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.typed_json import to_json
+from napari_tool_runner.jobs.typed_json import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

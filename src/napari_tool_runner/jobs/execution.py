@@ -28,6 +28,7 @@ from napari_tool_runner.jobs.record import (
     RunRecord,
 )
 from napari_tool_runner.jobs.request import each_value
+from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.jobs.workspace import Workspace, disk_size, workspace_problem
 from napari_tool_runner.plugins import (
     ExecContext,
@@ -50,7 +51,6 @@ from napari_tool_runner.tools.model import (
     LayerKind,
 )
 from napari_tool_runner.tools.tree import leaves
-from napari_tool_runner.typed_json import to_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.request import Request
@@ -106,6 +106,7 @@ class Run:
         self.rendered: RenderedCommand | None = None
         self.notes: list[str] = [*request.notes]
         self.exit_code: int | None = None
+        self._dialect = dialect_of(request.tool)
         self._number = number
         self._enter = enter
         self._hashing = threading.Lock()
@@ -177,8 +178,8 @@ class Run:
 
     def render(self, values: BoundValues, paths: JobPaths) -> RenderedCommand:
         """Return the command; the record tells the first one."""
-        tool = self.request.tool
-        rendered = dialect_of(tool).render(tool, values, paths, self.request.config.variables)
+        request = self.request
+        rendered = self._dialect.render(request.tool, values, paths, request.config.variables)
         if self.rendered is None:
             self.rendered = rendered
             self.notes += rendered.notes
@@ -205,7 +206,7 @@ class Run:
         paths: JobPaths,
     ) -> None:
         """Write the files of `rendered`, run its command, and judge how it ended."""
-        tool, context = self.request.tool, self.context
+        context = self.context
         for path, text in rendered.files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -219,7 +220,7 @@ class Run:
         if self.log.problem is not None:
             raise workspace_problem(self.log.problem, paths.root) from self.log.problem
         stdout, stderr = (self.log.text(stream, start) for stream, start in begun.items())
-        verdict = dialect_of(tool).judge(tool, self.exit_code, stdout, stderr)
+        verdict = self._dialect.judge(self.request.tool, self.exit_code, stdout, stderr)
         self.notes += verdict.warnings
         if not verdict.ok:
             raise self.failure(verdict.reason, "The log below says more.")
@@ -228,8 +229,7 @@ class Run:
         self, values: BoundValues, rendered: RenderedCommand, paths: JobPaths
     ) -> dict[str, JobOutput]:
         """Load what the program made of the inputs that were written last."""
-        tool = self.request.tool
-        collected = dialect_of(tool).collect(tool, rendered, values, paths)
+        collected = self._dialect.collect(self.request.tool, rendered, values, paths)
         wanted = unwritten(
             rendered, collected, self.notes.append, must_write=self.request.must_write
         )

@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from psygnal import EmitLoopError, Signal
 
-from napari_tool_runner.errors import (
-    JobCancelledError,
-    ToolFailedError,
-    ToolRunnerError,
-    WorkspaceError,
-)
+from napari_tool_runner.errors import JobCancelledError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.log import parse_progress
 from napari_tool_runner.jobs.outputs import JobResult
@@ -25,6 +20,7 @@ from napari_tool_runner.jobs.pieces import SlicedRun
 from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTimes
 from napari_tool_runner.jobs.workspace import new_job_id, tool_folder, workspace_problem
 from napari_tool_runner.plugins import Event, OutputLine
+from napari_tool_runner.storage import write_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.record import RunRecord
@@ -211,10 +207,11 @@ class Job:
     def write_record(self) -> None:
         """Write the record as it stands; a disk that refuses is told in the notes."""
         try:
-            self.workspace.write_record(self.recorded().to_json())
-        except WorkspaceError as error:
-            _logger.warning("The record of job %s was not written: %s", self.id, error)
-            self.run.notes.append(str(error))
+            write_json(self.workspace.record_path, self.recorded().to_json())
+        except OSError as error:
+            problem = str(workspace_problem(error, self.workspace.root))
+            _logger.warning("The record of job %s was not written: %s", self.id, problem)
+            self.run.notes.append(problem)
 
     def _report(self, event: Event) -> None:
         """Take an event of the run: log lines, follow progress, tell listeners."""

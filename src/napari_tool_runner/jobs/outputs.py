@@ -142,6 +142,7 @@ class JobResult:
         return found
 
 
+@dataclass(frozen=True, slots=True)
 class OutputLoader:
     """Opens the outputs of a run as layers to be.
 
@@ -155,17 +156,10 @@ class OutputLoader:
         Takes sentences on what was decided or lost.
     """
 
-    def __init__(
-        self,
-        request: Request,
-        first: str,
-        summary: Mapping[str, object],
-        note: Callable[[str], None],
-    ) -> None:
-        self._request = request
-        self._first = first
-        self._summary = summary
-        self._note = note
+    request: Request
+    first: str
+    summary: Mapping[str, object]
+    note: Callable[[str], None]
 
     def load(
         self, entry: CollectedOutput, lenders: Mapping[str, LayerSnapshot], folder: Path
@@ -200,7 +194,7 @@ class OutputLoader:
             self.name(output),
             output,
             elements=elements,
-            metadata={**self._summary, "output": output.name, "element": ""},
+            metadata={**self.summary, "output": output.name, "element": ""},
         )
 
     def name(self, output: DataOutput, element: str = "") -> str:
@@ -211,8 +205,8 @@ class OutputLoader:
         """
         label = output.label if output.label and "$" not in output.label else output.name
         if "".join(c for c in label.lower() if c.isalnum()) in _GENERIC:
-            label = self._request.tool.name
-        return SEPARATOR.join(part for part in (self._first, label, element) if part)
+            label = self.request.tool.name
+        return SEPARATOR.join(part for part in (self.first, label, element) if part)
 
     def _load_file(
         self,
@@ -221,20 +215,20 @@ class OutputLoader:
         lenders: Mapping[str, LayerSnapshot],
         element: str = "",
     ) -> JobOutput:
-        request, loaded = self._request, None
+        request, loaded = self.request, None
         try:
             kind = request.kinds.get(output.name)
             loaded = load(file, output, request.tool, inputs=lenders, kind=kind)
         except UnsupportedLayerError as reason:  # what no viewer can show is still a result
-            self._note(str(reason))
+            self.note(str(reason))
         except OutputError as reason:
             if request.must_load:
                 raise
-            self._note(str(reason))
+            self.note(str(reason))
         if loaded is not None and loaded.kind is LayerKind.ANY:  # text, an archive, …
             loaded = None
         for note in loaded.notes if loaded else ():
-            self._note(f"{output.name}: {note}")
+            self.note(f"{output.name}: {note}")
         return JobOutput(
             element or output.name,
             file.path,
@@ -242,7 +236,7 @@ class OutputLoader:
             self.name(output, element),
             output,
             loaded=loaded,
-            metadata={**self._summary, "output": output.name, "element": element},
+            metadata={**self.summary, "output": output.name, "element": element},
         )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import RenderedCommand
     from napari_tool_runner.tools.model import DataParameter
 
-__all__ = ["Preview", "dry_run", "plan_lines", "preflight"]
+__all__ = ["Preview", "dry_run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Preview:
     def as_text(self) -> str:
         """Return it for a terminal."""
         lines = [f"# runs with {self.runner}, {self.reason}"]
-        lines += [f"# {line}" for line in plan_lines(self.plan)]
+        lines += [f"# {line}" for line in _plan_lines(self.plan)]
         lines += [f"# note: {note}" for note in self.rendered.notes]
         lines += [f"export {k}={shlex.quote(v)}" for k, v in self.rendered.environment.items()]
         lines.append(shlex.join(self.rendered.argv))
@@ -74,17 +74,17 @@ def dry_run(
     Takes and raises what `prepare` does, and TemplateError.
     """
     job = prepare(tool, values, **options)
-    plan = preflight(job)
+    plan = _preflight(job)
     return Preview(job.run.choice.name, job.run.choice.reason, plan, _render(job))
 
 
-def preflight(job: Job) -> Plan:
+def _preflight(job: Job) -> Plan:
     """Return what `job` would fetch first and what is in its way (may ask a daemon)."""
     job.run.settle()
     return plan_run(job.runner, job.tool, job.request.config.runner)
 
 
-def plan_lines(plan: Plan) -> list[str]:
+def _plan_lines(plan: Plan) -> list[str]:
     """Return a plan in sentences."""
     lines = [f"in the way: {problem}" for problem in plan.problems]
     for fetch in plan.fetches:

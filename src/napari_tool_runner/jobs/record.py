@@ -23,9 +23,9 @@ import napari_tool_runner
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.exchange import snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
+from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
 from napari_tool_runner.jobs.workspace import RECORD, disk_size
 from napari_tool_runner.tools.candidate import split_entry
-from napari_tool_runner.typed_json import as_object, from_json, to_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import LayerSnapshot

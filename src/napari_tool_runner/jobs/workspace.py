@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import WorkspaceError
-from napari_tool_runner.storage import safe_name, write_json
+from napari_tool_runner.storage import safe_name
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 __all__ = ["RECORD", "Workspace", "disk_size", "new_job_id", "tool_folder", "workspace_problem"]
 
@@ -49,30 +49,10 @@ class Workspace:
         self.record_path = root / RECORD
 
     def create(self) -> None:
-        """Make the folders.
-
-        Raises
-        ------
-        WorkspaceError
-        """
+        """Make the folders; raises OSError."""
         paths = self.paths
-        try:
-            for folder in (paths.inputs, paths.outputs, paths.work, paths.temp, paths.home):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise workspace_problem(error, self.root) from error
-
-    def write_record(self, record: Mapping[str, object]) -> None:
-        """Replace record.json as a whole.
-
-        Raises
-        ------
-        WorkspaceError
-        """
-        try:
-            write_json(self.record_path, record)
-        except OSError as error:
-            raise workspace_problem(error, self.root) from error
+        for folder in (paths.inputs, paths.outputs, paths.work, paths.temp, paths.home):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def remove_scratch(self) -> None:
         """Delete ``tmp`` and ``home``, which nobody needs after the run."""

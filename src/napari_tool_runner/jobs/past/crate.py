@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.record import JobState
+from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.storage import content_sha256
-from napari_tool_runner.typed_json import to_json
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate

@@ -12,7 +12,7 @@ from napari_tool_runner.jobs.record import METADATA_KEY, RunRecord
 from napari_tool_runner.jobs.workspace import RECORD
 from napari_tool_runner.storage import read_json
 
-__all__ = ["ended_jobs", "find_record", "history", "read_record", "remembered"]
+__all__ = ["ended_jobs", "find_record", "history", "read_record", "record_files", "remembered"]
 
 _logger = logging.getLogger(__name__)
 
@@ -85,8 +85,13 @@ def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
     ]
 
 
+def record_files(workspaces: Path) -> Iterator[Path]:
+    """Yield the record.json of every job, in no order."""
+    return workspaces.glob(f"*/*/{RECORD}")
+
+
 def _records(workspaces: Path) -> Iterator[RunRecord]:
-    for path in workspaces.glob(f"*/*/{RECORD}"):
+    for path in record_files(workspaces):
         try:
             yield read_record(path)
         except WorkspaceError as error:

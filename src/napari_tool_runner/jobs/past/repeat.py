@@ -34,7 +34,6 @@ __all__ = [
     "recorded_outputs",
     "recorded_result",
     "recorded_tool",
-    "recorded_values",
     "rerun",
 ]
 
@@ -67,7 +66,7 @@ def rerun(
             f"The descriptor of “{tool.name}” has changed since (version "
             f"{record.tool.version} then, {tool.version} now); the result may differ."
         )
-    values = {**record.settable, **recorded_values(record, remarks)}
+    values = {**record.settable, **_recorded_values(record, remarks)}
     service = runner or record.runner.service
     job = prepare(tool, values, runner=service, config=config, extent=record.slices)
     return job, remarks
@@ -94,7 +93,7 @@ def recorded_tool(record: RunRecord, config: Config) -> Tool:
     )
 
 
-def recorded_values(record: RunRecord, remarks: list[str] | None = None) -> dict[str, object]:
+def _recorded_values(record: RunRecord, remarks: list[str] | None = None) -> dict[str, object]:
     """Return the data values of a record as snapshots (lists where several went in).
 
     `remarks`: takes a sentence for each that has other bytes than then.

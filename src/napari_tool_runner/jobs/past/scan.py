@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import WorkspaceError
-from napari_tool_runner.jobs.past.history import read_record
+from napari_tool_runner.jobs.past.history import read_record, record_files
 from napari_tool_runner.jobs.workspace import RECORD
 
 if TYPE_CHECKING:
@@ -176,18 +176,7 @@ class Scan:
         self._found.append((folder, stamp, row))
 
     def _folders(self) -> Iterator[tuple[Path, Stamp]]:
-        for tool in _subfolders(self._workspaces):
-            for job in _subfolders(tool):
-                try:
-                    found = os.stat(job / RECORD)
-                except OSError:
-                    continue
-                yield job, (found.st_mtime_ns, found.st_size)
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return [Path(entry.path) for entry in entries if entry.is_dir()]
-    except OSError:
-        return []
+        for path in record_files(self._workspaces):
+            with suppress(OSError):  # deleted meanwhile
+                found = path.stat()
+                yield path.parent, (found.st_mtime_ns, found.st_size)
