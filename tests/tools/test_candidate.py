@@ -8,8 +8,7 @@ from tools_helpers import DESCRIPTORS
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.candidate import Candidate, split_entry
-from napari_tool_runner.tools.notations import MAX_BYTES, load_xml
+from napari_tool_runner.tools.candidate import MAX_BYTES, Candidate, load_xml, split_entry
 
 
 @pytest.mark.parametrize("name", ["doctype.xml", "bomb.xml", "external.xml"])

@@ -7,8 +7,7 @@ from tools_helpers import DESCRIPTORS, notes, written
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools import dialect_of, dialects, read_tool
-from napari_tool_runner.tools.candidate import Candidate
-from napari_tool_runner.tools.notations import load_xml
+from napari_tool_runner.tools.candidate import Candidate, load_xml
 from napari_tool_runner.tools.reader import choose_dialect
 from support import CORPUS, NO_CORPUS
 

@@ -1,26 +1,46 @@
 """A file that may be a descriptor: read once, parsed safely when somebody asks.
 
-How it is read is told in `napari_tool_runner.tools.notations`.
+What is read here comes from anywhere. Entity expansion, nested aliases and deep nesting
+fill the memory, external entities and object tags read files or run code: all of them are
+refused before anything is built, and nothing larger than `MAX_BYTES` is read.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
-from functools import cached_property
+import stat
+from collections.abc import Callable, Iterable
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.storage import sha256_of
-from napari_tool_runner.tools.notations import parse_json, parse_xml, parse_yaml, read_bytes
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+    from xml.etree.ElementTree import Element, TreeBuilder
+
+    from yaml import Event, SafeLoader
 
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["Candidate", "split_entry"]
+__all__ = [
+    "MAX_BYTES",
+    "Candidate",
+    "load_xml",
+    "parse_json",
+    "parse_xml",
+    "parse_yaml",
+    "read_bytes",
+    "split_entry",
+]
+
+MAX_BYTES = 8 * 2**20
+"""Largest descriptor that is read. The largest published one has 0.4 MB."""
+
+_MAX_DEPTH = 200
+"""Deepest nesting; deeper files are made to exhaust a reader."""
 
 _HEAD_BYTES = 4096
 _MAX_ALIASES = 100_000
@@ -170,3 +190,236 @@ def _looks_like_xml(head: bytes) -> bool:
 
 def _looks_like_json(head: bytes) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Return the content of the regular file `path`, at most `limit` bytes.
+
+    Raises
+    ------
+    UnsafeDescriptorError, DescriptorError
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise DescriptorError(
+                f"{path} is not a file.", path=path, hint="Name the descriptor of a tool."
+            )
+        data = b""
+        if found.st_size <= limit:
+            with path.open("rb") as stream:
+                data = stream.read(limit + 1)
+    except FileNotFoundError as error:
+        raise DescriptorError(
+            f"There is no file {path}.", path=path, hint="Check the path."
+        ) from error
+    except OSError as error:
+        raise DescriptorError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            path=path,
+            hint="Check its permissions.",
+        ) from error
+    if max(found.st_size, len(data)) > limit:
+        raise UnsafeDescriptorError(
+            f"{path} is larger than {limit // 2**20} MB.",
+            path=path,
+            hint="No tool descriptor is so large; it was not read.",
+        )
+    return data
+
+
+def load_xml(path: Path) -> Element:
+    """Read and parse one XML file; see `read_bytes` and `parse_xml`."""
+    return parse_xml(read_bytes(path), path)
+
+
+# -- the three notations ---------------------------------------------------------------
+
+
+def parse_xml(data: bytes, path: Path) -> Element:
+    """Parse XML: no document type, no entity, no deep nesting.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+
+    Raises
+    ------
+    UnsafeDescriptorError
+        It declares a document type or an entity, or nests without end.
+    DescriptorError
+        It is not well-formed; the message names line and column.
+    """
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import DefusedXMLParser
+
+    parser = DefusedXMLParser(
+        target=_xml_builder()(), forbid_dtd=True, forbid_entities=True, forbid_external=True
+    )
+    try:
+        parser.feed(data)
+        root: Element = parser.close()
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except DefusedXmlException as error:
+        raise UnsafeDescriptorError(
+            f"{path} declares a document type or an entity ({type(error).__name__}).",
+            path=path,
+            hint="Remove the DOCTYPE; descriptors with one are never read.",
+        ) from error
+    except ParseError as error:
+        line, column = error.position
+        reason = str(error).split(":", maxsplit=1)[0].removeprefix("not well-formed ")
+        raise DescriptorError(
+            f"{path}, line {line}, column {column + 1}: {reason}; it is not well-formed XML.",
+            path=path,
+            hint="Correct the XML there.",
+        ) from error
+    except (ValueError, LookupError) as error:  # an encoding that Python does not know
+        raise DescriptorError(
+            f"{path} cannot be decoded: {error}.", path=path, hint="Save it as UTF-8."
+        ) from error
+    return root
+
+
+def parse_json(data: bytes, path: Path) -> object:
+    """Parse JSON that does not nest without end.
+
+    Raises
+    ------
+    UnsafeDescriptorError
+        It nests more than `_MAX_DEPTH` deep.
+    DescriptorError
+        It is no JSON; the message names line and column.
+    """
+    try:
+        parsed: object = json.loads(data)
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except json.JSONDecodeError as error:
+        raise DescriptorError(
+            f"{path}, line {error.lineno}, column {error.colno}: {error.msg}.",
+            path=path,
+            hint="Correct the JSON there.",
+        ) from error
+    except ValueError as error:  # an encoding, or a number with thousands of digits
+        raise DescriptorError(
+            f"{path} is no JSON: {error}.", path=path, hint="Save it as UTF-8."
+        ) from error
+    waiting = [(parsed, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if not isinstance(value, dict | list):
+            continue
+        inner = value.values() if isinstance(value, dict) else value
+        if depth > _MAX_DEPTH:
+            raise _too_deep(path)
+        waiting += [(entry, depth + 1) for entry in inner]
+    return parsed
+
+
+def parse_yaml(data: bytes, path: Path, *, aliases: int = 0) -> object:
+    """Parse YAML; a tag that only a program understands gives None.
+
+    Parameters
+    ----------
+    aliases : int
+        How many characters its aliases may stand for, all together.
+
+    Raises
+    ------
+    UnsafeDescriptorError
+        Its aliases stand for more, or for what holds them, or it nests too deep.
+    DescriptorError
+        It is no YAML.
+    """
+    import yaml
+
+    loader = _yaml_loader()
+    try:
+        # what is short and has no asterisk can neither nest deep nor use an alias
+        if len(data) > _MAX_DEPTH or b"*" in data:
+            _check_yaml(yaml.parse(data, loader), path, aliases)
+        parsed: object = yaml.load(data, loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, LookupError, TypeError) as error:
+        raise DescriptorError(
+            f"{path} is no valid YAML: {' '.join(str(error).split())}.",
+            path=path,
+            hint="Correct the YAML there.",
+        ) from error
+    return parsed
+
+
+def _check_yaml(events: Iterable[Event], path: Path, aliases: int) -> None:
+    """Count what the aliases of a file stand for, before anything is built of it."""
+    import yaml
+
+    sizes: dict[str, int] = {}
+    nodes: list[tuple[str, int]] = [("", 0)]  # anchor and size of what is open
+    for event in events:
+        anchor, size = getattr(event, "anchor", None) or "", 0
+        if isinstance(event, yaml.CollectionStartEvent):
+            nodes.append((anchor, 0))
+            if len(nodes) > _MAX_DEPTH:
+                raise _too_deep(path)
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            size = sizes.get(anchor, aliases + 1)  # one that is still open holds itself
+            aliases -= size
+            if aliases < 0:
+                raise UnsafeDescriptorError(
+                    f"{path} uses aliases, which can grow without end.",
+                    path=path,
+                    hint="Write out what the aliases stand for.",
+                )
+        elif isinstance(event, yaml.ScalarEvent):
+            size = len(event.value) + 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = nodes.pop()
+        if anchor and not isinstance(event, yaml.AliasEvent):
+            sizes[anchor] = size
+        nodes[-1] = (nodes[-1][0], nodes[-1][1] + size)
+
+
+@cache
+def _xml_builder() -> type[TreeBuilder]:
+    from xml.etree.ElementTree import TreeBuilder
+
+    class Limited(TreeBuilder):
+        depth = 0
+
+        def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+            self.depth += 1
+            if self.depth > _MAX_DEPTH:
+                raise RecursionError
+            return super().start(tag, attrs)
+
+        def end(self, tag: str, /) -> Element:
+            self.depth -= 1
+            return super().end(tag)
+
+    return Limited
+
+
+@cache
+def _yaml_loader() -> type[SafeLoader]:
+    import yaml
+
+    safe: type[SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(safe):  # type: ignore[misc, valid-type]
+        """Takes unknown tags for nothing, where a safe loader refuses the whole file."""
+
+    Loader.add_constructor(None, lambda loader, node: None)
+    return Loader
+
+
+def _too_deep(path: Path) -> UnsafeDescriptorError:
+    return UnsafeDescriptorError(
+        f"{path} nests more than {_MAX_DEPTH} deep.",
+        path=path,
+        hint="No tool descriptor does; it was not read.",
+    )

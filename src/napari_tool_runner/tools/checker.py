@@ -14,12 +14,7 @@ from napari_tool_runner.errors import DescriptorError, ParameterError
 from napari_tool_runner.tools.candidate import Candidate, split_entry
 from napari_tool_runner.tools.common import Notes
 from napari_tool_runner.tools.model import Note, Severity, Tool, ToolTest
-from napari_tool_runner.tools.reader import (
-    choose_dialect,
-    dialect_of,
-    find_descriptors,
-    read_tool,
-)
+from napari_tool_runner.tools.reader import choose_dialect, dialect_of, find_descriptors, read_tool
 from napari_tool_runner.tools.tree import missing_files
 from napari_tool_runner.tools.values import bind
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
 
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.candidate import load_xml, parse_yaml, read_bytes
 from napari_tool_runner.tools.coercion import TRUE_WORDS
 from napari_tool_runner.tools.dialect import Outline
 from napari_tool_runner.tools.formats import split_formats
 from napari_tool_runner.tools.model import Citation, LayerKind, Link, Note, Severity
-from napari_tool_runner.tools.notations import load_xml, parse_yaml, read_bytes
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHED_FILES",
+    "Limits",
     "Notes",
     "Page",
     "Shed",
     "dedent",
     "is_true",
     "layer_kinds",
+    "limits",
     "line",
     "ndims",
     "read_page",
@@ -48,6 +50,8 @@ _XREFS = {
     "biii": "https://biii.eu/{}",
     "bioconductor": "https://bioconductor.org/packages/{}",
 }
+
+_Number = TypeVar("_Number", int, float)
 
 
 class XmlElement(Protocol):
@@ -234,6 +238,31 @@ def real(text: str | None, attribute: str, notes: Notes) -> float | None:
         notes.warning("", f"{attribute}=“{plain}” is no number; it is left out.")
         return None
     return number
+
+
+class Limits(TypedDict, Generic[_Number]):
+    """What a ``<param>`` says of its number, as the model's parameters name it."""
+
+    default: _Number | None
+    minimum: _Number | None
+    maximum: _Number | None
+    step: _Number | None
+    unit: str
+
+
+def limits(
+    get: Callable[[str], str | None],
+    read: Callable[[str | None, str, Notes], _Number | None],
+    notes: Notes,
+) -> Limits[_Number]:
+    """Return default and limits. `get` gives an attribute; `read` is `whole` or `real`."""
+    return {
+        "default": read(get("value"), "value", notes),
+        "minimum": read(get("min"), "min", notes),
+        "maximum": read(get("max"), "max", notes),
+        "step": read(get("step"), "step", notes),
+        "unit": (get("unit") or "").strip(),
+    }
 
 
 def layer_kinds(text: str, notes: Notes) -> tuple[LayerKind, ...]:

@@ -303,11 +303,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def render(
-        self,
-        tool: Tool,
-        values: BoundValues,
-        paths: JobPaths,
-        variables: Mapping[str, str],
+        self, tool: Tool, values: BoundValues, paths: JobPaths, variables: Mapping[str, str]
     ) -> RenderedCommand:
         """Fill the command. Data leaves of `values` are `DataFile`s or collections.
 
@@ -330,11 +326,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def collect(
-        self,
-        tool: Tool,
-        rendered: RenderedCommand,
-        values: BoundValues,
-        paths: JobPaths,
+        self, tool: Tool, rendered: RenderedCommand, values: BoundValues, paths: JobPaths
     ) -> Sequence[CollectedOutput]:
         """Find the files of the outputs; never leaves the job's folder.
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import Dialect
+from napari_tool_runner.tools.formats import split_formats
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from napari_tool_runner.tools.candidate import Candidate
     from napari_tool_runner.tools.dialect import (
         CollectedOutput,
@@ -22,6 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["DIALECT", "BioImageItDialect"]
 
+# marks that only BioImageIT's readers understand; its XML began as a subset of Galaxy's
+_TYPES = {"number", "string", "bool", "file", "directory"}
+_FORMATS = {"imagetiff", "movietxt", "tablecsv", "arraycsv", "numbercsv"}
+_FORMATS |= {"trackmatemodel", "imagezarr", "stracks", "raw"}
+_COMMAND = re.compile(r"\$__fiji__|\$\{-\w|\$__tool_directory__\w")
+
 
 class BioImageItDialect(Dialect):
     """An XML with flat parameters whose command is an argv, never a shell line."""
@@ -32,9 +42,7 @@ class BioImageItDialect(Dialect):
 
     def score(self, candidate: Candidate) -> int:
         """Return how surely the file is of this language; 0: it is not."""
-        from napari_tool_runner.tools.bioimageit.marks import bioimageit_score
-
-        return 0 if candidate.xml is None else bioimageit_score(candidate.xml)
+        return 0 if candidate.xml is None else _score(candidate.xml)
 
     def outline(self, candidate: Candidate, entry: str, root: Path) -> Outline:
         """Return what an index needs, from the XML alone."""
@@ -55,11 +63,7 @@ class BioImageItDialect(Dialect):
         return check_command(tool, variables)
 
     def render(
-        self,
-        tool: Tool,
-        values: BoundValues,
-        paths: JobPaths,
-        variables: Mapping[str, str],
+        self, tool: Tool, values: BoundValues, paths: JobPaths, variables: Mapping[str, str]
     ) -> RenderedCommand:
         """Fill the command as an argv; see `Dialect.render`."""
         from napari_tool_runner.tools.bioimageit.rendering import render_command
@@ -67,14 +71,10 @@ class BioImageItDialect(Dialect):
         return render_command(tool, values, paths, variables)
 
     def collect(
-        self,
-        tool: Tool,
-        rendered: RenderedCommand,
-        values: BoundValues,
-        paths: JobPaths,
+        self, tool: Tool, rendered: RenderedCommand, values: BoundValues, paths: JobPaths
     ) -> Sequence[CollectedOutput]:
         """Find the files of the outputs; see `Dialect.collect`."""
-        from napari_tool_runner.tools.bioimageit.collecting import collect_outputs
+        from napari_tool_runner.tools.bioimageit.rendering import collect_outputs
 
         return collect_outputs(rendered, paths, tool.formats)
 
@@ -83,6 +83,23 @@ class BioImageItDialect(Dialect):
         from napari_tool_runner.tools.bioimageit.verifying import verify_outcome
 
         return verify_outcome(tool, test, outcome)
+
+
+def _score(root: Element) -> int:
+    """Return how much of the parsed file only BioImageIT understands; 0: no tool."""
+    if root.tag != "tool":
+        return 0
+    score = 1  # the safe language (an argv, never a shell) wins a tie
+    score += 20 * (root.find("requirements/package") is not None)
+    score += 10 * (root.get("type") == "merge") + 3 * ("python_template_version" in root.attrib)
+    score += 10 * sum(param.get("type") in _TYPES for param in root.iter("param"))
+    for element in (*root.iter("param"), *root.iter("data")):
+        score += 10 * (not _FORMATS.isdisjoint(split_formats(element.get("format", ""))))
+    compared = (output.get("compare") for output in root.iter("output"))
+    score += 10 * sum(how in {"sim_content", "same_size"} for how in compared)
+    command = root.find("command")
+    text = "" if command is None else "".join(command.itertext())
+    return score + 10 * bool(_COMMAND.search(text))
 
 
 DIALECT = BioImageItDialect()

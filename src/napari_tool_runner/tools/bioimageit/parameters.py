@@ -1,17 +1,20 @@
-"""``<param>`` elements of the bioimageit dialect as parameters of the model."""
+"""Parameters of the bioimageit dialect, and the tests that give them values."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from napari_tool_runner.tools.coercion import FALSE_WORDS, TRUE_WORDS
-from napari_tool_runner.tools.common import is_true, layer_kinds, ndims, real, whole
+from napari_tool_runner.tools.common import is_true, layer_kinds, limits, ndims, real, whole
 from napari_tool_runner.tools.formats import FORMATS, Formats, split_formats
 from napari_tool_runner.tools.hints import input_kinds
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     ColorParameter,
+    DataOutput,
     DataParameter,
     DirectoryParameter,
     FileParameter,
@@ -21,15 +24,19 @@ from napari_tool_runner.tools.model import (
     Parameter,
     SelectOption,
     SelectParameter,
+    TestOutput,
     TextParameter,
+    ToolTest,
 )
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from napari_tool_runner.tools.common import Notes
+    from napari_tool_runner.tools.common import Limits, Notes
 
-__all__ = ["parameter_name", "read_parameter"]
+__all__ = ["read_parameter", "read_tests"]
+
+_TEST_DATA = "test-data"
 
 _ATTRIBUTES = frozenset(
     {"name", "argument", "type", "format", "label", "help", "optional", "value", "min", "max"}
@@ -38,6 +45,7 @@ _ATTRIBUTES = frozenset(
 )
 _TRUE = TRUE_WORDS - {"1"}
 _FALSE = FALSE_WORDS - {"0", ""}
+_Number = TypeVar("_Number", int, float)
 
 
 class _Common(TypedDict):
@@ -48,7 +56,7 @@ class _Common(TypedDict):
     argument: str
 
 
-def parameter_name(element: Element) -> str:
+def _parameter_name(element: Element) -> str:
     """Return the key of a param's value.
 
     `argument` goes before `name` and loses all its dashes (``--n-iter``: ``niter``),
@@ -63,7 +71,7 @@ def read_parameter(element: Element, notes: Notes, formats: Formats = FORMATS) -
 
     An unknown type becomes a text field when the param has a value, else an ERROR.
     """
-    name = parameter_name(element)
+    name = _parameter_name(element)
     if not name:
         notes.warning("inputs/param", "A parameter has neither name nor argument; it is left out.")
         return None
@@ -124,47 +132,32 @@ def _data(element: Element, common: _Common, notes: Notes, known: Formats) -> Da
 
 
 def _integer(element: Element, common: _Common, notes: Notes) -> IntegerParameter:
-    default = whole(element.get("value"), "value", notes)
-    minimum = whole(element.get("min"), "min", notes)
-    maximum = whole(element.get("max"), "max", notes)
-    if default is not None and minimum is not None and default < minimum:
-        _tell_contradiction("min", minimum, default, notes)
-        minimum = None
-    if default is not None and maximum is not None and default > maximum:
-        _tell_contradiction("max", maximum, default, notes)
-        maximum = None
-    return IntegerParameter(
-        **common,
-        optional=is_true(element.get("optional")) and default is None,
-        default=default,
-        minimum=minimum,
-        maximum=maximum,
-        step=whole(element.get("step"), "step", notes),
-        unit=element.get("unit", "").strip(),
-    )
+    found = _without_contradictions(limits(element.get, whole, notes), notes)
+    optional = is_true(element.get("optional")) and found["default"] is None
+    return IntegerParameter(**common, optional=optional, **found)
 
 
 def _float(element: Element, common: _Common, notes: Notes) -> FloatParameter:
-    text = element.get("value", "").strip()
-    default = real(text, "value", notes)
-    minimum = real(element.get("min"), "min", notes)
-    maximum = real(element.get("max"), "max", notes)
-    if default is not None and minimum is not None and default < minimum:
-        _tell_contradiction("min", minimum, default, notes)
-        minimum = None
-    if default is not None and maximum is not None and default > maximum:
-        _tell_contradiction("max", maximum, default, notes)
-        maximum = None
+    found = _without_contradictions(limits(element.get, real, notes), notes)
+    given = found["default"] is not None
     return FloatParameter(
         **common,
-        optional=is_true(element.get("optional")) and default is None,
-        default=default,
-        default_text=text if default is not None else "",
-        minimum=minimum,
-        maximum=maximum,
-        step=real(element.get("step"), "step", notes),
-        unit=element.get("unit", "").strip(),
+        optional=is_true(element.get("optional")) and not given,
+        default_text=element.get("value", "").strip() if given else "",
+        **found,
     )
+
+
+def _without_contradictions(found: Limits[_Number], notes: Notes) -> Limits[_Number]:
+    """Leave out a limit that the default breaks."""
+    default, low, high = found["default"], found["minimum"], found["maximum"]
+    if default is not None and low is not None and default < low:
+        notes.warning("", f"The default {default} is outside min={low}; the limit is left out.")
+        found["minimum"] = None
+    if default is not None and high is not None and default > high:
+        notes.warning("", f"The default {default} is outside max={high}; the limit is left out.")
+        found["maximum"] = None
+    return found
 
 
 def _boolean(element: Element, common: _Common) -> BooleanParameter:
@@ -309,7 +302,102 @@ def _written_like(text: str) -> tuple[str, str]:
     return next((pair for pair in pairs if text in pair), pairs[0])
 
 
-def _tell_contradiction(attribute: str, limit: float, default: float, notes: Notes) -> None:
-    notes.warning(
-        "", f"The default {default} is outside {attribute}={limit}; the limit is left out."
+# -- tests ----------------------------------------------------------------------------
+
+
+def read_tests(
+    root: Element,
+    folder: Path,
+    inputs: tuple[Parameter, ...],
+    outputs: tuple[DataOutput, ...],
+    aliases: Mapping[str, str],
+    notes: Notes,
+) -> tuple[ToolTest, ...]:
+    """Return the tests; data values are absolute paths in the folder's ``test-data``."""
+    known = {parameter.name: parameter for parameter in inputs}
+    names = {output.name for output in outputs}
+    found: list[ToolTest] = []
+    for index, element in enumerate(root.iterfind("tests/test")):
+        here = notes.at(f"tests/test[{index + 1}]")
+        if not len(element) and not element.attrib:
+            here.info("", "It is empty and left out.")
+            continue
+        values: dict[str, object] = {}
+        expected = []
+        for child in element:
+            if child.tag == "param":
+                name = _test_name(child, aliases)
+                parameter = known.get(name)
+                if parameter is None:
+                    here.warning(f"param[{name}]", "The tool has no such parameter.")
+                    continue
+                text = child.get("value", "")
+                if isinstance(parameter, DataParameter):
+                    values[name] = _test_data(parameter, text, folder, here.at(f"param[{name}]"))
+                else:
+                    values[name] = text
+            elif child.tag == "output":
+                name = _test_name(child, aliases)
+                if name not in names:
+                    here.warning(f"output[{name}]", "The tool has no such output.")
+                    continue
+                expected.append(_test_output(child, name, folder, here.at(f"output[{name}]")))
+            else:
+                here.warning(child.tag, f"<{child.tag}> is not part of this language.")
+        found.append(
+            ToolTest(
+                index=len(found),
+                values=values,
+                outputs=tuple(expected),
+                expect_failure=element.get("expect_failure", "").lower() == "true",
+                extra={
+                    key: value for key, value in element.attrib.items() if key != "expect_failure"
+                },
+            )
+        )
+    return tuple(found)
+
+
+def _inside_test_data(folder: Path, name: str) -> Path | None:
+    """Return ``test-data/name`` of `folder`; None when it would lie outside."""
+    base = (folder / _TEST_DATA).resolve()
+    path = (base / name).resolve()
+    return path if path.is_relative_to(base) and path != base else None
+
+
+def _test_name(element: Element, aliases: Mapping[str, str]) -> str:
+    name = _parameter_name(element)
+    return aliases.get(element.get("name", "").strip(), aliases.get(name, name))
+
+
+def _test_data(parameter: DataParameter, text: str, folder: Path, notes: Notes) -> object:
+    names = [part.strip() for part in text.split(",")] if parameter.multiple else [text.strip()]
+    paths: list[str] = []
+    for name in names:
+        if not name:
+            continue
+        path = _inside_test_data(folder, name)
+        if path is None:
+            notes.warning("", f"“{name}” lies outside {_TEST_DATA}; it is left out.")
+        else:
+            paths.append(str(path))
+    if parameter.multiple:
+        return paths
+    return paths[0] if paths else None
+
+
+def _test_output(element: Element, name: str, folder: Path, notes: Notes) -> TestOutput:
+    file = element.get("file", "").strip()
+    if file:
+        path = _inside_test_data(folder, file)
+        if path is None:
+            notes.warning("", f"“{file}” lies outside {_TEST_DATA}; it is left out.")
+        file = str(path or "")
+    used = {"name", "file", "value", "compare"}
+    return TestOutput(
+        name=name,
+        file=file,
+        value=element.get("value", "").strip(),
+        compare=element.get("compare", "").strip(),
+        attributes={key: text for key, text in element.attrib.items() if key not in used},
     )

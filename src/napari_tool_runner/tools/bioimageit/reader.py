@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from napari_tool_runner.errors import TemplateError
-from napari_tool_runner.tools.bioimageit.parameters import read_parameter
+from napari_tool_runner.tools.bioimageit.parameters import read_parameter, read_tests
 from napari_tool_runner.tools.bioimageit.template import (
     FIJI,
     TOOL_DIRECTORY,
@@ -18,15 +18,7 @@ from napari_tool_runner.tools.bioimageit.template import (
     resolve,
     shell_syntax,
 )
-from napari_tool_runner.tools.bioimageit.tests_section import read_tests
-from napari_tool_runner.tools.common import (
-    Notes,
-    dedent,
-    layer_kinds,
-    ndims,
-    read_page,
-    read_shed,
-)
+from napari_tool_runner.tools.common import Notes, dedent, layer_kinds, ndims, read_page, read_shed
 from napari_tool_runner.tools.formats import Formats, split_formats
 from napari_tool_runner.tools.model import (
     ContainerRequirement,
@@ -298,9 +290,7 @@ def _requirements(root: Element, notes: Notes) -> tuple[Requirement, ...]:
                 )
             found.append(
                 PackageRequirement(
-                    text=text,
-                    env=child.get("env", "").strip(),
-                    init=child.get("init", "").strip(),
+                    text=text, env=child.get("env", "").strip(), init=child.get("init", "").strip()
                 )
             )
         elif kind in {"", "package"}:

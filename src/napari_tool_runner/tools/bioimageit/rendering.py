@@ -1,4 +1,4 @@
-"""Fills the command of a bioimageit tool: an argv, never a shell line."""
+"""Fills the command of a bioimageit tool, an argv, and finds the files that it wrote."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.errors import OutputError, TemplateError
 from napari_tool_runner.tools.bioimageit.template import (
     FIJI,
     TOOL_DIRECTORY,
@@ -20,6 +20,8 @@ from napari_tool_runner.tools.bioimageit.template import (
     resolve,
 )
 from napari_tool_runner.tools.dialect import (
+    CollectedFile,
+    CollectedOutput,
     DataCollection,
     DataFile,
     JobPaths,
@@ -37,7 +39,10 @@ from napari_tool_runner.tools.model import (
 )
 from napari_tool_runner.tools.tree import BoundValues, Leaf, leaves
 
-__all__ = ["render_command"]
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.formats import Formats
+
+__all__ = ["collect_outputs", "render_command"]
 
 _Filled: TypeAlias = str | list[str] | None
 """A value as text; a list for several files; None when the value is absent."""
@@ -46,10 +51,7 @@ _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 
 
 def render_command(
-    tool: Tool,
-    values: BoundValues,
-    paths: JobPaths,
-    variables: Mapping[str, str],
+    tool: Tool, values: BoundValues, paths: JobPaths, variables: Mapping[str, str]
 ) -> RenderedCommand:
     """Fill ``tool.command``; see `Dialect.render`.
 
@@ -276,3 +278,67 @@ def _extension_of_tests(tool: Tool, output: DataOutput) -> str:
             if expected.name == output.name and match:
                 return match[1]
     return ""
+
+
+def collect_outputs(
+    rendered: RenderedCommand, paths: JobPaths, formats: Formats
+) -> list[CollectedOutput]:
+    """Return the outputs that exist; see `Dialect.collect`.
+
+    Raises
+    ------
+    OutputError
+        An output is a link out of the job's folder, or its ``from_work_dir`` is.
+    """
+    found = []
+    for planned in rendered.outputs:
+        path = _find(planned, paths, formats)
+        if path is not None:
+            file = CollectedFile(path, planned.format, planned.output.name)
+            found.append(CollectedOutput(planned.output, (file,)))
+    return found
+
+
+def _find(planned: PlannedOutput, paths: JobPaths, formats: Formats) -> Path | None:
+    candidates = []
+    if planned.output.from_work_dir:
+        candidates.append(paths.work / planned.output.from_work_dir)
+    candidates.append(planned.path)
+    # tools that choose the extension themselves: o.tiff for o.tif, o.png for raw o
+    if planned.format:
+        entry = formats.resolve(planned.format)
+        stem = planned.path.name.removesuffix(entry.extension)
+        others = [formats[parent] for parent in entry.parents]
+        aliases = [*entry.aliases, *(e for other in others for e in other.extensions)]
+        candidates += [planned.path.with_name(stem + alias) for alias in aliases]
+    for candidate in candidates:
+        if candidate.exists() or candidate.is_symlink():
+            return _inside(candidate, planned, paths)
+    if not planned.path.suffix and planned.path.parent.is_dir():
+        named = sorted(
+            entry
+            for entry in planned.path.parent.iterdir()
+            if entry.name.startswith(planned.path.name + ".")
+        )
+        if len(named) == 1:
+            return _inside(named[0], planned, paths)
+    return None
+
+
+def _inside(path: Path, planned: PlannedOutput, paths: JobPaths) -> Path | None:
+    """Return `path` when it exists and really lies in the job's folder."""
+    try:
+        real = path.resolve(strict=True)
+    except FileNotFoundError:
+        return None  # a link to nothing: the output is missing
+    except (OSError, RuntimeError) as error:  # a circle of links
+        raise OutputError(
+            f"The output “{planned.output.name}” cannot be opened: {error}.",
+            hint="The tool must write a plain file there.",
+        ) from error
+    if not real.is_relative_to(paths.root.resolve()):
+        raise OutputError(
+            f"The output “{planned.output.name}” is a link to {real}, outside the job's folder.",
+            hint="It was not opened; the tool must write its own file.",
+        )
+    return path

@@ -75,12 +75,7 @@ def verify_outcome(tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str
 
 
 def compare_files(
-    made: Path,
-    reference: Path,
-    expected: TestOutput,
-    *,
-    labels: bool = False,
-    movie: bool = False,
+    made: Path, reference: Path, expected: TestOutput, *, labels: bool = False, movie: bool = False
 ) -> str | None:
     """Return one sentence on how `made` differs from `reference`, None if it agrees.
 

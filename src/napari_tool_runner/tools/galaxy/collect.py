@@ -170,11 +170,7 @@ class _Collector:
         return extra if any(extra.iterdir()) else None
 
     def file(
-        self,
-        path: Path,
-        kind: str,
-        name: str = "",
-        metadata: Mapping[str, object] | None = None,
+        self, path: Path, kind: str, name: str = "", metadata: Mapping[str, object] | None = None
     ) -> CollectedFile:
         found = file_type(path, formats=self.source.formats) if kind in _UNKNOWN else kind
         return CollectedFile(path, found, name, metadata or {})

@@ -6,11 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.tools.galaxy.dataset_values import (
-    DatasetValue,
-    file_part,
-    safe_identifier,
-)
+from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue, file_part, safe_identifier
 from napari_tool_runner.tools.galaxy.sanitize import safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 

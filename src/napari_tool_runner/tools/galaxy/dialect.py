@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.dialect import Dialect
+from napari_tool_runner.tools.formats import split_formats
 from napari_tool_runner.tools.galaxy.datatypes import TRAITS
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from napari_tool_runner.tools.candidate import Candidate
     from napari_tool_runner.tools.dialect import (
         CollectedOutput,
@@ -26,6 +30,27 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["DIALECT", "GalaxyDialect"]
+
+# marks that only Galaxy's readers understand; BioImageIT's XML began as a subset of it
+_ELEMENTS = (
+    dict.fromkeys(["macros", "expand", "configfiles", "conditional", "repeat", "section"], 10)
+    | dict.fromkeys(["discover_datasets", "collection", "environment_variables"], 10)
+    | dict.fromkeys(["stdio", "requirement", "sanitizer", "validator", "change_format"], 6)
+    | dict.fromkeys(["assert_contents", "required_files", "version_command"], 6)
+    | dict.fromkeys(["xrefs", "edam_topics", "edam_operations"], 2)
+)
+_ATTRIBUTES = {
+    "command": {"detect_errors", "interpreter", "strict", "oom_exit_code"},
+    "data": {"from_work_dir", "format_source", "auto_format"},
+    "output": {"checksum", "md5", "ftype", "lines_diff", "value_json"},
+    "test": {"expect_num_outputs", "expect_failure", "expect_exit_code"},
+}
+_TYPES = {"data_collection", "data_column", "drill_down", "group_tag", "genomebuild"}
+_FORMATS = {"tabular", "interval", "fasta", "fastqsanger"}
+_DIRECTIVE = re.compile(r"^\s*#(if|for|set|else|elif|end|import|def|silent|from|unless)\b", re.M)
+_DOTTED = re.compile(r"\$\{?[A-Za-z_]\w*\.[A-Za-z_]")
+_BARE = re.compile(r"(?<!\\)\$(?!__tool_directory__|__fiji__)[A-Za-z_]\w*")
+_SHELL = re.compile(r"&&|\|\||\s\|\s|\s\d?>{1,2}\s?|\bln -s\b|\\\$\{?GALAXY")
 
 
 class GalaxyDialect(Dialect):
@@ -42,9 +67,7 @@ class GalaxyDialect(Dialect):
 
     def score(self, candidate: Candidate) -> int:
         """Return how surely the file is a Galaxy tool; 0: it is not."""
-        from napari_tool_runner.tools.galaxy.marks import galaxy_score
-
-        return 0 if candidate.xml is None else galaxy_score(candidate.xml)
+        return 0 if candidate.xml is None else _score(candidate.xml)
 
     def outline(self, candidate: Candidate, entry: str, root: Path) -> Outline:
         """Return what an index needs, from the XML alone."""
@@ -64,11 +87,7 @@ class GalaxyDialect(Dialect):
         return read_tool(candidate.path, root, candidate.formats)
 
     def render(
-        self,
-        tool: Tool,
-        values: BoundValues,
-        paths: JobPaths,
-        variables: Mapping[str, str],
+        self, tool: Tool, values: BoundValues, paths: JobPaths, variables: Mapping[str, str]
     ) -> RenderedCommand:
         """Return the script and the files of a call; nothing is written.
 
@@ -87,11 +106,7 @@ class GalaxyDialect(Dialect):
         return judge(_source(tool), exit_code, stdout, stderr)
 
     def collect(
-        self,
-        tool: Tool,
-        rendered: RenderedCommand,
-        values: BoundValues,
-        paths: JobPaths,
+        self, tool: Tool, rendered: RenderedCommand, values: BoundValues, paths: JobPaths
     ) -> Sequence[CollectedOutput]:
         """Find the outputs, bring them into ``paths.outputs``.
 
@@ -126,6 +141,26 @@ def _source(tool: Tool) -> GalaxySource:
         )
     assert isinstance(again.source, GalaxySource)
     return replace(again.source, formats=tool.formats)
+
+
+def _score(root: Element) -> int:
+    """Return how much of the parsed file only Galaxy understands; 0: nothing."""
+    if root.tag != "tool":
+        return 0
+    present = {element.tag for element in root.iter()}
+    score = sum(weight for tag, weight in _ELEMENTS.items() if tag in present)
+    score += 10 * ("profile" in root.attrib) + 10 * bool(root.get("tool_type"))
+    for tag, names in _ATTRIBUTES.items():
+        score += 6 * any(names & element.attrib.keys() for element in root.iter(tag))
+    element = root.find("command")
+    command = "" if element is None else "".join(element.itertext())
+    for pattern, weight in ((_DIRECTIVE, 10), (_DOTTED, 10), (_SHELL, 4), (_BARE, 2)):
+        score += weight * bool(pattern.search(command))
+    for param in root.iter("param"):
+        score += 10 * (param.get("type") in _TYPES)
+        score += "truevalue" in param.attrib or "falsevalue" in param.attrib
+        score += 3 * (not _FORMATS.isdisjoint(split_formats(param.get("format", ""))))
+    return score
 
 
 DIALECT = GalaxyDialect()

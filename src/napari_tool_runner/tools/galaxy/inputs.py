@@ -58,8 +58,7 @@ class _Reader:
                 continue
             if any(other.name == item.name for other in items):
                 self.notes.warning(
-                    f"{where}/{item.name}",
-                    "This name occurs twice; the first counts.",
+                    f"{where}/{item.name}", "This name occurs twice; the first counts."
                 )
                 continue
             items.append(item)

@@ -79,10 +79,7 @@ def render_expression(
         "body": text if text.startswith("{") else f"{{ return ({text}); }}",
         "outputs": json.dumps(
             [
-                {
-                    "key": source.rules[entry.output.name].from_expression,
-                    "path": str(entry.path),
-                }
+                {"key": source.rules[entry.output.name].from_expression, "path": str(entry.path)}
                 for entry in outputs
             ]
         ),

@@ -18,11 +18,7 @@ from napari_tool_runner.tools.galaxy.context import Context, lookup
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
 from napari_tool_runner.tools.galaxy.source import OutputRule
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
-from napari_tool_runner.tools.model import (
-    CollectionOutput,
-    DataOutput,
-    Output,
-)
+from napari_tool_runner.tools.model import CollectionOutput, DataOutput, Output
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
@@ -93,11 +89,7 @@ def _wanted(output: Output, raw: Mapping[str, object]) -> bool:
 
 
 def _format(
-    output: Output,
-    rule: OutputRule,
-    context: Context,
-    raw: Mapping[str, object],
-    rules: Rules,
+    output: Output, rule: OutputRule, context: Context, raw: Mapping[str, object], rules: Rules
 ) -> str:
     name = output.format or "data"
     if name == "input":

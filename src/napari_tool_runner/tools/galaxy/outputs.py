@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.common import Notes, layer_kinds, ndims
 from napari_tool_runner.tools.galaxy.source import OutputRule
-from napari_tool_runner.tools.model import (
-    CollectionOutput,
-    DataOutput,
-    Output,
-)
+from napari_tool_runner.tools.model import CollectionOutput, DataOutput, Output
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from packaging.version import Version
 
-from napari_tool_runner.tools.common import Notes, layer_kinds, ndims, real, whole
+from napari_tool_runner.tools.common import Notes, layer_kinds, limits, ndims, real, whole
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
 from napari_tool_runner.tools.galaxy.source import Native
@@ -71,9 +71,6 @@ class _Reader:
     def whole(self, source: InputSource, where: str, name: str) -> int | None:
         return whole(source.get(name), name, self.notes.at(where))
 
-    def real(self, source: InputSource, where: str, name: str) -> float | None:
-        return real(source.get(name), name, self.notes.at(where))
-
     def base(self, source: InputSource, where: str, *, optional: bool | None = None) -> _Shared:
         element = source.elem()
         kind = source.get("type") or ""
@@ -97,31 +94,19 @@ class _Reader:
             ),
         )
         if element.find("conversion") is not None:
-            self.notes.warning(
-                where,
-                "Galaxy would convert the dataset first; this is not done.",
-            )
+            self.notes.warning(where, "Galaxy would convert the dataset first; this is not done.")
         return base
 
     def integer(self, source: InputSource, where: str) -> IntegerParameter:
         return IntegerParameter(
-            **self.base(source, where),
-            default=self.whole(source, where, "value"),
-            minimum=self.whole(source, where, "min"),
-            maximum=self.whole(source, where, "max"),
-            step=self.whole(source, where, "step"),
-            unit=source.get("unit") or "",
+            **self.base(source, where), **limits(source.get, whole, self.notes.at(where))
         )
 
     def float(self, source: InputSource, where: str) -> FloatParameter:
         return FloatParameter(
             **self.base(source, where),
-            default=self.real(source, where, "value"),
             default_text=source.get("value") or "",
-            minimum=self.real(source, where, "min"),
-            maximum=self.real(source, where, "max"),
-            step=self.real(source, where, "step"),
-            unit=source.get("unit") or "",
+            **limits(source.get, real, self.notes.at(where)),
         )
 
     def boolean(self, source: InputSource, where: str) -> BooleanParameter:
@@ -218,8 +203,7 @@ class _Reader:
 
     def color(self, source: InputSource, where: str) -> ColorParameter:
         return ColorParameter(
-            **self.base(source, where),
-            default=(source.get("value") or "#000000").lower(),
+            **self.base(source, where), default=(source.get("value") or "#000000").lower()
         )
 
     def hidden(self, source: InputSource, where: str) -> HiddenParameter:
@@ -244,10 +228,7 @@ class _Reader:
             given = [part.strip() for part in (source.get("collection_type") or "").split(",")]
             collection = tuple(part for part in given if part) or ("list", "paired", "list:paired")
         if source.elem().find("options") is not None and base["native"].type != "data_collection":
-            self.notes.info(
-                where,
-                "Galaxy would offer only some datasets here; all are offered.",
-            )
+            self.notes.info(where, "Galaxy would offer only some datasets here; all are offered.")
         multiple = bool(collection) or source.get_bool("multiple", False)
         default = source.elem().find("default")
         if default is not None:

@@ -13,9 +13,13 @@ from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS
 from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
 from napari_tool_runner.tools.galaxy.inputs import read_inputs
 from napari_tool_runner.tools.galaxy.outputs import read_outputs
-from napari_tool_runner.tools.galaxy.requirements import read_requirements
 from napari_tool_runner.tools.galaxy.source import GalaxySource, load_source
-from napari_tool_runner.tools.model import Tool
+from napari_tool_runner.tools.model import (
+    ContainerRequirement,
+    PackageRequirement,
+    Requirement,
+    Tool,
+)
 
 if TYPE_CHECKING:
     from galaxy.util import Element
@@ -73,7 +77,6 @@ def read_tool(path: Path, root: Path | None = None, formats: Formats = GALAXY_FO
     _server_features(source, notes)
     inputs = read_inputs(source, notes)
     outputs = read_outputs(source, notes)
-    requirements = read_requirements(source, notes)
     tests = read_tests(source, inputs, notes)
     help_text, help_format = _help(source, notes)
     page = read_page(element, notes)
@@ -88,7 +91,7 @@ def read_tool(path: Path, root: Path | None = None, formats: Formats = GALAXY_FO
         command=(expression or source.tool.parse_command() or "").strip(),
         inputs=inputs,
         outputs=outputs,
-        requirements=requirements,
+        requirements=_requirements(source, notes),
         tests=tests,
         help=help_text,
         help_format=help_format,
@@ -178,9 +181,42 @@ def _names(source: GalaxySource, notes: Notes) -> None:
         for name, subject in _SERVER_NAMES.items():
             if re.search(rf"(?<!\\)\$\{{?{re.escape(name)}\b", code):
                 notes.error(
-                    where,
-                    f"It uses ${name.rstrip('.')}: {subject}, which does not exist here.",
+                    where, f"It uses ${name.rstrip('.')}: {subject}, which does not exist here."
                 )
+
+
+def _requirements(source: GalaxySource, notes: Notes) -> tuple[Requirement, ...]:
+    """Read ``<requirements>`` in the descriptor's order: packages, then containers."""
+    packages, containers, resources, *rest = source.tool.parse_requirements()
+    found: list[Requirement] = []
+    for entry in packages:
+        if entry.type == "package" and entry.name:
+            found.append(PackageRequirement(name=entry.name, version=entry.version or ""))
+            continue
+        notes.warning(
+            f"requirements/requirement[{entry.name}]",
+            f"A requirement of the type “{entry.type}” is not provided here.",
+        )
+    for container in containers:
+        kind = str(container.type)
+        if kind in ("docker", "singularity") and container.identifier:
+            found.append(ContainerRequirement(type=kind, image=str(container.identifier).strip()))
+            continue
+        notes.warning(
+            f"requirements/container[{container.identifier}]",
+            f"Containers of the type “{kind}” are not run here.",
+        )
+    for resource in resources:
+        notes.info(
+            f"requirements/resource[{resource.resource_type}]",
+            f"It asks for {resource.resource_type} = {resource.value_or_expression}; "
+            "set such limits in the configuration.",
+        )
+    if rest and rest[-1]:
+        notes.error("requirements/credentials", "It needs credentials that a Galaxy server keeps.")
+    if source.tool.parse_tool_type() == "expression" and not found:
+        found.append(PackageRequirement(name="nodejs"))
+    return tuple(found)
 
 
 def _help(

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.candidate import parse_json
 from napari_tool_runner.tools.common import is_true
 from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
-from napari_tool_runner.tools.notations import parse_json
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.interface import InputSource

@@ -21,14 +21,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
     from napari_tool_runner.tools.toolbox.search import SearchIndex
 
-__all__ = [
-    "BUNDLED",
-    "Toolbox",
-    "ToolboxFolder",
-    "bundled_folder",
-    "find_tool",
-    "load_toolbox",
-]
+__all__ = ["BUNDLED", "Toolbox", "ToolboxFolder", "bundled_folder", "find_tool", "load_toolbox"]
 
 BUNDLED = "bundled"
 """Name of the toolbox that ships with the package."""

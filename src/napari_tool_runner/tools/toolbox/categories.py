@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.notations import parse_json, read_bytes
+from napari_tool_runner.tools.candidate import parse_json, read_bytes
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
