@@ -6,7 +6,7 @@ the run does it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,13 +37,6 @@ _ALSO: dict[LayerKind, tuple[LayerKind, ...]] = {
     LayerKind.LABELS: (LayerKind.SHAPES,),
     LayerKind.TABLE: (LayerKind.POINTS, LayerKind.TRACKS, LayerKind.VECTORS),
 }
-_COLUMNS = (
-    LayerKind.POINTS,
-    LayerKind.TRACKS,
-    LayerKind.VECTORS,
-    LayerKind.TABLE,
-    LayerKind.SHAPES,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +82,17 @@ def fitting_kinds(parameter: DataParameter, formats: Formats = FORMATS) -> tuple
     `formats`: those of the tool. None fits where only a file can be given.
     """
     declared = _declared(parameter)
-    written = formats.writable(parameter.formats)
+    best = formats.best_by_kind(parameter.formats)
     wanted = [*declared, *(also for kind in declared for also in _ALSO.get(kind, ()))]
     if not declared:
-        wanted = [kind for entry in written for kind in _best_kinds(entry)]
-        wanted.append(LayerKind.SHAPES)  # drawn as labels
-    return tuple(k for k in dict.fromkeys(wanted) if _becomes(k, parameter, written) is not None)
+        wanted = [*best, LayerKind.SHAPES]  # drawn as labels
+    return tuple(k for k in dict.fromkeys(wanted) if _becomes(k, declared, best) is not None)
 
 
 def takes_features(parameter: DataParameter, formats: Formats = FORMATS) -> bool:
     """Whether the features of any layer can go into `parameter`, as a table."""
-    written = formats.writable(parameter.formats)
-    found = _becomes(LayerKind.ANY, parameter, written, has_features=True)
-    return found is not None and found[0] is LayerKind.TABLE
+    best = formats.best_by_kind(parameter.formats)
+    return _becomes(LayerKind.ANY, _declared(parameter), best, has_features=True) is not None
 
 
 def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMATS) -> HandOver:
@@ -122,7 +113,7 @@ def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMA
         extension = snap.path.suffix or formats.resolve(accepted).extension
         if found:
             low = snap.path.name.lower()
-            extension = next(end for end in _longest_first(found[0]) if low.endswith(end))
+            extension = max((e for e in found[0].extensions if low.endswith(e)), key=len)
         return HandOver(
             snap,
             snap.kind,
@@ -149,23 +140,6 @@ def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMA
     )
 
 
-def _best_kinds(entry: Format) -> tuple[LayerKind, ...]:
-    """Return the kinds of a format as a viewer has them: coordinates before bare tables."""
-    if entry.carrier is not Carrier.TABLE:
-        return entry.kinds
-    return tuple(kind for kind in _COLUMNS if kind in entry.kinds)
-
-
-def _best(written: Sequence[Format], kind: LayerKind) -> Format | None:
-    """Return the format in which a layer of `kind` is written best."""
-    ranked = [(rank, i) for i, e in enumerate(written) if (rank := e.rank(kind)) is not None]
-    return written[min(ranked)[1]] if ranked else None
-
-
-def _longest_first(entry: Format) -> list[str]:
-    return sorted(filter(None, entry.extensions), key=len, reverse=True)
-
-
 def _declared(parameter: DataParameter) -> list[LayerKind]:
     """Return the kinds that the descriptor names; empty: it names none."""
     return [kind for kind in parameter.kinds if kind is not LayerKind.ANY]
@@ -173,28 +147,26 @@ def _declared(parameter: DataParameter) -> list[LayerKind]:
 
 def _becomes(
     kind: LayerKind,
-    parameter: DataParameter,
-    written: Sequence[Format],
+    declared: Sequence[LayerKind],
+    best: Mapping[LayerKind, Format],
     *,
     has_features: bool = False,
     is_matrix: bool = False,
 ) -> tuple[LayerKind, Format] | None:
-    """Say as what a layer of `kind` goes into `parameter`, None when it does not fit.
+    """Say as what a layer of `kind` goes into an input, None when it does not fit.
 
-    `written`: the formats that `parameter` accepts.
+    `declared`: what the input takes. `best`: the format for each kind that can be written.
     """
-    declared = _declared(parameter)
     served = not declared or kind in declared
     served |= kind is not LayerKind.SHAPES and any(kind in _ALSO.get(d, ()) for d in declared)
-    if served and (best := _best(written, kind)) is not None:
-        return kind, best
-    drawn = not declared or LayerKind.LABELS in declared
-    if kind is LayerKind.SHAPES and drawn and (best := _best(written, LayerKind.LABELS)):
-        return LayerKind.LABELS, best
-    tables = not declared or LayerKind.TABLE in declared
-    best = _best(written, LayerKind.TABLE) if tables and (is_matrix or has_features) else None
-    if best is not None and (is_matrix or best.carrier is Carrier.TABLE):
-        return LayerKind.TABLE, best
+    drawn = kind is LayerKind.SHAPES and (not declared or LayerKind.LABELS in declared)
+    table = best.get(LayerKind.TABLE) if not declared or LayerKind.TABLE in declared else None
+    if served and kind in best:
+        return kind, best[kind]
+    if drawn and LayerKind.LABELS in best:
+        return LayerKind.LABELS, best[LayerKind.LABELS]
+    if table and (is_matrix or (has_features and table.carrier is Carrier.TABLE)):
+        return LayerKind.TABLE, table
     return None
 
 
@@ -208,7 +180,8 @@ def _as_what(
     UnsupportedLayerError
     """
     name = parameter.label or parameter.name
-    if snap.kind is LayerKind.IMAGE and _declared(parameter) == [LayerKind.LABELS]:
+    declared = _declared(parameter)
+    if snap.kind is LayerKind.IMAGE and declared == [LayerKind.LABELS]:
         if snap.rgb or np.dtype(snap.pixels.dtype).kind not in "biu":
             what = "colours" if snap.rgb else snap.pixels.dtype
             raise UnsupportedLayerError(
@@ -218,8 +191,8 @@ def _as_what(
         snap = replace(snap, kind=LayerKind.LABELS)
     found = _becomes(
         snap.kind,
-        parameter,
-        formats.writable(parameter.formats),
+        declared,
+        formats.best_by_kind(parameter.formats),
         has_features=bool(snap.features()),
         is_matrix=_is_matrix(snap),
     )
@@ -264,7 +237,7 @@ def _by_content(path: Path, parameter: DataParameter, formats: Formats) -> str |
         return None
     found = content_type(path)
     own = formats[found[0]] if found is not None else None
-    if own is None or own.carrier in (Carrier.OPAQUE, Carrier.UNKNOWN):
+    if own is None or not own.readable:
         return None
     for entry in formats.writable(parameter.formats):
         same = own.carrier is not Carrier.PICTURE or formats.canonical(entry.name) == own
@@ -315,7 +288,7 @@ def open_file(
         f"{accepted}.",
         hint="Open it in napari and choose the layer, or convert it yourself.",
     )
-    if not known or known[0].carrier in (Carrier.OPAQUE, Carrier.UNKNOWN):
+    if not known or not known[0].readable:
         raise refusal
     try:
         content = read_file(path, known[0], name=snap.name)
@@ -324,8 +297,9 @@ def open_file(
     remarks.append(f"{path.name} was converted, as the tool takes {accepted}.")
     data: object = content.data
     attributes = dict(content.attributes)
+    geometry = content.geometry
     if isinstance(data, dict):
-        kind = LayerKind.TABLE
+        kind, geometry = LayerKind.TABLE, geometry or Geometry(axes="")
     elif isinstance(data, SurfaceData):
         kind = LayerKind.SURFACE
         data = tuple(part for part in (data.vertices, data.faces, data.values) if part is not None)
@@ -335,21 +309,15 @@ def open_file(
         data = np.concatenate(data.vertices) if kind is LayerKind.POINTS else list(data.vertices)
     else:
         kind = LayerKind.LABELS if LayerKind.LABELS in parameter.kinds else LayerKind.IMAGE
+    first = data[0] if isinstance(data, list | tuple) else data
     return replace(
         snap,
         data=data,
         kind=kind,
         name=path.name[: -len(path.suffix)] if path.suffix else path.name,
-        geometry=content.geometry or _coordinate_geometry(data, kind),
+        geometry=geometry or geometry_of(int(np.asarray(first).shape[-1])),
         rgb=content.rgb,
         multiscale=content.multiscale,
         path=None,
         attributes=attributes,
     )
-
-
-def _coordinate_geometry(data: object, kind: LayerKind) -> Geometry:
-    if kind is LayerKind.TABLE:
-        return Geometry(axes="")
-    first = data[0] if isinstance(data, list | tuple) else data
-    return geometry_of(int(np.asarray(first).shape[-1]))

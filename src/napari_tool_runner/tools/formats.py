@@ -87,15 +87,12 @@ class Trait(StrEnum):
     XYZ = "xyz"
 
 
+_PIXELS = (
+    Carrier.TIFF, Carrier.ZARR, Carrier.NPY, Carrier.HDF5, Carrier.PICTURE, Carrier.MOVIE,
+)  # fmt: skip
 _WRITERS: dict[LayerKind, tuple[Carrier, ...]] = {
-    LayerKind.IMAGE: (
-        Carrier.TIFF,
-        Carrier.ZARR,
-        Carrier.NPY,
-        Carrier.HDF5,
-        Carrier.PICTURE,
-        Carrier.MOVIE,
-    ),
+    LayerKind.IMAGE: _PIXELS,
+    LayerKind.LABELS: _PIXELS,
     LayerKind.POINTS: (Carrier.TABLE, Carrier.GEOJSON),
     LayerKind.SHAPES: (Carrier.GEOJSON, Carrier.TABLE),
     LayerKind.TRACKS: (Carrier.TABLE,),
@@ -103,7 +100,10 @@ _WRITERS: dict[LayerKind, tuple[Carrier, ...]] = {
     LayerKind.SURFACE: (Carrier.MESH,),
     LayerKind.TABLE: (Carrier.TABLE, Carrier.ARRAY, Carrier.NUMBER),
 }
-_WRITERS[LayerKind.LABELS] = _WRITERS[LayerKind.IMAGE]
+# As a viewer has them: coordinates before bare tables.
+_ROWS = (
+    LayerKind.POINTS, LayerKind.TRACKS, LayerKind.VECTORS, LayerKind.TABLE, LayerKind.SHAPES,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,11 @@ class Format:
     def directory(self) -> bool:
         """It is a folder on disk."""
         return Trait.FOLDER in self.traits
+
+    @property
+    def readable(self) -> bool:
+        """Whether it is read here."""
+        return self.carrier not in (Carrier.OPAQUE, Carrier.UNKNOWN)
 
     def rank(self, kind: LayerKind) -> int | None:
         """Say how well a layer of `kind` is written as this (0: best); None: it is not."""
@@ -215,16 +220,13 @@ vtkbinary      .vtk                                     surface
 vtp            =                                        surface   -         xml
 gltf           =                                        surface   -         json
 glb            =                                        surface   mesh      binary
-trk,tck        =                                        -         -         binary
+trk,tck,mat,sqlite,gz =                                        -         -         binary
 npz            =                                        -         -         zip
-mat            =                                        -         -         binary
 matlab         .mat                                     -         -         binary
-sqlite         =                                        -         -         binary
 expression.json,imgt.json =                                        -         -         json
 yaml           .yaml,.yml                               -         -         txt
-toml           =                                        -         -         txt
+toml,ijm       =                                        -         -         txt
 markdown       .md                                      -         -         txt
-ijm            =                                        -         -         txt
 imagej1_macro  .ijm                                     -         -         txt
 fasta          .fasta,.fa,.fna                          -         -         txt
 fastq          .fastq,.fq                               -         -         txt
@@ -235,7 +237,6 @@ eps            =
 zip,tar        =                                        -         opaque    binary
 tar.gz         .tar.gz,.tgz                             -         -         tar
 tgz            =                                        -         -         tar
-gz             =                                        -         -         binary
 data           .dat                                     -         -         -         anything
 binary         .bin                                     -         -         -         anything
 raw            -                                        -         -         -         anything
@@ -314,11 +315,8 @@ class Formats(Mapping[str, Format]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def extended(self, entries: Iterable[Format]) -> Formats:
         """Return a table that has `entries`, too; those of a known name replace it."""
@@ -376,10 +374,6 @@ class Formats(Mapping[str, Format]):
         longest = next((low[i:] for i in starts if low[i:] in self._by_extension), "")
         return [self._rows[name] for name in self._by_extension.get(longest, ())]
 
-    def takes_anything(self, names: Sequence[str]) -> bool:
-        """Whether one of `names` stands for files of any format, or there is none."""
-        return not names or any(Trait.ANYTHING in self.resolve(name).traits for name in names)
-
     def accepted(self, names: Sequence[str], filename: str) -> str | None:
         """Return the format as which a file of this name is accepted, None if it is not.
 
@@ -394,14 +388,28 @@ class Formats(Mapping[str, Format]):
         for entry in own:
             if any(self.is_of_type(entry.name, name) for name in names):
                 return entry.name
-        if not self.takes_anything(names):
+        if names and not any(Trait.ANYTHING in self.resolve(name).traits for name in names):
             return None
         return own[0].name if own else Path(low).suffix.lstrip(".") or "data"
 
     def writable(self, names: Sequence[str]) -> list[Format]:
         """Return the formats of `names`, with the usual ones where anything is accepted."""
         known = [self.resolve(name) for name in names]
-        return known + [self[n] for n in _USUAL] if self.takes_anything(names) else known
+        anything = not known or any(Trait.ANYTHING in entry.traits for entry in known)
+        return known + [self._rows[name] for name in _USUAL] if anything else known
+
+    def best_by_kind(self, names: Sequence[str]) -> dict[LayerKind, Format]:
+        """Return the kinds of layers that are written as one of `names`, and as which best.
+
+        Likeliest kind first; where anything is accepted the usual formats count as well.
+        """
+        ranks: dict[LayerKind, list[tuple[int, int]]] = {}
+        entries = self.writable(names)
+        for number, entry in enumerate(entries):
+            for kind in _ROWS if entry.carrier is Carrier.TABLE else entry.kinds:
+                rank = entry.rank(kind)
+                ranks.setdefault(kind, []).extend([] if rank is None else [(rank, number)])
+        return {kind: entries[min(found)[1]] for kind, found in ranks.items() if found}
 
     def best_first(self, names: Iterable[str], kinds: Sequence[LayerKind]) -> tuple[str, ...]:
         """Return `names` (each once), those in which `kinds` are written best first."""
@@ -465,8 +473,7 @@ def _from_json(entry: Mapping[str, str], known: Formats) -> Format:
     like = next(iter(known.of_file(f"x{extension}")), Format("", ""))
     if before is not None:
         aliases = before.aliases if before.extension == extension else ()
-        pixels = _WRITERS[LayerKind.IMAGE]
-        if before.carrier in pixels and like.carrier in pixels:
+        if before.carrier in _PIXELS and like.carrier in _PIXELS:
             before = replace(before, carrier=like.carrier, traits=like.traits)
         return replace(before, name=name, extension=extension, aliases=aliases)
     viewer = str(entry.get("viewer", ""))

@@ -188,19 +188,23 @@ class LayerChooser:
     def __init__(self, model: FormModel, source: LayerSource) -> None:
         self.model = model
         self.source = source
-        self._kinds: dict[int, tuple[LayerKind, ...]] = {}
+        self._fitting: dict[int, tuple[tuple[LayerKind, ...], bool]] = {}
 
     def kinds(self, parameter: DataParameter) -> tuple[LayerKind, ...]:
-        """Return the kinds that `parameter` accepts (remembered)."""
-        key = id(parameter)
-        if key not in self._kinds:
-            self._kinds[key] = fitting_kinds(parameter, self.model.tool.formats)
-        return self._kinds[key]
+        """Return the kinds that `parameter` accepts."""
+        return self._asked(parameter)[0]
+
+    def _asked(self, parameter: DataParameter) -> tuple[tuple[LayerKind, ...], bool]:
+        """Return the kinds that fit, and whether features do (asked once)."""
+        key, formats = id(parameter), self.model.tool.formats
+        if key not in self._fitting:
+            found = fitting_kinds(parameter, formats), takes_features(parameter, formats)
+            self._fitting[key] = found
+        return self._fitting[key]
 
     def candidates(self, parameter: DataParameter) -> list[object]:
         """Return the layers that fit, in the order of the layer list."""
-        kinds = self.kinds(parameter)
-        features = takes_features(parameter, self.model.tool.formats)
+        kinds, features = self._asked(parameter)
         return [
             layer
             for layer in self.source.layers()
