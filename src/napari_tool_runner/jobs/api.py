@@ -83,8 +83,7 @@ def run_job(job: Job) -> JobResult:
     thread = threading.Thread(target=execute, args=(job,), name=f"job-{job.id}", daemon=True)
     thread.start()
     try:
-        while not job.wait(0.5):
-            pass  # short waits let Ctrl-C through on every platform
+        job.wait()
     except BaseException:
         job.cancel()
         job.wait(10)

@@ -98,8 +98,7 @@ def run_batch(
                 jobs.append((item, error))
         for item, job in jobs:
             if not isinstance(job, ToolRunnerError):
-                while not job.wait(0.5):
-                    pass  # short waits let Ctrl-C through
+                job.wait()
             yield item, job
     finally:
         manager.shutdown()

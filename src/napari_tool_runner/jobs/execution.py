@@ -90,7 +90,7 @@ class Run:
         self.id = run_id
         self.choice = request.choice
         self.workspace = Workspace(folder)
-        self.log = JobLog(self.workspace)
+        self.log = JobLog(folder)
         self.context = ExecContext(
             work_dir=self.workspace.paths.work,
             temp_dir=self.workspace.paths.temp,

@@ -118,6 +118,8 @@ class Job:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the job has ended; False when `timeout` seconds passed first."""
+        while timeout is None and not self._done.wait(0.5):
+            pass  # short waits let Ctrl-C through on every platform
         return self._done.wait(timeout)
 
     def cancel(self) -> None:

@@ -12,7 +12,6 @@ from napari_tool_runner.plugins import Progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_tool_runner.jobs.workspace import Workspace
     from napari_tool_runner.plugins import OutputLine
 
 __all__ = ["JobLog", "parse_progress"]
@@ -28,10 +27,10 @@ _LONGEST = 300
 
 
 class JobLog:
-    """Lines of a job. Thread-safe; files are opened with the first line."""
+    """Lines of a job, kept in its folder. Thread-safe; files are opened with the first line."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._lock = threading.Lock()
         self._lines: deque[OutputLine] = deque(maxlen=KEPT_LINES)
         self._count = 0
@@ -106,11 +105,7 @@ class JobLog:
         file.write(text)
 
     def _path(self, name: str) -> Path:
-        return {
-            "log": self._workspace.log,
-            "stdout": self._workspace.stdout,
-            "stderr": self._workspace.stderr,
-        }[name]
+        return self._folder / f"{name}.txt"
 
 
 def parse_progress(line: str) -> Progress | None:
@@ -126,15 +121,12 @@ def parse_progress(line: str) -> Progress | None:
         return Progress("Running", float(found["part"]), 1.0)
     if found := _TQDM.search(line):
         return Progress(found["text"].strip(" :") or "Running", float(found["percent"]), 100.0)
+    done, total, after = 0.0, 0.0, ""
     if found := _COUNT.search(line):
-        done, total = int(found["done"]), int(found["total"])
-        if total > 0 and done <= total:
-            rest = (line[: found.start()] + " " + line[found.end() :]).strip(" []():,.;-")
-            return Progress(" ".join(rest.split())[:60] or "Running", done, total)
+        done, total, after = int(found["done"]), int(found["total"]), line[found.end() :]
+    elif found := _PERCENT.search(line):
+        done, total = float(found["percent"]), 100.0
+    if found is None or not 0 < total >= done:
         return None
-    if found := _PERCENT.search(line):
-        percent = float(found["percent"])
-        if percent <= 100:
-            rest = line[: found.start()].strip(" []():,.;-")
-            return Progress(" ".join(rest.split())[:60] or "Running", percent, 100.0)
-    return None
+    rest = f"{line[: found.start()]} {after}".strip(" []():,.;-")
+    return Progress(" ".join(rest.split())[:60] or "Running", done, total)

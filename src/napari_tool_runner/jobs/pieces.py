@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ExchangeError
@@ -16,12 +16,8 @@ from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from napari_tool_runner.exchange import Geometry, LayerSnapshot
     from napari_tool_runner.jobs.execution import ProgramCall
     from napari_tool_runner.jobs.outputs import JobOutput
-    from napari_tool_runner.jobs.request import Request
 
 __all__ = ["SlicedRun"]
 
@@ -61,7 +57,6 @@ class SlicedRun(Run):
         self.outputs = self._merged(results, len(pieces))
 
     def _merged(self, results: dict[str, list[JobOutput]], count: int) -> dict[str, JobOutput]:
-        covered = _Covered.of(self.request)
         offsets = {
             name: label_offsets([part.loaded for part in parts if part.loaded])
             for name, parts in results.items()
@@ -73,29 +68,38 @@ class SlicedRun(Run):
             try:
                 if len(parts) == count:
                     shift = offsets.get(name) or offsets.get(parts[0].output.join)
-                    merged = self._merge_one(name, parts, covered, shift)
+                    merged = self._merge_one(name, parts, shift)
             except ExchangeError as reason:
                 self.notes.append(f"“{name}” was left in slices: {reason}")
             outputs[name] = merged or self._collection(parts)
         return outputs
 
     def _merge_one(
-        self, name: str, parts: list[JobOutput], covered: _Covered, shift: list[int] | None
+        self, name: str, parts: list[JobOutput], shift: list[int] | None
     ) -> JobOutput | None:
         loaded = [part.loaded for part in parts if part.loaded is not None]
         if len(loaded) != len(parts) or len({part.kind for part in loaded}) != 1:
             return None
-        folder = self.workspace.paths.outputs
-        axes = covered.geometry.axes[: len(covered.loop)]
+        request, folder = self.request, self.workspace.paths.outputs
+        extent, grid = request.extent, request.grid
+        assert extent is not None, "only an extent"
+        assert grid is not None, "with a grid is run in slices"
+        ranges = extent.ranges(grid.shape)  # the part of the grid that the pieces cover
+        starts = [start for start, _ in ranges]
+        sizes = [stop - start for start, stop in ranges]
+        depth = extent.loop_axes(grid.shape)
+        covered = crop(grid, starts, sizes)
+        axes = covered.axes[:depth]
         made = merge_parts(
-            loaded, covered.loop, axes, covered.geometry, folder, name, shift, covered.first
+            loaded, sizes[:depth], axes, covered, folder, name, shift, starts[:depth]
         )
         if made is None:
             return None
         path, fmt = made
         whole = replace(parts[0].output, format=fmt, kind=loaded[0].kind)
         entry = CollectedOutput(whole, (CollectedFile(path, fmt),))
-        return self.loader().load(entry, covered.lenders, folder)
+        box = tuple(slice(start, stop) for start, stop in ranges)
+        return self.loader().load(entry, dict(request.snapshots(request.cut(box))), folder)
 
     def _collection(self, parts: list[JobOutput]) -> JobOutput:
         width = len(str(len(parts)))
@@ -104,39 +108,3 @@ class SlicedRun(Run):
             for number, part in enumerate(parts)
         }
         return self.loader().collection(parts[0].output, elements, self.workspace.root / "pieces")
-
-
-@dataclass(frozen=True, slots=True)
-class _Covered:
-    """The part of the grid that the pieces cover together.
-
-    Parameters
-    ----------
-    loop, first : tuple of int
-        Along each loop axis: how many pieces, and the index of the first.
-    geometry : Geometry
-    lenders : mapping
-        Snapshots cut to that part; they lend the results their place.
-    """
-
-    loop: tuple[int, ...]
-    first: tuple[int, ...]
-    geometry: Geometry
-    lenders: Mapping[str, LayerSnapshot]
-
-    @classmethod
-    def of(cls, request: Request) -> _Covered:
-        extent, grid = request.extent, request.grid
-        assert extent is not None, "only an extent"
-        assert grid is not None, "with a grid is run in slices"
-        ranges = extent.ranges(grid.shape)
-        depth = extent.loop_axes(grid.shape)
-        sizes = [stop - start for start, stop in ranges]
-        starts = [start for start, _ in ranges]
-        box = tuple(slice(start, stop) for start, stop in ranges)
-        return cls(
-            tuple(sizes[:depth]),
-            tuple(starts[:depth]),
-            crop(grid, starts, sizes),
-            dict(request.snapshots(request.cut(box))),
-        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from napari_tool_runner.exchange import LayerSnapshot, plan
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.request import each_value
+from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.plugins import plan_run
 
 if TYPE_CHECKING:
@@ -50,11 +51,7 @@ class Preview:
         return {
             "runner": self.runner,
             "reason": self.reason,
-            "plan": {
-                "fetches": [{"what": f.what, "size": f.size} for f in self.plan.fetches],
-                "problems": list(self.plan.problems),
-                "remarks": list(self.plan.remarks),
-            },
+            "plan": to_json(self.plan),
             "argv": list(rendered.argv),
             "script": rendered.script,
             "environment": dict(rendered.environment),
@@ -74,14 +71,9 @@ def dry_run(
     Takes and raises what `prepare` does, and TemplateError.
     """
     job = prepare(tool, values, **options)
-    plan = _preflight(job)
-    return Preview(job.run.choice.name, job.run.choice.reason, plan, _render(job))
-
-
-def _preflight(job: Job) -> Plan:
-    """Return what `job` would fetch first and what is in its way (may ask a daemon)."""
     job.run.settle()
-    return plan_run(job.runner, job.tool, job.request.config.runner)
+    plan = plan_run(job.runner, job.tool, job.request.config.runner)
+    return Preview(job.run.choice.name, job.run.choice.reason, plan, _render(job))
 
 
 def _plan_lines(plan: Plan) -> list[str]:

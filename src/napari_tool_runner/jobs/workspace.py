@@ -44,8 +44,6 @@ class Workspace:
         self.root = root
         self.paths = JobPaths(root)
         self.log = root / "log.txt"
-        self.stdout = root / "stdout.txt"
-        self.stderr = root / "stderr.txt"
         self.record_path = root / RECORD
 
     def create(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from qtpy.QtCore import Qt
@@ -273,15 +274,9 @@ def _folder_problem(folder: Path) -> str:
     if folder.exists() and not folder.is_dir():
         return f"“Folder for jobs”: {folder} is a file."
     parent = next((one for one in (folder, *folder.parents) if one.exists()), None)
-    if parent is None or not _writable(parent):
+    if parent is None or not os.access(parent, os.W_OK | os.X_OK):
         return f"“Folder for jobs”: {folder} may not be written."
     return ""
-
-
-def _writable(folder: Path) -> bool:
-    import os
-
-    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _tool_names(folder: Path) -> list[str]:
