@@ -223,7 +223,7 @@ class ToolRunnerWidget(QWidget):
         self._show_commands()
         self.finder.set_toolbox(self.toolbox)
         for page in self._pages.values():
-            page.services.start()
+            page.service_lookup.start()
 
     def show_history(self) -> HistoryPanel | None:
         """Open the dock with all jobs; None (and a sentence) without a window."""

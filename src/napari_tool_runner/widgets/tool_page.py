@@ -20,6 +20,7 @@ from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, 
 from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, text_color
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 
@@ -202,7 +203,7 @@ class ToolPage(QWidget):
     ----------
     form : FormWidget
         Its values are what "Copy command line" copies.
-    services : ServiceLookup, optional
+    lookup : ServiceLookup, optional
         Knows what a run would fetch.
     """
 
@@ -214,20 +215,15 @@ class ToolPage(QWidget):
         tool: Tool,
         form: FormWidget,
         viewer: ViewerModel | None = None,
-        services: ServiceLookup | None = None,
+        lookup: ServiceLookup | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.tool = tool
         self._form = form
         self._viewer = viewer
-        self._services = services
+        self._lookup = lookup
         self._color = ""
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 2, 6, 2)
-        layout.setSpacing(4)
-        row = QHBoxLayout()
-        row.setSpacing(4)
         self.sample_button = TextIconButton("picture", "Load sample")
         self.sample_button.setToolTip("Fill the form with the data of the tool's own test")
         self.sample_button.setEnabled(viewer is not None and bool(tool.tests))
@@ -237,21 +233,19 @@ class ToolPage(QWidget):
         self.command_button.clicked.connect(self.copy_command)
         self.descriptor_button = IconButton("file", "Open the descriptor")
         self.descriptor_button.clicked.connect(self.open_descriptor)
-        row.addWidget(self.sample_button, 1)
-        row.addWidget(self.command_button, 1)
-        row.addWidget(self.descriptor_button)
-        layout.addLayout(row)
         self.message = MessageBar()
-        layout.addWidget(self.message)
         self.text = _Browser()
         self.text.setOpenLinks(False)
         self.text.setFrameShape(QFrame.Shape.NoFrame)
         self.text.setAccessibleName(f"About {tool.name}")
         self.text.anchorClicked.connect(self.follow_link)
-        layout.addWidget(self.text, 1)
+        buttons = (self.sample_button, 1), (self.command_button, 1), self.descriptor_button
+        row = filled(QHBoxLayout(), *buttons, spacing=4)
+        parts = row, self.message, (self.text, 1)
+        filled(QVBoxLayout(self), *parts, margins=(6, 2, 6, 2), spacing=4)
         self.refresh()
-        if services is not None:
-            services.found.connect(self.refresh)
+        if lookup is not None:
+            lookup.found.connect(self.refresh)
 
     def refresh(self) -> None:
         """Show what is known now."""
@@ -285,12 +279,12 @@ class ToolPage(QWidget):
             self.refresh()
 
     def _needs(self) -> list[str]:
-        services = self._services
-        if services is None:
+        if self._lookup is None:
             return []
+        services = self._lookup.services
         if not services.choice:
             return ["Looking what a run would need…"]
-        reason = services.choice_reason.removeprefix(f"{services.choice}, ")
+        reason = services.reason.removeprefix(f"{services.choice}, ")
         said = [f"It would run on {services.choice}, {reason}"]
         blocked = services.blocked(None)
         if blocked:

@@ -20,6 +20,7 @@ from napari_tool_runner.widgets.forms.layers import LayerSource
 from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
 from napari_tool_runner.widgets.forms.presets import PresetError, PresetStore
 from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import copy_text, elapsed_text, open_path
 from napari_tool_runner.widgets.running.job_bridge import (
     ActivityMirror,
@@ -30,6 +31,7 @@ from napari_tool_runner.widgets.running.job_bridge import (
     running_bridges,
 )
 from napari_tool_runner.widgets.running.log_view import LogView
+from napari_tool_runner.widgets.running.report import report_text
 from napari_tool_runner.widgets.running.results import show_features
 from napari_tool_runner.widgets.running.run_bar import RunBar
 from napari_tool_runner.widgets.running.services import ServiceLookup
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job, JobManager
     from napari_tool_runner.tools.model import LayerKind, Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
+    from napari_tool_runner.widgets.parts.messages import Button
+    from napari_tool_runner.widgets.running.services import Services
 
 __all__ = ["ToolWidget"]
 
@@ -96,35 +100,25 @@ class ToolWidget(QWidget):
         self._toolbox = toolbox
         self._trust = trust_state(tool)
         self._bridges: list[JobBridge] = []
-        self._shown_job: Job | None = None
 
         self.layer_source = LayerSource(viewer, self)
         self.header = ToolHeader(tool)
         self.form = FormWidget(tool, self.layer_source)
         self.run_bar = RunBar()
         self.log = LogView()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.header)
-        layout.addWidget(self.form, 1)
+        self.extent_bar = ExtentBar(tool, self.form, viewer)
         line = QFrame()
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFixedHeight(1)
-        layout.addWidget(line)
-        self.extent_bar = ExtentBar(tool, self.form, viewer)
-        layout.addWidget(self.extent_bar)
-        layout.addWidget(self.run_bar)
-        foot = QVBoxLayout()
-        foot.setContentsMargins(6, 0, 6, 2)
-        foot.addWidget(self.log)
-        layout.addLayout(foot)
+        foot = filled(QVBoxLayout(), self.log, margins=(6, 0, 6, 2))
+        parts = self.header, (self.form, 1), line, self.extent_bar, self.run_bar, foot
+        self._column = filled(QVBoxLayout(self), *parts, spacing=2)
 
         self.preset_menu = PresetMenu(tool, self.form, self._presets, self)
         self.header.menu_button.set_menu(self.preset_menu)
         self.preset_menu.told.connect(lambda text: self.run_bar.say(text, "info"))
-        self.services = ServiceLookup(tool, self)
-        self.services.found.connect(self._show_services)
+        self.service_lookup = ServiceLookup(tool, self)
+        self.service_lookup.found.connect(self._show_services)
         self.run_bar.runner_changed.connect(self._judge)
         self.run_bar.run_requested.connect(self.run)
         self.run_bar.cancel_requested.connect(self.cancel)
@@ -137,7 +131,7 @@ class ToolWidget(QWidget):
         self._shortcuts()
         self._restore_last()
         self._judge()
-        self.services.start()
+        self.service_lookup.start()
         for bridge in running_bridges(tool.uri, viewer):
             self._attach(bridge)
         self.destroyed.connect(self.layer_source.disconnect_layers)
@@ -149,6 +143,11 @@ class ToolWidget(QWidget):
     def viewer(self) -> ViewerModel | None:
         """The viewer, None when there is none or it is gone."""
         return self._viewer()
+
+    @property
+    def services(self) -> Services:
+        """What is known of the services that may run the tool."""
+        return self.service_lookup.services
 
     def manager(self) -> JobManager:
         """Return the job manager."""
@@ -185,7 +184,8 @@ class ToolWidget(QWidget):
             self._review_trust()  # what was approved has changed: say what can be done
             return None
         except ToolRunnerError as error:
-            self.run_bar.say(str(error), "failed", self._refusal_buttons(error))
+            text = str(error)
+            self.run_bar.say(text, "failed", [("Copy", lambda: copy_text(text))])
             return None
         self.form.chooser.pin()
         self._keep_last(values, kinds)
@@ -196,11 +196,9 @@ class ToolWidget(QWidget):
     def show_about(self, on: bool) -> None:
         """Show all about the tool in the place of the form, or the form again."""
         if on and self.about is None:
-            self.about = ToolPage(self.tool, self.form, self.viewer, self.services, self)
+            self.about = ToolPage(self.tool, self.form, self.viewer, self.service_lookup, self)
             self.about.sample_loaded.connect(lambda: self.help_button.setChecked(False))
-            layout = self.layout()
-            assert isinstance(layout, QVBoxLayout)
-            layout.insertWidget(layout.indexOf(self.form), self.about, 1)
+            self._column.insertWidget(self._column.indexOf(self.form), self.about, 1)
         if self.about is not None:
             self.about.setVisible(on)
         self.form.setVisible(not on)
@@ -236,27 +234,25 @@ class ToolWidget(QWidget):
     def _show_progress(self) -> None:
         """Show the oldest job that has not ended, and how many wait behind it."""
         active = self.active_jobs
-        job = active[0] if active else None
-        elapsed = job.elapsed if job is not None else 0.0
-        self.run_bar.set_busy(job is not None, max(0, len(active) - 1))
-        if job is None:
+        self.run_bar.set_busy(bool(active), max(0, len(active) - 1))
+        if not active:
             return
-        if job is not self._shown_job:
-            self._shown_job = job
-            self.log.follow(job)
-        self.run_bar.show_progress(job.phase, job.progress, elapsed)
+        job = active[0]
+        self.log.follow(job)
+        self.run_bar.show_progress(job.phase, job.progress, job.elapsed)
 
     def _finished(self, job: Job) -> None:
         self.log.flush()
-        bridges = [bridge for bridge in self._bridges if bridge.job is job]
-        self._bridges = [bridge for bridge in self._bridges if bridge.job is not job]
+        bridge = next(bridge for bridge in self._bridges if bridge.job is job)
+        self._bridges.remove(bridge)
         if job.state is JobState.DONE:
-            for bridge in bridges:
-                self._loaded(bridge)
+            self._loaded(bridge)
         elif job.state is JobState.CANCELLED:
             self.run_bar.say(f"Cancelled after {elapsed_text(job.elapsed)}.", "info")
         else:
-            self._failed(job)
+            self._show_log(job)
+            text = str(job.error) if job.error is not None else "The tool failed."
+            self.run_bar.say(text, "failed", self._job_buttons(job))
         self._show_progress()
         self.job_finished.emit(job)
 
@@ -268,35 +264,20 @@ class ToolWidget(QWidget):
             return
         buttons = self._job_buttons(job)[1:2] if shown.files else []
         viewer = self.viewer
-        if viewer is not None:
-            for layer in shown.joined:
-                buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
+        for layer in shown.joined if viewer is not None else ():
+            buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
         self.run_bar.say(f"{shown.sentence()} ({elapsed_text(job.elapsed)})", "done", buttons)
 
-    def _failed(self, job: Job) -> None:
-        text = str(job.error) if job.error is not None else "The tool failed."
-        if self._shown_job is not job:
-            self._shown_job = job
-            self.log.follow(job)
-        self.log.set_open(True)
-        self.run_bar.say(text, "failed", self._job_buttons(job))
-
-    def _job_buttons(self, job: Job) -> list[tuple[str, Callable[[], object]]]:
+    def _job_buttons(self, job: Job) -> list[Button]:
         return [
             ("Show log", lambda: self._show_log(job)),
             ("Open workspace", lambda: open_path(job.workspace.root)),
-            ("Copy report", lambda: self._copy_report(job)),
+            ("Copy report", lambda: copy_text(report_text(job))),
         ]
 
     def _show_log(self, job: Job) -> None:
-        self._shown_job = job
         self.log.follow(job)
         self.log.set_open(True)
-
-    def _copy_report(self, job: Job) -> None:
-        from napari_tool_runner.widgets.running.report import report_text
-
-        copy_text(report_text(job))
 
     # -- what can be run -------------------------------------------------------------
 
@@ -305,14 +286,14 @@ class ToolWidget(QWidget):
         runner = self.run_bar.runner()
         problems = self.form.problems()
         why = ""
-        buttons: list[tuple[str, Callable[[], object]]] = []
+        buttons: list[Button] = []
         if self.tool.problems:
             why = f"This tool cannot be run: {self.tool.problems[0].what}"
         elif not self._trust.ok:
             why = trust_sentence(self._trust)
             buttons = [("Review…", self.review_toolbox)]
         elif blocked := self.services.blocked(runner):
-            why, buttons = blocked, [("Check again", self.services.start)]
+            why, buttons = blocked, [("Check again", self.service_lookup.start)]
         elif problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             why, buttons = problems[0].sentence + more, self._problem_buttons()
@@ -336,7 +317,7 @@ class ToolWidget(QWidget):
         self._trust = trust_state(self.tool)
         self._judge()
 
-    def _problem_buttons(self) -> list[tuple[str, Callable[[], object]]]:
+    def _problem_buttons(self) -> list[Button]:
         if not self.form.missing_layers():
             return [("Show", self.form.show_problems)]
         return [("Open sample", self._open_sample)] if self._open_sample is not None else []
@@ -350,14 +331,12 @@ class ToolWidget(QWidget):
         leaf.set_extra_problem(error.message)
         self.form.show_problems()
 
-    def _refusal_buttons(self, error: ToolRunnerError) -> list[tuple[str, Callable[[], object]]]:
-        return [("Copy", lambda: copy_text(str(error)))]
-
     # -- where -----------------------------------------------------------------------
 
     def _show_services(self) -> None:
-        self.run_bar.set_runners(self.services.names, self.services.configured, self.services.tips)
-        self.run_bar.show_choice(self.services.choice_text, self.services.choice_reason)
+        found = self.services
+        self.run_bar.set_runners(found.names, found.configured, found.tips)
+        self.run_bar.show_choice(f"{found.choice} (auto)" if found.choice else "", found.reason)
         self._judge()
 
     # -- values ----------------------------------------------------------------------

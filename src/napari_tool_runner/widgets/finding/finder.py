@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QMenu,
     QTreeView,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.widgets.finding.badges import BadgeLookup
 from napari_tool_runner.widgets.finding.tool_delegate import ToolDelegate
 from napari_tool_runner.widgets.finding.tool_tree import Grouping, ToolTreeModel
+from napari_tool_runner.widgets.parts.layouts import filled, menu_entry, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path
 
@@ -53,32 +53,18 @@ class ToolFinder(QWidget):
         super().__init__(parent)
         self._toolbox = toolbox
         self._favourites = favourites
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
         self.search = QLineEdit()
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search tools")
         self.search.textChanged.connect(self._search)
         self.search.installEventFilter(self)
-        top = QHBoxLayout()
-        top.setSpacing(2)
-        top.addWidget(self.search, 1)
-        self.buttons = QHBoxLayout()
-        self.buttons.setSpacing(0)
-        top.addLayout(self.buttons)
-        layout.addLayout(top)
-        row = QHBoxLayout()
-        self.count = QLabel()
-        self.count.setTextFormat(Qt.TextFormat.PlainText)
-        row.addWidget(self.count, 1)
+        self.buttons = filled(QHBoxLayout(), spacing=0)
+        self.count = plain_label()
         self.grouping = QComboBox()
         self.grouping.addItem("by category", Grouping.CATEGORY)
         self.grouping.addItem("by toolbox", Grouping.TOOLBOX)
         self.grouping.setAccessibleName("Arrange the tools")
         self.grouping.activated.connect(lambda _: self.refresh())
-        row.addWidget(self.grouping)
-        layout.addLayout(row)
         self.badges = BadgeLookup(toolbox, self)
         self.model = ToolTreeModel(self.badges.badges, self.badges.words, parent=self)
         self.tree = QTreeView()
@@ -95,11 +81,12 @@ class ToolFinder(QWidget):
         self.tree.setAccessibleName("Tools")
         self.tree.setTabKeyNavigation(False)
         self.tree.customContextMenuRequested.connect(self._menu)
-        self.tree.clicked.connect(self._clicked)
+        self.tree.clicked.connect(self.choose)
         self.tree.installEventFilter(self)
-        layout.addWidget(self.tree, 1)
         self.message = MessageLabel()
-        layout.addWidget(self.message)
+        top = filled(QHBoxLayout(), (self.search, 1), self.buttons, spacing=2)
+        row = filled(QHBoxLayout(), (self.count, 1), self.grouping)
+        filled(QVBoxLayout(self), top, row, (self.tree, 1), self.message, spacing=4)
         self.setFocusProxy(self.search)
         self.refresh()
 
@@ -141,23 +128,17 @@ class ToolFinder(QWidget):
             self._toolbox, grouping, self._favourites.starred, self._favourites.recent
         )
         self.count.setText("")
-        total = len(self._toolbox)
-        for row in range(self.model.rowCount()):
-            index = self.model.index(row, 0)
-            special = row < self._special_groups()
-            if special or total <= 60:
-                self.tree.setExpanded(index, True)
+        special = sum(
+            any(key in self._toolbox for key in keys)
+            for keys in (self._favourites.starred, self._favourites.recent)
+        )
+        for row in range(self.model.rowCount() if len(self._toolbox) <= 60 else special):
+            self.tree.setExpanded(self.model.index(row, 0), True)
 
     def _redraw(self) -> None:
         viewport = self.tree.viewport()
         assert viewport is not None
         viewport.update()
-
-    def _special_groups(self) -> int:
-        return sum(
-            any(key in self._toolbox for key in keys)
-            for keys in (self._favourites.starred, self._favourites.recent)
-        )
 
     # -- choosing ------------------------------------------------------------------------
 
@@ -168,9 +149,6 @@ class ToolFinder(QWidget):
             self.chosen.emit(entry.key)
         elif index.isValid():
             self.tree.setExpanded(index, not self.tree.isExpanded(index))
-
-    def _clicked(self, index: QModelIndex) -> None:
-        self.choose(index)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Down goes from the search box into the tree, Enter opens, Up comes back."""
@@ -189,8 +167,9 @@ class ToolFinder(QWidget):
                 return True
             if enter:
                 current = self.tree.currentIndex()
-                searching = bool(self.search.text().strip())
-                self.choose(current if current.isValid() else self._first(searching))
+                if not current.isValid() and self.search.text().strip():
+                    current = self.model.first_tool()
+                self.choose(current)
                 return True
             if key == Qt.Key.Key_Escape and self.search.text():
                 self.search.clear()
@@ -204,9 +183,6 @@ class ToolFinder(QWidget):
                 self.search.setFocus(Qt.FocusReason.OtherFocusReason)
                 return True
         return False
-
-    def _first(self, searching: bool) -> QModelIndex:
-        return self.model.first_tool() if searching else QModelIndex()
 
     # -- menu ----------------------------------------------------------------------------
 
@@ -223,15 +199,10 @@ class ToolFinder(QWidget):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         starred = entry.key in self._favourites.starred
-        for text, slot in (
-            ("Open", lambda: self.chosen.emit(entry.key)),
-            ("Remove star" if starred else "Star", lambda: self._star(entry.key)),
-            ("Show descriptor", lambda: open_path(entry.path)),
-            ("Open folder", lambda: open_path(entry.path.parent)),
-        ):
-            action = menu.addAction(text)
-            assert action is not None
-            action.triggered.connect(lambda _=False, slot=slot: slot())
+        menu_entry(menu, "Open", lambda: self.chosen.emit(entry.key))
+        menu_entry(menu, "Remove star" if starred else "Star", lambda: self._star(entry.key))
+        menu_entry(menu, "Show descriptor", lambda: open_path(entry.path))
+        menu_entry(menu, "Open folder", lambda: open_path(entry.path.parent))
         return menu
 
     def _star(self, key: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import RadioButtons, create_widget
@@ -22,31 +23,27 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 from superqt import QSearchableComboBox
+from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.tools.model import (
-    DrillDownParameter,
-    SelectParameter,
-)
+from napari_tool_runner.tools.model import DrillDownParameter, SelectParameter
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
 from napari_tool_runner.widgets.parts.icons import TextIconButton
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import option_labels
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.model import (
-        DrillDownOption,
-        SelectOption,
-    )
+    from napari_tool_runner.tools.model import DrillDownOption, SelectOption
     from napari_tool_runner.widgets.forms.node import LeafNode, Node
 
-__all__ = ["DrillDownField", "ManyField", "RadioField", "SelectField", "ShortList"]
+__all__ = ["CheckList", "DrillDownField", "ManyField", "RadioField", "SelectField"]
 
 NOT_SET = "(not set)"
 _SEARCH_FROM = 15
 
 
-class ShortList(QListWidget):
-    """Grows with its entries up to `most`, then scrolls; long names are elided."""
+class CheckList(QListWidget):
+    """Check boxes; grows with its entries up to `most`, then scrolls; long names are elided."""
 
     def __init__(self, most: int = 7, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -55,6 +52,35 @@ class ShortList(QListWidget):
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def fill(self, entries: Iterable[tuple[str, str]]) -> None:
+        """Show (title, tooltip) pairs, none of them checked."""
+        with signals_blocked(self):
+            self.clear()
+            for title, tip in entries:
+                item = QListWidgetItem(title, self)
+                item.setFlags(
+                    Qt.ItemFlag.ItemIsEnabled
+                    | Qt.ItemFlag.ItemIsUserCheckable
+                    | Qt.ItemFlag.ItemIsSelectable
+                )
+                item.setToolTip(tip)
+                item.setCheckState(Qt.CheckState.Unchecked)
+        self.updateGeometry()
+
+    def check(self, flags: Iterable[bool]) -> None:
+        """Check and uncheck all entries, without `itemChanged`."""
+        with signals_blocked(self):
+            for item, on in zip(self._all(), flags, strict=True):
+                item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+
+    def checked(self) -> list[bool]:
+        """Return for each entry whether it is checked."""
+        return [item.checkState() == Qt.CheckState.Checked for item in self._all()]
+
+    def _all(self) -> list[QListWidgetItem]:
+        found = (self.item(row) for row in range(self.count()))
+        return [item for item in found if item is not None]
 
     def sizeHint(self) -> QSize:
         """Return the height of the entries."""
@@ -67,108 +93,99 @@ class ShortList(QListWidget):
         return QSize(60, self.sizeHint().height())
 
 
-class _Options:
-    """The options of a select, fixed or computed from other values."""
+class _OptionsField(Field):
+    """A field for the options of a select, fixed or computed from other values."""
 
-    def __init__(self, field: Field) -> None:
-        self.field = field
-        assert isinstance(field.node.parameter, SelectParameter)
-        self.parameter = field.node.parameter
-        self.remark = ""
+    def __init__(self, node: LeafNode, context: FormContext) -> None:
+        super().__init__(node, context)
+        assert isinstance(node.parameter, SelectParameter)
+        self.parameter = node.parameter
+        self._pairs: list[tuple[str, str]] = []
+        self._remark = ""
+        if self.parameter.source is not None:
+            self.follow_model(self._other_changed)
 
-    def pairs(self) -> list[tuple[str, str]]:
+    def hint(self) -> str:
+        """Say where the choices come from while there are none."""
+        return self._remark
+
+    def _fill(self) -> None:
+        """Show the options of now."""
+        raise NotImplementedError
+
+    def _options(self) -> list[tuple[str, str]]:
         """Return ``(label, value)`` pairs with unique labels."""
-        return option_labels(
-            [(option.label or option.value, option.value) for option in self._now()]
-        )
+        return option_labels([(one.label or one.value, one.value) for one in self._now()])
 
     def _now(self) -> Sequence[SelectOption]:
         source = self.parameter.source
-        self.remark = ""
+        self._remark = ""
         if source is None:
             return self.parameter.options
         try:
-            found = source.options(self.field.context.model.values())
+            found = source.options(self.context.model.values())
         except ToolRunnerError as error:
-            self.remark = str(error)
+            self._remark = str(error)
             return self.parameter.options
         if not found and source.depends_on:
-            self.remark = f"The choices come from “{', '.join(source.depends_on)}”."
+            self._remark = f"The choices come from “{', '.join(source.depends_on)}”."
         return found or self.parameter.options
 
+    def _other_changed(self, node: Node) -> None:
+        if node is not self.node and self._options() != self._pairs:
+            self._fill()
+            self.node.recheck()
 
-class SelectField(Field):
+
+class SelectField(_OptionsField):
     """A combo box; with many options one can type to find one."""
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        self._options = _Options(self)
-        self._pairs: list[tuple[str, str]] = []
-        parameter = self._options.parameter
-        searchable = len(parameter.options) > _SEARCH_FROM
+        searchable = len(self.parameter.options) > _SEARCH_FROM
         self.combo: QComboBox = QSearchableComboBox() if searchable else QComboBox()
         keep_narrow(self.combo)
         self.widget = self.combo
+        self._before = int(node.parameter.optional)
+        """Entries before the first option."""
         self._fill()
         self.combo.activated.connect(self._activated)
-        if parameter.source is not None:
-            self.follow_model(self._other_changed)
 
     def show(self, value: object) -> None:
         """Select `value`; nothing is selected for None."""
         values = [pair[1] for pair in self._pairs]
         position = values.index(str(value)) if value is not None and str(value) in values else -1
-        if self._has_empty():
-            position += 1
-        self.combo.blockSignals(True)
-        self.combo.setCurrentIndex(position)
-        self.combo.blockSignals(False)
-
-    def hint(self) -> str:
-        """Say where the choices come from while there are none."""
-        return self._options.remark
-
-    def _has_empty(self) -> bool:
-        return self.node.parameter.optional
+        with signals_blocked(self.combo):
+            self.combo.setCurrentIndex(position + self._before)
 
     def _fill(self) -> None:
-        self._pairs = self._options.pairs()
-        self.combo.blockSignals(True)
-        self.combo.clear()
-        if self._has_empty():
-            self.combo.addItem(NOT_SET)
-        self.combo.addItems([pair[0] for pair in self._pairs])
-        for index, (label, _) in enumerate(self._pairs):
-            if len(label) > 30:
-                place = index + int(self._has_empty())
-                self.combo.setItemData(place, label, Qt.ItemDataRole.ToolTipRole)
-        self.combo.setPlaceholderText("choose…")
-        self.combo.blockSignals(False)
+        self._pairs = self._options()
+        with signals_blocked(self.combo):
+            self.combo.clear()
+            if self._before:
+                self.combo.addItem(NOT_SET)
+            self.combo.addItems([pair[0] for pair in self._pairs])
+            for place, (label, _) in enumerate(self._pairs, start=self._before):
+                if len(label) > 30:
+                    self.combo.setItemData(place, label, Qt.ItemDataRole.ToolTipRole)
+            self.combo.setPlaceholderText("choose…")
         self.show(self.node.value)
 
     def _activated(self, index: int) -> None:
-        index -= int(self._has_empty())
+        index -= self._before
         self.edited(self._pairs[index][1] if index >= 0 else None)
 
-    def _other_changed(self, node: Node) -> None:
-        if node is self.node:
-            return
-        if self._options.pairs() != self._pairs:
-            self._fill()
-            self.node.recheck()
 
-
-class RadioField(Field):
+class RadioField(_OptionsField):
     """A few options, all visible (magicgui's radio buttons)."""
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        pairs = _Options(self).pairs()
+        pairs = self._options()
         # "-----" is offered only where nothing is chosen yet
         unknown = node.value not in [pair[1] for pair in pairs]
         made = create_widget(
             widget_type="RadioButtons",
-            annotation=str,
             options={"choices": pairs, "nullable": unknown, "orientation": "vertical"},
             value=None if unknown else node.value,
             name=f"parameter_{node.parameter.name}",
@@ -176,93 +193,49 @@ class RadioField(Field):
         assert isinstance(made, RadioButtons)
         self._made = made
         self.widget = self._made.native
-        self._made.changed.connect(self._chosen)
+        self._made.changed.connect(self.edited)
 
     def show(self, value: object) -> None:
         """Select `value`."""
         with self._made.changed.blocked():
             self._made.value = value
 
-    def _chosen(self, value: object) -> None:
-        self.edited(value)
 
-
-class ManyField(Field):
+class ManyField(_OptionsField):
     """Many of a list: check boxes, with "all" and "none" when the list is long."""
 
     wide = True
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        self._options = _Options(self)
         self.widget = QWidget()
-        layout = QVBoxLayout(self.widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        self.list = ShortList()
-        layout.addWidget(self.list)
+        self.list = CheckList()
+        self.count = QLabel()
+        column = filled(QVBoxLayout(self.widget), self.list, spacing=2)
         self.widget.setFocusProxy(self.list)
-        self._pairs: list[tuple[str, str]] = []
         self.list.itemChanged.connect(self._item_changed)
         self._fill()
         if len(self._pairs) > 4:
-            row = QHBoxLayout()
-            self.count = QLabel()
             self.all_button = TextIconButton("", "All")
             self.none_button = TextIconButton("", "None")
             self.all_button.clicked.connect(lambda: self._check_all(True))
             self.none_button.clicked.connect(lambda: self._check_all(False))
-            row.addWidget(self.count, 1)
-            row.addWidget(self.all_button)
-            row.addWidget(self.none_button)
-            layout.addLayout(row)
-            self._show_count()
-        if self._options.parameter.source is not None:
-            self.follow_model(self._other_changed)
+            buttons = (self.count, 1), self.all_button, self.none_button
+            column.addLayout(filled(QHBoxLayout(), *buttons))
 
     def show(self, value: object) -> None:
         """Check the values in `value` (a tuple of str or None)."""
         chosen = set(value) if isinstance(value, tuple | list) else set()
-        self.list.blockSignals(True)
-        for index, (_, entry) in enumerate(self._pairs):
-            item = self.list.item(index)
-            if item is not None:
-                checked = entry in chosen
-                item.setCheckState(Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked)
-        self.list.blockSignals(False)
+        self.list.check(entry in chosen for _, entry in self._pairs)
         self._show_count()
 
-    def hint(self) -> str:
-        """Say where the choices come from while there are none."""
-        return self._options.remark
-
     def _fill(self) -> None:
-        self._pairs = self._options.pairs()
-        self.list.blockSignals(True)
-        self.list.clear()
-        for label, _ in self._pairs:
-            item = QListWidgetItem(label)
-            item.setFlags(
-                Qt.ItemFlag.ItemIsEnabled
-                | Qt.ItemFlag.ItemIsUserCheckable
-                | Qt.ItemFlag.ItemIsSelectable
-            )
-            item.setCheckState(Qt.CheckState.Unchecked)
-            self.list.addItem(item)
-        self.list.blockSignals(False)
-        self.list.updateGeometry()
+        self._pairs = self._options()
+        self.list.fill((label, "") for label, _ in self._pairs)
         self.show(self.node.value)
 
-    def _checked(self) -> tuple[str, ...]:
-        return tuple(
-            value
-            for index, (_, value) in enumerate(self._pairs)
-            if (item := self.list.item(index)) is not None
-            and item.checkState() == Qt.CheckState.Checked
-        )
-
     def _item_changed(self, _: QListWidgetItem) -> None:
-        self.edited(self._checked())
+        self.edited(tuple(compress((value for _, value in self._pairs), self.list.checked())))
         self._show_count()
 
     def _check_all(self, on: bool) -> None:
@@ -271,13 +244,7 @@ class ManyField(Field):
         self.show(values)
 
     def _show_count(self) -> None:
-        if hasattr(self, "count"):
-            self.count.setText(f"{len(self._checked())} of {len(self._pairs)}")
-
-    def _other_changed(self, node: Node) -> None:
-        if node is not self.node and self._options.pairs() != self._pairs:
-            self._fill()
-            self.node.recheck()
+        self.count.setText(f"{sum(self.list.checked())} of {len(self._pairs)}")
 
 
 class DrillDownField(Field):
@@ -294,8 +261,7 @@ class DrillDownField(Field):
         self.tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.widget = self.tree
         for option in self._parameter.options:
-            item = self._item(option)
-            self.tree.addTopLevelItem(item)
+            self.tree.addTopLevelItem(self._item(option))
         self.tree.expandToDepth(0)
         self.tree.setFixedHeight(self.tree.fontMetrics().height() * 9)
         self.show(node.value)
@@ -307,14 +273,13 @@ class DrillDownField(Field):
     def show(self, value: object) -> None:
         """Check (or select) the values."""
         chosen = set(value) if isinstance(value, tuple | list) else set()
-        self.tree.blockSignals(True)
-        for item in self._items():
-            on = item.data(0, Qt.ItemDataRole.UserRole) in chosen
-            if self._parameter.multiple:
-                item.setCheckState(0, Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
-            else:
-                item.setSelected(on)
-        self.tree.blockSignals(False)
+        with signals_blocked(self.tree):
+            for item in self._items():
+                on = item.data(0, Qt.ItemDataRole.UserRole) in chosen
+                if self._parameter.multiple:
+                    item.setCheckState(0, Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+                else:
+                    item.setSelected(on)
 
     def _item(self, option: DrillDownOption) -> QTreeWidgetItem:
         item = QTreeWidgetItem([option.label])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox
+from superqt.utils import signals_blocked
 
 from napari_tool_runner.tools.formats import FORMATS, LayerKind
 from napari_tool_runner.tools.model import DataColumnParameter
@@ -48,9 +49,8 @@ class ColumnField(Field):
             text = "" if value is None else str(value)
             if text.isdigit() and 1 <= int(text) <= len(self._columns):
                 text = self._entry(int(text))
-        self.combo.blockSignals(True)
-        self.combo.setCurrentText(text)
-        self.combo.blockSignals(False)
+        with signals_blocked(self.combo):
+            self.combo.setCurrentText(text)
 
     def hint(self) -> str:
         """Say where the columns come from while the table is not known."""
@@ -63,10 +63,9 @@ class ColumnField(Field):
 
     def _fill(self) -> None:
         self._columns = _columns(self._table())
-        self.combo.blockSignals(True)
-        self.combo.clear()
-        self.combo.addItems([self._entry(n + 1) for n in range(len(self._columns))])
-        self.combo.blockSignals(False)
+        with signals_blocked(self.combo):
+            self.combo.clear()
+            self.combo.addItems([self._entry(n + 1) for n in range(len(self._columns))])
         self.show(self.node.value)
 
     def _table(self) -> object:
@@ -82,10 +81,9 @@ class ColumnField(Field):
             present = [entry for entry in self.node.value if entry != number]
             toggled = present if number in self.node.value else [*present, number]
             self.edited(tuple(toggled))
-            self.show(self.node.value)
         else:
             self.edited((number,) if self._parameter.multiple else number)
-            self.show(self.node.value)
+        self.show(self.node.value)
 
     def _text_edited(self, text: str) -> None:
         numbers = [part.split(":", 1)[0].strip() for part in text.split(",") if part.strip()]

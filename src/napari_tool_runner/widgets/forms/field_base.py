@@ -17,8 +17,10 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -122,14 +124,10 @@ class OptionalField(Field):
         self.inner = inner
         self.wide = inner.wide
         self.widget = QWidget()
-        layout = QHBoxLayout(self.widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
         self.box = QCheckBox()
         self.box.setToolTip(tooltip("Set this value. Unchecked: the tool decides."))
         self.box.setAccessibleName(f"Set {inner.node.parameter.label or inner.node.name}")
-        layout.addWidget(self.box)
-        layout.addWidget(inner.widget, 1)
+        filled(QHBoxLayout(self.widget), self.box, (inner.widget, 1), spacing=4)
         self._last: object = None
         self.widget.setFocusProxy(self.box)
         self.box.toggled.connect(self._toggled)
@@ -138,10 +136,8 @@ class OptionalField(Field):
     def show(self, value: object) -> None:
         """Show `value`; None unchecks the box and keeps the last number visible."""
         given = value is not None
-        if self.box.isChecked() != given:
-            self.box.blockSignals(True)
+        with signals_blocked(self.box):
             self.box.setChecked(given)
-            self.box.blockSignals(False)
         self.inner.widget.setEnabled(given)
         if given:
             self._last = value
@@ -180,13 +176,10 @@ class OptionalField(Field):
         default = getattr(parameter, "default", None)
         if default is not None:
             return default
-        low = getattr(parameter, "minimum", None)
-        high = getattr(parameter, "maximum", None)
+        low, high = getattr(parameter, "minimum", None), getattr(parameter, "maximum", None)
         if low is not None and low > 0:
             return low
-        if high is not None and high < 0:
-            return high
-        return 0
+        return high if high is not None and high < 0 else 0
 
 
 class FieldRow(QWidget):
@@ -198,12 +191,7 @@ class FieldRow(QWidget):
     context : FormContext
     """
 
-    def __init__(
-        self,
-        field: Field,
-        context: FormContext,
-        parent: QWidget | None = None,
-    ) -> None:
+    def __init__(self, field: Field, context: FormContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.field = field
         self.node = field.node
@@ -232,25 +220,21 @@ class FieldRow(QWidget):
         if field.labels_itself:
             self._grid.addWidget(editor, 0, 0, 1, 3)
         else:
-            self.label = QLabel(text)
-            self.label.setTextFormat(Qt.TextFormat.PlainText)
-            self.label.setWordWrap(True)
+            self.label = plain_label(text, wrap=True)
             self.label.setBuddy(focus)
             width = self.label.fontMetrics().horizontalAdvance(text)
             # a label of more than two lines beside its field is hard to read
             if field.wide or width > 1.8 * context.label_width:
                 self._grid.addWidget(self.label, 0, 0, 1, 3)
                 self._grid.addWidget(editor, 1, 0, 1, 2 if unit else 3)
-                self._unit_row = 1
+                unit_row = 1
             else:
                 self.label.setFixedWidth(context.label_width)
                 self._grid.addWidget(self.label, 0, 0)
                 self._grid.addWidget(editor, 0, 1, 1, 1 if unit else 2)
-                self._unit_row = 0
+                unit_row = 0
             if unit:
-                unit_label = QLabel(unit)
-                unit_label.setTextFormat(Qt.TextFormat.PlainText)
-                self._grid.addWidget(unit_label, self._unit_row, 2)
+                self._grid.addWidget(plain_label(unit), unit_row, 2)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.node.changed.connect(self.refresh)
         keep_wheel_away(editor)
@@ -275,9 +259,9 @@ class FieldRow(QWidget):
         return self._reset
 
     def _show_state(self) -> None:
-        problem = self.node.problem
-        show = problem and (self.node.chosen or self.context.show_all_problems)
-        self._say(problem if show and problem else self.field.hint(), bool(show))
+        problem = self.node.problem or ""
+        show = bool(problem) and (self.node.chosen or self.context.show_all_problems)
+        self._say(problem if show else self.field.hint(), show)
         self._offer_reset(not self.node.is_default)
 
     def _say(self, text: str, is_problem: bool) -> None:
@@ -287,9 +271,8 @@ class FieldRow(QWidget):
             self._message = MessageLabel()
             self._grid.addWidget(self._message, 2, 0, 1, 3)
         self._message.say(text, "problem" if is_problem else "info")
-        focus = self.field.focus_widget()
-        help_text = self.node.parameter.help
-        focus.setAccessibleDescription(f"{text} {help_text}".strip())
+        described = f"{text} {self.node.parameter.help}".strip()
+        self.field.focus_widget().setAccessibleDescription(described)
 
     def _offer_reset(self, offer: bool) -> None:
         if self._reset is None and offer:
@@ -331,12 +314,7 @@ def keep_wheel_away(widget: QWidget) -> None:
     """Make spin boxes and combo boxes in `widget` react to the wheel only with focus."""
     if not _guards:
         _guards.append(_WheelGuard())
-    targets: list[QWidget] = [
-        *widget.findChildren(QAbstractSpinBox),
-        *widget.findChildren(QComboBox),
-    ]
-    if isinstance(widget, QAbstractSpinBox | QComboBox):
-        targets.append(widget)
-    for target in targets:
-        target.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        target.installEventFilter(_guards[0])
+    for target in (widget, *widget.findChildren(QWidget)):
+        if isinstance(target, QAbstractSpinBox | QComboBox):
+            target.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            target.installEventFilter(_guards[0])

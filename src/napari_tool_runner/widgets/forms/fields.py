@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import create_widget
+from magicgui.widgets import CheckBox, LineEdit, TextEdit
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QMouseEvent, QPixmap
 from qtpy.QtWidgets import (
@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
     QToolButton,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_tool_runner.tools.model import (
     BooleanParameter,
@@ -49,8 +50,11 @@ from napari_tool_runner.widgets.forms.field_base import Field, FormContext, Opti
 from napari_tool_runner.widgets.forms.layers_field import LayerField, LayersField, ask_for_files
 from napari_tool_runner.widgets.forms.number_box import NumberBox
 from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_tool_runner.widgets.forms.node import LeafNode
 
 __all__ = ["make_field"]
@@ -69,9 +73,10 @@ def make_field(node: LeafNode, context: FormContext) -> Field:
     parameter = node.parameter
     if isinstance(parameter, DataParameter):
         return (LayersField if parameter.multiple else LayerField)(node, context)
-    if isinstance(parameter, IntegerParameter | FloatParameter):
-        number = NumberField(node, context)
-        return OptionalField(number) if parameter.optional else number
+    if isinstance(parameter, IntegerParameter | FloatParameter | ColorParameter):
+        kind = ColorField if isinstance(parameter, ColorParameter) else NumberField
+        field = kind(node, context)
+        return OptionalField(field) if parameter.optional else field
     if isinstance(parameter, BooleanParameter):
         return BooleanField(node, context)
     if isinstance(parameter, SelectParameter):
@@ -81,9 +86,6 @@ def make_field(node: LeafNode, context: FormContext) -> Field:
         return (RadioField if radio and parameter.source is None else SelectField)(node, context)
     if isinstance(parameter, TextParameter):
         return (MultilineField if parameter.multiline else TextField)(node, context)
-    if isinstance(parameter, ColorParameter):
-        color = ColorField(node, context)
-        return OptionalField(color) if parameter.optional else color
     if isinstance(parameter, FileParameter | DirectoryParameter):
         return PathField(node, context)
     if isinstance(parameter, DataColumnParameter):
@@ -109,15 +111,12 @@ class NumberField(Field):
         self.widget = self.box
         if parameter.optional:
             self.box.set_placeholder(NOT_SET)
-        self.box.edited.connect(self._text_edited)
+        self.box.edited.connect(lambda text: self.edited(text or None))
         self.show(node.value)
 
     def show(self, value: object) -> None:
         """Show a number, or the text that was typed instead."""
         self.box.show_value(value)
-
-    def _text_edited(self, text: str) -> None:
-        self.edited(text if text else None)
 
 
 class _ClickLabel(QLabel):
@@ -136,30 +135,25 @@ class BooleanField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        made = create_widget(annotation=bool, label="", name=_safe(node.parameter.name))
-        self._made = made
-        self.box: QCheckBox = made.native
+        self._made = CheckBox(label="")
+        self.box: QCheckBox = self._made.native
         self.box.setText("")
-        self.widget = QWidget()
-        layout = QHBoxLayout(self.widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.box, 0, Qt.AlignmentFlag.AlignTop)
         label = _ClickLabel(node.parameter.label or node.parameter.name)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setWordWrap(True)
         label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         label.clicked.connect(self.box.click)
-        layout.addWidget(label, 1)
+        self.widget = QWidget()
+        row = filled(QHBoxLayout(self.widget), self.box, (label, 1), spacing=0)
+        row.setAlignment(self.box, Qt.AlignmentFlag.AlignTop)
         self.widget.setFocusProxy(self.box)
         self.show(node.value)
         self.box.toggled.connect(self.edited)
 
     def show(self, value: object) -> None:
         """Check or uncheck."""
-        self.box.blockSignals(True)
-        self.box.setChecked(bool(value))
-        self.box.blockSignals(False)
+        with signals_blocked(self.box):
+            self.box.setChecked(bool(value))
 
 
 class TextField(Field):
@@ -167,16 +161,14 @@ class TextField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        assert isinstance(node.parameter, TextParameter)
         parameter = node.parameter
-        made = create_widget(annotation=str, name=_safe(parameter.name))
-        self._made = made
-        self.line: QLineEdit = made.native
+        self._made = LineEdit()
+        self.line: QLineEdit = self._made.native
         self.line.setMinimumWidth(60)
         self.widget = self.line
         if parameter.optional:
             self.line.setPlaceholderText(NOT_SET)
-        if parameter.suggestions:
+        if isinstance(parameter, TextParameter) and parameter.suggestions:
             completer = QCompleter([option.value for option in parameter.suggestions], self.line)
             completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
             completer.setFilterMode(Qt.MatchFlag.MatchContains)
@@ -191,6 +183,14 @@ class TextField(Field):
         if self.line.text() != text:
             self.line.setText(text)
 
+    def _beside(self, button: QToolButton, ask: Callable[[], None], *, first: bool) -> None:
+        """Put a button beside the line that asks for the value."""
+        self.widget = QWidget()
+        row = filled(QHBoxLayout(self.widget), (self.line, 1), spacing=4 if first else 2)
+        row.insertWidget(0 if first else 1, button)
+        self.widget.setFocusProxy(self.line)
+        button.clicked.connect(ask)
+
     def _text_edited(self, text: str) -> None:
         empty = not text and self.node.parameter.optional
         self.edited(None if empty else text)
@@ -203,11 +203,8 @@ class MultilineField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        made = create_widget(
-            annotation=str, widget_type="TextEdit", name=_safe(node.parameter.name)
-        )
-        self._made = made
-        self.area: QTextEdit = made.native
+        self._made = TextEdit()
+        self.area: QTextEdit = self._made.native
         self.area.setTabChangesFocus(True)
         self.area.setAcceptRichText(False)
         self.area.setFixedHeight(self.area.fontMetrics().height() * 4 + 12)
@@ -219,44 +216,25 @@ class MultilineField(Field):
         """Show a text."""
         text = "" if value is None else str(value)
         if self.area.toPlainText() != text:
-            self.area.blockSignals(True)
-            self.area.setPlainText(text)
-            self.area.blockSignals(False)
+            with signals_blocked(self.area):
+                self.area.setPlainText(text)
 
     def _text_edited(self) -> None:
         text = self.area.toPlainText()
         self.edited(None if not text and self.node.parameter.optional else text)
 
 
-class PathField(Field):
+class PathField(TextField):
     """A path and a button that asks for one. Empty is empty, never ``.``."""
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
         self._folder = isinstance(node.parameter, DirectoryParameter)
-        self.widget = QWidget()
-        layout = QHBoxLayout(self.widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        self.line = QLineEdit()
-        self.line.setMinimumWidth(60)
-        self.line.setPlaceholderText(
-            NOT_SET if node.parameter.optional else ("no folder" if self._folder else "no file")
-        )
         what = "folder" if self._folder else "file"
-        self.browse = IconButton("folder" if self._folder else "file", f"Choose a {what}…")
-        layout.addWidget(self.line, 1)
-        layout.addWidget(self.browse)
-        self.widget.setFocusProxy(self.line)
-        self.show(node.value)
-        self.line.textEdited.connect(self._text_edited)
-        self.browse.clicked.connect(self._ask)
-
-    def show(self, value: object) -> None:
-        """Show a path."""
-        text = "" if value is None else str(value)
-        if self.line.text() != text:
-            self.line.setText(text)
+        if not node.parameter.optional:
+            self.line.setPlaceholderText(f"no {what}")
+        self.browse = IconButton(what, f"Choose a {what}…")
+        self._beside(self.browse, self._ask, first=False)
 
     def hint(self) -> str:
         """Say when there is nothing at that path."""
@@ -268,9 +246,6 @@ class PathField(Field):
             return "" if path.is_dir() else "There is no such folder."
         return "" if path.exists() else "There is no such file."
 
-    def _text_edited(self, text: str) -> None:
-        self.edited(None if not text and self.node.parameter.optional else text)
-
     def _ask(self) -> None:
         label = self.node.parameter.label or self.node.parameter.name
         paths = ask_for_files(self.widget, f"Choose “{label}”", many=False, folder=self._folder)
@@ -279,33 +254,20 @@ class PathField(Field):
             self.edited(str(paths[0]))
 
 
-class ColorField(Field):
+class ColorField(TextField):
     """A colour as text, with a swatch that opens the colour dialog."""
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
-        super().__init__(node, context)
-        self.widget = QWidget()
-        layout = QHBoxLayout(self.widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
         self.swatch = QToolButton()
         self.swatch.setToolTip("Choose a colour…")
         self.swatch.setAccessibleName("Choose a colour")
-        self.line = QLineEdit()
-        self.line.setMinimumWidth(60)
-        layout.addWidget(self.swatch)
-        layout.addWidget(self.line, 1)
-        self.widget.setFocusProxy(self.line)
-        self.show(node.value)
-        self.line.textEdited.connect(self._text_edited)
-        self.swatch.clicked.connect(self._ask)
+        super().__init__(node, context)
+        self._beside(self.swatch, self._ask, first=True)
 
     def show(self, value: object) -> None:
         """Show a colour."""
-        text = "" if value is None else str(value)
-        if self.line.text() != text:
-            self.line.setText(text)
-        self._paint(text)
+        super().show(value)
+        self._paint(self.line.text())
 
     def _paint(self, text: str) -> None:
         image = QPixmap(16, 16)
@@ -322,8 +284,3 @@ class ColorField(Field):
         if color.isValid():
             self.line.setText(color.name())
             self._text_edited(color.name())
-
-
-def _safe(name: str) -> str:
-    """Return a widget name that clashes with no attribute of magicgui's."""
-    return f"parameter_{name}"

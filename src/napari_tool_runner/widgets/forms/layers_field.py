@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,14 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_tool_runner.tools.model import DataParameter, LayerKind
-from napari_tool_runner.widgets.forms.choice_fields import ShortList
+from napari_tool_runner.widgets.forms.choice_fields import CheckList
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
 from napari_tool_runner.widgets.forms.layers import as_list, told
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
+from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.node import LeafNode
@@ -109,20 +112,19 @@ class LayerField(_DataField):
         entries: list[object] = [None] if self.parameter.optional else []
         entries += self._entries()
         index = next((i for i, entry in enumerate(entries) if _is(entry, value)), -1)
-        self.combo.blockSignals(True)
-        self.combo.clear()
-        for position, entry in enumerate(entries):
-            title, tip = (NONE, "") if entry is None else told(entry)
-            self.combo.addItem(title)
-            self.combo.setItemData(position, tip, Qt.ItemDataRole.ToolTipRole)
-        if entries:
-            self.combo.insertSeparator(self.combo.count())
-        self.combo.addItem(LOAD)
-        if self.context.chooser.takes_folders(self.parameter):
-            self.combo.addItem(LOAD_FOLDER)
-        self.combo.setPlaceholderText(self._empty_text() if not entries else "")
-        self.combo.setCurrentIndex(index)
-        self.combo.blockSignals(False)
+        with signals_blocked(self.combo):
+            self.combo.clear()
+            for position, entry in enumerate(entries):
+                title, tip = (NONE, "") if entry is None else told(entry)
+                self.combo.addItem(title)
+                self.combo.setItemData(position, tip, Qt.ItemDataRole.ToolTipRole)
+            if entries:
+                self.combo.insertSeparator(self.combo.count())
+            self.combo.addItem(LOAD)
+            if self.context.chooser.takes_folders(self.parameter):
+                self.combo.addItem(LOAD_FOLDER)
+            self.combo.setPlaceholderText(self._empty_text() if not entries else "")
+            self.combo.setCurrentIndex(index)
         self._values = entries
         self.combo.setToolTip("" if value is None else told(value)[1])
 
@@ -154,19 +156,12 @@ class LayersField(_DataField):
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
         self.widget = QWidget()
-        layout = QVBoxLayout(self.widget)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        self.list = ShortList()
-        layout.addWidget(self.list)
-        row = QHBoxLayout()
+        self.list = CheckList()
         self.count = QLabel()
         self.add_files = TextIconButton("file", "Add files…")
         self.none = IconButton("cross", "Uncheck all")
-        row.addWidget(self.count, 1)
-        row.addWidget(self.add_files)
-        row.addWidget(self.none)
-        layout.addLayout(row)
+        row = filled(QHBoxLayout(), (self.count, 1), self.add_files, self.none)
+        filled(QVBoxLayout(self.widget), self.list, row, spacing=2)
         self.widget.setFocusProxy(self.list)
         self._values: list[object] = []
         self.list.itemChanged.connect(self._item_changed)
@@ -181,22 +176,8 @@ class LayersField(_DataField):
         if any(one is not other for one, other in zip(given, resolved, strict=True)):
             self.node.set(resolved)
         self._values = self._entries()
-        self.list.blockSignals(True)
-        self.list.clear()
-        for entry in self._values:
-            title, tip = told(entry)
-            item = QListWidgetItem(title)
-            item.setFlags(
-                Qt.ItemFlag.ItemIsEnabled
-                | Qt.ItemFlag.ItemIsUserCheckable
-                | Qt.ItemFlag.ItemIsSelectable
-            )
-            checked = any(_is(entry, other) for other in resolved)
-            item.setCheckState(Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked)
-            item.setToolTip(tip)
-            self.list.addItem(item)
-        self.list.blockSignals(False)
-        self.list.updateGeometry()
+        self.list.fill(map(told, self._values))
+        self.list.check(any(_is(one, other) for other in resolved) for one in self._values)
         self._show_count()
 
     def _show_count(self) -> None:
@@ -210,14 +191,7 @@ class LayersField(_DataField):
         self.context.chooser.judge(self.node)
 
     def _item_changed(self, _: QListWidgetItem) -> None:
-        self._changed(
-            [
-                value
-                for index, value in enumerate(self._values)
-                if (item := self.list.item(index)) is not None
-                and item.checkState() == Qt.CheckState.Checked
-            ]
-        )
+        self._changed(list(compress(self._values, self.list.checked())))
 
     def _ask(self) -> None:
         paths = ask_for_files(self.widget, self.dialog_title, many=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
-from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore, plain_values
+from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore
+from napari_tool_runner.widgets.parts.layouts import menu_entry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.forms.form import FormWidget
 
@@ -28,21 +32,13 @@ class PresetMenu(QMenu):
         self._tool = tool
         self._form = form
         self._store = store
-        self.reset_action = self.addAction("Reset all fields")
+        self.reset_action = menu_entry(self, "Reset all fields", self._reset)
         self.addSeparator()
         self.presets_menu = QMenu("Presets", self)
         self.addMenu(self.presets_menu)
-        self.save_action = self.addAction("Save as preset…")
-        self.import_action = self.addAction("Load preset file…")
-        self.export_action = self.addAction("Save preset file…")
-        for action, slot in (
-            (self.reset_action, self._reset),
-            (self.save_action, self._ask_name),
-            (self.import_action, self._ask_import),
-            (self.export_action, self._ask_export),
-        ):
-            assert action is not None
-            action.triggered.connect(slot)
+        self.save_action = menu_entry(self, "Save as preset…", self._ask_name)
+        self.import_action = menu_entry(self, "Load preset file…", self._ask_import)
+        self.export_action = menu_entry(self, "Save preset file…", self._ask_export)
         self.presets_menu.aboutToShow.connect(self._fill)
         self.aboutToShow.connect(self._fill)
 
@@ -57,61 +53,44 @@ class PresetMenu(QMenu):
 
     def save(self, name: str) -> None:
         """Keep the form's values under `name`."""
-        try:
-            self._store.save(self._tool, name, self._form.values(), self._form.outputs.kinds())
-        except PresetError as error:
-            self.told.emit(str(error))
-        else:
-            self.told.emit(f"Preset “{name}” saved.")
+        values, kinds = self._form.values(), self._form.outputs.kinds()
+        self._try(
+            lambda: self._store.save(self._tool, name, values, kinds), f"Preset “{name}” saved."
+        )
 
     def import_file(self, path: Path) -> None:
         """Fill the form from a preset file."""
-        try:
-            preset = self._store.read(path)
-        except PresetError as error:
-            self.told.emit(str(error))
-        else:
-            self.apply(preset)
+        self._try(lambda: self.apply(self._store.read(path)))
 
     def export_file(self, path: Path) -> None:
         """Write the form's values as a preset file."""
-        values = plain_values(self._form.without_data(self._form.values()))
-        preset = Preset(
-            path.stem, self._tool.id, self._tool.version, values, self._form.outputs.kinds()
-        )
+        values = self._form.without_data(self._form.values())
+        preset = Preset.of(self._tool, path.stem, values, self._form.outputs.kinds())
+        self._try(lambda: self._store.write(path, preset), f"Preset written to {path.name}.")
+
+    def _try(self, act: Callable[[], None], said: str = "") -> None:
         try:
-            self._store.write(path, preset)
+            act()
         except PresetError as error:
-            self.told.emit(str(error))
-        else:
-            self.told.emit(f"Preset written to {path.name}.")
+            said = str(error)
+        if said:
+            self.told.emit(said)
 
     def _fill(self) -> None:
         self.presets_menu.clear()
         names = self._store.names(self._tool)
         self.presets_menu.setEnabled(bool(names))
+        if not names:
+            return
+        remove = QMenu("Delete", self.presets_menu)
         for name in names:
-            action = self.presets_menu.addAction(name)
-            assert action is not None
-            action.triggered.connect(lambda _=False, name=name: self._load(name))
-        if names:
-            self.presets_menu.addSeparator()
-            remove = QMenu("Delete", self.presets_menu)
-            for name in names:
-                action = remove.addAction(name)
-                assert action is not None
-                action.triggered.connect(
-                    lambda _=False, name=name: self._store.remove(self._tool, name)
-                )
-            self.presets_menu.addMenu(remove)
+            menu_entry(self.presets_menu, name, partial(self._load, name))
+            menu_entry(remove, name, partial(self._store.remove, self._tool, name))
+        self.presets_menu.addSeparator()
+        self.presets_menu.addMenu(remove)
 
     def _load(self, name: str) -> None:
-        try:
-            preset = self._store.load(self._tool, name)
-        except PresetError as error:
-            self.told.emit(str(error))
-        else:
-            self.apply(preset)
+        self._try(lambda: self.apply(self._store.load(self._tool, name)))
 
     def _reset(self) -> None:
         self._form.reset()

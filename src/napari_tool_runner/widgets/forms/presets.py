@@ -47,6 +47,17 @@ class Preset:
     values: Mapping[str, object] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls,
+        tool: Tool,
+        name: str,
+        values: Mapping[str, object],
+        kinds: Mapping[str, str] | None = None,
+    ) -> Preset:
+        """Return the values of a form of `tool` as a preset."""
+        return cls(name, tool.id, tool.version, plain_values(values), kinds or {})
+
     def remark(self, tool: Tool) -> str:
         """Say how this preset differs from `tool`, an empty text when it does not."""
         if self.tool != tool.id:
@@ -106,15 +117,14 @@ class PresetStore:
 
     def names(self, tool: Tool) -> list[str]:
         """Return the names of the user's presets of `tool`, of any version."""
-        place = self._place(tool.id)
         found = []
-        for path in sorted(place.glob("*.json")) if place.is_dir() else []:
+        for path in sorted((self.folder / _file_name(tool.id)).glob("*.json")):
             try:
-                preset = self.read(path)
+                name = self.read(path).name
             except PresetError:
                 continue  # told when it is opened by hand
-            if preset.name != _LAST:
-                found.append(preset.name)
+            if name != _LAST:
+                found.append(name)
         return found
 
     def save(
@@ -123,16 +133,14 @@ class PresetStore:
         name: str,
         values: Mapping[str, object],
         kinds: Mapping[str, str] | None = None,
-    ) -> Path:
+    ) -> None:
         """Keep `values` under `name`, replacing a preset of that name.
 
         Raises
         ------
         PresetError
         """
-        path = self._place(tool.id) / f"{_file_name(name)}.json"
-        self.write(path, Preset(name, tool.id, tool.version, plain_values(values), kinds or {}))
-        return path
+        self.write(self._path(tool, name), Preset.of(tool, name, values, kinds))
 
     def load(self, tool: Tool, name: str) -> Preset:
         """Return the preset called `name`.
@@ -141,11 +149,11 @@ class PresetStore:
         ------
         PresetError
         """
-        return self.read(self._place(tool.id) / f"{_file_name(name)}.json")
+        return self.read(self._path(tool, name))
 
     def remove(self, tool: Tool, name: str) -> None:
         """Delete the preset called `name`."""
-        (self._place(tool.id) / f"{_file_name(name)}.json").unlink(missing_ok=True)
+        self._path(tool, name).unlink(missing_ok=True)
 
     def keep_last(
         self, tool: Tool, values: Mapping[str, object], kinds: Mapping[str, str] | None = None
@@ -156,17 +164,13 @@ class PresetStore:
         ------
         PresetError
         """
-        path = self._place(tool.id) / f"{_last_file(tool)}"
-        self.write(path, Preset(_LAST, tool.id, tool.version, plain_values(values), kinds or {}))
+        self.write(self._last_path(tool), Preset.of(tool, _LAST, values, kinds))
 
     def last(self, tool: Tool) -> Preset | None:
         """Return the values of the last run of this version of `tool`."""
-        path = self._place(tool.id) / _last_file(tool)
-        if not path.is_file():
-            return None
         try:
-            return self.read(path)
-        except PresetError:
+            return self.read(self._last_path(tool))
+        except PresetError:  # there is none, or it is of no use
             return None
 
     def read(self, path: Path) -> Preset:
@@ -189,12 +193,15 @@ class PresetStore:
             raise PresetError(
                 f"{path} is no preset.", hint="A preset has “tool”, “version” and “values”."
             )
+        kinds = data.get("results")
         return Preset(
             str(data.get("name", path.stem)),
             str(data.get("tool", "")),
             str(data.get("version", "")),
             data["values"],
-            {str(name): str(kind) for name, kind in _mapping(data.get("results")).items()},
+            {str(name): str(kind) for name, kind in kinds.items()}
+            if isinstance(kinds, dict)
+            else {},
         )
 
     def write(self, path: Path, preset: Preset) -> None:
@@ -212,16 +219,12 @@ class PresetStore:
                 hint="Choose a folder that you may write.",
             ) from error
 
-    def _place(self, tool_id: str) -> Path:
-        return self.folder / _file_name(tool_id)
+    def _path(self, tool: Tool, name: str) -> Path:
+        return self.folder / _file_name(tool.id) / f"{_file_name(name)}.json"
 
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def _last_file(tool: Tool) -> str:
-    return f"{_file_name(_LAST)}@{_file_name(tool.version)}.json"
+    def _last_path(self, tool: Tool) -> Path:
+        file = f"{_file_name(_LAST)}@{_file_name(tool.version)}.json"
+        return self.folder / _file_name(tool.id) / file
 
 
 def _file_name(text: str) -> str:

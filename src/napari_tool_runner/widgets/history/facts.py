@@ -6,10 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, QRect, QSize, Qt
-from qtpy.QtGui import QFontDatabase, QKeySequence, QShortcut
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QHeaderView,
-    QPlainTextEdit,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTabWidget,
@@ -22,7 +21,7 @@ from napari_tool_runner.jobs import compare_runs, facts_of
 from napari_tool_runner.widgets.history.model import when_text
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import copy_text, tooltip
-from napari_tool_runner.widgets.running.log_view import clean_line
+from napari_tool_runner.widgets.running.log_view import clean_line, log_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,24 +86,19 @@ class FactsView(QTreeWidget):
 
     def facts(self) -> list[list[str]]:
         """Return the rows that are shown, without the sections' titles."""
-        found: list[list[str]] = []
-        for place in range(self.topLevelItemCount()):
-            section = self.topLevelItem(place)
-            assert section is not None
-            for number in range(section.childCount()):
-                child = section.child(number)
-                assert child is not None
-                found.append([child.text(column) for column in range(self.columnCount())])
-        return found
+        found = (self.topLevelItem(place) for place in range(self.topLevelItemCount()))
+        sections = [section for section in found if section is not None]
+        rows = [one.child(number) for one in sections for number in range(one.childCount())]
+        return [self._texts(row) for row in rows if row is not None]
 
     def copy(self) -> None:
         """Copy the selected facts, separated by tabs."""
-        lines = [
-            "\t".join(item.text(column) for column in range(self.columnCount()))
-            for item in self.selectedItems()
-        ]
+        lines = ["\t".join(self._texts(item)) for item in self.selectedItems()]
         if lines:
             copy_text("\n".join(lines))
+
+    def _texts(self, item: QTreeWidgetItem) -> list[str]:
+        return [item.text(column) for column in range(self.columnCount())]
 
     def _columns(self, titles: Sequence[str], *, hidden: bool) -> None:
         self.clear()
@@ -146,11 +140,7 @@ class JobDetails(QTabWidget):
         self._log: Path | None = None
         self.setDocumentMode(True)
         self.facts = FactsView()
-        self.log = QPlainTextEdit()
-        self.log.setReadOnly(True)
-        self.log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.log.setAccessibleName("Log of the job")
-        self.log.setPlaceholderText("Nothing was printed.")
+        self.log = log_text("Log of the job", "Nothing was printed.")
         self.addTab(self.facts, "How it was made")
         self.addTab(self.log, "Log")
         self.currentChanged.connect(lambda _: self._read_log())

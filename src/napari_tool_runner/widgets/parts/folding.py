@@ -13,6 +13,7 @@ from qtpy.QtGui import QPainter
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tool_runner.widgets.parts.icons import IconButton, text_color
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
@@ -31,19 +32,15 @@ class Folding(QWidget):
         super().__init__(parent)
         self._expanded = False
         self._content: QWidget | None = None
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 2, 0, 2)
-        layout.setSpacing(2)
         self.button = IconButton("right", title)
         self.button.setText(title)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.button.setToolTip(tooltip(title, help_text))
         self.button.setAccessibleDescription("closed part of the form")
         self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        layout.addWidget(self.button)
         self._body = Indented()
         self._body.hide()
-        layout.addWidget(self._body)
+        filled(QVBoxLayout(self), self.button, self._body, margins=(0, 2, 0, 2), spacing=2)
         self.button.clicked.connect(lambda: self.set_expanded(not self._expanded))
 
     def make_content(self) -> QWidget:
@@ -83,9 +80,7 @@ class Indented(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._inner = QVBoxLayout(self)
-        self._inner.setContentsMargins(10, 0, 0, 0)
-        self._inner.setSpacing(3)
+        self._inner = filled(QVBoxLayout(self), margins=(10, 0, 0, 0), spacing=3)
 
     def add(self, widget: QWidget) -> None:
         """Append a widget."""

@@ -16,6 +16,9 @@ from qtpy.QtWidgets import QMenu, QPushButton, QToolButton, QWidget
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
+    from qtpy.QtWidgets import QAbstractButton as _Button
+else:
+    _Button = object
 
 __all__ = [
     "IconButton",
@@ -124,7 +127,7 @@ def icon(name: str, widget: QWidget, size: int = 16) -> QIcon:
     return made
 
 
-class _Themed:
+class _Themed(_Button):
     """Keeps the icon of a button in the colour of the theme (a mixin)."""
 
     _icon_name = ""
@@ -136,23 +139,27 @@ class _Themed:
             self._icon_name = name
             self._redraw()
 
-    def _redraw(self) -> None:
-        if self._icon_name:
-            assert isinstance(self, QToolButton | QPushButton)
-            self._icon_color = text_color(self, QPalette.ColorRole.ButtonText).name()
-            self.setIcon(icon(self._icon_name, self, self.iconSize().width()))
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        kinds = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
+        if event is not None and event.type() in kinds:
+            self._follow()
 
-    def _follow(self, event: QEvent | None) -> None:
-        if event is None or event.type() not in (
-            QEvent.Type.PaletteChange,
-            QEvent.Type.StyleChange,
-            QEvent.Type.Show,
-        ):
-            return
-        assert isinstance(self, QToolButton | QPushButton)
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Take the theme's colour, known only now."""
+        super().showEvent(event)
+        self._follow()
+
+    def _follow(self) -> None:
         # setIcon itself may raise StyleChange: redraw only when the colour changed
         if text_color(self, QPalette.ColorRole.ButtonText).name() != self._icon_color:
             self._redraw()
+
+    def _redraw(self) -> None:
+        if self._icon_name:
+            self._icon_color = text_color(self, QPalette.ColorRole.ButtonText).name()
+            self.setIcon(icon(self._icon_name, self, self.iconSize().width()))
 
 
 class IconButton(_Themed, QToolButton):
@@ -166,16 +173,6 @@ class IconButton(_Themed, QToolButton):
         self.setIconSize(QSize(14, 14))
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.show_icon(name)
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        self._follow(event)
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Take the theme's colour, known only now."""
-        super().showEvent(event)
-        self._follow(event)
 
 
 class MenuButton(IconButton):
@@ -204,13 +201,3 @@ class TextIconButton(_Themed, QPushButton):
         self.setIconSize(QSize(14, 14))
         if name:
             self.show_icon(name)
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        self._follow(event)
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Take the theme's colour, known only now."""
-        super().showEvent(event)
-        self._follow(event)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPainter, QPalette
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_tool_runner.widgets.parts.icons import pixmap, text_color
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from qtpy.QtGui import QPaintEvent
 
-__all__ = ["MessageBar", "MessageKind", "MessageLabel", "Sign"]
+__all__ = ["Button", "MessageBar", "MessageKind", "MessageLabel", "Sign"]
 
+Button = tuple[str, Callable[[], object]]
+"""The text of a button, and what it does."""
 MessageKind = Literal["problem", "info", "failed", "done", "busy"]
 _ICONS: dict[MessageKind, str] = {
     "problem": "warning",
@@ -63,19 +65,13 @@ class MessageLabel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._kind: MessageKind = "info"
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(5)
         self._sign = Sign()
-        self._text = QLabel()
-        self._text.setTextFormat(Qt.TextFormat.PlainText)
-        self._text.setWordWrap(True)
+        self._text = plain_label(wrap=True, shrinks=True)
         self._text.setIndent(0)  # AlignTop would indent the first line
         self._text.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        layout.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self._text, 1)
+        row = filled(QHBoxLayout(self), self._sign, (self._text, 1), spacing=5)
+        row.setAlignment(self._sign, Qt.AlignmentFlag.AlignTop)
         self.hide()
 
     def text(self) -> str:
@@ -108,18 +104,12 @@ class MessageBar(QWidget):
     def __init__(self, parent: QWidget | None = None, *, stays: bool = False) -> None:
         super().__init__(parent)
         self._stays = stays
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
         self.label = MessageLabel()
-        layout.addWidget(self.label)
         self._box = QWidget()
-        self._row = QHBoxLayout(self._box)
-        self._row.setContentsMargins(19, 0, 0, 0)
-        self._row.setSpacing(4)
+        self._row = filled(QHBoxLayout(self._box), margins=(19, 0, 0, 0), spacing=4)
         self._row.addStretch(1)
         self._box.hide()
-        layout.addWidget(self._box)
+        filled(QVBoxLayout(self), self.label, self._box, spacing=3)
         self._buttons: list[QPushButton] = []
         self.hide()
 
@@ -136,12 +126,7 @@ class MessageBar(QWidget):
         """The buttons of the present sentence."""
         return tuple(self._buttons)
 
-    def say(
-        self,
-        text: str,
-        kind: MessageKind = "info",
-        buttons: Sequence[tuple[str, Callable[[], object]]] = (),
-    ) -> None:
+    def say(self, text: str, kind: MessageKind = "info", buttons: Sequence[Button] = ()) -> None:
         """Show `text` and its buttons; an empty text hides both."""
         for button in self._buttons:
             button.hide()

@@ -10,12 +10,13 @@ from qtpy.QtGui import QFontDatabase, QTextCursor
 from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job
 
-__all__ = ["LogView", "clean_line"]
+__all__ = ["LogView", "clean_line", "log_text"]
 
 MOST_LINES = 5000
 FLUSH_MS = 60
@@ -31,6 +32,16 @@ def clean_line(text: str) -> str:
     return "".join(c if c >= " " or c == "\t" else " " for c in text)
 
 
+def log_text(name: str, empty: str) -> QPlainTextEdit:
+    """Return the box for the lines of a log; `empty` is said while there are none."""
+    text = QPlainTextEdit()
+    text.setReadOnly(True)
+    text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+    text.setPlaceholderText(empty)
+    text.setAccessibleName(name)
+    return text
+
+
 class LogView(QWidget):
     """A closed line "Log" that opens to the lines of a job.
 
@@ -42,36 +53,23 @@ class LogView(QWidget):
         super().__init__(parent)
         self._job: Job | None = None
         self._seen = 0
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        head = QHBoxLayout()
-        head.setContentsMargins(0, 0, 0, 0)
         self.toggle = IconButton("right", "Show or hide the log")
         self.toggle.setText("Log")
         self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.toggle.clicked.connect(lambda: self.set_open(not self.is_open()))
         self.copy = IconButton("copy", "Copy the log")
-        self.copy.clicked.connect(self._copy)
+        self.copy.clicked.connect(lambda: copy_text(self.text.toPlainText()))
         self.file = IconButton("file", "Open the log file")
         self.file.clicked.connect(self._open_file)
-        head.addWidget(self.toggle)
-        head.addStretch(1)
-        head.addWidget(self.copy)
-        head.addWidget(self.file)
-        layout.addLayout(head)
-        self.text = QPlainTextEdit()
-        self.text.setReadOnly(True)
+        self.text = log_text("Log of the run", "Nothing was printed yet.")
         self.text.setMaximumBlockCount(MOST_LINES)
-        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
-        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.text.setPlaceholderText("Nothing was printed yet.")
-        self.text.setAccessibleName("Log of the run")
         self.text.setMinimumSize(QSize(60, 60))
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.text.setFixedHeight(self.text.fontMetrics().lineSpacing() * 9 + 8)
         self.text.hide()
-        layout.addWidget(self.text)
+        head = filled(QHBoxLayout(), self.toggle, self.copy, self.file)
+        head.insertStretch(1, 1)
+        filled(QVBoxLayout(self), head, self.text, spacing=2)
         self._timer = QTimer(self)
         self._timer.setInterval(FLUSH_MS)
         self._timer.timeout.connect(self.flush)
@@ -91,8 +89,10 @@ class LogView(QWidget):
             self.flush()
             self._to_end()
 
-    def follow(self, job: Job | None) -> None:
-        """Show the log of `job` from its beginning."""
+    def follow(self, job: Job) -> None:
+        """Show the log of `job` from its beginning, unless it is the one shown."""
+        if job is self._job:
+            return
         self._job = job
         self._seen = 0
         self.text.clear()
@@ -141,9 +141,6 @@ class LogView(QWidget):
     def _show_buttons(self) -> None:
         for button in (self.copy, self.file):
             button.setVisible(self.is_open() and self._job is not None)
-
-    def _copy(self) -> None:
-        copy_text(self.text.toPlainText())
 
     def _open_file(self) -> None:
         if self._job is not None:

@@ -53,10 +53,6 @@ def notify_failure(job: Job, text: str) -> None:
     actions = (
         ("Log", lambda _: open_path(job.log_path)),
         ("Workspace", lambda _: open_path(job.workspace.root)),
-        ("Copy report", lambda _: _copy_report(job)),
+        ("Copy report", lambda _: copy_text(report_text(job))),
     )
     notification_manager.dispatch(Notification(text, NotificationSeverity.ERROR, actions))
-
-
-def _copy_report(job: Job) -> None:
-    copy_text(report_text(job))

@@ -11,22 +11,23 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.forms.field_base import keep_narrow
 from napari_tool_runner.widgets.parts.icons import TextIconButton
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from napari_tool_runner.plugins import Progress
-    from napari_tool_runner.widgets.parts.messages import MessageKind
+    from napari_tool_runner.widgets.parts.messages import Button, MessageKind
 
 __all__ = ["AUTOMATIC", "RunBar", "progress_text"]
 
@@ -57,12 +58,6 @@ class RunBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._queued = 0
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 4, 6, 2)
-        layout.setSpacing(4)
-
-        row = QHBoxLayout()
-        row.setSpacing(4)
         self.run_button = TextIconButton("play", "Run")
         self.run_button.setMinimumWidth(84)
         self.run_button.clicked.connect(self.run_requested)
@@ -78,43 +73,34 @@ class RunBar(QWidget):
         self.where_label.setBuddy(self.where)
         self.where.addItem(AUTOMATIC)
         self.where.activated.connect(lambda _: self.runner_changed.emit())
-        row.addWidget(self.run_button, 2)
-        row.addWidget(self.cancel_button, 1)
-        row.addWidget(self.where_label)
-        row.addWidget(self.where, 1)
-        layout.addLayout(row)
-
-        self.progress_box = QWidget()
-        box = QVBoxLayout(self.progress_box)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(2)
-        words = QHBoxLayout()
-        self.phase = QLabel()
-        self.phase.setTextFormat(Qt.TextFormat.PlainText)
-        self.phase.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.phase = plain_label(shrinks=True)
         self.elapsed = QLabel()
-        words.addWidget(self.phase, 1)
-        words.addWidget(self.elapsed)
-        box.addLayout(words)
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(6)
         self.progress.setAccessibleName("Progress of the run")
-        box.addWidget(self.progress)
+        self.progress_box = QWidget()
+        words = filled(QHBoxLayout(), (self.phase, 1), self.elapsed)
+        filled(QVBoxLayout(self.progress_box), words, self.progress, spacing=2)
         self.progress_box.hide()
-        layout.addWidget(self.progress_box)
-
         self.message = MessageBar(stays=True)
-        layout.addWidget(self.message)
+        row = filled(
+            QHBoxLayout(),
+            (self.run_button, 2),
+            (self.cancel_button, 1),
+            self.where_label,
+            (self.where, 1),
+            spacing=4,
+        )
+        parts = row, self.progress_box, self.message
+        filled(QVBoxLayout(self), *parts, margins=(6, 4, 6, 2), spacing=4)
 
     # -- what can be pressed -------------------------------------------------------
 
     def set_ready(self, ready: bool, why_not: str = "") -> None:
         """Enable Run, or disable it and say why."""
         self.run_button.setEnabled(ready)
-        self.run_button.setToolTip(
-            tooltip("Run the tool (Ctrl+Enter)") if ready else tooltip(why_not)
-        )
+        self.run_button.setToolTip(tooltip("Run the tool (Ctrl+Enter)" if ready else why_not))
         self.run_button.setAccessibleDescription("" if ready else why_not)
 
     def set_busy(self, busy: bool, queued: int = 0) -> None:
@@ -136,21 +122,14 @@ class RunBar(QWidget):
 
     def set_runners(self, names: Sequence[str], present: str | None, tips: dict[str, str]) -> None:
         """Offer the services `names`; `present` is the chosen one (None: automatic)."""
-        self.where.blockSignals(True)
-        self.where.clear()
-        self.where.addItem(AUTOMATIC)
-        self.where.setItemData(
-            0, tooltip("Chosen for each tool by what it requires."), Qt.ItemDataRole.ToolTipRole
-        )
-        for name in names:
-            self.where.addItem(name)
-            if name in tips:
-                place = self.where.count() - 1
-                self.where.setItemData(place, tooltip(tips[name]), Qt.ItemDataRole.ToolTipRole)
-        self.where.setCurrentIndex(
-            list(names).index(present) + 1 if present is not None and present in names else 0
-        )
-        self.where.blockSignals(False)
+        role = Qt.ItemDataRole.ToolTipRole
+        with signals_blocked(self.where):
+            self.where.clear()
+            self.where.addItems([AUTOMATIC, *names])
+            self.where.setItemData(0, tooltip("Chosen for each tool by what it requires."), role)
+            for place, name in enumerate(names, start=1):
+                self.where.setItemData(place, tooltip(tips.get(name, "")), role)
+            self.where.setCurrentIndex([None, *names].index(present) if present in names else 0)
 
     def show_choice(self, name: str, reason: str) -> None:
         """Say in the first entry which service the automatic choice means."""
@@ -177,12 +156,7 @@ class RunBar(QWidget):
 
     # -- what happened ----------------------------------------------------------------
 
-    def say(
-        self,
-        text: str,
-        kind: MessageKind = "info",
-        buttons: Sequence[tuple[str, Callable[[], object]]] = (),
-    ) -> None:
+    def say(self, text: str, kind: MessageKind = "info", buttons: Sequence[Button] = ()) -> None:
         """Show one sentence and the buttons that belong to it; an empty text hides both."""
         self.message.say(text, kind, buttons)
 

@@ -1,0 +1,53 @@
+"""Layouts filled in one go, labels that show a text as it is, entries of menus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QBoxLayout, QLabel, QLayout, QMenu, QSizePolicy, QWidget
+
+__all__ = ["filled", "menu_entry", "plain_label"]
+
+_L = TypeVar("_L", bound=QBoxLayout)
+_Part = QWidget | QLayout
+
+
+def filled(
+    layout: _L,
+    *parts: _Part | tuple[_Part, int],
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0),
+    spacing: int | None = None,
+) -> _L:
+    """Put widgets and layouts into `layout`, as (part, stretch) where one takes more room."""
+    layout.setContentsMargins(*margins)
+    if spacing is not None:
+        layout.setSpacing(spacing)
+    for entry in parts:
+        part, stretch = entry if isinstance(entry, tuple) else (entry, 0)
+        if isinstance(part, QWidget):
+            layout.addWidget(part, stretch)
+        else:
+            layout.addLayout(part, stretch)
+    return layout
+
+
+def plain_label(text: str = "", *, wrap: bool = False, shrinks: bool = False) -> QLabel:
+    """Return a label that reads no markup; `shrinks`: its text never widens the window."""
+    label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(wrap)
+    if shrinks:
+        height = QSizePolicy.Policy.Minimum if wrap else QSizePolicy.Policy.Fixed
+        label.setSizePolicy(QSizePolicy.Policy.Ignored, height)
+    return label
+
+
+def menu_entry(menu: QMenu, text: str, act: Callable[[], object]) -> QAction:
+    """Append an entry that calls `act`."""
+    action = QAction(text, menu)
+    action.triggered.connect(lambda _=False: act())
+    menu.addAction(action)
+    return action
