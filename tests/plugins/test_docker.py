@@ -20,8 +20,7 @@ from napari_tool_runner.errors import (
 )
 from napari_tool_runner.plugins.contract import Mount, OutputLine, Progress, Resources
 from napari_tool_runner.plugins.docker.client import connect
-from napari_tool_runner.plugins.docker.images import find_image
-from napari_tool_runner.plugins.docker.reference import parse_reference
+from napari_tool_runner.plugins.docker.images import find_image, parse_reference
 from napari_tool_runner.plugins.docker.spec import make_spec
 from napari_tool_runner.plugins.runner_docker import (
     DockerRunnerService,

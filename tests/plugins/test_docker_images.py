@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError, RunnerError
-from napari_tool_runner.plugins.docker.reference import parse_reference
+from napari_tool_runner.plugins.docker.images import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,13 +24,11 @@ from napari_tool_runner.errors import (
 )
 from napari_tool_runner.plugins.contract import (
     Availability,
-    ExecContext,
     OutputLine,
     Plan,
     RunnerService,
     Stored,
 )
-from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.biocontainers import (
     biocontainer_image,
     find_biocontainer,
@@ -43,11 +41,12 @@ from napari_tool_runner.plugins.docker.client import (
     connect,
     endpoints,
 )
+from napari_tool_runner.plugins.docker.containers import sweep
 from napari_tool_runner.plugins.docker.exec import ContainerGoneError, run_alone, run_in
+from napari_tool_runner.plugins.docker.images import Reference, parse_reference
 from napari_tool_runner.plugins.docker.plan import plan_image
 from napari_tool_runner.plugins.docker.pool import WarmPool
 from napari_tool_runner.plugins.docker.pull import ensure_image
-from napari_tool_runner.plugins.docker.reference import Reference, parse_reference
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
 from napari_tool_runner.plugins.process import Session, context_of
@@ -63,16 +62,7 @@ __all__ = ["DockerRunnerService", "DockerRunnerServiceBuilder"]
 
 
 class DockerRunnerService(RunnerService):
-    """Run tools in containers, one warm container a job at a time.
-
-    Parameters
-    ----------
-    config : mapping
-        The ``runner`` section (`docs/config.md`). Read here: ``host``, ``platform``,
-        ``network``, ``network_mode``, ``entrypoint`` (run commands through the image's own
-        entry point), ``biocontainers``, ``idle_timeout``,
-        ``max_containers``, ``grace``, ``pids``, ``shm_size``, ``tmpfs``, ``gpus``.
-    """
+    """Run tools in containers, one warm container a job at a time."""
 
     service_name = "DOCKER"
     copies_below = 256 * 2**20  # copying costs less than the container that a link needs
@@ -85,12 +75,13 @@ class DockerRunnerService(RunnerService):
         self.pool = WarmPool()
         self._swept: set[str] = set()
         self._biocontainers: dict[tuple[str, str, str], Reference] = {}
-        self._apply()
+        self.configure(self.config)
 
     def configure(self, config: Mapping[str, object]) -> None:
         """Take a new ``runner`` section."""
         super().configure(config)
-        self._apply()
+        self.pool.idle_timeout = settings.IDLE_TIMEOUT.of(self.config)
+        self.pool.limit = settings.MAX_CONTAINERS.of(self.config)
 
     @contextmanager
     def session(self, process: Process) -> Iterator[Session]:
@@ -101,7 +92,7 @@ class DockerRunnerService(RunnerService):
         PreparationError, RunnerUnavailableError, JobCancelledError
         """
         try:
-            session = self._prepare(process, context_of(process), self.config)
+            session = self._prepare(process)
         except ENGINE_ERRORS as error:
             raise PreparationError(
                 f"The container engine went away while it was asked: {error}.",
@@ -112,9 +103,8 @@ class DockerRunnerService(RunnerService):
         finally:
             session.release()
 
-    def _prepare(
-        self, process: Process, context: ExecContext, config: Mapping[str, object]
-    ) -> _DockerSession:
+    def _prepare(self, process: Process) -> _DockerSession:
+        context, config = context_of(process), self.config
         engine = self.connect()
         reference = self._reference(process.tool, engine, config)
         context.provenance["engine"] = engine.name
@@ -123,15 +113,8 @@ class DockerRunnerService(RunnerService):
         image = ensure_image(engine, reference, context, platform)
         context.provenance["image_id"] = image.id
         context.provenance["image_digest"] = image.digest
-        wanted = platform or engine.platform
-        if image.platform and not wanted.startswith(image.platform):
-            context.report(
-                OutputLine(
-                    f"The image is made for {image.platform}, this computer is {wanted}: "
-                    "it may be slow (emulated), or not run at all.",
-                    "runner",
-                )
-            )
+        if remark := image.emulation_remark(platform or engine.platform):
+            context.report(OutputLine(remark, "runner"))
         return _DockerSession(self, engine, image, process, config)
 
     def check(self) -> Availability:
@@ -194,10 +177,6 @@ class DockerRunnerService(RunnerService):
         if engine is not None:
             engine.close()
 
-    def _apply(self) -> None:
-        self.pool.idle_timeout = settings.IDLE_TIMEOUT.of(self.config)
-        self.pool.limit = settings.MAX_CONTAINERS.of(self.config)
-
     def connect(self) -> Engine:
         """Return a connected engine, rid of what dead sessions left on it."""
         engine = self._connected()
@@ -207,7 +186,7 @@ class DockerRunnerService(RunnerService):
                 atexit.register(self.close)
             self._swept.add(engine.id)
         if first:
-            containers.sweep(engine)
+            sweep(engine)
         return engine
 
     def _connected(self, timeout: float | None = None) -> Engine:

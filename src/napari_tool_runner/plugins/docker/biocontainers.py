@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.docker.reference import Reference, parse_reference
+from napari_tool_runner.plugins.docker.images import Reference, parse_reference
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_tags
 from napari_tool_runner.tools.model import ContainerRequirement, PackageRequirement
 

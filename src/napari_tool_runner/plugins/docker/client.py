@@ -13,7 +13,7 @@ import shutil
 import socket
 import ssl
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,15 @@ from docker.context.config import METAFILE, get_context_id, get_current_context_
 from napari_tool_runner import settings
 from napari_tool_runner.errors import RunnerUnavailableError
 
-__all__ = ["ENGINE_ERRORS", "Endpoint", "Engine", "connect", "endpoints", "is_disconnect"]
+__all__ = [
+    "ENGINE_ERRORS",
+    "PROBE_TIMEOUT",
+    "Endpoint",
+    "Engine",
+    "connect",
+    "endpoints",
+    "is_disconnect",
+]
 
 PROBE_TIMEOUT = 3.0
 """Seconds that an engine has to answer its first question."""
@@ -68,11 +76,6 @@ class Endpoint:
     def local(self) -> bool:
         """Whether the engine's socket is on this computer."""
         return self.host.startswith("unix://")
-
-    @property
-    def socket(self) -> Path | None:
-        """Path of the Unix socket, None for other kinds."""
-        return Path(self.host.removeprefix("unix://")) if self.local else None
 
     def tls(self) -> docker.tls.TLSConfig | bool:
         """What the SDK takes as ``tls``."""
@@ -134,13 +137,7 @@ class Engine:
     @functools.cached_property
     def control(self) -> Any:
         """A client for calls that must come back soon, as those that end something."""
-        return docker.DockerClient(
-            base_url=self.endpoint.host,
-            version=self.client.api.api_version,
-            timeout=CONTROL_TIMEOUT,
-            tls=self.endpoint.tls(),
-            use_ssh_client=self.endpoint.host.startswith("ssh://"),
-        )
+        return _client(self.endpoint, self.client.api.api_version, CONTROL_TIMEOUT)
 
     def alive(self, timeout: float | None = None) -> bool:
         """Whether the engine answers within `timeout` seconds."""
@@ -209,10 +206,9 @@ def connect(config: Mapping[str, object], *, timeout: float = CALL_TIMEOUT) -> E
             hint="Run napari inside WSL 2, or choose CONDA.",
         )
     candidates = endpoints(config)
-    failures: list[tuple[Endpoint, BaseException]] = []
+    failures: list[tuple[Endpoint, Exception]] = []
     for endpoint in candidates:
-        path = endpoint.socket
-        if len(candidates) > 1 and path is not None and not _may_exist(path):
+        if len(candidates) > 1 and not _may_exist(Path(endpoint.host.removeprefix("unix://"))):
             continue
         try:
             return _open(endpoint, timeout)
@@ -221,28 +217,30 @@ def connect(config: Mapping[str, object], *, timeout: float = CALL_TIMEOUT) -> E
     if not failures:
         raise RunnerUnavailableError("No container engine was found here.", hint=_install())
     # the most telling failure first: an engine that refuses is nearer than one that is absent
-    failures.sort(key=lambda failure: _rank(failure[1]))
-    raise _explain(*failures[0]) from failures[0][1]
+    where, why = min(failures, key=lambda failure: _rank(failure[1]))
+    raise _explain(where, why) from why
 
 
 def is_disconnect(error: BaseException) -> bool:
     """Say whether `error` means that the engine is gone or hangs, not that it refused."""
     if isinstance(error, docker.errors.APIError):
         return False
-    return isinstance(error, requests.exceptions.RequestException | OSError) or any(
-        isinstance(part, OSError) for part in _parts(error)
-    )
+    return _has(error, requests.exceptions.RequestException, OSError)
 
 
-def _open(endpoint: Endpoint, timeout: float) -> Engine:
-    client = docker.DockerClient(
+def _client(endpoint: Endpoint, version: str, timeout: float) -> Any:
+    return docker.DockerClient(
         base_url=endpoint.host,
-        version="auto",
-        timeout=PROBE_TIMEOUT,
+        version=version,
+        timeout=timeout,
         tls=endpoint.tls(),
         max_pool_size=32,
         use_ssh_client=endpoint.host.startswith("ssh://"),
     )
+
+
+def _open(endpoint: Endpoint, timeout: float) -> Engine:
+    client = _client(endpoint, "auto", PROBE_TIMEOUT)
     client.api.timeout = CONTROL_TIMEOUT
     try:
         info: dict[str, Any] = client.info()
@@ -340,48 +338,46 @@ def _parts(error: object, depth: int = 0) -> Iterator[BaseException]:
             yield from _parts(part, depth + 1)
 
 
-def _has(parts: Sequence[BaseException], *kinds: type[BaseException]) -> bool:
-    return any(isinstance(part, kinds) for part in parts)
+def _has(error: BaseException, *kinds: type[BaseException]) -> bool:
+    return any(isinstance(part, kinds) for part in _parts(error))
 
 
 def _rank(error: BaseException) -> int:
-    parts = list(_parts(error))
-    if _has(parts, PermissionError):
+    if _has(error, PermissionError):
         return 0
-    return 2 if _has(parts, FileNotFoundError) else 1
+    return 2 if _has(error, FileNotFoundError) else 1
 
 
 def _explain(endpoint: Endpoint, error: BaseException) -> RunnerUnavailableError:
     if isinstance(error, RunnerUnavailableError):
         return error
-    parts = list(_parts(error))
     place = f"{endpoint.host} ({endpoint.source})"
-    if _has(parts, PermissionError):
+    if _has(error, PermissionError):
         return RunnerUnavailableError(
             f"You may not use the container engine at {place}: permission denied.",
             hint="Ask an administrator to add you to the group “docker” and log in again, "
             "or use rootless Docker or Podman.",
         )
-    if _has(parts, FileNotFoundError):
+    if _has(error, FileNotFoundError):
         return RunnerUnavailableError(
             f"No container engine is running at {place}: there is no such socket.",
             hint=_START if shutil.which("docker") else _install(),
         )
-    if _has(parts, requests.exceptions.Timeout, TimeoutError):
+    if _has(error, requests.exceptions.Timeout, TimeoutError):
         return RunnerUnavailableError(
             f"The container engine at {place} does not answer.",
             hint="Restart it, then try again.",
         )
-    if _has(parts, ConnectionRefusedError):
+    if _has(error, ConnectionRefusedError):
         return RunnerUnavailableError(
             f"Nothing listens at {place}: the container engine is not running.", hint=_START
         )
-    if _has(parts, socket.gaierror):
+    if _has(error, socket.gaierror):
         return RunnerUnavailableError(
             f"The computer of the container engine at {place} is not known.",
             hint="Check the name, or the network.",
         )
-    if _has(parts, ssl.SSLError, docker.errors.TLSParameterError):
+    if _has(error, ssl.SSLError, docker.errors.TLSParameterError):
         return RunnerUnavailableError(
             f"The container engine at {place} and this computer do not trust each other: {error}.",
             hint="Check the certificates (DOCKER_CERT_PATH).",

@@ -22,13 +22,7 @@ from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_d
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.spec import Spec
 
-__all__ = [
-    "Leftover",
-    "create",
-    "leftovers",
-    "remove",
-    "sweep",
-]
+__all__ = ["Leftover", "create", "leftovers", "remove", "sweep"]
 
 LABEL = "napari-tool-runner"
 """Prefix of the labels by which our containers are known."""
@@ -142,8 +136,6 @@ class Leftover:
 
     id: str
     name: str
-    image: str
-    running: bool
     state: str
     size: int | None = None
 
@@ -159,8 +151,6 @@ def leftovers(engine: Engine, *, sizes: bool = False) -> list[Leftover]:
         Leftover(
             id=str(entry["Id"]),
             name=str((entry.get("Names") or ["/"])[0]).lstrip("/"),
-            image=str(entry.get("Image", "")),
-            running=entry.get("State") == "running",
             state=_owner(entry.get("Labels") or {}),
             size=entry.get("SizeRw"),
         )
@@ -168,10 +158,11 @@ def leftovers(engine: Engine, *, sizes: bool = False) -> list[Leftover]:
     ]
 
 
-def sweep(engine: Engine) -> int:
+def sweep(engine: Engine) -> None:
     """Remove what dead sessions of this person on this computer left behind."""
-    dead = [entry for entry in leftovers(engine) if entry.state == "left behind"]
-    return sum(remove(engine, entry.id) for entry in dead)
+    for entry in leftovers(engine):
+        if entry.state == "left behind":
+            remove(engine, entry.id)
 
 
 def _labels() -> dict[str, str]:

@@ -103,6 +103,7 @@ def run_in(
     """
     engine = warm.engine
     api = engine.client.api
+    gone = ContainerGoneError(f"The container for {argv[0]} has ended.", hint="Try again.")
     began = time.time()
     try:
         made = api.exec_create(
@@ -112,17 +113,13 @@ def run_in(
             workdir=str(context.work_dir),
         )
     except ENGINE_ERRORS as error:
-        raise ContainerGoneError(
-            f"The container for {argv[0]} has ended.", hint="Try again."
-        ) from error
+        raise gone from error
     try:
         stream = api.exec_start(made["Id"], stream=True, demux=True)
     except docker.errors.APIError as error:
         said = str(error.explanation or error)
         if error.status_code == 409 or "is not running" in said:
-            raise ContainerGoneError(
-                f"The container for {argv[0]} has ended.", hint="Try again."
-            ) from error
+            raise gone from error
         raise not_started(engine, argv[0], said) from error
     except ENGINE_ERRORS as error:
         raise lost(argv[0]) from error

@@ -1,18 +1,78 @@
-"""Images that an engine has."""
+"""Images: their names, as people and registries write them, and those that an engine has."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import docker.auth
 import docker.errors
+
+from napari_tool_runner.errors import PreparationError
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
-    from napari_tool_runner.plugins.docker.reference import Reference
 
-__all__ = ["Image", "find_image"]
+__all__ = ["Image", "Reference", "find_image", "parse_reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The name of an image: ``registry/repository:tag`` or ``…@sha256:…``.
+
+    `name` is what the engine calls the repository; `registry` is ``docker.io`` when the
+    name has none; `path` is the repository as that registry knows it.
+    """
+
+    name: str
+    registry: str
+    path: str
+    tag: str = ""
+    digest: str = ""
+
+    @property
+    def version(self) -> str:
+        """The digest when there is one, else the tag."""
+        return self.digest or self.tag
+
+    def __str__(self) -> str:
+        if self.digest:
+            return f"{self.name}@{self.digest}"
+        return f"{self.name}:{self.tag}"
+
+
+def parse_reference(text: str) -> Reference:
+    """Read the name of an image; a ``docker://`` in front is dropped.
+
+    Raises
+    ------
+    PreparationError
+        It is no name of an image.
+    """
+    given = text.strip().removeprefix("docker://")
+    name, at, digest = given.partition("@")
+    head, _, last = name.rpartition("/")
+    last, colon, tag = last.partition(":")
+    repository = f"{head}/{last}" if head else last
+    wrong = (at and not digest.startswith("sha256:")) or (colon and not tag) or not last
+    if (
+        not wrong
+        and not any(sign.isspace() for sign in given)
+        and repository.lower() == repository
+    ):
+        with contextlib.suppress(docker.errors.DockerException):
+            registry, path = docker.auth.resolve_repository_name(repository)
+            if registry == docker.auth.INDEX_NAME and "/" not in path:
+                path = f"library/{path}"
+            return Reference(
+                repository, registry, path, tag or ("" if digest else "latest"), digest
+            )
+    raise PreparationError(
+        f"“{text}” is no name of a container image.",
+        hint="It should look like name:tag or registry/name@sha256:…, in small letters.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +102,15 @@ class Image:
         pairs = (str(entry).partition("=") for entry in self.config.get("Env") or [])
         return {name: value for name, _, value in pairs}
 
+    def emulation_remark(self, platform: str) -> str:
+        """Say that it is made for another platform than the wanted one; empty if it is not."""
+        if not self.platform or platform.startswith(self.platform):
+            return ""
+        return (
+            f"The image is made for {self.platform}, this computer is {platform}: "
+            "it may be slow (emulated), or not run at all."
+        )
+
 
 def find_image(engine: Engine, reference: Reference) -> Image | None:
     """Return the image if the engine has it, None if not."""
@@ -49,10 +118,6 @@ def find_image(engine: Engine, reference: Reference) -> Image | None:
         found: dict[str, Any] = engine.client.api.inspect_image(str(reference))
     except docker.errors.ImageNotFound:
         return None
-    return _image(reference, found)
-
-
-def _image(reference: Reference, found: Mapping[str, Any]) -> Image:
     digests = [str(entry) for entry in found.get("RepoDigests") or []]
     wanted = {reference.name, f"{reference.registry}/{reference.path}"}
     digest = next((entry for entry in digests if entry.partition("@")[0] in wanted), "")

@@ -14,7 +14,7 @@ from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
-    from napari_tool_runner.plugins.docker.reference import Reference
+    from napari_tool_runner.plugins.docker.images import Reference
 
 __all__ = ["plan_image"]
 
@@ -30,18 +30,28 @@ def plan_image(engine: Engine, reference: Reference, config: Mapping[str, object
     fetches: tuple[Fetch, ...] = ()
     image = find_image(engine, reference)
     if image is None:
-        size, trouble, remark = _weigh(engine, reference, platform)
+        size: int | None = None
+        try:
+            manifest = ask_manifest(engine, reference, platform)
+        except RegistryError as error:
+            if error.status == 404:
+                problems.append(f"{error.message} Check the name and the tag.")
+            else:
+                remarks.append(f"{error.message} So the size of the image is unknown.")
+        else:
+            size = manifest.size or None
+            if not manifest.chosen:
+                problems.append(
+                    f"The image {reference} is made for {', '.join(manifest.platforms)}, this "
+                    f"computer is {platform}. Ask its authors, or set “platform” of the runner "
+                    "to have it emulated."
+                )
         fetches = (Fetch(f"container image {reference}", size),)
-        problems += [trouble] if trouble else []
-        remarks += [remark] if remark else []
         _judge_disk(engine, size, problems, remarks)
     else:
         remarks.append(f"The image {reference} is here ({size_text(image.size)}).")
-        if image.platform and not platform.startswith(image.platform):
-            remarks.append(
-                f"It is made for {image.platform}, this computer is {platform}: it may be slow "
-                "(emulated), or not run at all."
-            )
+        if remark := image.emulation_remark(platform):
+            remarks.append(remark)
     if settings.GPUS.of(config) and not has_gpu(engine):
         problems.append(
             f"A GPU is asked for, but {engine.name} here cannot give one. "
@@ -58,27 +68,6 @@ def has_gpu(engine: Engine) -> bool:
         or engine.info.get("DiscoveredDevices")
         or (engine.endpoint.local and shutil.which("nvidia-container-runtime-hook"))
     )
-
-
-def _weigh(engine: Engine, reference: Reference, platform: str) -> tuple[int | None, str, str]:
-    """Size of the download, a problem, a remark; each only if there is one."""
-    try:
-        manifest = ask_manifest(engine, reference, platform)
-    except RegistryError as error:
-        if error.status == 404:
-            return None, f"{error.message} Check the name and the tag.", ""
-        return None, "", f"{error.message} So the size of the image is unknown."
-    if not manifest.chosen:
-        made_for = ", ".join(manifest.platforms)
-        return (
-            manifest.size or None,
-            (
-                f"The image {reference} is made for {made_for}, this computer is {platform}. "
-                "Ask its authors, or set “platform” of the runner to have it emulated."
-            ),
-            "",
-        )
-    return manifest.size or None, "", ""
 
 
 def _judge_disk(engine: Engine, size: int | None, problems: list[str], remarks: list[str]) -> None:

@@ -195,10 +195,6 @@ class WarmPool:
         for warm in doomed:
             self._remove(warm)
 
-    def without_init(self, engine: Engine) -> bool:
-        """Whether this engine has no init program to offer."""
-        return engine.id in self._without_init
-
     def make(self, engine: Engine, make: Callable[[bool], str], program: tuple[str, ...]) -> str:
         """Make and start a container by ``make(init)``; without init where there is none.
 
@@ -206,17 +202,16 @@ class WarmPool:
         ------
         PreparationError
         """
-        if not self.without_init(engine):
+        if engine.id not in self._without_init:
             try:
                 container = make(True)
                 containers.start(engine, container, program)
+                return container
             except PreparationError as error:
                 said = str(error)
                 if "docker-init" not in said and "container-init" not in said:
                     raise
                 self._without_init.add(engine.id)
-            else:
-                return container
         container = make(False)
         containers.start(engine, container, program)
         return container
@@ -281,7 +276,7 @@ class WarmPool:
             warm.remove()
             return None
         # the sleeper, and the init program above it
-        warm.processes = 1 if self.without_init(engine) else 2
+        warm.processes = 1 if engine.id in self._without_init else 2
         return warm
 
     def _stays(self, warm: WarmContainer) -> bool:

@@ -81,8 +81,8 @@ class Program:
         if never_ran:
             raise not_started(self.engine, self.name, never_ran)
         if code is not None and code != _KILLED:
-            state = self._container_state()
-            if state is None or state.get("Running") or self.alone:
+            found = self._inspect()
+            if found is None or found["State"].get("Running") or self.alone:
                 if self._out_of_memory(began, wait=0):
                     # a child of the program, which went on
                     text = "Something that it started was ended: out of memory."
@@ -95,17 +95,18 @@ class Program:
         """Raise what ended the program from outside; return when nothing shows that it was."""
         # the kernel's message may come a moment after the exit
         out_of_memory = self._out_of_memory(began, wait=0.3)
-        state = self._container_state()
-        limit = self._memory_limit()
+        found = self._inspect()
+        state = found["State"] if found else {}
+        limit = int(found["HostConfig"].get("Memory") or 0) if found else 0
         limit_text = f" (its limit is {size_text(limit)})" if limit else ""
-        if out_of_memory or (state or {}).get("OOMKilled") or self.counted_out_of_memory():
+        if out_of_memory or state.get("OOMKilled") or self.counted_out_of_memory():
             # what the kernel counts must not be taken for the next program's
             self.force()
             raise RunnerExecError(
                 f"{self.name} was ended because it ran out of memory{limit_text}.",
                 hint="Give it more memory (“memory” of the runner), or a smaller image.",
             )
-        if state is None:
+        if found is None:
             raise RunnerExecError(
                 f"The container was removed, or the container engine restarted, while "
                 f"{self.name} ran.",
@@ -125,22 +126,15 @@ class Program:
         if code is None:
             raise lost(self.name)
 
-    def _container_state(self) -> Mapping[str, Any] | None:
+    def _inspect(self) -> Mapping[str, Any] | None:
+        """Return what the engine says of the container, None when it is gone."""
         try:
-            state: Mapping[str, Any] = self.engine.control.api.inspect_container(self.container)[
-                "State"
-            ]
+            found: Mapping[str, Any] = self.engine.control.api.inspect_container(self.container)
         except docker.errors.NotFound:
             return None
         except ENGINE_ERRORS as error:
             raise lost(self.name) from error
-        return state
-
-    def _memory_limit(self) -> int:
-        with contextlib.suppress(*ENGINE_ERRORS, KeyError):
-            found = self.engine.control.api.inspect_container(self.container)
-            return int(found["HostConfig"]["Memory"] or 0)
-        return 0
+        return found
 
     def _out_of_memory(self, began: float, *, wait: float) -> bool:
         """Whether the engine saw the kernel end something in the container for its memory."""
@@ -173,15 +167,8 @@ class Executed(Program):
 
     def ask_to_end(self) -> bool:
         """Send SIGTERM through a shell in the container."""
-        if not self.warm.sleeper.has_shell:
-            return False
-        api = self.engine.control.api
-        with contextlib.suppress(*ENGINE_ERRORS):
-            # everything in the container but its sleeper, which does not listen
-            kill = api.exec_create(self.container, ["sh", "-c", "kill -TERM -1"])
-            api.exec_start(kill["Id"], detach=True)
-            return True
-        return False
+        # everything in the container but its sleeper, which does not listen
+        return self._shell("kill -TERM -1", detach=True) is not None
 
     def force(self) -> bool:
         """Remove the container."""
@@ -189,13 +176,17 @@ class Executed(Program):
 
     def counted_out_of_memory(self) -> bool:
         """Ask the kernel, through a shell in the container."""
-        if not self.warm.sleeper.has_shell:
-            return False
-        api = self.engine.control.api
-        with contextlib.suppress(*ENGINE_ERRORS):
-            ask = api.exec_create(self.container, ["sh", "-c", _COUNTS])
-            return re.search(rb"oom_kill [1-9]", api.exec_start(ask["Id"])) is not None
-        return False
+        return re.search(rb"oom_kill [1-9]", self._shell(_COUNTS) or b"") is not None
+
+    def _shell(self, line: str, *, detach: bool = False) -> bytes | None:
+        """Run a line in the container; return what it says, None where that is not possible."""
+        if self.warm.sleeper.has_shell:
+            api = self.engine.control.api
+            with contextlib.suppress(*ENGINE_ERRORS):
+                made = api.exec_create(self.container, ["sh", "-c", line])
+                said: bytes = api.exec_start(made["Id"], detach=detach)
+                return said
+        return None
 
 
 class Alone(Program):

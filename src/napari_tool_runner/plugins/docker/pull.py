@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import docker.auth
@@ -16,15 +16,15 @@ import requests
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.contract import ExecContext, OutputLine, Progress
-from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_disconnect
+from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.docker.images import Image, find_image
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
 from napari_tool_runner.plugins.docker.storage import note_image
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.docker.reference import Reference
+    from napari_tool_runner.plugins.docker.images import Reference
 
-__all__ = ["ensure_image", "explain_pull"]
+__all__ = ["ensure_image"]
 
 _REPORT_EVERY = 0.1
 _pulls: dict[tuple[str, str], threading.Lock] = {}
@@ -106,7 +106,10 @@ class _Pull:
         stream = docker.types.CancellableStream(iter(()), response)
         remove = self.context.cancel.on_cancel(lambda: _shut(stream))
         try:
-            for event in _events(response):
+            for line in response.iter_lines(chunk_size=4096):
+                if not line.strip():
+                    continue
+                event = json.loads(line)
                 if "error" in event:
                     raise self._explain(str(event["error"]))
                 self._take(event)
@@ -202,9 +205,7 @@ class _Pull:
         self.context.report(Progress(phase, done, total if known else None, "bytes"))
 
     def _failed(self, error: BaseException) -> PreparationError:
-        if isinstance(error, PreparationError):
-            return error
-        if is_disconnect(error) or not isinstance(error, docker.errors.APIError):
+        if not isinstance(error, docker.errors.APIError):
             return PreparationError(
                 f"The container engine went away while it pulled the image {self.reference}.",
                 hint="Start it again and try again; layers that are complete are kept.",
@@ -212,9 +213,19 @@ class _Pull:
         return self._explain(str(error.explanation or error))
 
     def _explain(self, said: str) -> PreparationError:
-        return explain_pull(
-            self.reference, said, self.platform or self.engine.platform, self.credentials_problem
+        """Return the error for what the engine said."""
+        lowered, registry = said.lower(), self.reference.registry
+        platform = self.platform or self.engine.platform
+        message, hint = next(
+            (words for signs, *words in _WORDS if any(sign in lowered for sign in signs)),
+            ("The image {image} cannot be pulled.", "Try `docker pull` by hand."),
         )
+        names = {"image": str(self.reference), "registry": registry, "platform": platform}
+        hint = hint.format(**names)
+        if self.credentials_problem:
+            hint += f" The stored credentials could not be read: {self.credentials_problem}."
+        text = f"{message.format(**names)} The engine said: {said.strip()}"
+        return PreparationError(text, hint=hint)
 
 
 class _Layer:
@@ -292,30 +303,6 @@ _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Try again later.",
     ),
 )
-
-
-def explain_pull(
-    reference: Reference, said: str, platform: str, credentials_problem: str = ""
-) -> PreparationError:
-    """Return the error for what an engine said when a pull failed."""
-    lowered = said.lower()
-    names = {"image": str(reference), "registry": reference.registry, "platform": platform}
-    for signs, message, hint in _WORDS:
-        if any(sign in lowered for sign in signs):
-            message, hint = message.format(**names), hint.format(**names)
-            break
-    else:
-        message = f"The image {reference} cannot be pulled."
-        hint = "Try `docker pull` by hand."
-    if credentials_problem:
-        hint += f" The stored credentials could not be read: {credentials_problem}."
-    return PreparationError(f"{message} The engine said: {said.strip()}", hint=hint)
-
-
-def _events(response: requests.Response) -> Iterator[dict[str, Any]]:
-    for line in response.iter_lines(chunk_size=4096):
-        if line.strip():
-            yield json.loads(line)
 
 
 def _shut(stream: docker.types.CancellableStream) -> None:

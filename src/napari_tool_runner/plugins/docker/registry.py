@@ -22,7 +22,7 @@ from napari_tool_runner.errors import PreparationError
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
-    from napari_tool_runner.plugins.docker.reference import Reference
+    from napari_tool_runner.plugins.docker.images import Reference
 
 __all__ = ["Manifest", "RegistryError", "ask_manifest", "ask_tags"]
 

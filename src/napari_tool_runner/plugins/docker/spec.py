@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
     from napari_tool_runner.plugins.docker.images import Image
 
-__all__ = ["Spec", "covering_mounts", "input_mounts", "make_spec"]
-
-"""Upper limit of /dev/shm; the engine's 64 MB stops multi-process Python programs."""
-
+__all__ = ["Spec", "make_spec"]
 
 _SYSTEM = re.compile(r"/(bin|boot|dev|etc|lib\d*|opt|proc|run|sbin|sys|usr|var)?")
 """An image has its own, which such a mount would hide."""
@@ -54,6 +51,7 @@ class Spec:
     gpus: int = 0
     pids: int = settings.PIDS.default
     shared_memory: int = settings.SHM_SIZE.default
+    """Limit of /dev/shm; the engine's own 64 MB stop multi-process Python programs."""
     tmpfs: tuple[tuple[str, str], ...] = ()
     platform: str = ""
 
@@ -79,7 +77,7 @@ def make_spec(
 ) -> Spec:
     """Return what the container of a job has to be.
 
-    `inputs` that are the user's own files in another place (see `input_mounts`) are
+    `inputs` that are the user's own files in another place (see `_input_mounts`) are
     mounted, besides what the context names.
 
     Raises
@@ -93,8 +91,8 @@ def make_spec(
     resources = context.resources
     return Spec(
         image=image.id,
-        mounts=covering_mounts(
-            [*named, *input_mounts(inputs, named)], check=engine.endpoint.local
+        mounts=_covering_mounts(
+            [*named, *_input_mounts(inputs, named)], check=engine.endpoint.local
         ),
         user=user,
         groups=groups,
@@ -109,7 +107,7 @@ def make_spec(
     )
 
 
-def covering_mounts(mounts: Iterable[Mount], *, check: bool = True) -> tuple[Mount, ...]:
+def _covering_mounts(mounts: Iterable[Mount], *, check: bool = True) -> tuple[Mount, ...]:
     """Return the fewest mounts that show the same: sorted, none inside its like.
 
     Writable folders that do not exist are made (an engine would make them as root).
@@ -139,7 +137,7 @@ def covering_mounts(mounts: Iterable[Mount], *, check: bool = True) -> tuple[Mou
     return tuple(kept)
 
 
-def input_mounts(inputs: Iterable[Path], mounts: Iterable[Mount]) -> list[Mount]:
+def _input_mounts(inputs: Iterable[Path], mounts: Iterable[Mount]) -> list[Mount]:
     """Return what keeps originals safe, and makes them seen, that a job only links to.
 
     An input may be a hard link to the user's file, inside a folder that the program may

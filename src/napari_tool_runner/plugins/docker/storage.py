@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,11 +11,10 @@ import docker.errors
 
 from napari_tool_runner.errors import RunnerError
 from napari_tool_runner.plugins.contract import Stored
-from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
-from napari_tool_runner.plugins.docker.images import find_image
-from napari_tool_runner.plugins.docker.reference import parse_reference
-from napari_tool_runner.storage import locked, user_data, write_json
+from napari_tool_runner.plugins.docker.containers import Leftover, leftovers, remove
+from napari_tool_runner.plugins.docker.images import find_image, parse_reference
+from napari_tool_runner.storage import locked, read_json, user_data, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,7 +35,7 @@ def stored_things(engine: Engine, busy: Collection[str]) -> list[Stored]:
 
 
 def _containers(engine: Engine, busy: Collection[str]) -> Iterator[Stored]:
-    for entry in containers.leftovers(engine, sizes=True):
+    for entry in leftovers(engine, sizes=True):
         if entry.state != "in use" and entry.id not in busy:
             yield Stored(
                 "container", entry.name, entry.size or 0, partial(_remove_container, engine, entry)
@@ -45,17 +43,17 @@ def _containers(engine: Engine, busy: Collection[str]) -> Iterator[Stored]:
 
 
 def _images(engine: Engine) -> Iterator[Stored]:
-    for name in _noted_images(engine.id):
+    for name in _read().get(engine.id, {}):
         image = find_image(engine, parse_reference(name))
         if image is None:
             # somebody removed it by hand
-            _forget_image(engine.id, name)
+            note_image(engine.id, name, None)
             continue
         yield Stored("image", name, image.size, partial(_remove_image, engine, name))
 
 
-def _remove_container(engine: Engine, entry: containers.Leftover) -> None:
-    if not containers.remove(engine, entry.id):
+def _remove_container(engine: Engine, entry: Leftover) -> None:
+    if not remove(engine, entry.id):
         raise RunnerError(f"The container engine does not remove {entry.name}.")
 
 
@@ -70,27 +68,32 @@ def _remove_image(engine: Engine, name: str) -> None:
         ) from error
     except ENGINE_ERRORS as error:
         raise RunnerError("The container engine does not answer.") from error
-    _forget_image(engine.id, name)
+    note_image(engine.id, name, None)
 
 
-def _noted_images(engine: str) -> dict[str, str]:
-    """Return name -> id of the images that were pulled on this engine."""
-    return _read(_file()).get(engine, {})
-
-
-def note_image(engine: str, name: str, image: str) -> None:
+def note_image(engine: str, name: str, image: str | None) -> None:
     """Remember an image that was pulled for a tool: `clean` offers these and no others.
+
+    Parameters
+    ----------
+    engine, name : str
+    image : str or None
+        Its id; None: it is forgotten.
 
     Raises
     ------
     OSError
         The file cannot be written.
     """
-    _change(engine, name, image)
-
-
-def _forget_image(engine: str, name: str) -> None:
-    _change(engine, name, None)
+    path = _file()
+    with locked(path):
+        known = _read()
+        images = known.setdefault(engine, {})
+        if image is None:
+            images.pop(name, None)
+        else:
+            images[name] = image
+        write_json(path, known, indent=1)
 
 
 def _file() -> Path:
@@ -98,9 +101,9 @@ def _file() -> Path:
     return user_data() / "docker-images.json"
 
 
-def _read(path: Path) -> dict[str, dict[str, str]]:
+def _read() -> dict[str, dict[str, str]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(_file())
     except (OSError, ValueError):
         # without the list nothing is offered; nothing else depends on it
         return {}
@@ -111,15 +114,3 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
         for engine, images in found.items()
         if isinstance(images, dict)
     }
-
-
-def _change(engine: str, name: str, image: str | None) -> None:
-    path = _file()
-    with locked(path):
-        known = _read(path)
-        images = known.setdefault(engine, {})
-        if image is None:
-            images.pop(name, None)
-        else:
-            images[name] = image
-        write_json(path, known, indent=1)
