@@ -30,7 +30,6 @@ __all__ = [
     "Candidate",
     "load_xml",
     "parse_json",
-    "parse_xml",
     "parse_yaml",
     "read_bytes",
     "split_entry",

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import load_xml, parse_yaml, read_bytes
-from napari_tool_runner.tools.coercion import TRUE_WORDS
 from napari_tool_runner.tools.dialect import Outline
 from napari_tool_runner.tools.formats import split_formats
 from napari_tool_runner.tools.model import Citation, LayerKind, Link, Note, Severity
+from napari_tool_runner.tools.values import TRUE_WORDS
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

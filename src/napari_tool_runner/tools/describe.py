@@ -26,7 +26,7 @@ from napari_tool_runner.tools.model import (
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["describe_json", "describe_text", "requirement_text"]
+__all__ = ["describe_json", "describe_text"]
 
 _PRIVATE = frozenset({"source", "sanitizer", "validators", "native"})
 
@@ -45,7 +45,7 @@ def describe_json(tool: Tool) -> dict[str, object]:
         "categories": list(tool.categories),
         "inputs": [_plain(item) for item in tool.inputs],
         "outputs": [_plain(output) for output in tool.outputs],
-        "requirements": [requirement_text(entry) for entry in tool.requirements],
+        "requirements": [_requirement_text(entry) for entry in tool.requirements],
         "tests": len(tool.tests),
         "help": tool.help,
         "help_format": tool.help_format,
@@ -64,7 +64,7 @@ def describe_text(tool: Tool) -> str:
     if tool.categories:
         lines.append(f"  categories: {', '.join(tool.categories)}")
     for entry in tool.requirements:
-        lines.append(f"  needs: {requirement_text(entry)}")
+        lines.append(f"  needs: {_requirement_text(entry)}")
     lines.append("inputs:")
     lines += [f"  {line}" for line in _item_lines(tool.inputs, "")] or ["  (none)"]
     lines.append("outputs:")
@@ -75,7 +75,7 @@ def describe_text(tool: Tool) -> str:
     return "\n".join(lines)
 
 
-def requirement_text(entry: Requirement) -> str:
+def _requirement_text(entry: Requirement) -> str:
     """Return a requirement in one phrase."""
     if isinstance(entry, ContainerRequirement):
         return f"{entry.type} image {entry.image}"

@@ -136,11 +136,6 @@ class ParameterBase:
     validators: tuple[Validator, ...] = ()
     native: object = field(default=None, compare=False, repr=False)
 
-    @property
-    def inside(self) -> tuple[tuple[InputItem, ...], ...]:
-        """Nothing: only containers hold others."""
-        return ()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegerParameter(ParameterBase):
@@ -636,9 +631,9 @@ class Tool:
         """The notes that keep the tool from running."""
         return tuple(n for n in self.notes if n.severity is Severity.ERROR)
 
-    def parameters(self) -> Iterator[Parameter]:
-        """Yield every parameter, also those of inactive cases, depth first."""
-        yield from _leaves(self.inputs)
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return every parameter, also those of inactive cases, depth first."""
+        return tuple(_leaves(self.inputs))
 
     def output(self, name: str) -> Output:
         """Return the output called `name`; KeyError if there is none."""
@@ -652,5 +647,6 @@ def _leaves(items: tuple[InputItem, ...]) -> Iterator[Parameter]:
     for item in items:
         if isinstance(item, ParameterBase):
             yield item
-        for group in item.inside:
-            yield from _leaves(group)
+        else:
+            for group in item.inside:
+                yield from _leaves(group)

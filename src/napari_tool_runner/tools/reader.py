@@ -31,7 +31,6 @@ __all__ = [
     "choose_dialect",
     "dialect_of",
     "dialects",
-    "find_descriptor",
     "find_descriptors",
     "language_stamps",
     "may_be_descriptor",
@@ -147,7 +146,7 @@ def read_tool(
     from napari_tool_runner.tools.model import Note, Severity
 
     place, entry = split_entry(path)
-    candidate = Candidate(find_descriptor(place.expanduser().absolute()))
+    candidate = Candidate(_find_descriptor(place.expanduser().absolute()))
     dialect, sure = choose_dialect(candidate)
     if dialect is None:
         raise _unknown(candidate)
@@ -229,7 +228,7 @@ def find_descriptors(folder: Path, *, deep: bool = False) -> list[Path]:
     return found
 
 
-def find_descriptor(path: Path) -> Path:
+def _find_descriptor(path: Path) -> Path:
     """Return `path` itself, or the one descriptor that the folder `path` holds.
 
     Raises

@@ -8,7 +8,7 @@ Values follow the tree of the inputs: ``{"sigma": 2.0, "cond": {"method": "otsu"
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count, takewhile
@@ -102,22 +102,24 @@ class Leaf:
     value: object
 
 
-def places(
-    items: Sequence[InputItem], prefix: str = "", *, repeated: bool = False
-) -> Iterator[Place]:
-    """Yield every place, also those of cases that are not chosen, depth first."""
+def places(items: Sequence[InputItem], prefix: str = "", *, repeated: bool = False) -> list[Place]:
+    """Return every place, also those of cases that are not chosen, depth first."""
+    found: list[Place] = []
     for item in items:
         name = prefix + item.name
-        yield Place(name, item, repeated=repeated)
+        found.append(Place(name, item, repeated=repeated))
         if isinstance(item, ParameterBase):
             continue
         inner = f"{name}_0|" if item.repeats else f"{name}|"
         below = repeated or item.repeats
         for number, group in enumerate(item.inside):
             if isinstance(item, Conditional) and number == 0:
-                yield Place(f"{inner}{item.test.name}", item.test, decides=True, repeated=below)
+                found.append(
+                    Place(f"{inner}{item.test.name}", item.test, decides=True, repeated=below)
+                )
             else:
-                yield from places(group, inner, repeated=below)
+                found += places(group, inner, repeated=below)
+    return found
 
 
 def groups(item: Section | Conditional | Repeat, value: object, name: str) -> list[Group]:
@@ -147,7 +149,7 @@ def groups(item: Section | Conditional | Repeat, value: object, name: str) -> li
 
 def leaves(
     items: Sequence[InputItem], values: Mapping[str, object], prefix: str = ""
-) -> list[Leaf]:
+) -> tuple[Leaf, ...]:
     """Return every value that applies, in the order of the form."""
     found: list[Leaf] = []
     for item in items:
@@ -159,7 +161,7 @@ def leaves(
             continue
         for group in groups(item, values[item.name], name):
             found += leaves(group.items, group.values, f"{group.name}|")
-    return found
+    return tuple(found)
 
 
 def rebuild(
@@ -194,23 +196,14 @@ def rebuild(
             if made is not ABSENT:
                 result[item.name] = made
             continue
-        result[item.name] = _one_or_list(
-            item,
-            [
-                {
-                    **(marks(group) if marks else {}),
-                    **rebuild(
-                        group.items,
-                        group.values,
-                        leaf,
-                        prefix=f"{group.name}|",
-                        marks=marks,
-                        complete=complete,
-                    ),
-                }
-                for group in groups(item, value, name)
-            ],
-        )
+        entries: list[dict[str, object]] = []
+        for group in groups(item, value, name):
+            below = f"{group.name}|"
+            inner = rebuild(
+                group.items, group.values, leaf, prefix=below, marks=marks, complete=complete
+            )
+            entries.append({**(marks(group) if marks else {}), **inner})
+        result[item.name] = entries if item.repeats else entries[0]
     return result
 
 
@@ -254,7 +247,8 @@ def with_lists(items: Sequence[InputItem], values: Mapping[str, object]) -> dict
         value = left.pop(item.name)
         if not isinstance(item, ParameterBase):
             inner = groups(item, value, item.name)
-            value = _one_or_list(item, [with_lists(one.items, one.values) for one in inner])
+            entries = [with_lists(one.items, one.values) for one in inner]
+            value = entries if item.repeats else entries[0]
         found[item.name] = value
     return found | left
 
@@ -297,12 +291,6 @@ def paths_of(value: object) -> list[Path]:
     if isinstance(value, list | tuple):
         return [path for entry in value for path in paths_of(entry)]
     return []
-
-
-def _one_or_list(
-    item: Section | Conditional | Repeat, made: Sequence[Mapping[str, object]]
-) -> object:
-    return list(made) if item.repeats else made[0]
 
 
 def _mapping(value: object) -> Mapping[str, object]:

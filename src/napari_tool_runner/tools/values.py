@@ -10,26 +10,52 @@ for data whatever the caller passed (a layer, an array, a path, later a `DataFil
 from __future__ import annotations
 
 import difflib
+import math
 import re
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.tools.coercion import check_value, coerce, default_value
 from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    ColorParameter,
     Conditional,
+    DataColumnParameter,
+    DataParameter,
+    DirectoryParameter,
+    DrillDownOption,
+    DrillDownParameter,
+    FileParameter,
+    FloatParameter,
+    HiddenParameter,
     InputItem,
+    IntegerParameter,
     Parameter,
     ParameterBase,
     Repeat,
     Section,
+    SelectParameter,
+    TextParameter,
     Tool,
 )
 from napari_tool_runner.tools.tree import BoundValues, places
 
-__all__ = ["MAX_ENTRIES", "bind", "check_value", "coerce", "default_value", "nest"]
+__all__ = [
+    "FALSE_WORDS",
+    "MAX_ENTRIES",
+    "TRUE_WORDS",
+    "bind",
+    "check_value",
+    "coerce",
+    "default_value",
+    "nest",
+]
 
+TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
+FALSE_WORDS = frozenset({"false", "no", "off", "0", ""})
+_MAX_BITS = 13_000
+"""Whole numbers with more bits have more digits than Python writes."""
 _REPEAT_KEY = re.compile(r"(?P<name>.+)_(?P<index>\d{1,9})$")
-
 
 MAX_ENTRIES = 10_000
 """Entries of one repeat; a larger number is a slip of the pen (``rep_999999999|x``)."""
@@ -52,9 +78,7 @@ def bind(tool: Tool, values: Mapping[str, object] | None = None) -> BoundValues:
         Unknown name, missing required value, wrong type, out of range, or a
         validator's word.
     """
-    given = _qualify(tool, dict(values or {}))
-    nested = nest(given)
-    return _bind_items(tool.inputs, nested, "")
+    return _bind_items(tool.inputs, nest(_qualify(tool, values or {})), "")
 
 
 def nest(flat: Mapping[str, object]) -> dict[str, object]:
@@ -117,17 +141,18 @@ def _check_names(items: Sequence[InputItem], given: Mapping[str, object], prefix
     known = {item.name for item in items}
     repeats = {item.name for item in items if item.repeats}
     for key in given:
-        match = _REPEAT_KEY.fullmatch(key)
-        if key not in known and not (match and match["name"] in repeats):
+        if key not in known and not _of_repeat(key, repeats):
             raise _unknown(prefix + key, key, items)
 
 
+def _of_repeat(key: str, repeats: Set[str]) -> bool:
+    match = _REPEAT_KEY.fullmatch(key)
+    return match is not None and match["name"] in repeats
+
+
 def _bind_leaf(parameter: Parameter, given: Mapping[str, object], name: str) -> object:
-    if parameter.name in given:
-        value = coerce(parameter, given[parameter.name], name)
-        if value is None and not parameter.optional:
-            value = default_value(parameter)
-    else:
+    value = coerce(parameter, given.get(parameter.name), name)
+    if value is None and not (parameter.optional and parameter.name in given):
         value = default_value(parameter)
     problem = check_value(parameter, value)
     if problem:
@@ -228,7 +253,7 @@ def _unknown(name: str, key: str, items: Sequence[InputItem]) -> ParameterError:
     return ParameterError(f"The tool has no parameter “{name}”.", name=name, hint=hint)
 
 
-def _qualify(tool: Tool, given: dict[str, object]) -> dict[str, object]:
+def _qualify(tool: Tool, given: Mapping[str, object]) -> dict[str, object]:
     """Give bare names of inner parameters their full name, when it is unique."""
     top = {item.name for item in tool.inputs}
     repeats = {item.name for item in tool.inputs if item.repeats}
@@ -238,24 +263,220 @@ def _qualify(tool: Tool, given: dict[str, object]) -> dict[str, object]:
             paths.setdefault(place.item.name, set()).add(place.name)
     result: dict[str, object] = {}
     for key, value in given.items():
-        match = _REPEAT_KEY.fullmatch(key)
-        if "|" in key or key in top or (match and match["name"] in repeats):
-            result[key] = value
-            continue
-        candidates = paths.get(key, set())
-        if len(candidates) == 1:
-            full = next(iter(candidates))
-            if full in given:
-                raise ParameterError(
-                    f"“{full}” is given twice, also as “{key}”.", name=full, hint="Give it once."
-                )
-            result[full] = value
-        elif candidates:
+        full = {key} if "|" in key or key in top or _of_repeat(key, repeats) else paths.get(key)
+        if full is not None and len(full) > 1:
             raise ParameterError(
-                f"“{key}” could be {' or '.join(sorted(candidates))}.",
+                f"“{key}” could be {' or '.join(sorted(full))}.",
                 name=key,
                 hint="Give the full name.",
             )
-        else:
-            result[key] = value
+        name = next(iter(full or {key}))
+        if name != key and name in given:
+            raise ParameterError(
+                f"“{name}” is given twice, also as “{key}”.", name=name, hint="Give it once."
+            )
+        result[name] = value
     return result
+
+
+# -- one value ---------------------------------------------------------------------
+
+
+def default_value(parameter: Parameter) -> object:
+    """Return what `parameter` has when nobody chose (None: nothing)."""
+    if isinstance(parameter, DataParameter):
+        return None
+    if isinstance(parameter, TextParameter | FileParameter | DirectoryParameter):
+        return None if parameter.optional and not parameter.default else parameter.default
+    return parameter.default
+
+
+def coerce(parameter: Parameter, value: object, name: str = "") -> object:
+    """Convert `value` (often text) to the type of `parameter`; data pass unchanged.
+
+    Raises
+    ------
+    ParameterError
+        When it cannot be converted.
+    """
+    name = name or parameter.name
+    if value is None:
+        return None
+    if isinstance(parameter, IntegerParameter):
+        return _integer(parameter, value, name)
+    if isinstance(parameter, FloatParameter):
+        return _float(parameter, value, name)
+    if isinstance(parameter, BooleanParameter):
+        return _boolean(parameter, value, name)
+    if isinstance(parameter, SelectParameter):
+        return _select(parameter, value)
+    if isinstance(parameter, DrillDownParameter):
+        return tuple(_many(value))
+    if isinstance(parameter, DataColumnParameter):
+        return tuple(_many(value)) if parameter.multiple else str(value)
+    if isinstance(parameter, DataParameter):
+        return None if isinstance(value, str) and value == "" else value
+    return str(value)
+
+
+def _integer(parameter: IntegerParameter, value: object, name: str) -> int | None:
+    if isinstance(value, str):
+        text = value.strip()
+        if not text:
+            return None
+        if re.fullmatch(r"[+-]?\d+(_\d+)*", text) and len(text) < _MAX_BITS // 4:
+            return int(text)
+    index = getattr(value, "__index__", None)
+    try:
+        number = index() if callable(index) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(number, int) and number.bit_length() > _MAX_BITS:
+        raise ParameterError(f"“{parameter.label or name}” has too many digits.", name=name)
+    if math.isfinite(number) and number == int(number):
+        return int(number)
+    raise ParameterError(
+        f"“{parameter.label or name}” must be a whole number, not {_short(value)}.", name=name
+    )
+
+
+def _float(parameter: FloatParameter, value: object, name: str) -> float | None:
+    if isinstance(value, str) and not value.strip():
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ParameterError(
+            f"“{parameter.label or name}” must be a number, not {_short(value)}.", name=name
+        ) from error
+
+
+def _boolean(parameter: BooleanParameter, value: object, name: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value)
+    word = text.strip().lower()
+    # the strings of the descriptor win: falsevalue may be "true" of something else
+    if parameter.true_value != parameter.false_value and text in (
+        parameter.true_value,
+        parameter.false_value,
+    ):
+        return text == parameter.true_value
+    if word in TRUE_WORDS or word in FALSE_WORDS:
+        return word in TRUE_WORDS
+    raise ParameterError(
+        f"“{parameter.label or name}” must be true or false, not {_short(value)}.", name=name
+    )
+
+
+def _select(parameter: SelectParameter, value: object) -> str | tuple[str, ...] | None:
+    values = {option.value for option in parameter.options}
+    by_label = {option.label: option.value for option in parameter.options}
+
+    def one(text: str) -> str:
+        return text if text in values else by_label.get(text, text)
+
+    if parameter.multiple:
+        if isinstance(value, str) and value in values:
+            return (value,)
+        return tuple(one(text) for text in _many(value))
+    text = str(value)
+    if text == "" and "" not in values:
+        return None
+    if isinstance(value, bool) and text not in values:  # True for an option “true”
+        same = [known for known in values if known.casefold() == text.casefold()]
+        text = same[0] if len(same) == 1 else text
+    return one(text)
+
+
+def _many(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Sequence | Set):
+        return [str(part) for part in value]
+    return [str(value)]
+
+
+def check_value(parameter: Parameter, value: object) -> str | None:
+    """Return one sentence when `value` (already coerced) cannot be used, else None."""
+    label = f"“{parameter.label or parameter.name}”"
+    # an array is never compared: that gives an array
+    if value is None or (isinstance(value, list | tuple) and not value):
+        many = isinstance(parameter, SelectParameter) and parameter.multiple
+        never = isinstance(parameter, HiddenParameter | DrillDownParameter)
+        return None if parameter.optional or many or never else f"{label} needs a value."
+    if isinstance(parameter, DataParameter):
+        return _check_count(parameter, value, label) if parameter.multiple else None
+    problem = _check_kind(parameter, value, label)
+    for validator in () if problem else parameter.validators:
+        problem = problem or validator.problem(value)
+    return problem or None
+
+
+def _check_kind(parameter: Parameter, value: object, label: str) -> str | None:
+    """Check what follows from the type of a parameter: limits, choices, characters."""
+    chosen = value if isinstance(value, tuple) else (value,)
+    if isinstance(parameter, IntegerParameter | FloatParameter):
+        return _check_range(parameter, value, label) if isinstance(value, int | float) else None
+    if isinstance(parameter, SelectParameter) and parameter.source is None:
+        known = [option.value for option in parameter.options]
+        for entry in chosen:
+            if entry not in known:
+                return f"{label} must be one of {', '.join(known)}; {entry!r} is not."
+    elif isinstance(parameter, DrillDownParameter):
+        below = {option.value for option in _tree(parameter.options)}
+        for entry in value if isinstance(value, tuple) else ():
+            if entry not in below:
+                return f"{label} has no choice {entry!r}."
+    elif isinstance(parameter, ColorParameter):
+        if not re.fullmatch(r"#?[0-9a-fA-F]{6}", str(value)):
+            return f"{label} must be a colour as #rrggbb, not {_short(value)}."
+    elif isinstance(parameter, TextParameter | FileParameter | DirectoryParameter):
+        text = str(value)
+        if "\0" in text:
+            return f"{label} holds a NUL character."
+        if not text.isprintable() and any("\ud800" <= char <= "\udfff" for char in text):
+            return f"{label} holds half a character."
+    return None
+
+
+def _check_range(
+    parameter: IntegerParameter | FloatParameter, value: float, label: str
+) -> str | None:
+    low, high = parameter.minimum, parameter.maximum
+    if value != value:
+        return f"{label} is not a number."
+    if low is not None and value < low:
+        return f"{label} must be at least {_plain(low)}, not {_plain(value)}."
+    if high is not None and value > high:
+        return f"{label} must be at most {_plain(high)}, not {_plain(value)}."
+    return None
+
+
+def _plain(number: float) -> str:
+    return str(number).removesuffix(".0")
+
+
+def _check_count(parameter: DataParameter, value: object, label: str) -> str | None:
+    # a tuple may also be napari's ``(data, attributes, type)``, one layer
+    layer = isinstance(value, tuple) and 2 <= len(value) <= 3 and isinstance(value[1], Mapping)
+    count = len(value) if isinstance(value, list | tuple) and not layer else 1
+    if parameter.minimum is not None and count < parameter.minimum:
+        return f"{label} needs at least {parameter.minimum} datasets, not {count}."
+    if parameter.maximum is not None and count > parameter.maximum:
+        return f"{label} takes at most {parameter.maximum} datasets, not {count}."
+    return None
+
+
+def _tree(options: Sequence[DrillDownOption]) -> Iterator[DrillDownOption]:
+    for option in options:
+        yield option
+        yield from _tree(option.children)
+
+
+def _short(value: object) -> str:
+    """Return `value` for a message; an array or a long text is cut."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # a whole number with too many digits
+        return type(value).__name__

@@ -3,7 +3,3 @@
 It is BioImageIT's own XML with what its readers left out mended; the rules that were
 decided on are in docs/decisions (020 to 022).
 """
-
-from napari_tool_runner.tools.bioimageit.dialect import BioImageItDialect
-
-__all__ = ["BioImageItDialect"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Note, Tool, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["DIALECT", "BioImageItDialect"]
+__all__ = ["DIALECT"]
 
 # marks that only BioImageIT's readers understand; its XML began as a subset of Galaxy's
 _TYPES = {"number", "string", "bool", "file", "directory"}

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from napari_tool_runner.tools.coercion import FALSE_WORDS, TRUE_WORDS
 from napari_tool_runner.tools.common import is_true, layer_kinds, limits, ndims, real, whole
 from napari_tool_runner.tools.formats import FORMATS, Formats, split_formats
 from napari_tool_runner.tools.hints import input_kinds
@@ -28,6 +27,7 @@ from napari_tool_runner.tools.model import (
     TextParameter,
     ToolTest,
 )
+from napari_tool_runner.tools.values import FALSE_WORDS, TRUE_WORDS
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -15,7 +15,7 @@ from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import DataFile
 
-__all__ = ["DatasetValue", "MetadataValue", "file_part", "safe_identifier"]
+__all__ = ["DatasetValue", "file_part", "safe_identifier"]
 
 # what would end the template's own quotes, in identifiers that Galaxy leaves raw
 _QUOTES = re.compile(r"[\'\"`$\\\n\r\0]")
@@ -23,7 +23,7 @@ _QUOTES = re.compile(r"[\'\"`$\\\n\r\0]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?")
 
 
-class MetadataValue:
+class _MetadataValue:
     """``$input.metadata``: read when asked, sanitised."""
 
     _readable_ = True
@@ -133,7 +133,7 @@ class DatasetValue(Wrapper):
         self._extra_files = extra_files
         self._fallback = fallback
         self.id = self.hid = number
-        self.metadata = MetadataValue(file, shown)
+        self.metadata = _MetadataValue(file, shown)
         self.groups: set[str] = set()
         self.tags: list[str] = []
 

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["SCRIPT_NAME", "render"]
-
-SCRIPT_NAME = "tool_script.sh"
+__all__ = ["render"]
 
 _NOBODY = "Anonymous"
 # an explicit image may have no bash; then its sh runs the script, as in Galaxy
@@ -65,7 +63,7 @@ def render(
     environment = _environment(source, context, paths, variables)
     strict = "set -e\n" if source.tool.parse_strict_shell() else ""
     script = f"#!/bin/bash\n{rules.preamble()}{strict}{command}\n"
-    path = paths.root / SCRIPT_NAME
+    path = paths.root / "tool_script.sh"
     return RenderedCommand(
         argv=(*_shell(tool), str(path)),
         outputs=outputs,

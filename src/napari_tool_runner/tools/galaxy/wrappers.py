@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from functools import total_ordering
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.tools.coercion import TRUE_WORDS
 from napari_tool_runner.tools.galaxy.options import ComputedOptions
 from napari_tool_runner.tools.galaxy.source import Native, native
 from napari_tool_runner.tools.model import (
@@ -27,6 +26,7 @@ from napari_tool_runner.tools.model import (
     SelectParameter,
     TextParameter,
 )
+from napari_tool_runner.tools.values import TRUE_WORDS
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.galaxy.script import Rules

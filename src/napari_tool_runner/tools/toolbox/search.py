@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
 
 
-__all__ = ["EDAM_LABELS", "SearchIndex", "edam_label"]
+__all__ = ["SearchIndex", "edam_label"]
 
 _WORD = re.compile(r"[^\W_]+")
 # how much a field tells, from the name to the help
@@ -156,7 +156,7 @@ def _fold(text: str) -> str:
 
 # terms of EDAM 1.25 about imaging and the general ones beside them; others are found by
 # their identifier
-EDAM_LABELS = {
+_EDAM_LABELS = {
     "operation_3434": "Conversion",
     "operation_3443": "Image analysis",
     "operation_3446": "Cell migration analysis",
@@ -180,4 +180,4 @@ EDAM_LABELS = {
 def edam_label(term: str) -> str:
     """Return the label of `term`, which may be a whole address; unknown: `term`."""
     match = re.search(r"(operation|topic|data|format)_\d{4}$", term.strip())
-    return EDAM_LABELS.get(match[0], term) if match else term
+    return _EDAM_LABELS.get(match[0], term) if match else term
