@@ -140,10 +140,10 @@ def _tell(notes: Notes | None, what: str) -> None:
 # -- what an XML descriptor says of itself -------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a ``<tool>`` tells a person beside its form."""
+class Page(TypedDict):
+    """What a ``<tool>`` and the ``.shed.yml`` beside it tell a person, as a `Tool` names it."""
 
+    categories: tuple[str, ...]
     citations: tuple[Citation, ...]
     links: tuple[Link, ...]
     edam: tuple[str, ...]
@@ -152,18 +152,23 @@ class Page:
     network: bool
 
 
-def read_page(root: XmlElement, notes: Notes) -> Page:
-    """Return citations, links, EDAM terms, authors, licence and the wish for a network."""
+def read_page(root: XmlElement, folder: Path, notes: Notes, *links: Link) -> Page:
+    """Return categories, citations, EDAM terms, authors, licence, the wish for a network.
+
+    `links`: those that the descriptor has besides.
+    """
     terms = ("edam_topic", "edam_operation")
     edam = [_text(child) for child in root.iter() if child.tag in terms]
-    return Page(
-        citations=tuple(_citations(root, notes)),
-        links=tuple(map(_xref, root.iterfind("xrefs/xref"))),
-        edam=tuple(dict.fromkeys(term for term in edam if term)),
-        authors=tuple(dict.fromkeys(filter(None, map(_author, root.iterfind("creator/*"))))),
-        license=root.get("license") or "",
-        network=is_true(root.get("network")),
-    )
+    shed = read_shed(folder, notes)
+    return {
+        "categories": shed.categories,
+        "citations": tuple(_citations(root, notes)),
+        "links": (*links, *map(_xref, root.iterfind("xrefs/xref")), *shed.links),
+        "edam": tuple(dict.fromkeys(term for term in edam if term)),
+        "authors": tuple(dict.fromkeys(filter(None, map(_author, root.iterfind("creator/*"))))),
+        "license": root.get("license") or "",
+        "network": is_true(root.get("network")),
+    }
 
 
 def _citations(root: XmlElement, notes: Notes) -> Iterator[Citation]:

@@ -18,7 +18,7 @@ from napari_tool_runner.tools.bioimageit.template import (
     resolve,
     shell_syntax,
 )
-from napari_tool_runner.tools.common import Notes, dedent, layer_kinds, ndims, read_page, read_shed
+from napari_tool_runner.tools.common import Notes, dedent, layer_kinds, ndims, read_page
 from napari_tool_runner.tools.formats import Formats, split_formats
 from napari_tool_runner.tools.model import (
     ContainerRequirement,
@@ -64,9 +64,8 @@ def read_descriptor(candidate: Candidate) -> Tool:
     inputs, aliases = _inputs(root, notes, candidate.formats)
     outputs = _outputs(root, notes, aliases, inputs, candidate.formats)
     command = _text(root.find("command"))
-    shed = read_shed(path.parent, notes)
-    page = read_page(root, notes)
     help_text, help_format, links = _help(root)
+    page = read_page(root, path.parent, notes, *links)
     tool_id = root.get("id", "").strip()
     if not tool_id:
         tool_id = path.stem
@@ -93,21 +92,15 @@ def read_descriptor(candidate: Candidate) -> Tool:
         tests=read_tests(root, path.parent, inputs, outputs, aliases, notes),
         help=help_text,
         help_format=help_format,
-        categories=shed.categories,
         uri=str(path),
         dialect="bioimageit",
         digest=candidate.digest,
         type="merge" if kind == "merge" else "sequential",
         profile=root.get("profile", ""),
-        citations=page.citations,
-        links=(*links, *page.links, *shed.links),
-        edam=page.edam,
-        authors=page.authors,
-        license=page.license,
-        network=page.network,
         thumbnail=root.get("thumbnail", "").strip(),
         notes=tuple(notes.found),
         source=Source(aliases),
+        **page,
     )
 
 

@@ -60,54 +60,12 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
 }  # fmt: skip
 _CONSTANTS: dict[str, object] = {"True": True, "False": False, "None": None}
 _METHODS = frozenset(
-    [
-        "startswith",
-        "endswith",
-        "strip",
-        "lstrip",
-        "rstrip",
-        "lower",
-        "upper",
-        "title",
-        "capitalize",
-        "split",
-        "rsplit",
-        "splitlines",
-        "partition",
-        "isalnum",
-        "isalpha",
-        "isdigit",
-        "isnumeric",
-        "isdecimal",
-        "isspace",
-        "islower",
-        "isupper",
-        "isidentifier",
-        "isascii",
-        "find",
-        "rfind",
-        "index",
-        "rindex",
-        "count",
-        "replace",
-        "join",
-        "keys",
-        "values",
-        "items",
-        "get",
-        "is_integer",
-        "zfill",
-        "match",
-        "search",
-        "fullmatch",
-        "findall",
-        "group",
-        "groups",
-        "union",
-        "issubset",
-        "issuperset",
-        "intersection",
-    ]
+    {"startswith", "endswith", "strip", "lstrip", "rstrip", "lower", "upper", "title"}
+    | {"capitalize", "split", "rsplit", "splitlines", "partition", "isalnum", "isalpha"}
+    | {"isdigit", "isnumeric", "isdecimal", "isspace", "islower", "isupper", "isidentifier"}
+    | {"isascii", "find", "rfind", "index", "rindex", "count", "replace", "join", "keys"}
+    | {"values", "items", "get", "is_integer", "zfill", "match", "search", "fullmatch"}
+    | {"findall", "group", "groups", "union", "issubset", "issuperset", "intersection"}
 )
 _RE = SimpleNamespace(
     match=re.match, search=re.search, fullmatch=re.fullmatch, findall=re.findall, I=re.I

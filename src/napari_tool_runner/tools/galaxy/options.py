@@ -103,7 +103,7 @@ class ComputedOptions:
         for path in _files(_find(values, self.dataset)) if self.dataset else ():
             rows += self._read(path)
         for entry in self.filters:
-            rows = _FILTERS[entry.kind](self, entry, rows, values)
+            rows = _FILTERS[entry.kind](_Filtering(self, entry, values), rows)
         return rows
 
     def column(self, spec: str) -> int:
@@ -218,42 +218,123 @@ def _files(value: object) -> Iterator[Path]:
 # -- filters -------------------------------------------------------------------------
 
 
-def _static_value(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    index, wanted, keep = (
-        source.column(entry.get("column")),
-        entry.get("value"),
-        entry.flag("keep", True),
-    )
-    return [row for row in rows if keep is (_cell(row, index) == wanted)]
+class _Filtering:
+    """One filter at work on the rows that came so far."""
+
+    def __init__(
+        self, source: ComputedOptions, entry: _Filter, values: Mapping[str, object]
+    ) -> None:
+        self.columns = dict(source.columns)
+        self.column = source.column
+        self.index = source.column(entry.get("column"))
+        self.keep = entry.flag("keep", True)
+        self.entry = entry
+        self.values = values
+
+    def value(self, attribute: str = "ref") -> object:
+        return _find(self.values, self.entry.get(attribute))
+
+    def static_value(self, rows: list[Row]) -> list[Row]:
+        wanted = self.entry.get("value")
+        return [row for row in rows if self.keep is (_cell(row, self.index) == wanted)]
+
+    def regexp(self, rows: list[Row]) -> list[Row]:
+        matches = re.compile(self.entry.get("value")).match
+        return [row for row in rows if self.keep is bool(matches(_cell(row, self.index)))]
+
+    def param_value(self, rows: list[Row]) -> list[Row]:
+        chain = [part for part in self.entry.get("ref_attribute").split(".") if part]
+        wanted = _texts(self.value())
+        if chain:
+            found = (_dataset_attribute(file, chain) for file in data_files(self.value()))
+            wanted = [str(attribute) for attribute in found if attribute is not None]
+        return [row for row in rows if self.keep is (_cell(row, self.index) in wanted)]
+
+    def data_meta(self, rows: list[Row]) -> list[Row]:
+        entry = self.entry
+        known = [dataset_metadata(file).get(entry.get("key")) for file in data_files(self.value())]
+        found = list(dict.fromkeys(text for value in known for text in _texts(value)))
+        if not found:
+            return rows
+        if not entry.get("column"):
+            return rows + [[value, value] for value in found]
+        if not entry.flag("multiple", False):
+            return [row for row in rows if _cell(row, self.index) in found]
+        separator = entry.get("separator", ",")
+        return [row for row in rows if {*found} <= {*_cell(row, self.index).split(separator)}]
+
+    def unique_value(self, rows: list[Row]) -> list[Row]:
+        found: dict[str, Row] = {}
+        for row in rows:
+            found.setdefault(_cell(row, self.index), row)
+        return list(found.values())
+
+    def multiple_splitter(self, rows: list[Row]) -> list[Row]:
+        return [
+            [*row[:index], part, *row[index + 1 :]]
+            for row in rows
+            for index in map(self.column, self.entry.get("column").split(","))
+            for part in _cell(row, index).split(self.entry.get("separator", ","))
+        ]
+
+    def attribute_value_splitter(self, rows: list[Row]) -> list[Row]:
+        pairs = self.entry.get("pair_separator", ",")
+        inner = self.entry.get("name_val_separator") or None
+        found: dict[str, Row] = {}
+        for row in rows:
+            for index in map(self.column, self.entry.get("column").split(",")):
+                for pair in _cell(row, index).split(pairs):
+                    parts = pair.split(inner)
+                    if len(parts) == 2:
+                        found.setdefault(parts[0], [*row[:index], parts[0], *row[index:]])
+        return list(found.values())
+
+    def add_value(self, rows: list[Row]) -> list[Row]:
+        row = [""] * (max(self.columns.values(), default=0) + 1)
+        row[self.columns.get("name", 0)] = self.entry.get("name") or self.entry.get("value")
+        row[self.columns.get("value", 0)] = self.entry.get("value")
+        index = self.entry.get("index")
+        result = list(rows)
+        result.insert(int(index) if index.lstrip("-").isdigit() else len(result), row)
+        return result
+
+    def remove_value(self, rows: list[Row]) -> list[Row]:
+        if self.entry.get("value"):
+            wanted = [self.entry.get("value")]
+        elif self.entry.get("ref"):
+            value = self.value()
+            wanted = [
+                str(entry) for entry in (value if isinstance(value, list | tuple) else [value])
+            ]
+        else:
+            files = data_files(self.value("meta_ref"))
+            wanted = [str(dataset_metadata(file).get(self.entry.get("key"))) for file in files]
+        index = self.columns.get("value", 1)
+        return [row for row in rows if _cell(row, index) not in wanted]
+
+    def sort_by(self, rows: list[Row]) -> list[Row]:
+        backwards = self.entry.flag("reverse_sort_order", False)
+        return sorted(rows, key=lambda row: _cell(row, self.index), reverse=backwards)
 
 
-def _regexp(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    index, keep = source.column(entry.get("column")), entry.flag("keep", True)
-    pattern = re.compile(entry.get("value"))
-    return [row for row in rows if keep is (pattern.match(_cell(row, index)) is not None)]
+_FILTERS: dict[str, Callable[[_Filtering, list[Row]], list[Row]]] = {
+    "static_value": _Filtering.static_value,
+    "regexp": _Filtering.regexp,
+    "param_value": _Filtering.param_value,
+    "data_meta": _Filtering.data_meta,
+    "unique_value": _Filtering.unique_value,
+    "multiple_splitter": _Filtering.multiple_splitter,
+    "attribute_value_splitter": _Filtering.attribute_value_splitter,
+    "add_value": _Filtering.add_value,
+    "remove_value": _Filtering.remove_value,
+    "sort_by": _Filtering.sort_by,
+}
 
 
-def _param_value(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    index, keep = source.column(entry.get("column")), entry.flag("keep", True)
-    value = _find(values, entry.get("ref"))
-    chain = [part for part in entry.get("ref_attribute").split(".") if part]
-    wanted: list[str] = []
-    if chain:
-        for dataset in data_files(value):
-            attribute: object = _dataset_attribute(dataset, chain)
-            if attribute is not None:
-                wanted.append(str(attribute))
-    elif isinstance(value, list | tuple):
-        wanted = [str(part) for part in value]
-    elif value is not None:
-        wanted = [str(value)]
-    return [row for row in rows if keep is (_cell(row, index) in wanted)]
+def _texts(value: object) -> list[str]:
+    """Return the entries of a value as texts; None has none, nor has a list of it."""
+    entries = value if isinstance(value, list | tuple) else [value]
+    return [str(entry) for entry in entries if entry is not None]
 
 
 def _dataset_attribute(dataset: DataFile, chain: Sequence[str]) -> object:
@@ -262,125 +343,5 @@ def _dataset_attribute(dataset: DataFile, chain: Sequence[str]) -> object:
     return {"ext": dataset.format, "extension": dataset.format, "name": dataset.name}.get(chain[0])
 
 
-def _data_meta(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    found: list[str] = []
-    for dataset in data_files(_find(values, entry.get("ref"))):
-        value = dataset_metadata(dataset).get(entry.get("key"))
-        for part in value if isinstance(value, list | tuple) else [value]:
-            if part is not None and str(part) not in found:
-                found.append(str(part))
-    if not found:
-        return rows
-    if not entry.get("column"):
-        return rows + [[value, value] for value in found]
-    index, multiple = source.column(entry.get("column")), entry.flag("multiple", False)
-
-    def fits(cell: str) -> bool:
-        if multiple:
-            parts = cell.split(entry.get("separator", ","))
-            return all(value in parts for value in found)
-        return cell in found
-
-    return [row for row in rows if fits(_cell(row, index))]
-
-
-def _unique_value(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    index = source.column(entry.get("column"))
-    seen: dict[str, Row] = {}
-    for row in rows:
-        seen.setdefault(_cell(row, index), row)
-    return list(seen.values())
-
-
-def _multiple_splitter(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    separator = entry.get("separator", ",")
-    indices = [source.column(part) for part in entry.get("column").split(",")]
-    return [
-        [*row[:index], part, *row[index + 1 :]]
-        for row in rows
-        for index in indices
-        for part in _cell(row, index).split(separator)
-    ]
-
-
-def _attribute_value_splitter(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    pairs, inner = entry.get("pair_separator", ","), entry.get("name_val_separator") or None
-    seen: set[str] = set()
-    result: list[Row] = []
-    for row in rows:
-        for spec in entry.get("column").split(","):
-            index = source.column(spec)
-            for pair in _cell(row, index).split(pairs):
-                parts = pair.split(inner)
-                if len(parts) == 2 and parts[0] not in seen:
-                    seen.add(parts[0])
-                    result.append([*row[:index], parts[0], *row[index:]])
-    return result
-
-
-def _add_value(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    columns = dict(source.columns)
-    row = [""] * (max(columns.values(), default=0) + 1)
-    row[columns.get("name", 0)] = entry.get("name") or entry.get("value")
-    row[columns.get("value", 0)] = entry.get("value")
-    result = list(rows)
-    index = entry.get("index")
-    result.insert(int(index) if index.lstrip("-").isdigit() else len(result), row)
-    return result
-
-
-def _remove_value(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    wanted: list[str]
-    if entry.get("value"):
-        wanted = [entry.get("value")]
-    elif entry.get("ref"):
-        value = _find(values, entry.get("ref"))
-        wanted = [str(p) for p in (value if isinstance(value, list | tuple) else [value])]
-    else:
-        wanted = [
-            str(dataset_metadata(dataset).get(entry.get("key")))
-            for dataset in data_files(_find(values, entry.get("meta_ref")))
-        ]
-    index = dict(source.columns).get("value", 1)
-    return [row for row in rows if _cell(row, index) not in wanted]
-
-
-def _sort_by(
-    source: ComputedOptions, entry: _Filter, rows: list[Row], values: Mapping[str, object]
-) -> list[Row]:
-    index = source.column(entry.get("column"))
-    return sorted(
-        rows, key=lambda row: _cell(row, index), reverse=entry.flag("reverse_sort_order", False)
-    )
-
-
 def _cell(row: Row, index: int) -> str:
     return row[index] if 0 <= index < len(row) else ""
-
-
-_FILTERS: dict[
-    str, Callable[[ComputedOptions, _Filter, list[Row], Mapping[str, object]], list[Row]]
-] = {
-    "static_value": _static_value,
-    "regexp": _regexp,
-    "param_value": _param_value,
-    "data_meta": _data_meta,
-    "unique_value": _unique_value,
-    "multiple_splitter": _multiple_splitter,
-    "attribute_value_splitter": _attribute_value_splitter,
-    "add_value": _add_value,
-    "remove_value": _remove_value,
-    "sort_by": _sort_by,
-}

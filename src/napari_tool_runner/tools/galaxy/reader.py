@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.common import Notes, dedent, read_page, read_shed
+from napari_tool_runner.tools.common import Notes, dedent, read_page
 from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS
 from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
 from napari_tool_runner.tools.galaxy.inputs import read_inputs
@@ -22,8 +22,6 @@ from napari_tool_runner.tools.model import (
 )
 
 if TYPE_CHECKING:
-    from galaxy.util import Element
-
     from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["read_tool"]
@@ -79,8 +77,7 @@ def read_tool(path: Path, root: Path | None = None, formats: Formats = GALAXY_FO
     outputs = read_outputs(source, notes)
     tests = read_tests(source, inputs, notes)
     help_text, help_format = _help(source, notes)
-    page = read_page(element, notes)
-    shed = read_shed(source.path.parent, notes)
+    page = read_page(element, source.path.parent, notes)
     tool_type = source.tool.parse_tool_type()
     expression = element.findtext("expression") if tool_type == "expression" else None
     return Tool(
@@ -95,31 +92,21 @@ def read_tool(path: Path, root: Path | None = None, formats: Formats = GALAXY_FO
         tests=tests,
         help=help_text,
         help_format=help_format,
-        categories=shed.categories,
         uri=str(source.path),
         dialect="galaxy",
         digest=source.digest,
         profile=source.tool.parse_profile(),
         notes=tuple(notes.found),
-        citations=page.citations,
-        links=(*page.links, *shed.links),
-        edam=page.edam,
-        authors=page.authors,
-        license=page.license,
-        network=page.network,
         thumbnail=_icon(source),
         scripted=True,
         source=source,
+        **page,
     )
 
 
 def _server_features(source: GalaxySource, notes: Notes) -> None:
     """Note everything that only a Galaxy server can give."""
-    element = source.root
-
-    def error(where: str, what: str) -> None:
-        notes.error(where, what)
-
+    element, error = source.root, notes.error
     kind = source.tool.parse_tool_type() or ""
     if kind in _TOOL_TYPES:
         error("tool", _TOOL_TYPES[kind])
@@ -140,32 +127,21 @@ def _server_features(source: GalaxySource, notes: Notes) -> None:
         error("command", "It has no command.")
     for expand in element.iter("expand"):
         error("expand", f"The macro “{expand.get('macro')}” is not defined.")
-    _detect_errors(source, notes)
-    _environment(element, notes)
+    try:
+        source.tool.parse_stdio()
+    except (ValueError, TypeError) as fault:
+        notes.warning("command", f"{fault}; the exit code alone decides.")
+    for variable in element.iter("environment_variable"):
+        wanted = variable.get("inject")
+        if wanted:
+            place = f"environment_variables/{variable.get('name')}"
+            error(place, f"It needs “{wanted}” of a Galaxy user.")
+    if element.find("configfiles/file_sources") is not None:
+        what = "It needs the file sources that a Galaxy server is configured with."
+        error("configfiles/file_sources", what)
     _names(source, notes)
     if source.tool.parse_version_command_interpreter():
         notes.info("version_command", "Its version command is not run here.")
-
-
-def _detect_errors(source: GalaxySource, notes: Notes) -> None:
-    try:
-        source.tool.parse_stdio()
-    except (ValueError, TypeError) as error:
-        notes.warning("command", f"{error}; the exit code alone decides.")
-
-
-def _environment(element: Element, notes: Notes) -> None:
-    for variable in element.iter("environment_variable"):
-        if variable.get("inject"):
-            notes.error(
-                f"environment_variables/{variable.get('name')}",
-                f"It needs “{variable.get('inject')}” of a Galaxy user.",
-            )
-    if element.find("configfiles/file_sources") is not None:
-        notes.error(
-            "configfiles/file_sources",
-            "It needs the file sources that a Galaxy server is configured with.",
-        )
 
 
 def _names(source: GalaxySource, notes: Notes) -> None:
@@ -236,20 +212,13 @@ def _help(
     }
     if written not in known:
         notes.info("help", f"Help in the format “{written}” is shown as it is.")
-    text = (content.content or "").replace("$PATH_TO_IMAGES", _images(source.path.parent))
+    pictures = source.path.parent / "static" / "images"
+    text = (content.content or "").replace("$PATH_TO_IMAGES", pictures.as_uri())
     return dedent(text), known.get(written, "plain")
 
 
-def _images(folder: Path) -> str:
-    """Return the address of the pictures that a help text shows."""
-    return (folder / "static" / "images").as_uri()
-
-
 def _icon(source: GalaxySource) -> str:
-    name = source.root.find("icon")
-    src = name.get("src") if name is not None else None
-    if not src:
-        return ""
-    folder = source.path.parent
-    path = (folder / src).resolve()
-    return str(path) if path.is_relative_to(folder.resolve()) and path.is_file() else ""
+    folder = source.path.parent.resolve()
+    icon = source.root.find("icon[@src]")
+    path = folder if icon is None else (folder / icon.get("src", "")).resolve()
+    return str(path) if path.is_relative_to(folder) and path.is_file() else ""

@@ -44,24 +44,13 @@ _POSIX_CLASSES = {
 }
 # what only a Galaxy server can answer
 _SERVER_SIDE = frozenset(
-    {
-        "unspecified_build",
-        "dataset_metadata_in_data_table",
-        "dataset_metadata_not_in_data_table",
-        "value_in_data_table",
-        "value_not_in_data_table",
-        "dataset_metadata_in_file",
-    }
+    {"unspecified_build", "value_in_data_table", "value_not_in_data_table"}
+    | {"dataset_metadata_in_data_table", "dataset_metadata_not_in_data_table"}
+    | {"dataset_metadata_in_file"}
 )
 _DATA_KINDS = frozenset(
-    {
-        "metadata",
-        "dataset_metadata_equal",
-        "dataset_metadata_in_range",
-        "empty_dataset",
-        "empty_extra_files_path",
-        "dataset_ok_validator",
-    }
+    {"metadata", "dataset_metadata_equal", "dataset_metadata_in_range"}
+    | {"empty_dataset", "empty_extra_files_path", "dataset_ok_validator"}
 )
 
 
@@ -91,21 +80,16 @@ class ValueRule:
 
     def problem(self, value: object) -> str | None:
         """Return one sentence when `value` breaks the rule, else None."""
-        entries = list(value) if isinstance(value, tuple | list) else [value]
-        for entry in entries:
-            found = self._one(entry, final=False)
-            if found:
-                return found
-        return None
+        return self._first(value, final=False)
 
     def final_problem(self, value: object) -> str | None:
         """As `problem`, and Python beyond plain expressions runs. Needs consent."""
-        entries = list(value) if isinstance(value, tuple | list) else [value]
-        for entry in entries:
-            found = self._one(entry, final=True)
-            if found:
-                return found
-        return None
+        return self._first(value, final=True)
+
+    def _first(self, value: object, *, final: bool) -> str | None:
+        entries = value if isinstance(value, tuple | list) else [value]
+        found = (self._one(entry, final=final) for entry in entries)
+        return next((problem for problem in found if problem), None)
 
     def _one(self, value: object, *, final: bool) -> str | None:
         if self.check is not None:
@@ -120,19 +104,16 @@ class ValueRule:
 
 @dataclass(frozen=True, slots=True)
 class DataRule:
-    """A rule on a dataset; checked when the run is prepared."""
+    """A rule on a dataset; checked when the run is prepared.
+
+    `check` says whether it holds, and what the message shows for ``%s``.
+    """
 
     kind: str
     message: str = ""
     negate: bool = False
     expression: str = ""
-    name: str = ""
-    wanted: object = None
-    names: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    exclude: tuple[bool, bool] = (False, False)
+    check: Callable[[DatasetValue], tuple[bool, object]] | None = None
 
     def problem(self, value: object) -> str | None:
         """Nothing can be said before the dataset is a file."""
@@ -140,49 +121,14 @@ class DataRule:
 
     def data_problem(self, dataset: DatasetValue) -> str | None:
         """Return one sentence when `dataset` breaks the rule, else None."""
-        if self.kind == "expression":
+        if self.check is None:
             return expression_problem(
                 self.expression, dataset, self.message, self.negate, final=True
             )
-        checks: dict[str, Callable[[DatasetValue], tuple[bool, object]]] = {
-            "metadata": self._complete,
-            "dataset_metadata_equal": self._equal,
-            "dataset_metadata_in_range": self._in_range,
-            "empty_dataset": lambda data: (data.get_size() > 0, data.name),
-            "empty_extra_files_path": lambda data: (data.extra_files_path_exists(), data.name),
-        }
-        check = checks.get(self.kind)
-        if check is None:
-            return None
-        holds, shown = check(dataset)
+        holds, shown = self.check(dataset)
         if holds is not self.negate:
             return None
         return self.message.replace("%s", str(shown)) or "The dataset does not fit this input."
-
-    def _complete(self, dataset: DatasetValue) -> tuple[bool, object]:
-        names = self.names or tuple(n for n in dataset.metadata.names() if n not in self.skip)
-        missing = [name for name in names if dataset.metadata.get(name) in (None, "")]
-        return not missing, ", ".join(missing)
-
-    def _equal(self, dataset: DatasetValue) -> tuple[bool, object]:
-        value = dataset.metadata.get(self.name)
-        return value == self.wanted or str(value) == str(self.wanted), value
-
-    def _in_range(self, dataset: DatasetValue) -> tuple[bool, object]:
-        value = dataset.metadata.get(self.name)
-        try:
-            number = float(str(value))
-        except ValueError:
-            return False, value
-        low_ok = (
-            self.low is None or number > self.low or (number == self.low and not self.exclude[0])
-        )
-        high_ok = (
-            self.high is None
-            or number < self.high
-            or (number == self.high and not self.exclude[1])
-        )
-        return low_ok and high_ok, value
 
 
 def expression_problem(
@@ -305,33 +251,44 @@ def _data_rule(element: Element, kind: str) -> DataRule | None:
     if kind not in _DATA_KINDS:
         raise ValueError(f"the check “{kind}” does not apply to datasets")
 
-    def number(name: str) -> float | None:
-        return float(element.get(name, "")) if element.get(name) else None
+    def listed(name: str) -> list[str]:
+        return [part.strip() for part in element.get(name, "").split(",") if part.strip()]
 
-    def names(name: str) -> tuple[str, ...]:
-        return tuple(part.strip() for part in element.get(name, "").split(",") if part.strip())
+    def complete(dataset: DatasetValue) -> tuple[bool, object]:
+        names = checked or [name for name in dataset.metadata.names() if name not in skipped]
+        missing = [name for name in names if dataset.metadata.get(name) in (None, "")]
+        return not missing, ", ".join(missing)
 
-    def flag(name: str) -> bool:
-        return element.get(name, "").strip().lower() == "true"
+    def equal(dataset: DatasetValue) -> tuple[bool, object]:
+        value = dataset.metadata.get(named)
+        return value == wanted or str(value) == str(wanted), value
 
+    def in_range(dataset: DatasetValue) -> tuple[bool, object]:
+        value = dataset.metadata.get(named)
+        try:
+            number = float(str(value))
+        except ValueError:
+            return False, value
+        above = number > low or (number == low and not is_true(element.get("exclude_min")))
+        below = number < high or (number == high and not is_true(element.get("exclude_max")))
+        return above and below, value
+
+    checked, skipped, named = listed("check"), listed("skip"), element.get("metadata_name", "")
+    low, high = float(element.get("min") or "-inf"), float(element.get("max") or "inf")
     told = element.get("value_json", "null").encode()
     wanted: object = element.get("value") or parse_json(told, Path("value_json"))
-    fallback = {
-        "metadata": "The metadata %s of this dataset are not known.",
-        "dataset_metadata_equal": f"{element.get('metadata_name')} must be {wanted}, not %s.",
-        "dataset_metadata_in_range": f"{element.get('metadata_name')} = %s is out of range.",
-        "empty_dataset": "The dataset “%s” is empty.",
-        "empty_extra_files_path": "The dataset “%s” has no extra files.",
+    checks: dict[str, tuple[Callable[[DatasetValue], tuple[bool, object]], str]] = {
+        "metadata": (complete, "The metadata %s of this dataset are not known."),
+        "dataset_metadata_equal": (equal, f"{named} must be {wanted}, not %s."),
+        "dataset_metadata_in_range": (in_range, f"{named} = %s is out of range."),
+        "empty_dataset": (
+            lambda data: (data.get_size() > 0, data.name),
+            "The dataset “%s” is empty.",
+        ),
+        "empty_extra_files_path": (
+            lambda data: (data.extra_files_path_exists(), data.name),
+            "The dataset “%s” has no extra files.",
+        ),
     }
-    return DataRule(
-        kind,
-        message or fallback.get(kind, ""),
-        negate,
-        name=element.get("metadata_name", ""),
-        wanted=wanted,
-        names=names("check"),
-        skip=names("skip"),
-        low=number("min"),
-        high=number("max"),
-        exclude=(flag("exclude_min"), flag("exclude_max")),
-    )
+    check, fallback = checks[kind]
+    return DataRule(kind, message or fallback, negate, check=check)
