@@ -346,9 +346,7 @@ def did_you_mean(key: str, *, threshold: float = _NEAR) -> str:
     """Return the known key that an unknown one is nearest to, empty when none is near."""
     from rapidfuzz.distance import OSA
 
-    def likeness(one: str, other: str) -> float:
-        return OSA.normalized_similarity(one, other)
-
+    likeness = OSA.normalized_similarity
     wanted = key.lower().replace("-", "_")
     section, _, name = wanted.rpartition(".")
     candidates: Iterable[str] = [*TABLE, *(() if section else SECTIONS)]

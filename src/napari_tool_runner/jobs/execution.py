@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError
 from napari_tool_runner.exchange import LayerSnapshot, export, geometry_record
 from napari_tool_runner.jobs.log import JobLog
-from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after, unwritten
+from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after
 from napari_tool_runner.jobs.record import (
     JobState,
     RecordedCommand,
@@ -29,7 +28,12 @@ from napari_tool_runner.jobs.record import (
 )
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.typed_json import to_json
-from napari_tool_runner.jobs.workspace import Workspace, disk_size, workspace_problem
+from napari_tool_runner.jobs.workspace import (
+    Workspace,
+    copy_if_small,
+    disk_size,
+    workspace_problem,
+)
 from napari_tool_runner.plugins import (
     ExecContext,
     Mount,
@@ -40,10 +44,11 @@ from napari_tool_runner.plugins import (
     choose_service,
     runnerServices,
 )
-from napari_tool_runner.storage import content_sha256, replacing
+from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import (
+    CollectionOutput,
     DataParameter,
     DirectoryParameter,
     FileParameter,
@@ -158,7 +163,7 @@ class Run:
                         self.notes.append(note)
                         self.say(note)
                 if not exported.copied:
-                    _copy_if_small(exported.file.path, copies_below)
+                    copy_if_small(exported.file.path, copies_below)
                 value, digest = exported.file, exported.sha256
             if record and isinstance(value, DataFile):
                 self._keep(name, value, snap, digest)
@@ -230,12 +235,20 @@ class Run:
     ) -> dict[str, JobOutput]:
         """Load what the program made of the inputs that were written last."""
         collected = self._dialect.collect(self.request.tool, rendered, values, paths)
-        wanted = unwritten(
-            rendered, collected, self.notes.append, must_write=self.request.must_write
-        )
+        found = {entry.output.name for entry in collected}
+        wanted: list[str] = []
+        for planned in rendered.outputs:
+            output, may_lack = planned.output, not self.request.must_write
+            if output.name in found:
+                continue
+            if may_lack or isinstance(output, CollectionOutput) or output.discovers:
+                self.notes.append(f"Output “{output.name}” is empty: nothing was found for it.")
+            else:
+                place = output.from_work_dir or planned.path.name
+                wanted.append(f"“{output.label or output.name}” ({place})")
         if wanted:
             raise self.failure(
-                f"The tool ended without an error but did not write {wanted}.",
+                f"The tool ended without an error but did not write {', '.join(wanted)}.",
                 "The log may say why; the job's folder is kept.",
             )
         loader = self.loader()
@@ -382,13 +395,3 @@ class Run:
             host=RecordedHost.here(),
             log=self.workspace.log,
         )
-
-
-def _copy_if_small(path: Path, below: int) -> None:
-    """Replace a link to an original by a copy, when it is smaller than `below` bytes."""
-    if not path.is_file() or path.stat().st_size >= below:
-        return
-    if not path.is_symlink() and path.stat().st_nlink < 2:
-        return
-    with replacing(path) as draft:
-        shutil.copyfile(path, draft)

@@ -206,10 +206,10 @@ class Job:
         self.run.hash_files()
         self.write_record()
 
-    def write_record(self) -> None:
+    def write_record(self, *, durable: bool = True) -> None:
         """Write the record as it stands; a disk that refuses is told in the notes."""
         try:
-            write_json(self.workspace.record_path, self.recorded().to_json())
+            write_json(self.workspace.record_path, self.recorded().to_json(), durable=durable)
         except OSError as error:
             problem = str(workspace_problem(error, self.workspace.root))
             _logger.warning("The record of job %s was not written: %s", self.id, problem)
@@ -245,7 +245,7 @@ def execute(job: Job) -> None:
         job.enter(JobState.PREPARING, "Writing inputs")
         run.workspace.create()
         run.settle()
-        job.write_record()  # a crash of this process leaves a trace
+        job.write_record(durable=False)  # a crash of this process leaves a trace
         run.say(f"{job.tool.name} {job.tool.version} — {run.choice.name}, {run.choice.reason}")
         for note in job.request.notes:
             run.say(note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
         CollectedFile,
         CollectedOutput,
         DataFile,
-        RenderedCommand,
     )
     from napari_tool_runner.tools.model import DataOutput, Output
 
-__all__ = ["JobOutput", "JobResult", "OutputLoader", "named_after", "unwritten"]
+__all__ = ["JobOutput", "JobResult", "OutputLoader", "named_after"]
 
 SEPARATOR = " · "
 _GENERIC = frozenset(
@@ -248,27 +247,3 @@ def named_after(file: DataFile, snap: LayerSnapshot | None) -> str:
     metadata = snap.attributes.get("metadata") if snap is not None else None
     made_by_us = isinstance(metadata, Mapping) and METADATA_KEY in metadata
     return file.name.split(SEPARATOR)[0] if made_by_us else file.name
-
-
-def unwritten(
-    rendered: RenderedCommand,
-    collected: Sequence[CollectedOutput],
-    note: Callable[[str], None],
-    *,
-    must_write: bool,
-) -> str:
-    """Return the outputs that must be there and are not, in words; empty: all are.
-
-    Those that may be absent are noted.
-    """
-    found = {entry.output.name for entry in collected}
-    missing = [plan for plan in rendered.outputs if plan.output.name not in found]
-    wanted: list[str] = []
-    for plan in missing:
-        output = plan.output
-        if must_write and not isinstance(output, CollectionOutput) and not output.discovers:
-            place = output.from_work_dir or plan.path.name
-            wanted.append(f"“{output.label or output.name}” ({place})")
-        else:
-            note(f"Output “{output.name}” is empty: nothing was found for it.")
-    return ", ".join(wanted)

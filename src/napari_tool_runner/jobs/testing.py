@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from napari_tool_runner.errors import (
     JobCancelledError,
@@ -23,7 +23,7 @@ from napari_tool_runner.tools.model import CollectionOutput
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
-    from napari_tool_runner.jobs.request import ConfigLike
+    from napari_tool_runner.jobs.request import RunOptions
     from napari_tool_runner.tools.model import Tool, ToolTest
 
 __all__ = ["TestReport", "run_test", "run_tests"]
@@ -45,29 +45,16 @@ class TestReport:
         return {**asdict(self), "seconds": round(self.seconds, 3)}
 
 
-def run_tests(
-    tool: Tool,
-    *,
-    runner: str | None = None,
-    config: ConfigLike = None,
-    timeout: float | None = None,
-) -> Iterator[TestReport]:
+def run_tests(tool: Tool, **options: Unpack[RunOptions]) -> Iterator[TestReport]:
     """Run every test of `tool`, one after the other.
 
     A tool without tests yields nothing; one that cannot run yields errors.
     """
     for test in tool.tests:
-        yield run_test(tool, test, runner=runner, config=config, timeout=timeout)
+        yield run_test(tool, test, **options)
 
 
-def run_test(
-    tool: Tool,
-    test: ToolTest,
-    *,
-    runner: str | None = None,
-    config: ConfigLike = None,
-    timeout: float | None = None,
-) -> TestReport:
+def run_test(tool: Tool, test: ToolTest, **options: Unpack[RunOptions]) -> TestReport:
     """Run one test.
 
     ``fail``: it ran and the outcome differs. ``error``: it could not be run (values,
@@ -81,16 +68,10 @@ def run_test(
     skip = test.extra.get("skip")
     if skip:
         return report("skip", str(skip))
+    # a test compares files; an empty one may be what it expects
+    options |= {"must_load": False, "must_write": dialect_of(tool).must_write}
     try:
-        job = prepare(
-            tool,
-            test.values,
-            runner=runner,
-            config=config,
-            timeout=timeout,
-            must_load=False,  # a test compares files; an empty one may be what it expects
-            must_write=dialect_of(tool).must_write,
-        )
+        job = prepare(tool, test.values, **options)
     except ParameterError as error:
         # a test may expect that its values are refused
         return report("pass") if test.expect_failure else report("error", str(error))

@@ -41,6 +41,7 @@ class LayerLike(Protocol):
 
     name: str
     metadata: dict[str, object]
+    features: object
 
 
 class LayerListLike(Protocol):
@@ -118,10 +119,12 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
     for table in tables:
         columns = cast("Mapping[str, object]", table.data)
         target = _join_target(table, made, sources, viewer)
-        if target is not None and _join(target, columns):
-            added.joined[table.name] = target
-        else:
+        features = None if target is None else features_for(target, columns)
+        if target is None or features is None:
             added.tables[table.layer_name] = columns
+        else:
+            target.features = features
+            added.joined[table.name] = target
     return added
 
 
@@ -191,14 +194,6 @@ def _join_target(
     layer = sources.get(name)
     # a layer that was deleted meanwhile takes nothing; the table is shown instead
     return cast("LayerLike", layer) if layer is not None and layer in viewer.layers else None
-
-
-def _join(layer: LayerLike, columns: Mapping[str, object]) -> bool:
-    joined = features_for(layer, columns)
-    if joined is None:
-        return False
-    layer.features = joined  # type: ignore[attr-defined]
-    return True
 
 
 # -- the result of one slice of a stack, put back to where the slice lies ------------------

@@ -10,13 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import WorkspaceError
-from napari_tool_runner.storage import safe_name
+from napari_tool_runner.storage import replacing, safe_name
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["RECORD", "Workspace", "disk_size", "new_job_id", "tool_folder", "workspace_problem"]
+__all__ = [
+    "RECORD",
+    "Workspace",
+    "copy_if_small",
+    "disk_size",
+    "new_job_id",
+    "tool_folder",
+    "workspace_problem",
+]
 
 RECORD = "record.json"
 
@@ -92,3 +100,13 @@ def _sizes(path: Path) -> Iterator[int]:
         return
     for entry in entries:
         yield from _sizes(entry)
+
+
+def copy_if_small(path: Path, below: int) -> None:
+    """Replace a link to an original by a copy, when it is smaller than `below` bytes."""
+    if not path.is_file() or path.stat().st_size >= below:
+        return
+    if not path.is_symlink() and path.stat().st_nlink < 2:
+        return
+    with replacing(path) as draft:
+        shutil.copyfile(path, draft)

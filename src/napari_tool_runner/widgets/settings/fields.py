@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QSizePolicy,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -28,7 +27,7 @@ from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.running.run_bar import AUTOMATIC
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from napari_tool_runner.settings import Field
 
@@ -123,7 +122,7 @@ class SettingField(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(1)
         row = QHBoxLayout()
-        self.editor = self._make(names)
+        self.editor, self._value, show = self._make(names)
         self.editor.setToolTip(tooltip(self.look.hint))
         row.addWidget(self.editor, 1)
         free = config.lock_of(key) is None
@@ -139,20 +138,12 @@ class SettingField(QWidget):
         self.origin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.origin.setVisible(bool(self.origin.text()))
         layout.addWidget(self.origin)
-        self._show(shown_value(self.setting, config))
+        show(shown_value(self.setting, config))
         self._then = self.value()
 
     def value(self) -> object:
         """Return what the editor shows."""
-        editor = self.editor
-        if isinstance(editor, QCheckBox):
-            return editor.isChecked()
-        if isinstance(editor, QSpinBox | QDoubleSpinBox):
-            return editor.value()
-        if isinstance(editor, QComboBox):
-            return "" if editor.currentIndex() <= 0 else editor.currentText()
-        assert isinstance(editor, QLineEdit)
-        return editor.text()
+        return self._value()
 
     def stored(self) -> object:
         """Return what config.json is to hold; None: nothing."""
@@ -163,41 +154,36 @@ class SettingField(QWidget):
         """Whether it shows another value than in the beginning."""
         return self.value() != self._then
 
-    def _make(self, names: Sequence[str]) -> QWidget:
+    def _make(
+        self, names: Sequence[str]
+    ) -> tuple[QWidget, Callable[[], object], Callable[[object], None]]:
+        """Return the editor, what reads it, and what fills it."""
         kind, look = self.setting.type, self.look
         if kind.json == "boolean":
             check = QCheckBox(look.none)
             check.toggled.connect(self.changed)
-            return check
+            return check, check.isChecked, lambda value: check.setChecked(bool(value))
         if kind.json in ("integer", "number"):
-            spin = QSpinBox() if kind.json == "integer" else _Number()
+            spin = _Number()
+            spin.setDecimals(0 if kind.json == "integer" else 2)
             spin.setRange(int(kind.least), int(look.most))
             spin.setSuffix(f" {look.unit}" if look.unit else "")
             spin.setSpecialValueText(look.none)
             spin.valueChanged.connect(self.changed)
-            return spin
+            return spin, spin.value, lambda value: spin.setValue(float(str(value)))
         if names:
             combo = QComboBox()
             combo.addItems([AUTOMATIC, *names])
             combo.currentIndexChanged.connect(self.changed)
-            return combo
+            return (
+                combo,
+                lambda: "" if combo.currentIndex() <= 0 else combo.currentText(),
+                lambda value: combo.setCurrentText(str(value or AUTOMATIC)),
+            )
         line = QLineEdit()
         line.setPlaceholderText(look.none)
         line.textChanged.connect(self.changed)
-        return line
-
-    def _show(self, value: object) -> None:
-        editor = self.editor
-        if isinstance(editor, QCheckBox):
-            editor.setChecked(bool(value))
-        elif isinstance(editor, QSpinBox):
-            editor.setValue(int(str(value)))
-        elif isinstance(editor, QDoubleSpinBox):
-            editor.setValue(float(str(value)))
-        elif isinstance(editor, QComboBox):
-            editor.setCurrentText(str(value or AUTOMATIC))
-        elif isinstance(editor, QLineEdit):
-            editor.setText(str(value))
+        return line, line.text, lambda value: line.setText(str(value))
 
     def _ask_folder(self) -> None:
         assert isinstance(self.editor, QLineEdit)
