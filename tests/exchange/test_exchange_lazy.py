@@ -18,7 +18,7 @@ from napari.layers import Image, Labels
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange import blocks as exchange_blocks
 from napari_tool_runner.exchange import export, load, snapshot
-from napari_tool_runner.exchange.blocks import Transposed, blocks, planes, read
+from napari_tool_runner.exchange.blocks import blocks, planes, read, transposed
 from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
@@ -138,7 +138,7 @@ def test_blocks_cover_everything_once(shape, chunk, limit, order):
         assert (seen == 1).all()
     axes = list(range(len(shape)))
     order.shuffle(axes)
-    turned = Transposed(source, axes)
+    turned = transposed(source, axes)
     expected = source.transpose(axes)
     whole = list(planes(turned, min(2, len(shape)), limit))
     np.testing.assert_array_equal(np.array(whole).reshape(expected.shape), expected)

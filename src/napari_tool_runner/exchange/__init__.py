@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.geometry import crop
-from napari_tool_runner.exchange.handover import HandOver, fitting_kinds, plan, takes_features
+from napari_tool_runner.exchange.handover import (
+    HandOver,
+    fitting_kinds,
+    open_snapshot,
+    plan,
+    takes_features,
+)
 from napari_tool_runner.exchange.joining import features_for
 from napari_tool_runner.exchange.loading import load
 from napari_tool_runner.exchange.merging import label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.parts import Index, cut
-from napari_tool_runner.exchange.recorded import (
-    geometry_record,
-    open_snapshot,
-    same_data,
-    snapshot_from_record,
-)
-from napari_tool_runner.exchange.snapshots import snapshot
+from napari_tool_runner.exchange.snapshots import geometry_record, snapshot, snapshot_from_record
 
 __all__ = [
     "Exported",

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BLOCK",
     "OME_TYPES",
-    "Transposed",
     "TypePlan",
     "as_lazy",
     "blocks",
-    "cast_exact",
     "chunk_sizes",
     "middle_plane",
     "nbytes",
     "plan_type",
     "planes",
     "read",
+    "read_blocks",
     "reshaped",
+    "transposed",
     "write_blocks",
 ]
 
@@ -42,33 +42,26 @@ MAX_BLOCK = 32 * 2**20
 """Bytes that one block may take (a chunk of the source, if that is larger)."""
 
 
-class Transposed:
-    """A lazy array with its axes in another order.
+def transposed(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
+    """Return `array` with its axes in another order, never read."""
+    return array.transpose(order) if isinstance(array, np.ndarray) else _Transposed(array, order)
 
-    Parameters
-    ----------
-    array : ArrayLike
-    order : sequence of int
-        Axis of `array` for each axis of the result.
-    """
 
+class _Transposed:
     def __init__(self, array: ArrayLike, order: Sequence[int]) -> None:
         self._array = array
         self._order = tuple(order)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Sizes along the axes."""
         return tuple(self._array.shape[i] for i in self._order)
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of the values."""
         return self._array.dtype
 
     @property
     def chunks(self) -> tuple[tuple[int, ...], ...] | None:
-        """Chunks of the source, in the order of the result."""
         sizes = chunk_sizes(self._array)
         return None if sizes is None else tuple(sizes[i] for i in self._order)
 
@@ -120,6 +113,19 @@ def blocks(
     spans = [list(itertools.pairwise(edge)) for edge in grouped]
     for corner in itertools.product(*spans):
         yield tuple(slice(start, stop) for start, stop in corner)
+
+
+def read_blocks(
+    array: ArrayLike, progress: Progress | None, *, grid: Sequence[int] | None = None
+) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+    """Yield each of the `blocks` with its values, and tell `progress` when it is dealt with."""
+    total, done = nbytes(array), 0
+    for key in blocks(array, grid=grid):
+        block = read(array, key)
+        yield key, block
+        done += block.nbytes
+        if progress:
+            progress(done, total)
 
 
 def planes(array: ArrayLike, plane_ndim: int, limit: int | None = None) -> Iterator[np.ndarray]:
@@ -248,25 +254,15 @@ def write_blocks(
     In the order of the source's chunks, so that none is read twice. Plain writes, not
     a memory map: on a full disk they raise, where a map would end the process.
     """
-    array = pixels.array
-    total, done = nbytes(array), 0
     target = plan.target.newbyteorder("<")
     with path.open("r+b", buffering=0) as file:
-        for key in blocks(array):
-            block = read(array, key)
-            done += block.nbytes
+        for key, block in read_blocks(pixels.array, progress):
             values = plan.convert(block, pixels.name).astype(target, copy=False)
-            for start, run in _runs(values, key, tuple(array.shape)):
+            for start, run in _runs(values, key, tuple(pixels.array.shape)):
                 file.seek(offset + start * target.itemsize)
-                _write_all(file.write, run.data.cast("B"))
-            if progress:
-                progress(done, total)
-
-
-def _write_all(write: object, data: memoryview) -> None:
-    while len(data):
-        written = write(data)  # type: ignore[operator]
-        data = data[written:]
+                data = run.data.cast("B")
+                while len(data):  # an unbuffered file may take a part only
+                    data = data[file.write(data) :]
 
 
 def _runs(
@@ -310,9 +306,17 @@ class TypePlan:
         """
         if block.dtype == self.target:
             return block
-        if not self.checked:
-            return block.astype(self.target)
-        return cast_exact(block, self.target, name)
+        if self.checked and block.size:
+            low, high = int(block.min()), int(block.max())
+            info = np.iinfo(self.target)
+            if low < info.min or high > info.max:
+                raise LossyConversionError(
+                    f"“{name}” holds values from {low} to {high} as {block.dtype.name}, "
+                    f"which {self.target.name} cannot hold.",
+                    hint="Convert it to a smaller type yourself (relabel, rescale), then run "
+                    "again.",
+                )
+        return block.astype(self.target)
 
 
 def plan_type(dtype: np.dtype, allowed: Iterable[np.dtype]) -> TypePlan | None:
@@ -354,26 +358,6 @@ def plan_type(dtype: np.dtype, allowed: Iterable[np.dtype]) -> TypePlan | None:
                 note = f"{source.name} was written as {target.name}; all values fit."
                 return TypePlan(source, target, checked=True, note=note)
     return None
-
-
-def cast_exact(block: np.ndarray, target: np.dtype, name: str) -> np.ndarray:
-    """Cast `block` to the integer type `target`; refuse when a value would change.
-
-    Raises
-    ------
-    LossyConversionError
-    """
-    if block.size == 0:
-        return block.astype(target)
-    low, high = block.min(), block.max()
-    info = np.iinfo(target)
-    if int(low) < info.min or int(high) > info.max:
-        raise LossyConversionError(
-            f"“{name}” holds values from {int(low)} to {int(high)} as {block.dtype.name}, "
-            f"which {target.name} cannot hold.",
-            hint="Convert it to a smaller type yourself (relabel, rescale), then run again.",
-        )
-    return block.astype(target)
 
 
 def _compatible(kind: str) -> str:

@@ -26,12 +26,10 @@ from napari_tool_runner.tools.model import LayerKind
 __all__ = [
     "coordinate_columns",
     "coordinate_data",
+    "ellipse_outline",
     "points_table",
     "shapes_table",
-    "table_points",
-    "table_shapes",
-    "table_tracks",
-    "table_vectors",
+    "table_kinds",
     "track_columns",
     "tracks_table",
     "vectors_table",
@@ -107,6 +105,15 @@ def shapes_table(shapes: Sequence[np.ndarray], types: Sequence[str], features: o
     return _with_features(columns, {k: np.repeat(v, counts) for k, v in extra.items()})
 
 
+def ellipse_outline(corners: np.ndarray, count: int = 64) -> np.ndarray:
+    """Return an ellipse, given by the four corners of its box, as a polygon."""
+    center = corners.mean(axis=0)
+    first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)[:, None]
+    outline: np.ndarray = center + np.cos(angles) * first + np.sin(angles) * second
+    return outline
+
+
 def coordinate_columns(table: Table) -> list[str]:
     """Return the columns that are coordinates, in the order of axes; empty: none.
 
@@ -148,44 +155,47 @@ def track_columns(table: Table) -> list[str]:
     return [identity, *axes] if len(axes) >= 3 else []
 
 
-def table_points(table: Table) -> tuple[np.ndarray, Table]:
-    """Return points (N, D) and the other columns as features."""
-    names = coordinate_columns(table)
-    data = np.column_stack([np.asarray(table[name], dtype=float) for name in names])
-    return data, _rest(table, names)
+def table_kinds(table: Table, *, header: bool) -> tuple[LayerKind, ...]:
+    """Return what a table can become, the plainest first; `header`: it has names."""
+    kinds = [LayerKind.TABLE]
+    numeric = [n for n, column in table.items() if column.dtype.kind in "biuf"]
+    coordinates = coordinate_columns(table)
+    if (coordinates and set(coordinates) <= set(numeric)) or (not header and len(numeric) >= 2):
+        kinds.append(LayerKind.POINTS)
+    tracks = track_columns(table)
+    if (tracks and set(tracks) <= set(numeric)) or (not header and len(numeric) >= 4):
+        kinds.append(LayerKind.TRACKS)
+    if _vectors(table) is not None:
+        kinds.append(LayerKind.VECTORS)
+    if _shapes(table) is not None:
+        kinds.append(LayerKind.SHAPES)
+    return tuple(kinds)
 
 
-def table_tracks(table: Table) -> tuple[np.ndarray, Table]:
-    """Return tracks (N, 1 + T + D) and the other columns as features."""
-    names = track_columns(table)
-    data = np.column_stack([np.asarray(table[name], dtype=float) for name in names])
-    return data, _rest(table, names)
+def _stacked(table: Table, names: Sequence[str]) -> np.ndarray:
+    """Return columns side by side, shape (N, D)."""
+    return np.column_stack([np.asarray(table[name], dtype=float) for name in names])
 
 
-def table_vectors(table: Table) -> tuple[np.ndarray, Table] | None:
+def _vectors(table: Table) -> tuple[np.ndarray, Table] | None:
     """Return vectors (N, 2, D) and features; None when the columns are not those."""
     starts = {int(m[1]): n for n in table if (m := _AXIS.match(n))}
     ends = {int(m[1]): n for n in table if (m := _DIRECTION.match(n))}
     if not starts or sorted(starts) != sorted(ends):
         return None
     order = sorted(starts)
-    data = np.stack(
-        [
-            np.column_stack([np.asarray(table[group[i]], dtype=float) for i in order])
-            for group in (starts, ends)
-        ],
-        axis=1,
-    )
+    data = np.stack([_stacked(table, [of[i] for i in order]) for of in (starts, ends)], axis=1)
     return data, _rest(table, [*starts.values(), *ends.values()])
 
 
-def table_shapes(table: Table) -> ShapeList | None:
+def _shapes(table: Table) -> ShapeList | None:
     """Return the shapes of a table in napari's layout; None when it is not in it."""
     if not {"index", "shape-type", "vertex-index"} <= set(table):
         return None
-    names = sorted((n for n in table if _AXIS.match(n)), key=lambda n: int(_AXIS.match(n)[1]))  # type: ignore[index]
+    found = {int(m[1]): name for name in table if (m := _AXIS.match(name))}
+    names = [found[i] for i in sorted(found)]
     index = np.asarray(table["index"])
-    values = np.column_stack([np.asarray(table[n], dtype=float) for n in names])
+    values = _stacked(table, names)
     _, firsts = np.unique(index, return_index=True)
     ids = index[np.sort(firsts)]
     rows = [np.flatnonzero(index == i) for i in ids]
@@ -227,7 +237,7 @@ def coordinate_data(
         return whole, {}, {}, "", int(mesh.vertices.shape[1])
     shapes = content.data
     if isinstance(shapes, dict) and kind is LayerKind.SHAPES:
-        shapes = table_shapes(shapes)
+        shapes = _shapes(shapes)
     if isinstance(shapes, ShapeList):
         ndim = int(shapes.vertices[0].shape[1]) if shapes.vertices else 2
         if kind is LayerKind.POINTS:
@@ -238,22 +248,22 @@ def coordinate_data(
         return outlines, shapes.features, extra, "", ndim
     table = content.table
     if kind is LayerKind.VECTORS:
-        vectors = table_vectors(table)
+        vectors = _vectors(table)
         if vectors is None:
             raise OutputError("The table has no columns axis-0… and direction-0….")
         return vectors[0], vectors[1], {}, "", int(vectors[0].shape[2])
     if not content.header:
         table = _headerless(table, kind, notes, xyz=xyz)
     if kind is LayerKind.TRACKS:
-        names = track_columns(table)[1:]
-        data, features = table_tracks(table)
+        names = track_columns(table)
+        data = _stacked(table, names)
         order = np.lexsort((data[:, 1], data[:, 0]))
-        features = {name: column[order] for name, column in features.items()}
+        features = {name: column[order] for name, column in _rest(table, names).items()}
         graph = content.attributes.get("graph")
         extra = {"graph": graph} if graph else {}
-        return data[order], features, extra, _letters(names), data.shape[1] - 1
-    data, features = table_points(table)
-    return data, features, {}, _letters(coordinate_columns(table)), data.shape[1]
+        return data[order], features, extra, _letters(names[1:]), data.shape[1] - 1
+    names = coordinate_columns(table)
+    return _stacked(table, names), _rest(table, names), {}, _letters(names), len(names)
 
 
 def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarray], list[str]]:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
-from napari_tool_runner.exchange.blocks import Transposed, reshaped
+from napari_tool_runner.exchange.blocks import reshaped, transposed
 from napari_tool_runner.exchange.carriers import write_geometry, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
 from napari_tool_runner.exchange.coordinates import (
+    ellipse_outline,
     points_table,
     shapes_table,
     tracks_table,
     vectors_table,
 )
 from napari_tool_runner.exchange.files import place_file, whole_file
-from napari_tool_runner.exchange.geometry import (
-    convert_coordinates,
-    ellipse_outline,
-    select,
-    transpose,
-)
+from napari_tool_runner.exchange.geometry import convert_coordinates, select
 from napari_tool_runner.exchange.handover import HandOver, plan
 from napari_tool_runner.exchange.model import (
     PIXELS,
@@ -48,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Exported", "export"]
 
 _HASHED = 8 * 2**20
+_LARGEST = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +89,18 @@ def export(
         ) from error
     hand = plan(snap, parameter, formats)
     file = hand.file(folder)
+    notes, copied, metadata = list(hand.remarks), True, {}
     if hand.original is not None:
         copied = place_file(hand.original, file.path)
-        file = replace(file, metadata={"source": str(hand.original)})
-        return Exported(file, copied, hand.remarks, _hash_if_small(file.path))
-    notes = list(hand.remarks)
-    with whole_file(file.path, snap.name):
-        metadata = _write(hand, file.path, parameter, reference, progress, notes)
-    if snap.source:
-        metadata["source"] = snap.source
-    file = replace(file, metadata=metadata)
-    return Exported(file, True, tuple(notes), _hash_if_small(file.path))
+    else:
+        with whole_file(file.path, snap.name):
+            metadata = _write(hand, file.path, parameter, reference, progress, notes)
+    if source := str(hand.original or snap.source):
+        metadata["source"] = source
+    # The job hashes in the background what takes time.
+    small = file.path.is_file() and file.path.stat().st_size <= _HASHED
+    sha256 = content_sha256(file.path) if small else ""
+    return Exported(replace(file, metadata=metadata), copied, tuple(notes), sha256)
 
 
 def _write(
@@ -157,30 +154,16 @@ def _write_rows(table: Table | np.ndarray, chosen: Format, path: Path) -> dict[s
     if isinstance(table, dict) and chosen.carrier is Carrier.TABLE:
         write_table(table, path, tabs=tabs)
         return {"columns": len(table), "column_names": list(table)}
-    values = _numbers(table, chosen) if isinstance(table, dict) else np.asarray(table)
-    if chosen.carrier is Carrier.NUMBER and values.size != 1:
-        raise UnsupportedLayerError(f"{chosen.name} takes one number; there are {values.size}.")
-    write_matrix(values, path, tabs=tabs)
-    return {"columns": int(np.atleast_2d(values).shape[1])}
-
-
-def _numbers(table: Table, chosen: Format) -> np.ndarray:
-    if len(table) != 1:
+    if isinstance(table, dict) and len(table) != 1:
         raise UnsupportedLayerError(
             f"{chosen.name} takes one row of numbers; the table has {len(table)} columns.",
             hint="Give the one column that is meant.",
         )
-    return next(iter(table.values()))
-
-
-def _hash_if_small(path: Path) -> str:
-    """Hash what is hashed in no time; the job hashes the rest in the background."""
-    if path.is_dir() or path.stat().st_size > _HASHED:
-        return ""
-    return content_sha256(path)
-
-
-_LARGEST = 2**31
+    values = np.asarray(next(iter(table.values())) if isinstance(table, dict) else table)
+    if chosen.carrier is Carrier.NUMBER and values.size != 1:
+        raise UnsupportedLayerError(f"{chosen.name} takes one number; there are {values.size}.")
+    write_matrix(values, path, tabs=tabs)
+    return {"columns": int(np.atleast_2d(values).shape[1])}
 
 
 def _check_ndim(snap: LayerSnapshot, parameter: DataParameter, kind: LayerKind) -> None:
@@ -219,8 +202,8 @@ def _as_pixels(snap: LayerSnapshot, parameter: DataParameter) -> Pixels:
             geometry = replace(geometry, axes=wanted)
         elif sorted(wanted) == sorted(geometry.axes):
             order = [geometry.axes.index(axis) for axis in wanted]
-            geometry = transpose(geometry, order)
-            array = _transposed(array, [*order, len(order)] if snap.rgb else order)
+            geometry = select(geometry, order)[0]
+            array = transposed(array, [*order, len(order)] if snap.rgb else order)
         else:
             raise UnsupportedLayerError(
                 f"“{snap.name}” has the axes {geometry.axes}; “{name}” takes {wanted}.",
@@ -252,17 +235,6 @@ def _without_singletons(
     shape = tuple(geometry.shape[i] for i in keep)
     full = (*shape, array.shape[-1]) if rgb else shape
     return reshaped(array, full), select(geometry, keep)[0]
-
-
-@runtime_checkable
-class _Turnable(Protocol):
-    def transpose(self, order: Sequence[int], /) -> ArrayLike: ...
-
-
-def _transposed(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
-    if isinstance(array, _Turnable):
-        return array.transpose(order)
-    return Transposed(array, order)
 
 
 def _in_pixels_of(

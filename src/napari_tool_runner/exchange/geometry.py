@@ -1,31 +1,142 @@
-"""Where data lie in the world: of layers, between layers, and back onto outputs."""
+"""Axes, units, and where data lie in the world: of layers, between layers, onto outputs.
+
+Axes are letters, units have napari's and OME's names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
-from napari_tool_runner.exchange.axes import (
-    conversion,
-    default_axes,
-    named_axes,
-)
 from napari_tool_runner.exchange.model import Geometry, items
 
 __all__ = [
     "attributes_of",
+    "canonical",
+    "conversion",
     "convert_coordinates",
     "crop",
     "data_to_world",
-    "ellipse_outline",
+    "default_axes",
     "geometry_of",
+    "is_length",
+    "ome_symbol",
     "plain_geometry",
     "same_place",
     "select",
-    "transpose",
+    "with_first_axis",
 ]
+
+_T = TypeVar("_T")
+
+_WORDS = {
+    "T": ("t", "time", "frame", "frames", "timepoint"),
+    "C": ("c", "ch", "channel", "channels", "color", "colour"),
+    "Z": ("z", "depth", "plane", "slice", "section"),
+    "Y": ("y", "row", "rows", "height", "lat"),
+    "X": ("x", "col", "column", "columns", "width", "lon"),
+}
+_LETTERS = {word: axis for axis, words in _WORDS.items() for word in words}
+
+
+def default_axes(ndim: int) -> str:
+    """Return the usual letters of `ndim` axes without names: ``YX ZYX TZYX TCZYX``."""
+    usual = {0: "", 1: "X", 2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
+    return usual[ndim] if ndim in usual else "Q" * (ndim - 5) + "TCZYX"
+
+
+def _chosen(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return `labels` when somebody chose them, empty for napari's numbered defaults."""
+    bare = [label.removeprefix("axis").strip().lstrip("-") for label in labels]
+    return () if all(not label or label.isdigit() for label in bare) else tuple(labels)
+
+
+def _letters(labels: Sequence[str], units: Sequence[str], ndim: int) -> str:
+    """Return one letter an axis; what chosen labels do not say is told by units and number.
+
+    Letters are unique except ``Q``, which stands for an axis that nobody knows.
+    """
+    found = [_LETTERS.get(label.strip().lower(), "") for label in labels] or [""] * ndim
+    found = [axis if axis and found.index(axis) == i else "" for i, axis in enumerate(found)]
+    for i, unit in enumerate(units):
+        if not found[i] and _dimension(unit) == "time" and "T" not in found:
+            found[i] = "T"
+    if not any(found):
+        return default_axes(ndim)
+    # The last unnamed axes are space, unless a unit says otherwise.
+    free = [axis for axis in "XYZ" if axis not in found]
+    for i in reversed([i for i in range(ndim) if not found[i]]):
+        unknown = labels and not is_length(units[i])
+        found[i] = free.pop(0) if free and not unknown else "Q"
+    return "".join(found)
+
+
+# canonical name -> (dimension, value in metres or seconds, OME symbol, other names)
+_UNITS: dict[str, tuple[str, float, str, tuple[str, ...]]] = {
+    "angstrom": ("length", 1e-10, "Å", ("\u212b",)),
+    "picometer": ("length", 1e-12, "pm", ()),
+    "nanometer": ("length", 1e-9, "nm", ("nanometre",)),
+    "micrometer": (
+        "length", 1e-6, "µm", ("um", "\u03bcm", "micron", "microns", "micrometre", "\\u00b5m"),
+    ),
+    "millimeter": ("length", 1e-3, "mm", ("millimetre",)),
+    "centimeter": ("length", 1e-2, "cm", ()),
+    "decimeter": ("length", 1e-1, "dm", ()),
+    "meter": ("length", 1.0, "m", ("metre",)),
+    "kilometer": ("length", 1e3, "km", ()),
+    "inch": ("length", 0.0254, "in", ()),
+    "foot": ("length", 0.3048, "ft", ()),
+    "nanosecond": ("time", 1e-9, "ns", ()),
+    "microsecond": ("time", 1e-6, "µs", ("us", "\u03bcs")),
+    "millisecond": ("time", 1e-3, "ms", ()),
+    "second": ("time", 1.0, "s", ("sec",)),
+    "minute": ("time", 60.0, "min", ()),
+    "hour": ("time", 3600.0, "h", ()),
+    "day": ("time", 86400.0, "d", ()),
+}  # fmt: skip
+_NAMES = {
+    other: name
+    for name, (_, _, symbol, others) in _UNITS.items()
+    for other in (name, symbol, *others)
+} | dict.fromkeys(("", "px", "pixels", "dimensionless", "reference frame", "frame"), "pixel")
+
+
+def canonical(unit: object) -> str:
+    """Return the napari name of a unit (``µm`` -> ``micrometer``); unknown ones as text."""
+    text = str(unit or "").strip()
+    lower = text.lower()
+    found = _NAMES.get(text) or _NAMES.get(lower)
+    if found is None and lower.endswith("s") and lower[:-1] in _UNITS:
+        return lower[:-1]
+    return text if found is None else found
+
+
+def _dimension(unit: str) -> str:
+    return _UNITS.get(canonical(unit), ("",))[0]
+
+
+def is_length(unit: str) -> bool:
+    """Whether `unit` is a length (``pixel`` is none)."""
+    return _dimension(unit) == "length"
+
+
+def conversion(unit: str, other: str) -> float:
+    """Return the factor from `unit` to `other`; 1 where they cannot be compared."""
+    known = _UNITS.get(canonical(unit)), _UNITS.get(canonical(other))
+    if known[0] is None or known[1] is None or known[0][0] != known[1][0]:
+        return 1.0
+    return known[0][1] / known[1][1]
+
+
+def ome_symbol(unit: str) -> str | None:
+    """Return OME's symbol of a unit (``µm``, ``s``, ``pixel``), None if OME has none."""
+    name = canonical(unit)
+    if name == "pixel":
+        return "pixel"
+    return _UNITS[name][2] if name in _UNITS else None
 
 
 def plain_geometry(shape: Sequence[int], axes: str = "") -> Geometry:
@@ -37,6 +148,18 @@ def plain_geometry(shape: Sequence[int], axes: str = "") -> Geometry:
         scale=(1.0,) * n,
         translate=(0.0,) * n,
         units=("pixel",) * n,
+    )
+
+
+def with_first_axis(geometry: Geometry, axis: str, size: int) -> Geometry:
+    """Return `geometry` with one more axis before the others, in steps of one pixel."""
+    return Geometry(
+        axes=axis + geometry.axes.replace(axis, "Q"),
+        shape=(size, *geometry.shape),
+        scale=(1.0, *geometry.scale),
+        translate=(0.0, *geometry.translate),
+        units=("pixel", *geometry.units),
+        labels=(axis.lower(), *geometry.labels) if geometry.labels else (),
     )
 
 
@@ -61,17 +184,16 @@ def geometry_of(
     """
     linear = _embed(_rotation(rotate), ndim) @ _embed(_shear(shear), ndim)
     matrix = _affine(affine, ndim)
-    letters, unit_names, labels = named_axes(
-        _texts(axis_labels, ndim, ""), _texts(units, ndim, "pixel"), ndim
-    )
+    labels = _chosen(_last(_texts(axis_labels, ndim), ndim, ""))
+    unit_names = _last(_texts(units, ndim), ndim, "pixel")
     return Geometry(
-        axes=letters,
+        axes=_letters(labels, unit_names, ndim),
         shape=tuple(int(s) for s in shape),
-        scale=_numbers(scale, ndim, 1.0),
-        translate=_numbers(translate, ndim, 0.0),
+        scale=_last(_numbers(scale, ndim), ndim, 1.0),
+        translate=_last(_numbers(translate, ndim), ndim, 0.0),
         linear=None if np.allclose(linear, np.eye(ndim), atol=1e-12) else linear,
         affine=None if np.allclose(matrix, np.eye(ndim + 1), atol=1e-12) else matrix,
-        units=unit_names,
+        units=tuple(canonical(unit) for unit in unit_names),
         labels=labels,
     )
 
@@ -85,8 +207,10 @@ def attributes_of(geometry: Geometry) -> dict[str, object]:
         "units": tuple(geometry.units) or ("pixel",) * n,
     }
     if geometry.linear is not None:
-        rotation, shear = _rotation_and_shear(geometry.linear)
-        attributes["rotate"] = rotation
+        rotation, upper = np.linalg.qr(geometry.linear)
+        signs = np.where(np.diag(upper) < 0, -1.0, 1.0)
+        attributes["rotate"] = rotation * signs
+        shear = signs[:, None] * upper
         if not np.allclose(shear, np.eye(n), atol=1e-12):
             attributes["shear"] = shear[np.triu_indices(n, 1)]
     if geometry.affine is not None:
@@ -100,18 +224,18 @@ def data_to_world(geometry: Geometry) -> np.ndarray:
     """Return the homogeneous matrix, (n + 1, n + 1), from data pixels to the world."""
     n = geometry.ndim
     matrix = np.eye(n + 1)
-    linear = np.eye(n) if geometry.linear is None else np.asarray(geometry.linear)
-    matrix[:n, :n] = linear @ np.diag(geometry.scale or (1.0,) * n)
-    matrix[:n, n] = geometry.translate or (0.0,) * n
-    return matrix if geometry.affine is None else np.asarray(geometry.affine) @ matrix
+    linear = np.eye(n) if geometry.linear is None else geometry.linear
+    matrix[:n, :n] = linear * (geometry.scale or 1.0)
+    matrix[:n, n] = geometry.translate or 0.0
+    return matrix if geometry.affine is None else geometry.affine @ matrix
 
 
 def same_place(one: Geometry, other: Geometry) -> bool:
     """Whether the pixels of both have the same place in the world, axis by axis."""
     if one.ndim != other.ndim:
         return False
-    factors = _unit_factors(one.units, other.units, one.ndim)
-    return bool(np.allclose(factors @ data_to_world(one), data_to_world(other), rtol=1e-9))
+    moved = _unit_factors(one, other, one.ndim) @ data_to_world(one)
+    return bool(np.allclose(moved, data_to_world(other), rtol=1e-9))
 
 
 def convert_coordinates(points: np.ndarray, source: Geometry, target: Geometry) -> np.ndarray:
@@ -130,39 +254,38 @@ def convert_coordinates(points: np.ndarray, source: Geometry, target: Geometry) 
     """
     points = np.asarray(points, dtype=float)
     n = max(source.ndim, target.ndim)
-    forward = _pad(data_to_world(source), n)
-    back = np.linalg.inv(_pad(data_to_world(target), n))
-    units = _unit_factors(_pad_units(source, n), _pad_units(target, n), n)
+    forward = _embed(data_to_world(source), n + 1)
+    back = np.linalg.inv(_embed(data_to_world(target), n + 1))
     full = np.zeros((len(points), n + 1))
     full[:, n] = 1.0
     full[:, n - source.ndim : n] = points
-    matrix = back @ units @ forward
+    matrix = back @ _unit_factors(source, target, n) @ forward
     converted: np.ndarray = (full @ matrix.T)[:, n - source.ndim : n]
     return converted
 
 
-def ellipse_outline(corners: np.ndarray, count: int = 64) -> np.ndarray:
-    """Return an ellipse, given by the four corners of its box, as a polygon."""
-    center = corners.mean(axis=0)
-    first = (corners[1] - corners[0]) / 2
-    second = (corners[3] - corners[0]) / 2
-    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)[:, None]
-    outline: np.ndarray = center + np.cos(angles) * first + np.sin(angles) * second
-    return outline
-
-
 def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:
-    """Keep only `axes` (indices) of a geometry, with a note when a transform is lost.
+    """Keep only `axes` (indices, in this order), with a note when a transform is lost.
 
     A rotation, shear or affine is kept as long as it does not mix kept axes with
     dropped ones.
     """
     keep = list(axes)
+    drop = [i for i in range(geometry.ndim) if i not in keep]
+
+    def block(matrix: np.ndarray | None) -> np.ndarray | None:
+        if matrix is None:
+            return None
+        mixed = (matrix[np.ix_(keep, drop)], matrix[np.ix_(drop, keep)])
+        if not all(np.allclose(part, 0, atol=1e-9) for part in mixed):
+            return None
+        kept = [*keep, *range(geometry.ndim, len(matrix))]
+        return matrix[np.ix_(kept, kept)]
+
     lost = ""
-    linear = _submatrix(geometry.linear, keep)
+    linear, affine = block(geometry.linear), block(geometry.affine)
     if geometry.linear is not None and linear is None:
         lost = "the rotation mixes axes that the output does not have and was left out"
-    affine = _affine_submatrix(geometry.affine, keep)
     if geometry.affine is not None and affine is None:
         lost = "the affine transform mixes axes that the output does not have and was left out"
     return (
@@ -180,13 +303,6 @@ def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:
     )
 
 
-def transpose(geometry: Geometry, order: Sequence[int]) -> Geometry:
-    """Return `geometry` with its axes in another order (a permutation)."""
-    if sorted(order) != list(range(geometry.ndim)):
-        raise ValueError(f"{tuple(order)} is no permutation of {geometry.ndim} axes")
-    return select(geometry, order)[0]
-
-
 def crop(
     geometry: Geometry,
     start: Sequence[float],
@@ -197,24 +313,16 @@ def crop(
 
     `step`: data units of `geometry` per pixel of the part (a resized part).
     """
-    n = geometry.ndim
-    steps = np.ones(n) if step is None else np.asarray(step, dtype=float)
-    linear = np.eye(n) if geometry.linear is None else geometry.linear
+    linear = np.eye(geometry.ndim) if geometry.linear is None else geometry.linear
     scale = np.asarray(geometry.scale, dtype=float)
     translate = np.asarray(geometry.translate) + linear @ (scale * np.asarray(start, dtype=float))
+    steps = scale if step is None else scale * np.asarray(step)
     return replace(
         geometry,
         shape=tuple(int(s) for s in shape),
-        scale=tuple(float(s) for s in scale * steps),
-        translate=tuple(float(t) for t in translate),
+        scale=tuple(steps.tolist()),
+        translate=tuple(translate.tolist()),
     )
-
-
-def _rotation_and_shear(linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rotation, upper = np.linalg.qr(np.asarray(linear, dtype=float))
-    signs = np.sign(np.diag(upper))
-    signs[signs == 0] = 1.0
-    return rotation * signs, signs[:, None] * upper
 
 
 def _rotation(rotate: object) -> np.ndarray:
@@ -224,17 +332,13 @@ def _rotation(rotate: object) -> np.ndarray:
     value = np.asarray(rotate, dtype=float)
     if value.ndim == 2:
         return value
-    if value.ndim == 0 or value.size == 1:
-        angle = np.deg2rad(float(value.reshape(-1)[0]))
+    if value.size == 1:
+        angle = np.deg2rad(value.item())
         cos, sin = np.cos(angle), np.sin(angle)
         return np.array([[cos, -sin], [sin, cos]])
-    # Yaw, pitch, roll in degrees: Rz(yaw) Ry(pitch) Rx(roll).
-    a, b, c = np.deg2rad(value.reshape(-1)[:3])
-    cos, sin = np.cos, np.sin
-    yaw = np.array([[cos(a), -sin(a), 0], [sin(a), cos(a), 0], [0, 0, 1]])
-    pitch = np.array([[cos(b), 0, sin(b)], [0, 1, 0], [-sin(b), 0, cos(b)]])
-    roll = np.array([[1, 0, 0], [0, cos(c), -sin(c)], [0, sin(c), cos(c)]])
-    turned: np.ndarray = yaw @ pitch @ roll
+    from scipy.spatial.transform import Rotation  # 0.1 s to import
+
+    turned: np.ndarray = Rotation.from_euler("ZYX", value[:3], degrees=True).as_matrix()
     return turned
 
 
@@ -258,75 +362,38 @@ def _affine(affine: object, ndim: int) -> np.ndarray:
         matrix = np.eye(ndim + 1)
         matrix[:ndim, :ndim] = value
         return matrix
-    return _pad(value, ndim)
+    return _embed(value, ndim + 1)
 
 
 def _embed(matrix: np.ndarray, n: int) -> np.ndarray:
     """Put a square matrix into the last axes of an identity."""
     size = len(matrix)
+    if size > n:
+        return matrix[size - n :, size - n :]
     full = np.eye(n)
-    if size <= n:
-        full[n - size :, n - size :] = matrix
-    return full if size <= n else matrix[size - n :, size - n :]
-
-
-def _pad(matrix: np.ndarray, n: int) -> np.ndarray:
-    """Add leading identity axes to a homogeneous matrix up to `n` axes."""
-    size = len(matrix) - 1
-    full = np.eye(n + 1)
     full[n - size :, n - size :] = matrix
     return full
 
 
-def _pad_units(geometry: Geometry, n: int) -> tuple[str, ...]:
-    units = geometry.units or ("pixel",) * geometry.ndim
-    return ("pixel",) * (n - len(units)) + tuple(units)
+def _unit_factors(source: Geometry, target: Geometry, n: int) -> np.ndarray:
+    """Return the homogeneous matrix from the units of `source` to those of `target`."""
+    units = (_last(list(geometry.units), n, "pixel") for geometry in (source, target))
+    return np.diag([*map(conversion, *units), 1.0])
 
 
-def _unit_factors(units: Sequence[str], others: Sequence[str], n: int) -> np.ndarray:
-    factors = np.eye(n + 1)
-    for i, (unit, other) in enumerate(zip(units, others, strict=False)):
-        factors[i, i] = conversion(unit, other)
-    return factors
-
-
-def _submatrix(matrix: np.ndarray | None, keep: list[int]) -> np.ndarray | None:
-    """Return the block of `keep`; None when it is the identity or is mixed with others."""
-    if matrix is None:
-        return None
-    part = np.asarray(matrix)[np.ix_(keep, keep)]
-    return part if _apart(np.asarray(matrix), keep) else None
-
-
-def _affine_submatrix(matrix: np.ndarray | None, keep: list[int]) -> np.ndarray | None:
-    if matrix is None:
-        return None
-    n = len(matrix) - 1
-    if not _apart(np.asarray(matrix)[:n, :n], keep):
-        return None
-    return np.asarray(matrix)[np.ix_([*keep, n], [*keep, n])]
-
-
-def _apart(matrix: np.ndarray, keep: list[int]) -> bool:
-    drop = [i for i in range(len(matrix)) if i not in keep]
-    if not drop:
-        return True
-    mixed = [matrix[np.ix_(keep, drop)], matrix[np.ix_(drop, keep)]]
-    return all(np.allclose(part, 0, atol=1e-9) for part in mixed)
-
-
-def _numbers(value: object, n: int, filler: float) -> tuple[float, ...]:
+def _numbers(value: object, n: int) -> list[float]:
     if value is None:
-        return (filler,) * n
+        return []
     given = np.asarray(value, dtype=float)
-    numbers = [float(v) for v in given.reshape(-1)] * (n if given.ndim == 0 else 1)
-    return tuple([filler] * (n - len(numbers)) + numbers[max(0, len(numbers) - n) :])
+    return [float(given)] * n if given.ndim == 0 else given.reshape(-1).tolist()
 
 
-def _texts(value: object, n: int, filler: str) -> tuple[str, ...]:
-    if value is None:
-        return (filler,) * n
-    if isinstance(value, str):
-        return (value,) * n
-    texts = [str(item) for item in items(value)]
-    return tuple([filler] * (n - len(texts)) + texts[max(0, len(texts) - n) :])
+def _texts(value: object, n: int) -> list[str]:
+    if value is None or isinstance(value, str):
+        return [] if value is None else [value] * n
+    return [str(item) for item in items(value)]
+
+
+def _last(given: list[_T], n: int, filler: _T) -> tuple[_T, ...]:
+    """Return the last `n` of what is given, with `filler` before it where that is less."""
+    return tuple([filler] * (n - len(given)) + given[max(0, len(given) - n) :])

@@ -29,7 +29,7 @@ from napari_tool_runner.tools.file_types import content_type
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
-__all__ = ["HandOver", "fitting_kinds", "open_file", "plan", "takes_features"]
+__all__ = ["HandOver", "fitting_kinds", "open_snapshot", "plan", "takes_features"]
 
 # A layer of these kinds serves as well where the key is asked for.
 _ALSO: dict[LayerKind, tuple[LayerKind, ...]] = {
@@ -124,7 +124,7 @@ def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMA
         )
     remarks: list[str] = []
     if snap.data is None:
-        snap = open_file(snap, parameter, remarks, formats)
+        snap = _open_file(snap, parameter, remarks, formats)
     kind, chosen = _as_what(snap, parameter, formats)
     if kind is LayerKind.TABLE and snap.kind is not kind and not _is_matrix(snap):
         remarks.append(f"The features of “{snap.name}” were passed as a table.")
@@ -267,7 +267,7 @@ def _file_says_the_same(snap: LayerSnapshot, path: Path) -> bool:
     return same_place(own, here) and (not snap.geometry.labels or own.axes == snap.geometry.axes)
 
 
-def open_file(
+def _open_file(
     snap: LayerSnapshot,
     parameter: DataParameter,
     remarks: list[str],
@@ -321,3 +321,20 @@ def open_file(
         path=None,
         attributes=attributes,
     )
+
+
+def open_snapshot(snap: LayerSnapshot) -> LayerSnapshot:
+    """Return a snapshot of a file with its data, lazy where the format allows.
+
+    A geometry that the snapshot had (from a record) counts more than the file's. What
+    no carrier can read stays a file.
+    """
+    if snap.data is not None or snap.path is None:
+        return snap
+    try:
+        found = _open_file(snap, DataParameter(name="", kinds=(snap.kind,)), [])
+    except UnsupportedLayerError:
+        return snap
+    if not snap.geometry.axes:
+        return found
+    return replace(found, geometry=snap.geometry, name=snap.name, kind=snap.kind, rgb=snap.rgb)

@@ -12,29 +12,41 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane, reshaped
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.coordinates import coordinate_data
+from napari_tool_runner.exchange.coordinates import (
+    coordinate_columns,
+    coordinate_data,
+    table_kinds,
+    track_columns,
+)
 from napari_tool_runner.exchange.files import remember_origin
 from napari_tool_runner.exchange.geometry import attributes_of
-from napari_tool_runner.exchange.kinds import Choice, choose_kind
 from napari_tool_runner.exchange.model import (
     PIXELS,
     ArrayLike,
-    Geometry,
     LayerSnapshot,
     LoadedOutput,
+    ShapeList,
+    SurfaceData,
     items,
 )
-from napari_tool_runner.exchange.placing import closeness, place_coordinates, place_pixels
+from napari_tool_runner.exchange.placing import (
+    place_coordinates,
+    place_pixels,
+    reference_of_coordinates,
+    reference_of_pixels,
+)
 from napari_tool_runner.tools.file_types import content_type
-from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
+from napari_tool_runner.tools.formats import Carrier, Format, Formats, Trait
+from napari_tool_runner.tools.hints import hinted, is_picture
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Content, Table
     from napari_tool_runner.tools.dialect import CollectedFile
 
-__all__ = ["load", "reference_geometry"]
+__all__ = ["load"]
 
+_OBJECTS = {"label", "label_id", "labels", "object_id", "objectid", "area", "volume"}
 _BINARY = {
     Carrier.TIFF: "TIFF",
     Carrier.ZARR: "Zarr",
@@ -51,7 +63,7 @@ def load(
     inputs: Mapping[str, LayerSnapshot],
     kind: LayerKind | None = None,
 ) -> LoadedOutput:
-    """Open a tool's output as a layer to be; `choose_kind` says how its kind is chosen.
+    """Open a tool's output as a layer to be.
 
     `inputs`: full parameter name -> what went in (the first is the default
     reference). `kind`: the user's override.
@@ -66,42 +78,23 @@ def load(
     declared = tool.formats.resolve(file.format or output.format)
     _check_there(path, what, may_be_empty=declared.carrier is Carrier.OPAQUE)
     fmt = _format(path, declared, what, tool.formats)
-    if fmt.carrier in (Carrier.OPAQUE, Carrier.UNKNOWN):
+    if not fmt.readable:
         return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
     editable = (kind or output.kind) is LayerKind.LABELS
     content = _read(path, fmt, output.name, what, writable=editable)
-    choice = choose_kind(content, output, tool, override=kind, name=file.name)
-    if choice.kind is LayerKind.LABELS and not editable:
+    chosen = _choose_kind(content, output, tool, kind, file.name)
+    if chosen is LayerKind.LABELS and not editable:
         # Labels are edited by hand: their pixels must not be read-only.
         content = _read(path, fmt, output.name, what, writable=True)
     notes = list(content.notes)
-    if choice.kind in PIXELS:
-        loaded = _pixels(content, choice, output, inputs, path, what, notes)
-    elif choice.kind is LayerKind.TABLE:
-        table = _headed(content, what)
-        return LoadedOutput(table, LayerKind.TABLE, {}, tuple(notes))
+    if chosen is LayerKind.TABLE:
+        return LoadedOutput(content.table, chosen, {}, tuple(notes))
+    if chosen in PIXELS:
+        data, attributes = _pixels(content, chosen, output, inputs, path, what, notes)
     else:
-        loaded = _coordinates(content, choice, output, fmt, inputs, notes)
-    data, attributes = loaded
+        data, attributes = _coordinates(content, chosen, output, fmt, inputs, notes)
     attributes["name"] = _name(file, output, tool)
-    return LoadedOutput(data, choice.kind, attributes, tuple(notes))
-
-
-def reference_geometry(snap: LayerSnapshot) -> Geometry | None:
-    """Return the geometry of an input; of a file it is read from its header.
-
-    None when the input has no pixels (a table, a text file), or is no longer there.
-    """
-    if snap.geometry.axes or snap.path is None:
-        return snap.geometry if snap.geometry.axes else None
-    known = FORMATS.of_file(snap.path.name)
-    if not known or known[0].carrier in (Carrier.TABLE, Carrier.OPAQUE):
-        return None
-    try:
-        return read_file(snap.path, known[0], name=snap.name).geometry
-    except OutputError:
-        # The tool could read it though we cannot: it lends no geometry.
-        return None
+    return LoadedOutput(data, chosen, attributes, tuple(notes))
 
 
 def _check_there(path: Path, what: str, *, may_be_empty: bool) -> None:
@@ -160,7 +153,7 @@ def _read(path: Path, fmt: Format, name: str, what: str, *, writable: bool) -> C
 
 def _pixels(
     content: Content,
-    choice: Choice,
+    kind: LayerKind,
     output: DataOutput,
     inputs: Mapping[str, LayerSnapshot],
     path: Path,
@@ -172,16 +165,15 @@ def _pixels(
     if own is None:
         raise OutputError(f"{what} has no axes.")
     if output.axes and len(output.axes) == own.ndim:
-        own = _renamed(own, output.axes)
-    source = _reference(own, output, inputs, notes, calibrated=content.calibrated)
-    reference = None if source is None else reference_geometry(source)
-    placement = place_pixels(own, reference, calibrated=content.calibrated)
-    notes.extend(placement.notes)
-    shape = placement.shape
-    full = (*shape, levels[0].shape[-1]) if content.rgb else shape
+        own = replace(own, axes=output.axes, labels=tuple(output.axes.lower()))
+    calibrated = content.calibrated
+    source, reference = reference_of_pixels(own, output, inputs, notes, calibrated=calibrated)
+    geometry, more = place_pixels(own, reference, calibrated=calibrated)
+    notes += more
+    full = (*geometry.shape, levels[0].shape[-1]) if content.rgb else geometry.shape
     data: object = levels if content.multiscale else reshaped(levels[0], full)
-    attributes = attributes_of(placement.geometry)
-    if choice.kind is LayerKind.LABELS:
+    attributes = attributes_of(geometry)
+    if kind is LayerKind.LABELS:
         if content.multiscale:
             if any(np.dtype(level.dtype).kind not in "iu" for level in levels):
                 raise OutputError(f"{what} is a pyramid of {levels[0].dtype}, not of labels.")
@@ -239,48 +231,6 @@ def _labels(data: object, what: str) -> tuple[object, str]:
     )
 
 
-def _reference(
-    own: Geometry,
-    output: DataOutput,
-    inputs: Mapping[str, LayerSnapshot],
-    notes: list[str],
-    *,
-    calibrated: bool,
-) -> LayerSnapshot | None:
-    """Return the input whose geometry an image takes."""
-    declared = _declared_reference(output, inputs, notes)
-    if declared is not None:
-        return declared
-    ranked = [
-        (closeness(own, geometry), snap)
-        for snap in inputs.values()
-        if (geometry := reference_geometry(snap)) is not None
-    ]
-    best = max((score for score, _ in ranked), default=0)
-    if best == 0 or (best == 1 and calibrated):
-        return None
-    return next(snap for score, snap in ranked if score == best)
-
-
-def _declared_reference(
-    output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str]
-) -> LayerSnapshot | None:
-    if not output.reference:
-        return None
-    for name, snap in inputs.items():
-        if output.reference in (name, name.split("|")[-1]):
-            if reference_geometry(snap) is not None:
-                return snap
-            notes.append(f"The reference “{output.reference}” has no geometry to take.")
-            return None
-    notes.append(f"The reference “{output.reference}” was not given.")
-    return None
-
-
-def _renamed(own: Geometry, axes: str) -> Geometry:
-    return replace(own, axes=axes, labels=tuple(axes.lower()))
-
-
 def _looks(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> dict[str, object]:
     """An image that is like its input looks like it."""
     if source is None or source.kind is not LayerKind.IMAGE or rgb or source.rgb:
@@ -305,27 +255,20 @@ def _within(array: ArrayLike, limits: Sequence[float]) -> bool:
     return darkest >= low - span and low + span / 50 <= brightest <= high + span
 
 
-def _headed(content: Content, what: str) -> Table:
-    if not isinstance(content.data, dict):
-        raise OutputError(f"{what} is no table.")
-    return content.data
-
-
 def _coordinates(
     content: Content,
-    choice: Choice,
+    kind: LayerKind,
     output: DataOutput,
     fmt: Format,
     inputs: Mapping[str, LayerSnapshot],
     notes: list[str],
 ) -> tuple[object, dict[str, object]]:
     data, features, extra, axes, ndim = coordinate_data(
-        content, choice.kind, notes, xyz=Trait.XYZ in fmt.traits
+        content, kind, notes, xyz=Trait.XYZ in fmt.traits
     )
     if output.axes and len(output.axes) == ndim:
         axes = output.axes
-    source = _declared_reference(output, inputs, notes) or _first_pixels(inputs)
-    reference = None if source is None else reference_geometry(source)
+    reference = reference_of_coordinates(output, inputs, notes)
     geometry, lost = place_coordinates(axes, ndim, reference)
     if lost:
         notes.append(lost)
@@ -335,17 +278,109 @@ def _coordinates(
     return data, attributes
 
 
-def _first_pixels(inputs: Mapping[str, LayerSnapshot]) -> LayerSnapshot | None:
-    """Return the first image; without one, the first layer of any sort."""
-    geometries = [(snap, reference_geometry(snap)) for snap in inputs.values()]
-    images = [snap for snap, geometry in geometries if geometry is not None and geometry.shape]
-    others = [snap for snap, geometry in geometries if geometry is not None]
-    return next(iter(images or others), None)
-
-
 def _name(file: CollectedFile, output: DataOutput, tool: Tool) -> str:
     """Return what the layer is called: the element or the output, and the tool."""
     label = file.name or output.label
     if not label or "$" in label:
         label = output.name
     return f"{label} [{tool.name}]"
+
+
+def _possible_kinds(content: Content) -> tuple[LayerKind, ...]:
+    """Return what `content` can become, the plainest first."""
+    if isinstance(content.data, SurfaceData):
+        return (LayerKind.SURFACE,)
+    if isinstance(content.data, ShapeList):
+        types = set(content.data.types)
+        if not types:
+            return (LayerKind.SHAPES, LayerKind.POINTS)
+        return (LayerKind.POINTS, LayerKind.SHAPES) if types == {"point"} else (LayerKind.SHAPES,)
+    if isinstance(content.data, dict):
+        return table_kinds(content.data, header=content.header)
+    return (LayerKind.IMAGE,) if content.rgb else (LayerKind.IMAGE, LayerKind.LABELS)
+
+
+def _choose_kind(
+    content: Content, output: DataOutput, tool: Tool, override: LayerKind | None, name: str
+) -> LayerKind:
+    """Decide what an output becomes: what the user says, then the descriptor, then hints.
+
+    Nobody knows better than the user; names and values only guess, so they come last.
+
+    Raises
+    ------
+    OutputError
+        When what was declared or chosen cannot be made of this content.
+    """
+    possible = _possible_kinds(content)
+    for asked, why in ((override, "chosen"), (output.kind, "declared")):
+        if asked is None or asked is LayerKind.ANY:
+            continue
+        if asked not in possible:
+            words = " or ".join(kind.value for kind in possible)
+            raise OutputError(
+                f"The output “{output.label or output.name}” is {why} as {asked.value}, "
+                f"but the file can only become {words}.",
+                hint="Choose another type for it, or correct layer= in the descriptor.",
+            )
+        return asked
+    if len(possible) == 1 or isinstance(content.data, ShapeList):
+        return possible[0]
+    if isinstance(content.data, dict):
+        return _choose_table(content.data, possible, output, name)
+    return _choose_pixels(content, output, tool, name)
+
+
+def _choose_table(
+    table: Table, possible: Sequence[LayerKind], output: DataOutput, name: str
+) -> LayerKind:
+    hints = hinted(output.name, output.label, name)
+    own_layout = next((k for k in (LayerKind.SHAPES, LayerKind.VECTORS) if k in possible), None)
+    if own_layout:
+        return own_layout
+    if output.join or not coordinate_columns(table):
+        return LayerKind.TABLE
+    if LayerKind.TRACKS in possible:
+        named = track_columns(table)[0].lower() != "id" or "T" in table
+        if named or LayerKind.TRACKS in hints:
+            return LayerKind.TRACKS
+    if LayerKind.POINTS in possible:
+        measured = _OBJECTS & {column.lower() for column in table}
+        bare = "axis-0" in table or not (measured or LayerKind.TABLE in hints)
+        if LayerKind.POINTS in hints or bare:
+            return LayerKind.POINTS
+    return LayerKind.TABLE
+
+
+def _choose_pixels(content: Content, output: DataOutput, tool: Tool, name: str) -> LayerKind:
+    """Say whether pixels are labels: a small sample of them is looked at, never all."""
+    array = content.pixels
+    kind = np.dtype(array.dtype).kind
+    own = (output.name, output.label, name)
+    if kind == "b" or (kind in "iu" and content.attributes.get("labels")):
+        return LayerKind.LABELS
+    if kind not in "iuf" or is_picture(*own):
+        return LayerKind.IMAGE
+    strong = LayerKind.LABELS in hinted(*own)
+    if strong and kind != "f":
+        return LayerKind.LABELS
+    if kind == "f" and not strong:
+        return LayerKind.IMAGE
+    sample = middle_plane(array)
+    if kind == "f":
+        whole = np.isfinite(sample) & (sample == np.rint(sample)) & (sample >= 0)
+        return LayerKind.LABELS if whole.all() else LayerKind.IMAGE
+    values = np.unique(sample)
+    mask = len(values) == 2 and values[0] == 0
+    weak = LayerKind.LABELS in hinted(tool.name, tool.id, *tool.categories, *tool.edam)
+    wide = np.dtype(array.dtype).itemsize >= 4
+    patchy = (weak or wide) and _patchy(sample) and values[:1].tolist() == [0]
+    return LayerKind.LABELS if mask or patchy else LayerKind.IMAGE
+
+
+def _patchy(sample: np.ndarray) -> bool:
+    """Whether nearly every pixel equals its neighbour and there are several values."""
+    if sample.ndim < 2 or min(sample.shape[-2:]) < 4:
+        return False
+    same = sample[..., 1:] == sample[..., :-1]
+    return bool(same.mean() > 0.8 and sample.min() != sample.max())

@@ -16,28 +16,92 @@ Without one, what the file itself says counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tool_runner.exchange.axes import conversion
-from napari_tool_runner.exchange.geometry import crop, plain_geometry, select
-from napari_tool_runner.exchange.model import Geometry
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.geometry import conversion, crop, plain_geometry, select
+from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
+from napari_tool_runner.tools.formats import FORMATS, Carrier
 
-__all__ = ["Placement", "closeness", "place_coordinates", "place_pixels"]
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import DataOutput
+
+__all__ = [
+    "place_coordinates",
+    "place_pixels",
+    "reference_of_coordinates",
+    "reference_of_pixels",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A geometry for an output. `shape`: what its pixels are to be reshaped to."""
+def reference_of_pixels(
+    own: Geometry,
+    output: DataOutput,
+    inputs: Mapping[str, LayerSnapshot],
+    notes: list[str],
+    *,
+    calibrated: bool,
+) -> tuple[LayerSnapshot | None, Geometry | None]:
+    """Return the input whose geometry an image takes, and that geometry."""
+    snap, geometry = _declared_reference(output, inputs, notes)
+    if snap is not None:
+        return snap, geometry
+    known = [(snap, found) for snap in inputs.values() if (found := _geometry(snap)) is not None]
+    ranked = [(_closeness(own, geometry), snap, geometry) for snap, geometry in known]
+    best = max((score for score, _, _ in ranked), default=0)
+    if best == 0 or (best == 1 and calibrated):
+        return None, None
+    return next((snap, geometry) for score, snap, geometry in ranked if score == best)
 
-    geometry: Geometry
-    shape: tuple[int, ...]
-    notes: tuple[str, ...] = ()
+
+def reference_of_coordinates(
+    output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str]
+) -> Geometry | None:
+    """Return the geometry that coordinates take: declared, of an image, of any layer."""
+    _, declared = _declared_reference(output, inputs, notes)
+    known = [found for snap in inputs.values() if (found := _geometry(snap)) is not None]
+    images = [geometry for geometry in known if geometry.shape]
+    return declared or next(iter(images or known), None)
 
 
-def closeness(own: Geometry, reference: Geometry) -> int:
+def _declared_reference(
+    output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str]
+) -> tuple[LayerSnapshot | None, Geometry | None]:
+    if not output.reference:
+        return None, None
+    names = [name for name in inputs if output.reference in (name, name.split("|")[-1])]
+    snap = inputs[names[0]] if names else None
+    geometry = None if snap is None else _geometry(snap)
+    if geometry is None:
+        what = "was not given" if snap is None else "has no geometry to take"
+        notes.append(f"The reference “{output.reference}” {what}.")
+        return None, None
+    return snap, geometry
+
+
+def _geometry(snap: LayerSnapshot) -> Geometry | None:
+    """Return the geometry of an input; of a file it is read from its header.
+
+    None when the input has no pixels (a table, a text file), or is no longer there.
+    """
+    if snap.geometry.axes or snap.path is None:
+        return snap.geometry if snap.geometry.axes else None
+    known = FORMATS.of_file(snap.path.name)
+    if not known or not known[0].readable or known[0].carrier is Carrier.TABLE:
+        return None
+    try:
+        return read_file(snap.path, known[0], name=snap.name).geometry
+    except OutputError:
+        # The tool could read it though we cannot: it lends no geometry.
+        return None
+
+
+def _closeness(own: Geometry, reference: Geometry) -> int:
     """Say how well `reference` can lend its geometry to an image like `own`.
 
     3: same sizes; 2: the sizes of one are among those of the other, in order (a
@@ -55,8 +119,10 @@ def closeness(own: Geometry, reference: Geometry) -> int:
     return 1 if own.ndim == reference.ndim else 0
 
 
-def place_pixels(own: Geometry, reference: Geometry | None, *, calibrated: bool) -> Placement:
-    """Return the geometry of an output image.
+def place_pixels(
+    own: Geometry, reference: Geometry | None, *, calibrated: bool
+) -> tuple[Geometry, list[str]]:
+    """Return the geometry of an output image, whose pixels take its shape, and notes.
 
     Parameters
     ----------
@@ -66,23 +132,15 @@ def place_pixels(own: Geometry, reference: Geometry | None, *, calibrated: bool)
         Of the input; its `shape` must be known.
     """
     if reference is None:
-        geometry = own if own.scale else plain_geometry(own.shape, own.axes)
-        return Placement(geometry, own.shape)
+        return (own if own.scale else plain_geometry(own.shape, own.axes)), []
     own = _with_singletons(own, reference)
     matched = _match(own, reference)
-    if matched is None:
-        return Placement(own, own.shape, ("It fits no axis of the input; it lies at the origin.",))
-    kept = [index for index in matched if index is not None]
-    part, lost = select(reference, kept)
-    notes = [lost] if lost else []
+    part, lost = select(reference, [index for index in matched if index is not None])
     order = [i for i, index in enumerate(matched) if index is not None]
-    sizes = [own.shape[i] for i in order]
-    part, note = _resized(part, sizes, own, order, calibrated=calibrated)
-    if note:
-        notes.append(note)
+    part, resized = _resized(part, own, order, calibrated=calibrated)
     if len(order) < own.ndim:
         part = _with_new_axes(part, own, order, calibrated=calibrated)
-    return Placement(replace(part, shape=own.shape), own.shape, tuple(notes))
+    return replace(part, shape=own.shape), [note for note in (lost, resized) if note]
 
 
 def place_coordinates(axes: str, ndim: int, reference: Geometry | None) -> tuple[Geometry, str]:
@@ -130,30 +188,24 @@ def _with_singletons(own: Geometry, reference: Geometry) -> Geometry:
     )
 
 
-def _match(own: Geometry, reference: Geometry) -> list[int | None] | None:
-    """Return for each own axis the axis of the reference, None where it is new.
-
-    None instead of a list: nothing matches.
-    """
+def _match(own: Geometry, reference: Geometry) -> list[int | None]:
+    """Return for each own axis the axis of the reference, None where it is new."""
     if own.shape == reference.shape:
         return list(range(own.ndim))
     foreign_channel = "C" in own.axes and "C" not in reference.axes
     if own.labels and "Q" not in own.axes and (reference.labels or foreign_channel):
-        by_letter = [_index(reference.axes, axis) for axis in own.axes]
+        theirs = reference.axes
+        by_letter = [theirs.index(axis) if axis in theirs else None for axis in own.axes]
         if any(index is not None for index in by_letter):
             return by_letter
     if own.ndim == reference.ndim:
         return list(range(own.ndim))
     if own.ndim < reference.ndim:
         by_size = _subsequence(own.shape, reference.shape)
-        indices = by_size or list(range(reference.ndim - own.ndim, reference.ndim))
-        return list(indices)
+        return [*(by_size or range(reference.ndim - own.ndim, reference.ndim))]
     inverse = _subsequence(reference.shape, own.shape)
-    places = inverse or list(range(own.ndim - reference.ndim, own.ndim))
-    result: list[int | None] = [None] * own.ndim
-    for index, place in enumerate(places):
-        result[place] = index
-    return result
+    order = inverse or list(range(own.ndim - reference.ndim, own.ndim))
+    return [order.index(i) if i in order else None for i in range(own.ndim)]
 
 
 def _subsequence(short: Sequence[int], long: Sequence[int]) -> list[int]:
@@ -171,15 +223,11 @@ def _subsequence(short: Sequence[int], long: Sequence[int]) -> list[int]:
 
 
 def _resized(
-    part: Geometry,
-    sizes: Sequence[int],
-    own: Geometry,
-    order: Sequence[int],
-    *,
-    calibrated: bool,
+    part: Geometry, own: Geometry, order: Sequence[int], *, calibrated: bool
 ) -> tuple[Geometry, str]:
     """Scale by the ratio along spatial axes; a crop keeps the pixel size."""
-    if not part.shape or tuple(sizes) == part.shape:
+    sizes = tuple(own.shape[i] for i in order)
+    if not part.shape or sizes == part.shape:
         return part, ""
     steps = np.ones(part.ndim)
     cropped = False
@@ -240,8 +288,3 @@ def _with_new_axes(
         units=tuple(units),
         labels=tuple(label or axes[i].lower() for i, label in enumerate(labels)) if named else (),
     )
-
-
-def _index(axes: str, axis: str) -> int | None:
-    place = axes.find(axis)
-    return None if place < 0 else place

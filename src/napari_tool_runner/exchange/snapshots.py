@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 
@@ -25,7 +25,7 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import ArrayLike
 
-__all__ = ["change_counter", "snapshot"]
+__all__ = ["geometry_record", "snapshot", "snapshot_from_record"]
 
 _GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _KEPT = {
@@ -37,8 +37,6 @@ _KEPT = {
     LayerKind.VECTORS: ("features", "metadata"),
     LayerKind.SURFACE: ("colormap", "contrast_limits", "metadata"),
 }
-
-
 _LAYERS = tuple(kind.value for kind in _KEPT)
 
 
@@ -116,33 +114,20 @@ def _layer_kind(layer: object) -> LayerKind:
 
 def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
     kind = _layer_kind(layer)
-    rgb = bool(getattr(layer, "rgb", False))
-    multiscale = bool(getattr(layer, "multiscale", False)) and kind in PIXELS
     raw = layer.data
-    data: object = items(raw) if multiscale else _frozen(raw, kind)
-    attributes = {a: _kept(getattr(layer, a)) for a in _KEPT[kind] if hasattr(layer, a)}
-    geometry = geometry_of(
-        layer.ndim,
-        _pixel_shape(data, kind, rgb=rgb),
-        **{a: getattr(layer, a, None) for a in _GEOMETRY},
-    )
-    origin = origin_of(data)
+    names = ("rgb", "multiscale", *_GEOMETRY, *_KEPT[kind])
+    attributes = {a: getattr(layer, a) for a in names if hasattr(layer, a)}
+    attributes["multiscale"] = bool(attributes.get("multiscale", False))
+    snap = _taken(raw, kind, attributes, name or str(layer.name), layer.ndim)
     source = getattr(layer, "source", None)
-    where = getattr(source, "path", None) or getattr(source, "sample", None) or ""
-    identity = id(data[0]) if isinstance(data, list) and multiscale else id(raw)
+    where = getattr(source, "path", None) or getattr(source, "sample", None) or "layer"
+    identity = id(snap.pixels) if snap.multiscale else id(raw)
     if kind not in PIXELS:
         identity = 0  # napari makes their data anew on each access
-    return LayerSnapshot(
-        data=data,
-        kind=kind,
-        name=name or str(layer.name),
-        geometry=geometry,
-        rgb=rgb,
-        multiscale=multiscale,
-        path=origin,
-        attributes=attributes,
-        source=str(origin or where or "layer"),
-        key=f"layer:{id(layer)}:{identity}:{change_counter(layer)}",
+    return replace(
+        snap,
+        source=snap.source if snap.path else str(where),
+        key=f"layer:{id(layer)}:{identity}:{_change_count(layer)}",
     )
 
 
@@ -155,52 +140,22 @@ def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
             return _of_path(Path(data), name)
         raise UnsupportedLayerError(f"“{text}” is no type of layer.")
     kind = LayerKind(text)
-    title = name or str(attributes.get("name", "") or "")
+    name = name or str(attributes.get("name", "") or "")
     if kind is LayerKind.TABLE:
-        return _of_table(data, title)
-    rgb = bool(attributes.get("rgb", False))
-    multiscale = bool(attributes.get("multiscale", isinstance(data, list))) and kind in PIXELS
-    data = items(data) if multiscale else _unwrapped(data)
-    shape = _pixel_shape(data, kind, rgb=rgb)
-    ndim = len(shape) if kind in PIXELS else _coordinate_ndim(data, kind)
-    given = {a: attributes.get(a) for a in _GEOMETRY}
-    origin = origin_of(data)
-    return LayerSnapshot(
-        data=data,
-        kind=kind,
-        name=title or kind.value,
-        geometry=geometry_of(ndim, shape, **given),
-        rgb=rgb,
-        multiscale=multiscale,
-        path=origin,
-        attributes={a: attributes[a] for a in _KEPT[kind] if a in attributes},
-        source=str(origin or "array"),
-        key=_array_key(data, origin),
-    )
+        return _of_table(data, name)
+    return _taken(data, kind, attributes, name or kind.value)
 
 
 def _of_array(array: ArrayLike, name: str) -> LayerSnapshot:
-    shape = tuple(int(s) for s in array.shape)
-    data = _unwrapped(array)
-    origin = origin_of(data)
-    return LayerSnapshot(
-        data=data,
-        kind=LayerKind.IMAGE,
-        name=name or (origin.stem if origin else "array"),
-        geometry=geometry_of(len(shape), shape),
-        path=origin,
-        source=str(origin or "array"),
-        key=_array_key(data, origin),
-    )
+    snap = _taken(array, LayerKind.IMAGE, {}, name or "array")
+    return snap if name or snap.path is None else replace(snap, name=snap.path.stem)
 
 
 def _of_xarray(value: object, name: str) -> LayerSnapshot:
     """Axes, pixel size and units of a DataArray come from its dims and coords."""
     array = cast("_DataArray", value)
-    labels = tuple(str(d) for d in array.dims)
-    shape = tuple(int(s) for s in array.shape)
     scale, translate, units = [], [], []
-    for dim, size in zip(array.dims, shape, strict=True):
+    for dim, size in zip(array.dims, array.shape, strict=True):
         step, start, unit = 1.0, 0.0, ""
         if dim in array.coords:
             coord = array.coords[dim]
@@ -211,16 +166,36 @@ def _of_xarray(value: object, name: str) -> LayerSnapshot:
         scale.append(step or 1.0)
         translate.append(start)
         units.append(unit)
-    geometry = geometry_of(
-        len(shape), shape, scale=scale, translate=translate, units=units, axis_labels=labels
-    )
+    place = {"scale": scale, "translate": translate, "units": units, "axis_labels": array.dims}
+    return _taken(array.data, LayerKind.IMAGE, place, name or str(array.name or "array"))
+
+
+def _taken(
+    data: object,
+    kind: LayerKind,
+    attributes: Mapping[str, object],
+    name: str,
+    ndim: int | None = None,
+) -> LayerSnapshot:
+    """Return the snapshot of data of `kind`, with napari's keywords or attributes."""
+    rgb = bool(attributes.get("rgb", False))
+    multiscale = kind in PIXELS and bool(attributes.get("multiscale", isinstance(data, list)))
+    data = items(data) if multiscale else _frozen(data, kind)
+    shape = _pixel_shape(data, kind, rgb=rgb)
+    if ndim is None:
+        ndim = len(shape) if kind in PIXELS else _coordinate_ndim(data, kind)
+    origin = origin_of(data)
     return LayerSnapshot(
-        data=array.data,
-        kind=LayerKind.IMAGE,
-        name=name or str(array.name or "array"),
-        geometry=geometry,
-        source="array",
-        key=_array_key(array.data, None),
+        data=data,
+        kind=kind,
+        name=name,
+        geometry=geometry_of(ndim, shape, **{a: attributes.get(a) for a in _GEOMETRY}),
+        rgb=rgb,
+        multiscale=multiscale,
+        path=origin,
+        attributes={a: _kept(attributes[a]) for a in _KEPT[kind] if a in attributes},
+        source=str(origin or "array"),
+        key="" if origin is None else _file_key(origin),
     )
 
 
@@ -246,7 +221,7 @@ def _of_table(value: object, name: str) -> LayerSnapshot:
 def _of_path(path: Path, name: str) -> LayerSnapshot:
     path = path.expanduser().absolute()
     try:
-        facts = path.stat()
+        key = _file_key(path)
     except OSError as error:
         raise UnsupportedLayerError(
             f"The file {path} cannot be read ({error.strerror or error}).",
@@ -259,7 +234,59 @@ def _of_path(path: Path, name: str) -> LayerSnapshot:
         geometry=Geometry(axes=""),
         path=path,
         source=str(path),
-        key=f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}",
+        key=key,
+    )
+
+
+def geometry_record(snap: LayerSnapshot) -> dict[str, object]:
+    """Return, in JSON types, what a file may not carry of a layer."""
+    told: dict[str, object] = {"kind": snap.kind.value, "rgb": snap.rgb}
+    for fact in fields(snap.geometry):
+        value = getattr(snap.geometry, fact.name)
+        value = list(value) if isinstance(value, tuple) else value
+        told[fact.name] = value.tolist() if isinstance(value, np.ndarray) else value
+    return told
+
+
+def snapshot_from_record(
+    path: Path, name: str, told: Mapping[str, object] | None
+) -> LayerSnapshot:
+    """Return the snapshot of a recorded input: the file, and where the layer lay.
+
+    Parameters
+    ----------
+    path : Path
+        The job's own copy of the input, in the format that the tool took.
+    told : mapping or None
+        What `geometry_record` returned then.
+    """
+    if told is None:
+        return LayerSnapshot(None, LayerKind.ANY, name, Geometry(""), path=path, source=str(path))
+
+    def matrix(key: str) -> np.ndarray | None:
+        return None if told.get(key) is None else np.asarray(told[key], dtype=float)
+
+    def row(key: str) -> tuple[float, ...]:
+        return tuple(float(str(v)) for v in items(told.get(key, ())))
+
+    geometry = Geometry(
+        axes=str(told.get("axes", "")),
+        shape=tuple(int(v) for v in row("shape")),
+        scale=row("scale"),
+        translate=row("translate"),
+        linear=matrix("linear"),
+        affine=matrix("affine"),
+        units=tuple(str(v) for v in items(told.get("units", ()))),
+        labels=tuple(str(v) for v in items(told.get("labels", ()))),
+    )
+    return LayerSnapshot(
+        data=None,
+        kind=LayerKind(str(told.get("kind", "any"))),
+        name=name,
+        geometry=geometry,
+        rgb=bool(told.get("rgb", False)),
+        path=path,
+        source=str(path),
     )
 
 
@@ -322,36 +349,22 @@ def _coordinate_ndim(data: object, kind: LayerKind) -> int:
     return width - 1 if kind is LayerKind.TRACKS else width
 
 
-def _array_key(data: object, origin: Path | None) -> str:
-    """An array in memory can change without a trace: no key, nothing to be reused."""
-    if origin is None:
-        return ""
-    facts = origin.stat()
-    return f"file:{origin}:{facts.st_size}:{facts.st_mtime_ns}"
+def _file_key(path: Path) -> str:
+    """An array in memory can change without a trace: only files have a key."""
+    facts = path.stat()
+    return f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}"
 
 
 _EVENTS = (
-    "data",
-    "paint",
-    "labels_update",
-    "features",
-    "properties",
-    "reload",
-    "refresh",
-    "scale",
-    "translate",
-    "rotate",
-    "shear",
-    "affine",
-    "units",
-)
+    "data", "paint", "labels_update", "features", "properties", "reload", "refresh",
+    *_GEOMETRY,
+)  # fmt: skip
 
 
 class _Counter:
     """Counts events; holds no reference to its layer."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    count = 0
 
     def __call__(self, event: object = None) -> None:
         self.count += 1
@@ -364,7 +377,7 @@ class _Emitter(Protocol):
 _counters: weakref.WeakKeyDictionary[object, _Counter] = weakref.WeakKeyDictionary()
 
 
-def change_counter(layer: object) -> int:
+def _change_count(layer: object) -> int:
     """Return how many changes `layer` announced since it was first asked for.
 
     Events of its data and geometry count. Writing into a layer's array behind its

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.axes import default_axes
-from napari_tool_runner.exchange.blocks import TypePlan, blocks, read, write_blocks
+from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import Content, Pixels, Progress
 
@@ -57,17 +56,11 @@ def write_hdf5(pixels: Pixels, path: Path, *, progress: Progress | None = None) 
         h5py is not installed.
     """
     h5py = _h5py()
-    total = int(np.prod(pixels.array.shape, dtype=np.int64)) * pixels.array.dtype.itemsize
-    done = 0
     with h5py.File(path, "w") as file:
         data = file.create_dataset("data", shape=pixels.array.shape, dtype=pixels.array.dtype)
         data.attrs["axes"] = pixels.axes
-        for key in blocks(pixels.array):
-            block = read(pixels.array, key)
+        for key, block in read_blocks(pixels.array, progress):
             data[key] = block
-            done += block.nbytes
-            if progress:
-                progress(done, total)
     return []
 
 
@@ -101,7 +94,7 @@ def read_hdf5(path: Path) -> Content:
     except OSError as error:
         raise OutputError(f"{path.name} cannot be read as HDF5: {error}") from error
     notes = (f"It holds {len(found)} arrays; “{name}” was opened.",) if len(found) > 1 else ()
-    return Content(data, plain_geometry(data.shape, default_axes(data.ndim)), notes=notes)
+    return Content(data, plain_geometry(data.shape), notes=notes)
 
 
 def _h5py() -> Any:

@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.geometry import ellipse_outline
+from napari_tool_runner.exchange.coordinates import ellipse_outline
 from napari_tool_runner.exchange.model import Content, ShapeList, Table
 
 __all__ = ["read_geojson", "write_geojson"]
-
-_LINES = ("line", "path")
 
 
 def write_geojson(shapes: ShapeList, path: Path, *, axes: str = "") -> list[str]:
@@ -35,9 +33,7 @@ def write_geojson(shapes: ShapeList, path: Path, *, axes: str = "") -> list[str]
     """
     features = []
     for i, (vertices, kind) in enumerate(zip(shapes.vertices, shapes.types, strict=True)):
-        properties: dict[str, object] = {
-            name: _plain(column[i]) for name, column in shapes.features.items()
-        }
+        properties = {name: _plain(column[i]) for name, column in shapes.features.items()}
         geometry, own = _geometry(np.asarray(vertices, dtype=float), kind, axes)
         if own:
             properties["napari"] = own
@@ -81,7 +77,7 @@ def _geometry(
     points: list[list[float]] = positions.tolist()
     if kind == "point":
         return {"type": "Point", "coordinates": points[0], **geometry}, own
-    if kind in _LINES:
+    if kind in ("line", "path"):
         return {"type": "LineString", "coordinates": points, **geometry}, own
     ring = [*points, points[0]]  # rings are closed
     return {"type": "Polygon", "coordinates": [ring], **geometry}, own
@@ -134,7 +130,7 @@ def _features(document: object) -> Iterator[tuple[Mapping[str, Any], Mapping[str
     elif kind == "Feature":
         if document.get("geometry"):
             yield document["geometry"], document.get("properties") or {}
-    elif kind in _READERS or kind == "GeometryCollection":
+    elif kind in _TYPES or kind == "GeometryCollection":
         yield document, {}
     else:
         raise ValueError(f"“{kind}” is no GeoJSON type")
@@ -153,14 +149,15 @@ def _parts(
         for part in geometry["geometries"]:
             yield from _parts(part, properties, notes)
         return
-    if kind not in _READERS:
+    if kind not in _TYPES:
         notes[f"Shapes of the type {kind} were left out."] = None
         return
     plane = geometry.get("plane") or {}
-    shape_type = _READERS[kind][1]
+    shape_type = _TYPES[kind]
     if isinstance(own, dict):
         shape_type = str(own.get("shape_type", shape_type))
-    for coordinates in _READERS[kind][0](geometry["coordinates"]):
+    told = geometry["coordinates"]
+    for coordinates in told if kind.startswith("Multi") else [told]:
         array = np.array(coordinates[0] if shape_type == "polygon" else coordinates, dtype=float)
         array = np.atleast_2d(array)
         if shape_type == "polygon":
@@ -175,21 +172,10 @@ def _parts(
         yield array, shape_type
 
 
-def _one(coordinates: Any) -> list[Any]:
-    return [coordinates]
-
-
-def _all(coordinates: Any) -> list[Any]:
-    return list(coordinates)
-
-
-_READERS = {
-    "Point": (_one, "point"),
-    "MultiPoint": (_all, "point"),
-    "LineString": (_one, "path"),
-    "MultiLineString": (_all, "path"),
-    "Polygon": (_one, "polygon"),
-    "MultiPolygon": (_all, "polygon"),
+_TYPES = {
+    f"{multi}{name}": kind
+    for multi in ("", "Multi")
+    for name, kind in (("Point", "point"), ("LineString", "path"), ("Polygon", "polygon"))
 }
 
 

@@ -11,13 +11,12 @@ import numpy as np
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import read
 from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
-from napari_tool_runner.exchange.geometry import select
-from napari_tool_runner.exchange.model import Geometry
+from napari_tool_runner.exchange.geometry import select, with_first_axis
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Content, Pixels, Progress
 
-__all__ = ["movie_frames", "read_movie", "write_movie"]
+__all__ = ["read_movie", "write_movie"]
 
 
 def write_movie(pixels: Pixels, path: Path, *, progress: Progress | None = None) -> list[str]:
@@ -52,7 +51,7 @@ def write_movie(pixels: Pixels, path: Path, *, progress: Progress | None = None)
     return list(dict.fromkeys(notes))
 
 
-def movie_frames(path: Path) -> list[Path]:
+def _frames(path: Path) -> list[Path]:
     """Return the files that a ``movietxt`` names; all lie below its own folder.
 
     Raises
@@ -88,20 +87,12 @@ def read_movie(path: Path) -> Content:
     """
     import dask.array as da  # 1 s to import
 
-    frames = [read_tiff(frame) for frame in movie_frames(path)]
+    frames = [read_tiff(frame) for frame in _frames(path)]
     arrays = [frame.pixels for frame in frames]
     if len({(tuple(array.shape), np.dtype(array.dtype)) for array in arrays}) > 1:
         raise OutputError(f"The frames of {path.name} differ in size or type.")
     first = frames[0]
     own = first.geometry
     assert own is not None
-    geometry = Geometry(
-        axes="T" + own.axes.replace("T", "Q"),
-        shape=(len(frames), *own.shape),
-        scale=(1.0, *own.scale),
-        translate=(0.0, *own.translate),
-        units=("pixel", *own.units),
-        labels=("t", *own.labels) if own.labels else (),
-    )
     stack = da.stack([da.asarray(array) for array in arrays])  # type: ignore[no-untyped-call]
-    return replace(first, data=stack, geometry=geometry)
+    return replace(first, data=stack, geometry=with_first_axis(own, "T", len(frames)))

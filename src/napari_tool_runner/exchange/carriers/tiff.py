@@ -16,22 +16,22 @@ import tifffile
 from defusedxml import DefusedXmlException, ElementTree
 
 from napari_tool_runner.errors import LossyConversionError, OutputError
-from napari_tool_runner.exchange.axes import (
-    canonical,
-    conversion,
-    default_axes,
-    is_length,
-    ome_symbol,
-)
 from napari_tool_runner.exchange.blocks import (
     OME_TYPES,
-    Transposed,
     TypePlan,
     as_lazy,
     nbytes,
     plan_type,
     planes,
+    transposed,
     write_blocks,
+)
+from napari_tool_runner.exchange.geometry import (
+    canonical,
+    conversion,
+    default_axes,
+    is_length,
+    ome_symbol,
 )
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
 
@@ -360,8 +360,7 @@ def _content(data: ArrayLike, axes: str, facts: _Facts) -> Content:
     is_rgb = facts.rgb and data.shape[axes.index("S")] in (3, 4)
     if is_rgb and not axes.endswith("S"):  # planes of red, green, blue
         position = axes.index("S")
-        order = [i for i in range(len(axes)) if i != position] + [position]
-        data = data.transpose(order) if isinstance(data, np.ndarray) else Transposed(data, order)
+        data = transposed(data, [*(i for i in range(len(axes)) if i != position), position])
     letters = axes.replace("S", "")
     if "S" in axes and not is_rgb:
         letters = axes.replace("S", "C" if "C" not in axes else "Q")

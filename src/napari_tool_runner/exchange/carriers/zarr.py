@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.axes import canonical, default_axes, ome_symbol
-from napari_tool_runner.exchange.blocks import Transposed, as_lazy, blocks, nbytes, read
-from napari_tool_runner.exchange.geometry import transpose
+from napari_tool_runner.exchange.blocks import as_lazy, read_blocks, transposed
+from napari_tool_runner.exchange.geometry import (
+    canonical,
+    default_axes,
+    ome_symbol,
+    plain_geometry,
+    select,
+    with_first_axis,
+)
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, Pixels, Progress
 
 if TYPE_CHECKING:
@@ -60,13 +67,8 @@ def write_zarr(
         fill_value=0,
         **options,
     )
-    total, done = nbytes(array), 0
-    for key in blocks(array, grid=chunks):
-        block = read(array, key)
+    for key, block in read_blocks(array, progress, grid=chunks):
         level[key] = block
-        done += block.nbytes
-        if progress:
-            progress(done, total)
     _describe(root, pixels, geometry, version)
     return notes
 
@@ -74,20 +76,13 @@ def write_zarr(
 def _in_order(pixels: Pixels) -> tuple[ArrayLike, Geometry, list[str]]:
     array, geometry, notes = pixels.array, pixels.geometry, []
     if pixels.rgb:
-        n = geometry.ndim
-        geometry = Geometry(
-            axes="C" + geometry.axes,
-            shape=(array.shape[-1], *geometry.shape),
-            scale=(1.0, *geometry.scale),
-            translate=(0.0, *geometry.translate),
-            units=("pixel", *geometry.units),
-        )
-        array = Transposed(array, (n, *range(n)))
+        array = transposed(array, (geometry.ndim, *range(geometry.ndim)))
+        geometry = with_first_axis(geometry, "C", array.shape[0])
         notes.append("The colours were written as a channel axis.")
     order = sorted(range(geometry.ndim), key=lambda i: (_ORDER + "Q").index(geometry.axes[i]))
     if geometry.axes and "Q" not in geometry.axes and order != list(range(geometry.ndim)):
         before = geometry.axes
-        array, geometry = Transposed(array, order), transpose(geometry, order)
+        array, geometry = transposed(array, order), select(geometry, order)[0]
         notes.append(f"The axes {before} were written as {geometry.axes}, as OME-Zarr wants.")
     if geometry.linear is not None or geometry.affine is not None:
         notes.append("OME-Zarr was written without the rotation of the layer.")
@@ -225,14 +220,8 @@ def _bare(array: zarr.Array[Any], *, writable: bool) -> Content:
     names = [str(n or "").upper() for n in getattr(array.metadata, "dimension_names", None) or ()]
     known = len(names) == array.ndim and all(n in _ORDER and n for n in names)
     axes = "".join(names) if known else default_axes(array.ndim)
-    geometry = Geometry(
-        axes=axes,
-        shape=tuple(array.shape),
-        scale=(1.0,) * array.ndim,
-        translate=(0.0,) * array.ndim,
-        units=("pixel",) * array.ndim,
-        labels=tuple(axes.lower()) if known else (),
-    )
+    geometry = plain_geometry(array.shape, axes)
+    geometry = replace(geometry, labels=tuple(axes.lower()) if known else ())
     return Content(data=_opened(array, writable=writable), geometry=geometry)
 
 

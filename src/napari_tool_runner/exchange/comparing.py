@@ -1,0 +1,64 @@
+"""How the data of two files differ: of a run, and of the same run done again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.tools.formats import FORMATS
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.model import ArrayLike, Table
+
+__all__ = ["same_data"]
+
+_BLOCK = 2**24  # values compared at a time
+
+
+def same_data(before: Path, now: Path, fmt: str) -> str:
+    """Say how the pixels or cells of two files differ; empty when they are equal.
+
+    Raises
+    ------
+    OutputError
+        One of them cannot be read.
+    """
+    named = (FORMATS.get(fmt), *FORMATS.of_file(now.name)[:1])
+    known = next((entry for entry in named if entry is not None and entry.readable), None)
+    if known is None:
+        return "the bytes differ, and this format cannot be looked into"
+    old, new = (read_file(path, known, name=path.stem) for path in (before, now))
+    if isinstance(old.data, dict) and isinstance(new.data, dict):
+        return _table_difference(old.table, new.table)
+    if hasattr(old.data, "shape") and hasattr(new.data, "shape"):
+        return _pixel_difference(old.pixels, new.pixels)
+    return "the bytes differ"
+
+
+def _table_difference(old: Table, new: Table) -> str:
+    if list(old) != list(new):
+        return f"the columns were {', '.join(old)} and are {', '.join(new)}"
+    for name, column in old.items():
+        if len(column) != len(new[name]):
+            return f"there were {len(column)} rows, now {len(new[name])}"
+        if not np.array_equal(column, new[name], equal_nan=column.dtype.kind == "f"):
+            return f"the column “{name}” has other values"
+    return ""
+
+
+def _pixel_difference(old: ArrayLike, new: ArrayLike) -> str:
+    if tuple(old.shape) != tuple(new.shape):
+        return f"the shape was {tuple(old.shape)} and is {tuple(new.shape)}"
+    if old.dtype != new.dtype:
+        return f"the type was {old.dtype} and is {new.dtype}"
+    different, total = 0, int(np.prod(old.shape))
+    thick = 1 if len(old.shape) > 2 and total > _BLOCK else max(old.shape[0], 1)
+    for start in range(0, old.shape[0], thick):
+        place = (slice(start, start + thick),)
+        a, b = np.asarray(old[place]), np.asarray(new[place])
+        equal = (a == b) | ((a != a) & (b != b))  # NaN is equal to NaN here
+        different += int(a.size - np.count_nonzero(equal))
+    return f"{different} of {total} pixels differ" if different else ""
