@@ -11,7 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -52,12 +52,7 @@ class Candidate:
 
     A program that describes itself is one, too: it is never started here, and what can
     be told about it are its path, its `head` and whether it is `executable`.
-
-    Parameters
-    ----------
-    path : path
-    data : bytes, optional
-        Its content, where it is known already.
+    `data` is its content, where it is known already.
     """
 
     def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
@@ -107,7 +102,8 @@ class Candidate:
     @cached_property
     def xml(self) -> Element | None:
         """The root element; None when the file is no (safe) XML."""
-        return self._view(parse_xml, _looks_like_xml)
+        wide = self.head.startswith((b"\xff\xfe", b"\xfe\xff"))
+        return self._view(parse_xml, wide or _start(self.head).startswith(b"<"))
 
     def root(self, tag: str) -> Element:
         """Return the root element of an XML file, which must be `tag`.
@@ -129,24 +125,24 @@ class Candidate:
     @cached_property
     def json(self) -> object:
         """The parsed JSON; None when the file is none."""
-        return self._view(parse_json, _looks_like_json)
+        return self._view(parse_json, _start(self.head)[:1] in (b"{", b"["))
 
     @cached_property
     def yaml(self) -> object:
         """The parsed YAML (JSON is YAML, too); None when the file is none."""
-        return self._view(_yaml_with_aliases, lambda head: b"\0" not in head)
+        return self._view(_parse_yaml, b"\0" not in self.head)
 
     @cached_property
     def problem(self) -> DescriptorError | None:
         """Why the file is not even well-formed in the notation that its name promises."""
+        parsers: dict[str, Callable[[bytes, Path], object]] = {
+            ".xml": parse_xml,
+            ".json": parse_json,
+            ".yml": _parse_yaml,
+            ".yaml": _parse_yaml,
+        }
+        parser = parsers.get(self.path.suffix.lower())
         try:
-            parsers: dict[str, Callable[[bytes, Path], object]] = {
-                ".xml": parse_xml,
-                ".json": parse_json,
-                ".yml": _yaml_with_aliases,
-                ".yaml": _yaml_with_aliases,
-            }
-            parser = parsers.get(self.path.suffix.lower())
             if parser is not None:
                 parser(self.data, self.path)
             elif not self.head:
@@ -155,10 +151,8 @@ class Candidate:
             return error
         return None
 
-    def _view(
-        self, parse: Callable[[bytes, Path], _T], likely: Callable[[bytes], bool]
-    ) -> _T | None:
-        if not likely(self.head):
+    def _view(self, parse: Callable[[bytes, Path], _T], likely: bool) -> _T | None:
+        if not likely:
             return None  # also what is far too large for a descriptor is only looked at
         try:
             return parse(self.data, self.path)
@@ -178,17 +172,8 @@ def split_entry(ref: str | os.PathLike[str]) -> tuple[Path, str]:
     return Path(path), entry
 
 
-def _yaml_with_aliases(data: bytes, path: Path) -> object:
-    return parse_yaml(data, path, aliases=_MAX_ALIASES)
-
-
-def _looks_like_xml(head: bytes) -> bool:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return text.startswith(b"<") or head.startswith((b"\xff\xfe", b"\xfe\xff"))
-
-
-def _looks_like_json(head: bytes) -> bool:
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+def _start(head: bytes) -> bytes:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -228,20 +213,12 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def load_xml(path: Path) -> Element:
-    """Read and parse one XML file; see `read_bytes` and `parse_xml`."""
+    """Read and parse one XML file."""
     return parse_xml(read_bytes(path), path)
 
 
-# -- the three notations ---------------------------------------------------------------
-
-
 def parse_xml(data: bytes, path: Path) -> Element:
-    """Parse XML: no document type, no entity, no deep nesting.
-
-    Parameters
-    ----------
-    path : Path
-        For messages.
+    """Parse XML: no document type, no entity, no deep nesting. `path`: for messages.
 
     Raises
     ------
@@ -323,10 +300,7 @@ def parse_json(data: bytes, path: Path) -> object:
 def parse_yaml(data: bytes, path: Path, *, aliases: int = 0) -> object:
     """Parse YAML; a tag that only a program understands gives None.
 
-    Parameters
-    ----------
-    aliases : int
-        How many characters its aliases may stand for, all together.
+    `aliases`: how many characters its aliases may stand for, all together.
 
     Raises
     ------
@@ -350,6 +324,9 @@ def parse_yaml(data: bytes, path: Path, *, aliases: int = 0) -> object:
             hint="Correct the YAML there.",
         ) from error
     return parsed
+
+
+_parse_yaml = partial(parse_yaml, aliases=_MAX_ALIASES)
 
 
 def _check_yaml(events: Iterable[Event], path: Path, aliases: int) -> None:

@@ -76,12 +76,7 @@ class GalaxyDialect(Dialect):
         return xml_outline(candidate, root)
 
     def read(self, candidate: Candidate, entry: str = "", *, root: Path | None = None) -> Tool:
-        """Read one descriptor; `root` is the folder that imports may not leave.
-
-        Raises
-        ------
-        DescriptorError
-        """
+        """Read one descriptor; `root` is the folder that imports may not leave."""
         from napari_tool_runner.tools.galaxy.reader import read_tool
 
         return read_tool(candidate.path, root, candidate.formats)
@@ -89,12 +84,7 @@ class GalaxyDialect(Dialect):
     def render(
         self, tool: Tool, values: BoundValues, paths: JobPaths, variables: Mapping[str, str]
     ) -> RenderedCommand:
-        """Return the script and the files of a call; nothing is written.
-
-        Raises
-        ------
-        TemplateError, ParameterError
-        """
+        """Return the script and the files of a call; nothing is written."""
         from napari_tool_runner.tools.galaxy.render import render
 
         return render(tool, _source(tool), values, paths, variables)
@@ -108,12 +98,7 @@ class GalaxyDialect(Dialect):
     def collect(
         self, tool: Tool, rendered: RenderedCommand, values: BoundValues, paths: JobPaths
     ) -> Sequence[CollectedOutput]:
-        """Find the outputs, bring them into ``paths.outputs``.
-
-        Raises
-        ------
-        OutputError
-        """
+        """Find the outputs, bring them into ``paths.outputs``."""
         from napari_tool_runner.tools.galaxy.collect import collect
 
         return collect(tool, _source(tool), rendered, values, paths)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -269,8 +269,6 @@ def _check_macros(path: Path, roots: Iterable[PlainElement]) -> None:
 
     Parameters
     ----------
-    path : Path
-        The descriptor, for messages.
     roots : iterable of Element
         The descriptor's root and those of the files it imports.
 
@@ -282,8 +280,9 @@ def _check_macros(path: Path, roots: Iterable[PlainElement]) -> None:
     tokens: dict[str, str] = {}
     descriptors: list[PlainElement] = []
     for root in roots:
-        containers = [root] if root.tag == "macros" else list(root.findall("macros"))
-        for container in containers:
+        if root.tag != "macros":
+            descriptors.append(root)
+        for container in [root] if root.tag == "macros" else root.findall("macros"):
             for element in container:
                 name = element.get("name") or ""
                 kind = element.get("type") if element.tag == "macro" else element.tag
@@ -291,53 +290,67 @@ def _check_macros(path: Path, roots: Iterable[PlainElement]) -> None:
                     tokens[name] = element.text or ""
                 elif kind in ("xml", None):
                     macros[name] = element
-        if root.tag != "macros":
-            descriptors.append(root)
-    counter = _Expansions(path, macros)
+    expansions = _Growth(path, f"expand more than {_MAX_EXPANSIONS:,} times", _MAX_EXPANSIONS)
+
+    def expanded(element: PlainElement) -> int:
+        """Return how many expansions the ``<expand>`` elements below `element` cause."""
+        total = 0
+        for expand in _top_expands(element):
+            macro = macros.get(expand.get("macro") or "")
+            total += 1 + of_macro(expand.get("macro") or "")
+            yields = 0 if macro is None else sum(1 for _ in macro.iter("yield"))
+            total += expanded(expand) * max(yields, 1)
+        return expansions.limited(total)
+
+    def of_macro(name: str) -> int:
+        return expansions.of(name, lambda: expanded(macros[name])) if name in macros else 0
+
+    texts = _Growth(path, f"grow beyond {_MAX_TEXT:,} characters", _MAX_TEXT)
+
+    def size(name: str) -> int:
+        def grown() -> int:
+            total = len(tokens[name])
+            for other in filter(None, tokens):
+                count = tokens[name].count(other)
+                total = texts.limited(total + (count and count * size(other)))
+            return total
+
+        return texts.of(name, grown)
+
     for name in macros:
-        counter.of_macro(name)
+        of_macro(name)
     for root in descriptors:
-        counter.check(sum(counter.of(e) for e in _top_expands(root)))
-    _check_tokens(path, tokens)
+        expanded(root)
+    for name in tokens:
+        size(name)
 
 
-class _Expansions:
-    """Counts the expansions behind an element; refuses cycles on the way."""
+class _Growth:
+    """Sums of what refers to one another by name; what refers to itself is refused."""
 
-    def __init__(self, path: Path, macros: dict[str, PlainElement]) -> None:
-        self.path = path
-        self.macros = macros
+    def __init__(self, path: Path, excess: str, most: int) -> None:
+        self.path, self.excess, self.most = path, excess, most
         self.known: dict[str, int] = {}
         self.open: list[str] = []
 
-    def of(self, expand: PlainElement) -> int:
-        """Expansions that one ``<expand>`` causes, itself included."""
-        name = expand.get("macro") or ""
-        inner = sum(self.of(child) for child in _top_expands(expand))
-        macro = self.macros.get(name)
-        yields = sum(1 for _ in macro.iter("yield")) if macro is not None else 0
-        return self.check(1 + self.of_macro(name) + inner * max(yields, 1))
-
-    def of_macro(self, name: str) -> int:
-        if name in self.known or name not in self.macros:
-            return self.known.get(name, 0)
+    def of(self, name: str, total: Callable[[], int]) -> int:
         if name in self.open:
             chain = " → ".join([*self.open[self.open.index(name) :], name])
             raise UnsafeDescriptorError(
                 f"The macros of {self.path.name} hold themselves ({chain}): a cycle.",
                 path=self.path,
-                hint="Remove one of the <expand> elements.",
+                hint="Remove one of the <expand> or <token> elements.",
             )
-        self.open.append(name)
-        total = sum(self.of(element) for element in _top_expands(self.macros[name]))
-        self.open.pop()
-        self.known[name] = self.check(total)
-        return total
+        if name not in self.known:
+            self.open.append(name)
+            self.known[name] = total()
+            self.open.pop()
+        return self.known[name]
 
-    def check(self, total: int) -> int:
-        if total > _MAX_EXPANSIONS:
+    def limited(self, total: int) -> int:
+        if total > self.most:
             raise UnsafeDescriptorError(
-                f"The macros of {self.path.name} expand more than {_MAX_EXPANSIONS:,} times.",
+                f"The macros of {self.path.name} {self.excess}.",
                 path=self.path,
                 hint="Such a descriptor is not read.",
             )
@@ -345,46 +358,8 @@ class _Expansions:
 
 
 def _top_expands(element: PlainElement) -> list[PlainElement]:
-    """The ``<expand>`` elements below `element` that lie in no other one."""
+    """Return the ``<expand>`` elements below `element` that lie in no other one."""
     found: list[PlainElement] = []
     for child in element:
-        if child.tag == "expand":
-            found.append(child)
-        else:
-            found += _top_expands(child)
+        found += [child] if child.tag == "expand" else _top_expands(child)
     return found
-
-
-def _check_tokens(path: Path, tokens: dict[str, str]) -> None:
-    """Refuse tokens that hold themselves or grow beyond measure."""
-    sizes: dict[str, int] = {}
-    open_names: list[str] = []
-
-    def size(name: str) -> int:
-        if name in sizes:
-            return sizes[name]
-        if name in open_names:
-            raise UnsafeDescriptorError(
-                f"The token {name} of {path.name} holds itself.",
-                path=path,
-                hint="Remove it from its own text.",
-            )
-        open_names.append(name)
-        text = tokens[name]
-        total = len(text)
-        for other in tokens:
-            count = text.count(other) if other else 0
-            if count:
-                total += count * size(other)
-            if total > _MAX_TEXT:
-                raise UnsafeDescriptorError(
-                    f"The token {name} of {path.name} grows beyond {_MAX_TEXT:,} characters.",
-                    path=path,
-                    hint="Such a descriptor is not read.",
-                )
-        open_names.pop()
-        sizes[name] = total
-        return total
-
-    for name in tokens:
-        size(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -94,13 +95,8 @@ class _Verification:
             "command_line": outcome.command,
             "job_messages": said,
         }
-        wanted: dict[str, Any] = {
-            "stdout": self.test.get("stdout"),
-            "stderr": self.test.get("stderr"),
-            "command": self.test.get("command"),
-        }
-        for stream, assertions in wanted.items():
-            arguments: dict[str, Any] = {f"{stream}_assertions": assertions}
+        for stream in ("stdout", "stderr", "command"):
+            arguments: dict[str, Any] = {f"{stream}_assertions": dict(self.test).get(stream)}
             try:
                 verify_job_metadata(run, **arguments)
             except AssertionError as error:
@@ -166,8 +162,6 @@ class _Verification:
     def dataset(
         self, label: str, collected: CollectedFile, file: str | None, attributes: dict[str, Any]
     ) -> None:
-        from galaxy.tool_util.verify import verify as galaxy_verify
-
         try:
             content = b"" if collected.path.is_dir() else collected.path.read_bytes()
         except OSError as error:
@@ -179,14 +173,7 @@ class _Verification:
             if file and collected.path.is_dir():
                 self.folder(label, collected.path, file, attributes)
             else:
-                galaxy_verify(
-                    label,
-                    content,
-                    attributes=attributes,
-                    filename=file,
-                    get_filename=self.reference,
-                    verify_extra_files=lambda extra: self.extra_files(label, collected, extra),
-                )
+                self.compare(label, content, file, attributes, collected)
         except Exception as error:  # noqa: BLE001 - comparisons raise whatever their libraries do
             self.problems.append(f"{label}: {error}" if label not in str(error) else str(error))
         self.metadata(label, collected, attributes)
@@ -206,17 +193,29 @@ class _Verification:
             difference = ", ".join(sorted(wanted ^ found)[:5])
             raise AssertionError(f"{label}: the folders differ in {difference}")
         for entry in sorted(wanted):
-            self.compare(f"{label}, {entry}", folder / entry, reference / entry, attributes)
+            content = (folder / entry).read_bytes()
+            self.compare(f"{label}, {entry}", content, str(reference / entry), attributes)
 
-    def compare(self, label: str, path: Path, reference: Path, attributes: dict[str, Any]) -> None:
+    def compare(
+        self,
+        label: str,
+        content: bytes,
+        file: str | None,
+        attributes: dict[str, Any],
+        whole: CollectedFile | None = None,
+    ) -> None:
+        """Have Galaxy compare a file; `whole`: the dataset that it is, with its extra files."""
         from galaxy.tool_util.verify import verify as galaxy_verify
 
+        if whole is None:
+            attributes = {key: entry for key, entry in attributes.items() if key != "extra_files"}
         galaxy_verify(
             label,
-            path.read_bytes(),
-            attributes={key: value for key, value in attributes.items() if key != "extra_files"},
-            filename=str(reference),
-            get_filename=str,
+            content,
+            attributes=attributes,
+            filename=file,
+            get_filename=self.reference,
+            verify_extra_files=partial(self.extra_files, label, whole) if whole else None,
         )
 
     def extra_files(
@@ -229,23 +228,15 @@ class _Verification:
                 reference = Path(self.reference(str(entry["value"])))
                 for file in _files(reference):
                     name = str(file.relative_to(reference))
-                    self.compare(f"{label}, {name}", folder / name, file, attributes)
+                    content = (folder / name).read_bytes()
+                    self.compare(f"{label}, {name}", content, str(file), attributes)
                 continue
             path = folder / str(entry["name"])
             if not path.is_file():
                 raise AssertionError(f"{label} has no extra file “{entry['name']}”")
-            self.plain(f"{label}, {entry['name']}", path, entry["value"], attributes)
-
-    def plain(self, label: str, path: Path, file: str | None, attributes: dict[str, Any]) -> None:
-        from galaxy.tool_util.verify import verify as galaxy_verify
-
-        galaxy_verify(
-            label,
-            path.read_bytes(),
-            attributes=attributes,
-            filename=file,
-            get_filename=self.reference,
-        )
+            self.compare(
+                f"{label}, {entry['name']}", path.read_bytes(), entry["value"], attributes
+            )
 
     def metadata(self, label: str, collected: CollectedFile, attributes: dict[str, Any]) -> None:
         wanted = attributes.get("ftype")
