@@ -13,7 +13,7 @@ from napari_tool_runner.widgets.forms.form_model import ConditionalNode, FormMod
 
 
 def node_of(model: FormModel, kind: type):
-    return next(node for node in model.nodes if isinstance(node, kind))
+    return next(node for node in model.children if isinstance(node, kind))
 
 
 def test_defaults_are_what_bind_gives():

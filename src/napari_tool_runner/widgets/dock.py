@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.commands import show_tools
-from napari_tool_runner.widgets.docks import dock_of
+from napari_tool_runner.widgets.docks import dock_of, why_no_tool
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.finding.finder import ToolFinder
 from napari_tool_runner.widgets.forms.layers import LayerSource
@@ -29,12 +29,15 @@ from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
 from napari_tool_runner.widgets.history.panel import HistoryPanel
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
+from napari_tool_runner.widgets.parts.layouts import filled, menu_entry
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.settings.config_hub import config_hub
 from napari_tool_runner.widgets.settings.preferences import connect_preferences
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
 
     from napari_tool_runner.jobs import JobManager
@@ -95,16 +98,11 @@ class ToolRunnerWidget(QWidget):
         self._pages: OrderedDict[str, ToolWidget] = OrderedDict()
         # napari gives half of the height to nothing when a docked widget does not ask for it
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 0)
-        layout.setSpacing(4)
-
         self.message = MessageLabel()
         self.stack = QStackedWidget()
-        layout.addWidget(self.message)
-        layout.addWidget(self.stack, 1)
         self.made_by = MadeByBar(napari_viewer, self.show_history, self.show_tool)
-        layout.addWidget(self.made_by)
+        parts = self.message, (self.stack, 1), self.made_by
+        filled(QVBoxLayout(self), *parts, margins=(0, 4, 0, 0), spacing=4)
         self._session_toolbox = toolbox is None
         self.toolbox = toolbox if toolbox is not None else self._load_toolbox()
         self._show_commands()
@@ -112,27 +110,22 @@ class ToolRunnerWidget(QWidget):
         self.finder.chosen.connect(self.open_tool)
         self.sample_button = MenuButton("picture", "Open a sample image")
         self.sample_button.set_menu(self._sample_menu())
-        self.reload_button = IconButton("reset", "Look for new and changed tools")
-        self.reload_button.clicked.connect(self.reload)
         self.finder.buttons.addWidget(self.sample_button)
-        self.finder.buttons.addWidget(self.reload_button)
-        self.history_button = IconButton("clock", "Jobs of this and earlier sessions")
-        self.history_button.clicked.connect(self.show_history)
-        self.finder.buttons.addWidget(self.history_button)
-        self.settings_button = IconButton("settings", "Settings: toolboxes, runner, limits")
-        self.settings_button.clicked.connect(self.show_settings)
-        self.finder.buttons.addWidget(self.settings_button)
+        self.reload_button = self._add_button(
+            "reset", "Look for new and changed tools", self.reload
+        )
+        self._add_button("clock", "Jobs of this and earlier sessions", self.show_history)
+        self.settings_button = self._add_button(
+            "settings", "Settings: toolboxes, runner, limits", self.show_settings
+        )
         config_hub().changed.connect(self._config_changed)
         connect_preferences()
         self.welcome = self._welcome()
-        home = QWidget()
-        home_layout = QVBoxLayout(home)
-        home_layout.setContentsMargins(6, 0, 6, 4)
-        home_layout.setSpacing(4)
-        home_layout.addWidget(self.finder, 1)
-        home_layout.addWidget(self.welcome)
-        self.home = home
-        self.stack.addWidget(home)
+        self.home = QWidget()
+        page = filled(QVBoxLayout(self.home), margins=(6, 0, 6, 4), spacing=4)
+        page.addWidget(self.finder, 1)
+        page.addWidget(self.welcome)
+        self.stack.addWidget(self.home)
         self.setFocusProxy(self.finder.search)
         self.layer_source = LayerSource(napari_viewer, self)
         self.layer_source.changed.connect(self._layers_changed)
@@ -142,6 +135,12 @@ class ToolRunnerWidget(QWidget):
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         find.activated.connect(self.show_finder)
 
+    def _add_button(self, icon: str, text: str, slot: Callable[[], object]) -> IconButton:
+        button = IconButton(icon, text)
+        button.clicked.connect(slot)
+        self.finder.buttons.addWidget(button)
+        return button
+
     # -- pages ---------------------------------------------------------------------------
 
     def open_tool(self, key: str) -> ToolWidget | None:
@@ -149,12 +148,7 @@ class ToolRunnerWidget(QWidget):
         try:
             tool = self.toolbox[key]
         except (KeyError, ToolRunnerError) as error:
-            text = (
-                str(error)
-                if isinstance(error, ToolRunnerError)
-                else (f"The tool “{key}” is no longer in the toolbox.")
-            )
-            self.message.say(text, "problem")
+            self.message.say(why_no_tool(key, error), "problem")
             return None
         self.favourites.used(key)
         return self._show_page(key, tool)
@@ -261,14 +255,11 @@ class ToolRunnerWidget(QWidget):
     def _welcome(self) -> QWidget:
         """Return what is said while no layer is open: what to do first."""
         box = QWidget()
-        row = QHBoxLayout(box)
-        row.setContentsMargins(0, 0, 0, 0)
         label = MessageLabel()
         label.say("No layer is open. Open a file, or try a sample:")
         self.try_button = TextIconButton("picture", "Open sample")
         self.try_button.clicked.connect(self._default_sample)
-        row.addWidget(label, 1)
-        row.addWidget(self.try_button)
+        filled(QHBoxLayout(box), (label, 1), self.try_button)
         return box
 
     def _layers_changed(self) -> None:
@@ -298,9 +289,7 @@ class ToolRunnerWidget(QWidget):
     def _sample_menu(self) -> QMenu:
         menu = QMenu(self)
         for key, text in SAMPLES:
-            action = menu.addAction(text)
-            assert action is not None
-            action.triggered.connect(lambda _=False, key=key: self.open_sample(key))
+            menu_entry(menu, text, partial(self.open_sample, key))
         return menu
 
     def _default_sample(self) -> None:

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.finding.favourites import Favourites
+from napari_tool_runner.widgets.menu_plan import PLUGIN
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 if TYPE_CHECKING:
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.toolbox.box import Toolbox
 
-__all__ = ["PLUGIN", "dock_of", "open_tool_dock", "raise_dock"]
+__all__ = ["dock_of", "open_tool_dock", "why_no_tool"]
 
 _log = logging.getLogger(__name__)
-PLUGIN = "napari-tool-runner"
 _W = TypeVar("_W", bound=QWidget)
 
 
@@ -42,7 +42,7 @@ def dock_of(viewer: ViewerModel, kind: type[_W], name: str, make: Callable[[], _
     docked: Mapping[str, object] = window.dock_widgets
     for widget in docked.values():
         if isinstance(widget, kind):
-            raise_dock(widget)
+            _raise(widget)
             return widget
     try:
         made = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)[1]
@@ -52,11 +52,11 @@ def dock_of(viewer: ViewerModel, kind: type[_W], name: str, make: Callable[[], _
         window.add_dock_widget(made, name=name, area="right", tabify=True)
     if not isinstance(made, kind):
         return None
-    raise_dock(made)
+    _raise(made)
     return made
 
 
-def raise_dock(widget: QWidget) -> None:
+def _raise(widget: QWidget) -> None:
     """Bring the dock that holds `widget` to the front."""
     above = widget.parentWidget()
     while above is not None and not isinstance(above, QDockWidget):
@@ -78,14 +78,12 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
 
     try:
         tool = toolbox[key]
-    except KeyError:
-        show_error(f"The tool “{key}” is no longer in the toolbox.")
+    except (KeyError, ToolRunnerError) as error:
+        show_error(why_no_tool(key, error))
         return None
-    except ToolRunnerError as error:
-        show_error(str(error))
-        return None
-    window = viewer.window
-    page = _docked(viewer, key)
+    window, name = viewer.window, f"{PLUGIN}:{key}"
+    pages = (page for page in window.dock_widgets.values() if isinstance(page, ToolWidget))
+    page = next((page for page in pages if page.objectName() == name), None)
     if page is not None and page.tool is not tool and not page.active_jobs:
         # its descriptor changed on disk
         window.remove_dock_widget(page)
@@ -93,24 +91,20 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
         page = None
     if page is None:
         page = ToolWidget(tool, viewer, toolbox=toolbox, open_sample=_open_sample)
-        page.setObjectName(_object_name(key))
-        name = tool.name if tool.name not in window.dock_widgets else f"{tool.name} ({key})"
-        window.add_dock_widget(page, name=name, area="right", tabify=True)
-    raise_dock(page)
+        page.setObjectName(name)
+        title = tool.name if tool.name not in window.dock_widgets else f"{tool.name} ({key})"
+        window.add_dock_widget(page, name=title, area="right", tabify=True)
+    _raise(page)
     page.form.focus_first()
     Favourites().used(key)
     return page
 
 
-def _object_name(key: str) -> str:
-    return f"{PLUGIN}:{key}"
-
-
-def _docked(viewer: Viewer, key: str) -> ToolWidget | None:
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, ToolWidget) and widget.objectName() == _object_name(key):
-            return widget
-    return None
+def why_no_tool(key: str, error: KeyError | ToolRunnerError) -> str:
+    """Return what to say of a tool that its toolbox does not give."""
+    if isinstance(error, ToolRunnerError):
+        return str(error)
+    return f"The tool “{key}” is no longer in the toolbox."
 
 
 def _open_sample() -> None:

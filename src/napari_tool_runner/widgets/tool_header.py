@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_tool_runner.tools.model import Severity
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -33,16 +34,10 @@ class ToolHeader(QWidget):
     def __init__(self, tool: Tool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.tool = tool
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 2, 6, 2)
-        layout.setSpacing(3)
-        row = QHBoxLayout()
-        row.setSpacing(2)
         self.back_button = IconButton("back", "Back to all tools (Alt+Left)")
         self.back_button.setShortcut("Alt+Left")
         self.back_button.clicked.connect(self.back)
         self.back_button.hide()
-        row.addWidget(self.back_button)
         self.title = QElidingLabel(tool.name)
         self.title.setTextFormat(Qt.TextFormat.PlainText)
         font = self.title.font()
@@ -51,30 +46,21 @@ class ToolHeader(QWidget):
         self.title.setFont(font)
         self.title.setToolTip(tooltip(tool.name, f"{tool.id} {tool.version}", tool.uri))
         self.title.setMinimumWidth(40)
-        row.addWidget(self.title, 1)
-        if tool.version:
-            version = QLabel(tool.version)
-            version.setTextFormat(Qt.TextFormat.PlainText)
-            version.setToolTip("Version of the tool")
-            version.setEnabled(False)
-            version.setMaximumWidth(110)
-            row.addWidget(version)
-        self._buttons = QHBoxLayout()
-        self._buttons.setSpacing(0)
-        row.addLayout(self._buttons)
+        version = plain_label(tool.version)
+        version.setToolTip("Version of the tool")
+        version.setEnabled(False)
+        version.setMaximumWidth(110)
+        version.setVisible(bool(tool.version))
+        self._buttons = filled(QHBoxLayout(), spacing=0)
         self.menu_button = MenuButton("more", "Reset, presets and more")
-        row.addWidget(self.menu_button)
-        layout.addLayout(row)
-        if tool.description:
-            about = QLabel(tool.description)
-            about.setTextFormat(Qt.TextFormat.PlainText)
-            about.setWordWrap(True)
-            about.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-            layout.addWidget(about)
+        about = plain_label(tool.description, wrap=True, shrinks=True)
+        about.setVisible(bool(tool.description))
         self.notes: list[MessageLabel] = []
-        self._notes_box = QVBoxLayout()
-        self._notes_box.setSpacing(2)
-        layout.addLayout(self._notes_box)
+        self._notes_box = filled(QVBoxLayout(), spacing=2)
+        parts = self.back_button, (self.title, 1), version, self._buttons, self.menu_button
+        row = filled(QHBoxLayout(), *parts, spacing=2)
+        column = row, about, self._notes_box
+        filled(QVBoxLayout(self), *column, margins=(6, 2, 6, 2), spacing=3)
         self._add_notes()
 
     def add_button(self, button: QWidget) -> None:
@@ -82,13 +68,9 @@ class ToolHeader(QWidget):
         self._buttons.addWidget(button)
 
     def _add_notes(self) -> None:
-        notes = sorted(
-            self.tool.notes,
-            key=lambda note: [Severity.ERROR, Severity.WARNING, Severity.INFO].index(
-                note.severity
-            ),
-        )
-        shown = [note for note in notes if note.severity is not Severity.INFO]
+        order = [Severity.ERROR, Severity.WARNING]
+        shown = [note for note in self.tool.notes if note.severity in order]
+        shown.sort(key=lambda note: order.index(note.severity))
         for number, note in enumerate(shown):
             label = MessageLabel()
             label.say(note.what, "problem")

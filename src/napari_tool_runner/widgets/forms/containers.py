@@ -10,16 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_tool_runner.tools.model import DataParameter, HiddenParameter
 from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
 from napari_tool_runner.widgets.forms.fields import make_field
 from napari_tool_runner.widgets.forms.form_model import (
@@ -31,6 +23,7 @@ from napari_tool_runner.widgets.forms.form_model import (
 from napari_tool_runner.widgets.forms.node import LeafNode, Node
 from napari_tool_runner.widgets.parts.folding import Folding, Indented
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -68,24 +61,18 @@ class RowsView(QWidget):
         self._context = context
         self._builder = builder
         self._rows: dict[int, QWidget] = {}
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(3)
-        shown = [node for node in nodes if not _is_hidden(node)]
-        advanced = [node for node in shown if split_advanced and _is_advanced(node)]
+        self._layout = filled(QVBoxLayout(self), spacing=3)
+        shown = [node for node in nodes if not node.hidden]
+        advanced = [node for node in shown if split_advanced and node.advanced]
         plain = [node for node in shown if node not in advanced]
         if data_first:
-            plain.sort(key=lambda node: not _is_data(node))
+            plain.sort(key=lambda node: not node.is_data)
         self._nodes = plain
         self._advanced: Collapsible | None = None
         self._has_advanced = bool(advanced)
         builder.add([self._maker(node) for node in plain], first=not data_first)
         if advanced:
             builder.add([lambda: self._add_advanced(advanced)], first=False)
-
-    def rows(self) -> list[QWidget]:
-        """Return the row widgets that are built."""
-        return list(self._rows.values())
 
     def reveal(self, leaf: LeafNode) -> FieldRow | None:
         """Build and open what is needed to see `leaf`; returns its row."""
@@ -199,20 +186,16 @@ class ConditionalBox(QWidget):
         self.node = node
         self._context = _narrower(context)
         self._builder = builder
-        self._views: dict[str, Indented] = {}
-        self._rows: dict[str, RowsView] = {}
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        self._layout = layout
+        self._cases: dict[str, tuple[Indented, RowsView]] = {}
         self.test_row = make_row(node.test, context, builder)
-        layout.addWidget(self.test_row)
+        self._layout = filled(QVBoxLayout(self), self.test_row, spacing=3)
         node.test.changed.connect(self._show_case)
         self._show_case()
 
     def case_view(self) -> RowsView | None:
         """Return the rows of the active case."""
-        return self._rows.get(self.node.active or "")
+        case = self._cases.get(self.node.active or "")
+        return None if case is None else case[1]
 
     def reveal(self, leaf: LeafNode) -> FieldRow | None:
         """Build what is needed to see `leaf`."""
@@ -223,15 +206,14 @@ class ConditionalBox(QWidget):
 
     def _show_case(self) -> None:
         key = self.node.active
-        if key is not None and key not in self._views and self.node.children:
+        if key is not None and key not in self._cases and self.node.children:
             holder = Indented()
             view = RowsView(self.node.children, self._context, self._builder)
             holder.add(view)
-            self._views[key] = holder
-            self._rows[key] = view
+            self._cases[key] = (holder, view)
             self._builder.work_a_little()
             self._layout.addWidget(holder)
-        for value, holder in self._views.items():
+        for value, (holder, _) in self._cases.items():
             holder.setVisible(value == key)
 
 
@@ -246,21 +228,14 @@ class RepeatBox(QWidget):
         self._boxes: dict[int, _EntryBox] = {}
         repeat = node.repeat
         self._singular = (repeat.label or repeat.name).strip()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 2, 0, 2)
-        layout.setSpacing(3)
-        self._title = QLabel(self._singular)
-        self._title.setTextFormat(Qt.TextFormat.PlainText)
-        self._title.setWordWrap(True)
-        self._title.setToolTip(tooltip(self._singular, repeat.help))
-        layout.addWidget(self._title)
-        self._list = QVBoxLayout()
-        self._list.setSpacing(4)
-        layout.addLayout(self._list)
+        title = plain_label(self._singular, wrap=True)
+        title.setToolTip(tooltip(self._singular, repeat.help))
+        self._list = filled(QVBoxLayout(), spacing=4)
         self.add_button = TextIconButton("plus", f"Add {self._singular}")
         self.add_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.add_button.clicked.connect(self._add)
-        layout.addWidget(self.add_button)
+        parts = title, self._list, self.add_button
+        filled(QVBoxLayout(self), *parts, margins=(0, 2, 0, 2), spacing=3)
         node.changed.connect(self._sync)
         self._sync()
 
@@ -300,13 +275,11 @@ class RepeatBox(QWidget):
                 )
                 self._boxes[id(entry)] = box
                 self._list.addWidget(box)
-        repeat = self.node.repeat
+        repeat, can_add = self.node.repeat, self.node.can_add
         for number, box in enumerate(self.boxes(), start=1):
             box.show_number(number, self.node.can_remove, repeat.minimum)
-        self.add_button.setEnabled(self.node.can_add)
-        self.add_button.setToolTip(
-            "" if self.node.can_add else f"At most {repeat.maximum} are allowed."
-        )
+        self.add_button.setEnabled(can_add)
+        self.add_button.setToolTip("" if can_add else f"At most {repeat.maximum} are allowed.")
 
 
 class _EntryBox(QWidget):
@@ -318,20 +291,13 @@ class _EntryBox(QWidget):
         super().__init__()
         self.entry = entry
         self._name = title
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        head = QHBoxLayout()
-        self._title = QLabel(title)
-        self._title.setTextFormat(Qt.TextFormat.PlainText)
+        self._title = plain_label(title)
         self.remove_button = IconButton("cross", f"Remove this {title}")
-        head.addWidget(self._title, 1)
-        head.addWidget(self.remove_button)
-        layout.addLayout(head)
         body = Indented()
         self.view = RowsView(entry.children, context, builder)
         body.add(self.view)
-        layout.addWidget(body)
+        head = filled(QHBoxLayout(), (self._title, 1), self.remove_button)
+        filled(QVBoxLayout(self), head, body, spacing=2)
 
     def show_number(self, number: int, removable: bool, minimum: int) -> None:
         """Show which entry it is and whether it may go."""
@@ -357,15 +323,3 @@ def _reveal_in(row: QWidget, leaf: LeafNode, builder: IdleWork) -> FieldRow | No
     if isinstance(row, ConditionalBox | RepeatBox):
         return row.reveal(leaf)
     return None
-
-
-def _is_hidden(node: Node) -> bool:
-    return isinstance(node, LeafNode) and isinstance(node.parameter, HiddenParameter)
-
-
-def _is_advanced(node: Node) -> bool:
-    return isinstance(node, LeafNode) and node.parameter.advanced
-
-
-def _is_data(node: Node) -> bool:
-    return isinstance(node, LeafNode) and isinstance(node.parameter, DataParameter)

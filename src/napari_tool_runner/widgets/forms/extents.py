@@ -8,15 +8,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import Extent
@@ -24,6 +17,8 @@ from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.widgets.forms.field_base import keep_narrow, keep_wheel_away
 from napari_tool_runner.widgets.forms.layers import as_list, kind_of
+from napari_tool_runner.widgets.parts.background import soon
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -221,24 +216,13 @@ class ExtentBar(QWidget):
     and all of it is in view.
     """
 
-    def __init__(
-        self,
-        tool: Tool,
-        form: FormWidget,
-        viewer: ViewerModel | None,
-        parent: QWidget | None = None,
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, tool: Tool, form: FormWidget, viewer: ViewerModel | None) -> None:
+        super().__init__()
         self._tool = tool
         self._form = form
         self._viewer = viewer
         self._chosen: Choice | None = None
         self._found: Sliced | None = None
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 2, 6, 0)
-        layout.setSpacing(2)
-        row = QHBoxLayout()
-        row.setSpacing(6)
         self._label = QLabel("Work on")
         self.combo = QComboBox()
         keep_narrow(self.combo)
@@ -261,22 +245,16 @@ class ExtentBar(QWidget):
                 "are of the same size, else they go in whole.",
             )
         )
-        row.addWidget(self._label)
-        row.addWidget(self.combo, 1)
-        layout.addLayout(row)
-        layout.addWidget(self.seen)
         self.words = MessageLabel()
-        layout.addWidget(self.words)
+        row = filled(QHBoxLayout(), self._label, (self.combo, 1), spacing=6)
+        parts = row, self.seen, self.words
+        filled(QVBoxLayout(self), *parts, margins=(6, 2, 6, 0), spacing=2)
         self.combo.activated.connect(self._activated)
         self.seen.toggled.connect(self._explain)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(60)
-        self._soon.timeout.connect(self.refresh)
+        self._soon = soon(self.refresh, 60, self)
         form.changed.connect(self.refresh)
-        if viewer is not None:
-            for event in _events(viewer):
-                event.connect(self._view_moved)
+        for event in _events(viewer):
+            event.connect(self._view_moved)
         self.refresh()
 
     @property
@@ -299,10 +277,9 @@ class ExtentBar(QWidget):
 
     def release(self) -> None:
         """Stop following the viewer."""
-        if self._viewer is not None:
-            for event in _events(self._viewer):
-                event.disconnect(self._view_moved)
-            self._viewer = None
+        for event in _events(self._viewer):
+            event.disconnect(self._view_moved)
+        self._viewer = None
 
     def refresh(self) -> None:
         """Offer what makes sense now; a choice stays as long as it does."""
@@ -316,14 +293,13 @@ class ExtentBar(QWidget):
         found = self._found
         choices = found.choices if found is not None else ()
         wanted = self._chosen if self._chosen in choices else next(iter(choices), None)
-        self.combo.blockSignals(True)
-        self.combo.clear()
-        if found is not None:
-            for choice in sorted(choices, key=list(Choice).index):
-                self.combo.addItem(found.label(choice), choice.value)
-        if wanted is not None:
-            self.combo.setCurrentIndex(self.combo.findData(wanted.value))
-        self.combo.blockSignals(False)
+        with signals_blocked(self.combo):
+            self.combo.clear()
+            if found is not None:
+                for choice in sorted(choices, key=list(Choice).index):
+                    self.combo.addItem(found.label(choice), choice.value)
+            if wanted is not None:
+                self.combo.setCurrentIndex(self.combo.findData(wanted.value))
         several = len(choices) > 1
         self._label.setVisible(several)
         self.combo.setVisible(several)
@@ -345,7 +321,9 @@ class ExtentBar(QWidget):
         self._soon.start()
 
 
-def _events(viewer: ViewerModel) -> list[Any]:
+def _events(viewer: ViewerModel | None) -> list[Any]:
+    if viewer is None:
+        return []
     # napari 0.9 moved the camera into the scene
     dims, camera = viewer.dims.events, getattr(viewer, "scene", viewer).camera.events
     return [dims.current_step, dims.order, dims.ndisplay, camera.zoom, camera.center]

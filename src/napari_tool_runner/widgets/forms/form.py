@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -24,33 +24,21 @@ from napari_tool_runner.widgets.forms.field_base import (
     keep_narrow,
     keep_wheel_away,
 )
-from napari_tool_runner.widgets.forms.form_model import (
-    ConditionalNode,
-    FormModel,
-    RepeatNode,
-)
+from napari_tool_runner.widgets.forms.form_model import ConditionalNode, FormModel, RepeatNode
 from napari_tool_runner.widgets.forms.layers import LayerChooser, LayerSource
 from napari_tool_runner.widgets.forms.node import LeafNode, Node, Problem
-from napari_tool_runner.widgets.parts.background import IdleWork
+from napari_tool_runner.widgets.parts.background import IdleWork, soon
 from napari_tool_runner.widgets.parts.folding import Folding
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["FormWidget", "OutputsBox"]
+__all__ = ["FormWidget"]
 
-_KINDS = (
-    LayerKind.IMAGE,
-    LayerKind.LABELS,
-    LayerKind.POINTS,
-    LayerKind.SHAPES,
-    LayerKind.TRACKS,
-    LayerKind.VECTORS,
-    LayerKind.SURFACE,
-    LayerKind.TABLE,
-)
+_KINDS = {kind.value: kind for kind in LayerKind if kind is not LayerKind.ANY}
 
 
 class OutputsBox(Folding):
@@ -72,11 +60,8 @@ class OutputsBox(Folding):
     def set_kinds(self, kinds: Mapping[str, str]) -> None:
         """Choose kinds by name; what is not known is left automatic."""
         names = {output.name for output in self._outputs}
-        known = {kind.value for kind in _KINDS}
         self._kinds = {
-            name: LayerKind(kind)
-            for name, kind in kinds.items()
-            if name in names and kind in known
+            name: _KINDS[kind] for name, kind in kinds.items() if name in names and kind in _KINDS
         }
         self._show()
         if self._kinds:
@@ -89,15 +74,13 @@ class OutputsBox(Folding):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setColumnStretch(1, 1)
         for row, output in enumerate(self._outputs):
-            label = QLabel(output.label if "$" not in output.label else output.name)
-            label.setTextFormat(Qt.TextFormat.PlainText)
-            label.setWordWrap(True)
+            label = plain_label(output.name if "$" in output.label else output.label, wrap=True)
             combo = QComboBox()
             keep_narrow(combo)
             usual = f"automatic ({output.kind.value})" if output.kind else "automatic"
             combo.addItem(usual, "")
             for kind in _KINDS:
-                combo.addItem(kind.value, kind.value)
+                combo.addItem(kind, kind)
             keep_wheel_away(combo)
             combo.setAccessibleName(f"{label.text()} becomes")
             combo.activated.connect(lambda _, name=output.name: self._chosen(name))
@@ -158,11 +141,8 @@ class FormWidget(QScrollArea):
         )
         self.builder = IdleWork(self)
         body = QWidget()
-        layout = QVBoxLayout(body)
-        layout.setContentsMargins(6, 4, 6, 8)
-        layout.setSpacing(3)
-        self.rows = RowsView(self.model.nodes, self.context, self.builder, data_first=True)
-        layout.addWidget(self.rows)
+        self.rows = RowsView(self.model.children, self.context, self.builder, data_first=True)
+        layout = filled(QVBoxLayout(body), self.rows, margins=(6, 4, 6, 8), spacing=3)
         if not tool.inputs:
             layout.addWidget(QLabel("This tool has nothing to fill in."))
         self.outputs = OutputsBox(tool)
@@ -170,21 +150,15 @@ class FormWidget(QScrollArea):
         layout.addStretch(1)
         self.setWidget(body)
         self.builder.work()
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(0)
-        self._soon.timeout.connect(self.changed)
+        self._soon = soon(self._tell, 0, self)
         self._target: FieldRow | None = None
-        self._scroll = QTimer(self)
-        self._scroll.setSingleShot(True)
-        self._scroll.setInterval(30)
-        self._scroll.timeout.connect(self._go_to_target)
+        self._scroll = soon(self._go_to_target, 30, self)
         self.model.changed.connect(self._model_changed)
         self._layers.changed.connect(self.refresh_layers)
         self._layers.reselected.connect(self.chooser.update)
 
     def values(self) -> dict[str, object]:
-        """Return nested values of everything that applies (see `FormModel.values`)."""
+        """Return nested values of everything that applies (see `Items.values`)."""
         return self.model.values()
 
     def set_values(self, values: Mapping[str, object]) -> list[str]:
@@ -242,8 +216,7 @@ class FormWidget(QScrollArea):
         KeyError
             No parameter of that name applies now.
         """
-        leaf = self.model.leaf(name)
-        row = self.rows.reveal(leaf)
+        row = self.rows.reveal(self.model.leaf(name))
         if row is None:
             raise KeyError(name)
         return row
@@ -275,6 +248,9 @@ class FormWidget(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         """Return a size that never pushes the window."""
         return QSize(200, 80)
+
+    def _tell(self) -> None:
+        self.changed.emit()
 
     def _go_to_target(self) -> None:
         """Scroll to a row; a row that was just built has its place only now."""

@@ -11,14 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from psygnal import Signal
 
-from napari_tool_runner.tools.model import (
-    Conditional,
-    InputItem,
-    Repeat,
-    Section,
-    Tool,
-)
-from napari_tool_runner.widgets.forms.node import Items, LeafNode, Node, Owner, Problem
+from napari_tool_runner.tools.model import Conditional, InputItem, Repeat, Section, Tool
+from napari_tool_runner.widgets.forms.node import Items, LeafNode, Node, Owner
 
 __all__ = [
     "ConditionalNode",
@@ -37,7 +31,7 @@ class _Container(Node):
         raise NotImplementedError
 
     def sent(self) -> object:
-        return self.inside()[0].sent()
+        return self.inside()[0].values()
 
     def leaves(self) -> Iterator[LeafNode]:
         for items in self.inside():
@@ -169,7 +163,7 @@ class RepeatNode(_Container):
 
     def sent(self) -> object:
         """Return a list."""
-        return [entry.sent() for entry in self.entries]
+        return [entry.values() for entry in self.entries]
 
     def apply(self, value: object) -> list[str]:
         """Set all entries from a list of mappings."""
@@ -196,7 +190,7 @@ class RepeatNode(_Container):
         return [RepeatEntry(self) for _ in range(count)]
 
 
-class FormModel:
+class FormModel(Items):
     """All nodes of a tool's form.
 
     Parameters
@@ -210,28 +204,11 @@ class FormModel:
 
     def __init__(self, tool: Tool) -> None:
         self.tool = tool
-        self._items = Items(_nodes(tool.inputs, self))
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """The nodes at the top of the form."""
-        return self._items.children
-
-    def values(self) -> dict[str, object]:
-        """Return nested values of everything that applies, as `bind` takes them."""
-        return self._items.sent()
+        super().__init__(_nodes(tool.inputs, self))
 
     def set_values(self, values: Mapping[str, object]) -> list[str]:
         """Set nested `values`; names without a place are returned, not raised."""
-        return self._items.apply(values, "")
-
-    def reset(self) -> None:
-        """Set everything back to the descriptor's defaults."""
-        self._items.reset()
-
-    def leaves(self) -> Iterator[LeafNode]:
-        """Yield the leaves that apply now, in the order of the form."""
-        return self._items.leaves()
+        return self.apply(values, "")
 
     def leaf(self, name: str) -> LeafNode:
         """Return the active leaf of that full name; KeyError when there is none."""
@@ -240,27 +217,22 @@ class FormModel:
                 return leaf
         raise KeyError(name)
 
-    def problems(self) -> list[Problem]:
-        """Return what keeps the form from running, in its order."""
-        return self._items.problems()
-
     def hear(self, node: Node) -> None:
         """Tell that `node` changed."""
         self.changed.emit(node)
 
 
 def _nodes(items: Sequence[InputItem], owner: Owner) -> tuple[Node, ...]:
-    made: list[Node] = []
-    for item in items:
+    def node(item: InputItem) -> Node:
         if isinstance(item, Section):
-            made.append(SectionNode(item, owner))
-        elif isinstance(item, Conditional):
-            made.append(ConditionalNode(item, owner))
-        elif isinstance(item, Repeat):
-            made.append(RepeatNode(item, owner))
-        else:
-            made.append(LeafNode(item, owner))
-    return tuple(made)
+            return SectionNode(item, owner)
+        if isinstance(item, Conditional):
+            return ConditionalNode(item, owner)
+        if isinstance(item, Repeat):
+            return RepeatNode(item, owner)
+        return LeafNode(item, owner)
+
+    return tuple(map(node, items))
 
 
 def _sequence(value: object) -> Sequence[object]:

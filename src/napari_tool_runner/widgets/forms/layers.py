@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qtpy.QtCore import QObject, Signal
 
@@ -21,23 +21,13 @@ if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.node import LeafNode
 
-__all__ = [
-    "LayerChooser",
-    "LayerSource",
-    "as_list",
-    "kind_of",
-    "told",
-]
+__all__ = ["LayerChooser", "LayerSource", "as_list", "kind_of", "told"]
 
 _log = logging.getLogger(__name__)
 _KINDS = {
-    "Image": LayerKind.IMAGE,
-    "Labels": LayerKind.LABELS,
-    "Points": LayerKind.POINTS,
-    "Shapes": LayerKind.SHAPES,
-    "Tracks": LayerKind.TRACKS,
-    "Vectors": LayerKind.VECTORS,
-    "Surface": LayerKind.SURFACE,
+    kind.value.capitalize(): kind
+    for kind in LayerKind
+    if kind not in (LayerKind.TABLE, LayerKind.ANY)
 }
 
 
@@ -84,15 +74,10 @@ class LayerSource(QObject):
     def __init__(self, viewer: ViewerModel | None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._connected = False
         self._shown: list[tuple[int, str, bool]] = []
         self._chosen: tuple[int, list[bool]] | None = None
-        self.connect_layers()
-
-    @property
-    def viewer(self) -> ViewerModel | None:
-        """The viewer, None in a form alone."""
-        return self._viewer
+        for event in self._events():
+            event.connect(self._tell)
 
     def layers(self) -> list[Layer]:
         """Return the layers, top of the list first, as napari shows them."""
@@ -108,32 +93,19 @@ class LayerSource(QObject):
             return []
         return [layer for layer in self.layers() if layer in self._viewer.layers.selection]
 
-    def connect_layers(self) -> None:
-        """Start to follow the viewer (idempotent)."""
-        if self._viewer is None or self._connected:
-            return
-        events = self._viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered):
-            event.connect(self._tell)
-        renamed = getattr(events, "renamed", None)
-        if renamed is not None:
-            renamed.connect(self._tell)
-        self._viewer.layers.selection.events.active.connect(self._tell)
-        self._connected = True
-
     def disconnect_layers(self) -> None:
-        """Stop following; call before the widgets go."""
-        if self._viewer is None or not self._connected:
-            return
-        events = self._viewer.layers.events
-        sources = [events.inserted, events.removed, events.reordered]
-        renamed = getattr(events, "renamed", None)
-        if renamed is not None:
-            sources.append(renamed)
-        for event in sources:
+        """Stop following; call before the widgets go (idempotent)."""
+        for event in self._events():
             event.disconnect(self._tell)
-        self._viewer.layers.selection.events.active.disconnect(self._tell)
-        self._connected = False
+        self._viewer = None
+
+    def _events(self) -> list[Any]:
+        if self._viewer is None:
+            return []
+        events, selection = self._viewer.layers.events, self._viewer.layers.selection.events
+        names = ("inserted", "removed", "reordered", "renamed")  # the last: not in all versions
+        found = [getattr(events, name) for name in names if hasattr(events, name)]
+        return [*found, selection.active]
 
     def _tell(self, event: object = None) -> None:
         layers = self.layers()
@@ -174,8 +146,15 @@ def _described(value: object) -> str:
     shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
     if shape is None:
         return kind
-    size = " × ".join(str(number) for number in shape)
-    return f"{kind}, {size}, {dtype}"
+    return f"{kind}, {' × '.join(map(str, shape))}, {dtype}"
+
+
+class _Taken(NamedTuple):
+    """What an input takes of a viewer."""
+
+    kinds: tuple[LayerKind, ...]
+    features: bool
+    folders: bool
 
 
 class LayerChooser:
@@ -188,32 +167,36 @@ class LayerChooser:
     def __init__(self, model: FormModel, source: LayerSource) -> None:
         self.model = model
         self.source = source
-        self._fitting: dict[int, tuple[tuple[LayerKind, ...], bool]] = {}
+        self._known: dict[int, _Taken] = {}
+
+    def _taken(self, parameter: DataParameter) -> _Taken:
+        """Return what `parameter` takes (remembered: it never changes)."""
+        key = id(parameter)
+        if key not in self._known:
+            formats = self.model.tool.formats
+            self._known[key] = _Taken(
+                fitting_kinds(parameter, formats),
+                takes_features(parameter, formats),
+                any(formats.resolve(name).directory for name in parameter.formats),
+            )
+        return self._known[key]
 
     def kinds(self, parameter: DataParameter) -> tuple[LayerKind, ...]:
-        """Return the kinds that `parameter` accepts."""
-        return self._asked(parameter)[0]
-
-    def _asked(self, parameter: DataParameter) -> tuple[tuple[LayerKind, ...], bool]:
-        """Return the kinds that fit, and whether features do (asked once)."""
-        key, formats = id(parameter), self.model.tool.formats
-        if key not in self._fitting:
-            found = fitting_kinds(parameter, formats), takes_features(parameter, formats)
-            self._fitting[key] = found
-        return self._fitting[key]
+        """Return the kinds of layers that `parameter` accepts."""
+        return self._taken(parameter).kinds
 
     def candidates(self, parameter: DataParameter) -> list[object]:
         """Return the layers that fit, in the order of the layer list."""
-        kinds, features = self._asked(parameter)
+        taken = self._taken(parameter)
         return [
             layer
             for layer in self.source.layers()
-            if kind_of(layer) in kinds or (features and _has_features(layer))
+            if kind_of(layer) in taken.kinds or (taken.features and _has_features(layer))
         ]
 
     def takes_folders(self, parameter: DataParameter) -> bool:
         """Whether what `parameter` accepts may be a folder."""
-        return any(self.model.tool.formats.resolve(f).directory for f in parameter.formats)
+        return self._taken(parameter).folders
 
     def missing_text(self, parameter: DataParameter) -> str:
         """Return a sentence when no open layer fits, else an empty text."""
@@ -264,14 +247,8 @@ class LayerChooser:
 
     def named(self, parameter: DataParameter, name: str) -> object | None:
         """Return the fitting layer called `name`."""
-        return next(
-            (
-                layer
-                for layer in self.candidates(parameter)
-                if getattr(layer, "name", None) == name
-            ),
-            None,
-        )
+        found = self.candidates(parameter)
+        return next((layer for layer in found if getattr(layer, "name", None) == name), None)
 
     def pin(self) -> None:
         """Make the present automatic choices the user's own.
@@ -287,13 +264,10 @@ class LayerChooser:
         self, parameter: DataParameter, fitting: list[object], taken: list[object]
     ) -> list[object]:
         if parameter.multiple:
-            selected = [
-                layer
-                for layer in self.source.selected()
-                if any(layer is other for other in fitting)
-            ]
+            chosen = self.source.selected()
+            selected = [layer for layer in fitting if any(layer is one for one in chosen)]
             if selected:
-                return list(selected)
+                return selected
         free = [layer for layer in fitting if not any(layer is other for other in taken)]
         pool = free or fitting
         active = self.source.active()

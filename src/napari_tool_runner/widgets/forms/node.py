@@ -40,6 +40,8 @@ class Node:
 
     changed = Signal()
     """This node (not one below it) changed."""
+    hidden = advanced = is_data = False
+    """What a parameter may be; groups are none of it."""
 
     def __init__(self, key: str, owner: Owner) -> None:
         self.key = key
@@ -89,6 +91,9 @@ class LeafNode(Node):
     def __init__(self, parameter: Parameter, owner: Owner) -> None:
         super().__init__(parameter.name, owner)
         self.parameter = parameter
+        self.hidden = isinstance(parameter, HiddenParameter)
+        self.advanced = parameter.advanced
+        self.is_data = isinstance(parameter, DataParameter)
         self.value = default_value(parameter)
         """The present value; `set` changes it."""
         self._problem: str | None = None
@@ -193,9 +198,9 @@ class Items:
     def __init__(self, children: Sequence[Node]) -> None:
         self.children = tuple(children)
 
-    def sent(self) -> dict[str, object]:
-        """Return the values by name; hidden parameters are not sent."""
-        return {child.key: child.sent() for child in self.children if not _is_hidden(child)}
+    def values(self) -> dict[str, object]:
+        """Return nested values by name, as `bind` takes them; hidden parameters are not sent."""
+        return {child.key: child.sent() for child in self.children if not child.hidden}
 
     def leaves(self) -> Iterator[LeafNode]:
         """Yield the leaves that apply now."""
@@ -232,10 +237,6 @@ class Problem:
     name: str
     sentence: str
     parameter: Parameter
-
-
-def _is_hidden(node: Node) -> bool:
-    return isinstance(node, LeafNode) and isinstance(node.parameter, HiddenParameter)
 
 
 def _same(one: object, other: object) -> bool:

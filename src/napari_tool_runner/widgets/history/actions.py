@@ -13,7 +13,6 @@ from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs import (
     JobState,
     RunRecord,
-    add_result,
     as_command,
     as_json,
     as_python,
@@ -36,7 +35,7 @@ from napari_tool_runner.widgets.running.job_bridge import (
     cancel_jobs_at_quit,
     register_with_napari,
 )
-from napari_tool_runner.widgets.running.results import Shown, show_result, show_table
+from napari_tool_runner.widgets.running.results import show_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,9 +45,10 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import Job, JobManager, JobResult, JobRow
     from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = ["HistoryActions", "record_of"]
+__all__ = ["Form", "HistoryActions", "record_of"]
 
 _log = logging.getLogger(__name__)
 Form = Literal["python", "command", "json"]
@@ -57,7 +57,6 @@ _FORMS: dict[Form, tuple[Callable[[RunRecord], str], str]] = {
     "command": (as_command, "a command line"),
     "json": (as_json, "JSON"),
 }
-Button = tuple[str, "Callable[[], object]"]
 
 
 def record_of(row: JobRow, job: Job | None = None) -> RunRecord:
@@ -112,19 +111,29 @@ class HistoryActions(QObject):
         """Tell a sentence."""
         self.told.emit(text, kind, list(buttons))
 
+    def _later(
+        self,
+        work: Callable[[], object],
+        done: Callable[..., object],
+        failed: Callable[[ToolRunnerError], object] | None = None,
+    ) -> None:
+        """Do `work` in the background; what fails is told, unless `failed` does."""
+        task = Task(work, self)
+        task.done.connect(done)
+        task.failed.connect(failed or (lambda error: self.say(str(error), "failed")))
+        task.start()
+
     # -- again -------------------------------------------------------------------------
 
     def run_again(self, record: RunRecord) -> None:
         """Repeat a job as it was; its results are added, compared with those of then."""
         self.say(f"Preparing “{record.tool_name}” once more…", "busy")
-        task = Task(lambda: rerun(record, load_config()), self)
-        task.done.connect(lambda found: self._submit(record, *found))
-        task.failed.connect(lambda error: self._not_repeated(record, error))
-        task.start()
-
-    def _not_repeated(self, record: RunRecord, error: ToolRunnerError) -> None:
         edit = [("Edit and run again…", lambda: self.edit(record))]
-        self.say(f"It cannot be run again as it was. {error}", "failed", edit)
+        self._later(
+            lambda: rerun(record, load_config()),
+            lambda found: self._submit(record, *found),
+            lambda error: self.say(f"It cannot be run again as it was. {error}", "failed", edit),
+        )
 
     def _submit(self, record: RunRecord, job: Job, remarks: list[str]) -> None:
         try:
@@ -152,7 +161,7 @@ class HistoryActions(QObject):
             self.say("Done, but the viewer is closed.", "info")
         else:
             try:
-                shown = show_result(viewer, job)
+                shown = show_result(viewer, job.result(), job)
             except (ToolRunnerError, ValueError, TypeError) as error:
                 _log.exception("The result of job %s could not be shown", job.id)
                 self.say(f"It worked, but its result could not be shown: {error}", "failed")
@@ -169,12 +178,11 @@ class HistoryActions(QObject):
             same = "The same result as then." if not found else " ".join(found)
             self.say(f"{sentence} {same}", "done" if not found else "problem")
 
-        task = Task(lambda: compare_outputs(record, result), self)
-        task.done.connect(tell)
-        task.failed.connect(
-            lambda error: self.say(f"{sentence} It cannot be compared with then: {error}", "done")
+        self._later(
+            lambda: compare_outputs(record, result),
+            tell,
+            lambda error: self.say(f"{sentence} It cannot be compared with then: {error}", "done"),
         )
-        task.start()
 
     def edit(self, record: RunRecord) -> ToolWidget | None:
         """Open the tool's form, filled as it was then."""
@@ -201,29 +209,18 @@ class HistoryActions(QObject):
         if viewer is None:
             self.say("The viewer is closed.", "problem")
             return
-        task = Task(lambda: recorded_result(record, load_config()), self)
-        task.done.connect(lambda found: self._add(*found))
-        task.failed.connect(
-            lambda error: self.say(
-                str(error), "failed", [("Run again", lambda: self.run_again(record))]
-            )
+        again = [("Run again", lambda: self.run_again(record))]
+        self._later(
+            lambda: recorded_result(record, load_config()),
+            lambda found: self._add(*found),
+            lambda error: self.say(str(error), "failed", again),
         )
-        task.start()
 
     def _add(self, result: JobResult, remarks: list[str]) -> None:
         viewer = self._viewer()
         if viewer is None:
             return
-        added = add_result(viewer, result)
-        for title, columns in added.tables.items():
-            show_table(viewer, title, columns)
-        files = [
-            one.layer_name
-            for output in result.outputs.values()
-            for one in output.files().values()
-            if one.loaded is None
-        ]
-        shown = Shown(added.layers, list(added.joined.values()), added.tables, files)
+        shown = show_result(viewer, result)
         self.say(" ".join([shown.sentence(), *remarks]), "problem" if remarks else "done")
 
     # -- out of here -------------------------------------------------------------------
@@ -244,11 +241,11 @@ class HistoryActions(QObject):
     def export(self, record: RunRecord, target: Path) -> None:
         """Write a job as a Process Run Crate."""
         self.say(f"Writing {target.name}…", "busy")
-        task = Task(lambda: export_crate(record, target), self)
         show = [("Open folder", lambda: open_path(target.parent))]
-        task.done.connect(lambda path: self.say(f"Written to {path}.", "done", show))
-        task.failed.connect(lambda error: self.say(str(error), "failed"))
-        task.start()
+        self._later(
+            lambda: export_crate(record, target),
+            lambda path: self.say(f"Written to {path}.", "done", show),
+        )
 
     def open_folder(self, what: RunRecord | Job) -> None:
         """Show the folder of a job in the system's file manager."""
@@ -266,39 +263,30 @@ class HistoryActions(QObject):
         if used:
             names = ", ".join(f"“{name}”" for name in used[:3])
             what = "layers read" if len(used) > 1 else "layer reads"
-            self.say(
-                f"Nothing was deleted: the {what} data from this job's files: {names}.",
-                "problem",
-                [],
-            )
+            text = f"Nothing was deleted: the {what} data from this job's files: {names}."
+            self.say(text, "problem")
             return
         running = [record for record in records if not record.state.is_finished]
         if running:
             self.say(f"“{running[0].tool_name}” still runs. Cancel it first.", "problem")
             return
-        task = Task(lambda: sum(record.size() for record in records), self)
-        task.done.connect(lambda size: self._ask(records, size))
-        task.start()
+        self._later(
+            lambda: sum(record.size() for record in records),
+            lambda size: self._ask(records, size),
+        )
 
     def _ask(self, records: Sequence[RunRecord], size: int) -> None:
-        if len(records) == 1:
-            what = f"this job of “{records[0].tool_name}”"
-        else:
-            what = f"these {len(records)} jobs"
-        self.say(
-            f"Delete {what} with all its files ({size_text(size)})?".replace(
-                "all its", "all their" if len(records) > 1 else "all its"
-            ),
-            "problem",
-            [("Delete", lambda: self.delete(records)), ("Keep", lambda: self.say(""))],
-        )
+        one = len(records) == 1
+        what = f"this job of “{records[0].tool_name}”" if one else f"these {len(records)} jobs"
+        text = f"Delete {what} with all {'its' if one else 'their'} files ({size_text(size)})?"
+        buttons = [("Delete", lambda: self.delete(records)), ("Keep", lambda: self.say(""))]
+        self.say(text, "problem", buttons)
 
     def delete(self, records: Sequence[RunRecord]) -> None:
         """Delete jobs with their files."""
 
         def work() -> tuple[list[str], list[str]]:
-            gone: list[str] = []
-            problems: list[str] = []
+            gone, problems = list[str](), list[str]()
             for record in records:
                 try:
                     delete_job(record)
@@ -307,9 +295,7 @@ class HistoryActions(QObject):
                     problems.append(str(error))
             return gone, problems
 
-        task = Task(work, self)
-        task.done.connect(lambda found: self._deleted(*found))
-        task.start()
+        self._later(work, lambda found: self._deleted(*found))
 
     def _deleted(self, gone: list[str], problems: list[str]) -> None:
         self.deleted.emit(gone)

@@ -13,6 +13,7 @@ from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs import read_record, recorded_tool, remembered
 from napari_tool_runner.widgets.history.fill import fill_form
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import Sign
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -107,14 +108,9 @@ class MadeByBar(QWidget):
         self._viewer = weakref.ref(viewer)
         self._open_history = open_history
         self._open_tool = open_tool
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(6, 0, 6, 2)
-        layout.setSpacing(4)
-        layout.addWidget(Sign("clock", 12))
         self.text = QElidingLabel()
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setMinimumWidth(40)
-        layout.addWidget(self.text, 1)
         self.how_button = QPushButton("How?")
         self.how_button.setToolTip("Show how this layer was made")
         self.how_button.setAccessibleName("Show how this layer was made")
@@ -122,8 +118,8 @@ class MadeByBar(QWidget):
         self.again_button = QPushButton("Run again on…")
         self.again_button.setToolTip("The same tool and parameters on another layer")
         self.again_button.clicked.connect(self.run_again)
-        layout.addWidget(self.how_button)
-        layout.addWidget(self.again_button)
+        parts = Sign("clock", 12), (self.text, 1), self.how_button, self.again_button
+        filled(QHBoxLayout(self), *parts, margins=(6, 0, 6, 2), spacing=4)
         self.hide()
         # by an object without Qt, which a deleted widget leaves behind harmlessly
         self._follower = _Follower(self)
@@ -168,17 +164,13 @@ class MadeByBar(QWidget):
 
 class _Follower:
     def __init__(self, bar: MadeByBar) -> None:
-        self._bar = weakref.ref(bar)
+        self._bar: weakref.ref[MadeByBar] | None = weakref.ref(bar)
 
     def update(self, event: object = None) -> None:
-        bar = self._bar()
+        bar = self._bar() if self._bar is not None else None
         if bar is None:
             return
         try:
             bar.update_layer()
         except RuntimeError:  # its window is closed; Python has not noticed yet
-            self._bar = weakref.ref(_Gone())  # type: ignore[arg-type]
-
-
-class _Gone:
-    pass
+            self._bar = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QItemSelectionModel, QPoint, QSize, Qt, QTimer
+from qtpy.QtCore import QItemSelectionModel, QPoint, QSize, Qt
 from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -29,7 +29,9 @@ from napari_tool_runner.widgets.history.actions import Form, HistoryActions, rec
 from napari_tool_runner.widgets.history.facts import JobDetails
 from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel
 from napari_tool_runner.widgets.history.view import HistoryView
+from napari_tool_runner.widgets.parts.background import soon
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageBar
 
 if TYPE_CHECKING:
@@ -88,13 +90,10 @@ class HistoryPanel(QWidget):
         self.model = HistoryModel(manager, workspaces or (lambda: load_config().workspaces), self)
         self.filter = HistoryFilter(self.model, self)
         self.view = HistoryView(self.filter)
-        self.actions_ = HistoryActions(napari_viewer, manager, open_tool or _no_window, self)
+        self.actions_ = HistoryActions(napari_viewer, manager, open_tool or (lambda _: None), self)
         self._build()
         self._make_actions()
-        self._search_timer = QTimer(self)
-        self._search_timer.setSingleShot(True)
-        self._search_timer.setInterval(_SEARCH_MS)
-        self._search_timer.timeout.connect(self._search)
+        self._search_timer = soon(self._search, _SEARCH_MS, self)
         self.search.textChanged.connect(lambda _: self._search_timer.start())
         self.states.activated.connect(lambda _: self._search())
         self.actions_.told.connect(self.message.say)
@@ -116,11 +115,6 @@ class HistoryPanel(QWidget):
     # -- parts -------------------------------------------------------------------------
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 4, 6, 4)
-        layout.setSpacing(4)
-        top = QHBoxLayout()
-        top.setSpacing(4)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Tool, parameter, layer, message…")
         self.search.setClearButtonEnabled(True)
@@ -133,45 +127,30 @@ class HistoryPanel(QWidget):
         self.reload_button = IconButton("reset", "Look for new jobs (F5)")
         self.reload_button.setShortcut("F5")
         self.reload_button.clicked.connect(self.model.refresh)
-        top.addWidget(self.search, 1)
-        top.addWidget(self.states)
-        top.addWidget(self.reload_button)
-        layout.addLayout(top)
-        self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.setChildrenCollapsible(False)
-        above = QWidget()
-        above_layout = QVBoxLayout(above)
-        above_layout.setContentsMargins(0, 0, 0, 0)
-        above_layout.setSpacing(2)
-        above_layout.addWidget(self.view, 1)
         self.count = QLabel()
         self.count.setEnabled(False)
-        above_layout.addWidget(self.count)
-        self.splitter.addWidget(above)
-        below = QWidget()
-        below_layout = QVBoxLayout(below)
-        below_layout.setContentsMargins(0, 0, 0, 0)
-        below_layout.setSpacing(4)
-        row = QHBoxLayout()
-        row.setSpacing(4)
+        above = QWidget()
+        filled(QVBoxLayout(above), (self.view, 1), self.count, spacing=2)
         self.again_button = TextIconButton("play", "Run again")
         self.edit_button = TextIconButton("", "Edit…")
         self.layers_button = TextIconButton("", "Show layers")
         self.more_button = MenuButton("more", "More that can be done with the job")
-        for button in (self.again_button, self.edit_button, self.layers_button):
-            row.addWidget(button, 1)
-        row.addWidget(self.more_button)
-        below_layout.addLayout(row)
+        buttons = (self.again_button, 1), (self.edit_button, 1), (self.layers_button, 1)
+        row = filled(QHBoxLayout(), *buttons, self.more_button, spacing=4)
         self.message = MessageBar()
-        below_layout.addWidget(self.message)
         self.tabs = JobDetails()
         self.facts, self.log = self.tabs.facts, self.tabs.log
-        below_layout.addWidget(self.tabs, 1)
+        below = QWidget()
+        filled(QVBoxLayout(below), row, self.message, (self.tabs, 1), spacing=4)
+        self.splitter = QSplitter(Qt.Orientation.Vertical)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(above)
         self.splitter.addWidget(below)
         self.splitter.setStretchFactor(0, 3)
         self.splitter.setStretchFactor(1, 2)
         self.splitter.setSizes([420, 300])
-        layout.addWidget(self.splitter, 1)
+        top = filled(QHBoxLayout(), (self.search, 1), self.states, self.reload_button, spacing=4)
+        filled(QVBoxLayout(self), top, (self.splitter, 1), margins=(6, 4, 6, 4), spacing=4)
 
     def _make_actions(self) -> None:
         self.menu = QMenu(self)
@@ -301,11 +280,11 @@ class HistoryPanel(QWidget):
         self._count()
         if self._wanted and not self._select_wanted():
             self._wanted = ""
-            self.message.say(
+            text = (
                 "The record of the job that made this layer is gone. "
-                "What the layer itself remembers is in its metadata.",
-                "problem",
+                "What the layer itself remembers is in its metadata."
             )
+            self.message.say(text, "problem")
 
     def _selected(self, *, force: bool = False) -> None:
         """Show what is known of the selection, when it or its state changed."""
@@ -391,7 +370,3 @@ class HistoryPanel(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Return a size that never pushes the window."""
         return QSize(260, 200)
-
-
-def _no_window(tool: Tool) -> None:
-    return None

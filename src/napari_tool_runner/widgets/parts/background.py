@@ -15,12 +15,24 @@ from napari_tool_runner.errors import ToolRunnerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["IdleWork", "Task"]
+__all__ = ["IdleWork", "Task", "soon"]
 
 _log = logging.getLogger(__name__)
 _POLL_MS = 20
 _FIRST_BUDGET = 0.12
 _IDLE_BUDGET = 0.02
+
+
+def soon(act: Callable[[], object], milliseconds: int, parent: QObject) -> QTimer:
+    """Return a timer that does `act` once, so long after its last start.
+
+    `act` is a bound method of `parent`: Qt forgets it together with its object.
+    """
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(act)
+    return timer
 
 
 class _Answer:

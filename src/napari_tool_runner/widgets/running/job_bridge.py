@@ -133,7 +133,7 @@ class JobBridge(QObject):
             self.problem = "The viewer is closed; the results are in the workspace."
             return
         try:
-            self.shown = show_result(viewer, self.job)
+            self.shown = show_result(viewer, self.job.result(), self.job)
         except (ToolRunnerError, ValueError, TypeError) as error:
             _log.exception("The result of job %s could not be shown", self.job.id)
             self.problem = f"The tool worked, but its result could not be shown: {error}"

@@ -23,13 +23,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.widgets.parts.icons import TextIconButton
+from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_tool_runner.jobs import Job
+    from napari_tool_runner.jobs import Job, JobResult
 
-__all__ = ["Shown", "TableModel", "TableView", "show_features", "show_result", "show_table"]
+__all__ = ["Shown", "TableModel", "TableView", "show_features", "show_result"]
 
 
 @dataclass(slots=True)
@@ -69,34 +70,33 @@ class Shown:
         return " ".join(parts) or "Done; the tool made nothing to show."
 
 
-def show_result(viewer: ViewerModel, job: Job) -> Shown:
-    """Add the outputs of a successful `job` to `viewer`; call it on the GUI thread.
+def show_result(viewer: ViewerModel, result: JobResult, job: Job | None = None) -> Shown:
+    """Add the outputs of a job to `viewer`; call it on the GUI thread.
 
-    Raises
-    ------
-    ToolRunnerError
-        The job did not succeed.
+    Parameters
+    ----------
+    job : Job, optional
+        Where its inputs lie the layers come; without it (a job of the past) on top.
     """
     from napari_tool_runner.jobs import add_result, placed_result
 
-    result = placed_result(job, job.result())
+    if job is not None:
+        result = placed_result(job, result)
     added = add_result(viewer, result, job)
-    shown = Shown(
-        layers=list(added.layers),
-        joined=list(added.joined.values()),
-        tables=dict(added.tables),
-        files=[
-            entry.output.label or name
-            for name, entry in result.outputs.items()
-            if entry.layer_type == "file" and not entry.output.hidden
-        ],
-    )
-    for title, columns in shown.tables.items():
-        show_table(viewer, title, columns)
-    return shown
+    for title, columns in added.tables.items():
+        _show_table(viewer, title, columns)
+    files = [
+        output.output.label or name
+        for name, output in result.outputs.items()
+        if any(entry.loaded is None for entry in output.files().values())
+        and not output.output.hidden
+    ]
+    return Shown(added.layers, list(added.joined.values()), added.tables, files)
 
 
-def show_table(viewer: ViewerModel, title: str, columns: Mapping[str, object]) -> TableView | None:
+def _show_table(
+    viewer: ViewerModel, title: str, columns: Mapping[str, object]
+) -> TableView | None:
     """Dock a table under the canvas; None where the viewer has no window."""
     window = getattr(viewer, "window", None)
     if window is None:
@@ -112,7 +112,7 @@ def show_features(viewer: ViewerModel, layer: object) -> TableView | None:
     if features is None:
         return None
     columns = {str(name): features[name].to_numpy() for name in features.columns}
-    return show_table(viewer, str(getattr(layer, "name", layer)), columns)
+    return _show_table(viewer, str(getattr(layer, "name", layer)), columns)
 
 
 class TableModel(QAbstractTableModel):
@@ -144,14 +144,11 @@ class TableModel(QAbstractTableModel):
         if not index.isValid():
             return None
         value = self._columns[index.column()][index.row()]
-        number = isinstance(value, SupportsFloat) and not isinstance(value, str | bool)
-        if role == Qt.ItemDataRole.DisplayRole:
-            if isinstance(value, SupportsFloat) and not isinstance(value, str | bool):
-                return _number_text(value)
-            return str(value)
-        if role == Qt.ItemDataRole.TextAlignmentRole and number:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        return None
+        if isinstance(value, SupportsFloat) and not isinstance(value, str | bool):
+            if role == Qt.ItemDataRole.TextAlignmentRole:
+                return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            value = _number_text(value)
+        return str(value) if role == Qt.ItemDataRole.DisplayRole else None
 
     def headerData(
         self,
@@ -181,21 +178,17 @@ class TableView(QWidget):
         super().__init__()
         self.model = TableModel(columns)
         self._title = title
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
         self.table = QTableView()
         self.table.setModel(self.model)
         self.table.setAlternatingRowColors(True)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ContiguousSelection)
         self.table.setAccessibleName(title)
-        layout.addWidget(self.table)
-        row = QHBoxLayout()
         count = self.model.rowCount()
-        row.addWidget(QLabel(f"{count} row{'s' * (count != 1)}"), 1)
         self.save = TextIconButton("file", "Save as CSV…")
         self.save.clicked.connect(self._save)
-        row.addWidget(self.save)
-        layout.addLayout(row)
+        label = QLabel(f"{count} row{'s' * (count != 1)}")
+        row = filled(QHBoxLayout(), (label, 1), self.save)
+        filled(QVBoxLayout(self), self.table, row, margins=(4, 4, 4, 4))
 
     def _save(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save table", f"{self._title}.csv")
