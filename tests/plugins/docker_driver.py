@@ -11,7 +11,7 @@ from pathlib import Path
 
 from docker_engine import make_job, run_job
 
-from napari_tool_runner.plugins.contract import OutputLine
+from napari_tool_runner.plugins import OutputLine
 from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 
 

@@ -33,19 +33,14 @@ import docker.errors
 import psutil
 import requests
 
-from napari_tool_runner.plugins.contract import (
-    Event,
-    ExecContext,
-    Mount,
-    OutputLine,
-    Progress,
-    RunnerService,
-)
+from napari_tool_runner.plugins import Event, ExecContext, Mount, OutputLine, Progress
 from napari_tool_runner.plugins.process import Process
 from napari_tool_runner.tools.model import ContainerRequirement, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from napari_tool_runner.plugins.contract import RunnerService
 
 HOST_VARIABLE = "NAPARI_TOOL_RUNNER_TEST_DOCKER_HOST"
 BUSYBOX = "test/busybox:1"

@@ -18,7 +18,7 @@ from napari_tool_runner.errors import (
     PreparationError,
     RunnerExecError,
 )
-from napari_tool_runner.plugins.contract import Mount, OutputLine, Progress, Resources
+from napari_tool_runner.plugins import Mount, OutputLine, Progress, Resources
 from napari_tool_runner.plugins.docker.client import connect
 from napari_tool_runner.plugins.docker.images import find_image, parse_reference
 from napari_tool_runner.plugins.docker.spec import make_spec

@@ -25,7 +25,7 @@ from napari_tool_runner.errors import (
     RunnerExecError,
     RunnerUnavailableError,
 )
-from napari_tool_runner.plugins.contract import Mount, Resources
+from napari_tool_runner.plugins import Mount, Resources
 from napari_tool_runner.plugins.docker import client as docker_client
 from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 

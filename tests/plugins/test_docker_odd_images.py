@@ -18,7 +18,7 @@ from docker_engine import (
 )
 
 from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, RunnerExecError
-from napari_tool_runner.plugins.contract import Mount, Resources
+from napari_tool_runner.plugins import Mount, Resources
 
 if TYPE_CHECKING:
     from pathlib import Path

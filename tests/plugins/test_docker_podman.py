@@ -17,7 +17,7 @@ from napari_tool_runner.errors import (
     PreparationError,
     RunnerExecError,
 )
-from napari_tool_runner.plugins.contract import Mount, Resources
+from napari_tool_runner.plugins import Mount, Resources
 from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 
 if TYPE_CHECKING:

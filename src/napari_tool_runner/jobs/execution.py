@@ -37,7 +37,6 @@ from napari_tool_runner.jobs.workspace import (
 from napari_tool_runner.plugins import (
     ExecContext,
     Mount,
-    OutputLine,
     Process,
     Progress,
     Resources,
@@ -290,7 +289,7 @@ class Run:
 
     def say(self, text: str) -> None:
         """Write a line of ours into the log."""
-        self.context.report(OutputLine(text, "runner"))
+        self.context.say(text)
 
     def _stop_if_cancelled(self) -> None:
         if self.context.cancel.requested:

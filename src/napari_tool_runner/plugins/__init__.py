@@ -1,24 +1,18 @@
 """Where a tool runs: the runner factory, the contract, the services."""
 
-from napari_tool_runner.plugins.contract import (
-    Availability,
+from napari_tool_runner.plugins.contract import Availability, Fetch, Plan, RunnerService
+from napari_tool_runner.plugins.discovery import load_plugin_dirs, plugin_problems
+from napari_tool_runner.plugins.process import (
     CancelToken,
     Event,
     ExecContext,
-    Fetch,
     Mount,
     OutputLine,
-    Plan,
+    Process,
     Progress,
     Resources,
-    RunnerService,
     Session,
 )
-from napari_tool_runner.plugins.discovery import (
-    load_plugin_dirs,
-    plugin_problems,
-)
-from napari_tool_runner.plugins.process import Process
 from napari_tool_runner.plugins.runners_factory import (
     Choice,
     RunnerServiceProvider,

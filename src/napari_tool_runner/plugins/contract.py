@@ -13,39 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from napari_tool_runner.errors import PreparationError, RunnerExecError, ToolRunnerError
-from napari_tool_runner.plugins.process import (
-    CancelToken,
-    Event,
-    ExecContext,
-    Mount,
-    OutputLine,
-    Process,
-    Progress,
-    Resources,
-    Session,
-    as_process,
-    context_of,
-)
+from napari_tool_runner.plugins.process import Process, Session, as_process, context_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
-__all__ = [
-    "Availability",
-    "CancelToken",
-    "Event",
-    "ExecContext",
-    "Fetch",
-    "Mount",
-    "OutputLine",
-    "Plan",
-    "Progress",
-    "Resources",
-    "RunnerService",
-    "Session",
-    "Stored",
-    "words",
-]
+__all__ = ["Availability", "Fetch", "Plan", "RunnerService", "Stored", "words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +220,7 @@ class _ThreeCalls:
         try:
             self._service.tear_down(self._process)
         except _ANY as error:  # a job is not lost by its tidying
-            context_of(self._process).report(
-                OutputLine(f"{self._name} could not tidy up: {words(error)}.", "runner")
-            )
+            context_of(self._process).say(f"{self._name} could not tidy up: {words(error)}.")
 
 
 _ANY = (Exception, SystemExit)

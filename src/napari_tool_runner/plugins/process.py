@@ -171,6 +171,10 @@ class ExecContext:
     provenance: dict[str, object] = field(default_factory=dict)
     """Filled by the service for the record: image digest, environment lock, …"""
 
+    def say(self, text: str) -> None:
+        """Write a line of ours into the log."""
+        self.report(OutputLine(text, "runner"))
+
 
 class Session(Protocol):
     """One job on a service, from when it is ready to its release."""

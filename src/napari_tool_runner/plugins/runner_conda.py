@@ -18,15 +18,8 @@ from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
 from napari_tool_runner.plugins.conda.spec import CondaSpec, read_spec
 from napari_tool_runner.plugins.conda.store import EnvironmentStore, existing_parent
-from napari_tool_runner.plugins.contract import (
-    Availability,
-    ExecContext,
-    OutputLine,
-    Plan,
-    RunnerService,
-    Stored,
-)
-from napari_tool_runner.plugins.process import Process, Session, context_of
+from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService, Stored
+from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.program import (
     gpu_remark,
     host_environment,
@@ -75,12 +68,12 @@ class CondaRunnerService(RunnerService):
         context = context_of(process)
         wanted = wanted_environment(process.tool, self.config, self.store)
         if wanted is None:
-            context.report(OutputLine(self.supports(process.tool).message, "runner"))
+            context.say(self.supports(process.tool).message)
             with LocalRunnerService(self.config).session(process) as local:
                 yield local
             return
         for note in wanted.spec.notes:
-            context.report(OutputLine(note, "runner"))
+            context.say(note)
         existing = self._existing_prefix(wanted.spec)
         with (
             nullcontext(self._activate_existing(existing, context))
@@ -213,7 +206,7 @@ class _CondaSession:
     def exec(self, args: list[str]) -> int:
         context = self._context
         if context.resources.memory_bytes is not None:
-            context.report(OutputLine("CONDA does not enforce the memory limit.", "runner"))
+            context.say("CONDA does not enforce the memory limit.")
         variables = self._activation.apply(host_environment(isolated=True))
         return run_program(
             args, context, program_environment(variables, context), grace=self._grace

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.plugins.contract import Availability, OutputLine, Plan, RunnerService
-from napari_tool_runner.plugins.process import Process, Session, context_of
+from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
+from napari_tool_runner.plugins.process import OutputLine, Process, Session, context_of
 from napari_tool_runner.plugins.runners_factory import (
     ServiceBuilder,
     choose_service,

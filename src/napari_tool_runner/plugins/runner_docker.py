@@ -22,13 +22,7 @@ from napari_tool_runner.errors import (
     RunnerUnavailableError,
     ToolRunnerError,
 )
-from napari_tool_runner.plugins.contract import (
-    Availability,
-    OutputLine,
-    Plan,
-    RunnerService,
-    Stored,
-)
+from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService, Stored
 from napari_tool_runner.plugins.docker.biocontainers import (
     biocontainer_image,
     find_biocontainer,
@@ -114,7 +108,7 @@ class DockerRunnerService(RunnerService):
         context.provenance["image_id"] = image.id
         context.provenance["image_digest"] = image.digest
         if remark := image.emulation_remark(platform or engine.platform):
-            context.report(OutputLine(remark, "runner"))
+            context.say(remark)
         return _DockerSession(self, engine, image, process, config)
 
     def check(self) -> Availability:

@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
-from napari_tool_runner.plugins.process import (
-    ExecContext,
-    OutputLine,
-    Process,
-    Session,
-    context_of,
-)
+from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.program import (
     gpu_remark,
     host_environment,
@@ -103,11 +97,11 @@ class _LocalSession:
         variables = host_environment()
         folders: list[str | Path] = [*settings.LOCAL_PATH.of(self._config)]
         if self._tool.requirements:
-            context.report(OutputLine(self._ignored, "runner"))
+            context.say(self._ignored)
             folders += _active_environment(variables)
         folders += _python_folders(context)
         if context.resources.memory_bytes is not None:
-            context.report(OutputLine("LOCAL does not enforce the memory limit.", "runner"))
+            context.say("LOCAL does not enforce the memory limit.")
         variables["PATH"] = path_with(folders, variables.get("PATH"))
         return run_program(
             args,

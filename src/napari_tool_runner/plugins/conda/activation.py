@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_tool_runner.plugins.contract import Event, ExecContext, OutputLine
+from napari_tool_runner.plugins.process import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.programs.program import host_environment, path_with, run_program
 from napari_tool_runner.storage import read_json
 
@@ -158,7 +158,7 @@ def _after_scripts(
         code = run_in_prefix(line, base, quiet, Path(scratch))
         found = _read_dump(dump)
     if code or not found:
-        context.report(OutputLine(f"The activation scripts failed (exit code {code}).", "runner"))
+        context.say(f"The activation scripts failed (exit code {code}).")
         for text in failed[-20:]:
             context.report(OutputLine(text, "stderr"))
     return found or dict(base)

@@ -20,7 +20,7 @@ from rattler.platform import Subdir
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.channels import Channels, public_url
 from napari_tool_runner.plugins.conda.progress import InstallReporter
-from napari_tool_runner.plugins.contract import Event, OutputLine, Progress
+from napari_tool_runner.plugins.process import Event, OutputLine, Progress
 from napari_tool_runner.storage import replacing
 
 if TYPE_CHECKING:

@@ -24,14 +24,8 @@ from napari_tool_runner.plugins.conda.spec import (
     read_spec,
 )
 from napari_tool_runner.plugins.conda.store import existing_parent
-from napari_tool_runner.plugins.contract import (
-    CancelToken,
-    ExecContext,
-    Fetch,
-    OutputLine,
-    Plan,
-    Progress,
-)
+from napari_tool_runner.plugins.contract import Fetch, Plan
+from napari_tool_runner.plugins.process import CancelToken, ExecContext, Progress
 from napari_tool_runner.plugins.programs.program import host_environment, program_environment
 from napari_tool_runner.storage import size_text
 
@@ -96,16 +90,14 @@ class EnvironmentMaker:
         store, key = wanted.store, wanted.key
 
         def waiting() -> None:
-            context.report(
-                OutputLine("Another job is making the same environment; waiting for it.", "runner")
-            )
+            context.say("Another job is making the same environment; waiting for it.")
             context.report(Progress("Waiting for the environment"))
 
         with store.building(key, context.cancel, waiting):
             found = store.find(key)
             if found is not None:
                 return found
-            context.report(OutputLine(f"Making the environment {key} for {tool.name}.", "runner"))
+            context.say(f"Making the environment {key} for {tool.name}.")
             prefix = store.new_prefix(key)
             try:
                 solution = _run_cancellable(
@@ -143,15 +135,13 @@ class EnvironmentMaker:
         lock = wanted.store.lock_file(wanted.key)
         earlier = await builder.from_lock(lock) or self._recent(wanted)
         solution = earlier or await builder.solve(specs, context.report)
-        context.report(OutputLine(_summary(solution), "runner"))
+        context.say(_summary(solution))
         try:
             await builder.link(solution, prefix, context.report)
         except PreparationError as error:
             if earlier is None:
                 raise
-            context.report(
-                OutputLine(f"The recorded packages cannot be had: {error.message}", "runner")
-            )
+            context.say(f"The recorded packages cannot be had: {error.message}")
             with self._lock:
                 self._solutions.pop((wanted.key, wanted.store.folder), None)
             solution = await builder.solve(specs, context.report)
@@ -259,7 +249,7 @@ def _builder(wanted: Wanted) -> Builder:
 def _run_command(line: str, activation: Activation, prefix: Path, context: ExecContext) -> None:
     """Run a command of the descriptor inside the new environment."""
     context.report(Progress("Running the tool's set-up command"))
-    context.report(OutputLine(f"$ {line}", "runner"))
+    context.say(f"$ {line}")
     # it makes the environment for all jobs: the variables of this one are not for it
     variables = program_environment(
         activation.apply(host_environment(isolated=True)), replace(context, environment={})

@@ -9,7 +9,7 @@ from typing import Any
 
 import rattler
 
-from napari_tool_runner.plugins.contract import Event, Progress
+from napari_tool_runner.plugins.process import Event, Progress
 
 __all__ = ["InstallReporter"]
 

@@ -36,17 +36,12 @@ from napari_tool_runner.storage import write_json
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from napari_tool_runner.plugins.contract import CancelToken
+    from napari_tool_runner.plugins.process import CancelToken
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = [
-    "Environment",
-    "EnvironmentInfo",
-    "EnvironmentStore",
-    "existing_parent",
-]
+__all__ = ["Environment", "EnvironmentInfo", "EnvironmentStore", "existing_parent"]
 
 MARKER = "environment.json"
 LOCK = "environment.lock"

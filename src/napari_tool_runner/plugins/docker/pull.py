@@ -15,11 +15,11 @@ import docker.types
 import requests
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
-from napari_tool_runner.plugins.contract import ExecContext, OutputLine, Progress
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.docker.images import Image, find_image
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
 from napari_tool_runner.plugins.docker.storage import note_image
+from napari_tool_runner.plugins.process import ExecContext, Progress
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.images import Reference
@@ -71,12 +71,9 @@ def _note(engine: Engine, image: Image, context: ExecContext) -> None:
     try:
         note_image(engine.id, str(image.reference), image.id)
     except OSError as error:
-        context.report(
-            OutputLine(
-                f"It could not be noted that the image was pulled ({error}), so `clean` will "
-                "not offer to remove it.",
-                "runner",
-            )
+        context.say(
+            f"It could not be noted that the image was pulled ({error}), so `clean` will "
+            "not offer to remove it."
         )
 
 
@@ -96,7 +93,7 @@ class _Pull:
         self._reported = 0.0
 
     def run(self) -> None:
-        self.context.report(OutputLine(f"Pulling image {self.reference}", "runner"))
+        self.context.say(f"Pulling image {self.reference}")
         self._report(force=True)
         threading.Thread(target=self._ask_sizes, name="docker-sizes", daemon=True).start()
         try:
@@ -153,12 +150,9 @@ class _Pull:
         except (docker.errors.DockerException, OSError, ValueError) as error:
             # public images need none, so go on, and say it
             self.credentials_problem = str(error)
-            self.context.report(
-                OutputLine(
-                    f"The credentials for {self.reference.registry} could not be read, so the "
-                    f"image is pulled without any: {error}",
-                    "runner",
-                )
+            self.context.say(
+                f"The credentials for {self.reference.registry} could not be read, so the "
+                f"image is pulled without any: {error}"
             )
             return {}
         return {"X-Registry-Auth": header} if header else {}

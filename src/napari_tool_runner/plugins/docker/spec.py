@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.contract import ExecContext, Mount
+from napari_tool_runner.plugins.process import ExecContext, Mount
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine

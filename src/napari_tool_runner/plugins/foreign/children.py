@@ -30,7 +30,7 @@ from napari_tool_runner.plugins.programs.process_tree import end_processes
 from napari_tool_runner.plugins.programs.watchdog import MARK, new_mark, watchdog
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.contract import Event
+    from napari_tool_runner.plugins.process import Event
 
 __all__ = ["Recorder", "recording"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, Literal
 
 from napari_tool_runner.errors import RunnerExecError
-from napari_tool_runner.plugins.contract import Event, OutputLine
+from napari_tool_runner.plugins.process import Event, OutputLine
 
 __all__ = ["LineReader", "LineSplitter", "raise_broken"]
 

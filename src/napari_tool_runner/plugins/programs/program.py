@@ -83,7 +83,7 @@ def run_program(
     program = _start(list(args), context.work_dir, {**environment, MARK: mark})
     watchdog.add(program.pid)
     if watchdog.problem:
-        context.report(OutputLine(watchdog.problem, "runner"))
+        context.say(watchdog.problem)
     assert program.stdout is not None
     assert program.stderr is not None
     readers = [
@@ -112,7 +112,7 @@ def run_program(
     raise_broken(readers)
     if code < 0:
         code = 128 - code
-        context.report(OutputLine(f"The program was {describe_exit(code)}.", "runner"))
+        context.say(f"The program was {describe_exit(code)}.")
     return code
 
 
