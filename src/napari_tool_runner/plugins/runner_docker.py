@@ -109,7 +109,7 @@ class DockerRunnerService(RunnerService):
         context.provenance["image_digest"] = image.digest
         if remark := image.emulation_remark(platform or engine.platform):
             context.say(remark)
-        return _DockerSession(self, engine, image, process, config)
+        return _DockerSession(self, engine, image, process)
 
     def check(self) -> Availability:
         """Say whether an engine answers; takes some seconds at most."""
@@ -222,13 +222,9 @@ def named_image(tool: Tool) -> Reference | None:
             others.append(f"{entry.type} {entry.image}")
     if has_biocontainer(tool):
         return None
-    if others:
-        raise PreparationError(
-            f"{tool.name} names no docker image, only {', '.join(others)}.",
-            hint="Choose another runner service.",
-        )
+    only = f"docker image, only {', '.join(others)}" if others else "container image"
     raise PreparationError(
-        f"{tool.name} names no container image.",
+        f"{tool.name} names no {only}.",
         hint="Choose another runner service (CONDA for packages, LOCAL for nothing).",
     )
 
@@ -244,19 +240,14 @@ class _DockerSession:
     """What one job holds: an image, and a warm container (None: the image cannot be kept so)."""
 
     def __init__(
-        self,
-        service: DockerRunnerService,
-        engine: Engine,
-        image: Image,
-        process: Process,
-        config: Mapping[str, object],
+        self, service: DockerRunnerService, engine: Engine, image: Image, process: Process
     ) -> None:
         self._service = service
         self._engine = engine
         self._image = image
         self._process = process
         self._context = context_of(process)
-        self._config = config
+        self._config = service.config
         self._inputs = process.data_paths
         self._spec = self._wanted()
         self._warm = service.pool.acquire(engine, self._spec)

@@ -43,7 +43,6 @@ __all__ = [
     "as_service",
     "check_all",
     "choose_service",
-    "fitting_services",
     "plan_run",
     "runnerServices",
 ]
@@ -248,7 +247,7 @@ def choose_service(
     """
     problems: list[str] = []
     first = ""
-    for name, what in fitting_services(tool):
+    for name, what in _fitting_services(tool):
         found = _availability(name, config, provider, tool)
         if found.ok:
             others = f" ({' '.join(problems)})" if problems else ""
@@ -268,7 +267,7 @@ def choose_service(
     return Choice(first, reason, available=False)
 
 
-def fitting_services(tool: Tool) -> Iterator[tuple[str, str]]:
+def _fitting_services(tool: Tool) -> Iterator[tuple[str, str]]:
     """Yield the services that provide what `tool` requires, with the requirement in words.
 
     In the order of the descriptor, each once; nothing for a tool without requirements.

@@ -9,7 +9,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ def _facts(records: Iterable[Any]) -> list[dict[str, object]]:
     ]
 
 
-@dataclass(slots=True)
+@dataclass
 class Builder:
     """Solves and links environments from given channels.
 
@@ -99,7 +100,6 @@ class Builder:
     repodata: Path
     platform: str
     offline: bool = False
-    _client: Any = field(default=None, init=False)
 
     async def solve(
         self, specs: Sequence[str], report: Callable[[Event], None] = lambda event: None
@@ -112,15 +112,15 @@ class Builder:
             A spec or channel is wrong, or nothing fits; in the solver's own words.
         """
         wanted = [self._spec(spec) for spec in specs]
-        if self.offline:
-            try:
-                records = await self._solve(wanted, report, "force-cache-only")
-            except rattler_errors.GatewayError as error:
-                raise _channel_error(error, offline=True) from error
-            return await self._solution(records)
+        cache: CacheAction = "force-cache-only" if self.offline else "cache-or-fetch"
         try:
-            records = await self._solve(wanted, report, "cache-or-fetch")
+            records = await self._solve(wanted, report, cache)
         except rattler_errors.GatewayError as error:
+            if self.offline:
+                raise PreparationError(
+                    f"Working offline, and a channel was not read before: {_oneline(error)}.",
+                    hint="Take 'offline' out of the runner section of the configuration.",
+                ) from error
             records = await self._solve_again(wanted, report, error)
         return await self._solution(records)
 
@@ -188,25 +188,23 @@ class Builder:
         except _INSTALL_ERRORS as error:
             raise _install_error(error, prefix) from error
 
-    @property
+    @cached_property
     def client(self) -> Any:
         """The client for downloads: credentials, proxies, certificates, mirrors."""
-        if self._client is None:
-            try:
-                config = rattler.Config.load_from_default_locations("rattler")
-            except rattler_errors.ConfigError as error:
-                raise PreparationError(
-                    f"The configuration of the conda tools cannot be read: {error}.",
-                    hint="Correct or remove rattler's config.toml.",
-                ) from error
-            if self.channels.mirrors:
-                lines = [
-                    f"{json.dumps(url)} = {json.dumps(list(others))}"
-                    for url, others in self.channels.mirrors.items()
-                ]
-                config = config.merge(rattler.Config.from_toml("\n".join(["[mirrors]", *lines])))
-            self._client = rattler.Client.from_config(config, user_agent="napari-tool-runner")
-        return self._client
+        try:
+            config = rattler.Config.load_from_default_locations("rattler")
+        except rattler_errors.ConfigError as error:
+            raise PreparationError(
+                f"The configuration of the conda tools cannot be read: {error}.",
+                hint="Correct or remove rattler's config.toml.",
+            ) from error
+        if self.channels.mirrors:
+            lines = [
+                f"{json.dumps(url)} = {json.dumps(list(others))}"
+                for url, others in self.channels.mirrors.items()
+            ]
+            config = config.merge(rattler.Config.from_toml("\n".join(["[mirrors]", *lines])))
+        return rattler.Client.from_config(config, user_agent="napari-tool-runner")
 
     def _sources(self) -> list[Any]:
         settings = (
@@ -262,7 +260,9 @@ class Builder:
             # what was read on another day may be enough
             records = await self._solve(specs, report, "force-cache-only")
         except (rattler_errors.GatewayError, PreparationError):
-            raise _channel_error(error, offline=False) from error
+            raise PreparationError(
+                f"A channel cannot be read: {_oneline(error)}.", hint=_NETWORK_HINT
+            ) from error
         text = "A channel cannot be read now; its index of an earlier day was used."
         report(OutputLine(text, "runner"))
         return records
@@ -333,15 +333,6 @@ _INSTALL_ERRORS = (
 def _solver_error(error: Exception) -> PreparationError:
     words = str(error).strip().removeprefix("Cannot solve the request because of: ")
     return PreparationError(f"The packages cannot be solved: {words}")
-
-
-def _channel_error(error: Exception, *, offline: bool) -> PreparationError:
-    if offline:
-        return PreparationError(
-            f"Working offline, and a channel was not read before: {_oneline(error)}.",
-            hint="Take 'offline' out of the runner section of the configuration.",
-        )
-    return PreparationError(f"A channel cannot be read: {_oneline(error)}.", hint=_NETWORK_HINT)
 
 
 def _install_error(error: Exception, prefix: Path) -> PreparationError:

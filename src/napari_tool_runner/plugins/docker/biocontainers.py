@@ -27,7 +27,7 @@ _CONDA = "Choose CONDA for this tool: it installs the packages themselves."
 
 def has_biocontainer(tool: Tool) -> bool:
     """Say whether an image may be computed for `tool`: packages by name, no container."""
-    packages = [entry for entry in tool.requirements if isinstance(entry, PackageRequirement)]
+    packages = _packages(tool)
     return (
         bool(packages)
         and all(entry.name for entry in packages)
@@ -52,8 +52,8 @@ def biocontainer_name(tool: Tool) -> str:
 
     targets = [
         build_target(entry.name, version=entry.version or None)
-        for entry in tool.requirements
-        if isinstance(entry, PackageRequirement) and entry.name
+        for entry in _packages(tool)
+        if entry.name
     ]
     return str(v2_image_name(targets)) if targets else ""
 
@@ -75,11 +75,7 @@ def find_biocontainer(engine: Engine, tool: Tool, config: Mapping[str, object]) 
     found = _latest(present, version)
     if found:
         return parse_reference(f"{repository}:{found}")
-    packages = ", ".join(
-        f"{entry.name} {entry.version}".strip()
-        for entry in tool.requirements
-        if isinstance(entry, PackageRequirement)
-    )
+    packages = ", ".join(f"{entry.name} {entry.version}".strip() for entry in _packages(tool))
     wanted = f"{repository}:{version}" if version else repository
     try:
         tags = ask_tags(engine, parse_reference(wanted))
@@ -100,6 +96,10 @@ def find_biocontainer(engine: Engine, tool: Tool, config: Mapping[str, object]) 
             hint=_CONDA,
         )
     return parse_reference(f"{repository}:{found}")
+
+
+def _packages(tool: Tool) -> list[PackageRequirement]:
+    return [entry for entry in tool.requirements if isinstance(entry, PackageRequirement)]
 
 
 def _latest(tags: Iterable[str], version: str) -> str:

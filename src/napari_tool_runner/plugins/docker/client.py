@@ -191,7 +191,7 @@ def _config_dir() -> Path:
     return Path(named) if named else Path.home() / ".docker"
 
 
-def connect(config: Mapping[str, object], *, timeout: float = CALL_TIMEOUT) -> Engine:
+def connect(config: Mapping[str, object]) -> Engine:
     """Connect to the first engine that answers.
 
     Raises
@@ -211,7 +211,7 @@ def connect(config: Mapping[str, object], *, timeout: float = CALL_TIMEOUT) -> E
         if len(candidates) > 1 and not _may_exist(Path(endpoint.host.removeprefix("unix://"))):
             continue
         try:
-            return _open(endpoint, timeout)
+            return _open(endpoint)
         except ENGINE_ERRORS as error:
             failures.append((endpoint, error))
     if not failures:
@@ -239,7 +239,7 @@ def _client(endpoint: Endpoint, version: str, timeout: float) -> Any:
     )
 
 
-def _open(endpoint: Endpoint, timeout: float) -> Engine:
+def _open(endpoint: Endpoint) -> Engine:
     client = _client(endpoint, "auto", PROBE_TIMEOUT)
     client.api.timeout = CONTROL_TIMEOUT
     try:
@@ -254,7 +254,7 @@ def _open(endpoint: Endpoint, timeout: float) -> Engine:
             "The container engine here runs Windows containers; tools need Linux ones.",
             hint="Switch Docker Desktop to Linux containers.",
         )
-    client.api.timeout = timeout
+    client.api.timeout = CALL_TIMEOUT
     parts = version.get("Components") or [{}]
     podman = any("podman" in str(part.get("Name", "")).lower() for part in parts)
     if podman:

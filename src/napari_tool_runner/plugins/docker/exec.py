@@ -14,7 +14,7 @@ import requests
 from napari_tool_runner.errors import PreparationError, RunnerExecError
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
-from napari_tool_runner.plugins.docker.program import Alone, Executed, Program, lost, not_started
+from napari_tool_runner.plugins.docker.program import Executed, Program, lost, not_started
 from napari_tool_runner.plugins.process import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.programs.output import LineSplitter
 from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender
@@ -177,7 +177,7 @@ def run_alone(
         if containers.is_missing_program(error):
             raise not_started(engine, argv[0], str(error)) from error
         raise RunnerExecError(error.message, hint=error.hint) from error
-    program = Alone(engine, container, argv[0])
+    program = Program(engine, container, argv[0])
     try:
         return _follow(program, _Reader(streams[0], context), context, grace, began)
     finally:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from napari_tool_runner import settings
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
@@ -80,19 +81,13 @@ class WarmContainer:
 
 
 class WarmPool:
-    """All warm containers of this process. Thread-safe.
+    """All warm containers of this process. Thread-safe."""
 
-    Parameters
-    ----------
-    idle_timeout : float
-        Seconds after its last job at which a container is removed.
-    limit : int
-        How many may wait; the oldest goes first.
-    """
-
-    def __init__(self, idle_timeout: float = 600.0, limit: int = 8) -> None:
-        self.idle_timeout = idle_timeout
-        self.limit = limit
+    def __init__(self) -> None:
+        self.idle_timeout = settings.IDLE_TIMEOUT.default
+        """Seconds after its last job at which a container is removed."""
+        self.limit = settings.MAX_CONTAINERS.default
+        """How many may wait; the oldest goes first."""
         self._idle: list[WarmContainer] = []
         self._busy: set[WarmContainer] = set()
         self._doomed: set[WarmContainer] = set()

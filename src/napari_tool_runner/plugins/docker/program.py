@@ -19,7 +19,7 @@ from napari_tool_runner.storage import size_text
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool
 
-__all__ = ["Alone", "Executed", "Program", "lost", "not_started"]
+__all__ = ["Executed", "Program", "lost", "not_started"]
 
 _KILLED = 137
 # where the kernel counts, for the old and the new control groups; not all images have cat
@@ -28,26 +28,30 @@ _COUNTS = """for file in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup
 
 
 class Program:
-    """A started program; two ways to run one differ in how it stands and is ended."""
+    """A started program that is all its container runs."""
 
-    alone = False
-    """Whether it is all that its container runs."""
+    alone = True
 
-    container: str
-    engine: Engine
-    name: str
+    def __init__(self, engine: Engine, container: str, name: str) -> None:
+        self.engine = engine
+        self.container = container
+        self.name = name
 
     def state(self) -> tuple[bool, int | None]:
         """Whether it runs, and its exit code if not."""
-        raise NotImplementedError
+        state = self.engine.control.api.inspect_container(self.container)["State"]
+        return bool(state.get("Running")), state.get("ExitCode")
 
     def ask_to_end(self) -> bool:
         """Send SIGTERM; False where that is not possible."""
-        raise NotImplementedError
+        with contextlib.suppress(*ENGINE_ERRORS):
+            self.engine.control.api.kill(self.container, "SIGTERM")
+            return True
+        return False
 
     def force(self) -> bool:
         """End it for sure; False when the engine cannot."""
-        raise NotImplementedError
+        return containers.remove(self.engine, self.container)
 
     def counted_out_of_memory(self) -> bool:
         """Whether the kernel says that it ended something in the container for memory."""
@@ -152,13 +156,13 @@ class Program:
 class Executed(Program):
     """A program in a warm container."""
 
+    alone = False
+
     def __init__(self, pool: WarmPool, warm: WarmContainer, exec_id: str, name: str) -> None:
+        super().__init__(warm.engine, warm.id, name)
         self.pool = pool
         self.warm = warm
-        self.engine = warm.engine
-        self.container = warm.id
         self.exec_id = exec_id
-        self.name = name
 
     def state(self) -> tuple[bool, int | None]:
         """Ask the engine."""
@@ -187,33 +191,6 @@ class Executed(Program):
                 said: bytes = api.exec_start(made["Id"], detach=detach)
                 return said
         return None
-
-
-class Alone(Program):
-    """A program that is its container."""
-
-    alone = True
-
-    def __init__(self, engine: Engine, container: str, name: str) -> None:
-        self.engine = engine
-        self.container = container
-        self.name = name
-
-    def state(self) -> tuple[bool, int | None]:
-        """Ask the engine."""
-        state = self.engine.control.api.inspect_container(self.container)["State"]
-        return bool(state.get("Running")), state.get("ExitCode")
-
-    def ask_to_end(self) -> bool:
-        """Send SIGTERM through the engine."""
-        with contextlib.suppress(*ENGINE_ERRORS):
-            self.engine.control.api.kill(self.container, "SIGTERM")
-            return True
-        return False
-
-    def force(self) -> bool:
-        """Remove the container."""
-        return containers.remove(self.engine, self.container)
 
 
 def not_started(engine: Engine, name: str, said: str) -> RunnerExecError:

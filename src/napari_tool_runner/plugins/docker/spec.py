@@ -142,14 +142,7 @@ def _input_mounts(inputs: Iterable[Path], mounts: Iterable[Mount]) -> list[Mount
 
     An input may be a hard link to the user's file, inside a folder that the program may
     write to: it is mounted over itself, read-only. Or it is a symbolic link: then what
-    it leads to is mounted.
-
-    Parameters
-    ----------
-    inputs : iterable of Path
-        Files and folders that the job reads.
-    mounts : iterable of Mount
-        What is mounted already.
+    it leads to is mounted. `mounts`: what is mounted already.
     """
     known = [(Path(os.path.realpath(mount.path)), mount.read_only) for mount in mounts]
 

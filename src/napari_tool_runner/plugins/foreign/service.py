@@ -174,19 +174,15 @@ class _Observer:
         self.lock = threading.Lock()
 
     def notify(self, message: object, job_id: int = 0) -> None:
-        """Pass a message on."""
         self._pass(OutputLine(str(message), "stdout"), job_id)
 
     def notify_warning(self, message: object, job_id: int = 0) -> None:
-        """Pass a warning on."""
         self._pass(OutputLine(f"Warning: {message}", "stderr"), job_id)
 
     def notify_error(self, message: object, job_id: int = 0) -> None:
-        """Pass an error on."""
         self._pass(OutputLine(f"Error: {message}", "stderr"), job_id)
 
     def notify_progress(self, progress: float, message: object = "", job_id: int = 0) -> None:
-        """Pass a percentage on."""
         self._pass(Progress(str(message), float(progress), 100.0), job_id)
 
     def new_job(self, job_id: int = 0) -> None:

@@ -202,9 +202,7 @@ def _start_error(
     return RunnerExecError(f"{name!r} could not be started: {error.strerror or error}.")
 
 
-def host_environment(
-    host: Mapping[str, str] | None = None, *, isolated: bool = False
-) -> dict[str, str]:
+def host_environment(*, isolated: bool = False) -> dict[str, str]:
     """Return the variables of this process without those that hurt a program.
 
     - ``QT_*`` and ``QML*`` go: they name the plugins of *this* Qt and crash programs that
@@ -219,15 +217,15 @@ def host_environment(
 
     Parameters
     ----------
-    host : mapping, optional
-        Default: the variables of this process.
     isolated : bool
         True for programs of another environment than this Python's.
     """
-    host = os.environ if host is None else host
-    foreign_conda = isolated or not _same_folder(host.get("CONDA_PREFIX"), sys.prefix)
+    conda = os.environ.get("CONDA_PREFIX")
+    foreign_conda = (
+        isolated or conda is None or os.path.realpath(conda) != os.path.realpath(sys.prefix)
+    )
     kept: dict[str, str] = {}
-    for name, value in host.items():
+    for name, value in os.environ.items():
         if name.startswith(("QT_", "QML")) or name == "PYTHONSTARTUP":
             continue
         if isolated and (name in _PYTHON or name == "VIRTUAL_ENV"):
@@ -281,7 +279,3 @@ def path_with(folders: Iterable[str | Path], path: str | None) -> str:
     if path is None:
         path = os.defpath
     return os.pathsep.join([*parts, path] if path else parts)
-
-
-def _same_folder(first: str | None, second: str) -> bool:
-    return first is not None and os.path.realpath(first) == os.path.realpath(second)
