@@ -196,9 +196,7 @@ def changed_config(config: Config, values: Mapping[str, object]) -> Config:
         else:
             place[last] = value
     made = replace(
-        config,
-        data={k: v for k, v in data.items() if v != {}},
-        edits={**config.edits, **values},
+        config, data={k: v for k, v in data.items() if v != {}}, edits={**config.edits, **values}
     )
     made.check()
     return made

@@ -226,13 +226,9 @@ class Config:
         return found
 
     def check(self) -> None:
-        """Read every setting of every layer, so that what is wrong is told at once.
+        """Read every setting of every layer: what is wrong is told at once, as ConfigError.
 
         Options that only services of this package know are left to a foreign service.
-
-        Raises
-        ------
-        ConfigError
         """
         for layer in self.layers:
             for key in layer.keys:

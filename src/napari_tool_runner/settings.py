@@ -92,11 +92,6 @@ class Setting(Generic[T_co]):
     joined: Callable[[T_co, T_co], T_co] | None = None
     field: Field | None = None
 
-    @property
-    def name(self) -> str:
-        """The last part of the key."""
-        return self.key.rpartition(".")[2]
-
     def read(self, value: object, base: Path | None = None, place: str = "") -> T_co:
         """Return what `value` of the JSON means; the default for None and ``""``.
 
@@ -120,13 +115,8 @@ class Setting(Generic[T_co]):
             raise wrong_value(self.key, value, self.type.accepted, place) from None
 
     def of(self, section: Mapping[str, object]) -> T_co:
-        """Return its value in a section (``runner``), as a service is given it.
-
-        Raises
-        ------
-        ConfigError
-        """
-        return self.read(section.get(self.name))
+        """Return its value in a section (``runner``) that a service got; raises ConfigError."""
+        return self.read(section.get(self.key.rpartition(".")[2]))
 
 
 def wrong_value(key: str, value: object, accepted: str, place: str = "") -> ConfigError:

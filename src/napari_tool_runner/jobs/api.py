@@ -135,8 +135,6 @@ def _merge(values: Mapping[str, object] | None, more: Mapping[str, object]) -> d
     if twice:
         name = sorted(twice)[0]
         raise ParameterError(
-            f"“{name}” is given twice, in values and by itself.",
-            name=name,
-            hint="Give it once.",
+            f"“{name}” is given twice, in values and by itself.", name=name, hint="Give it once."
         )
     return {**merged, **more}

@@ -64,10 +64,7 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
     return [
         BatchItem(
             stems[index],
-            {
-                **values,
-                **{n: files[index if len(files) > 1 else 0] for n, files in found.items()},
-            },
+            {**values, **{n: files[index if len(files) > 1 else 0] for n, files in found.items()}},
         )
         for index in range(total)
     ]

@@ -95,6 +95,7 @@ class Run:
         self.choice = request.choice
         self.workspace = Workspace(folder)
         self.log = JobLog(folder)
+        self._variables, self._user = config.variables, config.user
         self.context = ExecContext(
             work_dir=self.workspace.paths.work,
             temp_dir=self.workspace.paths.temp,
@@ -182,8 +183,7 @@ class Run:
 
     def render(self, values: BoundValues, paths: JobPaths) -> RenderedCommand:
         """Return the command; the record tells the first one."""
-        request = self.request
-        rendered = self._dialect.render(request.tool, values, paths, request.config.variables)
+        rendered = self._dialect.render(self.request.tool, values, paths, self._variables)
         if self.rendered is None:
             self.rendered = rendered
             self.notes += rendered.notes
@@ -390,7 +390,7 @@ class Run:
                 leaf.name for leaf in values if isinstance(leaf.parameter, HiddenParameter)
             ),
             extent=request.extent,
-            user=request.config.user,
+            user=self._user,
             host=RecordedHost.here(),
             log=self.workspace.log,
         )

@@ -15,11 +15,7 @@ from napari_tool_runner.tools.model import CollectionOutput, LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import LayerData, LayerSnapshot, LoadedOutput
     from napari_tool_runner.jobs.request import Request
-    from napari_tool_runner.tools.dialect import (
-        CollectedFile,
-        CollectedOutput,
-        DataFile,
-    )
+    from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile
     from napari_tool_runner.tools.model import DataOutput, Output
 
 __all__ = ["JobOutput", "JobResult", "OutputLoader", "named_after"]

@@ -23,14 +23,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.extent import Extent
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = [
-    "ConfigLike",
-    "Request",
-    "RunOptions",
-    "ToolLike",
-    "each_value",
-    "make_request",
-]
+__all__ = ["ConfigLike", "Request", "RunOptions", "ToolLike", "each_value", "make_request"]
 
 ToolLike: TypeAlias = Tool | str | os.PathLike[str]
 """A tool, the id of one, or the path of a descriptor."""
@@ -138,15 +131,7 @@ class Request:
 def make_request(
     tool: ToolLike, values: Mapping[str, object], **options: Unpack[RunOptions]
 ) -> Request:
-    """Bind values, take snapshots, choose the service.
-
-    Call it on the thread that owns the layers; it copies no pixels.
-
-    Raises
-    ------
-    UnknownToolError, DescriptorError, TrustError, ParameterError,
-    UnsupportedLayerError, ConfigError, UnknownRunnerError
-    """
+    """Bind values, take snapshots, choose the service; raises what `prepare` does."""
     config = load_config(options.get("config"))
     runner, timeout, ignored = _heard(config, options.get("runner"), options.get("timeout"))
     tool = find_tool(tool, config=config)

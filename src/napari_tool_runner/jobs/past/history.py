@@ -46,12 +46,7 @@ def find_record(reference: str | Path, workspaces: Path) -> RunRecord:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read one record.json.
-
-    Raises
-    ------
-    WorkspaceError
-    """
+    """Read one record.json; raises WorkspaceError."""
     try:
         told = read_json(path)
     except (OSError, ValueError) as error:

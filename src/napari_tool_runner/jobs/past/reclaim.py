@@ -82,8 +82,7 @@ def delete_job(record: RunRecord) -> None:
     """
     if not record.state.is_finished:
         raise WorkspaceError(
-            f"The job of “{record.tool_name}” is still {record.state}.",
-            hint="Cancel it first.",
+            f"The job of “{record.tool_name}” is still {record.state}.", hint="Cancel it first."
         )
     try:
         shutil.rmtree(record.folder)

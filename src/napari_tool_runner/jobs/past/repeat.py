@@ -29,13 +29,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.record import RecordedOutput, RunRecord
 
-__all__ = [
-    "recorded_form",
-    "recorded_outputs",
-    "recorded_result",
-    "recorded_tool",
-    "rerun",
-]
+__all__ = ["recorded_form", "recorded_outputs", "recorded_result", "recorded_tool", "rerun"]
 
 _NO_LAYER = ("", "file", "collection", "any")
 
@@ -73,12 +67,7 @@ def rerun(
 
 
 def recorded_tool(record: RunRecord, config: Config) -> Tool:
-    """Return the tool of a record: from its descriptor, else by id from the toolboxes.
-
-    Raises
-    ------
-    UnknownToolError
-    """
+    """Return the tool of a record: from its descriptor, else by id; raises UnknownToolError."""
     then, box = record.tool, load_toolbox(config)
     if then.id in box and box[then.id].uri == then.descriptor:
         return box[then.id]

@@ -40,13 +40,9 @@ SHOWN: dict[str, tuple[Setting[object], Field]] = {
 
 
 def shown_value(setting: Setting[object], config: Config) -> object:
-    """Return what a window shows: a flag, a number (0 for none), or text.
+    """Return what a window shows: a flag, a number (0 for none), or text; raises ConfigError.
 
     Of settings that add up over the layers, what this layer says.
-
-    Raises
-    ------
-    ConfigError
     """
     locked = config.lock_of(setting.key) is not None
     found = config.own(setting) if setting.joined and not locked else config.value(setting)
@@ -109,11 +105,7 @@ class SettingField(QWidget):
     changed = Signal()
 
     def __init__(
-        self,
-        key: str,
-        config: Config,
-        names: Sequence[str] = (),
-        parent: QWidget | None = None,
+        self, key: str, config: Config, names: Sequence[str] = (), parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.setting, self.look = SHOWN[key]

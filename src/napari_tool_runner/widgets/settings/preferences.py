@@ -42,12 +42,7 @@ class _Emitter(Protocol):
 
 
 def shown_values(config: Config) -> dict[str, object]:
-    """Return what the Preferences show of `config`.
-
-    Raises
-    ------
-    ConfigError
-    """
+    """Return what the Preferences show of `config`; raises ConfigError."""
     return {field.place: shown_value(setting, config) for setting, field in SHOWN.values()}
 
 

@@ -58,11 +58,7 @@ class TrustDialog(QDialog):
     """
 
     def __init__(
-        self,
-        folder: Path,
-        tools: Sequence[str],
-        runner: str = "",
-        parent: QWidget | None = None,
+        self, folder: Path, tools: Sequence[str], runner: str = "", parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Approve a toolbox")
