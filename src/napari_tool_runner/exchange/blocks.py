@@ -107,7 +107,7 @@ def blocks(
     chunks = chunk_sizes(array)
     if chunks is None:
         chunks = _regular(shape, grid) if grid is not None else _rows(array, limit)
-    edges = [_edges(size, chunk) for size, chunk in zip(shape, chunks, strict=True)]
+    edges = [[0, *itertools.accumulate(sizes)] for sizes in chunks]
     steps = _group(array, edges, limit)
     grouped = [[*(edge[:-1][::step]), edge[-1]] for edge, step in zip(edges, steps, strict=True)]
     spans = [list(itertools.pairwise(edge)) for edge in grouped]
@@ -176,8 +176,7 @@ def chunk_sizes(array: ArrayLike) -> tuple[tuple[int, ...], ...] | None:
         if isinstance(chunk, tuple | list):
             sizes = tuple(int(c) for c in chunk)
         elif isinstance(chunk, int | np.integer) and chunk > 0:
-            whole, rest = divmod(size, int(chunk))
-            sizes = (int(chunk),) * whole + ((rest,) if rest else ())
+            sizes = _regular((size,), (int(chunk),))[0]
         else:
             return None
         if sum(sizes) != size:
@@ -204,10 +203,6 @@ def _regular(shape: Sequence[int], sizes: Sequence[int]) -> tuple[tuple[int, ...
         (chunk,) * (size // chunk) + ((size % chunk,) if size % chunk else ())
         for size, chunk in zip(shape, sizes, strict=True)
     )
-
-
-def _edges(size: int, chunks: tuple[int, ...]) -> list[int]:
-    return [0, *itertools.accumulate(chunks)] if size else [0]
 
 
 def _group(array: ArrayLike, edges: Sequence[Sequence[int]], limit: int) -> list[int]:
@@ -285,6 +280,8 @@ OME_TYPES = frozenset(
     np.dtype(t) for t in ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8", "c8", "c16")
 )
 """What OME-TIFF can hold."""
+# 64-bit integers "fit" into float64 for numpy, but not exactly.
+_COMPATIBLE = {"i": "i", "u": "ui", "f": "fc", "c": "c"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,25 +337,18 @@ def plan_type(dtype: np.dtype, allowed: Iterable[np.dtype]) -> TypePlan | None:
         (
             t
             for t in types
-            if t.kind in _compatible(source.kind) and np.can_cast(native, t, "safe")
+            if t.kind in _COMPATIBLE.get(source.kind, "") and np.can_cast(native, t, "safe")
         ),
         key=lambda t: (t.kind != source.kind, t.itemsize),
     )
-    # 64-bit integers "fit" into float64 for numpy, but not exactly.
-    exact = [t for t in exact if not (source.kind in "iu" and t.kind in "fc")]
     if exact:
         note = f"{source.name} was written as {exact[0].name}; no value changes."
         return TypePlan(source, exact[0], checked=False, note=note)
     if source.kind in "iu":
-        same = sorted((t for t in types if t.kind == source.kind), key=lambda t: t.itemsize)
-        other = sorted((t for t in types if t.kind in "iu"), key=lambda t: t.itemsize)
-        for candidates in (same, other):
-            if candidates:
-                target = candidates[-1]
-                note = f"{source.name} was written as {target.name}; all values fit."
-                return TypePlan(source, target, checked=True, note=note)
+        whole = [t for t in types if t.kind in "iu"]
+        same = [t for t in whole if t.kind == source.kind]
+        if whole:
+            target = max(same or whole, key=lambda t: t.itemsize)
+            note = f"{source.name} was written as {target.name}; all values fit."
+            return TypePlan(source, target, checked=True, note=note)
     return None
-
-
-def _compatible(kind: str) -> str:
-    return {"i": "i", "u": "ui", "f": "fc", "c": "c"}.get(kind, "")

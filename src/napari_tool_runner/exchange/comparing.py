@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_tool_runner.exchange.blocks import blocks, read
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.tools.formats import FORMATS
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import ArrayLike, Table
 
 __all__ = ["same_data"]
-
-_BLOCK = 2**24  # values compared at a time
 
 
 def same_data(before: Path, now: Path, fmt: str) -> str:
@@ -54,11 +53,8 @@ def _pixel_difference(old: ArrayLike, new: ArrayLike) -> str:
         return f"the shape was {tuple(old.shape)} and is {tuple(new.shape)}"
     if old.dtype != new.dtype:
         return f"the type was {old.dtype} and is {new.dtype}"
-    different, total = 0, int(np.prod(old.shape))
-    thick = 1 if len(old.shape) > 2 and total > _BLOCK else max(old.shape[0], 1)
-    for start in range(0, old.shape[0], thick):
-        place = (slice(start, start + thick),)
-        a, b = np.asarray(old[place]), np.asarray(new[place])
-        equal = (a == b) | ((a != a) & (b != b))  # NaN is equal to NaN here
-        different += int(a.size - np.count_nonzero(equal))
-    return f"{different} of {total} pixels differ" if different else ""
+    different = 0
+    for key in blocks(old):
+        a, b = read(old, key), read(new, key)
+        different += int(np.count_nonzero((a != b) & ((a == a) | (b == b))))  # NaN equals NaN
+    return f"{different} of {int(np.prod(old.shape))} pixels differ" if different else ""

@@ -14,7 +14,6 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from napari_tool_runner.errors import ExchangeError
 
 __all__ = [
+    "file_key",
     "is_whole_map",
     "origin_of",
     "place_file",
@@ -121,28 +121,26 @@ def _remove(path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    data: weakref.ref[object]
-    path: Path
-    size: int
-    mtime_ns: int
+_origins: dict[int, tuple[weakref.ref[object], Path, str]] = {}  # array, its file, `file_key`
 
 
-_origins: dict[int, _Origin] = {}
+def file_key(path: Path) -> str:
+    """Return what tells this state of a file from others.
+
+    Raises
+    ------
+    OSError
+    """
+    facts = path.stat()
+    return f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}"
 
 
 def remember_origin(data: object, path: Path) -> None:
     """Note that `data`, which nobody can write to, is the content of `path`."""
     try:
-        facts = path.stat()
         key = id(data)
-        _origins[key] = _Origin(
-            weakref.ref(data, lambda _: _origins.pop(key, None)),
-            path,
-            facts.st_size,
-            facts.st_mtime_ns,
-        )
+        gone = weakref.ref(data, lambda _: _origins.pop(key, None))
+        _origins[key] = (gone, path, file_key(path))
     except (OSError, TypeError):
         # Gone already, or an object without weak references: it will be written anew.
         return
@@ -157,14 +155,12 @@ def origin_of(data: object) -> Path | None:
     first = data[0] if isinstance(data, list) and data else data
     if isinstance(first, np.ndarray) and first.flags.writeable:
         return None
-    origin = _origins.get(id(first))
-    if origin is not None and origin.data() is first:
+    if id(first) in _origins:
+        _, path, key = _origins[id(first)]
         try:
-            facts = origin.path.stat()
+            return path if file_key(path) == key else None
         except OSError:
             return None
-        same = (facts.st_size, facts.st_mtime_ns) == (origin.size, origin.mtime_ns)
-        return origin.path if same else None
     if isinstance(first, np.memmap) and first.filename is not None:
         return Path(first.filename)
     return _zarr_folder(first)

@@ -200,7 +200,7 @@ def geometry_of(
 
 def attributes_of(geometry: Geometry) -> dict[str, object]:
     """Return the keywords of a napari layer that put it at `geometry`."""
-    n = geometry.ndim
+    n = len(geometry.axes)
     attributes: dict[str, object] = {
         "scale": tuple(geometry.scale) or (1.0,) * n,
         "translate": tuple(geometry.translate) or (0.0,) * n,
@@ -222,7 +222,7 @@ def attributes_of(geometry: Geometry) -> dict[str, object]:
 
 def data_to_world(geometry: Geometry) -> np.ndarray:
     """Return the homogeneous matrix, (n + 1, n + 1), from data pixels to the world."""
-    n = geometry.ndim
+    n = len(geometry.axes)
     matrix = np.eye(n + 1)
     linear = np.eye(n) if geometry.linear is None else geometry.linear
     matrix[:n, :n] = linear * (geometry.scale or 1.0)
@@ -270,8 +270,8 @@ def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:
     A rotation, shear or affine is kept as long as it does not mix kept axes with
     dropped ones.
     """
-    keep = list(axes)
-    drop = [i for i in range(geometry.ndim) if i not in keep]
+    keep, n = list(axes), len(geometry.axes)
+    drop = [i for i in range(n) if i not in keep]
 
     def block(matrix: np.ndarray | None) -> np.ndarray | None:
         if matrix is None:
@@ -279,7 +279,7 @@ def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:
         mixed = (matrix[np.ix_(keep, drop)], matrix[np.ix_(drop, keep)])
         if not all(np.allclose(part, 0, atol=1e-9) for part in mixed):
             return None
-        kept = [*keep, *range(geometry.ndim, len(matrix))]
+        kept = [*keep, *range(n, len(matrix))]
         return matrix[np.ix_(kept, kept)]
 
     lost = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,9 @@ from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.model import Geometry, LoadedOutput
+    import pandas as pd
+
+    from napari_tool_runner.exchange.model import Geometry, LoadedOutput, Table
 
 __all__ = ["label_offsets", "merge_parts"]
 
@@ -81,14 +83,16 @@ def merge_parts(
     if kind in PIXELS:
         return _merge_pixels(parts, tuple(loop), geometry, folder / f"{name}.tif", name, offsets)
     if kind is LayerKind.POINTS:
-        return _merge_points(parts, places, folder / f"{name}.csv")
-    if kind is LayerKind.SHAPES:
-        return _merge_shapes(parts, places, folder / f"{name}.csv")
-    if kind is LayerKind.TABLE:
-        if first is not None:
-            places = places + np.asarray(first)
-        return _merge_tables(parts, places, axes, folder / f"{name}.csv", offsets)
-    return None
+        table = _merge_points(parts, places)
+    elif kind is LayerKind.SHAPES:
+        table = _merge_shapes(parts, places)
+    elif kind is LayerKind.TABLE:
+        table = _merge_tables(parts, places + np.asarray(first or 0), axes, offsets)
+    else:
+        return None
+    path = folder / f"{name}.csv"
+    write_table(table, path)
+    return path, "tablecsv"
 
 
 def _merge_pixels(
@@ -181,65 +185,45 @@ class _Stacked:
         return values
 
 
-def _merge_points(
-    parts: Sequence[LoadedOutput], places: np.ndarray, path: Path
-) -> tuple[Path, str]:
+def _merge_points(parts: Sequence[LoadedOutput], places: np.ndarray) -> Table:
+    points = [np.asarray(part.data, dtype=float) for part in parts]
+    moved = [_in_slice(rows, place) for rows, place in zip(points, places, strict=True)]
+    return points_table(np.concatenate(moved), _merge_features(parts, map(len, points)))
+
+
+def _merge_shapes(parts: Sequence[LoadedOutput], places: np.ndarray) -> Table:
+    shapes = [part.parts for part in parts]
+    moved = [_in_slice(v, at) for group, at in zip(shapes, places, strict=True) for v in group]
+    types = [kind for part in parts for kind in part.shape_types]
+    return shapes_table(moved, types, _merge_features(parts, map(len, shapes)))
+
+
+def _in_slice(points: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Return coordinates (N, D) with those of their slice before them."""
+    return np.hstack([np.tile(place, (len(points), 1)), points])
+
+
+def _merge_features(parts: Sequence[LoadedOutput], counts: Iterable[int]) -> pd.DataFrame:
     import pandas as pd
 
-    rows, features = [], []
-    for part, place in zip(parts, places, strict=True):
-        points = np.asarray(part.data, dtype=float)
-        rows.append(np.hstack([np.tile(place, (len(points), 1)), points]))
-        features.append(
-            pd.DataFrame(
-                part.features(len(points)),
-                index=range(len(points)),
-            )
-        )
-    table = pd.concat(features, ignore_index=True)
-    points = np.concatenate(rows)
-    write_table(points_table(points, table), path)
-    return path, "tablecsv"
-
-
-def _merge_shapes(
-    parts: Sequence[LoadedOutput], places: np.ndarray, path: Path
-) -> tuple[Path, str]:
-    import pandas as pd
-
-    vertices: list[np.ndarray] = []
-    types: list[str] = []
-    features = []
-    for part, place in zip(parts, places, strict=True):
-        shapes = part.parts
-        types += part.shape_types
-        vertices += [np.hstack([np.tile(place, (len(v), 1)), v]) for v in shapes]
-        columns = part.features(len(shapes))
-        features.append(pd.DataFrame(columns, index=range(len(shapes))))
-    table = pd.concat(features, ignore_index=True)
-    write_table(shapes_table(vertices, types, table), path)
-    return path, "tablecsv"
+    frames = [pd.DataFrame(p.features(n), range(n)) for p, n in zip(parts, counts, strict=True)]
+    return pd.concat(frames, ignore_index=True)
 
 
 def _merge_tables(
-    parts: Sequence[LoadedOutput],
-    places: np.ndarray,
-    axes: str,
-    path: Path,
-    offsets: Sequence[int] | None,
-) -> tuple[Path, str]:
+    parts: Sequence[LoadedOutput], places: np.ndarray, axes: str, offsets: Sequence[int] | None
+) -> Table:
     import pandas as pd
 
     frames = []
     for number, (part, place) in enumerate(zip(parts, places, strict=True)):
         frame = pd.DataFrame(part.table)
-        key = id_column(frame) if offsets is not None else None
+        key = id_column(frame)
         if key is not None and offsets is not None:
-            frame[key] = frame[key] + offsets[number]
+            frame[key] += offsets[number]
         for letter, position in zip(axes.lower(), place, strict=True):
             name = letter if letter not in frame.columns else f"slice_{letter}"
             frame[name] = int(position)
         frames.append(frame)
     merged = pd.concat(frames, ignore_index=True)
-    write_table({str(name): merged[name].to_numpy() for name in merged.columns}, path)
-    return path, "tablecsv"
+    return {str(name): merged[name].to_numpy() for name in merged.columns}

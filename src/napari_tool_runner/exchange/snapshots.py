@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 import numpy as np
 
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange.files import origin_of
+from napari_tool_runner.exchange.files import file_key, origin_of
 from napari_tool_runner.exchange.geometry import geometry_of
 from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, items
 from napari_tool_runner.tools.model import LayerKind
@@ -195,7 +195,8 @@ def _taken(
         path=origin,
         attributes={a: _kept(attributes[a]) for a in _KEPT[kind] if a in attributes},
         source=str(origin or "array"),
-        key="" if origin is None else _file_key(origin),
+        # An array in memory can change without a trace: only files have a key.
+        key="" if origin is None else file_key(origin),
     )
 
 
@@ -221,7 +222,7 @@ def _of_table(value: object, name: str) -> LayerSnapshot:
 def _of_path(path: Path, name: str) -> LayerSnapshot:
     path = path.expanduser().absolute()
     try:
-        key = _file_key(path)
+        key = file_key(path)
     except OSError as error:
         raise UnsupportedLayerError(
             f"The file {path} cannot be read ({error.strerror or error}).",
@@ -340,19 +341,10 @@ def _pixel_shape(data: object, kind: LayerKind, *, rgb: bool) -> tuple[int, ...]
 
 
 def _coordinate_ndim(data: object, kind: LayerKind) -> int:
-    if kind is LayerKind.SHAPES:
-        first = next(iter(items(data)), np.zeros((1, 2)))
-        return int(np.asarray(first).shape[-1])
-    if kind is LayerKind.SURFACE:
-        return int(np.asarray(items(data)[0]).shape[-1])
-    width = int(np.asarray(data).shape[-1])
+    in_parts = kind in (LayerKind.SHAPES, LayerKind.SURFACE)
+    first = next(iter(items(data)), np.zeros((1, 2))) if in_parts else data
+    width = int(np.asarray(first).shape[-1])
     return width - 1 if kind is LayerKind.TRACKS else width
-
-
-def _file_key(path: Path) -> str:
-    """An array in memory can change without a trace: only files have a key."""
-    facts = path.stat()
-    return f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}"
 
 
 _EVENTS = (
@@ -370,10 +362,6 @@ class _Counter:
         self.count += 1
 
 
-class _Emitter(Protocol):
-    def connect(self, callback: _Counter) -> object: ...
-
-
 _counters: weakref.WeakKeyDictionary[object, _Counter] = weakref.WeakKeyDictionary()
 
 
@@ -388,8 +376,8 @@ def _change_count(layer: object) -> int:
         counter = _Counter()
         events = getattr(layer, "events", None)
         for name in _EVENTS:
-            emitter = getattr(events, name, None)
-            if emitter is not None and hasattr(emitter, "connect"):
-                cast("_Emitter", emitter).connect(counter)
+            connect = getattr(getattr(events, name, None), "connect", None)
+            if connect is not None:
+                connect(counter)
         _counters[layer] = counter
     return counter.count

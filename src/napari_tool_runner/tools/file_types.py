@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from napari_tool_runner.tools.formats import FORMATS, Formats
@@ -74,11 +75,9 @@ def file_type(path: Path, expected: Sequence[str] = (), formats: Formats = FORMA
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
-        head = None
-    if by_name:
-        is_ome = by_name[0].name == "tiff" and b"<OME" in (head or b"")[:4096]
-        return "ome.tiff" if is_ome else by_name[0].name
-    return "data" if head is None else _by_content(path, head)
+        return by_name[0].name if by_name else "data"
+    name = by_name[0].name if by_name else _by_content(path, head)
+    return "ome.tiff" if name == "tiff" and b"<OME" in head[:4096] else name
 
 
 def _zarr_name(path: Path, suffix: str) -> str:
@@ -106,8 +105,7 @@ def _binary(head: bytes) -> tuple[str, str] | None:
 def _by_content(path: Path, head: bytes) -> str:
     known = _binary(head)
     if known is not None:
-        name = known[0]
-        return "ome.tiff" if name == "tiff" and b"<OME" in head[:4096] else name
+        return known[0]
     if zipfile.is_zipfile(path):
         return "zip"
     return "data" if b"\0" in head else _text_name(head.decode("utf-8", errors="replace"))
@@ -118,7 +116,8 @@ def _text_name(text: str) -> str:
     if start.startswith(("{", "[")):
         if '"FeatureCollection"' in start:
             return "geojson"
-        if _is_json(start):
+        with suppress(ValueError):
+            json.loads(start)
             return "json"
     if start[:200].lower().startswith(("<!doctype html", "<html")):
         return "html"
@@ -132,11 +131,3 @@ def _text_name(text: str) -> str:
         if len(lines) > 1 and len(counts) == 1 and counts != {0}:
             return name
     return "txt"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True

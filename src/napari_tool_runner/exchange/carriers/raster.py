@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
@@ -12,9 +11,6 @@ from napari_tool_runner.errors import LossyConversionError, OutputError, Unsuppo
 from napari_tool_runner.exchange.blocks import TypePlan, plan_type, read
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import Content, Pixels
-
-if TYPE_CHECKING:
-    from napari_tool_runner.exchange.model import Geometry
 
 __all__ = ["read_raster", "write_raster"]
 
@@ -58,7 +54,7 @@ def write_raster(pixels: Pixels, path: Path, *, lossy: bool = False) -> list[str
         )
     values = plan.convert(read(pixels.array, (slice(None),) * len(shape)), pixels.name)
     values = values.reshape(shape[-3:] if pixels.rgb else shape[-2:])
-    notes = [f"{kind} holds no pixel size."] if _has_size(pixels.geometry) else []
+    notes = [f"{kind} holds no pixel size."] if set(pixels.geometry.scale) - {1.0} else []
     if plan.note:
         notes.append(plan.note)
     if png:
@@ -125,7 +121,3 @@ def _frame(picture: Image.Image) -> np.ndarray:
             return np.array(picture.convert("RGBA" if "transparency" in picture.info else "RGB"))
         case _:
             return np.array(picture.convert("RGB"))
-
-
-def _has_size(geometry: Geometry) -> bool:
-    return any(scale != 1 for scale in geometry.scale)

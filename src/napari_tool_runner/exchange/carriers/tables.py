@@ -17,6 +17,7 @@ from napari_tool_runner.exchange.model import Content, Table
 __all__ = ["read_numbers", "read_table", "write_matrix", "write_table"]
 
 _SNIFF = 64 * 1024
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # Since 3.1 pandas reads every float exactly by itself and deprecates the option.
 _OLD = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if _OLD else {}
@@ -127,42 +128,27 @@ def read_numbers(path: Path, name: str) -> Content:
 
 def _text(path: Path) -> str:
     raw = path.read_bytes()
-    if b"\x00" in raw[:_SNIFF] and not raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if b"\x00" in raw[:_SNIFF] and not raw.startswith(_UTF16):
         raise OutputError(
             f"{path.name} is binary, not a table.",
             hint="Check the format that the descriptor declares for this output.",
         )
-    for encoding in (
-        "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig",
-        "latin-1",
-    ):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise OutputError(f"{path.name} is no text.")
+    try:
+        return raw.decode("utf-16" if raw.startswith(_UTF16) else "utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _separator(text: str, tabs: bool | None) -> str:
-    lines = [line for line in text[:_SNIFF].splitlines() if line.strip()][:20]
-    first = lines[0]
-    order = ["\t", ",", ";"] if tabs else [",", "\t", ";"]
-    for separator in order:
-        if separator in first:
-            return separator
-    return order[0]
+    first = next((line for line in text[:_SNIFF].splitlines() if line.strip()), "")
+    order = "\t,;" if tabs else ",\t;"
+    return next((separator for separator in order if separator in first), order[0])
 
 
 def _has_header(text: str, separator: str) -> bool:
     """Whether the first line has names: it does when not all its cells are numbers."""
     first = next(csv.reader(io.StringIO(text.lstrip("\r\n")), delimiter=separator), [])
-    cells = [cell.strip() for cell in first if cell.strip()]
-    return not cells or not all(_is_number(cell) for cell in cells)
-
-
-def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        return not [float(cell) for cell in first if cell.strip()]
     except ValueError:
-        return False
-    return True
+        return True
