@@ -300,12 +300,8 @@ def xml_outline(candidate: Candidate, root: Path) -> Outline:
     """Make the outline of a ``<tool>`` from its XML alone: nothing of it is evaluated.
 
     Own elements, tokens and the macro files that it imports are looked at, so that
-    2,000 tools are indexed in seconds.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the toolbox; imported files outside are not looked at.
+    2,000 tools are indexed in seconds. Imported files outside of `root`, the folder of
+    the toolbox, are not looked at.
 
     Raises
     ------
@@ -317,14 +313,23 @@ def xml_outline(candidate: Candidate, root: Path) -> Outline:
     sources = [element, *imported.values()]
     tokens = _tokens(sources)
     tool_id = _fill(element.get("id", ""), tokens).strip() or path.stem
+    data = _each(sources, "param", "data", "collection")
+    formats = (name for child in data for name in split_formats(child.get("format", "")))
+    terms = map(line, _each(sources, "edam_topic", "edam_operation"))
+    kinds: dict[str, None] = {}
+    for child in _each(sources, "package", "requirement", "container"):
+        if child.tag == "container":
+            kinds[child.get("type", "docker")] = None
+        elif child.get("type", "package") in {"package", "conda"}:
+            kinds["conda"] = None
     return Outline(
         id=tool_id,
         name=_fill(element.get("name", ""), tokens).strip() or tool_id,
         version=_fill(element.get("version", ""), tokens).strip(),
         description=_fill(line(element.find("description")), tokens),
-        formats=_outline_formats(sources),
-        edam=_outline_edam(sources),
-        requirements=_outline_requirements(sources),
+        formats=tuple(dict.fromkeys(name for name in formats if "@" not in name)),
+        edam=tuple(dict.fromkeys(filter(None, terms))),
+        requirements=tuple(kinds),
         thumbnail=element.get("thumbnail", "").strip(),
         help=line(element.find("help")),
         depends=tuple(imported),
@@ -371,34 +376,7 @@ def _fill(text: str, tokens: dict[str, str]) -> str:
 
 
 def _each(sources: list[Element], *tags: str) -> Iterator[Element]:
-    for source in sources:
-        for tag in tags:
-            yield from source.iter(tag)
-
-
-def _outline_formats(sources: list[Element]) -> tuple[str, ...]:
-    names = dict.fromkeys(
-        name
-        for child in _each(sources, "param", "data", "collection")
-        for name in split_formats(child.get("format", ""))
-        if "@" not in name
-    )
-    return tuple(names)
-
-
-def _outline_edam(sources: list[Element]) -> tuple[str, ...]:
-    found = (line(child) for child in _each(sources, "edam_topic", "edam_operation"))
-    return tuple(dict.fromkeys(text for text in found if text))
-
-
-def _outline_requirements(sources: list[Element]) -> tuple[str, ...]:
-    kinds: dict[str, None] = {}
-    for child in _each(sources, "package", "requirement", "container"):
-        if child.tag == "container":
-            kinds[child.get("type", "docker")] = None
-        elif child.get("type", "package") in {"package", "conda"}:
-            kinds["conda"] = None
-    return tuple(kinds)
+    return (child for source in sources for tag in tags for child in source.iter(tag))
 
 
 def line(element: Element | None) -> str:

@@ -146,15 +146,15 @@ class _Collector:
             if made is not None:
                 self.move(made, path)
         extra = extra_files_folder(path)
+        found: Path | None = path
         if self.source.formats.canonical(kind).directory or (extra.is_dir() and not path.exists()):
-            store = self.store(path, extra, kind)
-            metadata = {"extra_files_path": str(extra)} if extra.is_dir() else {}
-            return None if store is None else self.file(store, kind, metadata=metadata)
-        if not path.exists() and not path.is_symlink():
-            return None
-        self.check(path)
+            found = self.store(path, extra, kind)
+        elif not path.exists() and not path.is_symlink():
+            found = None
+        else:
+            self.check(path)
         metadata = {"extra_files_path": str(extra)} if extra.is_dir() else {}
-        return self.file(path, kind, metadata=metadata)
+        return self.file(found, kind, metadata=metadata) if found else None
 
     def store(self, path: Path, extra: Path, kind: str) -> Path | None:
         """Return the folder of a directory dataset (a zarr store)."""
@@ -252,34 +252,33 @@ class _Collector:
     def walk(
         self, folder: Path, collector: DatasetCollectionDescription, number: int
     ) -> Iterator[_Match]:
-        pattern = re.compile(
-            str(getattr(collector, "pattern", "")).replace("DATASET_ID", str(number))
-        )
+        text = str(getattr(collector, "pattern", ""))
+        pattern = re.compile(text.replace("DATASET_ID", str(number)))
         if not folder.is_dir():
             return
         for root, folders, filenames in os.walk(folder):
             if not collector.recurse:
                 folders.clear()
-            for filename in filenames:
-                path = Path(root) / filename
-                if path in self.moved.values():
-                    continue
-                name = filename
-                if collector.match_relative_path and Path(root) != folder:
-                    name = str(path.relative_to(folder))
-                found = pattern.match(name)
-                if found:
-                    yield _Match(path, name, found.groupdict(), collector)
+            for path in (Path(root) / filename for filename in filenames):
+                if path not in self.moved.values():
+                    yield from self.match(path, folder, collector, pattern)
         for original in list(self.moved):
             # another output took it already; it belongs to both
-            here = original.parent == folder
             below = collector.recurse and original.is_relative_to(folder)
-            if (here or below) and not original.exists():
-                inside = collector.match_relative_path and not here
-                name = str(original.relative_to(folder)) if inside else original.name
-                found = pattern.match(name)
-                if found:
-                    yield _Match(original, name, found.groupdict(), collector)
+            if (original.parent == folder or below) and not original.exists():
+                yield from self.match(original, folder, collector, pattern)
+
+    def match(
+        self,
+        path: Path,
+        folder: Path,
+        collector: DatasetCollectionDescription,
+        pattern: re.Pattern[str],
+    ) -> Iterator[_Match]:
+        name = str(path.relative_to(folder)) if collector.match_relative_path else path.name
+        found = pattern.match(name)
+        if found:
+            yield _Match(path, name, found.groupdict(), collector)
 
     def sorted(
         self, matches: Iterator[_Match], collector: DatasetCollectionDescription
@@ -341,7 +340,7 @@ class _Collector:
         elif target.is_dir():
             shutil.rmtree(target)
         if current.is_symlink() or made in self.moved:
-            _copy(real, target)
+            (shutil.copytree if real.is_dir() else shutil.copyfile)(real, target)
         else:
             shutil.move(str(current), str(target))
         self.moved.setdefault(made, target)
@@ -377,13 +376,6 @@ def _filled(path: Path) -> bool:
 
 def _is_store(path: Path) -> bool:
     return any((path / name).exists() for name in (".zgroup", ".zattrs", ".zarray", "zarr.json"))
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copyfile(source, target)
 
 
 def _safe(name: str) -> Path:

@@ -50,10 +50,8 @@ def read_outputs(source: GalaxySource, notes: Notes) -> tuple[Output, ...]:
 
 
 def _collectors(parsed: object) -> list[DatasetCollectionDescription]:
-    structure = getattr(parsed, "structure", None)
-    if structure is not None:
-        return list(structure.dataset_collector_descriptions or [])
-    return list(getattr(parsed, "dataset_collector_descriptions", None) or [])
+    place = getattr(parsed, "structure", None) or parsed
+    return list(getattr(place, "dataset_collector_descriptions", None) or [])
 
 
 def _discovers(collectors: tuple[DatasetCollectionDescription, ...]) -> bool:
@@ -93,14 +91,10 @@ def _data(
         format_source=str(getattr(parsed, "format_source", None) or ""),
         discovers=_discovers(collectors),
     )
-    actions = element.find("actions")
-    if actions is not None and next(actions.iter("option"), None) is not None:
-        for option in actions.iter("option"):
-            if option.get("type") in ("from_data_table", "from_file"):
-                notes.info(
-                    f"{where}/actions",
-                    f"Metadata from reference data “{option.get('name')}” are not set here.",
-                )
+    for option in element.iterfind("actions//option"):
+        if option.get("type") in ("from_data_table", "from_file"):
+            what = f"Metadata from reference data “{option.get('name')}” are not set here."
+            notes.info(f"{where}/actions", what)
     set_here = [
         str(action.get("name"))
         for action in element.iterfind("actions//action")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from packaging.version import Version
 
@@ -63,6 +63,12 @@ def read_parameter(
     return reader(_Reader(descriptor, notes), source, where)
 
 
+_DISPLAYS: dict[str, Literal["radio", "checkboxes"]] = {
+    "radio": "radio",
+    "checkboxes": "checkboxes",
+}
+
+
 class _Reader:
     def __init__(self, source: GalaxySource, notes: Notes) -> None:
         self.source = source
@@ -110,10 +116,8 @@ class _Reader:
         )
 
     def boolean(self, source: InputSource, where: str) -> BooleanParameter:
-        true_value, false_value = (
-            source.get("truevalue", "true"),
-            source.get("falsevalue", "false"),
-        )
+        true_value = source.get("truevalue", "true")
+        false_value = source.get("falsevalue", "false")
         if self.source.profile >= Version("23.1") and true_value == false_value:
             self.notes.warning(where, "It has the same text when checked and when not.")
         return BooleanParameter(
@@ -169,17 +173,12 @@ class _Reader:
             )
             if not options and not optional:
                 self.notes.warning(where, "It has nothing to choose from.")
-        display = source.get("display") or ""
         return SelectParameter(
             **base,
             options=options,
             default=_select_default(options, multiple=multiple, optional=optional),
             multiple=multiple,
-            display="radio"
-            if display == "radio"
-            else "checkboxes"
-            if display == "checkboxes"
-            else "",
+            display=_DISPLAYS.get(source.get("display") or "", ""),
             source=computed,
             sanitizer=base["native"].sanitizer,
         )
@@ -355,7 +354,5 @@ def _tree(elements: Sequence[Element]) -> tuple[DrillDownOption, ...]:
 def _chosen(options: Sequence[DrillDownOption]) -> list[str]:
     found: list[str] = []
     for option in options:
-        if option.selected:
-            found.append(option.value)
-        found += _chosen(option.children)
+        found += [option.value] * option.selected + _chosen(option.children)
     return found

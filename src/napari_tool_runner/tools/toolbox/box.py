@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import UnknownToolError
 from napari_tool_runner.storage import unique_name
-from napari_tool_runner.tools.toolbox.index import Problem, index_folder
+from napari_tool_runner.tools.toolbox.index import Problem, file_stat, index_folder
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
@@ -157,7 +157,7 @@ class Toolbox(Mapping[str, "Tool"]):
 
     def __getitem__(self, name: str) -> Tool:
         entry = self.entry(name)
-        stat = _stat(str(entry.path))
+        stat = file_stat(str(entry.path))
         kept = self._tools.get(entry.key)
         if kept is not None and kept[0] == stat:
             return kept[1]
@@ -337,11 +337,3 @@ def _near(text: str, box: Toolbox) -> str:
     if not known:
         return "The toolbox is empty; add a folder of tools to the configuration."
     return "“napari-tool-runner list” shows the tools there are."
-
-
-def _stat(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return (-1, 0)
-    return (found.st_size, found.st_mtime_ns)

@@ -19,7 +19,7 @@ from napari_tool_runner.storage import content_sha256, short_digest, user_cache,
 from napari_tool_runner.tools.reader import dialects, language_stamps, may_be_descriptor
 from napari_tool_runner.tools.toolbox.entries import ToolEntry, make_entry
 
-__all__ = ["Problem", "index_folder"]
+__all__ = ["Problem", "file_stat", "index_folder"]
 
 _VERSION = 4
 _MAX_DEPTH = 12
@@ -28,7 +28,6 @@ _SKIPPED = frozenset({"test-data", "test_data", "node_modules", "__pycache__", "
 _SKIPPED_SUFFIXES = (".zarr", ".egg-info")
 
 _Stat: TypeAlias = tuple[int, int]
-"""Size and modification time in nanoseconds; (-1, 0) when there is no such file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,8 @@ def _list(path: str, mtime: int, real_root: str, problems: list[Problem]) -> _Fo
 # -- one file ----------------------------------------------------------------------------
 
 
-def _stat(path: str) -> _Stat:
+def file_stat(path: str) -> _Stat:
+    """Return size and modification time (ns) of a file; (-1, 0) when there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -170,19 +170,19 @@ def _stat(path: str) -> _Stat:
 
 
 def _unchanged(path: str, kept: _File) -> bool:
-    return _stat(path) == kept.stat and all(
-        _stat(name) == (size, mtime) for name, size, mtime in kept.depends
+    return file_stat(path) == kept.stat and all(
+        file_stat(name) == (size, mtime) for name, size, mtime in kept.depends
     )
 
 
 def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
-    stat = _stat(path)
+    stat = file_stat(path)
     try:
         digest = content_sha256(Path(path))
     except OSError as error:
         return _File(stat, "", [], problem=f"It cannot be read: {error.strerror or error}.")
     if kept is not None and digest == kept.digest and not kept.problem:
-        fresh = [(other, *_stat(other)) for other, _, _ in kept.depends]
+        fresh = [(other, *file_stat(other)) for other, _, _ in kept.depends]
         if fresh == kept.depends:
             return _File(stat, digest, fresh, kept.entries)
     try:
@@ -191,7 +191,7 @@ def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
         return _File(stat, digest, [], problem=str(error))
     except Exception as error:  # noqa: BLE001 - a language of others must not hide the other tools
         return _File(stat, digest, [], problem=f"Its language stumbles over it: {error!r}.")
-    depends = [(other, *_stat(other)) for other in made.depends]
+    depends = [(other, *file_stat(other)) for other in made.depends]
     return _File(stat, digest, depends, made.entries)
 
 
