@@ -311,6 +311,12 @@ class DrillDownOption:
     selected: bool = False
     children: tuple[DrillDownOption, ...] = ()
 
+    def walk(self) -> Iterator[DrillDownOption]:
+        """Yield it and all below it, depth first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillDownParameter(ParameterBase):

@@ -13,7 +13,7 @@ import difflib
 import math
 import re
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.model import (
@@ -23,7 +23,6 @@ from napari_tool_runner.tools.model import (
     DataColumnParameter,
     DataParameter,
     DirectoryParameter,
-    DrillDownOption,
     DrillDownParameter,
     FileParameter,
     FloatParameter,
@@ -424,7 +423,7 @@ def _check_kind(parameter: Parameter, value: object, label: str) -> str | None:
             if entry not in known:
                 return f"{label} must be one of {', '.join(known)}; {entry!r} is not."
     elif isinstance(parameter, DrillDownParameter):
-        below = {option.value for option in _tree(parameter.options)}
+        below = {one.value for option in parameter.options for one in option.walk()}
         for entry in value if isinstance(value, tuple) else ():
             if entry not in below:
                 return f"{label} has no choice {entry!r}."
@@ -466,12 +465,6 @@ def _check_count(parameter: DataParameter, value: object, label: str) -> str | N
     if parameter.maximum is not None and count > parameter.maximum:
         return f"{label} takes at most {parameter.maximum} datasets, not {count}."
     return None
-
-
-def _tree(options: Sequence[DrillDownOption]) -> Iterator[DrillDownOption]:
-    for option in options:
-        yield option
-        yield from _tree(option.children)
 
 
 def _short(value: object) -> str:

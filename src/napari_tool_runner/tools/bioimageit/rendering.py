@@ -6,6 +6,7 @@ import csv
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -86,9 +87,7 @@ class _Scope:
         found: Mapping[str, tuple[Leaf | None, _Filled]],
         variables: Mapping[str, str],
     ) -> None:
-        self.tool = tool
-        self.found = found
-        self.variables = variables
+        self.tool, self.found, self.variables = tool, found, variables
         aliases = tool.source.aliases if isinstance(tool.source, Source) else {}
         self.aliases = {**{name: name for name in found}, **aliases}
 
@@ -300,29 +299,20 @@ def collect_outputs(
 
 
 def _find(planned: PlannedOutput, paths: JobPaths, formats: Formats) -> Path | None:
-    candidates = []
+    candidates = [planned.path]
     if planned.output.from_work_dir:
-        candidates.append(paths.work / planned.output.from_work_dir)
-    candidates.append(planned.path)
+        candidates.insert(0, paths.work / planned.output.from_work_dir)
     # tools that choose the extension themselves: o.tiff for o.tif, o.png for raw o
     if planned.format:
         entry = formats.resolve(planned.format)
         stem = planned.path.name.removesuffix(entry.extension)
-        others = [formats[parent] for parent in entry.parents]
-        aliases = [*entry.aliases, *(e for other in others for e in other.extensions)]
-        candidates += [planned.path.with_name(stem + alias) for alias in aliases]
-    for candidate in candidates:
-        if candidate.exists() or candidate.is_symlink():
-            return _inside(candidate, planned, paths)
-    if not planned.path.suffix and planned.path.parent.is_dir():
-        named = sorted(
-            entry
-            for entry in planned.path.parent.iterdir()
-            if entry.name.startswith(planned.path.name + ".")
-        )
-        if len(named) == 1:
-            return _inside(named[0], planned, paths)
-    return None
+        others = [e for parent in entry.parents for e in formats[parent].extensions]
+        candidates += [planned.path.with_name(stem + alias) for alias in (*entry.aliases, *others)]
+    found = [path for path in candidates if path.exists() or path.is_symlink()]
+    if not found and not planned.path.suffix:
+        named = list(planned.path.parent.glob(f"{escape(planned.path.name)}.*"))
+        found = named if len(named) == 1 else []
+    return _inside(found[0], planned, paths) if found else None
 
 
 def _inside(path: Path, planned: PlannedOutput, paths: JobPaths) -> Path | None:

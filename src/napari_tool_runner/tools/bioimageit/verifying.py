@@ -114,16 +114,12 @@ def compare_files(
 
 
 def _sizes(made: Path, reference: Path, delta: float) -> str | None:
-    first, second = _size(made), _size(reference)
+    first, second = (
+        sum(file.stat().st_size for file in _files(path)) for path in (made, reference)
+    )
     if abs(first - second) <= delta:
         return None
     return f"It has {first} bytes, the reference {second} (allowed difference {delta:g})."
-
-
-def _size(path: Path) -> int:
-    if path.is_dir():
-        return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
-    return path.stat().st_size
 
 
 def _lines(made: Path, reference: Path, allowed: float) -> str | None:
@@ -142,7 +138,14 @@ def _lines(made: Path, reference: Path, allowed: float) -> str | None:
 
 
 def _movies(made: Path, reference: Path, eps: float, *, relative: bool) -> str | None:
-    first, second = _frames(made), _frames(reference)
+    first, second = (
+        [
+            path.parent / line.strip()
+            for line in path.read_text("utf-8").splitlines()
+            if line.strip()
+        ]
+        for path in (made, reference)
+    )
     if len(first) != len(second):
         return f"It has {len(first)} frames, the reference {len(second)}."
     for number, (frame, wanted) in enumerate(zip(first, second, strict=True), start=1):
@@ -150,11 +153,6 @@ def _movies(made: Path, reference: Path, eps: float, *, relative: bool) -> str |
         if problem:
             return f"Frame {number}: {problem}"
     return None
-
-
-def _frames(path: Path) -> list[Path]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [path.parent / line.strip() for line in lines if line.strip()]
 
 
 def _images(made: Path, reference: Path, eps: float, *, relative: bool) -> str | None:
@@ -227,18 +225,17 @@ def _same_cell(cell: str, other: str, eps: float) -> bool:
 
 
 def _folders(made: Path, reference: Path) -> str | None:
-    def content(folder: Path) -> dict[str, bytes]:
-        return {
-            entry.relative_to(folder).as_posix(): entry.read_bytes()
-            for entry in sorted(folder.rglob("*"))
-            if entry.is_file()
-        }
-
-    first, second = content(made), content(reference)
-    unlike = sorted(
-        name for name in first.keys() | second.keys() if first.get(name) != second.get(name)
+    first, second = (
+        {file.relative_to(folder): file.read_bytes() for file in _files(folder)}
+        for folder in (made, reference)
     )
+    names = first.keys() | second.keys()
+    unlike = sorted(name.as_posix() for name in names if first.get(name) != second.get(name))
     return f"{len(unlike)} files differ, first {unlike[0]}." if unlike else None
+
+
+def _files(path: Path) -> list[Path]:
+    return [entry for entry in path.rglob("*") if entry.is_file()] if path.is_dir() else [path]
 
 
 def _number(expected: TestOutput, name: str, default: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -212,9 +212,7 @@ def _as_collection(
     if value is None or isinstance(value, DataCollection):
         return value
     files = [value] if isinstance(value, DataFile) else value
-    kind = next(
-        (entry for entry in parameter.collection if entry == "list"), parameter.collection[0]
-    )
+    kind = "list" if "list" in parameter.collection else parameter.collection[0]
     if kind in ("paired", _EITHER) and len(files) == 2:
         names = ["forward", "reverse"]
     elif kind == _EITHER and len(files) == 1:
@@ -312,18 +310,12 @@ def _json_leaf(parameter: Parameter, value: object, profile: Version, style: str
 
 
 def _json_data(value: DatasetValue | DatasetList | CollectionValue, style: str | None) -> object:
-    def path(dataset: DatasetValue) -> str | None:
-        return str(dataset) if dataset else None
-
-    writers: dict[str, Callable[[], object]] = {
-        "paths": lambda: (
-            path(value)
-            if isinstance(value, DatasetValue)
-            else value.all_paths
-            if isinstance(value, CollectionValue)
-            else [path(entry) for entry in value]
-        ),
-        "staging_path_and_source_path": value.serialize,
-    }
-    writer = writers.get(style or "skip")
-    return writer() if writer else ABSENT
+    if style == "staging_path_and_source_path":
+        return value.serialize()
+    if style != "paths":
+        return ABSENT
+    if isinstance(value, CollectionValue):
+        return value.all_paths
+    files = value if isinstance(value, DatasetList) else [value]
+    paths = [str(file) if file else None for file in files]
+    return paths if isinstance(value, DatasetList) else paths[0]

@@ -150,14 +150,11 @@ class DatasetValue(Wrapper):
         # Galaxy compares identity; text is what templates mean
         return other is self or (isinstance(other, str) and str(self) == other)
 
-    @property
-    def file_name(self) -> str:
-        """Path of the file."""
-        return str(self)
-
     def get_file_name(self) -> str:
         """Path of the file."""
         return str(self)
+
+    file_name = property(get_file_name)
 
     @property
     def ext(self) -> str:
@@ -215,10 +212,7 @@ class DatasetValue(Wrapper):
             return str(self.path)
         return str(self.path.with_name(f"{self.path.name}_files"))
 
-    @property
-    def files_path(self) -> str:
-        """Older name of `extra_files_path`."""
-        return self.extra_files_path
+    files_path = extra_files_path
 
     def extra_files_path_exists(self) -> bool:
         """Say whether there are extra files."""
@@ -236,12 +230,7 @@ class DatasetValue(Wrapper):
             return sum(p.stat().st_size for p in self.file.path.rglob("*") if p.is_file())
         return self.file.path.stat().st_size
 
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return self.get_size()
-
-    file_size = size
+    size = file_size = property(get_size)
 
     def has_data(self) -> bool:
         """Say whether it is not empty."""

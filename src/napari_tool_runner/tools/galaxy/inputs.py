@@ -137,7 +137,10 @@ class _Reader:
         if not isinstance(test, SelectParameter | BooleanParameter):
             self.notes.error(where, "Its first parameter must be a select or a boolean.")
             return None
-        legal = _legal_values(test)
+        if isinstance(test, BooleanParameter):
+            legal = list(dict.fromkeys([test.true_value, test.false_value]))
+        else:
+            legal = [option.value for option in test.options]
         cases: dict[str, Case] = {}
         for value, page in source.parse_when_input_sources():
             text = _case_value(test, str(value))
@@ -157,12 +160,6 @@ class _Reader:
             label=source.get("label") or test.label,
             help=source.parse_help() or "",
         )
-
-
-def _legal_values(test: SelectParameter | BooleanParameter) -> list[str]:
-    if isinstance(test, BooleanParameter):
-        return list(dict.fromkeys([test.true_value, test.false_value]))
-    return [option.value for option in test.options]
 
 
 def _case_value(test: SelectParameter | BooleanParameter, value: str) -> str:

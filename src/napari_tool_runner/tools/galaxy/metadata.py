@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dataset_metadata", "unique_values"]
 
-_IMAGE = ("axes", "dtype", "width", "height", "channels", "depth", "frames")
+_SIZES = {"width": "X", "height": "Y", "channels": "C", "depth": "Z", "frames": "T"}
 
 _PILLOW = ("png", "jpg", "bmp", "gif", "pbm", "pgm", "ppm", "pcx", "xbm", "xpm")
 _SAMPLE_LINES = 100_000
@@ -104,22 +104,15 @@ def _reader(name: str) -> Callable[[Path], dict[str, object]] | None:
 def _tiff(path: Path) -> dict[str, object]:
     import tifffile
 
-    columns: dict[str, list[object]] = {name: [] for name in _IMAGE}
     with tifffile.TiffFile(path) as tif:
-        for series in tif.series:
-            axes = series.axes.upper()
-            sizes = dict(zip(axes.replace("S", "C"), series.shape, strict=False))
-            row: dict[str, object] = {
-                "axes": axes,
-                "dtype": str(series.dtype),
-                "width": sizes.get("X", 0),
-                "height": sizes.get("Y", 0),
-                "channels": sizes.get("C", 0),
-                "depth": sizes.get("Z", 0),
-                "frames": sizes.get("T", 0),
-            }
-            for name, value in row.items():
-                columns[name].append(value)
+        found = [(series.axes.upper(), series.shape, str(series.dtype)) for series in tif.series]
+    columns: dict[str, list[object]] = {
+        "axes": [axes for axes, _, _ in found],
+        "dtype": [dtype for _, _, dtype in found],
+    }
+    sizes = [dict(zip(axes.replace("S", "C"), shape, strict=False)) for axes, shape, _ in found]
+    for name, axis in _SIZES.items():
+        columns[name] = [size.get(axis, 0) for size in sizes]
     return {
         name: values[0] if len(values) == 1 else values
         for name, values in columns.items()
@@ -205,8 +198,5 @@ def _column_kind(cells: list[str]) -> str:
 
 def _text(path: Path) -> dict[str, object]:
     with path.open("rb") as stream:
-        return {
-            "data_lines": sum(
-                chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b"")
-            )
-        }
+        chunks = iter(lambda: stream.read(1 << 20), b"")
+        return {"data_lines": sum(chunk.count(b"\n") for chunk in chunks)}

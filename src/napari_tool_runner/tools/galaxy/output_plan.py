@@ -93,7 +93,7 @@ def _format(
 ) -> str:
     name = output.format or "data"
     if name == "input":
-        first = next((dataset for _, dataset in _flat(context) if dataset), None)
+        first = next(filter(None, _flat(context)), None)
         name = first.ext if first else "data"
     name = _source_format(output.format_source, context) or name
     changed = _changed_format(rule, context, rules.source, name)
@@ -218,13 +218,13 @@ def _with_elements(
         like = lookup(context, output.structured_like)
         if isinstance(like, CollectionValue):
             kind = like.collection_type or kind
-            for identifiers, dataset in like.flat():
-                ext = dataset.ext if output.inherit_format else name
-                elements.append(DataOutput(name="/".join(identifiers), format=ext))
-        elif isinstance(like, DatasetList):
-            for dataset in like:
-                ext = dataset.ext if output.inherit_format else name
-                elements.append(DataOutput(name=dataset.element_identifier, format=ext))
+            named = [("/".join(identifiers), dataset) for identifiers, dataset in like.flat()]
+        else:
+            files = like if isinstance(like, DatasetList) else ()
+            named = [(dataset.element_identifier, dataset) for dataset in files]
+        for identifier, dataset in named:
+            ext = dataset.ext if output.inherit_format else name
+            elements.append(DataOutput(name=identifier, format=ext))
     return replace(output, elements=tuple(elements), collection_type=kind, format=name)
 
 
@@ -285,19 +285,12 @@ def _raw_values(context: Mapping[str, object]) -> dict[str, object]:
     return {key: raw(value) for key, value in context.items()}
 
 
-def _flat(context: object, prefix: str = "") -> Iterator[tuple[str, DatasetValue]]:
-    """Yield the full name and every single dataset among the inputs."""
+def _flat(context: object) -> Iterator[DatasetValue]:
+    """Yield every single dataset among the inputs."""
     if isinstance(context, DatasetValue):
-        yield prefix, context
+        yield context
     elif isinstance(context, CollectionValue):
-        for _, dataset in context.flat():
-            yield prefix, dataset
-    elif isinstance(context, DatasetList):
-        for dataset in context:
-            yield prefix, dataset
-    elif isinstance(context, dict):
-        for key, value in context.items():
-            yield from _flat(value, f"{prefix}|{key}" if prefix else str(key))
-    elif isinstance(context, list):
-        for index, value in enumerate(context):
-            yield from _flat(value, f"{prefix}_{index}")
+        yield from (dataset for _, dataset in context.flat())
+    elif isinstance(context, dict | list):
+        for value in context.values() if isinstance(context, dict) else context:
+            yield from _flat(value)

@@ -276,7 +276,9 @@ class _Reader:
             options=options,
             multiple=source.get_bool("multiple", False),
             hierarchy="recurse" if source.get("hierarchy") == "recurse" else "exact",
-            default=tuple(_chosen(options)),
+            default=tuple(
+                one.value for option in options for one in option.walk() if one.selected
+            ),
         )
 
 
@@ -344,15 +346,8 @@ def _tree(elements: Sequence[Element]) -> tuple[DrillDownOption, ...]:
         DrillDownOption(
             label=element.get("name") or element.get("value") or "",
             value=element.get("value") or "",
-            selected=str(element.get("selected", "")).lower() == "true",
+            selected=element.get("selected", "").lower() == "true",
             children=_tree(element.findall("option")),
         )
         for element in elements
     )
-
-
-def _chosen(options: Sequence[DrillDownOption]) -> list[str]:
-    found: list[str] = []
-    for option in options:
-        found += [option.value] * option.selected + _chosen(option.children)
-    return found

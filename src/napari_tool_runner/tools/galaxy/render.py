@@ -49,9 +49,11 @@ def render(
     ParameterError
         A dataset breaks a validator.
     """
+    from galaxy.util.xml_macros import template_macro_params
+
     rules = Rules(source, paths)
     inputs = wrap_inputs(tool, values, rules)
-    context = {**_plain_names(tool), **_macros(source), **inputs}
+    context = {**_plain_names(tool), **template_macro_params(source.root), **inputs}
     outputs = plan_outputs(tool, source, context, paths, rules)
     context |= _galaxy_names(tool, source, paths, rules)
     context.setdefault("input", _no_input)
@@ -64,8 +66,10 @@ def render(
     strict = "set -e\n" if source.tool.parse_strict_shell() else ""
     script = f"#!/bin/bash\n{rules.preamble()}{strict}{command}\n"
     path = paths.root / "tool_script.sh"
+    explicit = any(isinstance(entry, ContainerRequirement) for entry in tool.requirements)
+    shell = ("sh", "-c", _ANY_SHELL) if explicit else ("bash",)
     return RenderedCommand(
-        argv=(*_shell(tool), str(path)),
+        argv=(*shell, str(path)),
         outputs=outputs,
         files={**rules.files, path: script},
         environment=environment,
@@ -79,12 +83,6 @@ def _no_input() -> str:
     from galaxy.util.template import InputNotFoundSyntaxError
 
     raise InputNotFoundSyntaxError("Unbound variable 'input'.")
-
-
-def _macros(source: GalaxySource) -> Context:
-    from galaxy.util.xml_macros import template_macro_params
-
-    return dict(template_macro_params(source.root))
 
 
 def _galaxy_names(tool: Tool, source: GalaxySource, paths: JobPaths, rules: Rules) -> Context:
@@ -104,11 +102,6 @@ def _galaxy_names(tool: Tool, source: GalaxySource, paths: JobPaths, rules: Rule
         "__galaxy_url__": "",
         "__admin_users__": "",
     }
-
-
-def _shell(tool: Tool) -> tuple[str, ...]:
-    explicit = any(isinstance(entry, ContainerRequirement) for entry in tool.requirements)
-    return ("sh", "-c", _ANY_SHELL) if explicit else ("bash",)
 
 
 def _plain_names(tool: Tool) -> Context:

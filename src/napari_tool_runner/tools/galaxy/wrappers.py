@@ -179,11 +179,11 @@ class SelectValue(Wrapper):
     def display_text(self) -> str:
         """What a person reads for the chosen values, one a line."""
         chosen = _as_list(self.value)
-        labels: list[str] = []
         if isinstance(self.input, SelectParameter) and self.input.source is None:
             labels = [option.label for option in self.input.options if option.value in chosen]
         elif isinstance(self.input, DrillDownParameter):
-            labels = [_label(self.input.options, entry) or entry for entry in chosen]
+            found = [(_option(self.input.options, entry), entry) for entry in chosen]
+            labels = [(option.label if option else "") or entry for option, entry in found]
         else:
             labels = chosen
         return "\n".join(labels) or "Nothing selected."
@@ -235,30 +235,10 @@ def _as_list(value: object) -> list[str]:
 
 def _below(options: tuple[DrillDownOption, ...], value: str) -> list[str]:
     """The leaves below the option `value`; itself when it is a leaf or unknown."""
-
-    def find(entries: tuple[DrillDownOption, ...]) -> DrillDownOption | None:
-        for entry in entries:
-            if entry.value == value:
-                return entry
-            found = find(entry.children)
-            if found is not None:
-                return found
-        return None
-
-    def leaves(entry: DrillDownOption) -> list[str]:
-        if not entry.children:
-            return [entry.value]
-        return [leaf for child in entry.children for leaf in leaves(child)]
-
-    found = find(options)
-    return leaves(found) if found else [value]
+    found = _option(options, value)
+    return [one.value for one in found.walk() if not one.children] if found else [value]
 
 
-def _label(options: tuple[DrillDownOption, ...], value: str) -> str:
-    for option in options:
-        if option.value == value:
-            return option.label
-        found = _label(option.children, value)
-        if found:
-            return found
-    return ""
+def _option(options: tuple[DrillDownOption, ...], value: str) -> DrillDownOption | None:
+    every = (one for option in options for one in option.walk())
+    return next((one for one in every if one.value == value), None)

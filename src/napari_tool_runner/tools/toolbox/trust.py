@@ -113,16 +113,13 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     config : Config, optional
         Whose consent counts; default: the facility's and the personal configuration.
     """
-    if isinstance(what, Path):
-        folder = what.absolute()
-    elif what.path.is_relative_to(bundled_folder()):
-        folder = bundled_folder()
-    elif not what.toolbox:
-        return Trust(TrustState.NAMED, what.folder)
-    else:
-        folder = Path(what.toolbox)
-    if folder.is_relative_to(bundled_folder()):
-        return Trust(TrustState.BUNDLED, bundled_folder())
+    bundled = bundled_folder()
+    path = what.absolute() if isinstance(what, Path) else what.path
+    if path.is_relative_to(bundled):
+        return Trust(TrustState.BUNDLED, bundled)
+    if not isinstance(what, Path) and not what.toolbox:
+        return Trust(TrustState.NAMED, path.parent)
+    folder = path if isinstance(what, Path) else Path(what.toolbox)
     if folder in (config or _configured()).consented_dirs:
         return Trust(TrustState.CONFIGURED, folder)
     approved = _load().get(str(folder))
@@ -250,16 +247,10 @@ def _hash(path: str) -> str:
 
 
 def _files(folder: str) -> Iterator[str]:
-    if not os.path.isdir(folder):
-        return  # a toolbox that is gone: all its files were removed
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name in _SKIPPED:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            else:
-                yield entry.path
+    for place, folders, files in os.walk(folder):
+        links = {name for name in folders if os.path.islink(os.path.join(place, name))}
+        folders[:] = {*folders} - links - _SKIPPED
+        yield from (os.path.join(place, name) for name in {*files, *links} - _SKIPPED)
 
 
 def _changes(before: Mapping[str, _File], now: Mapping[str, _File]) -> Iterator[str]:
