@@ -40,8 +40,10 @@ __all__ = ["ToolCommands", "hide_tools", "on_activate", "open_tool", "show_tools
 _log = logging.getLogger(__name__)
 
 Dispose = Callable[[], None]
+_Key = tuple[str, str]
+"""``command``, ``submenus`` or ``entries``, and the id of the command or menu."""
 _Content = tuple[tuple[str, str] | Command, ...]
-"""Of a menu: its submenus (id, title), or its commands."""
+"""A command, or of a menu: its submenus (id, title), or its commands."""
 SLICE_SECONDS = 0.008
 """For so long the window may stand still while entries are added."""
 _TICK_MS = 15
@@ -60,14 +62,13 @@ class ToolCommands:
 
     def __init__(self, app: Application) -> None:
         self._app = app
-        self._commands: dict[str, tuple[Command, list[Dispose]]] = {}
-        self._menus: dict[tuple[str, str], tuple[_Content, Dispose]] = {}
+        self._made: dict[_Key, tuple[_Content, list[Dispose]]] = {}
         self._steps: deque[Callable[[], None]] = deque()
 
     @property
     def ids(self) -> frozenset[str]:
         """Ids of the commands that were added."""
-        return frozenset(self._commands)
+        return frozenset(id_ for kind, id_ in self._made if kind == "command")
 
     @property
     def pending(self) -> bool:
@@ -82,14 +83,12 @@ class ToolCommands:
         )
         static -= self.ids
         plan = plan_menus(toolbox.entries, parent=self._parent(), static=static)
-        self._steps.extend(self._plan_commands(plan, static))
-        self._steps.extend(self._plan_menus(plan))
+        self._steps.extend(self._plan(plan, static))
 
     def clear(self) -> None:
         """Take everything back."""
         self._steps.clear()
-        self._remove_menus(list(self._menus))
-        self._remove_commands(list(self._commands))
+        self._remove(list(self._made))
 
     def work(self, seconds: float | None = None) -> bool:
         """Do what is planned, for about `seconds`; return whether something is left."""
@@ -105,26 +104,33 @@ class ToolCommands:
         own = f"napari/plugins/{PLUGIN}"
         return own if own in self._app.menus else "napari/plugins"
 
-    # -- commands ----------------------------------------------------------------------
-
-    def _plan_commands(
-        self, plan: MenuPlan, static: frozenset[str]
-    ) -> Iterator[Callable[[], None]]:
-        wanted = {id_: command for id_, command in plan.commands.items() if id_ not in static}
-        gone = [id_ for id_, (made, _) in self._commands.items() if wanted.get(id_) != made]
-        new = [
-            command for id_, command in wanted.items() if id_ in gone or id_ not in self._commands
-        ]
+    def _plan(self, plan: MenuPlan, static: frozenset[str]) -> Iterator[Callable[[], None]]:
+        wanted: dict[_Key, _Content] = {}
+        for id_, command in plan.commands.items():
+            if id_ not in static:
+                wanted["command", id_] = (command,)
+        for menu, inner in plan.submenus.items():
+            wanted["submenus", menu] = inner
+        for menu, ids in plan.entries.items():
+            wanted["entries", menu] = tuple(plan.commands[id_] for id_ in ids)
+        gone = [key for key, (made, _) in self._made.items() if wanted.get(key) != made]
         if gone:
-            yield partial(self._remove_commands, gone)
-        for start in range(0, len(new), _AT_ONCE):
-            yield partial(self._add_commands, new[start : start + _AT_ONCE])
+            yield partial(self._remove, gone)
+        old = set(gone)
+        new = [key for key in wanted if key in old or key not in self._made]
+        commands = [plan.commands[id_] for kind, id_ in new if kind == "command"]
+        for start in range(0, len(commands), _AT_ONCE):
+            yield partial(self._add_commands, commands[start : start + _AT_ONCE])
+        # first the empty menus, from the top: filled before, all would be built in one go
+        for key in new:
+            if key[0] != "command":
+                yield partial(self._add_menu, key, wanted[key])
 
-    def _remove_commands(self, ids: list[str]) -> None:
+    def _remove(self, keys: list[_Key]) -> None:
         # one message for all: who listens looks at every command each time
         with self._app.menus.menus_changed.paused(_united):
-            for id_ in ids:
-                for dispose in self._commands.pop(id_)[1]:
+            for key in keys:
+                for dispose in self._made.pop(key)[1]:
                     dispose()
 
     def _add_commands(self, commands: list[Command]) -> None:
@@ -133,40 +139,17 @@ class ToolCommands:
         menus = self._app.menus
         with menus.menus_changed.paused(_united):
             for command in commands:
-                rule = CommandRule(id=command.id, title=command.title)
-                item = MenuItem(command=rule)
-                self._commands[command.id] = (
-                    command,
+                id_, title = command.id, command.title
+                item = MenuItem(command=CommandRule(id=id_, title=title))
+                self._made["command", id_] = (
+                    (command,),
                     [
-                        self._app.commands.register_command(
-                            command.id, trigger(command.key), command.title
-                        ),
+                        self._app.commands.register_command(id_, trigger(command.key), title),
                         menus.append_menu_items([(menus.COMMAND_PALETTE_ID, item)]),
                     ],
                 )
 
-    # -- menus -------------------------------------------------------------------------
-
-    def _plan_menus(self, plan: MenuPlan) -> Iterator[Callable[[], None]]:
-        wanted: dict[tuple[str, str], _Content] = {
-            ("submenus", menu): inner for menu, inner in plan.submenus.items()
-        }
-        for menu, ids in plan.entries.items():
-            wanted["entries", menu] = tuple(plan.commands[id_] for id_ in ids)
-        gone = [key for key, (made, _) in self._menus.items() if wanted.get(key) != made]
-        if gone:
-            yield partial(self._remove_menus, gone)
-        # first the empty menus, from the top: filled before, all would be built in one go
-        for key in wanted:
-            if key in gone or key not in self._menus:
-                yield partial(self._add_menu, key, wanted[key])
-
-    def _remove_menus(self, keys: list[tuple[str, str]]) -> None:
-        with self._app.menus.menus_changed.paused(_united):
-            for key in keys:
-                self._menus.pop(key)[1]()
-
-    def _add_menu(self, key: tuple[str, str], content: _Content) -> None:
+    def _add_menu(self, key: _Key, content: _Content) -> None:
         from app_model.types import CommandRule, MenuItem, SubmenuItem
 
         menu = key[1]
@@ -180,7 +163,7 @@ class ToolCommands:
             else:
                 inner, title = entry
                 items.append((menu, SubmenuItem(submenu=inner, title=_shown(title), group=GROUP)))
-        self._menus[key] = (content, self._app.menus.append_menu_items(items))
+        self._made[key] = (content, [self._app.menus.append_menu_items(items)])
 
 
 def _united(first: tuple[set[str]], second: tuple[set[str]]) -> tuple[set[str]]:

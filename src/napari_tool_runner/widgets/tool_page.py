@@ -17,6 +17,7 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import open_snapshot, snapshot
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
+from napari_tool_runner.tools.toolbox.box import bundled_folder
 from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, text_color
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtGui import QShowEvent
 
-    from napari_tool_runner.tools.model import InputItem, Requirement, Tool
+    from napari_tool_runner.tools.model import Requirement, Tool
     from napari_tool_runner.widgets.forms.form import FormWidget
     from napari_tool_runner.widgets.running.services import ServiceLookup
 
@@ -104,7 +105,8 @@ def command_line(tool: Tool, values: Mapping[str, object]) -> str:
 
     A layer that is no file is written as its name in capitals, to be replaced.
     """
-    words = ["napari-tool-runner", "run", tool.id if _bundled(tool) else tool.uri]
+    bundled = tool.path.is_relative_to(bundled_folder())
+    words = ["napari-tool-runner", "run", tool.id if bundled else tool.uri]
     for leaf in leaves(tool.inputs, values):
         many = leaf.value if isinstance(leaf.value, list | tuple) else [leaf.value]
         for value in many:
@@ -126,12 +128,6 @@ def _file_of(value: object) -> str:
         return str(path)
     name = "".join(c if c.isalnum() else "_" for c in str(getattr(value, "name", "data")))
     return f"{name.upper()}.tif"
-
-
-def _bundled(tool: Tool) -> bool:
-    from napari_tool_runner.tools.toolbox.box import bundled_folder
-
-    return tool.path.is_relative_to(bundled_folder())
 
 
 def load_sample(tool: Tool, viewer: ViewerModel, form: FormWidget) -> list[object]:
@@ -162,13 +158,10 @@ def load_sample(tool: Tool, viewer: ViewerModel, form: FormWidget) -> list[objec
         return made if parameter.multiple else made[0]
 
     form.reset()
-    form.set_values(map_data(_given(tool.inputs, test.values), test.values, convert))
+    # a test gives only what is not the default
+    given = [item for item in tool.inputs if item.name in test.values]
+    form.set_values(map_data(given, test.values, convert))
     return list(added.values())
-
-
-def _given(items: Sequence[InputItem], values: Mapping[str, object]) -> list[InputItem]:
-    """Return the items that `values` names: a test gives only what is not the default."""
-    return [item for item in items if item.name in values]
 
 
 def _add(viewer: ViewerModel, path: Path, kinds: Sequence[LayerKind]) -> object:
@@ -249,18 +242,17 @@ class ToolPage(QWidget):
 
     def refresh(self) -> None:
         """Show what is known now."""
-        bar = self.text.verticalScrollBar()
-        place = bar.value() if bar is not None else 0
-        document = self.text.document()
+        bar, document = self.text.verticalScrollBar(), self.text.document()
+        assert bar is not None
         assert document is not None
+        place = bar.value()
         # Qt's own blue cannot be read on a dark ground
         color = self._color = text_color(self.text).name()
         document.setDefaultStyleSheet(
             f"a {{color: {color}; text-decoration: underline}} pre {{white-space: pre-wrap}}"
         )
         self.text.setHtml(page_html(self.tool, self._needs()))
-        if bar is not None:
-            bar.setValue(place)
+        bar.setValue(place)
 
     def changeEvent(self, event: QEvent | None) -> None:
         """Follow the theme."""

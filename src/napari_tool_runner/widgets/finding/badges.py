@@ -85,20 +85,16 @@ class BadgeLookup(QObject):
     def _ask(self) -> None:
         if self._task is not None or not self._wanted:
             return
-        self._task = Task(partial(_signed, self._toolbox, self._wanted.popleft()), self)
-        self._task.done.connect(self._take)
+        entry = self._wanted.popleft()
+        self._task = Task(partial(_sign, self._toolbox, entry), self)
+        self._task.done.connect(partial(self._take, entry.digest))
         self._task.start()
 
-    def _take(self, found: tuple[str, str]) -> None:
-        digest, sign = found
+    def _take(self, digest: str, sign: str) -> None:
         self._task = None
         self._signs[digest] = sign
         self.changed.emit()
         self._ask()
-
-
-def _signed(toolbox: Toolbox, entry: ToolEntry) -> tuple[str, str]:
-    return entry.digest, _sign(toolbox, entry)
 
 
 def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:

@@ -103,7 +103,7 @@ class _OptionsField(Field):
         self._pairs: list[tuple[str, str]] = []
         self._remark = ""
         if self.parameter.source is not None:
-            self.follow_model(self._other_changed)
+            self.follow_model()
 
     def hint(self) -> str:
         """Say where the choices come from while there are none."""
@@ -131,7 +131,8 @@ class _OptionsField(Field):
             self._remark = f"The choices come from “{', '.join(source.depends_on)}”."
         return found or self.parameter.options
 
-    def _other_changed(self, node: Node) -> None:
+    def other_changed(self, node: Node) -> None:
+        """Look whether there is something else to choose."""
         if node is not self.node and self._options() != self._pairs:
             self._fill()
             self.node.recheck()

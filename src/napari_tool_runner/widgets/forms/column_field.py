@@ -39,7 +39,7 @@ class ColumnField(Field):
         if self._parameter.multiple:
             line.setPlaceholderText("1,3")
         line.textEdited.connect(self._text_edited)
-        self.follow_model(self._other_changed)
+        self.follow_model()
 
     def show(self, value: object) -> None:
         """Show column numbers, with the name when there is one column."""
@@ -92,7 +92,8 @@ class ColumnField(Field):
         else:
             self.edited(numbers[0] if numbers else None)
 
-    def _other_changed(self, node: Node) -> None:
+    def other_changed(self, node: Node) -> None:
+        """Look whether there is something else to choose."""
         if node is not self.node and _columns(self._table()) != self._columns:
             self._fill()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,6 @@ class Field:
         self.context = context
         self.widget: QWidget = QWidget()
         self._editing = False
-        self._watchers: list[Callable[[Node], None]] = []
 
     def show(self, value: object) -> None:
         """Show `value` in the editor; must not call `edited`."""
@@ -104,16 +102,16 @@ class Field:
     def layers_changed(self) -> None:
         """React to a change of the layer list."""
 
-    def follow_model(self, watcher: Callable[[Node], None]) -> None:
-        """Call `watcher` after every change of the form, until `release`."""
-        self._watchers.append(watcher)
-        self.context.model.changed.connect(watcher)
+    def follow_model(self) -> None:
+        """Hear of every change of the form by `other_changed`, until `release`."""
+        self.context.model.changed.connect(self.other_changed)
+
+    def other_changed(self, node: Node) -> None:
+        """React to a change of another field."""
 
     def release(self) -> None:
         """Stop following the form; call before the widgets are deleted."""
-        for watcher in self._watchers:
-            self.context.model.changed.disconnect(watcher, missing_ok=True)
-        self._watchers.clear()
+        self.context.model.changed.disconnect(self.other_changed, missing_ok=True)
 
 
 class OptionalField(Field):

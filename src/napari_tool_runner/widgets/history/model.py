@@ -150,14 +150,12 @@ class HistoryModel(QAbstractTableModel):
                 self._live[job.id] = job
             elif job.id not in self._by_id and job.workspace.record_path.exists():
                 self._put(live_row(job))
-        ended: list[str] = []
-        for job in list(self._live.values()):
+        for job in self._live.values():
             self._put(live_row(job))
-            if job.state.is_finished and job.wait(0):
-                del self._live[job.id]
-                ended.append(job.id)
-        for job_id in ended:
-            self.job_ended.emit(job_id)
+        ended = [job for job in self._live.values() if job.state.is_finished and job.wait(0)]
+        for job in ended:
+            del self._live[job.id]
+            self.job_ended.emit(job.id)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Take jobs out of the list (their folders are gone)."""
@@ -263,14 +261,13 @@ class HistoryModel(QAbstractTableModel):
         if role == ROW:
             return row
         if role == Qt.ItemDataRole.DisplayRole:
-            return _cell(row, index.column())
+            return _TEXTS[index.column()](row)
         if role == Qt.ItemDataRole.ToolTipRole:
             return _tip(row)
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            parts = [_cell(row, column) for column in (0, 1, 2, 3)] + [row.summary()]
-            return ", ".join(part for part in parts if part)
+            return ", ".join(filter(None, (text(row) for text in _TEXTS)))
         if role == SORT:
-            return _sort_value(row, index.column())
+            return _VALUES[index.column()](row)
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() == Column.TIME:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -309,8 +306,7 @@ class HistoryFilter(QSortFilterProxyModel):
 
     def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:
         """Compare by value, not by text."""
-        one, two = left.data(SORT), right.data(SORT)
-        return bool(one < two)
+        return bool(left.data(SORT) < right.data(SORT))
 
 
 def _key(row: JobRow) -> tuple[float, str]:
@@ -320,28 +316,21 @@ def _key(row: JobRow) -> tuple[float, str]:
     return (-stamp, job_id)
 
 
-def _cell(row: JobRow, column: int) -> str:
-    if column == Column.STATE:
-        return row.state.word
-    if column == Column.TOOL:
-        return row.tool_name
-    if column == Column.WHEN:
-        return when_text(row.created)
-    if column == Column.TIME:
-        return duration_text(row)
-    return row.summary()
-
-
-def _sort_value(row: JobRow, column: int) -> object:
-    if column == Column.STATE:
-        return row.state.word
-    if column == Column.TOOL:
-        return row.tool_name.casefold()
-    if column == Column.TIME:
-        return row.seconds
-    if column == Column.WHEN:
-        return -_key(row)[0]
-    return row.summary().casefold()
+_TEXTS: tuple[Callable[[JobRow], str], ...] = (
+    lambda row: row.state.word,
+    lambda row: row.tool_name,
+    lambda row: when_text(row.created),
+    lambda row: duration_text(row),
+    JobRow.summary,
+)
+"""What a column shows, and by what it is sorted."""
+_VALUES: tuple[Callable[[JobRow], object], ...] = (
+    lambda row: row.state.word,
+    lambda row: row.tool_name.casefold(),
+    lambda row: -_key(row)[0],
+    lambda row: row.seconds,
+    lambda row: row.summary().casefold(),
+)
 
 
 def _tip(row: JobRow) -> str:

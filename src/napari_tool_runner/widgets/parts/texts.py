@@ -1,14 +1,17 @@
-"""Small texts: tooltips, durations."""
+"""Small texts: tooltips, durations, labels; and where they go: the clipboard, a program."""
 
 from __future__ import annotations
 
 import html
 import textwrap
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QGuiApplication
+
+from napari_tool_runner.storage import unique_names
 
 __all__ = ["copy_text", "elapsed_text", "open_path", "option_labels", "tooltip"]
 
@@ -44,20 +47,10 @@ def option_labels(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
     Two options with one label would become one entry of a combo box.
     """
-    counts: dict[str, int] = {}
-    for label, _ in pairs:
-        counts[label] = counts.get(label, 0) + 1
-    result: list[tuple[str, str]] = []
-    used: set[str] = set()
-    for label, value in pairs:
-        text = label if counts[label] == 1 else f"{label} ({value})"
-        number = 2
-        while text in used:
-            text = f"{label} ({value}, {number})"
-            number += 1
-        used.add(text)
-        result.append((text, value))
-    return result
+    counts = Counter(label for label, _ in pairs)
+    clear = (label if counts[label] == 1 else f"{label} ({value})" for label, value in pairs)
+    names = unique_names(clear, numbered=" ({})", first=2)
+    return [(name, value) for name, (_, value) in zip(names, pairs, strict=True)]
 
 
 def open_path(path: Path) -> bool:

@@ -95,10 +95,6 @@ class JobBridge(QObject):
         """Begin to follow."""
         self._timer.start()
 
-    def stop(self) -> None:
-        """Stop following; the job itself goes on."""
-        self._timer.stop()
-
     def poll(self) -> None:
         """Look at the job now."""
         # napari's progress bars and layers process events while we emit
@@ -215,9 +211,8 @@ def register_with_napari(job: Job) -> None:
         finally:
             pool.reserveThread()
 
-    wait.__name__ = f"{job.tool.name}"
-    worker = create_worker(wait, _worker_class=RunWorker, _start_thread=False)
-    worker.start()
+    wait.__name__ = job.tool.name
+    create_worker(wait, _worker_class=RunWorker, _start_thread=True)
 
 
 def cancel_jobs_at_quit(manager: JobManager) -> None:
@@ -292,15 +287,14 @@ class ActivityMirror(QObject):
         done = min(float(progress.done), total) if progress is not None else 0.0
         told = progress_text(progress)
         text = f"{job.tool.name}: {job.phase}" + (f" {told}" if told else "")
-        before = self._shown
-        self._shown = (text, done, total)
+        before, self._shown = self._shown, (text, done, total)
         if text != before[0]:
             bar.set_description(text)
-        if total != before[2]:
+        if (done, total) != before[1:]:
             bar.total = round(1000 * (total > 0))
-        if total and (done != before[1] or total != before[2]):
             bar.n = 0
-            bar.update(round(1000 * done / total))
+            if total:
+                bar.update(round(1000 * done / total))
 
     def close(self, *_: object) -> None:
         """Take the bar away."""
