@@ -119,9 +119,7 @@ def _register(name: str, value: Any, provider: Registry) -> None:
     if inspect.ismodule(value):
         return  # importing it was what registers, as with the tutorial's files
     if inspect.isclass(value):
-        made: Any = value()
-        provider.register_builder(name, made)
-        return
+        value = value()
     if not callable(value):
         raise TypeError(f"its value is no builder: {value!r}")
     if inspect.isroutine(value):

@@ -38,9 +38,8 @@ from napari_tool_runner.plugins.docker.client import (
 from napari_tool_runner.plugins.docker.containers import sweep
 from napari_tool_runner.plugins.docker.exec import ContainerGoneError, run_alone, run_in
 from napari_tool_runner.plugins.docker.images import Reference, parse_reference
-from napari_tool_runner.plugins.docker.plan import plan_image
 from napari_tool_runner.plugins.docker.pool import WarmPool
-from napari_tool_runner.plugins.docker.pull import ensure_image
+from napari_tool_runner.plugins.docker.pull import ensure_image, plan_image
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
 from napari_tool_runner.plugins.process import Session, context_of

@@ -55,25 +55,22 @@ class ForeignService(RunnerService):
 
     def exec(self, process: Process | Tool, args: list[str]) -> int:
         """Call its ``exec``; return the exit code of the program that it ran."""
-        codes: list[int | None] = []
         report = context_of(process := as_process(process)).report
         try:
-            value = self._call(
-                "exec", process, list(args), watch=lambda met: codes.append(met.exit_code(args))
-            )
+            value, met = self._call("exec", process, list(args))
         except subprocess.CalledProcessError as error:
             return _failed_program(error, report)
         code = _exit_code(value)
         if code is None:
             # the tutorial's exec returns nothing; its program's own code is better than a guess
-            code = codes[0] if codes and codes[0] is not None else 0
+            code = met.exit_code(args) or 0
         if code > 128:
             report(OutputLine(f"The program was {describe_exit(code)}.", "runner"))
         return code
 
     def tear_down(self, process: Process | Tool) -> None:
         """Call its ``tear_down``."""
-        self._call("tear_down", process, interruptible=False)
+        self._call("tear_down", process)
 
     def check(self) -> Availability:
         """A plugin cannot be asked; it is there."""
@@ -85,14 +82,7 @@ class ForeignService(RunnerService):
         if callable(closing):
             closing()
 
-    def _call(
-        self,
-        name: str,
-        process: Process | Tool,
-        *args: object,
-        watch: Callable[[Recorder], None] | None = None,
-        interruptible: bool = True,
-    ) -> object:
+    def _call(self, name: str, process: Process | Tool, *args: object) -> tuple[object, Recorder]:
         """Call a method of the service; its programs are followed and can be ended."""
         context = context_of(process := as_process(process))
         method: Callable[..., object] = getattr(self.service, name)
@@ -103,18 +93,16 @@ class ForeignService(RunnerService):
             _observed(self.service, process.job_id, context.report),
             recording(context.report) as recorder,
         ):
-            if not interruptible:
-                return method(*given)
+            if name == "tear_down":  # also after a cancel, to its end
+                return method(*given), recorder
             if context.cancel.requested:
                 raise JobCancelledError("The job was cancelled.")
             limit = context.timeout if name == "exec" else None
             ender = Ender(lambda: self._end(recorder, context.report), context.cancel, limit)
             try:
                 with ender:
-                    return method(*given)
+                    return method(*given), recorder
             finally:
-                if watch is not None:
-                    watch(recorder)
                 ender.raise_reason()
 
     def _end(self, recorder: Recorder, report: Callable[[Event], object]) -> None:

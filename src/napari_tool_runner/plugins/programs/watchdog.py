@@ -60,11 +60,6 @@ class _Watchdog:
         """Announce that a program has ended."""
         self._tell(f"-{pid}\n", start=False)
 
-    @property
-    def pid(self) -> int | None:
-        """The watchdog's process, None while there is none."""
-        return self._process.pid if self._process is not None else None
-
     def _tell(self, line: str, *, start: bool) -> None:
         with self._lock:
             if os.getpid() != self._owner_pid:  # a fork of napari has no programs of ours
