@@ -133,7 +133,8 @@ def make_request(
 ) -> Request:
     """Bind values, take snapshots, choose the service; raises what `prepare` does."""
     config = load_config(options.get("config"))
-    runner, timeout, ignored = _heard(config, options.get("runner"), options.get("timeout"))
+    notes = [*config.notes]
+    runner, timeout = _heard(config, options.get("runner"), options.get("timeout"), notes)
     tool = find_tool(tool, config=config)
     require_trust(tool, config)
     if tool.problems:
@@ -153,7 +154,10 @@ def make_request(
     bound = map_data(tool.inputs, bind(tool, values), take)
     extent = options.get("extent")
     if extent is not None and not extent.trivial:
-        bound = each_value(tool, bound, lambda name, parameter, one: _opened(one))
+        # a file that is taken apart is looked into (lazily)
+        bound = each_value(
+            tool, bound, lambda _, __, x: open_snapshot(x) if isinstance(x, LayerSnapshot) else x
+        )
     request = Request(
         tool=tool,
         values=bound,
@@ -163,7 +167,7 @@ def make_request(
         kinds={name: LayerKind(kind) for name, kind in (options.get("kinds") or {}).items()},
         extent=extent,
         layers=layers,
-        notes=(*config.notes, *ignored),
+        notes=tuple(notes),
         must_load=options.get("must_load", True),
         must_write=options.get("must_write", True),
     )
@@ -198,22 +202,16 @@ def each_value(
 
 
 def _heard(
-    config: Config, runner: str | None, timeout: float | None
-) -> tuple[str | None, float | None, list[str]]:
-    """Return what the call may say besides the configuration, and notes about the rest."""
-    notes = []
+    config: Config, runner: str | None, timeout: float | None, notes: list[str]
+) -> tuple[str | None, float | None]:
+    """Return what the call may say besides the configuration; note the rest."""
     if runner is not None and config.lock_of("runner.service") and runner != config.service:
         notes.append(f"The runner {runner} is not used: your facility has locked the choice.")
         runner = None
     if timeout is not None and config.lock_of("jobs.timeout"):
         notes.append("The time limit of the call is not used: your facility has locked it.")
         timeout = None
-    return runner, timeout, notes
-
-
-def _opened(value: object) -> object:
-    """Look into a file that is to be taken apart (lazily)."""
-    return open_snapshot(value) if isinstance(value, LayerSnapshot) else value
+    return runner, timeout
 
 
 def _choose(tool: Tool, config: Config, runner: str | None) -> Choice:
