@@ -79,10 +79,8 @@ def vectors_table(vectors: np.ndarray, features: object = None) -> Table:
 def tracks_table(tracks: np.ndarray, features: object = None) -> Table:
     """Return tracks of shape (N, 1 + T + D) as columns ``ID, T, (Z,) Y, X``."""
     spatial = tracks.shape[1] - 2
-    names = ["ID", "T", *(_LAST[3 - spatial :].upper() if spatial <= 3 else ())]
-    if spatial > 3:
-        names += [f"axis-{i + 1}" for i in range(spatial)]
-    columns = {name: tracks[:, i] for i, name in enumerate(names)}
+    space = "ZYX"[3 - spatial :] if spatial <= 3 else [f"axis-{i + 1}" for i in range(spatial)]
+    columns = dict(zip(("ID", "T", *space), tracks.T, strict=True))
     columns["ID"] = columns["ID"].astype(np.int64)
     extra = feature_columns(features, len(tracks))
     extra.pop("track_id", None)  # napari's copy of ID

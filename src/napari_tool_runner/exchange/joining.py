@@ -99,9 +99,7 @@ def id_column(table: pd.DataFrame) -> str | None:
 
 
 def _whole(values: np.ndarray) -> bool:
-    if values.dtype.kind in "iu":
-        return True
-    return values.dtype.kind == "f" and bool(np.all(np.mod(values, 1) == 0))
+    return values.dtype.kind in "iuf" and bool(np.all(values % 1 == 0))
 
 
 def _renamed(table: pd.DataFrame, present: pd.DataFrame) -> pd.DataFrame:

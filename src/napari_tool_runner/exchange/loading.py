@@ -75,9 +75,7 @@ def load(
     """
     what = f"The output “{output.label or output.name}” of {tool.name}"
     path = file.path
-    declared = tool.formats.resolve(file.format or output.format)
-    _check_there(path, what, may_be_empty=declared.carrier is Carrier.OPAQUE)
-    fmt = _format(path, declared, what, tool.formats)
+    fmt = _format(path, file.format or output.format, what, tool.formats)
     if not fmt.readable:
         return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
     editable = (kind or output.kind) is LayerKind.LABELS
@@ -97,22 +95,20 @@ def load(
     return LoadedOutput(data, chosen, attributes, tuple(notes))
 
 
-def _check_there(path: Path, what: str, *, may_be_empty: bool) -> None:
+def _format(path: Path, name: str, what: str, formats: Formats) -> Format:
+    """Return the format `name`, checked against the first bytes; where it is none, theirs."""
+    declared = formats.resolve(name)
     if not path.exists():
         raise OutputError(
             f"{what} was not written (expected at {path}).",
             hint="The log of the job says what the tool did instead.",
         )
     empty = not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0
-    if empty and not may_be_empty:
+    if empty and declared.carrier is not Carrier.OPAQUE:
         raise OutputError(
             f"{what} is empty ({path.name} has no content).",
             hint="The tool opened the file but wrote nothing; see the log of the job.",
         )
-
-
-def _format(path: Path, declared: Format, what: str, formats: Formats) -> Format:
-    """Return the format that is declared, checked against the first bytes; else theirs."""
     found = content_type(path)
     if declared.carrier is Carrier.OPAQUE:
         return declared

@@ -28,6 +28,7 @@ __all__ = [
     "ShapeList",
     "SurfaceData",
     "Table",
+    "columns_of",
     "feature_columns",
     "items",
 ]
@@ -154,12 +155,17 @@ class _Layer(_Data):
         return feature_columns(self.attributes.get("features"), count)
 
 
+def columns_of(table: object) -> Table:
+    """Return the columns of a DataFrame or mapping."""
+    told = cast("Mapping[str, object]", table)
+    return {str(key): np.asarray(told[key]) for key in list(told.keys())}
+
+
 def feature_columns(features: object, count: int | None = None) -> Table:
     """Return features (DataFrame or mapping) as columns of `count` rows, else none."""
     if features is None or not hasattr(features, "keys"):
         return {}
-    table = cast("Mapping[str, object]", features)
-    columns = {str(key): np.asarray(table[key]) for key in list(table.keys())}
+    columns = columns_of(features)
     if count is None:
         count = len(next(iter(columns.values()), ())) or -1
     return {key: column for key, column in columns.items() if len(column) == count}

@@ -47,24 +47,21 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     return snap
 
 
+def _aligned(ndim: int, grid: Geometry, index: Index) -> list[tuple[int, int | slice]]:
+    """Return the size of the grid and the entry of `index` for each axis of a layer."""
+    found = list(zip(grid.shape, index, strict=True))[-ndim:] if ndim else []
+    return [(0, slice(None))] * (ndim - len(found)) + found
+
+
 def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     array = snap.pixels
-    n = snap.geometry.ndim
-    ranges: list[tuple[int, int]] = []
-    dropped: list[int] = []
-    for axis in range(n):
-        size = snap.geometry.shape[axis]
-        from_end = axis - n
-        entry: int | slice = slice(None)
-        if -from_end <= grid.ndim and grid.shape[from_end] == size:
-            entry = index[from_end]
-        if isinstance(entry, slice):
-            start, stop, _ = entry.indices(size)
-            ranges.append((start, stop))
-        else:
-            position = range(size)[entry]
-            ranges.append((position, position + 1))
-            dropped.append(axis)
+    n, shape = snap.geometry.ndim, snap.geometry.shape
+    aligned = zip(_aligned(n, grid, index), shape, strict=True)
+    picked = [
+        range(size)[entry if size == length else slice(None)] for (length, entry), size in aligned
+    ]
+    ranges = [(p.start, p.stop) if isinstance(p, range) else (p, p + 1) for p in picked]
+    dropped = [axis for axis, p in enumerate(picked) if not isinstance(p, range)]
     kept = [axis for axis in range(n) if axis not in dropped]
     starts = [start for start, _ in ranges]
     whole = crop(snap.geometry, starts, [stop - start for start, stop in ranges])
@@ -89,18 +86,16 @@ def _cut_points(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
     keep = np.ones(len(points), bool)
     start = np.zeros(n)
     kept: list[int] = []
-    for axis in range(n):
-        from_end = axis - n
-        entry = index[from_end] if -from_end <= grid.ndim else slice(None)
-        if isinstance(entry, slice):
-            if entry != slice(None):
-                low, high, _ = entry.indices(grid.shape[from_end])
-                # a pixel reaches half a step to both sides of its index
-                keep &= (points[:, axis] >= low - 0.5) & (points[:, axis] < high - 0.5)
-                start[axis] = low
-            kept.append(axis)
-        else:
+    for axis, (length, entry) in enumerate(_aligned(n, grid, index)):
+        if not isinstance(entry, slice):
             keep &= np.round(points[:, axis]) == entry
+            continue
+        kept.append(axis)
+        if entry != slice(None):
+            low, high, _ = entry.indices(length)
+            # a pixel reaches half a step to both sides of its index
+            keep &= (points[:, axis] >= low - 0.5) & (points[:, axis] < high - 0.5)
+            start[axis] = low
     attributes = dict(snap.attributes)
     features = attributes.get("features")
     if isinstance(features, pd.DataFrame) and len(features) == len(points):
@@ -109,11 +104,10 @@ def _cut_points(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
     if isinstance(size, np.ndarray) and size.shape[:1] == (len(points),):
         attributes["size"] = size[keep]
     moved = crop(snap.geometry, start.tolist(), [0] * n)
-    geometry = select(replace(moved, shape=()), kept)[0]
     return replace(
         snap,
         data=(points[keep] - start)[:, kept],
-        geometry=geometry,
+        geometry=select(replace(moved, shape=()), kept)[0],
         path=None,
         attributes=attributes,
         key=f"{snap.key}{index}",

@@ -19,7 +19,7 @@ import numpy as np
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange.files import file_key, origin_of
 from napari_tool_runner.exchange.geometry import geometry_of
-from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, items
+from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, columns_of, items
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -201,8 +201,7 @@ def _taken(
 
 
 def _of_table(value: object, name: str) -> LayerSnapshot:
-    table = cast("Mapping[str, object]", value)
-    columns = {str(key): np.asarray(table[key]) for key in list(table.keys())}
+    columns = columns_of(value)
     for key, column in columns.items():
         if column.ndim != 1:
             raise UnsupportedLayerError(

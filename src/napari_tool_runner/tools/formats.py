@@ -215,8 +215,7 @@ stl            =                                        surface   mesh
 plyascii       .ply                                     surface   mesh      ply
 plybinary      .ply                                     surface   mesh      ply       binary
 off            =                                        surface   mesh      txt
-vtkascii       .vtk                                     surface
-vtkbinary      .vtk                                     surface
+vtkascii,vtkbinary .vtk                                 surface
 vtp            =                                        surface   -         xml
 gltf           =                                        surface   -         json
 glb            =                                        surface   mesh      binary

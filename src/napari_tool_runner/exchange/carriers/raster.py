@@ -30,9 +30,7 @@ def write_raster(pixels: Pixels, path: Path, *, lossy: bool = False) -> list[str
     png = path.suffix.lower() == ".png"
     kind = path.suffix.lower().lstrip(".").upper()
     shape = tuple(pixels.array.shape)
-    plane = tuple(size for size in pixels.geometry.shape if size != 1)
-    flat = len(plane) <= 2 and pixels.geometry.ndim >= 2 and set(pixels.geometry.shape[:-2]) <= {1}
-    if not flat:
+    if pixels.geometry.ndim < 2 or set(pixels.geometry.shape[:-2]) - {1}:
         raise UnsupportedLayerError(
             f"“{pixels.name}” has {pixels.geometry.ndim} dimensions; a {kind} file has one plane.",
             hint="Run the tool on a slice, or on each slice.",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_trackmate"]
 
+_STEPS = ("voxeldepth", "pixelheight", "pixelwidth")
+
 
 def read_trackmate(path: Path) -> Content:
     """Read the spots of all tracks: columns ``ID, T, Z, Y, X`` and the spots' quality.
@@ -43,9 +45,11 @@ def read_trackmate(path: Path) -> Content:
             for track in root.iterfind(".//AllTracks/Track")
         ]
         rows, graph = _tracks(spots, edges)
+        image = root.find(".//ImageData")
+        sizes = {} if image is None else image.attrib
+        steps = [float(sizes.get(name) or 1) or 1.0 for name in _STEPS]
     except (KeyError, ValueError) as error:
         raise OutputError(f"{path.name} is damaged: {error} is missing.") from error
-    steps = np.array(_pixel_size(root))
     table = np.array(rows, dtype=float).reshape(-1, 6)
     table[:, 2:5] /= steps
     columns = dict(zip(("ID", "T", "Z", "Y", "X", "quality"), table.T, strict=True))
@@ -58,15 +62,6 @@ def read_trackmate(path: Path) -> Content:
 def _spot(spot: Element) -> tuple[float, ...]:
     position = [float(spot.attrib[f"POSITION_{axis}"]) for axis in "ZYX"]
     return (float(spot.attrib["FRAME"]), *position, float(spot.attrib.get("QUALITY", "nan")))
-
-
-def _pixel_size(root: Element) -> list[float]:
-    image = root.find(".//ImageData")
-    values = [] if image is None else [image.get(name) for name in _SIZES]
-    return [float(value) if value and float(value) else 1.0 for value in values] or [1.0] * 3
-
-
-_SIZES = ("voxeldepth", "pixelheight", "pixelwidth")
 
 
 def _tracks(
