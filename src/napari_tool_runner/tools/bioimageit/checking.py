@@ -12,7 +12,6 @@ from napari_tool_runner.tools.bioimageit.template import (
     TOOL_DIRECTORY,
     Source,
     parse_template,
-    placeholders,
     resolve,
 )
 from napari_tool_runner.tools.common import Notes
@@ -38,14 +37,13 @@ def check_command(tool: Tool, variables: Mapping[str, str]) -> list[Note]:
 def _complete(tool: Tool, variables: Mapping[str, str], notes: Notes) -> bool:
     """Add what is wrong with the placeholders; return whether all can be filled."""
     try:
-        found = list(placeholders(parse_template(tool.command)))
+        tokens = parse_template(tool.command)
     except TemplateError:
         return False  # the reader's note says it
     complete = True
     aliases = tool.source.aliases if isinstance(tool.source, Source) else {}
     used = set()
-    for place in dict.fromkeys(found):
-        name = resolve(aliases, place.name)
+    for place, name in resolve(tokens, aliases).items():
         if name is not None:
             used.add(name)
         elif place.name == FIJI and not {FIJI, "fiji"} & variables.keys():

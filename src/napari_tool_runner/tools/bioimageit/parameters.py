@@ -81,25 +81,26 @@ def read_parameter(element: Element, notes: Notes, formats: Formats = FORMATS) -
     for child in element:
         if child.tag != "option":
             notes.warning("", f"<{child.tag}> is not part of this language; it is left out.")
+    optional = is_true(element.get("optional"))
     common: _Common = {
         "name": name,
         "label": element.get("label", "").strip() or name,
         "help": " ".join(element.get("help", "").split()),
         # BioImageIT hides what is optional behind “Advanced”; ``advanced=`` of ours decides
-        "advanced": is_true(element.get("advanced") or element.get("optional")),
+        "advanced": is_true(element.get("advanced")) if element.get("advanced") else optional,
         "argument": element.get("argument", "").strip(),
     }
     kind = element.get("type", "").strip().lower()
     if kind == "data":
-        return _data(element, common, notes, formats)
+        return _data(element, common, optional, notes, formats)
     if kind == "integer":
-        return _integer(element, common, notes)
+        return _integer(element, common, optional, notes)
     if kind in {"float", "number", "double"}:
-        return _float(element, common, notes)
+        return _float(element, common, optional, notes)
     if kind in {"bool", "boolean"}:
         return _boolean(element, common)
     if kind == "select":
-        return _select(element, common, notes)
+        return _select(element, common, optional, notes)
     if kind in {"string", "text", "file", "directory", "folder"}:
         return _text(element, common, kind)
     if kind in {"color", "colour"}:
@@ -112,7 +113,9 @@ def read_parameter(element: Element, notes: Notes, formats: Formats = FORMATS) -
 # -- one type each --------------------------------------------------------------------
 
 
-def _data(element: Element, common: _Common, notes: Notes, known: Formats) -> DataParameter:
+def _data(
+    element: Element, common: _Common, optional: bool, notes: Notes, known: Formats
+) -> DataParameter:
     formats = split_formats(element.get("format", ""))
     for name in formats:
         if name not in known:
@@ -120,7 +123,7 @@ def _data(element: Element, common: _Common, notes: Notes, known: Formats) -> Da
     kinds = layer_kinds(element.get("layer", ""), notes)
     return DataParameter(
         **common,
-        optional=is_true(element.get("optional")),
+        optional=optional,
         formats=formats,
         kinds=kinds or input_kinds(formats, common["name"], common["label"], formats=known),
         multiple=is_true(element.get("multiple")),
@@ -131,18 +134,18 @@ def _data(element: Element, common: _Common, notes: Notes, known: Formats) -> Da
     )
 
 
-def _integer(element: Element, common: _Common, notes: Notes) -> IntegerParameter:
+def _integer(element: Element, common: _Common, optional: bool, notes: Notes) -> IntegerParameter:
     found = _without_contradictions(limits(element.get, whole, notes), notes)
-    optional = is_true(element.get("optional")) and found["default"] is None
+    optional = optional and found["default"] is None
     return IntegerParameter(**common, optional=optional, **found)
 
 
-def _float(element: Element, common: _Common, notes: Notes) -> FloatParameter:
+def _float(element: Element, common: _Common, optional: bool, notes: Notes) -> FloatParameter:
     found = _without_contradictions(limits(element.get, real, notes), notes)
     given = found["default"] is not None
     return FloatParameter(
         **common,
-        optional=is_true(element.get("optional")) and not given,
+        optional=optional and not given,
         default_text=element.get("value", "").strip() if given else "",
         **found,
     )
@@ -174,7 +177,7 @@ def _boolean(element: Element, common: _Common) -> BooleanParameter:
     return BooleanParameter(**common, default=default, true_value=true, false_value=false)
 
 
-def _select(element: Element, common: _Common, notes: Notes) -> Parameter:
+def _select(element: Element, common: _Common, optional: bool, notes: Notes) -> Parameter:
     options: list[SelectOption] = []
     for option in element.findall("option"):
         label = " ".join("".join(option.itertext()).split())
@@ -197,7 +200,7 @@ def _select(element: Element, common: _Common, notes: Notes) -> Parameter:
         )
     return SelectParameter(
         **common,
-        optional=multiple and is_true(element.get("optional")),
+        optional=multiple and optional,
         options=tuple(options),
         default=chosen if multiple else chosen[0],
         multiple=multiple,

@@ -14,7 +14,6 @@ from napari_tool_runner.tools.bioimageit.template import (
     TOOL_DIRECTORY,
     Source,
     parse_template,
-    placeholders,
     resolve,
     shell_syntax,
 )
@@ -242,8 +241,8 @@ def _check_command(root: Element, command: str, aliases: Mapping[str, str], note
             f"It uses “{operator}”, which only a shell understands; commands of this "
             "language are run without one.",
         )
-    for place in dict.fromkeys(placeholders(tokens)):
-        if place.name in {TOOL_DIRECTORY} or resolve(aliases, place.name) is not None:
+    for place, name in resolve(tokens, aliases).items():
+        if place.name == TOOL_DIRECTORY or name is not None:
             continue
         if place.name == FIJI:
             notes.info("command", "It needs Fiji: set “fiji” in config.json to its program.")

@@ -74,7 +74,9 @@ def render_command(
         found[leaf.name] = (leaf, _filled(leaf.parameter, value))
     for planned in outputs:
         found[planned.output.name] = (None, str(planned.path))
-    scope = _Scope(tool, found, variables)
+    aliases = tool.source.aliases if isinstance(tool.source, Source) else {}
+    names = resolve(tokens, {**{name: name for name in found}, **aliases})
+    scope = _Scope(tool, found, names, variables)
     return RenderedCommand(argv=tuple(_fill(tokens, scope)), outputs=outputs, files=files)
 
 
@@ -85,15 +87,14 @@ class _Scope:
         self,
         tool: Tool,
         found: Mapping[str, tuple[Leaf | None, _Filled]],
+        names: Mapping[Placeholder, str | None],
         variables: Mapping[str, str],
     ) -> None:
-        self.tool, self.found, self.variables = tool, found, variables
-        aliases = tool.source.aliases if isinstance(tool.source, Source) else {}
-        self.aliases = {**{name: name for name in found}, **aliases}
+        self.tool, self.found, self.names, self.variables = tool, found, names, variables
 
     def value(self, place: Placeholder) -> _Filled:
         """Return the text for `place`; inputs and outputs go before the config's."""
-        name = resolve(self.aliases, place.name)
+        name = self.names[place]
         if name is not None and name in self.found:
             return self.found[name][1]
         if place.name == TOOL_DIRECTORY:
@@ -119,8 +120,7 @@ class _Scope:
 
     def omits_empty(self, place: Placeholder) -> bool:
         """Say whether an empty text means “no argument” (a switch that is off)."""
-        name = resolve(self.aliases, place.name)
-        leaf = self.found.get(name or "", (None, None))[0]
+        leaf = self.found.get(self.names[place] or "", (None, None))[0]
         return leaf is not None and isinstance(leaf.parameter, BooleanParameter)
 
 

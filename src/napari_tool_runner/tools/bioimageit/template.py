@@ -22,7 +22,6 @@ __all__ = [
     "Source",
     "Token",
     "parse_template",
-    "placeholders",
     "resolve",
     "shell_syntax",
 ]
@@ -90,20 +89,15 @@ def parse_template(text: str) -> tuple[Token, ...]:
     return tuple(tuple(_pieces(word, mark)) for word in words)
 
 
-def placeholders(tokens: tuple[Token, ...]) -> Iterator[Placeholder]:
-    """Yield every placeholder of `tokens`, in order."""
-    for token in tokens:
-        for piece in token:
-            if isinstance(piece, Placeholder):
-                yield piece
-
-
-def resolve(aliases: Mapping[str, str], name: str) -> str | None:
-    """Return the input or output that a placeholder's `name` means, None if none."""
-    for form in (name, name.lstrip("-"), name.replace("-", "")):
-        if form in aliases:
-            return aliases[form]
-    return None
+def resolve(
+    tokens: tuple[Token, ...], aliases: Mapping[str, str]
+) -> dict[Placeholder, str | None]:
+    """Return every placeholder of `tokens`, in order, and the input or output that it means."""
+    found: dict[Placeholder, str | None] = {}
+    for place in (piece for token in tokens for piece in token if isinstance(piece, Placeholder)):
+        forms = (place.name, place.name.lstrip("-"), place.name.replace("-", ""))
+        found[place] = next((aliases[form] for form in forms if form in aliases), None)
+    return found
 
 
 def shell_syntax(text: str) -> str:
