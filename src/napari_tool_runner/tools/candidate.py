@@ -193,16 +193,11 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
         if found.st_size <= limit:
             with path.open("rb") as stream:
                 data = stream.read(limit + 1)
-    except FileNotFoundError as error:
-        raise DescriptorError(
-            f"There is no file {path}.", path=path, hint="Check the path."
-        ) from error
     except OSError as error:
-        raise DescriptorError(
-            f"{path} cannot be read: {error.strerror or error}.",
-            path=path,
-            hint="Check its permissions.",
-        ) from error
+        what, hint = f"{path} cannot be read: {error.strerror or error}.", "Check its permissions."
+        if isinstance(error, FileNotFoundError):
+            what, hint = f"There is no file {path}.", "Check the path."
+        raise DescriptorError(what, path=path, hint=hint) from error
     if max(found.st_size, len(data)) > limit:
         raise UnsafeDescriptorError(
             f"{path} is larger than {limit // 2**20} MB.",

@@ -33,26 +33,17 @@ _PRIVATE = frozenset({"source", "sanitizer", "validators", "native"})
 
 def describe_json(tool: Tool) -> dict[str, object]:
     """Return `tool` in JSON types: its form, outputs, requirements, tests and notes."""
+
+    def told(*names: str) -> dict[str, object]:
+        return {name: _json(getattr(tool, name)) for name in names}
+
     return {
-        "id": tool.id,
-        "name": tool.name,
-        "version": tool.version,
-        "description": tool.description,
-        "dialect": tool.dialect,
+        **told("id", "name", "version", "description", "dialect"),
         "descriptor": tool.uri,
-        "digest": tool.digest,
-        "type": tool.type,
-        "categories": list(tool.categories),
-        "inputs": [_plain(item) for item in tool.inputs],
-        "outputs": [_plain(output) for output in tool.outputs],
+        **told("digest", "type", "categories", "inputs", "outputs"),
         "requirements": [_requirement_text(entry) for entry in tool.requirements],
         "tests": len(tool.tests),
-        "help": tool.help,
-        "help_format": tool.help_format,
-        "citations": [_plain(entry) for entry in tool.citations],
-        "links": [_plain(entry) for entry in tool.links],
-        "edam": list(tool.edam),
-        "notes": [_plain(note) for note in tool.notes],
+        **told("help", "help_format", "citations", "links", "edam", "notes"),
         "runnable": not tool.problems,
     }
 

@@ -43,6 +43,8 @@ _ATTRIBUTES = frozenset(
     | {"multiple", "checked", "truevalue", "falsevalue", "size", "area", "display"}
     | {"layer", "ndim", "axes", "unit", "step", "advanced"}  # our own
 )
+_PAIRS = [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")]
+_PAIRS += [("yes", "no"), ("Yes", "No"), ("on", "off"), ("On", "Off")]
 _TRUE = TRUE_WORDS - {"1"}
 _FALSE = FALSE_WORDS - {"0", ""}
 _Number = TypeVar("_Number", int, float)
@@ -165,7 +167,8 @@ def _without_contradictions(found: Limits[_Number], notes: Notes) -> Limits[_Num
 
 def _boolean(element: Element, common: _Common) -> BooleanParameter:
     text = element.get("value", "").strip()
-    true, false = _written_like(text)
+    # the words for true and false in the manner of the default
+    true, false = next((pair for pair in _PAIRS if text in pair), _PAIRS[0])
     true = element.get("truevalue", true)
     false = element.get("falsevalue", false)
     if "checked" in element.attrib:
@@ -190,7 +193,11 @@ def _select(element: Element, common: _Common, optional: bool, notes: Notes) -> 
             options.append(SelectOption(label or value, value, is_true(option.get("selected"))))
     multiple = is_true(element.get("multiple"))
     if not options:
-        return _no_options(element, common, notes)
+        if element.get("value"):
+            notes.warning("", "This choice has no options; it is offered as text.")
+            return TextParameter(**common, default=element.get("value", ""))
+        notes.error("", "This choice has no options and no default.")
+        return SelectParameter(**common)
     chosen = _chosen(element.get("value"), options, multiple=multiple, notes=notes)
     truth = None if multiple else _truth_values(options)
     if truth is not None:
@@ -236,14 +243,6 @@ def _chosen(
     if multiple:
         return selected
     return selected[:1] or (values[0],)
-
-
-def _no_options(element: Element, common: _Common, notes: Notes) -> Parameter:
-    if element.get("value"):
-        notes.warning("", "This choice has no options; it is offered as text.")
-        return TextParameter(**common, default=element.get("value", ""))
-    notes.error("", "This choice has no options and no default.")
-    return SelectParameter(**common)
 
 
 def _truth_values(options: list[SelectOption]) -> tuple[str, str] | None:
@@ -293,16 +292,6 @@ def _unknown(element: Element, common: _Common, kind: str, notes: Notes) -> Para
         return TextParameter(**common, default=element.get("value", ""))
     notes.error("", f"{what}, and there is no default to use.")
     return TextParameter(**common)
-
-
-# -- attributes -----------------------------------------------------------------------
-
-
-def _written_like(text: str) -> tuple[str, str]:
-    """Return the words for true and false in the manner of the default `text`."""
-    pairs = [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")]
-    pairs += [("yes", "no"), ("Yes", "No"), ("on", "off"), ("On", "Off")]
-    return next((pair for pair in pairs if text in pair), pairs[0])
 
 
 # -- tests ----------------------------------------------------------------------------

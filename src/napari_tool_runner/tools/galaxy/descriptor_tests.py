@@ -196,7 +196,11 @@ class _Reader:
             name = str(entry["name"])
             parameter = find_parameter(self.inputs, name)
             if parameter is not None:
-                value = self.leaf(parameter, _raw_value(entry["value"], dict(entry["attributes"])))
+                value: object = entry["value"]
+                told = dict(entry["attributes"])
+                if "ftype" in told and isinstance(value, str):
+                    value = {"class": "File", "path": value, "filetype": told["ftype"]}
+                value = self.leaf(parameter, value)
                 if value is not None:
                     found[name] = value
         return found
@@ -272,12 +276,6 @@ def _switches(items: Sequence[InputItem]) -> dict[str, tuple[str, str]]:
         elif isinstance(place.item, ParameterBase):
             others.add(place.item.name)
     return {name: words for name, words in found.items() if name not in others}
-
-
-def _raw_value(value: object, attributes: Mapping[str, object]) -> object:
-    if "ftype" in attributes and isinstance(value, str):
-        return {"class": "File", "path": value, "filetype": attributes["ftype"]}
-    return value
 
 
 def _mappings(value: object) -> list[Mapping[str, object]]:

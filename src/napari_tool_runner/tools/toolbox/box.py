@@ -290,10 +290,12 @@ def find_tool(
     """
     from napari_tool_runner.tools.candidate import split_entry
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.reader import may_be_descriptor, read_tool
+    from napari_tool_runner.tools.reader import dialect_of, may_be_descriptor, read_tool
 
     if isinstance(ref, Tool):
-        return _with_formats(ref, load_config(config))
+        formats = _formats(load_config(config))
+        traits = dialect_of(ref).traits if formats else {}
+        return replace(ref, formats=formats.with_traits(traits)) if formats else ref
     text = os.fspath(ref)
     path = split_entry(text)[0].expanduser()
     named = may_be_descriptor(path.name)
@@ -317,15 +319,6 @@ def _formats(settings: Config) -> Formats | None:
     from napari_tool_runner.tools.formats import FORMATS, read_formats_file
 
     return FORMATS.extended(read_formats_file(settings.formats_file))
-
-
-def _with_formats(tool: Tool, settings: Config) -> Tool:
-    from napari_tool_runner.tools.reader import dialect_of
-
-    formats = _formats(settings)
-    if formats is None:
-        return tool
-    return replace(tool, formats=formats.with_traits(dialect_of(tool).traits))
 
 
 def _near(text: str, box: Toolbox) -> str:
