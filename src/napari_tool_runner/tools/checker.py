@@ -6,7 +6,7 @@ Nothing is run, and no template that is code (Galaxy's) is evaluated.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from napari_tool_runner.config import load_config
@@ -61,10 +61,7 @@ class Report:
             "version": tool.version if tool else None,
             "dialect": tool.dialect if tool else None,
             "tests": len(tool.tests) if tool else 0,
-            "notes": [
-                {"severity": note.severity.value, "where": note.where, "what": note.what}
-                for note in self.notes
-            ],
+            "notes": [asdict(note) for note in self.notes],
         }
 
 

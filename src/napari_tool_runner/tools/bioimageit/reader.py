@@ -45,6 +45,11 @@ _OUTPUT_ATTRIBUTES = frozenset(
     {"name", "label", "format", "from_work_dir", "hidden"}
     | {"layer", "ndim", "axes", "reference", "join"}  # our own
 )
+_REQUIREMENTS = {
+    "package": {"", "conda"},
+    "container": {"", "docker", "singularity"},
+    "requirement": {"", "package"},
+}
 _URL = re.compile(r"https?://\S+")
 
 
@@ -263,32 +268,23 @@ def _requirements(root: Element, notes: Notes) -> tuple[Requirement, ...]:
         text = " ".join(_text(child).split())
         kind = child.get("type", "").strip().lower()
         where = f"requirements/{child.tag}"
-        if child.tag not in {"package", "container", "requirement"}:
+        if child.tag not in _REQUIREMENTS:
             notes.warning(where, f"<{child.tag}> is not part of this language; it is left out.")
         elif not text:
             notes.warning(where, "It names nothing; it is left out.")
+        elif kind not in _REQUIREMENTS[child.tag]:
+            subject = f"{child.tag.capitalize()}s of type “{kind}”"
+            notes.warning(where, f"{subject} are not known; left out.")
         elif child.tag == "container":
-            if kind not in {"", "docker", "singularity"}:
-                notes.warning(where, f"Containers of type “{kind}” are not known; left out.")
-                continue
             found.append(ContainerRequirement(type=kind or "docker", image=text))
-        elif child.tag == "package":
-            if kind not in {"", "conda"}:
-                notes.warning(where, f"Packages of type “{kind}” are not known; left out.")
-                continue
-            if re.search(r"\bpip3? +install\b", text):
-                notes.warning(
-                    where, "It holds “pip install”, which conda does not know; use init= for that."
-                )
-            found.append(
-                PackageRequirement(
-                    text=text, env=child.get("env", "").strip(), init=child.get("init", "").strip()
-                )
-            )
-        elif kind in {"", "package"}:
+        elif child.tag == "requirement":
             found.append(PackageRequirement(name=text, version=child.get("version", "").strip()))
         else:
-            notes.warning(where, f"Requirements of type “{kind}” are not known; left out.")
+            if re.search(r"\bpip3? +install\b", text):
+                what = "It holds “pip install”, which conda does not know; use init= for that."
+                notes.warning(where, what)
+            env, init = child.get("env", "").strip(), child.get("init", "").strip()
+            found.append(PackageRequirement(text=text, env=env, init=init))
     return tuple(found)
 
 

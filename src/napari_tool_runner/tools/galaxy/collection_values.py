@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from galaxy.util import filesystem_safe_string
+
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue, file_part, safe_identifier
 from napari_tool_runner.tools.galaxy.sanitize import safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
@@ -126,11 +128,7 @@ class CollectionValue(Wrapper):
         paths = []
         for identifiers, dataset in self.flat():
             parts = [self.name] if include_collection_name else []
-            for part in identifiers:
-                text = part.lstrip(".")
-                for char in invalid_chars:
-                    text = text.replace(char, "_")
-                parts.append(text)
+            parts += [filesystem_safe_string(p, invalid_chars=invalid_chars) for p in identifiers]
             paths.append(f"{os.sep.join(parts)}.{dataset.ext}")
         return paths
 
