@@ -15,22 +15,11 @@ __all__ = ["DEFAULT_SANITIZER", "Sanitizer", "safe_name"]
 
 _INVALID = "X"
 
-_PRESETS: dict[str, str] = {
-    "default": string.ascii_letters + string.digits + " -=_.()/+*^,:?!",
-    "none": "",
-    "string.letters": string.ascii_letters,
-    "string.lowercase": string.ascii_lowercase,
-    "string.uppercase": string.ascii_uppercase,
-    "string.ascii_letters": string.ascii_letters,
-    "string.ascii_lowercase": string.ascii_lowercase,
-    "string.ascii_uppercase": string.ascii_uppercase,
-    "string.digits": string.digits,
-    "string.hexdigits": string.hexdigits,
-    "string.octdigits": string.octdigits,
-    "string.punctuation": string.punctuation,
-    "string.printable": string.printable,
-    "string.whitespace": string.whitespace,
-}
+_CLASSES = ["ascii_letters", "ascii_lowercase", "ascii_uppercase", "digits", "hexdigits"]
+_CLASSES += ["octdigits", "punctuation", "printable", "whitespace"]
+_PRESETS = {f"string.{name}": str(getattr(string, name)) for name in _CLASSES}
+_PRESETS |= {name.replace("ascii_", ""): chars for name, chars in _PRESETS.items()}
+_PRESETS["default"] = "".join(sorted(valid_chars))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +47,7 @@ class Sanitizer:
         """Return `text` as it reaches the command line."""
         if not self.active:
             return text
+        # Galaxy's own function forgets what invalid characters become
         mapping = dict(self.mapping)
         return "".join(
             char if char in self.valid else mapping.get(char, self.invalid) for char in text
@@ -123,16 +113,10 @@ def safe_name(text: str) -> str:
 
 
 def _preset(names: str) -> str:
-    chars: list[str] = []
-    for name in names.split(","):
-        key = name.split(";", 1)[0].strip()
-        chars += [char for char in _PRESETS.get(key, "") if char not in chars]
-    return "".join(chars)
+    keys = (name.split(";", 1)[0].strip() for name in names.split(","))
+    return "".join(dict.fromkeys(char for key in keys for char in _PRESETS.get(key, "")))
 
 
 def _preset_mapping(names: str) -> dict[str, str]:
-    mapping: dict[str, str] = {}
-    for name in names.split(","):
-        if name.strip() == "default":
-            mapping.update(mapped_chars)
-    return mapping
+    known = "default" in map(str.strip, names.split(","))
+    return dict(mapped_chars) if known else {}
