@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,25 @@ def test_what_is_no_small_json_is_a_value_error(tmp_path: Path, text: str) -> No
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ValueError, match=r"."):
         read_json(path, limit=8 if text.isdigit() else 2**20)
+
+
+@pytest.mark.parametrize(("depth", "taken"), [(150, True), (250, False), (900, False)])
+def test_what_can_be_read_can_be_walked_and_written(
+    tmp_path: Path, depth: int, taken: bool
+) -> None:
+    path = tmp_path / "file.json"
+    path.write_text('{"a":[' * (depth // 2) + "1" + "]}" * (depth // 2))
+    with nullcontext() if taken else pytest.raises(ValueError, match="nested too deeply"):
+        write_json(path, read_json(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+@pytest.mark.timeout(20)
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(OSError, match="regular file"):
+            read_json(path)
 
 
 def test_writers_come_one_after_the_other(tmp_path: Path) -> None:

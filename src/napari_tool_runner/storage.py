@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import stat
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ import platformdirs
 
 __all__ = [
     "APP",
+    "check_depth",
     "content_sha256",
     "free_path",
     "locked",
@@ -39,6 +41,7 @@ __all__ = [
 
 APP = "napari-tool-runner"
 JSON_LIMIT = 64 * 2**20
+JSON_DEPTH = 200
 LOCK_SECONDS = 10.0
 
 
@@ -119,10 +122,12 @@ def read_json(path: Path, *, limit: int = JSON_LIMIT) -> object:
     Raises
     ------
     OSError
-        It cannot be read.
+        It cannot be read, or is no regular file: a pipe would be waited for without end.
     ValueError
         It is no JSON, has more than `limit` bytes, or is nested too deeply.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(f"{path} is no regular file")
     with path.open("rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -131,7 +136,19 @@ def read_json(path: Path, *, limit: int = JSON_LIMIT) -> object:
         found: object = json.loads(data)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    check_depth(found)
     return found
+
+
+def check_depth(value: object) -> None:
+    """Raise ValueError when JSON is nested so deeply that whoever walks or writes it fails."""
+    level = [value]
+    for _ in range(JSON_DEPTH):
+        lists = [list(v.values()) if isinstance(v, dict) else v for v in level]
+        level = [inner for outer in lists if isinstance(outer, list) for inner in outer]
+        if not level:
+            return
+    raise ValueError("it is nested too deeply")
 
 
 @contextmanager
