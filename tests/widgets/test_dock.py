@@ -6,7 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QWidget
 from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
 
 from napari_tool_runner.jobs import JobManager, JobState
@@ -256,3 +257,28 @@ def test_naparis_activity_shows_the_job_and_can_cancel_it(qtbot, manager, tmp_pa
     assert job.state is JobState.CANCELLED
     assert set(progress._all_instances) == before
     assert mirror._bar is None
+
+
+class Windows(QObject):
+    """Notes what appears on the screen as a window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def eventFilter(self, watched, event):
+        if event.type() == QEvent.Type.Show and isinstance(watched, QWidget):
+            self.seen += [type(watched).__name__] * watched.isWindow()
+        return False
+
+
+def test_no_part_appears_as_a_window_before_it_has_its_place(qtbot, qapp, model_viewer):
+    windows = Windows()
+    qapp.installEventFilter(windows)
+    widget = ToolRunnerWidget(model_viewer)
+    qtbot.addWidget(widget)
+    model_viewer.add_image(np.zeros((5, 8, 8), np.uint8))
+    assert widget.open_tool("gaussian_filter") is not None
+    assert not widget.page.extent_bar.isHidden()
+    qapp.removeEventFilter(windows)
+    assert windows.seen == []

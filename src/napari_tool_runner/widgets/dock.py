@@ -255,7 +255,7 @@ class ToolRunnerWidget(QWidget):
     def _welcome(self) -> QWidget:
         """Return what is said while no layer is open: what to do first."""
         box = QWidget()
-        label = MessageLabel()
+        label = MessageLabel(box)
         label.say("No layer is open. Open a file, or try a sample:")
         self.try_button = TextIconButton("picture", "Open sample")
         self.try_button.clicked.connect(self._default_sample)

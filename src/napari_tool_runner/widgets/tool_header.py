@@ -50,11 +50,12 @@ class ToolHeader(QWidget):
         version.setToolTip("Version of the tool")
         version.setEnabled(False)
         version.setMaximumWidth(110)
-        version.setVisible(bool(tool.version))
         self._buttons = filled(QHBoxLayout(), spacing=0)
         self.menu_button = MenuButton("more", "Reset, presets and more")
         about = plain_label(tool.description, wrap=True, shrinks=True)
-        about.setVisible(bool(tool.description))
+        for label in (version, about):
+            if not label.text():
+                label.hide()
         self.notes: list[MessageLabel] = []
         self._notes_box = filled(QVBoxLayout(), spacing=2)
         parts = self.back_button, (self.title, 1), version, self._buttons, self.menu_button
@@ -72,7 +73,7 @@ class ToolHeader(QWidget):
         shown = [note for note in self.tool.notes if note.severity in order]
         shown.sort(key=lambda note: order.index(note.severity))
         for number, note in enumerate(shown):
-            label = MessageLabel()
+            label = MessageLabel(self)
             label.say(note.what, "problem")
             label.setToolTip(tooltip(note.what, f"In the descriptor: {note.where}"))
             label.setVisible(number < _SHOWN_NOTES)

@@ -106,13 +106,16 @@ class ToolWidget(QWidget):
         self.form = FormWidget(tool, self.layer_source)
         self.run_bar = RunBar()
         self.log = LogView()
-        self.extent_bar = ExtentBar(tool, self.form, viewer)
         line = QFrame()
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFixedHeight(1)
-        foot = filled(QVBoxLayout(), self.log, margins=(6, 0, 6, 2))
-        parts = self.header, (self.form, 1), line, self.extent_bar, self.run_bar, foot
-        self._column = filled(QVBoxLayout(self), *parts, spacing=2)
+        above = self.header, (self.form, 1), line
+        self._column = filled(QVBoxLayout(self), *above, spacing=2)
+        # it may show itself at once: with its parent, behind the form for the Tab key
+        self.extent_bar = ExtentBar(tool, self.form, viewer, self)
+        self._column.addWidget(self.extent_bar)
+        self._column.addWidget(self.run_bar)
+        self._column.addLayout(filled(QVBoxLayout(), self.log, margins=(6, 0, 6, 2)))
 
         self.preset_menu = PresetMenu(tool, self.form, self._presets, self)
         self.header.menu_button.set_menu(self.preset_menu)

@@ -216,8 +216,10 @@ class ExtentBar(QWidget):
     and all of it is in view.
     """
 
-    def __init__(self, tool: Tool, form: FormWidget, viewer: ViewerModel | None) -> None:
-        super().__init__()
+    def __init__(
+        self, tool: Tool, form: FormWidget, viewer: ViewerModel | None, parent: QWidget
+    ) -> None:
+        super().__init__(parent)
         self._tool = tool
         self._form = form
         self._viewer = viewer

@@ -51,7 +51,8 @@ class OutputsBox(Folding):
         self._kinds: dict[str, LayerKind] = {}
         self._combos: dict[str, QComboBox] = {}
         super().__init__("Results", "Which kind of layer each result becomes.", parent)
-        self.setVisible(bool(self._outputs))
+        if not self._outputs:
+            self.hide()
 
     def kinds(self) -> dict[str, LayerKind]:
         """Return output name -> kind, of the outputs that are not automatic."""
