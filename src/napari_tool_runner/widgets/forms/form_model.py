@@ -14,13 +14,7 @@ from psygnal import Signal
 from napari_tool_runner.tools.model import Conditional, InputItem, Repeat, Section, Tool
 from napari_tool_runner.widgets.forms.node import Items, LeafNode, Node, Owner
 
-__all__ = [
-    "ConditionalNode",
-    "FormModel",
-    "RepeatEntry",
-    "RepeatNode",
-    "SectionNode",
-]
+__all__ = ["ConditionalNode", "FormModel", "RepeatEntry", "RepeatNode", "SectionNode"]
 
 
 class _Container(Node):

@@ -13,9 +13,7 @@ from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QAbstractSpinBox, QWidget
 
-__all__ = [
-    "NumberBox",
-]
+__all__ = ["NumberBox"]
 
 
 def number_text(value: object) -> str:

@@ -271,8 +271,7 @@ class HistoryActions(QObject):
             self.say(f"“{running[0].tool_name}” still runs. Cancel it first.", "problem")
             return
         self._later(
-            lambda: sum(record.size() for record in records),
-            lambda size: self._ask(records, size),
+            lambda: sum(record.size() for record in records), lambda size: self._ask(records, size)
         )
 
     def _ask(self, records: Sequence[RunRecord], size: int) -> None:

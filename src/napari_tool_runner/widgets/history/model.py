@@ -69,10 +69,7 @@ class HistoryModel(QAbstractTableModel):
     """A job of this session came to its end; carries its id."""
 
     def __init__(
-        self,
-        manager: JobManager,
-        workspaces: Callable[[], Path],
-        parent: QObject | None = None,
+        self, manager: JobManager, workspaces: Callable[[], Path], parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
         self._manager = manager
@@ -243,10 +240,7 @@ class HistoryModel(QAbstractTableModel):
         return 0 if parent is not None and parent.isValid() else len(Column)
 
     def headerData(
-        self,
-        section: int,
-        orientation: Qt.Orientation,
-        role: int = Qt.ItemDataRole.DisplayRole,
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> object:
         """Return the title of a column."""
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:

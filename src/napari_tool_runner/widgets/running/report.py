@@ -44,11 +44,7 @@ def report_text(job: Job) -> str:
 
 def notify_failure(job: Job, text: str) -> None:
     """Show `text`, and buttons for the log, the workspace and the report of `job`."""
-    from napari.utils.notifications import (
-        Notification,
-        NotificationSeverity,
-        notification_manager,
-    )
+    from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
 
     actions = (
         ("Log", lambda _: open_path(job.log_path)),

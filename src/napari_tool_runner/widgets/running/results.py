@@ -151,10 +151,7 @@ class TableModel(QAbstractTableModel):
         return str(value) if role == Qt.ItemDataRole.DisplayRole else None
 
     def headerData(
-        self,
-        section: int,
-        orientation: Qt.Orientation,
-        role: int = Qt.ItemDataRole.DisplayRole,
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> object:
         """Return the name of a column, the number of a row."""
         if role != Qt.ItemDataRole.DisplayRole:
