@@ -239,11 +239,8 @@ def _by_content(path: Path, parameter: DataParameter, formats: Formats) -> str |
     own = formats[found[0]] if found is not None else None
     if own is None or not own.readable:
         return None
-    for entry in formats.writable(parameter.formats):
-        same = own.carrier is not Carrier.PICTURE or formats.canonical(entry.name) == own
-        if entry.carrier is own.carrier and same:
-            return entry.name
-    return None
+    written = formats.writable(parameter.formats)
+    return next((entry.name for entry in written if formats.are_alike(entry, own)), None)
 
 
 def _file_says_the_same(snap: LayerSnapshot, path: Path) -> bool:

@@ -115,16 +115,11 @@ def _format(path: Path, name: str, what: str, formats: Formats) -> Format:
     if declared.carrier is Carrier.UNKNOWN:
         by_name = formats.of_file(path.name)
         return formats[found[0]] if found else by_name[0] if by_name else declared
-    if found is not None:
-        own = formats[found[0]]
-        differs = own.carrier is not declared.carrier
-        if own.carrier is Carrier.PICTURE:
-            differs |= formats.canonical(declared.name) != own
-        if differs:
-            raise OutputError(
-                f"{what} is declared as {declared.name}, but {path.name} is {found[1]}.",
-                hint="Correct the format of this output in the descriptor, or the tool's options.",
-            )
+    if found is not None and not formats.are_alike(declared, formats[found[0]]):
+        raise OutputError(
+            f"{what} is declared as {declared.name}, but {path.name} is {found[1]}.",
+            hint="Correct the format of this output in the descriptor, or the tool's options.",
+        )
     expected = _BINARY.get(declared.carrier)
     if declared.carrier is Carrier.PICTURE:
         expected = declared.name.upper()

@@ -373,6 +373,12 @@ class Formats(Mapping[str, Format]):
         longest = next((low[i:] for i in starts if low[i:] in self._by_extension), "")
         return [self._rows[name] for name in self._by_extension.get(longest, ())]
 
+    def are_alike(self, one: Format, other: Format) -> bool:
+        """Whether files of both are read the same way; pictures are only what they are."""
+        picture = one.carrier is Carrier.PICTURE
+        same = not picture or self.canonical(one.name) == self.canonical(other.name)
+        return same and one.carrier is other.carrier
+
     def accepted(self, names: Sequence[str], filename: str) -> str | None:
         """Return the format as which a file of this name is accepted, None if it is not.
 

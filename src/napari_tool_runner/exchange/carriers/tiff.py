@@ -81,20 +81,19 @@ def write_tiff(
 def _write(
     pixels: Pixels, path: Path, plan: TypePlan, *, ome: bool, progress: Progress | None
 ) -> list[str]:
-    array = pixels.array
-    shape = tuple(array.shape)
-    metadata, resolution, notes = _metadata(pixels)
-    size = int(np.prod(shape, dtype=np.int64)) * plan.target.itemsize
+    shape = tuple(pixels.array.shape)
+    metadata, notes = _metadata(pixels)
+    resolution, unit = _resolution(pixels.geometry)
     options: dict[str, Any] = {
         "shape": shape,
         "dtype": plan.target,
         "photometric": "rgb" if pixels.rgb else "minisblack",
         "metadata": metadata if ome else {"axes": pixels.axes},
-        "resolution": resolution[0],
-        "resolutionunit": resolution[1],
+        "resolution": resolution,
+        "resolutionunit": unit,
     }
     place = None
-    big = size > _BIGTIFF
+    big = int(np.prod(shape, dtype=np.int64)) * plan.target.itemsize > _BIGTIFF
     with tifffile.TiffWriter(path, ome=ome, bigtiff=big, byteorder="<") as writer:
         if pixels.labels or 0 in shape:
             source = _labels_planes(pixels, plan, progress)
@@ -117,10 +116,8 @@ def _labels_planes(
             progress(done, total)
 
 
-def _metadata(
-    pixels: Pixels,
-) -> tuple[dict[str, object], tuple[tuple[float, float] | None, str | None], list[str]]:
-    """Return OME metadata, the resolution tags, and notes."""
+def _metadata(pixels: Pixels) -> tuple[dict[str, object], list[str]]:
+    """Return OME metadata, and notes."""
     geometry = pixels.geometry
     metadata: dict[str, object] = {"axes": _ome_axes(pixels.axes), "Name": pixels.name}
     notes = []
@@ -140,7 +137,7 @@ def _metadata(
     # not random: the same pixels give the same bytes, so records can be compared
     said = repr((sorted(metadata.items()), tuple(pixels.array.shape), str(pixels.array.dtype)))
     metadata["UUID"] = f"urn:uuid:{uuid5(NAMESPACE_OID, said)}"
-    return metadata, _resolution(pixels), notes
+    return metadata, notes
 
 
 def _ome_axes(axes: str) -> str:
@@ -149,8 +146,8 @@ def _ome_axes(axes: str) -> str:
     return "".join(next(spare, "Q") if axis == "Q" else axis for axis in axes)
 
 
-def _resolution(pixels: Pixels) -> tuple[tuple[float, float] | None, str | None]:
-    geometry = pixels.geometry
+def _resolution(geometry: Geometry) -> tuple[tuple[float, float] | None, str | None]:
+    """Return the tags of pixels a length: in x and y, and their unit."""
     if not {"X", "Y"} <= set(geometry.axes):
         return None, None
     x, y = geometry.axes.index("X"), geometry.axes.index("Y")
