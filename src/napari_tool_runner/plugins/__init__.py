@@ -15,6 +15,7 @@ from napari_tool_runner.plugins.process import (
 )
 from napari_tool_runner.plugins.runners_factory import (
     Choice,
+    ObjectFactory,
     RunnerServiceProvider,
     as_service,
     check_all,
@@ -31,6 +32,7 @@ __all__ = [
     "ExecContext",
     "Fetch",
     "Mount",
+    "ObjectFactory",
     "OutputLine",
     "Plan",
     "Process",

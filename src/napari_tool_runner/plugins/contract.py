@@ -13,12 +13,40 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from napari_tool_runner.errors import PreparationError, RunnerExecError, ToolRunnerError
-from napari_tool_runner.plugins.process import Process, Session, as_process, context_of
+from napari_tool_runner.plugins.process import (
+    CancelToken,
+    Event,
+    ExecContext,
+    Mount,
+    OutputLine,
+    Process,
+    Progress,
+    Resources,
+    Session,
+    as_process,
+    context_of,
+)
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["Availability", "Fetch", "Plan", "RunnerService", "Stored", "words"]
+# what travels on the context is part of the contract: services of others take it from here
+__all__ = [
+    "Availability",
+    "CancelToken",
+    "Event",
+    "ExecContext",
+    "Fetch",
+    "Mount",
+    "OutputLine",
+    "Plan",
+    "Progress",
+    "Resources",
+    "RunnerService",
+    "Session",
+    "Stored",
+    "words",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Choice",
+    "ObjectFactory",
     "RunnerServiceProvider",
     "ServiceBuilder",
     "as_service",
@@ -116,6 +117,10 @@ class RunnerServiceProvider:
         if not self._entry_points_loaded:
             self._entry_points_loaded = True
             load_entry_points(self)
+
+
+ObjectFactory = RunnerServiceProvider
+"""The name that it has in bioimageit_core."""
 
 
 def as_service(service: object, name: str = "") -> RunnerService:
