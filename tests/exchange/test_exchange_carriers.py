@@ -489,6 +489,18 @@ def test_trackmate_becomes_tracks_with_splits(tmp_path):
     assert again.graph == {2: [1], 3: [1]}
 
 
+@pytest.mark.parametrize(
+    ("spots", "size", "told"),
+    [('<Spot ID="1"/>', "0.5", "'POSITION_Z' is missing"), ("", "wide", "'wide'")],
+)
+def test_damaged_trackmate_is_told(tmp_path, spots, size, told):
+    path = tmp_path / "m.xml"
+    path.write_text(TRACKMATE.format(spots=spots, edges="").replace('"0.5"', f'"{size}"'))
+    output = DataOutput(name="o", format="trackmatemodel")
+    with pytest.raises(OutputError, match=told):
+        load(collected(path, "trackmatemodel"), output, make_tool(), inputs={})
+
+
 def test_shapes_and_points_in_one_file(tmp_path):
     features = [
         {

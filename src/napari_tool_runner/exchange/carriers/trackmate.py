@@ -49,7 +49,8 @@ def read_trackmate(path: Path) -> Content:
         sizes = {} if image is None else image.attrib
         steps = [float(sizes.get(name) or 1) or 1.0 for name in _STEPS]
     except (KeyError, ValueError) as error:
-        raise OutputError(f"{path.name} is damaged: {error} is missing.") from error
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise OutputError(f"{path.name} is damaged: {what}.") from error
     table = np.array(rows, dtype=float).reshape(-1, 6)
     table[:, 2:5] /= steps
     columns = dict(zip(("ID", "T", "Z", "Y", "X", "quality"), table.T, strict=True))
