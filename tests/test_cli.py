@@ -185,6 +185,26 @@ def test_history_rerun_export_clean(
     assert list((tmp_path / "jobs").glob("*/*")) == []
 
 
+@pytest.mark.parametrize("days", ["nan", "inf", "1e308", "-1", "soon"])
+def test_an_age_that_is_none(days: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["clean", "--only", "job", f"--older-than={days}"])
+    assert f"{days!r} is not a number from 0 to" in capsys.readouterr().err
+
+
+def test_a_job_of_which_an_input_changed(
+    make_tool: MakeTool, image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = make_tool(INVERT)
+    assert main(["run", str(tool.path), f"i={image}", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)["record"]
+    (copied,) = (Path(record).parent / "inputs").iterdir()
+    tifffile.imwrite(copied, np.eye(3))
+    for form, count in (("command", 1), ("python", 1), ("json", 0)):
+        assert main(["history", record, "--as", form]) == 0
+        assert capsys.readouterr().err.count("has changed since") == count
+
+
 def test_a_toolbox_of_the_user_is_asked_about(
     make_tool: MakeTool,
     image: Path,

@@ -6,7 +6,9 @@ Exit status: 0 all well, 1 something failed, 2 wrong use, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,10 +19,14 @@ from napari_tool_runner.errors import ToolRunnerError
 
 __all__ = ["main"]
 
+_MOST = 10**8
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     args = _arguments(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot tell ends nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     verb: Verb = args.verb
     try:
@@ -84,6 +90,17 @@ class Verb:
     arguments: tuple[Argument, ...] = ()
 
 
+def _count(text: str) -> float:
+    """Return a number of seconds or days."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {_MOST:,}")
+    return number
+
+
 # -- every verb and argument, once: the parser and docs/command-line.md follow from it ----------
 
 CONFIG = Argument("--config", "configuration to use", "FILE")
@@ -93,7 +110,7 @@ _PLACES = "cond|x=1, rep_0|x=2 …"
 _VALUES = Argument("values", _PLACES, "NAME=VALUE", nargs="*")
 _RUNNING = (
     Argument("--runner", "LOCAL, CONDA, DOCKER, …", "NAME"),
-    Argument("--timeout", "end it after that", "SECONDS", type=float),
+    Argument("--timeout", "end it after that", "SECONDS", type=_count),
     Argument(
         "--path", "put FOLDER first on the PATH of LOCAL tools", "FOLDER", "append", default=[]
     ),
@@ -208,7 +225,7 @@ VERBS = (
                 "--older-than",
                 "jobs that are older than that (jobs.keep_days of the configuration; 30)",
                 "DAYS",
-                type=float,
+                type=_count,
             ),
             Argument("--only", "job, environment, container, image", "KIND", "append"),
         ),

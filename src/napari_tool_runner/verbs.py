@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import jobs, plugins, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
-from napari_tool_runner.storage import size_text
+from napari_tool_runner.storage import safe_name, size_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -164,6 +164,8 @@ def list_history(args: Namespace) -> int:
         return 2
     records = [_entry(args)] if args.record else jobs.history(_config(args).workspaces)
     if form:
+        for remark in records[0].remarks() if form != "json" else ():
+            say(f"note: {remark}")
         forms = {"python": jobs.as_python, "command": jobs.as_command, "json": jobs.as_json}
         print(forms[form](records[0]).rstrip("\n"))
         return 0
@@ -203,7 +205,8 @@ def run_again(args: Namespace) -> int:
 def export_record(args: Namespace) -> int:
     """Write a past job as a crate."""
     entry = _entry(args)
-    target = Path(args.to) if args.to else Path.cwd() / f"{entry.tool.id}-{entry.id}.crate.zip"
+    name = safe_name(f"{entry.tool.id}-{entry.id}")
+    target = Path(args.to) if args.to else Path.cwd() / f"{name}.crate.zip"
     print(jobs.export_crate(entry, target))
     return 0
 

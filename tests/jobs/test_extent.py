@@ -217,3 +217,14 @@ def test_impossible_parts(make_tool: MakeTool, config: Config) -> None:
         manager.submit(
             tool, {"i": STACK}, config=config, extent=Extent("current", position=(7, 0, 0))
         )
+
+
+def test_a_mode_that_there_is_not() -> None:
+    with pytest.raises(ParameterError, match="slices") as caught:
+        Extent(mode="slices")  # type: ignore[arg-type]
+    assert "whole, current, each" in caught.value.hint
+
+
+def test_a_crop_of_too_few_axes() -> None:
+    with pytest.raises(ParameterError, match="every axis"):
+        Extent("each", crop=((0, 1),)).ranges((4, 4, 4))

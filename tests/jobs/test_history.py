@@ -230,3 +230,87 @@ def test_cleaning(make_tool: MakeTool, config: dict[str, object]) -> None:
     assert reclaim(items) == []
     assert not result.workspace.exists()
     assert "was not deleted" in reclaim(items)[0]
+
+
+def test_what_was_changed_is_told_everywhere(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    """In a repetition, beside what is copied, and instead of a crate."""
+    pytest.importorskip("rocrate")
+    source = tmp_path / "mine.tif"
+    tifffile.imwrite(source, IMAGE)
+    result = ntr.run(make_tool(INVERT), i=source, config=config)
+    assert result.record
+    record = read_record(result.workspace / "record.json")
+    assert record.remarks() == []
+    own = record.inputs[0].path
+    own.unlink()
+    assert record.remarks() == [], "the original is what went in"
+    tifffile.imwrite(source, IMAGE + 1)
+    for place in (source, own):
+        if place == own:
+            tifffile.imwrite(own, IMAGE + 1)
+        (remark,) = record.remarks()
+        assert str(place) in remark
+        assert "changed since" in remark
+        assert rerun(record, load_config(config))[1] == [remark]
+        with pytest.raises(WorkspaceError, match="changed"):
+            export_crate(record, tmp_path / "c.zip")
+    tifffile.imwrite(own, IMAGE)
+    tifffile.imwrite(record.outputs[0].path, IMAGE + 7)
+    with pytest.raises(WorkspaceError, match="changed"):
+        export_crate(record, tmp_path / "c.zip")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_an_edited_layer_is_not_the_file_that_it_was_opened_from(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path, old: bool
+) -> None:
+    source = pytest.importorskip("napari.layers._source")
+    path = tmp_path / "cells.tif"
+    tifffile.imwrite(path, IMAGE)
+    with source.layer_source(path=str(path)):
+        layer = pytest.importorskip("napari.layers").Image(IMAGE * 2 + 5, name="edited")
+    result = ntr.run(make_tool(INVERT), i=layer, config=config)
+    told = result.record
+    assert told["inputs"][0]["source"] == {"kind": "layer", "path": str(path), "sample": ""}  # type: ignore[index]
+    if old:  # as it was recorded before
+        told["inputs"][0]["source"]["kind"] = "file"  # type: ignore[index]
+        (result.workspace / "record.json").write_text(json.dumps(told))
+    record = read_record(result.workspace / "record.json")
+    assert record.remarks() == []
+    shutil.rmtree(record.folder / "inputs")
+    (remark,) = record.remarks()
+    assert "gone" in remark
+    assert str(path) not in as_command(record) + as_python(record)
+    with pytest.raises(WorkspaceError, match="gone"):
+        rerun(record, load_config(config))
+
+
+def test_a_crate_keeps_what_lies_elsewhere_inside(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    pytest.importorskip("rocrate")
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    told = result.record
+    tifffile.imwrite(result.workspace.parent / "x.tif", IMAGE)
+    told["outputs"][0] |= {"path": "../x.tif", "sha256": None}  # type: ignore[index]
+    (result.workspace / "record.json").write_text(json.dumps(told))
+    target = export_crate(read_record(result.workspace / "record.json"), tmp_path / "a" / "crate")
+    assert (target / "outputs" / "x.tif").is_file()
+    assert not (target.parent / "x.tif").exists()
+    with pytest.raises(WorkspaceError, match="cannot be written"):
+        export_crate(read_record(result.workspace / "record.json"), Path("/proc/none/c.zip"))
+
+
+def test_a_time_without_a_zone_stops_no_cleaning(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    told = result.record
+    told["times"]["created"] = "2020-01-01T00:00:00"  # type: ignore[index]
+    (result.workspace / "record.json").write_text(json.dumps(told))
+    settings = load_config(config)
+    for days, found in ((1, 1), (1e308, 0), (float("inf"), 0), (float("nan"), 0)):
+        items = reclaimable(settings, older_than_days=days)
+        assert len([item for item in items if item.kind == "job"]) == found

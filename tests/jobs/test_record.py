@@ -181,6 +181,32 @@ def test_where_an_input_lies(tmp_path: Path) -> None:
     assert entry.locate() == own, "what the tool got comes first"
 
 
+def nested(depth: int) -> object:
+    value: object = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def layer(**told: object) -> object:
+    entry = {"name": "i", "label": "i", "path": "i", "layer": told}
+    return {"tool": {"id": "t"}, "version": 2, "inputs": [entry]}
+
+
+def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
+    told = {"tool": {"id": "t"}, "times": {"created": "2026-11-25T21:00:00"}}
+    record = RunRecord.from_json(told, tmp_path)
+    assert record.times.created == datetime(2026, 11, 25, 21, tzinfo=UTC)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    position = (np.int64(3),)
+    extent = Extent("current", position=position)  # type: ignore[arg-type]
+    record = RunRecord(folder=tmp_path, id="1", tool=RecordedTool("t"), extent=extent)
+    again = RunRecord.from_json(json.loads(json.dumps(record.to_json())), tmp_path)
+    assert again.extent == extent
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [
@@ -191,6 +217,17 @@ def test_where_an_input_lies(tmp_path: Path) -> None:
         ({"tool": {"id": "t"}, "times": {"created": "noon"}}, "noon"),
         ({"tool": {"id": "t"}, "version": 2, "inputs": [{"name": "i"}]}, "label"),
         ({"tool": {"id": "t"}, "version": 99}, "newer"),
+        ({"tool": {"id": "t"}, "version": "1"}, "no version"),
+        ({"tool": {"id": "t"}, "version": 0}, "no version"),
+        ({"tool": {"id": "t"}, "extent": {"mode": "slices"}}, "one of whole, current, each"),
+        ({"tool": {"id": "t"}, "extent": {"ndim": -1}}, "axes"),
+        ({"tool": {"id": "t"}, "times": {"created": "0001-01-01T00:00"}}, "no time"),
+        ({"tool": {"id": "t"}, "times": {"seconds": 10**400}}, "too large"),
+        ({"tool": {"id": "t"}, "parameters": {"a": nested(900)}}, "nested too deeply"),
+        (nested(900), "nested too deeply"),
+        (layer(kind="x"), "LayerKind"),
+        (layer(kind="image", axes="YX"), "2 axes"),
+        (layer(axes="Y", scale=[1, 2], translate=[0], units=["pixel"]), "1 axes"),
     ],
 )
 def test_what_is_no_record_is_told(told: object, words: str, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from napari_tool_runner.errors import (
     ToolFailedError,
     UnknownToolError,
 )
-from napari_tool_runner.jobs import JobManager, JobState
+from napari_tool_runner.jobs import JobManager, JobState, prepare, run_job
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
 
@@ -335,3 +335,24 @@ def test_an_output_is_an_input(make_tool: MakeTool, config: dict[str, object]) -
     attributes = second.as_layer_data_tuple()[1]
     np.testing.assert_allclose(attributes["scale"], (2, 3))
     assert attributes["name"] == "a · Invert"
+
+
+def test_a_listener_that_raises_is_told_once(
+    make_tool: MakeTool, config: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[object] = []
+
+    def bad(*event: object) -> None:
+        heard.append(event)
+        raise KeyError(len(heard))
+
+    for way in (lambda job: job.events.connect(bad), lambda job: job.subscribe(bad)):
+        caplog.clear()
+        heard.clear()
+        job = prepare(make_tool(INVERT), {"i": np.eye(4, dtype=np.uint8)}, config=config)
+        way(job)
+        run_job(job)
+        assert len(heard) > 3
+        (told,) = [one for one in caplog.records if "listener" in one.message]
+        assert told.exc_info is not None
+        assert told.exc_info[0] is KeyError

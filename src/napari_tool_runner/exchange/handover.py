@@ -323,8 +323,8 @@ def _open_file(
 def open_snapshot(snap: LayerSnapshot) -> LayerSnapshot:
     """Return a snapshot of a file with its data, lazy where the format allows.
 
-    A geometry that the snapshot had (from a record) counts more than the file's. What
-    no carrier can read stays a file.
+    A geometry that the snapshot had (from a record) counts more than the file's, unless
+    it is of another shape: of other data. What no carrier can read stays a file.
     """
     if snap.data is not None or snap.path is None:
         return snap
@@ -332,6 +332,6 @@ def open_snapshot(snap: LayerSnapshot) -> LayerSnapshot:
         found = _open_file(snap, DataParameter(name="", kinds=(snap.kind,)), [])
     except UnsupportedLayerError:
         return snap
-    if not snap.geometry.axes:
+    if not snap.geometry.axes or found.geometry.shape != snap.geometry.shape:
         return found
     return replace(found, geometry=snap.geometry, name=snap.name, kind=snap.kind, rgb=snap.rgb)

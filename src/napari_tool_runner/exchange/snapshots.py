@@ -259,6 +259,11 @@ def snapshot_from_record(
         The job's own copy of the input, in the format that the tool took.
     told : mapping or None
         What `geometry_record` returned then.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        `told` is not that.
     """
     if told is None:
         return LayerSnapshot(None, LayerKind.ANY, name, Geometry(""), path=path, source=str(path))
@@ -279,9 +284,21 @@ def snapshot_from_record(
         units=tuple(str(v) for v in items(told.get("units", ()))),
         labels=tuple(str(v) for v in items(told.get("labels", ()))),
     )
+    kind, count = LayerKind(str(told.get("kind", "any"))), geometry.ndim
+    per_axis = [geometry.scale, geometry.translate, geometry.units]
+    per_axis += [geometry.shape] if geometry.shape or kind in PIXELS else []
+    per_axis += [geometry.labels] if geometry.labels else []
+    sizes = [(geometry.linear, count), (geometry.affine, count + 1)]
+    if (
+        any(len(row) != count for row in per_axis)
+        or any(m is not None and m.shape != (size, size) for m, size in sizes)
+        or not all(0 <= size < 2**40 for size in geometry.shape)
+        or not np.isfinite([*geometry.scale, *geometry.translate]).all()
+    ):
+        raise ValueError(f"the place of “{name:.60}” is not that of {count} axes")
     return LayerSnapshot(
         data=None,
-        kind=LayerKind(str(told.get("kind", "any"))),
+        kind=kind,
         name=name,
         geometry=geometry,
         rgb=bool(told.get("rgb", False)),

@@ -25,6 +25,7 @@ from napari_tool_runner.jobs.record import (
     RecordedTimes,
     RecordedTool,
     RunRecord,
+    SourceKind,
 )
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.typed_json import to_json
@@ -176,6 +177,8 @@ class Run:
         if not self.inputs:
             self._named_after = named_after(file, snap)
         source = RecordedSource.of(snap.source if snap else str(file.path))
+        if snap and snap.path is None and source.kind is SourceKind.FILE:
+            source = replace(source, kind=SourceKind.LAYER)  # its data are not the file's
         layer = geometry_record(snap) if snap else None
         self.inputs.append(
             RecordedInput(name, file.name, file.path, file.format, digest or None, source, layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from napari_tool_runner.errors import ParameterError
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange import Index
 
 __all__ = ["Extent"]
+
+Mode: TypeAlias = Literal["whole", "current", "each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,18 @@ class Extent:
         First index and end along every axis (None: all); an empty tuple: no crop.
     """
 
-    mode: Literal["whole", "current", "each"] = "whole"
+    mode: Mode = "whole"
     ndim: int = 2
     position: tuple[int, ...] = ()
     crop: tuple[tuple[int, int] | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        allowed = get_args(Mode)
+        if self.mode not in allowed or self.ndim < 0:
+            raise ParameterError(
+                f"A part of the data cannot be {self.mode!r} of {self.ndim} axes.",
+                hint=f"The mode is one of {', '.join(allowed)}; a slice has 0 axes or more.",
+            )
 
     @property
     def trivial(self) -> bool:
@@ -78,6 +88,8 @@ class Extent:
     def ranges(self, shape: Sequence[int]) -> list[tuple[int, int]]:
         """Return first index and end along every axis, inside the data."""
         crop = self.crop or (None,) * len(shape)
+        if len(crop) < len(shape):
+            raise ParameterError("The crop needs first and end for every axis.")
         found: list[tuple[int, int]] = []
         for entry, size in zip(crop[-len(shape) :], shape, strict=True):
             start, stop = entry or (0, size)

@@ -6,6 +6,7 @@ import itertools
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -82,6 +83,7 @@ class Job:
         self._lock = threading.RLock()
         self._done = threading.Event()
         self._completing: threading.Thread | None = None
+        self._complaints: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Job {self.number}: {self.tool.id} {self.state.value}>"
@@ -110,8 +112,8 @@ class Job:
         def heard(event: JobEvent) -> None:
             try:
                 listener(self, event)
-            except Exception:
-                _logger.exception("A listener of job %s failed", self.id)
+            except Exception as error:  # noqa: BLE001 (it is logged)
+                self._complain(error)
 
         self.events.connect(heard)
         return lambda: self.events.disconnect(heard, missing_ok=True)
@@ -232,8 +234,15 @@ class Job:
     def _tell(self, event: JobEvent) -> None:
         try:
             self.events.emit(event)
-        except EmitLoopError:
-            _logger.exception("A listener of job %s failed", self.id)
+        except EmitLoopError as error:
+            self._complain(error.__cause__ or error)
+
+    def _complain(self, error: BaseException) -> None:
+        """Log what a listener raised, once for each place in the code that does."""
+        place = str(traceback.extract_tb(error.__traceback__)[-1:])
+        if place not in self._complaints:
+            self._complaints.add(place)
+            _logger.error("A listener of job %s failed", self.id, exc_info=error)
 
 
 def execute(job: Job) -> None:

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 import psutil
 
 import napari_tool_runner
-from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner.errors import ParameterError, WorkspaceError
 from napari_tool_runner.exchange import snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
-from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
+from napari_tool_runner.jobs.typed_json import as_object, from_json, shallow, to_json
 from napari_tool_runner.jobs.workspace import RECORD, disk_size
+from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools.candidate import split_entry
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordedSource:
-    """Where an input came from: `path` of a file (absolute), or a plugin's `sample`, if any."""
+    """Where an input came from: `path` of a file (absolute), or a plugin's `sample`, if any.
+
+    A layer may tell the file that it was once opened from; its data are its own.
+    """
 
     kind: SourceKind
     path: str = ""
@@ -150,12 +154,32 @@ class RecordedInput:
     layer: Mapping[str, object] | None = None
 
     def locate(self) -> Path | None:
-        """Return where it lies: the file that the tool got, else the one it came from.
+        """Return where it lies: the file that the tool got, else the one that it is.
 
-        None when neither is there.
+        None when neither is there, or a layer was not that file.
         """
-        places = [self.path, *([Path(self.source.path)] if self.source.path else [])]
-        return next((place for place in places if place.exists()), None)
+        if present(self.path):
+            return self.path
+        origin = Path(self.source.path or self.path)
+        if self.source.kind is not SourceKind.FILE or not present(origin):
+            return None
+        # older records call a layer, also an edited one, the file that it was opened from
+        was_layer = self.layer is not None and self.layer.get("kind") not in (None, "any")
+        return None if was_layer and differs(origin, self.sha256) else origin
+
+    def remark(self) -> str:
+        """Say that it is gone, or has other bytes than then; else empty. Reads the file."""
+        place = self.locate()
+        if place is None:
+            return f"The input “{self.label}” is gone ({self.path})."
+        if place != self.path and differs(place, self.sha256):
+            return (
+                f"The job's copy of “{self.label}” is gone, and {place}, which it came from, "
+                "has changed since, or was converted then."
+            )
+        if self.sha256 and differs(place, self.sha256):
+            return f"The input “{self.label}” ({place}) has changed since."
+        return ""
 
     def snapshot(self) -> LayerSnapshot:
         """Return it as it went in; the file need not exist any more."""
@@ -176,7 +200,7 @@ class RecordedOutput:
 
     def locate(self) -> Path | None:
         """Return where it lies, None when it is gone."""
-        return self.path if self.path.exists() else None
+        return self.path if present(self.path) else None
 
     @property
     def title(self) -> str:
@@ -314,6 +338,10 @@ class RunRecord:
         """Output name (``name/element`` in collections) -> file, also if it is gone."""
         return {output.title: output.path for output in self.outputs}
 
+    def remarks(self) -> list[str]:
+        """Return a sentence for every input that is gone or changed. Reads the files."""
+        return [remark for one in self.inputs if (remark := one.remark())]
+
     def size(self) -> int:
         """Bytes of the job's folder."""
         return disk_size(self.folder)
@@ -349,11 +377,13 @@ class RunRecord:
         """
         place = folder / RECORD
         try:
-            told = dict(as_object(value))
+            told = dict(as_object(shallow(value)))
             told["folder"] = ""
             told.setdefault("id", folder.name)
             version = told.pop("version", 1)
-            if not isinstance(version, int) or version > VERSION:
+            if not isinstance(version, int) or version < 1:
+                raise TypeError(f"{version!r:.60} is no version")
+            if version > VERSION:
                 raise WorkspaceError(
                     f"The record {place} was written by a newer napari-tool-runner.",
                     hint="Update this one to read it.",
@@ -364,15 +394,30 @@ class RunRecord:
             named = {key: runner.pop(key, None) for key in ("service", "reason")}
             told["runner"] = {**named, "provenance": runner}
             record = from_json(cls, told, folder)
-        except (TypeError, ValueError) as error:
+            assert isinstance(record, RunRecord)
+            for entry in record.inputs:
+                snapshot_from_record(entry.path, entry.label, entry.layer)
+        except (TypeError, ValueError, OverflowError, ParameterError) as error:
             raise WorkspaceError(
                 f"{place} is not a run record: {error}.",
                 hint="Give a record.json that this plugin wrote.",
             ) from error
-        assert isinstance(record, RunRecord)
         if record.state.is_finished or _runs(record.host.pid, record.times.created):
             return record
         return replace(record, state=JobState.INTERRUPTED)
+
+
+def present(path: Path) -> bool:
+    """Whether there is a file or folder; False also for what cannot be a path."""
+    return os.path.isfile(path) or os.path.isdir(path)
+
+
+def differs(path: Path, sha256: str | None) -> bool:
+    """Whether it has other bytes; also what cannot be read."""
+    try:
+        return content_sha256(path) != sha256
+    except OSError:
+        return True
 
 
 def _of_version_1(inputs: object) -> list[object]:
@@ -392,7 +437,7 @@ def _runs(pid: int | None, created: datetime | None) -> bool:
         return False
     try:
         began = psutil.Process(pid).create_time()
-    except (psutil.NoSuchProcess, ValueError):
+    except (psutil.NoSuchProcess, ValueError, OverflowError):
         return False
     except psutil.AccessDenied:
         return True

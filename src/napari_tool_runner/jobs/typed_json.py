@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Literal, TypeAlias, get_args, get_origin, get_type_hints
 
-__all__ = ["as_object", "from_json", "to_json"]
+__all__ = ["as_object", "from_json", "shallow", "to_json"]
 
 Reader: TypeAlias = Callable[[object, Path], object]
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+_DEPTH = 100
+_YEARS = range(1970, 9999)
+"""What every system and time zone can tell."""
 
 
 def to_json(value: object, folder: Path | None = None) -> object:
@@ -37,6 +40,8 @@ def to_json(value: object, folder: Path | None = None) -> object:
         return value.relative_to(folder).as_posix()
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
+    if hasattr(value, "tolist"):  # of numpy
+        return to_json(value.tolist(), folder)
     if is_dataclass(value):
         return {name: to_json(getattr(value, name), folder) for name in _readers(kind)}
     return str(value)
@@ -64,6 +69,21 @@ def as_object(value: object) -> dict[str, object]:
     return value
 
 
+def shallow(value: object) -> object:
+    """Return a JSON value, the very one; ValueError when it is nested too deeply to handle."""
+    level = [value]
+    for _ in range(_DEPTH):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list | tuple)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return value
+    raise ValueError("it is nested too deeply")
+
+
 @cache
 def _readers(kind: type) -> Mapping[str, Reader]:
     return {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
@@ -82,7 +102,8 @@ def _reader(hint: type) -> Reader:
     if origin is tuple:
         return _tuple_reader([_reader(one) for one in inner if one is not ...], ... in inner)
     if origin is Literal:
-        return lambda value, folder: _checked(value, value in inner, hint)
+        words = f"one of {', '.join(map(str, inner))}"
+        return lambda value, folder: _checked(value, value in inner, words)
     if hint is object:
         return lambda value, folder: value
     if is_dataclass(hint):
@@ -96,12 +117,12 @@ def _reader(hint: type) -> Reader:
     if issubclass(hint, Path):
         return lambda value, folder: folder / _text(value)
     if issubclass(hint, datetime):
-        return lambda value, folder: datetime.fromisoformat(_text(value))
+        return lambda value, folder: _time(_text(value))
     if issubclass(hint, StrEnum):
         return lambda value, folder: hint(_text(value))
     if hint is float:
-        return lambda value, folder: _checked(value, isinstance(value, float | int), hint)
-    return lambda value, folder: _checked(value, isinstance(value, hint), hint)
+        return _number
+    return lambda value, folder: _checked(value, isinstance(value, hint), hint.__name__)
 
 
 def _tuple_reader(readers: Sequence[Reader], more: bool) -> Reader:
@@ -120,7 +141,21 @@ def _text(value: object) -> str:
     return value
 
 
-def _checked(value: object, right: bool, hint: type) -> object:
+def _time(text: str) -> datetime:
+    """Return a time with its zone; what tells none is in UTC, as all that we write."""
+    time = datetime.fromisoformat(text)
+    if time.year not in _YEARS:
+        raise ValueError(f"{text!r} is no time of a job")
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _number(value: object, folder: Path) -> float:
+    if not isinstance(value, float | int):
+        raise TypeError(f"{value!r:.60} is not float")
+    return float(value)
+
+
+def _checked(value: object, right: bool, words: str) -> object:
     if not right:
-        raise TypeError(f"{value!r:.60} is not {getattr(hint, '__name__', hint)}")
+        raise TypeError(f"{value!r:.60} is not {words}")
     return value

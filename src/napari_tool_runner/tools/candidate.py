@@ -167,7 +167,7 @@ def split_entry(ref: str | os.PathLike[str]) -> tuple[Path, str]:
     """
     text = os.fspath(ref)
     path, mark, entry = text.rpartition("#")
-    if not mark or not entry or "/" in entry or os.sep in entry or Path(text).exists():
+    if not mark or not entry or "/" in entry or os.sep in entry or os.path.exists(text):
         return Path(text), ""
     return Path(path), entry
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -158,7 +159,7 @@ def compare_outputs(record: RunRecord, result: JobResult) -> list[str]:
 
 
 def _difference(title: str, before: Path, now: JobOutput) -> str:
-    if not before.exists():
+    if not os.path.exists(before):
         return f"“{title}” has other bytes than then, and the old file is gone."
     if now.loaded is None:
         return f"“{title}” has other bytes than then."

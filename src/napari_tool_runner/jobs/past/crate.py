@@ -5,13 +5,14 @@ Profile: https://w3id.org/ro/wfrun/process/0.5
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
-from napari_tool_runner.jobs.record import JobState
+from napari_tool_runner.jobs.record import JobState, differs
 from napari_tool_runner.jobs.typed_json import to_json
-from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.storage import safe_name
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
@@ -67,12 +68,12 @@ def export_crate(record: RunRecord, target: Path) -> Path:
         "version": told.version,
         "identifier": told.digest,
     }
-    if descriptor.is_file():
+    if os.path.isfile(descriptor):
         software["url"] = f"descriptor/{descriptor.name}"
         crate.add_file(descriptor, f"descriptor/{descriptor.name}")
     tool = crate.add(ContextEntity(crate, f"#{told.id}", properties=software))
-    inputs = [_add(crate, record, one, f"inputs/{one.path.name}") for one in record.inputs]
-    outputs = [_add(crate, record, one, record.inside(one.path)) for one in record.outputs]
+    inputs = [_add(crate, record, one, "inputs") for one in record.inputs]
+    outputs = [_add(crate, record, one, "outputs") for one in record.outputs]
     parameters = [
         crate.add(
             ContextEntity(
@@ -101,27 +102,32 @@ def export_crate(record: RunRecord, target: Path) -> Path:
     action["result"] = outputs
     crate.root_dataset["mentions"] = action
     for path in (record.path, record.log):
-        if path.exists():
+        if os.path.isfile(path):
             crate.add_file(path, path.name)
-    if target.suffix == ".zip":
-        crate.write_zip(target)
-    else:
-        crate.write(target)
+    try:
+        (crate.write_zip if target.suffix == ".zip" else crate.write)(target)
+    except OSError as error:
+        raise WorkspaceError(
+            f"{target} cannot be written: {error.strerror or error}.", hint="Name another target."
+        ) from error
     return target
 
 
 def _add(
-    crate: ROCrate, record: RunRecord, one: RecordedInput | RecordedOutput, place: str
+    crate: ROCrate, record: RunRecord, one: RecordedInput | RecordedOutput, kind: str
 ) -> object:
+    place = record.inside(one.path)
+    if ".." in one.path.parts or Path(place).is_absolute():
+        place = f"{kind}/{safe_name(one.path.name)}"  # from elsewhere; never out of the crate
     path = one.locate()
     if path is None:
         raise WorkspaceError(
             f"{one.path} of job {record.id} is gone.",
             hint="A job can be exported as long as its files are kept.",
         )
-    if path != one.path and content_sha256(path) != one.sha256:
+    if (path != one.path or one.sha256) and differs(path, one.sha256):
         raise WorkspaceError(
-            f"{path}, an input of job {record.id}, has changed since, and the job's copy is gone.",
+            f"{path} of job {record.id} has changed since, or was converted then.",
             hint="A job can be exported as long as its files are kept.",
         )
     properties: dict[str, object] = {"encodingFormat": one.format}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from napari_tool_runner.errors import WorkspaceError
@@ -30,10 +31,10 @@ def find_record(reference: str | Path, workspaces: Path) -> RunRecord:
     WorkspaceError
         There is none, or several.
     """
-    path = Path(reference).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(reference))
+    if os.path.isdir(path):
         path = path / RECORD
-    if path.is_file():
+    if os.path.isfile(path):
         return read_record(path)
     found = [record for record in history(workspaces) if record.id.startswith(str(reference))]
     if len(found) == 1:
@@ -71,12 +72,14 @@ def remembered(layer: object) -> RunRecord | None:
 
 def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
     """Return the jobs that have ended and are older than that, newest first."""
-    limit = datetime.now(UTC) - timedelta(days=older_than_days)
+    now, seconds = datetime.now(UTC), older_than_days * 86400
     return [
         record
         for record in history(workspaces)
         if record.state.is_finished
-        and (record.times.created is None or record.times.created <= limit)
+        and (
+            record.times.created is None or (now - record.times.created).total_seconds() >= seconds
+        )
     ]
 
 

@@ -16,7 +16,7 @@ from napari_tool_runner.errors import (
 from napari_tool_runner.exchange import load
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.outputs import JobOutput, JobResult
-from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.jobs.record import present
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["recorded_form", "recorded_outputs", "recorded_result", "recorded_tool", "rerun"]
 
-_NO_LAYER = ("", "file", "collection", "any")
+_LAYERS = frozenset(LayerKind) - {LayerKind.ANY}
 
 
 def rerun(
@@ -71,7 +71,7 @@ def recorded_tool(record: RunRecord, config: Config) -> Tool:
     then, box = record.tool, load_toolbox(config)
     if then.id in box and box[then.id].uri == then.descriptor:
         return box[then.id]
-    if then.file.is_file():
+    if present(then.file):
         return find_tool(then.descriptor, None)
     if then.id in box:
         return box[then.id]
@@ -82,7 +82,7 @@ def recorded_tool(record: RunRecord, config: Config) -> Tool:
     )
 
 
-def _recorded_values(record: RunRecord, remarks: list[str] | None = None) -> dict[str, object]:
+def _recorded_values(record: RunRecord, remarks: list[str]) -> dict[str, object]:
     """Return the data values of a record as snapshots (lists where several went in).
 
     `remarks`: takes a sentence for each that has other bytes than then.
@@ -94,14 +94,13 @@ def _recorded_values(record: RunRecord, remarks: list[str] | None = None) -> dic
     """
     found: dict[str, list[object]] = {}
     for entry in record.inputs:
-        path = entry.locate()
-        if path is None:
+        remark = entry.remark()
+        if entry.locate() is None:
             raise WorkspaceError(
-                f"The input “{entry.label}” of job {record.id} is gone ({entry.path}).",
+                remark,
                 hint="The job cannot be repeated as it was; run the tool on the data again.",
             )
-        if remarks is not None and entry.sha256 and content_sha256(path) != entry.sha256:
-            remarks.append(f"The input “{entry.label}” ({path}) has changed since.")
+        remarks += [remark] if remark else []
         found.setdefault(entry.name, []).append(entry.snapshot())
     return {name: many if len(many) > 1 else many[0] for name, many in found.items()}
 
@@ -192,10 +191,10 @@ def _output(
     remarks: list[str],
 ) -> JobOutput | None:
     layer_name = told.layer_name or told.name
-    if not told.path.exists():
+    if told.locate() is None:
         remarks.append(f"“{layer_name}” is no longer there ({told.path}).")
         return None
-    kind = None if told.layer_type in _NO_LAYER else LayerKind(told.layer_type)
+    kind = LayerKind(told.layer_type) if told.layer_type in _LAYERS else None
     try:
         declared = tool.output(told.name)
     except KeyError:

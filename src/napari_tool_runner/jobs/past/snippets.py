@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,7 @@ def _values(record: RunRecord) -> dict[str, object]:
 def _tool(record: RunRecord) -> str:
     """Return what names the tool: the id of a shipped tool, else its descriptor."""
     descriptor = record.tool.file
-    if descriptor.is_file() and not descriptor.is_relative_to(bundled_folder()):
+    if os.path.isfile(descriptor) and not descriptor.is_relative_to(bundled_folder()):
         return record.tool.descriptor
     return record.tool.id
 

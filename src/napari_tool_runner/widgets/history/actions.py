@@ -195,9 +195,18 @@ class HistoryActions(QObject):
         if page is None:
             self.say("There is no window to open the form in.", "problem")
             return None
-        remarks = fill_form(page, record)
+        remarks, files = fill_form(page, record)
         said = f"The form of “{tool.name}” is filled as it was then."
-        page.run_bar.say(" ".join([said, *remarks]), "problem" if remarks else "info")
+
+        def tell(more: list[str]) -> None:
+            found = [*remarks, *more]
+            page.run_bar.say(" ".join([said, *found]), "problem" if found else "info")
+
+        tell([])
+        self._later(
+            lambda: [text for one in files if (text := one.remark())],
+            lambda changed: tell(changed) if changed else None,
+        )
         self.say("")
         return page
 
@@ -236,7 +245,13 @@ class HistoryActions(QObject):
         else:
             copy_text("\n".join(texts))
         what = f"“{records[0].tool_name}”" if len(records) == 1 else f"{len(records)} jobs"
-        self.say(f"Copied {what} as {words}.", "done")
+        said = f"Copied {what} as {words}."
+        self.say(said, "done")
+        if form != "json":
+            self._later(
+                lambda: [text for record in records for text in record.remarks()],
+                lambda found: self.say(" ".join([said, *found]), "problem") if found else None,
+            )
 
     def export(self, record: RunRecord, target: Path) -> None:
         """Write a job as a Process Run Crate."""
