@@ -247,10 +247,16 @@ def _hash(path: str) -> str:
 
 
 def _files(folder: str) -> Iterator[str]:
-    for place, folders, files in os.walk(folder):
-        links = {name for name in folders if os.path.islink(os.path.join(place, name))}
-        folders[:] = {*folders} - links - _SKIPPED
-        yield from (os.path.join(place, name) for name in {*files, *links} - _SKIPPED)
+    if not os.path.isdir(folder):
+        return  # a toolbox that is gone: all its files were removed
+    with os.scandir(folder) as entries:  # what cannot be listed cannot be approved: it raises
+        for entry in entries:
+            if entry.name in _SKIPPED:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            else:
+                yield entry.path
 
 
 def _changes(before: Mapping[str, _File], now: Mapping[str, _File]) -> Iterator[str]:
