@@ -296,7 +296,7 @@ def _test_reports(args: Namespace) -> Iterator[TestReport]:
     if not names:
         box = tools.load_toolbox(config)
         names = [entry.key for entry in box.entries if box.folder_of(entry).bundled]
-    for name in names:
+    for name in (uri for given in names for uri in _uris(given)):
         try:
             tool = tools.find_tool(name, config=config)
         except ToolRunnerError as error:  # the others are tested all the same
@@ -305,6 +305,18 @@ def _test_reports(args: Namespace) -> Iterator[TestReport]:
         if not tool.tests:
             say(f"{tool.id}: no tests")
         yield from jobs.run_tests(tool, runner=args.runner, config=config, timeout=args.timeout)
+
+
+def _uris(name: str) -> list[str]:
+    """Return what names each tool of a descriptor that holds several, else `name`."""
+    from napari_tool_runner.tools.reader import tool_uris
+
+    path = Path(name).expanduser()
+    try:
+        uris = tool_uris(path) if path.is_file() else []
+    except ToolRunnerError:  # told when the tool is asked for
+        uris = []
+    return uris if len(uris) > 1 else [name]
 
 
 def _values(args: Namespace) -> dict[str, object]:

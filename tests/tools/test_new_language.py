@@ -17,7 +17,7 @@ import napari_tool_runner as ntr
 from napari_tool_runner import tools
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import DescriptorError, TrustError
+from napari_tool_runner.errors import DescriptorError, ToolFailedError, TrustError
 from napari_tool_runner.jobs import as_command, compare_outputs, read_record, rerun, run_job
 from napari_tool_runner.jobs.testing import run_tests
 from napari_tool_runner.tools import dialects, find_tool, load_toolbox, read_tool
@@ -293,3 +293,95 @@ def test_a_language_that_stumbles_hides_no_other(
     with pytest.raises(DescriptorError, match="no descriptor language"):
         read_tool(box / "package.json")
     assert "The language toy stumbles over" in caplog.text
+
+
+def _rewrite(box: Path, tools_of_it: object) -> Path:
+    path = box / "two.toy.json"
+    path.write_text(json.dumps({"toy_tools": tools_of_it}))
+    return path
+
+
+@pytest.mark.parametrize("told", [5, None, {"a": 5}, {"a": {"run": []}}, ["a"]])
+def test_a_file_that_its_language_did_not_expect(
+    box: Path, told: object, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _rewrite(box, told)
+    caplog.set_level("INFO")
+    for verb in ("show", "run", "test"):
+        assert main([verb, str(path)]) == 1
+        said = capsys.readouterr()
+        assert f"The language Toy stumbles over {path}: " in said.out + said.err
+        assert "Traceback" not in said.out + said.err
+    assert main(["check", str(path)]) == 1
+    assert f"stumbles over {path}" in capsys.readouterr().out
+    assert any(record.exc_info for record in caplog.records)
+    shelf = Toolbox([ToolboxFolder("box", box)], cache_dir=box.parent / "cache")
+    assert [problem.path for problem in shelf.problems] == [path]
+
+
+@pytest.mark.parametrize("method", ["render", "judge", "collect", "check", "verify"])
+@pytest.mark.parametrize("body", ["return 1 / 0", "return None", "yield 1 / 0"])
+def test_a_language_that_breaks_in_its_work(
+    box: Path, config: dict[str, object], method: str, body: str
+) -> None:
+    tool = read_tool(f"{box / 'two.toy.json'}#scale")
+    toy = dialects["toy"]
+    scope: dict[str, type] = {}
+    source = f"class Broken(type(toy)):\n    def {method}(self, *given): {body}"
+    exec(source, {"toy": toy}, scope)
+    toy.__class__ = scope["Broken"]
+    sentence = f"The language Toy stumbles over {tool.path}: "
+    if method == "check":
+        assert sentence in check_path(tool.path, variables={})[0].notes[-1].what
+    elif method == "verify":
+        report = next(run_tests(tool, config=config))
+        assert report.status == "error"
+        assert sentence in report.message
+    else:
+        with pytest.raises(ToolFailedError, match="The language Toy stumbles over"):
+            ntr.run(tool, image=IMAGE, config=config)
+
+
+@pytest.mark.parametrize("change", ["patterns = '*.json'", "patterns = (5,)", "name = 5"])
+def test_a_language_of_another_shape_is_left_out(
+    box: Path, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = box.parent / "languages" / "toy" / "dialect.py"
+    file.write_text(LANGUAGE.replace("    def score", f"    {change}\n\n    def score"))
+    assert list(dialects) == ["bioimageit", "galaxy"]
+    assert "toy.dialect cannot be loaded" in caplog.text
+
+
+ODD = ["a/b", "c#d", "we ird#n/ame|x", "../../up", "100%", "a%2Fb", "line\nbreak", "ü"]
+
+
+def test_odd_names_of_tools_are_reached(
+    box: Path, config: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _rewrite(box, {name: {"title": f"T {name}", "run": RUN} for name in ODD})
+    shelf = load_toolbox(config)
+    listed = [entry for entry in shelf.entries if entry.toolbox == "box"]
+    assert [entry.entry for entry in listed] == ODD
+    for entry in listed:
+        assert entry.path == path
+        assert shelf[entry.key].uri == entry.uri
+        as_it_is = f"{path}#{entry.entry}" if "%2F" not in entry.entry else entry.uri
+        for ref in (entry.uri, entry.key, as_it_is):
+            tool = find_tool(ref, shelf)
+            assert (tool.entry, tool.path, tool.uri) == (entry.entry, path, entry.uri)
+    assert [report.uri for report in check_path(path, variables={})] == [e.uri for e in listed]
+    approve(box)
+    for name in ODD[:4]:
+        result = ntr.run(shelf[name], image=IMAGE, config=config)
+        record = read_record(result.workspace / "record.json")
+        assert record.tool.file == path
+        again, _ = rerun(record, load_config(config))
+        assert compare_outputs(record, run_job(again)) == []
+
+
+def test_all_tools_of_a_file_are_tested(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = box / "two.toy.json"
+    assert main(["test", str(path), "--runner", "LOCAL"]) == 1
+    said = capsys.readouterr()
+    assert "pass  scale [0]" in said.out
+    assert "copy: no tests" in said.err

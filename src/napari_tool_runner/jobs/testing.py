@@ -96,7 +96,10 @@ def run_test(tool: Tool, test: ToolTest, **options: Unpack[RunOptions]) -> TestR
         return report("error", str(error))
     if test.expect_failure and not failed:
         return report("fail", "The test expects a failure, but the tool ended well.")
-    problems = dialect_of(tool).verify(tool, test, _outcome(job, failed))
+    try:
+        problems = dialect_of(tool).verify(tool, test, _outcome(job, failed))
+    except ToolRunnerError as error:
+        return report("error", str(error))
     return report("fail", "\n".join(problems)) if problems else report("pass")
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.storage import sha256_of
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BYTES",
     "Candidate",
+    "join_entry",
     "load_xml",
     "parse_json",
     "parse_yaml",
@@ -43,6 +46,8 @@ _MAX_DEPTH = 200
 
 _HEAD_BYTES = 4096
 _MAX_ALIASES = 100_000
+
+_ESCAPED = re.compile(r"[/\\#|\x00-\x1f\x7f]")
 
 _T = TypeVar("_T")
 
@@ -163,13 +168,24 @@ class Candidate:
 def split_entry(ref: str | os.PathLike[str]) -> tuple[Path, str]:
     """Split ``path#entry``, one of several tools of a file; the entry may be empty.
 
-    A file whose own name holds the mark is taken as it is.
+    A file whose own name holds the mark is taken as it is. What `join_entry` escapes may
+    also be written as it is, as long as the file is there.
     """
     text = os.fspath(ref)
     path, mark, entry = text.rpartition("#")
-    if not mark or not entry or "/" in entry or os.sep in entry or os.path.exists(text):
+    if not mark or not entry or os.path.exists(text):
         return Path(text), ""
-    return Path(path), entry
+    for place in (found.start() for found in re.finditer("#", text)):
+        if os.path.isfile(text[:place]):
+            path, entry = text[:place], text[place + 1 :]
+            return Path(path), entry if _ESCAPED.search(entry) else unquote(entry)
+    return (Path(text), "") if "/" in entry or os.sep in entry else (Path(path), unquote(entry))
+
+
+def join_entry(path: Path, entry: str) -> str:
+    """Return ``path#entry``; what would part or break it is written as ``%2F``."""
+    name = _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", entry.replace("%", "%25"))
+    return f"{path}#{name}" if entry else str(path)
 
 
 def _start(head: bytes) -> bytes:

@@ -5,16 +5,15 @@ Nothing is run, and no template that is code (Galaxy's) is evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
-from napari_tool_runner.tools.candidate import Candidate, split_entry
 from napari_tool_runner.tools.common import Notes
 from napari_tool_runner.tools.model import Note, Severity, Tool, ToolTest
-from napari_tool_runner.tools.reader import choose_dialect, dialect_of, find_descriptors, read_tool
+from napari_tool_runner.tools.reader import dialect_of, find_descriptors, read_tool, tool_uris
 from napari_tool_runner.tools.tree import missing_files
 from napari_tool_runner.tools.values import bind
 
@@ -83,12 +82,12 @@ def check_path(path: Path, *, variables: Mapping[str, str] | None = None) -> lis
     """
     if variables is None:
         variables = load_config().variables
-    path, entry = split_entry(path.expanduser().absolute())
+    path = path.expanduser().absolute()
     root = path if path.is_dir() else None
     reports = [
         report
         for file in (find_descriptors(path, deep=True) if root else [path])
-        for report in _check_file(file, entry, root, variables)
+        for report in _check_file(file, root, variables)
     ]
     if not reports:
         note = Note(Severity.ERROR, "folder", f"{path} holds no descriptor.")
@@ -101,24 +100,27 @@ def check_tool(tool: Tool, *, variables: Mapping[str, str] | None = None) -> Rep
     notes = Notes()
     for test in tool.tests:
         _check_test(tool, test, notes)
-    more = dialect_of(tool).check(tool, variables or {})
+    try:
+        more = dialect_of(tool).check(tool, variables or {})
+    except DescriptorError as error:
+        more = (Note(Severity.ERROR, "file", str(error)),)
     return Report(tool.path, tool, (*tool.notes, *notes.found, *more))
 
 
-def _check_file(
-    path: Path, entry: str, root: Path | None, variables: Mapping[str, str]
-) -> Iterator[Report]:
-    """Yield a report for `entry` of a descriptor, or for each tool that it holds."""
-    candidate = Candidate(path)
-    dialect, _ = choose_dialect(candidate)
-    entries = (entry,) if entry or dialect is None else dialect.entries(candidate)
-    for name in entries or ("",):
+def _check_file(path: Path, root: Path | None, variables: Mapping[str, str]) -> list[Report]:
+    """Return a report for the tool that is named, or for each tool of the file."""
+    try:
+        uris = tool_uris(path)
+    except DescriptorError:
+        uris = [str(path)]  # reading it says why
+    reports = []
+    for uri in uris:
         try:
-            tool = read_tool(f"{path}#{name}" if name else path, root=root)
+            report = check_tool(read_tool(uri, root=root), variables=variables)
         except DescriptorError as error:
-            yield Report(path, None, (Note(Severity.ERROR, "file", str(error)),))
-        else:
-            yield check_tool(tool, variables=variables)
+            report = Report(Path(uri), None, (Note(Severity.ERROR, "file", str(error)),))
+        reports.append(report)
+    return reports
 
 
 def _check_test(tool: Tool, test: ToolTest, notes: Notes) -> None:

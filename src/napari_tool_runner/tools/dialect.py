@@ -7,18 +7,22 @@ never layers, and no runner.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
+from inspect import isfunction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from napari_tool_runner.tools.model import DataParameter, PackageRequirement
+from napari_tool_runner.errors import DescriptorError, ToolRunnerError
+from napari_tool_runner.tools.model import DataParameter, PackageRequirement, Tool
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.candidate import Candidate
     from napari_tool_runner.tools.formats import Trait
-    from napari_tool_runner.tools.model import Note, Output, Tool, ToolTest
+    from napari_tool_runner.tools.model import Note, Output, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = [
@@ -35,6 +39,8 @@ __all__ = [
     "Verdict",
     "data_files",
 ]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +238,41 @@ class Outline:
         )
 
 
+_RESULTS: dict[str, type] = {
+    "entries": Sequence, "outline": Outline, "read": Tool, "check": Sequence,
+    "render": RenderedCommand, "judge": Verdict, "collect": Sequence, "verify": Sequence,
+}  # fmt: skip
+
+
+def _guarded(method: Callable[..., object]) -> Callable[..., object]:
+    """Let what a language did not expect be a DescriptorError: its code may be of others."""
+    name = method.__name__
+
+    @wraps(method)
+    def call(self: Dialect, subject: Candidate | Tool, *more: object, **named: object) -> object:
+        try:
+            found = method(self, subject, *more, **named)
+            found = list(found) if isinstance(found, Iterator) else found
+            if not isinstance(found, _RESULTS[name]):
+                raise TypeError(f"“{name}” gave {found!r}")
+        except ToolRunnerError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and name == "collect":
+                raise  # the job's folder: its disk may be full
+            _log.info("%s, %s of %s", self.label, name, subject.path, exc_info=True)
+            what = f"{type(error).__name__}: {error}"
+            message = f"The language {self.label} stumbles over {subject.path}: {what}."
+            hint = "Correct the file, or tell the makers of the language; the log says more."
+            if isinstance(error, ImportError):
+                message = f"{subject.path} needs {self.label}, which cannot be loaded: {error}."
+                hint = "Install napari-tool-runner with all its dependencies."
+            raise DescriptorError(message, path=subject.path, hint=hint) from error
+        return found
+
+    return call
+
+
 class Dialect(ABC):
     """A descriptor language: one folder of `napari_tool_runner.tools`, or an entry point.
 
@@ -260,6 +301,12 @@ class Dialect(ABC):
     must_write: bool = True
     traits: ClassVar[Mapping[str, Sequence[Trait]]] = {}
 
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        for name in _RESULTS:
+            if isfunction(method := vars(cls).get(name)):
+                setattr(cls, name, _guarded(method))
+
     @abstractmethod
     def score(self, candidate: Candidate) -> int:
         """Return how surely a file is of this language; 0: it is not.
@@ -270,7 +317,7 @@ class Dialect(ABC):
     def entries(self, candidate: Candidate) -> tuple[str, ...]:
         """Return the names of the tools in a file; one without a name is all of it.
 
-        A named tool is reached as ``path#name``; a name holds no slash.
+        A named tool is reached as ``path#name``, see `join_entry`.
         """
         return ("",)
 

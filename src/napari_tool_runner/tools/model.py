@@ -625,7 +625,7 @@ class Tool:
     @property
     def path(self) -> Path:
         """The descriptor as a path."""
-        return Path(self.uri.removesuffix(f"#{self.entry}") if self.entry else self.uri)
+        return Path(self.uri.rpartition("#")[0] if self.entry else self.uri)
 
     @property
     def folder(self) -> Path:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import tools
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.candidate import Candidate, split_entry
+from napari_tool_runner.tools.candidate import Candidate, join_entry, split_entry
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import Dialect
@@ -35,6 +35,7 @@ __all__ = [
     "language_stamps",
     "may_be_descriptor",
     "read_tool",
+    "tool_uris",
 ]
 
 ENTRY_POINT_GROUP = "napari_tool_runner.dialects"
@@ -95,6 +96,11 @@ def _discovered() -> Iterator[Dialect]:
     for where, load in loaders.items():
         try:
             found = load()
+            if isinstance(found, Dialect):
+                shape = [*map(type, (found.name, found.label, found.patterns))]
+                if shape != [str, str, tuple]:
+                    raise TypeError("its name, label and patterns are no text, text and tuple")
+                _matcher(found.patterns)
         except Exception as error:  # noqa: BLE001 - code of others, which must not end ours
             _warn("The descriptor language %s cannot be loaded: %s", where, error)
             continue
@@ -152,15 +158,13 @@ def read_tool(
         raise _unknown(candidate)
     entry = _entry(dialect, candidate, entry)
     candidate.formats = (formats or candidate.formats).with_traits(dialect.traits)
-    try:
-        tool = replace(dialect.read(candidate, entry, root=root), formats=candidate.formats)
-    except ImportError as error:
-        raise DescriptorError(
-            f"{candidate.path} is written for {dialect.label}, whose reader cannot be loaded: "
-            f"{error}.",
-            path=candidate.path,
-            hint="Install napari-tool-runner with all its dependencies.",
-        ) from error
+    tool = replace(
+        dialect.read(candidate, entry, root=root),
+        uri=join_entry(candidate.path, entry),
+        entry=entry,
+        dialect=dialect.name,
+        formats=candidate.formats,
+    )
     if not sure:
         note = Note(
             Severity.INFO,
@@ -192,7 +196,7 @@ def choose_dialect(candidate: Candidate) -> tuple[Dialect | None, bool]:
 
 def _score(dialect: Dialect, candidate: Candidate) -> int:
     try:
-        return dialect.score(candidate)
+        return int(dialect.score(candidate))
     except Exception as error:  # noqa: BLE001 - one language must not hide the others
         _warn("The language %s stumbles over %s: %s", dialect.name, candidate.path, error)
         return 0
@@ -207,6 +211,20 @@ def may_be_descriptor(name: str) -> bool:
     """Say whether a file of this name may be a descriptor of any language."""
     patterns = tuple(pattern for dialect in dialects.values() for pattern in dialect.patterns)
     return _matcher(patterns).match(name) is not None
+
+
+def tool_uris(path: Path) -> list[str]:
+    """Return what names each tool of a descriptor: ``path``, or several ``path#entry``.
+
+    Raises
+    ------
+    DescriptorError
+    """
+    path, entry = split_entry(path)
+    candidate = Candidate(path)
+    dialect, _ = choose_dialect(candidate)
+    names = (entry,) if entry or dialect is None else dialect.entries(candidate)
+    return [join_entry(path, name) for name in names or ("",)]
 
 
 def find_descriptors(folder: Path, *, deep: bool = False) -> list[Path]:

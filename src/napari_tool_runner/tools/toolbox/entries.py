@@ -56,7 +56,7 @@ class ToolEntry(NamedTuple):
     @property
     def path(self) -> Path:
         """The descriptor as a path."""
-        return Path(self.uri.removesuffix(f"#{self.entry}") if self.entry else self.uri)
+        return Path(self.uri.rpartition("#")[0] if self.entry else self.uri)
 
     @property
     def full_id(self) -> str:
@@ -87,7 +87,7 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
         The file cannot be read or parsed.
     """
     # imported here: an index that comes from its cache needs none of it
-    from napari_tool_runner.tools.candidate import Candidate
+    from napari_tool_runner.tools.candidate import Candidate, join_entry
     from napari_tool_runner.tools.common import SHED_FILES, read_shed
     from napari_tool_runner.tools.reader import choose_dialect
 
@@ -114,7 +114,7 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
                 categories=outline.categories or shed.categories,
                 formats=outline.formats,
                 edam=outline.edam,
-                uri=f"{path}#{name}" if name else str(path),
+                uri=join_entry(path, name),
                 digest=candidate.digest,
                 toolbox=toolbox,
                 dialect=dialect.name,

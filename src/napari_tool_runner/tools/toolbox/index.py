@@ -21,7 +21,7 @@ from napari_tool_runner.tools.toolbox.entries import ToolEntry, make_entry
 
 __all__ = ["Problem", "file_stat", "index_folder"]
 
-_VERSION = 4
+_VERSION = 5
 _MAX_DEPTH = 12
 _MAX_FOLDERS = 20_000
 _SKIPPED = frozenset({"test-data", "test_data", "node_modules", "__pycache__", "site-packages"})

@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
+from napari_tool_runner.storage import safe_name
 from napari_tool_runner.widgets.forms.field_base import keep_narrow
 from napari_tool_runner.widgets.history.actions import Form, HistoryActions, record_of
 from napari_tool_runner.widgets.history.facts import JobDetails
@@ -336,7 +337,7 @@ class HistoryPanel(QWidget):
         return found
 
     def _export(self, record: RunRecord) -> None:
-        start = f"{record.tool.id}-{record.id}.crate.zip"
+        start = f"{safe_name(record.tool.id)}-{record.id}.crate.zip"
         name, _ = QFileDialog.getSaveFileName(self, "Export crate", start, "Crates (*.zip)")
         if name:
             target = Path(name)
