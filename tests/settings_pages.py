@@ -84,7 +84,7 @@ def configurations() -> Iterator[str]:
             yield f"          default: {json.dumps(shown_default)}\n"
             if number:
                 yield f"          minimum: {setting.type.least:g}\n"
-                yield f"          maximum: {int(field.most)}\n"
+                yield f"          maximum: {int(setting.type.most)}\n"
             yield f"          description: {field.hint}\n"
 
 

@@ -13,11 +13,12 @@ from napari_tool_runner.config import (
     Config,
     changed_config,
     config_path,
+    layer_lines,
     load_config,
     save_config,
 )
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.settings import TABLE, did_you_mean
+from napari_tool_runner.settings import SECTIONS, TABLE, did_you_mean
 
 
 def test_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -216,6 +217,142 @@ def test_services_of_others_have_options_of_their_own() -> None:
     assert "“runner.queue”" in note
 
 
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        ({"runner.memory": "8G"}, "the section “runner” with “memory”"),
+        ({"jobs.timeout": 0.01, "jobs": {"keep_days": 1}}, "the section “jobs” with “timeout”"),
+        ({"runner.memroy": None}, "the section “runner” with “memory”"),
+        ({"process.service": "LOCAL"}, "the section “process” with “service”"),
+        ({"user": {"nmae": "x"}}, "“user.name”"),
+        ({"runner": {"runner.memory": "8G"}}, "“runner.memory”"),
+    ],
+)
+def test_what_stands_in_the_wrong_place_is_told(data: dict[str, object], hint: str) -> None:
+    config = load_config(data)
+    (note,) = config.notes
+    assert note.endswith(f"is not known and not used; did you mean {hint}?")
+    assert (config.memory_bytes, config.timeout, config.service) == (None, None, None)
+    assert "object at" not in "".join(layer_lines(config))
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=6)
+    | st.sampled_from(
+        [" ", "~", "~nosuchuser/x", "a\0b", "\ud800", 1e308, -1, 10**400, "8G", "1e999"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "value", "a", ""]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+PLAIN = [None, "", " ", "x", True, 0, -1, 1e308, [], {}, [None], [1], {"a": None}, "~nosuchuser/x"]
+
+
+def read_or_told(data: dict[str, object], *names: str) -> None:
+    told = ""
+    try:
+        config = load_config(data)
+    except ConfigError as error:
+        told = str(error)
+    if told:
+        assert any(f"“{name}”" in told for name in names)
+        assert not any(f" is {word}, but" in told for word in ("None", "True", "inf"))
+        return
+    for setting in TABLE.values():
+        config.value(setting)
+    assert all(isinstance(note, str) for note in (*config.notes, *layer_lines(config)))
+    assert config.runner.get("service") is None
+    assert config.variables is not None
+    assert config.service is None or config.service.strip()
+
+
+def nested(key: str, value: object) -> dict[str, object]:
+    section, dot, name = key.partition(".")
+    return {section: {name: value} if dot else value}
+
+
+@pytest.mark.parametrize("key", [*TABLE, *sorted(SECTIONS), "metadata", "odd", "runner.odd"])
+def test_each_plain_value_is_read_or_told_with_its_key(key: str) -> None:
+    for value in PLAIN:
+        read_or_told(nested(key, value), key)
+
+
+@given(st.sampled_from([*TABLE, *sorted(SECTIONS)]), JSON)
+def test_any_value_is_read_or_told_with_its_key(key: str, value: object) -> None:
+    read_or_told(nested(key, value), key)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*TABLE, *SECTIONS, "metadata"]) | st.text(max_size=8),
+        JSON | st.dictionaries(st.sampled_from([k.split(".")[-1] for k in TABLE]), JSON),
+        max_size=4,
+    )
+)
+def test_any_object_is_a_configuration_or_told(data: dict[str, object]) -> None:
+    read_or_told(data, *TABLE, *SECTIONS)
+
+
+@pytest.mark.parametrize("blank", [None, "", " "])
+def test_null_and_blank_mean_the_default(blank: object) -> None:
+    for key, setting in TABLE.items():
+        config = load_config(nested(key, blank))
+        assert config.value(setting) == setting.default, key
+        assert not key.startswith("runner.") or setting.of(config.runner) == setting.default
+    assert load_config({"process": {"xml_dirs": ["a", " "]}}).toolbox_dirs == (Path.cwd() / "a",)
+
+
+def test_a_section_may_be_null() -> None:
+    for section in SECTIONS:
+        assert load_config({section: None}).notes == ()
+    assert load_config({"process": {"service": "LOCAL"}, "runner": None}).service == "LOCAL"
+    cleared = changed_config(Config({"process": {"service": "LOCAL"}, "jobs": None}), {})
+    assert cleared.service == "LOCAL"
+    assert changed_config(cleared, {"jobs.timeout": 3}).timeout == 3
+
+
+def test_variables_are_texts_and_numbers() -> None:
+    env = [{"name": "A", "value": "x"}, {"name": "B", "value": 1.5}, {"name": "C", "value": ""}]
+    assert load_config({"env": env}).variables == {"A": "x", "B": "1.5", "C": ""}
+    for name, value in (("X", None), (None, "x"), ("", "x"), ("X", {}), ("X", ["a"]), ("X", True)):
+        with pytest.raises(ConfigError, match="“env”"):
+            load_config({"env": [{"name": name, "value": value}]})
+
+
+def test_a_home_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("workspace", "runner.path", "process.xml_dirs", "formats.file"):
+        with pytest.raises(ConfigError, match=f"“{key}”"):
+            load_config(nested(key, "~nosuchuser/x"))
+    with pytest.raises(ConfigError, match="nosuchuser"):
+        load_config("~nosuchuser/c.json")
+    monkeypatch.setenv(CONFIG_VARIABLE, "~nosuchuser/c.json")
+    with pytest.raises(ConfigError, match="nosuchuser"):
+        load_config()
+
+
+def test_numbers_have_a_largest() -> None:
+    for key, setting in TABLE.items():
+        if setting.type.json in ("number", "integer"):
+            for value in (1e308, setting.type.most * 1.01):
+                with pytest.raises(ConfigError, match=f"“{key}”.* at most [0-9]+"):
+                    load_config(nested(key, value))
+    assert load_config({"jobs": {"keep_days": 365_000}}).keep_days == 365_000
+
+
+def test_a_deep_dictionary_is_told() -> None:
+    deep: object = 1
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        load_config({"fiji": deep})
+
+
 # -- layers --------------------------------------------------------------------------------
 
 
@@ -316,6 +453,36 @@ def test_what_is_locked_stays(facility) -> None:
         changed_config(load_config(), {"runner.network": True})
 
 
+@pytest.mark.parametrize("name", ["process.service", "process", "runner.service", "runner"])
+@pytest.mark.parametrize("mine", ["process", "runner"])
+def test_a_lock_holds_the_service_in_either_way_of_naming_it(
+    facility, name: str, mine: str
+) -> None:
+    facility({"process": {"service": "LOCAL"}, "locked": [name]})
+    personal({mine: {"service": "CONDA"}})
+    config = load_config()
+    if name != "runner":
+        assert config.service == "LOCAL"
+    assert len(config.notes) == 1
+    assert f"“{mine}.service”" in config.notes[0]
+
+
+def test_a_lock_of_the_toolboxes_leaves_the_service_free(facility) -> None:
+    facility({"process": {"xml_dirs": "box"}, "locked": ["process"]})
+    assert load_config({"runner": {"service": "CONDA"}}).service == "CONDA"
+
+
+def test_a_lock_that_locks_nothing_is_told(facility) -> None:
+    names = ["*", "all", "Runner.Memory", "metadata", "", "jobs.", "runner.queue"]
+    facility({"locked": [*names, "jobs", "runner.cpus"]})
+    notes = load_config().notes
+    assert len(notes) == len(names)
+    for name, note in zip(names, notes, strict=True):
+        assert f"names “{name}”" in note
+        assert "locks nothing" in note or "did you mean" in note
+    assert len(load_config({"runner": {"service": "SLURM"}}).notes) == len(names) - 1
+
+
 def test_only_a_facility_locks(facility) -> None:
     facility({"locked": ["runner.servce"]})
     personal({"locked": ["runner.cpus"]})
@@ -362,3 +529,30 @@ def test_only_the_personal_layer_is_written(facility) -> None:
     save_config(changed_config(load_config(), {"runner.cpus": 4}))
     assert json.loads(config_path().read_text()) == {"runner": {"cpus": 4}}
     assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        ({"process": {"service": "CONDA"}, "runner": {"memory": "1G"}}, None),
+        ({"process": {"service": "CONDA"}, "runner": {}, "metadata": {}}, None),
+        ({"process": {"service": "CONDA"}, "metadata": {}}, "CONDA"),
+        ({"process": {"service": "CONDA"}, "runner": None}, "CONDA"),
+        ({"runner": {"memory": "1G", "service": "CONDA"}}, "CONDA"),
+        ({"runner": {"memory": "1G"}, "odd": {}}, None),
+    ],
+)
+def test_a_saved_setting_changes_nothing_else(data: dict[str, object], wanted: str | None) -> None:
+    path = personal(data)
+    assert load_config().service == wanted
+    for change in ({"runner.memory": None}, {"jobs.timeout": 5}, {"jobs.timeout": None}):
+        save_config(changed_config(load_config(), change))
+        assert load_config().service == wanted, change
+    told = json.loads(path.read_text())
+    assert {name for name, value in data.items() if value == {}} <= set(told)
+    assert "jobs" not in told
+
+
+def test_a_service_of_the_tutorials_key_can_be_taken_away() -> None:
+    config = Config({"process": {"service": "CONDA"}})
+    assert changed_config(config, {"runner.service": None}).service is None

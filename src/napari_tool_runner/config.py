@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from napari_tool_runner import settings
 from napari_tool_runner.config_layers import ABSENT, OWN_SERVICES, Config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.settings import TABLE
-from napari_tool_runner.storage import APP, locked, read_json, user_data, write_json
+from napari_tool_runner.storage import APP, check_depth, locked, read_json, user_data, write_json
 
 __all__ = [
     "ABSENT",
@@ -44,7 +45,7 @@ def config_path() -> Path:
     """Return the path of the personal configuration."""
     named = os.environ.get(CONFIG_VARIABLE)
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "config.json"
 
 
@@ -56,7 +57,7 @@ def facility_path() -> Path | None:
     """
     named = os.environ.get(FACILITY_VARIABLE)
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     folders = [Path(platformdirs.site_config_dir(APP, appauthor=False))]
     if os.name == "posix":
         folders.append(Path("/etc") / APP)
@@ -84,9 +85,13 @@ def load_config(
         return config
     made = _personal(_facility())
     if isinstance(config, Mapping):
+        try:
+            check_depth(dict(config))
+        except ValueError as error:
+            raise ConfigError(f"The configuration cannot be used: {error}.") from error
         made = Config(dict(config), below=made)
     elif config is not None:
-        path = Path(config).expanduser()
+        path = Path(os.path.expanduser(config))
         made = Config(_read_file(path), path.absolute(), below=made)
     made.check()
     return made
@@ -130,7 +135,7 @@ def _read_file(path: Path) -> dict[str, object]:
         ) from error
     if not isinstance(data, dict):
         raise ConfigError(
-            f"The configuration {path} holds {type(data).__name__}, not an object.",
+            f"The configuration {path} is no JSON object.",
             hint='It must start with "{".',
         )
     return data
@@ -170,11 +175,12 @@ def changed_config(config: Config, values: Mapping[str, object]) -> Config:
     ConfigError
         A value cannot be what its key wants, or the facility has locked the key.
     """
-    data: dict[str, object] = json.loads(json.dumps(dict(config.data)))
+    data = deepcopy(dict(config.data))
     process = data.get("process")
-    if "runner" not in data and isinstance(process, Mapping) and process.get("service"):
-        # a section "runner" would hide the tutorial's way of naming the service
-        data["runner"] = {"service": process["service"]}
+    # a section "runner", be it empty, hides the tutorial's way of naming the service
+    hides = isinstance(process, Mapping) and process.get("service")
+    if hides and data.get("runner") is None and any(key.startswith("runner.") for key in values):
+        data["runner"] = {"service": hides}
     for key, value in values.items():
         lock = config.lock_of(key)
         if lock is not None:
@@ -182,22 +188,23 @@ def changed_config(config: Config, values: Mapping[str, object]) -> Config:
                 f"“{key}” is locked by your facility, in {lock.place}.",
                 hint="Ask those who look after that file.",
             )
-        *sections, last = key.split(".")
-        place = data
-        for section in sections:
-            inner = place.setdefault(section, {})
-            if not isinstance(inner, dict):
-                raise settings.wrong_value(
-                    section, inner, "an object with named entries", config.place
-                )
-            place = inner
-        if value is None:
-            place.pop(last, None)
-        else:
-            place[last] = value
-    made = replace(
-        config, data={k: v for k, v in data.items() if v != {}}, edits={**config.edits, **values}
-    )
+        section, dot, name = key.rpartition(".")
+        if dot and data.get(section) is None:
+            if value is None:
+                continue
+            data[section] = {}
+        place = data[section] if dot else data
+        if not isinstance(place, dict):
+            raise settings.wrong_value(
+                section, place, "an object with named entries", config.place
+            )
+        if value is not None:
+            place[name] = value
+        elif name in place:
+            del place[name]
+            if dot and not place and not (section == "runner" and hides):
+                del data[section]
+    made = replace(config, data=data, edits={**config.edits, **values})
     made.check()
     return made
 

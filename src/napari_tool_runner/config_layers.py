@@ -73,8 +73,8 @@ class Config:
             setting = TABLE.get(key)
             if setting is None or self._is_foreign(setting):
                 continue
-            if setting.type is PATH and raw:
-                found[name] = str(self.value(setting))
+            if setting.type is PATH:
+                found[name] = str(self.value(setting) or "")
             elif setting.type is PATHS:
                 value = self.value(setting)
                 paths = [str(path) for path in value] if isinstance(value, tuple) else []
@@ -91,8 +91,7 @@ class Config:
         holder = self.holder("runner.service")
         if holder is None:
             return None
-        setting = settings.RUNNER_SERVICE if "runner" in holder.data else settings.PROCESS_SERVICE
-        return holder.own(setting)
+        return holder.own(holder._service_setting)
 
     @property
     def toolbox_dirs(self) -> tuple[Path, ...]:
@@ -206,7 +205,13 @@ class Config:
     @cached_property
     def _locks(self) -> dict[str, Config]:
         facility = [layer for layer in self.layers if layer.name == "facility"]
-        return {name: layer for layer in facility for name in layer.own(settings.LOCKED)}
+        found = {name: layer for layer in facility for name in layer.own(settings.LOCKED)}
+        for name, layer in list(found.items()):
+            tutorials = layer._service_setting is settings.PROCESS_SERVICE
+            said = layer.raw(settings.PROCESS_SERVICE.key) is not ABSENT
+            if name == settings.PROCESS_SERVICE.key or (name == "process" and tutorials and said):
+                found[settings.RUNNER_SERVICE.key] = layer
+        return found
 
     def value(self, setting: Setting[_Value]) -> _Value:
         """Return the value of a setting.
@@ -255,35 +260,49 @@ class Config:
                     )
                 else:
                     found += self._unknown(layer, key)
+            for key in layer.data:
+                if "." in key:
+                    found += self._unknown(layer, key, flat=True)
             if layer.name == "facility":
-                found += layer._doubts()
+                found += self._doubts(layer)
         return tuple(dict.fromkeys(found))
 
-    def _unknown(self, layer: Config, key: str) -> Iterator[str]:
+    def _unknown(self, layer: Config, key: str, *, flat: bool = False) -> Iterator[str]:
         if key == settings.LOCKED.key and layer.name != "facility":
             yield f"“locked” in {layer.place} is not used: only a facility’s file locks keys."
-        if key in TABLE or settings.is_ignored(key):
+        if not flat and (key in TABLE or settings.is_ignored(key)):
             return
         what = f"“{key}” in {layer.place} is not known and not used"
         near = settings.did_you_mean(key)
-        # options and sections of their own are a matter of services of others
-        for_others = key.startswith("runner.") or isinstance(layer.data.get(key), Mapping)
-        others = self.service not in (None, *OWN_SERVICES) or (
-            self.service is None and self.value(settings.PLUGIN_DIRS)
-        )
-        if near:
+        section, _, name = near.rpartition(".")
+        # sections of their own are a matter of services of others
+        own_section = isinstance(layer.data.get(key), Mapping) and not flat
+        if near and flat and section:
+            yield f"{what}; did you mean the section “{section}” with “{name}”?"
+        elif near:
             yield f"{what}; did you mean “{near}”?"
-        elif not (for_others and others):
+        elif not ((own_section or key.startswith("runner.")) and self._others and not flat):
             yield f"{what}."
 
-    def _doubts(self) -> Iterator[str]:
+    @property
+    def _others(self) -> bool:
+        """Whether a service of others may have options that we do not know."""
+        if self.service is None:
+            return bool(self.value(settings.PLUGIN_DIRS))
+        return self.service not in OWN_SERVICES
+
+    def _doubts(self, layer: Config) -> Iterator[str]:
         """What is doubtful in a facility's file itself."""
-        for key in self.own(settings.LOCKED):
+        for key in layer.own(settings.LOCKED):
             near = settings.did_you_mean(key)
-            if key not in TABLE and near and near != key:
-                yield f"“locked” in {self.place} names “{key}”; did you mean “{near}”?"
-        if not self.explicit:
-            yield f"The toolboxes of {self.place} are asked about: anybody may write that file."
+            if key in TABLE or key in settings.SECTIONS:
+                continue
+            if near:
+                yield f"“locked” in {layer.place} names “{key}”; did you mean “{near}”?"
+            elif not (key.startswith("runner.") and self._others):
+                yield f"“locked” in {layer.place} names “{key}”, which locks nothing."
+        if not layer.explicit:
+            yield f"The toolboxes of {layer.place} are asked about: anybody may write that file."
 
     # -- reading one layer -------------------------------------------------------------
 
@@ -294,22 +313,30 @@ class Config:
 
     def raw(self, key: str) -> object:
         """What this layer says about `key`, aliases included; `ABSENT` for nothing."""
-        if key == settings.RUNNER_SERVICE.key and "runner" not in self.data:
-            key = settings.PROCESS_SERVICE.key
-        section, _, name = key.rpartition(".")
-        return (self._section(section) if section else self.data).get(name, ABSENT)
+        if key == settings.RUNNER_SERVICE.key:
+            key = self._service_setting.key
+        section, dot, name = key.partition(".")
+        return self._section(section).get(name, ABSENT) if dot else self.data.get(key, ABSENT)
+
+    @property
+    def _service_setting(self) -> Setting[str | None]:
+        """Where this layer names the runner service: the tutorial's way is without ``runner``."""
+        said = self.data.get("runner") is not None
+        return settings.RUNNER_SERVICE if said else settings.PROCESS_SERVICE
 
     def _section(self, name: str) -> Mapping[str, object]:
-        value = self.data.get(name, {})
+        value = self.data.get(name)
+        if value is None:
+            return {}
         if not isinstance(value, Mapping):
             raise settings.wrong_value(name, value, "an object with named entries", self.place)
         return value
 
     @property
     def keys(self) -> Iterator[str]:
-        """Every key that this layer names, those of our sections with their section."""
+        """Every key that is heard of this layer, those of our sections with their section."""
         for name in self.data:
             if name in settings.SECTIONS:
                 yield from (f"{name}.{inner}" for inner in self._section(name))
-            else:
+            elif "." not in name:
                 yield name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ __all__ = [
     "TEXT_MAP",
     "VARIABLES",
     "Type",
+    "is_blank",
     "number",
     "whole",
 ]
@@ -37,17 +38,19 @@ class Type(Generic[T_co]):
         In words, as in "… must be a number".
     read : callable
         Value of the JSON, folder at which relative paths start -> value; raises
-        `ValueError`, `TypeError` or `OverflowError` when it is none.
+        `ValueError`, `TypeError`, `OverflowError` or `RuntimeError` (a home that nobody
+        has) when it is none.
     json : str
         What napari's Preferences call it.
-    least : float
-        The smallest number that a spin box offers.
+    least, most : float
+        The smallest and the largest number.
     """
 
     accepted: str
     read: Callable[[object, Path], T_co]
     json: str = "string"
     least: float = 0
+    most: float = 0
 
 
 def _flag(value: object, _: Path) -> bool:
@@ -63,9 +66,11 @@ def _text(value: object, _: Path) -> str:
 
 
 def _path(value: object, base: Path) -> Path:
-    if isinstance(value, str | Path):
-        return (base / Path(value).expanduser()).absolute()
-    raise TypeError
+    if not isinstance(value, str | Path):
+        raise TypeError
+    if b"\0" in os.fsencode(value):
+        raise ValueError
+    return (base / Path(value).expanduser()).absolute()
 
 
 def _each(value: object) -> list[object]:
@@ -77,8 +82,13 @@ def _each(value: object) -> list[object]:
     raise TypeError
 
 
+def is_blank(value: object) -> bool:
+    """Whether it is a text that says nothing."""
+    return isinstance(value, str) and not value.strip()
+
+
 def _paths(value: object, base: Path) -> tuple[Path, ...]:
-    return tuple(_path(entry, base) for entry in _each(value) if entry != "")
+    return tuple(_path(entry, base) for entry in _each(value) if not is_blank(entry))
 
 
 def _texts(value: object, base: Path) -> tuple[str, ...]:
@@ -94,7 +104,7 @@ def _size(value: object, _: Path) -> int:
     if unit not in units:
         raise ValueError
     amount = int(float(number) * units[unit])
-    if amount <= 0:
+    if not 0 < amount <= 2**60:
         raise ValueError
     return amount
 
@@ -117,31 +127,41 @@ def _variables(value: object, _: Path) -> dict[str, str]:
         raise TypeError
     found: dict[str, str] = {}
     for entry in value:
-        if not isinstance(entry, Mapping) or not {"name", "value"} <= set(entry):
+        if not isinstance(entry, Mapping):
             raise TypeError
-        found[str(entry["name"])] = str(entry["value"])
+        name, text = entry.get("name"), entry.get("value")
+        if not isinstance(name, str) or isinstance(text, bool) or is_blank(name):
+            raise TypeError
+        if not isinstance(text, str | int | float):
+            raise TypeError
+        found[name] = str(text)
     return found
 
 
-def number(least: float = 0, words: Mapping[str, float] | None = None) -> Type[float]:
-    """Return the type of numbers from `least` on, and of `words` that mean one."""
+def number(
+    least: float = 0, words: Mapping[str, float] | None = None, most: float = 10_000_000
+) -> Type[float]:
+    """Return the type of numbers from `least` to `most`, and of `words` that mean one."""
 
     def read(value: object, _: Path) -> float:
         if words and isinstance(value, str) and value in words:
             return words[value]
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError
-        if not math.isfinite(value) or value < least:
+        if not least <= value <= most:  # nor what is no number
             raise ValueError
         return value
 
     also = "".join(f", or “{word}”" for word in words or ())
-    return Type(f"a number of at least {least:g}{also}", read, "number", least)
+    accepted = f"a number of at least {least:g} and at most {most:.0f}{also}"
+    return Type(accepted, read, "number", least, most)
 
 
-def whole(least: int = 0, words: Mapping[str, int] | None = None) -> Type[int]:
+def whole(
+    least: int = 0, words: Mapping[str, int] | None = None, most: int = 10_000_000
+) -> Type[int]:
     """Return the type of whole numbers, otherwise as `number`."""
-    plain = number(least, words)
+    plain = number(least, words, most)
 
     def read(value: object, base: Path) -> int:
         found = plain.read(value, base)
@@ -150,7 +170,7 @@ def whole(least: int = 0, words: Mapping[str, int] | None = None) -> Type[int]:
         return int(found)
 
     accepted = plain.accepted.replace("a number", "a whole number", 1)
-    return Type(accepted, read, "integer", least)
+    return Type(accepted, read, "integer", least, most)
 
 
 FLAG = Type("true or false (without quotation marks)", _flag, "boolean")
@@ -161,5 +181,5 @@ PATHS = Type("a path or a list of paths", _paths)
 SIZE = Type("a size such as 8G", _size)
 MIRRORS = Type('an object such as {"conda-forge": "https://…"}', _mirrors)
 TEXT_MAP = Type('an object such as {"/scratch": "size=4g"}', _text_map)
-VARIABLES = Type('a list of {"name": …, "value": …}', _variables)
+VARIABLES = Type('a list of {"name": "…", "value": a text or number}', _variables)
 SERVICE = Type("the name of a runner service", _text)

@@ -7,6 +7,7 @@ all come from it: a new setting is one more entry here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from napari_tool_runner.setting_types import (
     TEXTS,
     VARIABLES,
     Type,
+    is_blank,
     number,
     whole,
 )
@@ -47,8 +49,6 @@ class Field:
         Shown where there is no value (``no limit``); the text of a check box.
     unit : str
         Written behind the number.
-    most : float
-        The largest number that a spin box offers.
     """
 
     place: str
@@ -56,7 +56,6 @@ class Field:
     hint: str
     none: str = ""
     unit: str = ""
-    most: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class Setting(Generic[T_co]):
     field: Field | None = None
 
     def read(self, value: object, base: Path | None = None, place: str = "") -> T_co:
-        """Return what `value` of the JSON means; the default for None and ``""``.
+        """Return what `value` of the JSON means; the default for None and blank text.
 
         Parameters
         ----------
@@ -107,11 +106,11 @@ class Setting(Generic[T_co]):
         ConfigError
             The value cannot be that; names key, value, and what is accepted.
         """
-        if value is None or value == "":
+        if value is None or is_blank(value):
             return self.default
         try:
             return self.type.read(value, base or Path.cwd())
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, RuntimeError):
             raise wrong_value(self.key, value, self.type.accepted, place) from None
 
     def of(self, section: Mapping[str, object]) -> T_co:
@@ -121,7 +120,7 @@ class Setting(Generic[T_co]):
 
 def wrong_value(key: str, value: object, accepted: str, place: str = "") -> ConfigError:
     """Return the error for a value that `key` cannot have."""
-    shown = repr(value)
+    shown = json.dumps(value, ensure_ascii=False, default=str)  # in the words of the file
     return ConfigError(
         f"“{key}” in {place or 'the configuration'} is "
         f"{shown if len(shown) < 100 else shown[:99] + '…'}, but must be {accepted}.",
@@ -183,11 +182,11 @@ PLUGIN_DIRS: Setting[tuple[Path, ...]] = Setting(
     joined=_both,
 )
 CPUS: Setting[float | None] = Setting(
-    "runner.cpus", number(), None,
+    "runner.cpus", number(most=4096), None,
     "processors a job may use; other services tell the tool (`GALAXY_SLOTS`)", "no limit",
     "DOCKER",
     field=Field("limits.cpus", "Processors", "How many a job may use; 0 for no limit.",
-                "no limit", most=4096),
+                "no limit"),
 )
 MEMORY: Setting[int | None] = Setting(
     "runner.memory", SIZE, None,
@@ -201,7 +200,7 @@ GPUS = Setting(
     'how many GPUs a job gets; `-1` or `"all"`: all', services="DOCKER",
 )
 GRACE: Setting[float] = Setting(
-    "runner.grace", number(), 3.0,
+    "runner.grace", number(most=86_400), 3.0,
     "seconds between the polite request to stop and the end by force", services="all",
 )
 LOCAL_PATH: Setting[tuple[Path, ...]] = Setting(
@@ -258,7 +257,7 @@ NETWORK_MODE = Setting(
     "the engine's default", "DOCKER",
 )
 IDLE_TIMEOUT: Setting[float] = Setting(
-    "runner.idle_timeout", number(), 600,
+    "runner.idle_timeout", number(most=1_000_000), 600,
     "seconds after which an idle warm container is removed", services="DOCKER",
 )
 MAX_CONTAINERS = Setting(
@@ -293,18 +292,17 @@ WORKSPACE: Setting[Path | None] = Setting(
                 "Where inputs, results and records of jobs are kept; empty for the default."),
 )
 MAX_PARALLEL = Setting(
-    "jobs.max_parallel", whole(1), 2, "how many jobs run at once",
-    field=Field("running.max_parallel", "Jobs at once", "Further jobs wait in the queue.",
-                most=64),
+    "jobs.max_parallel", whole(1, most=1024), 2, "how many jobs run at once",
+    field=Field("running.max_parallel", "Jobs at once", "Further jobs wait in the queue."),
 )
 TIMEOUT: Setting[float] = Setting(
     "jobs.timeout", number(), 0, "seconds after which a program is ended; 0: never",
     field=Field("running.timeout", "Longest run",
-                "A program that takes longer is ended; 0 for no limit.", "no limit", "s",
-                most=10_000_000),
+                "A program that takes longer is ended; 0 for no limit.", "no limit", "s"),
 )
 KEEP_DAYS: Setting[float] = Setting(
-    "jobs.keep_days", number(), 30, "age at which `clean` offers finished jobs for removal"
+    "jobs.keep_days", number(most=365_000), 30,
+    "age at which `clean` offers finished jobs for removal"
 )
 USER_NAME = Setting("user.name", TEXT, "", "written into records", "empty")
 # fmt: on
@@ -320,7 +318,7 @@ FOR_EVERY_SERVICE: frozenset[str] = frozenset(
 """Keys of ``runner`` that mean the same to services of others."""
 
 _IGNORED = frozenset(
-    {"metadata", "apps", "install_dir", "log_dir", "user"}
+    {"metadata", "apps", "install_dir", "log_dir", "user.mail"}
     | {"process.tools", "runner.working_dir", "runner.token"}
 )
 SECTIONS = frozenset(key.partition(".")[0] for key in TABLE if "." in key)

@@ -10,7 +10,7 @@ import pytest
 import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import FACILITY_VARIABLE, config_path, load_config
-from napari_tool_runner.errors import TrustError
+from napari_tool_runner.errors import ConfigError, TrustError
 from napari_tool_runner.jobs import prepare
 from napari_tool_runner.jobs.api import run_job
 from napari_tool_runner.tools import find_tool, load_toolbox, trust_state
@@ -116,3 +116,11 @@ def test_a_call_does_not_unlock(facility: Path, box: Path) -> None:
     assert "runner DOCKER is not used" in log
     assert "time limit of the call is not used" in log
     assert load_config({"runner": {"service": "DOCKER"}}).service == "LOCAL"
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), 1e308, -1])
+def test_the_time_limit_of_a_call_is_one_that_the_setting_may_have(
+    box: Path, seconds: float
+) -> None:
+    with pytest.raises(ConfigError, match=r"“jobs\.timeout” in this call"):
+        prepare(box / "writer.xml", {}, runner="LOCAL", timeout=seconds)

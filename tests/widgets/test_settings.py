@@ -77,7 +77,7 @@ def test_nothing_is_written_for_nothing(qtbot, dialog):
 def test_what_is_wrong_is_said_at_once(qtbot, dialog, tmp_path):
     box = dialog()
     qtbot.keyClicks(editor(box, "runner.memory"), "lots")
-    assert box.message.text() == "“Memory” is 'lots', but must be a size such as 8G."
+    assert box.message.text() == '“Memory” is "lots", but must be a size such as 8G.'
     save = box.buttons.button(QDialogButtonBox.StandardButton.Save)
     assert not save.isEnabled()
     editor(box, "runner.memory").setText("2G")
@@ -100,6 +100,14 @@ def test_a_broken_file_is_told_and_kept(qtbot, dialog):
     assert "not valid JSON" in box.message.text()
     assert path.read_text() == "{ not json"
     assert box.isVisible()
+
+
+def test_blank_folders_are_no_toolboxes(dialog, tmp_path):
+    folders = [" ", "", str(tmp_path), None]
+    write({"process": {"xml_dirs": folders[:3]}, "workspace": " "})
+    assert dialog().folders.count() == 1
+    write({"process": {"xml_dirs": folders}})
+    assert "process.xml_dirs" in dialog().message.text()
 
 
 def test_a_folder_is_added_reviewed_and_its_tools_appear(

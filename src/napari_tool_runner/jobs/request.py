@@ -12,6 +12,7 @@ from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
 from napari_tool_runner.exchange import LayerSnapshot, cut, open_snapshot, snapshot
 from napari_tool_runner.plugins import Choice, choose_service, runnerServices
+from napari_tool_runner.settings import TIMEOUT
 from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
@@ -211,6 +212,8 @@ def _heard(
     if timeout is not None and config.lock_of("jobs.timeout"):
         notes.append("The time limit of the call is not used: your facility has locked it.")
         timeout = None
+    if timeout is not None:
+        TIMEOUT.read(float(timeout), place="this call")
     return runner, timeout
 
 

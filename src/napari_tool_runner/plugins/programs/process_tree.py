@@ -144,7 +144,8 @@ class Ender:
 
     def __enter__(self) -> Self:
         if self._timeout is not None:
-            timer = threading.Timer(max(0.0, self._timeout), self.start, ["timeout"])
+            limit = min(max(0.0, self._timeout), threading.TIMEOUT_MAX)
+            timer = threading.Timer(limit, self.start, ["timeout"])
             timer.daemon = True
             timer.start()
             self._leaving.callback(timer.cancel)

@@ -158,7 +158,7 @@ class SettingField(QWidget):
         if kind.json in ("integer", "number"):
             spin = _Number()
             spin.setDecimals(0 if kind.json == "integer" else 2)
-            spin.setRange(int(kind.least), int(look.most))
+            spin.setRange(int(kind.least), int(kind.most))
             spin.setSuffix(f" {look.unit}" if look.unit else "")
             spin.setSpecialValueText(look.none)
             spin.valueChanged.connect(self.changed)

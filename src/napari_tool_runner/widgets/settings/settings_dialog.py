@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner import settings
 from napari_tool_runner.config import Config, changed_config, config_path, load_config
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.setting_types import is_blank
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path, tooltip
@@ -266,7 +267,7 @@ def _read() -> tuple[Config, str]:
 def _raw_folders(config: Config) -> list[str]:
     given = config.raw("process.xml_dirs")
     entries = [given] if isinstance(given, str) else list(given) if isinstance(given, list) else []
-    return [str(entry) for entry in entries if entry != ""]
+    return [str(entry) for entry in entries if not is_blank(entry)]
 
 
 def _folder_problem(folder: Path) -> str:
