@@ -185,7 +185,7 @@ def test_history_rerun_export_clean(
     assert list((tmp_path / "jobs").glob("*/*")) == []
 
 
-@pytest.mark.parametrize("days", ["nan", "inf", "1e308", "-1", "soon"])
+@pytest.mark.parametrize("days", ["nan", "inf", "1e308", "-1"])
 def test_an_age_that_is_none(days: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["clean", "--only", "job", f"--older-than={days}"])

@@ -164,8 +164,9 @@ def list_history(args: Namespace) -> int:
         return 2
     records = [_entry(args)] if args.record else jobs.history(_config(args).workspaces)
     if form:
-        for remark in records[0].remarks() if form != "json" else ():
-            say(f"note: {remark}")
+        for one in records[0].inputs if form != "json" else ():
+            if remark := one.remark():
+                say(f"note: {remark}")
         forms = {"python": jobs.as_python, "command": jobs.as_command, "json": jobs.as_json}
         print(forms[form](records[0]).rstrip("\n"))
         return 0

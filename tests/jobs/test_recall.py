@@ -22,13 +22,14 @@ from napari_tool_runner.jobs import (
     history,
     read_record,
     recorded_form,
-    recorded_outputs,
     recorded_result,
 )
 from napari_tool_runner.tools import read_tool
 
 if TYPE_CHECKING:
     from jobs.conftest import MakeTool
+    from napari_tool_runner.config import Config
+    from napari_tool_runner.exchange import LayerData
     from napari_tool_runner.jobs import JobResult, RunRecord
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
@@ -44,6 +45,10 @@ def entry_of(result: JobResult) -> RunRecord:
     return read_record(result.workspace / "record.json")
 
 
+def layers_of(record: RunRecord, config: Config) -> list[LayerData]:
+    return recorded_result(record, config)[0].layers()
+
+
 @pytest.mark.parametrize("gone", ["nothing", "descriptor", "inputs", "both"])
 def test_layers_come_back_as_they_were(
     gone: str, make_tool: MakeTool, config: dict[str, object]
@@ -55,7 +60,7 @@ def test_layers_come_back_as_they_were(
         tool.path.unlink()
     if gone in ("inputs", "both"):
         shutil.rmtree(entry.folder / "inputs")
-    ((data, attributes, kind),) = recorded_outputs(entry, load_config(config))
+    ((data, attributes, kind),) = layers_of(entry, load_config(config))
     data_then, attributes_then, kind_then = first.outputs["o"].as_layer_data_tuple()
     np.testing.assert_array_equal(np.asarray(data), np.asarray(data_then))
     assert kind == kind_then == "image"
@@ -73,12 +78,12 @@ def test_kinds_and_tables_come_back(config: dict[str, object]) -> None:
     image = np.zeros((40, 40), np.uint8)
     image[5:12, 5:12] = image[20:30, 22:30] = 200
     labels = ntr.run("label_components", input=image > 0, config=config)
-    ((data, _, kind),) = recorded_outputs(entry_of(labels), load_config(config))
+    ((data, _, kind),) = layers_of(entry_of(labels), load_config(config))
     assert kind == "labels"
     assert np.asarray(data).max() == 2
     table = ntr.run("measure_regions", labels=np.asarray(data), image=image, config=config)
     entry = entry_of(table)
-    ((columns, _, kind),) = recorded_outputs(entry, load_config(config))
+    ((columns, _, kind),) = layers_of(entry, load_config(config))
     assert kind == "table"
     assert len(columns["label"]) == 2
 
@@ -113,7 +118,7 @@ def test_files_that_are_gone_are_told(make_tool: MakeTool, config: dict[str, obj
     assert "cannot be opened" in remarks[1]
     paths["b"].unlink()
     with pytest.raises(WorkspaceError, match="are gone"):
-        recorded_outputs(entry, load_config(config))
+        layers_of(entry, load_config(config))
 
 
 def test_a_failed_job_has_no_results(make_tool: MakeTool, config: dict[str, object]) -> None:
@@ -121,7 +126,7 @@ def test_a_failed_job_has_no_results(make_tool: MakeTool, config: dict[str, obje
         ntr.run(make_tool("raise SystemExit(2)"), i=IMAGE, config=config)
     (entry,) = history(load_config(config).workspaces)
     with pytest.raises(WorkspaceError, match="made no results"):
-        recorded_outputs(entry, load_config(config))
+        layers_of(entry, load_config(config))
 
 
 def test_two_runs_compared(config: dict[str, object]) -> None:

@@ -285,12 +285,12 @@ def snapshot_from_record(
         labels=tuple(str(v) for v in items(told.get("labels", ()))),
     )
     kind, count = LayerKind(str(told.get("kind", "any"))), geometry.ndim
-    per_axis = [geometry.scale, geometry.translate, geometry.units]
-    per_axis += [geometry.shape] if geometry.shape or kind in PIXELS else []
-    per_axis += [geometry.labels] if geometry.labels else []
+    lengths = {len(row) for row in (geometry.scale, geometry.translate, geometry.units)}
+    lengths |= {len(row) for row in (geometry.shape, geometry.labels) if row}
     sizes = [(geometry.linear, count), (geometry.affine, count + 1)]
     if (
-        any(len(row) != count for row in per_axis)
+        lengths != {count}
+        or (kind in PIXELS and not geometry.shape)
         or any(m is not None and m.shape != (size, size) for m, size in sizes)
         or not all(0 <= size < 2**40 for size in geometry.shape)
         or not np.isfinite([*geometry.scale, *geometry.translate]).all()

@@ -15,7 +15,6 @@ from .past.history import find_record, history, read_record, remembered
 from .past.reclaim import delete_job, reclaim, reclaimable
 from .past.repeat import (
     recorded_form,
-    recorded_outputs,
     recorded_result,
     recorded_tool,
     rerun,
@@ -67,7 +66,6 @@ __all__ = [
     "reclaim",
     "reclaimable",
     "recorded_form",
-    "recorded_outputs",
     "recorded_result",
     "recorded_tool",
     "remembered",

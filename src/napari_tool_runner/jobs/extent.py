@@ -41,11 +41,10 @@ class Extent:
     crop: tuple[tuple[int, int] | None, ...] = ()
 
     def __post_init__(self) -> None:
-        allowed = get_args(Mode)
-        if self.mode not in allowed or self.ndim < 0:
+        if self.mode not in get_args(Mode) or self.ndim < 0:
             raise ParameterError(
                 f"A part of the data cannot be {self.mode!r} of {self.ndim} axes.",
-                hint=f"The mode is one of {', '.join(allowed)}; a slice has 0 axes or more.",
+                hint=f"The mode is one of {', '.join(get_args(Mode))}.",
             )
 
     @property

@@ -172,14 +172,11 @@ class RecordedInput:
         place = self.locate()
         if place is None:
             return f"The input “{self.label}” is gone ({self.path})."
-        if place != self.path and differs(place, self.sha256):
-            return (
-                f"The job's copy of “{self.label}” is gone, and {place}, which it came from, "
-                "has changed since, or was converted then."
-            )
-        if self.sha256 and differs(place, self.sha256):
-            return f"The input “{self.label}” ({place}) has changed since."
-        return ""
+        own = place == self.path
+        if (own and not self.sha256) or not differs(place, self.sha256):
+            return ""
+        more = "" if own else ", or was converted then, and the job's own copy is gone"
+        return f"The input “{self.label}” ({place}) has changed since{more}."
 
     def snapshot(self) -> LayerSnapshot:
         """Return it as it went in; the file need not exist any more."""
@@ -337,10 +334,6 @@ class RunRecord:
     def output_paths(self) -> dict[str, Path]:
         """Output name (``name/element`` in collections) -> file, also if it is gone."""
         return {output.title: output.path for output in self.outputs}
-
-    def remarks(self) -> list[str]:
-        """Return a sentence for every input that is gone or changed. Reads the files."""
-        return [remark for one in self.inputs if (remark := one.remark())]
 
     def size(self) -> int:
         """Bytes of the job's folder."""

@@ -15,9 +15,6 @@ __all__ = ["as_object", "from_json", "shallow", "to_json"]
 
 Reader: TypeAlias = Callable[[object, Path], object]
 _PLAIN = frozenset({str, int, float, bool, type(None)})
-_DEPTH = 100
-_YEARS = range(1970, 9999)
-"""What every system and time zone can tell."""
 
 
 def to_json(value: object, folder: Path | None = None) -> object:
@@ -69,19 +66,14 @@ def as_object(value: object) -> dict[str, object]:
     return value
 
 
-def shallow(value: object) -> object:
-    """Return a JSON value, the very one; ValueError when it is nested too deeply to handle."""
-    level = [value]
-    for _ in range(_DEPTH):
-        level = [
-            inner
-            for one in level
-            if isinstance(one, dict | list | tuple)
-            for inner in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
-            return value
-    raise ValueError("it is nested too deeply")
+def shallow(value: object, most: int = 100) -> object:
+    """Return a JSON value, the very one; ValueError when it is nested deeper than `most`."""
+    if most == 0:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, dict | list | tuple):
+        for one in value.values() if isinstance(value, dict) else value:
+            shallow(one, most - 1)
+    return value
 
 
 @cache
@@ -121,7 +113,7 @@ def _reader(hint: type) -> Reader:
     if issubclass(hint, StrEnum):
         return lambda value, folder: hint(_text(value))
     if hint is float:
-        return _number
+        return lambda value, folder: _checked(value, _is_number(value), "float")
     return lambda value, folder: _checked(value, isinstance(value, hint), hint.__name__)
 
 
@@ -144,15 +136,13 @@ def _text(value: object) -> str:
 def _time(text: str) -> datetime:
     """Return a time with its zone; what tells none is in UTC, as all that we write."""
     time = datetime.fromisoformat(text)
-    if time.year not in _YEARS:
+    if not 1970 <= time.year < 9999:  # what every system and time zone can tell
         raise ValueError(f"{text!r} is no time of a job")
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _number(value: object, folder: Path) -> float:
-    if not isinstance(value, float | int):
-        raise TypeError(f"{value!r:.60} is not float")
-    return float(value)
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def _checked(value: object, right: bool, words: str) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -152,14 +151,14 @@ def compare_outputs(record: RunRecord, result: JobResult) -> list[str]:
     for key in old.keys() & new.keys():
         told = old[key]
         if content_sha256(new[key].path) != told.sha256:
-            sentence = _difference(told.title, told.path, new[key])
+            sentence = _difference(told.title, told.locate(), new[key])
             if sentence:
                 differences.append(sentence)
     return differences
 
 
-def _difference(title: str, before: Path, now: JobOutput) -> str:
-    if not os.path.exists(before):
+def _difference(title: str, before: Path | None, now: JobOutput) -> str:
+    if before is None:
         return f"“{title}” has other bytes than then, and the old file is gone."
     if now.loaded is None:
         return f"“{title}” has other bytes than then."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from napari_tool_runner.errors import WorkspaceError
@@ -72,14 +72,12 @@ def remembered(layer: object) -> RunRecord | None:
 
 def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
     """Return the jobs that have ended and are older than that, newest first."""
-    now, seconds = datetime.now(UTC), older_than_days * 86400
+    now, day = datetime.now(UTC), timedelta(days=1)
     return [
-        record
-        for record in history(workspaces)
-        if record.state.is_finished
-        and (
-            record.times.created is None or (now - record.times.created).total_seconds() >= seconds
-        )
+        one
+        for one in history(workspaces)
+        if one.state.is_finished
+        and (one.times.created is None or (now - one.times.created) / day >= older_than_days)
     ]
 
 

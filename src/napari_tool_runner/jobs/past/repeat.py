@@ -25,11 +25,11 @@ from napari_tool_runner.tools.values import nest
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
-    from napari_tool_runner.exchange import LayerData, LayerSnapshot
+    from napari_tool_runner.exchange import LayerSnapshot
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.record import RecordedOutput, RunRecord
 
-__all__ = ["recorded_form", "recorded_outputs", "recorded_result", "recorded_tool", "rerun"]
+__all__ = ["recorded_form", "recorded_result", "recorded_tool", "rerun"]
 
 _LAYERS = frozenset(LayerKind) - {LayerKind.ANY}
 
@@ -114,17 +114,6 @@ def recorded_form(record: RunRecord, tool: Tool) -> dict[str, object]:
 
 
 # -- results -------------------------------------------------------------------------
-
-
-def recorded_outputs(record: RunRecord, config: Config) -> list[LayerData]:
-    """Return the layers (and tables) that a job made, from its files.
-
-    Raises
-    ------
-    WorkspaceError
-        Its files are gone, or it made none.
-    """
-    return recorded_result(record, config)[0].layers()
 
 
 def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[str]]:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_tool_runner.jobs import Job, JobManager, JobResult, JobRow
+    from napari_tool_runner.jobs import Job, JobManager, JobResult, JobRow, RecordedInput
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.tool_widget import ToolWidget
@@ -195,17 +195,13 @@ class HistoryActions(QObject):
         if page is None:
             self.say("There is no window to open the form in.", "problem")
             return None
-        remarks, files = fill_form(page, record)
-        said = f"The form of “{tool.name}” is filled as it was then."
-
-        def tell(more: list[str]) -> None:
-            found = [*remarks, *more]
-            page.run_bar.say(" ".join([said, *found]), "problem" if found else "info")
-
-        tell([])
-        self._later(
-            lambda: [text for one in files if (text := one.remark())],
-            lambda changed: tell(changed) if changed else None,
+        remarks = fill_form(page, record)
+        said = " ".join([f"The form of “{tool.name}” is filled as it was then.", *remarks])
+        page.run_bar.say(said, "problem" if remarks else "info")
+        self._tell_changes(
+            [one for one in record.inputs if one.locate()],
+            said,
+            lambda text: page.run_bar.say(text, "problem"),
         )
         self.say("")
         return page
@@ -248,10 +244,18 @@ class HistoryActions(QObject):
         said = f"Copied {what} as {words}."
         self.say(said, "done")
         if form != "json":
-            self._later(
-                lambda: [text for record in records for text in record.remarks()],
-                lambda found: self.say(" ".join([said, *found]), "problem") if found else None,
+            self._tell_changes(
+                [one for record in records for one in record.inputs], said, self.say
             )
+
+    def _tell_changes(
+        self, inputs: list[RecordedInput], said: str, say: Callable[[str], object]
+    ) -> None:
+        """Say once more what was `said`, with what has changed: files are read to know it."""
+        self._later(
+            lambda: " ".join(filter(None, (one.remark() for one in inputs))),
+            lambda found: say(f"{said} {found}") if found else None,
+        )
 
     def export(self, record: RunRecord, target: Path) -> None:
         """Write a job as a Process Run Crate."""

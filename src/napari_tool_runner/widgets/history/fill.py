@@ -16,24 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["fill_form"]
 
 
-def fill_form(
-    page: ToolWidget, record: RunRecord, *, data: bool = True
-) -> tuple[list[str], list[RecordedInput]]:
+def fill_form(page: ToolWidget, record: RunRecord, *, data: bool = True) -> list[str]:
     """Set parameters, and data from the layers of that name, else from the job's files.
 
     `data`: False leaves the choice of data to the form.
 
     Returns
     -------
-    remarks : list of str
+    list of str
         Sentences on what could not be set.
-    files : list of RecordedInput
-        What was taken from a file, which may have changed: ask for its `remark`.
     """
     form = page.form
     form.reset()
     remarks: list[str] = []
-    files: list[RecordedInput] = []
     unknown = form.set_values(recorded_form(record, page.tool))
     if unknown:
         remarks.append(f"Not in the form any more: {', '.join(unknown)}.")
@@ -44,9 +39,7 @@ def fill_form(
         except KeyError:
             remarks.append(f"The input “{told.name}” is not in the form any more.")
             continue
-        value = _layer(page, leaf, told)
-        if value is None and (value := told.locate()) is not None:
-            files.append(told)
+        value = _layer(page, leaf, told) or told.locate()
         if value is None:
             remarks.append(
                 f"“{told.label}” is neither an open layer nor a file any more: choose another."
@@ -60,7 +53,7 @@ def fill_form(
     form.refresh_layers()
     if data:
         remarks += _restore_scope(page, record)
-    return remarks, files
+    return remarks
 
 
 def _restore_scope(page: ToolWidget, record: RunRecord) -> list[str]:

@@ -79,7 +79,7 @@ def run_again_on(layer: object, open_tool: Callable[[Tool], ToolWidget | None]) 
     tool = recorded_tool(record, load_config())
     page = open_tool(tool)
     if page is not None:
-        remarks, _ = fill_form(page, record, data=False)
+        remarks = fill_form(page, record, data=False)
         name = getattr(layer, "name", "")
         said = f"The parameters that made “{name}”. Choose what to run on."
         page.run_bar.say(" ".join([said, *remarks]), "problem" if remarks else "info")
