@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,26 @@ def test_an_age_that_is_none(days: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit, match="2"):
         main(["clean", "--only", "job", f"--older-than={days}"])
     assert f"{days!r} is not a number from 0 to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "~nosuchuser/x.xml"],
+        ["run", "~nosuchuser/x.xml"],
+        ["run", "gaussian_filter", "input=~nosuchuser/x.tif"],
+        ["batch", "gaussian_filter", "input=~nosuchuser/*.tif"],
+        ["check", "~nosuchuser/x.xml"],
+        ["trust", "~nosuchuser/x"],
+        ["history", "~nosuchuser/x"],
+        ["list", "--config", "~nosuchuser/c.json"],
+    ],
+)
+def test_a_home_that_nobody_has(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with suppress(SystemExit):
+        assert main(words) in (1, 2)
+    told = capsys.readouterr()
+    assert "~nosuchuser" in told.err + told.out
 
 
 def test_a_job_of_which_an_input_changed(

@@ -243,7 +243,19 @@ JSON = st.recursive(
     | st.floats()
     | st.text(max_size=6)
     | st.sampled_from(
-        [" ", "~", "~nosuchuser/x", "a\0b", "\ud800", 1e308, -1, 10**400, "8G", "1e999"]
+        [
+            " ",
+            "~",
+            "~nosuchuser/x",
+            "p" * 9999,
+            "a\0b",
+            "\ud800",
+            1e308,
+            -1,
+            10**400,
+            "8G",
+            "1e999",
+        ]
     ),
     lambda inner: (
         st.lists(inner, max_size=3)
@@ -327,8 +339,9 @@ def test_variables_are_texts_and_numbers() -> None:
 
 def test_a_home_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
     for key in ("workspace", "runner.path", "process.xml_dirs", "formats.file"):
-        with pytest.raises(ConfigError, match=f"“{key}”"):
-            load_config(nested(key, "~nosuchuser/x"))
+        for path in ("~nosuchuser/x", "p" * 300, "p/" * 3000, "a\0b"):
+            with pytest.raises(ConfigError, match=f"“{key}”"):
+                load_config(nested(key, path))
     with pytest.raises(ConfigError, match="nosuchuser"):
         load_config("~nosuchuser/c.json")
     monkeypatch.setenv(CONFIG_VARIABLE, "~nosuchuser/c.json")

@@ -68,7 +68,8 @@ def _text(value: object, _: Path) -> str:
 def _path(value: object, base: Path) -> Path:
     if not isinstance(value, str | Path):
         raise TypeError
-    if b"\0" in os.fsencode(value):
+    raw = os.fsencode(value)
+    if b"\0" in raw or max(map(len, raw.split(b"/"))) > 255 or len(raw) > 4000:
         raise ValueError
     return (base / Path(value).expanduser()).absolute()
 
@@ -176,8 +177,8 @@ def whole(
 FLAG = Type("true or false (without quotation marks)", _flag, "boolean")
 TEXT = Type("a text", _text)
 TEXTS = Type("a text or a list of texts", _texts)
-PATH = Type("a path", _path)
-PATHS = Type("a path or a list of paths", _paths)
+PATH = Type("a path; “~name” is the home of a user", _path)
+PATHS = Type("a path or a list of paths; “~name” is the home of a user", _paths)
 SIZE = Type("a size such as 8G", _size)
 MIRRORS = Type('an object such as {"conda-forge": "https://…"}', _mirrors)
 TEXT_MAP = Type('an object such as {"/scratch": "size=4g"}', _text_map)

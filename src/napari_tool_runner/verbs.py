@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -216,7 +217,7 @@ def approve_folder(args: Namespace) -> int:
     """Show what a folder of tools holds; approve it or take that back."""
     from napari_tool_runner.tools.toolbox.trust import approve, review, revoke
 
-    folder = Path(args.folder).expanduser().absolute()
+    folder = Path(os.path.expanduser(args.folder)).absolute()
     if args.revoke:
         print("approval taken back" if revoke(folder) else "it was not approved")
         return 0
@@ -312,7 +313,7 @@ def _uris(name: str) -> list[str]:
     """Return what names each tool of a descriptor that holds several, else `name`."""
     from napari_tool_runner.tools.reader import tool_uris
 
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     try:
         uris = tool_uris(path) if path.is_file() else []
     except ToolRunnerError:  # told when the tool is asked for

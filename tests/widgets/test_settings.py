@@ -17,6 +17,7 @@ from napari_tool_runner.config import (
     load_config,
 )
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.storage import user_data, write_whole
 from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.settings.config_hub import config_hub
@@ -311,6 +312,13 @@ def test_a_change_in_the_preferences_is_written(link):
     }
     connected._settings.limits.memory = ""
     assert written()["runner"] == {"offline": True}
+
+
+@pytest.mark.parametrize("text", ["5", "null", "[1]", "["])
+def test_a_damaged_memory_of_the_preferences_is_none(link, text):
+    write({"jobs": {"max_parallel": 100}})
+    write_whole(user_data() / "preferences.json", text)
+    assert link()._settings.running.max_parallel == 100
 
 
 def test_the_file_shows_in_the_preferences(qtbot, link):

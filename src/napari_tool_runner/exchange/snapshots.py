@@ -219,7 +219,7 @@ def _of_table(value: object, name: str) -> LayerSnapshot:
 
 
 def _of_path(path: Path, name: str) -> LayerSnapshot:
-    path = path.expanduser().absolute()
+    path = Path(os.path.expanduser(path)).absolute()
     try:
         key = file_key(path)
     except OSError as error:

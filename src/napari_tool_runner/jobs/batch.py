@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
     found: dict[str, list[str]] = {}
     for name, value in values.items():
         if name.rsplit("|", 1)[-1] in data and isinstance(value, str):
-            matches = sorted(glob.glob(str(Path(value).expanduser()), recursive=True))
+            matches = sorted(glob.glob(os.path.expanduser(value), recursive=True))
             if not matches:
                 raise ParameterError(
                     f"“{name}”: no file matches {value}.", name=name, hint="Check the pattern."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -185,7 +186,7 @@ def _folders(value: object) -> list[Path]:
         value = [value]
     if not isinstance(value, Iterable):
         return []
-    return [Path(str(entry)).expanduser() for entry in value]
+    return [Path(os.path.expanduser(str(entry))) for entry in value]
 
 
 def _tell(where: str, what: str) -> PluginProblem:

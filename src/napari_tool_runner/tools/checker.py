@@ -5,6 +5,7 @@ Nothing is run, and no template that is code (Galaxy's) is evaluated.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def check_path(path: Path, *, variables: Mapping[str, str] | None = None) -> lis
     """
     if variables is None:
         variables = load_config().variables
-    path = path.expanduser().absolute()
+    path = Path(os.path.expanduser(path)).absolute()
     root = path if path.is_dir() else None
     reports = [
         report

@@ -152,7 +152,7 @@ def read_tool(
     from napari_tool_runner.tools.model import Note, Severity
 
     place, entry = split_entry(path)
-    candidate = Candidate(_find_descriptor(place.expanduser().absolute()))
+    candidate = Candidate(_find_descriptor(Path(os.path.expanduser(place)).absolute()))
     dialect, sure = choose_dialect(candidate)
     if dialect is None:
         raise _unknown(candidate)

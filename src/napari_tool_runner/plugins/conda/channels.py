@@ -109,7 +109,7 @@ def _address(channel: str) -> str:
     if _is_url(channel):
         return channel.rstrip("/")
     if channel.startswith(("/", "~", "./", "../", ".\\")) or re.match(r"^[A-Za-z]:[\\/]", channel):
-        return Path(channel).expanduser().absolute().as_uri()
+        return Path(os.path.expanduser(channel)).absolute().as_uri()
     return channel.strip("/")
 
 

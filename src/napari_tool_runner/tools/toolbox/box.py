@@ -297,7 +297,7 @@ def find_tool(
         traits = dialect_of(ref).traits if formats else {}
         return replace(ref, formats=formats.with_traits(traits)) if formats else ref
     text = os.fspath(ref)
-    path = split_entry(text)[0].expanduser()
+    path = Path(os.path.expanduser(split_entry(text)[0]))
     named = may_be_descriptor(path.name)
     is_path = not isinstance(ref, str) or os.sep in text or "/" in text or named
     if is_path and path.exists():

@@ -6,6 +6,7 @@ widgets lose digits, empty values or duplicate labels, our own stand in.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -241,7 +242,7 @@ class PathField(TextField):
         text = self.line.text().strip()
         if not text:
             return ""
-        path = Path(text).expanduser()
+        path = Path(os.path.expanduser(text))
         if self._folder:
             return "" if path.is_dir() else "There is no such folder."
         return "" if path.exists() else "There is no such file."

@@ -16,7 +16,7 @@ from qtpy.QtCore import QCoreApplication, QObject
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.storage import user_data, write_whole
+from napari_tool_runner.storage import read_json, user_data, write_whole
 from napari_tool_runner.widgets.settings.config_hub import ConfigHub, config_hub
 from napari_tool_runner.widgets.settings.fields import SHOWN, shown_value, stored_value
 
@@ -114,8 +114,10 @@ class PreferencesLink(QObject):
     def _take_over(self) -> None:
         """Take over what was changed while nobody listened."""
         try:
-            agreed: Mapping[str, object] = json.loads(_agreed_path().read_text(encoding="utf-8"))
+            agreed = read_json(_agreed_path())
         except (OSError, ValueError):
+            return
+        if not isinstance(agreed, dict):
             return
         changed = {
             name: value
