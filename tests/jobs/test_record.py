@@ -188,9 +188,20 @@ def nested(depth: int) -> object:
     return value
 
 
-def layer(**told: object) -> object:
-    entry = {"name": "i", "label": "i", "path": "i", "layer": told}
-    return {"tool": {"id": "t"}, "version": 2, "inputs": [entry]}
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ({"kind": "x"}, "LayerKind"),
+        ({"kind": "image", "axes": "YX"}, "2 axes"),
+        ({"axes": "Y", "scale": [1, 2], "translate": [0], "units": ["pixel"]}, "1 axes"),
+        ({"axes": "Y", "scale": [float("nan")], "translate": [0], "units": ["pixel"]}, "1 axes"),
+        ({"shape": [float("inf")]}, "infinity"),
+        ({"scale": 3}, "no items"),
+    ],
+)
+def test_a_place_that_is_none(layer: dict[str, object], words: str) -> None:
+    with pytest.raises(WorkspaceError, match=words):
+        RecordedInput("i", "i", FOLDER / "i", layer=layer).snapshot()
 
 
 def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
@@ -225,9 +236,6 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
         ({"tool": {"id": "t"}, "times": {"seconds": 10**400}}, "not float"),
         ({"tool": {"id": "t"}, "parameters": {"a": nested(900)}}, "nested too deeply"),
         (nested(900), "nested too deeply"),
-        (layer(kind="x"), "LayerKind"),
-        (layer(kind="image", axes="YX"), "2 axes"),
-        (layer(axes="Y", scale=[1, 2], translate=[0], units=["pixel"]), "1 axes"),
     ],
 )
 def test_what_is_no_record_is_told(told: object, words: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtGui import QGuiApplication
 from run_tools import fail_tool, invert_tool, sleep_tool
 
-from napari_tool_runner.jobs import Extent, JobManager, prepare, remembered, run_job
+from napari_tool_runner.jobs import Extent, JobManager, prepare, read_record, remembered, run_job
 from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.model import Column, when_text
@@ -231,6 +231,22 @@ def test_edit_and_run_again(qtbot, place, tools, cells, source, tmp_path, monkey
         np.testing.assert_array_equal(np.asarray(place.viewer.layers[-1].data), 255 - cells)
     else:
         assert "neither an open layer nor a file" in page.run_bar.message.text()
+
+
+def test_what_changed_since_is_told(qtbot, place, tools, cells):
+    """In the form that is filled again, and beside what was copied."""
+    job = place.run(invert_tool(tools), i=layer(cells))
+    assert job.record()
+    (copied,) = (job.workspace.root / "inputs").iterdir()
+    copied.write_bytes(copied.read_bytes() + b"more")
+    panel = place.panel()
+    choose(panel, 0)
+    qtbot.mouseClick(panel.edit_button, Qt.MouseButton.LeftButton)
+    (page,) = place.pages
+    qtbot.waitUntil(lambda: "has changed since" in page.run_bar.message.text(), timeout=WAIT)
+    assert "is filled as it was then" in page.run_bar.message.text()
+    panel.actions_.copy([read_record(job.workspace.record_path)], "command")
+    place.told(panel, "has changed since")
 
 
 @pytest.mark.parametrize("mode", ["each", "current"])

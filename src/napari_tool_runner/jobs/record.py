@@ -179,8 +179,13 @@ class RecordedInput:
         return f"The input “{self.label}” ({place}) has changed since{more}."
 
     def snapshot(self) -> LayerSnapshot:
-        """Return it as it went in; the file need not exist any more."""
-        return snapshot_from_record(self.locate() or self.path, self.label, self.layer)
+        """Return it as it went in; the file need not exist any more. Raises WorkspaceError."""
+        try:
+            return snapshot_from_record(self.locate() or self.path, self.label, self.layer)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise WorkspaceError(
+                f"What is recorded of the layer “{self.label}” is of no use: {error}."
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,14 +392,12 @@ class RunRecord:
             named = {key: runner.pop(key, None) for key in ("service", "reason")}
             told["runner"] = {**named, "provenance": runner}
             record = from_json(cls, told, folder)
-            assert isinstance(record, RunRecord)
-            for entry in record.inputs:
-                snapshot_from_record(entry.path, entry.label, entry.layer)
-        except (TypeError, ValueError, OverflowError, ParameterError) as error:
+        except (TypeError, ValueError, ParameterError) as error:
             raise WorkspaceError(
                 f"{place} is not a run record: {error}.",
                 hint="Give a record.json that this plugin wrote.",
             ) from error
+        assert isinstance(record, RunRecord)
         if record.state.is_finished or _runs(record.host.pid, record.times.created):
             return record
         return replace(record, state=JobState.INTERRUPTED)

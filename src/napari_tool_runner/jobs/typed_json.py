@@ -72,7 +72,8 @@ def shallow(value: object, most: int = 100) -> object:
         raise ValueError("it is nested too deeply")
     if isinstance(value, dict | list | tuple):
         for one in value.values() if isinstance(value, dict) else value:
-            shallow(one, most - 1)
+            if type(one) not in _PLAIN:
+                shallow(one, most - 1)
     return value
 
 

@@ -189,13 +189,13 @@ class HistoryActions(QObject):
         try:
             tool = recorded_tool(record, load_config())
             page = self._open_tool(tool)
+            remarks = [] if page is None else fill_form(page, record)
         except ToolRunnerError as error:
             self.say(str(error), "failed")
             return None
         if page is None:
             self.say("There is no window to open the form in.", "problem")
             return None
-        remarks = fill_form(page, record)
         said = " ".join([f"The form of “{tool.name}” is filled as it was then.", *remarks])
         page.run_bar.say(said, "problem" if remarks else "info")
         self._tell_changes(
