@@ -208,8 +208,8 @@ class Config:
         found = {name: layer for layer in facility for name in layer.own(settings.LOCKED)}
         for name, layer in list(found.items()):
             tutorials = layer._service_setting is settings.PROCESS_SERVICE
-            said = layer.raw(settings.PROCESS_SERVICE.key) is not ABSENT
-            if name == settings.PROCESS_SERVICE.key or (name == "process" and tutorials and said):
+            counts = tutorials and layer.raw(settings.PROCESS_SERVICE.key) is not ABSENT
+            if name == settings.PROCESS_SERVICE.key or (name == "process" and counts):
                 found[settings.RUNNER_SERVICE.key] = layer
         return found
 
@@ -251,7 +251,7 @@ class Config:
         """What is not used, in sentences: unknown keys, and keys that the facility locked."""
         found: list[str] = []
         for layer in reversed(self.layers):
-            for key in layer.keys:
+            for key in (*layer.keys, *(name for name in layer.data if "." in name)):
                 lock = self.lock_of(key)
                 if lock is not None and lock is not layer and key != settings.LOCKED.key:
                     found.append(
@@ -260,28 +260,25 @@ class Config:
                     )
                 else:
                     found += self._unknown(layer, key)
-            for key in layer.data:
-                if "." in key:
-                    found += self._unknown(layer, key, flat=True)
             if layer.name == "facility":
                 found += self._doubts(layer)
         return tuple(dict.fromkeys(found))
 
-    def _unknown(self, layer: Config, key: str, *, flat: bool = False) -> Iterator[str]:
+    def _unknown(self, layer: Config, key: str) -> Iterator[str]:
         if key == settings.LOCKED.key and layer.name != "facility":
             yield f"“locked” in {layer.place} is not used: only a facility’s file locks keys."
+        flat = "." in key and key in layer.data  # "runner.memory" beside, not in, a section
         if not flat and (key in TABLE or settings.is_ignored(key)):
             return
         what = f"“{key}” in {layer.place} is not known and not used"
         near = settings.did_you_mean(key)
-        section, _, name = near.rpartition(".")
-        # sections of their own are a matter of services of others
-        own_section = isinstance(layer.data.get(key), Mapping) and not flat
-        if near and flat and section:
-            yield f"{what}; did you mean the section “{section}” with “{name}”?"
-        elif near:
-            yield f"{what}; did you mean “{near}”?"
-        elif not ((own_section or key.startswith("runner.")) and self._others and not flat):
+        # options and sections of their own are a matter of services of others
+        for_others = key.startswith("runner.") or isinstance(layer.data.get(key), Mapping)
+        if near:
+            place = near.replace(".", "” with “") if flat else near
+            the = "the section " if place != near else ""
+            yield f"{what}; did you mean {the}“{place}”?"
+        elif flat or not (for_others and self._others):
             yield f"{what}."
 
     @property

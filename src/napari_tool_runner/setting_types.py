@@ -38,8 +38,8 @@ class Type(Generic[T_co]):
         In words, as in "… must be a number".
     read : callable
         Value of the JSON, folder at which relative paths start -> value; raises
-        `ValueError`, `TypeError`, `OverflowError` or `RuntimeError` (a home that nobody
-        has) when it is none.
+        `ValueError`, `TypeError`, `LookupError`, `OverflowError` or `RuntimeError` (a home
+        that nobody has) when it is none.
     json : str
         What napari's Preferences call it.
     least, most : float
@@ -128,12 +128,9 @@ def _variables(value: object, _: Path) -> dict[str, str]:
         raise TypeError
     found: dict[str, str] = {}
     for entry in value:
-        if not isinstance(entry, Mapping):
-            raise TypeError
-        name, text = entry.get("name"), entry.get("value")
-        if not isinstance(name, str) or isinstance(text, bool) or is_blank(name):
-            raise TypeError
-        if not isinstance(text, str | int | float):
+        name, text = (entry["name"], entry["value"]) if isinstance(entry, Mapping) else ("", "")
+        known = isinstance(text, str | int | float) and not isinstance(text, bool)
+        if not (isinstance(name, str) and name.strip() and known):
             raise TypeError
         found[name] = str(text)
     return found

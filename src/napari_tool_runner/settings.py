@@ -110,7 +110,7 @@ class Setting(Generic[T_co]):
             return self.default
         try:
             return self.type.read(value, base or Path.cwd())
-        except (TypeError, ValueError, OverflowError, RuntimeError):
+        except (TypeError, ValueError, LookupError, OverflowError, RuntimeError):
             raise wrong_value(self.key, value, self.type.accepted, place) from None
 
     def of(self, section: Mapping[str, object]) -> T_co:
