@@ -10,13 +10,11 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
 
-from napari_tool_runner import settings
 from napari_tool_runner.config_layers import ABSENT, OWN_SERVICES, Config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.settings import TABLE
@@ -175,7 +173,7 @@ def changed_config(config: Config, values: Mapping[str, object]) -> Config:
     ConfigError
         A value cannot be what its key wants, or the facility has locked the key.
     """
-    data = deepcopy(dict(config.data))
+    data = dict(config.data)
     process = data.get("process")
     # a section "runner", be it empty, hides the tutorial's way of naming the service
     hides = isinstance(process, Mapping) and process.get("service")
@@ -189,20 +187,14 @@ def changed_config(config: Config, values: Mapping[str, object]) -> Config:
                 hint="Ask those who look after that file.",
             )
         section, dot, name = key.rpartition(".")
-        if dot and data.get(section) is None:
-            if value is None:
-                continue
-            data[section] = {}
-        place = data[section] if dot else data
-        if not isinstance(place, dict):
-            raise settings.wrong_value(
-                section, place, "an object with named entries", config.place
-            )
+        place = dict(replace(config, data=data).section(section)) if dot else data
         if value is not None:
             place[name] = value
-        elif name in place:
-            del place[name]
-            if dot and not place and not (section == "runner" and hides):
+        elif place.pop(name, ABSENT) is ABSENT:
+            continue
+        if dot:
+            data[section] = place
+            if not place and not (section == "runner" and hides):
                 del data[section]
     made = replace(config, data=data, edits={**config.edits, **values})
     made.check()

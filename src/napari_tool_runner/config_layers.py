@@ -61,7 +61,7 @@ class Config:
     def runner(self) -> dict[str, object]:
         """The ``runner`` section of all layers, without its ``service``; paths are absolute."""
         names = dict.fromkeys(
-            name for layer in reversed(self.layers) for name in layer._section("runner")
+            name for layer in reversed(self.layers) for name in layer.section("runner")
         )
         found: dict[str, object] = {}
         for name in names:
@@ -313,7 +313,7 @@ class Config:
         if key == settings.RUNNER_SERVICE.key:
             key = self._service_setting.key
         section, dot, name = key.partition(".")
-        return self._section(section).get(name, ABSENT) if dot else self.data.get(key, ABSENT)
+        return self.section(section).get(name, ABSENT) if dot else self.data.get(key, ABSENT)
 
     @property
     def _service_setting(self) -> Setting[str | None]:
@@ -321,7 +321,8 @@ class Config:
         said = self.data.get("runner") is not None
         return settings.RUNNER_SERVICE if said else settings.PROCESS_SERVICE
 
-    def _section(self, name: str) -> Mapping[str, object]:
+    def section(self, name: str) -> Mapping[str, object]:
+        """Return what this layer says in a section; raises ConfigError when it is none."""
         value = self.data.get(name)
         if value is None:
             return {}
@@ -334,6 +335,6 @@ class Config:
         """Every key that is heard of this layer, those of our sections with their section."""
         for name in self.data:
             if name in settings.SECTIONS:
-                yield from (f"{name}.{inner}" for inner in self._section(name))
+                yield from (f"{name}.{inner}" for inner in self.section(name))
             elif "." not in name:
                 yield name
