@@ -15,7 +15,7 @@ from typing import TypeVar
 from napari_tool_runner import settings
 from napari_tool_runner.setting_types import PATH, PATHS
 from napari_tool_runner.settings import TABLE, Setting
-from napari_tool_runner.storage import user_data
+from napari_tool_runner.storage import read_json, user_data
 
 __all__ = ["ABSENT", "OWN_SERVICES", "Config"]
 
@@ -262,7 +262,25 @@ class Config:
                     found += self._unknown(layer, key)
             if layer.name == "facility":
                 found += self._doubts(layer)
+        found += self._format_slips()
         return tuple(dict.fromkeys(found))
+
+    def _format_slips(self) -> Iterator[str]:
+        """What the table of formats says in vain; what is no table is told where it is read."""
+        try:
+            data = read_json(self.formats_file) if self.formats_file else []
+        except (OSError, ValueError):
+            return
+        rows = data.get("formats") if isinstance(data, dict) else data
+        for row in rows if isinstance(rows, list) else ():
+            told = dict(row) if isinstance(row, Mapping) else {}
+            where = f"of the format “{told.get('name')}” in {self.formats_file}"
+            for key in sorted(told.keys() - {"name", "extension", "reader", "viewer"}):
+                yield f"“{key}” {where} is not known and not used."
+            if told and "extension" not in told:
+                yield f"The “extension” {where} is missing: its files have none."
+            if (viewer := told.get("viewer", "none")) not in ("napari", "table", "none", ""):
+                yield f"The viewer “{viewer}” {where} is not known: napari, table or none."
 
     def _unknown(self, layer: Config, key: str) -> Iterator[str]:
         if key == settings.LOCKED.key and layer.name != "facility":

@@ -54,8 +54,10 @@ def show_tool(args: Namespace) -> int:
 def check_descriptors(args: Namespace) -> int:
     """Print what descriptors hold that cannot be honoured; 1 if one is unusable."""
     from napari_tool_runner.tools.checker import check_paths
+    from napari_tool_runner.tools.toolbox.box import config_formats
 
-    reports = check_paths([Path(path) for path in args.paths], variables=_config(args).variables)
+    config, paths = _config(args), [Path(path) for path in args.paths]
+    reports = check_paths(paths, variables=config.variables, formats=config_formats(config))
     if args.json:
         print_json([report.as_dict() for report in reports])
     else:

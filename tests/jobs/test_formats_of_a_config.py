@@ -11,9 +11,11 @@ import pytest
 import tifffile
 
 import napari_tool_runner as ntr
+from napari_tool_runner.cli import main
 from napari_tool_runner.errors import ToolFailedError
 from napari_tool_runner.exchange import fitting_kinds, plan, snapshot
 from napari_tool_runner.tools import find_tool
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 BIOIMAGEIT = """<tool id="copy" name="Copy" version="1" python_template_version="3.11">
@@ -84,3 +86,51 @@ def test_form_preview_and_run_plan_alike(
     assert (hand.kind, hand.format.name, hand.extension) == ("image", "labtiff", ".tif")
     assert hand.file(tmp_path).path == tmp_path / "seen.tif"
     assert hand.lossless
+
+
+def test_what_nobody_here_writes_takes_files_only(
+    tmp_path: Path, configured: Configured, capsys: pytest.CaptureFixture[str]
+) -> None:
+    descriptor = tmp_path / "copy.xml"
+    descriptor.write_text(BIOIMAGEIT)
+    settings = configured(extension="wrd", viewer="napari")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(settings))
+    tool = find_tool(descriptor, config=settings)
+    (parameter,) = tool.inputs
+    assert isinstance(parameter, DataParameter)
+    assert fitting_kinds(parameter, tool.formats) == ()
+    assert main(["show", str(descriptor), "--config", str(config)]) == 0
+    assert "data[files only; labtiff]" in capsys.readouterr().out
+    assert main(["check", str(descriptor), "--config", str(config)]) == 0
+    assert "is not known" not in capsys.readouterr().out
+    image, path = np.zeros((4, 5), np.uint8), tmp_path / "in.tif"
+    tifffile.imwrite(path, image)
+    with pytest.raises(ToolFailedError, match="“In” takes files only"):
+        ntr.run(descriptor, i=image, config=settings)
+    with pytest.raises(ToolFailedError, match=r"in.tif cannot be given .* Choose a file of that"):
+        ntr.run(descriptor, i=path, config=settings)
+    same = path.rename(tmp_path / "in.wrd")
+    assert ntr.run(descriptor, i=same, config=settings).outputs["o"].path.suffix == ".wrd"
+
+
+@pytest.mark.parametrize("name", ["in.foo", "in.tif"])
+def test_files_go_to_an_unknown_format_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    descriptor = tmp_path / "copy.xml"
+    descriptor.write_text(BIOIMAGEIT)
+    assert main(["check", str(descriptor)]) == 0
+    assert "“labtiff” is not known; files are passed as they are" in capsys.readouterr().out
+    tifffile.imwrite(path := tmp_path / name, np.zeros((4, 5), np.uint8))
+    values = [f"i={path}", "--runner", "LOCAL"]
+    assert main(["run", str(descriptor), *values, "--dry-run"]) == 0
+    assert f"/inputs/{name} " in capsys.readouterr().out
+    result = ntr.run(descriptor, i=path, config={"runner": {"service": "LOCAL"}})
+    assert result.outputs["o"].path.read_bytes() == path.read_bytes()
+
+
+def test_an_unknown_format_beside_a_known_one() -> None:
+    assert FORMATS.accepted(("tiff", "labtiff"), "a.png") is None  # written as TIFF
+    assert FORMATS.accepted(("tiff", "labtiff"), "a.foo") == "labtiff"
+    assert FORMATS.accepted(("tiff",), "a.foo") is None

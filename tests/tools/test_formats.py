@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tools_helpers import render, written
 
+from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.formats import FORMATS, Format, read_formats_file, split_formats
@@ -85,7 +86,19 @@ def test_the_configs_formats_decide_the_extension_of_outputs(tmp_path: Path) -> 
     assert render(box["t"]).outputs[0].path.name == "o.dat"
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"formats": [{"extension": "x"}]}', "5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[1]",
+        "{}",
+        '{"formats": [{"extension": "x"}]}',
+        "5",
+        '[{"name": 5}]',
+        '[{"name": "a", "extension": ["x"]}]',
+        '[{"name": "a", "viewer": 1}]',
+    ],
+)
 def test_broken_formats_json(tmp_path: Path, text: str) -> None:
     path = tmp_path / "formats.json"
     with pytest.raises(ConfigError, match="cannot be read"):
@@ -93,6 +106,24 @@ def test_broken_formats_json(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError, match="no table of formats"):
         read_formats_file(path)
+
+
+def test_slips_in_formats_json_are_notes(tmp_path: Path) -> None:
+    path = tmp_path / "formats.json"
+    rows: list[object] = [
+        {"name": "labtiff", "extention": "tif", "viewer": "napri"},
+        {"name": "lif", "extension": "lif", "reader": "none", "viewer": "napari"},
+    ]
+    path.write_text(json.dumps({"formats": rows}))
+    config = load_config({"formats": {"file": str(path)}})
+    assert [note.replace(str(path), "FILE") for note in config.notes] == [
+        "“extention” of the format “labtiff” in FILE is not known and not used.",
+        "The “extension” of the format “labtiff” in FILE is missing: its files have none.",
+        "The viewer “napri” of the format “labtiff” in FILE is not known: napari, table or none.",
+    ]
+    for text in ("", "5", "[1]", json.dumps(rows[1:])):  # what is wrong is told when it is read
+        path.write_text(text)
+        assert load_config({"formats": {"file": str(path)}}).notes == ()
 
 
 # -- where three tables disagreed --------------------------------------------------------

@@ -285,6 +285,9 @@ def _open_file(
         f"{accepted}.",
         hint="Open it in napari and choose the layer, or convert it yourself.",
     )
+    if parameter.formats and not fitting_kinds(parameter, formats):
+        refusal.hint = "Choose a file of that format, or convert it yourself."
+        raise refusal
     if not known or not known[0].readable:
         raise refusal
     try:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
@@ -17,6 +18,9 @@ from napari_tool_runner.tools.model import Note, Severity, Tool, ToolTest
 from napari_tool_runner.tools.reader import dialect_of, find_descriptors, read_tool, tool_uris
 from napari_tool_runner.tools.tree import missing_files
 from napari_tool_runner.tools.values import bind
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["Report", "check_path", "check_paths", "check_tool"]
 
@@ -66,13 +70,18 @@ class Report:
 
 
 def check_paths(
-    paths: Iterable[Path], *, variables: Mapping[str, str] | None = None
+    paths: Iterable[Path],
+    *,
+    variables: Mapping[str, str] | None = None,
+    formats: Formats | None = None,
 ) -> list[Report]:
     """Check descriptors and folders of descriptors; see `check_path`."""
-    return [report for path in paths for report in check_path(path, variables=variables)]
+    return [report for path in paths for report in check_path(path, variables, formats)]
 
 
-def check_path(path: Path, *, variables: Mapping[str, str] | None = None) -> list[Report]:
+def check_path(
+    path: Path, variables: Mapping[str, str] | None = None, formats: Formats | None = None
+) -> list[Report]:
     """Check the descriptor `path`, or all those below the folder `path`.
 
     Parameters
@@ -80,6 +89,8 @@ def check_path(path: Path, *, variables: Mapping[str, str] | None = None) -> lis
     variables : mapping, optional
         The config's ``env`` and ``fiji``: what a command may name besides parameters
         (default: those of the user's configuration).
+    formats : Formats, optional
+        The formats that descriptors may name (default: the built-in ones).
     """
     if variables is None:
         variables = load_config().variables
@@ -88,7 +99,7 @@ def check_path(path: Path, *, variables: Mapping[str, str] | None = None) -> lis
     reports = [
         report
         for file in (find_descriptors(path, deep=True) if root else [path])
-        for report in _check_file(file, root, variables)
+        for report in _check_file(file, root, variables, formats)
     ]
     if not reports:
         note = Note(Severity.ERROR, "folder", f"{path} holds no descriptor.")
@@ -108,7 +119,9 @@ def check_tool(tool: Tool, *, variables: Mapping[str, str] | None = None) -> Rep
     return Report(tool.path, tool, (*tool.notes, *notes.found, *more))
 
 
-def _check_file(path: Path, root: Path | None, variables: Mapping[str, str]) -> list[Report]:
+def _check_file(
+    path: Path, root: Path | None, variables: Mapping[str, str], formats: Formats | None
+) -> list[Report]:
     """Return a report for the tool that is named, or for each tool of the file."""
     try:
         uris = tool_uris(path)
@@ -117,7 +130,7 @@ def _check_file(path: Path, root: Path | None, variables: Mapping[str, str]) -> 
     reports = []
     for uri in uris:
         try:
-            report = check_tool(read_tool(uri, root=root), variables=variables)
+            report = check_tool(read_tool(uri, root=root, formats=formats), variables=variables)
         except DescriptorError as error:
             report = Report(Path(uri), None, (Note(Severity.ERROR, "file", str(error)),))
         reports.append(report)

@@ -11,6 +11,7 @@ from napari_tool_runner.tools.model import (
     CollectionOutput,
     Conditional,
     ContainerRequirement,
+    DataOutput,
     DataParameter,
     FloatParameter,
     InputItem,
@@ -24,11 +25,15 @@ from napari_tool_runner.tools.model import (
 )
 
 if TYPE_CHECKING:
+    from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["describe_json", "describe_text"]
 
-_PRIVATE = frozenset({"source", "sanitizer", "validators", "native"})
+_PRIVATE = frozenset({"source", "sanitizer", "validators", "native", "facts"})
+_NO_FACTS: dict[str, object] = {
+    "change_format": [], "auto_format": False, "discover": [], "default_identifier_source": "",
+}  # fmt: skip
 
 
 def describe_json(tool: Tool) -> dict[str, object]:
@@ -57,7 +62,7 @@ def describe_text(tool: Tool) -> str:
     for entry in tool.requirements:
         lines.append(f"  needs: {_requirement_text(entry)}")
     lines.append("inputs:")
-    lines += [f"  {line}" for line in _item_lines(tool.inputs, "")] or ["  (none)"]
+    lines += [f"  {line}" for line in _item_lines(tool.inputs, "", tool.formats)] or ["  (none)"]
     lines.append("outputs:")
     lines += [f"  {_output_line(output)}" for output in tool.outputs] or ["  (none)"]
     if tool.notes:
@@ -74,28 +79,28 @@ def _requirement_text(entry: Requirement) -> str:
     return f"conda {spec}"
 
 
-def _item_lines(items: Sequence[InputItem], prefix: str) -> Iterator[str]:
+def _item_lines(items: Sequence[InputItem], prefix: str, known: Formats) -> Iterator[str]:
     for item in items:
         name = prefix + item.name
         if isinstance(item, ParameterBase):
-            yield _parameter_line(item, name)
+            yield _parameter_line(item, name, known)
         elif isinstance(item, Conditional):
-            yield _parameter_line(item.test, f"{name}|{item.test.name}")
+            yield _parameter_line(item.test, f"{name}|{item.test.name}", known)
             for case in item.cases:
-                inner = list(_item_lines(case.items, name + "|"))
+                inner = list(_item_lines(case.items, name + "|", known))
                 if inner:
                     yield f"  when {item.test.name} = {case.value}:"
                     yield from (f"    {line}" for line in inner)
         elif isinstance(item, Repeat):
             most = "" if item.maximum is None else f"..{item.maximum}"
             yield f"{name}_0, {name}_1, …  repeated {item.minimum}{most} times: {item.label}"
-            yield from (f"  {line}" for line in _item_lines(item.items, name + "_0|"))
+            yield from (f"  {line}" for line in _item_lines(item.items, name + "_0|", known))
         else:
-            yield from _item_lines(item.items, name + "|")
+            yield from _item_lines(item.items, name + "|", known)
 
 
-def _parameter_line(parameter: Parameter, name: str) -> str:
-    parts = [f"{name}  {_type_text(parameter)}"]
+def _parameter_line(parameter: Parameter, name: str, known: Formats) -> str:
+    parts = [f"{name}  {_type_text(parameter, known)}"]
     default = getattr(parameter, "default", None)
     if default not in (None, "", ()):
         parts.append(f"= {default}")
@@ -107,9 +112,10 @@ def _parameter_line(parameter: Parameter, name: str) -> str:
     return " ".join(parts)
 
 
-def _type_text(parameter: Parameter) -> str:
+def _type_text(parameter: Parameter, known: Formats) -> str:
     if isinstance(parameter, DataParameter):
-        kinds = "/".join(kind.value for kind in parameter.kinds)
+        layers = bool(known.best_by_kind(parameter.formats))
+        kinds = "/".join(kind.value for kind in parameter.kinds) if layers else "files only"
         formats = ",".join(parameter.formats)
         many = " several" if parameter.multiple else ""
         return f"data[{kinds}; {formats}]{many}" if formats else f"data[{kinds}]{many}"
@@ -139,6 +145,8 @@ def _plain(value: object) -> dict[str, object]:
     kind = getattr(value, "type", "") if hasattr(value, "repeats") else ""
     names = [entry.name for entry in fields(value)]  # type: ignore[arg-type]
     told = {name: _json(getattr(value, name)) for name in names if name not in _PRIVATE}
+    if isinstance(value, DataOutput):
+        told |= {**_NO_FACTS, **value.facts}
     return {"type": kind, **told} if kind else told
 
 

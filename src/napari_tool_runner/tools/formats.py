@@ -383,7 +383,8 @@ class Formats(Mapping[str, Format]):
         """Return the format as which a file of this name is accepted, None if it is not.
 
         `names`: what a descriptor accepts; none: anything. A format is accepted by its
-        extension, or because it may stand for one of them.
+        extension, or because it may stand for one of them. To what nobody here knows files
+        go as they are, unless another of `names` can be written.
         """
         low = filename.lower()
         for name in names:
@@ -394,7 +395,8 @@ class Formats(Mapping[str, Format]):
             if any(self.is_of_type(entry.name, name) for name in names):
                 return entry.name
         if names and not any(Trait.ANYTHING in self.resolve(name).traits for name in names):
-            return None
+            unknown = next((name for name in names if name not in self), None)
+            return None if own and self.best_by_kind(names) else unknown
         return own[0].name if own else Path(low).suffix.lstrip(".") or "data"
 
     def writable(self, names: Sequence[str]) -> list[Format]:
@@ -470,8 +472,11 @@ def read_formats_file(path: Path, known: Formats = FORMATS) -> tuple[Format, ...
 
 
 def _from_json(entry: Mapping[str, str], known: Formats) -> Format:
-    name = str(entry["name"]).strip().lower()
-    plain = str(entry.get("extension", "")).strip().lstrip(".")
+    for key in ("name", "extension", "viewer"):
+        if not isinstance(entry.get(key, ""), str):
+            raise TypeError(f"“{key}” is no text: {entry[key]!r}")
+    name = entry["name"].strip().lower()
+    plain = entry.get("extension", "").strip().lstrip(".")
     extension = f".{plain}" if plain and plain != "any" else ""
     before = known.get(name)
     # Files are written and read as others of their extension are.
@@ -481,7 +486,7 @@ def _from_json(entry: Mapping[str, str], known: Formats) -> Format:
         if before.carrier in _PIXELS and like.carrier in _PIXELS:
             before = replace(before, carrier=like.carrier, traits=like.traits)
         return replace(before, name=name, extension=extension, aliases=aliases)
-    viewer = str(entry.get("viewer", ""))
+    viewer = entry.get("viewer", "")
     if viewer == "table":
         kinds = _kinds("rows")
     elif viewer == "napari":

@@ -448,6 +448,9 @@ class DataOutput:
         Expressions on the values; the output exists when all are true.
     discovers : bool
         Its files have names that are not known before the tool ran; there may be none.
+    facts : mapping
+        What the descriptor says of it besides, to be told only: ``discover``,
+        ``change_format``, ``auto_format``, ``default_identifier_source``.
     """
 
     type: ClassVar[str] = "data"
@@ -464,6 +467,7 @@ class DataOutput:
     filters: tuple[str, ...] = ()
     format_source: str = ""
     discovers: bool = False
+    facts: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ import pytest
 
 from conftest import DIALECT, Run  # type: ignore[import-not-found]
 from napari_tool_runner.errors import OutputError, TemplateError
+from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools.describe import describe_json
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import CollectionOutput, Tool
 
@@ -679,3 +681,28 @@ def test_only_extra_files(descriptor: Make, run: Go) -> None:
     assert DIALECT.verify(made, made.tests[0], outcome) == []
     (made.folder / "test-data" / "p").write_text("y\n")
     assert DIALECT.verify(made, made.tests[0], outcome) != []
+
+
+def test_what_is_told_of_outputs(tmp_path: Path) -> None:
+    path = tmp_path / "t.xml"
+    path.write_text(
+        """<tool id="t" name="T" version="1" profile="23.0"><command>t</command><inputs>
+        <conditional name="c"><param name="how" type="select" label="How" help="Choose">
+        <option value="a"/></param><when value="a"/></conditional></inputs><outputs>
+        <data name="o" format="txt"><change_format><when input="c.how" value="a" format="csv"/>
+        </change_format></data>
+        <data name="d" format="auto"><discover_datasets pattern="(?P&lt;name&gt;.+)\\.tif"
+        directory="objects" format="tiff"/></data></outputs></tool>"""
+    )
+    shown = describe_json(read_tool(path))
+    outputs = shown["outputs"]
+    assert isinstance(outputs, list)
+    plain, found = outputs
+    assert plain["change_format"] == [{"input": "c.how", "value": "a", "format": "csv"}]
+    assert (plain["discover"], plain["auto_format"], plain["discovers"]) == ([], False, False)
+    assert plain["default_identifier_source"] == ""
+    assert (found["auto_format"], found["discovers"]) == (True, True)
+    assert found["discover"][0]["directory"] == "objects"
+    inputs = shown["inputs"]
+    assert isinstance(inputs, list)
+    assert {"label", "help", "test", "cases"} <= inputs[0].keys()

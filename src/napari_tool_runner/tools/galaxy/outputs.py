@@ -54,10 +54,23 @@ def _collectors(parsed: object) -> list[DatasetCollectionDescription]:
     return list(getattr(place, "dataset_collector_descriptions", None) or [])
 
 
-def _discovers(collectors: tuple[DatasetCollectionDescription, ...]) -> bool:
-    # Galaxy's own default of old profiles names no folder and no place of the tool
-    patterns = (getattr(entry, "pattern", "") for entry in collectors)
-    return any(not pattern.startswith("primary_DATASET_ID") for pattern in patterns)
+def _discovered(collectors: tuple[DatasetCollectionDescription, ...]) -> list[dict[str, object]]:
+    """What is said of files whose names are not known before the tool ran."""
+    return [
+        {
+            "pattern": getattr(entry, "pattern", ""),
+            "directory": entry.directory or "",
+            "format": entry.default_ext or "",
+            "recurse": entry.recurse,
+            "match_relative_path": entry.match_relative_path,
+            "sort_by": getattr(entry, "sort_by", ""),
+            "assign_primary": entry.assign_primary_output,
+            "visible": bool(entry.default_visible),
+        }
+        for entry in collectors
+        # Galaxy's own default of old profiles names no folder and no place of the tool
+        if not getattr(entry, "pattern", "").startswith("primary_DATASET_ID")
+    ]
 
 
 def _shared(source: GalaxySource, element: Element, where: str, notes: Notes) -> dict[str, object]:
@@ -83,13 +96,29 @@ def _data(
 ) -> DataOutput:
     name = str(getattr(parsed, "format", None) or "data")
     auto = name == "_sniff_"
+    discovered = _discovered(collectors)
+    identified = getattr(parsed, "default_identifier_source", None)
+    changes = [
+        {
+            "input": str(change.get("input") or change.get("input_dataset") or "").lstrip("$"),
+            "value": str(change.get("value") or ""),
+            "format": str(change.get("format") or ""),
+        }
+        for change in getattr(parsed, "change_format", None) or []
+    ]
     data = DataOutput(
         **_shared(source, element, where, notes),  # type: ignore[arg-type]
         format="auto" if auto else name,
         hidden=bool(getattr(parsed, "hidden", False)),
         from_work_dir=str(getattr(parsed, "from_work_dir", None) or ""),
         format_source=str(getattr(parsed, "format_source", None) or ""),
-        discovers=_discovers(collectors),
+        discovers=bool(discovered),
+        facts={
+            "change_format": changes,
+            "auto_format": auto or name == "auto",
+            "discover": discovered,
+            "default_identifier_source": "" if identified in (None, "None") else str(identified),
+        },
     )
     for option in element.iterfind("actions//option"):
         if option.get("type") in ("from_data_table", "from_file"):
@@ -115,7 +144,7 @@ def _collection(
     structure = parsed.structure
     if structure.collection_type_from_rules:
         notes.error(where, "Its structure comes from Galaxy's rule builder.")
-    elements = []
+    elements, discovered = [], _discovered(rule.collectors)
     for child in rule.element.findall("data"):
         inner = parsed.outputs.get(child.get("name") or "")
         if inner is not None:
@@ -127,7 +156,8 @@ def _collection(
         format=str(parsed.default_format or "data"),
         hidden=bool(parsed.hidden),
         format_source=str(parsed.format_source or ""),
-        discovers=_discovers(rule.collectors),
+        discovers=bool(discovered),
+        facts={"discover": discovered},
         collection_type=structure.collection_type or "list",
         structured_like=structure.structured_like or "",
         inherit_format=bool(parsed.inherit_format),

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
     from napari_tool_runner.tools.toolbox.search import SearchIndex
 
-__all__ = ["BUNDLED", "Toolbox", "ToolboxFolder", "bundled_folder", "find_tool", "load_toolbox"]
+__all__ = [
+    "BUNDLED",
+    "Toolbox",
+    "ToolboxFolder",
+    "bundled_folder",
+    "config_formats",
+    "find_tool",
+    "load_toolbox",
+]
 
 BUNDLED = "bundled"
 """Name of the toolbox that ships with the package."""
@@ -256,7 +264,7 @@ def load_toolbox(
         folders,
         categories_files=settings.categories_files,
         cache_dir=cache_dir,
-        formats=_formats(settings),
+        formats=config_formats(settings),
     )
 
 
@@ -293,7 +301,7 @@ def find_tool(
     from napari_tool_runner.tools.reader import dialect_of, may_be_descriptor, read_tool
 
     if isinstance(ref, Tool):
-        formats = _formats(load_config(config))
+        formats = config_formats(load_config(config))
         traits = dialect_of(ref).traits if formats else {}
         return replace(ref, formats=formats.with_traits(traits)) if formats else ref
     text = os.fspath(ref)
@@ -301,7 +309,7 @@ def find_tool(
     named = may_be_descriptor(path.name)
     is_path = not isinstance(ref, str) or os.sep in text or "/" in text or named
     if is_path and path.exists():
-        return read_tool(text, formats=_formats(load_config(config)))
+        return read_tool(text, formats=config_formats(load_config(config)))
     box = toolbox if toolbox is not None else load_toolbox(config)
     if text in box:
         return box[text]
@@ -312,7 +320,7 @@ def find_tool(
     raise UnknownToolError(f"There is no tool “{text}”.", hint=_near(text, box))
 
 
-def _formats(settings: Config) -> Formats | None:
+def config_formats(settings: Config) -> Formats | None:
     """Return the formats of a configuration with a ``formats.json``, None without one."""
     if settings.formats_file is None:
         return None
