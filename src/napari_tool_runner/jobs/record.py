@@ -23,9 +23,9 @@ import napari_tool_runner
 from napari_tool_runner.errors import ParameterError, WorkspaceError
 from napari_tool_runner.exchange import snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
-from napari_tool_runner.jobs.typed_json import as_object, from_json, shallow, to_json
+from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
 from napari_tool_runner.jobs.workspace import RECORD, disk_size
-from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.storage import check_depth, content_sha256
 from napari_tool_runner.tools.candidate import split_entry
 
 if TYPE_CHECKING:
@@ -375,7 +375,8 @@ class RunRecord:
         """
         place = folder / RECORD
         try:
-            told = dict(as_object(shallow(value)))
+            check_depth(value)
+            told = dict(as_object(value))
             told["folder"] = ""
             told.setdefault("id", folder.name)
             version = told.pop("version", 1)

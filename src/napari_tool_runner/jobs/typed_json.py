@@ -11,7 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Literal, TypeAlias, get_args, get_origin, get_type_hints
 
-__all__ = ["as_object", "from_json", "shallow", "to_json"]
+__all__ = ["as_object", "from_json", "to_json"]
 
 Reader: TypeAlias = Callable[[object, Path], object]
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -63,17 +63,6 @@ def as_object(value: object) -> dict[str, object]:
     """Return a JSON object, the very one; TypeError for anything else."""
     if not isinstance(value, dict):
         raise TypeError(f"{value!r:.60} is not an object")
-    return value
-
-
-def shallow(value: object, most: int = 100) -> object:
-    """Return a JSON value, the very one; ValueError when it is nested deeper than `most`."""
-    if most == 0:
-        raise ValueError("it is nested too deeply")
-    if isinstance(value, dict | list | tuple):
-        for one in value.values() if isinstance(value, dict) else value:
-            if type(one) not in _PLAIN:
-                shallow(one, most - 1)
     return value
 
 
