@@ -134,3 +134,25 @@ def test_an_unknown_format_beside_a_known_one() -> None:
     assert FORMATS.accepted(("tiff", "labtiff"), "a.png") is None  # written as TIFF
     assert FORMATS.accepted(("tiff", "labtiff"), "a.foo") == "labtiff"
     assert FORMATS.accepted(("tiff",), "a.foo") is None
+
+
+def test_a_file_of_a_configured_extension_lends_its_place(
+    tmp_path: Path, configured: Configured
+) -> None:
+    descriptor = tmp_path / "threshold.xml"
+    program = "import sys, tifffile as t; t.imwrite(sys.argv[2], t.imread(sys.argv[1]))"
+    descriptor.write_text(
+        f"""<tool id="again" name="Again" version="1">
+<command>python -c '{program}' ${{i}} ${{o}}</command>
+<inputs><param name="i" type="data" format="imagetiff" label="In"/></inputs>
+<outputs><data name="o" format="imagetiff" label="Out" layer="image"/></outputs></tool>"""
+    )
+    image = tmp_path / "a.mytif"
+    sizes = {"axes": "YX", "PhysicalSizeY": 0.25, "PhysicalSizeX": 0.5}
+    with image.open("wb") as stream:
+        tifffile.imwrite(stream, np.zeros((8, 9), np.uint8), ome=True, metadata=sizes)
+    config = configured(name="imagetiff", extension="mytif", viewer="napari")
+    _, attributes, _ = (
+        ntr.run(descriptor, i=image, config=config).outputs["o"].as_layer_data_tuple()
+    )
+    assert tuple(attributes["scale"]) == (0.25, 0.5)

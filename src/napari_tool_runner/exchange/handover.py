@@ -224,7 +224,9 @@ def _as_it_is(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -
     accepted = formats.accepted(parameter.formats, path.name) or _by_content(
         path, parameter, formats
     )
-    if accepted is None or (snap.data is not None and not _file_says_the_same(snap, path)):
+    if accepted is None or (
+        snap.data is not None and not _file_says_the_same(snap, path, formats)
+    ):
         return None
     if not path.exists():
         raise ExchangeError(f"The file {path} is no longer there.", hint="Choose it again.")
@@ -243,11 +245,11 @@ def _by_content(path: Path, parameter: DataParameter, formats: Formats) -> str |
     return next((entry.name for entry in written if formats.are_alike(entry, own)), None)
 
 
-def _file_says_the_same(snap: LayerSnapshot, path: Path) -> bool:
+def _file_says_the_same(snap: LayerSnapshot, path: Path, formats: Formats) -> bool:
     """Whether a layer's own file also tells where it lies (a placed output may not)."""
     if snap.kind not in PIXELS:
         return True
-    known = FORMATS.of_file(path.name)
+    known = formats.of_file(path.name)
     if not known:
         return False
     try:

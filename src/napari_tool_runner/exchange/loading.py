@@ -88,9 +88,11 @@ def load(
     if chosen is LayerKind.TABLE:
         return LoadedOutput(content.table, chosen, {}, tuple(notes))
     if chosen in PIXELS:
-        data, attributes = _pixels(content, chosen, output, inputs, path, what, notes)
+        data, attributes = _pixels(
+            content, chosen, output, inputs, path, what, notes, tool.formats
+        )
     else:
-        data, attributes = _coordinates(content, chosen, output, fmt, inputs, notes)
+        data, attributes = _coordinates(content, chosen, output, fmt, inputs, notes, tool.formats)
     attributes["name"] = _name(file, output, tool)
     return LoadedOutput(data, chosen, attributes, tuple(notes))
 
@@ -150,6 +152,7 @@ def _pixels(
     path: Path,
     what: str,
     notes: list[str],
+    formats: Formats,
 ) -> tuple[object, dict[str, object]]:
     own = content.geometry
     levels = content.levels
@@ -158,7 +161,9 @@ def _pixels(
     if output.axes and len(output.axes) == own.ndim:
         own = replace(own, axes=output.axes, labels=tuple(output.axes.lower()))
     calibrated = content.calibrated
-    source, reference = reference_of_pixels(own, output, inputs, notes, calibrated=calibrated)
+    source, reference = reference_of_pixels(
+        own, output, inputs, notes, formats=formats, calibrated=calibrated
+    )
     geometry, more = place_pixels(own, reference, calibrated=calibrated)
     notes += more
     full = (*geometry.shape, levels[0].shape[-1]) if content.rgb else geometry.shape
@@ -253,13 +258,14 @@ def _coordinates(
     fmt: Format,
     inputs: Mapping[str, LayerSnapshot],
     notes: list[str],
+    formats: Formats,
 ) -> tuple[object, dict[str, object]]:
     data, features, extra, axes, ndim = coordinate_data(
         content, kind, notes, xyz=Trait.XYZ in fmt.traits
     )
     if output.axes and len(output.axes) == ndim:
         axes = output.axes
-    reference = reference_of_coordinates(output, inputs, notes)
+    reference = reference_of_coordinates(output, inputs, notes, formats)
     geometry, lost = place_coordinates(axes, ndim, reference)
     if lost:
         notes.append(lost)

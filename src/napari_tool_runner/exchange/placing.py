@@ -26,7 +26,7 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.geometry import conversion, crop, plain_geometry, select
 from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
-from napari_tool_runner.tools.formats import FORMATS, Carrier
+from napari_tool_runner.tools.formats import Carrier, Formats
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataOutput
@@ -45,13 +45,15 @@ def reference_of_pixels(
     inputs: Mapping[str, LayerSnapshot],
     notes: list[str],
     *,
+    formats: Formats,
     calibrated: bool,
 ) -> tuple[LayerSnapshot | None, Geometry | None]:
     """Return the input whose geometry an image takes, and that geometry."""
-    snap, geometry = _declared_reference(output, inputs, notes)
+    snap, geometry = _declared_reference(output, inputs, notes, formats)
     if snap is not None:
         return snap, geometry
-    known = [(snap, found) for snap in inputs.values() if (found := _geometry(snap)) is not None]
+    asked = ((snap, _geometry(snap, formats)) for snap in inputs.values())
+    known = [(snap, geometry) for snap, geometry in asked if geometry is not None]
     ranked = [(_closeness(own, geometry), snap, geometry) for snap, geometry in known]
     best = max((score for score, _, _ in ranked), default=0)
     if best == 0 or (best == 1 and calibrated):
@@ -60,23 +62,24 @@ def reference_of_pixels(
 
 
 def reference_of_coordinates(
-    output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str]
+    output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str], formats: Formats
 ) -> Geometry | None:
     """Return the geometry that coordinates take: declared, of an image, of any layer."""
-    _, declared = _declared_reference(output, inputs, notes)
-    known = [found for snap in inputs.values() if (found := _geometry(snap)) is not None]
+    _, declared = _declared_reference(output, inputs, notes, formats)
+    asked = (_geometry(snap, formats) for snap in inputs.values())
+    known = [geometry for geometry in asked if geometry is not None]
     images = [geometry for geometry in known if geometry.shape]
     return declared or next(iter(images or known), None)
 
 
 def _declared_reference(
-    output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str]
+    output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str], formats: Formats
 ) -> tuple[LayerSnapshot | None, Geometry | None]:
     if not output.reference:
         return None, None
     names = [name for name in inputs if output.reference in (name, name.split("|")[-1])]
     snap = inputs[names[0]] if names else None
-    geometry = None if snap is None else _geometry(snap)
+    geometry = None if snap is None else _geometry(snap, formats)
     if geometry is None:
         what = "was not given" if snap is None else "has no geometry to take"
         notes.append(f"The reference “{output.reference}” {what}.")
@@ -84,14 +87,14 @@ def _declared_reference(
     return snap, geometry
 
 
-def _geometry(snap: LayerSnapshot) -> Geometry | None:
+def _geometry(snap: LayerSnapshot, formats: Formats) -> Geometry | None:
     """Return the geometry of an input; of a file it is read from its header.
 
     None when the input has no pixels (a table, a text file), or is no longer there.
     """
     if snap.geometry.axes or snap.path is None:
         return snap.geometry if snap.geometry.axes else None
-    known = FORMATS.of_file(snap.path.name)
+    known = formats.of_file(snap.path.name)
     if not known or not known[0].readable or known[0].carrier is Carrier.TABLE:
         return None
     try:

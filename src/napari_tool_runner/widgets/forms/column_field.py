@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QComboBox
 from superqt.utils import signals_blocked
 
-from napari_tool_runner.tools.formats import FORMATS, LayerKind
+from napari_tool_runner.tools.formats import Formats, LayerKind
 from napari_tool_runner.tools.model import DataColumnParameter
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
 
@@ -62,11 +62,14 @@ class ColumnField(Field):
         return f"{number}: {self._columns[number - 1]}"
 
     def _fill(self) -> None:
-        self._columns = _columns(self._table())
+        self._columns = self._found()
         with signals_blocked(self.combo):
             self.combo.clear()
             self.combo.addItems([self._entry(n + 1) for n in range(len(self._columns))])
         self.show(self.node.value)
+
+    def _found(self) -> list[str]:
+        return _columns(self._table(), self.context.model.tool.formats)
 
     def _table(self) -> object:
         wanted = self._parameter.data_ref.rsplit("|", 1)[-1]
@@ -94,30 +97,33 @@ class ColumnField(Field):
 
     def other_changed(self, node: Node) -> None:
         """Look whether there is something else to choose."""
-        if node is not self.node and _columns(self._table()) != self._columns:
+        if (
+            node is not self.node
+            and _columns(self._table(), self.context.model.tool.formats) != self._columns
+        ):
             self._fill()
 
 
-def _columns(table: object) -> list[str]:
+def _columns(table: object, formats: Formats) -> list[str]:
     """Return the names of the columns of a layer's features or of a text table."""
     if isinstance(table, list) and table:
         table = table[0]
     if isinstance(table, str | Path) and str(table):
-        return _header(Path(table))
+        return _header(Path(table), formats)
     features = getattr(table, "features", None)
     columns = getattr(features, "columns", None)
     return [str(name) for name in columns] if columns is not None else []
 
 
-def _header(path: Path) -> list[str]:
-    known = next(iter(FORMATS.of_file(path.name)), None)
+def _header(path: Path, formats: Formats) -> list[str]:
+    known = next(iter(formats.of_file(path.name)), None)
     is_table = known is not None and LayerKind.TABLE in known.kinds
-    if known is None or not is_table or not FORMATS.is_of_type(known.name, "txt"):
+    if known is None or not is_table or not formats.is_of_type(known.name, "txt"):
         return []
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as stream:
             line = stream.readline(100_000)
     except OSError:
         return []
-    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    delimiter = "," if formats.is_of_type(known.name, "csv") else "\t"
     return next(csv.reader([line], delimiter=delimiter), [])
