@@ -316,10 +316,7 @@ def _uris(name: str) -> list[str]:
     from napari_tool_runner.tools.reader import tool_uris
 
     path = Path(os.path.expanduser(name))
-    try:
-        uris = tool_uris(path) if path.is_file() else []
-    except ToolRunnerError:  # told when the tool is asked for
-        uris = []
+    uris = tool_uris(path) if path.is_file() else []
     return uris if len(uris) > 1 else [name]
 
 

@@ -123,12 +123,8 @@ def _check_file(
     path: Path, root: Path | None, variables: Mapping[str, str], formats: Formats | None
 ) -> list[Report]:
     """Return a report for the tool that is named, or for each tool of the file."""
-    try:
-        uris = tool_uris(path)
-    except DescriptorError:
-        uris = [str(path)]  # reading it says why
     reports = []
-    for uri in uris:
+    for uri in tool_uris(path):
         try:
             report = check_tool(read_tool(uri, root=root, formats=formats), variables=variables)
         except DescriptorError as error:

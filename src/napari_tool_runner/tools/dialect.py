@@ -263,7 +263,7 @@ def _guarded(method: Callable[..., object]) -> Callable[..., object]:
             _log.info("%s, %s of %s", self.label, name, subject.path, exc_info=True)
             what = f"{type(error).__name__}: {error}"
             message = f"The language {self.label} stumbles over {subject.path}: {what}."
-            hint = "Correct the file, or tell the makers of the language; the log says more."
+            hint = "Correct the file, or tell the makers of the language."
             if isinstance(error, ImportError):
                 message = f"{subject.path} needs {self.label}, which cannot be loaded: {error}."
                 hint = "Install napari-tool-runner with all its dependencies."

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fnmatch import translate
 from functools import lru_cache, partial
@@ -214,17 +215,15 @@ def may_be_descriptor(name: str) -> bool:
 
 
 def tool_uris(path: Path) -> list[str]:
-    """Return what names each tool of a descriptor: ``path``, or several ``path#entry``.
-
-    Raises
-    ------
-    DescriptorError
-    """
+    """Return what names each tool of a descriptor: ``path``, or several ``path#entry``."""
     path, entry = split_entry(path)
     candidate = Candidate(path)
     dialect, _ = choose_dialect(candidate)
-    names = (entry,) if entry or dialect is None else dialect.entries(candidate)
-    return [join_entry(path, name) for name in names or ("",)]
+    names: Sequence[str] = (entry,)
+    if dialect is not None and not entry:
+        with suppress(DescriptorError):  # reading it says why
+            names = dialect.entries(candidate) or names
+    return [join_entry(path, name) for name in names]
 
 
 def find_descriptors(folder: Path, *, deep: bool = False) -> list[Path]:
