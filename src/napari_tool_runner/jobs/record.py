@@ -45,6 +45,8 @@ __all__ = [
     "RecordedTool",
     "RunRecord",
     "SourceKind",
+    "differs",
+    "present",
 ]
 
 VERSION = 2
