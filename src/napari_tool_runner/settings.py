@@ -31,7 +31,7 @@ from napari_tool_runner.setting_types import (
     whole,
 )
 
-__all__ = ["TABLE", "Field", "Setting", "did_you_mean"]
+__all__ = ["TABLE", "TIMEOUT", "Field", "Setting", "did_you_mean"]
 
 T_co = TypeVar("T_co", covariant=True)
 

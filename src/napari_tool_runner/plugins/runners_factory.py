@@ -300,7 +300,7 @@ def check_all(
     loaded is listed under the name of its file, with what is wrong.
     """
     provider = provider or runnerServices
-    load_plugin_dirs((config or {}).get("plugin_dirs"), provider)
+    load_plugin_dirs(settings.PLUGIN_DIRS.of(config or {}), provider)
     found = [(name, _availability(name, config, provider)) for name in provider.names()]
     for problem in plugin_problems():
         name = Path(problem.where.partition(" = ")[0]).name

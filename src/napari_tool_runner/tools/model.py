@@ -228,7 +228,7 @@ class SelectParameter(ParameterBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColorParameter(ParameterBase):
-    """A colour, ``#rrggbb``. `dialect_type` may name another written form (``rgb``...)."""
+    """A colour, ``#rrggbb``."""
 
     type: ClassVar[str] = "color"
     default: str = "#000000"
