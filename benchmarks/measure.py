@@ -55,12 +55,7 @@ class Comparison:
 
 
 def compare(
-    name: str,
-    ours: Callable[[], object],
-    bare: Callable[[], object],
-    *,
-    aim: float,
-    repeats: int,
+    name: str, ours: Callable[[], object], bare: Callable[[], object], *, aim: float, repeats: int
 ) -> Comparison:
     """Call both in turns, `repeats` times after one unmeasured round."""
     ours()

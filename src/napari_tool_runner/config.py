@@ -133,8 +133,7 @@ def _read_file(path: Path) -> dict[str, object]:
         ) from error
     if not isinstance(data, dict):
         raise ConfigError(
-            f"The configuration {path} is no JSON object.",
-            hint='It must start with "{".',
+            f"The configuration {path} is no JSON object.", hint='It must start with "{".'
         )
     return data
 

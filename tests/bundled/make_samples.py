@@ -19,14 +19,7 @@ from scipy import ndimage
 
 from support import REPOSITORY
 
-__all__ = [
-    "cells_2d",
-    "drifted_pair",
-    "moving_spots",
-    "nuclei_3d",
-    "spots_2d",
-    "write_all",
-]
+__all__ = ["cells_2d", "drifted_pair", "moving_spots", "nuclei_3d", "spots_2d", "write_all"]
 
 SAMPLE_FOLDER = REPOSITORY / "src" / "napari_tool_runner" / "sample_data"
 

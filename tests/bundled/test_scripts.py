@@ -74,12 +74,7 @@ def _same_image(made, reference):
     assert difference.mean() <= 1e-3 * max(np.ptp(reference), 1)
 
 
-SAME = {
-    ".tif": _same_image,
-    ".csv": _same_table,
-    ".geojson": _same_polygons,
-    ".ply": _same_mesh,
-}
+SAME = {".tif": _same_image, ".csv": _same_table, ".geojson": _same_polygons, ".ply": _same_mesh}
 
 
 @pytest.mark.parametrize(("path", "number"), TESTS)

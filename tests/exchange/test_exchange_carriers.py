@@ -198,12 +198,7 @@ def test_pictures_of_tools_that_take_nothing_better(round_trip, fmt):
 
 def test_labels_never_become_jpeg(tmp_path):
     with pytest.raises((LossyConversionError, UnsupportedLayerError)):
-        export(
-            snapshot(Labels(np.eye(9, dtype="u1"))),
-            parameter("jpg"),
-            tmp_path,
-            formats=GALAXY,
-        )
+        export(snapshot(Labels(np.eye(9, dtype="u1"))), parameter("jpg"), tmp_path, formats=GALAXY)
 
 
 def test_an_interlaced_deep_png_is_read(tmp_path):

@@ -192,11 +192,7 @@ def test_a_path_is_converted_where_it_must(tmp_path):
 
     data = RNG.integers(0, 255, (5, 6, 3)).astype("u1")
     Picture.fromarray(data).save(tmp_path / "photo.png")
-    written = export(
-        snapshot(tmp_path / "photo.png"),
-        parameter("imagetiff"),
-        tmp_path / "in",
-    )
+    written = export(snapshot(tmp_path / "photo.png"), parameter("imagetiff"), tmp_path / "in")
     np.testing.assert_array_equal(tifffile.imread(written.file.path), data)
     assert any("converted" in note for note in written.notes)
     assert written.file.path.name == "photo.tif"
@@ -367,8 +363,5 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ExchangeError, match="cannot be made"):
         export(
-            snapshot(np.zeros((3, 3))),
-            parameter("tiff"),
-            tmp_path / "file" / "in",
-            formats=GALAXY,
+            snapshot(np.zeros((3, 3))), parameter("tiff"), tmp_path / "file" / "in", formats=GALAXY
         )

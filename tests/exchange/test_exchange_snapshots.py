@@ -277,18 +277,10 @@ def test_what_matches_can_be_written(tmp_path, layer, formats):
 def test_too_many_dimensions_are_told(tmp_path):
     with pytest.raises(UnsupportedLayerError, match=r"3 dimensions \(ZYX\).*2-D"):
         export(
-            snapshot(np.zeros((3, 4, 5))),
-            parameter("tiff", ndim=(2,)),
-            tmp_path,
-            formats=GALAXY,
+            snapshot(np.zeros((3, 4, 5))), parameter("tiff", ndim=(2,)), tmp_path, formats=GALAXY
         )
     with pytest.raises(UnsupportedLayerError, match="2 dimensions"):
-        export(
-            snapshot(Points([[1, 2]])),
-            parameter("csv", ndim=(3, 4)),
-            tmp_path,
-            formats=GALAXY,
-        )
+        export(snapshot(Points([[1, 2]])), parameter("csv", ndim=(3, 4)), tmp_path, formats=GALAXY)
 
 
 @pytest.mark.parametrize("make", [np.asarray, da.from_array, zarr.array])

@@ -152,11 +152,7 @@ def test_features_of_labels_go_out_as_table(tmp_path):
 
 def test_points_cannot_be_an_image(tmp_path):
     with pytest.raises(UnsupportedLayerError, match=r"points layer.*takes image"):
-        export(
-            snapshot(Points([[1, 2]], name="P")),
-            parameter("imagetiff"),
-            tmp_path,
-        )
+        export(snapshot(Points([[1, 2]], name="P")), parameter("imagetiff"), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -319,8 +319,7 @@ def test_interrupt_cancels(make_tool: MakeTool, config: dict[str, object], tmp_p
 
 def test_an_empty_text_is_a_result(make_tool: MakeTool, config: dict[str, object]) -> None:
     tool = make_tool(
-        "import sys; open(sys.argv[2], 'w').close()",
-        outputs='<data name="o" format="txt"/>',
+        "import sys; open(sys.argv[2], 'w').close()", outputs='<data name="o" format="txt"/>'
     )
     output = ntr.run(tool, i=IMAGE, config=config).outputs["o"]
     assert output.layer_type == "file"

@@ -113,10 +113,7 @@ def test_an_unknown_layer_is_told(
     ids=["removed", "renamed", "changed", "rescaled"],
 )
 def test_the_layer_may_change_while_the_tool_runs(
-    viewer: ViewerModel,
-    make_tool: MakeTool,
-    config: Config,
-    meddle: Callable[[ViewerModel], None],
+    viewer: ViewerModel, make_tool: MakeTool, config: Config, meddle: Callable[[ViewerModel], None]
 ) -> None:
     job = JobManager().submit(make_tool(INVERT), {"i": viewer.layers["cells"]}, config=config)
     meddle(viewer)

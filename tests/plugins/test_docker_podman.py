@@ -182,8 +182,7 @@ def rootless() -> Iterator[podman_engine.Podman]:
 
 
 def test_rootless_files_belong_to_the_caller(
-    rootless: podman_engine.Podman,
-    monkeypatch: pytest.MonkeyPatch,
+    rootless: podman_engine.Podman, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Root inside is the caller outside; the caller's own number means nothing inside."""
     root = rootless.root / "ws"

@@ -14,12 +14,7 @@ from tools_helpers import fixture, written
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.tools import dialects
 from napari_tool_runner.tools.bioimageit.verifying import compare_files
-from napari_tool_runner.tools.dialect import (
-    CollectedFile,
-    CollectedOutput,
-    JobPaths,
-    TestOutcome,
-)
+from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, JobPaths, TestOutcome
 from napari_tool_runner.tools.model import LayerKind, TestOutput, Tool, ToolTest
 
 DIALECT = dialects["bioimageit"]

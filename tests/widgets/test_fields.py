@@ -57,12 +57,7 @@ def test_a_tool_with_everything_opens_and_sends_its_defaults(form):
 
 @pytest.mark.parametrize(
     ("typed", "value"),
-    [
-        ("1e-6", 1e-6),
-        ("0.123456789012345", 0.123456789012345),
-        ("3,5", 3.5),
-        ("12", 12.0),
-    ],
+    [("1e-6", 1e-6), ("0.123456789012345", 0.123456789012345), ("3,5", 3.5), ("12", 12.0)],
 )
 def test_decimals_are_kept(qtbot, form, typed, value):
     widget = form(tool_of(SIGMA))

@@ -64,10 +64,7 @@ class Place:
 
     def open_tool(self, tool) -> ToolWidget:
         page = ToolWidget(
-            tool,
-            self.viewer,
-            manager=self.manager,
-            presets=PresetStore(self._folder / "presets"),
+            tool, self.viewer, manager=self.manager, presets=PresetStore(self._folder / "presets")
         )
         self.pages.append(page)
         return self._shown(page)

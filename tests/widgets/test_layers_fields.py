@@ -12,10 +12,7 @@ from widget_tools import IMAGE, LABELS, METHOD, tool_of
 from napari_tool_runner.tools.model import Case, Conditional, DataParameter, LayerKind, Section
 from napari_tool_runner.widgets.forms import layers_field
 
-PAIR = (
-    replace(IMAGE, name="first", label="First"),
-    replace(IMAGE, name="second", label="Second"),
-)
+PAIR = (replace(IMAGE, name="first", label="First"), replace(IMAGE, name="second", label="Second"))
 
 
 @pytest.fixture

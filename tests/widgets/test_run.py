@@ -9,14 +9,7 @@ import psutil
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
-from run_tools import (
-    fail_tool,
-    flood_tool,
-    invert_tool,
-    make_tool,
-    measure_tool,
-    sleep_tool,
-)
+from run_tools import fail_tool, flood_tool, invert_tool, make_tool, measure_tool, sleep_tool
 
 from napari_tool_runner.jobs import JobManager, JobState
 from napari_tool_runner.widgets.forms.presets import PresetStore

@@ -10,12 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDialogButtonBox
 from run_tools import invert_tool
 
-from napari_tool_runner.config import (
-    FACILITY_VARIABLE,
-    changed_config,
-    config_path,
-    load_config,
-)
+from napari_tool_runner.config import FACILITY_VARIABLE, changed_config, config_path, load_config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.storage import user_data, write_whole
 from napari_tool_runner.tools.toolbox.trust import approve

@@ -20,14 +20,7 @@ import numpy as np
 
 from napari_tool_runner.errors import ExchangeError
 
-__all__ = [
-    "file_key",
-    "is_whole_map",
-    "origin_of",
-    "place_file",
-    "remember_origin",
-    "whole_file",
-]
+__all__ = ["file_key", "is_whole_map", "origin_of", "place_file", "remember_origin", "whole_file"]
 
 _SMALL = 64 * 2**20
 _FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to

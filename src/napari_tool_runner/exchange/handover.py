@@ -267,10 +267,7 @@ def _file_says_the_same(snap: LayerSnapshot, path: Path, formats: Formats) -> bo
 
 
 def _open_file(
-    snap: LayerSnapshot,
-    parameter: DataParameter,
-    remarks: list[str],
-    formats: Formats = FORMATS,
+    snap: LayerSnapshot, parameter: DataParameter, remarks: list[str], formats: Formats = FORMATS
 ) -> LayerSnapshot:
     """Return the content of a file that must be converted, lazy where that can be.
 

@@ -47,12 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 _OBJECTS = {"label", "label_id", "labels", "object_id", "objectid", "area", "volume"}
-_BINARY = {
-    Carrier.TIFF: "TIFF",
-    Carrier.ZARR: "Zarr",
-    Carrier.NPY: "NumPy",
-    Carrier.HDF5: "HDF5",
-}
+_BINARY = {Carrier.TIFF: "TIFF", Carrier.ZARR: "Zarr", Carrier.NPY: "NumPy", Carrier.HDF5: "HDF5"}
 
 
 def load(

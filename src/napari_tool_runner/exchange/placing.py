@@ -31,12 +31,7 @@ from napari_tool_runner.tools.formats import Carrier, Formats
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataOutput
 
-__all__ = [
-    "place_coordinates",
-    "place_pixels",
-    "reference_of_coordinates",
-    "reference_of_pixels",
-]
+__all__ = ["place_coordinates", "place_pixels", "reference_of_coordinates", "reference_of_pixels"]
 
 
 def reference_of_pixels(

@@ -224,8 +224,7 @@ def _of_path(path: Path, name: str) -> LayerSnapshot:
         key = file_key(path)
     except OSError as error:
         raise UnsupportedLayerError(
-            f"The file {path} cannot be read ({error.strerror or error}).",
-            hint="Check the path.",
+            f"The file {path} cannot be read ({error.strerror or error}).", hint="Check the path."
         ) from error
     return LayerSnapshot(
         data=None,

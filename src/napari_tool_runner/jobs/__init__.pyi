@@ -5,20 +5,11 @@ from .extent import Extent
 from .job import Job, execute
 from .manager import JobManager, job_manager, prepare
 from .outputs import JobResult
-from .past.comparing import (
-    compare_outputs,
-    compare_runs,
-    facts_of,
-)
+from .past.comparing import compare_outputs, compare_runs, facts_of
 from .past.crate import export_crate
 from .past.history import find_record, history, read_record, remembered
 from .past.reclaim import delete_job, reclaim, reclaimable
-from .past.repeat import (
-    recorded_form,
-    recorded_result,
-    recorded_tool,
-    rerun,
-)
+from .past.repeat import recorded_form, recorded_result, recorded_tool, rerun
 from .past.scan import JobRow, Scan, Stamp, live_row
 from .past.snippets import as_command, as_json, as_python
 from .preview import dry_run

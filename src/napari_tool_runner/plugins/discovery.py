@@ -93,8 +93,7 @@ def load_plugin_dirs(folders: object, provider: Registry) -> tuple[PluginProblem
 
 
 def load_entry_points(
-    provider: Registry,
-    found: Iterable[EntryPoint] | None = None,
+    provider: Registry, found: Iterable[EntryPoint] | None = None
 ) -> tuple[PluginProblem, ...]:
     """Register the services of installed packages (group ``napari_tool_runner.runners``).
 

@@ -291,8 +291,7 @@ def _fitting_services(tool: Tool) -> Iterator[tuple[str, str]]:
 
 
 def check_all(
-    config: Mapping[str, object] | None = None,
-    provider: RunnerServiceProvider | None = None,
+    config: Mapping[str, object] | None = None, provider: RunnerServiceProvider | None = None
 ) -> list[tuple[str, Availability]]:
     """Say for every registered service whether it works on this computer.
 

@@ -13,12 +13,7 @@ import tifffile
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.candidate import Candidate
-from napari_tool_runner.tools.dialect import (
-    CollectedFile,
-    CollectedOutput,
-    JobPaths,
-    TestOutcome,
-)
+from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, JobPaths, TestOutcome
 from napari_tool_runner.tools.galaxy import GalaxyDialect
 from napari_tool_runner.tools.galaxy.descriptor_tests import TestDataFolders
 from napari_tool_runner.tools.model import CollectionOutput, Tool, ToolTest

@@ -471,8 +471,7 @@ def test_the_digest_covers_the_macros(tmp_path: Path) -> None:
         (TOOL.format("", '<macros><xml name="a"/></macros><expand macro="no"/>'), "no"),
         (
             TOOL.format(
-                "",
-                '<macros><xml name="a"><expand macro="a"/></xml></macros><expand macro="a"/>',
+                "", '<macros><xml name="a"><expand macro="a"/></xml></macros><expand macro="a"/>'
             ),
             "a cycle",
         ),

@@ -103,8 +103,7 @@ def test_an_optional_boolean_may_be_null(descriptor: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    ["echo $nothing > '$o'", "echo $input > '$o'", "#for i inx\nmoo", "exit 3"],
+    "command", ["echo $nothing > '$o'", "echo $input > '$o'", "#for i inx\nmoo", "exit 3"]
 )
 def test_a_test_may_expect_that_nothing_starts(
     descriptor: Make, reports: Runs, command: str

@@ -476,11 +476,7 @@ DRILL = """<param name="d" type="drill_down" hierarchy="{}" multiple="true"><opt
 
 @pytest.mark.parametrize(
     ("hierarchy", "value", "expected"),
-    [
-        ("exact", None, "a2"),
-        ("exact", ["a", "b"], "a,b"),
-        ("recurse", ["a", "b"], "a1,a2,b"),
-    ],
+    [("exact", None, "a2"), ("exact", ["a", "b"], "a,b"), ("recurse", ["a", "b"], "a1,a2,b")],
 )
 def test_drill_down(
     descriptor: Make, line: Line, hierarchy: str, value: object, expected: str
@@ -519,8 +515,7 @@ def test_data_columns(
 
 def test_galaxys_own_names(descriptor: Make, line: Line) -> None:
     made = tool(
-        descriptor,
-        "$__tool_directory__|$__user_email__|$__user_id__|$__user_name__|$chromInfo",
+        descriptor, "$__tool_directory__|$__user_email__|$__user_id__|$__user_name__|$chromInfo"
     )
     folder = str(made.folder)
     assert line(made).split("|") == [folder, "Anonymous", "Anonymous", "Anonymous", "?"]

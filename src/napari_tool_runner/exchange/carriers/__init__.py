@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.carriers.arrays import (
-    read_hdf5,
-    read_npy,
-    write_hdf5,
-    write_npy,
-)
+from napari_tool_runner.exchange.carriers.arrays import read_hdf5, read_npy, write_hdf5, write_npy
 from napari_tool_runner.exchange.carriers.geojson import read_geojson, write_geojson
 from napari_tool_runner.exchange.carriers.mesh import read_mesh, write_mesh
 from napari_tool_runner.exchange.carriers.movie import read_movie, write_movie

@@ -365,8 +365,7 @@ def _explain(endpoint: Endpoint, error: BaseException) -> RunnerUnavailableError
         )
     if _has(error, requests.exceptions.Timeout, TimeoutError):
         return RunnerUnavailableError(
-            f"The container engine at {place} does not answer.",
-            hint="Restart it, then try again.",
+            f"The container engine at {place} does not answer.", hint="Restart it, then try again."
         )
     if _has(error, ConnectionRefusedError):
         return RunnerUnavailableError(

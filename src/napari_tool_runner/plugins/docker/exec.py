@@ -107,10 +107,7 @@ def run_in(
     began = time.time()
     try:
         made = api.exec_create(
-            warm.id,
-            list(argv),
-            environment=dict(environment),
-            workdir=str(context.work_dir),
+            warm.id, list(argv), environment=dict(environment), workdir=str(context.work_dir)
         )
     except ENGINE_ERRORS as error:
         raise gone from error

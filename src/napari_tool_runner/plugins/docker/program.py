@@ -58,11 +58,7 @@ class Program:
         return False
 
     def judge(
-        self,
-        code: int | None,
-        began: float,
-        never_ran: str,
-        report: Callable[[Event], object],
+        self, code: int | None, began: float, never_ran: str, report: Callable[[Event], object]
     ) -> int:
         """Return the exit code of a program that has ended.
 

@@ -134,10 +134,7 @@ class LineReader(threading.Thread):
     """
 
     def __init__(
-        self,
-        pipe: IO[bytes],
-        emit: Callable[[Event], object],
-        stream: Literal["stdout", "stderr"],
+        self, pipe: IO[bytes], emit: Callable[[Event], object], stream: Literal["stdout", "stderr"]
     ) -> None:
         super().__init__(name="read-program", daemon=True)
         self._pipe = pipe
