@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner import jobs, plugins, tools
+from napari_tool_runner import jobs, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
 from napari_tool_runner.storage import safe_name, size_text
@@ -147,7 +147,9 @@ def batch(args: Namespace) -> int:
 
 def list_runners(args: Namespace) -> int:
     """Print which services work here."""
-    found = plugins.check_all(_config(args).runner)
+    from napari_tool_runner.plugins import check_all  # not for a list of tools
+
+    found = check_all(_config(args).runner)
     if args.json:
         facts = [(name, state.ok, state.message, state.details) for name, state in found]
         print_json([{"name": n, "ok": ok, "message": text, **more} for n, ok, text, more in facts])
@@ -369,9 +371,10 @@ def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
 
 
 def _echo(job: Job, event: object) -> None:
-    if (
-        isinstance(event, plugins.OutputLine) and event.text not in job.request.config.notes
-    ):  # told already
+    from napari_tool_runner.plugins import OutputLine
+
+    told = job.request.config.notes  # already
+    if isinstance(event, OutputLine) and event.text not in told:
         say(event.text)
 
 
