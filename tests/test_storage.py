@@ -64,7 +64,9 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert read_json(tmp_path / "real.json") == 2
 
 
-@pytest.mark.parametrize("text", ["{", "[" * 100_000, "123456789", "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["{", "[" * 100_000, "123456789", "\udcff"], ids=["cut", "deep", "large", "odd"]
+)
 def test_what_is_no_small_json_is_a_value_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "file.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -81,7 +81,7 @@ def test_a_process_id_that_was_given_again_keeps_no_job_running(
     assert read_record(place).state == "interrupted"
 
 
-@pytest.mark.parametrize("text", ["{", "[" * 200_000])
+@pytest.mark.parametrize("text", ["{", "[" * 200_000], ids=["cut", "deep"])
 def test_a_broken_record_hides_no_other(
     make_tool: MakeTool, config: dict[str, object], caplog: pytest.LogCaptureFixture, text: str
 ) -> None:

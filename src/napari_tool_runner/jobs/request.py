@@ -65,6 +65,8 @@ class RunOptions(TypedDict, total=False):
 class Request:
     """A call of a tool, complete: nothing in it changes any more.
 
+    Fields that are not told here are those of `RunOptions`.
+
     Parameters
     ----------
     values : BoundValues
@@ -78,8 +80,6 @@ class Request:
         Full parameter name -> weak reference to the layer that went in.
     notes : tuple of str
         What the configuration or the call says in vain.
-
-    The others are those of `RunOptions`.
     """
 
     tool: Tool
