@@ -124,7 +124,8 @@ def test_a_damaged_store_approves_nothing(folder: Path) -> None:
     approve(folder)
     store = user_data() / "trust.json"
     assert store.stat().st_mode & 0o077 == 0
-    for damage in ("", "[]", '{"toolboxes": {"x": 1}}', store.read_text()[:50]):
+    deep = "[" * 100_000
+    for damage in ("", "[]", '{"toolboxes": {"x": 1}}', deep, store.read_text()[:50]):
         store.write_text(damage)
         assert not trust_state(folder).ok
     assert approve(folder).ok

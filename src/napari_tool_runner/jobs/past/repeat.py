@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,6 +16,8 @@ from napari_tool_runner.exchange import load
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 from napari_tool_runner.jobs.record import present
+from napari_tool_runner.jobs.typed_json import as_object
+from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
@@ -166,8 +167,7 @@ def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[
         )
 
     def on_disk() -> dict[str, object]:
-        told: dict[str, object] = json.loads(record.path.read_text(encoding="utf-8"))
-        return told
+        return as_object(read_json(record.path))
 
     return JobResult(outputs, record.log, record.folder, record.id, on_disk), remarks
 

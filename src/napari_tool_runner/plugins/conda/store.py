@@ -17,7 +17,6 @@ into it; that is why no attempt uses the folder of another).
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
-from napari_tool_runner.storage import write_json
+from napari_tool_runner.storage import read_json, write_json
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -113,7 +112,9 @@ class EnvironmentStore:
             with self._mutex:
                 known = self._read.get(key)
             if known is None or known[0] != stamp:
-                data = json.loads(marker.read_text(encoding="utf-8"))
+                data = read_json(marker)
+                if not isinstance(data, dict):
+                    return None
                 found = Environment(key, marker.parent / data["prefix"], data)
                 known = (stamp, found)
                 with self._mutex:

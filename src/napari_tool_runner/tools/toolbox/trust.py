@@ -8,7 +8,6 @@ in the user's data folder.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import time
@@ -20,7 +19,14 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError, TrustError
-from napari_tool_runner.storage import content_sha256, locked, sha256_of, user_data, write_json
+from napari_tool_runner.storage import (
+    content_sha256,
+    locked,
+    read_json,
+    sha256_of,
+    user_data,
+    write_json,
+)
 from napari_tool_runner.tools.toolbox.box import bundled_folder
 
 if TYPE_CHECKING:
@@ -283,7 +289,9 @@ def _store() -> Path:
 
 def _load() -> dict[str, dict[str, _File]]:
     try:
-        data = json.loads(_store().read_text(encoding="utf-8"))
+        data = read_json(_store())
+        if not isinstance(data, dict):
+            return {}
         return {
             folder: {name: (str(a), int(b), int(c)) for name, (a, b, c) in kept["files"].items()}
             for folder, kept in data["toolboxes"].items()
