@@ -24,6 +24,7 @@ __all__ = [
     "check_depth",
     "content_sha256",
     "free_path",
+    "joint_sha256",
     "locked",
     "read_json",
     "replacing",
@@ -204,6 +205,18 @@ def content_sha256(path: Path) -> str:
         return f"sha256:{digest.hexdigest()}"
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def joint_sha256(paths: Iterable[Path]) -> str:
+    """Return ``sha256:…`` that stands for the contents of several files, in order.
+
+    Raises
+    ------
+    OSError
+        One of them cannot be read.
+    """
+    digests = (hashlib.sha256(path.read_bytes()).digest() for path in paths)
+    return sha256_of(b"".join(digests))
 
 
 # -- names and sizes -----------------------------------------------------------------------

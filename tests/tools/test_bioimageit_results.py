@@ -15,6 +15,7 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.tools import dialects
 from napari_tool_runner.tools.bioimageit.verifying import compare_files
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, JobPaths, TestOutcome
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind, TestOutput, Tool, ToolTest
 
 DIALECT = dialects["bioimageit"]
@@ -192,6 +193,20 @@ def test_tables_and_text(tmp_path: Path) -> None:
     assert compare_files(e, f, expect("diff", lines_diff="2")) is None
     assert compare_files(e, f, expect()) == "The contents differ."
     assert compare_files(e, text(tmp_path / "g.txt", "1\r\n2\r\n3"), expect("diff")) is None
+
+
+def test_the_table_of_formats_says_what_is_compared_how(tmp_path: Path) -> None:
+    for name in ("a.tab", "a.tabular", "a.bed", "a.TSV"):
+        made = text(tmp_path / name, "x, y\t1\n")
+        reference = text(tmp_path / f"r{made.suffix}", "x, y\t1.0000000001\n")
+        assert compare_files(made, reference, expect()) is None
+    for name in ("a.btf", "a.ome.tif", "a.lsm"):
+        reference = image(tmp_path / f"r{name}", RAMP)
+        assert compare_files(image(tmp_path / name, RAMP + 0.02), reference, expect()) is None
+    own = FORMATS.extended([replace(FORMATS["tsv"], name="ours", extension=".cells", aliases=())])
+    made, reference = text(tmp_path / "a.cells", "a\t1"), text(tmp_path / "r.cells", "a\t1.0")
+    assert compare_files(made, reference, expect()) == "The contents differ."
+    assert compare_files(made, reference, expect(), formats=own) is None
 
 
 def test_movies_are_compared_frame_by_frame(tmp_path: Path) -> None:

@@ -151,6 +151,11 @@ class Format:
         """Whether it is read here."""
         return self.carrier not in (Carrier.OPAQUE, Carrier.UNKNOWN)
 
+    @property
+    def delimiter(self) -> str:
+        """What parts the columns, where it is a table of text."""
+        return "\t" if Trait.TABS in self.traits else ","
+
     def rank(self, kind: LayerKind) -> int | None:
         """Say how well a layer of `kind` is written as this (0: best); None: it is not."""
         carriers = _WRITERS.get(kind, ())
@@ -162,7 +167,7 @@ class Format:
 # Names, extensions (``=``: as the name), kinds, carrier, parents, traits; ``-``: none, of kinds:
 # any. Of formats with one carrier the best comes first; of several for one extension the plainest.
 _TABLE = """
-txt            .txt,.log,.text                          any,table opaque
+txt            .txt,.log,.text                          any,table opaque    -         tabs
 json,xml       =                                        -         opaque    txt
 html           .html,.htm                               -         opaque    txt
 ome.tiff       .ome.tiff,.ome.tif,.ome.tf8,.ome.btf     pixels    tiff      tiff
@@ -203,8 +208,8 @@ csv            =                                        rows      table     txt
 tablecsv       .csv                                     rows      table     csv
 arraycsv       .csv                                     table     array     csv
 numbercsv      .csv                                     table     number    csv
-interval,gff,vcf,sam =                                        table     -         tabular
-bed            =                                        table     -         interval
+interval,gff,vcf,sam =                                        table     -         tabular   tabs
+bed            =                                        table     -         interval  tabs
 parquet,xlsx   =                                        table     -         binary
 geojson        .geojson,.json                           outlines  geojson   json
 trackmatemodel .xml                                     tracks    trackmate xml
@@ -361,6 +366,11 @@ class Formats(Mapping[str, Format]):
             parents = ("gz",) if entry.name.endswith(".gz") else ("binary",)
         for parent in parents:
             yield from self._lineage(parent)
+
+    def family(self, name: str) -> Carrier:
+        """Return the carrier of the format `name`, or of the nearest parent that has one."""
+        carriers = (self.resolve(one).carrier for one in self._lineage(name))
+        return next((one for one in carriers if one is not Carrier.UNKNOWN), Carrier.UNKNOWN)
 
     def of_file(self, filename: str) -> list[Format]:
         """Return the formats that a file of this name may have, the plainest first.

@@ -228,12 +228,12 @@ def test_metadata_of_a_tiff(tmp_path: Path) -> None:
     pixels = np.arange(2 * 3 * 4 * 5, dtype="uint16").reshape(2, 3, 4, 5) % 7
     tifffile.imwrite(path, pixels, metadata={"axes": "TZYX"})
     file = DataFile(path, "tiff", "a")
-    found = dataset_metadata(file)
+    found = dataset_metadata(file, FORMATS)
     assert {key: found[key] for key in ("axes", "dtype", "width", "height")} == {
         "axes": "TZYX", "dtype": "uint16", "width": 5, "height": 4,
     }  # fmt: skip
     assert [found[key] for key in ("channels", "depth", "frames")] == [0, 3, 2]
-    assert unique_values(file) == 7
+    assert unique_values(file, FORMATS) == 7
 
 
 def test_metadata_of_a_tiff_with_two_images(tmp_path: Path) -> None:
@@ -241,9 +241,9 @@ def test_metadata_of_a_tiff_with_two_images(tmp_path: Path) -> None:
     with tifffile.TiffWriter(path) as writer:
         writer.write(np.zeros((4, 5), "uint8"))
         writer.write(np.ones((6, 7), "uint8"))
-    found = dataset_metadata(DataFile(path, "tiff", "a"))
+    found = dataset_metadata(DataFile(path, "tiff", "a"), FORMATS)
     assert (found["width"], found["height"]) == ([5, 7], [4, 6])
-    assert unique_values(DataFile(path, "tiff", "a")) == [1, 1]
+    assert unique_values(DataFile(path, "tiff", "a"), FORMATS) == [1, 1]
 
 
 def test_metadata_of_a_png(tmp_path: Path) -> None:
@@ -251,29 +251,29 @@ def test_metadata_of_a_png(tmp_path: Path) -> None:
 
     path = tmp_path / "a.png"
     Image.fromarray(np.zeros((4, 5, 3), "uint8")).save(path)
-    found = dataset_metadata(DataFile(path, "png", "a"))
+    found = dataset_metadata(DataFile(path, "png", "a"), FORMATS)
     assert (found["width"], found["height"], found["channels"]) == (5, 4, 3)
     assert (found["axes"], found["depth"], found["dtype"]) == ("YXC", 0, "uint8")
 
 
 def test_metadata_of_tables(dataset: Data) -> None:
-    found = dataset_metadata(dataset("a.csv", "x,y,n\n1,2.5,a\n3,4,b\n"))
+    found = dataset_metadata(dataset("a.csv", "x,y,n\n1,2.5,a\n3,4,b\n"), FORMATS)
     assert found["columns"] == 3
     assert found["column_types"] == ["int", "float", "str"]
     assert found["column_names"] == ["x", "y", "n"]
     assert (found["data_lines"], found["delimiter"]) == (2, ",")
-    tabular = dataset_metadata(dataset("a.tabular", "#c\n1\t2\n3\t4\n"))
+    tabular = dataset_metadata(dataset("a.tabular", "#c\n1\t2\n3\t4\n"), FORMATS)
     assert (tabular["columns"], tabular["data_lines"]) == (2, 2)
     assert tabular["column_types"] == ["int", "int"]
 
 
 def test_metadata_that_is_given_wins(dataset: Data) -> None:
     file = dataset("a.csv", "x\n1\n", "csv", columns=9)
-    assert dataset_metadata(file)["columns"] == 9
+    assert dataset_metadata(file, FORMATS)["columns"] == 9
 
 
 def test_a_broken_file_has_no_metadata(tmp_path: Path) -> None:
     path = tmp_path / "a.tiff"
     path.write_bytes(b"no tiff")
-    assert dataset_metadata(DataFile(path, "tiff", "a")) == {"dbkey": "?"}
-    assert unique_values(DataFile(path, "tiff", "a")) is None
+    assert dataset_metadata(DataFile(path, "tiff", "a"), FORMATS) == {"dbkey": "?"}
+    assert unique_values(DataFile(path, "tiff", "a"), FORMATS) is None

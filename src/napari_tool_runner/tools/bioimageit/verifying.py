@@ -25,6 +25,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.tools.formats import FORMATS, Carrier, Formats
 from napari_tool_runner.tools.model import LayerKind, TestOutput, Tool, ToolTest
 
 if TYPE_CHECKING:
@@ -38,9 +39,8 @@ _EPS = 1e-3
 _RELATIVE_EPS = 1e-6
 _CELL_EPS = 1e-6
 _SIZE_DELTA = 10_000
-_TIFF = frozenset({".tif", ".tiff"})
-_IMAGES = _TIFF | {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".npy"}
-_TABLES = frozenset({".csv", ".tsv", ".tabular"})
+_IMAGES = (Carrier.TIFF, Carrier.PICTURE, Carrier.NPY)
+_TABLES = (Carrier.TABLE, Carrier.ARRAY, Carrier.NUMBER)
 
 
 def verify_outcome(tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str]:
@@ -66,6 +66,7 @@ def verify_outcome(tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str
             collected.files[0].path,
             Path(expected.file),
             expected,
+            formats=tool.formats,
             labels=collected.output.kind is LayerKind.LABELS,
             movie=collected.output.format == "movietxt",
         )
@@ -75,12 +76,20 @@ def verify_outcome(tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str
 
 
 def compare_files(
-    made: Path, reference: Path, expected: TestOutput, *, labels: bool = False, movie: bool = False
+    made: Path,
+    reference: Path,
+    expected: TestOutput,
+    *,
+    formats: Formats = FORMATS,
+    labels: bool = False,
+    movie: bool = False,
 ) -> str | None:
     """Return one sentence on how `made` differs from `reference`, None if it agrees.
 
     Parameters
     ----------
+    formats : Formats
+        Those of the tool.
     labels : bool
         The pixels are names of objects.
     movie : bool
@@ -98,19 +107,25 @@ def compare_files(
     if how != "sim_content":
         return f"The comparison “{how}” is not known."
     eps = _number(expected, "eps", _EPS)
-    suffix = reference.suffix.lower()
+    family = _family(reference, formats)
+    listed = Carrier.MOVIE in (entry.carrier for entry in formats.of_file(reference.name))
     try:
-        if movie and suffix == ".txt":
-            return _movies(made, reference, eps, relative=not labels)
-        if suffix in _IMAGES:
-            return _images(made, reference, eps, relative=not labels)
-        if suffix in _TABLES:
-            return _tables(made, reference, _number(expected, "eps", _CELL_EPS))
+        if movie and listed:
+            return _movies(made, reference, eps, formats, relative=not labels)
+        if family in _IMAGES:
+            return _images(made, reference, eps, formats, relative=not labels)
+        if family in _TABLES:
+            return _tables(made, reference, _number(expected, "eps", _CELL_EPS), formats)
     except (OSError, ValueError) as error:
         return f"It cannot be compared: {error}."
     if reference.is_dir() or made.is_dir():
         return _folders(made, reference)
     return None if made.read_bytes() == reference.read_bytes() else "The contents differ."
+
+
+def _family(path: Path, formats: Formats) -> Carrier:
+    known = formats.of_file(path.name)
+    return formats.family(known[0].name) if known else Carrier.UNKNOWN
 
 
 def _sizes(made: Path, reference: Path, delta: float) -> str | None:
@@ -137,7 +152,9 @@ def _lines(made: Path, reference: Path, allowed: float) -> str | None:
     return f"{len(changed)} lines differ, first “{changed[0]}”."
 
 
-def _movies(made: Path, reference: Path, eps: float, *, relative: bool) -> str | None:
+def _movies(
+    made: Path, reference: Path, eps: float, formats: Formats, *, relative: bool
+) -> str | None:
     first, second = (
         [
             path.parent / line.strip()
@@ -149,16 +166,18 @@ def _movies(made: Path, reference: Path, eps: float, *, relative: bool) -> str |
     if len(first) != len(second):
         return f"It has {len(first)} frames, the reference {len(second)}."
     for number, (frame, wanted) in enumerate(zip(first, second, strict=True), start=1):
-        problem = _images(frame, wanted, eps, relative=relative)
+        problem = _images(frame, wanted, eps, formats, relative=relative)
         if problem:
             return f"Frame {number}: {problem}"
     return None
 
 
-def _images(made: Path, reference: Path, eps: float, *, relative: bool) -> str | None:
+def _images(
+    made: Path, reference: Path, eps: float, formats: Formats, *, relative: bool
+) -> str | None:
     import numpy as np
 
-    first, second = _pixels(made), _pixels(reference)
+    first, second = _pixels(made, formats), _pixels(reference, formats)
     if first.shape != second.shape:
         return f"Its shape is {first.shape}, the reference's {second.shape}."
     if not first.size:
@@ -180,14 +199,14 @@ def _images(made: Path, reference: Path, eps: float, *, relative: bool) -> str |
     return f"The mean squared error is {mse:.4g}, not below {limit:.4g}."
 
 
-def _pixels(path: Path) -> np.ndarray:
+def _pixels(path: Path, formats: Formats) -> np.ndarray:
     import numpy as np
 
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
+    family = _family(path, formats)
+    if family is Carrier.NPY:
         loaded: np.ndarray = np.load(path, allow_pickle=False)
         return loaded
-    if suffix in _TIFF:
+    if family is Carrier.TIFF:
         import tifffile
 
         return np.asarray(tifffile.imread(path))
@@ -196,8 +215,8 @@ def _pixels(path: Path) -> np.ndarray:
     return np.asarray(io.imread(path))
 
 
-def _tables(made: Path, reference: Path, eps: float) -> str | None:
-    first, second = _rows(made), _rows(reference)
+def _tables(made: Path, reference: Path, eps: float, formats: Formats) -> str | None:
+    first, second = _rows(made, formats), _rows(reference, formats)
     if len(first) != len(second):
         return f"It has {len(first)} rows, the reference {len(second)}."
     for number, (row, wanted) in enumerate(zip(first, second, strict=True), start=1):
@@ -209,8 +228,8 @@ def _tables(made: Path, reference: Path, eps: float) -> str | None:
     return None
 
 
-def _rows(path: Path) -> list[list[str]]:
-    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+def _rows(path: Path, formats: Formats) -> list[list[str]]:
+    delimiter = next((entry.delimiter for entry in formats.of_file(path.name)), "\t")
     with path.open(newline="", encoding="utf-8-sig") as stream:
         return [row for row in csv.reader(stream, delimiter=delimiter) if row]
 

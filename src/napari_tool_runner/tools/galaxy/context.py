@@ -33,6 +33,7 @@ from napari_tool_runner.tools.model import (
 from napari_tool_runner.tools.tree import ABSENT, Group, Leaf, rebuild
 
 if TYPE_CHECKING:
+    from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.galaxy.script import Rules
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.tree import BoundValues
@@ -68,6 +69,7 @@ class _Wrapping:
     def __init__(self, values: BoundValues, rules: Rules) -> None:
         self.values = values
         self.rules = rules
+        self.formats = rules.source.formats
         self.count = 0
 
     def leaf(self, leaf: Leaf) -> object:
@@ -107,13 +109,13 @@ class _Wrapping:
     # -- datasets --------------------------------------------------------------------
 
     def data(self, parameter: DataParameter, value: object, name: str) -> object:
-        value = _as_files(value)
+        value = _as_files(value, self.formats)
         if parameter.collection:
             return self.collection(_as_collection(parameter, value), parameter, name)
         if parameter.multiple:
             entries = _flat(value)
             if not entries:
-                return DatasetList([DatasetValue(None)], self.rules)
+                return DatasetList([DatasetValue(None, self.formats)], self.rules)
             return DatasetList(
                 [self.dataset(file, parameter, name, identifier) for identifier, file in entries],
                 self.rules,
@@ -127,7 +129,7 @@ class _Wrapping:
                 )
             value = entries[0][1]
         if value is None:
-            return DatasetValue(None)
+            return DatasetValue(None, self.formats)
         return self.dataset(value, parameter, name)
 
     def dataset(
@@ -135,7 +137,9 @@ class _Wrapping:
     ) -> DatasetValue:
         self.count += 1
         shown = self.rules.shown(file.path)
-        dataset = DatasetValue(file, shown=shown, identifier=identifier, number=self.count)
+        dataset = DatasetValue(
+            file, self.formats, shown=shown, identifier=identifier, number=self.count
+        )
         for rule in parameter.validators:
             if isinstance(rule, DataRule):
                 problem = rule.data_problem(dataset)
@@ -177,15 +181,17 @@ def _columns(value: object) -> object:
     return None if value in (None, "") else one(value)
 
 
-def _as_files(value: object) -> DataFile | DataCollection | list[DataFile] | None:
+def _as_files(
+    value: object, formats: Formats
+) -> DataFile | DataCollection | list[DataFile] | None:
     """Paths are taken for files; what is neither is a mistake of the caller."""
     if value is None or isinstance(value, DataFile | DataCollection):
         return value
     if isinstance(value, str | Path):
         path = Path(value)
-        return DataFile(path, file_type(path), path.name)
+        return DataFile(path, file_type(path, formats=formats), path.name)
     if isinstance(value, list | tuple):
-        return [file for entry in value for _, file in _flat(_as_files(entry))]
+        return [file for entry in value for _, file in _flat(_as_files(entry, formats))]
     raise TypeError(f"{value!r} is no dataset; it must be exported first")
 
 

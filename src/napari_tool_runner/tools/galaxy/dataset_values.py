@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
 from napari_tool_runner.tools.galaxy.sanitize import safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import DataFile
+    from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["DatasetValue", "file_part", "safe_identifier"]
 
@@ -28,14 +28,16 @@ class _MetadataValue:
 
     _readable_ = True
 
-    def __init__(self, dataset: DataFile | None, shown: Path | None = None) -> None:
+    def __init__(self, dataset: DataFile | None, formats: Formats, shown: Path | None) -> None:
         self._dataset = dataset
+        self._formats = formats
         self._shown = shown
         self._known: dict[str, object] | None = None
 
     def _load(self) -> dict[str, object]:
         if self._known is None:
-            self._known = dataset_metadata(self._dataset) if self._dataset else {}
+            file = self._dataset
+            self._known = dataset_metadata(file, self._formats) if file else {}
         return self._known
 
     def raw(self, name: str) -> object:
@@ -47,7 +49,7 @@ class _MetadataValue:
         if name in self._dataset.metadata:
             return self._dataset.metadata[name]
         if name == "num_unique_values":
-            return unique_values(self._dataset)
+            return unique_values(self._dataset, self._formats)
         return self._load().get(name)
 
     def names(self) -> tuple[str, ...]:
@@ -94,6 +96,8 @@ class DatasetValue(Wrapper):
     Parameters
     ----------
     file : DataFile or None
+    formats : Formats
+        Those of the tool.
     shown : Path, optional
         The path that templates see, when the file's own cannot stand in a shell
         script (quotes, spaces).
@@ -119,6 +123,7 @@ class DatasetValue(Wrapper):
     def __init__(
         self,
         file: DataFile | None,
+        formats: Formats,
         *,
         shown: Path | None = None,
         identifier: str = "",
@@ -128,12 +133,13 @@ class DatasetValue(Wrapper):
     ) -> None:
         self.file = file
         self.value = file
+        self._formats = formats
         self.path = (shown or file.path) if file else None
         self._identifier = identifier
         self._extra_files = extra_files
         self._fallback = fallback
         self.id = self.hid = number
-        self.metadata = _MetadataValue(file, shown)
+        self.metadata = _MetadataValue(file, formats, shown)
         self.groups: set[str] = set()
         self.tags: list[str] = []
 
@@ -194,7 +200,7 @@ class DatasetValue(Wrapper):
     @property
     def datatype(self) -> _DatatypeValue:
         """Its datatype."""
-        return _DatatypeValue(self.ext)
+        return _DatatypeValue(self.ext, self._formats)
 
     @property
     def extra_files_path(self) -> str:
@@ -206,9 +212,9 @@ class DatasetValue(Wrapper):
         given = self.file.metadata.get("extra_files_path")
         if given:
             return str(given)
-        if FORMATS.is_of_type(self.file.format, "zarr"):
+        if self._formats.is_of_type(self.file.format, "zarr"):
             return str(self.path.parent)
-        if FORMATS.canonical(self.file.format).directory:
+        if self._formats.canonical(self.file.format).directory:
             return str(self.path)
         return str(self.path.with_name(f"{self.path.name}_files"))
 
@@ -220,7 +226,7 @@ class DatasetValue(Wrapper):
 
     def is_of_type(self, *names: object) -> bool:
         """Say whether the datatype is one of `names`, or a child of one."""
-        return FORMATS.is_of_type(self.ext, *[str(name) for name in names])
+        return self._formats.is_of_type(self.ext, *[str(name) for name in names])
 
     def get_size(self, nice_size: bool = False) -> int:
         """Size in bytes; of a folder, of everything in it."""
@@ -261,11 +267,12 @@ class DatasetValue(Wrapper):
 
 
 class _DatatypeValue:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, formats: Formats) -> None:
         self.file_ext = name
+        self._formats = formats
 
     def is_of_type(self, *names: object) -> bool:
-        return FORMATS.is_of_type(self.file_ext, *[str(name) for name in names])
+        return self._formats.is_of_type(self.file_ext, *[str(name) for name in names])
 
     def __str__(self) -> str:
         return self.file_ext

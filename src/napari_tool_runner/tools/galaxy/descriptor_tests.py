@@ -258,7 +258,7 @@ class _Reader:
             )
             return None
         declared = str(value.get("filetype") or "")
-        kind = declared or file_type(path, parameter.formats)
+        kind = declared or file_type(path, parameter.formats, self.source.formats)
         return DataFile(path, kind, name or path.name)
 
 

@@ -10,35 +10,36 @@ import contextlib
 import csv
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.formats import Carrier, LayerKind
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import DataFile
+    from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["dataset_metadata", "unique_values"]
 
 _SIZES = {"width": "X", "height": "Y", "channels": "C", "depth": "Z", "frames": "T"}
-
-_PILLOW = ("png", "jpg", "bmp", "gif", "pbm", "pgm", "ppm", "pcx", "xbm", "xpm")
 _SAMPLE_LINES = 100_000
 _TYPED_LINES = 1000
 _MANY_VALUES = 1 << 16
 
 
-def dataset_metadata(dataset: DataFile) -> dict[str, object]:
+def dataset_metadata(dataset: DataFile, formats: Formats) -> dict[str, object]:
     """Return the metadata of `dataset`; what cannot be read is absent.
 
+    `formats`: those of the tool.
     Images have ``axes dtype width height channels depth frames`` (lists when a TIFF
     holds several series), tables ``columns column_types column_names data_lines
     delimiter``, zarr stores ``store_root zarr_format``. See also `unique_values`.
     """
     found: dict[str, object] = {"dbkey": "?"}
-    reader = _reader(dataset.format)
+    reader = _reader(dataset.format, formats)
     if reader is not None and dataset.path.exists():
         # as in Galaxy, a file that cannot be read has no metadata
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RuntimeError):
@@ -46,7 +47,7 @@ def dataset_metadata(dataset: DataFile) -> dict[str, object]:
     return {**found, **dataset.metadata}
 
 
-def unique_values(dataset: DataFile) -> int | list[int] | None:
+def unique_values(dataset: DataFile, formats: Formats) -> int | list[int] | None:
     """Count the distinct pixel values of an image; reads all of it.
 
     Returns
@@ -56,13 +57,13 @@ def unique_values(dataset: DataFile) -> int | list[int] | None:
         Counting stops beyond 65,536.
     """
     try:
-        if FORMATS.is_of_type(dataset.format, "tiff"):
+        if formats.family(dataset.format) is Carrier.TIFF:
             import tifffile
 
             with tifffile.TiffFile(dataset.path) as tif:
                 counts = [_count(page.asarray() for page in s.pages if page) for s in tif.series]
             return counts[0] if len(counts) == 1 else counts
-        if FORMATS.canonical(dataset.format).name in _PILLOW:
+        if LayerKind.IMAGE in formats.canonical(dataset.format).kinds:
             from PIL import Image
 
             with Image.open(dataset.path) as image:
@@ -82,20 +83,16 @@ def _count(pages: Iterator[np.ndarray]) -> int:
     return 0 if found is None else int(found.size)
 
 
-def _reader(name: str) -> Callable[[Path], dict[str, object]] | None:
-    if FORMATS.is_of_type(name, "tiff"):
-        return _tiff
-    if FORMATS.canonical(name).name in _PILLOW:
-        return _pillow
-    if FORMATS.is_of_type(name, "zarr"):
-        return _zarr
-    if FORMATS.is_of_type(name, "csv"):
-        return lambda path: _table(path, ",")
-    if FORMATS.is_of_type(name, "tabular", "tsv"):
-        return lambda path: _table(path, "\t")
-    if FORMATS.is_of_type(name, "txt"):
-        return _text
-    return None
+def _reader(name: str, formats: Formats) -> Callable[[Path], dict[str, object]] | None:
+    known = formats.canonical(name)
+    family = formats.family(name)
+    if family in (Carrier.TABLE, Carrier.ARRAY, Carrier.NUMBER):
+        return partial(_table, delimiter=known.delimiter)
+    if family in (Carrier.TIFF, Carrier.ZARR):
+        return _tiff if family is Carrier.TIFF else _zarr
+    if LayerKind.IMAGE in known.kinds:
+        return _pillow  # which tells quickly what it cannot read
+    return _text if formats.is_of_type(name, "txt") else None
 
 
 # -- images --------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from galaxy.util import Element
 
     from napari_tool_runner.tools.common import Notes
+    from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["ComputedOptions", "read_options"]
 
@@ -57,9 +58,12 @@ class ComputedOptions:
         Column name -> 0-based index (``name``, ``value``, others).
     separator, startswith : str
         How lines are split, and with what a line must begin.
+    formats : Formats
+        Those of the tool.
     """
 
     depends_on: tuple[str, ...]
+    formats: Formats = field(repr=False)
     dataset: str = ""
     columns: tuple[tuple[str, int], ...] = (("name", 0), ("value", 0))
     separator: str = "\t"
@@ -127,7 +131,9 @@ class ComputedOptions:
                 yield fields
 
 
-def read_options(element: Element, where: str, notes: Notes) -> ComputedOptions | None:
+def read_options(
+    element: Element, where: str, notes: Notes, formats: Formats
+) -> ComputedOptions | None:
     """Read an ``<options>`` element; None (and a note) when it needs a Galaxy server."""
     for attribute, subject in (
         ("from_data_table", "the reference data table"),
@@ -170,6 +176,7 @@ def read_options(element: Element, where: str, notes: Notes) -> ComputedOptions 
     names = [dataset, *(f.get("ref") or f.get("meta_ref") for f in filters)]
     return ComputedOptions(
         depends_on=tuple(dict.fromkeys(name for name in names if name)),
+        formats=formats,
         dataset=dataset,
         columns=tuple(columns.items()),
         separator=element.get("separator", "\t").replace("\\t", "\t"),
@@ -224,6 +231,7 @@ class _Filtering:
     def __init__(
         self, source: ComputedOptions, entry: _Filter, values: Mapping[str, object]
     ) -> None:
+        self.formats = source.formats
         self.columns = dict(source.columns)
         self.column = source.column
         self.index = source.column(entry.get("column"))
@@ -233,6 +241,15 @@ class _Filtering:
 
     def value(self, attribute: str = "ref") -> object:
         return _find(self.values, self.entry.get(attribute))
+
+    def metadata(self, attribute: str) -> list[object]:
+        key, files = self.entry.get("key"), data_files(self.value(attribute))
+        return [dataset_metadata(file, self.formats).get(key) for file in files]
+
+    def attribute(self, file: DataFile, chain: Sequence[str]) -> object:
+        if chain[0] == "metadata" and len(chain) > 1:
+            return dataset_metadata(file, self.formats).get(chain[1])
+        return {"ext": file.format, "extension": file.format, "name": file.name}.get(chain[0])
 
     def static_value(self, rows: list[Row]) -> list[Row]:
         wanted = self.entry.get("value")
@@ -246,13 +263,13 @@ class _Filtering:
         chain = [part for part in self.entry.get("ref_attribute").split(".") if part]
         wanted = _texts(self.value())
         if chain:
-            found = (_dataset_attribute(file, chain) for file in data_files(self.value()))
+            found = (self.attribute(file, chain) for file in data_files(self.value()))
             wanted = [str(attribute) for attribute in found if attribute is not None]
         return [row for row in rows if self.keep is (_cell(row, self.index) in wanted)]
 
     def data_meta(self, rows: list[Row]) -> list[Row]:
         entry = self.entry
-        known = [dataset_metadata(file).get(entry.get("key")) for file in data_files(self.value())]
+        known = self.metadata("ref")
         found = list(dict.fromkeys(text for value in known for text in _texts(value)))
         if not found:
             return rows
@@ -307,8 +324,7 @@ class _Filtering:
                 str(entry) for entry in (value if isinstance(value, list | tuple) else [value])
             ]
         else:
-            files = data_files(self.value("meta_ref"))
-            wanted = [str(dataset_metadata(file).get(self.entry.get("key"))) for file in files]
+            wanted = [str(value) for value in self.metadata("meta_ref")]
         index = self.columns.get("value", 1)
         return [row for row in rows if _cell(row, index) not in wanted]
 
@@ -335,12 +351,6 @@ def _texts(value: object) -> list[str]:
     """Return the entries of a value as texts; None has none, nor has a list of it."""
     entries = value if isinstance(value, list | tuple) else [value]
     return [str(entry) for entry in entries if entry is not None]
-
-
-def _dataset_attribute(dataset: DataFile, chain: Sequence[str]) -> object:
-    if chain[0] == "metadata" and len(chain) > 1:
-        return dataset_metadata(dataset).get(chain[1])
-    return {"ext": dataset.format, "extension": dataset.format, "name": dataset.name}.get(chain[0])
 
 
 def _cell(row: Row, index: int) -> str:

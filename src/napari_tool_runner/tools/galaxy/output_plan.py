@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import DataFile, JobPaths, PlannedOutput
-from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
 from napari_tool_runner.tools.galaxy.context import Context, lookup
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
@@ -44,7 +43,7 @@ def plan_outputs(
         name = _format(output, rule, template_context, raw, rules)
         if not _wanted(output, raw):
             # a template may still ask for it
-            context[output.name] = DatasetValue(None, fallback=name)
+            context[output.name] = DatasetValue(None, source.formats, fallback=name)
             continue
         if isinstance(output, CollectionOutput):
             folder = paths.outputs / output.name
@@ -71,6 +70,7 @@ def _output_value(
 ) -> DatasetValue:
     return DatasetValue(
         DataFile(path, kind, label or name),
+        rules.source.formats,
         shown=rules.shown(path),
         extra_files=rules.shown(extra_files_folder(path)),
         number=number,
@@ -162,7 +162,7 @@ def _action_format(
         tool_data_tables={},
         config=SimpleNamespace(tool_data_path="tool-data"),
         datatypes_registry=SimpleNamespace(
-            get_datatype_by_extension=FORMATS.canonical,
+            get_datatype_by_extension=rules.source.formats.canonical,
             change_datatype=lambda data, name: dataset.change_datatype(name),
         ),
     )

@@ -165,7 +165,7 @@ class _Reader:
                 f"({source.get('dynamic_options')}).",
             )
         elif options_element is not None:
-            computed = read_options(options_element, where, self.notes)
+            computed = read_options(options_element, where, self.notes, self.source.formats)
         else:
             options = tuple(
                 SelectOption(str(label), str(value or ""), bool(chosen))

@@ -7,7 +7,6 @@ entity, no import from outside the root.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from lxml import etree
 from packaging.version import InvalidVersion, Version
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
+from napari_tool_runner.storage import joint_sha256
 from napari_tool_runner.tools.candidate import load_xml
 from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS
 
@@ -198,10 +198,7 @@ def load_source(path: Path, root: Path | None = None) -> GalaxySource:
     limit = (root or _checkout(path) or path.parent).resolve()
     roots = _closure(path, limit)
     _check_macros(path, roots.values())
-    files = list(roots)
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    digest = joint_sha256(roots)
     try:
         tree, macro_paths = load_with_references(str(path))
         tool = XmlToolSource(tree, source_path=str(path), macro_paths=macro_paths)
@@ -212,7 +209,7 @@ def load_source(path: Path, root: Path | None = None) -> GalaxySource:
         if type(error) is not Exception:
             raise
         raise _expansion_error(path, error) from error
-    return GalaxySource(tool, path, tuple(files), f"sha256:{digest.hexdigest()}")
+    return GalaxySource(tool, path, tuple(roots), digest)
 
 
 def _expansion_error(path: Path, error: Exception) -> DescriptorError:

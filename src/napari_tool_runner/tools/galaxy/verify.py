@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile, TestOutcome
-from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.galaxy.descriptor_tests import TestDataFolders
 from napari_tool_runner.tools.galaxy.judge import messages
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
@@ -239,22 +238,20 @@ class _Verification:
             )
 
     def metadata(self, label: str, collected: CollectedFile, attributes: dict[str, Any]) -> None:
-        wanted = attributes.get("ftype")
-        if (
-            wanted
-            and wanted != collected.format
-            and not FORMATS.is_of_type(collected.format, wanted)
+        formats, wanted = self.source.formats, attributes.get("ftype")
+        if wanted not in (None, collected.format) and not formats.is_of_type(
+            collected.format, wanted
         ):
             self.problems.append(f"{label} is “{collected.format}”, not “{wanted}”.")
         expected = attributes.get("metadata") or {}
         if not expected:
             return
         file = DataFile(collected.path, collected.format, collected.name)
-        found = dataset_metadata(file)
+        found = dataset_metadata(file, formats)
         for key, value in expected.items():
             if key in ("name", "info", "tags", "dbkey", "created_from_basename"):
                 continue  # of the history item, not of the file
-            actual = unique_values(file) if key == "num_unique_values" else found.get(key)
+            actual = unique_values(file, formats) if key == "num_unique_values" else found.get(key)
             text = ",".join(map(str, actual)) if isinstance(actual, list) else str(actual)
             if text != str(value):
                 self.problems.append(f"{label}: the metadata “{key}” is {text}, not {value}.")

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.storage import content_sha256, short_digest, user_cache, write_json
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.reader import dialects, language_stamps, may_be_descriptor
 from napari_tool_runner.tools.toolbox.entries import ToolEntry, make_entry
 
@@ -25,7 +26,10 @@ _VERSION = 5
 _MAX_DEPTH = 12
 _MAX_FOLDERS = 20_000
 _SKIPPED = frozenset({"test-data", "test_data", "node_modules", "__pycache__", "site-packages"})
-_SKIPPED_SUFFIXES = (".zarr", ".egg-info")
+_SKIPPED_SUFFIXES = (
+    ".egg-info",
+    *(end for entry in FORMATS.values() if entry.directory for end in entry.extensions),
+)
 
 _Stat: TypeAlias = tuple[int, int]
 

@@ -125,5 +125,4 @@ def _header(path: Path, formats: Formats) -> list[str]:
             line = stream.readline(100_000)
     except OSError:
         return []
-    delimiter = "," if formats.is_of_type(known.name, "csv") else "\t"
-    return next(csv.reader([line], delimiter=delimiter), [])
+    return next(csv.reader([line], delimiter=known.delimiter), [])
