@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_tool_runner.jobs.log import parse_progress
+from napari_tool_runner.jobs.workspace import parse_progress
 
 
 @pytest.mark.parametrize(

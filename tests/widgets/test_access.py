@@ -18,8 +18,8 @@ from napari_tool_runner.storage import size_text
 from napari_tool_runner.tools.model import SelectOption
 from napari_tool_runner.widgets.parts.icons import IconButton, icon_names, pixmap
 from napari_tool_runner.widgets.parts.messages import MessageLabel
-from napari_tool_runner.widgets.parts.texts import elapsed_text, option_labels, tooltip
-from napari_tool_runner.widgets.running.log_view import clean_line
+from napari_tool_runner.widgets.parts.texts import option_labels, tooltip
+from napari_tool_runner.widgets.running.run_bar import clean_line, elapsed_text
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 SOURCES = sorted(Path(room.__file__).parent.rglob("*.py"))

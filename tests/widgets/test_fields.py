@@ -22,7 +22,8 @@ from napari_tool_runner.tools.model import (
 )
 from napari_tool_runner.widgets.forms.containers import Collapsible, ConditionalBox, RepeatBox
 from napari_tool_runner.widgets.forms.field_base import OptionalField
-from napari_tool_runner.widgets.forms.number_box import NumberBox
+from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.inputs import NumberBox
 
 
 def type_into(qtbot, widget, text: str) -> None:
@@ -330,12 +331,12 @@ def test_help_is_a_tooltip_that_survives_angle_brackets(form):
 def test_reset_of_one_field(qtbot, form):
     widget = form(tool_of(SIGMA))
     row = widget.row("sigma")
-    assert row.reset_button() is None
+    assert row.findChild(IconButton) is None
     type_into(qtbot, line_of(row), "7")
-    qtbot.mouseClick(row.reset_button(), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(row.findChild(IconButton), Qt.MouseButton.LeftButton)
     assert widget.values() == {"sigma": 2.0}
     assert line_of(row).text() == "2.0"
-    assert row.reset_button().isHidden()
+    assert row.findChild(IconButton).isHidden()
 
 
 def test_a_conditional_shows_the_chosen_case_and_keeps_the_other(qtbot, form):

@@ -16,9 +16,10 @@ from .preview import dry_run
 from .record import JobState, RecordedInput, RunRecord
 from .request import Request
 from .testing import TestReport, run_test, run_tests
-from .viewer import add_result, placed_result
+from .viewer import AddedResult, add_result, placed_result
 
 __all__ = [
+    "AddedResult",
     "Extent",
     "Job",
     "JobManager",

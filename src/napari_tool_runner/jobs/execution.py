@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError
 from napari_tool_runner.exchange import LayerSnapshot, export, geometry_record
-from napari_tool_runner.jobs.log import JobLog
 from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after
 from napari_tool_runner.jobs.record import (
     JobState,
@@ -30,6 +29,7 @@ from napari_tool_runner.jobs.record import (
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.jobs.workspace import (
+    JobLog,
     Workspace,
     copy_if_small,
     disk_size,

@@ -15,11 +15,15 @@ from psygnal import EmitLoopError, Signal
 
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.jobs.execution import Run
-from napari_tool_runner.jobs.log import parse_progress
 from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.pieces import SlicedRun
 from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTimes
-from napari_tool_runner.jobs.workspace import new_job_id, tool_folder, workspace_problem
+from napari_tool_runner.jobs.workspace import (
+    new_job_id,
+    parse_progress,
+    tool_folder,
+    workspace_problem,
+)
 from napari_tool_runner.plugins import Event, OutputLine
 from napari_tool_runner.storage import write_json
 

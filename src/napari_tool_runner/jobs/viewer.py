@@ -6,7 +6,7 @@ imports napari.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -85,11 +85,27 @@ class AddedResult:
         Output name -> columns, of the tables that belong to no layer.
     joined : dict
         Output name -> the layer whose ``features`` took the table.
+    files : list of str
+        Labels of the outputs that are no layer; they are in the workspace.
     """
 
     layers: list[object] = field(default_factory=list)
     tables: dict[str, Mapping[str, object]] = field(default_factory=dict)
     joined: dict[str, object] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+
+    def sentence(self) -> str:
+        """Return what happened, for a person."""
+        parts: list[str] = []
+        if self.layers:
+            parts.append(f"Added {_names(self.layers)}.")
+        if self.joined:
+            parts.append(f"Measurements are in the features of {_names(self.joined.values())}.")
+        if self.tables:
+            parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
+        if self.files:
+            parts.append(f"{', '.join(self.files)}: a file in the workspace.")
+        return " ".join(parts) or "Done; the tool made nothing to show."
 
 
 def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) -> AddedResult:
@@ -105,8 +121,13 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
     made: dict[str, LayerLike] = {}
     tables: list[JobOutput] = []
     for name, output in result.outputs.items():
-        for entry in output.files().values():
-            if entry.loaded is None or entry.output.hidden:
+        if output.output.hidden:
+            continue
+        entries = output.files().values()
+        if any(entry.loaded is None for entry in entries):
+            added.files.append(output.output.label or name)
+        for entry in entries:
+            if entry.loaded is None:
                 continue
             if entry.loaded.kind is LayerKind.TABLE:
                 tables.append(entry)
@@ -160,6 +181,10 @@ def named_layers(
         return look_up(name, value)
 
     return map_data(tool.inputs, bind(tool, values), convert)
+
+
+def _names(layers: Iterable[object]) -> str:
+    return ", ".join(f"“{getattr(layer, 'name', layer)}”" for layer in layers)
 
 
 def _add(viewer: ViewerLike, output: JobOutput) -> LayerLike:

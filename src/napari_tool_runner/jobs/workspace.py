@@ -1,32 +1,48 @@
-"""The folder of one job: ``inputs/ outputs/ work/ tmp/ home/ log.txt record.json``."""
+"""The folder of one job: ``inputs/ outputs/ work/ tmp/ home/ log.txt record.json``; its log."""
 
 from __future__ import annotations
 
 import errno
+import re
 import secrets
 import shutil
+import threading
 import time
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner.plugins import Progress
 from napari_tool_runner.storage import replacing, safe_name
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_tool_runner.plugins import OutputLine
+
 __all__ = [
     "RECORD",
+    "JobLog",
     "Workspace",
     "copy_if_small",
     "disk_size",
     "new_job_id",
+    "parse_progress",
     "tool_folder",
     "workspace_problem",
 ]
 
 RECORD = "record.json"
+KEPT_LINES = 5000
+MAX_WORDS = 300
+JUDGED_BYTES = 32 * 2**20
+_TQDM = re.compile(r"(?P<text>[^|%]*?)\s*(?P<percent>\d{1,3})%\|.*\|\s*\d+/\d+")
+_PERCENT = re.compile(r"(?P<percent>\d{1,3}(?:\.\d+)?)\s*%")
+_COUNT = re.compile(r"(?:^|[\s\[(])(?P<done>\d+)\s*(?:/|of)\s*(?P<total>\d+)(?=$|[\s\]):,.;])")
+_SLICER = re.compile(r"<filter-progress>\s*(?P<part>[01](?:\.\d+)?)\s*</filter-progress>")
+_LONGEST = 300
 
 
 def new_job_id() -> str:
@@ -64,6 +80,112 @@ class Workspace:
         """Delete ``tmp`` and ``home``, which nobody needs after the run."""
         for folder in (self.paths.temp, self.paths.home):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+class JobLog:
+    """Lines of a job, kept in its folder. Thread-safe; files are opened with the first line."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._lines: deque[OutputLine] = deque(maxlen=KEPT_LINES)
+        self._count = 0
+        self._files: dict[str, TextIO] = {}
+        self.problem: OSError | None = None
+
+    def add(self, line: OutputLine) -> None:
+        """Keep `line`; a disk that is full is remembered in `problem`."""
+        with self._lock:
+            self._lines.append(line)
+            self._count += 1
+            if line.transient:  # a progress bar, which the next line replaces
+                return
+            try:
+                self._write("log", f"{line.text}\n")
+                if line.stream != "runner":
+                    self._write(line.stream, f"{line.text}\n")
+            except OSError as error:
+                self.problem = self.problem or error
+
+    def since(self, count: int) -> tuple[int, list[OutputLine]]:
+        """Return (new count, lines after the first `count` that are still kept)."""
+        with self._lock:
+            new = self._count - count
+            return self._count, list(self._lines)[-new:] if new > 0 else []
+
+    def tail(self, number: int = 20) -> tuple[str, ...]:
+        """Return the last lines as text."""
+        with self._lock:
+            lines = [line.text for line in self._lines if not line.transient]
+        return tuple(lines[-number:])
+
+    def last_words(self) -> str:
+        """Return the last line that the program wrote on stderr, empty if there is none.
+
+        Programs say there why they stop; of a Python traceback it is the error itself.
+        """
+        with self._lock:
+            lines = [line.text.strip() for line in self._lines if line.stream == "stderr"]
+        return next((line[:MAX_WORDS] for line in reversed(lines) if line), "")
+
+    def size(self, stream: str) -> int:
+        """Return how many bytes the program has written on ``stdout`` or ``stderr``."""
+        path = self._path(stream)
+        return path.stat().st_size if path.exists() else 0
+
+    def text(self, stream: str, start: int = 0) -> str:
+        """Return what the program wrote on ``stdout`` or ``stderr`` from byte `start` on."""
+        path = self._path(stream)
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(JUDGED_BYTES).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._lock:
+            for file in self._files.values():
+                try:
+                    file.close()
+                except OSError as error:
+                    self.problem = self.problem or error
+            self._files.clear()
+
+    def _write(self, name: str, text: str) -> None:
+        file = self._files.get(name)
+        if file is None:
+            # a line at a time: the file can be read while the tool runs (3 µs a line)
+            file = self._path(name).open("a", buffering=1, encoding="utf-8", errors="replace")
+            self._files[name] = file
+        file.write(text)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.txt"
+
+
+def parse_progress(line: str) -> Progress | None:
+    """Return the progress that `line` tells, None if it tells none.
+
+    Understood: ``37%``, ``12.5 %``, ``3/10``, ``[[3/10]] text``, ``3 of 10``, tqdm
+    bars, and ``<filter-progress>0.4</filter-progress>``. A percentage above 100 or a
+    count above its total is no progress.
+    """
+    if len(line) > _LONGEST:
+        return None
+    if found := _SLICER.search(line):
+        return Progress("Running", float(found["part"]), 1.0)
+    if found := _TQDM.search(line):
+        return Progress(found["text"].strip(" :") or "Running", float(found["percent"]), 100.0)
+    done, total, after = 0.0, 0.0, ""
+    if found := _COUNT.search(line):
+        done, total, after = int(found["done"]), int(found["total"]), line[found.end() :]
+    elif found := _PERCENT.search(line):
+        done, total = float(found["percent"]), 100.0
+    if found is None or not 0 < total >= done:
+        return None
+    rest = f"{line[: found.start()]} {after}".strip(" []():,.;-")
+    return Progress(" ".join(rest.split())[:60] or "Running", done, total)
 
 
 def workspace_problem(error: OSError, place: Path) -> WorkspaceError:

@@ -21,7 +21,7 @@ from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
 from napari_tool_runner.widgets.forms.presets import PresetError, PresetStore
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled
-from napari_tool_runner.widgets.parts.texts import copy_text, elapsed_text, open_path
+from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 from napari_tool_runner.widgets.running.job_bridge import (
     ActivityMirror,
     JobBridge,
@@ -30,10 +30,9 @@ from napari_tool_runner.widgets.running.job_bridge import (
     register_with_napari,
     running_bridges,
 )
-from napari_tool_runner.widgets.running.log_view import LogView
 from napari_tool_runner.widgets.running.report import report_text
 from napari_tool_runner.widgets.running.results import show_features
-from napari_tool_runner.widgets.running.run_bar import RunBar
+from napari_tool_runner.widgets.running.run_bar import LogView, RunBar, elapsed_text
 from napari_tool_runner.widgets.running.services import ServiceLookup
 from napari_tool_runner.widgets.settings.trust import TrustDialog, trust_sentence
 from napari_tool_runner.widgets.tool_header import ToolHeader
@@ -267,7 +266,7 @@ class ToolWidget(QWidget):
             return
         buttons = self._job_buttons(job)[1:2] if shown.files else []
         viewer = self.viewer
-        for layer in shown.joined if viewer is not None else ():
+        for layer in shown.joined.values() if viewer is not None else ():
             buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
         self.run_bar.say(f"{shown.sentence()} ({elapsed_text(job.elapsed)})", "done", buttons)
 

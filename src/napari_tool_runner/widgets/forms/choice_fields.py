@@ -27,8 +27,9 @@ from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.tools.model import DrillDownParameter, SelectParameter
-from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
+from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.parts.icons import TextIconButton
+from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import option_labels
 

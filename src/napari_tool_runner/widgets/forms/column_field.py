@@ -11,7 +11,8 @@ from superqt.utils import signals_blocked
 
 from napari_tool_runner.tools.formats import Formats, LayerKind
 from napari_tool_runner.tools.model import DataColumnParameter
-from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
+from napari_tool_runner.widgets.forms.field_base import Field, FormContext
+from napari_tool_runner.widgets.parts.inputs import keep_narrow
 
 if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.node import LeafNode, Node

@@ -15,9 +15,9 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import Extent
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import leaves
-from napari_tool_runner.widgets.forms.field_base import keep_narrow, keep_wheel_away
 from napari_tool_runner.widgets.forms.layers import as_list, kind_of
 from napari_tool_runner.widgets.parts.background import soon
+from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip

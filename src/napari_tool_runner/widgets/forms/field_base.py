@@ -5,20 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import (
-    QAbstractSpinBox,
-    QCheckBox,
-    QComboBox,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
-    QWidget,
-)
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.inputs import keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
@@ -29,7 +21,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.layers import LayerChooser, LayerSource
     from napari_tool_runner.widgets.forms.node import LeafNode, Node
 
-__all__ = ["Field", "FieldRow", "FormContext", "OptionalField", "keep_narrow", "keep_wheel_away"]
+__all__ = ["Field", "FieldRow", "FormContext", "OptionalField"]
 
 
 @dataclass(slots=True)
@@ -252,10 +244,6 @@ class FieldRow(QWidget):
         """Return the sentence under the field, an empty text when there is none."""
         return self._message.text() if self._message and not self._message.isHidden() else ""
 
-    def reset_button(self) -> IconButton | None:
-        """Return the reset arrow, None as long as nothing was changed."""
-        return self._reset
-
     def _show_state(self) -> None:
         problem = self.node.problem or ""
         show = bool(problem) and (self.node.chosen or self.context.show_all_problems)
@@ -281,38 +269,3 @@ class FieldRow(QWidget):
             self._grid.addWidget(self._reset, 0, 3, Qt.AlignmentFlag.AlignTop)
         if self._reset is not None:
             self._reset.setVisible(offer)
-
-
-class _WheelGuard(QObject):
-    """Lets the wheel scroll the form instead of changing a field it passes over."""
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if (
-            event is not None
-            and event.type() == QEvent.Type.Wheel
-            and isinstance(watched, QWidget)
-            and not watched.hasFocus()
-        ):
-            event.ignore()
-            return True
-        return False
-
-
-_guards: list[_WheelGuard] = []
-
-
-def keep_narrow(combo: QComboBox) -> None:
-    """Let `combo` shrink with the dock: long entries are cut, never widen the window."""
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    combo.setMinimumWidth(70)
-
-
-def keep_wheel_away(widget: QWidget) -> None:
-    """Make spin boxes and combo boxes in `widget` react to the wheel only with focus."""
-    if not _guards:
-        _guards.append(_WheelGuard())
-    for target in (widget, *widget.findChildren(QWidget)):
-        if isinstance(target, QAbstractSpinBox | QComboBox):
-            target.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            target.installEventFilter(_guards[0])

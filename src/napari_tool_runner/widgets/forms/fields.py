@@ -49,8 +49,8 @@ from napari_tool_runner.widgets.forms.choice_fields import (
 from napari_tool_runner.widgets.forms.column_field import ColumnField
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext, OptionalField
 from napari_tool_runner.widgets.forms.layers_field import LayerField, LayersField, ask_for_files
-from napari_tool_runner.widgets.forms.number_box import NumberBox
 from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.inputs import NumberBox
 from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:

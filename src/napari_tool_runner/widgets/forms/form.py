@@ -18,17 +18,13 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.containers import RowsView
-from napari_tool_runner.widgets.forms.field_base import (
-    FieldRow,
-    FormContext,
-    keep_narrow,
-    keep_wheel_away,
-)
+from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
 from napari_tool_runner.widgets.forms.form_model import ConditionalNode, FormModel, RepeatNode
 from napari_tool_runner.widgets.forms.layers import LayerChooser, LayerSource
 from napari_tool_runner.widgets.forms.node import LeafNode, Node, Problem
 from napari_tool_runner.widgets.parts.background import IdleWork, soon
 from napari_tool_runner.widgets.parts.folding import Folding
+from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 
 if TYPE_CHECKING:

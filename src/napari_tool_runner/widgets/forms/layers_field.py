@@ -20,9 +20,10 @@ from superqt.utils import signals_blocked
 
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.choice_fields import CheckList
-from napari_tool_runner.widgets.forms.field_base import Field, FormContext, keep_narrow
+from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.forms.layers import as_list, told
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
+from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:

@@ -28,14 +28,15 @@ from napari_tool_runner.jobs import (
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.parts.texts import copy_text, elapsed_text, open_path
+from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 from napari_tool_runner.widgets.running.job_bridge import (
     ActivityMirror,
     JobBridge,
     cancel_jobs_at_quit,
     register_with_napari,
+    show_result,
 )
-from napari_tool_runner.widgets.running.results import show_result
+from napari_tool_runner.widgets.running.run_bar import elapsed_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -20,7 +20,8 @@ from qtpy.QtCore import (
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.jobs import JobRow, JobState, Scan, live_row
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.parts.texts import elapsed_text, tooltip
+from napari_tool_runner.widgets.parts.texts import tooltip
+from napari_tool_runner.widgets.running.run_bar import elapsed_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

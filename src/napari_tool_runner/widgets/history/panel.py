@@ -25,13 +25,13 @@ from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.storage import safe_name
-from napari_tool_runner.widgets.forms.field_base import keep_narrow
 from napari_tool_runner.widgets.history.actions import Form, HistoryActions, record_of
 from napari_tool_runner.widgets.history.facts import JobDetails
 from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel
 from napari_tool_runner.widgets.history.view import HistoryView
 from napari_tool_runner.widgets.parts.background import soon
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
+from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageBar
 

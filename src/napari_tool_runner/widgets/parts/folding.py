@@ -57,10 +57,6 @@ class Folding(QWidget):
             self._body.add(self._content)
         return self._content
 
-    def is_expanded(self) -> bool:
-        """Whether the content is shown."""
-        return self._expanded
-
     def set_expanded(self, expanded: bool) -> None:
         """Open or close."""
         if expanded == self._expanded:

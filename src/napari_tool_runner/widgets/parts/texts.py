@@ -1,4 +1,4 @@
-"""Small texts: tooltips, durations, labels; and where they go: the clipboard, a program."""
+"""Small texts: tooltips, labels; and where they go: the clipboard, a program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qtpy.QtGui import QDesktopServices, QGuiApplication
 
 from napari_tool_runner.storage import unique_names
 
-__all__ = ["copy_text", "elapsed_text", "open_path", "option_labels", "tooltip"]
+__all__ = ["copy_text", "open_path", "option_labels", "tooltip"]
 
 
 @lru_cache(maxsize=1024)
@@ -32,14 +32,6 @@ def tooltip(*parts: str) -> str:
         if part.strip()
     ]
     return "<qt>" + "<br><br>".join(paragraphs) + "</qt>" if paragraphs else ""
-
-
-def elapsed_text(seconds: float) -> str:
-    """Return ``0:07``, ``2:05`` or ``1:02:05``."""
-    whole = max(0, int(seconds))
-    hours, rest = divmod(whole, 3600)
-    minutes, secs = divmod(rest, 60)
-    return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
 
 
 def option_labels(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.widgets.running.report import notify_failure
-from napari_tool_runner.widgets.running.results import show_result
+from napari_tool_runner.widgets.running.results import show_table
 from napari_tool_runner.widgets.running.run_bar import progress_text
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from napari.utils.progress import cancelable_progress
     from qtpy.QtWidgets import QWidget
 
-    from napari_tool_runner.jobs import Job, JobManager
-    from napari_tool_runner.widgets.running.results import Shown
-
+    from napari_tool_runner.jobs import AddedResult, Job, JobManager, JobResult
 
 __all__ = [
     "ActivityMirror",
@@ -40,6 +38,7 @@ __all__ = [
     "cancel_jobs_at_quit",
     "register_with_napari",
     "running_bridges",
+    "show_result",
 ]
 
 _log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class JobBridge(QObject):
     ) -> None:
         super().__init__(parent)
         self.job = job
-        self.shown: Shown | None = None
+        self.shown: AddedResult | None = None
         """What the result became; None when there is none (yet)."""
         self.problem = ""
         """Why the result of a job that succeeded could not be shown."""
@@ -149,19 +148,35 @@ class JobBridge(QObject):
             notify_failure(self.job, f"{name}: {self.problem or self.job.error}")
 
 
-_running: dict[int, JobBridge] = {}
+_running: dict[Job, JobBridge] = {}
+
+
+def show_result(viewer: ViewerModel, result: JobResult, job: Job | None = None) -> AddedResult:
+    """Add the outputs of a job to `viewer`; call it on the GUI thread.
+
+    Parameters
+    ----------
+    job : Job, optional
+        Where its inputs lie the layers come; without it (a job of the past) on top.
+    """
+    from napari_tool_runner.jobs import add_result, placed_result
+
+    added = add_result(viewer, placed_result(job, result) if job is not None else result, job)
+    for title, columns in added.tables.items():
+        show_table(viewer, title, columns)
+    return added
 
 
 def bridge_for(job: Job, viewer: ViewerModel | None) -> JobBridge:
     """Return the bridge of `job`, started; it lives until the job has ended."""
-    found = _running.get(id(job))
+    found = _running.get(job)
     if found is not None:
         return found
     bridge = JobBridge(job, QCoreApplication.instance(), viewer=viewer)
-    _running[id(job)] = bridge
+    _running[job] = bridge
 
     def forget(_: object) -> None:
-        _running.pop(id(job), None)
+        _running.pop(job, None)
         bridge.deleteLater()
 
     bridge.finished.connect(forget)

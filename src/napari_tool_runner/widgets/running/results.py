@@ -1,14 +1,10 @@
-"""A finished job's outputs into the viewer: layers, features, tables.
-
-The engine adds layers and joins tables (`napari_tool_runner.jobs.add_result`); tables
-that belong to no layer are shown in a dock of their own.
-"""
+"""Tables in docks of their own: those that belong to no layer, and features of layers."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat, cast
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
@@ -22,81 +18,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tool_runner.storage import replacing
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_tool_runner.jobs import Job, JobResult
-
-__all__ = ["Shown", "TableModel", "TableView", "show_features", "show_result"]
+__all__ = ["TableModel", "TableView", "show_features", "show_table"]
 
 
-@dataclass(slots=True)
-class Shown:
-    """What a result became in a viewer.
-
-    Parameters
-    ----------
-    layers : list
-        The new layers.
-    joined : list
-        The layers that got a table as features.
-    tables : mapping
-        Title -> columns, of the tables that belong to no layer.
-    files : list of str
-        Names of the outputs that are no layer; they are in the workspace.
-    """
-
-    layers: list[object] = field(default_factory=list)
-    joined: list[object] = field(default_factory=list)
-    tables: dict[str, Mapping[str, object]] = field(default_factory=dict)
-    files: list[str] = field(default_factory=list)
-
-    def sentence(self) -> str:
-        """Return what happened, for a person."""
-        parts: list[str] = []
-        if self.layers:
-            names = ", ".join(f"“{getattr(layer, 'name', layer)}”" for layer in self.layers)
-            parts.append(f"Added {names}.")
-        if self.joined:
-            names = ", ".join(f"“{getattr(layer, 'name', layer)}”" for layer in self.joined)
-            parts.append(f"Measurements are in the features of {names}.")
-        if self.tables:
-            parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
-        if self.files:
-            parts.append(f"{', '.join(self.files)}: a file in the workspace.")
-        return " ".join(parts) or "Done; the tool made nothing to show."
-
-
-def show_result(viewer: ViewerModel, result: JobResult, job: Job | None = None) -> Shown:
-    """Add the outputs of a job to `viewer`; call it on the GUI thread.
-
-    Parameters
-    ----------
-    job : Job, optional
-        Where its inputs lie the layers come; without it (a job of the past) on top.
-    """
-    from napari_tool_runner.jobs import add_result, placed_result
-
-    if job is not None:
-        result = placed_result(job, result)
-    added = add_result(viewer, result, job)
-    for title, columns in added.tables.items():
-        _show_table(viewer, title, columns)
-    files = [
-        output.output.label or name
-        for name, output in result.outputs.items()
-        if any(entry.loaded is None for entry in output.files().values())
-        and not output.output.hidden
-    ]
-    return Shown(added.layers, list(added.joined.values()), added.tables, files)
-
-
-def _show_table(
-    viewer: ViewerModel, title: str, columns: Mapping[str, object]
-) -> TableView | None:
+def show_table(viewer: ViewerModel, title: str, columns: Mapping[str, object]) -> TableView | None:
     """Dock a table under the canvas; None where the viewer has no window."""
     window = getattr(viewer, "window", None)
     if window is None:
@@ -112,7 +44,7 @@ def show_features(viewer: ViewerModel, layer: object) -> TableView | None:
     if features is None:
         return None
     columns = {str(name): features[name].to_numpy() for name in features.columns}
-    return _show_table(viewer, str(getattr(layer, "name", layer)), columns)
+    return show_table(viewer, str(getattr(layer, "name", layer)), columns)
 
 
 class TableModel(QAbstractTableModel):
@@ -160,12 +92,12 @@ class TableModel(QAbstractTableModel):
 
     def write(self, path: str) -> None:
         """Write the whole table as CSV, with all digits."""
-        with open(path, "w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(self._names)
-            writer.writerows(
-                [column[row] for column in self._columns] for row in range(self.rowCount())
-            )
+        rows = ([column[row] for column in self._columns] for row in range(self.rowCount()))
+        with (
+            replacing(Path(path)) as draft,
+            draft.open("w", encoding="utf-8", newline="") as stream,
+        ):
+            csv.writer(stream).writerows([self._names, *rows])
 
 
 class TableView(QWidget):

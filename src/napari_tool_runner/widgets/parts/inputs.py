@@ -1,7 +1,8 @@
-"""A number field without the usual surprises: every digit is kept, any size is allowed.
+"""Inputs without the usual surprises, in a form that is narrow and scrolls.
 
-Qt's own boxes round to two decimals, stop at 32 bits, refuse keys at the limits and have
-no empty state. Here the text is what counts; the form says what is wrong with it.
+Qt's own number boxes round to two decimals, stop at 32 bits, refuse keys at the limits and
+have no empty state. In `NumberBox` the text is what counts: every digit is kept, any size is
+allowed; the form says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import math
 from decimal import Decimal, InvalidOperation
 
-from qtpy.QtCore import QSize, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QValidator
-from qtpy.QtWidgets import QAbstractSpinBox, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QWidget
 
-__all__ = ["NumberBox"]
+__all__ = ["NumberBox", "keep_narrow", "keep_wheel_away"]
 
 
 def number_text(value: object) -> str:
@@ -166,3 +167,38 @@ class NumberBox(QAbstractSpinBox):
         if self._whole:
             return str(int(number))
         return number_text(float(number))
+
+
+class _WheelGuard(QObject):
+    """Lets the wheel scroll the form instead of changing a field it passes over."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if (
+            event is not None
+            and event.type() == QEvent.Type.Wheel
+            and isinstance(watched, QWidget)
+            and not watched.hasFocus()
+        ):
+            event.ignore()
+            return True
+        return False
+
+
+_guards: list[_WheelGuard] = []
+
+
+def keep_narrow(combo: QComboBox) -> None:
+    """Let `combo` shrink with the dock: long entries are cut, never widen the window."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    combo.setMinimumWidth(70)
+
+
+def keep_wheel_away(widget: QWidget) -> None:
+    """Make spin boxes and combo boxes in `widget` react to the wheel only with focus."""
+    if not _guards:
+        _guards.append(_WheelGuard())
+    for target in (widget, *widget.findChildren(QWidget)):
+        if isinstance(target, QAbstractSpinBox | QComboBox):
+            target.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            target.installEventFilter(_guards[0])
