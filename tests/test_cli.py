@@ -16,6 +16,9 @@ import tifffile
 from jobs.conftest import INVERT, MakeTool, make_tool
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import config_path
+from napari_tool_runner.jobs import JobResult, deliver
+from napari_tool_runner.jobs.outputs import JobOutput
+from napari_tool_runner.tools.model import DataOutput
 
 __all__ = ["make_tool"]
 
@@ -79,6 +82,17 @@ def test_run(
     np.testing.assert_array_equal(tifffile.imread(place), 59 - tifffile.imread(image))
     record = json.loads(Path(told["record"]).read_text())
     assert record["parameters"] == {"n": 5}
+
+
+@pytest.mark.parametrize("ending", [".ome.tif", ".ome.tiff", ".tar.gz", ".TIF", ".odd", ""])
+def test_copies_keep_the_whole_extension(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"v1.2{ending}"
+    file.write_bytes(b"1")
+    name = f"o{ending or '.2'}"
+    output = JobOutput("o", file, "data", "o", DataOutput(name="o"))
+    result = JobResult({"o": output}, tmp_path / "log", tmp_path, "1", dict)
+    assert deliver(result, tmp_path / "out", "a_") == {"o": tmp_path / "out" / f"a_{name}"}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"a_{name}"]
 
 
 def test_failures_have_an_exit_status(

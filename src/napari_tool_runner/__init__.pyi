@@ -1,8 +1,7 @@
+from ._version import __version__
 from .errors import ToolFailedError, ToolRunnerError
 from .jobs import Job, JobResult, run, run_in_viewer, submit
 from .tools import Tool, Toolbox, load_toolbox, read_tool
-
-__version__: str
 
 __all__ = [
     "Job",
@@ -11,6 +10,7 @@ __all__ = [
     "ToolFailedError",
     "ToolRunnerError",
     "Toolbox",
+    "__version__",
     "load_toolbox",
     "read_tool",
     "run",

@@ -232,14 +232,23 @@ VERBS = (
 )
 
 
-def _parser() -> argparse.ArgumentParser:
-    from napari_tool_runner import __version__
+class _Version(argparse.Action):
+    """Tells the version, which nobody else pays for."""
 
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        from napari_tool_runner import __version__
+
+        sys.stdout.write(f"{parser.prog} {__version__}\n")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="napari-tool-runner",
         description="Run described image-analysis tools on files, as the napari plugin does.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    help_text = "show program's version number and exit"
+    parser.add_argument("--version", action=_Version, nargs=0, help=help_text)
     entries = parser.add_subparsers(required=True, metavar="VERB")
     for verb in VERBS:
         entry = entries.add_parser(verb.name, help=verb.help, description=verb.help)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_tool_runner.config_layers import ABSENT, OWN_SERVICES, Config
+from napari_tool_runner.config_layers import ABSENT, Config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.settings import TABLE
 from napari_tool_runner.storage import APP, check_depth, locked, read_json, user_data, write_json
@@ -24,7 +24,6 @@ __all__ = [
     "ABSENT",
     "CONFIG_VARIABLE",
     "FACILITY_VARIABLE",
-    "OWN_SERVICES",
     "Config",
     "changed_config",
     "config_path",

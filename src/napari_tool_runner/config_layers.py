@@ -17,9 +17,8 @@ from napari_tool_runner.setting_types import PATH, PATHS
 from napari_tool_runner.settings import TABLE, Setting
 from napari_tool_runner.storage import read_json, user_data
 
-__all__ = ["ABSENT", "OWN_SERVICES", "Config"]
+__all__ = ["ABSENT", "Config"]
 
-OWN_SERVICES = ("LOCAL", "CONDA", "DOCKER", "CONDA_DOCKER")
 ABSENT = object()
 """What a layer says about a key that it does not name."""
 
@@ -244,7 +243,7 @@ class Config:
     def _is_foreign(self, setting: Setting[object]) -> bool:
         """Whether a service of others is chosen, to which the key may mean something else."""
         shared = not setting.services or setting.key in settings.FOR_EVERY_SERVICE
-        return not shared and self.service not in (None, *OWN_SERVICES)
+        return not shared and self.service not in (None, *settings.OWN_SERVICES)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -304,7 +303,7 @@ class Config:
         """Whether a service of others may have options that we do not know."""
         if self.service is None:
             return bool(self.value(settings.PLUGIN_DIRS))
-        return self.service not in OWN_SERVICES
+        return self.service not in settings.OWN_SERVICES
 
     def _doubts(self, layer: Config) -> Iterator[str]:
         """What is doubtful in a facility's file itself."""

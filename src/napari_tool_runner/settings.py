@@ -31,7 +31,7 @@ from napari_tool_runner.setting_types import (
     whole,
 )
 
-__all__ = ["TABLE", "TIMEOUT", "Field", "Setting", "did_you_mean"]
+__all__ = ["OWN_SERVICES", "TABLE", "TIMEOUT", "Field", "Setting", "did_you_mean"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -118,6 +118,10 @@ class Setting(Generic[T_co]):
         return self.read(section.get(self.key.rpartition(".")[2]))
 
 
+OWN_SERVICES = ("LOCAL", "CONDA", "DOCKER", "CONDA_DOCKER")
+"""The runner services of this package, each of ``plugins/runner_NAME.py`` without ``_``."""
+
+
 def wrong_value(key: str, value: object, accepted: str, place: str = "") -> ConfigError:
     """Return the error for a value that `key` cannot have."""
     shown = json.dumps(value, ensure_ascii=False, default=str)  # in the words of the file
@@ -171,7 +175,7 @@ LOCKED: Setting[tuple[str, ...]] = Setting(
 
 RUNNER_SERVICE: Setting[str | None] = Setting(
     "runner.service", SERVICE, None,
-    "`LOCAL`, `CONDA`, `DOCKER`, `CONDA_DOCKER`, or a name that a plugin registered",
+    f"{', '.join(f'`{name}`' for name in OWN_SERVICES)}, or a name that a plugin registered",
     "chosen for each tool by its requirements and by what this computer has; the choice and "
     "why are told",
     field=Field("running.service", "Where tools run",

@@ -15,7 +15,7 @@ from napari_tool_runner.cli import main
 from napari_tool_runner.errors import ToolFailedError
 from napari_tool_runner.exchange import fitting_kinds, plan, snapshot
 from napari_tool_runner.tools import find_tool
-from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.formats import FORMATS, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 BIOIMAGEIT = """<tool id="copy" name="Copy" version="1" python_template_version="3.11">
@@ -85,7 +85,7 @@ def test_form_preview_and_run_plan_alike(
     hand = plan(snapshot(np.zeros((4, 5)), "seen"), parameter, tool.formats)
     assert (hand.kind, hand.format.name, hand.extension) == ("image", "labtiff", ".tif")
     assert hand.file(tmp_path).path == tmp_path / "seen.tif"
-    assert hand.lossless
+    assert Trait.LOSSY not in hand.format.traits
 
 
 def test_what_nobody_here_writes_takes_files_only(

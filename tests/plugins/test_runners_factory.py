@@ -310,8 +310,8 @@ def test_entry_points_of_installed_packages_are_found(tmp_path, monkeypatch):
     assert "SOMEBODY" in fresh.names()
 
 
-def test_the_configuration_knows_our_services_by_name():
-    from napari_tool_runner.config import OWN_SERVICES
-    from napari_tool_runner.plugins import runners_factory
+def test_our_services_are_registered_under_the_names_that_the_configuration_knows():
+    from napari_tool_runner.settings import OWN_SERVICES
 
-    assert set(OWN_SERVICES) == set(runners_factory._BUILT_IN)
+    assert set(OWN_SERVICES) <= set(runnerServices.names())
+    assert [runnerServices.service(name).service_name for name in OWN_SERVICES] == [*OWN_SERVICES]

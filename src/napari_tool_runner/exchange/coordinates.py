@@ -24,6 +24,8 @@ from napari_tool_runner.exchange.model import (
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
+    "MEASURED",
+    "OBJECT_IDS",
     "coordinate_columns",
     "coordinate_data",
     "ellipse_outline",
@@ -38,8 +40,15 @@ __all__ = [
 _AXIS = re.compile(r"axis[-_ ]?(\d+)$", re.IGNORECASE)
 _DIRECTION = re.compile(r"(?:direction|vector)[-_](\d+)$", re.IGNORECASE)
 _PREFIXES = ("", "pos_", "position_", "coord_", "centroid_", "center_")
+# Names that tools give to columns, best first.
 _TIMES = ("t", "frame", "time", "position_t", "pos_t")
 _TRACK_IDS = ("id", "track_id", "trackid", "track", "particle")
+_LABELS = ("label", "labels", "label_id", "labelid")
+_OBJECTS = ("object", "objectid", "object_id")
+OBJECT_IDS = (*_LABELS, "index", "id", *_OBJECTS)
+"""What the id of an object is called."""
+MEASURED = {*_LABELS, *_OBJECTS, "area", "volume"}
+"""What only a table of measured objects has."""
 _LAST = "zyx"
 
 
@@ -301,6 +310,6 @@ def _letters(names: list[str]) -> str:
     letters = []
     for name in names:
         lower = name.lower()
-        end = "T" if lower in ("frame", "time") else lower[-1:].upper()
+        end = "T" if lower in _TIMES else lower[-1:].upper()
         letters.append(end if end in "TZYX" else "")
     return "".join(letters) if all(letters) else ""

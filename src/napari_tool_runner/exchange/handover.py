@@ -26,7 +26,7 @@ from napari_tool_runner.exchange.model import (
 from napari_tool_runner.storage import free_path
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.file_types import content_type
-from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
+from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
 __all__ = ["HandOver", "fitting_kinds", "open_snapshot", "plan", "takes_features"]
@@ -55,8 +55,6 @@ class HandOver:
         What the file is called, as far as no other is called so.
     original : Path or None
         The file itself goes, nothing is written.
-    lossless : bool
-        No value changes. What would be lost otherwise is refused while writing.
     remarks : tuple of str
         What a person should know.
     """
@@ -67,7 +65,6 @@ class HandOver:
     name: str
     extension: str
     original: Path | None = None
-    lossless: bool = True
     remarks: tuple[str, ...] = ()
 
     def file(self, folder: Path) -> DataFile:
@@ -109,19 +106,10 @@ def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMA
     """
     accepted = _as_it_is(snap, parameter, formats)
     if accepted is not None and snap.path is not None:
-        found = formats.of_file(snap.path.name)
-        extension = snap.path.suffix or formats.resolve(accepted).extension
-        if found:
-            low = snap.path.name.lower()
-            extension = max((e for e in found[0].extensions if low.endswith(e)), key=len)
-        return HandOver(
-            snap,
-            snap.kind,
-            replace(formats.resolve(accepted), name=accepted),
-            snap.path.name,
-            extension,
-            snap.path,
-        )
+        name = snap.path.name
+        given = replace(formats.resolve(accepted), name=accepted)
+        extension = formats.extension_of(name).lower() or snap.path.suffix or given.extension
+        return HandOver(snap, snap.kind, given, name, extension, snap.path)
     remarks: list[str] = []
     if snap.data is None:
         snap = _open_file(snap, parameter, remarks, formats)
@@ -129,15 +117,7 @@ def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMA
     if kind is LayerKind.TABLE and snap.kind is not kind and not _is_matrix(snap):
         remarks.append(f"The features of “{snap.name}” were passed as a table.")
         snap = replace(snap, data=snap.features(), kind=kind)
-    return HandOver(
-        snap,
-        kind,
-        chosen,
-        snap.name,
-        chosen.extension,
-        lossless=Trait.LOSSY not in chosen.traits,
-        remarks=tuple(remarks),
-    )
+    return HandOver(snap, kind, chosen, snap.name, chosen.extension, remarks=tuple(remarks))
 
 
 def _declared(parameter: DataParameter) -> list[LayerKind]:

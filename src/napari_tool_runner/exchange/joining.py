@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from napari_tool_runner.exchange.coordinates import OBJECT_IDS
 from napari_tool_runner.exchange.model import items
 from napari_tool_runner.storage import unique_name
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["features_for", "id_column"]
-
-# names under which tools write the id of an object, best first
-_IDS = ("label", "labels", "label_id", "labelid", "index", "id", "object", "objectid", "object_id")
 
 
 @runtime_checkable
@@ -91,7 +89,7 @@ def _for_rows(present: pd.DataFrame, table: pd.DataFrame, count: int) -> pd.Data
 def id_column(table: pd.DataFrame) -> str | None:
     """Return the column that holds the ids of objects, None when there is none."""
     by_name = {str(name).strip().lower(): str(name) for name in table.columns}
-    for wanted in _IDS:
+    for wanted in OBJECT_IDS:
         name = by_name.get(wanted)
         if name is not None and _whole(table[name].to_numpy()):
             return name

@@ -13,6 +13,7 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane, reshaped
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.coordinates import (
+    MEASURED,
     coordinate_columns,
     coordinate_data,
     table_kinds,
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
-_OBJECTS = {"label", "label_id", "labels", "object_id", "objectid", "area", "volume"}
 _BINARY = {Carrier.TIFF: "TIFF", Carrier.ZARR: "Zarr", Carrier.NPY: "NumPy", Carrier.HDF5: "HDF5"}
 
 
@@ -337,7 +337,7 @@ def _choose_table(
         if named or LayerKind.TRACKS in hints:
             return LayerKind.TRACKS
     if LayerKind.POINTS in possible:
-        measured = _OBJECTS & {column.lower() for column in table}
+        measured = MEASURED & {column.lower() for column in table}
         bare = "axis-0" in table or not (measured or LayerKind.TABLE in hints)
         if LayerKind.POINTS in hints or bare:
             return LayerKind.POINTS

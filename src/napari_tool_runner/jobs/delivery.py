@@ -6,6 +6,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.jobs.typed_json import to_json
+from napari_tool_runner.storage import replacing
+from napari_tool_runner.tools.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,13 +40,14 @@ def deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path
         stem, slash, element = name.partition("/")
         place = folder / f"{prefix}{stem}" if slash else folder
         place.mkdir(parents=True, exist_ok=True)
-        suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".ome.tiff") else path.suffix
+        suffix = FORMATS.extension_of(path.name) or path.suffix
         label = element.replace("/", "_") if slash else f"{prefix}{name}"
         target = place / (label if label.endswith(suffix) else label + suffix)
         if path.is_dir():
             shutil.copytree(path, target, dirs_exist_ok=True)
         else:
-            shutil.copyfile(path, target)
+            with replacing(target) as draft:
+                shutil.copyfile(path, draft)
         delivered[name] = target
     return delivered
 

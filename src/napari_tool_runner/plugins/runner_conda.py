@@ -213,8 +213,5 @@ class _CondaSession:
         )
 
 
-class CondaRunnerServiceBuilder(ServiceBuilder):
-    """Makes one `CondaRunnerService` and returns it for ever."""
-
-    def __init__(self) -> None:
-        super().__init__(__name__, CondaRunnerService.__name__)
+CondaRunnerServiceBuilder = partial(ServiceBuilder, __name__, CondaRunnerService.__name__)
+"""Makes a builder, which makes one `CondaRunnerService` and returns it for ever."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
@@ -63,8 +64,7 @@ class CondaDockerRunnerService(RunnerService):
         return service, f"{choice.name}, {choice.reason}"
 
 
-class CondaDockerRunnerServiceBuilder(ServiceBuilder):
-    """Makes one `CondaDockerRunnerService` and returns it for ever."""
-
-    def __init__(self) -> None:
-        super().__init__(__name__, CondaDockerRunnerService.__name__)
+CondaDockerRunnerServiceBuilder = partial(
+    ServiceBuilder, __name__, CondaDockerRunnerService.__name__
+)
+"""Makes a builder, which makes one `CondaDockerRunnerService` and returns it for ever."""

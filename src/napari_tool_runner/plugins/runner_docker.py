@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
@@ -228,11 +229,8 @@ def named_image(tool: Tool) -> Reference | None:
     )
 
 
-class DockerRunnerServiceBuilder(ServiceBuilder):
-    """Makes the one `DockerRunnerService` and returns it for ever."""
-
-    def __init__(self) -> None:
-        super().__init__(__name__, DockerRunnerService.__name__)
+DockerRunnerServiceBuilder = partial(ServiceBuilder, __name__, DockerRunnerService.__name__)
+"""Makes a builder, which makes one `DockerRunnerService` and returns it for ever."""
 
 
 class _DockerSession:

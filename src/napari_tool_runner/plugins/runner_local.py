@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,11 +112,8 @@ class _LocalSession:
         )
 
 
-class LocalRunnerServiceBuilder(ServiceBuilder):
-    """Makes one `LocalRunnerService` and returns it for ever."""
-
-    def __init__(self) -> None:
-        super().__init__(__name__, LocalRunnerService.__name__)
+LocalRunnerServiceBuilder = partial(ServiceBuilder, __name__, LocalRunnerService.__name__)
+"""Makes a builder, which makes one `LocalRunnerService` and returns it for ever."""
 
 
 # the first word of a command, when it is a name and nothing else

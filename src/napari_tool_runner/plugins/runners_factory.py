@@ -199,18 +199,11 @@ class ServiceBuilder:
         return found
 
 
-_BUILT_IN: Mapping[str, tuple[str, str]] = {
-    "LOCAL": ("runner_local", "LocalRunnerService"),
-    "CONDA": ("runner_conda", "CondaRunnerService"),
-    "DOCKER": ("runner_docker", "DockerRunnerService"),
-    "CONDA_DOCKER": ("runner_condadocker", "CondaDockerRunnerService"),
-}
-
 runnerServices = RunnerServiceProvider()
-for _key, (_file, _class) in _BUILT_IN.items():
-    runnerServices.register_builder(
-        _key, ServiceBuilder(f"napari_tool_runner.plugins.{_file}", _class)
-    )
+for _key in settings.OWN_SERVICES:
+    _word = _key.title().replace("_", "")  # as in runner_local.LocalRunnerService
+    _module = f"napari_tool_runner.plugins.runner_{_word.lower()}"
+    runnerServices.register_builder(_key, ServiceBuilder(_module, f"{_word}RunnerService"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -378,10 +378,13 @@ class Formats(Mapping[str, Format]):
         Those of the longest extension that fits: ``a.ome.tiff`` is no plain ``tiff``
         before it is an ``ome.tiff``.
         """
-        low = filename.lower()
-        starts = [i for i, letter in enumerate(low) if letter == "."]
-        longest = next((low[i:] for i in starts if low[i:] in self._by_extension), "")
-        return [self._rows[name] for name in self._by_extension.get(longest, ())]
+        extension = self.extension_of(filename).lower()
+        return [self._rows[name] for name in self._by_extension.get(extension, ())]
+
+    def extension_of(self, filename: str) -> str:
+        """Return the longest extension in the table that a name ends with, else nothing."""
+        ends = (filename[i:] for i, letter in enumerate(filename) if letter == ".")
+        return next((end for end in ends if end.lower() in self._by_extension), "")
 
     def are_alike(self, one: Format, other: Format) -> bool:
         """Whether files of both are read the same way; pictures are only what they are."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.model import Content, SurfaceData
+from napari_tool_runner.tools.formats import FORMATS
 
 if TYPE_CHECKING:
     import trimesh
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["read_mesh", "write_mesh"]
 
 _VALUE_NAMES = ("value", "quality", "scalar", "intensity", "scalar_value")
-_SINGLE = (".stl", ".glb")  # of single precision, by definition
+_SINGLE = ("stl", "glb")  # of single precision, by definition
 
 
 def write_mesh(mesh: SurfaceData, path: Path, *, binary: bool = False) -> list[str]:
@@ -38,16 +39,16 @@ def write_mesh(mesh: SurfaceData, path: Path, *, binary: bool = False) -> list[s
             f"A mesh file holds points of 3 coordinates, not {mesh.vertices.shape[-1]}.",
             hint="Choose a surface of three dimensions.",
         )
-    extension = path.suffix.lower()
+    name = _format_name(path)
     notes = []
-    if extension == ".ply":
+    if name == "ply":
         _write_ply(mesh, path, binary=binary)
-    elif extension in _SINGLE:
+    elif name in _SINGLE:
         import trimesh
 
         surface = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
-        surface.export(path, file_type=extension[1:])
-    elif extension == ".off":
+        surface.export(path, file_type=name)
+    elif name == "off":
         head = ["OFF", f"{len(mesh.vertices)} {len(mesh.faces)} 0"]
         rows = [_texts(vertex) for vertex in mesh.vertices.tolist()]
         rows += [f"3 {a} {b} {c}" for a, b, c in mesh.faces.tolist()]
@@ -56,9 +57,13 @@ def write_mesh(mesh: SurfaceData, path: Path, *, binary: bool = False) -> list[s
         rows = [f"v {_texts(vertex)}" for vertex in mesh.vertices.tolist()]
         rows += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in mesh.faces.tolist()]
         path.write_text("\n".join([*rows, ""]), encoding="ascii")
-    if extension != ".ply" and mesh.values is not None and not np.all(mesh.values == 1):
-        notes.append(f"{extension[1:].upper()} holds no values at vertices; they were left out.")
+    if name != "ply" and mesh.values is not None and not np.all(mesh.values == 1):
+        notes.append(f"{name.upper()} holds no values at vertices; they were left out.")
     return notes
+
+
+def _format_name(path: Path) -> str:
+    return next((entry.name for entry in FORMATS.of_file(path.name)), "obj")
 
 
 def _texts(values: Sequence[float]) -> str:
@@ -101,14 +106,14 @@ def read_mesh(path: Path) -> Content:
     """
     import trimesh
 
-    extension = path.suffix.lower().lstrip(".") or "obj"
-    options = {"skip_materials": True} if extension == "obj" else {}
+    name = _format_name(path)
+    options = {"skip_materials": True} if name == "obj" else {}
     try:
         with path.open("rb") as file:  # a stream, so that nothing beside it is looked for
-            found = trimesh.load_mesh(file, file_type=extension, process=False, **options)
+            found = trimesh.load_mesh(file, file_type=name, process=False, **options)
         vertices = np.asarray(found.vertices, dtype=float)
         faces = np.asarray(found.faces, dtype=np.int64).reshape(-1, 3)
-        if extension == "stl":  # each triangle has corners of its own
+        if name == "stl":  # each triangle has corners of its own
             vertices, index = np.unique(vertices[faces.ravel()], axis=0, return_inverse=True)
             faces = index.reshape(-1, 3)
         mesh = SurfaceData(vertices, faces, _values(found))
