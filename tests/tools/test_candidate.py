@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tools_helpers import DESCRIPTORS
 
+from napari_tool_runner.cli import main
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.candidate import MAX_BYTES, Candidate, load_xml, split_entry
@@ -187,3 +188,40 @@ def test_a_file_in_no_known_language_is_told_so(tmp_path: Path) -> None:
         ) as caught:
             read_tool(tmp_path / name)
         assert caught.value.message.endswith("(BioImageIT, Galaxy).")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.xml", b"hello"),
+        ("a.xml", b""),
+        ("a.json", b"hello"),
+        ("a.xml", b"\x7fELF\0\x01\xff<tool"),
+    ],
+)
+def test_what_does_not_begin_as_its_name_says(
+    tmp_path: Path, name: str, data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    for verb in ("check", "show", "run"):
+        assert main([verb, str(path)]) == 1
+        said = capsys.readouterr()
+        told = said.out + said.err
+        assert f"{path} is written in no descriptor language" in told
+        assert "(BioImageIT, Galaxy)." in told
+        assert "line" not in told
+    with pytest.raises(DescriptorError, match="no descriptor"):
+        read_tool(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["\ufeff<tool", "\n <tool><a></tool>", "<tool id='a>"])
+def test_what_begins_like_xml_keeps_the_place(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text(text, encoding="utf-8")
+    for ref in (path, tmp_path):
+        with pytest.raises(DescriptorError, match=r"a\.xml, line \d, column \d+: "):
+            read_tool(ref)
+    path.write_text(text, encoding="utf-16")
+    with pytest.raises(DescriptorError, match=r"a\.xml, line \d, column \d+: "):
+        read_tool(path)

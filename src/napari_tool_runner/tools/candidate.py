@@ -45,6 +45,9 @@ _MAX_DEPTH = 200
 """Deepest nesting; deeper files are made to exhaust a reader."""
 
 _HEAD_BYTES = 4096
+_MARKED = rb"\xff\xfe|\xfe\xff"  # of UTF-16
+_XML = re.compile(b"<|" + _MARKED)
+_BEGINNINGS = {".xml": _XML, ".json": re.compile(rb"[\[{\"\d-]|" + _MARKED)}
 _MAX_ALIASES = 100_000
 
 _ESCAPED = re.compile(r"[/\\#|\x00-\x1f\x7f]")
@@ -107,8 +110,7 @@ class Candidate:
     @cached_property
     def xml(self) -> Element | None:
         """The root element; None when the file is no (safe) XML."""
-        wide = self.head.startswith((b"\xff\xfe", b"\xfe\xff"))
-        return self._view(parse_xml, wide or _start(self.head).startswith(b"<"))
+        return self._view(parse_xml, _XML.match(_start(self.head)) is not None)
 
     def root(self, tag: str) -> Element:
         """Return the root element of an XML file, which must be `tag`.
@@ -155,6 +157,15 @@ class Candidate:
         except DescriptorError as error:
             return error
         return None
+
+    @cached_property
+    def misnamed(self) -> bool:
+        """Whether it does not even begin as what its name promises: XML, JSON."""
+        begins = _BEGINNINGS.get(self.path.suffix.lower())
+        try:
+            return begins is not None and begins.match(_start(self.data)) is None
+        except DescriptorError:
+            return False  # nobody knows how it begins
 
     def _view(self, parse: Callable[[bytes, Path], _T], likely: bool) -> _T | None:
         if not likely:

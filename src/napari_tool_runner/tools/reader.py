@@ -37,6 +37,7 @@ __all__ = [
     "may_be_descriptor",
     "read_tool",
     "tool_uris",
+    "unknown_language",
 ]
 
 ENTRY_POINT_GROUP = "napari_tool_runner.dialects"
@@ -156,7 +157,7 @@ def read_tool(
     candidate = Candidate(_find_descriptor(Path(os.path.expanduser(place)).absolute()))
     dialect, sure = choose_dialect(candidate)
     if dialect is None:
-        raise _unknown(candidate)
+        raise unknown_language(candidate)
     entry = _entry(dialect, candidate, entry)
     candidate.formats = (formats or candidate.formats).with_traits(dialect.traits)
     tool = replace(
@@ -256,7 +257,7 @@ def _find_descriptor(path: Path) -> Path:
     if not path.is_dir():
         return path
     candidates = [Candidate(file) for file in find_descriptors(path)]
-    broken = [candidate.problem for candidate in candidates if candidate.problem is not None]
+    broken = [candidate for candidate in candidates if candidate.problem is not None]
     found = [candidate.path for candidate in candidates if candidate.problem is None]
     if len(found) == 1:
         return found[0]
@@ -266,7 +267,7 @@ def _find_descriptor(path: Path) -> Path:
             f"{path} holds several descriptors: {names}.", path=path, hint="Name one of them."
         )
     if broken:
-        raise broken[0]
+        raise unknown_language(broken[0])
     raise DescriptorError(
         f"{path} holds no descriptor.",
         path=path,
@@ -295,8 +296,9 @@ def _entry(dialect: Dialect, candidate: Candidate, entry: str) -> str:
     )
 
 
-def _unknown(candidate: Candidate) -> DescriptorError:
-    if candidate.problem is not None:
+def unknown_language(candidate: Candidate) -> DescriptorError:
+    """Say why no language takes a file: it is broken, or of none that is known here."""
+    if candidate.problem is not None and not candidate.misnamed:
         return candidate.problem
     root = "" if candidate.xml is None else f": its root is <{candidate.xml.tag}>"
     return DescriptorError(

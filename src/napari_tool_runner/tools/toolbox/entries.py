@@ -89,13 +89,13 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
     # imported here: an index that comes from its cache needs none of it
     from napari_tool_runner.tools.candidate import Candidate, join_entry
     from napari_tool_runner.tools.common import SHED_FILES, read_shed
-    from napari_tool_runner.tools.reader import choose_dialect
+    from napari_tool_runner.tools.reader import choose_dialect, unknown_language
 
     candidate = Candidate(path)
     dialect, _ = choose_dialect(candidate)
     if dialect is None:
         if candidate.problem is not None:
-            raise candidate.problem
+            raise unknown_language(candidate)
         return Made((), ())
     shed = read_shed(path.parent)
     entries = []
