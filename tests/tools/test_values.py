@@ -34,7 +34,6 @@ from napari_tool_runner.tools.model import (
 )
 from napari_tool_runner.tools.tree import (
     find_parameter,
-    flatten,
     leaves,
     map_data,
     places,
@@ -365,7 +364,7 @@ def test_binding_what_was_bound_changes_nothing(made: tuple[InputItem, dict[str,
     one = tool(item)
     bound = bind(one, values)
     assert bind(one, bound) == bound
-    flat = flatten(one.inputs, bound)
+    flat = {leaf.name: leaf.value for leaf in leaves(one.inputs, bound)}
     assert bind(one, flat) == bound
     # as the command line gives them
     texts = {key: str(value) for key, value in flat.items() if not isinstance(value, bool)}
@@ -383,7 +382,8 @@ def test_the_walk_sees_every_value_once(made: tuple[InputItem, dict[str, object]
     assert all(find_parameter(one.inputs, leaf.name) is leaf.parameter for leaf in found)
     names = {re.sub(r"_\d+\|", "_0|", leaf.name) for leaf in found}
     assert names <= {place.name for place in places(one.inputs)}
-    assert bind(one, with_lists(one.inputs, nest(flatten(one.inputs, bound)))) == bound
+    flat = {leaf.name: leaf.value for leaf in found}
+    assert bind(one, with_lists(one.inputs, nest(flat))) == bound
 
 
 @given(st.sampled_from(PARAMETERS).flatmap(lambda pair: st.tuples(st.just(pair[0]), pair[1])))

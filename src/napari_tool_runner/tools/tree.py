@@ -32,7 +32,6 @@ __all__ = [
     "Leaf",
     "Place",
     "find_parameter",
-    "flatten",
     "groups",
     "leaves",
     "map_data",
@@ -223,11 +222,6 @@ def map_data(
         return leaf.value
 
     return rebuild(items, values, one)
-
-
-def flatten(items: Sequence[InputItem], values: Mapping[str, object]) -> dict[str, object]:
-    """Return bound values as ``{"cond|x": 1, "rep_0|y": 2}``."""
-    return {leaf.name: leaf.value for leaf in leaves(items, values)}
 
 
 def with_lists(items: Sequence[InputItem], values: Mapping[str, object]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import Tool
-from napari_tool_runner.tools.tree import flatten
+from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.tools.values import bind
 
 Make = Callable[..., Tool]
@@ -88,7 +88,8 @@ FLAT_TEST = """<param name="n" value="5"/>
 def test_nested_values(descriptor: Make, test: str, profile: str) -> None:
     made = tool(descriptor, NESTED.format(f"<test>{test}</test>"), profile=profile)
     assert made.notes == ()
-    found = flatten(made.inputs, bind(made, made.tests[0].values))
+    walked = leaves(made.inputs, bind(made, made.tests[0].values))
+    found = {leaf.name: leaf.value for leaf in walked}
     assert {key: found[key] for key in found if key not in "fbsmo" and key != "color"} == {
         "n": 5, "c|how": "two", "c|d|deep": True, "c|d|y": "hello", "sec|z": "zz",
         "r_0|v": 1, "r_0|q_0|w": "a", "r_0|q_1|w": "b", "r_1|v": 2,
@@ -123,7 +124,8 @@ def test_nested_values(descriptor: Make, test: str, profile: str) -> None:
 )  # fmt: skip
 def test_written_values(descriptor: Make, test: str, name: str, expected: object) -> None:
     made = tool(descriptor, NESTED.format(f"<test>{test}</test>"), profile="20.05")
-    found = flatten(made.inputs, bind(made, made.tests[0].values))
+    walked = leaves(made.inputs, bind(made, made.tests[0].values))
+    found = {leaf.name: leaf.value for leaf in walked}
     assert found[name] == expected
 
 
