@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from napari_tool_runner.storage import (
     content_sha256,
+    join_lock,
     locked,
     read_json,
     sha256_of,
@@ -53,6 +54,33 @@ def circular() -> list[object]:
     one: list[object] = []
     one.append(one)
     return one
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such pipes on Windows")
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_json(pipe, [1])
+    assert os.read(reader, 100) == b"[\n  1\n]\n"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert [*tmp_path.iterdir()] == [pipe]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing is locked there")
+def test_a_lock_is_shared_or_held_alone(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    first, second = join_lock(path, alone=False), join_lock(path, alone=False)
+    assert first is not None
+    assert second is not None
+    first()
+    assert join_lock(path, alone=True) is None
+    second()
+    alone = join_lock(path, alone=True)
+    assert alone is not None
+    assert join_lock(path, alone=True) is None
+    alone()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")

@@ -12,8 +12,9 @@ import os
 import re
 import secrets
 import stat
+import sys
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,7 +25,9 @@ __all__ = [
     "check_depth",
     "content_sha256",
     "free_path",
+    "join_lock",
     "joint_sha256",
+    "lock_file",
     "locked",
     "read_json",
     "replacing",
@@ -78,6 +81,9 @@ def write_whole(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode("utf-8") if isinstance(content, str) else content
+    if path.exists() and not path.is_file():  # a pipe or a device, which stays one
+        path.write_bytes(data)
+        return
     # what is written is the file that a link leads to; the link stays
     with replacing(Path(os.path.realpath(path))) as draft:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -163,14 +169,49 @@ def locked(path: Path, *, timeout: float = LOCK_SECONDS) -> Iterator[None]:
     OSError
         Somebody else holds it for `timeout` seconds, or it cannot be made.
     """
+    name = f"{short_digest(os.path.realpath(path))}.lock"
+    with lock_file(user_data() / "locks" / name, timeout=timeout):
+        yield
+
+
+@contextmanager
+def lock_file(path: Path, *, timeout: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold the lock that `path` is, alone among threads and programs.
+
+    Raises
+    ------
+    TimeoutError
+        Somebody else holds it for `timeout` seconds.
+    OSError
+        It cannot be made.
+    """
     from filelock import FileLock
 
-    place = os.path.realpath(path)
-    folder = user_data() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    # filelock.Timeout is a TimeoutError, which is an OSError
-    with FileLock(folder / f"{short_digest(place)}.lock", timeout=timeout):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path, timeout=timeout, thread_local=False):
         yield
+
+
+def join_lock(path: Path, *, alone: bool) -> Callable[[], None] | None:
+    """Join those who hold the lock `path`, or (`alone`) take it when nobody does.
+
+    Returns what gives it free, None when it is not to be had. A killed program holds nothing.
+    On Windows, and where the file cannot be opened, nothing is locked.
+    """
+    if sys.platform == "win32":
+        return lambda: None
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (0 if alone else os.O_CREAT), 0o666)
+    except OSError:
+        return lambda: None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return lambda: os.close(descriptor)
 
 
 # -- digests -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import jobs, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
-from napari_tool_runner.storage import safe_name, size_text
+from napari_tool_runner.storage import safe_name, size_text, write_json
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -115,8 +115,7 @@ def test_tools(args: Namespace) -> int:
     counts = {s: sum(r.status == s for r in reports) for s in ("pass", "fail", "error", "skip")}
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if args.json:
-        text = json.dumps([report.as_dict() for report in reports], indent=2)
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
+        write_json(Path(args.json), [report.as_dict() for report in reports])
     return 1 if counts["fail"] or counts["error"] else 0
 
 

@@ -24,21 +24,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
-from napari_tool_runner.storage import read_json, write_json
+from napari_tool_runner.storage import join_lock, lock_file, read_json, write_json
 
 if TYPE_CHECKING:
-    from filelock import FileLock
-
     from napari_tool_runner.plugins.process import CancelToken
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = ["Environment", "EnvironmentInfo", "EnvironmentStore", "existing_parent"]
 
@@ -167,16 +162,13 @@ class EnvironmentStore:
         PreparationError
             The folder cannot be written.
         """
-        from filelock import Timeout
-
-        lock = self._lock(key)
         told = False
-        try:
+        with ExitStack() as held:
             while True:
                 try:
-                    lock.acquire(timeout=0.1 if told else 0)
+                    held.enter_context(self._lock(key, 0.1 if told else 0))
                     break
-                except Timeout:
+                except TimeoutError:
                     if not told:
                         told = True
                         waiting()
@@ -184,16 +176,11 @@ class EnvironmentStore:
                         raise JobCancelledError(
                             "The job was cancelled while another program built its environment."
                         ) from None
-        except OSError as error:
-            raise self.unwritable(error) from error
-        try:
             yield
-        finally:
-            lock.release()
 
     def hold(self, key: str) -> Callable[[], None]:
         """Hold the environment; return what gives it free. A killed program holds nothing."""
-        return self._use(key, alone=False) or (lambda: None)
+        return join_lock(self._users(key), alone=False) or (lambda: None)
 
     def environments(self) -> list[EnvironmentInfo]:
         """Return all environments, also those that were broken off, largest first."""
@@ -264,61 +251,48 @@ class EnvironmentStore:
             "'environments_dir' in the runner section of the configuration.",
         )
 
-    def _lock(self, key: str) -> FileLock:
-        """Return the lock for who builds or removes an environment; its folder is made."""
-        from filelock import FileLock
-
-        try:
-            (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
-            (self.folder / key).mkdir(exist_ok=True)
-        except OSError as error:
-            raise self.unwritable(error) from error
-        return FileLock(self.folder / ".locks" / f"{key}.lock", thread_local=False)
+    @contextmanager
+    def _lock(self, key: str, timeout: float) -> Iterator[None]:
+        """Be the one who builds or removes an environment; its folder is made."""
+        with ExitStack() as held:
+            try:
+                (self.folder / key).mkdir(parents=True, exist_ok=True)
+                lock = lock_file(self.folder / ".locks" / f"{key}.lock", timeout=timeout)
+                held.enter_context(lock)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise self.unwritable(error) from error
+            yield
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
         """Hold an environment against everybody."""
-        from filelock import Timeout
-
         busy = PreparationError(
             f"The environment {key} is in use.", hint="Wait for the jobs that run in it."
         )
         try:
-            with self._lock(key).acquire(timeout=0):
-                release = self._use(key, alone=True)
+            with self._lock(key, 0):
+                release = join_lock(self._users(key), alone=True)
                 if release is None:
                     raise busy
                 try:
                     yield
                 finally:
                     release()
-        except Timeout as error:
+        except TimeoutError as error:
             raise busy from error
 
     def _in_use(self, key: str) -> bool:
-        release = self._use(key, alone=True)
+        release = join_lock(self._users(key), alone=True)
         if release is None:
             return True
         release()
         return False
 
-    def _use(self, key: str, *, alone: bool) -> Callable[[], None] | None:
-        """Join the users of an environment, or take it from them; None when it is taken."""
-        if sys.platform == "win32":
-            # programs that run there cannot be removed anyway
-            return lambda: None
-        flags = os.O_RDWR | os.O_CLOEXEC | (0 if alone else os.O_CREAT)
-        try:
-            descriptor = os.open(self.folder / ".locks" / f"{key}.use", flags, 0o666)
-        except OSError:
-            # nobody has used it yet, or only others may write here: we do not remove it either
-            return lambda: None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
-        except OSError:
-            os.close(descriptor)
-            return None
-        return lambda: os.close(descriptor)
+    def _users(self, key: str) -> Path:
+        """Return the lock of those who use an environment, which are never waited for."""
+        return self.folder / ".locks" / f"{key}.use"
 
 
 def existing_parent(folder: Path) -> Path:
