@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_tool_runner.tools.dialect import DataFile
+from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.formats import FORMATS, Trait
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
@@ -40,6 +41,7 @@ def options(
 
 COLUMNS = '<column name="name" index="1"/><column name="value" index="0"/>'
 ALL = [("one", "1"), ("two", "2"), ("three", "3")]
+AGAIN = ("again", "3")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,53 @@ ALL = [("one", "1"), ("two", "2"), ("three", "3")]
             'startswith="2"',
             [("2", "2")],
         ),
+        (COLUMNS + '<filter type="static_value" column="none" value="odd"/>', "", []),
+        (COLUMNS + '<filter type="static_value" column="²" value="odd"/>', "", []),
+        (
+            COLUMNS + '<filter type="regexp" column="name" value="t" keep="false"/>',
+            "",
+            [ALL[0], AGAIN],
+        ),
+        (COLUMNS + '<filter type="sort_by" column="name"/>', "", [AGAIN, *ALL[:2]]),
+        (
+            COLUMNS + '<filter type="sort_by" column="name" reverse_sort_order="true"/>',
+            "",
+            [ALL[1], ALL[2], ALL[0]],
+        ),
+        (COLUMNS + '<filter type="add_value" value="0" index="--1"/>', "", [*ALL, ("0", "0")]),
+        (COLUMNS + '<filter type="add_value" value="0" index="²"/>', "", [*ALL, ("0", "0")]),
+        (
+            '<column name="value" index="2"/><filter type="remove_value" ref="w"/>',
+            "",
+            [("even", "even")],
+        ),
+        (
+            COLUMNS + '<filter type="remove_value" meta_ref="t" key="columns"/>',
+            "",
+            ALL[:2],
+        ),  # the table has 3 columns
+        (COLUMNS + '<filter type="data_meta" ref="t" key="columns" column="value"/>', "", ALL[2:]),
+        (COLUMNS + '<filter type="data_meta" ref="t" key="unknown" column="value"/>', "", ALL),
+        (
+            COLUMNS + '<filter type="data_meta" ref="t" key="columns" column="value" '
+            'multiple="true" separator=";"/>',
+            "",
+            ALL[2:],
+        ),
+        (
+            COLUMNS + '<filter type="param_value" ref="t" ref_attribute="metadata.columns" '
+            'column="value"/>',
+            "",
+            ALL[2:],
+        ),
+        (
+            COLUMNS + '<filter type="param_value" ref="t" ref_attribute="ext" column="value" '
+            'keep="false"/>',
+            "",
+            ALL,
+        ),
+        (COLUMNS, 'separator=""', ALL),  # as if nothing were said
+        (COLUMNS + '<filter type="multiple_splitter" column="2" separator=""/>', "", ALL),
     ],
 )
 def test_options_from_a_dataset(
@@ -91,6 +140,73 @@ def test_options_from_a_dataset(
 ) -> None:
     file = dataset("t.tabular", TABLE)
     assert options(descriptor, file, inner, attributes) == expected
+
+
+def test_pairs_in_a_cell_are_taken_apart(descriptor: Make, dataset: Data) -> None:
+    file = dataset("t.tabular", "x\tgene=a;gene=b;end=1;odd\n")
+    inner = (
+        '<column name="value" index="1"/><filter type="attribute_value_splitter" column="1" '
+        'pair_separator=";" name_val_separator="="/>'
+    )
+    assert options(descriptor, file, inner) == [("gene", "gene"), ("end", "end")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"),
+    [
+        ('<filter type="regexp" column="0" value="(["/>', "unterminated"),
+        ('<filter type="no_such"/>', "not known"),
+    ],
+)
+def test_a_filter_that_cannot_work_is_left_out_and_told(
+    descriptor: Make, dataset: Data, entry: str, word: str
+) -> None:
+    made = descriptor(
+        '<command>x</command><inputs><param name="s" type="select"><options from_dataset="t">'
+        f"{COLUMNS}{entry}</options></param></inputs>"
+    )
+    (note,) = made.notes
+    assert word in note.what
+    assert note.where.endswith(f"filter[{'regexp' if 'regexp' in entry else 'no_such'}]")
+    (select,) = made.inputs
+    assert isinstance(select, SelectParameter)
+    assert select.source is not None
+    found = select.source.options({"t": dataset("t.tabular", TABLE)})
+    assert [(one.label, one.value) for one in found] == ALL
+
+
+def test_the_dataset_may_stand_anywhere_in_the_form(descriptor: Make, dataset: Data) -> None:
+    file = dataset("t.tabular", TABLE)
+    made = descriptor(
+        '<command>x</command><inputs><param name="s" type="select">'
+        f'<options from_dataset="box|t">{COLUMNS}</options></param></inputs>'
+    )
+    (select,) = made.inputs
+    assert isinstance(select, SelectParameter)
+    source = select.source
+    assert source is not None
+    collection = DataCollection("list", (("a", file), ("b", dataset("u.tabular", "9\tnine\tx\n"))))
+    for values, expected in (
+        ({"box": {"t": file}}, ALL),
+        ({"other": {"deep": [{"x": 1}, {"t": str(file.path)}]}}, ALL),
+        ({"t": [file.path]}, ALL),
+        ({"t": collection}, [*ALL, ("nine", "9")]),
+        ({"t": 5}, []),
+        ({}, []),
+    ):
+        assert [(one.label, one.value) for one in source.options(values)] == expected, values
+
+
+def test_a_column_that_the_options_do_not_have(
+    descriptor: Make, line: Line, dataset: Data
+) -> None:
+    tool = descriptor(
+        f"""<command>$s.fields.colour</command><inputs>
+        <param name="t" type="data" format="tabular"/><param name="s" type="select">
+        <options from_dataset="t">{COLUMNS}</options></param></inputs><outputs/>"""
+    )
+    with pytest.raises(TemplateError, match="colour”, which has no value"):
+        line(tool, {"t": dataset("t.tabular", TABLE), "s": "2"})
 
 
 def test_without_the_dataset_there_is_nothing(descriptor: Make, tmp_path: Path) -> None:

@@ -630,6 +630,18 @@ def test_reading_and_filling_run_no_python(descriptor: Make, line: Line, tmp_pat
     assert mark.exists()
 
 
+def test_a_function_that_is_not_known_is_left_for_the_run(descriptor: Make, line: Line) -> None:
+    check = "__import__('re').sub('a', '', value) == 'b'"
+    made = tool(
+        descriptor,
+        "$x",
+        f'<param name="x" type="text"><validator type="expression">{check}</validator></param>',
+    )
+    assert line(made, {"x": "ab"}) == "ab"
+    with pytest.raises(ParameterError):
+        line(made, {"x": "ac"})
+
+
 def test_a_default_message_names_the_value(descriptor: Make, line: Line) -> None:
     made = tool(
         descriptor,
@@ -688,6 +700,12 @@ def test_genome_builds_and_group_tags(descriptor: Make, line: Line) -> None:
         "('a' * 1000000).replace('a', 'b' * 1000000)",
         "('b' * 1000000).join(['a'] * 1000000)",
         "range(99999999999)",
+        "'%99999999999d' % 1",
+        "'%0*d' % (99999999999, 1)",
+        "b'a' * 99999999999",
+        "(b'a' * 1000000).replace(b'a', b'b' * 1000000)",
+        "sum([['a'] * 1000] * 1000000, [])",
+        "sum([[['a'] * 1000] * 1000, ['b'] * 1000000], [])",
     ],
 )
 def test_expressions_that_would_not_end_are_left_for_the_run(expression: str) -> None:
@@ -695,6 +713,56 @@ def test_expressions_that_would_not_end_are_left_for_the_run(expression: str) ->
     with pytest.raises(NotSimpleError):
         evaluate(expression, {"value": "x"})
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("-value if not value > 3 else +value", 5),
+        ("[a for a, b in [(1, 2), (3, 4)] if b > 2]", [3]),
+        ("{x for x in (1, 1)} == {1}", True),
+        ("'abcd'[1:3] + 'abcd'[::-2]", "bcdb"),
+        ("'%s-%02d' % ('a', value)", "a-05"),
+        ("sum([1, 2.5])", 3.5),
+        ("re.search('b+', 'abb').group()", "bb"),
+        ("sorted([2, 1], key=abs)", [1, 2]),
+        ("1 < value < 3", False),
+        ("value or missing", 5),
+    ],
+)
+def test_expressions(expression: str, expected: object) -> None:
+    assert evaluate(expression, {"value": 5}) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "word"),
+    [
+        ("value =", "invalid syntax"),
+        ("(" * 500, "too many nested"),
+        ("lambda: 1", "Lambda"),
+        ("~value", "Invert"),
+        ("value ** 2", "Pow"),
+        ("value.__class__", "__class__"),
+        ("'{0.__class__}'.format(value)", "format"),
+        ("re.sub", "SimpleNamespace.sub"),
+        ("dict(**{})", r"\*\*"),
+        ("getattr(value)", "getattr"),
+        ("getattr(value, '__class__')", "getattr"),
+        ("hasattr(value, 'real')", "int.real"),
+        ("[x for x[0] in [1]]", "loop variable"),
+        ("unknown", "unknown"),
+        ("'ab' * 1000000", "too long"),
+    ],
+)
+def test_what_an_expression_may_not_do(expression: str, word: str) -> None:
+    with pytest.raises(NotSimpleError, match=word):
+        evaluate(expression, {"value": 5})
+
+
+@pytest.mark.parametrize("expression", ["value()", "[x for x in value]", "int('x')", "1 / 0"])
+def test_mistakes_of_an_expression_are_python_s_own(expression: str) -> None:
+    with pytest.raises((TypeError, ValueError, ZeroDivisionError)):
+        evaluate(expression, {"value": 5})
 
 
 def test_deep_json_in_a_validator_is_a_note(descriptor: Callable[..., Tool]) -> None:

@@ -174,7 +174,7 @@ def _columns(value: object) -> object:
 
     def one(entry: object) -> str:
         text = str(entry).strip()
-        return text[1:] if text[:1] in "cC" and text[1:].isdigit() else text
+        return text[1:] if text[:1] in "cC" and text[1:].isdecimal() else text
 
     if isinstance(value, tuple | list):
         return tuple(one(entry) for entry in value)
@@ -309,7 +309,7 @@ def _json_leaf(parameter: Parameter, value: object, profile: Version, style: str
         return None if plain is None else str(plain)
     if isinstance(parameter, DataColumnParameter):
         entries = plain if isinstance(plain, list) else [plain]
-        return [int(str(entry)) for entry in entries if str(entry or "").isdigit()]
+        return [int(str(entry)) for entry in entries if str(entry or "").isdecimal()]
     if isinstance(parameter, DrillDownParameter):
         return list(plain or ())
     return None if plain is None and parameter.optional else str(value)

@@ -70,6 +70,8 @@ _METHODS = frozenset(
 _RE = SimpleNamespace(
     match=re.match, search=re.search, fullmatch=re.fullmatch, findall=re.findall, I=re.I
 )
+_SEQUENCES = (str, bytes, list, tuple)
+_WIDE = re.compile(r"%[^a-zA-Z%]*(\*|\d{5})")  # a field that fills memory, or one of unknown width
 _MAX_REPEAT = 1_000_000
 _MAX_STEPS = 200_000
 _STEPS = "steps left"  # no name of an expression, so it travels with the names
@@ -128,9 +130,13 @@ def _binary(node: ast.BinOp, names: dict[str, object]) -> object:
     left, right = _walk(node.left, names), _walk(node.right, names)
     if isinstance(node.op, ast.Mult):
         for one, other in ((left, right), (right, left)):
-            sized = isinstance(one, str | list | tuple) and isinstance(other, int)
+            sized = isinstance(one, _SEQUENCES) and isinstance(other, int)
             if sized and len(one) * other > _MAX_REPEAT:  # type: ignore[arg-type, operator]
                 raise NotSimpleError("the result would be too long")
+    if isinstance(node.op, ast.Mod) and isinstance(left, str | bytes):
+        text = left if isinstance(left, str) else left.decode("latin-1")
+        if _WIDE.search(text):
+            raise NotSimpleError("the result would be too long")
     return function(left, right)
 
 
@@ -161,8 +167,8 @@ def _attribute(node: ast.Attribute, names: dict[str, object]) -> object:
         if node.attr not in _METHODS:
             raise NotSimpleError(f"the method {node.attr!r} is not called here")
         return getattr(value, node.attr)
-    allowed = getattr(value, "_readable_", None)
-    if value is _RE or allowed is True or (allowed and node.attr in allowed):
+    allowed = vars(_RE) if value is _RE else getattr(value, "_readable_", None)
+    if allowed is True or (allowed and node.attr in allowed):
         return getattr(value, node.attr)
     raise NotSimpleError(f"{type(value).__name__}.{node.attr} is not read here")
 
@@ -190,8 +196,10 @@ def _size(function: object, arguments: list[object]) -> int:
     text, name = getattr(function, "__self__", ""), getattr(function, "__name__", "")
     if function is range or name == "zfill":
         return max((abs(entry) for entry in arguments if isinstance(entry, int)), default=0)
-    lengths = [len(entry) for entry in arguments if isinstance(entry, str | list | tuple)]
-    if isinstance(text, str) and lengths and name in ("replace", "join"):
+    if function is sum and len(arguments) > 1:  # of sequences: each step copies what came before
+        return _MAX_REPEAT + 1
+    lengths = [len(entry) for entry in arguments if isinstance(entry, _SEQUENCES)]
+    if isinstance(text, str | bytes) and lengths and name in ("replace", "join"):
         return (len(text) + 1) * lengths[-1]
     return 0
 

@@ -102,7 +102,7 @@ def _add_datasets(
 def _load_contents(source: GalaxySource, name: str) -> int:
     for param in source.root.iter("param"):
         size = param.get("load_contents") or ""
-        if param.get("name") == name and size.isdigit():
+        if param.get("name") == name and size.isdecimal():
             return int(size)
     return 0
 

@@ -38,7 +38,7 @@ class _Filter:
     attributes: tuple[tuple[str, str], ...]
 
     def get(self, name: str, default: str = "") -> str:
-        return dict(self.attributes).get(name, default)
+        return dict(self.attributes).get(name) or default
 
     def flag(self, name: str, default: bool) -> bool:
         return is_true(self.get(name, str(default)))
@@ -112,7 +112,7 @@ class ComputedOptions:
 
     def column(self, spec: str) -> int:
         """Return the index of a column that is given by name or number."""
-        return dict(self.columns).get(spec, -1) if not spec.isdigit() else int(spec)
+        return dict(self.columns).get(spec, -1) if not spec.isdecimal() else int(spec)
 
     def _read(self, path: Path) -> Iterator[Row]:
         largest = max((index for _, index in self.columns), default=0)
@@ -153,7 +153,7 @@ def read_options(
     for column in element.findall("column"):
         index = column.get("index", "0")
         columns[column.get("name", "value")] = (
-            min(int(index), _MAX_COLUMN) if index.isdigit() else 0
+            min(int(index), _MAX_COLUMN) if index.isdecimal() else 0
         )
     if columns:
         columns.setdefault("name", columns.get("value", 0))
@@ -169,6 +169,14 @@ def read_options(
                 f"The filter “{kind}” is not known; it is left out.",
             )
             continue
+        try:
+            re.compile(entry.get("value", "") if kind == "regexp" else "")
+        except re.error as error:
+            notes.warning(
+                f"{where}/options/filter[{kind}]",
+                f"Its pattern is not valid: {error}. The filter is left out.",
+            )
+            continue
         filters.append(
             _Filter(kind, tuple((str(key), str(value)) for key, value in entry.attrib.items()))
         )
@@ -179,7 +187,7 @@ def read_options(
         formats=formats,
         dataset=dataset,
         columns=tuple(columns.items()),
-        separator=element.get("separator", "\t").replace("\\t", "\t"),
+        separator=(element.get("separator") or "\t").replace("\\t", "\t"),
         startswith=element.get("startswith") or "",
         filters=tuple(filters),
     )
@@ -312,7 +320,7 @@ class _Filtering:
         row[self.columns.get("value", 0)] = self.entry.get("value")
         index = self.entry.get("index")
         result = list(rows)
-        result.insert(int(index) if index.lstrip("-").isdigit() else len(result), row)
+        result.insert(int(index) if index.removeprefix("-").isdecimal() else len(result), row)
         return result
 
     def remove_value(self, rows: list[Row]) -> list[Row]:

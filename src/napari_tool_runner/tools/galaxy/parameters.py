@@ -338,7 +338,7 @@ def _select_default(
 
 def _column(text: str) -> str:
     text = text.strip()
-    return text[1:] if text[:1] in "cC" and text[1:].isdigit() else text
+    return text[1:] if text[:1] in "cC" and text[1:].isdecimal() else text
 
 
 def _tree(elements: Sequence[Element]) -> tuple[DrillDownOption, ...]:

@@ -48,7 +48,7 @@ class ColumnField(Field):
             text = ",".join(str(entry) for entry in value)
         else:
             text = "" if value is None else str(value)
-            if text.isdigit() and 1 <= int(text) <= len(self._columns):
+            if text.isdecimal() and 1 <= int(text) <= len(self._columns):
                 text = self._entry(int(text))
         with signals_blocked(self.combo):
             self.combo.setCurrentText(text)
