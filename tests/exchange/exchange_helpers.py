@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_tool_runner.tools.dialect import CollectedFile
+from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.galaxy import GalaxyDialect
 from napari_tool_runner.tools.model import DataParameter, Tool
+
+GALAXY = FORMATS.with_traits(GalaxyDialect.traits)
 
 
 def parameter(*formats: str, **more: object) -> DataParameter:

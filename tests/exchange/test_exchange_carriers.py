@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from exchange_helpers import collected, make_tool, parameter
+from exchange_helpers import GALAXY, collected, make_tool, parameter
 from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Tracks
 from PIL import Image as Picture
 
 from napari_tool_runner.errors import LossyConversionError, OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange import export, load, snapshot
-from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(2)

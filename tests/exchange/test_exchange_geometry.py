@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from exchange_helpers import collected, make_tool, parameter
+from exchange_helpers import GALAXY, collected, make_tool, parameter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Image, Labels, Layer, Points, Shapes, Tracks, Vectors
@@ -20,7 +20,6 @@ from napari_tool_runner.exchange.geometry import (
     data_to_world,
     geometry_of,
 )
-from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 small = st.floats(-3, 3, allow_nan=False)

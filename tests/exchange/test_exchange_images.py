@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
-from exchange_helpers import collected, make_tool, parameter
+from exchange_helpers import GALAXY, collected, make_tool, parameter
 from napari.layers import Image, Labels, Layer
 
 from napari_tool_runner.errors import LossyConversionError
 from napari_tool_runner.exchange import export, load, snapshot
-from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(0)

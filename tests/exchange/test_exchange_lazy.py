@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from exchange_helpers import collected, make_tool, parameter
+from exchange_helpers import GALAXY, collected, make_tool, parameter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Image, Labels
@@ -19,7 +19,6 @@ from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange import blocks as exchange_blocks
 from napari_tool_runner.exchange import export, load, snapshot
 from napari_tool_runner.exchange.blocks import blocks, planes, read, transposed
-from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(3)

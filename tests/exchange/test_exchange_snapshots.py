@@ -12,13 +12,12 @@ import pytest
 import tifffile
 import xarray as xr
 import zarr
-from exchange_helpers import parameter
+from exchange_helpers import GALAXY, parameter
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Tracks, Vectors
 
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange import export, fitting_kinds, plan, snapshot, takes_features
-from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS as GALAXY
 from napari_tool_runner.tools.model import LayerKind
 
 LAYERS = [

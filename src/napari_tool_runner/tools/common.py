@@ -14,7 +14,7 @@ from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import load_xml, parse_yaml, read_bytes
 from napari_tool_runner.tools.dialect import Outline
 from napari_tool_runner.tools.formats import split_formats
-from napari_tool_runner.tools.model import Citation, LayerKind, Link, Note, Severity
+from napari_tool_runner.tools.model import Citation, HelpFormat, LayerKind, Link, Note, Severity
 from napari_tool_runner.tools.values import TRUE_WORDS
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.candidate import Candidate
 
 __all__ = [
+    "HELP_FORMATS",
     "SHED_FILES",
     "Limits",
     "Notes",
@@ -40,6 +41,12 @@ __all__ = [
     "whole",
     "xml_outline",
 ]
+
+HELP_FORMATS: dict[str, HelpFormat] = {
+    "restructuredtext": "rst", "rst": "rst", "markdown": "markdown", "md": "markdown",
+    "plain_text": "plain", "plain": "plain",
+}  # fmt: skip
+"""The words that descriptors have for the format of their help."""
 
 SHED_FILES = (".shed.yml", ".shed.yaml")
 _SHED_BYTES = 2**20

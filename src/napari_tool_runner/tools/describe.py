@@ -124,13 +124,10 @@ def _type_text(parameter: Parameter, known: Formats) -> str:
         return f"select{many}[{'|'.join(option.value for option in parameter.options)}]"
     if isinstance(parameter, IntegerParameter | FloatParameter):
         low, high = parameter.minimum, parameter.maximum
-        limits = "" if low is None and high is None else f"[{_limit(low)}..{_limit(high)}]"
+        ends = ["" if end is None else str(end) for end in (low, high)]
+        limits = f"[{'..'.join(ends)}]" if any(ends) else ""
         return f"{parameter.type}{limits}{' ' + parameter.unit if parameter.unit else ''}"
     return parameter.type
-
-
-def _limit(value: float | None) -> str:
-    return "" if value is None else str(value)
 
 
 def _output_line(output: Output) -> str:

@@ -34,6 +34,7 @@ __all__ = [
     "DrillDownParameter",
     "FileParameter",
     "FloatParameter",
+    "HelpFormat",
     "HiddenParameter",
     "InputItem",
     "IntegerParameter",
@@ -514,6 +515,9 @@ class ContainerRequirement:
 Requirement: TypeAlias = PackageRequirement | ContainerRequirement
 
 
+HelpFormat: TypeAlias = Literal["plain", "rst", "markdown", "url"]
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A named address: documentation, bio.tools, home page."""
@@ -605,7 +609,7 @@ class Tool:
     requirements: tuple[Requirement, ...] = ()
     tests: tuple[ToolTest, ...] = ()
     help: str = ""
-    help_format: Literal["plain", "rst", "markdown", "url"] = "plain"
+    help_format: HelpFormat = "plain"
     categories: tuple[str, ...] = ()
     uri: str = ""
     dialect: str = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from napari_tool_runner.tools.common import is_true, layer_kinds, limits, ndims, real, whole
-from napari_tool_runner.tools.formats import FORMATS, Formats, split_formats
+from napari_tool_runner.tools.formats import Formats, split_formats
 from napari_tool_runner.tools.hints import input_kinds
 from napari_tool_runner.tools.model import (
     BooleanParameter,
@@ -68,7 +68,7 @@ def _parameter_name(element: Element) -> str:
     return argument.replace("-", "") or element.get("name", "").strip().lstrip("-")
 
 
-def read_parameter(element: Element, notes: Notes, formats: Formats = FORMATS) -> Parameter | None:
+def read_parameter(element: Element, notes: Notes, formats: Formats) -> Parameter | None:
     """Return the parameter that a ``<param>`` describes, None when it has no name.
 
     An unknown type becomes a text field when the param has a value, else an ERROR.

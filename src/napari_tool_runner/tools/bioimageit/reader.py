@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.bioimageit.parameters import read_parameter, read_tests
@@ -17,12 +17,21 @@ from napari_tool_runner.tools.bioimageit.template import (
     resolve,
     shell_syntax,
 )
-from napari_tool_runner.tools.common import Notes, dedent, layer_kinds, ndims, read_page
+from napari_tool_runner.tools.common import (
+    HELP_FORMATS,
+    Notes,
+    dedent,
+    layer_kinds,
+    line,
+    ndims,
+    read_page,
+)
 from napari_tool_runner.tools.formats import Formats, split_formats
 from napari_tool_runner.tools.model import (
     ContainerRequirement,
     DataOutput,
     DataParameter,
+    HelpFormat,
     Link,
     PackageRequirement,
     Parameter,
@@ -88,7 +97,7 @@ def read_descriptor(candidate: Candidate) -> Tool:
         id=tool_id,
         name=root.get("name", "").strip() or tool_id,
         version=root.get("version", "").strip(),
-        description=" ".join(_text(root.find("description")).split()),
+        description=line(root.find("description")),
         command=command.strip(),
         inputs=inputs,
         outputs=outputs,
@@ -116,8 +125,7 @@ def _inputs(
 ) -> tuple[tuple[Parameter, ...], dict[str, str]]:
     found: dict[str, Parameter] = {}
     aliases: dict[str, str] = {}
-    element = root.find("inputs")
-    for child in element if element is not None else ():
+    for child in root.iterfind("inputs[1]/*"):
         if child.tag != "param":
             name = child.get("name", "")
             notes.warning(
@@ -149,8 +157,7 @@ def _outputs(
 ) -> tuple[DataOutput, ...]:
     found: dict[str, DataOutput] = {}
     taken = {parameter.name for parameter in inputs}
-    element = root.find("outputs")
-    for child in element if element is not None else ():
+    for child in root.iterfind("outputs[1]/*"):
         if child.tag != "data":
             notes.warning(
                 f"outputs/{child.tag}",
@@ -263,9 +270,8 @@ def _check_command(root: Element, command: str, aliases: Mapping[str, str], note
 
 def _requirements(root: Element, notes: Notes) -> tuple[Requirement, ...]:
     found: list[Requirement] = []
-    element = root.find("requirements")
-    for child in element if element is not None else ():
-        text = " ".join(_text(child).split())
+    for child in root.iterfind("requirements[1]/*"):
+        text = line(child)
         kind = child.get("type", "").strip().lower()
         where = f"requirements/{child.tag}"
         if child.tag not in _REQUIREMENTS:
@@ -288,10 +294,7 @@ def _requirements(root: Element, notes: Notes) -> tuple[Requirement, ...]:
     return tuple(found)
 
 
-_HelpFormat = Literal["plain", "rst", "markdown", "url"]
-
-
-def _help(root: Element) -> tuple[str, _HelpFormat, tuple[Link, ...]]:
+def _help(root: Element) -> tuple[str, HelpFormat, tuple[Link, ...]]:
     element = root.find("help")
     if element is None:
         return "", "plain", ()
@@ -300,12 +303,7 @@ def _help(root: Element) -> tuple[str, _HelpFormat, tuple[Link, ...]]:
     compact = "".join(text.split()) or element.get("url", "").strip()
     if _URL.fullmatch(compact) and compact.count("://") == 1:
         return compact, "url", (Link("Documentation", compact),)
-    named = element.get("format", "").strip().lower()
-    if named in {"markdown", "md"}:
-        return text, "markdown", ()
-    if named in {"rst", "restructuredtext"}:
-        return text, "rst", ()
-    return text, "plain", ()
+    return text, HELP_FORMATS.get(element.get("format", "").strip().lower(), "plain"), ()
 
 
 def _text(element: Element | None) -> str:

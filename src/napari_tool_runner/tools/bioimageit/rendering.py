@@ -6,6 +6,7 @@ import csv
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -80,17 +81,14 @@ def render_command(
     return RenderedCommand(argv=tuple(_fill(tokens, scope)), outputs=outputs, files=files)
 
 
+@dataclass(frozen=True, slots=True)
 class _Scope:
     """Finds what a placeholder stands for."""
 
-    def __init__(
-        self,
-        tool: Tool,
-        found: Mapping[str, tuple[Leaf | None, _Filled]],
-        names: Mapping[Placeholder, str | None],
-        variables: Mapping[str, str],
-    ) -> None:
-        self.tool, self.found, self.names, self.variables = tool, found, names, variables
+    tool: Tool
+    found: Mapping[str, tuple[Leaf | None, _Filled]]
+    names: Mapping[Placeholder, str | None]
+    variables: Mapping[str, str]
 
     def value(self, place: Placeholder) -> _Filled:
         """Return the text for `place`; inputs and outputs go before the config's."""

@@ -25,7 +25,7 @@ from napari_tool_runner.tools.dialect import (
     RenderedCommand,
     data_files,
 )
-from napari_tool_runner.tools.file_types import file_type
+from napari_tool_runner.tools.file_types import content_type, file_type
 from napari_tool_runner.tools.galaxy.output_plan import element_path, extra_files_folder
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput
 from napari_tool_runner.tools.tree import leaves
@@ -163,9 +163,9 @@ class _Collector:
         if not extra.is_dir():
             return None
         self.check(extra)
-        if self.source.formats.is_of_type(kind, "zarr") and not _is_store(extra):
+        if self.source.formats.is_of_type(kind, "zarr") and content_type(extra) is None:
             inner = sorted(entry for entry in extra.iterdir() if entry.is_dir())
-            stores = [entry for entry in inner if _is_store(entry)]
+            stores = [entry for entry in inner if content_type(entry)]
             return next(iter(stores or inner), None)
         return extra if any(extra.iterdir()) else None
 
@@ -372,10 +372,6 @@ class _Collector:
 
 def _filled(path: Path) -> bool:
     return path.is_dir() or (path.is_file() and path.stat().st_size > 0)
-
-
-def _is_store(path: Path) -> bool:
-    return any((path / name).exists() for name in (".zgroup", ".zattrs", ".zarray", "zarr.json"))
 
 
 def _safe(name: str) -> Path:

@@ -16,7 +16,7 @@ from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
-from napari_tool_runner.tools.galaxy.options import ComputedOptions
+from napari_tool_runner.tools.galaxy.options import ComputedOptions, column_number
 from napari_tool_runner.tools.galaxy.source import native
 from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
 from napari_tool_runner.tools.galaxy.wrappers import InputValue, SelectValue
@@ -170,15 +170,9 @@ class _Wrapping:
 
 
 def _columns(value: object) -> object:
-    """Columns may be written ``c2``; templates get ``2``."""
-
-    def one(entry: object) -> str:
-        text = str(entry).strip()
-        return text[1:] if text[:1] in "cC" and text[1:].isdecimal() else text
-
     if isinstance(value, tuple | list):
-        return tuple(one(entry) for entry in value)
-    return None if value in (None, "") else one(value)
+        return tuple(column_number(str(entry)) for entry in value)
+    return None if value in (None, "") else column_number(str(value))
 
 
 def _as_files(

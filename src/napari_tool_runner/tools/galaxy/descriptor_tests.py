@@ -108,19 +108,13 @@ def _models(source: GalaxySource, notes: Notes) -> list[ToolParameterT] | None:
         return None
 
 
+@dataclass(slots=True)
 class _Reader:
-    def __init__(
-        self,
-        source: GalaxySource,
-        inputs: tuple[InputItem, ...],
-        folders: TestDataFolders,
-        models: list[ToolParameterT] | None,
-    ) -> None:
-        self.source = source
-        self.inputs = inputs
-        self.folders = folders
-        self.models = models
-        self.skip = ""
+    source: GalaxySource
+    inputs: tuple[InputItem, ...]
+    folders: TestDataFolders
+    models: list[ToolParameterT] | None
+    skip: str = ""
 
     def read(self, test: ToolSourceTest, index: int) -> ToolTest:
         values: dict[str, object] = {}

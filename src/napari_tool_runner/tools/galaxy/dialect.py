@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.dialect import Dialect
-from napari_tool_runner.tools.formats import split_formats
-from napari_tool_runner.tools.galaxy.datatypes import TRAITS
+from napari_tool_runner.tools.formats import Trait, split_formats
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -51,6 +50,8 @@ _DIRECTIVE = re.compile(r"^\s*#(if|for|set|else|elif|end|import|def|silent|from|
 _DOTTED = re.compile(r"\$\{?[A-Za-z_]\w*\.[A-Za-z_]")
 _BARE = re.compile(r"(?<!\\)\$(?!__tool_directory__|__fiji__)[A-Za-z_]\w*")
 _SHELL = re.compile(r"&&|\|\||\s\|\s|\s\d?>{1,2}\s?|\bln -s\b|\\\$\{?GALAXY")
+# Galaxy's imaging tools take points as pos_x, pos_y, by name or by place
+_POINTS = (Trait.XYZ, Trait.POSITIONS)
 
 
 class GalaxyDialect(Dialect):
@@ -63,7 +64,11 @@ class GalaxyDialect(Dialect):
     label = "Galaxy"
     patterns = ("*.xml",)
     must_write = False
-    traits = TRAITS
+    traits: ClassVar[Mapping[str, Sequence[Trait]]] = {
+        **dict.fromkeys(["tiff", "tif"], (Trait.PLAIN,)),
+        **dict.fromkeys(["tsv", "tabular"], _POINTS),
+        "csv": (Trait.XYZ,),
+    }
 
     def score(self, candidate: Candidate) -> int:
         """Return how surely the file is a Galaxy tool; 0: it is not."""
@@ -117,7 +122,7 @@ def _source(tool: Tool) -> GalaxySource:
 
     if isinstance(tool.source, GalaxySource):
         return replace(tool.source, formats=tool.formats)
-    again = read_tool(tool.path)
+    again = read_tool(tool.path, None, tool.formats)
     if again.digest != tool.digest:
         raise DescriptorError(
             f"{tool.path.name} has changed since it was read.",
@@ -125,7 +130,7 @@ def _source(tool: Tool) -> GalaxySource:
             hint="Reload the toolbox.",
         )
     assert isinstance(again.source, GalaxySource)
-    return replace(again.source, formats=tool.formats)
+    return again.source
 
 
 def _score(root: Element) -> int:

@@ -88,9 +88,6 @@ class _Reader:
     def param(self, source: InputSource, where: str) -> Parameter:
         return read_parameter(self.descriptor, source, where, self.notes)
 
-    def whole(self, source: InputSource, where: str, name: str) -> int | None:
-        return whole(source.get(name), name, self.notes.at(where))
-
     def section(self, source: InputSource, where: str) -> Section:
         name = source.parse_name()
         return Section(
@@ -103,8 +100,9 @@ class _Reader:
 
     def repeat(self, source: InputSource, where: str) -> Repeat:
         name = source.parse_name()
-        minimum = self.whole(source, where, "min") or 0
-        default = self.whole(source, where, "default") or 0
+        here = self.notes.at(where)
+        minimum = whole(source.get("min"), "min", here) or 0
+        default = whole(source.get("default"), "default", here) or 0
         if max(minimum, default) > MAX_ENTRIES:
             raise ValueError(f"it is given {max(minimum, default)} times")
         return Repeat(
@@ -113,7 +111,7 @@ class _Reader:
             label=source.get("title") or name,
             help=source.parse_help() or "",
             minimum=minimum,
-            maximum=self.whole(source, where, "max"),
+            maximum=whole(source.get("max"), "max", here),
             default=max(minimum, default),
         )
 

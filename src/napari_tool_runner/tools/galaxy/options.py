@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.common import Notes
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["ComputedOptions", "read_options"]
+__all__ = ["ComputedOptions", "column_number", "read_options"]
 
 _MEGABYTE = 1 << 20
 _MAX_COLUMN = 10_000
@@ -72,22 +72,24 @@ class ComputedOptions:
 
     def options(self, values: Mapping[str, object]) -> tuple[SelectOption, ...]:
         """Return the options for the present values (nested, bound)."""
-        columns = dict(self.columns)
-        name, value = columns.get("name", columns.get("value", 0)), columns.get("value", 0)
         options: dict[str, SelectOption] = {}
-        for row in self.rows(values):
-            if max(name, value) < len(row):
-                options.setdefault(row[value], SelectOption(row[name], row[value]))
+        for label, value in self._pairs(values):
+            options.setdefault(value, SelectOption(label, value))
         return tuple(options.values())
 
     def by_label(self, values: Mapping[str, object], chosen: str) -> str:
         """Return the value of `chosen`, which may be what a person reads for it."""
+        pairs = self._pairs(values)
+        if any(value == chosen for _, value in pairs):
+            return chosen
+        return next((value for label, value in pairs if label == chosen), chosen)
+
+    def _pairs(self, values: Mapping[str, object]) -> list[tuple[str, str]]:
+        """Return what a person reads and what the program gets, of each row."""
         columns = dict(self.columns)
         name, value = columns.get("name", columns.get("value", 0)), columns.get("value", 0)
-        rows = [row for row in self.rows(values) if max(name, value) < len(row)]
-        if any(row[value] == chosen for row in rows):
-            return chosen
-        return next((row[value] for row in rows if row[name] == chosen), chosen)
+        rows = self.rows(values)
+        return [(row[name], row[value]) for row in rows if max(name, value) < len(row)]
 
     def fields(self, values: Mapping[str, object], chosen: str, column: str) -> list[str]:
         """Return what the rows of the option `chosen` hold in `column`."""
@@ -129,6 +131,12 @@ class ComputedOptions:
             fields = line.split(self.separator)
             if largest < len(fields):
                 yield fields
+
+
+def column_number(text: str) -> str:
+    """Return the number of a column, which may be written ``c2``."""
+    text = text.strip()
+    return text[1:] if text[:1] in "cC" and text[1:].isdecimal() else text
 
 
 def read_options(
@@ -342,17 +350,13 @@ class _Filtering:
 
 
 _FILTERS: dict[str, Callable[[_Filtering, list[Row]], list[Row]]] = {
-    "static_value": _Filtering.static_value,
-    "regexp": _Filtering.regexp,
-    "param_value": _Filtering.param_value,
-    "data_meta": _Filtering.data_meta,
-    "unique_value": _Filtering.unique_value,
-    "multiple_splitter": _Filtering.multiple_splitter,
-    "attribute_value_splitter": _Filtering.attribute_value_splitter,
-    "add_value": _Filtering.add_value,
-    "remove_value": _Filtering.remove_value,
-    "sort_by": _Filtering.sort_by,
-}
+    method.__name__: method
+    for method in (
+        _Filtering.static_value, _Filtering.regexp, _Filtering.param_value, _Filtering.data_meta,
+        _Filtering.unique_value, _Filtering.multiple_splitter, _Filtering.add_value,
+        _Filtering.attribute_value_splitter, _Filtering.remove_value, _Filtering.sort_by,
+    )
+}  # fmt: skip
 
 
 def _texts(value: object) -> list[str]:

@@ -45,7 +45,7 @@ def read_outputs(source: GalaxySource, notes: Notes) -> tuple[Output, ...]:
         if name in collections:
             found.append(_collection(source, rule, where, notes))
         else:
-            found.append(_data(source, rule.parsed, element, rule.collectors, where, notes))
+            found.append(_data(source, rule, where, notes))
     return tuple(found)
 
 
@@ -86,17 +86,11 @@ def _shared(source: GalaxySource, element: Element, where: str, notes: Notes) ->
     }
 
 
-def _data(
-    source: GalaxySource,
-    parsed: object,
-    element: Element,
-    collectors: tuple[DatasetCollectionDescription, ...],
-    where: str,
-    notes: Notes,
-) -> DataOutput:
+def _data(source: GalaxySource, rule: OutputRule, where: str, notes: Notes) -> DataOutput:
+    parsed, element = rule.parsed, rule.element
     name = str(getattr(parsed, "format", None) or "data")
     auto = name == "_sniff_"
-    discovered = _discovered(collectors)
+    discovered = _discovered(rule.collectors)
     identified = getattr(parsed, "default_identifier_source", None)
     changes = [
         {
@@ -149,8 +143,8 @@ def _collection(
         inner = parsed.outputs.get(child.get("name") or "")
         if inner is not None:
             place = f"{where}/data[{child.get('name')}]"
-            collectors = tuple(_collectors(inner))
-            elements.append(_data(source, inner, child, collectors, place, notes))
+            own = OutputRule(inner, child, tuple(_collectors(inner)))
+            elements.append(_data(source, own, place, notes))
     return CollectionOutput(
         **_shared(source, rule.element, where, notes),  # type: ignore[arg-type]
         format=str(parsed.default_format or "data"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from packaging.version import Version
 
 from napari_tool_runner.tools.common import Notes, layer_kinds, limits, ndims, real, whole
-from napari_tool_runner.tools.galaxy.options import ComputedOptions, read_options
+from napari_tool_runner.tools.galaxy.options import ComputedOptions, column_number, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
 from napari_tool_runner.tools.galaxy.source import Native
 from napari_tool_runner.tools.galaxy.validators import (
@@ -74,9 +74,6 @@ class _Reader:
         self.source = source
         self.notes = notes
 
-    def whole(self, source: InputSource, where: str, name: str) -> int | None:
-        return whole(source.get(name), name, self.notes.at(where))
-
     def base(self, source: InputSource, where: str, *, optional: bool | None = None) -> _Shared:
         element = source.elem()
         kind = source.get("type") or ""
@@ -133,9 +130,7 @@ class _Reader:
         optional = base["optional"] if explicit is not None else accepts_empty(base["validators"])
         info = base["native"]
         base["optional"] = optional
-        base["native"] = Native(
-            info.type, info.sanitizer, info.separator, inferred=optional and explicit is None
-        )
+        base["native"] = replace(info, inferred=optional and explicit is None)
         return TextParameter(
             **base,
             default=source.get("value") or "",
@@ -144,12 +139,9 @@ class _Reader:
                 SelectOption(str(label), str(value))
                 for label, value, _ in source.parse_static_options()
             ),
-            sanitizer=self.cleaning(info),
+            # a form shows its `remark`: what happens to a text on its way to the tool
+            sanitizer=(info.sanitizer or DEFAULT_SANITIZER) if self.source.sanitizes else None,
         )
-
-    def cleaning(self, info: Native) -> Sanitizer | None:
-        """What happens to a text on its way to the tool (a form shows its `remark`)."""
-        return (info.sanitizer or DEFAULT_SANITIZER) if self.source.sanitizes else None
 
     def select(self, source: InputSource, where: str) -> SelectParameter:
         multiple = source.get_bool("multiple", False)
@@ -219,7 +211,8 @@ class _Reader:
         formats = tuple(name for name in source.parse_extensions() if name)
         if "data" in formats:
             formats = ()
-        declared = layer_kinds(source.get("layer") or "", self.notes.at(where))
+        here = self.notes.at(where)
+        declared = layer_kinds(source.get("layer") or "", here)
         known = self.source.formats
         kinds = declared or input_kinds(formats, base["name"], base["label"], formats=known)
         collection: tuple[str, ...] = ()
@@ -243,9 +236,9 @@ class _Reader:
             formats=known.best_first(formats, kinds),
             kinds=kinds if formats or declared else (LayerKind.ANY,),
             multiple=multiple,
-            minimum=None if collection else self.whole(source, where, "min"),
-            maximum=None if collection else self.whole(source, where, "max"),
-            ndim=ndims(source.get("ndim") or "", self.notes.at(where)),
+            minimum=None if collection else whole(source.get("min"), "min", here),
+            maximum=None if collection else whole(source.get("max"), "max", here),
+            ndim=ndims(source.get("ndim") or "", here),
             axes=(source.get("axes") or "").upper(),
             collection=collection,
         )
@@ -255,7 +248,7 @@ class _Reader:
         value = source.get("default_value") or source.get("value")
         default = "" if optional else "1"
         if value:
-            default = ",".join(_column(part) for part in value.split(","))
+            default = ",".join(column_number(part) for part in value.split(","))
         return DataColumnParameter(
             **self.base(source, where, optional=optional),
             data_ref=source.get("data_ref") or "",
@@ -334,11 +327,6 @@ def _select_default(
     if chosen:
         return chosen[0]
     return None if optional or not options else options[0].value
-
-
-def _column(text: str) -> str:
-    text = text.strip()
-    return text[1:] if text[:1] in "cC" and text[1:].isdecimal() else text
 
 
 def _tree(elements: Sequence[Element]) -> tuple[DrillDownOption, ...]:

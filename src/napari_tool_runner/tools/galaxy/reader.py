@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.common import Notes, dedent, read_page
-from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS
+from napari_tool_runner.tools.common import HELP_FORMATS, Notes, dedent, read_page
 from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
 from napari_tool_runner.tools.galaxy.inputs import read_inputs
 from napari_tool_runner.tools.galaxy.outputs import read_outputs
 from napari_tool_runner.tools.galaxy.source import GalaxySource, load_source
 from napari_tool_runner.tools.model import (
     ContainerRequirement,
+    HelpFormat,
     PackageRequirement,
     Requirement,
     Tool,
@@ -49,13 +48,13 @@ _SERVER_NAMES = {
 }
 
 
-def read_tool(path: Path, root: Path | None = None, formats: Formats = GALAXY_FORMATS) -> Tool:
+def read_tool(path: Path, root: Path | None, formats: Formats) -> Tool:
     """Read one descriptor.
 
     Parameters
     ----------
     path : Path
-    root : Path, optional
+    root : Path or None
         The folder that imports may not leave.
 
     Raises
@@ -63,7 +62,7 @@ def read_tool(path: Path, root: Path | None = None, formats: Formats = GALAXY_FO
     DescriptorError
         Nothing can be shown of it: malformed, unsafe, or no ``<tool>``.
     """
-    source = replace(load_source(path, root), formats=formats)
+    source = load_source(path, root, formats)
     element = source.root
     if element.tag != "tool":
         raise DescriptorError(
@@ -195,26 +194,16 @@ def _requirements(source: GalaxySource, notes: Notes) -> tuple[Requirement, ...]
     return tuple(found)
 
 
-def _help(
-    source: GalaxySource, notes: Notes
-) -> tuple[str, Literal["plain", "rst", "markdown", "url"]]:
+def _help(source: GalaxySource, notes: Notes) -> tuple[str, HelpFormat]:
     content = source.tool.parse_help()
     if content is None:
         return "", "plain"
     written = (content.format or "").lower()
-    known: dict[str, Literal["plain", "rst", "markdown"]] = {
-        "restructuredtext": "rst",
-        "rst": "rst",
-        "markdown": "markdown",
-        "md": "markdown",
-        "plain_text": "plain",
-        "plain": "plain",
-    }
-    if written not in known:
+    if written not in HELP_FORMATS:
         notes.info("help", f"Help in the format “{written}” is shown as it is.")
     pictures = source.path.parent / "static" / "images"
     text = (content.content or "").replace("$PATH_TO_IMAGES", pictures.as_uri())
-    return dedent(text), known.get(written, "plain")
+    return dedent(text), HELP_FORMATS.get(written, "plain")
 
 
 def _icon(source: GalaxySource) -> str:

@@ -18,7 +18,6 @@ from packaging.version import InvalidVersion, Version
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.storage import joint_sha256
 from napari_tool_runner.tools.candidate import load_xml
-from napari_tool_runner.tools.galaxy.datatypes import GALAXY_FORMATS
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element as PlainElement
@@ -116,18 +115,18 @@ class GalaxySource:
         The descriptor and the files it imports.
     digest : str
         ``sha256:…`` over the contents of `files`.
-    rules : dict
-        Output name -> what decides on it when the tool runs.
     formats : Formats
         Those of the tool.
+    rules : dict
+        Output name -> what decides on it when the tool runs.
     """
 
     tool: XmlToolSource
     path: Path
     files: tuple[Path, ...]
     digest: str
+    formats: Formats = field(repr=False)
     rules: dict[str, OutputRule] = field(default_factory=dict)
-    formats: Formats = field(default=GALAXY_FORMATS, repr=False)
 
     @property
     def root(self) -> Element:
@@ -174,13 +173,13 @@ class GalaxySource:
         return XmlToolSource(tree, source_path=str(self.path))
 
 
-def load_source(path: Path, root: Path | None = None) -> GalaxySource:
+def load_source(path: Path, root: Path | None, formats: Formats) -> GalaxySource:
     """Parse a descriptor with its macros.
 
     Parameters
     ----------
     path : Path
-    root : Path, optional
+    root : Path or None
         Imports may not leave this folder. Without it: the checkout (``.git``) that
         the descriptor belongs to, else the descriptor's own folder.
 
@@ -209,7 +208,7 @@ def load_source(path: Path, root: Path | None = None) -> GalaxySource:
         if type(error) is not Exception:
             raise
         raise _expansion_error(path, error) from error
-    return GalaxySource(tool, path, tuple(roots), digest)
+    return GalaxySource(tool, path, tuple(roots), digest, formats)
 
 
 def _expansion_error(path: Path, error: Exception) -> DescriptorError:
