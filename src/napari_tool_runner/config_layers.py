@@ -109,7 +109,7 @@ class Config:
         """``process.categories``: toolboxes.json files."""
         return self.value(settings.CATEGORIES)
 
-    @property
+    @cached_property
     def formats_file(self) -> Path | None:
         """``formats.file``: formats.json."""
         return self.value(settings.FORMATS_FILE)

@@ -10,7 +10,7 @@ import pytest
 
 from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, RunnerExecError
 from napari_tool_runner.plugins import CancelToken
-from napari_tool_runner.plugins.programs import watchdog
+from napari_tool_runner.plugins.programs import process_tree
 from napari_tool_runner.plugins.programs.process_tree import Ender, end_processes
 
 
@@ -61,11 +61,11 @@ def test_an_end_that_fails_is_told_where_the_program_is_waited_for():
 
 
 def test_the_end_of_the_first_run_leaves_the_tenth(monkeypatch):
-    monkeypatch.setattr(watchdog, "_numbers", itertools.count(1))
-    first, *_, tenth = [watchdog.new_mark() for _ in range(10)]
+    monkeypatch.setattr(process_tree, "_numbers", itertools.count(1))
+    first, *_, tenth = [process_tree.new_mark() for _ in range(10)]
     with subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(60)"],
-        env={**os.environ, watchdog.MARK: tenth},
+        env={**os.environ, process_tree.MARK: tenth},
     ) as other:
         end_processes([], grace=0.1, mark=first)
         assert other.poll() is None

@@ -14,7 +14,7 @@ from tools_helpers import DESCRIPTORS, argv, fixture, render, written
 
 from napari_tool_runner.errors import ParameterError, TemplateError
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.bioimageit.template import Placeholder, parse_template
+from napari_tool_runner.tools.bioimageit.rendering import Placeholder, parse_template
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ from napari_tool_runner.jobs.workspace import (
     Workspace,
     copy_if_small,
     disk_size,
+    tool_folder,
     workspace_problem,
 )
 from napari_tool_runner.plugins import (
@@ -86,7 +87,6 @@ class Run:
         request: Request,
         run_id: str,
         number: int,
-        folder: Path,
         enter: Callable[[JobState, str], None],
         report: Callable[[Event], None],
     ) -> None:
@@ -94,16 +94,20 @@ class Run:
         self.request = request
         self.id = run_id
         self.choice = request.choice
-        self.workspace = Workspace(folder)
-        self.log = JobLog(folder)
         self._variables, self._user = config.variables, config.user
+        resources = Resources(config.cpus, config.memory_bytes, config.gpus)
+        network = config.network or request.tool.network
+        timeout = request.timeout if request.timeout is not None else config.timeout
+        self.workspace = Workspace(tool_folder(config.workspaces, request.tool.id) / run_id)
+        self.log = JobLog(self.workspace.root)
+        paths = self.workspace.paths
         self.context = ExecContext(
-            work_dir=self.workspace.paths.work,
-            temp_dir=self.workspace.paths.temp,
-            home_dir=self.workspace.paths.home,
-            resources=Resources(config.cpus, config.memory_bytes, config.gpus),
-            network=config.network or request.tool.network,
-            timeout=request.timeout if request.timeout is not None else config.timeout,
+            paths.work,
+            paths.temp,
+            paths.home,
+            resources=resources,
+            network=network,
+            timeout=timeout,
             report=report,
         )
         self.inputs: list[RecordedInput] = []
@@ -162,7 +166,7 @@ class Run:
                 for note in exported.notes:
                     if note not in self.notes:
                         self.notes.append(note)
-                        self.say(note)
+                        self.context.say(note)
                 if not exported.copied:
                     copy_if_small(exported.file.path, copies_below)
                 value, digest = exported.file, exported.sha256
@@ -289,10 +293,6 @@ class Run:
             if path.is_absolute() and path.exists() and not path.is_relative_to(home):
                 mounts.setdefault(path, Mount(path))
         return list(mounts.values())
-
-    def say(self, text: str) -> None:
-        """Write a line of ours into the log."""
-        self.context.say(text)
 
     def _stop_if_cancelled(self) -> None:
         if self.context.cancel.requested:

@@ -18,12 +18,7 @@ from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.pieces import SlicedRun
 from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTimes
-from napari_tool_runner.jobs.workspace import (
-    new_job_id,
-    parse_progress,
-    tool_folder,
-    workspace_problem,
-)
+from napari_tool_runner.jobs.workspace import new_job_id, parse_progress, workspace_problem
 from napari_tool_runner.plugins import Event, OutputLine
 from napari_tool_runner.storage import write_json
 
@@ -70,10 +65,9 @@ class Job:
         self.request = request
         self.tool = request.tool
         self.values = request.values
-        folder = tool_folder(request.config.workspaces, request.tool.id) / self.id
         self._in_pieces = bool(request.pieces)
         kind = SlicedRun if self._in_pieces else Run
-        self.run = kind(request, self.id, self.number, folder, self.enter, self._report)
+        self.run = kind(request, self.id, self.number, self.enter, self._report)
         self.workspace = self.run.workspace
         self.log = self.run.log
         self.log_path = self.workspace.log
@@ -259,9 +253,11 @@ def execute(job: Job) -> None:
         run.workspace.create()
         run.settle()
         job.write_record(durable=False)  # a crash of this process leaves a trace
-        run.say(f"{job.tool.name} {job.tool.version} — {run.choice.name}, {run.choice.reason}")
+        run.context.say(
+            f"{job.tool.name} {job.tool.version} — {run.choice.name}, {run.choice.reason}"
+        )
         for note in job.request.notes:
-            run.say(note)
+            run.context.say(note)
         run.execute()
         state = JobState.DONE
     except JobCancelledError as stop:
@@ -280,7 +276,7 @@ def execute(job: Job) -> None:
         hint = "Please report it with the log and the record of this job."
         error = run.failure(reason, hint, failure)
     if error is not None:
-        run.say(str(error))
+        run.context.say(str(error))
     run.log.close()
     run.workspace.remove_scratch()
     job.end(state, error)

@@ -109,12 +109,13 @@ class JobManager:
         for place, job in enumerate(self._queue):
             job.phase = f"Waiting, {place} before it" if place else "Waiting, next in turn"
 
-    def _limit(self, job: Job) -> int:
-        return self._max_parallel or job.request.config.max_parallel
+    def _full(self, job: Job) -> bool:
+        """Whether `job` has to wait for one of those that run (lock held)."""
+        return len(self._running) >= (self._max_parallel or job.request.config.max_parallel)
 
     def _start_next(self) -> None:
         with self._lock:
-            if not self._queue or len(self._running) >= self._limit(self._queue[0]):
+            if not self._queue or (self._running and self._full(self._queue[0])):
                 return
             job = self._queue.popleft()
             self._running.add(job)

@@ -78,6 +78,7 @@ class Progress:
 Event: TypeAlias = OutputLine | Progress
 
 
+@dataclass(slots=True, eq=False)
 class CancelToken:
     """A request to stop, shared by the job and its service. Thread-safe.
 
@@ -85,11 +86,11 @@ class CancelToken:
     callbacks run once, in the thread that cancels, and must not block.
     """
 
-    def __init__(self) -> None:
-        self.requested = False
-        self._event = threading.Event()
-        self._lock = threading.Lock()
-        self._callbacks: list[Callable[[], None]] = []
+    requested: bool = field(default=False, init=False)
+    _event: threading.Event = field(default_factory=threading.Event, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    # no signal: this happens once, and who comes after it is called all the same
+    _callbacks: list[Callable[[], None]] = field(default_factory=list, init=False)
 
     def cancel(self) -> None:
         """Request the stop; idempotent."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -571,7 +572,7 @@ class ToolTest:
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Tool:
     """A tool as its descriptor describes it. Identity is by object; see `digest`.
 
@@ -630,17 +631,17 @@ class Tool:
     formats: Formats = field(default=FORMATS, repr=False)
     source: object = None
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The descriptor as a path."""
         return Path(self.uri.rpartition("#")[0] if self.entry else self.uri)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """The folder of the descriptor (``$__tool_directory__``)."""
         return self.path.parent
 
-    @property
+    @cached_property
     def problems(self) -> tuple[Note, ...]:
         """The notes that keep the tool from running."""
         return tuple(n for n in self.notes if n.severity is Severity.ERROR)

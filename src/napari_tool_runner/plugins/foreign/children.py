@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil
 
 from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
-from napari_tool_runner.plugins.programs.process_tree import end_processes
-from napari_tool_runner.plugins.programs.watchdog import MARK, new_mark, watchdog
+from napari_tool_runner.plugins.programs.process_tree import end_processes, new_mark, watchdog
+from napari_tool_runner.plugins.programs.watchdog import MARK
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Event

@@ -7,8 +7,11 @@ started with. The mark finds what left the group and lost its parents.
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -26,7 +29,15 @@ from napari_tool_runner.plugins.programs.watchdog import MARK, marked_ids
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import CancelToken
 
-__all__ = ["GRACE", "Ender", "describe_exit", "end_processes", "group_alive"]
+__all__ = [
+    "GRACE",
+    "Ender",
+    "describe_exit",
+    "end_processes",
+    "group_alive",
+    "new_mark",
+    "watchdog",
+]
 
 GRACE = settings.GRACE.default
 """Seconds that a program gets to end by itself after it was asked to."""
@@ -35,6 +46,9 @@ GRACE = settings.GRACE.default
 _KILL: int = getattr(signal, "SIGKILL", signal.SIGTERM)
 _FORCE_WAIT = 5.0
 _POLL = 0.02
+_SCRIPT = Path(__file__).with_name("watchdog.py")
+_OWNER = f"{os.getpid()}-{secrets.token_hex(6)}"
+_numbers = itertools.count(1)
 
 
 def group_alive(group: int) -> bool:
@@ -190,6 +204,72 @@ class Ender:
             self._end()
         except Exception as error:  # noqa: BLE001 (raised where the program is waited for)
             self._error = error
+
+
+def new_mark() -> str:
+    """Return the mark of a new run; none is the beginning of another."""
+    return f"{_OWNER}:{next(_numbers)}:"
+
+
+class _Watchdog:
+    """The parent's side: programs are announced when they start and when they end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner_pid = os.getpid()
+        self.problem = ""
+
+    def ensure(self) -> None:
+        """Start the watchdog; it finds what carries our mark where that can be read."""
+        self._tell("", start=True)
+
+    def add(self, pid: int) -> None:
+        """Announce a program (leader of its own process group)."""
+        self._tell(f"+{pid}\n", start=True)
+
+    def discard(self, pid: int) -> None:
+        """Announce that a program has ended."""
+        self._tell(f"-{pid}\n", start=False)
+
+    def _tell(self, line: str, *, start: bool) -> None:
+        with self._lock:
+            if os.getpid() != self._owner_pid:  # a fork of napari has no programs of ours
+                return
+            if self._process is not None and self._process.poll() is not None:
+                self._process = None
+            if self._process is None and start:
+                self.problem = ""
+                self._start()
+            if self._process is None:
+                return
+            assert self._process.stdin is not None
+            try:
+                self._process.stdin.write(line.encode())
+                self._process.stdin.flush()
+            except OSError as error:
+                self.problem = f"The watchdog of running programs is gone ({error})."
+
+    def _start(self) -> None:
+        # no site-packages, no user settings: it starts fast and cannot be broken by them
+        argv = [sys.executable or "python3", "-I", "-S", str(_SCRIPT), f"{_OWNER}:"]
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd=Path(sys.executable).anchor or None,
+            )
+        except OSError as error:
+            self.problem = (
+                f"The watchdog could not be started ({error}): if napari is killed, "
+                "running programs go on."
+            )
+
+
+watchdog = _Watchdog()
 
 
 def describe_exit(code: int) -> str:

@@ -28,8 +28,10 @@ from napari_tool_runner.plugins.programs.process_tree import (
     describe_exit,
     end_processes,
     group_alive,
+    new_mark,
+    watchdog,
 )
-from napari_tool_runner.plugins.programs.watchdog import MARK, new_mark, watchdog
+from napari_tool_runner.plugins.programs.watchdog import MARK
 
 __all__ = ["gpu_remark", "host_environment", "path_with", "program_environment", "run_program"]
 

@@ -1,9 +1,9 @@
 """Nothing outlives napari: a small process that ends our programs when napari is killed.
 
-One watchdog per napari, started with the first program. It holds the read end of a pipe
-whose other end only this process has: when this process ends, in whatever way, the
-pipe closes, and the watchdog ends what was still running. Run as a script it is the
-watchdog itself; it then uses the standard library only.
+One watchdog per napari, started with the first program (`process_tree.watchdog`). It holds
+the read end of a pipe whose other end only napari has: when napari ends, in whatever way,
+the pipe closes, and the watchdog ends what was still running. It is a script of its own
+and uses the standard library only.
 
 ``PR_SET_PDEATHSIG`` would be simpler, but it exists on Linux only, fires when the
 *thread* that started the program ends, and reaches no grandchildren.
@@ -12,92 +12,19 @@ watchdog itself; it then uses the standard library only.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import secrets
 import select
 import signal
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 
-__all__ = ["MARK", "marked_ids", "new_mark", "watchdog"]
+__all__ = ["MARK", "marked_ids"]
 
 MARK = "NAPARI_TOOL_RUNNER_RUN"
 """Variable that every program gets: ``<owner>:<number>:``, unique to its run."""
 
-_OWNER = f"{os.getpid()}-{secrets.token_hex(6)}"
-
 _GRACE = 2.0
-_numbers = itertools.count(1)
-
-
-def new_mark() -> str:
-    """Return the mark of a new run; none is the beginning of another."""
-    return f"{_OWNER}:{next(_numbers)}:"
-
-
-class _Watchdog:
-    """The parent's side: programs are announced when they start and when they end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner_pid = os.getpid()
-        self.problem = ""
-
-    def ensure(self) -> None:
-        """Start the watchdog; it finds what carries our mark where that can be read."""
-        self._tell("", start=True)
-
-    def add(self, pid: int) -> None:
-        """Announce a program (leader of its own process group)."""
-        self._tell(f"+{pid}\n", start=True)
-
-    def discard(self, pid: int) -> None:
-        """Announce that a program has ended."""
-        self._tell(f"-{pid}\n", start=False)
-
-    def _tell(self, line: str, *, start: bool) -> None:
-        with self._lock:
-            if os.getpid() != self._owner_pid:  # a fork of napari has no programs of ours
-                return
-            if self._process is not None and self._process.poll() is not None:
-                self._process = None
-            if self._process is None and start:
-                self.problem = ""
-                self._start()
-            if self._process is None:
-                return
-            assert self._process.stdin is not None
-            try:
-                self._process.stdin.write(line.encode())
-                self._process.stdin.flush()
-            except OSError as error:
-                self.problem = f"The watchdog of running programs is gone ({error})."
-
-    def _start(self) -> None:
-        # no site-packages, no user settings: it starts fast and cannot be broken by them
-        argv = [sys.executable or "python3", "-I", "-S", __file__, f"{_OWNER}:"]
-        try:
-            self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                cwd=Path(sys.executable).anchor or None,
-            )
-        except OSError as error:
-            self.problem = (
-                f"The watchdog could not be started ({error}): if napari is killed, "
-                "running programs go on."
-            )
-
-
-watchdog = _Watchdog()
 
 
 def _watch(owner: str, descriptor: int) -> None:

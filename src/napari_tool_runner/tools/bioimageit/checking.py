@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ParameterError, TemplateError
-from napari_tool_runner.tools.bioimageit.rendering import render_command
-from napari_tool_runner.tools.bioimageit.template import (
+from napari_tool_runner.tools.bioimageit.rendering import (
     FIJI,
     TOOL_DIRECTORY,
     Source,
     parse_template,
+    render_command,
     resolve,
 )
 from napari_tool_runner.tools.common import Notes

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.tools.dialect import Dialect
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, Dialect
 from napari_tool_runner.tools.formats import split_formats
 
 if TYPE_CHECKING:
@@ -15,12 +17,13 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.candidate import Candidate
     from napari_tool_runner.tools.dialect import (
-        CollectedOutput,
         JobPaths,
         Outline,
+        PlannedOutput,
         RenderedCommand,
         TestOutcome,
     )
+    from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.model import Note, Tool, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
 
@@ -74,9 +77,13 @@ class BioImageItDialect(Dialect):
         self, tool: Tool, rendered: RenderedCommand, values: BoundValues, paths: JobPaths
     ) -> Sequence[CollectedOutput]:
         """Find the files of the outputs; see `Dialect.collect`."""
-        from napari_tool_runner.tools.bioimageit.rendering import collect_outputs
-
-        return collect_outputs(rendered, paths, tool.formats)
+        found = []
+        for planned in rendered.outputs:
+            path = _find(planned, paths, tool.formats)
+            if path is not None:
+                file = CollectedFile(path, planned.format, planned.output.name)
+                found.append(CollectedOutput(planned.output, (file,)))
+        return found
 
     def verify(self, tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str]:
         """Compare a test's outcome with its reference files."""
@@ -100,6 +107,42 @@ def _score(root: Element) -> int:
     command = root.find("command")
     text = "" if command is None else "".join(command.itertext())
     return score + 10 * bool(_COMMAND.search(text))
+
+
+def _find(planned: PlannedOutput, paths: JobPaths, formats: Formats) -> Path | None:
+    candidates = [planned.path]
+    if planned.output.from_work_dir:
+        candidates.insert(0, paths.work / planned.output.from_work_dir)
+    # tools that choose the extension themselves: o.tiff for o.tif, o.png for raw o
+    if planned.format:
+        entry = formats.resolve(planned.format)
+        stem = planned.path.name.removesuffix(entry.extension)
+        others = [e for parent in entry.parents for e in formats[parent].extensions]
+        candidates += [planned.path.with_name(stem + alias) for alias in (*entry.aliases, *others)]
+    found = [path for path in candidates if path.exists() or path.is_symlink()]
+    if not found and not planned.path.suffix:
+        named = list(planned.path.parent.glob(f"{escape(planned.path.name)}.*"))
+        found = named if len(named) == 1 else []
+    return _inside(found[0], planned, paths) if found else None
+
+
+def _inside(path: Path, planned: PlannedOutput, paths: JobPaths) -> Path | None:
+    """Return `path` when it exists and really lies in the job's folder."""
+    try:
+        real = path.resolve(strict=True)
+    except FileNotFoundError:
+        return None  # a link to nothing: the output is missing
+    except (OSError, RuntimeError) as error:  # a circle of links
+        raise OutputError(
+            f"The output “{planned.output.name}” cannot be opened: {error}.",
+            hint="The tool must write a plain file there.",
+        ) from error
+    if not real.is_relative_to(paths.root.resolve()):
+        raise OutputError(
+            f"The output “{planned.output.name}” is a link to {real}, outside the job's folder.",
+            hint="It was not opened; the tool must write its own file.",
+        )
+    return path
 
 
 DIALECT = BioImageItDialect()

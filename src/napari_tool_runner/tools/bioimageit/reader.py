@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.bioimageit.parameters import read_parameter, read_tests
-from napari_tool_runner.tools.bioimageit.template import (
+from napari_tool_runner.tools.bioimageit.rendering import (
     FIJI,
     TOOL_DIRECTORY,
     Source,

@@ -1,29 +1,23 @@
-"""Fills the command of a bioimageit tool, an argv, and finds the files that it wrote."""
+"""The command of BioImageIT: tokens first, then values inside tokens; an argv in the end.
+
+The template is split as a POSIX shell would split it, while it still holds the
+placeholders. A value is put inside the token where its placeholder stands, so it can
+neither become two arguments nor reach a shell, whatever characters it has.
+"""
 
 from __future__ import annotations
 
 import csv
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from glob import escape
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from napari_tool_runner.errors import OutputError, TemplateError
-from napari_tool_runner.tools.bioimageit.template import (
-    FIJI,
-    TOOL_DIRECTORY,
-    Placeholder,
-    Source,
-    Token,
-    parse_template,
-    resolve,
-)
+from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.dialect import (
-    CollectedFile,
-    CollectedOutput,
     DataCollection,
     DataFile,
     JobPaths,
@@ -41,15 +35,59 @@ from napari_tool_runner.tools.model import (
 )
 from napari_tool_runner.tools.tree import BoundValues, Leaf, leaves
 
-if TYPE_CHECKING:
-    from napari_tool_runner.tools.formats import Formats
-
-__all__ = ["collect_outputs", "render_command"]
+__all__ = [
+    "FIJI",
+    "TOOL_DIRECTORY",
+    "Placeholder",
+    "Source",
+    "Token",
+    "parse_template",
+    "render_command",
+    "resolve",
+    "shell_syntax",
+]
 
 _Filled: TypeAlias = str | list[str] | None
 """A value as text; a list for several files; None when the value is absent."""
 
+TOOL_DIRECTORY = "__tool_directory__"
+FIJI = "__fiji__"
+
+# the two special names end where their own text ends: $__tool_directory__script.py
+_PLACEHOLDER = re.compile(
+    rf"\$(?:(?P<special>{TOOL_DIRECTORY}|{FIJI})"
+    r"|\{(?P<braced>[^{}$]*)\}"
+    r"|(?P<bare>[A-Za-z_]\w*))"
+)
+_ESCAPED = re.compile(r"\\\$(?=[{A-Za-z_])")
+_CONTINUATION = re.compile(r"\\\r?\n")
+_QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|\\.", re.S)
+_OPERATOR = re.compile(
+    r"(?:^|\s)(&&|\|\|?|;|&|\d?>{1,2}(?:&\d)?|<{1,2}|&>)(?=\s|$)|(\$\(|`)|(;)(?=\s)"
+)
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """A place for a value. `name` is what stands inside, `text` the whole of it."""
+
+    name: str
+    text: str
+    braced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the dialect keeps with a tool.
+
+    `aliases`: what a placeholder may say -> the name of the input or output.
+    """
+
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+Token: TypeAlias = tuple[str | Placeholder, ...]
 
 
 def render_command(
@@ -277,56 +315,58 @@ def _extension_of_tests(tool: Tool, output: DataOutput) -> str:
     return ""
 
 
-def collect_outputs(
-    rendered: RenderedCommand, paths: JobPaths, formats: Formats
-) -> list[CollectedOutput]:
-    """Return the outputs that exist; see `Dialect.collect`.
+def parse_template(text: str) -> tuple[Token, ...]:
+    r"""Split a command template into tokens of literal text and placeholders.
+
+    ``${x}``, ``$x``, ``${-x}``, also inside quotes, are placeholders; ``\${x}`` is
+    the text ``${x}``. Line ends separate tokens.
 
     Raises
     ------
-    OutputError
-        An output is a link out of the job's folder, or its ``from_work_dir`` is.
+    TemplateError
+        A quotation is not closed.
     """
-    found = []
-    for planned in rendered.outputs:
-        path = _find(planned, paths, formats)
-        if path is not None:
-            file = CollectedFile(path, planned.format, planned.output.name)
-            found.append(CollectedOutput(planned.output, (file,)))
+    mark = next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in text)
+    plain = _ESCAPED.sub(mark, _CONTINUATION.sub(" ", text))
+    try:
+        words = shlex.split(plain)
+    except ValueError as error:
+        raise TemplateError(
+            f"The command of the tool cannot be split into arguments: {error}.",
+            line=text.strip(),
+            hint="Close the quotation in <command>.",
+        ) from error
+    return tuple(tuple(_pieces(word, mark)) for word in words)
+
+
+def resolve(
+    tokens: tuple[Token, ...], aliases: Mapping[str, str]
+) -> dict[Placeholder, str | None]:
+    """Return every placeholder of `tokens`, in order, and the input or output that it means."""
+    found: dict[Placeholder, str | None] = {}
+    for place in (piece for token in tokens for piece in token if isinstance(piece, Placeholder)):
+        forms = (place.name, place.name.lstrip("-"), place.name.replace("-", ""))
+        found[place] = next((aliases[form] for form in forms if form in aliases), None)
     return found
 
 
-def _find(planned: PlannedOutput, paths: JobPaths, formats: Formats) -> Path | None:
-    candidates = [planned.path]
-    if planned.output.from_work_dir:
-        candidates.insert(0, paths.work / planned.output.from_work_dir)
-    # tools that choose the extension themselves: o.tiff for o.tif, o.png for raw o
-    if planned.format:
-        entry = formats.resolve(planned.format)
-        stem = planned.path.name.removesuffix(entry.extension)
-        others = [e for parent in entry.parents for e in formats[parent].extensions]
-        candidates += [planned.path.with_name(stem + alias) for alias in (*entry.aliases, *others)]
-    found = [path for path in candidates if path.exists() or path.is_symlink()]
-    if not found and not planned.path.suffix:
-        named = list(planned.path.parent.glob(f"{escape(planned.path.name)}.*"))
-        found = named if len(named) == 1 else []
-    return _inside(found[0], planned, paths) if found else None
+def shell_syntax(text: str) -> str:
+    """Return the first piece of shell syntax outside quotes (``&&``, ``|``), or ``''``."""
+    bare = _QUOTED.sub("q", _CONTINUATION.sub(" ", text))
+    found = _OPERATOR.search(bare)
+    return next((group for group in found.groups() if group), "") if found else ""
 
 
-def _inside(path: Path, planned: PlannedOutput, paths: JobPaths) -> Path | None:
-    """Return `path` when it exists and really lies in the job's folder."""
-    try:
-        real = path.resolve(strict=True)
-    except FileNotFoundError:
-        return None  # a link to nothing: the output is missing
-    except (OSError, RuntimeError) as error:  # a circle of links
-        raise OutputError(
-            f"The output “{planned.output.name}” cannot be opened: {error}.",
-            hint="The tool must write a plain file there.",
-        ) from error
-    if not real.is_relative_to(paths.root.resolve()):
-        raise OutputError(
-            f"The output “{planned.output.name}” is a link to {real}, outside the job's folder.",
-            hint="It was not opened; the tool must write its own file.",
+def _pieces(word: str, mark: str) -> Iterator[str | Placeholder]:
+    end = 0
+    for match in _PLACEHOLDER.finditer(word):
+        if match.start() > end:
+            yield word[end : match.start()].replace(mark, "$")
+        name = match["special"] or match["bare"]
+        braced = name is None
+        yield Placeholder(
+            (match["braced"] if name is None else name).strip(), match[0], braced=braced
         )
-    return path
+        end = match.end()
+    if end < len(word) or not word:
+        yield word[end:].replace(mark, "$")

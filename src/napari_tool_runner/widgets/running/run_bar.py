@@ -255,7 +255,6 @@ class LogView(QWidget):
         self._show_buttons()
         self._watch()
         if on:
-            self.flush()
             self._to_end()
 
     def follow(self, job: Job) -> None:
@@ -266,7 +265,6 @@ class LogView(QWidget):
         self._seen = 0
         self.text.clear()
         self._show_buttons()
-        self.flush()
         self._watch()
 
     def flush(self) -> None:
@@ -299,6 +297,7 @@ class LogView(QWidget):
     def _watch(self) -> None:
         """Look for new lines as long as they can be seen."""
         if self._job is not None and self.is_open():
+            self.flush()
             self._timer.start()
         else:
             self._timer.stop()
