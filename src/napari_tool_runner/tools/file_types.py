@@ -33,7 +33,8 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x1f\x8b", "gz", "gzip"),
     (257, b"ustar", "tar", "tar archive"),
 )
-_ZARR_MARKS = (".zgroup", ".zattrs", ".zarray", "zarr.json")
+_ZARR_ATTRIBUTES = ("zarr.json", ".zattrs")
+_ZARR_MARKS = (*_ZARR_ATTRIBUTES, ".zgroup", ".zarray")
 
 
 def content_type(path: Path) -> tuple[str, str] | None:
@@ -62,7 +63,7 @@ def file_type(path: Path, expected: Sequence[str] = (), formats: Formats = FORMA
     suffix = next((entry.extension for entry in found[:1]), "")
     by_name = [formats.canonical(entry.name) for entry in found if entry.extension == suffix]
     if path.is_dir():
-        if any((path / mark).exists() for mark in (".zattrs", "zarr.json")):
+        if any((path / mark).exists() for mark in _ZARR_ATTRIBUTES):
             return _zarr_name(path, suffix)
         return by_name[0].name if by_name and by_name[0].directory else "directory"
     for name in expected:
@@ -83,7 +84,7 @@ def file_type(path: Path, expected: Sequence[str] = (), formats: Formats = FORMA
 def _zarr_name(path: Path, suffix: str) -> str:
     if suffix == ".ome.zarr":
         return "ome_zarr"
-    for name in ("zarr.json", ".zattrs"):
+    for name in _ZARR_ATTRIBUTES:
         try:
             content = json.loads((path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):

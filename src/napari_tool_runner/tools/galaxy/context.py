@@ -80,7 +80,7 @@ class _Wrapping:
         for rule in parameter.validators:
             empty = value is None or value == ""
             if isinstance(rule, ValueRule) and not (empty and parameter.optional):
-                problem = rule.final_problem(value)
+                problem = rule.problem(value, final=True)
                 if problem:
                     raise ParameterError(f"{name}: {problem}", name=name)
         if isinstance(parameter, SelectParameter | DataColumnParameter | DrillDownParameter):

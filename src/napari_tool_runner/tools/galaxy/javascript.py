@@ -51,7 +51,6 @@ for (const output of outputs) {
 
 def render_expression(
     tool: Tool,
-    source: GalaxySource,
     values: BoundValues,
     inputs: Context,
     outputs: Sequence[PlannedOutput],
@@ -64,6 +63,7 @@ def render_expression(
     TemplateError
         The expression is written in a language that is not known.
     """
+    source = rules.source
     element = source.root.find("expression")
     text = ((element.text if element is not None else None) or "").strip()
     kind = element.get("type") if element is not None else None

@@ -6,12 +6,12 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.tools.dialect import DataFile, JobPaths, PlannedOutput
+from napari_tool_runner.tools.dialect import DataFile, PlannedOutput
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
 from napari_tool_runner.tools.galaxy.context import Context, lookup
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
@@ -22,40 +22,36 @@ from napari_tool_runner.tools.model import CollectionOutput, DataOutput, Output
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.galaxy.script import Rules
-    from napari_tool_runner.tools.galaxy.source import GalaxySource
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["element_path", "extra_files_folder", "plan_outputs"]
 
 
-def plan_outputs(
-    tool: Tool, source: GalaxySource, context: Context, paths: JobPaths, rules: Rules
-) -> tuple[PlannedOutput, ...]:
+def plan_outputs(tool: Tool, context: Context, rules: Rules) -> tuple[PlannedOutput, ...]:
     """Settle the outputs of this call and put them into `context`.
 
     Folders that must exist before the tool writes are named in `rules`.
     """
     planned: list[PlannedOutput] = []
-    raw = _raw_values(context)
-    template_context: Context = dict(context)
+    source, folder = rules.source, rules.paths.outputs
+    plan = _Plan(rules, dict(context), _raw_values(context))
     for number, output in enumerate(tool.outputs, 1):
         rule = source.rules[output.name]
-        name = _format(output, rule, template_context, raw, rules)
-        if not _wanted(output, raw):
+        name = plan.format(output, rule)
+        if not plan.wanted(output):
             # a template may still ask for it
             context[output.name] = DatasetValue(None, source.formats, fallback=name)
             continue
         if isinstance(output, CollectionOutput):
-            folder = paths.outputs / output.name
-            output = _with_elements(output, rule, template_context, raw, rules, name)
-            context[output.name] = _elements_value(output, folder, context, rules)
-            planned.append(PlannedOutput(output, folder, name))
-            rules.folders.append(folder)
-            continue
-        path = paths.outputs / f"{output.name}{tool.formats.canonical(name).extension}"
-        if rule.element.get("precreate_directory", "").lower() == "true":
+            path = folder / output.name
+            output = plan.with_elements(output, rule, name)
+            context[output.name] = _elements_value(output, path, context, rules)
             rules.folders.append(path)
-        context[output.name] = _output_value(output.name, output.label, path, name, number, rules)
+        else:
+            path = folder / f"{output.name}{source.formats.canonical(name).extension}"
+            if rule.element.get("precreate_directory", "").lower() == "true":
+                rules.folders.append(path)
+            context[output.name] = _output_value(output, path, name, number, rules)
         planned.append(PlannedOutput(output, path, name))
     return tuple(planned)
 
@@ -66,10 +62,10 @@ def extra_files_folder(path: Path) -> Path:
 
 
 def _output_value(
-    name: str, label: str, path: Path, kind: str, number: int, rules: Rules
+    output: Output, path: Path, kind: str, number: int, rules: Rules
 ) -> DatasetValue:
     return DatasetValue(
-        DataFile(path, kind, label or name),
+        DataFile(path, kind, output.label or output.name),
         rules.source.formats,
         shown=rules.shown(path),
         extra_files=rules.shown(extra_files_folder(path)),
@@ -77,101 +73,139 @@ def _output_value(
     )
 
 
-def _wanted(output: Output, raw: Mapping[str, object]) -> bool:
-    for expression in output.filters:
-        try:
-            # the descriptor's own code, as in Galaxy; a run needs consent
-            if not eval(expression, {"re": re, "json": json}, dict(raw)):  # noqa: S307
-                return False
-        except Exception:  # noqa: BLE001, S112 - as in Galaxy, a filter that fails filters nothing
-            continue
-    return True
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What decides on the outputs of one call.
 
+    `context`: the inputs as templates see them; `raw`: as filters do.
+    """
 
-def _format(
-    output: Output, rule: OutputRule, context: Context, raw: Mapping[str, object], rules: Rules
-) -> str:
-    name = output.format or "data"
-    if name == "input":
-        first = next(filter(None, _flat(context)), None)
-        name = first.ext if first else "data"
-    name = _source_format(output.format_source, context) or name
-    changed = _changed_format(rule, context, rules.source, name)
-    return _action_format(output, rule, raw, rules) or changed or name
+    rules: Rules
+    context: Context
+    raw: Mapping[str, object]
 
-
-def _source_format(spec: str, context: Context) -> str:
-    if not spec:
-        return ""
-    match = re.fullmatch(r"([^\[\]]*)\[([^\[\]]*)\]", spec)
-    name, element = (match[1], match[2]) if match else (spec, "")
-    value = lookup(context, name)
-    if isinstance(value, DatasetList):
-        value = next(iter(value), None)
-    if isinstance(value, CollectionValue):
-        flat = [dataset for _, dataset in value.flat()]
-        key: object = None
-        with contextlib.suppress(ValueError, RecursionError):
-            key = json.loads(element.replace("'", '"')) if element else None
-        chosen: object = None
-        with contextlib.suppress(KeyError, IndexError):
-            chosen = value[key] if key is not None else None
-        value = chosen if isinstance(chosen, DatasetValue) else next(iter(flat), None)
-    return value.ext if isinstance(value, DatasetValue) and value else ""
-
-
-def _changed_format(rule: OutputRule, context: Context, source: GalaxySource, name: str) -> str:
-    from napari_tool_runner.errors import TemplateError
-    from napari_tool_runner.tools.galaxy.templates import fill
-
-    for change in getattr(rule.parsed, "change_format", None) or []:
-        wanted, check = change.get("value"), change.get("input")
-        if check is not None:
-            text = str(check).replace("|", ".")
+    def wanted(self, output: Output) -> bool:
+        for expression in output.filters:
             try:
-                found = fill(text, context, source.template_version, "output format")
-            except TemplateError:
-                # it names a parameter of another case; then it does not apply
+                # the descriptor's own code, as in Galaxy; a run needs consent
+                if not eval(expression, {"re": re, "json": json}, dict(self.raw)):  # noqa: S307
+                    return False
+            except Exception:  # noqa: BLE001, S112 - as in Galaxy, a filter that fails filters nothing
                 continue
-            if found == wanted and change.get("format"):
-                return str(change["format"])
-            continue
-        dataset = lookup(context, str(change.get("input_dataset") or ""))
-        attribute = str(change.get("check_attribute") or "")
-        if isinstance(dataset, DatasetValue) and dataset and attribute:
-            value = getattr(dataset, attribute, None)
-            if value is None:
-                value = dataset.metadata.get(attribute)
-            if value is not None and str(value) == str(wanted):
-                return str(change.get("format") or name)
-    return ""
+        return True
 
+    def format(self, output: Output, rule: OutputRule) -> str:
+        name = output.format or "data"
+        if name == "input":
+            first = next(filter(None, _flat(self.context)), None)
+            name = first.ext if first else "data"
+        name = self.source_format(output.format_source) or name
+        changed = self.changed_format(rule, name)
+        return self.action_format(output, rule) or changed or name
 
-def _action_format(
-    output: Output, rule: OutputRule, raw: Mapping[str, object], rules: Rules
-) -> str:
-    """Run Galaxy's own output actions; return the format that they set."""
-    actions = rule.element.find("actions")
-    if actions is None:
+    def source_format(self, spec: str) -> str:
+        if not spec:
+            return ""
+        match = re.fullmatch(r"([^\[\]]*)\[([^\[\]]*)\]", spec)
+        name, element = (match[1], match[2]) if match else (spec, "")
+        value = lookup(self.context, name)
+        if isinstance(value, DatasetList):
+            value = next(iter(value), None)
+        if isinstance(value, CollectionValue):
+            flat = [dataset for _, dataset in value.flat()]
+            key: object = None
+            with contextlib.suppress(ValueError, RecursionError):
+                key = json.loads(element.replace("'", '"')) if element else None
+            chosen: object = None
+            with contextlib.suppress(KeyError, IndexError):
+                chosen = value[key] if key is not None else None
+            value = chosen if isinstance(chosen, DatasetValue) else next(iter(flat), None)
+        return value.ext if isinstance(value, DatasetValue) and value else ""
+
+    def changed_format(self, rule: OutputRule, name: str) -> str:
+        from napari_tool_runner.errors import TemplateError
+        from napari_tool_runner.tools.galaxy.templates import fill
+
+        version = self.rules.source.template_version
+        for change in getattr(rule.parsed, "change_format", None) or []:
+            wanted, check = change.get("value"), change.get("input")
+            if check is not None:
+                text = str(check).replace("|", ".")
+                try:
+                    found = fill(text, self.context, version, "output format")
+                except TemplateError:
+                    # it names a parameter of another case; then it does not apply
+                    continue
+                if found == wanted and change.get("format"):
+                    return str(change["format"])
+                continue
+            dataset = lookup(self.context, str(change.get("input_dataset") or ""))
+            attribute = str(change.get("check_attribute") or "")
+            if isinstance(dataset, DatasetValue) and dataset and attribute:
+                value = getattr(dataset, attribute, None)
+                if value is None:
+                    value = dataset.metadata.get(attribute)
+                if value is not None and str(value) == str(wanted):
+                    return str(change.get("format") or name)
         return ""
-    from galaxy.tool_util.parser.output_actions import ToolOutputActionGroup
 
-    dataset = SimpleNamespace(metadata=SimpleNamespace(), extension="", change_datatype=None)
-    dataset.change_datatype = lambda name: setattr(dataset, "extension", name)
-    app = SimpleNamespace(
-        tool_data_tables={},
-        config=SimpleNamespace(tool_data_path="tool-data"),
-        datatypes_registry=SimpleNamespace(
-            get_datatype_by_extension=rules.source.formats.canonical,
-            change_datatype=lambda data, name: dataset.change_datatype(name),
-        ),
-    )
-    try:
-        ToolOutputActionGroup(app, actions).apply_action(dataset, _for_actions(dict(raw)))
-    except Exception as error:  # noqa: BLE001 - actions that need a server set nothing
-        rules.notes.append(f"The actions on the output “{output.name}” are left out: {error}")
-        return ""
-    return str(dataset.extension or "")
+    def action_format(self, output: Output, rule: OutputRule) -> str:
+        """Run Galaxy's own output actions; return the format that they set."""
+        actions = rule.element.find("actions")
+        if actions is None:
+            return ""
+        from galaxy.tool_util.parser.output_actions import ToolOutputActionGroup
+
+        dataset = SimpleNamespace(metadata=SimpleNamespace(), extension="", change_datatype=None)
+        dataset.change_datatype = lambda name: setattr(dataset, "extension", name)
+        app = SimpleNamespace(
+            tool_data_tables={},
+            config=SimpleNamespace(tool_data_path="tool-data"),
+            datatypes_registry=SimpleNamespace(
+                get_datatype_by_extension=self.rules.source.formats.canonical,
+                change_datatype=lambda data, name: dataset.change_datatype(name),
+            ),
+        )
+        try:
+            ToolOutputActionGroup(app, actions).apply_action(dataset, _for_actions(dict(self.raw)))
+        except Exception as error:  # noqa: BLE001 - actions that need a server set nothing
+            self.rules.notes.append(
+                f"The actions on the output “{output.name}” are left out: {error}"
+            )
+            return ""
+        return str(dataset.extension or "")
+
+    def with_elements(
+        self, output: CollectionOutput, rule: OutputRule, name: str
+    ) -> CollectionOutput:
+        """Give the collection the elements that this call will have, where that is known."""
+        parsed = rule.collection
+        kind = output.collection_type
+        type_source = parsed.structure.collection_type_source
+        if type_source:
+            like = lookup(self.context, type_source)
+            if isinstance(like, CollectionValue) and like.collection_type:
+                kind = like.collection_type
+        elements: list[DataOutput] = []
+        if output.elements:
+            places = {child.get("name"): child for child in rule.element.findall("data")}
+            for element in output.elements:
+                if not self.wanted(element):
+                    continue
+                inner = OutputRule(parsed.outputs[element.name], places[element.name])
+                elements.append(replace(element, format=self.format(element, inner)))
+        elif output.structured_like:
+            like = lookup(self.context, output.structured_like)
+            if isinstance(like, CollectionValue):
+                kind = like.collection_type or kind
+                named = [("/".join(identifiers), dataset) for identifiers, dataset in like.flat()]
+            else:
+                files = like if isinstance(like, DatasetList) else ()
+                named = [(dataset.element_identifier, dataset) for dataset in files]
+            for identifier, dataset in named:
+                ext = dataset.ext if output.inherit_format else name
+                elements.append(DataOutput(name=identifier, format=ext))
+        return replace(output, elements=tuple(elements), collection_type=kind, format=name)
 
 
 def _for_actions(value: object) -> object:
@@ -189,45 +223,6 @@ def _for_actions(value: object) -> object:
     return value
 
 
-def _with_elements(
-    output: CollectionOutput,
-    rule: OutputRule,
-    context: Context,
-    raw: Mapping[str, object],
-    rules: Rules,
-    name: str,
-) -> CollectionOutput:
-    """Give the collection the elements that this call will have, where that is known."""
-    parsed = rule.collection
-    kind = output.collection_type
-    type_source = parsed.structure.collection_type_source
-    if type_source:
-        like = lookup(context, type_source)
-        if isinstance(like, CollectionValue) and like.collection_type:
-            kind = like.collection_type
-    elements: list[DataOutput] = []
-    if output.elements:
-        places = {child.get("name"): child for child in rule.element.findall("data")}
-        for element in output.elements:
-            if not _wanted(element, raw):
-                continue
-            inner = OutputRule(parsed.outputs[element.name], places[element.name])
-            found = _format(element, inner, context, raw, rules)
-            elements.append(replace(element, format=found))
-    elif output.structured_like:
-        like = lookup(context, output.structured_like)
-        if isinstance(like, CollectionValue):
-            kind = like.collection_type or kind
-            named = [("/".join(identifiers), dataset) for identifiers, dataset in like.flat()]
-        else:
-            files = like if isinstance(like, DatasetList) else ()
-            named = [(dataset.element_identifier, dataset) for dataset in files]
-        for identifier, dataset in named:
-            ext = dataset.ext if output.inherit_format else name
-            elements.append(DataOutput(name=identifier, format=ext))
-    return replace(output, elements=tuple(elements), collection_type=kind, format=name)
-
-
 def element_path(folder: Path, element: DataOutput, formats: Formats) -> Path:
     """Return where the tool is told to write an element of a collection."""
     safe = re.sub(r"[^A-Za-z0-9_.+=-]", "_", element.name).lstrip(".") or "element"
@@ -243,7 +238,7 @@ def _elements_value(
     flat: dict[str, DatasetValue] = {}
     for number, element in enumerate(output.elements, 1):
         path = element_path(folder, element, rules.source.formats)
-        value = _output_value(element.name, element.label, path, element.format, number, rules)
+        value = _output_value(element, path, element.format, number, rules)
         flat[element.name] = value
         if not output.structured_like:
             context[element.name] = value

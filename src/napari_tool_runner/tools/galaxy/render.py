@@ -54,15 +54,15 @@ def render(
     rules = Rules(source, paths)
     inputs = wrap_inputs(tool, values, rules)
     context = {**_plain_names(tool), **template_macro_params(source.root), **inputs}
-    outputs = plan_outputs(tool, source, context, paths, rules)
-    context |= _galaxy_names(tool, source, paths, rules)
+    outputs = plan_outputs(tool, context, rules)
+    context |= _galaxy_names(tool, rules)
     context.setdefault("input", _no_input)
     if source.tool.parse_tool_type() == "expression":
-        command = render_expression(tool, source, values, inputs, outputs, rules)
+        command = render_expression(tool, values, inputs, outputs, rules)
     else:
-        _configfiles(tool, source, values, inputs, context, rules)
-        command = _command(source, context, rules)
-    environment = _environment(source, context, paths, variables)
+        _configfiles(tool, values, inputs, context, rules)
+        command = _command(context, rules)
+    environment = _environment(context, rules, variables)
     strict = "set -e\n" if source.tool.parse_strict_shell() else ""
     script = f"#!/bin/bash\n{rules.preamble()}{strict}{command}\n"
     path = paths.root / "tool_script.sh"
@@ -85,14 +85,14 @@ def _no_input() -> str:
     raise InputNotFoundSyntaxError("Unbound variable 'input'.")
 
 
-def _galaxy_names(tool: Tool, source: GalaxySource, paths: JobPaths, rules: Rules) -> Context:
+def _galaxy_names(tool: Tool, rules: Rules) -> Context:
     """Galaxy's own names: true ones where they exist here, harmless ones elsewhere."""
-    work = str(rules.shown(paths.work))
+    work = str(rules.shown(rules.paths.work))
     return {
-        "__tool_directory__": str(rules.shown(source.path.parent)),
+        "__tool_directory__": str(rules.shown(rules.source.path.parent)),
         "__tool_id__": tool.id,
         "__tool_version__": tool.version,
-        "__local_working_directory__": str(rules.shown(paths.root)),
+        "__local_working_directory__": str(rules.shown(rules.paths.root)),
         "__new_file_path__": work,
         "__user__": None,
         "__user_id__": _NOBODY,
@@ -116,7 +116,8 @@ def _plain_names(tool: Tool) -> Context:
     }
 
 
-def _command(source: GalaxySource, context: Context, rules: Rules) -> str:
+def _command(context: Context, rules: Rules) -> str:
+    source = rules.source
     template = source.tool.parse_command()
     if not template or not template.strip():
         raise TemplateError(
@@ -137,13 +138,10 @@ def _command(source: GalaxySource, context: Context, rules: Rules) -> str:
 
 
 def _configfiles(
-    tool: Tool,
-    source: GalaxySource,
-    values: BoundValues,
-    inputs: Context,
-    context: Context,
-    rules: Rules,
+    tool: Tool, values: BoundValues, inputs: Context, context: Context, rules: Rules
 ) -> None:
+    source = rules.source
+
     def register(name: str | None, filename: str | None, text: str) -> None:
         path = rules.configs / _safe(name or filename or f"config_{len(rules.files)}")
         rules.files[path] = text
@@ -160,28 +158,24 @@ def _configfiles(
     for template in source.tool.parse_template_configfiles():
         where = f"configfile {template.name or template.filename}"
         content = template.content or ""
-        register(
-            template.name,
-            template.filename,
-            fill(str(content), context, source.template_version, where),
-        )
+        text = fill(str(content), context, source.template_version, where)
+        register(template.name, template.filename, text)
 
 
-def _environment(
-    source: GalaxySource, context: Context, paths: JobPaths, variables: Mapping[str, str]
-) -> dict[str, str]:
+def _environment(context: Context, rules: Rules, variables: Mapping[str, str]) -> dict[str, str]:
     """Variables that the descriptor sets, and those that Galaxy always sets.
 
     The caller's own (config ``env``) win over Galaxy's defaults.
     """
     found = {
         "GALAXY_SLOTS": variables.get("GALAXY_SLOTS", "1"),
-        "_GALAXY_JOB_TMP_DIR": str(paths.temp),
-        "_GALAXY_JOB_HOME_DIR": str(paths.home),
+        "_GALAXY_JOB_TMP_DIR": str(rules.paths.temp),
+        "_GALAXY_JOB_HOME_DIR": str(rules.paths.home),
     }
     for name in ("GALAXY_MEMORY_MB", "GALAXY_MEMORY_MB_PER_SLOT"):
         if name in variables:
             found[name] = variables[name]
+    source = rules.source
     for definition in source.tool.parse_environment_variables():
         name, template = definition["name"], definition["template"]
         if not name or definition["inject"]:

@@ -2,7 +2,7 @@
 
 Rules on values are checked while a person types. Rules on datasets need their
 metadata, and rules that hold Python beyond plain expressions need consent: both are
-checked when a run is prepared (`DataRule`, `ValueRule.final_problem`).
+checked when a run is prepared (`DataRule`, `ValueRule.problem`).
 """
 
 from __future__ import annotations
@@ -78,15 +78,11 @@ class ValueRule:
     negate: bool = False
     check: Callable[[object], None] | None = None
 
-    def problem(self, value: object) -> str | None:
-        """Return one sentence when `value` breaks the rule, else None."""
-        return self._first(value, final=False)
+    def problem(self, value: object, *, final: bool = False) -> str | None:
+        """Return one sentence when `value` breaks the rule, else None.
 
-    def final_problem(self, value: object) -> str | None:
-        """As `problem`, and Python beyond plain expressions runs. Needs consent."""
-        return self._first(value, final=True)
-
-    def _first(self, value: object, *, final: bool) -> str | None:
+        `final`: Python beyond plain expressions runs, which needs consent.
+        """
         entries = value if isinstance(value, tuple | list) else [value]
         found = (self._one(entry, final=final) for entry in entries)
         return next((problem for problem in found if problem), None)
