@@ -18,9 +18,17 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from napari_tool_runner.errors import ExchangeError
+from napari_tool_runner.errors import ExchangeError, OutputError
 
-__all__ = ["file_key", "is_whole_map", "origin_of", "place_file", "remember_origin", "whole_file"]
+__all__ = [
+    "file_key",
+    "is_whole_map",
+    "origin_of",
+    "place_file",
+    "remember_origin",
+    "unreadable",
+    "whole_file",
+]
 
 _SMALL = 64 * 2**20
 _FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to
@@ -99,6 +107,14 @@ def whole_file(path: Path, name: str) -> Iterator[None]:
             f"“{name}” could not be written to {path}: {error.strerror or error}.",
             hint="Check the free space and the rights of the workspace folder.",
         ) from error
+
+
+def unreadable(path: Path, what: str, error: Exception) -> OutputError:
+    """Return the error for a result that is no proper file of its format."""
+    return OutputError(
+        f"{path.name} cannot be read as {what}: {error}",
+        hint="See the log of the job: the tool may have stopped while writing it.",
+    )
 
 
 def _remove(path: Path) -> None:

@@ -117,11 +117,9 @@ def _merge_pixels(
     stacked = _Stacked(arrays, loop, list(offsets or [0] * len(parts)), labels=labels)
     inner = len(first.shape) - int(rgb)
     axes = list(range(len(loop))) + list(range(geometry.ndim - inner, geometry.ndim))
-    if len(set(axes)) == len(loop) + inner:
-        own = select(geometry, axes)[0]
-    else:  # slices that grew an axis: only the loop's place is known
+    if len(set(axes)) != len(loop) + inner:  # only the loop's place is known
         raise OutputError("The slices gave results with more axes than went in.")
-    own = replace(own, shape=stacked.shape[: len(loop) + inner])
+    own = replace(select(geometry, axes)[0], shape=stacked.shape[: len(loop) + inner])
     fmt = FORMATS["imagetiff"]
     pixels = Pixels(stacked, own, name, rgb=rgb, labels=labels)
     with whole_file(path, name):

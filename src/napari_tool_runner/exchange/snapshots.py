@@ -209,13 +209,7 @@ def _of_table(value: object, name: str) -> LayerSnapshot:
             )
     if len({len(column) for column in columns.values()}) > 1:
         raise UnsupportedLayerError("The columns of the table differ in length.")
-    return LayerSnapshot(
-        data=columns,
-        kind=LayerKind.TABLE,
-        name=name or "table",
-        geometry=Geometry(axes=""),
-        source="table",
-    )
+    return LayerSnapshot(columns, LayerKind.TABLE, name or "table", Geometry(""), source="table")
 
 
 def _of_path(path: Path, name: str) -> LayerSnapshot:
@@ -226,15 +220,8 @@ def _of_path(path: Path, name: str) -> LayerSnapshot:
         raise UnsupportedLayerError(
             f"The file {path} cannot be read ({error.strerror or error}).", hint="Check the path."
         ) from error
-    return LayerSnapshot(
-        data=None,
-        kind=LayerKind.ANY,
-        name=name or path.name,
-        geometry=Geometry(axes=""),
-        path=path,
-        source=str(path),
-        key=key,
-    )
+    snap = LayerSnapshot(None, LayerKind.ANY, name or path.name, Geometry(""))
+    return replace(snap, path=path, source=str(path), key=key)
 
 
 def geometry_record(snap: LayerSnapshot) -> dict[str, object]:
@@ -264,8 +251,9 @@ def snapshot_from_record(
     TypeError, ValueError, OverflowError
         `told` is not that.
     """
+    snap = LayerSnapshot(None, LayerKind.ANY, name, Geometry(""), path=path, source=str(path))
     if told is None:
-        return LayerSnapshot(None, LayerKind.ANY, name, Geometry(""), path=path, source=str(path))
+        return snap
 
     def matrix(key: str) -> np.ndarray | None:
         return None if told.get(key) is None else np.asarray(told[key], dtype=float)
@@ -295,15 +283,7 @@ def snapshot_from_record(
         or not np.isfinite([*geometry.scale, *geometry.translate]).all()
     ):
         raise ValueError(f"the place of “{name:.60}” is not that of {count} axes")
-    return LayerSnapshot(
-        data=None,
-        kind=kind,
-        name=name,
-        geometry=geometry,
-        rgb=bool(told.get("rgb", False)),
-        path=path,
-        source=str(path),
-    )
+    return replace(snap, kind=kind, geometry=geometry, rgb=bool(told.get("rgb", False)))
 
 
 class _DataArray(Protocol):

@@ -10,14 +10,14 @@ from __future__ import annotations
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.dialect import DataFile, data_files
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     ContainerRequirement,
@@ -291,7 +291,7 @@ class Process:
     @cached_property
     def data_paths(self) -> tuple[Path, ...]:
         """Files and folders of all data inputs, those of lists and collections, too."""
-        return tuple(path for leaf in self.leaves for path in _data_paths(leaf.value))
+        return tuple(file.path for leaf in self.leaves for file in data_files(leaf.value))
 
     def fullname(self) -> str:
         """Return ``name_vVERSION``."""
@@ -341,18 +341,6 @@ def _write_line(event: Event) -> None:
     if isinstance(event, OutputLine) and not event.transient:
         stream = sys.stdout if event.stream == "stdout" else sys.stderr
         stream.write(f"{event.text}\n")
-
-
-def _data_paths(value: object) -> Iterator[Path]:
-    """Yield the files of a data value: of one, of a list, of a collection."""
-    if isinstance(value, DataFile):
-        yield value.path
-    elif isinstance(value, DataCollection):
-        for _, element in value.elements:
-            yield from _data_paths(element)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            yield from _data_paths(entry)
 
 
 def _requirement(entry: PackageRequirement | ContainerRequirement) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
+from napari_tool_runner.exchange.files import unreadable
 from napari_tool_runner.exchange.model import Content, SurfaceData
 from napari_tool_runner.tools.formats import FORMATS
 
@@ -118,10 +119,7 @@ def read_mesh(path: Path) -> Content:
             faces = index.reshape(-1, 3)
         mesh = SurfaceData(vertices, faces, _values(found))
     except (ValueError, LookupError, TypeError, AttributeError, OSError, ArithmeticError) as error:
-        raise OutputError(
-            f"{path.name} cannot be read as a mesh: {error}",
-            hint="See the log of the job: the tool may have stopped while writing it.",
-        ) from error
+        raise unreadable(path, "a mesh", error) from error
     if len(mesh.vertices) == 0:
         raise OutputError(f"{path.name} holds no vertex, or no triangle.")
     if faces.size and (faces.min() < 0 or faces.max() >= len(mesh.vertices)):

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-from napari_tool_runner.errors import LossyConversionError, OutputError, UnsupportedLayerError
+from napari_tool_runner.errors import LossyConversionError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import TypePlan, plan_type, read
+from napari_tool_runner.exchange.files import unreadable
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import Content, Pixels
 
@@ -86,10 +87,7 @@ def read_raster(path: Path) -> Content:
         with Image.open(path) as picture:
             frames = [_frame(frame) for frame in ImageSequence.Iterator(picture)]
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, RuntimeError) as error:
-        raise OutputError(
-            f"{path.name} cannot be read as a picture: {error}",
-            hint="See the log of the job: the tool may have stopped while writing it.",
-        ) from error
+        raise unreadable(path, "a picture", error) from error
     values = frames[0] if len(frames) == 1 else np.stack(frames)
     is_rgb = frames[0].ndim == 3
     shape = values.shape[:-1] if is_rgb else values.shape

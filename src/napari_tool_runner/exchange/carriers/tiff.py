@@ -26,6 +26,7 @@ from napari_tool_runner.exchange.blocks import (
     transposed,
     write_blocks,
 )
+from napari_tool_runner.exchange.files import unreadable
 from napari_tool_runner.exchange.geometry import (
     canonical,
     conversion,
@@ -188,10 +189,7 @@ def read_tiff(path: Path, *, writable: bool = False) -> Content:
             axes = series.axes
             data = _pixels(tif, path, writable=writable)
     except _TROUBLE as error:
-        raise OutputError(
-            f"{path.name} cannot be read as TIFF: {error}",
-            hint="See the log of the job: the tool may have stopped while writing it.",
-        ) from error
+        raise unreadable(path, "TIFF", error) from error
     return _content(data, axes, facts)
 
 

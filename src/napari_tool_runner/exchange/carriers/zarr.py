@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import as_lazy, read_blocks, transposed
+from napari_tool_runner.exchange.files import unreadable
 from napari_tool_runner.exchange.geometry import (
     canonical,
     default_axes,
@@ -167,10 +168,7 @@ def read_zarr(path: Path, *, writable: bool = False) -> Content:
         found = [node[str(dataset["path"])] for dataset in datasets]
         levels = [level for level in found if isinstance(level, zarr.Array)]
     except (KeyError, ValueError, TypeError, OSError) as error:
-        raise OutputError(
-            f"{path.name} cannot be read as Zarr: {error}",
-            hint="See the log of the job: the tool may have stopped while writing it.",
-        ) from error
+        raise unreadable(path, "Zarr", error) from error
     if not levels or len(levels) < len(datasets):
         raise OutputError(f"{path.name} names levels that are not in it.")
     geometry, calibrated = _geometry(image, datasets, levels[0])

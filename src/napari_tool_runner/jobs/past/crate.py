@@ -53,50 +53,42 @@ def export_crate(record: RunRecord, target: Path) -> Path:
     crate = ROCrate()
     crate.name = f"{name}: job {record.id}"
     crate.description = f"One run of {name} {told.version} by napari-tool-runner."
-    profile = crate.add(
-        ContextEntity(
-            crate,
-            PROFILE,
-            properties={"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
-        )
-    )
+
+    def add(identity: str, kind: str, **facts: object) -> ContextEntity:
+        entity = ContextEntity(crate, identity, properties={"@type": kind, **facts})
+        return crate.add(entity)
+
+    profile = add(PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
     crate.root_dataset["conformsTo"] = profile
+    tool = add(
+        f"#{told.id}",
+        "SoftwareApplication",
+        name=name,
+        version=told.version,
+        identifier=told.digest,
+    )
     descriptor = told.file
-    software: dict[str, object] = {
-        "@type": "SoftwareApplication",
-        "name": name,
-        "version": told.version,
-        "identifier": told.digest,
-    }
     if os.path.isfile(descriptor):
-        software["url"] = f"descriptor/{descriptor.name}"
-        crate.add_file(descriptor, f"descriptor/{descriptor.name}")
-    tool = crate.add(ContextEntity(crate, f"#{told.id}", properties=software))
+        tool["url"] = place = f"descriptor/{descriptor.name}"
+        crate.add_file(descriptor, place)
     inputs = [_add(crate, record, one, "inputs") for one in record.inputs]
     outputs = [_add(crate, record, one, "outputs") for one in record.outputs]
     parameters = [
-        crate.add(
-            ContextEntity(
-                crate,
-                f"#parameter-{key}",
-                properties={"@type": "PropertyValue", "name": key, "value": str(value)},
-            )
-        )
+        add(f"#parameter-{key}", "PropertyValue", name=key, value=str(value))
         for key, value in record.parameters.items()
     ]
     status = "Completed" if record.state is JobState.DONE else "Failed"
     started = record.times.started or record.times.created
-    finished = record.times.finished
-    properties: dict[str, object] = {
-        "@type": "CreateAction",
-        "name": f"Run of {name}",
-        "startTime": to_json(started),
-        "endTime": to_json(finished),
-        "actionStatus": f"http://schema.org/{status}ActionStatus",
-    }
+    action = add(
+        f"#{record.id}",
+        "CreateAction",
+        name=f"Run of {name}",
+        startTime=to_json(started),
+        endTime=to_json(record.times.finished),
+        actionStatus=f"http://schema.org/{status}ActionStatus",
+    )
     if record.message:
-        properties["error"] = record.message
-    action = crate.add(ContextEntity(crate, f"#{record.id}", properties=properties))
+        action["error"] = record.message
     action["instrument"] = tool
     action["object"] = [*inputs, *parameters]
     action["result"] = outputs

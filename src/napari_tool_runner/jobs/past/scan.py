@@ -44,7 +44,6 @@ class JobRow:
 
     id: str
     folder: Path
-    tool_id: str
     tool_name: str
     state: JobState
     created: datetime | None
@@ -91,7 +90,6 @@ def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
     return JobRow(
         record.id,
         record.folder,
-        record.tool.id,
         record.tool_name,
         record.state,
         record.times.created,

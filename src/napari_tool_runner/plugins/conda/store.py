@@ -285,10 +285,9 @@ class EnvironmentStore:
 
     def _in_use(self, key: str) -> bool:
         release = join_lock(self._users(key), alone=True)
-        if release is None:
-            return True
-        release()
-        return False
+        if release is not None:
+            release()
+        return release is None
 
     def _users(self, key: str) -> Path:
         """Return the lock of those who use an environment, which are never waited for."""

@@ -22,7 +22,7 @@ from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_d
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.spec import Spec
 
-__all__ = ["Leftover", "create", "leftovers", "remove", "sweep"]
+__all__ = ["Leftover", "close_quietly", "create", "leftovers", "remove", "sweep"]
 
 LABEL = "napari-tool-runner"
 """Prefix of the labels by which our containers are known."""

@@ -47,10 +47,7 @@ class _Reader:
         self._err = LineSplitter(self._emit, "stderr")
         self.finished = threading.Event()
         self.wake = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="docker-output", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
+        threading.Thread(target=self._read, name="docker-output", daemon=True).start()
 
     @property
     def never_ran(self) -> str:
@@ -192,7 +189,6 @@ def _follow(
         reader.wake.set()
         _end(program, reader, grace)
 
-    reader.start()
     try:
         with Ender(end, context.cancel, context.timeout) as ender:
             code = _wait(program, reader, ender, context)

@@ -19,6 +19,7 @@ from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.contract import Fetch, Plan
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
+from napari_tool_runner.plugins.docker.containers import close_quietly
 from napari_tool_runner.plugins.docker.images import Image, find_image
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
 from napari_tool_runner.plugins.docker.storage import note_image
@@ -171,7 +172,9 @@ class _Pull:
         except ENGINE_ERRORS as error:
             raise self._failed(error) from error
         stream = docker.types.CancellableStream(iter(()), response)
-        remove = self.context.cancel.on_cancel(lambda: _shut(stream))
+        # closing the connection is what ends a pull; where that is not possible (ssh), the
+        # next event ends it
+        remove = self.context.cancel.on_cancel(lambda: close_quietly(stream))
         try:
             for line in response.iter_lines(chunk_size=4096):
                 if not line.strip():
@@ -367,13 +370,6 @@ _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Try again later.",
     ),
 )
-
-
-def _shut(stream: docker.types.CancellableStream) -> None:
-    # closing the connection is what ends a pull; where that is not possible (ssh), the
-    # next event ends it
-    with contextlib.suppress(docker.errors.DockerException, OSError, AttributeError):
-        stream.close()
 
 
 def _stop_if_cancelled(context: ExecContext, reference: Reference) -> None:
