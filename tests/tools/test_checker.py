@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tools_helpers import DESCRIPTORS, HEAD
 
 from napari_tool_runner.config import CONFIG_VARIABLE
-from napari_tool_runner.tools.checker import Report, check_path, check_paths
+from napari_tool_runner.tools.checker import Report, check_paths
 
 if TYPE_CHECKING:
     import pytest
@@ -20,12 +20,12 @@ def whats(report: Report) -> list[str]:
 def check_text(folder: Path, body: str, **more: object) -> Report:
     path = folder / "t.xml"
     path.write_text(f"{HEAD}{body}</tool>", encoding="utf-8")
-    (report,) = check_path(path, **more)  # type: ignore[arg-type]
+    (report,) = check_paths([path], **more)  # type: ignore[arg-type]
     return report
 
 
 def test_a_folder_gives_a_report_for_every_descriptor() -> None:
-    reports = {report.path.name: report for report in check_path(DESCRIPTORS)}
+    reports = {report.path.name: report for report in check_paths([DESCRIPTORS])}
     assert reports["count.xml"].usable
     assert reports["count.xml"].notes == ()
     for name in ("bomb.xml", "malformed.xml", "doctype.xml", "external.xml"):
@@ -53,14 +53,14 @@ def test_placeholders_need_a_parameter_or_the_config(
     monkeypatch.setenv(CONFIG_VARIABLE, str(config))
     config.write_text('{"env": [{"name": "MATLAB_ROOT", "value": "/m"}]}')
     path = DESCRIPTORS / "environment.xml"
-    assert check_path(path)[0].usable
+    assert check_paths([path])[0].usable
     config.write_text("{}")
-    (report,) = check_path(path)
+    (report,) = check_paths([path])
     assert not report.usable
     assert any("no “env” entry" in text for text in whats(report))
-    (report,) = check_path(path, variables={"MATLAB_ROOT": "/m"})
+    (report,) = check_paths([path], variables={"MATLAB_ROOT": "/m"})
     assert report.usable
-    (report,) = check_path(DESCRIPTORS / "particles.xml")
+    (report,) = check_paths([DESCRIPTORS / "particles.xml"])
     assert report.usable
     assert any("no “fiji” entry" in text for text in whats(report))
 
@@ -111,5 +111,5 @@ def test_rendering_of_tests(tmp_path: Path) -> None:
         f'{head}<command>t ${{x}}</command><inputs><param name="x" type="data"/></inputs>'
         '<tests><test><param name="x" value="a.csv,b.csv"/></test></tests></tool>'
     )
-    (report,) = check_path(path)
+    (report,) = check_paths([path])
     assert "holds no number" in whats(report)[-1]

@@ -21,7 +21,7 @@ from napari_tool_runner.errors import DescriptorError, ToolFailedError, TrustErr
 from napari_tool_runner.jobs import as_command, compare_outputs, read_record, rerun, run_job
 from napari_tool_runner.jobs.testing import run_tests
 from napari_tool_runner.tools import dialects, find_tool, load_toolbox, read_tool
-from napari_tool_runner.tools.checker import check_path
+from napari_tool_runner.tools.checker import check_paths
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import approve, require_trust
 
@@ -188,13 +188,13 @@ def test_it_is_listed_in_a_toolbox(box: Path, config: dict[str, object], tmp_pat
 
 
 def test_it_is_checked(box: Path) -> None:
-    scale, copy = check_path(box, variables={})
+    scale, copy = check_paths([box], variables={})
     assert (scale.usable, scale.notes) == (True, ())
     assert [note.what for note in copy.notes] == [
         "It has no colour here.",
         "The factor is not used.",
     ]
-    (one,) = check_path(Path(f"{box / 'two.toy.json'}#copy"), variables={})
+    (one,) = check_paths([Path(f"{box / 'two.toy.json'}#copy")], variables={})
     assert one.notes == copy.notes
 
 
@@ -332,7 +332,7 @@ def test_a_language_that_breaks_in_its_work(
     toy.__class__ = scope["Broken"]
     sentence = f"The language Toy stumbles over {tool.path}: "
     if method == "check":
-        assert sentence in check_path(tool.path, variables={})[0].notes[-1].what
+        assert sentence in check_paths([tool.path], variables={})[0].notes[-1].what
     elif method == "verify":
         report = next(run_tests(tool, config=config))
         assert report.status == "error"
@@ -369,7 +369,7 @@ def test_odd_names_of_tools_are_reached(
         for ref in (entry.uri, entry.key, as_it_is):
             tool = find_tool(ref, shelf)
             assert (tool.entry, tool.path, tool.uri) == (entry.entry, path, entry.uri)
-    assert [report.uri for report in check_path(path, variables={})] == [e.uri for e in listed]
+    assert [report.uri for report in check_paths([path], variables={})] == [e.uri for e in listed]
     approve(box)
     for name in ODD[:4]:
         result = ntr.run(shelf[name], image=IMAGE, config=config)

@@ -22,7 +22,7 @@ from napari_tool_runner.tools.values import bind
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["Report", "check_path", "check_paths", "check_tool"]
+__all__ = ["Report", "check_paths", "check_tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,7 @@ def check_paths(
     variables: Mapping[str, str] | None = None,
     formats: Formats | None = None,
 ) -> list[Report]:
-    """Check descriptors and folders of descriptors; see `check_path`."""
-    return [report for path in paths for report in check_path(path, variables, formats)]
-
-
-def check_path(
-    path: Path, variables: Mapping[str, str] | None = None, formats: Formats | None = None
-) -> list[Report]:
-    """Check the descriptor `path`, or all those below the folder `path`.
+    """Check descriptors, and all those below folders.
 
     Parameters
     ----------
@@ -94,16 +87,15 @@ def check_path(
     """
     if variables is None:
         variables = load_config().variables
-    path = Path(os.path.expanduser(path)).absolute()
-    root = path if path.is_dir() else None
-    reports = [
-        report
-        for file in (find_descriptors(path, deep=True) if root else [path])
-        for report in _check_file(file, root, variables, formats)
-    ]
-    if not reports:
-        note = Note(Severity.ERROR, "folder", f"{path} holds no descriptor.")
-        reports.append(Report(path, None, (note,)))
+    reports: list[Report] = []
+    for path in (Path(os.path.expanduser(path)).absolute() for path in paths):
+        root = path if path.is_dir() else None
+        files = find_descriptors(path, deep=True) if root else [path]
+        found = [one for file in files for one in _check_file(file, root, variables, formats)]
+        if not found:
+            note = Note(Severity.ERROR, "folder", f"{path} holds no descriptor.")
+            found = [Report(path, None, (note,))]
+        reports += found
     return reports
 
 

@@ -652,10 +652,7 @@ class Tool:
 
     def output(self, name: str) -> Output:
         """Return the output called `name`; KeyError if there is none."""
-        for output in self.outputs:
-            if output.name == name:
-                return output
-        raise KeyError(name)
+        return {output.name: output for output in self.outputs}[name]
 
 
 def _leaves(items: tuple[InputItem, ...]) -> Iterator[Parameter]:

@@ -15,7 +15,6 @@ from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, JobPaths, TestOutcome
 from napari_tool_runner.tools.galaxy import GalaxyDialect
-from napari_tool_runner.tools.galaxy.descriptor_tests import TestDataFolders
 from napari_tool_runner.tools.model import CollectionOutput, Tool, ToolTest
 from napari_tool_runner.tools.values import bind
 from support import CORPUS, NO_CORPUS
@@ -77,7 +76,6 @@ def test_renders(tool: Tool, test: ToolTest, tmp_path: Path) -> None:
 def _outcome(tool: Tool, test: ToolTest, folder: Path, *, spoil: bool = False) -> TestOutcome:
     """What a run would give that writes exactly the reference files."""
     raw = test.extra["galaxy"]
-    data = TestDataFolders.of(tool.source)
     outputs: dict[str, CollectedOutput] = {}
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -85,7 +83,7 @@ def _outcome(tool: Tool, test: ToolTest, folder: Path, *, spoil: bool = False) -
         name: str, file: str | None, attributes: dict, ids: tuple[str, ...]
     ) -> CollectedFile:
         target = folder / "_".join([name, *ids]).replace("/", "_")
-        source = data.find(file) if file else None
+        source = tool.source.test_file(file) if file else None
         if source is None:
             _write_fitting(target, attributes)
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
@@ -32,39 +31,9 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.common import Notes
     from napari_tool_runner.tools.galaxy.source import GalaxySource
 
-__all__ = ["TestDataFolders", "read_tests"]
+__all__ = ["read_tests"]
 
 _FETCH = "its data would be fetched from the web ({}), and nothing is fetched here"
-
-
-@dataclass(frozen=True, slots=True)
-class TestDataFolders:
-    """Where a descriptor's test files lie.
-
-    Galaxy looks into ``test-data`` beside the descriptor; macros bring theirs.
-    """
-
-    __test__ = False
-    folders: tuple[Path, ...]
-
-    @classmethod
-    def of(cls, source: GalaxySource) -> TestDataFolders:
-        """Return the folders for a descriptor and the files it imports."""
-        parents = dict.fromkeys([source.path.parent, *(file.parent for file in source.files)])
-        return cls(tuple(parent / "test-data" for parent in parents))
-
-    def find(self, name: str) -> Path | None:
-        """Return the absolute path of a test file; None when it is not there.
-
-        A name never leads out of the folders.
-        """
-        for folder in self.folders:
-            path = folder / name
-            if not path.exists():
-                continue
-            if path.absolute().is_relative_to(folder) and ".." not in Path(name).parts:
-                return path.absolute()
-        return None
 
 
 def read_tests(
@@ -82,10 +51,9 @@ def read_tests(
         notes.warning("tests", f"They cannot be read: {error}")
         return ()
     models = _models(source, notes)
-    folders = TestDataFolders.of(source)
     tests = []
     for index, test in enumerate(raw):
-        tests.append(_Reader(source, inputs, folders, models).read(test, index))
+        tests.append(_Reader(source, inputs, models).read(test, index))
         if test.get("command_version"):
             notes.warning(
                 f"tests/test[{index + 1}]",
@@ -112,7 +80,6 @@ def _models(source: GalaxySource, notes: Notes) -> list[ToolParameterT] | None:
 class _Reader:
     source: GalaxySource
     inputs: tuple[InputItem, ...]
-    folders: TestDataFolders
     models: list[ToolParameterT] | None
     skip: str = ""
 
@@ -167,7 +134,7 @@ class _Reader:
     def expected(self, file: str, attributes: Mapping[str, object]) -> None:
         """Refuse a test whose expected file is neither here nor fetched."""
         location = attributes.get("location")
-        if file and location and self.folders.find(file) is None:
+        if file and location and self.source.test_file(file) is None:
             self.skip = self.skip or _FETCH.format(location)
 
     # -- from Galaxy's state to bound values -------------------------------------------
@@ -244,7 +211,7 @@ class _Reader:
         self, value: Mapping[str, object], parameter: DataParameter, name: str = ""
     ) -> DataFile | None:
         wanted = str(value.get("path") or "")
-        path = self.folders.find(wanted) if wanted else None
+        path = self.source.test_file(wanted) if wanted else None
         if path is None:
             location = str(value.get("location") or "")
             self.skip = self.skip or (

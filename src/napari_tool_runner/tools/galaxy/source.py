@@ -157,6 +157,20 @@ class GalaxySource:
         """Whether values are cleaned at all (``<options sanitize="false"/>``)."""
         return bool(self.tool.parse_sanitize())
 
+    def test_file(self, name: str) -> Path | None:
+        """Return the absolute path of a test's file, None when it is not there.
+
+        It lies in a ``test-data`` beside the descriptor or a file that it imports; a name
+        never leads out of that.
+        """
+        for parent in dict.fromkeys(file.parent for file in (self.path, *self.files)):
+            folder = parent / "test-data"
+            path = folder / name
+            inside = path.absolute().is_relative_to(folder) and ".." not in Path(name).parts
+            if inside and path.exists():
+                return path.absolute()
+        return None
+
     def without_code(self) -> XmlToolSource:
         """Return the parsed form without validators that hold Python.
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile, TestOutcome
-from napari_tool_runner.tools.galaxy.descriptor_tests import TestDataFolders
 from napari_tool_runner.tools.galaxy.judge import messages
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
 from napari_tool_runner.tools.galaxy.output_plan import extra_files_folder
@@ -39,7 +38,6 @@ class _Verification:
         self.source = source
         self.test = test
         self.outcome = outcome
-        self.folders = TestDataFolders.of(source)
         self.problems: list[str] = []
 
     def run(self) -> None:
@@ -178,7 +176,7 @@ class _Verification:
         self.metadata(label, collected, attributes)
 
     def reference(self, name: str) -> str:
-        path = self.folders.find(name)
+        path = self.source.test_file(name)
         if path is None:
             raise AssertionError(f"the reference file “{name}” is missing")
         return str(path)
