@@ -331,6 +331,13 @@ def test_data_and_collections(descriptor: Make) -> None:
         ('<configfiles><configfile name="f">$__app__.config</configfile></configfiles>',
          "", "$__app__"),
         ('<requirements><credentials name="c" version="1"/></requirements>', "", "credentials"),
+        ('<inputs action="/page"><param name="x" type="text"/></inputs>', "", "web page (/page)"),
+        ("", 'tool_type="strange"', "“strange”"),
+        (('<inputs><conditional name="c" value_from="a:b" value_ref="x">'
+          '<when value="a"/></conditional></inputs>'), "", "code of a Galaxy server"),
+        (('<inputs><conditional name="c"><param name="x" type="integer" value="1"/>'
+          '<when value="1"/></conditional></inputs>'), "", "must be a select or a boolean"),
+        ('<outputs><collection name="c" type_from_rules="r"/></outputs>', "", "rule builder"),
     ],
 )  # fmt: skip
 def test_named_and_not_runnable(descriptor: Make, body: str, attributes: str, word: str) -> None:
@@ -376,6 +383,101 @@ def test_odd_values_become_notes(descriptor: Make) -> None:
         "inputs/param[a]", "inputs/param[a]", "inputs/param[b]", "inputs/param[?]",
         "inputs/a", "inputs/surprise", "inputs/conditional[q]",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ('<outputs><data name="o" format="txt"/><data name="o" format="csv"/></outputs>', "twice"),
+        ('<outputs><surprise name="o"/></outputs>', "no output that is known"),
+        (
+            (
+                '<outputs><data name="o"><actions><action type="metadata" name="m">'
+                '<option type="from_data_table" name="t"/></action></actions></data></outputs>'
+            ),
+            "reference data “t”",
+        ),
+        (
+            '<inputs><param name="b" type="boolean" truevalue="x" falsevalue="x"/></inputs>',
+            "same text",
+        ),
+        ('<inputs><param name="s" type="select"/></inputs>', "nothing to choose from"),
+        (
+            '<inputs><param name="i" type="data"><conversion name="c" type="x"/></param></inputs>',
+            "convert",
+        ),
+        (
+            (
+                '<inputs><param name="i" type="data"><options><filter type="data_meta" ref="i" '
+                'key="dbkey"/></options></param></inputs>'
+            ),
+            "only some datasets",
+        ),
+        (
+            (
+                '<inputs><conditional name="c"><param name="s" type="select"><option value="a">A'
+                '</option></param><when value="a"/><when value="z"/></conditional></inputs>'
+            ),
+            "“s” never has this value",
+        ),
+        ('<version_command interpreter="python">v.py</version_command>', "version command"),
+        ('<help format="strange">x</help>', "“strange”"),
+    ],
+)
+def test_oddities_are_told_and_the_tool_still_runs(descriptor: Make, body: str, word: str) -> None:
+    tool = descriptor(f"<command>x</command>{body}", profile="24.0")
+    assert any(word in note.what for note in tool.notes), tool.notes
+    assert not tool.problems
+
+
+def test_comments_among_inputs_and_outputs_are_nothing(descriptor: Make) -> None:
+    tool = descriptor(
+        "<command>x</command><inputs><!-- a --><?b c?>"
+        '<param name="x" type="text"/><display>$x</display></inputs>'
+        '<outputs><!-- d --><data name="o" format="txt"/></outputs>'
+    )
+    assert [item.name for item in tool.inputs] == ["x"]
+    assert [output.name for output in tool.outputs] == ["o"]
+    assert tool.notes == ()
+
+
+def test_a_tool_without_a_command_does_not_run(descriptor: Make) -> None:
+    assert problems(descriptor("<command/>")) == ["command: It has no command."]
+
+
+def test_a_text_may_decide(descriptor: Make) -> None:
+    tool = descriptor(
+        '<command>x</command><inputs><conditional name="c"><param name="t" type="hidden" '
+        'value="b"/><when value="a"/><when value="b"><param name="n" type="integer" value="1"/>'
+        "</when></conditional></inputs>"
+    )
+    (conditional,) = tool.inputs
+    assert isinstance(conditional, Conditional)
+    assert isinstance(conditional.test, SelectParameter)
+    assert [option.value for option in conditional.test.options] == ["a", "b"]
+
+
+def test_an_odd_profile_is_named(descriptor: Make) -> None:
+    with pytest.raises(DescriptorError, match="is no release of Galaxy"):
+        descriptor("<command>x</command>", profile="latest")
+
+
+@pytest.mark.parametrize(
+    ("declared", "profile", "expected"),
+    [("old", "", "2.7"), ("old", "19.05", "3.5"), ("3.8", "", "3.8"), ("2.7", "23.0", "2.7")],
+)
+def test_the_python_of_templates(
+    descriptor: Make, declared: str, profile: str, expected: str
+) -> None:
+    tool = descriptor(
+        "<command>x</command>", profile=profile, attributes=f'python_template_version="{declared}"'
+    )
+    assert str(tool.source.template_version) == expected
+
+
+def test_help_in_an_unknown_format_is_shown_as_it_is(descriptor: Make) -> None:
+    tool = descriptor('<command>x</command><help format="strange">some *text*</help>')
+    assert (tool.help, tool.help_format) == ("some *text*", "plain")
 
 
 def test_unknown_detect_errors(descriptor: Make) -> None:

@@ -413,6 +413,65 @@ def test_extra_files(descriptor: Make, tmp_path: Path) -> None:
     assert "absent.txt" in absent[0]
 
 
+def test_folders_are_compared_file_by_file(descriptor: Make, tmp_path: Path) -> None:
+    body = """<command><![CDATA[mkdir -p $o/in; echo one > $o/a.txt; echo two > $o/in/b.txt]]>
+    </command><inputs/><outputs><data name="o" format="directory"/></outputs><tests>
+    <test><output name="o" file="same"/></test>
+    <test><output name="o" file="more"/></test>
+    <test><output name="o" file="other"/></test>
+    <test><output name="o" file="absent"/></test></tests>"""
+    files = {
+        "same/a.txt": "one\n", "same/in/b.txt": "two\n",
+        "more/a.txt": "one\n", "more/c.txt": "",
+        "other/a.txt": "one\n", "other/in/b.txt": "three\n",
+    }  # fmt: skip
+    made = descriptor(body, files={f"test-data/{name}": text for name, text in files.items()})
+    same, more, other, absent = check(made, tmp_path / "run")
+    assert same == []
+    assert more == ["Output “o”: the folders differ in c.txt, in/b.txt"]
+    assert "in/b.txt" in other[0]
+    assert "“absent” is missing" in absent[0]
+
+
+def test_a_test_that_expects_failure_compares_nothing(descriptor: Make, tmp_path: Path) -> None:
+    body = """<command>exit 2</command><inputs/><outputs><data name="o" format="txt"/></outputs>
+    <tests><test expect_failure="true"><output name="o" md5="0"/></test></tests>"""
+    (found,) = check(tool(descriptor, body), tmp_path / "run")
+    assert found == ["A test that expects failure cannot compare outputs."]
+
+
+def test_values_of_a_test_are_read_by_name_where_galaxy_has_no_model(descriptor: Make) -> None:
+    made = descriptor(
+        '<command>true</command><inputs><param name="i" type="data" multiple="true"/>'
+        '<param name="n" type="integer" value="1"/>'
+        '<param name="e" type="integer" optional="true"/>'
+        '<param name="s" type="select" multiple="true"><option value="a">A</option></param>'
+        '<param name="f" type="nonsense"/></inputs><outputs/><tests><test>'
+        '<param name="i" value="a.txt,b.txt" ftype="tabular"/><param name="n" value="4"/>'
+        '<param name="e" value=""/><param name="s" value=""/><param name="f" value="x"/>'
+        '<param name="unknown" value="x"/></test></tests>',
+        files={"test-data/a.txt": "a", "test-data/b.txt": "b"},
+    )
+    assert any("read by names alone" in note.what for note in made.notes)
+    (test,) = made.tests
+    assert "skip" not in test.extra
+    values = dict(test.values)
+    files = values.pop("i")
+    assert [(file.path.name, file.format) for file in files] == [
+        ("a.txt", "tabular"), ("b.txt", "tabular"),
+    ]  # fmt: skip
+    assert values == {"n": "4", "s": (), "f": "x"}
+
+
+def test_tests_that_galaxy_cannot_read_are_a_note(descriptor: Make) -> None:
+    made = descriptor(
+        '<command>x</command><inputs/><outputs/><tests><test><output file="x"/></test></tests>'
+    )
+    assert made.tests == ()
+    (note,) = [note for note in made.notes if note.where == "tests"]
+    assert note.what.startswith("They cannot be read: ")
+
+
 def test_value_json_outputs(descriptor: Make, tmp_path: Path) -> None:
     body = """<command><![CDATA[echo '{"a": [1, null]}' > $o]]></command><inputs/>
     <outputs><data name="o" format="json"/></outputs><tests>

@@ -160,7 +160,10 @@ class _Reader:
                 value: object = entry["value"]
                 told = dict(entry["attributes"])
                 if "ftype" in told and isinstance(value, str):
-                    value = {"class": "File", "path": value, "filetype": told["ftype"]}
+                    value = [
+                        {"class": "File", "path": part, "filetype": told["ftype"]}
+                        for part in value.split(",")
+                    ]
                 value = self.leaf(parameter, value)
                 if value is not None:
                     found[name] = value

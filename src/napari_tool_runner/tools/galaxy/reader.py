@@ -195,15 +195,17 @@ def _requirements(source: GalaxySource, notes: Notes) -> tuple[Requirement, ...]
 
 
 def _help(source: GalaxySource, notes: Notes) -> tuple[str, HelpFormat]:
+    element = source.root.find("help")
+    written = element.get("format") if element is not None else None
+    if element is not None and written and written not in HELP_FORMATS:
+        notes.info("help", f"Help in the format “{written}” is shown as it is.")
+        element.set("format", "plain_text")
     content = source.tool.parse_help()
     if content is None:
         return "", "plain"
-    written = (content.format or "").lower()
-    if written not in HELP_FORMATS:
-        notes.info("help", f"Help in the format “{written}” is shown as it is.")
     pictures = source.path.parent / "static" / "images"
     text = (content.content or "").replace("$PATH_TO_IMAGES", pictures.as_uri())
-    return dedent(text), HELP_FORMATS.get(written, "plain")
+    return dedent(text), HELP_FORMATS[content.format]
 
 
 def _icon(source: GalaxySource) -> str:

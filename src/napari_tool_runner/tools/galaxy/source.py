@@ -136,10 +136,7 @@ class GalaxySource:
     @property
     def profile(self) -> Version:
         """The Galaxy release whose rules apply; 16.01 when it is not said."""
-        try:
-            return Version(self.tool.parse_profile())
-        except InvalidVersion:
-            return Version("16.01")
+        return Version(self.tool.parse_profile())
 
     @property
     def template_version(self) -> Version:
@@ -215,6 +212,12 @@ def load_source(path: Path, root: Path | None, formats: Formats) -> GalaxySource
     try:
         tree, macro_paths = load_with_references(str(path))
         tool = XmlToolSource(tree, source_path=str(path), macro_paths=macro_paths)
+    except InvalidVersion as error:
+        raise DescriptorError(
+            f"The profile of {path.name} is no release of Galaxy: {error}",
+            path=path,
+            hint="A profile is a number such as 23.0.",
+        ) from error
     except (AssertionError, ValueError, LookupError, OSError, etree.LxmlError) as error:
         raise _expansion_error(path, error) from error
     except Exception as error:
