@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import jobs, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
-from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
+from napari_tool_runner.errors import ParameterError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.storage import safe_name, size_text, write_json
 
 if TYPE_CHECKING:
@@ -323,8 +323,6 @@ def _uris(name: str) -> list[str]:
 
 def _values(args: Namespace) -> dict[str, object]:
     """Read ``NAME=VALUE``; a name that comes again makes a list."""
-    from napari_tool_runner.errors import ParameterError
-
     values: dict[str, object] = {}
     for pair in args.values:
         name, equals, value = pair.partition("=")

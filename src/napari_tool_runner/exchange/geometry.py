@@ -139,15 +139,25 @@ def ome_symbol(unit: str) -> str | None:
     return _UNITS[name][2] if name in _UNITS else None
 
 
-def plain_geometry(shape: Sequence[int], axes: str = "") -> Geometry:
-    """Return the geometry of pixels without metadata: scale 1 at the origin."""
+def plain_geometry(
+    shape: Sequence[int],
+    axes: str = "",
+    steps: Sequence[tuple[float, str]] = (),
+    labels: Sequence[str] = (),
+) -> Geometry:
+    """Return the geometry of pixels at the origin.
+
+    `steps`: size and unit of a step along each axis; else one pixel.
+    """
     n = len(shape)
+    told = steps or [(1.0, "pixel")] * n
     return Geometry(
         axes=axes or default_axes(n),
         shape=tuple(int(s) for s in shape),
-        scale=(1.0,) * n,
+        scale=tuple(size for size, _ in told),
         translate=(0.0,) * n,
-        units=("pixel",) * n,
+        units=tuple(unit for _, unit in told),
+        labels=tuple(labels),
     )
 
 

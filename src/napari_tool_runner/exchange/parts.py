@@ -143,18 +143,12 @@ class _Window:
             for a, length in zip(self._kept, self.shape, strict=True)
         )
 
-    def key(self, part: tuple[slice, ...]) -> tuple[slice, ...]:
-        """Return the place of `part` in the source."""
+    def __getitem__(self, part: tuple[slice, ...]) -> np.ndarray:
         source = [slice(start, stop) for start, stop in self._ranges]
+        sizes = []
         for entry, axis, length in zip(part, self._kept, self.shape, strict=True):
             start, stop, _ = entry.indices(length)
             first = self._ranges[axis][0]
             source[axis] = slice(first + start, first + stop)
-        return tuple(source)
-
-    def __getitem__(self, part: tuple[slice, ...]) -> np.ndarray:
-        sizes = [
-            len(range(*entry.indices(length)))
-            for entry, length in zip(part, self.shape, strict=True)
-        ]
-        return read(self._array, self.key(part)).reshape(sizes)
+            sizes.append(max(0, stop - start))
+        return read(self._array, tuple(source)).reshape(sizes)

@@ -176,14 +176,7 @@ def _with_singletons(own: Geometry, reference: Geometry) -> Geometry:
         return own
     steps = {i: (own.scale[k], own.units[k]) for k, i in enumerate(long)}
     filled = [steps.get(i, (1.0, "pixel")) for i in range(reference.ndim)]
-    return Geometry(
-        axes=reference.axes,
-        shape=reference.shape,
-        scale=tuple(scale for scale, _ in filled),
-        translate=(0.0,) * reference.ndim,
-        units=tuple(unit for _, unit in filled),
-        labels=reference.labels,
-    )
+    return plain_geometry(reference.shape, reference.axes, filled, reference.labels)
 
 
 def _match(own: Geometry, reference: Geometry) -> list[int | None]:

@@ -106,11 +106,8 @@ class CondaRunnerService(RunnerService):
             spec = read_spec(tool)
         except ToolRunnerError as error:
             return Availability(False, str(error))
-        if spec is None:
-            return Availability(
-                True, "The tool requires no conda packages: its program runs as with LOCAL."
-            )
-        return Availability(True)
+        plain = "The tool requires no conda packages: its program runs as with LOCAL."
+        return Availability(True, plain if spec is None else "")
 
     def plan(self, tool: Tool) -> Plan:
         """Pre-flight: what would be downloaded, and whether it fits on the disk.

@@ -33,6 +33,7 @@ from napari_tool_runner.exchange.geometry import (
     default_axes,
     is_length,
     ome_symbol,
+    plain_geometry,
 )
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
 
@@ -364,18 +365,11 @@ def _content(data: ArrayLike, axes: str, facts: _Facts) -> Content:
     letters = "".join(axis if axis in "TCZYX" else "Q" for axis in letters)
     shape = tuple(data.shape[:-1] if is_rgb else data.shape)
     steps = [facts.steps.get(axis, (1.0, "pixel")) for axis in letters]
-    geometry = Geometry(
-        axes=letters,
-        shape=shape,
-        scale=tuple(size for size, _ in steps),
-        translate=(0.0,) * len(shape),
-        units=tuple(unit for _, unit in steps),
-        labels=tuple(letters.lower()) if facts.declared and "Q" not in letters else (),
-    )
+    labels = letters.lower() if facts.declared and "Q" not in letters else ""
     attributes = {"channel_names": facts.channels} if facts.channels else {}
     return Content(
         data=data,
-        geometry=geometry,
+        geometry=plain_geometry(shape, letters, steps, labels),
         calibrated=any(axis in facts.steps for axis in letters),
         rgb=is_rgb,
         attributes=attributes,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -218,8 +217,7 @@ def _bare(array: zarr.Array[Any], *, writable: bool) -> Content:
     names = [str(n or "").upper() for n in getattr(array.metadata, "dimension_names", None) or ()]
     known = len(names) == array.ndim and all(n in _ORDER and n for n in names)
     axes = "".join(names) if known else default_axes(array.ndim)
-    geometry = plain_geometry(array.shape, axes)
-    geometry = replace(geometry, labels=tuple(axes.lower()) if known else ())
+    geometry = plain_geometry(array.shape, axes, labels=axes.lower() if known else "")
     return Content(data=_opened(array, writable=writable), geometry=geometry)
 
 

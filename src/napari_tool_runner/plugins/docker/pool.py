@@ -168,10 +168,8 @@ class WarmPool:
         if warm.count_processes() <= warm.processes:
             return
         with self._changed:
-            if warm in self._busy:
-                # the next job is in it already; it goes after that
-                return
             if warm not in self._idle:
+                # the next job is in it already (it goes after that), or it is gone
                 return
             self._idle.remove(warm)
         self._remove(warm)

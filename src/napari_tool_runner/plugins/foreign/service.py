@@ -20,6 +20,7 @@ from napari_tool_runner.plugins.contract import Availability, RunnerService
 from napari_tool_runner.plugins.foreign.children import Recorder, recording
 from napari_tool_runner.plugins.process import (
     Event,
+    ExecContext,
     OutputLine,
     Process,
     Progress,
@@ -55,17 +56,17 @@ class ForeignService(RunnerService):
 
     def exec(self, process: Process | Tool, args: list[str]) -> int:
         """Call its ``exec``; return the exit code of the program that it ran."""
-        report = context_of(process := as_process(process)).report
+        context = context_of(process := as_process(process))
         try:
             value, met = self._call("exec", process, list(args))
         except subprocess.CalledProcessError as error:
-            return _failed_program(error, report)
+            return _failed_program(error, context.report)
         code = _exit_code(value)
         if code is None:
             # the tutorial's exec returns nothing; its program's own code is better than a guess
             code = met.exit_code(args) or 0
         if code > 128:
-            report(OutputLine(f"The program was {describe_exit(code)}.", "runner"))
+            context.say(f"The program was {describe_exit(code)}.")
         return code
 
     def tear_down(self, process: Process | Tool) -> None:
@@ -98,21 +99,21 @@ class ForeignService(RunnerService):
             if context.cancel.requested:
                 raise JobCancelledError("The job was cancelled.")
             limit = context.timeout if name == "exec" else None
-            ender = Ender(lambda: self._end(recorder, context.report), context.cancel, limit)
+            ender = Ender(lambda: self._end(recorder, context), context.cancel, limit)
             try:
                 with ender:
                     return method(*given), recorder
             finally:
                 ender.raise_reason()
 
-    def _end(self, recorder: Recorder, report: Callable[[Event], object]) -> None:
+    def _end(self, recorder: Recorder, context: ExecContext) -> None:
         ended = recorder.end(GRACE)
         what = (
             f"ended {len(ended)} program(s) that it started"
             if ended
             else "it started no program that could be ended; waiting for it to return"
         )
-        report(OutputLine(f"The service {self.service_name} cannot cancel: {what}.", "runner"))
+        context.say(f"The service {self.service_name} cannot cancel: {what}.")
 
 
 def _takes_job_id(method: Callable[..., object], given: int) -> bool:

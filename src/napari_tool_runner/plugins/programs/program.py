@@ -15,12 +15,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError
-from napari_tool_runner.plugins.process import Event, ExecContext, OutputLine
 from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
 from napari_tool_runner.plugins.programs.process_tree import (
     GRACE,
@@ -32,6 +32,9 @@ from napari_tool_runner.plugins.programs.process_tree import (
     watchdog,
 )
 from napari_tool_runner.plugins.programs.watchdog import MARK
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.process import ExecContext
 
 __all__ = ["gpu_remark", "host_environment", "path_with", "program_environment", "run_program"]
 
@@ -108,7 +111,7 @@ def run_program(
                 raise
     finally:
         program.wait()
-        _finish_readers(readers, program.pid, mark, context.report)
+        _finish_readers(readers, program.pid, mark, context)
         watchdog.discard(program.pid)
     ender.raise_reason()
     raise_broken(readers)
@@ -119,7 +122,7 @@ def run_program(
 
 
 def _finish_readers(
-    readers: Sequence[LineReader], pid: int, mark: str, report: Callable[[Event], None]
+    readers: Sequence[LineReader], pid: int, mark: str, context: ExecContext
 ) -> None:
     """Wait for the last lines; end what the program left behind."""
     deadline = time.monotonic() + _LEFTOVER_WAIT
@@ -132,11 +135,7 @@ def _finish_readers(
     end_processes([], grace=0.5, mark=mark, group=pid)
     for reader in readers:
         reader.join(1.0)
-    report(
-        OutputLine(
-            "The program had ended but left processes running; they were ended, too.", "runner"
-        )
-    )
+    context.say("The program had ended but left processes running; they were ended, too.")
 
 
 def _start(
