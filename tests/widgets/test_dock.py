@@ -236,6 +236,17 @@ def test_a_table_of_no_layer_is_shown_and_saved(qtbot, shown, tmp_path):
     assert (tmp_path / "t.csv").read_text().splitlines()[2] == '1,"b, c"'
 
 
+def test_a_table_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    class Breaks:
+        def __str__(self):
+            raise ValueError("no text")
+
+    (tmp_path / "t.csv").write_text("old")
+    with pytest.raises(ValueError, match="no text"):
+        TableModel({"id": [1, Breaks()]}).write(str(tmp_path / "t.csv"))
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("t.csv", "old")]
+
+
 def test_the_table_model_keeps_qts_rules(qtmodeltester):
     qtmodeltester.check(TableModel({"x": np.linspace(0, 1, 4), "y": list("abcd")}), force_py=True)
 

@@ -13,6 +13,7 @@ from napari_tool_runner.plugins.process import (
     Resources,
     Session,
 )
+from napari_tool_runner.plugins.programs.process_tree import end_processes
 from napari_tool_runner.plugins.runners_factory import (
     Choice,
     ObjectFactory,
@@ -44,6 +45,7 @@ __all__ = [
     "as_service",
     "check_all",
     "choose_service",
+    "end_processes",
     "load_plugin_dirs",
     "plan_run",
     "plugin_problems",

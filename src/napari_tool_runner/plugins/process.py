@@ -358,10 +358,8 @@ def _input(leaf: Leaf) -> ProcessParameter:
     is_data = isinstance(parameter, DataParameter)
     info = None
     if isinstance(parameter, SelectParameter):
-        info = SelectInfo(
-            [option.label for option in parameter.options],
-            [option.value for option in parameter.options],
-        )
+        options = parameter.options
+        info = SelectInfo([one.label for one in options], [one.value for one in options])
     file = value if isinstance(value, DataFile) else None
     return ProcessParameter(
         name=leaf.name,

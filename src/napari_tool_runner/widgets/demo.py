@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.plugins import end_processes
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job
@@ -24,6 +25,7 @@ SAMPLE = "cells_2d"
 STEPS = (("threshold", {"input": "Nuclei"}), ("split_touching", {"input": "Nuclei · Mask"}))
 SCREEN = "1500x950x24"
 RUN_SECONDS = 120
+XVFB_SECONDS = 5.0
 
 
 def demo(screenshot: Path | None = None) -> int:
@@ -127,5 +129,5 @@ def _screen() -> Iterator[None]:
             yield
         finally:
             os.environ.pop("DISPLAY", None)
-            server.terminate()
+            end_processes([server.pid], grace=XVFB_SECONDS)
             server.wait()

@@ -108,15 +108,15 @@ class LayerSource(QObject):
         return [*found, selection.active]
 
     def _tell(self, event: object = None) -> None:
-        layers = self.layers()
+        layers, selected = self.layers(), self.selected()
         shown = [(id(layer), layer.name, _has_features(layer)) for layer in layers]
-        chosen = (id(self.active()), [layer in self.selected() for layer in layers])
-        listed, selected = shown != self._shown, chosen != self._chosen
+        chosen = (id(self.active()), [layer in selected for layer in layers])
+        listed, reselected = shown != self._shown, chosen != self._chosen
         self._shown, self._chosen = shown, chosen
         try:  # napari tells the same state several times
             if listed:
                 self.changed.emit()
-            elif selected:
+            elif reselected:
                 self.reselected.emit()
         except RuntimeError:  # the window was closed in the middle of an event
             _log.debug("layer list changed after its widget was deleted")

@@ -203,6 +203,7 @@ def _is_seen(page: QWidget) -> bool:
 def register_with_napari(job: Job) -> None:
     """Make napari know `job`: its close dialog, and cancel when the window closes.
 
+    napari asks and ends only workers of its own making, so one of them waits for the job.
     Without napari (a form alone) this does nothing.
     """
     try:
