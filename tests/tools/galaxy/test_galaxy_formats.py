@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ TABS = {"ours": "tsv", "shop": "zarr", "picture": "png"}
 COMMAS = {"ours": "csv", "shop": "dat", "picture": "dat"}
 TOOL = """<tool id="t" name="T" version="1" profile="23.0"><command>
 echo '$i.ext|${i.is_of_type("binary")}|${i.datatype.is_of_type("binary")}|$i.metadata.columns'
-'|$z.extra_files_path|$p.metadata.width|$p.metadata.num_unique_values' > '$o'</command>
+'|$z.extra_files_path|$p.metadata.width|$p.metadata.num_unique_values'
+'c=$c.fields.value' > '$o'</command>
 <inputs><param name="i" type="data" format="ours"/><param name="z" type="data" format="shop"/>
 <param name="p" type="data" format="picture"/>
 <param name="c" type="select" optional="true"><options><filter type="data_meta" ref="i"
@@ -82,6 +84,17 @@ def test_choices_from_metadata(tmp_path: Path, files: dict[str, object]) -> None
         (chosen,) = (one for one in tool.parameters() if isinstance(one, SelectParameter))
         assert chosen.source is not None
         assert [entry.value for entry in chosen.source.options(files)] == columns
+
+
+def test_a_tool_that_was_read_hears_another_configuration(
+    tmp_path: Path, files: dict[str, object]
+) -> None:
+    tabs = read(tmp_path, TABS)
+    unknown = read_tool(tabs.path)
+    for tool, cells in ((unknown, ""), (replace(unknown, formats=tabs.formats), "2")):
+        bound = bind(tool, {**files, "c": "2"})
+        rendered = dialect_of(tool).render(tool, bound, JobPaths(tmp_path), {})
+        assert f"'c={cells}'" in rendered.script
 
 
 def test_verification(tmp_path: Path, files: dict[str, object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,10 @@ class _Wrapping:
                 problem = rule.problem(value, final=True)
                 if problem:
                     raise ParameterError(f"{name}: {problem}", name=name)
+        source = getattr(parameter, "source", None)
+        if isinstance(parameter, SelectParameter) and isinstance(source, ComputedOptions):
+            # the tool may have been read with other formats
+            parameter = replace(parameter, source=replace(source, formats=self.formats))
         if isinstance(parameter, SelectParameter | DataColumnParameter | DrillDownParameter):
             if isinstance(parameter, DataColumnParameter):
                 value = _columns(value)
