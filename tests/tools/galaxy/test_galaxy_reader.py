@@ -475,9 +475,13 @@ def test_the_python_of_templates(
     assert str(tool.source.template_version) == expected
 
 
-def test_help_in_an_unknown_format_is_shown_as_it_is(descriptor: Make) -> None:
-    tool = descriptor('<command>x</command><help format="strange">some *text*</help>')
-    assert (tool.help, tool.help_format) == ("some *text*", "plain")
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [("strange", "plain"), ("rst", "rst"), (" Markdown", "markdown"), ("plain_text", "plain")],
+)
+def test_words_for_the_format_of_help(descriptor: Make, written: str, kind: str) -> None:
+    tool = descriptor(f'<command>x</command><help format="{written}">some *text*</help>')
+    assert (tool.help, tool.help_format) == ("some *text*", kind)
 
 
 def test_unknown_detect_errors(descriptor: Make) -> None:

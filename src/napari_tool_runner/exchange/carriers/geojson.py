@@ -104,7 +104,9 @@ def read_geojson(path: Path) -> Content:
     for geometry, properties in found:
         try:
             parts = list(_parts(geometry, properties, notes))
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+            if any(array.ndim != 2 or array.shape[1] < 2 for array, _ in parts):
+                raise ValueError("its vertices are no rows of coordinates")
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise OutputError(f"{path.name} has a damaged geometry: {error}") from error
         for array, kind in parts:
             vertices.append(array)

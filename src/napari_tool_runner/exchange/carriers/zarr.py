@@ -166,13 +166,13 @@ def read_zarr(path: Path, *, writable: bool = False) -> Content:
         datasets = image.get("datasets", ())
         found = [node[str(dataset["path"])] for dataset in datasets]
         levels = [level for level in found if isinstance(level, zarr.Array)]
-    except (KeyError, ValueError, TypeError, OSError) as error:
+        if not levels or len(levels) < len(datasets):
+            raise OutputError(f"{path.name} names levels that are not in it.")
+        geometry, calibrated = _geometry(image, datasets, levels[0])
+        omero = metadata.get("omero") or {}
+        channels = tuple(str(c.get("label", "")) for c in omero.get("channels", ()))
+    except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         raise unreadable(path, "Zarr", error) from error
-    if not levels or len(levels) < len(datasets):
-        raise OutputError(f"{path.name} names levels that are not in it.")
-    geometry, calibrated = _geometry(image, datasets, levels[0])
-    omero = metadata.get("omero") or {}
-    channels = tuple(str(c.get("label", "")) for c in omero.get("channels", ()))
     attributes: dict[str, object] = {"labels": True} if "image-label" in metadata else {}
     if channels and all(channels):
         attributes["channel_names"] = channels

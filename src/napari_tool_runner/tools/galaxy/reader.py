@@ -196,16 +196,17 @@ def _requirements(source: GalaxySource, notes: Notes) -> tuple[Requirement, ...]
 
 def _help(source: GalaxySource, notes: Notes) -> tuple[str, HelpFormat]:
     element = source.root.find("help")
-    written = element.get("format") if element is not None else None
-    if element is not None and written and written not in HELP_FORMATS:
-        notes.info("help", f"Help in the format “{written}” is shown as it is.")
-        element.set("format", "plain_text")
+    written = "" if element is None else element.get("format", "").strip().lower()
+    if element is not None and written:
+        element.set("format", "plain_text")  # Galaxy refuses a tool for a word that it lacks
+        if written not in HELP_FORMATS:
+            notes.info("help", f"Help in the format “{written}” is shown as it is.")
     content = source.tool.parse_help()
     if content is None:
         return "", "plain"
     pictures = source.path.parent / "static" / "images"
     text = (content.content or "").replace("$PATH_TO_IMAGES", pictures.as_uri())
-    return dedent(text), HELP_FORMATS[content.format]
+    return dedent(text), HELP_FORMATS.get(written or content.format, "plain")
 
 
 def _icon(source: GalaxySource) -> str:

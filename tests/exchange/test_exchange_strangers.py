@@ -1,0 +1,359 @@
+"""Files that others wrote: read rightly, or refused with a sentence that names them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from PIL import Image as Picture
+
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange import same_data
+from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.model import Content, ShapeList
+from napari_tool_runner.tools.formats import FORMATS
+
+SQUARE = [[0, 0], [0, 2], [2, 2], [0, 0]]
+
+
+def read(path: Path, fmt: str) -> Content:
+    known = FORMATS.get(fmt)
+    assert known is not None, fmt
+    return read_file(path, known, name=path.stem)
+
+
+def written(path: Path, content: str | bytes | object) -> Path:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+# -- GeoJSON -------------------------------------------------------------------------
+
+
+def feature(geometry: object, properties: object = None) -> dict[str, object]:
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        feature(5),
+        feature([1, 2]),
+        feature({"type": "Point", "coordinates": [1, 2]}, [1]),
+        feature({"type": "Point", "coordinates": [1, 2]}, {"napari": {"vertices": [1, 2]}}),
+        feature({"type": "Point", "coordinates": [1, 2]}, {"napari": {"vertices": [[[1, 2]]]}}),
+        feature({"type": "Point", "coordinates": [1]}),
+        feature({"type": "Point", "coordinates": "ab"}),
+        feature({"type": "Point", "coordinates": []}),
+        feature({"type": "LineString", "coordinates": [[[1, 2]], [[3, 4]]]}),
+        feature({"type": "LineString", "coordinates": [[1, 2], [3]]}),
+        feature({"type": "Polygon", "coordinates": []}),
+        feature({"type": "Polygon"}),
+        feature({"type": "MultiPoint", "coordinates": 3}),
+        feature({"type": "Point", "coordinates": [1, 2], "plane": {"z": "x"}}),
+        feature({"type": "Point", "coordinates": [1, 2], "plane": 5}),
+        feature({"type": "GeometryCollection", "geometries": 5}),
+        {"type": "FeatureCollection", "features": 5},
+        {"type": "FeatureCollection", "features": [5]},
+        5,
+    ],
+    ids=lambda document: json.dumps(document)[:80],
+)
+def test_damaged_geojson_is_refused(tmp_path: Path, document: object) -> None:
+    path = written(tmp_path / "shapes.geojson", document)
+    with pytest.raises(OutputError, match=r"shapes\.geojson"):
+        read(path, "geojson")
+
+
+def test_collections_in_collections_have_an_end(tmp_path: Path) -> None:
+    def nested(depth: int) -> Path:
+        begin = '{"type": "GeometryCollection", "geometries": [' * depth
+        text = begin + '{"type": "Point", "coordinates": [1, 2]}' + "]}" * depth
+        return written(tmp_path / "deep.geojson", text)
+
+    content = read(nested(10), "geojson")
+    assert isinstance(content.data, ShapeList)
+    assert content.data.types == ("point",)
+    with pytest.raises(OutputError, match=r"deep\.geojson"):
+        read(nested(50_000), "geojson")
+
+
+def test_odd_geojson_is_read(tmp_path: Path) -> None:
+    point, line = {"type": "Point", "coordinates": [3, 4]}, [[0, 0], [5, 6]]
+    document = [
+        feature(None, {"size": 9}),
+        feature({"type": "GeometryCollection", "geometries": [point]}, {"size": 1}),
+        {"type": "LineString", "coordinates": line},
+        feature({"type": "Circle", "coordinates": [0, 0]}, {"size": 2}),
+        feature({"type": "Point", "coordinates": [1, 2, 7]}, {"size": 3}),
+        {"type": "MultiPolygon", "coordinates": [[SQUARE], [SQUARE, SQUARE]]},
+    ]
+    content = read(written(tmp_path / "a.geojson", document), "geojson")
+    assert isinstance(content.data, ShapeList)
+    assert content.data.types == ("point", "path", "point", "polygon", "polygon")
+    first, path, flat, square, _ = content.data.vertices
+    assert (first.tolist(), path.tolist()) == ([[4, 3]], [[0, 0], [6, 5]])
+    assert flat.tolist() == [[2, 1]]  # the third coordinate was left out, not the first
+    assert square.tolist() == [[0, 0], [2, 0], [2, 2]]
+    assert list(content.data.features["size"][:3]) == [1, None, 3]
+    told = " ".join(content.notes)
+    assert "type Circle were left out" in told
+    assert "Holes of polygons" in told
+    assert "Only the x and y" in told
+
+
+# -- Zarr ----------------------------------------------------------------------------
+
+GOOD_ZARR = {
+    "axes": [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}],
+    "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [2, 3]}]}],
+}
+
+
+def store(path: Path, **metadata: object) -> Path:
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    group.create_array("0", data=np.arange(12, dtype="uint8").reshape(3, 4))
+    group.attrs.update(metadata)
+    return path
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"multiscales": [5]},
+        {"multiscales": "many"},
+        {"multiscales": {"datasets": []}},
+        {"multiscales": [{"datasets": []}]},
+        {"multiscales": [{"datasets": [{"path": "9"}]}]},
+        {"multiscales": [{"datasets": ["0"]}]},
+        {"multiscales": [{"datasets": 5}]},
+        {"multiscales": [GOOD_ZARR | {"axes": 5}]},
+        {"multiscales": [GOOD_ZARR | {"coordinateTransformations": ["scale"]}]},
+        {"multiscales": [GOOD_ZARR | {"coordinateTransformations": 5}]},
+        {
+            "multiscales": [
+                GOOD_ZARR | {"coordinateTransformations": [{"type": "scale", "scale": ["a", 1]}]}
+            ]
+        },
+        {"multiscales": [GOOD_ZARR], "omero": [5]},
+        {"multiscales": [GOOD_ZARR], "omero": {"channels": ["red"]}},
+    ],
+    ids=lambda metadata: json.dumps(metadata)[:90],
+)
+def test_zarr_with_odd_metadata_is_refused(tmp_path: Path, metadata: dict[str, object]) -> None:
+    with pytest.raises(OutputError, match=r"image\.zarr"):
+        read(store(tmp_path / "image.zarr", **metadata), "ome_zarr")
+
+
+def test_zarr_that_says_more_than_is_needed(tmp_path: Path) -> None:
+    moved = [
+        {"type": "scale", "scale": [10]},  # of another number of axes
+        {"type": "identity"},
+        {"type": "translation", "translation": [5, 7]},
+    ]
+    image = GOOD_ZARR | {"coordinateTransformations": moved}
+    content = read(store(tmp_path / "a.zarr", multiscales=[image, GOOD_ZARR]), "ome_zarr")
+    assert content.geometry is not None
+    assert (content.geometry.scale, content.geometry.translate) == ((2, 3), (5, 7))
+    assert content.notes == ("It holds several images; the first was opened.",)
+    unknown = GOOD_ZARR | {"axes": ["a", "b", "c"]}
+    content = read(store(tmp_path / "b.zarr", multiscales=[unknown]), "ome_zarr")
+    assert content.geometry is not None
+    assert content.geometry.axes == "YX"
+
+
+def test_zarr_arrays_without_metadata(tmp_path: Path) -> None:
+    data = np.arange(24, dtype="uint8").reshape(2, 3, 4)
+    zarr.create_array(tmp_path / "a.zarr", data=data, dimension_names=("t", "y", "x"))
+    content = read(tmp_path / "a.zarr", "zarr")
+    assert content.geometry is not None
+    assert (content.geometry.axes, content.geometry.labels) == ("TYX", ("t", "y", "x"))
+    np.testing.assert_array_equal(np.asarray(content.pixels), data)
+    alone = read(store(tmp_path / "b.zarr"), "zarr")
+    assert tuple(alone.pixels.shape) == (3, 4)
+
+
+def test_the_first_of_several_images_in_a_zarr(tmp_path: Path) -> None:
+    outer = zarr.open_group(tmp_path / "plate.zarr", mode="w", zarr_format=2)
+    for name in ("b", "a"):
+        group = outer.create_group(name)
+        group.create_array("0", data=np.full((3, 4), ord(name), "uint8"))
+        group.attrs.update(multiscales=[GOOD_ZARR])
+    content = read(tmp_path / "plate.zarr", "ome_zarr")
+    assert np.asarray(content.pixels)[0, 0] == ord("a")
+    assert content.notes == ("plate.zarr holds 2 images; “a” was opened.",)
+
+
+# -- pictures, arrays, movies, tables, tracks ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "expected"),
+    [("1", 1, True), ("LA", (9, 100), [9, 9, 9, 100]), ("P", 3, [30, 31, 32])],
+)
+def test_pictures_of_every_kind(
+    tmp_path: Path, mode: str, pixel: object, expected: object
+) -> None:
+    picture = Picture.new(mode, (4, 3), 0)
+    if mode == "P":
+        picture.putpalette([value for n in range(256) for value in (10 * n % 256, 31, 32)])
+    picture.putpixel((1, 2), pixel)
+    picture.save(tmp_path / "a.png")
+    content = read(tmp_path / "a.png", "png")
+    assert content.geometry is not None
+    assert content.geometry.shape == (3, 4)
+    assert np.asarray(content.pixels)[2, 1].tolist() == expected
+    assert content.rgb is (mode != "1")
+
+
+def test_other_colours_become_red_green_and_blue(tmp_path: Path) -> None:
+    Picture.new("CMYK", (4, 3), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
+    red = np.asarray(read(tmp_path / "a.jpg", "jpg").pixels)
+    assert red.shape == (3, 4, 3)
+    assert red[0, 0, 0] > 240
+    assert red[0, 0, 1:].max() < 15
+
+
+def test_frames_of_different_colours(tmp_path: Path) -> None:
+    frames = [Picture.new("L", (4, 3), 7), Picture.new("RGB", (4, 3), (250, 0, 0))]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    content = read(tmp_path / "a.gif", "gif")
+    values = np.asarray(content.pixels)
+    assert values.shape[:3] == (2, 3, 4)
+    assert values[0, 0, 0, :3].tolist() == [7, 7, 7]
+    assert values[1, 0, 0, :3].tolist() == [250, 0, 0]
+
+
+def test_arrays_that_are_no_images(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array(["a", "b"]))
+    with pytest.raises(OutputError, match=r"a\.npy holds <U1, which is no image"):
+        read(tmp_path / "a.npy", "npy")
+
+
+def test_hdf5_without_an_array(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["names"] = ["a", "b"]
+        file["one"] = 5
+    with pytest.raises(OutputError, match=r"a\.h5 holds no array"):
+        read(tmp_path / "a.h5", "h5")
+    with pytest.raises(OutputError, match=r"b\.h5 cannot be read as HDF5"):
+        read(written(tmp_path / "b.h5", "none"), "h5")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (b"\xff\xfe\x00", "is no list of frames"),
+        (b"absent.tif\n", "does not exist: absent.tif"),
+        (b"\nframe0.tif\n", "names no frame"),
+        (b"frame0.tif\nframe1.tif\n", "differ in size or type"),
+    ],
+)
+def test_movies_that_cannot_be_shown(tmp_path: Path, text: bytes, word: str) -> None:
+    for number in range(2):
+        tifffile.imwrite(tmp_path / f"frame{number}.tif", np.zeros((3, 4 + number), "uint8"))
+    with pytest.raises(OutputError, match=word):
+        read(written(tmp_path / "movie.txt", text), "movietxt")
+
+
+def test_tables_of_others(tmp_path: Path) -> None:
+    empty = read(written(tmp_path / "a.csv", " \n"), "csv")
+    assert (empty.data, empty.notes) == ({}, ("The table is empty.",))
+    latin = read(written(tmp_path / "b.csv", "name,n\né,1\n".encode("latin-1")), "csv")
+    assert latin.table["name"].tolist() == ["é"]
+    wide = read(written(tmp_path / "c.csv", "name,n\né,1\n".encode("utf-16")), "csv")
+    assert wide.table["name"].tolist() == ["é"]
+    with pytest.raises(OutputError, match="numbers only"):
+        read(written(tmp_path / "d.csv", "1,two\n"), "numbercsv")
+
+
+def test_trackmate_with_a_link_to_nothing(tmp_path: Path) -> None:
+    spot = '<Spot ID="1" FRAME="0" POSITION_X="1" POSITION_Y="2" POSITION_Z="3"/>'
+    text = (
+        f"<TrackMate><Model><AllSpots><SpotsInFrame>{spot}</SpotsInFrame></AllSpots><AllTracks>"
+        '<Track><Edge SPOT_SOURCE_ID="1" SPOT_TARGET_ID="2"/></Track></AllTracks></Model>'
+        "</TrackMate>"
+    )
+    with pytest.raises(OutputError, match=r"a\.xml is damaged: .*2"):
+        read(written(tmp_path / "a.xml", text), "trackmatemodel")
+    with pytest.raises(OutputError, match=r"b\.xml is no TrackMate file"):
+        read(written(tmp_path / "b.xml", "<TrackMate"), "trackmatemodel")
+
+
+# -- TIFF ----------------------------------------------------------------------------
+
+
+def test_resolution_in_centimetres(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    data = np.zeros((3, 4), "uint8")
+    tifffile.imwrite(path, data, resolution=(20000, 10000), resolutionunit="CENTIMETER")
+    geometry = read(path, "tiff").geometry
+    assert geometry is not None
+    assert geometry.scale == pytest.approx((1, 0.5))
+    assert set(geometry.units) == {"micrometer"}
+
+
+def test_channels_that_imagej_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    data = np.zeros((2, 3, 4), "uint8")
+    tifffile.imwrite(path, data, imagej=True, metadata={"axes": "CYX", "Labels": ["red", "green"]})
+    assert read(path, "tiff").attributes["channel_names"] == ("red", "green")
+
+
+def test_a_colour_table_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    colours = np.zeros((3, 256), "uint16")
+    tifffile.imwrite(path, np.full((3, 4), 7, "uint8"), photometric="palette", colormap=colours)
+    content = read(path, "tiff")
+    assert np.asarray(content.pixels)[0, 0] == 7
+    assert any("colour table" in note for note in content.notes)
+
+
+def test_damaged_ome_metadata_do_not_hide_the_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    for text in ("<OME xmlns='http://www.openmicroscopy.org'><Image", "<OME><Nothing/></OME>"):
+        tifffile.imwrite(path, np.full((3, 4), 7, "uint8"), description=text, metadata=None)
+        assert np.asarray(read(path, "ome.tiff").pixels).tolist() == [[7] * 4] * 3
+
+
+# -- the same again ------------------------------------------------------------------
+
+
+def test_what_differs_between_two_files(tmp_path: Path) -> None:
+    def pair(suffix: str, one: str | bytes, other: str | bytes) -> tuple[Path, Path]:
+        return written(tmp_path / f"1{suffix}", one), written(tmp_path / f"2{suffix}", other)
+
+    assert same_data(*pair(".csv", "a,b\n1,2\n", "a,b\n1,2.0\n"), "csv") == ""
+    assert same_data(*pair(".csv", "a,b\n1,2\n", "a,c\n1,2\n"), "csv") == (
+        "the columns were a, b and are a, c"
+    )
+    assert same_data(*pair(".csv", "a\n1\n", "a\n1\n2\n"), "csv") == "there were 1 rows, now 2"
+    assert same_data(*pair(".csv", "a\n1\n", "a\n2\n"), "csv") == (
+        "the column “a” has other values"
+    )
+    assert same_data(*pair(".xyz", "a", "b"), "xyz").startswith("the bytes differ, and")
+    one, other = feature({"type": "Point", "coordinates": [1, 2]}), feature(None)
+    assert same_data(*pair(".geojson", json.dumps(one), json.dumps(other)), "geojson") == (
+        "the bytes differ"
+    )
+    arrays = [np.zeros((3, 4), "f4"), np.zeros((3, 4), "f4"), np.zeros((4, 4), "f4")]
+    arrays[0][0, 0] = arrays[1][0, 0] = np.nan
+    arrays[1][1, 1:3] = 5
+    arrays += [arrays[0].astype("f8"), arrays[0].copy()]
+    paths = [tmp_path / f"{n}.npy" for n in range(len(arrays))]
+    for path, array in zip(paths, arrays, strict=True):
+        np.save(path, array)
+    assert [same_data(paths[0], path, "npy") for path in paths[1:]] == [
+        "2 of 12 pixels differ",
+        "the shape was (3, 4) and is (4, 4)",
+        "the type was float32 and is float64",
+        "",
+    ]
