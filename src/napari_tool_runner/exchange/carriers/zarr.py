@@ -52,9 +52,7 @@ def write_zarr(
     zarr_format: Literal[2, 3] = 2 if version == "0.4" else 3
     names = [axis.lower() for axis in geometry.axes]
     root = zarr.open_group(path, mode="w", zarr_format=zarr_format)
-    options: dict[str, Any] = {"compressors": None}
-    if pixels.labels:
-        options["compressors"] = "auto"
+    options: dict[str, Any] = {"compressors": "auto" if pixels.labels else None}
     if zarr_format == 2:
         options["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
     else:

@@ -20,7 +20,13 @@ _logger = logging.getLogger(__name__)
 
 def history(workspaces: Path) -> list[RunRecord]:
     """Return every job below `workspaces`, newest first; unreadable records are logged."""
-    return sorted(_records(workspaces), key=lambda record: record.id, reverse=True)
+    found: list[RunRecord] = []
+    for path in record_files(workspaces):
+        try:
+            found.append(read_record(path))
+        except WorkspaceError as error:
+            _logger.warning("%s", error)
+    return sorted(found, key=lambda record: record.id, reverse=True)
 
 
 def find_record(reference: str | Path, workspaces: Path) -> RunRecord:
@@ -84,11 +90,3 @@ def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
 def record_files(workspaces: Path) -> Iterator[Path]:
     """Yield the record.json of every job, in no order."""
     return workspaces.glob(f"*/*/{RECORD}")
-
-
-def _records(workspaces: Path) -> Iterator[RunRecord]:
-    for path in record_files(workspaces):
-        try:
-            yield read_record(path)
-        except WorkspaceError as error:
-            _logger.warning("%s", error)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
@@ -43,7 +42,10 @@ class Reclaimable:
 
 def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimable]:
     """Return what could be deleted: ended jobs, then what each service keeps."""
-    found = list(_jobs(config.workspaces, older_than_days))
+    found = [
+        Reclaimable("job", f"{job.tool.id} {job.id}", job.size(), partial(rmtree, job.folder))
+        for job in ended_jobs(config.workspaces, older_than_days)
+    ]
     known: set[tuple[str, str]] = set()
     for name in runnerServices.names():
         try:
@@ -85,7 +87,7 @@ def delete_job(record: RunRecord) -> None:
             f"The job of “{record.tool_name}” is still {record.state}.", hint="Cancel it first."
         )
     try:
-        shutil.rmtree(record.folder)
+        rmtree(record.folder)
     except FileNotFoundError:
         return  # what was asked for is so
     except OSError as error:
@@ -93,9 +95,3 @@ def delete_job(record: RunRecord) -> None:
             f"{record.folder} was not deleted: {error.strerror or error}.",
             hint="Close what uses its files, then try again.",
         ) from error
-
-
-def _jobs(workspaces: Path, older_than_days: float) -> Iterator[Reclaimable]:
-    for record in ended_jobs(workspaces, older_than_days):
-        name = f"{record.tool.id} {record.id}"
-        yield Reclaimable("job", name, record.size(), partial(shutil.rmtree, record.folder))

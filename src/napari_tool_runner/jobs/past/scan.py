@@ -143,10 +143,7 @@ class Scan:
 
     def batch(self, most: int) -> list[tuple[Path, Stamp, JobRow]]:
         """Return up to `most` rows that were not returned yet."""
-        found: list[tuple[Path, Stamp, JobRow]] = []
-        while self._found and len(found) < most:
-            found.append(self._found.popleft())
-        return found
+        return [self._found.popleft() for _ in range(min(most, len(self._found)))]
 
     @property
     def over(self) -> bool:
