@@ -81,7 +81,7 @@ def test_a_toolbox_must_be_approved_before_its_tools_run(
     assert "not approved" in page.run_bar.message.text()
     assert page.run() is None
     assert manager.jobs == ()
-    (button,) = page.run_bar.buttons()
+    (button,) = page.run_bar.message.buttons
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     dialog = page.findChild(TrustDialog)
     qtbot.waitUntil(dialog.approve_button.isEnabled, timeout=WAIT)

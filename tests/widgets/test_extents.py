@@ -305,7 +305,7 @@ def test_one_failing_slice_ends_the_run_and_adds_nothing(qtbot, page, model_view
     assert job.state is JobState.FAILED
     assert len(model_viewer.layers) == 1
     assert widget.run_bar.message.kind() == "failed"
-    assert any("too bright" in line for line in widget.log.lines())
+    assert any("too bright" in line for line in widget.log.text.toPlainText().splitlines())
 
 
 def test_a_slice_of_a_turned_stack_comes_back_to_its_place(

@@ -139,7 +139,7 @@ def test_the_missing_layer_has_a_button_that_opens_a_sample(
             open_sample=lambda: model_viewer.add_image(cells, name="sample"),
         )
     )
-    (button,) = widget.run_bar.buttons()
+    (button,) = widget.run_bar.message.buttons
     assert button.text() == "Open sample"
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(widget.run_bar.run_button.isEnabled)
@@ -195,13 +195,13 @@ def test_a_failure_says_why_opens_the_log_and_offers_help(qtbot, page, model_vie
     assert bar.message.kind() == "failed"
     assert "3" in bar.message.text()
     assert widget.log.is_open()
-    assert "no such threshold method" in widget.log.lines()
-    assert [button.text() for button in bar.buttons()] == [
+    assert "no such threshold method" in widget.log.text.toPlainText().splitlines()
+    assert [button.text() for button in bar.message.buttons] == [
         "Show log",
         "Open workspace",
         "Copy report",
     ]
-    qtbot.mouseClick(bar.buttons()[2], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(bar.message.buttons[2], Qt.MouseButton.LeftButton)
     report = QGuiApplication.clipboard().text()
     assert "no such threshold method" in report
     assert str(job.workspace.root) in report
@@ -213,7 +213,7 @@ def test_a_flood_of_lines_is_shown_bounded(qtbot, page, tmp_path):
     widget.log.set_open(True)
     with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
         press_run(qtbot, widget)
-    lines = widget.log.lines()
+    lines = widget.log.text.toPlainText().splitlines()
     assert len(lines) <= 5001
     assert "line 49999" in lines[-5:]
 

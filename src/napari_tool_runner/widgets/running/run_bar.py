@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QPlainTextEdit,
     QProgressBar,
-    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -187,10 +186,6 @@ class RunBar(QWidget):
         """Show one sentence and the buttons that belong to it; an empty text hides both."""
         self.message.say(text, kind, buttons)
 
-    def buttons(self) -> list[QPushButton]:
-        """Return the buttons of the present sentence."""
-        return list(self.message.buttons)
-
 
 def clean_line(text: str) -> str:
     """Return a line without terminal colours; of a redrawn bar only the last state."""
@@ -288,11 +283,6 @@ class LogView(QWidget):
                 self._to_end()
         if ended:
             self._timer.stop()
-
-    def lines(self) -> list[str]:
-        """Return what is shown."""
-        text = self.text.toPlainText()
-        return text.splitlines() if text else []
 
     def _watch(self) -> None:
         """Look for new lines as long as they can be seen."""
