@@ -26,7 +26,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil
 
 from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
-from napari_tool_runner.plugins.programs.process_tree import end_processes, new_mark, watchdog
+from napari_tool_runner.plugins.programs.process_tree import (
+    end_processes,
+    exit_code,
+    new_mark,
+    watchdog,
+)
 from napari_tool_runner.plugins.programs.watchdog import MARK
 
 if TYPE_CHECKING:
@@ -59,8 +64,7 @@ class Recorder:
             started = list(self._started)
         for argv, program in reversed(started):
             if program.returncode is not None and _contains(argv, args):
-                code = int(program.returncode)
-                return code if code >= 0 else 128 - code
+                return exit_code(program.returncode)
         return None
 
     def end(self, grace: float) -> list[int]:

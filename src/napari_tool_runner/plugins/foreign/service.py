@@ -27,7 +27,7 @@ from napari_tool_runner.plugins.process import (
     as_process,
     context_of,
 )
-from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender, describe_exit
+from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender, describe_exit, exit_code
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -140,7 +140,7 @@ def _exit_code(value: object) -> int | None:
         value = value.returncode
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if value >= 0 else 128 - value
+    return exit_code(value)
 
 
 def _failed_program(
@@ -152,7 +152,7 @@ def _failed_program(
             text = kept if isinstance(kept, str) else bytes(kept).decode("utf-8", "replace")
             for line in text.splitlines():
                 report(OutputLine(line, "stderr"))
-    return error.returncode if error.returncode >= 0 else 128 - error.returncode
+    return exit_code(error.returncode)
 
 
 class _Observer:

@@ -34,6 +34,7 @@ __all__ = [
     "Ender",
     "describe_exit",
     "end_processes",
+    "exit_code",
     "group_alive",
     "new_mark",
     "watchdog",
@@ -270,6 +271,11 @@ class _Watchdog:
 
 
 watchdog = _Watchdog()
+
+
+def exit_code(returned: int) -> int:
+    """Return what a process gave as shells and containers tell it: 128 + n for signal n."""
+    return returned if returned >= 0 else 128 - returned
 
 
 def describe_exit(code: int) -> str:

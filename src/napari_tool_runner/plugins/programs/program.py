@@ -27,6 +27,7 @@ from napari_tool_runner.plugins.programs.process_tree import (
     Ender,
     describe_exit,
     end_processes,
+    exit_code,
     group_alive,
     new_mark,
     watchdog,
@@ -116,7 +117,7 @@ def run_program(
     ender.raise_reason()
     raise_broken(readers)
     if code < 0:
-        code = 128 - code
+        code = exit_code(code)
         context.say(f"The program was {describe_exit(code)}.")
     return code
 
