@@ -18,6 +18,7 @@ from napari_tool_runner.jobs import (  # noqa: E402
     JobManager,
     add_result,
     compare_outputs,
+    placed_result,
     read_record,
     rerun,
     run_job,
@@ -228,3 +229,63 @@ def test_a_mode_that_there_is_not() -> None:
 def test_a_crop_of_too_few_axes() -> None:
     with pytest.raises(ParameterError, match="every axis"):
         Extent("each", crop=((0, 1),)).ranges((4, 4, 4))
+
+
+# -- a single slice, put back to where it lies ------------------------------------------
+
+
+def _placed(viewer, tool, extent, config):
+    job = JobManager().submit(tool, {"i": viewer.layers["stack"]}, config=config, extent=extent)
+    return add_result(viewer, placed_result(job, job.result()), job).layers
+
+
+def test_one_slice_lies_at_its_height(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    tool = make_tool(OBJECTS, outputs=OBJECTS_OUT, arguments="${i} ${o} ${t} ${p}")
+    labels, points = _placed(viewer, tool, Extent("current", 2, (3, 0, 0)), config)
+    assert labels.data.shape == (1, 6, 10)
+    np.testing.assert_allclose(labels.scale, (2, 0.5, 0.5))
+    np.testing.assert_allclose(labels.translate, (10 + 2 * 3, 20, 30))
+    assert [str(unit) for unit in labels.units] == ["micrometer"] * 3
+    assert list(labels.features["area"].dropna()) == [6, 10]
+    np.testing.assert_allclose(points.data, [[3, 0.5, 1], [3, 4.5, 7]])
+    np.testing.assert_allclose(points.translate, (10, 20, 30))
+    for layer in (labels, points):
+        assert layer.extent.world[0][0] <= 16 <= layer.extent.world[1][0]
+
+
+@pytest.mark.parametrize("mode", ["whole", "each"])
+def test_what_has_its_axes_is_left_as_it_is(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config, mode: str
+) -> None:
+    script = INVERT if mode == "whole" else PLANE
+    (layer,) = _placed(viewer, make_tool(script), Extent(mode, ndim=2), config)
+    assert layer.data.shape == STACK.shape
+    np.testing.assert_allclose(layer.translate, (10, 20, 30))
+
+
+def test_a_turned_and_sheared_slice_keeps_its_place(make_tool: MakeTool, config: Config) -> None:
+    """Each pixel of the placed slice lies where it lay in the stack."""
+    viewer = ViewerModel()
+    source = viewer.add_image(
+        STACK, name="stack", scale=(2, 0.5, 0.5), translate=(10, 20, 30), rotate=(0, 0, 30),
+        shear=(0, 0, 0.2),
+    )  # fmt: skip
+    (layer,) = _placed(viewer, make_tool(PLANE), Extent("current", 2, (3, 0, 0)), config)
+    assert layer.data.shape == (1, 6, 10)
+    for pixel in ((0, 0, 0), (0, 5, 9), (0, 2, 7)):
+        here = layer.data_to_world(pixel)
+        there = source.data_to_world((3, *pixel[1:]))
+        np.testing.assert_allclose(here, there)
+
+
+def test_the_slice_of_what_has_no_such_place(make_tool: MakeTool, config: Config) -> None:
+    extent = Extent("current", 2, (0, 0))
+    job = JobManager().submit(make_tool(INVERT), {"i": STACK[0]}, config=config, extent=extent)
+    result = job.result()
+    assert placed_result(job, result) is result
+    with pytest.raises(ParameterError, match="position for every axis"):
+        JobManager().submit(
+            make_tool(PLANE), {"i": STACK}, config=config, extent=Extent("current", 2, (1,))
+        ).result()

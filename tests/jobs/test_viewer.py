@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 napari = pytest.importorskip("napari")
 from napari.components import ViewerModel  # noqa: E402
@@ -13,7 +15,7 @@ from napari.components import ViewerModel  # noqa: E402
 import napari_tool_runner as ntr  # noqa: E402
 from jobs.conftest import INVERT, MakeTool  # noqa: E402
 from napari_tool_runner.errors import ParameterError  # noqa: E402
-from napari_tool_runner.jobs import JobManager, add_result  # noqa: E402
+from napari_tool_runner.jobs import AddedResult, JobManager, add_result  # noqa: E402
 
 Config = dict[str, object]
 LABEL = """
@@ -131,3 +133,49 @@ def test_names_do_not_pile_up(viewer: ViewerModel, make_tool: MakeTool, config: 
     assert first.name == "cells · Negative"
     assert second.name.startswith("cells · Negative")
     assert second.name.count("Negative") == 1
+
+
+def test_what_was_added_is_told(viewer: ViewerModel, make_tool: MakeTool, config: Config) -> None:
+    outputs = (
+        LABEL_OUT.replace('join="o"', "")
+        + '<data name="w" format="txt" label="Words"/>'
+        + '<data name="h" format="txt" label="Hidden" hidden="true"/>'
+    )
+    script = LABEL + 'open(sys.argv[4], "w").write("x")\nopen(sys.argv[5], "w").write("x")\n'
+    tool = make_tool(script, outputs=outputs, arguments="${i} ${o} ${t} ${w} ${h}")
+    job = JobManager().submit(tool, {"i": viewer.layers["cells"]}, config=config)
+    added = add_result(viewer, job.result(), job)
+    assert [list(table) for table in added.tables.values()] == [["label", "area"]]
+    assert added.files == ["Words"]
+    assert added.sentence() == (
+        "Added “cells · Cells”. Opened 1 table. Words: a file in the workspace."
+    )
+    joined = JobManager().submit(
+        make_tool(LABEL, outputs=LABEL_OUT, arguments="${i} ${o} ${t}", name="joining"),
+        {"i": viewer.layers["cells"]},
+        config=config,
+    )
+    sentence = add_result(viewer, joined.result(), joined).sentence()
+    assert "Measurements are in the features of “cells · Cells [1]”." in sentence
+    assert AddedResult().sentence() == "Done; the tool made nothing to show."
+
+
+def test_a_name_of_a_layer_or_of_a_file(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.tif"
+    tifffile.imwrite(path, np.full((8, 10), 3, np.uint8))
+    add = """
+    import sys, tifffile
+    images = [tifffile.imread(name) for name in sys.argv[2:]]
+    tifffile.imwrite(sys.argv[1], sum(images))
+    """
+    tool = make_tool(
+        add,
+        inputs='<param name="i" type="data" format="tiff" multiple="true"/>',
+        outputs='<data name="o" format="tiff"/>',
+        root='profile="23.0"',
+        arguments="$o #for $one in $i# '$one' #end for#",
+    )
+    (layer,) = ntr.run_in_viewer(viewer, tool, i=["cells", str(path)], config=config)
+    np.testing.assert_array_equal(layer.data, viewer.layers["cells"].data + 3)
