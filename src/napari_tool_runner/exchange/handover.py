@@ -283,6 +283,8 @@ def _open_file(
         kind = LayerKind.SURFACE
         data = tuple(part for part in (data.vertices, data.faces, data.values) if part is not None)
     elif isinstance(data, ShapeList):
+        if not data.vertices:
+            raise UnsupportedLayerError(f"{path.name} holds no shape.", hint="Choose another.")
         kind = LayerKind.POINTS if set(data.types) == {"point"} else LayerKind.SHAPES
         attributes |= {"shape_type": list(data.types), "features": data.features}
         data = np.concatenate(data.vertices) if kind is LayerKind.POINTS else list(data.vertices)
