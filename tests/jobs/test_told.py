@@ -1,0 +1,230 @@
+"""What records, histories and failures tell a person."""
+
+from __future__ import annotations
+
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import napari_tool_runner as ntr
+from jobs.conftest import INVERT, MakeTool
+from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import UnknownToolError, WorkspaceError
+from napari_tool_runner.jobs import (
+    JobState,
+    compare_outputs,
+    delete_job,
+    facts_of,
+    find_record,
+    read_record,
+    recorded_tool,
+    remembered,
+    run_job,
+    run_tests,
+    submit,
+)
+from napari_tool_runner.jobs.past.scan import row_of
+from napari_tool_runner.jobs.workspace import copy_if_small, disk_size, workspace_problem
+
+Config = dict[str, object]
+IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
+
+
+def test_what_a_layer_remembers(make_tool: MakeTool, config: Config) -> None:
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    _, attributes, _ = result.outputs["o"].as_layer_data_tuple()
+    layer = SimpleNamespace(metadata=attributes["metadata"])
+    record = remembered(layer)
+    assert record is not None
+    assert (record.id, record.folder) == (result.job_id, result.workspace)
+    key = "napari_tool_runner"
+    for told in (None, {}, {key: 5}, {key: {"tool": "x"}}, {key: {"id": "1", "tool": 5}}):
+        assert remembered(SimpleNamespace(metadata=told)) is None, told
+    assert remembered(object()) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (errno.ENOSPC, "is full"),
+        (errno.EDQUOT, "is full"),
+        (errno.EACCES, "may not be written"),
+        (errno.EROFS, "may not be written"),
+        (errno.EIO, "cannot be used: Input/output error"),
+    ],
+)
+def test_why_a_workspace_cannot_be_used(number: int, word: str) -> None:
+    import os
+
+    problem = workspace_problem(OSError(number, os.strerror(number)), Path("/data/jobs"))
+    assert word in problem.message
+    assert "/data/jobs" in problem.message
+    assert "workspace" in problem.hint
+
+
+def test_sizes_follow_no_link(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b").write_bytes(b"123")
+    (tmp_path / "deep" / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "deep" / "up").symlink_to(tmp_path)
+    assert disk_size(tmp_path) == 8
+    assert disk_size(tmp_path / "a") == 5
+    assert disk_size(tmp_path / "absent") == 0
+
+
+def test_a_small_original_is_copied_a_large_one_is_not(tmp_path: Path) -> None:
+    original = tmp_path / "original"
+    original.write_bytes(b"12345")
+    for name in ("soft", "hard"):
+        link = tmp_path / name
+        link.symlink_to(original) if name == "soft" else link.hardlink_to(original)
+        copy_if_small(link, 5)
+        assert link.samefile(original)
+        copy_if_small(link, 6)
+        assert not link.samefile(original)
+        assert link.read_bytes() == b"12345"
+    alone = tmp_path / "alone"
+    alone.write_bytes(b"1")
+    before = alone.stat().st_ino
+    copy_if_small(alone, 6)
+    copy_if_small(tmp_path / "absent", 6)
+    assert alone.stat().st_ino == before
+
+
+def test_a_row_says_values_as_a_person_does(make_tool: MakeTool, config: Config) -> None:
+    result = ntr.run(make_tool(INVERT), i=(IMAGE, {"name": "cells"}, "image"), config=config)
+    record = replace(
+        read_record(result.workspace / "record.json"),
+        parameters={"a|n": None, "b": True, "c": 0.25, "d": ["x", "y"], "e": "w " * 400},
+    )
+    row = row_of(record)
+    assert dict(row.parameters) | {"e": ""} == {
+        "n": "not set", "b": "yes", "c": "0.25", "d": "x, y", "e": "",
+    }  # fmt: skip
+    assert dict(row.parameters)["e"].endswith("…")
+    assert row.summary().startswith("cells · n not set · b yes · c 0.25 · d x, y · e w w")
+    assert row.final
+    assert row.order[1] == record.id
+    running = replace(row, state=JobState.RUNNING, created=None)
+    assert not running.final
+    assert running.order < row.order
+
+
+def test_a_record_that_is_looked_for(make_tool: MakeTool, config: Config) -> None:
+    results = [ntr.run(make_tool(INVERT), i=IMAGE, config=config) for _ in range(2)]
+    workspaces = load_config(config).workspaces
+    for result in results:
+        for name in (result.job_id, str(result.workspace)):
+            assert find_record(name, workspaces).id == result.job_id
+    with pytest.raises(WorkspaceError, match="no job called “none”"):
+        find_record("none", workspaces)
+    with pytest.raises(WorkspaceError, match="2 jobs called “”"):
+        find_record("", workspaces)
+
+
+def test_a_job_that_runs_is_not_deleted(make_tool: MakeTool, config: Config) -> None:
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    record = read_record(result.workspace / "record.json")
+    with pytest.raises(WorkspaceError, match="still running"):
+        delete_job(replace(record, state=JobState.RUNNING))
+    assert result.workspace.is_dir()
+    delete_job(record)
+    delete_job(record)  # what was asked for is so
+    assert not result.workspace.exists()
+
+
+def test_what_differs_when_the_old_file_is_gone(make_tool: MakeTool, config: Config) -> None:
+    add = "import sys, tifffile\ntifffile.imwrite(sys.argv[2], tifffile.imread(sys.argv[1]) + {})"
+    results = [ntr.run(make_tool(add.format(n)), i=IMAGE, config=config) for n in (1, 2)]
+    then = read_record(results[0].workspace / "record.json")
+    (sentence,) = compare_outputs(then, results[1])
+    assert sentence == "“o”: 60 of 60 pixels differ"
+    (made,) = then.outputs
+    renamed = replace(then, outputs=(replace(made, name="p"),))
+    assert compare_outputs(renamed, results[1]) == [
+        "“p” was made then, but not now.",
+        "“o” is new.",
+    ]
+    lost = replace(made, path=Path("/absent/o.tif"))
+    (sentence,) = compare_outputs(replace(then, outputs=(lost,)), results[1])
+    assert sentence == "“o” has other bytes than then, and the old file is gone."
+    place = made.locate()
+    assert place is not None
+    place.write_bytes(b"no image")
+    (sentence,) = compare_outputs(then, results[1])
+    assert sentence.startswith("“o” cannot be compared: ")
+
+
+def test_facts_of_an_environment(make_tool: MakeTool, config: Config) -> None:
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    record = read_record(result.workspace / "record.json")
+    provenance = {"python_version": "3.11", "packages": ["a=1", "b=2"], "nothing": []}
+    told = facts_of(
+        replace(record, notes=("A remark.",), runner=replace(record.runner, provenance=provenance))
+    )
+    found = {(fact.section, fact.what): fact.text for fact in told}
+    assert found["Where", "python version"] == "3.11"
+    assert found["Where", "packages"].startswith("recorded")
+    assert ("Where", "nothing") not in found
+    assert found["Notes", ""] == "A remark."
+
+
+def test_a_tool_that_no_toolbox_has_any_more(make_tool: MakeTool, config: Config) -> None:
+    tool = make_tool(INVERT)
+    result = ntr.run(tool, i=IMAGE, config=config)
+    record = read_record(result.workspace / "record.json")
+    assert recorded_tool(record, load_config(config)).digest == tool.digest
+    tool.path.unlink()
+    with pytest.raises(UnknownToolError, match="“Invert” of this job is gone"):
+        recorded_tool(record, load_config(config))
+    known = replace(record, tool=replace(record.tool, id="gaussian_filter"))
+    assert recorded_tool(known, load_config(config)).id == "gaussian_filter"
+
+
+@pytest.mark.parametrize(
+    ("script", "test", "status", "word"),
+    [
+        (INVERT, '<test><param name="i" value="b.tif"/></test>', "skip", "missing"),
+        (INVERT, '<test expect_failure="true"/>', "pass", ""),
+        ("raise SystemExit(4)", "<test>{}</test>", "fail", "4"),
+        ("raise SystemExit(4)", '<test expect_failure="true">{}</test>', "pass", ""),
+        (INVERT, '<test expect_failure="true">{}</test>', "fail", "expects a failure"),
+    ],
+)
+def test_reports_of_tests(
+    make_tool: MakeTool, config: Config, script: str, test: str, status: str, word: str
+) -> None:
+    import tifffile
+
+    given = '<param name="i" value="a.tif"/>'
+    tool = make_tool(script, tests=test.format(given))
+    (tool.path.parent / "test-data").mkdir()
+    tifffile.imwrite(tool.path.parent / "test-data" / "a.tif", IMAGE)
+    (report,) = run_tests(tool, config=config)
+    assert (report.status, report.message if not word else "") == (status, "")
+    assert word in report.message
+    assert json.dumps(report.as_dict())
+
+
+def test_a_collection_is_no_layer(make_tool: MakeTool, config: Config) -> None:
+    tool = make_tool(
+        "import pathlib\npathlib.Path('parts').mkdir()\n"
+        "for name in 'xy':\n    pathlib.Path('parts', name + '.txt').write_text(name)",
+        inputs="",
+        outputs='<collection name="c" type="list">'
+        '<discover_datasets pattern="__name__" directory="parts" format="txt"/></collection>',
+        arguments="",
+        root='profile="23.0"',
+    )
+    result = run_job(submit(tool, config=config))
+    output = result.outputs["c"]
+    assert (output.layer_type, output.data, output.notes) == ("collection", None, ())
+    with pytest.raises(ValueError, match="“c” is a collection, not a layer"):
+        output.as_layer_data_tuple()
+    assert result.layers() == []
