@@ -24,7 +24,6 @@ from napari_tool_runner.jobs import (
     read_record,
     recorded_tool,
     remembered,
-    run_job,
     run_tests,
     submit,
 )
@@ -190,7 +189,7 @@ def test_a_tool_that_no_toolbox_has_any_more(make_tool: MakeTool, config: Config
 @pytest.mark.parametrize(
     ("script", "test", "status", "word"),
     [
-        (INVERT, '<test><param name="i" value="b.tif"/></test>', "skip", "missing"),
+        (INVERT, '<test><param name="i" value="b.tif"/></test>', "error", "b.tif"),
         (INVERT, '<test expect_failure="true"/>', "pass", ""),
         ("raise SystemExit(4)", "<test>{}</test>", "fail", "4"),
         ("raise SystemExit(4)", '<test expect_failure="true">{}</test>', "pass", ""),
@@ -222,7 +221,7 @@ def test_a_collection_is_no_layer(make_tool: MakeTool, config: Config) -> None:
         arguments="",
         root='profile="23.0"',
     )
-    result = run_job(submit(tool, config=config))
+    result = submit(tool, config=config).result()
     output = result.outputs["c"]
     assert (output.layer_type, output.data, output.notes) == ("collection", None, ())
     with pytest.raises(ValueError, match="“c” is a collection, not a layer"):
