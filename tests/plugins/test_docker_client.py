@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from docker.errors import APIError
 
 from napari_tool_runner.errors import RunnerUnavailableError
 from napari_tool_runner.plugins.docker import client as docker_client
 from napari_tool_runner.plugins.docker.client import Endpoint, Engine, connect, endpoints
+from napari_tool_runner.plugins.docker.containers import explain_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,3 +201,40 @@ def test_what_an_engine_says_about_itself() -> None:
     assert engine.rootless
     assert engine.selinux
     assert not engine.user_namespace
+
+
+@pytest.mark.parametrize(
+    ("said", "word", "hint"),
+    [
+        ("could not select device driver", "A GPU is asked for", "NVIDIA"),
+        ("write /x: no space left on device", "disk of the container engine (/data) is full", ""),
+        ("exec /bin/sh: exec format error", "another kind of processor", "linux/amd64"),
+        (
+            "invalid mount config: bind source path does not exist: /a b",
+            "cannot see /a b.",
+            "share that folder",
+        ),
+        ("Mounts denied: /x is outside", "cannot see Mounts denied", "share that folder"),
+        ("network lab not found", "has no such network", "network_mode"),
+        ("something else", "A container for sh cannot be started", ""),
+    ],
+)
+def test_why_a_container_cannot_start(said: str, word: str, hint: str) -> None:
+    info = {"DockerRootDir": "/data", "Architecture": "x86_64"}
+    engine = Engine(None, Endpoint("unix:///s", "test"), info)
+    error = explain_start(engine, APIError("refused", explanation=said), ["sh"])
+    assert word in error.message
+    assert hint in f"{error.message} {error.hint}"
+    assert error.hint
+
+
+def test_a_container_of_an_image_without_a_program() -> None:
+    engine = Engine(None, Endpoint("unix:///s", "test"), {})
+    assert "the image’s own program" in explain_start(engine, ValueError("x"), []).message
+    gone = explain_start(engine, ConnectionError("closed"), ["sh"])
+    assert gone.message == "The container engine does not answer."
+
+
+def test_a_computer_that_nobody_knows() -> None:
+    with pytest.raises(RunnerUnavailableError, match="is not known"):
+        connect({"host": "tcp://no-such-computer.invalid:2375"})

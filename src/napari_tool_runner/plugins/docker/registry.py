@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -83,7 +83,11 @@ def ask_manifest(engine: Engine, reference: Reference, platform: str) -> Manifes
     ------
     RegistryError
     """
-    session = _Session(engine, reference)
+    with _understood(reference):
+        return _manifest(_Session(engine, reference), reference, platform)
+
+
+def _manifest(session: _Session, reference: Reference, platform: str) -> Manifest:
     data = session.json(f"manifests/{reference.version}", accept=(*_LISTS, *_SINGLE))
     entries = data.get("manifests")
     if isinstance(entries, list):
@@ -110,8 +114,22 @@ def ask_tags(engine: Engine, reference: Reference) -> list[str]:
     ------
     RegistryError
     """
-    found = _Session(engine, reference).json("tags/list").get("tags") or []
-    return [str(tag) for tag in found]
+    with _understood(reference):
+        return [
+            str(tag) for tag in _Session(engine, reference).json("tags/list").get("tags") or []
+        ]
+
+
+@contextlib.contextmanager
+def _understood(reference: Reference) -> Iterator[None]:
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _something_else(reference.registry) from error
+
+
+def _something_else(registry: str) -> RegistryError:
+    return RegistryError(f"The registry {registry} answered with something else.")
 
 
 class _Session:
@@ -147,7 +165,7 @@ class _Session:
                 f"The registry {registry} cannot be asked about {self.reference}."
             ) from error
         if not isinstance(found, dict):
-            raise RegistryError(f"The registry {registry} answered with something else.")
+            raise _something_else(registry)
         return found
 
     def _get(self, what: str, accept: tuple[str, ...]) -> requests.Response:

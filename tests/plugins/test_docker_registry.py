@@ -1,0 +1,186 @@
+"""What a registry is asked before a pull, by a small one of our own (no engine is needed)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from napari_tool_runner.plugins.docker.client import Endpoint, Engine
+from napari_tool_runner.plugins.docker.images import Reference, parse_reference
+from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest, ask_tags
+
+LAYERS = {"layers": [{"digest": "sha256:a", "size": 10}, {"digest": "sha256:b", "size": 5}]}
+
+
+class Registry(ThreadingHTTPServer):
+    """Answers a path with a JSON value, text, or ``(status, value)``."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: dict[str, object] = {}
+        self.token = ""
+        self.challenge = ""
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+    def reference(self, name: str = "lab/tool:1") -> Reference:
+        return parse_reference(f"{self.address}/{name}")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Registry
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        found = self.server.answers.get(path, (404, {}))
+        status, told = found if isinstance(found, tuple) else (200, found)
+        given = self.headers.get("Authorization", "")
+        guarded = path.startswith("/v2/") and self.server.challenge
+        if guarded and given != f"Bearer {self.server.token}":
+            status, told = 401, {}
+        body = told.encode() if isinstance(told, str) else json.dumps(told).encode()
+        self.send_response(status)
+        if status == 401:
+            self.send_header("WWW-Authenticate", self.server.challenge)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    server = Registry()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine(None, Endpoint("unix:///s", "test"), {})
+
+
+def entry(digest: str, **platform: str) -> dict[str, object]:
+    return {"digest": digest, "platform": platform}
+
+
+def test_an_image_for_several_platforms(registry: Registry, engine: Engine) -> None:
+    registry.answers["/v2/lab/tool/manifests/1"] = {
+        "manifests": [
+            entry("sha256:amd", os="linux", architecture="amd64"),
+            entry("sha256:arm", os="linux", architecture="arm64", variant="v8"),
+            entry("sha256:proof", os="unknown", architecture="unknown"),
+        ]
+    }
+    registry.answers["/v2/lab/tool/manifests/sha256:arm"] = LAYERS
+    found = ask_manifest(engine, registry.reference(), "linux/arm64")
+    assert (found.size, found.chosen) == (15, "linux/arm64/v8")
+    assert found.platforms == ("linux/amd64", "linux/arm64/v8")
+    other = ask_manifest(engine, registry.reference(), "linux/s390x")
+    assert (other.size, other.chosen) == (0, "")
+    assert other.platforms == found.platforms
+
+
+def test_an_image_for_one_platform(registry: Registry, engine: Engine) -> None:
+    registry.answers |= {
+        "/v2/lab/tool/manifests/1": LAYERS | {"config": {"digest": "sha256:c"}},
+        "/v2/lab/tool/blobs/sha256:c": {"os": "linux", "architecture": "amd64"},
+        "/v2/lab/tool/manifests/old": {"schemaVersion": 1},
+    }
+    for platform, chosen in (("linux/amd64", "linux/amd64"), ("linux/arm64", "")):
+        found = ask_manifest(engine, registry.reference(), platform)
+        assert (found.size, found.platforms, found.chosen) == (15, ("linux/amd64",), chosen)
+    old = ask_manifest(engine, registry.reference("lab/tool:old"), "linux/amd64")
+    assert (old.size, old.chosen) == (0, "linux/amd64")
+
+
+@pytest.mark.parametrize("word", ["token", "access_token"])
+def test_a_registry_that_wants_a_token(registry: Registry, engine: Engine, word: str) -> None:
+    registry.token = "secret"
+    registry.challenge = f'Bearer realm="http://{registry.address}/token",service="s"'
+    registry.answers |= {
+        "/v2/lab/tool/tags/list": {"tags": ["1", "2"]},
+        "/token": {word: "secret"},
+    }
+    assert ask_tags(engine, registry.reference()) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "challenge", ["Digest x", 'Bearer service="s"', 'Basic realm="x"', "Bearer"]
+)
+def test_a_registry_that_cannot_be_satisfied(
+    registry: Registry, engine: Engine, challenge: str
+) -> None:
+    registry.challenge = challenge
+    with pytest.raises(RegistryError, match=r"does not tell about .*lab/tool:1 \(401") as error:
+        ask_tags(engine, registry.reference())
+    assert error.value.status == 401
+
+
+def test_a_token_that_cannot_be_had(registry: Registry, engine: Engine) -> None:
+    registry.challenge = f'Bearer realm="http://{registry.address}/token"'
+    for answer in ((500, {}), "no json", {}):
+        registry.answers["/token"] = answer
+        with pytest.raises(RegistryError):
+            ask_tags(engine, registry.reference())
+
+
+@pytest.mark.parametrize(
+    ("answer", "word", "status"),
+    [
+        ((404, {}), "has no .*lab/tool:1", 404),
+        ((503, {}), "does not tell about", 503),
+        ("no json", "cannot be asked about", 0),
+        ([1, 2], "answered with something else", 0),
+        (f'{{"tags": ["{"x" * (4 * 2**20)}"]}}', "is too large", 0),
+        ({"tags": 5, "manifests": [5]}, "answered with something else", 0),
+        ({"tags": 5, "manifests": [{"platform": 5}]}, "answered with something else", 0),
+        (
+            {"tags": 5, "manifests": [{"platform": {"architecture": "amd64"}}]},
+            "answered with something else",
+            0,
+        ),
+        ({"tags": 5, "config": {}}, "answered with something else", 0),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_answers_that_help_nobody(
+    registry: Registry, engine: Engine, answer: object, word: str, status: int
+) -> None:
+    registry.answers["/v2/lab/tool/manifests/1"] = answer
+    registry.answers["/v2/lab/tool/tags/list"] = answer
+    for ask in (
+        lambda: ask_manifest(engine, registry.reference(), "linux/amd64"),
+        lambda: ask_tags(engine, registry.reference()),
+    ):
+        with pytest.raises(RegistryError, match=word) as error:
+            ask()
+        assert error.value.status == status
+
+
+def test_layers_that_are_none(registry: Registry, engine: Engine) -> None:
+    registry.answers["/v2/lab/tool/blobs/sha256:c"] = {"architecture": "amd64"}
+    for layers in (5, [5], [{"size": 1}], [{"digest": "x", "size": "many"}]):
+        registry.answers["/v2/lab/tool/manifests/1"] = {
+            "config": {"digest": "sha256:c"},
+            "layers": layers,
+        }
+        with pytest.raises(RegistryError, match="something else"):
+            ask_manifest(engine, registry.reference(), "linux/amd64")
+
+
+def test_a_registry_that_is_not_there(engine: Engine) -> None:
+    with pytest.raises(RegistryError, match="cannot be asked"):
+        ask_tags(engine, parse_reference("127.0.0.1:9/lab/tool:1"))
