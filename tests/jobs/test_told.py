@@ -17,6 +17,7 @@ from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import UnknownToolError, WorkspaceError
 from napari_tool_runner.jobs import (
     JobState,
+    Scan,
     compare_outputs,
     delete_job,
     facts_of,
@@ -227,3 +228,30 @@ def test_a_collection_is_no_layer(make_tool: MakeTool, config: Config) -> None:
     with pytest.raises(ValueError, match="“c” is a collection, not a layer"):
         output.as_layer_data_tuple()
     assert result.layers() == []
+
+
+def test_the_past_is_read_once(make_tool: MakeTool, config: Config) -> None:
+    results = [ntr.run(make_tool(INVERT), i=IMAGE, config=config) for _ in range(3)]
+    workspaces = load_config(config).workspaces
+    (results[0].workspace / "record.json").write_text("half a rec")
+
+    first = Scan(workspaces, {})
+    first.run()
+    rows = first.batch(1)
+    assert not first.over
+    rows += first.batch(9)
+    assert first.over
+    newest = [result.job_id for result in reversed(results[1:])]
+    assert [row.id for _, _, row in rows] == newest
+    assert first.present == {result.workspace for result in results}
+    assert rows[0][2].path == results[2].workspace / "record.json"
+
+    again = Scan(workspaces, {folder: stamp for folder, stamp, _ in rows})
+    again.run()
+    assert again.batch(9) == []
+    (folder, _, _) = rows[0]
+    text = (folder / "record.json").read_text()
+    (folder / "record.json").write_text(text + "\n")
+    changed = Scan(workspaces, {folder: stamp for folder, stamp, _ in rows})
+    changed.run()
+    assert [row.id for _, _, row in changed.batch(9)] == newest[:1]

@@ -273,6 +273,51 @@ def test_formats(descriptor: Make, run: Go, dataset: Data) -> None:
     assert again.outputs["changed"].files[0].format == "json"
 
 
+def test_formats_of_several_inputs(descriptor: Make, run: Go, dataset: Data) -> None:
+    outputs = """
+    <data name="first" format="txt" format_source="many"/>
+    <data name="second" format="txt" format_source="pair['reverse']"/>
+    <data name="whole" format="txt" format_source="pair"/>
+    <data name="odd" format="txt" format_source="pair['none']"/>
+    <data name="deep" format="txt" format_source="hidden_deep"/>
+    <data name="absent" format="txt" format_source="nothing"/>
+    <data name="by_metadata" format="txt"><change_format>
+      <when input_dataset="table" attribute="columns" value="2" format="csv"/></change_format>
+    </data>
+    <data name="other_case" format="txt"><change_format>
+      <when input="no.such" value="2" format="csv"/></change_format></data>
+    <data name="broken" format="txt"><actions><action type="format">
+      <option type="from_param" name="no_such" param_attribute="ext"/></action></actions></data>
+    <collection name="alike" type="list" structured_like="many" inherit_format="true"/>"""
+    inputs = """<param name="many" type="data" multiple="true"/>
+    <param name="pair" type="data_collection" collection_type="paired"/>
+    <param name="table" type="data" format="tabular"/>
+    <section name="s" title="S"><param name="hidden_deep" type="data"/></section>"""
+    names = ["first", "second", "whole", "odd", "deep", "absent", "by_metadata", "other_case"]
+    command = ";".join(f"echo 1 > '${name}'" for name in [*names, "broken"])
+    command += "\n#for $one in $alike\n; echo 2 > '$one'\n#end for"
+    pair = DataCollection("paired", (("forward", dataset("f.gif")), ("reverse", dataset("r.bmp"))))
+    done = run(
+        tool(descriptor, command, outputs, inputs),
+        {
+            "many": [dataset("a.png"), dataset("b.jpg")],
+            "pair": pair,
+            "table": dataset("t.tabular", "1\t2\n"),
+            "s|hidden_deep": dataset("d.tsv"),
+        },
+    )
+    found = {name: entry.files[0].format for name, entry in done.outputs.items() if entry.files}
+    assert {name: found[name] for name in names} == {
+        "first": "png", "second": "bmp", "whole": "gif", "odd": "gif", "deep": "tsv",
+        "absent": "txt", "by_metadata": "csv", "other_case": "txt",
+    }  # fmt: skip
+    assert found["broken"] == "txt"
+    assert any("“broken” are left out" in note for note in done.rendered.notes)
+    assert [(file.name, file.format) for file in done.outputs["alike"].files] == [
+        ("a.png", "png"), ("b.jpg", "jpg"),
+    ]  # fmt: skip
+
+
 def test_from_work_dir(descriptor: Make, run: Go) -> None:
     outputs = """<data name="a" format="txt" from_work_dir="sub dir/a.txt"/>
     <data name="b" format="txt" from_work_dir="*.log"/>
