@@ -134,9 +134,10 @@ def _register(name: str, value: Any, provider: Registry) -> None:
 def _load_file(path: Path, provider: Registry) -> PluginProblem | None:
     with _lock:
         try:
-            digest = short_digest(path.read_bytes())
+            source = path.read_bytes()
         except OSError as error:
             return _tell(str(path), f"cannot be read ({error.strerror or error}).")
+        digest = short_digest(source)
         if provider.loaded.get(path) == digest:
             return _problems.get(str(path))
         provider.loaded[path] = digest
@@ -144,12 +145,12 @@ def _load_file(path: Path, provider: Registry) -> PluginProblem | None:
         name = f"napari_tool_runner_plugin_{digest[:12]}_{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
-        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         # classes of the plugin must find their module (dataclasses, pickle)
         sys.modules[name] = module
         try:
-            spec.loader.exec_module(module)
+            # never a compiled copy: one of the same second and size may be of other text
+            exec(compile(source, path, "exec"), vars(module))  # noqa: S102 (a plugin is code)
             if provider.builders() == before:
                 _register_by_convention(path, vars(module), provider)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (foreign code may raise anything)
