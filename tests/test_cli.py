@@ -233,7 +233,7 @@ def test_a_job_of_which_an_input_changed(
     tool = make_tool(INVERT)
     assert main(["run", str(tool.path), f"i={image}", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)["record"]
-    (copied,) = (Path(record).parent / "inputs").iterdir()
+    (copied,) = (Path(record).parent / "io" / "inputs").iterdir()
     tifffile.imwrite(copied, np.eye(3))
     for form, count in (("command", 1), ("python", 1), ("json", 0)):
         assert main(["history", record, "--as", form]) == 0

@@ -125,7 +125,7 @@ def test_files_go_to_an_unknown_format_as_they_are(
     tifffile.imwrite(path := tmp_path / name, np.zeros((4, 5), np.uint8))
     values = [f"i={path}", "--runner", "LOCAL"]
     assert main(["run", str(descriptor), *values, "--dry-run"]) == 0
-    assert f"/inputs/{name} " in capsys.readouterr().out
+    assert f"/io/inputs/{name} " in capsys.readouterr().out
     result = ntr.run(descriptor, i=path, config={"runner": {"service": "LOCAL"}})
     assert result.outputs["o"].path.read_bytes() == path.read_bytes()
 

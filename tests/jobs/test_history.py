@@ -135,7 +135,7 @@ def test_what_differs_is_told(make_tool: MakeTool, config: dict[str, object]) ->
 def test_what_is_gone_is_told(make_tool: MakeTool, config: dict[str, object]) -> None:
     first = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
     entry = read_record(first.workspace / "record.json")
-    shutil.rmtree(first.workspace / "inputs")
+    shutil.rmtree(first.workspace / "io" / "inputs")
     with pytest.raises(WorkspaceError, match="gone"):
         rerun(entry, load_config(config))
     Path(entry.tool.descriptor).unlink()
@@ -169,7 +169,7 @@ def test_a_file_of_that_name_is_no_input_of_the_past(
     )
     result = ntr.run(tool, values={"i": value}, config=config)
     entry = read_record(result.workspace / "record.json")
-    shutil.rmtree(entry.folder / "inputs")
+    shutil.rmtree(entry.folder / "io" / "inputs")
     elsewhere = tmp_path / "current"
     elsewhere.mkdir()
     (elsewhere / kind).write_bytes(b"unrelated")
@@ -177,7 +177,7 @@ def test_a_file_of_that_name_is_no_input_of_the_past(
     with pytest.raises(WorkspaceError, match="gone"):
         rerun(entry, load_config(config))
     for text in (as_command(entry), as_python(entry)):
-        assert str(entry.folder / "inputs") in text, "where it lay, not what lies about"
+        assert str(entry.folder / "io" / "inputs") in text, "where it lay, not what lies about"
     _, remarks = recorded_result(entry, load_config(config))
     assert remarks == []
 
@@ -194,7 +194,7 @@ def test_a_crate(make_tool: MakeTool, config: dict[str, object], tmp_path: Path)
     action = next(entity for entity in graph if entity["@type"] == "CreateAction")
     assert action["actionStatus"].endswith("CompletedActionStatus")
     assert "record.json" in names
-    assert [name for name in names if name.startswith("inputs/") and name.endswith(".tif")]
+    assert [name for name in names if name.startswith("io/inputs/") and name.endswith(".tif")]
     assert [entity["@id"] for entity in graph if "ro/wfrun/process" in entity["@id"]]
     assert action["result"]
     with pytest.raises(WorkspaceError, match="exists"):
@@ -211,9 +211,9 @@ def test_a_crate_with_the_original(
     result = ntr.run(make_tool(COPY), i=source, config=config)
     assert result.record
     record = read_record(result.workspace / "record.json")
-    shutil.rmtree(record.folder / "inputs")
+    shutil.rmtree(record.folder / "io" / "inputs")
     with zipfile.ZipFile(export_crate(record, tmp_path / "job.zip")) as crate:
-        assert crate.read("inputs/mine.tif") == source.read_bytes()
+        assert crate.read("io/inputs/mine.tif") == source.read_bytes()
     tifffile.imwrite(source, IMAGE + 1)
     with pytest.raises(WorkspaceError, match="changed"):
         export_crate(record, tmp_path / "other.zip")
@@ -284,7 +284,7 @@ def test_an_edited_layer_is_not_the_file_that_it_was_opened_from(
         (result.workspace / "record.json").write_text(json.dumps(told))
     record = read_record(result.workspace / "record.json")
     assert remarks(record) == []
-    shutil.rmtree(record.folder / "inputs")
+    shutil.rmtree(record.folder / "io" / "inputs")
     (remark,) = remarks(record)
     assert "gone" in remark
     assert str(path) not in as_command(record) + as_python(record)

@@ -59,7 +59,7 @@ def test_layers_come_back_as_they_were(
     if gone in ("descriptor", "both"):
         tool.path.unlink()
     if gone in ("inputs", "both"):
-        shutil.rmtree(entry.folder / "inputs")
+        shutil.rmtree(entry.folder / "io" / "inputs")
     ((data, attributes, kind),) = layers_of(entry, load_config(config))
     data_then, attributes_then, kind_then = first.outputs["o"].as_layer_data_tuple()
     np.testing.assert_array_equal(np.asarray(data), np.asarray(data_then))

@@ -81,7 +81,7 @@ def execute(text: str, tmp_path: Path, *, shell: bool) -> np.ndarray:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "copied").glob("*/*/outputs/*.tif*")
+    (path,) = (tmp_path / "copied").glob("*/*/io/outputs/*.tif*")
     return tifffile.imread(path)
 
 
@@ -190,5 +190,5 @@ def test_the_original_is_named_when_the_copy_is_gone(
     )
     entry = entry_of(result)
     assert str(source) not in as_command(entry)
-    shutil.rmtree(entry.folder / "inputs")
+    shutil.rmtree(entry.folder / "io" / "inputs")
     assert str(source) in as_command(entry)

@@ -209,7 +209,9 @@ class Job:
     def write_record(self, *, durable: bool = True) -> None:
         """Write the record as it stands; a disk that refuses is told in the notes."""
         try:
-            write_json(self.workspace.record_path, self.recorded().to_json(), durable=durable)
+            write_json(
+                self.workspace.record_path, self.recorded().to_json(), mode=0o600, durable=durable
+            )
         except OSError as error:
             problem = str(workspace_problem(error, self.workspace.root))
             _logger.warning("The record of job %s was not written: %s", self.id, problem)
@@ -250,9 +252,10 @@ def execute(job: Job) -> None:
     error: ToolRunnerError | None = None
     try:
         job.enter(JobState.PREPARING, "Writing inputs")
+        run.workspace.claim()
+        job.write_record(durable=False)  # a crash of this process leaves a trace
         run.workspace.create()
         run.settle()
-        job.write_record(durable=False)  # a crash of this process leaves a trace
         run.context.say(
             f"{job.tool.name} {job.tool.version} — {run.choice.name}, {run.choice.reason}"
         )

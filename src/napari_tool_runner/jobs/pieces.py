@@ -10,7 +10,7 @@ from napari_tool_runner.errors import ExchangeError
 from napari_tool_runner.exchange import crop, label_offsets, merge_parts
 from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.record import JobState
-from napari_tool_runner.jobs.workspace import Workspace
+from napari_tool_runner.jobs.workspace import make_folders, remove_scratch
 from napari_tool_runner.plugins import Progress
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput
 from napari_tool_runner.tools.model import LayerKind
@@ -25,14 +25,14 @@ __all__ = ["SlicedRun"]
 class SlicedRun(Run):
     """Runs the tool on each of ``request.pieces``: the service is prepared only once.
 
-    Every piece has its own folders below ``pieces/``. Outputs of one kind become one
+    Every piece has its own folders below ``io/pieces/``. Outputs of one kind become one
     file in ``outputs/`` (labels are renumbered, so that each occurs in one slice
     only); outputs that cannot be put together stay a collection.
     """
 
     def execute(self) -> None:
         """Run slice by slice, then put the results together."""
-        request, folder = self.request, self.workspace.root / "pieces"
+        request = self.request
         # the record names the whole layers: a repetition takes them apart again
         self.write_inputs(request.values, self.workspace.paths.inputs, whole=True)
         results: dict[str, list[JobOutput]] = {}
@@ -42,9 +42,8 @@ class SlicedRun(Run):
             for number, index in enumerate(pieces):
                 phase = f"Slice {number + 1} of {len(pieces)}"
                 self.context.report(Progress(phase, number, len(pieces)))
-                workspace = Workspace(folder / f"{number:05d}")
-                workspace.create()
-                paths = workspace.paths
+                paths = self.workspace.piece(number)
+                make_folders(paths)
                 values = self.write_inputs(request.cut(index), paths.inputs, record=False)
                 rendered = self.render(values, paths)
                 if call is None:
@@ -52,7 +51,7 @@ class SlicedRun(Run):
                 call(values, rendered, paths)
                 for name, made in self.collect(values, rendered, paths).items():
                     results.setdefault(name, []).append(made)
-                workspace.remove_scratch()
+                remove_scratch(paths)
         self._enter(JobState.LOADING, "Putting the slices together")
         self.outputs = self._merged(results, len(pieces))
 
@@ -107,4 +106,4 @@ class SlicedRun(Run):
             f"slice {number:0{width}d}": replace(part, layer_name=f"{part.layer_name} {number}")
             for number, part in enumerate(parts)
         }
-        return self.loader().collection(parts[0].output, elements, self.workspace.root / "pieces")
+        return self.loader().collection(parts[0].output, elements, self.workspace.pieces)

@@ -1,14 +1,16 @@
-"""The folder of one job: ``inputs/ outputs/ work/ tmp/ home/ log.txt record.json``; its log."""
+"""The folder of one job: record and logs, and beside them ``io/``, all that its program sees."""
 
 from __future__ import annotations
 
 import errno
+import os
 import re
 import secrets
 import shutil
 import threading
 import time
 from collections import deque
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -28,13 +30,18 @@ __all__ = [
     "Workspace",
     "copy_if_small",
     "disk_size",
+    "made_at",
+    "make_folders",
     "new_job_id",
     "parse_progress",
+    "remove_scratch",
     "tool_folder",
     "workspace_problem",
 ]
 
 RECORD = "record.json"
+IO = "io"
+"""The folder in a job's folder that its program sees."""
 KEPT_LINES = 5000
 MAX_WORDS = 300
 JUDGED_BYTES = 32 * 2**20
@@ -42,12 +49,23 @@ _TQDM = re.compile(r"(?P<text>[^|%]*?)\s*(?P<percent>\d{1,3})%\|.*\|\s*\d+/\d+")
 _PERCENT = re.compile(r"(?P<percent>\d{1,3}(?:\.\d+)?)\s*%")
 _COUNT = re.compile(r"(?:^|[\s\[(])(?P<done>\d+)\s*(?:/|of)\s*(?P<total>\d+)(?=$|[\s\]):,.;])")
 _SLICER = re.compile(r"<filter-progress>\s*(?P<part>[01](?:\.\d+)?)\s*</filter-progress>")
+_JOB_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _LONGEST = 300
 
 
 def new_job_id() -> str:
     """Return a name that sorts by time and is unique on this computer."""
     return time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
+
+
+def made_at(job_id: str) -> datetime | None:
+    """Return when a name of `new_job_id` was made; None for any other name."""
+    if _JOB_ID.fullmatch(job_id) is None:
+        return None
+    try:
+        return datetime.strptime(job_id[:15], "%Y%m%d-%H%M%S").astimezone(UTC)
+    except ValueError:
+        return None
 
 
 def tool_folder(root: Path, tool_id: str) -> Path:
@@ -58,6 +76,9 @@ def tool_folder(root: Path, tool_id: str) -> Path:
 class Workspace:
     """The files of one job.
 
+    The host writes and reads ``record.json`` and the logs here; a program is shown
+    `paths` only, so that it cannot put anything in their place.
+
     Parameters
     ----------
     root : Path
@@ -66,20 +87,60 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.paths = JobPaths(root)
+        self.paths = JobPaths(root / IO)
         self.log = root / "log.txt"
         self.record_path = root / RECORD
 
+    def claim(self) -> None:
+        """Make the job's own folder, for the record to come; raises OSError."""
+        _make_private(self.root)
+
     def create(self) -> None:
-        """Make the folders; raises OSError."""
-        paths = self.paths
-        for folder in (paths.inputs, paths.outputs, paths.work, paths.temp, paths.home):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Make the folders that the program sees; raises OSError."""
+        self.claim()
+        make_folders(self.paths)
+
+    def piece(self, number: int) -> JobPaths:
+        """Return the folders of one slice, which are not made."""
+        return JobPaths(self.pieces / f"{number:05d}")
+
+    @property
+    def pieces(self) -> Path:
+        """Where the folders of slices are."""
+        return self.paths.root / "pieces"
 
     def remove_scratch(self) -> None:
         """Delete ``tmp`` and ``home``, which nobody needs after the run."""
-        for folder in (self.paths.temp, self.paths.home):
-            shutil.rmtree(folder, ignore_errors=True)
+        remove_scratch(self.paths)
+
+
+def make_folders(paths: JobPaths) -> None:
+    """Make the folders that a program sees; raises OSError."""
+    for folder in (paths.inputs, paths.outputs, paths.work, paths.temp, paths.home):
+        _make_private(folder)
+
+
+def remove_scratch(paths: JobPaths) -> None:
+    """Delete ``tmp`` and ``home`` of a job or slice."""
+    for folder in (paths.temp, paths.home):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user only.
+
+    Below a folder that others may write to (a workspace of a group) the folders of tools
+    stay as open as the system makes them: the jobs in them are private.
+    """
+    if folder.is_dir():
+        return
+    missing = [folder]
+    while not missing[-1].parent.is_dir():
+        missing.append(missing[-1].parent)
+    shared = os.name == "posix" and missing[-1].parent.stat().st_mode & 0o022
+    for number, one in enumerate(reversed(missing), start=1):
+        opened = shared and number < len(missing)
+        one.mkdir(0o777 if opened else 0o700, exist_ok=True)
 
 
 class JobLog:
@@ -156,7 +217,14 @@ class JobLog:
         file = self._files.get(name)
         if file is None:
             # a line at a time: the file can be read while the tool runs (3 µs a line)
-            file = self._path(name).open("a", buffering=1, encoding="utf-8", errors="replace")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+            file = os.fdopen(
+                os.open(self._path(name), flags, 0o600),
+                "a",
+                buffering=1,
+                encoding="utf-8",
+                errors="replace",
+            )
             self._files[name] = file
         file.write(text)
 

@@ -9,8 +9,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from napari_tool_runner.errors import WorkspaceError
-from napari_tool_runner.jobs.record import METADATA_KEY, RunRecord
-from napari_tool_runner.jobs.workspace import RECORD
+from napari_tool_runner.jobs.record import (
+    METADATA_KEY,
+    JobState,
+    RecordedError,
+    RecordedTimes,
+    RecordedTool,
+    RunRecord,
+)
+from napari_tool_runner.jobs.workspace import RECORD, made_at
 from napari_tool_runner.storage import read_json
 
 __all__ = ["ended_jobs", "find_record", "history", "read_record", "record_files", "remembered"]
@@ -40,7 +47,7 @@ def find_record(reference: str | Path, workspaces: Path) -> RunRecord:
     path = Path(os.path.expanduser(reference))
     if os.path.isdir(path):
         path = path / RECORD
-    if os.path.isfile(path):
+    if os.path.isfile(path) or _is_trace(path.parent):
         return read_record(path)
     found = [record for record in history(workspaces) if record.id.startswith(str(reference))]
     if len(found) == 1:
@@ -53,7 +60,12 @@ def find_record(reference: str | Path, workspaces: Path) -> RunRecord:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read one record.json; raises WorkspaceError."""
+    """Read one record.json; raises WorkspaceError.
+
+    A job whose session died before it could write one is known by its folder only.
+    """
+    if not os.path.lexists(path) and _is_trace(path.parent):
+        return _trace(path.absolute().parent)
     try:
         told = read_json(path)
     except (OSError, ValueError) as error:
@@ -77,16 +89,45 @@ def remembered(layer: object) -> RunRecord | None:
 
 
 def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
-    """Return the jobs that have ended and are older than that, newest first."""
+    """Return the jobs that have ended and are older than that, newest first.
+
+    A folder without a record may belong to a job that begins now, so it has to be a
+    minute old.
+    """
     now, day = datetime.now(UTC), timedelta(days=1)
+
+    def age(one: RunRecord) -> float:
+        return float("inf") if one.times.created is None else (now - one.times.created) / day
+
     return [
         one
         for one in history(workspaces)
         if one.state.is_finished
-        and (one.times.created is None or (now - one.times.created) / day >= older_than_days)
+        and age(one) >= older_than_days
+        and (age(one) * 24 * 60 > 1 or os.path.lexists(one.path))
     ]
 
 
 def record_files(workspaces: Path) -> Iterator[Path]:
-    """Yield the record.json of every job, in no order."""
-    return workspaces.glob(f"*/*/{RECORD}")
+    """Yield the place of record.json of every job, in no order; the file may be missing."""
+    for folder in workspaces.glob("*/*"):
+        path = folder / RECORD
+        if os.path.lexists(path) or _is_trace(folder):
+            yield path
+
+
+def _is_trace(folder: Path) -> bool:
+    return made_at(folder.name) is not None and folder.is_dir() and not folder.is_symlink()
+
+
+def _trace(folder: Path) -> RunRecord:
+    """Return what a folder without a record tells of its job."""
+    return RunRecord(
+        folder=folder,
+        id=folder.name,
+        state=JobState.INTERRUPTED,
+        tool=RecordedTool(folder.parent.name),
+        times=RecordedTimes(created=made_at(folder.name)),
+        error=RecordedError("WorkspaceError", "It was killed before it could write its record."),
+        log=folder / "log.txt",
+    )

@@ -173,5 +173,6 @@ class Scan:
     def _folders(self) -> Iterator[tuple[Path, Stamp]]:
         for path in record_files(self._workspaces):
             with suppress(OSError):  # deleted meanwhile
-                found = path.stat()
+                # without a record the folder stands for it
+                found = (path if path.exists() else path.parent).stat()
                 yield path.parent, (found.st_mtime_ns, found.st_size)
