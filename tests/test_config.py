@@ -332,6 +332,8 @@ def test_a_section_may_be_null() -> None:
 def test_variables_are_texts_and_numbers() -> None:
     env = [{"name": "A", "value": "x"}, {"name": "B", "value": 1.5}, {"name": "C", "value": ""}]
     assert load_config({"env": env}).variables == {"A": "x", "B": "1.5", "C": ""}
+    (note,) = load_config({"env": [{"name": "A", "value": 1, "vlaue": 2}]}).notes
+    assert note == "“vlaue” of the variable “A” in the configuration is not known and not used."
     for name, value in (("X", None), (None, "x"), ("", "x"), ("X", {}), ("X", ["a"]), ("X", True)):
         with pytest.raises(ConfigError, match="“env”"):
             load_config({"env": [{"name": name, "value": value}]})

@@ -25,6 +25,15 @@ ABSENT = object()
 _Value = TypeVar("_Value")
 
 
+def _unknown_in_rows(rows: object, known: set[str], what: str, place: str) -> Iterator[str]:
+    """Name the keys that mean nothing in a list of objects, each with a ``name``."""
+    for row in rows if isinstance(rows, list) else ():
+        told = dict(row) if isinstance(row, Mapping) else {}
+        for key in sorted(told.keys() - known):
+            where = f"of the {what} “{told.get('name')}” in {place}"
+            yield f"“{key}” {where} is not known and not used."
+
+
 @dataclass(frozen=True)
 class Config:
     """A read configuration: one layer, and those below it.
@@ -259,6 +268,7 @@ class Config:
                     )
                 else:
                     found += self._unknown(layer, key)
+            found += _unknown_in_rows(layer.raw("env"), {"name", "value"}, "variable", layer.place)
             if layer.name == "facility":
                 found += self._doubts(layer)
         found += self._format_slips()
@@ -271,11 +281,11 @@ class Config:
         except (OSError, ValueError):
             return
         rows = data.get("formats") if isinstance(data, dict) else data
+        known = {"name", "extension", "reader", "viewer"}
+        yield from _unknown_in_rows(rows, known, "format", str(self.formats_file))
         for row in rows if isinstance(rows, list) else ():
             told = dict(row) if isinstance(row, Mapping) else {}
             where = f"of the format “{told.get('name')}” in {self.formats_file}"
-            for key in sorted(told.keys() - {"name", "extension", "reader", "viewer"}):
-                yield f"“{key}” {where} is not known and not used."
             if told and "extension" not in told:
                 yield f"The “extension” {where} is missing: its files have none."
             if (viewer := told.get("viewer", "none")) not in ("napari", "table", "none", ""):

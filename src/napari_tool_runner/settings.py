@@ -31,7 +31,7 @@ from napari_tool_runner.setting_types import (
     whole,
 )
 
-__all__ = ["OWN_SERVICES", "TABLE", "TIMEOUT", "Field", "Setting", "did_you_mean"]
+__all__ = ["OWN_SERVICES", "TABLE", "TIMEOUT", "Field", "Setting", "did_you_mean", "nearest"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -334,7 +334,16 @@ def is_ignored(key: str) -> bool:
     return key in _IGNORED or key.partition(".")[0] in _IGNORED
 
 
-def did_you_mean(key: str, *, threshold: float = _NEAR) -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that a misspelt one is nearest to, empty when none is near."""
+    from rapidfuzz.distance import OSA
+    from rapidfuzz.process import extractOne
+
+    found = extractOne(word, list(known), scorer=OSA.normalized_similarity, score_cutoff=_NEAR)
+    return found[0] if found else ""
+
+
+def did_you_mean(key: str) -> str:
     """Return the known key that an unknown one is nearest to, empty when none is near."""
     from rapidfuzz.distance import OSA
 
@@ -342,7 +351,7 @@ def did_you_mean(key: str, *, threshold: float = _NEAR) -> str:
     wanted = key.lower().replace("-", "_")
     section, _, name = wanted.rpartition(".")
     candidates: Iterable[str] = [*TABLE, *(() if section else SECTIONS)]
-    best, score = "", threshold
+    best, score = "", _NEAR
     for candidate in candidates:
         its_section, _, its_name = candidate.rpartition(".")
         if section == its_section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import tifffile
 import zarr
 from PIL import Image as Picture
 
-from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange import same_data
+from exchange.exchange_helpers import parameter
+from napari_tool_runner.errors import OutputError, ToolRunnerError
+from napari_tool_runner.exchange import plan, same_data, snapshot
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.model import Content, ShapeList
-from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.file_types import file_type
+from napari_tool_runner.tools.formats import FORMATS, Carrier, Format
 
 SQUARE = [[0, 0], [0, 2], [2, 2], [0, 0]]
 
@@ -322,6 +325,52 @@ def test_damaged_ome_metadata_do_not_hide_the_pixels(tmp_path: Path) -> None:
     for text in ("<OME xmlns='http://www.openmicroscopy.org'><Image", "<OME><Nothing/></OME>"):
         tifffile.imwrite(path, np.full((3, 4), 7, "uint8"), description=text, metadata=None)
         assert np.asarray(read(path, "ome.tiff").pixels).tolist() == [[7] * 4] * 3
+
+
+# -- anything at all ------------------------------------------------------------------
+
+STRANGE = {
+    "empty": b"",
+    "zeros": bytes(200),
+    "deep": b"[" * 100_000,
+    "deep-object": b'{"a":' * 100_000,
+    "deep-xml": b"<a>" * 100_000,
+    "list": b"[1]",
+    "null": b"null",
+    "text": b"no such thing",
+    "half-utf16": b"\xff\xfea",
+    "tiff": b"II*\0\x08\0\0\0\x01",
+    "png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x10\x02",
+    "gif": b"GIF89a\1\0",
+    "npy": b"\x93NUMPY\1\0\x76\0{'descr': [('a', '<f4')]",
+    "hdf5": b"\x89HDF\r\n\x1a\n\0\0",
+    "ply": b"ply\nformat ascii 1.0\nelement vertex -1\n",
+    "glb": b"glTF\2\0\0\0\xff\xff\xff\xff",
+}
+OF_EVERY_FAMILY = {
+    (entry.carrier, entry.extension): entry for entry in FORMATS.values() if entry.readable
+}
+
+
+@pytest.mark.parametrize("fmt", OF_EVERY_FAMILY.values(), ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("content", STRANGE.values(), ids=STRANGE.keys())
+def test_whatever_is_in_a_file_is_read_or_refused(
+    tmp_path: Path, fmt: Format, content: bytes
+) -> None:
+    """As a file, as the metadata of a folder; as a result, and as what a tool cannot take."""
+    file, folder = tmp_path / f"a{fmt.extension}", tmp_path / f"b{fmt.extension}"
+    folder.mkdir()
+    for place in (file, *(folder / name for name in ("zarr.json", ".zattrs", ".zgroup"))):
+        place.write_bytes(content)
+    for path in (file, folder):
+        with suppress(OutputError):
+            assert read_file(path, fmt, name="a").data is not None
+        with suppress(ToolRunnerError):
+            plan(
+                snapshot(path),
+                parameter("imagetiff" if fmt.carrier is not Carrier.TIFF else "csv"),
+            )
+        assert file_type(path)
 
 
 # -- the same again ------------------------------------------------------------------

@@ -14,6 +14,7 @@ import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
 from napari_tool_runner.errors import ToolFailedError
 from napari_tool_runner.exchange import fitting_kinds, plan, snapshot
+from napari_tool_runner.jobs import compare_outputs, read_record
 from napari_tool_runner.tools import find_tool
 from napari_tool_runner.tools.formats import FORMATS, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
@@ -156,3 +157,34 @@ def test_a_file_of_a_configured_extension_lends_its_place(
         ntr.run(descriptor, i=image, config=config).outputs["o"].as_layer_data_tuple()
     )
     assert tuple(attributes["scale"]) == (0.25, 0.5)
+
+
+@pytest.mark.parametrize("text", [BIOIMAGEIT, GALAXY], ids=["bioimageit", "galaxy"])
+def test_delivered_results_keep_the_configured_extension(
+    tmp_path: Path, configured: Configured, text: str
+) -> None:
+    """One tool's results go into the next call, from a batch as well."""
+    (tmp_path / "copy.xml").write_text(text)
+    (tmp_path / "a.scan.bin").write_bytes(b"\1")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(configured(extension="scan.bin", viewer="none")))
+    out = tmp_path / "out"
+    options = ["--config", str(path), "--output-dir", str(out)]
+    tool = str(tmp_path / "copy.xml")
+    assert main(["run", tool, f"i={tmp_path}/a.scan.bin", *options]) == 0
+    assert main(["run", tool, f"i={out}/o.scan.bin", *options]) == 0
+    assert main(["batch", tool, f"i={tmp_path}/*.bin", *options]) == 0
+    assert sorted(file.name for file in out.iterdir()) == ["a_o.scan.bin", "o.scan.bin"]
+
+
+def test_results_of_a_configured_format_are_compared(tmp_path: Path) -> None:
+    """Where a configuration says that a known format is another, its results are that."""
+    (tmp_path / "copy.xml").write_text(GALAXY.replace("labtiff", "npy"))
+    (tmp_path / "f.json").write_text('[{"name": "npy", "extension": "tif"}]')
+    config = {"formats": {"file": str(tmp_path / "f.json")}, "runner": {"service": "LOCAL"}}
+    results = []
+    for value in (1, 2):
+        tifffile.imwrite(tmp_path / "a.tif", np.full((4, 5), value, np.uint8))
+        results.append(ntr.run(tmp_path / "copy.xml", i=tmp_path / "a.tif", config=config))
+    record = read_record(results[0].workspace / "record.json")
+    assert compare_outputs(record, results[1]) == ["“o”: 20 of 20 pixels differ"]

@@ -230,6 +230,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
         ({"tool": {"id": "t"}, "version": 99}, "newer"),
         ({"tool": {"id": "t"}, "version": "1"}, "no version"),
         ({"tool": {"id": "t"}, "version": 0}, "no version"),
+        ({"tool": {"id": "t"}, "version": True}, "no version"),
         ({"tool": {"id": "t"}, "extent": {"mode": "slices"}}, "one of whole, current, each"),
         ({"tool": {"id": "t"}, "extent": {"ndim": -1}}, "axes"),
         ({"tool": {"id": "t"}, "times": {"created": "0001-01-01T00:00"}}, "no time"),

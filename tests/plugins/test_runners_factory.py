@@ -166,6 +166,8 @@ def test_an_unknown_name_lists_the_known_ones(provider):
     provider.register_builder("MINE", lambda **config: object())
     with pytest.raises(UnknownRunnerError, match=r"'NOPE'.*Known services: MINE"):
         provider.get("NOPE")
+    with pytest.raises(UnknownRunnerError, match="'mien'; did you mean 'MINE'"):
+        provider.get("mien")
 
 
 def test_a_service_whose_package_is_missing_says_so():

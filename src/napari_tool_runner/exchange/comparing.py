@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_tool_runner.exchange.blocks import blocks, read
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.formats import FORMATS, Formats
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import ArrayLike, Table
@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 __all__ = ["same_data"]
 
 
-def same_data(before: Path, now: Path, fmt: str) -> str:
+def same_data(before: Path, now: Path, fmt: str, formats: Formats = FORMATS) -> str:
     """Say how the pixels or cells of two files differ; empty when they are equal.
+
+    `formats`: those of the tool.
 
     Raises
     ------
     OutputError
         One of them cannot be read.
     """
-    named = (FORMATS.get(fmt), *FORMATS.of_file(now.name)[:1])
+    named = (formats.get(fmt), *formats.of_file(now.name)[:1])
     known = next((entry for entry in named if entry is not None and entry.readable), None)
     if known is None:
         return "the bytes differ, and this format cannot be looked into"
-    old, new = (read_file(path, known, name=path.stem) for path in (before, now))
+    old, new = (read_file(path, known, name=fmt) for path in (before, now))
     if isinstance(old.data, dict) and isinstance(new.data, dict):
         return _table_difference(old.table, new.table)
     if hasattr(old.data, "shape") and hasattr(new.data, "shape"):

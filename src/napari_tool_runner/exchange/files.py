@@ -18,17 +18,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from napari_tool_runner.errors import ExchangeError, OutputError
+from napari_tool_runner.errors import ExchangeError
+from napari_tool_runner.tools.file_types import has_zarr_attributes
 
-__all__ = [
-    "file_key",
-    "is_whole_map",
-    "origin_of",
-    "place_file",
-    "remember_origin",
-    "unreadable",
-    "whole_file",
-]
+__all__ = ["file_key", "is_whole_map", "origin_of", "place_file", "remember_origin", "whole_file"]
 
 _SMALL = 64 * 2**20
 _FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to
@@ -109,14 +102,6 @@ def whole_file(path: Path, name: str) -> Iterator[None]:
         ) from error
 
 
-def unreadable(path: Path, what: str, error: Exception) -> OutputError:
-    """Return the error for a result that is no proper file of its format."""
-    return OutputError(
-        f"{path.name} cannot be read as {what}: {error}",
-        hint="See the log of the job: the tool may have stopped while writing it.",
-    )
-
-
 def _remove(path: Path) -> None:
     if path.is_dir():
         # Zarr writes chunks at the same time; those under way may still arrive.
@@ -194,5 +179,4 @@ def _zarr_folder(array: object) -> Path | None:
         return None
     folder = root / PurePosixPath(inside)
     parent = folder.parent if inside else folder
-    described = any((parent / name).exists() for name in (".zattrs", "zarr.json"))
-    return parent if inside and described else folder
+    return parent if inside and has_zarr_attributes(parent) else folder

@@ -5,7 +5,7 @@ Axes are letters, units have napari's and OME's names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -192,7 +192,7 @@ def geometry_of(
     `shear` upper triangular values or a matrix; `affine` an (n, n), (n + 1, n + 1)
     matrix or an object with ``affine_matrix``.
     """
-    linear = _embed(_rotation(rotate), ndim) @ _embed(_shear(shear), ndim)
+    linear = _embed(_matrix(rotate, _rotation), ndim) @ _embed(_matrix(shear, _shear), ndim)
     matrix = _affine(affine, ndim)
     labels = _chosen(_last(_texts(axis_labels, ndim), ndim, ""))
     unit_names = _last(_texts(units, ndim), ndim, "pixel")
@@ -270,8 +270,7 @@ def convert_coordinates(points: np.ndarray, source: Geometry, target: Geometry) 
     full[:, n] = 1.0
     full[:, n - source.ndim : n] = points
     matrix = back @ _unit_factors(source, target, n) @ forward
-    converted: np.ndarray = (full @ matrix.T)[:, n - source.ndim : n]
-    return converted
+    return np.asarray((full @ matrix.T)[:, n - source.ndim : n])
 
 
 def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:
@@ -323,9 +322,8 @@ def crop(
 
     `step`: data units of `geometry` per pixel of the part (a resized part).
     """
-    linear = np.eye(geometry.ndim) if geometry.linear is None else geometry.linear
     scale = np.asarray(geometry.scale, dtype=float)
-    translate = np.asarray(geometry.translate) + linear @ (scale * np.asarray(start, dtype=float))
+    translate = (data_to_world(replace(geometry, affine=None)) @ [*start, 1.0])[:-1]
     steps = scale if step is None else scale * np.asarray(step)
     return replace(
         geometry,
@@ -335,29 +333,24 @@ def crop(
     )
 
 
-def _rotation(rotate: object) -> np.ndarray:
-    """Return napari's rotation argument as a matrix."""
-    if rotate is None:
-        return np.eye(1)
-    value = np.asarray(rotate, dtype=float)
-    if value.ndim == 2:
-        return value
+def _matrix(value: object, of_numbers: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return a matrix as it is, the identity for None, else what `of_numbers` makes."""
+    given = np.eye(1) if value is None else np.asarray(value, dtype=float)
+    return given if given.ndim == 2 else of_numbers(given)
+
+
+def _rotation(value: np.ndarray) -> np.ndarray:
+    """Return the matrix of an angle in degrees, or of yaw, pitch and roll."""
     if value.size == 1:
         angle = np.deg2rad(value.item())
         cos, sin = np.cos(angle), np.sin(angle)
         return np.array([[cos, -sin], [sin, cos]])
     from scipy.spatial.transform import Rotation  # 0.1 s to import
 
-    turned: np.ndarray = Rotation.from_euler("ZYX", value[:3], degrees=True).as_matrix()
-    return turned
+    return np.asarray(Rotation.from_euler("ZYX", value[:3], degrees=True).as_matrix())
 
 
-def _shear(shear: object) -> np.ndarray:
-    if shear is None:
-        return np.eye(1)
-    value = np.asarray(shear, dtype=float)
-    if value.ndim == 2:
-        return value
+def _shear(value: np.ndarray) -> np.ndarray:
     n = int((np.sqrt(8 * value.size + 1) + 1) / 2)
     matrix = np.eye(n)
     matrix[np.triu_indices(n, 1)] = value.reshape(-1)
@@ -365,13 +358,10 @@ def _shear(shear: object) -> np.ndarray:
 
 
 def _affine(affine: object, ndim: int) -> np.ndarray:
-    if affine is None:
-        return np.eye(ndim + 1)
-    value = np.asarray(getattr(affine, "affine_matrix", affine), dtype=float)
+    value = _matrix(getattr(affine, "affine_matrix", affine), np.atleast_2d)
     if value.shape == (ndim, ndim):  # a linear part only
-        matrix = np.eye(ndim + 1)
-        matrix[:ndim, :ndim] = value
-        return matrix
+        value = np.pad(value, (0, 1))
+        value[ndim, ndim] = 1.0
     return _embed(value, ndim + 1)
 
 

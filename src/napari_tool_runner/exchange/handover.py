@@ -295,7 +295,7 @@ def _open_file(
         snap,
         data=data,
         kind=kind,
-        name=path.name[: -len(path.suffix)] if path.suffix else path.name,
+        name=formats.split(path.name)[0],
         geometry=geometry or geometry_of(int(np.asarray(first).shape[-1])),
         rgb=content.rgb,
         multiscale=content.multiscale,

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane, reshaped
-from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.carriers import BINARY, read_file
 from napari_tool_runner.exchange.coordinates import (
     MEASURED,
     coordinate_columns,
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import CollectedFile
 
 __all__ = ["load"]
-
-_BINARY = {Carrier.TIFF: "TIFF", Carrier.ZARR: "Zarr", Carrier.NPY: "NumPy", Carrier.HDF5: "HDF5"}
 
 
 def load(
@@ -117,7 +115,7 @@ def _format(path: Path, name: str, what: str, formats: Formats) -> Format:
             f"{what} is declared as {declared.name}, but {path.name} is {found[1]}.",
             hint="Correct the format of this output in the descriptor, or the tool's options.",
         )
-    expected = _BINARY.get(declared.carrier)
+    expected = BINARY.get(declared.carrier)
     if declared.carrier is Carrier.PICTURE:
         expected = declared.name.upper()
     if found is None and expected:

@@ -60,7 +60,8 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
         )
     total = max((len(files) for files in found.values()), default=1)
     leader = next((n for n in found if len(found[n]) == total), None)
-    wanted = [Path(name).stem for name in found[leader]] if leader else ["run"]
+    files = found[leader] if leader else ["run"]
+    wanted = [tool.formats.split(Path(name).name)[0] for name in files]
     stems = unique_names(wanted, numbered="_{}", first=2)
     return [
         BatchItem(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.storage import replacing
-from napari_tool_runner.tools.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +39,7 @@ def deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path
         stem, slash, element = name.partition("/")
         place = folder / f"{prefix}{stem}" if slash else folder
         place.mkdir(parents=True, exist_ok=True)
-        suffix = FORMATS.extension_of(path.name) or path.suffix
+        suffix = result.formats.split(path.name)[1]
         label = element.replace("/", "_") if slash else f"{prefix}{name}"
         target = place / (label if label.endswith(suffix) else label + suffix)
         if path.is_dir():

@@ -139,8 +139,9 @@ class Job:
         self.wait()
         if self.error is not None:
             raise self.error
-        root = self.workspace.root
-        return JobResult(dict(self.run.outputs), self.log_path, root, self.id, self.record)
+        root, formats = self.workspace.root, self.tool.formats
+        outputs = dict(self.run.outputs)
+        return JobResult(outputs, self.log_path, root, self.id, self.record, formats)
 
     def record(self) -> dict[str, object]:
         """Return the record; after the end it is complete and equals the file."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange import load
 from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
+from napari_tool_runner.tools.formats import FORMATS, Formats
 from napari_tool_runner.tools.model import CollectionOutput, LayerKind
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class JobResult:
         The log file.
     workspace : Path
         The job's folder. Outputs are mapped from it: do not delete it while in use.
+    formats : Formats
+        Those of the tool.
     """
 
     outputs: Mapping[str, JobOutput]
@@ -121,6 +124,7 @@ class JobResult:
     workspace: Path
     job_id: str
     read_record: Callable[[], dict[str, object]] = field(repr=False)
+    formats: Formats = field(default=FORMATS, repr=False)
 
     @property
     def record(self) -> dict[str, object]:

@@ -382,7 +382,7 @@ class RunRecord:
             told["folder"] = ""
             told.setdefault("id", folder.name)
             version = told.pop("version", 1)
-            if not isinstance(version, int) or version < 1:
+            if type(version) is not int or version < 1:
                 raise TypeError(f"{version!r:.60} is no version")
             if version > VERSION:
                 raise WorkspaceError(

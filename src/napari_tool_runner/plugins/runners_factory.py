@@ -88,8 +88,10 @@ class RunnerServiceProvider:
                 self._load_entry_points()
             builder = self._builders.get(service_id)
             if builder is None:
+                near = settings.nearest(service_id.upper(), self._builders)
                 raise UnknownRunnerError(
-                    f"There is no runner service called {service_id!r}.",
+                    f"There is no runner service called {service_id!r}"
+                    + (f"; did you mean {near!r}?" if near else "."),
                     hint=f"Known services: {', '.join(sorted(self._builders)) or 'none'}. A "
                     "plugin that should bring it goes into a folder of 'plugin_dirs' in the "
                     "runner section of the configuration.",

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools.formats import FORMATS, Formats
 
-__all__ = ["content_type", "file_type"]
+__all__ = ["content_type", "file_type", "has_zarr_attributes"]
 
 _HEAD = 65536
 # Where, which bytes, name of the format, what people call it.
@@ -54,6 +55,11 @@ def content_type(path: Path) -> tuple[str, str] | None:
         return _binary(file.read(512))
 
 
+def has_zarr_attributes(path: Path) -> bool:
+    """Whether a folder is a Zarr store that may say something of its content."""
+    return any((path / name).exists() for name in _ZARR_ATTRIBUTES)
+
+
 def file_type(path: Path, expected: Sequence[str] = (), formats: Formats = FORMATS) -> str:
     """Return the format of a file or folder, by its suffix and then its content.
 
@@ -63,7 +69,7 @@ def file_type(path: Path, expected: Sequence[str] = (), formats: Formats = FORMA
     suffix = next((entry.extension for entry in found[:1]), "")
     by_name = [formats.canonical(entry.name) for entry in found if entry.extension == suffix]
     if path.is_dir():
-        if any((path / mark).exists() for mark in _ZARR_ATTRIBUTES):
+        if has_zarr_attributes(path):
             return _zarr_name(path, suffix)
         return by_name[0].name if by_name and by_name[0].directory else "directory"
     for name in expected:
@@ -86,11 +92,11 @@ def _zarr_name(path: Path, suffix: str) -> str:
         return "ome_zarr"
     for name in _ZARR_ATTRIBUTES:
         try:
-            content = json.loads((path / name).read_text(encoding="utf-8"))
+            content = read_json(path / name)
         except (OSError, ValueError):
             continue
-        attributes = content.get("attributes", content)
-        if "multiscales" in attributes or "ome" in attributes:
+        told = content.get("attributes", content) if isinstance(content, dict) else None
+        if isinstance(told, dict) and ("multiscales" in told or "ome" in told):
             return "ome_zarr"
     return "zarr"
 
@@ -117,7 +123,7 @@ def _text_name(text: str) -> str:
     if start.startswith(("{", "[")):
         if '"FeatureCollection"' in start:
             return "geojson"
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             json.loads(start)
             return "json"
     if start[:200].lower().startswith(("<!doctype html", "<html")):

@@ -386,6 +386,11 @@ class Formats(Mapping[str, Format]):
         ends = (filename[i:] for i, letter in enumerate(filename) if letter == ".")
         return next((end for end in ends if end.lower() in self._by_extension), "")
 
+    def split(self, filename: str) -> tuple[str, str]:
+        """Return a name without its extension, and that; of an unknown one the last part."""
+        extension = self.extension_of(filename) or Path(filename).suffix
+        return filename.removesuffix(extension), extension
+
     def are_alike(self, one: Format, other: Format) -> bool:
         """Whether files of both are read the same way; pictures are only what they are."""
         picture = one.carrier is Carrier.PICTURE

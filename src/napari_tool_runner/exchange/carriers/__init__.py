@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tool_runner.errors import OutputError, UnsupportedLayerError
+from napari_tool_runner.errors import OutputError, ToolRunnerError, UnsupportedLayerError
 from napari_tool_runner.exchange.carriers.arrays import read_hdf5, read_npy, write_hdf5, write_npy
 from napari_tool_runner.exchange.carriers.geojson import read_geojson, write_geojson
 from napari_tool_runner.exchange.carriers.mesh import read_mesh, write_mesh
@@ -24,7 +24,11 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Content, LayerSnapshot, Pixels, Progress
 
-__all__ = ["read_file", "write_geometry", "write_pixels"]
+__all__ = ["BINARY", "read_file", "write_geometry", "write_pixels"]
+
+
+BINARY = {Carrier.TIFF: "TIFF", Carrier.ZARR: "Zarr", Carrier.NPY: "NumPy", Carrier.HDF5: "HDF5"}
+"""What people call the carriers whose files begin with a mark."""
 
 
 def read_file(path: Path, fmt: Format, *, name: str, writable: bool = False) -> Content:
@@ -42,6 +46,18 @@ def read_file(path: Path, fmt: Format, *, name: str, writable: bool = False) -> 
     OutputError
         It cannot be read.
     """
+    try:
+        return _read(path, fmt, name=name, writable=writable)
+    except (ToolRunnerError, MemoryError):
+        raise
+    except Exception as error:  # the libraries of the formats raise anything
+        raise OutputError(
+            f"{path.name} cannot be read as {BINARY.get(fmt.carrier, fmt.name)}: {error}",
+            hint="See the log of the job: the tool may have stopped while writing it.",
+        ) from error
+
+
+def _read(path: Path, fmt: Format, *, name: str, writable: bool) -> Content:
     match fmt.carrier:
         case Carrier.TIFF:
             return read_tiff(path, writable=writable)

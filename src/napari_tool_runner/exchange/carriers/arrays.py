@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks
-from napari_tool_runner.exchange.files import unreadable
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import Content, Pixels, Progress
 
@@ -39,10 +38,7 @@ def read_npy(path: Path, *, writable: bool = False) -> Content:
     ------
     OutputError
     """
-    try:
-        data = np.load(path, mmap_mode="c" if writable else "r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise unreadable(path, "a NumPy array", error) from error
+    data = np.load(path, mmap_mode="c" if writable else "r", allow_pickle=False)
     if data.dtype.kind not in "biufc":
         raise OutputError(f"{path.name} holds {data.dtype}, which is no image.")
     return Content(data, plain_geometry(data.shape))
@@ -79,17 +75,14 @@ def read_hdf5(path: Path) -> Content:
             f"{path.name} cannot be opened: {error.message}", hint=error.hint
         ) from error
     nodes: list[Any] = []
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(lambda _, node: nodes.append(node))
-            sets = [node for node in nodes if isinstance(node, h5py.Dataset) and node.ndim]
-            found = [node for node in sets if node.dtype.kind in "biuf"]
-            if not found:
-                raise OutputError(f"{path.name} holds no array.")
-            best = max(found, key=lambda node: node.size)
-            data, name = np.asarray(best[...]), best.name
-    except OSError as error:
-        raise unreadable(path, "HDF5", error) from error
+    with h5py.File(path, "r") as file:
+        file.visititems(lambda _, node: nodes.append(node))
+        sets = [node for node in nodes if isinstance(node, h5py.Dataset) and node.ndim]
+        found = [node for node in sets if node.dtype.kind in "biuf"]
+        if not found:
+            raise OutputError(f"{path.name} holds no array.")
+        best = max(found, key=lambda node: node.size)
+        data, name = np.asarray(best[...]), best.name
     notes = (f"It holds {len(found)} arrays; “{name}” was opened.",) if len(found) > 1 else ()
     return Content(data, plain_geometry(data.shape), notes=notes)
 

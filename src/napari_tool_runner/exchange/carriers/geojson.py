@@ -93,7 +93,7 @@ def read_geojson(path: Path) -> Content:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
         found = list(_features(document))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise OutputError(
             f"{path.name} is no GeoJSON: {error}", hint="Check what the tool wrote."
         ) from error
@@ -106,7 +106,7 @@ def read_geojson(path: Path) -> Content:
             parts = list(_parts(geometry, properties, notes))
             if any(array.ndim != 2 or array.shape[1] < 2 for array, _ in parts):
                 raise ValueError("its vertices are no rows of coordinates")
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise OutputError(f"{path.name} has a damaged geometry: {error}") from error
         for array, kind in parts:
             vertices.append(array)

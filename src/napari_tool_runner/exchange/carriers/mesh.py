@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.files import unreadable
 from napari_tool_runner.exchange.model import Content, SurfaceData
 from napari_tool_runner.tools.formats import FORMATS
 
@@ -109,17 +108,14 @@ def read_mesh(path: Path) -> Content:
 
     name = _format_name(path)
     options = {"skip_materials": True} if name == "obj" else {}
-    try:
-        with path.open("rb") as file:  # a stream, so that nothing beside it is looked for
-            found = trimesh.load_mesh(file, file_type=name, process=False, **options)
-        vertices = np.asarray(found.vertices, dtype=float)
-        faces = np.asarray(found.faces, dtype=np.int64).reshape(-1, 3)
-        if name == "stl":  # each triangle has corners of its own
-            vertices, index = np.unique(vertices[faces.ravel()], axis=0, return_inverse=True)
-            faces = index.reshape(-1, 3)
-        mesh = SurfaceData(vertices, faces, _values(found))
-    except (ValueError, LookupError, TypeError, AttributeError, OSError, ArithmeticError) as error:
-        raise unreadable(path, "a mesh", error) from error
+    with path.open("rb") as file:  # a stream, so that nothing beside it is looked for
+        found = trimesh.load_mesh(file, file_type=name, process=False, **options)
+    vertices = np.asarray(found.vertices, dtype=float)
+    faces = np.asarray(found.faces, dtype=np.int64).reshape(-1, 3)
+    if name == "stl":  # each triangle has corners of its own
+        vertices, index = np.unique(vertices[faces.ravel()], axis=0, return_inverse=True)
+        faces = index.reshape(-1, 3)
+    mesh = SurfaceData(vertices, faces, _values(found))
     if len(mesh.vertices) == 0:
         raise OutputError(f"{path.name} holds no vertex, or no triangle.")
     if faces.size and (faces.min() < 0 or faces.max() >= len(mesh.vertices)):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageSequence
 
 from napari_tool_runner.errors import LossyConversionError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import TypePlan, plan_type, read
-from napari_tool_runner.exchange.files import unreadable
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import Content, Pixels
 
@@ -72,22 +71,14 @@ def write_raster(pixels: Pixels, path: Path, *, lossy: bool = False) -> list[str
 
 
 def read_raster(path: Path) -> Content:
-    """Read a picture; several frames become the first axis.
+    """Read a picture; several frames become the first axis."""
+    if _is_deep_png(path):
+        import imagecodecs  # Pillow would make 8 bits of them
 
-    Raises
-    ------
-    OutputError
-    """
-    try:
-        if _is_deep_png(path):
-            import imagecodecs  # Pillow would make 8 bits of them
-
-            deep = imagecodecs.png_decode(path.read_bytes())
-            return Content(deep, plain_geometry(deep.shape[:2]), rgb=True)
-        with Image.open(path) as picture:
-            frames = [_frame(frame) for frame in ImageSequence.Iterator(picture)]
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, RuntimeError) as error:
-        raise unreadable(path, "a picture", error) from error
+        deep = imagecodecs.png_decode(path.read_bytes())
+        return Content(deep, plain_geometry(deep.shape[:2]), rgb=True)
+    with Image.open(path) as picture:
+        frames = [_frame(frame) for frame in ImageSequence.Iterator(picture)]
     values = frames[0] if len(frames) == 1 else np.stack(frames)
     is_rgb = frames[0].ndim == 3
     shape = values.shape[:-1] if is_rgb else values.shape

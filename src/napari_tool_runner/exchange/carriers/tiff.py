@@ -26,7 +26,6 @@ from napari_tool_runner.exchange.blocks import (
     transposed,
     write_blocks,
 )
-from napari_tool_runner.exchange.files import unreadable
 from napari_tool_runner.exchange.geometry import (
     canonical,
     conversion,
@@ -181,16 +180,13 @@ def read_tiff(path: Path, *, writable: bool = False) -> Content:
     OutputError
         Not a TIFF, truncated, or of a compression that cannot be read.
     """
-    try:
-        with _opened(path) as tif:
-            series = tif.series[0]
-            _check_chain(tif, path)
-            _check_complete(series, path)
-            facts = _facts(tif)
-            axes = series.axes
-            data = _pixels(tif, path, writable=writable)
-    except _TROUBLE as error:
-        raise unreadable(path, "TIFF", error) from error
+    with _opened(path) as tif:
+        series = tif.series[0]
+        _check_chain(tif, path)
+        _check_complete(series, path)
+        facts = _facts(tif)
+        axes = series.axes
+        data = _pixels(tif, path, writable=writable)
     return _content(data, axes, facts)
 
 

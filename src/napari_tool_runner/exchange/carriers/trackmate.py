@@ -31,7 +31,7 @@ def read_trackmate(path: Path) -> Content:
     """
     try:
         root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, DefusedXmlException, OSError, ValueError) as error:
+    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
         raise OutputError(f"{path.name} is no TrackMate file: {error}") from error
     if root is None or root.find(".//AllSpots") is None:
         raise OutputError(

@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import as_lazy, read_blocks, transposed
-from napari_tool_runner.exchange.files import unreadable
 from napari_tool_runner.exchange.geometry import (
     canonical,
     default_axes,
@@ -147,30 +146,27 @@ def read_zarr(path: Path, *, writable: bool = False) -> Content:
     """
     import zarr  # heavy
 
-    try:
-        node = zarr.open(path, mode="r")
-        if isinstance(node, zarr.Array):
-            return _bare(node, writable=writable)
-        notes: list[str] = []
-        node, image, metadata = _image(node, path, notes)
-        if image is None:
-            arrays = [a for _, a in node.arrays()]
-            if len(arrays) == 1:
-                return _bare(arrays[0], writable=writable)
-            raise OutputError(
-                f"{path.name} holds {len(arrays)} arrays and says nothing of images.",
-                hint="Let the tool write OME-Zarr metadata (multiscales).",
-            )
-        datasets = image.get("datasets", ())
-        found = [node[str(dataset["path"])] for dataset in datasets]
-        levels = [level for level in found if isinstance(level, zarr.Array)]
-        if not levels or len(levels) < len(datasets):
-            raise OutputError(f"{path.name} names levels that are not in it.")
-        geometry, calibrated = _geometry(image, datasets, levels[0])
-        omero = metadata.get("omero") or {}
-        channels = tuple(str(c.get("label", "")) for c in omero.get("channels", ()))
-    except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-        raise unreadable(path, "Zarr", error) from error
+    node = zarr.open(path, mode="r")
+    if isinstance(node, zarr.Array):
+        return _bare(node, writable=writable)
+    notes: list[str] = []
+    node, image, metadata = _image(node, path, notes)
+    if image is None:
+        arrays = [a for _, a in node.arrays()]
+        if len(arrays) == 1:
+            return _bare(arrays[0], writable=writable)
+        raise OutputError(
+            f"{path.name} holds {len(arrays)} arrays and says nothing of images.",
+            hint="Let the tool write OME-Zarr metadata (multiscales).",
+        )
+    datasets = image.get("datasets", ())
+    found = [node[str(dataset["path"])] for dataset in datasets]
+    levels = [level for level in found if isinstance(level, zarr.Array)]
+    if not levels or len(levels) < len(datasets):
+        raise OutputError(f"{path.name} names levels that are not in it.")
+    geometry, calibrated = _geometry(image, datasets, levels[0])
+    omero = metadata.get("omero") or {}
+    channels = tuple(str(c.get("label", "")) for c in omero.get("channels", ()))
     attributes: dict[str, object] = {"labels": True} if "image-label" in metadata else {}
     if channels and all(channels):
         attributes["channel_names"] = channels

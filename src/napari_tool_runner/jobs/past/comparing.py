@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
     from napari_tool_runner.jobs.record import RunRecord
+    from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["Difference", "Fact", "compare_outputs", "compare_runs", "facts_of"]
 
@@ -151,19 +152,19 @@ def compare_outputs(record: RunRecord, result: JobResult) -> list[str]:
     for key in old.keys() & new.keys():
         told = old[key]
         if content_sha256(new[key].path) != told.sha256:
-            sentence = _difference(told.title, told.locate(), new[key])
+            sentence = _difference(told.title, told.locate(), new[key], result.formats)
             if sentence:
                 differences.append(sentence)
     return differences
 
 
-def _difference(title: str, before: Path | None, now: JobOutput) -> str:
+def _difference(title: str, before: Path | None, now: JobOutput, formats: Formats) -> str:
     if before is None:
         return f"“{title}” has other bytes than then, and the old file is gone."
     if now.loaded is None:
         return f"“{title}” has other bytes than then."
     try:
-        problem = same_data(before, now.path, now.format)
+        problem = same_data(before, now.path, now.format, formats)
     except (ToolRunnerError, OSError, ValueError) as error:
         return f"“{title}” cannot be compared: {error}"
     return f"“{title}”: {problem}" if problem else ""

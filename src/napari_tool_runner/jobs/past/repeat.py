@@ -169,7 +169,8 @@ def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[
     def on_disk() -> dict[str, object]:
         return as_object(read_json(record.path))
 
-    return JobResult(outputs, record.log, record.folder, record.id, on_disk), remarks
+    result = JobResult(outputs, record.log, record.folder, record.id, on_disk, tool.formats)
+    return result, remarks
 
 
 def _output(
