@@ -179,8 +179,11 @@ def test_the_users_condarc_counts(tmp_path, monkeypatch):
     assert resolve_channels(CHANNELS, {"channel_alias": "https://b.example"}).alias == (
         "https://b.example"
     )
-    condarc.write_text("{broken: [")
-    assert resolve_channels(CHANNELS, {}).alias == ""
+    condarc.write_text("channel_alias: a\nd: 2024-99-99\n")
+    assert resolve_channels(CHANNELS, {}).alias == "a"
+    for broken in (b"{broken: [", b"channel_alias: \xe4", b"channel_alias: [!!bool x]"):
+        condarc.write_bytes(broken)
+        assert resolve_channels(CHANNELS, {}).alias == ""
 
 
 @pytest.mark.parametrize("config", [{"mirrors": "x"}, {"channels": 3}, {"channel_alias": ["x"]}])

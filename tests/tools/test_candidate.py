@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tools_helpers import DESCRIPTORS
 
 from napari_tool_runner.cli import main
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.candidate import MAX_BYTES, Candidate, load_xml, split_entry
+from napari_tool_runner.tools.candidate import (
+    MAX_BYTES,
+    Candidate,
+    load_xml,
+    parse_yaml,
+    split_entry,
+)
 
 
 @pytest.mark.parametrize("name", ["doctype.xml", "bomb.xml", "external.xml"])
@@ -138,7 +148,12 @@ def test_a_program_is_only_looked_at(tmp_path: Path) -> None:
         ("t.json", "9" * 10_000, "no JSON"),
         ("t.yaml", "[" * 100_000, "nest"),
         ("t.yml", BOMB, "aliases"),
+        ("t.yml", BOMB.replace("[lol]", "[]"), "aliases"),
+        ("t.yml", BOMB.replace("[lol]", "{}"), "aliases"),
         ("t.yml", "a: &a\n  - *a", "aliases"),
+        ("t.yml", "[" + "[]," * 400_000 + "]", "more than 500,000 values"),
+        ("t.yml", "a: !!int x", "“x” is no number"),
+        ("t.yml", "a: !!bool x", "no valid YAML"),
         ("t.yml", "a: [", "no valid YAML"),
         ("t.yml", "a: \x07", "no valid YAML"),
     ],
@@ -160,6 +175,25 @@ def test_few_aliases_stand_for_what_they_name(tmp_path: Path) -> None:
     path.write_text("a: &a [1, {b: 2}]\nc: *a\nd: {e: *a}\n")
     same = [1, {"b": 2}]
     assert Candidate(path).yaml == {"a": same, "c": same, "d": {"e": same}}
+
+
+def test_yaml_holds_what_json_holds(tmp_path: Path) -> None:
+    """Dates that are none and numbers to base 60 fail, or take quadratic time."""
+    path, digits = tmp_path / "t.yaml", "9" * 101
+    path.write_text(
+        "[!!timestamp x, 2024-99-99, !!binary ü, !!set {a}, {<<: {a: 1}}, 1:00:00, 010, 0x1f,"
+        f" 0o17, -.inf, 1e3, .5, yes, ~, {digits}, 0x{digits}]"
+    )
+    assert Candidate(path).yaml == [
+        *(None, "2024-99-99", None, None, {"<<": {"a": 1}}, "1:00:00", 10, 31, 15),
+        *(float("-inf"), 1000.0, 0.5, True, None, digits, f"0x{digits}"),
+    ]
+
+
+@given(st.text("[]{}!&*:,-?'\"|>#%@`~<= \n\t01eEx._aüintfloaspmr", max_size=60).map(str.encode))
+def test_any_yaml_is_read_or_refused(data: bytes) -> None:
+    with suppress(DescriptorError):
+        json.dumps(parse_yaml(data, Path("t.yml")), skipkeys=True)
 
 
 def test_tags_of_programs_are_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
@@ -23,7 +23,7 @@ from napari_tool_runner.storage import sha256_of
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element, TreeBuilder
 
-    from yaml import Event, SafeLoader
+    from yaml import Event, Node, SafeLoader, ScalarNode
 
     from napari_tool_runner.tools.formats import Formats
 
@@ -49,6 +49,12 @@ _MARKED = rb"\xff\xfe|\xfe\xff"  # of UTF-16
 _XML = re.compile(b"<|" + _MARKED)
 _BEGINNINGS = {".xml": _XML, ".json": re.compile(rb"[\[{\"\d-]|" + _MARKED)}
 _MAX_ALIASES = 100_000
+_MAX_VALUES = 500_000
+# as in YAML 1.2: the base 60 of an older one takes quadratic time. What is longer is a text
+_YAML_INT = re.compile(r"(?=.{1,100}\Z)([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
+_YAML_FLOAT = re.compile(
+    r"(?=.{1,100}\Z)[-+]?(\.inf|\.nan|(\.[0-9]+|[0-9]+(\.[0-9]*)?)(e[-+]?[0-9]+)?)\Z", re.I
+)
 
 _ESCAPED = re.compile(r"[/\\#|\x00-\x1f\x7f]")
 
@@ -137,7 +143,7 @@ class Candidate:
     @cached_property
     def yaml(self) -> object:
         """The parsed YAML (JSON is YAML, too); None when the file is none."""
-        return self._view(_parse_yaml, b"\0" not in self.head)
+        return self._view(parse_yaml, b"\0" not in self.head)
 
     @cached_property
     def problem(self) -> DescriptorError | None:
@@ -145,8 +151,8 @@ class Candidate:
         parsers: dict[str, Callable[[bytes, Path], object]] = {
             ".xml": parse_xml,
             ".json": parse_json,
-            ".yml": _parse_yaml,
-            ".yaml": _parse_yaml,
+            ".yml": parse_yaml,
+            ".yaml": parse_yaml,
         }
         parser = parsers.get(self.path.suffix.lower())
         try:
@@ -319,15 +325,15 @@ def parse_json(data: bytes, path: Path) -> object:
     return parsed
 
 
-def parse_yaml(data: bytes, path: Path, *, aliases: int = 0) -> object:
-    """Parse YAML; a tag that only a program understands gives None.
+def parse_yaml(data: bytes, path: Path, *, aliases: int = _MAX_ALIASES) -> object:
+    """Parse YAML: mappings, lists, texts, numbers, truths and nothing; other tags give None.
 
     `aliases`: how many characters its aliases may stand for, all together.
 
     Raises
     ------
     UnsafeDescriptorError
-        Its aliases stand for more, or for what holds them, or it nests too deep.
+        Its aliases stand for more, or for what holds them, or it is too deep or too long.
     DescriptorError
         It is no YAML.
     """
@@ -348,16 +354,19 @@ def parse_yaml(data: bytes, path: Path, *, aliases: int = 0) -> object:
     return parsed
 
 
-_parse_yaml = partial(parse_yaml, aliases=_MAX_ALIASES)
-
-
 def _check_yaml(events: Iterable[Event], path: Path, aliases: int) -> None:
     """Count what the aliases of a file stand for, before anything is built of it."""
     import yaml
 
     sizes: dict[str, int] = {}
     nodes: list[tuple[str, int]] = [("", 0)]  # anchor and size of what is open
-    for event in events:
+    for number, event in enumerate(events):
+        if number > _MAX_VALUES:
+            raise UnsafeDescriptorError(
+                f"{path} holds more than {_MAX_VALUES:,} values.",
+                path=path,
+                hint="No tool descriptor does; it was not read.",
+            )
         anchor, size = getattr(event, "anchor", None) or "", 0
         if isinstance(event, yaml.CollectionStartEvent):
             nodes.append((anchor, 0))
@@ -377,6 +386,7 @@ def _check_yaml(events: Iterable[Event], path: Path, aliases: int) -> None:
             size = len(event.value) + 1
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, size = nodes.pop()
+            size += 1  # what is empty takes memory, too
         if anchor and not isinstance(event, yaml.AliasEvent):
             sizes[anchor] = size
         nodes[-1] = (nodes[-1][0], nodes[-1][1] + size)
@@ -409,10 +419,32 @@ def _yaml_loader() -> type[SafeLoader]:
     safe: type[SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     class Loader(safe):  # type: ignore[misc, valid-type]
-        """Takes unknown tags for nothing, where a safe loader refuses the whole file."""
+        """Knows what JSON knows: no dates, sets, merged keys and numbers to base 60."""
 
+        def flatten_mapping(self, node: Node) -> None:
+            """Leave ``<<`` alone."""
+
+    prefix = "tag:yaml.org,2002:"
+    made = {prefix + tag for tag in ("str", "seq", "map", "bool", "null")}
+    Loader.yaml_constructors = {tag: safe.yaml_constructors[tag] for tag in made}
     Loader.add_constructor(None, lambda loader, node: None)
+    Loader.yaml_implicit_resolvers = {
+        first: [pair for pair in pairs if pair[0] in made]
+        for first, pairs in safe.yaml_implicit_resolvers.items()
+    }
+    for name, pattern in (("int", _YAML_INT), ("float", _YAML_FLOAT)):
+        Loader.add_implicit_resolver(prefix + name, pattern, list("-+.0123456789"))
+        Loader.add_constructor(prefix + name, _yaml_number)
     return Loader
+
+
+def _yaml_number(loader: SafeLoader, node: ScalarNode) -> float:
+    text = str(loader.construct_scalar(node))
+    if _YAML_INT.match(text):
+        return int(text, 0 if text[:2] in ("0o", "0x") else 10)
+    if _YAML_FLOAT.match(text):
+        return float(re.sub("[.](?=[in])", "", text.lower()))
+    raise ValueError(f"“{text[:40]}” is no number")
 
 
 def _too_deep(path: Path) -> UnsafeDescriptorError:

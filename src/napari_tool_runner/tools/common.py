@@ -117,7 +117,7 @@ def read_shed(folder: Path, notes: Notes | None = None) -> Shed:
     if path is None:
         return Shed()
     try:
-        data = parse_yaml(read_bytes(path, _SHED_BYTES), path)
+        data = parse_yaml(read_bytes(path, _SHED_BYTES), path, aliases=0)
     except DescriptorError as error:
         _tell(notes, f"{error.message} It is left out.")
         return Shed()

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.plugins.docker.biocontainers import biocontainer_name
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.galaxy import GalaxyDialect
+from napari_tool_runner.tools.galaxy.macros import Expander
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     CollectionOutput,
@@ -608,6 +612,96 @@ def test_macro_bombs(tmp_path: Path, macros: str) -> None:
     path = write(tmp_path / "t.xml", TOOL.format("", f"<macros>{macros}</macros>{expand}"))
     with pytest.raises(UnsafeDescriptorError):
         DIALECT.read(Candidate(path))
+
+
+@pytest.mark.parametrize(
+    ("macros", "body"),
+    [
+        (  # attributes
+            '<xml name="m0" token_a="">@A@</xml>'
+            + "".join(
+                f'<xml name="m{i}" token_a="x"><expand macro="m{i - 1}" a="{"@A@" * 10}"/></xml>'
+                for i in range(1, 12)
+            ),
+            '<expand macro="m11"/>',
+        ),
+        (  # yields
+            '<xml name="m0"><yield/></xml>'
+            + "".join(
+                f'<xml name="m{i}"><expand macro="m{i - 1}">{"<yield/>" * 8}</expand></xml>'
+                for i in range(1, 12)
+            ),
+            '<expand macro="m11"><x/></expand>',
+        ),
+        (f'<token name="@T@">{"x" * 100_000}</token>', f"<help>{'@T@' * 1000}</help>"),
+        (f'<token name="@T@">{"x" * 100_000}</token>', "<help>@T@</help>" * 1000),
+        (f'<xml name="m">{"<option/>" * 1000}</xml>', '<expand macro="m"/>' * 1000),
+    ],
+)
+def test_whatever_macros_make_is_counted(tmp_path: Path, macros: str, body: str) -> None:
+    path = write(tmp_path / "t.xml", TOOL.format("", f"<macros>{macros}</macros>{body}"))
+    with pytest.raises(UnsafeDescriptorError, match=r"of t\.xml grow beyond 20,000,000"):
+        DIALECT.read(Candidate(path))
+
+
+def test_macros_that_hold_themselves_by_what_they_are_given(tmp_path: Path) -> None:
+    macros = '<macros><xml name="a" token_n="a"><expand macro="@N@"/></xml></macros>'
+    path = write(tmp_path / "t.xml", TOOL.format("", f'{macros}<expand macro="a"/>'))
+    with pytest.raises(UnsafeDescriptorError, match="nest more than 200 deep"):
+        DIALECT.read(Candidate(path))
+    write(tmp_path / "m.xml", "<macros><import>m.xml</import></macros>")
+    write(path, TOOL.format("", "<macros><import>m.xml</import></macros>"))
+    with pytest.raises(UnsafeDescriptorError, match="a cycle"):
+        DIALECT.read(Candidate(path))
+
+
+def test_an_import_of_an_imported_tool_stays_in_the_root(tmp_path: Path) -> None:
+    write(tmp_path / "outside.xml", "<macros/>")
+    write(tmp_path / "box" / "m.xml", "<tool><import>../outside.xml</import></tool>")
+    body = "<macros><import>m.xml</import></macros>"
+    path = write(tmp_path / "box" / "t.xml", TOOL.format("", body))
+    with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
+        DIALECT.read(Candidate(path))
+
+
+_INNER = st.recursive(
+    st.sampled_from(
+        ["<x/>", '<x a="@T@" b="@A@"/>', "@T@ @A@ t", "<yield/>", '<yield name="y"/>'],
+    ),
+    lambda inner: st.lists(inner, max_size=4).map("".join).flatmap(
+        lambda text: st.sampled_from(
+            [
+                f"<p>{text}</p>tail",
+                f'<expand macro="a" a="@T@{len(text)}">{text}</expand>tail',
+                f'<expand macro="b">{text}<token name="y">{text}</token></expand>',
+            ]
+        )
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(_INNER, _INNER, _INNER)
+def test_macros_are_expanded_as_galaxy_expands_them(
+    tmp_path_factory: pytest.TempPathFactory, a: str, b: str, body: str
+) -> None:
+    from galaxy.util.xml_macros import load_with_references
+
+    a = a.replace("<expand", "<q").replace("</expand", "</q")
+    b = b.replace('<expand macro="b"', '<expand macro="a"')
+    path = tmp_path_factory.mktemp("macros") / "t.xml"
+    path.write_text(
+        f'<tool><macros><token name="@T@">t@U@</token><token name="@U@">u</token>'
+        f'<xml name="a" token_a="d">{a}</xml><xml name="b" token_b="e">{b}</xml>'
+        f'<template name="m">@T@</template></macros>{body}</tool>'
+    )
+    try:
+        theirs = etree.tostring(load_with_references(str(path))[0])
+    except (AssertionError, ValueError):
+        with pytest.raises((UnsafeDescriptorError, ValueError)):
+            Expander(path, path.parent).expand()
+    else:
+        assert etree.tostring(Expander(path, path.parent).expand()) == theirs
 
 
 def test_a_macro_that_is_not_defined(descriptor: Make) -> None:

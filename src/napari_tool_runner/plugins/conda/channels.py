@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from napari_tool_runner import settings
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.candidate import parse_yaml, read_bytes
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.conda.spec import CondaSpec
@@ -129,15 +131,10 @@ def _condarc(config: Mapping[str, object]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for place in places:
         try:
-            content = place.expanduser().read_text(encoding="utf-8")
-        except (OSError, RuntimeError):  # RuntimeError: there is no home
-            continue
-        import yaml
-
-        try:
-            found = yaml.safe_load(content)
-        except yaml.YAMLError as error:
-            _log.warning("%s cannot be read: %s", place, error)
+            path = Path(os.path.expanduser(place))
+            found = parse_yaml(read_bytes(path), path) if os.path.exists(path) else None
+        except DescriptorError as error:
+            _log.warning("%s It is left out.", error.message)
             continue
         if isinstance(found, dict):
             merged.update(found)
