@@ -194,7 +194,12 @@ def changed_config(config: Config, values: Mapping[str, object]) -> Config:
             data[section] = place
             if not place and not (section == "runner" and hides):
                 del data[section]
-    made = replace(config, data=data, edits={**config.edits, **values})
+    # what stood there when it was edited: others may add to the same list meanwhile
+    before = {
+        key: config.edits[key][0] if key in config.edits else config.raw(key) for key in values
+    }
+    edits = {key: (before[key], value) for key, value in values.items()}
+    made = replace(config, data=data, edits={**config.edits, **edits})
     made.check()
     return made
 
@@ -215,7 +220,7 @@ def save_config(config: Config) -> Path:
         with locked(path):
             if config.edits and path.exists():
                 now = replace(config, data=_read_file(path), edits={})
-                config = changed_config(now, config.edits)
+                config = changed_config(now, _merged(now, config.edits))
             write_json(path, config.data)
     except OSError as error:
         raise ConfigError(
@@ -223,3 +228,20 @@ def save_config(config: Config) -> Path:
             hint=f"Set {CONFIG_VARIABLE} to a place that you may write.",
         ) from error
     return path
+
+
+def _merged(now: Config, edits: Mapping[str, tuple[object, object]]) -> dict[str, object]:
+    """Return what `edits` make of the file as it is `now`.
+
+    Of lists only what was added or taken away counts: what another window or program put
+    there meanwhile stays.
+    """
+    found: dict[str, object] = {}
+    for key, (before, after) in edits.items():
+        there = now.raw(key)
+        found[key] = after
+        if isinstance(there, list) and isinstance(before, list) and isinstance(after, list | None):
+            kept = [one for one in after or () if one not in before or one in there]
+            others = [one for one in there if one not in before and one not in kept]
+            found[key] = kept + others or None
+    return found

@@ -53,7 +53,7 @@ class Config:
     below : Config or None
         The layer that counts where this one says nothing.
     edits : mapping
-        What `changed_config` changed, for `save_config`.
+        Key -> what it said before and what `changed_config` made of it, for `save_config`.
     """
 
     data: Mapping[str, object] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Config:
     explicit: bool = True
     name: str = "call"
     below: Config | None = None
-    edits: Mapping[str, object] = field(default_factory=dict)
+    edits: Mapping[str, tuple[object, object]] = field(default_factory=dict)
 
     # -- what is said ------------------------------------------------------------------
 

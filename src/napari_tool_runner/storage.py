@@ -13,15 +13,20 @@ import re
 import secrets
 import stat
 import sys
-import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from napari_tool_runner.names import free_path, safe_name, size_text, unique_name, unique_names
+
 __all__ = [
     "APP",
+    "Kept",
+    "NewerError",
     "check_depth",
     "content_sha256",
     "free_path",
@@ -29,7 +34,9 @@ __all__ = [
     "joint_sha256",
     "lock_file",
     "locked",
+    "parse_json",
     "read_json",
+    "read_limited",
     "replacing",
     "safe_name",
     "sha256_of",
@@ -46,7 +53,10 @@ __all__ = [
 APP = "napari-tool-runner"
 JSON_LIMIT = 64 * 2**20
 JSON_DEPTH = 200
+JSON_COUNT = 4_000_000
 LOCK_SECONDS = 10.0
+_DRAFT_END = re.compile("[0-9a-f]{8}")
+_BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 def user_data() -> Path:
@@ -62,45 +72,73 @@ def user_cache() -> Path:
 # -- writing and reading -------------------------------------------------------------------
 
 
+def _private_folder(path: Path) -> None:
+    """Make `path` and what is missing above it, for its owner alone; raises OSError."""
+    if not path.is_dir():
+        _private_folder(path.parent)
+        path.mkdir(0o700, exist_ok=True)
+
+
 def write_whole(
-    path: Path, content: str | bytes, *, mode: int | None = None, durable: bool = True
+    path: Path, content: str | bytes, *, private: bool = True, durable: bool = True
 ) -> None:
     """Replace `path` by a file with `content`, as a whole; its folder is made if need be.
 
     Parameters
     ----------
-    mode : int, optional
-        Permissions from the first byte on (0o600: nobody else reads it).
+    private : bool
+        Nobody else reads it, from the first byte on, and only a regular file is replaced.
+        False for a place that a person names: permissions are as usual there, and a pipe
+        or a device is written to.
     durable : bool
-        Wait until the disk has it. False for what can be made again.
+        Wait until the disk has it and its name. False for what can be made again.
 
     Raises
     ------
     OSError
         It cannot be written; the old file is as it was, and no draft is left.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    if path.exists() and not path.is_file():  # a pipe or a device, which stays one
-        path.write_bytes(data)
+    _private_folder(path.parent)
+    data = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file():
+        if private:
+            raise OSError(f"{path} is no regular file")
+        path.write_bytes(data)  # a pipe or a device, which stays one
         return
     # what is written is the file that a link leads to; the link stays
-    with replacing(Path(os.path.realpath(path))) as draft:
+    target = Path(os.path.realpath(path))
+    with replacing(target) as draft:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with open(os.open(draft, flags, 0o666 if mode is None else mode), "wb") as file:
+        with open(os.open(draft, flags, 0o600 if private else 0o666), "wb") as file:
             file.write(data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
+    if durable:
+        _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in `folder`, where the system can do that."""
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):  # some file systems refuse; the file itself is there
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a draft to write, which takes the place of `path` in the end (of a link itself).
 
-    Nothing is replaced, and no draft is left, when an exception comes.
+    Nothing is replaced, and no draft is left, when an exception comes. The drafts of a
+    program that was killed are removed by the next one that writes `path`, an hour later.
     """
-    draft = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}")
+    start = f".{path.name[:80]}."
+    draft = path.with_name(start + secrets.token_hex(4))
     try:
         yield draft
         draft.replace(path)
@@ -108,6 +146,11 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             draft.unlink()
         raise
+    with suppress(OSError):
+        left = [e for e in os.scandir(path.parent) if _DRAFT_END.fullmatch(e.name, len(start))]
+        for entry in left:
+            if entry.name.startswith(start) and entry.stat().st_mtime < time.time() - 3600:
+                os.unlink(entry.path)
 
 
 def write_json(
@@ -115,36 +158,74 @@ def write_json(
     value: object,
     *,
     indent: int | None = 2,
-    mode: int | None = None,
+    private: bool = True,
     durable: bool = True,
 ) -> None:
     """Write `value` as JSON, as `write_whole` does; what JSON has no word for becomes text."""
     text = json.dumps(value, indent=indent, default=str) + "\n"
-    write_whole(path, text, mode=mode, durable=durable)
+    write_whole(path, text, private=private, durable=durable)
 
 
-def read_json(path: Path, *, limit: int = JSON_LIMIT) -> object:
+def read_json(path: Path, *, limit: int = JSON_LIMIT, follow: bool = True) -> object:
     """Return what the JSON file `path` holds.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes that it has at most.
+    follow : bool
+        Whether it may be a link.
 
     Raises
     ------
     OSError
         It cannot be read, or is no regular file: a pipe would be waited for without end.
     ValueError
-        It is no JSON, has more than `limit` bytes, or is nested too deeply.
+        It is no JSON, or has more bytes, values or levels than anything of ours.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    return parse_json(read_limited(path, limit, follow=follow))
+
+
+def read_limited(path: Path, limit: int, *, follow: bool = True) -> bytes:
+    """Return the bytes of a regular file; raises OSError, ValueError as `read_json` does."""
+    names = ("O_BINARY", "O_NONBLOCK", "O_CLOEXEC", "" if follow else "O_NOFOLLOW")
+    flags = sum(getattr(os, name, 0) for name in names)
+    if not follow and path.is_symlink():  # said in words; the flag holds what is swapped
+        raise OSError(f"{path} is a link")
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise OSError(f"{path} is no regular file")
-    with path.open("rb") as file:
+    with open(descriptor, "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise ValueError(f"it has more than {size_text(limit)}")
+    return data
+
+
+def parse_json(data: bytes) -> object:
+    """Return what JSON text says; raises ValueError, whatever it is, in bounded memory."""
+    opened = data.count(b"[") + data.count(b"{")
+    if opened + data.count(b",") > JSON_COUNT:
+        raise ValueError(f"it has more than {JSON_COUNT:,} values")
+    if opened > JSON_DEPTH and _is_deep(data):
+        raise ValueError("it is nested too deeply")
     try:
         found: object = json.loads(data)
-    except RecursionError:
+    except RecursionError:  # the caller's own stack is nearly full
         raise ValueError("it is nested too deeply") from None
-    check_depth(found)
     return found
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether JSON text has more levels than it may; no value is made for it."""
+    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    level = 0
+    for mark in _BRACKETS.finditer(b"".join(bare.split(b'"')[::2])):  # none inside text
+        level += 1 if mark[0] in b"[{" else -1
+        if level > JSON_DEPTH:
+            return True
+    return False
 
 
 def check_depth(value: object) -> None:
@@ -156,6 +237,65 @@ def check_depth(value: object) -> None:
         if not level:
             return
     raise ValueError("it is nested too deeply")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One JSON object of the user's that we keep: several programs change it in turns.
+
+    What was damaged is put aside under another name when it is changed, not lost; what a
+    newer version wrote is left as it is.
+
+    Parameters
+    ----------
+    version : int
+        Of what it says; files without one are of version 1.
+    """
+
+    path: Path
+    version: int = 1
+
+    def read(self) -> dict[str, object]:
+        """Return what it says, nothing when it is absent; raises OSError, ValueError."""
+        try:
+            found = read_json(self.path)
+        except FileNotFoundError:
+            return {}
+        if not isinstance(found, dict):
+            raise ValueError("it is no JSON object")
+        version = found.get("version", 1)
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise ValueError(f"{version!r:.60} is no version")
+        if version > self.version:
+            raise NewerError("a newer napari-tool-runner wrote it; update this one")
+        return found
+
+    @contextmanager
+    def changing(self) -> Iterator[dict[str, object]]:
+        """Hold it alone, give what it says to be changed, and write it at the end.
+
+        Raises
+        ------
+        OSError
+            It cannot be locked, read or written.
+        NewerError
+            A newer version wrote it.
+        """
+        with locked(self.path):
+            try:
+                told = self.read()
+            except NewerError:
+                raise
+            except ValueError:
+                aside = free_path(self.path.parent, f"{self.path.stem}-damaged", ".json")
+                os.replace(self.path, aside)
+                told = {}
+            yield told
+            write_json(self.path, {**told, "version": self.version})
+
+
+class NewerError(ValueError):
+    """A newer version of this package wrote it."""
 
 
 @contextmanager
@@ -258,92 +398,3 @@ def joint_sha256(paths: Iterable[Path]) -> str:
     """
     digests = (hashlib.sha256(path.read_bytes()).digest() for path in paths)
     return sha256_of(b"".join(digests))
-
-
-# -- names and sizes -----------------------------------------------------------------------
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-# Windows keeps these names for devices, whatever the extension.
-_RESERVED = frozenset(
-    {"con", "prn", "aux", "nul"} | {f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)}
-)
-_LONGEST = 80
-
-
-def safe_name(name: str, *, fallback: str = "data") -> str:
-    """Return `name` with only ASCII letters, digits, ``.``, ``_`` and ``-``.
-
-    Never empty, never hidden (no leading dot or dash), never a reserved name, at most
-    80 characters; accents are dropped from letters, anything else becomes ``_``.
-    """
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    safe = _UNSAFE.sub("_", ascii_name)
-    safe = safe.strip("._-")[:_LONGEST].rstrip("._-")
-    if not safe:
-        return fallback
-    if safe.split(".")[0].lower() in _RESERVED:
-        safe = f"_{safe}"
-    return safe
-
-
-def free_path(folder: Path, name: str, extension: str) -> Path:
-    """Return a path in `folder` that does not exist yet, also regardless of case.
-
-    Parameters
-    ----------
-    name : str
-        Any text; made safe. An extension equal to `extension` is not doubled.
-    extension : str
-        With its dot (``.ome.tiff``), or empty.
-    """
-    if extension and name.lower().endswith(extension.lower()):
-        name = name[: -len(extension)]
-    stem = safe_name(name)
-    taken = {entry.name.lower() for entry in folder.iterdir()} if folder.is_dir() else set()
-    candidate, number = f"{stem}{extension}", 1
-    while candidate.lower() in taken:
-        number += 1
-        candidate = f"{stem}_{number}{extension}"
-    return folder / candidate
-
-
-def unique_name(name: str, taken: Collection[str], numbered: str = " [{}]", first: int = 1) -> str:
-    """Return `name`, with a number (``name [1]``) when it is in `taken`.
-
-    Parameters
-    ----------
-    numbered : str
-        What is put behind the name; a name that ends so already counts on from there.
-    first : int
-        The first number.
-    """
-    if name not in taken:
-        return name
-    before, after = (re.escape(part) for part in numbered.split("{}"))
-    match = re.fullmatch(rf"(?P<stem>.*?){before}(?P<number>\d+){after}", name, re.DOTALL)
-    stem, number = (match["stem"], int(match["number"]) + 1) if match else (name, first)
-    while (candidate := stem + numbered.format(number)) in taken:
-        number += 1
-    return candidate
-
-
-def unique_names(
-    wanted: Iterable[str], existing: Iterable[str] = (), numbered: str = " [{}]", first: int = 1
-) -> list[str]:
-    """Return unique names in the order of `wanted`, none of them in `existing`."""
-    taken = set(existing)
-    names = []
-    for name in wanted:
-        names.append(unique_name(name, taken, numbered, first))
-        taken.add(names[-1])
-    return names
-
-
-def size_text(count: float) -> str:
-    """Return a number of bytes as ``812 MB``."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

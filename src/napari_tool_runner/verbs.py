@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import jobs, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ParameterError, ToolFailedError, ToolRunnerError
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.storage import safe_name, size_text, write_json
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def test_tools(args: Namespace) -> int:
     counts = {s: sum(r.status == s for r in reports) for s in ("pass", "fail", "error", "skip")}
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if args.json:
-        write_json(Path(args.json), [report.as_dict() for report in reports])
+        write_json(Path(args.json), [report.as_dict() for report in reports], private=False)
     return 1 if counts["fail"] or counts["error"] else 0
 
 
@@ -183,8 +184,8 @@ def list_history(args: Namespace) -> int:
     for record in records:
         created, seconds = record.times.created, record.times.seconds
         when = f"{created.astimezone():%Y-%m-%d %H:%M:%S}" if created else ""
-        line = f"{record.id}  {when}  {record.state:<11}  {seconds:8.2f} s  {record.tool.id}"
-        print(f"{line}  {record.message}".rstrip())
+        job, tool, said = (one_line(x, 2000) for x in (record.id, record.tool.id, record.message))
+        print(f"{job}  {when}  {record.state:<11}  {seconds:8.2f} s  {tool}  {said}".rstrip())
     return 0
 
 

@@ -37,8 +37,9 @@ def _waiting(make_tool: MakeTool, gate: Path, name: str = "wait"):
 
 
 def _until(check) -> None:
-    """Wait, on a busy computer as long as a test may last at all."""
+    deadline = time.monotonic() + 60
     while not check():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -140,7 +141,7 @@ def test_the_handle_of_a_submitted_run(
     stopped.cancel()
     (gate / "go").touch()
     np.testing.assert_array_equal(np.asarray(job.result().outputs["o"].data), IMAGE)
-    assert stopped.wait()
+    assert stopped.wait(30)
     assert stopped.state is JobState.CANCELLED
     _until(lambda: JobState.DONE in [event for event, _ in heard])
     threads = {name for event, name in heard if isinstance(event, JobState)}

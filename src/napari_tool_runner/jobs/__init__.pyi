@@ -7,7 +7,7 @@ from .manager import JobManager, job_manager, prepare
 from .outputs import JobResult
 from .past.comparing import compare_outputs, compare_runs, facts_of
 from .past.crate import export_crate
-from .past.history import find_record, history, read_record, remembered
+from .past.history import find_record, history, known_record, read_record, remembered
 from .past.reclaim import delete_job, reclaim, reclaimable
 from .past.repeat import recorded_form, recorded_result, recorded_tool, rerun
 from .past.scan import JobRow, Scan, Stamp, live_row
@@ -48,6 +48,7 @@ __all__ = [
     "history",
     "job_json",
     "job_manager",
+    "known_record",
     "live_row",
     "output_paths",
     "outputs_json",

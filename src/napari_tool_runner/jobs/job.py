@@ -210,9 +210,7 @@ class Job:
     def write_record(self, *, durable: bool = True) -> None:
         """Write the record as it stands; a disk that refuses is told in the notes."""
         try:
-            write_json(
-                self.workspace.record_path, self.recorded().to_json(), mode=0o600, durable=durable
-            )
+            write_json(self.workspace.record_path, self.recorded().to_json(), durable=durable)
         except OSError as error:
             problem = str(workspace_problem(error, self.workspace.root))
             _logger.warning("The record of job %s was not written: %s", self.id, problem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
@@ -12,6 +11,7 @@ from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.plugins import plan_run
+from napari_tool_runner.quoting import comment, shell_line, shell_word
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
@@ -34,15 +34,20 @@ class Preview:
 
     def as_text(self) -> str:
         """Return it for a terminal."""
-        lines = [f"# runs with {self.runner}, {self.reason}"]
-        lines += [f"# {line}" for line in _plan_lines(self.plan)]
-        lines += [f"# note: {note}" for note in self.rendered.notes]
-        lines += [f"export {k}={shlex.quote(v)}" for k, v in self.rendered.environment.items()]
-        lines.append(shlex.join(self.rendered.argv))
+        told = [f"runs with {self.runner}, {self.reason}", *_plan_lines(self.plan)]
+        lines = [comment(line) for line in told]
+        lines += [comment(f"note: {note}") for note in self.rendered.notes]
+        environment = self.rendered.environment.items()
+        try:
+            words = [f"export {shell_word(k)}={shell_word(v)}" for k, v in environment]
+            lines += [*words, shell_line(self.rendered.argv)]
+        except ValueError as error:
+            lines.append(comment(f"no command line: {error}"))
         for path, text in self.rendered.files.items():
-            lines += ["", f"# file {path}", text.rstrip("\n")]
+            lines += ["", comment(f"file {path}"), text.rstrip("\n")]
         for planned in self.rendered.outputs:
-            lines += ["", f"# output {planned.output.name} ({planned.format}): {planned.path}"]
+            made = f"output {planned.output.name} ({planned.format}): {planned.path}"
+            lines += ["", comment(made)]
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, object]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
 
 import napari_tool_runner
 from napari_tool_runner.errors import ParameterError, WorkspaceError
@@ -25,7 +25,8 @@ from napari_tool_runner.exchange import snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
 from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
 from napari_tool_runner.jobs.workspace import RECORD, disk_size
-from napari_tool_runner.storage import check_depth, content_sha256
+from napari_tool_runner.processes import boot_mark, process_mark
+from napari_tool_runner.storage import NewerError, check_depth, content_sha256
 from napari_tool_runner.tools.candidate import split_entry
 
 if TYPE_CHECKING:
@@ -52,9 +53,8 @@ __all__ = [
 VERSION = 2
 METADATA_KEY = "napari_tool_runner"
 """Under it the metadata of a layer tell how it was made."""
+_A_DAY = 24 * 3600.0
 _SUMMARY = ("version", "id", "tool", "runner", "parameters", "inputs", "command")
-_CLOCK_SLACK = 2.0
-"""Seconds by which the start of a process is known inexactly."""
 
 
 class JobState(StrEnum):
@@ -253,13 +253,17 @@ class RecordedTimes:
 
 @dataclass(frozen=True, slots=True)
 class RecordedHost:
-    """The computer and the process that ran the job."""
+    """The computer and the process that ran the job.
+
+    `process`: which one had the number `pid` (`process_mark`).
+    """
 
     name: str = ""
     platform: str = ""
     python: str = ""
     napari_tool_runner: str = ""
     pid: int | None = None
+    process: str = ""
 
     @classmethod
     def here(cls) -> RecordedHost:
@@ -270,7 +274,26 @@ class RecordedHost:
             platform.python_version(),
             napari_tool_runner.__version__,
             os.getpid(),
+            process_mark(os.getpid()),
         )
+
+    def runs(self, touched: float) -> bool:
+        """Whether the process that this is lives.
+
+        Parameters
+        ----------
+        touched : float
+            When the job last wrote something (seconds). Of another computer that is all
+            that can be known: its job counts as running for a day after it.
+        """
+        if self.pid is None:
+            return False
+        boot = self.process.partition(" ")[0]
+        if boot and boot == boot_mark():
+            return process_mark(self.pid) == self.process
+        if self.name == socket.gethostname():
+            return False  # an older version, or before this computer was started anew
+        return abs(time.time() - touched) < _A_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,20 +411,20 @@ class RunRecord:
                 raise WorkspaceError(
                     f"The record {place} was written by a newer napari-tool-runner.",
                     hint="Update this one to read it.",
-                )
+                ) from NewerError()
             if version == 1:
                 told["inputs"] = _of_version_1(told.get("inputs") or [])
             runner = dict(as_object(told.get("runner") or {}))
             named = {key: runner.pop(key, None) for key in ("service", "reason")}
             told["runner"] = {**named, "provenance": runner}
             record = from_json(cls, told, folder)
-        except (TypeError, ValueError, ParameterError) as error:
+        except (TypeError, ValueError, ParameterError, RecursionError) as error:
             raise WorkspaceError(
                 f"{place} is not a run record: {error}.",
                 hint="Give a record.json that this plugin wrote.",
             ) from error
         assert isinstance(record, RunRecord)
-        if record.state.is_finished or _runs(record.host.pid, record.times.created):
+        if record.state.is_finished or record.host.runs(_touched(folder)):
             return record
         return replace(record, state=JobState.INTERRUPTED)
 
@@ -430,14 +453,10 @@ def _of_version_1(inputs: object) -> list[object]:
     ]
 
 
-def _runs(pid: int | None, created: datetime | None) -> bool:
-    """Whether the process that made a job lives; its number may be another's by now."""
-    if pid is None or created is None:
-        return False
-    try:
-        began = psutil.Process(pid).create_time()
-    except (psutil.NoSuchProcess, ValueError, OverflowError):
-        return False
-    except psutil.AccessDenied:
-        return True
-    return began <= created.timestamp() + _CLOCK_SLACK
+def _touched(folder: Path) -> float:
+    """Return when a job last wrote into its record or log, 0 when it never did."""
+    times = [0.0]
+    for name in (RECORD, "log.txt"):
+        with suppress(OSError):
+            times.append((folder / name).lstat().st_mtime)
+    return max(times)

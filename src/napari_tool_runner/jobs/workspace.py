@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.plugins import Progress
-from napari_tool_runner.storage import replacing, safe_name
+from napari_tool_runner.storage import replacing, safe_name, size_text
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
@@ -45,10 +45,14 @@ IO = "io"
 KEPT_LINES = 5000
 MAX_WORDS = 300
 JUDGED_BYTES = 32 * 2**20
-_TQDM = re.compile(r"(?P<text>[^|%]*?)\s*(?P<percent>\d{1,3})%\|.*\|\s*\d+/\d+")
-_PERCENT = re.compile(r"(?P<percent>\d{1,3}(?:\.\d+)?)\s*%")
-_COUNT = re.compile(r"(?:^|[\s\[(])(?P<done>\d+)\s*(?:/|of)\s*(?P<total>\d+)(?=$|[\s\]):,.;])")
-_SLICER = re.compile(r"<filter-progress>\s*(?P<part>[01](?:\.\d+)?)\s*</filter-progress>")
+LOG_BYTES = 128 * 2**20
+"""What a log file holds at most."""
+_BAR_END = re.compile(r"\| ?\d+/\d+")
+_BAR_SIGNS = re.compile(r"[|%]")
+_LAST_NUMBER = re.compile(r"(?<!\d)\d{1,3}\Z|\d{3}\Z")
+_PERCENT = re.compile(r"(?P<percent>\d{1,3}(?:\.\d+)?) ?%")
+_COUNT = re.compile(r"(?:^|[ \[(])(?P<done>\d+) ?(?:/|of) ?(?P<total>\d+)(?=$|[ \]):,.;])")
+_SLICER = re.compile(r"<filter-progress> ?(?P<part>[01](?:\.\d+)?) ?</filter-progress>")
 _JOB_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _LONGEST = 300
 
@@ -152,6 +156,7 @@ class JobLog:
         self._lines: deque[OutputLine] = deque(maxlen=KEPT_LINES)
         self._count = 0
         self._files: dict[str, TextIO] = {}
+        self._room: dict[str, int] = {}
         self.problem: OSError | None = None
 
     def add(self, line: OutputLine) -> None:
@@ -226,6 +231,13 @@ class JobLog:
                 errors="replace",
             )
             self._files[name] = file
+            self._room.setdefault(name, LOG_BYTES)
+        room = self._room[name]
+        if room <= 0:
+            return
+        self._room[name] = room - len(text)
+        if len(text) >= room:
+            text = f"… the rest is left out: it is more than {size_text(LOG_BYTES)} …\n"
         file.write(text)
 
     def _path(self, name: str) -> Path:
@@ -237,14 +249,18 @@ def parse_progress(line: str) -> Progress | None:
 
     Understood: ``37%``, ``12.5 %``, ``3/10``, ``[[3/10]] text``, ``3 of 10``, tqdm
     bars, and ``<filter-progress>0.4</filter-progress>``. A percentage above 100 or a
-    count above its total is no progress.
+    count above its total is no progress. The time it takes grows with the length only.
     """
-    if len(line) > _LONGEST:
+    if len(line) > _LONGEST or not ("%" in line or "/" in line or "of" in line):
         return None
+    line = " ".join(line.split())  # one space at most: no pattern has to try several
     if found := _SLICER.search(line):
         return Progress("Running", float(found["part"]), 1.0)
-    if found := _TQDM.search(line):
-        return Progress(found["text"].strip(" :") or "Running", float(found["percent"]), 100.0)
+    before, bar, after = line.partition("%|")
+    percent = _LAST_NUMBER.search(before) if bar and _BAR_END.search(after) else None
+    if percent is not None:
+        text = _BAR_SIGNS.split(before[: percent.start()])[-1].strip(" :")
+        return Progress(text or "Running", float(percent[0]), 100.0)
     done, total, after = 0.0, 0.0, ""
     if found := _COUNT.search(line):
         done, total, after = int(found["done"]), int(found["total"]), line[found.end() :]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,8 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QTextBrowser, QVBoxLayout, QWidg
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import open_snapshot, snapshot
+from napari_tool_runner.quoting import html_text as _e
+from napari_tool_runner.quoting import shell_line
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
 from napari_tool_runner.tools.toolbox.box import bundled_folder
@@ -116,8 +116,8 @@ def command_line(tool: Tool, values: Mapping[str, object]) -> str:
                 text = _file_of(value)
             else:
                 text = str(value).lower() if isinstance(value, bool) else str(value)
-            words.append(f"{leaf.name}={text}")
-    return shlex.join(words)
+            words.append(f"{leaf.name}={text}".replace("\0", ""))  # of which no program hears
+    return shell_line(words)
 
 
 def _file_of(value: object) -> str:
@@ -322,7 +322,3 @@ class ToolPage(QWidget):
     def sizeHint(self) -> QSize:
         """Return a modest size."""
         return QSize(300, 320)
-
-
-def _e(text: str) -> str:
-    return html.escape(text, quote=True)

@@ -18,19 +18,34 @@ from napari_tool_runner.jobs.record import (
     RunRecord,
 )
 from napari_tool_runner.jobs.workspace import RECORD, made_at
-from napari_tool_runner.storage import read_json
+from napari_tool_runner.storage import NewerError, read_json
 
-__all__ = ["ended_jobs", "find_record", "history", "read_record", "record_files", "remembered"]
+__all__ = [
+    "ended_jobs",
+    "find_record",
+    "history",
+    "known_record",
+    "read_record",
+    "record_files",
+    "remembered",
+]
 
 _logger = logging.getLogger(__name__)
+_KILLED = "It was killed before it could write its record."
+RECORD_BYTES = 32 * 2**20
+"""More than any job tells of itself."""
 
 
 def history(workspaces: Path) -> list[RunRecord]:
-    """Return every job below `workspaces`, newest first; unreadable records are logged."""
+    """Return every job below `workspaces`, newest first.
+
+    A job whose record cannot be read is there with what its folder tells, and why; what
+    is no job of ours, or of a newer version, is logged.
+    """
     found: list[RunRecord] = []
     for path in record_files(workspaces):
         try:
-            found.append(read_record(path))
+            found.append(known_record(path))
         except WorkspaceError as error:
             _logger.warning("%s", error)
     return sorted(found, key=lambda record: record.id, reverse=True)
@@ -59,6 +74,16 @@ def find_record(reference: str | Path, workspaces: Path) -> RunRecord:
     )
 
 
+def known_record(path: Path) -> RunRecord:
+    """Return a job, also one whose record is damaged; raises WorkspaceError for no job of ours."""
+    try:
+        return read_record(path)
+    except WorkspaceError as error:
+        if not _is_trace(path.parent) or isinstance(error.__cause__, NewerError):
+            raise
+        return _trace(path.absolute().parent, error.message)
+
+
 def read_record(path: Path) -> RunRecord:
     """Read one record.json; raises WorkspaceError.
 
@@ -67,7 +92,7 @@ def read_record(path: Path) -> RunRecord:
     if not os.path.lexists(path) and _is_trace(path.parent):
         return _trace(path.absolute().parent)
     try:
-        told = read_json(path)
+        told = read_json(path, limit=RECORD_BYTES, follow=False)
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"The record {path} cannot be read: {error}.",
@@ -110,24 +135,34 @@ def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
 
 def record_files(workspaces: Path) -> Iterator[Path]:
     """Yield the place of record.json of every job, in no order; the file may be missing."""
-    for folder in workspaces.glob("*/*"):
-        path = folder / RECORD
-        if os.path.lexists(path) or _is_trace(folder):
-            yield path
+    for tool in _folders(workspaces):
+        for folder in _folders(tool):
+            path = folder / RECORD
+            if os.path.lexists(path) or _is_trace(folder):
+                yield path
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in one, without links; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(one.path) for one in entries if one.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def _is_trace(folder: Path) -> bool:
     return made_at(folder.name) is not None and folder.is_dir() and not folder.is_symlink()
 
 
-def _trace(folder: Path) -> RunRecord:
-    """Return what a folder without a record tells of its job."""
+def _trace(folder: Path, why: str = _KILLED) -> RunRecord:
+    """Return what a folder without a record, or with a damaged one, tells of its job."""
     return RunRecord(
         folder=folder,
         id=folder.name,
         state=JobState.INTERRUPTED,
         tool=RecordedTool(folder.parent.name),
         times=RecordedTimes(created=made_at(folder.name)),
-        error=RecordedError("WorkspaceError", "It was killed before it could write its record."),
+        error=RecordedError("WorkspaceError", why),
         log=folder / "log.txt",
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import WorkspaceError
-from napari_tool_runner.jobs.past.history import read_record, record_files
+from napari_tool_runner.jobs.past.history import known_record, record_files
 from napari_tool_runner.jobs.workspace import RECORD
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Scan:
 
     def _read(self, folder: Path, stamp: Stamp) -> None:
         try:
-            row = row_of(read_record(folder / RECORD))
+            row = row_of(known_record(folder / RECORD))
         except WorkspaceError as error:
             # a record of another program, or half of one: it hides no other
             _log.info("A record was left out: %s", error)

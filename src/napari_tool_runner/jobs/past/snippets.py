@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.quoting import comment, python_value, shell_line
 from napari_tool_runner.tools.toolbox.box import bundled_folder
 
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ def as_python(record: RunRecord) -> str:
     """
     extent = record.slices
     values = _values(record)
-    body = "".join(f"        {name!r}: {_literal(value)},\n" for name, value in values.items())
-    arguments = f"    {_tool(record)!r},\n" + (
+    entries = (f"{python_value(name)}: {python_value(value)}" for name, value in values.items())
+    body = "".join(f"        {entry},\n" for entry in entries)
+    arguments = f"    {python_value(_tool(record))},\n" + (
         f"    values={{\n{body}    }},\n" if values else "    values={},\n"
     )
-    arguments += f"    runner={record.runner.service!r},\n"
+    arguments += f"    runner={python_value(record.runner.service)},\n"
     if extent is None:
         head = "from napari_tool_runner import run\n\n"
         call = f"result = run(\n{arguments})\n"
@@ -38,22 +39,27 @@ def as_python(record: RunRecord) -> str:
         )
         call = f"job = prepare(\n{arguments})\nresult = run_job(job)\n"
     tail = "for name, output in result.outputs.items():\n    print(name, output.path)\n"
-    return f"# {record.tool_name} {record.tool.version}, job {record.id}\n{head}{call}{tail}"
+    title = comment(f"{record.tool_name} {record.tool.version}, job {record.id}")
+    return f"{title}\n{head}{call}{tail}"
 
 
 def as_command(record: RunRecord) -> str:
     """Return a command line (POSIX shell) that runs the job again.
 
     A job that took its layers apart has no place in ``run``: it is repeated from its
-    record.
+    record. So is one with a value that no command line can hold.
     """
+    again = ["napari-tool-runner", "rerun", str(record.path)]
     if record.slices is not None:
-        return shlex.join(["napari-tool-runner", "rerun", str(record.path)])
+        return shell_line(again)
     words = ["napari-tool-runner", "run", _tool(record)]
     for name, value in _values(record).items():
         many = value if isinstance(value, list) else [value]
         words += [f"{name}={_word(one)}" for one in many if one is not None]
-    return shlex.join([*words, "--runner", record.runner.service])
+    try:
+        return shell_line([*words, "--runner", record.runner.service])
+    except ValueError:
+        return shell_line(again)
 
 
 def as_json(record: RunRecord) -> str:
@@ -76,15 +82,6 @@ def _tool(record: RunRecord) -> str:
     if os.path.isfile(descriptor) and not descriptor.is_relative_to(bundled_folder()):
         return record.tool.descriptor
     return record.tool.id
-
-
-def _literal(value: object) -> str:
-    """Return Python for a JSON value; what Python has no literal for is made from text."""
-    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
-        return f"float({str(value)!r})"
-    if isinstance(value, list):
-        return f"[{', '.join(_literal(one) for one in value)}]"
-    return repr(value)
 
 
 def _word(value: object) -> str:

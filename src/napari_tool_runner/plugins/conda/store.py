@@ -140,7 +140,7 @@ class EnvironmentStore:
         """Write the marker: from now on the environment counts."""
         home = self.folder / key
         content = {**data, "prefix": prefix.name, "created": time.time()}
-        write_json(home / MARKER, content, indent=1)
+        write_json(home / MARKER, content, indent=1, private=False)
         return Environment(key, prefix, content)
 
     @contextmanager

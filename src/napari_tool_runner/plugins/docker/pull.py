@@ -141,7 +141,7 @@ def ensure_image(
 def _note(engine: Engine, image: Image, context: ExecContext) -> None:
     try:
         note_image(engine.id, str(image.reference), image.id)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         context.say(
             f"It could not be noted that the image was pulled ({error}), so `clean` will "
             "not offer to remove it."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docker.errors
@@ -14,7 +13,7 @@ from napari_tool_runner.plugins.contract import Stored
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.docker.containers import Leftover, leftovers, remove
 from napari_tool_runner.plugins.docker.images import find_image, parse_reference
-from napari_tool_runner.storage import locked, read_json, user_data, write_json
+from napari_tool_runner.storage import Kept, user_data
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -43,7 +42,11 @@ def _containers(engine: Engine, busy: Collection[str]) -> Iterator[Stored]:
 
 
 def _images(engine: Engine) -> Iterator[Stored]:
-    for name in _read().get(engine.id, {}):
+    try:
+        known = _names(_kept().read().get(engine.id))
+    except (OSError, ValueError):
+        known = {}  # without the list nothing is offered; nothing else depends on it
+    for name in known:
         image = find_image(engine, parse_reference(name))
         if image is None:
             # somebody removed it by hand
@@ -85,32 +88,20 @@ def note_image(engine: str, name: str, image: str | None) -> None:
     OSError
         The file cannot be written.
     """
-    path = _file()
-    with locked(path):
-        known = _read()
-        images = known.setdefault(engine, {})
+    with _kept().changing() as known:
+        images = _names(known.get(engine))
         if image is None:
             images.pop(name, None)
         else:
             images[name] = image
-        write_json(path, known, indent=1)
+        known[engine] = images
 
 
-def _file() -> Path:
+def _kept() -> Kept:
     """Engine -> name of the image -> its id."""
-    return user_data() / "docker-images.json"
+    return Kept(user_data() / "docker-images.json")
 
 
-def _read() -> dict[str, dict[str, str]]:
-    try:
-        found = read_json(_file())
-    except (OSError, ValueError):
-        # without the list nothing is offered; nothing else depends on it
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {
-        str(engine): {str(name): str(image) for name, image in images.items()}
-        for engine, images in found.items()
-        if isinstance(images, dict)
-    }
+def _names(images: object) -> dict[str, str]:
+    told = images.items() if isinstance(images, dict) else ()
+    return {name: image for name, image in told if isinstance(image, str)}

@@ -12,11 +12,18 @@ from typing import IO, Literal
 
 from napari_tool_runner.errors import RunnerExecError
 from napari_tool_runner.plugins.process import Event, OutputLine
+from napari_tool_runner.storage import size_text
 
 __all__ = ["LineReader", "LineSplitter", "raise_broken"]
 
 MAX_LINE = 8192
 """Characters of a line that are kept; a log is for reading."""
+
+MAX_LINES = 1_000_000
+MAX_BYTES = 64 * 2**20
+"""What of one stream is taken line by line; of a flood beyond it the end is kept."""
+
+_TAIL = 1 << 16
 
 TRANSIENT_PAUSE = 0.1
 """Seconds between two states of a progress bar that are passed on."""
@@ -32,7 +39,9 @@ class LineSplitter:
 
     Bytes are read as UTF-8, with U+FFFD for what is not. Of a line that overwrites
     itself with carriage returns, the last state counts; the states before it are passed
-    on now and then as transient lines, so that progress can be followed.
+    on now and then as transient lines, so that progress can be followed. Of a stream that
+    does not stop, the beginning and the end are passed on, and a sentence on what lay
+    between: time and memory do not depend on what a program writes.
 
     Parameters
     ----------
@@ -57,14 +66,43 @@ class LineSplitter:
         self._dropped = 0
         self._state: str | None = None
         self._last_transient = -TRANSIENT_PAUSE
+        self._lines = 0
+        self._bytes = 0
+        self._tail: bytes | None = None
+        self._unread = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        self._take(self._decoder.decode(data))
+        self._bytes += len(data)
+        if self._bytes <= MAX_BYTES and self._lines <= MAX_LINES:
+            self._take(self._decoder.decode(data))
+            return
+        if self._tail is None:
+            self._end()
+            self._tail = b""
+        self._unread += len(data)
+        self._tail = (self._tail + data)[-_TAIL:]
+        now = self._clock()
+        if now - self._last_transient >= TRANSIENT_PAUSE:
+            self._last_transient = now
+            last = self._tail.decode("utf-8", "replace").split("\n")[-2:][0]
+            self._emit(OutputLine(_clean(self._last_state(last), 0), self._stream, transient=True))
 
     def close(self) -> None:
         """Take the end of the stream: what waits is passed on as a line."""
+        if self._tail is not None:
+            whole = self._unread <= len(self._tail)
+            kept = self._tail if whole else self._tail.partition(b"\n")[2] or self._tail
+            left, self._tail = self._unread - len(kept), None
+            if left:
+                told = f"… {size_text(left)} of {self._stream} are left out here: it is too much …"
+                self._emit(OutputLine(told, self._stream))
+            self._take(self._decoder.decode(kept))
+        self._end()
+
+    def _end(self) -> None:
         self._take(self._decoder.decode(b"", final=True))
+        self._decoder.reset()
         if self._pending or self._state is not None:
             self._line("")
 
@@ -93,6 +131,7 @@ class LineSplitter:
             text = self._state
         dropped, self._dropped = self._dropped, 0
         self._pending, self._state = "", None
+        self._lines += 1
         self._emit(OutputLine(_clean(text, dropped), self._stream))
 
     def _progress(self) -> None:

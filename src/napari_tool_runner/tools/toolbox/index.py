@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.storage import content_sha256, short_digest, user_cache, write_json
+from napari_tool_runner.storage import (
+    content_sha256,
+    read_limited,
+    short_digest,
+    user_cache,
+    write_json,
+)
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.reader import dialects, language_stamps, may_be_descriptor
 from napari_tool_runner.tools.toolbox.entries import ToolEntry, make_entry
@@ -25,6 +31,7 @@ __all__ = ["Problem", "file_stat", "index_folder"]
 _VERSION = 5
 _MAX_DEPTH = 12
 _MAX_FOLDERS = 20_000
+_MOST_BYTES = 256 * 2**20
 _SKIPPED = frozenset({"test-data", "test_data", "node_modules", "__pycache__", "site-packages"})
 _SKIPPED_SUFFIXES = (
     ".egg-info",
@@ -204,7 +211,7 @@ def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
 
 def _load(store: Path, folder: Path, name: str) -> _Cache:
     try:
-        data = json.loads(store.read_bytes())
+        data = json.loads(read_limited(store, _MOST_BYTES))
         if (data["version"], data["folder"], data["name"]) != (_VERSION, str(folder), name):
             return _Cache()
         if data["stamps"] != language_stamps() and data["languages"] != _languages():
@@ -220,7 +227,7 @@ def _load(store: Path, folder: Path, name: str) -> _Cache:
             )
             for path, (size, mtime, digest, depends, entries, problem) in data["files"].items()
         }
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return _Cache()  # absent, cut or of another version: everything is read anew
     return _Cache(data["stamps"], folders, files)
 

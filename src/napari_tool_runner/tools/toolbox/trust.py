@@ -315,7 +315,7 @@ def _change(folder: str, listing: dict[str, _File] | None) -> None:
                 },
                 "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             }
-            write_json(store, data, indent=1, mode=0o600)
+            write_json(store, data, indent=1)
     except OSError as error:
         raise TrustError(
             f"The approval cannot be kept in {store}: {error.strerror or error}.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from napari_tool_runner.storage import read_json, user_data, write_json
+from napari_tool_runner.storage import Kept, user_data
 
 __all__ = ["Favourites"]
 
@@ -26,9 +26,13 @@ class Favourites:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path if path is not None else user_data() / "favourites.json"
+        self._kept = Kept(self.path)
         self._starred: list[str] = []
         self._recent: list[str] = []
-        self._read()
+        try:
+            self._take(self._kept.read())
+        except (OSError, ValueError) as error:
+            _log.warning("%s cannot be read: %s", self.path, error)
 
     @property
     def starred(self) -> tuple[str, ...]:
@@ -42,32 +46,38 @@ class Favourites:
 
     def toggle_star(self, key: str) -> bool:
         """Star or unstar a tool; returns whether it is starred now."""
-        if key in self._starred:
-            self._starred.remove(key)
-        else:
-            self._starred.append(key)
-        self._write()
-        return key in self._starred
+        wanted = key not in self._starred
+        self._change(key, starred=wanted)
+        return wanted
 
     def used(self, key: str) -> None:
         """Put a tool at the head of the recent ones."""
-        self._recent = [key, *(other for other in self._recent if other != key)][:_MOST_RECENT]
-        self._write()
+        self._change(key, starred=None)
 
-    def _read(self) -> None:
+    def _change(self, key: str, *, starred: bool | None) -> None:
+        """Change the lists as they are on disk now: other windows change them, too."""
         try:
-            data = read_json(self.path)
-        except FileNotFoundError:
-            return
+            with self._kept.changing() as told:
+                self._take(told)
+                self._move(key, starred)
+                told.update(starred=self._starred, recent=self._recent)
         except (OSError, ValueError) as error:
-            _log.warning("%s cannot be read: %s", self.path, error)
-            return
-        if isinstance(data, dict):
-            self._starred = [str(key) for key in data.get("starred", [])]
-            self._recent = [str(key) for key in data.get("recent", [])][:_MOST_RECENT]
-
-    def _write(self) -> None:
-        try:
-            write_json(self.path, {"starred": self._starred, "recent": self._recent})
-        except OSError as error:
             _log.warning("%s cannot be written: %s", self.path, error)
+            self._move(key, starred)
+
+    def _move(self, key: str, starred: bool | None) -> None:
+        if starred is None:
+            self._recent = [key, *(one for one in self._recent if one != key)][:_MOST_RECENT]
+        else:
+            others = [one for one in self._starred if one != key]
+            self._starred = [*others, key] if starred else others
+
+    def _take(self, told: dict[str, object]) -> None:
+        """Take over what the file says; what is no name of a tool is passed over."""
+        self._starred, recent = (_keys(told.get(name)) for name in ("starred", "recent"))
+        self._recent = recent[:_MOST_RECENT]
+
+
+def _keys(value: object) -> list[str]:
+    keys = value if isinstance(value, list) else []
+    return list(dict.fromkeys(key for key in keys if isinstance(key, str)))

@@ -212,7 +212,9 @@ class PresetStore:
         PresetError
         """
         try:
-            write_whole(path, preset.as_json() + "\n")
+            # a preset of ours is nobody else's; a file to share is as its folder has it
+            private = path.is_relative_to(self.folder)
+            write_whole(path, preset.as_json() + "\n", private=private)
         except OSError as error:
             raise PresetError(
                 f"The preset {path} cannot be written: {error.strerror or error}.",

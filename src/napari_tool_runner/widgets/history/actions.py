@@ -19,7 +19,7 @@ from napari_tool_runner.jobs import (
     compare_outputs,
     delete_job,
     export_crate,
-    read_record,
+    known_record,
     recorded_result,
     recorded_tool,
     remembered,
@@ -69,7 +69,7 @@ def record_of(row: JobRow, job: Job | None = None) -> RunRecord:
         It is gone, or cannot be read.
     """
     if row.path.exists():
-        return read_record(row.path)
+        return known_record(row.path)
     if job is not None:
         return job.recorded()
     raise WorkspaceError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 from collections import Counter
 from functools import lru_cache
@@ -11,6 +10,7 @@ from pathlib import Path
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QGuiApplication
 
+from napari_tool_runner.quoting import html_text
 from napari_tool_runner.storage import unique_names
 
 __all__ = ["copy_text", "open_path", "option_labels", "tooltip"]
@@ -24,7 +24,7 @@ def tooltip(*parts: str) -> str:
     """
     paragraphs = [
         "<br>".join(
-            html.escape(line, quote=False)
+            html_text(line)
             for raw in part.strip().splitlines()
             for line in (textwrap.wrap(raw, 70) or [""])
         )

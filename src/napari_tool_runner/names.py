@@ -1,0 +1,99 @@
+"""Safe and free names, and sizes as a person reads them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["free_path", "safe_name", "size_text", "unique_name", "unique_names"]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+# Windows keeps these names for devices, whatever the extension.
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul"} | {f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)}
+)
+_LONGEST = 80
+
+
+def safe_name(name: str, *, fallback: str = "data") -> str:
+    """Return `name` with only ASCII letters, digits, ``.``, ``_`` and ``-``.
+
+    Never empty, never hidden (no leading dot or dash), never a reserved name, at most
+    80 characters; accents are dropped from letters, anything else becomes ``_``.
+    """
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    safe = _UNSAFE.sub("_", ascii_name)
+    safe = safe.strip("._-")[:_LONGEST].rstrip("._-")
+    if not safe:
+        return fallback
+    if safe.split(".")[0].lower() in _RESERVED:
+        safe = f"_{safe}"
+    return safe
+
+
+def free_path(folder: Path, name: str, extension: str) -> Path:
+    """Return a path in `folder` that does not exist yet, also regardless of case.
+
+    Parameters
+    ----------
+    name : str
+        Any text; made safe. An extension equal to `extension` is not doubled.
+    extension : str
+        With its dot (``.ome.tiff``), or empty.
+    """
+    if extension and name.lower().endswith(extension.lower()):
+        name = name[: -len(extension)]
+    stem = safe_name(name)
+    taken = {entry.name.lower() for entry in folder.iterdir()} if folder.is_dir() else set()
+    candidate, number = f"{stem}{extension}", 1
+    while candidate.lower() in taken:
+        number += 1
+        candidate = f"{stem}_{number}{extension}"
+    return folder / candidate
+
+
+def unique_name(name: str, taken: Collection[str], numbered: str = " [{}]", first: int = 1) -> str:
+    """Return `name`, with a number (``name [1]``) when it is in `taken`.
+
+    Parameters
+    ----------
+    numbered : str
+        What is put behind the name; a name that ends so already counts on from there.
+    first : int
+        The first number.
+    """
+    if name not in taken:
+        return name
+    before, after = (re.escape(part) for part in numbered.split("{}"))
+    match = re.fullmatch(rf"(?P<stem>.*?){before}(?P<number>\d+){after}", name, re.DOTALL)
+    stem, number = (match["stem"], int(match["number"]) + 1) if match else (name, first)
+    while (candidate := stem + numbered.format(number)) in taken:
+        number += 1
+    return candidate
+
+
+def unique_names(
+    wanted: Iterable[str], existing: Iterable[str] = (), numbered: str = " [{}]", first: int = 1
+) -> list[str]:
+    """Return unique names in the order of `wanted`, none of them in `existing`."""
+    taken = set(existing)
+    names = []
+    for name in wanted:
+        names.append(unique_name(name, taken, numbered, first))
+        taken.add(names[-1])
+    return names
+
+
+def size_text(count: float) -> str:
+    """Return a number of bytes as ``812 MB``."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

@@ -1,0 +1,37 @@
+"""Which process it was: a number alone is given again to others."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+__all__ = ["boot_mark", "process_mark"]
+
+
+@cache
+def boot_mark() -> str:
+    """Return what stands for this start of this computer."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return f"{psutil.boot_time():.0f}"
+
+
+def process_mark(pid: int) -> str:
+    """Return what stands for the process that has the number `pid` now, empty if none has.
+
+    Start of the computer and of the process: of Linux in ticks of the kernel, which no
+    change of the clock moves.
+    """
+    try:
+        told = Path(f"/proc/{pid}/stat").read_bytes()
+        # the name of the program, in brackets, may hold anything
+        return f"{boot_mark()} {pid} {told.rpartition(b')')[2].split()[19].decode()}"
+    except (OSError, IndexError, ValueError):
+        pass
+    try:
+        return f"{boot_mark()} {pid} {psutil.Process(pid).create_time():.2f}"
+    except (psutil.Error, ValueError, OverflowError):
+        return ""

@@ -1,0 +1,77 @@
+"""Texts of others inside text of ours: Python, command lines, comments, HTML, one line.
+
+A tool's name, a value or a path may hold anything; what it becomes part of is read, pasted
+and executed. Each way of writing it has its one function here.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import shlex
+from collections.abc import Iterable
+
+__all__ = ["comment", "html_text", "one_line", "python_value", "shell_line", "shell_word"]
+
+# what a terminal obeys, or a reader does not see: all but the line break and the tab
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def one_line(text: str, most: int = 300) -> str:
+    """Return `text` as one line of characters that can be seen, not longer than `most`."""
+    flat = " ".join(text.split())
+    seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in flat)
+    return seen if len(seen) <= most else seen[: most - 1] + "…"
+
+
+def comment(text: str) -> str:
+    """Return `text` as one comment line of Python and of a shell."""
+    return f"# {one_line(text)}"
+
+
+def python_value(value: object) -> str:
+    """Return Python for a JSON value; what Python has no literal for is made from text."""
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return f"float({str(value)!r})"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(python_value(one) for one in value)}]"
+    if isinstance(value, dict):
+        pairs = (f"{str(key)!r}: {python_value(one)}" for key, one in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    return ascii(str(value)) if _CONTROL.search(str(value)) else repr(str(value))
+
+
+def shell_word(text: str) -> str:
+    """Return `text` as one word of a POSIX shell.
+
+    What a terminal would obey (escape sequences that end a paste) is written as octal
+    numbers, which the shell alone turns back.
+
+    Raises
+    ------
+    ValueError
+        It holds a nul, which no program can be given.
+    """
+    if "\0" in text:
+        raise ValueError("a nul character is no part of any command line")
+    if not _CONTROL.search(text):
+        return shlex.quote(text)
+    parts, last = [], 0
+    for found in _CONTROL.finditer(text):
+        octal = "".join(f"\\{byte:03o}" for byte in found[0].encode("utf-8", "surrogateescape"))
+        before = text[last : found.start()]
+        parts += [shlex.quote(before) if before else "", f"\"$(printf '{octal}')\""]
+        last = found.end()
+    return "".join(parts) + (shlex.quote(text[last:]) if text[last:] else "")
+
+
+def shell_line(words: Iterable[str]) -> str:
+    """Return words as a command line of a POSIX shell; raises ValueError as `shell_word`."""
+    return " ".join(map(shell_word, words))
+
+
+def html_text(text: str) -> str:
+    """Return `text` so that rich text shows it as it is, also between quotes."""
+    return html.escape(text, quote=True)

@@ -1,0 +1,431 @@
+"""What we keep: several writers, damaged and hostile files, texts of others inside ours."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from napari_tool_runner.config import changed_config, load_config, save_config
+from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner.jobs import as_command, as_python, read_record
+from napari_tool_runner.jobs.past.history import ended_jobs, history
+from napari_tool_runner.jobs.record import JobState, RecordedHost, RunRecord
+from napari_tool_runner.jobs.typed_json import to_json
+from napari_tool_runner.jobs.workspace import JobLog, parse_progress
+from napari_tool_runner.plugins.process import OutputLine
+from napari_tool_runner.plugins.programs import output as program_output
+from napari_tool_runner.plugins.programs.output import LineSplitter
+from napari_tool_runner.processes import process_mark
+from napari_tool_runner.quoting import comment, one_line, python_value, shell_line
+from napari_tool_runner.storage import (
+    Kept,
+    NewerError,
+    parse_json,
+    read_json,
+    user_data,
+    write_json,
+)
+from napari_tool_runner.widgets.finding.favourites import Favourites
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="permissions and pipes of POSIX")
+
+
+# -- the file itself ---------------------------------------------------------------------
+
+
+@POSIX
+def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file.json"
+    before = os.umask(0)
+    try:
+        write_json(path, {"token": "secret"})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (path.parent, path.parent.parent)] == [
+        0o700
+    ] * 2
+
+
+@POSIX
+def test_a_config_that_all_could_read_is_private_once_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("{}")
+    path.chmod(0o666)
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(path))
+    save_config(changed_config(load_config(), {"user.name": "me"}))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@POSIX
+@pytest.mark.timeout(20)
+def test_a_pipe_or_a_link_in_place_of_a_record_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("{}")
+    (tmp_path / "link.json").symlink_to("real.json")
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(OSError, match="link"):
+        read_json(tmp_path / "link.json", follow=False)
+    with pytest.raises(OSError, match="regular"):
+        read_json(tmp_path / "pipe.json")
+    with pytest.raises(OSError, match="regular"):
+        write_json(tmp_path / "pipe.json", {})
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 3_000_000,
+        "[" * 201 + "]" * 201,
+        '{"a":' * 100_000,
+        "[" + "{}," * 5_000_000 + "{}]",
+        "9" * 100_000,
+        '"' + '\\"' * 1_000_000,
+        '["' + "\\\\" * 999_999 + '"' + "[" * 300,
+        "\0" * 1000,
+        "",
+    ],
+    ids=lambda text: f"{text[:6]!r}…{len(text)}",
+)
+def test_absurd_json_is_a_sentence_soon(text: str) -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**6)  # as some packages do: a parser would end the process
+    try:
+        begun = time.monotonic()
+        with pytest.raises(ValueError, match=r"\w"):
+            parse_json(text.encode())
+        assert time.monotonic() - begun < 5
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_brackets_inside_text_are_no_levels() -> None:
+    told = {"a": "[" * 1000 + '"\\' + "{" * 1000, "b": [[]]}
+    assert parse_json(json.dumps(told).encode()) == told
+
+
+def test_drafts_of_killed_programs_go_with_the_next_write(tmp_path: Path) -> None:
+    old, new, other = (
+        tmp_path / name for name in (".f.json.0123abcd", ".f.json.4567abcd", ".f.json.notours")
+    )
+    for path in (old, new, other):
+        path.write_text("half")
+    os.utime(old, (0, 0))
+    os.utime(other, (0, 0))
+    write_json(tmp_path / "f.json", 1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [new.name, other.name, "f.json"]
+
+
+# -- several writers ---------------------------------------------------------------------
+
+CHANGE = """
+import sys
+from napari_tool_runner.config import changed_config, load_config, save_config
+who = sys.argv[1]
+opened = load_config()  # a dialog that stays open
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(5):
+    boxes = [*opened.said("process.xml_dirs"), f"/boxes/{who}/{number}"]
+    env = [*opened.said("env"), {"name": f"v_{who}_{number}", "value": "1"}]
+    opened = changed_config(opened, {"process.xml_dirs": boxes, "env": env})
+    save_config(opened)
+"""
+
+
+def variable(name: str) -> dict[str, str]:
+    return {"name": name, "value": "1"}
+
+
+def test_writers_that_opened_the_same_config_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.json"
+    write_json(path, {"process": {"xml_dirs": ["/first"]}, "env": [variable("kept")]})
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(path))
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", CHANGE, str(who)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for who in range(3)
+    ]
+    for one in writers:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in writers:
+        one.communicate("go\n", timeout=60)
+        assert one.returncode == 0
+    found = json.loads(path.read_text())
+    names = [f"/boxes/{who}/{number}" for who in range(3) for number in range(5)]
+    assert sorted(found["process"]["xml_dirs"]) == sorted(["/first", *names])
+    assert len(found["env"]) == 16
+
+
+def test_what_one_takes_away_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.json"
+    write_json(path, {"process": {"xml_dirs": ["/a", "/b"]}, "env": [variable("x")]})
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(path))
+    first, second = load_config(), load_config()
+    save_config(changed_config(first, {"process.xml_dirs": ["/b"], "env": [variable("y")]}))
+    save_config(changed_config(second, {"process.xml_dirs": ["/a", "/b", "/c"]}))
+    found = json.loads(path.read_text())
+    assert found == {"process": {"xml_dirs": ["/b", "/c"]}, "env": [variable("y")]}
+    both = load_config()
+    save_config(changed_config(second, {"process.xml_dirs": ["/d"]}))
+    save_config(changed_config(both, {"process.xml_dirs": None}))
+    assert json.loads(path.read_text())["process"]["xml_dirs"] == ["/d"]
+
+
+def test_stars_of_two_windows_stay_and_a_damaged_file_is_put_aside() -> None:
+    first, second = Favourites(), Favourites()
+    first.toggle_star("a")
+    second.toggle_star("b")
+    first.used("c")
+    assert Favourites().starred == ("a", "b")
+    assert Favourites().recent == ("c",)
+    path = user_data() / "favourites.json"
+    path.write_text("[" * 100_000)
+    assert Favourites().starred == ()
+    second.toggle_star("d")
+    assert Favourites().starred == ("d",)
+    assert (user_data() / "favourites-damaged.json").read_text() == "[" * 100_000
+
+
+def test_what_a_newer_version_wrote_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    path.write_text('{"version": 9, "future": true}')
+    with pytest.raises(NewerError), Kept(path).changing() as told:
+        told["lost"] = True
+    assert json.loads(path.read_text()) == {"version": 9, "future": True}
+
+
+# -- whose process it is -------------------------------------------------------------------
+
+
+def running(
+    workspaces: Path, host: dict[str, object], job_id: str = "20261126-000000-aaaaaa"
+) -> Path:
+    folder = workspaces / "tool" / job_id
+    folder.mkdir(parents=True)
+    times = {"created": "2026-11-26T00:00:00+00:00"}
+    told = {"version": 2, "state": "running", "tool": {"id": "t"}, "host": host, "times": times}
+    (folder / "record.json").write_text(json.dumps(told))
+    return folder
+
+
+def here() -> dict[str, object]:
+    told = to_json(RecordedHost.here())
+    assert isinstance(told, dict)
+    return told
+
+
+def test_a_job_of_this_process_runs(tmp_path: Path) -> None:
+    assert read_record(running(tmp_path, here()) / "record.json").state is JobState.RUNNING
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": 1},  # older than any job
+        {"process": "another-start-of-the-computer 1"},
+        {"process": process_mark(1)},
+        {"pid": 1, "process": ""},  # of an older version
+        {"pid": None},
+        {"pid": -1},
+        {"pid": 2**40},
+    ],
+)
+def test_a_reused_number_of_a_process_is_no_running_job(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    folder = running(tmp_path, {**here(), **change})
+    assert read_record(folder / "record.json").state is JobState.INTERRUPTED
+
+
+def test_a_job_of_another_computer_is_let_be_for_a_day(tmp_path: Path) -> None:
+    other = {"name": "elsewhere", "pid": 1, "process": "other-boot 12"}
+    folder = running(tmp_path, other)
+    assert read_record(folder / "record.json").state is JobState.RUNNING
+    assert ended_jobs(tmp_path) == []
+    then = time.time() - 2 * 24 * 3600
+    os.utime(folder / "record.json", (then, then))
+    assert [one.state for one in ended_jobs(tmp_path)] == [JobState.INTERRUPTED]
+
+
+def test_marks_tell_processes_apart() -> None:
+    assert process_mark(os.getpid()) == process_mark(os.getpid()) != process_mark(os.getppid())
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with suppress(psutil.NoSuchProcess):
+        pytest.skip(f"taken again at once: {psutil.Process(gone.pid)}")
+    assert process_mark(gone.pid) == ""
+
+
+# -- texts of others inside ours ---------------------------------------------------------
+
+EVIL = "x\nimport os; os.system('id')\n\r\x1b[201~\u202e\"'''\\"
+
+
+def evil_record(folder: Path, value: object) -> RunRecord:
+    told = {
+        "version": 2,
+        "id": EVIL,
+        "state": "done",
+        "tool": {"id": EVIL, "name": EVIL, "version": EVIL, "descriptor": EVIL},
+        "runner": {"service": EVIL},
+        "parameters": {EVIL: value},
+        "inputs": [{"name": EVIL, "label": EVIL, "path": EVIL}],
+    }
+    return RunRecord.from_json(told, folder)
+
+
+@pytest.mark.parametrize("value", [EVIL, [EVIL], {EVIL: EVIL}, "\0", float("nan"), None])
+def test_a_script_of_a_record_runs_nothing_but_the_call(tmp_path: Path, value: object) -> None:
+    script = as_python(evil_record(tmp_path, value))
+    body = ast.parse(script).body
+    assert [type(node) for node in body] == [ast.ImportFrom, ast.Assign, ast.For]
+    calls = [
+        n.func.id for n in ast.walk(body[1]) if isinstance(n, ast.Call) and hasattr(n.func, "id")
+    ]
+    assert set(calls) <= {"run", "float"}
+    assert not re.search(r"[^\n\x20-\x7e]", script.replace("…", ""))
+
+
+@POSIX
+@pytest.mark.parametrize("value", [EVIL, [EVIL, "b"], "\0", "-x", "$(id)`id`"])
+def test_a_command_line_of_a_record_is_one_program_with_words(
+    tmp_path: Path, value: object
+) -> None:
+    line = as_command(evil_record(tmp_path, value))
+    assert "\x1b" not in line
+    assert "\r" not in line
+    shown = "napari-tool-runner() { printf '%s\\0' \"$@\"; }\n"
+    shell = subprocess.run(
+        ["bash", "-c", shown + line], capture_output=True, check=True, timeout=20
+    )
+    words = shell.stdout.decode().split("\0")[:-1]
+    assert words[0] in ("run", "rerun")
+    if words[0] == "run":
+        assert words[1] == EVIL
+        for one in value if isinstance(value, list) else [value]:
+            assert f"{EVIL}={one}" in words
+
+
+def test_every_text_has_its_way_of_writing() -> None:
+    assert comment(EVIL).count("\n") == 0
+    assert one_line("a\n b\x1b\u202e") == "a b\\x1b\\u202e"
+    assert len(one_line("x" * 10**6)) == 300
+    assert ast.literal_eval(python_value({"a": [EVIL, 1, None, True]})) == {
+        "a": [EVIL, 1, None, True]
+    }
+    with pytest.raises(ValueError, match="nul"):
+        shell_line(["\0"])
+
+
+# -- floods ------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "line",
+    [" " * 299, "1" * 299, "1/" * 149, "1 of " * 59, "1 %" * 99, "5%|" * 99, "a" * 299,
+     "<filter-progress>" * 17, "1" + " " * 298, " " * 200 + "5%|" + "|" * 90],
+)  # fmt: skip
+def test_no_line_takes_long_to_look_for_progress(line: str) -> None:
+    begun = time.perf_counter()
+    for _ in range(100):
+        parse_progress(line)
+    assert (time.perf_counter() - begun) / 100 < 1e-3
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "piece",
+    [b"x" * 65536, b"ab\n" * 20000, b"\r" * 65536, b"\0" * 65536, b"\x1b[" * 30000,
+     b"\n" * 65536, b"12%\r" * 16000],
+    ids=["no end", "lines", "returns", "nul", "escapes", "empty lines", "bar"],
+)  # fmt: skip
+def test_a_flood_takes_no_memory_and_keeps_its_end(
+    piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program_output, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(program_output, "MAX_LINES", 10_000)
+    lines: list[str] = []
+
+    def take(event: object) -> None:
+        assert isinstance(event, OutputLine)
+        if not event.transient:
+            lines.append(event.text)
+
+    splitter = LineSplitter(take, "stdout")
+    for _ in range(300):
+        splitter.feed(piece)
+    splitter.feed(b"\nthe reason\n")
+    splitter.close()
+    assert lines[-1] == "the reason"
+    assert any("left out" in line for line in lines)
+    assert sum(map(len, lines)) < 8 * 2**20
+    assert len(lines) < 150_000
+
+
+def test_what_is_short_enough_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program_output, "MAX_BYTES", 1000)
+    lines: list[str] = []
+    splitter = LineSplitter(lambda event: lines.append(getattr(event, "text", "")), "stderr")
+    for number in range(400):
+        splitter.feed(f"line {number}\n".encode())
+    splitter.close()
+    final = [line for line in lines if line]
+    assert all(f"line {number}" in final for number in range(400))
+    assert not any("left out" in line for line in lines)
+
+
+def test_a_log_file_is_bounded_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_tool_runner.jobs.workspace.LOG_BYTES", 2000)
+    log = JobLog(tmp_path)
+    for number in range(1000):
+        log.add(OutputLine(f"line {number}", "stdout"))
+    log.close()
+    for name in ("log.txt", "stdout.txt"):
+        text = (tmp_path / name).read_text()
+        assert len(text) < 2200
+        assert "left out" in text.splitlines()[-1]
+    assert log.tail(1) == ("line 999",)
+
+
+# -- history -----------------------------------------------------------------------------
+
+
+def test_a_bad_record_is_a_note_beside_the_good_ones(tmp_path: Path) -> None:
+    good = running(tmp_path, {**here(), "pid": None})
+    for number, text in enumerate(["[" * 10**6, '{"version": 9}', "", "null", '{"tool": 1}']):
+        folder = tmp_path / "tool" / f"20261126-00000{number}-bbbbbb"
+        folder.mkdir()
+        (folder / "record.json").write_text(text)
+    found = {one.folder.name: one for one in history(tmp_path)}
+    assert len(found) == 5  # what a newer version wrote is nobody's to judge
+    bad = [one for one in found.values() if one.folder != good]
+    assert all(one.state is JobState.INTERRUPTED and one.message for one in bad)
+    assert len(ended_jobs(tmp_path)) == 5
+    with pytest.raises(WorkspaceError):
+        read_record(bad[0].path)
