@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -682,6 +682,11 @@ _INNER = st.recursive(
 
 
 @given(_INNER, _INNER, _INNER)
+@example(  # the inner one first, where a macro begins with the outer one
+    "<yield/>",
+    '<expand macro="a"><expand macro="a"><x a="@A@"/><yield name="y"/></expand></expand>',
+    '<expand macro="b"><token name="y"/></expand>',
+)
 def test_macros_are_expanded_as_galaxy_expands_them(
     tmp_path_factory: pytest.TempPathFactory, a: str, b: str, body: str
 ) -> None:

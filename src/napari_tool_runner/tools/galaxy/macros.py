@@ -172,8 +172,7 @@ class Expander:
             raise ValueError(f"no macro is named “{name}”")
         made = self._made(self._macros[name], element)
         for child in [*made]:
-            if child.tag != "expand":
-                self._expand_below(child, (*chain, name), depth)
+            self._expand_below(child, (*chain, name), depth)
             element.addprevious(child)
             if child.tag == "expand":
                 self._expand(child, chain, depth)
