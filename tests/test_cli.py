@@ -189,7 +189,9 @@ def test_history_rerun_export_clean(
     assert main(["history", job, "--as", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == job
     assert main(["history", "--as", "json"]) == 2
-    assert main(["rerun", job]) == 0
+    assert main(["rerun", job]) == 1, "what was named once is not named for ever"
+    assert "a record is no permission" in capsys.readouterr().err
+    assert main(["rerun", job, "--tool", str(tool.path)]) == 0
     assert "same as before" in capsys.readouterr().out
     assert main(["export", job, "--to", str(tmp_path / "c.zip")]) == 0
     assert (tmp_path / "c.zip").exists()

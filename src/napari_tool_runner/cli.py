@@ -190,7 +190,14 @@ VERBS = (
         "rerun",
         "Repeat a past job and compare the results.",
         verbs.run_again,
-        (_RECORD, *_RUNNING, _OUTPUT_DIR, _QUIET, _JSON),
+        (
+            _RECORD,
+            Argument("--tool", "run this tool (id or path), not what the record names", "TOOL"),
+            *_RUNNING,
+            _OUTPUT_DIR,
+            _QUIET,
+            _JSON,
+        ),
     ),
     Verb(
         "export",
@@ -205,6 +212,7 @@ VERBS = (
         (
             Argument("folder", "a folder of the configuration", "FOLDER"),
             Argument("--yes", "approve without asking", action="store_true"),
+            Argument("--mine", "you write these tools: follow changes", action="store_true"),
             Argument("--revoke", "take an approval back", action="store_true"),
         ),
     ),
@@ -220,7 +228,7 @@ VERBS = (
                 "DAYS",
                 type=_count,
             ),
-            Argument("--only", "job, environment, container, image", "KIND", "append"),
+            Argument("--only", "job, environment, container, image, toolbox", "KIND", "append"),
         ),
     ),
     Verb(

@@ -192,7 +192,7 @@ def list_history(args: Namespace) -> int:
 def run_again(args: Namespace) -> int:
     """Repeat a past job and print what differs."""
     entry = _entry(args)
-    job, remarks = jobs.rerun(entry, _config(args), runner=args.runner)
+    job, remarks = jobs.rerun(entry, _config(args), runner=args.runner, tool=args.tool)
     for remark in remarks:
         say(f"note: {remark}")
     if not args.quiet:
@@ -219,7 +219,7 @@ def export_record(args: Namespace) -> int:
 
 def approve_folder(args: Namespace) -> int:
     """Show what a folder of tools holds; approve it or take that back."""
-    from napari_tool_runner.tools.toolbox.trust import approve, review, revoke
+    from napari_tool_runner.tools.toolbox.trust import approve, discard, review, revoke
 
     folder = Path(os.path.expanduser(args.folder)).absolute()
     if args.revoke:
@@ -232,13 +232,16 @@ def approve_folder(args: Namespace) -> int:
         print(f"  {change}")
     for name in found.writable_by_others:
         print(f"  other users of this computer can change {name}")
-    if found.trust.ok:
+    for name in found.left_out:
+        print(f"  left out, since it leads out of the folder or is no file: {name}")
+    if found.trust.ok and not args.mine:
         return 0
     otherwise = "nothing was approved; add --yes to let its tools run"
     if not _agreed(args, "Let the tools of this folder run?", otherwise):
+        discard(found)
         return 1
-    approve(folder, digest=found.digest)
-    print("approved")
+    approve(folder, digest=found.digest, mine=args.mine)
+    print("approved; its changes are followed" if args.mine else "approved")
     return 0
 
 

@@ -55,5 +55,7 @@ def make_tool(tmp_path: Path) -> MakeTool:
 
 @pytest.fixture
 def config(tmp_path: Path) -> dict[str, object]:
-    """A configuration whose jobs live below `tmp_path`."""
-    return {"workspace": str(tmp_path / "jobs")}
+    """A configuration whose jobs live below `tmp_path`, which consents to the tools there."""
+    tools = tmp_path / "tools"
+    tools.mkdir(exist_ok=True)
+    return {"workspace": str(tmp_path / "jobs"), "process": {"xml_dirs": [str(tools)]}}

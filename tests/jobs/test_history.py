@@ -116,7 +116,7 @@ def test_again_in_another_folder(
     shutil.copytree(first.workspace, moved)
     shutil.rmtree(first.workspace)
     entry = read_record(moved / "record.json")
-    job, _ = rerun(entry, load_config({"workspace": str(tmp_path / "new")}))
+    job, _ = rerun(entry, load_config({**config, "workspace": str(tmp_path / "new")}))
     assert compare_outputs(entry, run_job(job)) == []
 
 

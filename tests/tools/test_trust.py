@@ -64,7 +64,8 @@ def test_any_change_asks_again(folder: Path) -> None:
     tool = box["a"]
     approve(folder)
     (folder / "a" / "test-data" / "in.txt").write_text("2")
-    assert trust_state(tool).ok
+    assert trust_state(tool).changes == ("changed a/test-data/in.txt",)
+    (folder / "a" / "test-data" / "in.txt").write_text("1")
     (folder / "a" / "__pycache__").mkdir()
     (folder / "a" / "__pycache__" / "a.pyc").touch()
     assert trust_state(tool).ok
@@ -85,7 +86,11 @@ def test_any_change_asks_again(folder: Path) -> None:
 def test_a_toolbox_that_is_gone(folder: Path) -> None:
     approve(folder)
     folder.rename(folder.with_name("elsewhere"))
-    assert trust_state(folder).changes == ("removed a/a.py", "removed a/a.xml")
+    assert trust_state(folder).changes == (
+        "removed a/a.py",
+        "removed a/a.xml",
+        "removed a/test-data/in.txt",
+    )
     assert not trust_state(folder.with_name("elsewhere")).ok
 
 
@@ -106,6 +111,7 @@ def test_review_shows_what_would_be_approved(folder: Path) -> None:
     (folder / "link").symlink_to("nowhere")
     seen = review(folder)
     assert seen.files == 3
+    assert seen.left_out == ("link",)
     assert seen.size > 0
     assert seen.writable_by_others == ("a/a.py",)
     assert seen.trust.state is TrustState.UNKNOWN

@@ -78,7 +78,8 @@ class Place:
 def place(tmp_path, model_viewer, qtbot, shown, monkeypatch):
     """An empty workspace, which the configuration names too."""
     config = tmp_path / "config.json"
-    config.write_text(json.dumps({"workspace": str(tmp_path / "jobs")}))
+    dirs = {"xml_dirs": [str(tmp_path / "tools")]}
+    config.write_text(json.dumps({"workspace": str(tmp_path / "jobs"), "process": dirs}))
     monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(config))
     place = Place(tmp_path, model_viewer, qtbot, shown)
     yield place

@@ -142,10 +142,9 @@ class Run:
         never sees these files, so any carrier will do.
         """
         tool, copies_below = self.request.tool, self.service.copies_below
-        pixels = (LayerKind.IMAGE, LayerKind.LABELS)
         snaps = list(self.request.snapshots(values))
         self._lenders = dict(snaps)
-        grid = next((snap for _, snap in snaps if snap.kind in pixels), None)
+        grid = next((s for _, s in snaps if s.kind in (LayerKind.IMAGE, LayerKind.LABELS)), None)
 
         def written(done: int, total: int) -> None:
             self._stop_if_cancelled()
@@ -199,6 +198,7 @@ class Run:
     @contextmanager
     def program(self, values: BoundValues, rendered: RenderedCommand) -> Iterator[ProgramCall]:
         """Prepare the service; gives what runs the program, once or for every slice."""
+        self.request.pass_gate()  # once more: writing the inputs took its time
         self.context.environment = dict(rendered.environment)
         process = Process(self.request.tool, values, rendered.outputs, self.context, self._number)
         self.context.mounts = self._mounts(process)
@@ -269,7 +269,8 @@ class Run:
         return OutputLoader(self.request, self._named_after, told, self.notes.append)
 
     def settle(self) -> None:
-        """Choose the service, when nobody did. May ask a daemon: not for a GUI thread."""
+        """Pass the gate; choose the service. May ask a daemon: not for a GUI thread."""
+        self.request.pass_gate()
         if not self.choice.name:
             self.choice = choose_service(self.request.tool, self.request.config.runner)
 

@@ -77,7 +77,8 @@ def dry_run(
     """
     job = prepare(tool, values, **options)
     job.run.settle()
-    plan = plan_run(job.runner, job.tool, job.request.config.runner)
+    request = job.request
+    plan = plan_run(job.runner, job.tool, request.permit, request.config.runner)
     return Preview(job.run.choice.name, job.run.choice.reason, plan, _render(job))
 
 

@@ -16,7 +16,7 @@ from napari_tool_runner.settings import TIMEOUT
 from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
-from napari_tool_runner.tools.toolbox.trust import require_trust
+from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate
 from napari_tool_runner.tools.tree import leaves, map_data
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Request:
     ----------
     values : BoundValues
         Bound values; data leaves are `LayerSnapshot`s, lists of them, or `DataFile`s.
+    permit : Permit
+        Why the tool may run; the gate wants it again when the job's turn has come.
     choice : Choice
         The service and why this one. Without a name it is chosen by what the tool
         requires and what works here, once the job starts.
@@ -85,6 +87,7 @@ class Request:
     tool: Tool
     values: BoundValues
     config: Config
+    permit: Permit
     choice: Choice
     timeout: float | None = None
     kinds: Mapping[str, LayerKind] = field(default_factory=dict)
@@ -116,6 +119,10 @@ class Request:
                 if isinstance(entry, LayerSnapshot):
                     yield leaf.name, entry
 
+    def pass_gate(self) -> None:
+        """Raise TrustError unless the tool may still be evaluated, asked for and run."""
+        pass_gate(self.tool, self.permit)
+
     def cut(self, index: Index) -> BoundValues:
         """Return the values with every snapshot cut to `index` of the grid."""
         grid = self.grid
@@ -136,8 +143,7 @@ def make_request(
     config = load_config(options.get("config"))
     notes = [*config.notes]
     runner, timeout = _heard(config, options.get("runner"), options.get("timeout"), notes)
-    tool = find_tool(tool, config=config)
-    require_trust(tool, config)
+    tool, permit = admit(find_tool(tool, config=config), config)
     if tool.problems:
         raise DescriptorError(
             f"“{tool.name}” cannot be run: {tool.problems[0].what}",
@@ -163,6 +169,7 @@ def make_request(
         tool=tool,
         values=bound,
         config=config,
+        permit=permit,
         choice=_choose(tool, config, runner),
         timeout=timeout,
         kinds={name: LayerKind(kind) for name, kind in (options.get("kinds") or {}).items()},

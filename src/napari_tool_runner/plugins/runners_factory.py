@@ -32,9 +32,11 @@ from napari_tool_runner.plugins.discovery import (
     plugin_problems,
 )
 from napari_tool_runner.tools.model import PackageRequirement
+from napari_tool_runner.tools.toolbox.gate import pass_gate
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.toolbox.gate import Permit
 
 __all__ = [
     "Choice",
@@ -302,9 +304,15 @@ def check_all(
     return found
 
 
-def plan_run(name: str, tool: Tool, config: Mapping[str, object] | None = None) -> Plan:
-    """Return the pre-flight of `tool` on a service; what goes wrong in it is a problem of it."""
+def plan_run(
+    name: str, tool: Tool, permit: Permit, config: Mapping[str, object] | None = None
+) -> Plan:
+    """Return the pre-flight of `tool` on a service; what goes wrong in it is a problem of it.
+
+    It asks the registries and channels that the tool names, so it wants a permit.
+    """
     try:
+        pass_gate(tool, permit)
         return runnerServices.service(name, config).plan(tool)
     except ToolRunnerError as error:
         return Plan(problems=(str(error),))

@@ -589,6 +589,8 @@ class Tool:
     toolbox : str
         Absolute path of the toolbox folder it was taken from; empty when the
         descriptor was named by its path, which is consent to run it.
+    copy : str
+        Absolute path of the approved copy of that folder, if it was read from one.
     entry : str
         Which tool of a descriptor that holds several; `uri` then ends in ``#entry``.
     scripted : bool
@@ -626,6 +628,7 @@ class Tool:
     network: bool = False
     thumbnail: str = ""
     toolbox: str = ""
+    copy: str = ""
     entry: str = ""
     scripted: bool = False
     formats: Formats = field(default=FORMATS, repr=False)
@@ -637,9 +640,14 @@ class Tool:
         return Path(self.uri.rpartition("#")[0] if self.entry else self.uri)
 
     @cached_property
+    def source_path(self) -> Path:
+        """The file that it was read from: its place in the approved copy, if there is one."""
+        return Path(self.copy, self.path.relative_to(self.toolbox)) if self.copy else self.path
+
+    @cached_property
     def folder(self) -> Path:
-        """The folder of the descriptor (``$__tool_directory__``)."""
-        return self.path.parent
+        """The folder that it runs from (``$__tool_directory__``)."""
+        return self.source_path.parent
 
     @cached_property
     def problems(self) -> tuple[Note, ...]:

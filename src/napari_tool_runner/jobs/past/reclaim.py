@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import ended_jobs
+from napari_tool_runner.jobs.workspace import disk_size
 from napari_tool_runner.plugins import runnerServices
+from napari_tool_runner.tools.toolbox.approved import forget, kept_folder
+from napari_tool_runner.tools.toolbox.trust import unapproved_copies
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
@@ -29,7 +32,7 @@ class Reclaimable:
     Parameters
     ----------
     kind : str
-        ``job``, ``environment``, ``container``, ``image``.
+        ``job``, ``environment``, ``container``, ``image``, ``toolbox``.
     size : int
         Bytes on disk.
     """
@@ -41,7 +44,10 @@ class Reclaimable:
 
 
 def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimable]:
-    """Return what could be deleted: ended jobs, then what each service keeps."""
+    """Return what could be deleted: ended jobs, what each service keeps, copies of toolboxes.
+
+    Of the copies, those that no approval names.
+    """
     found = [
         Reclaimable("job", f"{job.tool.id} {job.id}", job.size(), partial(rmtree, job.folder))
         for job in ended_jobs(config.workspaces, older_than_days)
@@ -58,7 +64,11 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
             if (item.kind, item.name) not in known:  # CONDA_DOCKER shows the others' again
                 known.add((item.kind, item.name))
                 found.append(Reclaimable(item.kind, item.name, item.size, item.remove))
-    return found
+    return found + [
+        Reclaimable("toolbox", digest.removeprefix("sha256:")[:12], size, partial(forget, digest))
+        for digest in unapproved_copies()
+        for size in [disk_size(kept_folder(digest))]
+    ]
 
 
 def reclaim(items: list[Reclaimable]) -> list[str]:

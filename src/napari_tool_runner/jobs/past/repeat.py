@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import (
     DescriptorError,
     ExchangeError,
+    TrustError,
     UnknownToolError,
     WorkspaceError,
 )
@@ -21,6 +23,8 @@ from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
+from napari_tool_runner.tools.toolbox.gate import unnamed
+from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
 from napari_tool_runner.tools.tree import with_lists
 from napari_tool_runner.tools.values import nest
 
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange import LayerSnapshot
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.record import RecordedOutput, RunRecord
+    from napari_tool_runner.jobs.request import ToolLike
+    from napari_tool_runner.tools.toolbox.trust import Trust
 
 __all__ = ["recorded_form", "recorded_result", "recorded_tool", "rerun"]
 
@@ -36,9 +42,14 @@ _LAYERS = frozenset(LayerKind) - {LayerKind.ANY}
 
 
 def rerun(
-    record: RunRecord, config: Config, *, runner: str | None = None
+    record: RunRecord, config: Config, *, runner: str | None = None, tool: ToolLike | None = None
 ) -> tuple[Job, list[str]]:
     """Prepare the job of `record` again.
+
+    Parameters
+    ----------
+    tool : Tool, str or path, optional
+        Named by the caller in place of what the record names, which is nobody's consent.
 
     Returns
     -------
@@ -51,10 +62,15 @@ def rerun(
     ------
     UnknownToolError
         The tool is gone.
+    TrustError
+        Its toolbox is not approved (any more), or the record names it by its path.
     WorkspaceError
         An input is gone.
     """
-    tool = recorded_tool(record, config)
+    named = tool is not None
+    tool = recorded_tool(record, config) if tool is None else find_tool(tool, config=config)
+    if not named and not (trust := trust_state(tool, config)).ok:
+        raise _not_by_record(tool, trust)
     remarks: list[str] = []
     if tool.digest != record.tool.digest:
         remarks.append(
@@ -67,13 +83,28 @@ def rerun(
     return job, remarks
 
 
+def _not_by_record(tool: Tool, trust: Trust) -> TrustError:
+    """Return why a record alone does not run a tool again, and what does."""
+    changed = trust.state is TrustState.CHANGED
+    state = "has changed since you approved it" if changed else "is not approved"
+    return TrustError(
+        f"“{tool.name}” was not run again: a record is no permission, and the toolbox "
+        f"{trust.folder} {state}.",
+        hint=f"Approve it (napari-tool-runner trust {shlex.quote(str(trust.folder))}), or name "
+        f"the descriptor yourself: --tool {shlex.quote(tool.uri)}.",
+    )
+
+
 def recorded_tool(record: RunRecord, config: Config) -> Tool:
-    """Return the tool of a record: from its descriptor, else by id; raises UnknownToolError."""
+    """Return the tool of a record: from its descriptor, else by id; raises UnknownToolError.
+
+    That a record names a path is no consent to run what lies there.
+    """
     then, box = record.tool, load_toolbox(config)
     if then.id in box and box[then.id].uri == then.descriptor:
         return box[then.id]
     if present(then.file):
-        return find_tool(then.descriptor, None)
+        return unnamed(find_tool(then.descriptor, None))
     if then.id in box:
         return box[then.id]
     raise UnknownToolError(

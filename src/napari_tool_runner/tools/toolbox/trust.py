@@ -1,17 +1,16 @@
 """Which toolboxes the user allows to run.
 
-The bundled tools are trusted. Any other toolbox is approved by its content: one hash
-over all its files except test data. When a file is added, removed or changed, the
-toolbox has to be approved again; what changed is told. Approvals lie in one JSON file
-in the user's data folder.
+The bundled tools are trusted. Any other toolbox is approved by its content: one hash over
+all its files, of which a copy is kept (`napari_tool_runner.tools.toolbox.approved`) that
+its tools run from. When a file is added, removed or changed, the toolbox has to be approved
+again; what changed is told. Approvals lie in one JSON file in the user's data folder.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,13 +18,17 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError, TrustError
-from napari_tool_runner.storage import (
-    content_sha256,
-    locked,
-    read_json,
-    sha256_of,
-    user_data,
-    write_json,
+from napari_tool_runner.tools.toolbox.approvals import Approval, approval_of, approvals, remember
+from napari_tool_runner.tools.toolbox.approved import (
+    Listing,
+    digest_of,
+    forget,
+    intact,
+    keep,
+    kept_copies,
+    kept_folder,
+    left_out,
+    look,
 )
 from napari_tool_runner.tools.toolbox.box import bundled_folder
 
@@ -33,34 +36,35 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
 __all__ = [
+    "HOW_TO_APPROVE",
     "Review",
     "Trust",
     "TrustState",
     "approve",
+    "discard",
     "require_trust",
     "review",
     "revoke",
     "trust_state",
+    "unapproved_copies",
 ]
 
-# made by running tools, or never run
-_SKIPPED = frozenset({"test-data", "__pycache__", ".git", ".hg", ".svn"})
-
-_File = tuple[str, int, int]
-"""Hash, size and modification time (ns) of one file."""
+HOW_TO_APPROVE = "Approve it in the Tool Runner window, or name the descriptor by its path."
+_OLD = "approved by an older version, which kept no copy of it"
 
 
 class TrustState(StrEnum):
     """Whether the tools of a folder may run.
 
     ``NAMED``: by its path, for this call. ``CONFIGURED``: by a configuration that was
-    itself named, or by the facility's.
+    itself named, or by the facility's. ``MINE``: its author said that it follows changes.
     """
 
     BUNDLED = "bundled"
     NAMED = "named"
     CONFIGURED = "configured"
     APPROVED = "approved"
+    MINE = "mine"
     CHANGED = "changed"
     UNKNOWN = "unknown"
 
@@ -75,11 +79,14 @@ class Trust:
         What has to be approved.
     changes : tuple of str
         For ``CHANGED``: ``added``, ``removed`` or ``changed`` and a file, one each.
+    digest : str
+        For ``APPROVED`` and ``CHANGED``: of what was approved.
     """
 
     state: TrustState
     folder: Path
     changes: tuple[str, ...] = ()
+    digest: str = ""
 
     @property
     def ok(self) -> bool:
@@ -95,18 +102,24 @@ class Review:
     ----------
     digest : str
         ``sha256:…`` of the content that would be approved.
+    copy : Path
+        That content, as it would run.
     files, size : int
-        How many files were hashed, and their bytes.
+        How many files were copied, and their bytes.
     writable_by_others : tuple of str
         Files that other users of this computer can change.
+    left_out : tuple of str
+        Links that lead out of the folder, and what is no file: tools will not see them.
     """
 
     folder: Path
     digest: str
+    copy: Path
     files: int
     size: int
     trust: Trust
     writable_by_others: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
@@ -121,73 +134,28 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     """
     bundled = bundled_folder()
     path = what.absolute() if isinstance(what, Path) else what.path
-    if path.is_relative_to(bundled):
+    # as the disk has it: a way through the shipped tools may lead out of them
+    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bundled)):
         return Trust(TrustState.BUNDLED, bundled)
     if not isinstance(what, Path) and not what.toolbox:
         return Trust(TrustState.NAMED, path.parent)
     folder = path if isinstance(what, Path) else Path(what.toolbox)
     if folder in (config or _configured()).consented_dirs:
         return Trust(TrustState.CONFIGURED, folder)
-    approved = _load().get(str(folder))
-    if approved is None:
+    approval = approval_of(folder)
+    if approval is None:
         return Trust(TrustState.UNKNOWN, folder)
-    changes = tuple(_changes(approved, _listing(folder, approved)))
-    return Trust(TrustState.CHANGED if changes else TrustState.APPROVED, folder, changes)
+    if approval.mine:
+        return Trust(TrustState.MINE, folder)
+    if approval.old:
+        return Trust(TrustState.CHANGED, folder, (_OLD,))
+    changes = tuple(_changes(approval.files, look(folder, approval.files)))
+    state = TrustState.CHANGED if changes else TrustState.APPROVED
+    return Trust(state, folder, changes, approval.digest)
 
 
-def review(folder: Path) -> Review:
-    """Look at a toolbox folder before it is approved. Runs and evaluates nothing."""
-    folder = folder.absolute()
-    listing = _listing(folder, {})
-    open_to_others = tuple(name for name in listing if _others_may_write(folder / name))
-    return Review(
-        folder=folder,
-        digest=_digest(listing),
-        files=len(listing),
-        size=sum(entry[1] for entry in listing.values()),
-        trust=trust_state(folder),
-        writable_by_others=open_to_others,
-    )
-
-
-def approve(folder: Path, *, digest: str | None = None) -> Trust:
-    """Let the tools of `folder` run, as its files are now.
-
-    Parameters
-    ----------
-    digest : str, optional
-        The digest that the user saw in a `Review`; nothing is approved when the
-        folder has changed since.
-
-    Raises
-    ------
-    TrustError
-        The folder is none, or has changed since `digest`, or cannot be remembered.
-    """
-    folder = folder.absolute()
-    if not folder.is_dir():
-        raise TrustError(f"{folder} is no folder.", hint="Name the folder of a toolbox.")
-    listing = _listing(folder, {})
-    if digest is not None and digest != _digest(listing):
-        raise TrustError(
-            f"The toolbox {folder} changed while it was being looked at.",
-            hint="Look at it again before you approve it.",
-        )
-    _change(str(folder), listing)
-    return Trust(TrustState.APPROVED, folder)
-
-
-def revoke(folder: Path) -> bool:
-    """Forget the approval of `folder`; return whether there was one."""
-    key = str(folder.absolute())
-    if key not in _load():
-        return False
-    _change(key, None)
-    return True
-
-
-def require_trust(tool: Tool, config: Config | None = None) -> None:
-    """Do nothing when `tool` may run; see `trust_state`.
+def require_trust(tool: Tool, config: Config | None = None) -> Trust:
+    """Return why `tool` may run; see `trust_state`.
 
     Raises
     ------
@@ -196,18 +164,97 @@ def require_trust(tool: Tool, config: Config | None = None) -> None:
     """
     trust = trust_state(tool, config)
     if trust.ok:
-        return
-    hint = "Approve it in the Tool Runner window, or name the descriptor by its path."
+        return trust
     if trust.state is TrustState.CHANGED:
         first = ", ".join(trust.changes[:3]) + ("…" if len(trust.changes) > 3 else "")
         raise TrustError(
             f"The toolbox {trust.folder} has changed since you approved it ({first}); "
             f"“{tool.name}” was not run.",
-            hint=hint,
+            hint=HOW_TO_APPROVE,
         )
     raise TrustError(
-        f"The toolbox {trust.folder} has not been approved; “{tool.name}” was not run.", hint=hint
+        f"The toolbox {trust.folder} has not been approved; “{tool.name}” was not run.",
+        hint=HOW_TO_APPROVE,
     )
+
+
+def review(folder: Path) -> Review:
+    """Look at a copy of a toolbox folder before it is approved. Evaluates nothing.
+
+    Raises
+    ------
+    TrustError
+        It holds too much, or no copy can be kept.
+    """
+    folder = folder.absolute()
+    digest, found = _keep(folder)
+    return Review(
+        folder=folder,
+        digest=digest,
+        copy=kept_folder(digest),
+        files=sum(entry.kept for entry in found.values()),
+        size=sum(entry.size for entry in found.values()),
+        trust=trust_state(folder),
+        writable_by_others=tuple(name for name in found if _others_may_write(folder / name)),
+        left_out=left_out(found),
+    )
+
+
+def approve(folder: Path, *, digest: str | None = None, mine: bool = False) -> Trust:
+    """Let the tools of `folder` run, as its files are now.
+
+    Parameters
+    ----------
+    digest : str, optional
+        The digest that the user saw in a `Review`; nothing is approved when the
+        folder has changed since.
+    mine : bool
+        The user writes these tools: changes are followed without a question, and the
+        tools run from the folder itself.
+
+    Raises
+    ------
+    TrustError
+        The folder is none, or has changed since `digest`, or cannot be remembered, or
+        (`mine`) others can write in it.
+    """
+    folder = folder.absolute()
+    if not folder.is_dir():
+        raise TrustError(f"{folder} is no folder.", hint="Name the folder of a toolbox.")
+    found = _keep(folder)
+    if digest is not None and digest != found[0]:
+        raise TrustError(
+            f"The toolbox {folder} changed while it was being looked at.",
+            hint="Look at it again before you approve it.",
+        )
+    if mine:
+        _refuse_shared(folder, found[1])
+    remember(folder, Approval("" if mine else found[0], {} if mine else found[1], mine))
+    _tidy(found[0])
+    state = TrustState.MINE if mine else TrustState.APPROVED
+    return Trust(state, folder, digest="" if mine else found[0])
+
+
+def revoke(folder: Path) -> bool:
+    """Forget the approval of `folder`; return whether there was one."""
+    folder = folder.absolute()
+    approval = approval_of(folder)
+    if approval is None:
+        return False
+    remember(folder, None)
+    _tidy(approval.digest)
+    return True
+
+
+def unapproved_copies() -> list[str]:
+    """Return the digests of the copies that no approval names."""
+    named = {approval.digest for approval in approvals().values()}
+    return [digest for digest in kept_copies() if digest not in named]
+
+
+def discard(seen: Review) -> None:
+    """Delete the copy of a review that ended without an answer, unless it is approved."""
+    _tidy(seen.digest)
 
 
 def _configured() -> Config:
@@ -220,104 +267,67 @@ def _configured() -> Config:
 # -- content -----------------------------------------------------------------------------
 
 
+def _keep(folder: Path) -> tuple[str, Listing]:
+    """Return the digest and the files of a copy of `folder`, made now unless it is there."""
+    try:
+        approval = approval_of(folder)
+        found = look(folder, approval.files) if approval is not None else None
+        if found is not None and intact(digest_of(found)):
+            return digest_of(found), found
+        return keep(folder)
+    except OSError as error:
+        raise TrustError(
+            f"A copy of {folder} cannot be kept: {error}.",
+            hint="Approving copies the toolbox to the user's data folder; make it writable.",
+        ) from error
+
+
+def _tidy(digest: str) -> None:
+    """Delete a copy that no approval names."""
+    if digest and digest in unapproved_copies():
+        try:
+            forget(digest)
+        except OSError:
+            return  # `clean` lists it
+
+
 def _others_may_write(path: Path) -> bool:
-    mode = path.lstat().st_mode  # the mode of a link itself says nothing
+    try:
+        mode = path.lstat().st_mode  # the mode of a link itself says nothing
+    except OSError:
+        return False  # it is gone since: approving tells
     return not stat.S_ISLNK(mode) and bool(mode & stat.S_IWOTH)
 
 
-def _listing(folder: Path, known: Mapping[str, _File]) -> dict[str, _File]:
-    """Return the files of `folder`; those whose stat is as in `known` keep their hash."""
-    found: dict[str, _File] = {}
-    base = str(folder)
-    for path in _files(base):
-        name = path[len(base) :].lstrip(os.sep).replace(os.sep, "/")
-        info = os.lstat(path)
-        size, mtime = info.st_size, info.st_mtime_ns
-        before = known.get(name)
-        if before is not None and before[1:] == (size, mtime):
-            found[name] = before
-        elif stat.S_ISLNK(info.st_mode):
-            found[name] = (f"link:{os.readlink(path)}", size, mtime)
-        elif stat.S_ISREG(info.st_mode):
-            found[name] = (_hash(path), size, mtime)
-        else:
-            found[name] = (f"special:{stat.S_IFMT(info.st_mode):o}", 0, mtime)
-    return found
+def _refuse_shared(folder: Path, found: Listing) -> None:
+    """Raise TrustError when somebody else can change what is in `folder`."""
+    if os.name != "posix":
+        return
+    places = {folder, *(place for name in found for place in _between(folder, name))}
+    for place in sorted(places):
+        info = place.lstat()
+        if stat.S_ISLNK(info.st_mode):
+            continue
+        if info.st_uid != os.getuid() or info.st_mode & stat.S_IWOTH:
+            raise TrustError(
+                f"{folder} cannot be marked as yours: {place} belongs to another user, or "
+                "others can change it.",
+                hint="Approve it without --mine: then a change is asked about.",
+            )
 
 
-def _hash(path: str) -> str:
-    try:
-        return content_sha256(Path(path)).removeprefix("sha256:")
-    except OSError:
-        return "unreadable"  # when it can be read, it counts as changed
+def _between(folder: Path, name: str) -> Iterator[Path]:
+    place = folder / name
+    while place != folder:
+        yield place
+        place = place.parent
 
 
-def _files(folder: str) -> Iterator[str]:
-    if not os.path.isdir(folder):
-        return  # a toolbox that is gone: all its files were removed
-    with os.scandir(folder) as entries:  # what cannot be listed cannot be approved: it raises
-        for entry in entries:
-            if entry.name in _SKIPPED:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            else:
-                yield entry.path
-
-
-def _changes(before: Mapping[str, _File], now: Mapping[str, _File]) -> Iterator[str]:
+def _changes(before: Listing, now: Listing) -> Iterator[str]:
     for name in sorted(before.keys() | now.keys()):
         if name not in before:
             yield f"added {name}"
         elif name not in now:
             yield f"removed {name}"
-        elif before[name][0] != now[name][0]:
+        elif before[name].mark != now[name].mark:
             yield f"changed {name}"
-
-
-def _digest(listing: Mapping[str, _File]) -> str:
-    lines = (f"{name}\0{listing[name][0]}\n" for name in sorted(listing))
-    return sha256_of("".join(lines).encode())
-
-
-# -- the store ---------------------------------------------------------------------------
-
-
-def _store() -> Path:
-    return user_data() / "trust.json"
-
-
-def _load() -> dict[str, dict[str, _File]]:
-    try:
-        data = read_json(_store())
-        if not isinstance(data, dict):
-            return {}
-        return {
-            folder: {name: (str(a), int(b), int(c)) for name, (a, b, c) in kept["files"].items()}
-            for folder, kept in data["toolboxes"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # absent or damaged: nothing is approved, which is the safe side
-
-
-def _change(folder: str, listing: dict[str, _File] | None) -> None:
-    store = _store()
-    try:
-        with locked(store):
-            kept = _load()
-            kept.pop(folder, None)
-            if listing is not None:
-                kept[folder] = listing
-            data = {
-                "toolboxes": {
-                    name: {"digest": _digest(files), "files": files}
-                    for name, files in kept.items()
-                },
-                "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            }
-            write_json(store, data, indent=1)
-    except OSError as error:
-        raise TrustError(
-            f"The approval cannot be kept in {store}: {error.strerror or error}.",
-            hint="Make that folder writable.",
-        ) from error

@@ -101,6 +101,7 @@ def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:
     """Return the sign of one tool; an empty text when it cannot be told."""
     from napari_tool_runner.config import load_config
     from napari_tool_runner.plugins import choose_service, plan_run, runnerServices
+    from napari_tool_runner.tools.toolbox.gate import admit
 
     try:
         tool = toolbox[entry.key]
@@ -113,7 +114,8 @@ def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:
             name = choice.name
         if not runnerServices.service(name, config.runner).check().ok:
             return ABSENT
-        plan = plan_run(name, tool, config.runner)
+        permitted, permit = admit(tool, config)  # of others nothing is asked on the network
+        plan = plan_run(name, permitted, permit, config.runner)
     except (ToolRunnerError, KeyError) as error:
         _log.info("No badge for %s: %s", entry.key, error)
         return ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.errors import ToolRunnerError, TrustError
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.parts.background import Task
 
@@ -120,6 +120,7 @@ def _ask(tool: Tool) -> Services:
     try:
         from napari_tool_runner.config import load_config
         from napari_tool_runner.plugins import check_all, choose_service, plan_run
+        from napari_tool_runner.tools.toolbox.gate import admit
 
         config = load_config()
         answer.configured = config.service
@@ -133,9 +134,12 @@ def _ask(tool: Tool) -> Services:
         else:
             choice = choose_service(tool, config.runner)
             answer.choice, answer.reason = choice.name, choice.reason
+        permitted, permit = admit(tool, config)
         for name, found in answer.available.items():
             if found.ok:
-                answer.plans[name] = plan_run(name, tool, config.runner)
+                answer.plans[name] = plan_run(name, permitted, permit, config.runner)
+    except TrustError:
+        return answer  # nothing that the tool names is asked; its page asks the user
     except ToolRunnerError as error:
         answer.problem = str(error)
     return answer

@@ -40,6 +40,7 @@ _WORDS = {
     TrustState.NAMED: "approved",
     TrustState.CONFIGURED: "approved by the configuration",
     TrustState.APPROVED: "approved",
+    TrustState.MINE: "yours: changes are followed",
     TrustState.CHANGED: "changed since it was approved",
     TrustState.UNKNOWN: "not approved yet",
 }

@@ -19,7 +19,14 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.errors import ToolRunnerError, TrustError
 from napari_tool_runner.storage import size_text
-from napari_tool_runner.tools.toolbox.trust import Review, Trust, TrustState, approve, review
+from napari_tool_runner.tools.toolbox.trust import (
+    Review,
+    Trust,
+    TrustState,
+    approve,
+    discard,
+    review,
+)
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 
@@ -124,6 +131,12 @@ class TrustDialog(QDialog):
                 "problem",
             )
         self.approve_button.setEnabled(True)
+
+    def reject(self) -> None:
+        """Close without an answer: the copy that was looked at goes."""
+        if self._review is not None:
+            discard(self._review)
+        super().reject()
 
     def _approve(self) -> None:
         if self._review is None:

@@ -1,0 +1,122 @@
+"""The approvals that are remembered: one JSON file in the user's data folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_tool_runner.errors import TrustError
+from napari_tool_runner.storage import locked, read_json, user_data, write_json
+from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, listing_from
+
+__all__ = ["Approval", "approval_of", "approvals", "approved_above", "remember"]
+
+_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What is remembered of a folder.
+
+    Parameters
+    ----------
+    mine : bool
+        Its changes are followed, nothing is kept.
+    old : bool
+        An older version approved it, without a copy.
+    """
+
+    digest: str
+    files: Listing = field(default_factory=dict)
+    mine: bool = False
+    old: bool = False
+
+
+def approval_of(folder: Path) -> Approval | None:
+    """Return what is remembered of a folder, None when it was never approved."""
+    return approvals().get(str(folder))
+
+
+def approved_above(path: Path) -> Path | None:
+    """Return the approved folder that `path` lies in, if there is one."""
+    known = approvals()
+    return next((place for place in path.parents if str(place) in known), None)
+
+
+def _store() -> Path:
+    return user_data() / "trust.json"
+
+
+_remembered: dict[Path, tuple[tuple[int, ...], dict[str, Approval]]] = {}
+
+
+def approvals() -> dict[str, Approval]:
+    """Return every approval by its folder; one that is damaged is none, and hides no other."""
+    store = _store()
+    try:
+        info = store.stat()
+        # no program can set the time of change; a file that is written anew is another file
+        stamp = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        known = _remembered.get(store)
+        if known is None or known[0] != stamp or sys.platform == "win32":
+            known = _remembered[store] = (stamp, _parsed(read_json(store)))
+    except (OSError, ValueError):
+        return {}  # absent or damaged: nothing is approved, which is the safe side
+    return dict(known[1])
+
+
+def _parsed(data: object) -> dict[str, Approval]:
+    toolboxes = data.get("toolboxes") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(toolboxes, dict):
+        return {}
+    read = {str(name): _read(kept, data.get("version", 1)) for name, kept in toolboxes.items()}
+    return {name: approval for name, approval in read.items() if approval is not None}
+
+
+def _read(kept: object, version: object) -> Approval | None:
+    """Return an approval as it was written, None when it is damaged."""
+    if not isinstance(kept, Mapping):
+        return None
+    if version != _VERSION or kept.get("old") is True:
+        return Approval("", old=True)
+    if kept.get("mine") is True:
+        return Approval("", mine=True)
+    try:
+        files = listing_from(kept.get("files"))
+    except (ValueError, TypeError):
+        return None
+    # what was approved is what its files say, whatever else stands there
+    return Approval(digest_of(files), files)
+
+
+def remember(folder: Path, approval: Approval | None) -> None:
+    """Write the approval of a folder, or (None) take it out; raises TrustError."""
+    store = _store()
+    try:
+        with locked(store):
+            kept = approvals()
+            kept.pop(str(folder), None)
+            if approval is not None:
+                kept[str(folder)] = approval
+            data = {
+                "version": _VERSION,
+                "toolboxes": {name: _written(one) for name, one in kept.items()},
+                "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            }
+            write_json(store, data, indent=1)
+    except OSError as error:
+        raise TrustError(
+            f"The approval cannot be kept in {store}: {error.strerror or error}.",
+            hint="Make that folder writable.",
+        ) from error
+
+
+def _written(approval: Approval) -> dict[str, object]:
+    if approval.old:
+        return {"old": True}
+    if approval.mine:
+        return {"mine": True}
+    return {"digest": approval.digest, "files": approval.files}

@@ -1,0 +1,364 @@
+"""Copies of toolboxes by content: what was approved is read and run from them, nothing else.
+
+`keep` copies the regular files of a folder below the user's data, read-only, into a folder
+whose name is the hash of what it holds. A copy means nothing by itself: approvals
+(`napari_tool_runner.tools.toolbox.trust`) name the copies that may run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from napari_tool_runner.errors import TrustError
+from napari_tool_runner.storage import (
+    locked,
+    read_json,
+    sha256_of,
+    size_text,
+    user_data,
+    write_json,
+)
+
+__all__ = [
+    "Entry",
+    "Listing",
+    "digest_of",
+    "forget",
+    "intact",
+    "keep",
+    "kept_copies",
+    "kept_folder",
+    "left_out",
+    "listing_from",
+    "look",
+]
+
+SKIPPED = frozenset({"__pycache__", ".git", ".hg", ".svn", ".bzr", "CVS"})
+"""Folders that are neither hashed nor copied, so nothing in them runs."""
+_BYTECODE = (".pyc", ".pyo")
+MOST_FILES = 200_000
+MOST_BYTES = 50 * 10**9
+_DEEPEST = 64
+_CHUNK = 2**20
+_CLONE = 0x40049409  # FICLONE: the copy shares its blocks with the original
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class Entry(NamedTuple):
+    """One file of a toolbox.
+
+    Parameters
+    ----------
+    mark : str
+        SHA-256 of its content, with ``+x`` where it is executable; ``link:…``,
+        ``special:…`` or ``unreadable`` for what is left out.
+    size, modified, changed : int
+        As the disk tells them; times in ns. What is changed and set back keeps
+        `modified`, but not `changed`, which nobody can set.
+    """
+
+    mark: str
+    size: int
+    modified: int
+    changed: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is copied."""
+        return ":" not in self.mark and self.mark != "unreadable"
+
+
+Listing = dict[str, Entry]
+"""Name below the folder, with ``/`` -> file."""
+
+
+def _home() -> Path:
+    """Return the folder that holds the copies."""
+    return user_data() / "approved"
+
+
+def kept_folder(digest: str) -> Path:
+    """Return where the copy with `digest` lies, or would lie."""
+    return _home() / digest.removeprefix("sha256:")
+
+
+def digest_of(listing: Mapping[str, Entry]) -> str:
+    """Return ``sha256:…`` of names and contents."""
+    lines = (f"{name}\0{listing[name].mark}\n" for name in sorted(listing))
+    return sha256_of("".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def left_out(listing: Mapping[str, Entry]) -> tuple[str, ...]:
+    """Return the names of what is not copied: links that lead out, devices, the unreadable."""
+    return tuple(name for name, entry in listing.items() if not entry.kept)
+
+
+def listing_from(data: object) -> Listing:
+    """Return the listing that was kept as JSON; raises ValueError when it is none."""
+    if not isinstance(data, dict):
+        raise ValueError("no listing")
+    found: Listing = {}
+    for name, row in data.items():
+        if not isinstance(row, list) or len(row) != len(Entry._fields):
+            raise ValueError("no file of a listing")
+        mark, *numbers = row
+        size, modified, changed = (int(number) for number in numbers)
+        found[str(name)] = Entry(str(mark), size, modified, changed)
+    return found
+
+
+# -- looking -----------------------------------------------------------------------------
+
+
+def look(folder: Path, known: Mapping[str, Entry] | None = None) -> Listing:
+    """Return the files of `folder`; those that are on disk as in `known` are not read again.
+
+    Raises
+    ------
+    TrustError
+        It holds too much.
+    OSError
+        A folder in it cannot be listed: what cannot be seen cannot be approved.
+    """
+    found: Listing = {}
+    total = 0
+    for name, path, mark in _files(folder):
+        info = os.lstat(path)
+        before = known.get(name) if known else None
+        if mark:
+            found[name] = Entry(mark, 0, info.st_mtime_ns, info.st_ctime_ns)
+        elif before is not None and before[1:] == _stamp(info) and sys.platform != "win32":
+            found[name] = before
+        else:
+            found[name] = _entry(path, None)
+        total += found[name].size
+        _limit(folder, len(found), total)
+    return found
+
+
+def _stamp(info: os.stat_result) -> tuple[int, int, int]:
+    return info.st_size, info.st_mtime_ns, info.st_ctime_ns
+
+
+def _limit(folder: Path, files: int, size: int) -> None:
+    if files > MOST_FILES or size > MOST_BYTES:
+        raise TrustError(
+            f"The folder {folder} holds more than {MOST_FILES:,} files or "
+            f"{size_text(MOST_BYTES)}: that is no toolbox.",
+            hint="Name the folder that holds the tools and nothing else.",
+        )
+
+
+def _files(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield name, path and (for what is left out) mark of everything that is a file.
+
+    A link to inside of the folder is what it leads to; one that leads out is left out.
+    """
+    root = os.path.realpath(folder)
+    if not os.path.isdir(root):
+        return  # a toolbox that is gone: all its files were removed
+    waiting: list[tuple[str, str, tuple[str, ...]]] = [("", root, (root,))]
+    while waiting:
+        prefix, place, above = waiting.pop()
+        with os.scandir(place) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            name = f"{prefix}{entry.name}"
+            if entry.name in SKIPPED or entry.name.endswith(_BYTECODE):
+                continue
+            path = entry.path
+            if entry.is_symlink():
+                path = os.path.realpath(path)
+                if not _inside(path, root) or path in above or not os.path.exists(path):
+                    yield name, entry.path, f"link:{os.readlink(entry.path)}"
+                    continue
+            mode = os.lstat(path).st_mode
+            if stat.S_ISDIR(mode):
+                if len(above) > _DEEPEST:
+                    raise TrustError(f"The folder {folder} is nested too deeply ({name}).")
+                waiting.append((f"{name}/", path, (*above, path)))
+            elif stat.S_ISREG(mode):
+                yield name, path, ""
+            else:
+                yield name, path, f"special:{stat.S_IFMT(mode):o}"
+
+
+def _inside(path: str, root: str) -> bool:
+    inner = os.path.relpath(path, root)
+    parts = inner.split(os.sep)
+    return parts[0] != os.pardir and not SKIPPED & {*parts} and not inner.endswith(_BYTECODE)
+
+
+def _entry(path: str, draft: Path | None) -> Entry:
+    """Return the entry of a regular file; `draft`: copied there, and what was copied counts."""
+    try:
+        source = os.open(path, os.O_RDONLY | _NONBLOCK | _BINARY)
+    except OSError:
+        info = os.lstat(path)
+        return Entry("unreadable", 0, info.st_mtime_ns, info.st_ctime_ns)
+    with open(source, "rb", buffering=0) as file:
+        info = os.fstat(source)
+        if not stat.S_ISREG(info.st_mode):
+            return Entry(f"special:{stat.S_IFMT(info.st_mode):o}", 0, 0, 0)
+        executable = bool(info.st_mode & 0o111) and os.name == "posix"
+        if draft is None:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        else:
+            digest = _copied(file.fileno(), draft, 0o500 if executable else 0o400)
+    return Entry(digest + ("+x" if executable else ""), *_stamp(info))
+
+
+def _copied(source: int, draft: Path, mode: int) -> str:
+    """Copy an open file, sharing its blocks where the disk can; return the copy's SHA-256."""
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    target = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+    with open(target, "r+b", buffering=0) as copy:
+        digest = hashlib.sha256()
+        if _cloned(source, target):
+            digest = hashlib.file_digest(copy, "sha256")
+        else:
+            while chunk := os.read(source, _CHUNK):
+                digest.update(chunk)
+                while chunk:
+                    chunk = chunk[os.write(target, chunk) :]
+        if os.name == "posix":
+            os.fchmod(target, mode)
+    return digest.hexdigest()
+
+
+def _cloned(source: int, target: int) -> bool:
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, _CLONE, source)
+    except OSError:
+        return False
+    return True
+
+
+# -- keeping -----------------------------------------------------------------------------
+
+
+def keep(folder: Path) -> tuple[str, Listing]:
+    """Copy what `folder` holds; return the digest of the copy, and the files as they were.
+
+    Raises
+    ------
+    TrustError
+        It holds too much.
+    OSError
+        It cannot be listed, or the copy not be written.
+    """
+    home = _home()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if os.name == "posix":
+        home.chmod(0o700)
+    draft = home / f".draft-{secrets.token_hex(6)}"
+    draft.mkdir(mode=0o700)
+    try:
+        found: Listing = {}
+        total = 0
+        for name, path, mark in _files(folder):
+            info = os.lstat(path)
+            found[name] = (
+                Entry(mark, 0, info.st_mtime_ns, info.st_ctime_ns)
+                if mark
+                else _entry(path, draft / name)
+            )
+            total += found[name].size
+            _limit(folder, len(found), total)
+        digest = digest_of(found)
+        with locked(home):
+            if not intact(digest):
+                forget(digest)
+                _seal(draft)
+                draft.rename(kept_folder(digest))
+                _write_manifest(digest, found)
+    finally:
+        _delete(draft)
+    return digest, found
+
+
+def _seal(folder: Path) -> None:
+    """Take everybody's right to write in `folder` and the folders below."""
+    if os.name != "posix":
+        return
+    for place, _, _ in os.walk(folder, topdown=False):
+        os.chmod(place, 0o500)
+
+
+def _manifest(digest: str) -> Path:
+    return kept_folder(digest).with_suffix(".json")
+
+
+def _write_manifest(digest: str, source: Listing) -> None:
+    """Note the marks of the copy, with the times that its own files have."""
+    base = kept_folder(digest)
+    rows = {
+        name: Entry(entry.mark, *(_stamp(os.lstat(base / name)) if entry.kept else entry[1:]))
+        for name, entry in source.items()
+    }
+    write_json(_manifest(digest), rows, indent=None)
+
+
+def intact(digest: str) -> bool:
+    """Whether the copy with `digest` is there, and holds what its name says.
+
+    A file whose times are not those of the copying is read again. Times of change cannot be
+    set by a program, so a file that was altered and dressed up is found; where the system
+    has no such time (Windows), every file is read.
+    """
+    base = kept_folder(digest)
+    if not base.is_dir():
+        return False
+    try:
+        told = listing_from(read_json(_manifest(digest)))
+        if digest_of(told) != digest:
+            return False
+        wanted = {name: entry for name, entry in told.items() if entry.kept}
+        return _marks(look(base, wanted)) == _marks(wanted)
+    except (OSError, ValueError, TypeError, TrustError):
+        return False
+
+
+def _marks(listing: Mapping[str, Entry]) -> dict[str, str]:
+    return {name: entry.mark for name, entry in listing.items()}
+
+
+def kept_copies() -> list[str]:
+    """Return the digests of all copies; drafts of a session that died are named as they are."""
+    home = _home()
+    if not home.is_dir():
+        return []
+    names = sorted(entry.name for entry in home.iterdir() if entry.is_dir())
+    return [name if name.startswith(".") else f"sha256:{name}" for name in names]
+
+
+def forget(digest: str) -> None:
+    """Delete a copy, if there is one."""
+    _delete(kept_folder(digest))
+    with suppress(FileNotFoundError):
+        _manifest(digest).unlink()
+
+
+def _delete(folder: Path) -> None:
+    if not folder.is_dir():
+        return
+    for place, _, _ in os.walk(folder):
+        os.chmod(place, 0o700)
+    if os.name != "posix":
+        for file in folder.rglob("*"):
+            file.chmod(0o600)
+    shutil.rmtree(folder)

@@ -1,0 +1,150 @@
+"""The gate: nothing of a tool is evaluated, asked for on the network or started without a permit.
+
+A `Permit` is made here and nowhere else, from what may give one: the question that the user
+answered (`napari_tool_runner.tools.toolbox.trust.approve`), a configuration that consents, a
+path that was named in a call or on the command line, or that the tool ships with the package.
+Stored data (records, layers, presets, crates) never make one: see `unnamed`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import TrustError
+from napari_tool_runner.tools.toolbox.approvals import approval_of, approved_above
+from napari_tool_runner.tools.toolbox.approved import intact, kept_folder
+from napari_tool_runner.tools.toolbox.trust import HOW_TO_APPROVE, Trust, TrustState, require_trust
+
+if TYPE_CHECKING:
+    from napari_tool_runner.config import Config
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["Permit", "admit", "pass_gate", "unnamed"]
+
+_ANSWERED = frozenset({TrustState.APPROVED, TrustState.MINE})
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """That a tool may be evaluated, asked for, and run. Made by `admit` only.
+
+    Parameters
+    ----------
+    digest : str
+        Of the approved content; without a copy, of the descriptor.
+    scope : TrustState
+        Who gave it.
+    """
+
+    digest: str
+    scope: TrustState
+
+
+def admit(tool: Tool, config: Config | None = None) -> tuple[Tool, Permit]:
+    """Return `tool` as it may run, and its permit: of an approved toolbox, the tool in the copy.
+
+    Raises
+    ------
+    TrustError
+        It may not run, or its approved copy is damaged.
+    DescriptorError
+        It cannot be read.
+    """
+    trust = require_trust(tool, config)
+    if trust.state is not TrustState.APPROVED:
+        return tool, Permit(tool.digest, trust.state)
+    if not intact(trust.digest):
+        raise _damaged(tool, trust.folder)
+    return _from_copy(tool, trust), Permit(trust.digest, trust.state)
+
+
+def pass_gate(tool: Tool, permit: Permit) -> None:
+    """Do nothing when `permit` still lets `tool` through; asked each time, right before.
+
+    Raises
+    ------
+    TrustError
+        It is the permit of something else, was taken back, or the copy was altered.
+    """
+    folder = Path(tool.toolbox)
+    approval = approval_of(folder) if permit.scope in _ANSWERED else None
+    if permit.scope is TrustState.APPROVED:
+        valid = approval is not None and approval.digest == permit.digest
+        right = bool(tool.copy) and Path(tool.copy) == kept_folder(permit.digest)
+    else:
+        valid = permit.scope not in _ANSWERED or (approval is not None and approval.mine)
+        right = permit.digest == tool.digest
+    if not valid:
+        raise TrustError(
+            f"The approval of {folder} was taken back or renewed meanwhile; "
+            f"“{tool.name}” was not run.",
+            hint=HOW_TO_APPROVE,
+        )
+    if right and tool.copy and not intact(permit.digest):
+        raise _damaged(tool, folder)
+    if not right:
+        raise TrustError(
+            f"The permit is of another tool; “{tool.name}” was not run.", hint=HOW_TO_APPROVE
+        )
+
+
+def unnamed(tool: Tool) -> Tool:
+    """Return a tool that stored data named: its path is nobody's consent.
+
+    It belongs to the approved folder that it lies in, else to its own, which is asked about.
+    """
+    from napari_tool_runner.tools.candidate import join_entry
+
+    if tool.toolbox:
+        return tool
+    path = Path(os.path.realpath(tool.path))  # “approved/../other” lies in “other”
+    folder = approved_above(path) or path.parent
+    return replace(tool, uri=join_entry(path, tool.entry), toolbox=str(folder))
+
+
+def _damaged(tool: Tool, folder: Path) -> TrustError:
+    return TrustError(
+        f"The approved copy of {folder} is gone or was altered; “{tool.name}” was not run.",
+        hint="Review the toolbox and approve it again.",
+    )
+
+
+# -- reading from the copy -----------------------------------------------------------------
+
+_read: dict[tuple[str, str], Tool] = {}
+_reading = threading.Lock()
+_MOST = 200
+
+
+def _from_copy(tool: Tool, trust: Trust) -> Tool:
+    """Return `tool` as it is read from the approved copy."""
+    from napari_tool_runner.tools.candidate import join_entry
+    from napari_tool_runner.tools.reader import read_tool
+
+    copy = kept_folder(trust.digest)
+    key = (trust.digest, tool.uri)
+    with _reading:
+        found = _read.get(key)
+    if found is None or found.formats is not tool.formats:
+        inner = tool.path.relative_to(trust.folder)
+        if os.pardir in inner.parts:
+            raise _damaged(tool, trust.folder)
+        read = read_tool(join_entry(copy / inner, tool.entry), root=copy, formats=tool.formats)
+        found = replace(
+            read,
+            uri=tool.uri,
+            toolbox=tool.toolbox,
+            copy=str(copy),
+            categories=tool.categories,
+            thumbnail=tool.thumbnail,
+            formats=tool.formats,
+        )
+        with _reading:
+            while len(_read) >= _MOST:
+                del _read[next(iter(_read))]
+            _read[key] = found
+    return found

@@ -1,0 +1,346 @@
+"""What was approved is what runs; stored data are nobody's consent; looking sends nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import napari_tool_runner as ntr
+from napari_tool_runner.cli import main
+from napari_tool_runner.config import load_config, user_data
+from napari_tool_runner.errors import ToolFailedError, TrustError
+from napari_tool_runner.jobs import (
+    prepare,
+    read_record,
+    reclaim,
+    reclaimable,
+    recorded_tool,
+    rerun,
+    run_job,
+)
+from napari_tool_runner.plugins import runnerServices
+from napari_tool_runner.tools import load_toolbox, read_tool
+from napari_tool_runner.tools.toolbox import approved
+from napari_tool_runner.tools.toolbox.box import bundled_folder
+from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, unnamed
+from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, revoke, trust_state
+
+if TYPE_CHECKING:
+    from napari_tool_runner.jobs import JobResult, RunRecord
+    from napari_tool_runner.tools import Tool
+
+SAY = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text({text!r})"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Path:
+    """A stranger's toolbox with one tool, which the user's own configuration names."""
+    folder = tmp_path / "box"
+    (folder / "say" / "test-data").mkdir(parents=True)
+    (folder / "say" / "say.py").write_text(SAY.format(text="approved"))
+    (folder / "say" / "test-data" / "more.py").write_text("word = 'approved'")
+    (folder / "say" / "say.xml").write_text(
+        '<tool id="say" name="Say" version="1"><command>'
+        "python '$__tool_directory__/say.py' ${o}</command>"
+        '<outputs><data name="o" format="txt"/></outputs></tool>'
+    )
+    from napari_tool_runner.config import config_path
+
+    config_path().parent.mkdir(parents=True, exist_ok=True)
+    config_path().write_text(json.dumps({"process": {"xml_dirs": [str(folder)]}}))
+    return folder
+
+
+def say() -> Tool:
+    return load_toolbox()["say"]
+
+
+def said(result: JobResult) -> str:
+    return result.outputs["o"].path.read_text()
+
+
+def record_of(result: JobResult) -> RunRecord:
+    return read_record(result.workspace / "record.json")
+
+
+# -- what was approved is what runs -----------------------------------------------------------
+
+
+def alter(box: Path, text: str = "evil") -> None:
+    """Change the script, with the size and the time that it had."""
+    script = box / "say" / "say.py"
+    before = script.stat()
+    changed = SAY.format(text=text)
+    script.write_text(changed.ljust(before.st_size)[: before.st_size])
+    os.utime(script, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_same_size_and_time_do_not_pass(box: Path) -> None:
+    approve(box)
+    alter(box)
+    assert trust_state(say()).state is TrustState.CHANGED
+    with pytest.raises(TrustError, match=r"has changed since you approved it \(changed say/say"):
+        ntr.run(say())
+
+
+def test_the_copy_runs_not_the_disk(box: Path) -> None:
+    approve(box)
+    job = prepare(say(), {})
+    alter(box)  # in the queue
+    assert said(run_job(job)) == "approved"
+    assert job.tool.uri == str(box / "say" / "say.xml")
+
+
+@pytest.mark.parametrize("place", ["__pycache__/more.pyc", ".git/hooks/x.py", "more.pyc"])
+def test_what_is_not_hashed_is_not_there(box: Path, place: str) -> None:
+    approve(box)
+    (box / "say" / place).parent.mkdir(parents=True, exist_ok=True)
+    (box / "say" / place).write_text("evil")
+    assert trust_state(say()).ok
+    tool, _ = admit(say())
+    assert not (tool.folder / place).exists()
+
+
+def test_test_data_are_part_of_what_is_approved(box: Path) -> None:
+    approve(box)
+    (box / "say" / "test-data" / "more.py").write_text("word = 'evil'")
+    assert trust_state(say()).changes == ("changed say/test-data/more.py",)
+
+
+def test_what_a_link_leads_to_is_approved_with_it(box: Path, tmp_path: Path) -> None:
+    inside, outside = box / "lib.py", tmp_path / "outside.py"
+    inside.write_text("one")
+    outside.write_text("one")
+    (box / "say" / "in.py").symlink_to("../lib.py")
+    (box / "say" / "out.py").symlink_to(outside)
+    (box / "loop").symlink_to(box)
+    approve(box)
+    copy = admit(say())[0].folder
+    assert (copy / "in.py").read_text() == "one"
+    assert not (copy / "in.py").is_symlink()
+    assert not (copy / "out.py").exists(), "what lies outside was not looked at"
+    inside.write_text("two")
+    assert "changed say/in.py" in trust_state(say()).changes
+
+
+def test_the_copy_is_read_only_and_private(box: Path) -> None:
+    (box / "say" / "run.sh").write_text("#!/bin/sh\n")
+    (box / "say" / "run.sh").chmod(0o777)
+    approve(box)
+    copy = Path(admit(say())[0].copy)
+    assert copy.parent == user_data() / "approved"
+    modes = {p: stat.S_IMODE(p.stat().st_mode) for p in [copy, *copy.rglob("*")]}
+    assert all(m == 0o500 for p, m in modes.items() if p.is_dir() or p.name == "run.sh")
+    assert all(m == 0o400 for p, m in modes.items() if p.is_file() and p.name != "run.sh")
+    assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("how", ["alter", "add", "remove"])
+def test_an_altered_copy_does_not_run(box: Path, how: str) -> None:
+    approve(box)
+    job = prepare(say(), {})
+    script = job.tool.folder / "say.py"
+    before = script.stat()
+    script.parent.chmod(0o700)
+    if how == "alter":
+        script.chmod(0o600)
+        script.write_text(SAY.format(text="evil").ljust(before.st_size))
+        script.chmod(0o400)
+        os.utime(script, ns=(before.st_atime_ns, before.st_mtime_ns))
+    elif how == "add":
+        (script.parent / "sys.py").write_text("evil")
+    else:
+        script.unlink()
+    with pytest.raises(ToolFailedError, match=r"approved copy .* is gone or was altered"):
+        run_job(job)
+    with pytest.raises(TrustError, match="is gone or was altered"):
+        ntr.run(say())
+    approve(box)
+    assert said(ntr.run(say())) == "approved"
+
+
+def test_revoked_while_it_waited(box: Path) -> None:
+    approve(box)
+    job = prepare(say(), {})
+    revoke(box)
+    with pytest.raises(ToolFailedError, match="was taken back or renewed meanwhile"):
+        run_job(job)
+    assert not Path(job.tool.copy).exists()
+
+
+def test_clean_reclaims_what_no_approval_names(box: Path) -> None:
+    approve(box)
+    old = trust_state(box).digest
+    (box / "new.txt").write_text("new")
+    approve(box)  # a job may still run from the old copy
+    (box / "new.txt").write_text("newer")
+    seen = review(box)
+    items = [item for item in reclaimable(load_config()) if item.kind == "toolbox"]
+    names = {digest.removeprefix("sha256:")[:12] for digest in (old, seen.digest)}
+    assert {item.name for item in items} == names
+    assert reclaim(items) == []
+    assert not seen.copy.exists()
+    (box / "new.txt").write_text("new")
+    assert said(ntr.run(say())) == "approved"
+    assert revoke(box)
+    assert approved.kept_copies() == []
+
+
+def test_approvals_of_older_versions_ask_again(box: Path) -> None:
+    approve(box)
+    store = user_data() / "trust.json"
+    old = {"files": {"say/say.py": ["0" * 64, 1, 1]}, "digest": "sha256:x"}
+    store.write_text(json.dumps({"toolboxes": {str(box): old}, "written": ""}))
+    trust = trust_state(say())
+    assert trust.state is TrustState.CHANGED
+    assert "older version" in trust.changes[0]
+    other = box.with_name("other")
+    other.mkdir()
+    approve(other)
+    assert trust_state(say()).changes == trust.changes, "it is not lost with the next one"
+    approve(box)
+    assert said(ntr.run(say())) == "approved"
+
+
+def test_one_damaged_approval_hides_no_other(box: Path) -> None:
+    approve(box)
+    store = user_data() / "trust.json"
+    data = json.loads(store.read_text())
+    data["toolboxes"] = {"/x": {"files": {"a": 1}}, "/y": 3, **data["toolboxes"]}
+    store.write_text(json.dumps(data))
+    assert trust_state(say()).ok
+
+
+def test_what_is_mine_follows_its_changes(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trust", str(box), "--mine", "--yes"]) == 0
+    alter(box, "changed ")
+    assert said(ntr.run(say())) == "changed "
+    assert trust_state(say()).state is TrustState.MINE
+    assert approved.kept_copies() == []
+    (box / "say" / "say.py").chmod(0o666)
+    assert main(["trust", str(box), "--mine", "--yes"]) == 1
+    assert "others can change it" in capsys.readouterr().err
+    revoke(box)
+    assert not trust_state(say()).ok
+
+
+# -- stored data are no consent ---------------------------------------------------------------
+
+
+def test_rerun_of_an_approved_tool_needs_nothing(box: Path) -> None:
+    approve(box)
+    first = ntr.run(say())
+    job, remarks = rerun(record_of(first), load_config())
+    assert (said(run_job(job)), remarks) == ("approved", [])
+
+
+def stranger(tmp_path: Path) -> Path:
+    """A descriptor that nobody has looked at; running it leaves a mark."""
+    folder = tmp_path / "stranger"
+    folder.mkdir()
+    mark = tmp_path / "mark"
+    (folder / "x.xml").write_text(
+        f'<tool id="x" name="X" version="1"><command>touch {mark}</command></tool>'
+    )
+    return folder / "x.xml"
+
+
+def forged(tmp_path: Path, descriptor: str) -> RunRecord:
+    """A record that names a descriptor."""
+    from napari_tool_runner.jobs.record import RecordedRunner, RecordedTool, RunRecord
+
+    folder = tmp_path / "jobs" / "x" / "1"
+    folder.mkdir(parents=True, exist_ok=True)
+    return RunRecord(
+        folder=folder,
+        id="1",
+        tool=RecordedTool("x", "X", "1", "bioimageit", descriptor, ""),
+        runner=RecordedRunner("LOCAL", "", {}),
+    )
+
+
+@pytest.mark.parametrize("how", ["absolute", "relative", "through the shipped tools"])
+def test_a_record_is_no_consent(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptor = stranger(tmp_path)
+    name = str(descriptor)
+    if how == "relative":
+        monkeypatch.chdir(descriptor.parent)
+        name = "x.xml"
+    elif how != "absolute":
+        name = str(bundled_folder() / os.path.relpath(descriptor, bundled_folder()))
+    record = forged(tmp_path, name)
+    with pytest.raises(TrustError, match=r"“X” was not run again: a record is no .*--tool"):
+        rerun(record, load_config())
+    assert not trust_state(recorded_tool(record, load_config())).ok, "as “Run again on…” opens it"
+    assert not (tmp_path / "mark").exists()
+
+
+def test_an_explicit_path_is_consent_for_a_rerun(tmp_path: Path) -> None:
+    descriptor = stranger(tmp_path)
+    record = forged(tmp_path, str(descriptor))
+    run_job(rerun(record, load_config(), tool=descriptor)[0])
+    assert (tmp_path / "mark").exists()
+
+
+def test_a_rerun_after_it_was_revoked(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from napari_tool_runner.config import config_path
+
+    approve(box)
+    first = ntr.run(say())
+    revoke(box)
+    config_path().unlink()  # and it is in no toolbox any more
+    assert main(["rerun", str(first.workspace)]) == 1
+    assert "a record is no permission" in capsys.readouterr().err
+    assert main(["rerun", str(first.workspace), "--tool", str(box / "say" / "say.xml")]) == 0
+
+
+def test_a_tool_of_an_approved_folder_lies_in_it(box: Path, tmp_path: Path) -> None:
+    approve(box)
+    descriptor = stranger(tmp_path)
+    led_out = unnamed(read_tool(box / ".." / "stranger" / "x.xml"))
+    assert trust_state(led_out).state is TrustState.UNKNOWN
+    assert descriptor.parent == Path(led_out.toolbox)
+    assert trust_state(unnamed(read_tool(box / "say" / "say.xml"))).state is TrustState.APPROVED
+
+
+# -- one gate --------------------------------------------------------------------------------
+
+
+def test_a_permit_is_of_one_thing(box: Path, tmp_path: Path) -> None:
+    approve(box)
+    tool, permit = admit(say())
+    pass_gate(tool, permit)
+    other = read_tool(stranger(tmp_path))
+    for false in (permit, Permit("", TrustState.NAMED), Permit(say().digest, TrustState.MINE)):
+        with pytest.raises(TrustError):
+            pass_gate(other, false)
+    with pytest.raises(TrustError, match="permit is of another"):
+        pass_gate(say(), permit)  # not from the copy
+
+
+def test_looking_asks_nobody(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in runnerServices.names():
+        service = type(runnerServices.service(name, {}))
+        monkeypatch.setattr(service, "plan", lambda self, tool: asked.append(tool.id))
+    descriptor = box / "say" / "say.xml"
+    text = descriptor.read_text()
+    needs = '<requirements><container type="docker">evil.example/x:1</container></requirements>'
+    descriptor.write_text(text.replace("<command>", needs + "<command>"))
+    from napari_tool_runner.widgets.finding.badges import _sign
+    from napari_tool_runner.widgets.running.services import _ask
+
+    toolbox = load_toolbox()
+    assert _ask(toolbox["say"]).plans == {}
+    _sign(toolbox, toolbox.entry("say"))
+    with pytest.raises(TrustError):
+        ntr.jobs.dry_run("say", {})
+    assert asked == []
+    approve(box)
+    _ask(load_toolbox()["say"])
+    assert asked, "what is approved is asked for"
