@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,9 +14,15 @@ import zarr
 from PIL import Image as Picture
 
 from exchange.exchange_helpers import parameter
-from napari_tool_runner.errors import OutputError, ToolRunnerError
+from napari_tool_runner.errors import (
+    ExchangeError,
+    OutputError,
+    ToolRunnerError,
+    UnsupportedLayerError,
+)
 from napari_tool_runner.exchange import plan, same_data, snapshot
 from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.files import place_file
 from napari_tool_runner.exchange.model import Content, ShapeList
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format
@@ -371,6 +378,24 @@ def test_whatever_is_in_a_file_is_read_or_refused(
                 parameter("imagetiff" if fmt.carrier is not Carrier.TIFF else "csv"),
             )
         assert file_type(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders are of Unix")
+@pytest.mark.parametrize("place", ["a.npy", "a.zarr/zarr.json", "a.zarr/0/c/0"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, place: str) -> None:
+    pipe = tmp_path / place
+    pipe.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(pipe)
+    path = tmp_path / place.partition("/")[0]
+    refused = f"{pipe.name} is neither a file nor a folder"
+    with pytest.raises(OutputError, match=refused):
+        read(path, path.suffix)
+    with pytest.raises(UnsupportedLayerError, match="cannot be given"):
+        plan(snapshot(path), parameter("imagetiff"))
+    with pytest.raises(ExchangeError, match=refused):
+        place_file(path, tmp_path / "copy")
+    assert file_type(path) in ("npy", "zarr", "ome_zarr")
+    assert file_type(pipe)
 
 
 # -- the same again ------------------------------------------------------------------

@@ -37,9 +37,8 @@ def _waiting(make_tool: MakeTool, gate: Path, name: str = "wait"):
 
 
 def _until(check) -> None:
-    deadline = time.monotonic() + 60
+    """Wait, on a busy computer as long as a test may last at all."""
     while not check():
-        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -141,7 +140,7 @@ def test_the_handle_of_a_submitted_run(
     stopped.cancel()
     (gate / "go").touch()
     np.testing.assert_array_equal(np.asarray(job.result().outputs["o"].data), IMAGE)
-    assert stopped.wait(30)
+    assert stopped.wait()
     assert stopped.state is JobState.CANCELLED
     _until(lambda: JobState.DONE in [event for event, _ in heard])
     threads = {name for event, name in heard if isinstance(event, JobState)}

@@ -18,10 +18,18 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from napari_tool_runner.errors import ExchangeError
+from napari_tool_runner.errors import ExchangeError, OutputError
 from napari_tool_runner.tools.file_types import has_zarr_attributes
 
-__all__ = ["file_key", "is_whole_map", "origin_of", "place_file", "remember_origin", "whole_file"]
+__all__ = [
+    "check_plain",
+    "file_key",
+    "is_whole_map",
+    "origin_of",
+    "place_file",
+    "remember_origin",
+    "whole_file",
+]
 
 _SMALL = 64 * 2**20
 _FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to
@@ -45,12 +53,32 @@ def place_file(source: Path, target: Path) -> bool:
             for entry in sorted(source.iterdir()):
                 copied |= place_file(entry, target / entry.name)
             return copied
+        check_plain(source)
         return _place(source, target)
     except OSError as error:
         raise ExchangeError(
             f"{source} cannot be handed to the tool: {error.strerror or error}.",
             hint="Check that the file can be read and that the disk has room.",
         ) from error
+
+
+def check_plain(path: Path) -> None:
+    """Refuse what is no file or folder of files: a pipe would be waited for without end.
+
+    Raises
+    ------
+    OutputError
+    """
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            for entry in entries:  # of most, the folder itself says what they are
+                if not entry.is_file() and not (entry.is_symlink() and entry.is_dir()):
+                    check_plain(Path(entry.path))
+    elif path.exists() and not path.is_file():
+        raise OutputError(
+            f"{path.name} is neither a file nor a folder.",
+            hint="Put a file in the place of the pipe, socket or device.",
+        )
 
 
 def _place(source: Path, target: Path) -> bool:

@@ -72,6 +72,8 @@ def file_type(path: Path, expected: Sequence[str] = (), formats: Formats = FORMA
         if has_zarr_attributes(path):
             return _zarr_name(path, suffix)
         return by_name[0].name if by_name and by_name[0].directory else "directory"
+    if not path.is_file():  # a pipe would be waited for
+        return by_name[0].name if by_name else "data"
     for name in expected:
         wanted = formats.canonical(name)
         if wanted in by_name:

@@ -17,6 +17,7 @@ from napari_tool_runner.exchange.carriers.tables import read_numbers, read_table
 from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
 from napari_tool_runner.exchange.carriers.zarr import read_zarr, write_zarr
+from napari_tool_runner.exchange.files import check_plain
 from napari_tool_runner.exchange.model import ShapeList, SurfaceData
 from napari_tool_runner.tools.formats import Carrier, Format, Trait
 from napari_tool_runner.tools.model import LayerKind
@@ -47,6 +48,7 @@ def read_file(path: Path, fmt: Format, *, name: str, writable: bool = False) -> 
         It cannot be read.
     """
     try:
+        check_plain(path)
         return _read(path, fmt, name=name, writable=writable)
     except (ToolRunnerError, MemoryError):
         raise

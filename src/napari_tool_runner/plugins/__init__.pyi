@@ -1,0 +1,51 @@
+from .contract import Availability, Fetch, Plan, RunnerService
+from .discovery import load_plugin_dirs, plugin_problems
+from .process import (
+    CancelToken,
+    Event,
+    ExecContext,
+    Mount,
+    OutputLine,
+    Process,
+    Progress,
+    Resources,
+    Session,
+)
+from .programs.process_tree import end_processes
+from .runners_factory import (
+    Choice,
+    ObjectFactory,
+    RunnerServiceProvider,
+    as_service,
+    check_all,
+    choose_service,
+    plan_run,
+    runnerServices,
+)
+
+__all__ = [
+    "Availability",
+    "CancelToken",
+    "Choice",
+    "Event",
+    "ExecContext",
+    "Fetch",
+    "Mount",
+    "ObjectFactory",
+    "OutputLine",
+    "Plan",
+    "Process",
+    "Progress",
+    "Resources",
+    "RunnerService",
+    "RunnerServiceProvider",
+    "Session",
+    "as_service",
+    "check_all",
+    "choose_service",
+    "end_processes",
+    "load_plugin_dirs",
+    "plan_run",
+    "plugin_problems",
+    "runnerServices",
+]
