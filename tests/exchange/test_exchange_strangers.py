@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,11 @@ from napari_tool_runner.errors import (
     UnsupportedLayerError,
 )
 from napari_tool_runner.exchange import plan, same_data, snapshot
-from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.carriers import read_file, write_geometry, write_pixels
 from napari_tool_runner.exchange.files import place_file
-from napari_tool_runner.exchange.model import Content, ShapeList
-from napari_tool_runner.tools.file_types import file_type
+from napari_tool_runner.exchange.geometry import plain_geometry
+from napari_tool_runner.exchange.model import Content, Pixels, ShapeList, SurfaceData
+from napari_tool_runner.tools.file_types import content_type, file_type
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format
 
 SQUARE = [[0, 0], [0, 2], [2, 2], [0, 0]]
@@ -396,6 +398,30 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, place: str) -> None:
         place_file(path, tmp_path / "copy")
     assert file_type(path) in ("npy", "zarr", "ome_zarr")
     assert file_type(pipe)
+
+
+# -- a format that a configuration gave another extension ------------------------------
+
+
+def test_a_mesh_is_what_its_format_says(tmp_path: Path) -> None:
+    vertices, faces = np.eye(3), np.array([[0, 1, 2]])
+    snap = snapshot(((vertices, faces), {}, "surface"))
+    for name, begin in (("ply", b"ply"), ("plyascii", b"ply"), ("off", b"OFF"), ("obj", b"v ")):
+        fmt, path = replace(FORMATS[name], extension=".surf"), tmp_path / "a.surf"
+        write_geometry(snap, fmt, path)
+        assert path.read_bytes().startswith(begin)
+        data = read_file(path, fmt, name="a").data
+        assert isinstance(data, SurfaceData)
+        np.testing.assert_array_equal(data.vertices, vertices)
+
+
+@pytest.mark.parametrize("name", ["png", "jpg", "bmp", "gif"])
+def test_a_picture_is_what_its_format_says(tmp_path: Path, name: str) -> None:
+    fmt, path = replace(FORMATS[name], extension=".pic"), tmp_path / "a.pic"
+    values = np.full((4, 5), 7, np.uint8)
+    write_pixels(Pixels(values, plain_geometry(values.shape), "a"), fmt, path)
+    assert content_type(path) == (name, "JPEG" if name == "jpg" else name.upper())
+    assert read_file(path, fmt, name="a").pixels.shape[:2] == (4, 5)
 
 
 # -- the same again ------------------------------------------------------------------

@@ -19,7 +19,7 @@ from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
 from napari_tool_runner.exchange.carriers.zarr import read_zarr, write_zarr
 from napari_tool_runner.exchange.files import check_plain
 from napari_tool_runner.exchange.model import ShapeList, SurfaceData
-from napari_tool_runner.tools.formats import Carrier, Format, Trait
+from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Trait
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -80,11 +80,17 @@ def _read(path: Path, fmt: Format, *, name: str, writable: bool) -> Content:
         case Carrier.GEOJSON:
             return read_geojson(path)
         case Carrier.MESH:
-            return read_mesh(path)
+            return read_mesh(path, _plain_name(path, fmt))
         case Carrier.TRACKMATE:
             return read_trackmate(path)
         case Carrier.OPAQUE | Carrier.UNKNOWN:
             raise OutputError(f"{path.name} holds nothing that a layer could show.")
+
+
+def _plain_name(path: Path, fmt: Format) -> str:
+    """Return the built-in format of a file, which a configuration may call otherwise."""
+    by_name = [entry.name for entry in FORMATS.of_file(path.name) if entry.carrier is fmt.carrier]
+    return next((name for name in (*by_name, fmt.name) if name in FORMATS), "obj")
 
 
 def write_pixels(
@@ -103,7 +109,9 @@ def write_pixels(
             version = "0.5" if Trait.ZARR3 in fmt.traits else "0.4"
             return write_zarr(pixels, path, version=version, progress=progress)
         case Carrier.PICTURE:
-            return write_raster(pixels, path, lossy=Trait.LOSSY in fmt.traits)
+            return write_raster(
+                pixels, path, _plain_name(path, fmt).upper(), lossy=Trait.LOSSY in fmt.traits
+            )
         case Carrier.NPY:
             return write_npy(pixels, path, progress=progress)
         case Carrier.HDF5:
@@ -125,7 +133,9 @@ def write_geometry(snap: LayerSnapshot, fmt: Format, path: Path) -> list[str]:
         corners, faces, *rest = snap.parts
         values = rest[0] if rest and rest[0].ndim == 1 else None
         binary = Trait.BINARY in fmt.traits
-        return write_mesh(SurfaceData(corners, faces, values), path, binary=binary)
+        return write_mesh(
+            SurfaceData(corners, faces, values), path, _plain_name(path, fmt), binary=binary
+        )
     if fmt.carrier is Carrier.GEOJSON and snap.kind in (LayerKind.POINTS, LayerKind.SHAPES):
         if snap.kind is LayerKind.POINTS:
             vertices = [point[None] for point in np.asarray(snap.data)]

@@ -15,7 +15,6 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.model import Content, SurfaceData
-from napari_tool_runner.tools.formats import FORMATS
 
 if TYPE_CHECKING:
     import trimesh
@@ -26,8 +25,8 @@ _VALUE_NAMES = ("value", "quality", "scalar", "intensity", "scalar_value")
 _SINGLE = ("stl", "glb")  # of single precision, by definition
 
 
-def write_mesh(mesh: SurfaceData, path: Path, *, binary: bool = False) -> list[str]:
-    """Write a mesh of three dimensions by the extension of `path`; return notes.
+def write_mesh(mesh: SurfaceData, path: Path, name: str, *, binary: bool = False) -> list[str]:
+    """Write a mesh of three dimensions in the format `name`; return notes.
 
     Raises
     ------
@@ -39,9 +38,8 @@ def write_mesh(mesh: SurfaceData, path: Path, *, binary: bool = False) -> list[s
             f"A mesh file holds points of 3 coordinates, not {mesh.vertices.shape[-1]}.",
             hint="Choose a surface of three dimensions.",
         )
-    name = _format_name(path)
     notes = []
-    if name == "ply":
+    if name.startswith("ply"):
         _write_ply(mesh, path, binary=binary)
     elif name in _SINGLE:
         import trimesh
@@ -57,13 +55,9 @@ def write_mesh(mesh: SurfaceData, path: Path, *, binary: bool = False) -> list[s
         rows = [f"v {_texts(vertex)}" for vertex in mesh.vertices.tolist()]
         rows += [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in mesh.faces.tolist()]
         path.write_text("\n".join([*rows, ""]), encoding="ascii")
-    if name != "ply" and mesh.values is not None and not np.all(mesh.values == 1):
+    if not name.startswith("ply") and mesh.values is not None and not np.all(mesh.values == 1):
         notes.append(f"{name.upper()} holds no values at vertices; they were left out.")
     return notes
-
-
-def _format_name(path: Path) -> str:
-    return next((entry.name for entry in FORMATS.of_file(path.name)), "obj")
 
 
 def _texts(values: Sequence[float]) -> str:
@@ -95,8 +89,8 @@ def _write_ply(mesh: SurfaceData, path: Path, *, binary: bool) -> None:
         file.write("\n".join([*rows, ""]).encode())
 
 
-def read_mesh(path: Path) -> Content:
-    """Read a mesh by its extension; polygons are cut into triangles.
+def read_mesh(path: Path, name: str) -> Content:
+    """Read a mesh of the format `name`; polygons are cut into triangles.
 
     Other files that it may name (materials, textures) are never opened.
 
@@ -106,10 +100,11 @@ def read_mesh(path: Path) -> Content:
     """
     import trimesh
 
-    name = _format_name(path)
     options = {"skip_materials": True} if name == "obj" else {}
     with path.open("rb") as file:  # a stream, so that nothing beside it is looked for
-        found = trimesh.load_mesh(file, file_type=name, process=False, **options)
+        found = trimesh.load_mesh(
+            file, file_type=name[:3], process=False, **options
+        )  # plyascii: ply
     vertices = np.asarray(found.vertices, dtype=float)
     faces = np.asarray(found.faces, dtype=np.int64).reshape(-1, 3)
     if name == "stl":  # each triangle has corners of its own

@@ -17,8 +17,8 @@ __all__ = ["read_raster", "write_raster"]
 _U1, _U2 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
-def write_raster(pixels: Pixels, path: Path, *, lossy: bool = False) -> list[str]:
-    """Write one 2-D image: uint8 or uint16 as PNG; uint8 as JPEG, BMP or GIF.
+def write_raster(pixels: Pixels, path: Path, kind: str, *, lossy: bool = False) -> list[str]:
+    """Write one 2-D image as `kind`: uint8 or uint16 as PNG; uint8 as JPEG, BMP or GIF.
 
     Raises
     ------
@@ -27,8 +27,7 @@ def write_raster(pixels: Pixels, path: Path, *, lossy: bool = False) -> list[str
     LossyConversionError
         Values that the format cannot hold; labels as JPEG.
     """
-    png = path.suffix.lower() == ".png"
-    kind = path.suffix.lower().lstrip(".").upper()
+    png = kind == "PNG"
     shape = tuple(pixels.array.shape)
     if pixels.geometry.ndim < 2 or set(pixels.geometry.shape[:-2]) - {1}:
         raise UnsupportedLayerError(
@@ -63,10 +62,10 @@ def write_raster(pixels: Pixels, path: Path, *, lossy: bool = False) -> list[str
         if pixels.rgb and values.shape[-1] == 4:
             values = values[..., :3]
             notes.append("JPEG has no transparency; it was left out.")
-        Image.fromarray(values).save(path, quality=95, subsampling=0)
+        Image.fromarray(values).save(path, "JPEG", quality=95, subsampling=0)
         notes.append("JPEG changes pixel values a little; the tool takes nothing better.")
     else:
-        Image.fromarray(values).save(path)
+        Image.fromarray(values).save(path, kind)
     return notes
 
 
