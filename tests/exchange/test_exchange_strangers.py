@@ -21,7 +21,7 @@ from napari_tool_runner.errors import (
     ToolRunnerError,
     UnsupportedLayerError,
 )
-from napari_tool_runner.exchange import plan, same_data, snapshot
+from napari_tool_runner.exchange import export, plan, same_data, snapshot
 from napari_tool_runner.exchange.carriers import read_file, write_geometry, write_pixels
 from napari_tool_runner.exchange.files import place_file
 from napari_tool_runner.exchange.geometry import plain_geometry
@@ -380,6 +380,15 @@ def test_whatever_is_in_a_file_is_read_or_refused(
                 parameter("imagetiff" if fmt.carrier is not Carrier.TIFF else "csv"),
             )
         assert file_type(path)
+
+
+def test_a_damaged_chunk_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    zarr.create_array(path, data=np.eye(4), chunks=(2, 2), zarr_format=2)
+    (path / "1.1").write_bytes(b"junk")
+    with pytest.raises(ExchangeError, match="The pixels cannot be read: "):
+        export(snapshot(path), parameter("imagetiff"), tmp_path / "inputs")
+    assert not list((tmp_path / "inputs").iterdir())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders are of Unix")

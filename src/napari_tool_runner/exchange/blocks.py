@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tool_runner.errors import LossyConversionError
+from napari_tool_runner.errors import ExchangeError, LossyConversionError, ToolRunnerError
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import ArrayLike, Pixels, Progress
@@ -78,15 +78,28 @@ def nbytes(array: ArrayLike) -> int:
 
 
 def read(array: ArrayLike, key: tuple[slice, ...]) -> np.ndarray:
-    """Return one block as numpy; dask, tensorstore and the like compute just that."""
-    part = array[key]
-    while not isinstance(part, np.ndarray):
-        if hasattr(part, "compute"):
-            part = part.compute()
-        elif hasattr(part, "read") and hasattr(part, "domain"):  # tensorstore
-            part = part.read().result()
-        else:
-            part = np.asarray(part)
+    """Return one block as numpy; dask, tensorstore and the like compute just that.
+
+    Raises
+    ------
+    ExchangeError
+        The file or the computation behind it fails.
+    """
+    try:
+        part = array[key]
+        while not isinstance(part, np.ndarray):
+            if hasattr(part, "compute"):
+                part = part.compute()
+            elif hasattr(part, "read") and hasattr(part, "domain"):  # tensorstore
+                part = part.read().result()
+            else:
+                part = np.asarray(part)
+    except (ToolRunnerError, MemoryError):
+        raise
+    except Exception as error:  # a damaged chunk, a computation of somebody's own
+        raise ExchangeError(
+            f"The pixels cannot be read: {error}", hint="Check the file that they come from."
+        ) from error
     block: np.ndarray = part
     return block
 

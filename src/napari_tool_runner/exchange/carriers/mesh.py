@@ -102,9 +102,8 @@ def read_mesh(path: Path, name: str) -> Content:
 
     options = {"skip_materials": True} if name == "obj" else {}
     with path.open("rb") as file:  # a stream, so that nothing beside it is looked for
-        found = trimesh.load_mesh(
-            file, file_type=name[:3], process=False, **options
-        )  # plyascii: ply
+        short = name[:3]  # plyascii: ply
+        found = trimesh.load_mesh(file, file_type=short, process=False, **options)
     vertices = np.asarray(found.vertices, dtype=float)
     faces = np.asarray(found.faces, dtype=np.int64).reshape(-1, 3)
     if name == "stl":  # each triangle has corners of its own

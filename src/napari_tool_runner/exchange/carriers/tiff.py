@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -200,7 +199,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     try:
         try:
             found = len(tif.series)
-        except _TROUBLE:
+        except Exception:
             if not tif.is_ome:
                 raise
             tif.close()
@@ -211,12 +210,6 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
         yield tif
     finally:
         tif.close()
-
-
-_TROUBLE = (
-    tifffile.TiffFileError, ValueError, OSError, RuntimeError, LookupError,
-    struct.error, zlib.error, ElementTree.ParseError,
-)  # fmt: skip
 
 
 @dataclass(slots=True)
