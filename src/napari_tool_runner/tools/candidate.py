@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
-from napari_tool_runner.storage import sha256_of
+from napari_tool_runner.storage import JSON_DEPTH, check_depth, sha256_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element, TreeBuilder
@@ -40,9 +40,6 @@ __all__ = [
 
 MAX_BYTES = 8 * 2**20
 """Largest descriptor that is read. The largest published one has 0.4 MB."""
-
-_MAX_DEPTH = 200
-"""Deepest nesting; deeper files are made to exhaust a reader."""
 
 _HEAD_BYTES = 4096
 _MARKED = rb"\xff\xfe|\xfe\xff"  # of UTF-16
@@ -295,7 +292,7 @@ def parse_json(data: bytes, path: Path) -> object:
     Raises
     ------
     UnsafeDescriptorError
-        It nests more than `_MAX_DEPTH` deep.
+        It nests more than `JSON_DEPTH` deep.
     DescriptorError
         It is no JSON; the message names line and column.
     """
@@ -313,15 +310,10 @@ def parse_json(data: bytes, path: Path) -> object:
         raise DescriptorError(
             f"{path} is no JSON: {error}.", path=path, hint="Save it as UTF-8."
         ) from error
-    waiting = [(parsed, 1)]
-    while waiting:
-        value, depth = waiting.pop()
-        if not isinstance(value, dict | list):
-            continue
-        inner = value.values() if isinstance(value, dict) else value
-        if depth > _MAX_DEPTH:
-            raise _too_deep(path)
-        waiting += [(entry, depth + 1) for entry in inner]
+    try:
+        check_depth(parsed)
+    except ValueError as error:
+        raise _too_deep(path) from error
     return parsed
 
 
@@ -342,7 +334,7 @@ def parse_yaml(data: bytes, path: Path, *, aliases: int = _MAX_ALIASES) -> objec
     loader = _yaml_loader()
     try:
         # what is short and has no asterisk can neither nest deep nor use an alias
-        if len(data) > _MAX_DEPTH or b"*" in data:
+        if len(data) > JSON_DEPTH or b"*" in data:
             _check_yaml(yaml.parse(data, loader), path, aliases)
         parsed: object = yaml.load(data, loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, LookupError, TypeError) as error:
@@ -370,7 +362,7 @@ def _check_yaml(events: Iterable[Event], path: Path, aliases: int) -> None:
         anchor, size = getattr(event, "anchor", None) or "", 0
         if isinstance(event, yaml.CollectionStartEvent):
             nodes.append((anchor, 0))
-            if len(nodes) > _MAX_DEPTH:
+            if len(nodes) > JSON_DEPTH:
                 raise _too_deep(path)
             continue
         if isinstance(event, yaml.AliasEvent):
@@ -401,7 +393,7 @@ def _xml_builder() -> type[TreeBuilder]:
 
         def start(self, tag: str, attrs: dict[str, str], /) -> Element:
             self.depth += 1
-            if self.depth > _MAX_DEPTH:
+            if self.depth > JSON_DEPTH:
                 raise RecursionError
             return super().start(tag, attrs)
 
@@ -449,7 +441,7 @@ def _yaml_number(loader: SafeLoader, node: ScalarNode) -> float:
 
 def _too_deep(path: Path) -> UnsafeDescriptorError:
     return UnsafeDescriptorError(
-        f"{path} nests more than {_MAX_DEPTH} deep.",
+        f"{path} nests more than {JSON_DEPTH} deep.",
         path=path,
         hint="No tool descriptor does; it was not read.",
     )

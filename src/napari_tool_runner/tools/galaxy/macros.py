@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import UnsafeDescriptorError
+from napari_tool_runner.storage import JSON_DEPTH
 from napari_tool_runner.tools.candidate import load_xml
 
 if TYPE_CHECKING:
@@ -27,18 +28,10 @@ _BUDGET = 20_000_000
 _ELEMENT = 100  # what an element costs besides its characters
 _FILE = 1000  # what it costs to read a file
 _LOOK = 10  # what it costs to look for tokens in a text
-_MAX_DEPTH = 200
 
 
 class Expander:
-    """Expands the macros of one descriptor, once.
-
-    Parameters
-    ----------
-    path : Path
-    limit : Path
-        Imports may not leave this folder.
-    """
+    """Expands the macros of the descriptor `path`, once; imports may not leave `limit`."""
 
     def __init__(self, path: Path, limit: Path) -> None:
         self.path, self.limit = path, limit
@@ -52,16 +45,13 @@ class Expander:
 
         Raises
         ------
-        DescriptorError
-            A file cannot be read.
-        UnsafeDescriptorError
-            A DTD, an entity, an import from outside, or macros that grow without end.
-        ValueError
-            Something is not defined.
+        DescriptorError, ValueError
+            A file is not safe or cannot be read; something grows without end, or is not defined.
         """
         from galaxy.util.xml_macros import XmlMacroDef, raw_xml_tree
 
-        self._look_at(self.path)
+        load_xml(self.path)
+        self.files[self.path.resolve()] = None
         tree = raw_xml_tree(str(self.path))
         root = tree.getroot()
         container = root.find("macros")
@@ -71,10 +61,8 @@ class Expander:
         container.clear()
         tokens = self._tokens({_name(m): m.text or "" for kind, m in defined if kind == "token"})
         self._macros = {_name(m): XmlMacroDef(m) for kind, m in defined if kind == "xml"}
-        uses = {
-            name: [expand.get("macro") or "" for expand in macro.element.iter("expand")]
-            for name, macro in self._macros.items()
-        }
+        expands = ((name, m.element.iter("expand")) for name, m in self._macros.items())
+        uses = {name: [one.get("macro") or "" for one in found] for name, found in expands}
         try:
             TopologicalSorter(uses).prepare()
         except CycleError as error:
@@ -102,28 +90,14 @@ class Expander:
         )
 
     def _deeper(self, depth: int) -> int:
-        if depth >= _MAX_DEPTH:
-            raise self._refusal(f"nest more than {_MAX_DEPTH} deep")
+        if depth >= JSON_DEPTH:
+            raise self._refusal(f"nest more than {JSON_DEPTH} deep")
         return depth + 1
 
     def _cycle(self, *names: str) -> UnsafeDescriptorError:
         return self._refusal(f"hold themselves ({' → '.join(names)}): a cycle")
 
     # -- what is defined ---------------------------------------------------------------
-
-    def _look_at(self, file: Path, wanted: str = "") -> Path:
-        real = file.resolve()
-        if wanted and not real.is_relative_to(self.limit):
-            raise UnsafeDescriptorError(
-                f"{self.path.name} imports “{wanted}”, which lies outside its toolbox"
-                f" ({self.limit}).",
-                path=self.path,
-                hint="Copy the file into the toolbox, or add the folder above as a toolbox.",
-            )
-        if real not in self.files:
-            load_xml(real if wanted else file)
-            self.files[real] = None
-        return real
 
     def _load(self, container: Element, chain: tuple[Path, ...]) -> list[tuple[str, Element]]:
         """Return the definitions of the files that `container` imports, then its own."""
@@ -134,9 +108,19 @@ class Expander:
         for element in reversed(container.findall("import")):
             wanted = (element.text or "").strip()
             file = self.path.parent / wanted  # Galaxy looks there for all, links unresolved
-            real = self._look_at(file, wanted or ".")
+            real = file.resolve()
+            if not real.is_relative_to(self.limit):
+                what = f"imports “{wanted}”, which lies outside its toolbox ({self.limit})"
+                raise UnsafeDescriptorError(
+                    f"{self.path.name} {what}.",
+                    path=self.path,
+                    hint="Copy the file into the toolbox, or add the folder above as a toolbox.",
+                )
             if real in chain:
                 raise self._cycle(wanted, wanted)
+            if real not in self.files:
+                load_xml(real)
+                self.files[real] = None
             found = self._load(raw_xml_tree(str(file)).getroot(), (*chain, real)) + found
         found += [(macro.get("type", "xml"), macro) for macro in container.findall("macro")]
         for kind in ("template", "xml", "token"):
