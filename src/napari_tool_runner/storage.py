@@ -22,6 +22,7 @@ from pathlib import Path
 import platformdirs
 
 from napari_tool_runner.names import free_path, safe_name, size_text, unique_name, unique_names
+from napari_tool_runner.sealed import content_sha256
 
 __all__ = [
     "APP",
@@ -366,26 +367,6 @@ def short_digest(content: str | bytes) -> str:
     """Return 16 characters that stand for `content` in a name."""
     data = content.encode() if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()[:16]
-
-
-def content_sha256(path: Path) -> str:
-    """Return ``sha256:…`` of a file, or of the names and contents in a folder.
-
-    Reads everything: for large data call it in the background.
-
-    Raises
-    ------
-    OSError
-        Something of it cannot be read.
-    """
-    if path.is_dir():
-        digest = hashlib.sha256()
-        for entry in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{entry.relative_to(path).as_posix()}\0".encode())
-            digest.update(content_sha256(entry).encode())
-        return f"sha256:{digest.hexdigest()}"
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def joint_sha256(paths: Iterable[Path]) -> str:

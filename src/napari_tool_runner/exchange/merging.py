@@ -18,6 +18,7 @@ from napari_tool_runner.exchange.files import whole_file
 from napari_tool_runner.exchange.geometry import select
 from napari_tool_runner.exchange.joining import id_column
 from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Pixels
+from napari_tool_runner.sealed import file_name
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind
 
@@ -81,7 +82,9 @@ def merge_parts(
         [axis.ravel() for axis in np.meshgrid(*[np.arange(n) for n in loop], indexing="ij")], 1
     )
     if kind in PIXELS:
-        return _merge_pixels(parts, tuple(loop), geometry, folder / f"{name}.tif", name, offsets)
+        return _merge_pixels(
+            parts, tuple(loop), geometry, folder / f"{file_name(name)}.tif", name, offsets
+        )
     if kind is LayerKind.POINTS:
         table = _merge_points(parts, places)
     elif kind is LayerKind.SHAPES:
@@ -90,7 +93,7 @@ def merge_parts(
         table = _merge_tables(parts, places + np.asarray(first or 0), axes, offsets)
     else:
         return None
-    path = folder / f"{name}.csv"
+    path = folder / f"{file_name(name)}.csv"
     write_table(table, path)
     return path, "tablecsv"
 

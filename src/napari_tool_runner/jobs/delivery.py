@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import sealed
 from napari_tool_runner.jobs.typed_json import to_json
+from napari_tool_runner.sealed import file_name
 from napari_tool_runner.storage import replacing
 
 if TYPE_CHECKING:
@@ -34,21 +35,36 @@ def deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path
     `output_paths`.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    root, taken = result.workspace, set[str]()
     delivered: dict[str, Path] = {}
-    for name, path in output_paths(result).items():
-        stem, slash, element = name.partition("/")
-        place = folder / f"{prefix}{stem}" if slash else folder
-        place.mkdir(parents=True, exist_ok=True)
-        suffix = result.formats.split(path.name)[1]
-        label = element.replace("/", "_") if slash else f"{prefix}{name}"
-        target = place / (label if label.endswith(suffix) else label + suffix)
-        if path.is_dir():
-            shutil.copytree(path, target, dirs_exist_ok=True)
-        else:
-            with replacing(target) as draft:
-                shutil.copyfile(path, draft)
-        delivered[name] = target
+    for output, made in result.outputs.items():
+        for element, part in made.files().items():
+            path = part.path
+            place = folder / file_name(f"{prefix}{output}") if element else folder
+            place.mkdir(parents=True, exist_ok=True)
+            suffix = result.formats.split(path.name)[1]
+            target = place / _free(element or f"{prefix}{output}", suffix, place, taken)
+            if sealed.kind(path, root) == "folder":
+                sealed.copy(path, target, root)
+            else:
+                with replacing(target) as draft:
+                    sealed.copy(path, draft, root)
+            delivered[f"{output}/{element}" if element else output] = target
     return delivered
+
+
+def _free(label: str, suffix: str, place: Path, taken: set[str]) -> str:
+    """Return the name of a copy, which no other copy has, also regardless of case.
+
+    Names of outputs and of elements come from descriptors and programs: they are no paths.
+    """
+    stem = file_name(label)
+    stem = stem.removesuffix(suffix) if suffix and stem != suffix else stem
+    name, number = file_name(stem + suffix), 2
+    while f"{place}/{name}".casefold() in taken:
+        name, number = file_name(f"{stem}_{number}{suffix}"), number + 1
+    taken.add(f"{place}/{name}".casefold())
+    return name
 
 
 def job_json(job: Job) -> dict[str, object]:

@@ -10,7 +10,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from napari_tool_runner.errors import JobCancelledError, ToolFailedError
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import JobCancelledError, OutputError, ToolFailedError
 from napari_tool_runner.exchange import LayerSnapshot, export, geometry_record
 from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after
 from napari_tool_runner.jobs.record import (
@@ -45,7 +46,6 @@ from napari_tool_runner.plugins import (
     choose_service,
     runnerServices,
 )
-from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import (
@@ -218,9 +218,8 @@ class Run:
     ) -> None:
         """Write the files of `rendered`, run its command, and judge how it ended."""
         context = self.context
-        for path, text in rendered.files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        for path, text in rendered.files.items():  # a slice before may have left links
+            sealed.write(path, text, paths.top)
         context.work_dir, context.temp_dir, context.home_dir = paths.work, paths.temp, paths.home
         context.environment = dict(rendered.environment)
         if rendered is not self.rendered:  # another slice
@@ -331,13 +330,13 @@ class Run:
         with self._hashing:
             try:
                 self.inputs = [
-                    one if one.sha256 else replace(one, sha256=content_sha256(one.path))
+                    one if one.sha256 else replace(one, sha256=self.workspace.sha256(one.path))
                     for one in self.inputs
                 ]
                 for output in self.outputs.values():
                     for part in output.files().values():
-                        self.digests[part.path] = content_sha256(part.path)
-            except OSError as error:
+                        self.digests[part.path] = self.workspace.sha256(part.path)
+            except (OSError, OutputError) as error:
                 self.notes.append(f"A content hash is missing from the record: {error}.")
 
     def record(

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import sealed
 from napari_tool_runner.errors import ExchangeError
 from napari_tool_runner.exchange import crop, label_offsets, merge_parts
 from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.record import JobState
+from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.workspace import make_folders, remove_scratch
 from napari_tool_runner.plugins import Progress
-from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput
+from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
+    from napari_tool_runner.exchange import Index
     from napari_tool_runner.jobs.execution import ProgramCall
     from napari_tool_runner.jobs.outputs import JobOutput
+    from napari_tool_runner.tools.dialect import JobPaths
+    from napari_tool_runner.tools.model import DataParameter
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["SlicedRun"]
 
@@ -43,8 +50,7 @@ class SlicedRun(Run):
                 phase = f"Slice {number + 1} of {len(pieces)}"
                 self.context.report(Progress(phase, number, len(pieces)))
                 paths = self.workspace.piece(number)
-                make_folders(paths)
-                values = self.write_inputs(request.cut(index), paths.inputs, record=False)
+                values = self._inputs_of(index, paths)
                 rendered = self.render(values, paths)
                 if call is None:
                     call = opened.enter_context(self.program(values, rendered))
@@ -54,6 +60,32 @@ class SlicedRun(Run):
                 remove_scratch(paths)
         self._enter(JobState.LOADING, "Putting the slices together")
         self.outputs = self._merged(results, len(pieces))
+
+    def _inputs_of(self, index: Index, paths: JobPaths) -> BoundValues:
+        """Write what one slice gets, then bring it to its place by renaming.
+
+        A program of the slice before may live on and change what it sees; while we write,
+        it sees nothing.
+        """
+        with suppress(FileNotFoundError):
+            sealed.remove(paths.root, paths.top)
+        make_folders(paths)
+        draft = self._draft()
+        values = self.write_inputs(self.request.cut(index), draft, record=False)
+        sealed.put(draft, paths.inputs, paths.top)
+
+        def placed(name: str, parameter: DataParameter, value: object) -> object:
+            if isinstance(value, DataFile) and value.path.is_relative_to(draft):
+                return replace(value, path=paths.inputs / value.path.relative_to(draft))
+            return value
+
+        return each_value(self.request.tool, values, placed)
+
+    def _draft(self) -> Path:
+        """Make a folder that no program sees."""
+        folder = self.workspace.root / "draft"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
 
     def _merged(self, results: dict[str, list[JobOutput]], count: int) -> dict[str, JobOutput]:
         offsets = {
@@ -79,7 +111,7 @@ class SlicedRun(Run):
         loaded = [part.loaded for part in parts if part.loaded is not None]
         if len(loaded) != len(parts) or len({part.kind for part in loaded}) != 1:
             return None
-        request, folder = self.request, self.workspace.paths.outputs
+        request, paths, draft = self.request, self.workspace.paths, self._draft()
         extent, grid = request.extent, request.grid
         assert extent is not None, "only an extent"
         assert grid is not None, "with a grid is run in slices"
@@ -90,15 +122,17 @@ class SlicedRun(Run):
         covered = crop(grid, starts, sizes)
         axes = covered.axes[:depth]
         made = merge_parts(
-            loaded, sizes[:depth], axes, covered, folder, name, shift, starts[:depth]
+            loaded, sizes[:depth], axes, covered, draft, name, shift, starts[:depth]
         )
         if made is None:
             return None
-        path, fmt = made
+        written, fmt = made
+        path = paths.outputs / written.name
+        sealed.put(written, path, paths.top)
         whole = replace(parts[0].output, format=fmt, kind=loaded[0].kind)
         entry = CollectedOutput(whole, (CollectedFile(path, fmt),))
         box = tuple(slice(start, stop) for start, stop in ranges)
-        return self.loader().load(entry, dict(request.snapshots(request.cut(box))), folder)
+        return self.loader().load(entry, dict(request.snapshots(request.cut(box))), path.parent)
 
     def _collection(self, parts: list[JobOutput]) -> JobOutput:
         width = len(str(len(parts)))

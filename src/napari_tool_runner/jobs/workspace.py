@@ -10,13 +10,15 @@ import shutil
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import OutputError, WorkspaceError
 from napari_tool_runner.plugins import Progress
-from napari_tool_runner.storage import replacing, safe_name, size_text
+from napari_tool_runner.storage import content_sha256, replacing, safe_name, size_text
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
@@ -106,12 +108,22 @@ class Workspace:
 
     def piece(self, number: int) -> JobPaths:
         """Return the folders of one slice, which are not made."""
-        return JobPaths(self.pieces / f"{number:05d}")
+        return JobPaths(self.pieces / f"{number:05d}", self.paths.top)
 
     @property
     def pieces(self) -> Path:
         """Where the folders of slices are."""
         return self.paths.root / "pieces"
+
+    def sha256(self, path: Path) -> str:
+        """Return the content hash of an original, or of what a program could have changed.
+
+        Raises
+        ------
+        OSError, OutputError
+        """
+        top = self.paths.top
+        return content_sha256(path, top if path.is_relative_to(top) else None)
 
     def remove_scratch(self) -> None:
         """Delete ``tmp`` and ``home``, which nobody needs after the run."""
@@ -119,15 +131,24 @@ class Workspace:
 
 
 def make_folders(paths: JobPaths) -> None:
-    """Make the folders that a program sees; raises OSError."""
+    """Make the folders that a program sees; raises OSError, OutputError.
+
+    A program of the job may have run before (on another slice): what it left is no way.
+    """
+    if paths.root != paths.top:
+        sealed.make_folder(paths.root, paths.top)
     for folder in (paths.inputs, paths.outputs, paths.work, paths.temp, paths.home):
-        _make_private(folder)
+        if paths.root == paths.top:
+            _make_private(folder)
+        else:
+            sealed.make_folder(folder, paths.top)
 
 
 def remove_scratch(paths: JobPaths) -> None:
-    """Delete ``tmp`` and ``home`` of a job or slice."""
+    """Delete ``tmp`` and ``home`` of a job or slice, never what a link in them leads to."""
     for folder in (paths.temp, paths.home):
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError, OutputError):  # deleted with the job at last
+            sealed.remove(folder, paths.top)
 
 
 def _make_private(folder: Path) -> None:
@@ -297,15 +318,14 @@ def disk_size(path: Path) -> int:
 
 
 def _sizes(path: Path) -> Iterator[int]:
-    try:
-        if not path.is_dir():
-            yield path.stat().st_size
-            return
-        entries = [entry for entry in path.iterdir() if not entry.is_symlink()]
-    except OSError:
-        return
-    for entry in entries:
-        yield from _sizes(entry)
+    todo = [path]
+    while todo:  # however deep
+        here = todo.pop()
+        with suppress(OSError):
+            if here.is_dir():
+                todo += [entry for entry in here.iterdir() if not entry.is_symlink()]
+            else:
+                yield here.stat().st_size
 
 
 def copy_if_small(path: Path, below: int) -> None:

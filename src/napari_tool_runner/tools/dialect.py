@@ -7,17 +7,19 @@ never layers, and no runner.
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from inspect import isfunction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from napari_tool_runner.errors import DescriptorError, ToolRunnerError
+from napari_tool_runner import sealed
+from napari_tool_runner.tools.guard import guarded
 from napari_tool_runner.tools.model import DataParameter, PackageRequirement, Tool
+from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.candidate import Candidate
@@ -38,9 +40,8 @@ __all__ = [
     "TestOutcome",
     "Verdict",
     "data_files",
+    "lent_files",
 ]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +91,25 @@ def data_files(value: object) -> list[DataFile]:
     return []
 
 
+def lent_files(tool: Tool, values: BoundValues) -> frozenset[Path]:
+    """Return the files that a call hands to its program, which a link may lead to."""
+    files = data_files([leaf.value for leaf in leaves(tool.inputs, values)])
+    given = {file.path for file in files}
+    return frozenset(given | {path.resolve() for path in given})
+
+
 class JobPaths:
     """Absolute folders of one job; they are the same inside a container.
 
     ``work`` is the working directory of the program, ``inputs`` is read-only to it,
     ``outputs`` holds the planned outputs, ``temp`` is its ``TMPDIR``, ``home`` its
-    ``HOME`` where the runner gives it one.
+    ``HOME`` where the runner gives it one. ``top`` is all that a program of the job may
+    write to: `root`, or above it where `root` is of one slice.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, top: Path | None = None) -> None:
         self.root = root
+        self.top = root if top is None else top
         self.inputs = root / "inputs"
         self.outputs = root / "outputs"
         self.work = root / "work"
@@ -244,30 +254,25 @@ _RESULTS: dict[str, type] = {
 }  # fmt: skip
 
 
-def _guarded(method: Callable[..., object]) -> Callable[..., object]:
-    """Let what a language did not expect be a DescriptorError: its code may be of others."""
-    name = method.__name__
+def _sealing(
+    collect: Callable[..., Sequence[CollectedOutput]],
+) -> Callable[..., Sequence[CollectedOutput]]:
+    """Let `Dialect.collect` give only files that hold no link and may be opened."""
 
-    @wraps(method)
-    def call(self: Dialect, subject: Candidate | Tool, *more: object, **named: object) -> object:
-        try:
-            found = method(self, subject, *more, **named)
-            found = list(found) if isinstance(found, Iterator) else found
-            if not isinstance(found, _RESULTS[name]):
-                raise TypeError(f"“{name}” gave {found!r}")
-        except ToolRunnerError:
-            raise
-        except Exception as error:
-            if isinstance(error, OSError) and name == "collect":
-                raise  # the job's folder: its disk may be full
-            _log.info("%s, %s of %s", self.label, name, subject.path, exc_info=True)
-            what = f"{type(error).__name__}: {error}"
-            message = f"The language {self.label} stumbles over {subject.path}: {what}."
-            hint = "Correct the file, or tell the makers of the language."
-            if isinstance(error, ImportError):
-                message = f"{subject.path} needs {self.label}, which cannot be loaded: {error}."
-                hint = "Install napari-tool-runner with all its dependencies."
-            raise DescriptorError(message, path=subject.path, hint=hint) from error
+    @wraps(collect)
+    def call(
+        self: Dialect, tool: Tool, rendered: RenderedCommand, values: BoundValues, paths: JobPaths
+    ) -> Sequence[CollectedOutput]:
+        lent = lent_files(tool, values)
+        found = []
+        for entry in collect(self, tool, rendered, values, paths):
+            files = []
+            for file in entry.files:
+                with suppress(FileNotFoundError):  # a link to nothing: the output is missing
+                    place = sealed.settled(file.path, paths.top, lent)
+                    files.append(replace(file, path=place))
+            if files:
+                found.append(replace(entry, files=tuple(files)))
         return found
 
     return call
@@ -305,7 +310,8 @@ class Dialect(ABC):
         super().__init_subclass__(**options)
         for name in _RESULTS:
             if isfunction(method := vars(cls).get(name)):
-                setattr(cls, name, _guarded(method))
+                method = _sealing(method) if name == "collect" else method
+                setattr(cls, name, guarded(method, _RESULTS[name]))
 
     @abstractmethod
     def score(self, candidate: Candidate) -> int:

@@ -7,13 +7,16 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from napari_tool_runner.storage import read_json
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.sealed import kind, open_file, read_bytes
 from napari_tool_runner.tools.formats import FORMATS, Formats
 
 __all__ = ["content_type", "file_type", "has_zarr_attributes"]
 
 _HEAD = 65536
+_METADATA = 16 * 2**20  # bytes; metadata of a plate with thousands of fields have 1 MB
 # Where, which bytes, name of the format, what people call it.
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"II*\0", "tiff", "TIFF"),
@@ -38,8 +41,13 @@ _ZARR_ATTRIBUTES = ("zarr.json", ".zattrs")
 _ZARR_MARKS = (*_ZARR_ATTRIBUTES, ".zgroup", ".zarray")
 
 
-def content_type(path: Path) -> tuple[str, str] | None:
+def content_type(path: Path, root: Path | None = None) -> tuple[str, str] | None:
     """Return what the first bytes of a file (or the look of a folder) say it is.
+
+    Parameters
+    ----------
+    root : Path, optional
+        The folder of the program that made it, see `sealed`.
 
     Returns
     -------
@@ -47,30 +55,43 @@ def content_type(path: Path) -> tuple[str, str] | None:
 
     Raises
     ------
-    OSError
+    OSError, OutputError
+        It cannot be read, or is no plain file.
     """
-    if path.is_dir():
-        return ("zarr", "Zarr") if any((path / mark).exists() for mark in _ZARR_MARKS) else None
-    with path.open("rb") as file:
+    if _is_folder(path, root):
+        known = any(_is_there(path / mark, root) for mark in _ZARR_MARKS)
+        return ("zarr", "Zarr") if known else None
+    with open_file(path, root) as file:
         return _binary(file.read(512))
 
 
-def has_zarr_attributes(path: Path) -> bool:
+def has_zarr_attributes(path: Path, root: Path | None = None) -> bool:
     """Whether a folder is a Zarr store that may say something of its content."""
-    return any((path / name).exists() for name in _ZARR_ATTRIBUTES)
+    return any(_is_there(path / name, root) for name in _ZARR_ATTRIBUTES)
 
 
-def file_type(path: Path, expected: Sequence[str] = (), formats: Formats = FORMATS) -> str:
+def _is_folder(path: Path, root: Path | None) -> bool:
+    return path.is_dir() if root is None else kind(path, root) == "folder"
+
+
+def _is_there(path: Path, root: Path | None) -> bool:
+    return path.exists() if root is None else bool(kind(path, root))
+
+
+def file_type(
+    path: Path, expected: Sequence[str] = (), formats: Formats = FORMATS, root: Path | None = None
+) -> str:
     """Return the format of a file or folder, by its suffix and then its content.
 
     `expected`: names that win when the suffix allows several (``ply``: ``plyascii``).
+    `root`: the folder of the program that made it, see `sealed`.
     """
     found = formats.of_file(path.name)
     suffix = next((entry.extension for entry in found[:1]), "")
     by_name = [formats.canonical(entry.name) for entry in found if entry.extension == suffix]
-    if path.is_dir():
-        if has_zarr_attributes(path):
-            return _zarr_name(path, suffix)
+    if _is_folder(path, root):
+        if has_zarr_attributes(path, root):
+            return _zarr_name(path, suffix, root)
         return by_name[0].name if by_name and by_name[0].directory else "directory"
     if not path.is_file():  # a pipe would be waited for
         return by_name[0].name if by_name else "data"
@@ -81,21 +102,21 @@ def file_type(path: Path, expected: Sequence[str] = (), formats: Formats = FORMA
         if any(formats.is_of_type(entry.name, wanted.name) for entry in by_name):
             return by_name[0].name
     try:
-        with path.open("rb") as file:
+        with open_file(path, root) as file:
             head = file.read(_HEAD)
-    except OSError:
+            name = by_name[0].name if by_name else _by_content(file, head)
+    except (OSError, OutputError):  # who opens it says why it cannot be read
         return by_name[0].name if by_name else "data"
-    name = by_name[0].name if by_name else _by_content(path, head)
     return "ome.tiff" if name == "tiff" and b"<OME" in head[:4096] else name
 
 
-def _zarr_name(path: Path, suffix: str) -> str:
+def _zarr_name(path: Path, suffix: str, root: Path | None) -> str:
     if suffix == ".ome.zarr":
         return "ome_zarr"
     for name in _ZARR_ATTRIBUTES:
         try:
-            content = read_json(path / name)
-        except (OSError, ValueError):
+            content = json.loads(read_bytes(path / name, root, limit=_METADATA))
+        except (OSError, OutputError, ValueError, RecursionError):
             continue
         told = content.get("attributes", content) if isinstance(content, dict) else None
         if isinstance(told, dict) and ("multiscales" in told or "ome" in told):
@@ -111,11 +132,11 @@ def _binary(head: bytes) -> tuple[str, str] | None:
     return ("bmp", "BMP") if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0" else None
 
 
-def _by_content(path: Path, head: bytes) -> str:
+def _by_content(file: BinaryIO, head: bytes) -> str:
     known = _binary(head)
     if known is not None:
         return known[0]
-    if zipfile.is_zipfile(path):
+    if zipfile.is_zipfile(file):
         return "zip"
     return "data" if b"\0" in head else _text_name(head.decode("utf-8", errors="replace"))
 

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from shutil import rmtree
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import sealed
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import ended_jobs
 from napari_tool_runner.jobs.workspace import disk_size
@@ -49,7 +50,7 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
     Of the copies, those that no approval names.
     """
     found = [
-        Reclaimable("job", f"{job.tool.id} {job.id}", job.size(), partial(rmtree, job.folder))
+        Reclaimable("job", f"{job.tool.id} {job.id}", job.size(), partial(_remove, job.folder))
         for job in ended_jobs(config.workspaces, older_than_days)
     ]
     known: set[tuple[str, str]] = set()
@@ -82,6 +83,13 @@ def reclaim(items: list[Reclaimable]) -> list[str]:
     return problems
 
 
+def _remove(folder: Path) -> None:
+    """Delete a job's folder, however a program left it; nothing that a link leads to."""
+    folder.lstat()  # somebody else deleted it: FileNotFoundError
+    tool = folder.parent.resolve()
+    sealed.remove(tool / folder.name, tool)
+
+
 def delete_job(record: RunRecord) -> None:
     """Delete the folder of a job that has ended: inputs, results, log, record.
 
@@ -97,7 +105,7 @@ def delete_job(record: RunRecord) -> None:
             f"The job of “{record.tool_name}” is still {record.state}.", hint="Cancel it first."
         )
     try:
-        rmtree(record.folder)
+        _remove(record.folder)
     except FileNotFoundError:
         return  # what was asked for is so
     except OSError as error:

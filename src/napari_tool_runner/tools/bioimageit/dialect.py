@@ -8,6 +8,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, Dialect
 from napari_tool_runner.tools.formats import split_formats
@@ -119,30 +120,22 @@ def _find(planned: PlannedOutput, paths: JobPaths, formats: Formats) -> Path | N
         stem = planned.path.name.removesuffix(entry.extension)
         others = [e for parent in entry.parents for e in formats[parent].extensions]
         candidates += [planned.path.with_name(stem + alias) for alias in (*entry.aliases, *others)]
-    found = [path for path in candidates if path.exists() or path.is_symlink()]
+    found = [path for path in candidates if _is_there(path, paths)]
     if not found and not planned.path.suffix:
-        named = list(planned.path.parent.glob(f"{escape(planned.path.name)}.*"))
+        pattern = f"{escape(planned.path.name)}.*"
+        named = sealed.found(planned.path.parent, pattern, paths.top)
         found = named if len(named) == 1 else []
-    return _inside(found[0], planned, paths) if found else None
+    return found[0] if found else None
 
 
-def _inside(path: Path, planned: PlannedOutput, paths: JobPaths) -> Path | None:
-    """Return `path` when it exists and really lies in the job's folder."""
+def _is_there(path: Path, paths: JobPaths) -> bool:
+    """Whether there is something; a link to nothing is nothing."""
     try:
-        real = path.resolve(strict=True)
+        return bool(sealed.kind(sealed.link_free(path, paths.top), paths.top))
     except FileNotFoundError:
-        return None  # a link to nothing: the output is missing
-    except (OSError, RuntimeError) as error:  # a circle of links
-        raise OutputError(
-            f"The output “{planned.output.name}” cannot be opened: {error}.",
-            hint="The tool must write a plain file there.",
-        ) from error
-    if not real.is_relative_to(paths.root.resolve()):
-        raise OutputError(
-            f"The output “{planned.output.name}” is a link to {real}, outside the job's folder.",
-            hint="It was not opened; the tool must write its own file.",
-        )
-    return path
+        return False
+    except OutputError:
+        return True  # refused with its reason when it is taken
 
 
 DIALECT = BioImageItDialect()

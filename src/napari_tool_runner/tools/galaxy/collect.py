@@ -2,19 +2,21 @@
 
 Everything stays in the job's folder. What a tool leaves elsewhere (in its working
 directory, by ``from_work_dir`` or discovery) is moved beside the other outputs; a
-link that leads out of the job is refused.
+link that leads out of the job is refused. All access is by `sealed`: a tool names its
+files as it likes, and leaves links where it likes.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
@@ -24,6 +26,7 @@ from napari_tool_runner.tools.dialect import (
     PlannedOutput,
     RenderedCommand,
     data_files,
+    lent_files,
 )
 from napari_tool_runner.tools.file_types import content_type, file_type
 from napari_tool_runner.tools.galaxy.output_plan import element_path, extra_files_folder
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["collect"]
 
+_METADATA = 64 * 2**20  # bytes of a galaxy.json; a thousand elements take 0.2 MB
 _UNKNOWN = frozenset({"auto", "_sniff_", ""})
 
 
@@ -59,7 +63,7 @@ def collect(
         the same name.
     """
     inputs = tuple(data_files([leaf.value for leaf in leaves(tool.inputs, values)]))
-    collector = _Collector(source, paths, inputs)
+    collector = _Collector(source, paths, inputs, lent_files(tool, values))
     found = []
     for number, planned in enumerate(rendered.outputs, 1):
         files = collector.output(planned, number)
@@ -106,11 +110,15 @@ class _Match:
 
 class _Collector:
     def __init__(
-        self, source: GalaxySource, paths: JobPaths, inputs: tuple[DataFile, ...]
+        self,
+        source: GalaxySource,
+        paths: JobPaths,
+        inputs: tuple[DataFile, ...],
+        lent: frozenset[Path],
     ) -> None:
         self.source = source
         self.paths = paths
-        self.inputs = frozenset(file.path.resolve() for file in inputs)
+        self.lent = lent
         self.input_format = inputs[0].format if inputs else "data"
         self.moved: dict[Path, Path] = {}
         self.provided = self._provided()
@@ -133,7 +141,7 @@ class _Collector:
             for match in self.matches(rule.collectors, output.name, number)
         ]
         takes_first = any(entry.assign_primary_output for entry in rule.collectors)
-        if takes_first and discovered and (primary is None or not _filled(primary.path)):
+        if takes_first and discovered and (primary is None or not self.filled(primary.path)):
             primary = discovered.pop(0)
         name = str(meta.get("name") or "")
         if primary is not None and name:
@@ -146,33 +154,40 @@ class _Collector:
             if made is not None:
                 self.move(made, path)
         extra = extra_files_folder(path)
+        has_extra = self.what(extra) == "folder"
         found: Path | None = path
-        if self.source.formats.canonical(kind).directory or (extra.is_dir() and not path.exists()):
+        if self.source.formats.canonical(kind).directory or (has_extra and not self.what(path)):
             found = self.store(path, extra, kind)
-        elif not path.exists() and not path.is_symlink():
+        elif not self.what(path):
             found = None
         else:
-            self.check(path)
-        metadata = {"extra_files_path": str(extra)} if extra.is_dir() else {}
+            found = self.check(path)
+        metadata = {"extra_files_path": str(extra)} if has_extra else {}
         return self.file(found, kind, metadata=metadata) if found else None
 
     def store(self, path: Path, extra: Path, kind: str) -> Path | None:
         """Return the folder of a directory dataset (a zarr store)."""
-        if path.is_dir():
+        top = self.paths.top
+        if self.what(path) == "link":
+            path = self.check(path)
+        if self.what(path) == "folder":
             extra = path
-        if not extra.is_dir():
+        if self.what(extra) != "folder":
             return None
-        self.check(extra)
-        if self.source.formats.is_of_type(kind, "zarr") and content_type(extra) is None:
-            inner = sorted(entry for entry in extra.iterdir() if entry.is_dir())
-            stores = [entry for entry in inner if content_type(entry)]
+        entries = sealed.found(extra, "*", top) + sealed.found(extra, ".*", top)
+        if self.source.formats.is_of_type(kind, "zarr") and content_type(extra, top) is None:
+            inner = [entry for entry in sorted(entries) if self.what(entry) == "folder"]
+            stores = [entry for entry in inner if content_type(entry, top)]
             return next(iter(stores or inner), None)
-        return extra if any(extra.iterdir()) else None
+        return extra if entries else None
 
     def file(
         self, path: Path, kind: str, name: str = "", metadata: Mapping[str, object] | None = None
     ) -> CollectedFile:
-        found = file_type(path, formats=self.source.formats) if kind in _UNKNOWN else kind
+        found = kind
+        if kind in _UNKNOWN:
+            place = None if path in self.lent else self.paths.top
+            found = file_type(path, formats=self.source.formats, root=place)
         return CollectedFile(path, found, name, metadata or {})
 
     # -- collections -------------------------------------------------------------------
@@ -206,8 +221,7 @@ class _Collector:
     ) -> CollectedFile:
         target = folder / _safe(match.filename)
         if match.path.is_relative_to(folder):
-            self.check(match.path)
-            target = match.path
+            target = self.check(match.path)
         else:
             self.move(match.path, target)
         told = self.told(output, match.filename)
@@ -245,7 +259,9 @@ class _Collector:
                 for entry in self.provided.get_new_datasets(output) if self.provided else []:
                     filename = str(entry.get("filename") or "")
                     if filename:
-                        yield _Match(folder / filename, filename, entry, collector)
+                        # what leads out is refused; an absolute path may be that of the job
+                        place = Path(os.path.normpath(folder / filename))
+                        yield _Match(place, filename, entry, collector)
                 continue
             yield from self.sorted(self.walk(folder, collector, number), collector)
 
@@ -254,19 +270,25 @@ class _Collector:
     ) -> Iterator[_Match]:
         text = str(getattr(collector, "pattern", ""))
         pattern = re.compile(text.replace("DATASET_ID", str(number)))
-        if not folder.is_dir():
+        if self.what(folder) == "link":
+            folder = self.check(folder)
+        if self.what(folder) != "folder":
             return
-        for root, folders, filenames in os.walk(folder):
-            if not collector.recurse:
-                folders.clear()
-            for path in (Path(root) / filename for filename in filenames):
-                if path not in self.moved.values():
-                    yield from self.match(path, folder, collector, pattern)
+        taken = set(self.moved.values())
+        for path in self.listed(folder, recurse=bool(collector.recurse)):
+            if path not in taken:
+                yield from self.match(path, folder, collector, pattern)
         for original in list(self.moved):
             # another output took it already; it belongs to both
             below = collector.recurse and original.is_relative_to(folder)
             if (original.parent == folder or below) and not original.exists():
                 yield from self.match(original, folder, collector, pattern)
+
+    def listed(self, folder: Path, *, recurse: bool) -> list[Path]:
+        """Return the files and links in a folder; pipes and the like are passed over."""
+        entries = sealed.found(folder, "**/*" if recurse else "*", self.paths.top)
+        entries += sealed.found(folder, "**/.*" if recurse else ".*", self.paths.top)
+        return [path for path in entries if self.what(path) in ("file", "link")]
 
     def match(
         self,
@@ -311,51 +333,66 @@ class _Collector:
     def in_work(self, name: str) -> Path | None:
         """Return the file that the tool left in its working directory."""
         place = self.folder(name)
-        if place.exists() or place.is_symlink() or place in self.moved:
+        if place in self.moved or self.what(place):
             return place
         if any(char in name for char in "*?["):
-            return next(iter(sorted(self.paths.work.glob(name))), None)
+            return next(iter(sealed.found(self.paths.work, name, self.paths.top)), None)
         return None
 
+    def what(self, path: Path) -> str:
+        """Return ``file``, ``folder``, ``link`` or ``other``; empty when there is nothing."""
+        try:
+            folder = sealed.link_free(path.parent, self.paths.top)
+            return sealed.kind(folder / path.name, self.paths.top)
+        except FileNotFoundError:
+            return ""
+
     def check(self, path: Path) -> Path:
-        """Return the real place of `path`; refuse one outside the job and its inputs."""
-        real = path.resolve()
-        if real.is_relative_to(self.paths.root.resolve()) or real in self.inputs:
-            return real
-        raise OutputError(
-            f"The tool left a link in place of the output “{path.name}”; "
-            f"it leads out of the job's folder, to {real}.",
-            hint="Such outputs are not taken.",
-        )
+        """Return `path` without links; refuse what leads out of the job and is no input.
+
+        Raises
+        ------
+        OutputError
+        """
+        try:
+            return sealed.settled(path, self.paths.top, self.lent)
+        except FileNotFoundError as error:
+            raise OutputError(
+                f"The tool left a link in place of “{path.name}” that leads to nothing.",
+                hint="This is a fault of the tool.",
+            ) from error
+
+    def filled(self, path: Path) -> bool:
+        """Whether it is a folder, or a file with content."""
+        top = self.paths.top
+        if path in self.lent or self.what(path) != "file":
+            return True
+        with sealed.open_file(path, top) as file:
+            return bool(file.read(1))
 
     def move(self, made: Path, target: Path) -> None:
         """Bring a file to `target`; what another output took already is copied."""
         current = self.moved.get(made, made)
         if current == target:
             return
+        linked = self.what(current) == "link"
         real = self.check(current)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_symlink() or target.is_file():
-            target.unlink()
-        elif target.is_dir():
-            shutil.rmtree(target)
-        if current.is_symlink() or made in self.moved:
-            (shutil.copytree if real.is_dir() else shutil.copyfile)(real, target)
+        if linked or made in self.moved:
+            sealed.copy_below(real, target, self.paths.top)
         else:
-            shutil.move(str(current), str(target))
+            sealed.move(real, target, self.paths.top)
         self.moved.setdefault(made, target)
 
     def _provided(self) -> BaseToolProvidedMetadata | None:
         """Read the ``galaxy.json`` that a tool may leave about its outputs."""
-        from galaxy.tool_util.provided_metadata import parse_tool_provided_metadata
-
         name = self.source.tool.parse_provided_metadata_file() or "galaxy.json"
         path = self.folder(name)
-        if not path.is_file():
+        if not self.what(path):
             return None
         style = self.source.tool.parse_provided_metadata_style()
+        text = sealed.read_bytes(self.check(path), self.paths.top, limit=_METADATA)
         try:
-            provided: BaseToolProvidedMetadata = parse_tool_provided_metadata(str(path), style)
+            provided = _parsed(text, style)
             failed = provided.has_failed_outputs()
         except Exception as error:
             raise OutputError(
@@ -370,8 +407,15 @@ class _Collector:
         return provided
 
 
-def _filled(path: Path) -> bool:
-    return path.is_dir() or (path.is_file() and path.stat().st_size > 0)
+def _parsed(text: bytes, style: str | None) -> BaseToolProvidedMetadata:
+    """Let Galaxy read what a tool said of its outputs, from a file of our own."""
+    from galaxy.tool_util.provided_metadata import parse_tool_provided_metadata
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "galaxy.json"
+        path.write_bytes(text)
+        provided: BaseToolProvidedMetadata = parse_tool_provided_metadata(str(path), style)
+        return provided
 
 
 def _safe(name: str) -> Path:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import sealed
+from napari_tool_runner.storage import unique_name
 from napari_tool_runner.tools.dialect import DataFile, PlannedOutput
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
 from napari_tool_runner.tools.galaxy.context import Context, lookup
@@ -33,6 +35,7 @@ def plan_outputs(tool: Tool, context: Context, rules: Rules) -> tuple[PlannedOut
     Folders that must exist before the tool writes are named in `rules`.
     """
     planned: list[PlannedOutput] = []
+    taken: set[str] = set()
     source, folder = rules.source, rules.paths.outputs
     plan = _Plan(rules, dict(context), _raw_values(context))
     for number, output in enumerate(tool.outputs, 1):
@@ -42,13 +45,14 @@ def plan_outputs(tool: Tool, context: Context, rules: Rules) -> tuple[PlannedOut
             # a template may still ask for it
             context[output.name] = DatasetValue(None, source.formats, fallback=name)
             continue
+        stem = file_stem(output.name, taken)
         if isinstance(output, CollectionOutput):
-            path = folder / output.name
+            path = folder / stem
             output = plan.with_elements(output, rule, name)
             context[output.name] = _elements_value(output, path, context, rules)
             rules.folders.append(path)
         else:
-            path = folder / f"{output.name}{source.formats.canonical(name).extension}"
+            path = folder / f"{stem}{source.formats.canonical(name).extension}"
             if rule.element.get("precreate_directory", "").lower() == "true":
                 rules.folders.append(path)
             context[output.name] = _output_value(output, path, name, number, rules)
@@ -223,9 +227,22 @@ def _for_actions(value: object) -> object:
     return value
 
 
+def file_stem(name: str, taken: set[str]) -> str:
+    """Return the name of an output as that of a file, free regardless of case, and take it.
+
+    The name comes from the descriptor: it is no path, and never leads anywhere.
+    """
+    safe = re.sub(r"[^\w.+=-]", "_", sealed.file_name(name))
+    stem = safe
+    while stem.casefold() in taken:
+        stem = unique_name(stem, {stem}, "_{}", 2)
+    taken.add(stem.casefold())
+    return stem
+
+
 def element_path(folder: Path, element: DataOutput, formats: Formats) -> Path:
     """Return where the tool is told to write an element of a collection."""
-    safe = re.sub(r"[^A-Za-z0-9_.+=-]", "_", element.name).lstrip(".") or "element"
+    safe = re.sub(r"[^A-Za-z0-9_.+=-]", "_", element.name).lstrip(".")[:100] or "element"
     suffix = formats.canonical(element.format).extension
     return folder / (safe if safe.endswith(suffix) else f"{safe}{suffix}")
 

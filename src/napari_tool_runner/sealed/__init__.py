@@ -1,0 +1,50 @@
+"""Sealed results: the one way to files that a program wrote.
+
+A program leaves in its folder what it likes: a link to a key, a pipe that nobody fills, a
+million folders in one another; and one that still runs changes it while we look. So nothing
+there is opened by its name alone. Every folder on the way is opened from the one above it,
+never through a link; what was opened must be a regular file, or a folder of such; and there
+are limits. Whatever is refused is an `OutputError` that names the file and the reason.
+
+`root` is the folder that a program may write to. A path without a root is the user's own
+file: links on the way are the user's business, only pipes and devices are refused.
+
+Windows cannot open below a folder: there each step is looked at first, which a program that
+still runs could outrun.
+"""
+
+from __future__ import annotations
+
+from napari_tool_runner.sealed.changing import (
+    copy,
+    copy_below,
+    make_folder,
+    move,
+    put,
+    remove,
+    write,
+)
+from napari_tool_runner.sealed.hashing import content_sha256
+from napari_tool_runner.sealed.links import link_free, settled
+from napari_tool_runner.sealed.names import file_name
+from napari_tool_runner.sealed.opening import MAX_DEPTH, found, kind, open_file, read_bytes, walk
+
+__all__ = [
+    "MAX_DEPTH",
+    "content_sha256",
+    "copy",
+    "copy_below",
+    "file_name",
+    "found",
+    "kind",
+    "link_free",
+    "make_folder",
+    "move",
+    "open_file",
+    "put",
+    "read_bytes",
+    "remove",
+    "settled",
+    "walk",
+    "write",
+]

@@ -1,0 +1,326 @@
+"""Opening, telling and walking what lies below a folder, through no link; the limits."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
+from io import BufferedReader
+from pathlib import Path, PurePosixPath
+
+from napari_tool_runner.errors import OutputError
+
+__all__ = [
+    "FLAGS",
+    "MAX_DEPTH",
+    "Folder",
+    "folder_of",
+    "found",
+    "kind",
+    "open_file",
+    "outside",
+    "parts_of",
+    "read_bytes",
+    "refused",
+    "too_much",
+    "walk",
+    "word_of",
+]
+
+MAX_ENTRIES = 1_000_000  # in one result: the chunks of a terabyte; a walk over it takes a second
+MAX_DEPTH = 64  # folders in folders; a plate in OME-Zarr has 7, and each holds a descriptor
+MAX_PARSED = 2**30  # bytes of a file that is parsed whole: it takes ten times that in memory
+
+_BY_DESCRIPTOR = os.open in os.supports_dir_fd
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | _NO_FOLLOW
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | FLAGS
+# a pipe is not waited for
+_FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (FLAGS & ~_NO_FOLLOW)
+_WORDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFREG: "a file",
+}
+
+
+class Folder:
+    """An open folder; where folders cannot be opened, its path."""
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: Path, fd: int | None) -> None:
+        self.path = path
+        self.fd = fd
+
+    @classmethod
+    def at(cls, root: Path) -> Folder:
+        """Open a folder by its name: one of ours."""
+        return cls(root, os.open(root, _FOLDER) if _BY_DESCRIPTOR else None)
+
+    def name(self, name: str) -> str:
+        """Return how `name` in here is called in a call that gets `fd` as well."""
+        return name if self.fd is not None else str(self.path / name)
+
+    def stat(self, name: str) -> os.stat_result:
+        """Return the facts of `name` itself, also of a link."""
+        return os.stat(self.name(name), dir_fd=self.fd, follow_symlinks=False)
+
+    def enter(self, name: str) -> Folder:
+        """Open a folder in here; raises OutputError for anything else, OSError."""
+        facts = self.stat(name)
+        if not stat.S_ISDIR(facts.st_mode):
+            raise refused(self.path / name, word_of(facts), "a folder")
+        inner = self.path / name
+        if self.fd is None:
+            return Folder(inner, None)
+        try:
+            return Folder(inner, os.open(name, _FOLDER, dir_fd=self.fd))
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):  # changed since it was looked at
+                raise refused(inner, "a link", "a folder") from error
+            raise
+
+    def entries(self) -> list[os.DirEntry[str]]:
+        """Return what is in here, by name."""
+        with os.scandir(self.path if self.fd is None else self.fd) as listing:
+            entries: list[os.DirEntry[str]] = []
+            for entry in listing:
+                entries.append(entry)
+                if len(entries) > MAX_ENTRIES:
+                    raise too_much(self.path, f"more than {MAX_ENTRIES} files")
+        return sorted(entries, key=lambda entry: entry.name)
+
+    def close(self) -> None:
+        """Close it; again does nothing."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+
+
+def word_of(facts: os.stat_result) -> str:
+    """Return what a person calls it: ``a pipe``."""
+    return _WORDS.get(stat.S_IFMT(facts.st_mode), "something special")
+
+
+def refused(path: Path, what: str, wanted: str) -> OutputError:
+    """Return the error for `path`, which is `what` instead of `wanted`."""
+    return OutputError(
+        f"{path} is {what}, not {wanted}; it cannot be opened.",
+        hint="A tool must write its own plain files and folders.",
+    )
+
+
+def too_much(path: Path, what: str) -> OutputError:
+    """Return the error for a folder that passes a limit."""
+    return OutputError(
+        f"{path} holds {what}; it cannot be opened.",
+        hint="The tool went astray, or its result must be packed into fewer files.",
+    )
+
+
+def outside(path: Path, told: str = "lies") -> OutputError:
+    """Return the error for what leaves the job's folder."""
+    return OutputError(
+        f"{path} {told} outside the job's folder; it cannot be opened.",
+        hint="Such outputs are not taken: a tool must write its own files.",
+    )
+
+
+def parts_of(path: Path, root: Path) -> tuple[str, ...]:
+    """Return the steps from `root` to `path`; refuse a path that leaves it."""
+    try:
+        parts = path.relative_to(root).parts
+    except ValueError:
+        raise outside(path) from None
+    if ".." in parts or any("\0" in part for part in parts):
+        raise outside(path)
+    if len(parts) > MAX_DEPTH:
+        raise too_much(root, f"more than {MAX_DEPTH} folders in one another")
+    return parts
+
+
+@contextmanager
+def folder_of(path: Path, root: Path, *, make: bool = False) -> Iterator[Folder]:
+    """Open the folder `path`, step by step from `root`; `make` what is missing."""
+    here = Folder.at(root)
+    try:
+        for name in parts_of(path, root):
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(here.name(name), 0o700, dir_fd=here.fd)
+            inner = here.enter(name)
+            here.close()
+            here = inner
+        yield here
+    finally:
+        here.close()
+
+
+def _checked(facts: os.stat_result, path: Path, *, below: bool) -> None:
+    """Refuse what is no regular file, or below a root is also a file of somebody else."""
+    if not stat.S_ISREG(facts.st_mode):
+        raise refused(path, word_of(facts), "a file")
+    if below and sys.platform != "win32" and facts.st_nlink > 1 and facts.st_uid != os.geteuid():
+        raise refused(path, "also a file of another user", "a file of its own")
+
+
+def open_file(path: Path, root: Path | None = None) -> BufferedReader:
+    """Open a regular file for reading, through no link when it must lie below `root`.
+
+    Raises
+    ------
+    OutputError
+        It is something else, or reached through a link.
+    OSError
+        It is missing, or may not be read.
+    """
+    if root is None:
+        descriptor = os.open(path, _FILE)
+    else:
+        parts_of(path, root)
+        with folder_of(path.parent, root) as folder:
+            facts = folder.stat(path.name)
+            _checked(facts, path, below=True)
+            try:
+                flags = _FILE | _NO_FOLLOW
+                descriptor = os.open(folder.name(path.name), flags, dir_fd=folder.fd)
+            except OSError as error:
+                if error.errno == errno.ELOOP:  # changed since it was looked at
+                    raise refused(path, "a link", "a file") from error
+                raise
+    try:
+        _checked(os.fstat(descriptor), path, below=root is not None)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return open(path, "rb", opener=lambda *_: descriptor)
+
+
+def read_bytes(path: Path, root: Path | None = None, *, limit: int = MAX_PARSED) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes; see `open_file`.
+
+    Raises
+    ------
+    OutputError, OSError
+    """
+    with open_file(path, root) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OutputError(
+            f"{path} has more than {limit >> 20} MB, too much to be read at once.",
+            hint="Let the tool write less, or a format that is read in parts.",
+        )
+    return data
+
+
+def kind(path: Path, root: Path) -> str:
+    """Return ``file``, ``folder``, ``link`` or ``other``; empty when there is nothing.
+
+    Raises
+    ------
+    OutputError
+        The way to it leads through a link, or out of `root`.
+    """
+    if path == root:
+        return "folder"
+    parts_of(path, root)
+    try:
+        with folder_of(path.parent, root) as folder:
+            mode = folder.stat(path.name).st_mode
+    except (FileNotFoundError, ValueError):
+        return ""
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return ""
+        raise
+    names = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+    return names.get(stat.S_IFMT(mode), "other")
+
+
+def walk(folder: Path, root: Path, *, links: bool = False) -> Iterator[Path]:
+    """Yield every file below `folder`, in the order of names.
+
+    Parameters
+    ----------
+    links : bool
+        Yield links as well (they are not followed); else they are refused, as pipes are.
+
+    Raises
+    ------
+    OutputError
+        Something in it is neither file nor folder, or it is too much.
+    OSError
+    """
+    counted = 0
+    with folder_of(folder, root) as top:
+        stack: list[tuple[Folder, Iterator[os.DirEntry[str]]]] = [(top, iter(top.entries()))]
+        try:
+            while stack:
+                here, entries = stack[-1]
+                entry = next(entries, None)
+                if entry is None:
+                    stack.pop()
+                    if here is not top:
+                        here.close()
+                    continue
+                counted += 1
+                if counted > MAX_ENTRIES:
+                    raise too_much(folder, f"more than {MAX_ENTRIES} files")
+                path = here.path / entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if len(stack) >= MAX_DEPTH:
+                        told = f"more than {MAX_DEPTH} folders in one another"
+                        raise too_much(folder, told)
+                    inner = here.enter(entry.name)
+                    stack.append((inner, iter(())))
+                    stack[-1] = (inner, iter(inner.entries()))
+                elif entry.is_file(follow_symlinks=False) or (links and entry.is_symlink()):
+                    yield path
+                else:
+                    raise refused(path, word_of(here.stat(entry.name)), "a file or a folder")
+        finally:
+            for here, _ in stack[1:]:
+                here.close()
+
+
+def found(folder: Path, pattern: str, root: Path) -> list[Path]:
+    """Return the files and folders below `folder` that fit a pattern of the shell, sorted.
+
+    ``*`` stands for one step, ``**`` for any number; links are given, never entered.
+    """
+    steps = PurePosixPath(pattern).parts
+    if ".." in steps or PurePosixPath(pattern).is_absolute():
+        return []
+    matches: dict[Path, None] = {}
+
+    def look(place: Path, rest: tuple[str, ...], depth: int) -> None:
+        if depth > MAX_DEPTH or not rest:
+            return
+        try:
+            with folder_of(place, root) as opened:
+                entries = [(e.name, e.is_dir(follow_symlinks=False)) for e in opened.entries()]
+        except FileNotFoundError:
+            return
+        if rest[0] == "**":
+            look(place, rest[1:], depth)
+        for name, is_folder in entries:
+            if rest[0] == "**":
+                if is_folder:
+                    look(place / name, rest, depth + 1)
+            elif fnmatchcase(name, rest[0]) and (name[0] != "." or rest[0][0] == "."):
+                if len(rest) == 1:
+                    matches[place / name] = None
+                elif is_folder:
+                    look(place / name, rest[1:], depth + 1)
+
+    look(folder, steps, 0)
+    return sorted(matches)
