@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -47,7 +46,6 @@ __all__ = [
     "runner_dock",
 ]
 
-_log = logging.getLogger(__name__)
 SAMPLES = (
     ("cells_2d", "Cells, two channels (2-D)"),
     ("nuclei_3d", "Nuclei in tissue (3-D)"),

@@ -77,7 +77,7 @@ class ToolDelegate(RowDelegate):
             self.draw_icon(painter, "starred", right + 1, line.top() + 1, 12)
             right -= 3
         for badge in reversed(index.data(Role.BADGES) or ()):
-            right = self._badge(painter, badge, right, line, metrics)
+            right = self._badge(painter, badge, right, line)
         name = QRect(line.left(), line.top(), right - line.left(), line.height())
         self.draw_text(painter, name, entry.name)
         if entry.description:
@@ -86,9 +86,7 @@ class ToolDelegate(RowDelegate):
             self.draw_text(painter, line.translated(0, metrics.height()), entry.description)
         painter.restore()
 
-    def _badge(
-        self, painter: QPainter, text: str, right: int, line: QRect, metrics: QFontMetrics
-    ) -> int:
+    def _badge(self, painter: QPainter, text: str, right: int, line: QRect) -> int:
         """Draw a framed word that ends at `right`; return where the next may end."""
         font = painter.font()
         small = painter.font()

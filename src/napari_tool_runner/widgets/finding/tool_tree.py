@@ -45,7 +45,6 @@ class _Item:
 
     text: str
     entry: ToolEntry | None = None
-    thumbnail: str = ""
     children: list[_Item] = field(default_factory=list)
     parent: _Item | None = None
     row: int = 0
@@ -103,7 +102,8 @@ class ToolTreeModel(QAbstractItemModel):
             for folder in toolbox.folders:
                 entries = [entry for entry in toolbox.entries if entry.toolbox == folder.name]
                 title = "Shipped with the plugin" if folder.bundled else folder.name
-                _add_tools(root.add(_Item(title)), _by_name(entries))
+                entries.sort(key=lambda entry: entry.name.casefold())
+                _add_tools(root.add(_Item(title)), entries)
         else:
             for category in _by_title(toolbox.categories):
                 _add_category(root, category)
@@ -177,12 +177,6 @@ class ToolTreeModel(QAbstractItemModel):
         """Return 1."""
         return 1
 
-    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
-        """Tools and groups can be selected; groups only to be opened."""
-        if not index.isValid():
-            return Qt.ItemFlag.NoItemFlags
-        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """Return names, descriptions and badges."""
         if not index.isValid():
@@ -217,10 +211,6 @@ class ToolTreeModel(QAbstractItemModel):
         return item
 
 
-def _by_name(entries: Iterable[ToolEntry]) -> list[ToolEntry]:
-    return sorted(entries, key=lambda entry: entry.name.casefold())
-
-
 def _by_title(categories: Sequence[Category]) -> list[Category]:
     """Return categories by name, that of the tools without one last."""
     return sorted(categories, key=lambda c: (c.name == OTHER, c.name.casefold()))
@@ -228,11 +218,11 @@ def _by_title(categories: Sequence[Category]) -> list[Category]:
 
 def _add_tools(group: _Item, entries: Iterable[ToolEntry]) -> None:
     for entry in entries:
-        group.add(_Item(entry.name, entry, entry.thumbnail))
+        group.add(_Item(entry.name, entry))
 
 
 def _add_category(parent: _Item, category: Category) -> None:
-    group = parent.add(_Item(category.name, None, category.thumbnail))
+    group = parent.add(_Item(category.name))
     for child in _by_title(category.children):
         _add_category(group, child)
     _add_tools(group, category.tools)

@@ -98,10 +98,7 @@ class ColumnField(Field):
 
     def other_changed(self, node: Node) -> None:
         """Look whether there is something else to choose."""
-        if (
-            node is not self.node
-            and _columns(self._table(), self.context.model.tool.formats) != self._columns
-        ):
+        if node is not self.node and self._found() != self._columns:
             self._fill()
 
 

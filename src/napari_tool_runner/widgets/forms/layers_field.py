@@ -39,13 +39,12 @@ NONE = "(none)"
 def ask_for_files(parent: QWidget, title: str, *, many: bool, folder: bool = False) -> list[Path]:
     """Ask for files with the system's dialog; an empty list when the user cancels."""
     if folder:
-        chosen = QFileDialog.getExistingDirectory(parent, title)
-        return [Path(chosen)] if chosen else []
-    if many:
-        names, _ = QFileDialog.getOpenFileNames(parent, title)
-        return [Path(name) for name in names]
-    name, _ = QFileDialog.getOpenFileName(parent, title)
-    return [Path(name)] if name else []
+        names = [QFileDialog.getExistingDirectory(parent, title)]
+    elif many:
+        names = QFileDialog.getOpenFileNames(parent, title)[0]
+    else:
+        names = [QFileDialog.getOpenFileName(parent, title)[0]]
+    return [Path(name) for name in names if name]
 
 
 class _DataField(Field):

@@ -76,7 +76,6 @@ class HistoryModel(QAbstractTableModel):
         self._manager = manager
         self._workspaces = workspaces
         self._rows: list[JobRow] = []
-        self._keys: list[tuple[float, str]] = []
         self._by_id: dict[str, JobRow] = {}
         self._stamps: dict[Path, Stamp] = {}
         self._live: dict[str, Job] = {}
@@ -109,7 +108,7 @@ class HistoryModel(QAbstractTableModel):
     def place(self, job_id: str) -> int:
         """Return the row number of a job; -1 if it is not there."""
         row = self._by_id.get(job_id)
-        return -1 if row is None else bisect_left(self._keys, _key(row))
+        return -1 if row is None else self._place_of(row)
 
     def job(self, job_id: str) -> Job | None:
         """Return the job itself while it has not ended."""
@@ -161,11 +160,10 @@ class HistoryModel(QAbstractTableModel):
             row = self._by_id.pop(job_id, None)
             if row is None:
                 continue
-            place = bisect_left(self._keys, _key(row))
+            place = self._place_of(row)
             self._stamps.pop(row.folder, None)
             self.beginRemoveRows(QModelIndex(), place, place)
             del self._rows[place]
-            del self._keys[place]
             self.endRemoveRows()
 
     def _take(self) -> None:
@@ -200,11 +198,10 @@ class HistoryModel(QAbstractTableModel):
         """Insert rows; those that follow the last one in one go."""
         new = [row for row in rows if row.id not in self._by_id]
         new.sort(key=_key)
-        if new and (not self._keys or _key(new[0]) > self._keys[-1]):
+        if new and (not self._rows or _key(new[0]) > _key(self._rows[-1])):
             first = len(self._rows)
             self.beginInsertRows(QModelIndex(), first, first + len(new) - 1)
             self._rows += new
-            self._keys += [_key(row) for row in new]
             self._by_id |= {row.id: row for row in new}
             self.endInsertRows()
             rows = [row for row in rows if self._by_id.get(row.id) is not row]
@@ -216,19 +213,21 @@ class HistoryModel(QAbstractTableModel):
         if present == row:
             return
         if present is not None and present.order == row.order:
-            place = bisect_left(self._keys, _key(row))
+            place = self._place_of(row)
             self._rows[place] = row
             self._by_id[row.id] = row
             self.dataChanged.emit(self.index(place, 0), self.index(place, self.columnCount() - 1))
             return
         if present is not None:
             self.forget([row.id])
-        place = bisect_left(self._keys, _key(row))
+        place = self._place_of(row)
         self.beginInsertRows(QModelIndex(), place, place)
         self._rows.insert(place, row)
-        self._keys.insert(place, _key(row))
         self._by_id[row.id] = row
         self.endInsertRows()
+
+    def _place_of(self, row: JobRow) -> int:
+        return bisect_left(self._rows, _key(row), key=_key)
 
     # -- Qt's questions ----------------------------------------------------------------
 
@@ -298,10 +297,6 @@ class HistoryFilter(QSortFilterProxyModel):
         if self._states and row.state not in self._states:
             return False
         return all(word in row.words for word in self._words)
-
-    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:
-        """Compare by value, not by text."""
-        return bool(left.data(SORT) < right.data(SORT))
 
 
 def _key(row: JobRow) -> tuple[float, str]:

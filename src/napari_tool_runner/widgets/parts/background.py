@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from concurrent.futures import Future
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -35,30 +36,16 @@ def soon(act: Callable[[], object], milliseconds: int, parent: QObject) -> QTime
     return timer
 
 
-class _Answer:
-    """What the thread leaves behind; the thread holds no Qt object."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self.work: Callable[[], object] | None = work
-        self.ended = threading.Event()
-        self.value: object = None
-        self.error: ToolRunnerError | None = None
-
-    def run(self) -> None:
-        assert self.work is not None
-        try:
-            self.value = self.work()
-        except ToolRunnerError as error:
-            self.error = error
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
-            _log.exception("A task failed")
-            self.error = ToolRunnerError(
-                f"This did not work: {error}.",
-                hint="Please report it; napari's log has the details.",
-            )
-        finally:
-            self.work = None
-            self.ended.set()
+def _answer(work: Callable[[], object], answer: Future[object]) -> None:
+    """Do `work` in a thread, which holds no Qt object."""
+    try:
+        answer.set_result(work())
+    except ToolRunnerError as error:
+        answer.set_exception(error)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
+        _log.exception("A task failed")
+        hint = "Please report it; napari's log has the details."
+        answer.set_exception(ToolRunnerError(f"This did not work: {error}.", hint=hint))
 
 
 class Task(QObject):
@@ -80,14 +67,17 @@ class Task(QObject):
 
     def __init__(self, work: Callable[[], object], parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._answer = _Answer(work)
+        self._answer: Future[object] = Future()
+        self._thread = threading.Thread(
+            target=_answer, args=(work, self._answer), name="task", daemon=True
+        )
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_MS)
         self._timer.timeout.connect(self._look)
 
     def start(self) -> Task:
         """Begin; returns itself."""
-        threading.Thread(target=self._answer.run, name="task", daemon=True).start()
+        self._thread.start()
         self._timer.start()
         return self
 
@@ -97,14 +87,14 @@ class Task(QObject):
         self.deleteLater()
 
     def _look(self) -> None:
-        answer = self._answer
-        if not answer.ended.is_set():
+        if not self._answer.done():
             return
         self._timer.stop()
-        if answer.error is not None:
-            self.failed.emit(answer.error)
+        error = self._answer.exception()
+        if error is not None:
+            self.failed.emit(error)
         else:
-            self.done.emit(answer.value)
+            self.done.emit(self._answer.result())
         self.deleteLater()
 
 

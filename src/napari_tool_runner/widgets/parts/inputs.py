@@ -54,17 +54,17 @@ class NumberBox(QAbstractSpinBox):
     ) -> None:
         super().__init__(parent)
         self._whole = whole
-        self._minimum = None if minimum is None else Decimal(str(minimum))
-        self._maximum = None if maximum is None else Decimal(str(maximum))
+        self._minimum = Decimal("-inf" if minimum is None else str(minimum))
+        self._maximum = Decimal("inf" if maximum is None else str(maximum))
         self._step = None if step is None else Decimal(str(step))
-        self._line = self.lineEdit()
-        assert self._line is not None
-        self._line.textEdited.connect(self._emit)
+        line = self.lineEdit()
+        assert line is not None
+        self._line = line
+        line.textEdited.connect(self._emit)
         self.setMinimumWidth(60)
 
     def raw_text(self) -> str:
         """Return the text with a decimal comma read as a point."""
-        assert self._line is not None
         text = self._line.text().strip()
         if text.count(",") == 1 and "." not in text and not self._whole:
             text = text.replace(",", ".")
@@ -72,14 +72,12 @@ class NumberBox(QAbstractSpinBox):
 
     def show_value(self, value: object) -> None:
         """Show a number (or the text that was typed instead of one)."""
-        assert self._line is not None
         text = value if isinstance(value, str) else number_text(value)
         if not self._means(value) and self._line.text() != text:
             self._line.setText(text)
 
     def set_placeholder(self, text: str) -> None:
         """Set what an empty field says."""
-        assert self._line is not None
         self._line.setPlaceholderText(text)
 
     def validate(self, text: str | None, position: int) -> tuple[QValidator.State, str, int]:
@@ -89,14 +87,9 @@ class NumberBox(QAbstractSpinBox):
     def stepBy(self, steps: int) -> None:
         """Step from the present number; from nothing, start at the nearest limit or 0."""
         present = self._decimal()
-        if present is None:
-            new = max(self._minimum or Decimal(0), Decimal(0))
-            if self._maximum is not None:
-                new = min(new, self._maximum)
-        else:
-            new = self._clamp(present + self._step_at(present, steps) * steps)
-        assert self._line is not None
-        self._line.setText(self._format(new))
+        new = Decimal(0) if present is None else present + self._step_at(present, steps) * steps
+        new = min(max(new, self._minimum), self._maximum)
+        self._line.setText(str(int(new)) if self._whole else number_text(float(new)))
         self._emit()
 
     def stepEnabled(self) -> QAbstractSpinBox.StepEnabledFlag:
@@ -106,9 +99,9 @@ class NumberBox(QAbstractSpinBox):
             present = self._decimal()
         except RuntimeError:  # PySide asks once more while the line is being deleted
             return flags
-        if self._minimum is None or present is None or present > self._minimum:
+        if present is None or present > self._minimum:
             flags |= QAbstractSpinBox.StepEnabledFlag.StepDownEnabled
-        if self._maximum is None or present is None or present < self._maximum:
+        if present is None or present < self._maximum:
             flags |= QAbstractSpinBox.StepEnabledFlag.StepUpEnabled
         return flags
 
@@ -145,28 +138,13 @@ class NumberBox(QAbstractSpinBox):
         if self._step is not None and self._step > 0:
             return self._step
         if present == 0:
-            smallest = Decimal(1) if self._whole else Decimal("0.1")
-            return smallest
+            return Decimal(1) if self._whole else Decimal("0.1")
         exponent = present.adjusted()
         # going towards zero from 1.0 the next step is 0.1, not 0.0
         if abs(present) == Decimal(10) ** exponent and (present > 0) != (direction > 0):
             exponent -= 1
         size = Decimal(10) ** (exponent - 1)
-        if self._whole:
-            return max(Decimal(1), size)
-        return size
-
-    def _clamp(self, number: Decimal) -> Decimal:
-        if self._minimum is not None:
-            number = max(number, self._minimum)
-        if self._maximum is not None:
-            number = min(number, self._maximum)
-        return number
-
-    def _format(self, number: Decimal) -> str:
-        if self._whole:
-            return str(int(number))
-        return number_text(float(number))
+        return max(Decimal(1), size) if self._whole else size
 
 
 class _WheelGuard(QObject):

@@ -27,13 +27,7 @@ _ICONS: dict[MessageKind, str] = {
     "done": "check",
     "busy": "clock",
 }
-_SPOKEN: dict[MessageKind, str] = {
-    "problem": "Problem: ",
-    "failed": "Failed: ",
-    "done": "Done: ",
-    "info": "",
-    "busy": "",
-}
+_SPOKEN: dict[MessageKind, str] = {"problem": "Problem: ", "failed": "Failed: ", "done": "Done: "}
 
 
 class Sign(QWidget):
@@ -87,7 +81,7 @@ class MessageLabel(QWidget):
         if text != self._text.text() or kind != self._kind:
             self._kind = kind
             self._text.setText(text)
-            self.setAccessibleName(_SPOKEN[kind] + text)
+            self.setAccessibleName(_SPOKEN.get(kind, "") + text)
             self._sign.show_icon(_ICONS[kind])
         self.setVisible(bool(text))
 

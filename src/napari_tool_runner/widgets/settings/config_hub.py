@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QCoreApplication, QFileSystemWatcher, QObject, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QFileSystemWatcher, QObject, Signal
 
 from napari_tool_runner.config import (
     changed_config,
@@ -15,6 +14,7 @@ from napari_tool_runner.config import (
     load_config,
     save_config,
 )
+from napari_tool_runner.widgets.parts.background import soon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigHub", "config_hub"]
 
-_log = logging.getLogger(__name__)
 _SETTLE_MS = 80
 
 
@@ -41,10 +40,7 @@ class ConfigHub(QObject):
         self._watcher.fileChanged.connect(self._touched)
         self._watcher.directoryChanged.connect(self._touched)
         self._seen = self._stamp()
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_SETTLE_MS)
-        self._soon.timeout.connect(self.look)
+        self._soon = soon(self.look, _SETTLE_MS, self)
         self.watch()
 
     def watch(self) -> None:
