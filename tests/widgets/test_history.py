@@ -190,7 +190,7 @@ def test_run_again_of_what_is_gone(qtbot, place, tools, cells):
     job = place.run(invert_tool(tools), i=layer(cells))
     panel = place.panel()
     choose(panel, 0)
-    shutil.rmtree(job.workspace.inputs)
+    shutil.rmtree(job.workspace.paths.inputs)
     panel.again_action.trigger()
     assert "gone" in place.told(panel, "cannot be run again")
     assert [button.text() for button in panel.message.buttons] == ["Edit and run again…"]
@@ -210,7 +210,7 @@ def test_edit_and_run_again(qtbot, place, tools, cells, source, tmp_path, monkey
     if source == "layer":
         place.viewer.add_image(cells, name="cells")
     if source in ("nothing", "unrelated"):
-        shutil.rmtree(job.workspace.inputs)
+        shutil.rmtree(job.workspace.paths.inputs)
     if source == "unrelated":  # what the data was ("array") is no name of a file
         (tmp_path / "array").write_bytes(b"unrelated")
         monkeypatch.chdir(tmp_path)
@@ -235,7 +235,7 @@ def test_what_changed_since_is_told(qtbot, place, tools, cells):
     """In the form that is filled again, and beside what was copied."""
     job = place.run(invert_tool(tools), i=layer(cells))
     assert job.record()
-    (copied,) = (job.workspace.inputs).iterdir()
+    (copied,) = job.workspace.paths.inputs.iterdir()
     copied.write_bytes(copied.read_bytes() + b"more")
     panel = place.panel()
     choose(panel, 0)
