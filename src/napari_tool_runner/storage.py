@@ -26,6 +26,7 @@ from napari_tool_runner.sealed import content_sha256
 
 __all__ = [
     "APP",
+    "JSON_DEPTH",
     "Kept",
     "NewerError",
     "check_depth",
@@ -285,8 +286,6 @@ class Kept:
         with locked(self.path):
             try:
                 told = self.read()
-            except NewerError:
-                raise
             except ValueError:
                 aside = free_path(self.path.parent, f"{self.path.stem}-damaged", ".json")
                 os.replace(self.path, aside)
@@ -295,7 +294,7 @@ class Kept:
             write_json(self.path, {**told, "version": self.version})
 
 
-class NewerError(ValueError):
+class NewerError(OSError):
     """A newer version of this package wrote it."""
 
 

@@ -31,6 +31,7 @@ from napari_tool_runner.jobs import (
     rerun,
     run_job,
 )
+from napari_tool_runner.storage import content_sha256
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
 NOISE = """
@@ -299,7 +300,10 @@ def test_a_crate_keeps_what_lies_elsewhere_inside(
     result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
     told = result.record
     tifffile.imwrite(result.workspace.parent / "x.tif", IMAGE)
-    told["outputs"][0] |= {"path": "../x.tif", "sha256": None}  # type: ignore[index]
+    told["outputs"][0] |= {  # type: ignore[index]
+        "path": "../x.tif",
+        "sha256": content_sha256(result.workspace.parent / "x.tif"),
+    }
     (result.workspace / "record.json").write_text(json.dumps(told))
     target = export_crate(read_record(result.workspace / "record.json"), tmp_path / "a" / "crate")
     assert (target / "outputs" / "x.tif").is_file()

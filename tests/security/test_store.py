@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import ast
+import gc
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
 import time
+import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import psutil
 import pytest
 
+import napari_tool_runner as ntr
+from jobs.conftest import INVERT
 from napari_tool_runner.config import changed_config, load_config, save_config
-from napari_tool_runner.errors import WorkspaceError
-from napari_tool_runner.jobs import as_command, as_python, read_record
+from napari_tool_runner.errors import ToolFailedError, WorkspaceError
+from napari_tool_runner.jobs import as_command, as_python, export_crate, read_record
 from napari_tool_runner.jobs.past.history import ended_jobs, history
 from napari_tool_runner.jobs.record import JobState, RecordedHost, RunRecord
 from napari_tool_runner.jobs.typed_json import to_json
@@ -31,12 +38,17 @@ from napari_tool_runner.quoting import comment, one_line, python_value, shell_li
 from napari_tool_runner.storage import (
     Kept,
     NewerError,
+    content_sha256,
     parse_json,
     read_json,
     user_data,
     write_json,
 )
 from napari_tool_runner.widgets.finding.favourites import Favourites
+from support import REPOSITORY
+
+if TYPE_CHECKING:
+    from jobs.conftest import MakeTool
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="permissions and pipes of POSIX")
 
@@ -340,6 +352,93 @@ def test_every_text_has_its_way_of_writing() -> None:
         shell_line(["\0"])
 
 
+# -- crates of strangers -----------------------------------------------------------------
+
+
+@pytest.fixture
+def told(make_tool: MakeTool, config: dict[str, object]) -> dict[str, object]:
+    """The record of a job, to be changed and written over."""
+    pytest.importorskip("rocrate")
+    image = np.eye(4, dtype=np.uint8)
+    result = ntr.run(make_tool(INVERT), i=image, config=config)
+    return {**result.record, "where": str(result.workspace)}
+
+
+def crate_of(told: dict[str, object], tmp_path: Path) -> dict[str, bytes]:
+    """Export the changed record; return name -> content of the crate's files."""
+    folder = Path(str(told["where"]))
+    (folder / "record.json").write_text(json.dumps(told))
+    before = {path for path in tmp_path.rglob("*") if "crate" not in path.parts}
+    target = export_crate(read_record(folder / "record.json"), tmp_path / "crate")
+    assert {path for path in tmp_path.rglob("*") if "crate" not in path.parts} == before
+    assert not any(path.is_symlink() for path in target.rglob("*"))
+    found = {p.relative_to(target).as_posix(): p for p in target.rglob("*") if p.is_file()}
+    return {name: path.read_bytes() for name, path in found.items()}
+
+
+@POSIX
+@pytest.mark.parametrize("field", ["log", "descriptor"])
+def test_no_file_of_the_host_goes_into_a_crate_by_its_name(
+    told: dict[str, object], tmp_path: Path, field: str
+) -> None:
+    secret = tmp_path / "secret.xml"
+    secret.write_text("the key")
+    if field == "log":
+        told["log"] = str(secret)
+    else:
+        told["tool"]["descriptor"] = str(secret)  # type: ignore[index]
+    found = crate_of(told, tmp_path)
+    assert b"the key" not in found.values()
+    assert {"record.json", "ro-crate-metadata.json"} <= found.keys()
+
+
+@POSIX
+@pytest.mark.parametrize("where", ["inputs", "outputs"])
+@pytest.mark.parametrize("how", ["elsewhere", "link", "folder", "way"])
+def test_no_data_of_the_host_go_into_a_crate_without_their_digest(
+    told: dict[str, object], tmp_path: Path, where: str, how: str
+) -> None:
+    folder = Path(str(told["where"]))
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "key").write_text("the key")
+    inner = folder / "io" / "outputs"
+    path = {"elsewhere": str(keys / "key"), "link": "io/outputs/l"}.get(how, "io/outputs/f")
+    if how == "link":
+        (inner / "l").symlink_to(keys / "key")
+    elif how == "folder":
+        (inner / "f").mkdir()
+        (inner / "f" / "key").symlink_to(keys / "key")
+    elif how == "way":
+        (inner / "f").symlink_to(keys)
+        path = "io/outputs/f/key"
+    told[where][0] |= {"path": path, "sha256": None}  # type: ignore[index]
+    with pytest.raises(WorkspaceError, match="outside the job's folder"):
+        crate_of(told, tmp_path)
+    told[where][0]["sha256"] = content_sha256(folder / path)  # type: ignore[index]
+    assert b"the key" in crate_of(told, tmp_path).values()  # who states it knows it
+
+
+def test_nothing_is_written_outside_a_crate_nor_over_its_own_files(
+    told: dict[str, object], tmp_path: Path
+) -> None:
+    folder = Path(str(told["where"]))
+    digest = content_sha256(folder / "record.json")
+    for path in ("record.json", "io/../record.json", "/record.json", "io/outputs/../../log.txt"):
+        out = dict(told["outputs"][0])  # type: ignore[index]
+        out |= {"path": str(folder / path.lstrip("/")), "sha256": None}
+        if ".." not in path:
+            told["outputs"].append(out)  # type: ignore[attr-defined]
+        else:
+            with pytest.raises(WorkspaceError, match="outside"):
+                crate_of({**told, "outputs": [out]}, tmp_path)
+    found = crate_of(told, tmp_path)
+    assert "outputs/record.json" in found
+    assert "outputs/1_record.json" in found
+    assert digest
+    assert json.loads(found["record.json"])["id"] == told["id"]
+
+
 # -- floods ------------------------------------------------------------------------------
 
 
@@ -429,3 +528,68 @@ def test_a_bad_record_is_a_note_beside_the_good_ones(tmp_path: Path) -> None:
     assert len(ended_jobs(tmp_path)) == 5
     with pytest.raises(WorkspaceError):
         read_record(bad[0].path)
+
+
+# -- long sessions -----------------------------------------------------------------------
+
+
+@POSIX
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("more", [[], ["--leave"]], ids=["taken", "left"])
+def test_a_session_of_many_jobs_holds_no_more_than_one_of_few(more: list[str]) -> None:
+    command = [sys.executable, "-m", "benchmarks.soak", "--jobs=60", "--descriptors=64", *more]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nothing grew." in done.stdout
+
+
+def test_a_job_that_ended_holds_no_data(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    layer = (image.copy(), {"scale": (2, 3), "name": "cells"}, "image")
+    there = weakref.ref(layer[0])  # type: ignore[arg-type]
+    job = ntr.submit(make_tool(INVERT), i=layer, config=config)
+    result = job.result()
+    data = weakref.ref(result.outputs["o"].data)
+    before = result.outputs["o"].as_layer_data_tuple()
+    assert job.result() is result
+    told = job.record()
+    del result, layer, before
+    gc.collect()
+    assert data() is None
+    assert there() is None
+    again = job.result()
+    made, attributes, kind = again.outputs["o"].as_layer_data_tuple()
+    np.testing.assert_array_equal(np.asarray(made), 11 - image)
+    assert (tuple(attributes["scale"]), attributes["name"], kind) == (  # type: ignore[arg-type]
+        (2, 3),
+        "cells · Invert",
+        "image",
+    )
+    assert job.record() == told == json.loads(job.workspace.record_path.read_text())
+    del again, made, attributes
+    shutil.rmtree(job.workspace.root)
+    with pytest.raises(WorkspaceError, match="cannot be opened again"):
+        job.result()
+
+
+def test_a_job_that_failed_holds_no_data(make_tool: MakeTool, config: dict[str, object]) -> None:
+    image = np.zeros((3, 4), np.uint8)
+    there = weakref.ref(image)
+    job = ntr.submit(make_tool("raise SystemExit(3)"), i=image, config=config)
+    for _ in range(2):
+        with pytest.raises(ToolFailedError):
+            job.result()
+    del image
+    gc.collect()
+    assert there() is None
+
+
+@POSIX
+@pytest.mark.timeout(180)
+def test_a_job_that_is_killed_or_finds_the_disk_full_loses_and_leaves_nothing() -> None:
+    command = [sys.executable, "-m", "benchmarks.faults", "--every=3"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nothing was lost" in done.stdout

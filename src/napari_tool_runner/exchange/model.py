@@ -7,7 +7,7 @@ Nothing here imports napari: a layer is known by its attributes (``data``, ``sca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast, runtime_checkable
 
@@ -204,6 +204,10 @@ class LayerSnapshot(_Layer):
     attributes: Mapping[str, object] = field(default_factory=dict)
     source: str = ""
     key: str = ""
+
+    def placed_only(self) -> LayerSnapshot:
+        """Return where it lay, without its data."""
+        return replace(self, data=None, attributes={})
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class Run:
         """
         tool, copies_below = self.request.tool, self.service.copies_below
         snaps = list(self.request.snapshots(values))
-        self._lenders = dict(snaps)
+        self._lenders = {name: snap.placed_only() for name, snap in snaps}
         grid = next((s for _, s in snaps if s.kind in (LayerKind.IMAGE, LayerKind.LABELS)), None)
 
         def written(done: int, total: int) -> None:

@@ -7,7 +7,10 @@ import logging
 import threading
 import time
 import traceback
+import weakref
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
@@ -23,6 +26,9 @@ from napari_tool_runner.plugins import Event, OutputLine
 from napari_tool_runner.storage import write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_tool_runner.jobs.outputs import JobOutput
     from napari_tool_runner.jobs.record import RunRecord
     from napari_tool_runner.jobs.request import Request
     from napari_tool_runner.plugins import Progress
@@ -33,6 +39,10 @@ _logger = logging.getLogger(__name__)
 _numbers = itertools.count(1)
 _HASHED_AT_ONCE = 2**20
 """Bytes that are hashed before the end is told: sooner than writing the record again."""
+
+_UNREAD_RESULTS = 4
+"""Results that nobody took yet and that stay open, of the jobs that ended last."""
+_unread: deque[Job] = deque()
 
 JobEvent: TypeAlias = "Event | JobState"
 JobListener: TypeAlias = "Callable[[Job, JobEvent], None]"
@@ -78,6 +88,8 @@ class Job:
         self.created = time.time()
         self.started: float | None = None
         self.finished: float | None = None
+        self._result: JobResult | None = None
+        self._shared: weakref.ref[JobResult] | None = None
         self._lock = threading.RLock()
         self._done = threading.Event()
         self._completing: threading.Thread | None = None
@@ -129,19 +141,41 @@ class Job:
     def result(self) -> JobResult:
         """Wait for the end and return the result.
 
+        The job itself holds no data once the result was taken: while nobody else holds it
+        either, it is opened again from the job's files.
+
         Raises
         ------
         ToolFailedError
             The job failed.
         JobCancelledError
             The job was cancelled.
+        WorkspaceError
+            Its files are gone meanwhile.
         """
         self.wait()
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)
+        with self._lock:
+            result = self._result or (self._shared() if self._shared else None)
+            if result is None:
+                outputs = self.run.outputs.items()
+                result = self._made({name: one.opened(self.tool) for name, one in outputs})
+            self._result = None
+        with suppress(ValueError):
+            _unread.remove(self)
+        return result
+
+    def _made(self, outputs: Mapping[str, JobOutput]) -> JobResult:
         root, formats = self.workspace.root, self.tool.formats
-        outputs = dict(self.run.outputs)
-        return JobResult(outputs, self.log_path, root, self.id, self.record, formats)
+        result = JobResult(dict(outputs), self.log_path, root, self.id, self.record, formats)
+        self._shared = weakref.ref(result)
+        return result
+
+    def _let_go(self) -> None:
+        """Forget a result that nobody took; it is opened again when it is asked for."""
+        with self._lock:
+            self._result = None
 
     def record(self) -> dict[str, object]:
         """Return the record; after the end it is complete and equals the file."""
@@ -179,6 +213,12 @@ class Job:
 
     def end(self, state: JobState, error: ToolRunnerError | None = None) -> None:
         """Close the job: once, by what executes it."""
+        if state is JobState.DONE:
+            self._result = self._made(self.run.outputs)
+            _unread.append(self)
+            while len(_unread) > _UNREAD_RESULTS:
+                _unread.popleft()._let_go()
+        self._release(error)
         large = self.run.unhashed_bytes() > _HASHED_AT_ONCE
         if not large:
             self.run.hash_files()
@@ -193,9 +233,20 @@ class Job:
     def end_unstarted(self) -> None:
         """Close a job that was cancelled while it waited; it leaves no folder."""
         error = JobCancelledError(f"“{self.tool.name}” was cancelled before it started.")
+        self._release(error)
         self._close(JobState.CANCELLED, error)
         self._done.set()
         self._tell(JobState.CANCELLED)
+
+    def _release(self, error: BaseException | None) -> None:
+        """Let go of the data: the handle keeps what was asked, paths, record and log."""
+        run = self.run
+        run.outputs = {name: output.closed() for name, output in run.outputs.items()}
+        self.request = run.request = self.request.placed_only()
+        self.values = self.request.values
+        while error is not None:  # its frames hold what they worked on
+            traceback.clear_frames(error.__traceback__)
+            error = error.__cause__ or error.__context__
 
     def _close(self, state: JobState, error: ToolRunnerError | None) -> None:
         with self._lock:

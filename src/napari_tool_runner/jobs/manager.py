@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["JobManager", "job_manager", "prepare"]
 
 CLOSE_SECONDS = 10.0
+KEPT_JOBS = 50
 _logger = logging.getLogger(__name__)
 
 
@@ -62,7 +63,10 @@ class JobManager:
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Every job of this session, oldest first."""
+        """The jobs of this session, oldest first: those that have not ended, and the last others.
+
+        What is older is told by its record (`history`).
+        """
         with self._lock:
             return tuple(self._jobs)
 
@@ -85,6 +89,9 @@ class JobManager:
             if self._closed:
                 raise JobCancelledError("napari-tool-runner is closing; no new jobs are taken.")
             self._jobs.append(job)
+            ended = [one for one in self._jobs if one.state.is_finished]
+            for one in ended[:-KEPT_JOBS]:
+                self._jobs.remove(one)
             self._queue.append(job)
             self._tell_places()
         job.run.context.cancel.on_cancel(lambda: self._cancelled(job))

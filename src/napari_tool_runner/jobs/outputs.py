@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import OutputError, UnsupportedLayerError
+from napari_tool_runner.errors import (
+    ExchangeError,
+    OutputError,
+    UnsupportedLayerError,
+    WorkspaceError,
+)
 from napari_tool_runner.exchange import load
 from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
+from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.formats import FORMATS, Formats
 from napari_tool_runner.tools.model import CollectionOutput, LayerKind
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import LayerData, LayerSnapshot, LoadedOutput
     from napari_tool_runner.jobs.request import Request
-    from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile
-    from napari_tool_runner.tools.model import DataOutput, Output
+    from napari_tool_runner.tools.dialect import CollectedOutput, DataFile
+    from napari_tool_runner.tools.model import DataOutput, Output, Tool
 
 __all__ = ["JobOutput", "JobResult", "OutputLoader", "named_after"]
 
@@ -47,6 +53,10 @@ class JobOutput:
         None for a collection (see `elements`) and for what no viewer can show.
     elements : mapping
         Identifier -> element, for collections.
+    kind : LayerKind or None
+        As what it was opened, when `loaded` was let go (`closed`).
+    lenders : mapping
+        Full parameter name -> the place of what went in, without its data.
     """
 
     name: str
@@ -57,6 +67,29 @@ class JobOutput:
     loaded: LoadedOutput | None = None
     elements: Mapping[str, JobOutput] = field(default_factory=dict)
     metadata: Mapping[str, object] = field(default_factory=dict)
+    kind: LayerKind | None = None
+    lenders: Mapping[str, LayerSnapshot] = field(default_factory=dict)
+
+    def closed(self) -> JobOutput:
+        """Return it without its data: no array, no mapped file."""
+        elements = {name: part.closed() for name, part in self.elements.items()}
+        kind = self.kind if self.loaded is None else self.loaded.kind
+        return replace(self, loaded=None, elements=elements, kind=kind)
+
+    def opened(self, tool: Tool) -> JobOutput:
+        """Return it with its data, read again; raises WorkspaceError when they are gone."""
+        elements = {name: part.opened(tool) for name, part in self.elements.items()}
+        if self.kind is None or self.loaded is not None:
+            return replace(self, elements=elements)
+        file = CollectedFile(self.path, self.format, name=self.name)
+        try:
+            loaded = load(file, self.output, tool, inputs=self.lenders, kind=self.kind)
+        except ExchangeError as error:
+            raise WorkspaceError(
+                f"The result “{self.layer_name}” cannot be opened again: {error}",
+                hint="Its file is gone or was changed; run the tool again.",
+            ) from error
+        return replace(self, loaded=loaded)
 
     def recorded(self, name: str, element: str, sha256: str | None) -> RecordedOutput:
         """Return its entry in the run record, as `element` of the output `name`."""
@@ -73,7 +106,8 @@ class JobOutput:
         """``image``, ``labels``, … ``table``; ``collection``; or ``file``."""
         if self.elements:
             return "collection"
-        return "file" if self.loaded is None else self.loaded.kind.value
+        kind = self.kind if self.loaded is None else self.loaded.kind
+        return "file" if kind is None else kind.value
 
     @property
     def data(self) -> object:
@@ -102,7 +136,7 @@ class JobOutput:
         return data, {**attributes, "name": self.layer_name, "metadata": metadata}, kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class JobResult:
     """What a successful job gives.
 
@@ -235,6 +269,7 @@ class OutputLoader:
             self.name(output, element),
             output,
             loaded=loaded,
+            lenders={name: snap.placed_only() for name, snap in lenders.items()},
             metadata={**self.summary, "output": output.name, "element": element},
         )
 

@@ -123,6 +123,15 @@ class Request:
         """Raise TrustError unless the tool may still be evaluated, asked for and run."""
         pass_gate(self.tool, self.permit)
 
+    def placed_only(self) -> Request:
+        """Return it without data: parameters, and where each layer lay."""
+        values = each_value(
+            self.tool,
+            self.values,
+            lambda _, __, one: one.placed_only() if isinstance(one, LayerSnapshot) else one,
+        )
+        return replace(self, values=values)
+
     def cut(self, index: Index) -> BoundValues:
         """Return the values with every snapshot cut to `index` of the grid."""
         grid = self.grid

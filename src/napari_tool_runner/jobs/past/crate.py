@@ -6,13 +6,16 @@ Profile: https://w3id.org/ro/wfrun/process/0.5
 from __future__ import annotations
 
 import os
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.record import JobState, differs
 from napari_tool_runner.jobs.typed_json import to_json
-from napari_tool_runner.storage import safe_name
+from napari_tool_runner.storage import content_sha256, safe_name
+from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools.reader import may_be_descriptor
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
@@ -21,11 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["export_crate"]
 
+_TAKEN = (".", "record.json", "log.txt", "ro-crate-metadata.json", "ro-crate-preview.html")
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 
 
 def export_crate(record: RunRecord, target: Path) -> Path:
     """Write the inputs, outputs, descriptor, log and record of a job as a crate.
+
+    A record may be a stranger's, and name any file of this computer: what goes in lies in
+    the job's own folder, without a link on the way, or has the digest that the record states.
 
     Parameters
     ----------
@@ -68,8 +75,8 @@ def export_crate(record: RunRecord, target: Path) -> Path:
         identifier=told.digest,
     )
     descriptor = told.file
-    if os.path.isfile(descriptor):
-        tool["url"] = place = f"descriptor/{descriptor.name}"
+    if _is_descriptor(descriptor, told.digest):
+        tool["url"] = place = f"descriptor/{safe_name(descriptor.name)}"
         crate.add_file(descriptor, place)
     inputs = [_add(crate, record, one, "inputs") for one in record.inputs]
     outputs = [_add(crate, record, one, "outputs") for one in record.outputs]
@@ -93,9 +100,9 @@ def export_crate(record: RunRecord, target: Path) -> Path:
     action["object"] = [*inputs, *parameters]
     action["result"] = outputs
     crate.root_dataset["mentions"] = action
-    for path in (record.path, record.log):
-        if os.path.isfile(path):
-            crate.add_file(path, path.name)
+    for path, place in ((record.path, "record.json"), (record.log, "log.txt")):
+        if os.path.isfile(path) and _is_own(path, record):
+            crate.add_file(path, place)
     try:
         (crate.write_zip if target.suffix == ".zip" else crate.write)(target)
     except OSError as error:
@@ -108,14 +115,23 @@ def export_crate(record: RunRecord, target: Path) -> Path:
 def _add(
     crate: ROCrate, record: RunRecord, one: RecordedInput | RecordedOutput, kind: str
 ) -> object:
-    place = record.inside(one.path)
-    if ".." in one.path.parts or Path(place).is_absolute():
-        place = f"{kind}/{safe_name(one.path.name)}"  # from elsewhere; never out of the crate
-    path = one.locate()
+    path, place = one.locate(), record.inside(one.path)
+    if place in _TAKEN or not _is_own(one.path, record):
+        name = safe_name(one.path.name)  # from elsewhere; never out of the crate
+        taken = {str(entity.id).strip("/") for entity in crate.get_entities()}
+        numbered = (f"{kind}/{number or ''}{'_' * bool(number)}{name}" for number in count())
+        place = next(place for place in numbered if place not in taken)
     if path is None:
         raise WorkspaceError(
             f"{one.path} of job {record.id} is gone.",
             hint="A job can be exported as long as its files are kept.",
+        )
+    own = _is_own(path, record)
+    if not own and not one.sha256:
+        raise WorkspaceError(
+            f"{path} of job {record.id} is left where it is: it lies outside the job's folder, "
+            "or is reached by a link, and the record states no content of it.",
+            hint="A job of your own can be exported once its content hashes are written.",
         )
     if (path != one.path or one.sha256) and differs(path, one.sha256):
         raise WorkspaceError(
@@ -127,3 +143,27 @@ def _add(
         properties["sha256"] = one.sha256.removeprefix("sha256:")
     add = crate.add_directory if path.is_dir() else crate.add_file
     return add(path, place, properties=properties)
+
+
+def _is_own(path: Path, record: RunRecord) -> bool:
+    """Whether it lies below the job's folder, with no link on the way nor below it."""
+    if ".." in path.parts or not path.is_relative_to(record.folder):
+        return False
+    inner = path.relative_to(record.folder)
+    if Path(os.path.realpath(path)) != Path(os.path.realpath(record.folder)) / inner:
+        return False
+    return not path.is_dir() or all(
+        not os.path.islink(place) and (os.path.isdir(place) or os.path.isfile(place))
+        for folder, folders, files in os.walk(path)
+        for place in (os.path.join(folder, name) for name in (*folders, *files))
+    )
+
+
+def _is_descriptor(path: Path, digest: str) -> bool:
+    """Whether it is the descriptor that the record means: any file may be named there."""
+    try:
+        if not os.path.isfile(path) or not may_be_descriptor(path.name):
+            return False
+        return digest == content_sha256(path) or digest == read_tool(path).digest
+    except (OSError, ToolRunnerError):
+        return False
