@@ -213,7 +213,9 @@ def _own_processes(before: set[int]) -> list[psutil.Process]:
             process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if process.environ().get(MARK) != mark:
+            variables = process.environ()
+            mine = variables.get("NAPARI_TOOL_RUNNER_RUN", "").startswith(f"{os.getpid()}-")
+            if not mine and variables.get(MARK) != mark:
                 continue
             command = " ".join(process.cmdline())
             if (

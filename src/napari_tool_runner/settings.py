@@ -211,6 +211,16 @@ LOCAL_PATH: Setting[tuple[Path, ...]] = Setting(
     "runner.path", PATHS, (), "folders put first on the program's `PATH`", "none", "LOCAL",
     joined=_both,
 )
+PASS_ON: Setting[tuple[str, ...]] = Setting(
+    "runner.pass_on", TEXTS, (),
+    "names of your variables that programs get besides the harmless ones (`PATH`, `LANG`, …): "
+    "those of licences, say", "none", "LOCAL, CONDA",
+)
+ENCLOSE = Setting(
+    "runner.enclose", FLAG, True,
+    "whether programs see their job and its inputs only, where bubblewrap makes that possible",
+    services="LOCAL, CONDA",
+)
 CHANNELS: Setting[tuple[str, ...]] = Setting(
     "runner.channels", TEXTS, ("conda-forge", "bioconda"),
     "channels to search when the descriptor names none (after those that it names): names, "
@@ -251,9 +261,12 @@ HOST = Setting(
     "`DOCKER_HOST`, the docker context, the usual sockets", "DOCKER",
 )
 NETWORK = Setting(
-    "runner.network", FLAG, False, "whether containers may use the network", services="DOCKER",
+    "runner.network", FLAG, False,
+    "whether programs in containers or in an enclosure may use the network; tools that say that "
+    "they need it always may",
+    services="LOCAL, CONDA, DOCKER",
     field=Field("limits.network", "Network",
-                "Whether programs in containers may use the network.",
+                "Whether programs may use the network.",
                 "Programs may use the network"),
 )
 NETWORK_MODE = Setting(

@@ -15,6 +15,7 @@ import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import UnknownToolError, WorkspaceError
+from napari_tool_runner.exchange import files
 from napari_tool_runner.jobs import (
     JobState,
     Scan,
@@ -29,7 +30,7 @@ from napari_tool_runner.jobs import (
     submit,
 )
 from napari_tool_runner.jobs.past.scan import row_of
-from napari_tool_runner.jobs.workspace import copy_if_small, disk_size, workspace_problem
+from napari_tool_runner.jobs.workspace import disk_size, workspace_problem
 
 Config = dict[str, object]
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
@@ -78,23 +79,26 @@ def test_sizes_follow_no_link(tmp_path: Path) -> None:
     assert disk_size(tmp_path / "absent") == 0
 
 
-def test_a_small_original_is_copied_a_large_one_is_not(tmp_path: Path) -> None:
-    original = tmp_path / "original"
-    original.write_bytes(b"12345")
-    for name in ("soft", "hard"):
-        link = tmp_path / name
-        link.symlink_to(original) if name == "soft" else link.hardlink_to(original)
-        copy_if_small(link, 5)
-        assert link.samefile(original)
-        copy_if_small(link, 6)
-        assert not link.samefile(original)
-        assert link.read_bytes() == b"12345"
-    alone = tmp_path / "alone"
-    alone.write_bytes(b"1")
-    before = alone.stat().st_ino
-    copy_if_small(alone, 6)
-    copy_if_small(tmp_path / "absent", 6)
-    assert alone.stat().st_ino == before
+@pytest.mark.parametrize("lend", [True, False])
+def test_a_small_original_is_copied_a_large_one_is_lent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lend: bool
+) -> None:
+    monkeypatch.setattr(files, "_OWN", 4)
+    monkeypatch.setattr(files, "_clone", lambda source, target: False)
+    (tmp_path / "folder").mkdir()
+    for name, size in (("small", 4), ("large", 5), ("folder/one", 5)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    for name in ("small", "large", "folder"):
+        files.place_file(tmp_path / name, tmp_path / f"in-{name}", lend=lend)
+        lent = lend and name != "small"
+        assert files.lent_original(tmp_path / f"in-{name}") == tmp_path / (
+            name if lent else f"in-{name}"
+        )
+        assert (tmp_path / f"in-{name}").samefile(tmp_path / name) is lent
+    (tmp_path / "folder" / "link").symlink_to(tmp_path / "small")
+    files.place_file(tmp_path / "folder", tmp_path / "again", lend=lend)
+    assert not (tmp_path / "again").is_symlink(), "its links would lead nowhere"
+    assert not (tmp_path / "again" / "link").is_symlink()
 
 
 def test_a_row_says_values_as_a_person_does(make_tool: MakeTool, config: Config) -> None:

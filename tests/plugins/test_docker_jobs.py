@@ -10,7 +10,7 @@ import tifffile
 from docker_engine import Engine, python_image
 
 import napari_tool_runner as ntr
-from napari_tool_runner.plugins.runner_docker import DockerRunnerService
+from napari_tool_runner.exchange import files
 from napari_tool_runner.plugins.runners_factory import runnerServices
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_a_file_is_passed_as_it_is_and_cannot_be_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if linked:  # small files are copied, so that the container can stay; here all are large
-        monkeypatch.setattr(DockerRunnerService, "copies_below", 0)
+        monkeypatch.setattr(files, "_OWN", 0)
     image = np.arange(600, dtype=np.uint16).reshape(20, 30)
     source = tmp_path / "original data.tif"
     tifffile.imwrite(source, image)

@@ -158,6 +158,7 @@ def test_variables_that_hurt_are_taken_out(local, tmp_path, monkeypatch):
     monkeypatch.setenv("CONDA_EXE", "/somewhere/bin/conda")
     monkeypatch.setenv("HTTPS_PROXY", "kept")
     process, events = make_process(tmp_path)
+    process.context.network = True
     args = script(tmp_path, "import os\nfor name in sorted(os.environ): print(name)\n")
     assert local.exec(process, args) == 0
     names = events.lines()

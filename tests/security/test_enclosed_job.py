@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -18,9 +19,15 @@ import tifffile
 
 import napari_tool_runner as ntr
 from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import JobCancelledError, RunnerExecError
 from napari_tool_runner.jobs import reclaim, reclaimable
 from napari_tool_runner.jobs.past.history import ended_jobs, history
 from napari_tool_runner.jobs.past.scan import Scan
+from napari_tool_runner.plugins import Mount
+from napari_tool_runner.plugins.foreign.children import recording
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
+from plugins.runner_helpers import make_process
 
 if TYPE_CHECKING:
     from jobs.conftest import MakeTool
@@ -144,3 +151,277 @@ def test_jobs_of_the_former_layout_are_read(
     record.write_text(record.read_text().replace('"io/', '"'))
     (found,) = history(done.workspace.parent.parent)
     assert all(one.locate() for one in (*found.inputs, *found.outputs))
+
+
+# -- programs of this computer ------------------------------------------------------------
+
+enclosed = pytest.mark.skipif(bool(enclosure_problem()), reason=enclosure_problem())
+WALLS = [pytest.param(True, marks=enclosed, id="enclosed"), pytest.param(False, id="without")]
+
+
+@pytest.fixture
+def walls(request: pytest.FixtureRequest, config: dict[str, object]) -> dict[str, object]:
+    """A configuration with and without an enclosure."""
+    config["runner"] = {"service": "LOCAL", "enclose": request.param}
+    return config
+
+
+@pytest.mark.parametrize("walls", WALLS, indirect=True)
+@pytest.mark.parametrize("size", [8, 4200])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "tifffile.memmap(path)[:] = 7",
+        "open(path, 'r+b').truncate(3)",
+        "os.unlink(path); open(path, 'w').write('x')",
+        "shutil.copymode('/bin/sh', path); open(path, 'r+b').write(b'x')",
+        "path = os.path.realpath(path); open(path, 'r+b').write(b'x')",
+    ],
+)
+def test_an_original_stays_as_it_is(
+    make_tool: MakeTool, walls: dict[str, object], tmp_path: Path, size: int, attack: str
+) -> None:
+    raw = tmp_path / "raw.tif"
+    tifffile.imwrite(raw, np.zeros((size, size), np.uint8))
+    before = raw.read_bytes()
+    script = f"""
+        import os, shutil, sys, tifffile
+        path = sys.argv[1]
+        assert tifffile.imread(path).shape == ({size}, {size})
+        try:
+            {attack}
+        except OSError as error:
+            print("refused:", error.strerror)
+        open(sys.argv[2], "w").write("x")
+    """
+    tool = make_tool(script, outputs=NO_DATA["outputs"])
+    job = ntr.run(tool, i=raw, config=walls)
+    assert raw.read_bytes() == before
+    assert job.record["inputs"][0]["sha256"]  # type: ignore[index]
+
+
+def test_a_changed_original_is_told_by_its_name(
+    make_tool: MakeTool, config: dict[str, object], image: Path
+) -> None:
+    config["runner"] = {"service": "LOCAL", "enclose": False}
+    script = f"""
+        import os, sys
+        before = os.stat({str(image)!r})
+        with open({str(image)!r}, "r+b") as file:
+            file.seek(-1, 2)
+            file.write(b"!")
+        os.utime({str(image)!r}, ns=(before.st_atime_ns, before.st_mtime_ns))
+        open(sys.argv[2], "w").write("x")
+    """
+    tool = make_tool(script, outputs=NO_DATA["outputs"])
+    with pytest.raises(ntr.ToolFailedError, match=r"raw\.tif changed while the tool ran"):
+        ntr.run(tool, i=image, config=config)
+    harmless = make_tool(
+        f"import os, sys; os.chmod({str(image)!r}, 0o640); open(sys.argv[2], 'w').write('x')",
+        outputs=NO_DATA["outputs"],
+        name="harmless",
+    )
+    assert ntr.run(harmless, i=image, config=config).outputs
+
+
+@enclosed
+def test_an_enclosed_program_sees_its_job_only(
+    make_tool: MakeTool,
+    config: dict[str, object],
+    tmp_path: Path,
+    image: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "id").write_text("secret")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATH", f"{home}{os.pathsep}{os.environ['PATH']}")
+    first = ntr.run(make_tool("import sys; open(sys.argv[1], 'w')", **NO_DATA), config=config)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(tmp_path / "agent"))
+    server.listen()
+    script = f"""
+        import os, pathlib, socket, sys
+        got = []
+        places = [{str(home / ".ssh" / "id")!r}, {str(first.workspace / "record.json")!r}]
+        places += [{str(first.workspace / "io")!r}, {str(image)!r}, "../../record.json"]
+        for place in [*places, "../../log.txt", "../../../", "/home", "/run/docker.sock"]:
+            try:
+                found = os.listdir(place) if os.path.isdir(place) else [open(place).read()]
+            except OSError:
+                continue
+            if found and place != "../../../":
+                got.append(place)
+            elif found != [pathlib.Path("../..").resolve().name]:
+                got.append(str(found))
+        for place in ("../../stdout.txt", "../../new"):
+            try:  # of the enclosure's own memory, at most
+                open(place, "w").close()
+            except OSError:
+                pass
+        for place in ("/usr/new", "/new", {str(home / "new")!r}):
+            try:
+                open(place, "w").close()
+                got.append("wrote " + place)
+            except OSError:
+                pass
+        for family, place in ((socket.AF_UNIX, {str(tmp_path / "agent")!r}),
+                              (socket.AF_UNIX, "\\0/tmp/.X11-unix/X0"),
+                              (socket.AF_INET, ("127.0.0.1", 22))):
+            try:
+                socket.socket(family).connect(place)
+                got.append("connected to " + repr(place))
+            except OSError:
+                pass
+        got += [one for one in os.listdir("/proc") if one.isdecimal() and int(one) > 50]
+        assert os.environ["HOME"].endswith("/io/home"), os.environ["HOME"]
+        pathlib.Path.home().joinpath("mine").write_text("x")
+        open("/tmp/mine", "w").write("x")
+        open(sys.argv[1], "w").write(repr(got))
+    """
+    done = ntr.run(make_tool(script, name="spy", **NO_DATA), config=config)
+    server.close()
+    assert done.outputs["o"].path.read_text() == "[]"
+    assert sorted(one.name for one in done.workspace.iterdir()) == ["io", "log.txt", "record.json"]
+
+
+SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "GITHUB_TOKEN",
+    "SSH_AUTH_SOCK",
+    "OPENAI_API_KEY",
+    "KRB5CCNAME",
+)
+
+
+@pytest.mark.parametrize("walls", WALLS, indirect=True)
+def test_the_variables_of_a_program_are_on_a_list(
+    make_tool: MakeTool, walls: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*SECRETS, "LM_LICENSE_FILE", "HTTPS_PROXY", "DISPLAY"):
+        monkeypatch.setenv(name, f"the-{name}")
+    monkeypatch.setenv("LC_NUMERIC", "C")
+    script = "import os, sys; open(sys.argv[1], 'w').write('\\n'.join(os.environ))"
+    tool = make_tool(script, **NO_DATA)
+    got = set(ntr.run(tool, config=walls).outputs["o"].path.read_text().splitlines())
+    assert not got & {*SECRETS, "LM_LICENSE_FILE", "HTTPS_PROXY", "DISPLAY"}
+    assert got >= {"PATH", "HOME", "TMPDIR", "LC_NUMERIC"}
+    walls["runner"] = {**walls["runner"], "pass_on": ["LM_LICENSE_FILE"], "network": True}  # type: ignore[dict-item]
+    got = set(ntr.run(tool, config=walls).outputs["o"].path.read_text().splitlines())
+    assert got >= {"LM_LICENSE_FILE", "HTTPS_PROXY"}
+    assert not got & set(SECRETS)
+
+
+def test_the_variables_of_a_strangers_service_are_on_a_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///x")
+    lines: list[str] = []
+    with recording(lambda event: lines.append(getattr(event, "text", ""))):
+        subprocess.run(["env"], check=True)
+        subprocess.run(["env"], check=True, env={**os.environ, "ADDED": "1"})
+    text = "\n".join(lines)
+    assert "secret" not in text
+    assert text.count("DOCKER_HOST=") == 2
+    assert "ADDED=1" in text
+
+
+@enclosed
+def test_a_daemon_with_a_cleared_environment_ends(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    name = f"sleep 1{os.getpid()}"
+    script = f"""
+        import subprocess, sys
+        subprocess.Popen(["env", "-i", "setsid", "/bin/sh", "-c", "trap '' TERM; {name}; true"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, start_new_session=True)
+        open(sys.argv[1], "w").write("x")
+    """
+    done = ntr.run(make_tool(script, **NO_DATA), config=config)
+    assert "left processes running" in done.log.read_text()
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert name not in found.stdout
+
+
+@enclosed
+def test_cancel_lets_an_enclosed_program_tidy_up(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    script = """
+        import pathlib, signal, sys, time
+        def end(*_):
+            pathlib.Path("tidied").write_text("x")
+            sys.exit(3)
+        signal.signal(signal.SIGTERM, end)
+        print("ready", flush=True)
+        time.sleep(600)
+    """
+    job = ntr.submit(make_tool(script, **NO_DATA), config=config)
+    while "ready" not in job.log.tail():
+        time.sleep(0.01)
+    job.cancel()
+    with pytest.raises(JobCancelledError):
+        job.result()
+    assert (job.workspace.root / "io" / "work" / "tidied").exists()
+
+
+@enclosed
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("no-such-program", "was not found on this computer"),
+        ("{0}/text", "no program of this computer"),
+        ("{0}/locked", "may not be executed"),
+        ("{0}/lost", "interpreter named in its first line is missing"),
+    ],
+)
+def test_why_an_enclosed_program_did_not_start(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path, program: str, words: str
+) -> None:
+    for name, text, mode in (
+        ("text", "x", 0o755),
+        ("locked", "#!/bin/sh\n", 0o644),
+        ("lost", "#!/no/such\n", 0o755),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(mode)
+    process, _ = make_process(tmp_path / "job")
+    process.context.root = tmp_path / "job"
+    process.context.mounts = [Mount(tmp_path / "job", read_only=False)]
+    with pytest.raises(RunnerExecError, match=words):
+        LocalRunnerService().exec(process, [program.format(tmp_path)])
+
+
+@enclosed
+def test_codes_and_signals_come_through_the_walls(tmp_path: Path) -> None:
+    process, events = make_process(tmp_path / "job")
+    process.context.root = tmp_path / "job"
+    process.context.mounts = [Mount(tmp_path / "job", read_only=False)]
+    service = LocalRunnerService()
+    for line, code in (("exit 1", 1), ("exit 7", 7), ("kill -9 $$", 137)):
+        assert service.exec(process, ["sh", "-c", line]) == code
+    assert events.lines("runner") == ["The program was killed by SIGKILL (maybe out of memory)."]
+    outside = tmp_path / "outside" / "bin" / "prog"
+    outside.parent.mkdir(parents=True)
+    outside.write_text("#!/bin/sh\necho hello\n")
+    outside.chmod(0o755)
+    assert service.exec(process, [str(outside)]) == 0, "what is called by its path is shown"
+    assert "hello" in events.lines()
+
+
+def test_what_is_weaker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (
+        "not enclosed (“runner.enclose” is off)"
+        in LocalRunnerService({"enclose": False}).check().message
+    )
+    enclosure_problem.cache_clear()
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    try:
+        told = LocalRunnerService().check().message
+        assert "bubblewrap is not installed" in told
+        assert "originals are compared" in told
+    finally:
+        enclosure_problem.cache_clear()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import os
 
 import numpy as np
-import psutil
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from run_tools import fail_tool, flood_tool, invert_tool, make_tool, measure_tool, sleep_tool
 
 from napari_tool_runner.jobs import JobManager, JobState
+from napari_tool_runner.plugins.programs.watchdog import marked_ids
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
@@ -39,14 +39,14 @@ def press_run(qtbot, page):
     return page.manager().jobs[-1]
 
 
-def pid_of(qtbot, job) -> int:
-    """Wait until the program of `job` has told its process id."""
+def pids_of(qtbot, job) -> list[int]:
+    """Wait until the program of `job` runs; it has other process ids inside its enclosure."""
 
     def told() -> bool:
         return any(line.startswith("pid ") for line in job.log.tail(1000))
 
     qtbot.waitUntil(told, timeout=WAIT)
-    return int(re.search(r"pid (\d+)", "\n".join(job.log.tail(1000)))[1])
+    return marked_ids(f"{os.getpid()}-")
 
 
 def test_press_run_and_the_layer_is_there(qtbot, page, model_viewer, cells, tmp_path):
@@ -148,12 +148,13 @@ def test_the_missing_layer_has_a_button_that_opens_a_sample(
 def test_cancel_ends_the_program(qtbot, page, tmp_path):
     widget = page(sleep_tool(tmp_path))
     job = press_run(qtbot, widget)
-    pid = pid_of(qtbot, job)
+    pids = pids_of(qtbot, job)
+    assert pids
     assert widget.run_bar.cancel_button.isVisible()
     with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
         qtbot.mouseClick(widget.run_bar.cancel_button, Qt.MouseButton.LeftButton)
     assert job.state is JobState.CANCELLED
-    assert not psutil.pid_exists(pid)
+    assert not set(pids) & set(marked_ids(f"{os.getpid()}-"))
     assert widget.run_bar.message.text().startswith("Cancelled after")
     assert not widget.run_bar.cancel_button.isVisible()
 
@@ -176,7 +177,7 @@ def test_the_form_stays_usable_and_a_second_run_waits_its_turn(
     widget = page(sleep_tool(tmp_path))
     widget.manager()._max_parallel = 1
     first = press_run(qtbot, widget)
-    pid_of(qtbot, first)
+    pids_of(qtbot, first)
     assert widget.run_bar.run_button.isEnabled()
     second = press_run(qtbot, widget)
     assert second.state is JobState.QUEUED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
+from napari_tool_runner.exchange.files import lent_original
 from napari_tool_runner.exchange.geometry import crop
 from napari_tool_runner.exchange.handover import (
     HandOver,
@@ -34,6 +35,7 @@ __all__ = [
     "fitting_kinds",
     "geometry_record",
     "label_offsets",
+    "lent_original",
     "load",
     "merge_parts",
     "open_snapshot",

@@ -48,7 +48,7 @@ _LARGEST = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A snapshot as a file. `copied` is False when the original file is passed.
+    """A snapshot as a file. `copied` is False when the original file is passed as it is.
 
     What had to be converted or cast is told in `notes`. `sha256` is empty for what
     takes time to hash; `content_sha256` does it in the background.
@@ -68,13 +68,14 @@ def export(
     formats: Formats = FORMATS,
     reference: LayerSnapshot | None = None,
     progress: Progress | None = None,
+    lend: bool = False,
 ) -> Exported:
     """Write `snap` into `folder` as `plan` says.
 
     `formats`: those of the tool. `reference`: the image whose pixel grid coordinates are
     converted to, when the transforms of the two layers differ. `progress`: called with
     the bytes done and in all while pixels are written; what it raises (a cancel) ends the
-    writing and leaves no file.
+    writing and leaves no file. `lend`: large originals are not copied (`place_file`).
 
     Raises
     ------
@@ -91,7 +92,8 @@ def export(
     file = hand.file(folder)
     notes, copied, metadata = list(hand.remarks), True, {}
     if hand.original is not None:
-        copied = place_file(hand.original, file.path)
+        place_file(hand.original, file.path, lend=lend)
+        copied = False
     else:
         with whole_file(file.path, snap.name):
             metadata = _write(hand, file.path, parameter, reference, progress, notes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 import time
 import weakref
@@ -25,36 +26,42 @@ __all__ = [
     "check_plain",
     "file_key",
     "is_whole_map",
+    "lent_original",
     "origin_of",
     "place_file",
     "remember_origin",
     "whole_file",
 ]
 
-_SMALL = 64 * 2**20
+_OWN = 16 * 2**20
+"""Bytes up to which a job gets a copy of its own, which stays when the original changes."""
+_MANY = 512
 _FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to
 
 
-def place_file(source: Path, target: Path) -> bool:
-    """Make `source` appear at `target`; return whether its bytes were copied.
+def place_file(source: Path, target: Path, *, lend: bool = False) -> None:
+    """Make the content of `source` appear at `target`; nobody can change it through that.
 
-    In this order: a clone that shares blocks (where the file system can), a hard
-    link, a copy when small, a symbolic link (a container must then see the original
-    as well). Folders become folders of such files.
+    A clone that shares blocks, where the file system can; else a copy. What is large is
+    lent by a symbolic link instead, when `lend` says that the program sees the original
+    (`lent_original`) through a read-only mount only. Folders become folders of such files,
+    or are lent as a whole. Never a hard link: who writes to it writes to the original.
 
     Raises
     ------
     ExchangeError
     """
     try:
-        if source.is_dir():
+        if lend and _is_large(source):
+            target.symlink_to(source.resolve(strict=True))
+        elif source.is_dir():
             target.mkdir()
-            copied = False
             for entry in sorted(source.iterdir()):
-                copied |= place_file(entry, target / entry.name)
-            return copied
-        check_plain(source)
-        return _place(source, target)
+                place_file(entry, target / entry.name)
+        else:
+            check_plain(source)
+            if not _clone(source, target):
+                shutil.copyfile(source, target)
     except OSError as error:
         raise ExchangeError(
             f"{source} cannot be handed to the tool: {error.strerror or error}.",
@@ -81,18 +88,26 @@ def check_plain(path: Path) -> None:
         )
 
 
-def _place(source: Path, target: Path) -> bool:
-    if _clone(source, target):
-        return False
-    real = source.resolve(strict=True)
-    try:
-        os.link(real, target)
-    except OSError:
-        if real.stat().st_size <= _SMALL:
-            shutil.copyfile(real, target)
-            return True
-        target.symlink_to(real)
-    return False
+def lent_original(path: Path) -> Path:
+    """Return the original that was lent at `path`, else `path` itself."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def _is_large(source: Path) -> bool:
+    """Whether it is too large for a copy; a folder with links in it cannot be lent."""
+    if not source.is_dir():
+        # in an enclosure root has the rights of its own files only
+        facts = source.stat()
+        mine = facts.st_uid == os.geteuid() or facts.st_mode & 0o004
+        return facts.st_size > _OWN and bool(mine)
+    size, number = 0, 0
+    for folder, names, files in os.walk(source):
+        for name in (*names, *files):
+            facts = os.lstat(os.path.join(folder, name))
+            if stat.S_ISLNK(facts.st_mode):
+                return False
+            size, number = size + facts.st_size, number + 1
+    return size > _OWN or number > _MANY
 
 
 def _clone(source: Path, target: Path) -> bool:

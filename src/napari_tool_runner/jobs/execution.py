@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import JobCancelledError, OutputError, ToolFailedError
-from napari_tool_runner.exchange import LayerSnapshot, export, geometry_record
+from napari_tool_runner.exchange import LayerSnapshot, export, geometry_record, lent_original
+from napari_tool_runner.jobs.originals import Originals, mounts_of
 from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after
 from napari_tool_runner.jobs.record import (
     JobState,
@@ -32,14 +33,12 @@ from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.jobs.workspace import (
     JobLog,
     Workspace,
-    copy_if_small,
     disk_size,
     tool_folder,
     workspace_problem,
 )
 from napari_tool_runner.plugins import (
     ExecContext,
-    Mount,
     Process,
     Progress,
     Resources,
@@ -51,8 +50,6 @@ from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import (
     CollectionOutput,
     DataParameter,
-    DirectoryParameter,
-    FileParameter,
     HiddenParameter,
     LayerKind,
 )
@@ -60,7 +57,7 @@ from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.request import Request
-    from napari_tool_runner.plugins import Event, RunnerService, Session
+    from napari_tool_runner.plugins import Event, Mount, RunnerService, Session
     from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
     from napari_tool_runner.tools.tree import BoundValues
 
@@ -108,6 +105,8 @@ class Run:
             resources=resources,
             network=network,
             timeout=timeout,
+            root=paths.root,
+            named=_paths_in(config.variables.values()),
             report=report,
         )
         self.inputs: list[RecordedInput] = []
@@ -141,7 +140,7 @@ class Run:
         `record`: they are what the record names as the job's inputs. `whole`: the tool
         never sees these files, so any carrier will do.
         """
-        tool, copies_below = self.request.tool, self.service.copies_below
+        tool = self.request.tool
         snaps = list(self.request.snapshots(values))
         self._lenders = {name: snap.placed_only() for name, snap in snaps}
         grid = next((s for _, s in snaps if s.kind in (LayerKind.IMAGE, LayerKind.LABELS)), None)
@@ -161,13 +160,12 @@ class Run:
                     formats=tool.formats,
                     reference=grid if snap is not grid else None,
                     progress=written,
+                    lend=self.service.lends,
                 )
                 for note in exported.notes:
                     if note not in self.notes:
                         self.notes.append(note)
                         self.context.say(note)
-                if not exported.copied:
-                    copy_if_small(exported.file.path, copies_below)
                 value, digest = exported.file, exported.sha256
             if record and isinstance(value, DataFile):
                 self._keep(name, value, snap, digest)
@@ -183,8 +181,9 @@ class Run:
         if snap and snap.path is None and source.kind is SourceKind.FILE:
             source = replace(source, kind=SourceKind.LAYER)  # its data are not the file's
         layer = geometry_record(snap) if snap else None
+        path = lent_original(file.path)
         self.inputs.append(
-            RecordedInput(name, file.name, file.path, file.format, digest or None, source, layer)
+            RecordedInput(name, file.name, path, file.format, digest or None, source, layer)
         )
 
     def render(self, values: BoundValues, paths: JobPaths) -> RenderedCommand:
@@ -201,7 +200,7 @@ class Run:
         self.request.pass_gate()  # once more: writing the inputs took its time
         self.context.environment = dict(rendered.environment)
         process = Process(self.request.tool, values, rendered.outputs, self.context, self._number)
-        self.context.mounts = self._mounts(process)
+        self.context.mounts = self._mounts(process, self.workspace.paths)
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
         with self.service.session(process) as session:
             if not all(entry.sha256 for entry in self.inputs):
@@ -224,11 +223,20 @@ class Run:
         context.environment = dict(rendered.environment)
         if rendered is not self.rendered:  # another slice
             process.bind(values, rendered.outputs)
+            context.mounts = self._mounts(process, paths)
+        originals = None if self.service.lends else Originals(process, self.inputs)
         begun = {stream: self.log.size(stream) for stream in ("stdout", "stderr")}
         self._enter(JobState.RUNNING, "Running")
         self.exit_code = session.exec(list(rendered.argv))
         if self.log.problem is not None:
             raise workspace_problem(self.log.problem, paths.root) from self.log.problem
+        if originals is not None and (changed := originals.changed()):
+            raise self.failure(
+                f"{', '.join(map(str, changed[:3]))} changed while the tool ran: it wrote to "
+                "your file, or somebody else did.",
+                "Restore it from a copy. Where programs run enclosed (see `napari-tool-runner "
+                "runners`) they cannot do that.",
+            )
         stdout, stderr = (self.log.text(stream, start) for stream, start in begun.items())
         verdict = self._dialect.judge(self.request.tool, self.exit_code, stdout, stderr)
         self.notes += verdict.warnings
@@ -279,20 +287,8 @@ class Run:
         self.settle()
         return runnerServices.service(self.choice.name, self.request.config.runner)
 
-    def _mounts(self, process: Process) -> list[Mount]:
-        """Return what the command names: the tool's jobs, its folder, foreign files."""
-        tool, home = self.request.tool, self.workspace.root.parent
-        mounts = {home: Mount(home, read_only=False), tool.folder: Mount(tool.folder)}
-        foreign = [*(entry.path for entry in self.inputs), *process.data_paths]
-        for leaf in process.leaves:
-            if isinstance(leaf.parameter, FileParameter | DirectoryParameter) and leaf.value:
-                foreign.append(Path(str(leaf.value)))
-        # a large file of another disk is linked into the job's folder
-        foreign += [path.resolve() for path in foreign if path.is_symlink()]
-        for path in foreign:
-            if path.is_absolute() and path.exists() and not path.is_relative_to(home):
-                mounts.setdefault(path, Mount(path))
-        return list(mounts.values())
+    def _mounts(self, process: Process, paths: JobPaths) -> list[Mount]:
+        return mounts_of(process, self.workspace.paths.root, paths, self.inputs)
 
     def _stop_if_cancelled(self) -> None:
         if self.context.cancel.requested:
@@ -397,3 +393,7 @@ class Run:
             host=RecordedHost.here(),
             log=self.workspace.log,
         )
+
+
+def _paths_in(values: Iterable[str]) -> tuple[Path, ...]:
+    return tuple(path for path in map(Path, values) if path.is_absolute() and path.exists())

@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import secrets
-import shutil
 import threading
 import time
 from collections import deque
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, WorkspaceError
 from napari_tool_runner.plugins import Progress
-from napari_tool_runner.storage import content_sha256, replacing, safe_name, size_text
+from napari_tool_runner.storage import content_sha256, safe_name, size_text
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ __all__ = [
     "RECORD",
     "JobLog",
     "Workspace",
-    "copy_if_small",
     "disk_size",
     "made_at",
     "make_folders",
@@ -326,13 +324,3 @@ def _sizes(path: Path) -> Iterator[int]:
                 todo += [entry for entry in here.iterdir() if not entry.is_symlink()]
             else:
                 yield here.stat().st_size
-
-
-def copy_if_small(path: Path, below: int) -> None:
-    """Replace a link to an original by a copy, when it is smaller than `below` bytes."""
-    if not path.is_file() or path.stat().st_size >= below:
-        return
-    if not path.is_symlink() and path.stat().st_nlink < 2:
-        return
-    with replacing(path) as draft:
-        shutil.copyfile(path, draft)

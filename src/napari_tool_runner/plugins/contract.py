@@ -125,10 +125,6 @@ class RunnerService:
     """
 
     service_name = ""
-    copies_below = 0
-    """Input files of fewer bytes are copied into the job's folder, not linked: a link to
-    an original may need a container of its own."""
-
     _own_session: ClassVar[
         Callable[[RunnerService, Process], AbstractContextManager[Session]] | None
     ] = None
@@ -193,6 +189,14 @@ class RunnerService:
         """Leave the session that `set_up` entered, if there is one."""
         if isinstance(process, Process) and self in process.sessions:
             process.sessions.pop(self)[1].close()
+
+    @property
+    def lends(self) -> bool:
+        """Whether its programs see the originals of inputs as read-only mounts.
+
+        Where not, they get copies, and the originals are compared after the run.
+        """
+        return False
 
     def check(self) -> Availability:
         """Say whether the service works on this computer. Quick; no side effects."""

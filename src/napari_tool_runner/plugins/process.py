@@ -124,10 +124,14 @@ class CancelToken:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A host folder or file that the program may see, at the same path."""
+    """A host folder or file that the program may see, at the same path.
+
+    `source`: what is shown there, when it is something else.
+    """
 
     path: Path
     read_only: bool = True
+    source: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,12 @@ class ExecContext:
     timeout : float or None
         Seconds for one `exec`; then the program is ended and JobTimeoutError raised.
     temp_dir, home_dir : Path
-        ``TMPDIR`` and ``HOME`` for services that give the program its own.
+        ``TMPDIR`` and ``HOME`` of the program.
+    root : Path or None
+        The folder that holds all of the job that its program may see and write to. None for
+        a process made by hand, which names no mounts and is not enclosed.
+    named : sequence of Path
+        Programs and data of this computer that the configuration names.
     """
 
     work_dir: Path
@@ -167,6 +176,8 @@ class ExecContext:
     resources: Resources = field(default_factory=Resources)
     network: bool = False
     timeout: float | None = None
+    root: Path | None = None
+    named: Sequence[Path] = ()
     cancel: CancelToken = field(default_factory=CancelToken)
     report: Callable[[Event], None] = lambda event: None
     provenance: dict[str, object] = field(default_factory=dict)

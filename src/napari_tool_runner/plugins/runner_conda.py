@@ -20,13 +20,18 @@ from napari_tool_runner.plugins.conda.spec import CondaSpec, read_spec
 from napari_tool_runner.plugins.conda.store import EnvironmentStore, existing_parent
 from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService, Stored
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
-from napari_tool_runner.plugins.programs.program import (
-    gpu_remark,
+from napari_tool_runner.plugins.programs.environment import (
+    at_home,
     host_environment,
     program_environment,
-    run_program,
 )
-from napari_tool_runner.plugins.runner_local import LocalRunnerService
+from napari_tool_runner.plugins.programs.program import gpu_remark, run_program
+from napari_tool_runner.plugins.runner_local import (
+    LocalRunnerService,
+    enclosure_of,
+    enclosure_words,
+    is_enclosing,
+)
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.storage import user_data
 
@@ -80,7 +85,12 @@ class CondaRunnerService(RunnerService):
             if existing is not None
             else self._environment(process.tool, wanted, context)
         ) as activation:
-            yield _CondaSession(activation, context, settings.GRACE.of(self.config))
+            yield _CondaSession(activation, context, self.config)
+
+    @property
+    def lends(self) -> bool:
+        """Whether its programs are enclosed."""
+        return is_enclosing(self.config)
 
     def check(self) -> Availability:
         """Say whether environments can be made here."""
@@ -96,7 +106,7 @@ class CondaRunnerService(RunnerService):
             )
         return Availability(
             True,
-            f"Environments are made in {folder}.",
+            f"Environments are made in {folder}. {enclosure_words(self.config)}",
             {"environments": str(folder), "py-rattler": version("py-rattler")},
         )
 
@@ -195,18 +205,28 @@ class CondaRunnerService(RunnerService):
 
 
 class _CondaSession:
-    def __init__(self, activation: Activation, context: ExecContext, grace: float) -> None:
+    def __init__(
+        self, activation: Activation, context: ExecContext, config: Mapping[str, object]
+    ) -> None:
         self._activation = activation
         self._context = context
-        self._grace = grace
+        self._config = config
 
     def exec(self, args: list[str]) -> int:
-        context = self._context
+        context, config = self._context, self._config
         if context.resources.memory_bytes is not None:
             context.say("CONDA does not enforce the memory limit.")
-        variables = self._activation.apply(host_environment(isolated=True))
+        variables = self._activation.apply(
+            host_environment(
+                isolated=True, network=context.network, passed=settings.PASS_ON.of(config)
+            )
+        )
         return run_program(
-            args, context, program_environment(variables, context), grace=self._grace
+            args,
+            context,
+            program_environment(at_home(variables, context), context),
+            grace=settings.GRACE.of(config),
+            enclosure=enclosure_of(context, config, [self._activation.prefix]),
         )
 
 

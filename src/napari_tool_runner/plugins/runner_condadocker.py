@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
 from napari_tool_runner.plugins.process import OutputLine, Process, Session, context_of
+from napari_tool_runner.plugins.runner_local import is_enclosing
 from napari_tool_runner.plugins.runners_factory import (
     ServiceBuilder,
     choose_service,
@@ -28,7 +29,6 @@ class CondaDockerRunnerService(RunnerService):
     """
 
     service_name = "CONDA_DOCKER"
-    copies_below = 256 * 2**20  # as DOCKER
 
     @contextmanager
     def session(self, process: Process) -> Iterator[Session]:
@@ -37,6 +37,11 @@ class CondaDockerRunnerService(RunnerService):
         context_of(process).report(OutputLine(f"Chosen: {reason}", "runner"))
         with service.session(process) as session:
             yield session
+
+    @property
+    def lends(self) -> bool:
+        """As the weakest of the services it chooses from."""
+        return is_enclosing(self.config)
 
     def check(self) -> Availability:
         """Say which of the services it chooses from work."""

@@ -44,7 +44,7 @@ from napari_tool_runner.plugins.docker.pull import ensure_image, plan_image
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
 from napari_tool_runner.plugins.process import Session, context_of
-from napari_tool_runner.plugins.programs.program import program_environment
+from napari_tool_runner.plugins.programs.environment import program_environment
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement, Tool
 
@@ -59,7 +59,6 @@ class DockerRunnerService(RunnerService):
     """Run tools in containers, one warm container a job at a time."""
 
     service_name = "DOCKER"
-    copies_below = 256 * 2**20  # copying costs less than the container that a link needs
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
@@ -110,6 +109,11 @@ class DockerRunnerService(RunnerService):
         if remark := image.emulation_remark(platform or engine.platform):
             context.say(remark)
         return _DockerSession(self, engine, image, process)
+
+    @property
+    def lends(self) -> bool:
+        """Originals are mounted read-only."""
+        return True
 
     def check(self) -> Availability:
         """Say whether an engine answers; takes some seconds at most."""

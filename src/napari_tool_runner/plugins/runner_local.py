@@ -6,8 +6,9 @@ import os
 import re
 import shlex
 import shutil
+import site
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -16,20 +17,33 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
-from napari_tool_runner.plugins.programs.program import (
-    gpu_remark,
+from napari_tool_runner.plugins.programs.enclosure import (
+    Enclosure,
+    enclose,
+    enclosure_problem,
+    python_places,
+    with_prefixes,
+)
+from napari_tool_runner.plugins.programs.environment import (
+    at_home,
     host_environment,
     path_with,
     program_environment,
-    run_program,
 )
+from napari_tool_runner.plugins.programs.program import gpu_remark, run_program
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Requirement, Tool
 
-__all__ = ["LocalRunnerService", "LocalRunnerServiceBuilder"]
+__all__ = [
+    "LocalRunnerService",
+    "LocalRunnerServiceBuilder",
+    "enclosure_of",
+    "enclosure_words",
+    "is_enclosing",
+]
 
 
 class LocalRunnerService(RunnerService):
@@ -49,7 +63,13 @@ class LocalRunnerService(RunnerService):
 
     def check(self) -> Availability:
         """LOCAL works everywhere."""
-        return Availability(True, "Programs of this computer.", {"python": sys.executable})
+        told = enclosure_words(self.config)
+        return Availability(True, f"Programs of this computer. {told}", {"python": sys.executable})
+
+    @property
+    def lends(self) -> bool:
+        """Whether its programs are enclosed."""
+        return is_enclosing(self.config)
 
     def supports(self, tool: Tool) -> Availability:
         """Say whether `tool` can run: always, but what it requires is not provided."""
@@ -94,9 +114,11 @@ class _LocalSession:
         self._ignored = service.supports(process.tool).message
 
     def exec(self, args: list[str]) -> int:
-        context = self._context
-        variables = host_environment()
-        folders: list[str | Path] = [*settings.LOCAL_PATH.of(self._config)]
+        context, config = self._context, self._config
+        variables = host_environment(network=context.network, passed=settings.PASS_ON.of(config))
+        if site.ENABLE_USER_SITE and site.USER_BASE:  # packages of a home that it does not see
+            variables.setdefault("PYTHONUSERBASE", site.USER_BASE)
+        folders: list[str | Path] = [*settings.LOCAL_PATH.of(config)]
         if self._tool.requirements:
             context.say(self._ignored)
             folders += _active_environment(variables)
@@ -104,12 +126,49 @@ class _LocalSession:
         if context.resources.memory_bytes is not None:
             context.say("LOCAL does not enforce the memory limit.")
         variables["PATH"] = path_with(folders, variables.get("PATH"))
+        libraries = variables.get("LD_LIBRARY_PATH", "").split(os.pathsep)
         return run_program(
             args,
             context,
-            program_environment(variables, context),
-            grace=settings.GRACE.of(self._config),
+            program_environment(at_home(variables, context), context),
+            grace=settings.GRACE.of(config),
+            enclosure=enclosure_of(
+                context,
+                config,
+                {
+                    *python_places(),
+                    *with_prefixes([*variables["PATH"].split(os.pathsep), *libraries]),
+                    *settings.LOCAL_PATH.of(config),
+                    *_program_places(args, variables["PATH"]),
+                },
+            ),
         )
+
+
+def is_enclosing(config: Mapping[str, object]) -> bool:
+    """Whether programs of this computer run enclosed."""
+    return settings.ENCLOSE.of(config) and not enclosure_problem()
+
+
+def enclosure_words(config: Mapping[str, object]) -> str:
+    """Say how programs of this computer are kept apart, and what is weaker."""
+    if is_enclosing(config):
+        return "They run enclosed: they see their job, its inputs and nothing else of yours."
+    why = enclosure_problem() if settings.ENCLOSE.of(config) else "“runner.enclose” is off"
+    return (
+        f"They are not enclosed ({why}): they can read and change whatever you can. Inputs are "
+        "copied, and originals are compared after each run."
+    )
+
+
+def enclosure_of(
+    context: ExecContext, config: Mapping[str, object], shown: Iterable[Path]
+) -> Enclosure | None:
+    """Return the enclosure of a job's program; None where there can be none."""
+    if context.root is None or not is_enclosing(config):
+        return None
+    named = [one if one.is_dir() else one.parent for one in context.named]
+    return enclose(context, {*shown, *with_prefixes(named)})
 
 
 LocalRunnerServiceBuilder = partial(ServiceBuilder, __name__, LocalRunnerService.__name__)
@@ -124,6 +183,12 @@ _FOUND_ANYWAY = re.compile(
     r"|alias|case|cd|command|echo|eval|exec|export|for|function|if|printf|read|set|shopt|source"
     r"|test|time|trap|true|type|ulimit|umask|unset|until|wait|while"
 )
+
+
+def _program_places(args: Sequence[str], path: str) -> set[Path]:
+    """Return where the program really lies, when a folder of the path holds a link to it."""
+    found = shutil.which(args[0], path=path) if args else None
+    return with_prefixes([Path(os.path.realpath(found)).parent]) if found else set()
 
 
 def _active_environment(variables: Mapping[str, str]) -> list[Path]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_tool_runner.plugins.process import Event, ExecContext, OutputLine
-from napari_tool_runner.plugins.programs.program import host_environment, path_with, run_program
+from napari_tool_runner.plugins.programs.environment import host_environment, path_with
+from napari_tool_runner.plugins.programs.program import run_program
 from napari_tool_runner.storage import read_json
 
 __all__ = ["Activation", "activate", "run_in_prefix"]

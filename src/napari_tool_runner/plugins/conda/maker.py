@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import threading
 import time
@@ -26,7 +27,7 @@ from napari_tool_runner.plugins.conda.spec import (
 from napari_tool_runner.plugins.conda.store import existing_parent
 from napari_tool_runner.plugins.contract import Fetch, Plan
 from napari_tool_runner.plugins.process import CancelToken, ExecContext, Progress
-from napari_tool_runner.plugins.programs.program import host_environment, program_environment
+from napari_tool_runner.plugins.programs.environment import host_environment, program_environment
 from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
@@ -251,8 +252,10 @@ def _run_command(line: str, activation: Activation, prefix: Path, context: ExecC
     context.report(Progress("Running the tool's set-up command"))
     context.say(f"$ {line}")
     # it makes the environment for all jobs: the variables of this one are not for it
+    pip = [name for name in os.environ if name.startswith("PIP_")]  # which index it may ask
     variables = program_environment(
-        activation.apply(host_environment(isolated=True)), replace(context, environment={})
+        activation.apply(host_environment(isolated=True, network=True, passed=pip)),
+        replace(context, environment={}),
     )
     variables.update(PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
     code = run_in_prefix(line, variables, context, prefix)

@@ -21,6 +21,7 @@ from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_d
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.spec import Spec
+    from napari_tool_runner.plugins.process import Mount
 
 __all__ = ["Leftover", "close_quietly", "create", "leftovers", "remove", "sweep"]
 
@@ -38,8 +39,9 @@ def create(
     stdin: bool = False,
     work_dir: str = "/",
     environment: Mapping[str, str] | None = None,
+    mounts: Sequence[Mount] = (),
 ) -> str:
-    """Make a container, not started; returns its id.
+    """Make a container, not started; returns its id. `mounts`: besides those of `spec`.
 
     Raises
     ------
@@ -59,8 +61,10 @@ def create(
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "mounts": [
-            docker.types.Mount(str(m.path), str(m.path), type="bind", read_only=m.read_only)
-            for m in spec.mounts
+            docker.types.Mount(
+                str(m.path), str(m.source or m.path), type="bind", read_only=m.read_only
+            )
+            for m in (*spec.mounts, *mounts)
         ],
         "pids_limit": spec.pids,
         "shm_size": spec.shared_memory,

@@ -15,7 +15,7 @@ from napari_tool_runner.errors import PreparationError, RunnerExecError
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.docker.program import Executed, Program, lost, not_started
-from napari_tool_runner.plugins.process import Event, ExecContext, OutputLine
+from napari_tool_runner.plugins.process import Event, ExecContext, Mount, OutputLine
 from napari_tool_runner.plugins.programs.output import LineSplitter
 from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender
 
@@ -98,6 +98,24 @@ def run_in(
         The container had ended before; nothing ran.
     RunnerExecError, JobCancelledError, JobTimeoutError
     """
+    if warm.slot is None or context.root is None:
+        return _run_in(pool, warm, argv, context, environment, grace)
+    with warm.slot.holding(context.root):
+        try:
+            return _run_in(pool, warm, argv, context, environment, grace)
+        finally:
+            if not warm.is_empty():
+                pool.discard(warm)
+
+
+def _run_in(
+    pool: WarmPool,
+    warm: WarmContainer,
+    argv: Sequence[str],
+    context: ExecContext,
+    environment: Mapping[str, str],
+    grace: float,
+) -> int:
     engine = warm.engine
     api = engine.client.api
     gone = ContainerGoneError(f"The container for {argv[0]} has ended.", hint="Try again.")
@@ -150,6 +168,7 @@ def run_alone(
             init=init,
             work_dir=str(context.work_dir),
             environment=environment,
+            mounts=[Mount(context.root, read_only=False)] if context.root else (),
         )
         try:
             # before the start, so that not a line is missed

@@ -17,6 +17,7 @@ from napari_tool_runner import settings
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
+from napari_tool_runner.plugins.docker.slot import Slot
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.spec import Spec
@@ -52,6 +53,7 @@ class WarmContainer:
     spec: Spec
     sleeper: Sleeper
     tie: Any = None
+    slot: Slot | None = None
     proven: bool = False
     processes: int = 0
     since: float = field(default_factory=time.monotonic)
@@ -71,9 +73,19 @@ class WarmContainer:
         except ENGINE_ERRORS:
             return 0
 
+    def is_empty(self) -> bool:
+        """Whether nothing is left of what ran in it; looks again after a moment."""
+        for pause in (0.0, 0.02, 0.06):
+            time.sleep(pause)
+            if 0 < self.count_processes() <= self.processes:
+                return True
+        return False
+
     def remove(self) -> bool:
         """End it with all inside; False when the engine cannot."""
         removed = containers.remove(self.engine, self.id)
+        if removed and self.slot is not None:
+            self.slot.remove()
         if self.tie is not None:
             containers.close_quietly(self.tie)
             self.tie = None
@@ -239,11 +251,13 @@ class WarmPool:
         self, engine: Engine, spec: Spec, sleeper: Sleeper, *, settle: bool
     ) -> WarmContainer | None:
         tie: Any = None
+        slot = _slot(spec)
+        mounts = slot.mounts(spec.mounts) if slot is not None else ()
 
         def make(init: bool) -> str:
             nonlocal tie
             container = containers.create(
-                engine, spec, sleeper.argv, init=init, stdin=sleeper.has_shell
+                engine, spec, sleeper.argv, init=init, stdin=sleeper.has_shell, mounts=mounts
             )
             # not over a network, where a hiccup would end a long job
             if sleeper.has_shell and engine.endpoint.local and not engine.podman:
@@ -261,10 +275,12 @@ class WarmPool:
         except PreparationError as error:
             if tie is not None:
                 containers.close_quietly(tie)
+            if slot is not None:
+                slot.remove()
             if containers.is_missing_program(error):
                 return None
             raise
-        warm = WarmContainer(container, engine, spec, sleeper, tie)
+        warm = WarmContainer(container, engine, spec, sleeper, tie, slot)
         if settle and not self._stays(warm):
             warm.remove()
             return None
@@ -301,3 +317,13 @@ class WarmPool:
                     self._changed.wait(max(0.01, oldest + self.idle_timeout - now))
             for warm in old:
                 self._remove(warm)
+
+
+def _slot(spec: Spec) -> Slot | None:
+    try:
+        return None if spec.jobs is None else Slot(spec.jobs)
+    except OSError as error:
+        raise PreparationError(
+            f"A place for jobs cannot be made beside {spec.jobs}: {error.strerror or error}.",
+            hint="Choose another place for the workspace.",
+        ) from error

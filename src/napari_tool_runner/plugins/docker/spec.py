@@ -54,13 +54,17 @@ class Spec:
     """Limit of /dev/shm; the engine's own 64 MB stop multi-process Python programs."""
     tmpfs: tuple[tuple[str, str], ...] = ()
     platform: str = ""
+    jobs: Path | None = None
+    """The folder that holds the jobs which it serves, one at a time (see `Slot`)."""
 
     def covers(self, wanted: Spec) -> bool:
         """Whether a container of this spec can serve a job that wants `wanted`.
 
-        Same rights and same writable mounts; read-only mounts may be more. What those
-        hold was given before to a program that writes to the same folders.
+        Same rights and same mounts: a job sees no original that another one was given. For
+        processes made by hand, which have no folder of a job, read-only mounts may be more.
         """
+        if self.jobs is not None:
+            return self == wanted
         return (
             replace(self, mounts=()) == replace(wanted, mounts=())
             and _writable(self.mounts) == _writable(wanted.mounts)
@@ -88,6 +92,8 @@ def make_spec(
     own = [Mount(path, False) for path in (context.work_dir, context.temp_dir, context.home_dir)]
     user, groups = _caller(engine)
     named = [*context.mounts, *own]
+    if context.root is not None:  # what is below is in the slot
+        named = [mount for mount in named if not mount.path.is_relative_to(context.root)]
     resources = context.resources
     return Spec(
         image=image.id,
@@ -104,6 +110,7 @@ def make_spec(
         shared_memory=settings.SHM_SIZE.of(config),
         tmpfs=tuple(sorted(settings.TMPFS.of(config).items())),
         platform=settings.PLATFORM.of(config),
+        jobs=None if context.root is None else context.root.parents[1],
     )
 
 

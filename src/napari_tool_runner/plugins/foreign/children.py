@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
+from napari_tool_runner.plugins.programs.environment import followed_environment
 from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
 from napari_tool_runner.plugins.programs.process_tree import (
     end_processes,
@@ -100,7 +101,8 @@ class Recorder:
                 pipes.append((read, write, name))
         options.setdefault("stdin", subprocess.DEVNULL)
         # so that it is found, also when it leaves us, or we are killed
-        given = os.environ if options.get("env") is None else options["env"]
+        given = followed_environment(options.get("env"))
+        options["env"] = given
         if given.get(MARK) == os.environ.get(MARK):  # a mark of its own stays
             options["env"] = {**given, MARK: self._mark}
         try:

@@ -1,4 +1,4 @@
-"""Starting a program, with the variables that it gets, and following it to its end.
+"""Starting a program and following it to its end.
 
 The same for every service that runs programs on this computer: an argv list (never a
 shell), a session of its own, closed stdin, live lines, cancel and time-out of the whole
@@ -15,12 +15,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError
+from napari_tool_runner.plugins.process import OutputLine
 from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
 from napari_tool_runner.plugins.programs.process_tree import (
     GRACE,
@@ -35,17 +36,16 @@ from napari_tool_runner.plugins.programs.process_tree import (
 from napari_tool_runner.plugins.programs.watchdog import MARK
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.process import ExecContext
+    from napari_tool_runner.plugins.process import Event, ExecContext
+    from napari_tool_runner.plugins.programs.enclosure import Enclosure
 
-__all__ = ["gpu_remark", "host_environment", "path_with", "program_environment", "run_program"]
+__all__ = ["gpu_remark", "run_program"]
 
 _LEFTOVER_WAIT = 2.0
 """Seconds that children may outlive their program, as a last ``tee`` does."""
 
+_SIGNALLED = 128
 _log = logging.getLogger(__name__)
-
-_CONDA = ("CONDA_", "_CE_", "MAMBA_", "_CONDA_", "PIXI_")
-_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
 
 
 def run_program(
@@ -54,6 +54,7 @@ def run_program(
     environment: Mapping[str, str],
     *,
     grace: float = GRACE,
+    enclosure: Enclosure | None = None,
 ) -> int:
     """Run `args` to its end and return the exit code.
 
@@ -69,6 +70,8 @@ def run_program(
         All variables of the program; its ``PATH`` finds the program.
     grace : float
         Seconds between the request to end and the end by force.
+    enclosure : Enclosure, optional
+        What it runs in.
 
     Returns
     -------
@@ -86,15 +89,23 @@ def run_program(
     if context.cancel.requested:
         raise JobCancelledError("The job was cancelled before its program started.")
     mark = new_mark()
-    program = _start(list(args), context.work_dir, {**environment, MARK: mark})
+    program = _start(list(args), context.work_dir, {**environment, MARK: mark}, enclosure)
     watchdog.add(program.pid)
     if watchdog.problem:
         context.say(watchdog.problem)
     assert program.stdout is not None
     assert program.stderr is not None
+    said = ""
+
+    def report(event: Event) -> None:
+        nonlocal said
+        if enclosure is not None and isinstance(event, OutputLine):
+            said = event.text
+        context.report(event)
+
     readers = [
         LineReader(program.stdout, context.report, "stdout"),
-        LineReader(program.stderr, context.report, "stderr"),
+        LineReader(program.stderr, report, "stderr"),
     ]
 
     def end() -> None:
@@ -114,8 +125,13 @@ def run_program(
         program.wait()
         _finish_readers(readers, program.pid, mark, context)
         watchdog.discard(program.pid)
+        ran = enclosure is None or enclosure.ran()
     ender.raise_reason()
     raise_broken(readers)
+    if not ran and code > 0:
+        raise _not_enclosed(args[0], said)
+    if enclosure is not None and code > _SIGNALLED:
+        context.say(f"The program was {describe_exit(code)}.")
     if code < 0:
         code = exit_code(code)
         context.say(f"The program was {describe_exit(code)}.")
@@ -129,8 +145,10 @@ def _finish_readers(
     deadline = time.monotonic() + _LEFTOVER_WAIT
     for reader in readers:
         reader.join(max(0.0, deadline - time.monotonic()))
+    pause = 0.0005
     while group_alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(0.02, pause * 2)
     if not any(reader.is_alive() for reader in readers) and not group_alive(pid):
         return
     end_processes([], grace=0.5, mark=mark, group=pid)
@@ -139,8 +157,18 @@ def _finish_readers(
     context.say("The program had ended but left processes running; they were ended, too.")
 
 
+def _not_enclosed(name: str, said: str) -> RunnerExecError:
+    """Return the error for a program that bubblewrap could not execute."""
+    return RunnerExecError(
+        f"{name!r} could not be started in its enclosure: {said.removeprefix('bwrap: ')}.",
+        hint="An enclosed program sees the system's programs, this Python and the folders of "
+        "'path' in the runner section of the configuration. Add the folder that it lies in, with "
+        "all that belongs to it.",
+    )
+
+
 def _start(
-    args: list[str], work_dir: Path, environment: Mapping[str, str]
+    args: list[str], work_dir: Path, environment: Mapping[str, str], enclosure: Enclosure | None
 ) -> subprocess.Popen[bytes]:
     if not args:
         raise RunnerExecError("There is no program to run: the command of the tool is empty.")
@@ -150,6 +178,8 @@ def _start(
         args = [shutil.which(args[0], path=environment.get("PATH")) or args[0], *args[1:]]
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     try:
+        if enclosure is not None:
+            return enclosure.start(args, work_dir, environment)
         return subprocess.Popen(
             args,
             cwd=work_dir,
@@ -204,65 +234,6 @@ def _start_error(
     return RunnerExecError(f"{name!r} could not be started: {error.strerror or error}.")
 
 
-def host_environment(*, isolated: bool = False) -> dict[str, str]:
-    """Return the variables of this process without those that hurt a program.
-
-    - ``QT_*`` and ``QML*`` go: they name the plugins of *this* Qt and crash programs that
-      bring their own.
-    - ``PYTHONHOME``, ``PYTHONPATH`` and ``PYTHONSTARTUP`` belong to this Python: LOCAL keeps
-      the first two, since its tools run with this very Python; environments lose all.
-    - conda's variables describe one environment. LOCAL keeps them when that is the
-      environment of this Python (napari was started in it); otherwise they leak from a
-      shell where another one was active, and go.
-    - ``MPLBACKEND`` goes when it names a module of a notebook.
-    - everything else stays (proxies, licences, ``LD_LIBRARY_PATH``, ``DISPLAY``…).
-
-    Parameters
-    ----------
-    isolated : bool
-        True for programs of another environment than this Python's.
-    """
-    conda = os.environ.get("CONDA_PREFIX")
-    foreign_conda = (
-        isolated or conda is None or os.path.realpath(conda) != os.path.realpath(sys.prefix)
-    )
-    kept: dict[str, str] = {}
-    for name, value in os.environ.items():
-        if name.startswith(("QT_", "QML")) or name == "PYTHONSTARTUP":
-            continue
-        if isolated and (name in _PYTHON or name == "VIRTUAL_ENV"):
-            continue
-        if foreign_conda and name.startswith(_CONDA):
-            continue
-        if name == "MPLBACKEND" and value.startswith("module://"):
-            continue
-        kept[name] = value
-    return kept
-
-
-def program_environment(base: Mapping[str, str], context: ExecContext) -> dict[str, str]:
-    """Return `base` with what belongs to the job.
-
-    ``TMPDIR`` (``TMP``, ``TEMP``) is the job's own folder; Python programs write their
-    lines at once and as UTF-8; the cpus that the job asked for are told in the usual
-    variables. The context's own variables win over everything.
-    """
-    context.temp_dir.mkdir(parents=True, exist_ok=True)
-    variables = dict(base)
-    for name in ("TMPDIR", "TMP", "TEMP"):
-        variables[name] = str(context.temp_dir)
-    variables.setdefault("PYTHONUNBUFFERED", "1")
-    variables.setdefault("PYTHONIOENCODING", "utf-8:replace")
-    if context.resources.cpus is not None:
-        count = str(max(1, int(context.resources.cpus)))
-        for name in ("GALAXY_SLOTS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            variables[name] = count
-    if context.resources.memory_bytes is not None:
-        variables["GALAXY_MEMORY_MB"] = str(context.resources.memory_bytes >> 20)
-    variables.update(context.environment)
-    return variables
-
-
 def gpu_remark(config: Mapping[str, object]) -> str:
     """Say that a GPU is asked for where there is none; empty when all is well."""
     if not settings.GPUS.of(config):
@@ -273,11 +244,3 @@ def gpu_remark(config: Mapping[str, object]) -> str:
         found = any(os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg"))
         found = found or shutil.which("nvidia-smi") is not None
     return "" if found else "A GPU is asked for, but none was found on this computer."
-
-
-def path_with(folders: Iterable[str | Path], path: str | None) -> str:
-    """Return `path` with `folders` first."""
-    parts = [str(folder) for folder in folders]
-    if path is None:
-        path = os.defpath
-    return os.pathsep.join([*parts, path] if path else parts)

@@ -1,0 +1,111 @@
+"""The user's own files in a job: what its program is shown, and that they stay as they are."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.jobs.record import SourceKind
+from napari_tool_runner.plugins import Mount
+from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.tools.model import DirectoryParameter, FileParameter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from napari_tool_runner.jobs.record import RecordedInput
+    from napari_tool_runner.plugins import Process
+    from napari_tool_runner.tools.dialect import JobPaths
+
+__all__ = ["Originals", "mounts_of"]
+
+
+def mounts_of(
+    process: Process, root: Path, paths: JobPaths, inputs: Iterable[RecordedInput]
+) -> list[Mount]:
+    """Return all that the command may name: the job's own folder, its tool's, foreign files.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the job that its program may write to; `paths`: where it runs now.
+    """
+    mounts = {root: Mount(root, read_only=False)}
+    for own in (root / "inputs", paths.inputs):
+        if own.is_dir():
+            mounts[own] = Mount(own)
+    if not root.is_relative_to(process.tool.folder):  # else it would see all jobs
+        mounts[process.tool.folder] = Mount(process.tool.folder)
+    foreign = [*(entry.path for entry in inputs), *process.data_paths, *_chosen(process)]
+    # what is lent is a link in the job's folder
+    foreign += [path.resolve() for path in foreign if path.is_symlink()]
+    for path in foreign:
+        if path.is_absolute() and path.exists() and not path.is_relative_to(root):
+            mounts.setdefault(path, Mount(path))
+    return list(mounts.values())
+
+
+def _chosen(process: Process) -> Iterator[Path]:
+    """Yield the files and folders that are values, not data."""
+    for leaf in process.leaves:
+        if isinstance(leaf.parameter, FileParameter | DirectoryParameter) and leaf.value:
+            yield Path(str(leaf.value))
+
+
+class Originals:
+    """The user's files that a run was given, as they were before its program started.
+
+    A program that is not enclosed can write to them. Their sizes and times tell; the time of
+    change can be set back by nobody, and when only that has moved, the content is compared.
+    """
+
+    def __init__(self, process: Process, inputs: Iterable[RecordedInput]) -> None:
+        self._digests: dict[Path, str | Path] = {}
+        for one in inputs:
+            if one.source.kind is SourceKind.FILE and os.path.isabs(one.source.path):
+                self._digests[Path(one.source.path)] = one.sha256 or one.path
+        for path in _chosen(process):
+            if path.is_absolute():
+                self._digests.setdefault(path, "")
+        self._before = {path: _facts(path) for path in self._digests}
+
+    def changed(self) -> list[Path]:
+        """Return the files that are not what they were."""
+        found: list[Path] = []
+        for path, before in self._before.items():
+            after = _facts(path)
+            if after == before:
+                continue
+            other = [
+                one
+                for one in before.keys() | after.keys()
+                if before.get(one, (None,))[:-1] != after.get(one, (None,))[:-1]
+            ]
+            if other:
+                found += sorted(other)
+            elif not self._same_content(path):  # its mode may have changed, or a link was made
+                found.append(path)
+        return found
+
+    def _same_content(self, path: Path) -> bool:
+        known = self._digests[path]
+        try:
+            wanted = content_sha256(known) if isinstance(known, Path) else known
+            return not wanted or content_sha256(path) == wanted
+        except OSError:
+            return False
+
+
+def _facts(path: Path) -> dict[Path, tuple[int, ...]]:
+    """Return what the system tells of a file, or of each file below a folder."""
+    found: dict[Path, tuple[int, ...]] = {}
+    files = [path]
+    if path.is_dir():
+        files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    for file in files:
+        with suppress(OSError):  # gone, which is told by its absence
+            one = file.stat()
+            found[file] = (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns)
+    return found

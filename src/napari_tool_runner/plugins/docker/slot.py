@@ -1,0 +1,160 @@
+"""A slot: the one place of this computer that a warm container can write to, for a job at a time.
+
+Mounts are fixed when a container is made, but every job has a folder of its own. So a container
+is given a slot; a job's folder is moved into it while a program runs, and moved back when
+nothing of the container can reach it any more. Its path stays what it was, outside and inside:
+there it is a link meanwhile. No container sees the folder of another job.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import secrets
+import shutil
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from napari_tool_runner.errors import RunnerExecError
+from napari_tool_runner.plugins.process import Mount
+from napari_tool_runner.storage import safe_name
+
+__all__ = ["Slot", "recover"]
+
+_SLOTS = ".slots"
+_HERE = -100  # AT_FDCWD
+_EXCHANGE = 2  # RENAME_EXCHANGE
+
+
+class Slot:
+    """A slot for jobs whose folders lie in `jobs` (those of one tool).
+
+    Raises
+    ------
+    OSError
+        It cannot be made.
+    """
+
+    def __init__(self, jobs: Path) -> None:
+        self._jobs = jobs
+        recover(jobs.parent)
+        self.root = jobs.parent / _SLOTS / f"{_owner(os.getpid())}-{secrets.token_hex(4)}"
+        self._links = self.root / "links"
+        self._given = self.root / "job"
+        self._lock = threading.Lock()
+        self._held = self._doomed = False
+        for folder in (self.root.parent, self.root, self._links, self._given):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def mounts(self, others: Iterable[Mount]) -> tuple[Mount, ...]:
+        """Return what a container mounts for it, besides `others`."""
+        for mount in others:
+            if mount.path.is_relative_to(self._jobs):  # an engine makes no place inside a mount
+                place = self._links / mount.path.relative_to(self._jobs)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.mkdir(exist_ok=True) if mount.path.is_dir() else place.touch()
+        return Mount(self._jobs, source=self._links), Mount(self._given, read_only=False)
+
+    @contextmanager
+    def holding(self, folder: Path) -> Iterator[None]:
+        """Have the folder of a job in the slot; nothing may run in the container afterwards.
+
+        Raises
+        ------
+        RunnerExecError
+            The program has put something else in its place.
+        """
+        place, link = self._given / folder.name, self._links / folder.relative_to(self._jobs)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(place)
+        was = folder.stat()
+        _move_in(folder, place)
+        self._held = True
+        try:
+            yield
+        finally:
+            try:
+                self._move_back(folder, place, (was.st_dev, was.st_ino))
+            finally:
+                with suppress(OSError):
+                    shutil.rmtree(link.parent)
+                with self._lock:
+                    self._held, doomed = False, self._doomed
+                if doomed:
+                    self.remove()
+
+    def remove(self) -> None:
+        """Delete it, once no job is in it."""
+        with self._lock:
+            self._doomed = True
+            if self._held:
+                return
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _move_back(self, folder: Path, place: Path, was: tuple[int, int]) -> None:
+        try:
+            found = os.lstat(place)
+        except OSError:
+            found = None
+        folder.unlink()  # the link
+        if found is None or (found.st_dev, found.st_ino) != was:
+            folder.mkdir(mode=0o700)
+            raise RunnerExecError(
+                "The program has moved the folder of its job away; what it made is lost.",
+                hint="Such a tool cannot be run here.",
+            )
+        place.rename(folder)
+        for left in self._given.iterdir():
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+
+
+def recover(workspaces: Path) -> None:
+    """Put back the folders of jobs that dead sessions of this computer left in slots.
+
+    Their containers must be gone.
+    """
+    with suppress(OSError):
+        for root in list((workspaces / _SLOTS).iterdir()):
+            host, pid, started, _ = root.name.rsplit("-", 3)
+            with suppress(psutil.NoSuchProcess):
+                if host != _host() or _owner(int(pid)) == f"{host}-{pid}-{started}":
+                    continue
+            for link in (root / "links").glob("*/io"):
+                for folder in workspaces.glob(f"*/{link.parent.name}/{link.name}"):
+                    place = root / "job" / link.name
+                    mine = folder.is_symlink() and folder.readlink() == place
+                    if mine and place.is_dir() and not place.is_symlink():
+                        folder.unlink()
+                        place.rename(folder)
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _move_in(folder: Path, place: Path) -> None:
+    """Move `folder` to `place` and leave a link; at once where the system can do both.
+
+    The files in it are read by others meanwhile.
+    """
+    place.symlink_to(place)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        names = os.fsencode(folder), os.fsencode(place)
+        if libc.renameat2(_HERE, names[0], _HERE, names[1], _EXCHANGE) == 0:
+            return
+    except (AttributeError, OSError):  # another system
+        pass
+    place.unlink()
+    folder.rename(place)
+    folder.symlink_to(place)
+
+
+def _owner(pid: int) -> str:
+    return f"{_host()}-{pid}-{psutil.Process(pid).create_time():.0f}"
+
+
+def _host() -> str:
+    return safe_name(platform.node(), fallback="host")

@@ -1,0 +1,242 @@
+"""The enclosure of a program on this computer, built by bubblewrap: what it sees is listed.
+
+Inside there are the system's programs, the folders that the job names, and nothing else: no
+home, no other job, no socket of a desktop or an engine. Originals can be read, not written.
+Processes have a numbering of their own, so that whatever a program leaves behind ends with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.process import ExecContext, Mount
+
+__all__ = ["Enclosure", "enclose", "enclosure_problem", "python_places", "with_prefixes"]
+
+_LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_DEVICES = ("nvidia*", "nvidia-caps", "dri", "kfd", "dxg", "accel")
+_APART = ("user", "pid", "ipc", "uts")
+_LINKS = 40
+
+
+class Enclosure:
+    """A program in its walls: how it is started, and whether it ran.
+
+    Parameters
+    ----------
+    options : sequence of str
+        Of bubblewrap; they reach it through a file of memory, not its command line.
+    """
+
+    def __init__(self, options: Sequence[str]) -> None:
+        self._options = options
+        self._status = -1
+
+    def start(
+        self, args: Sequence[str], work_dir: Path, environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        """Start `args`; raises OSError, also for what could not be executed."""
+        _check_program(args[0], work_dir, environment)
+        self._status, status = os.pipe()
+        options = os.memfd_create("options")
+        try:
+            given = [*self._options, "--chdir", str(work_dir)]
+            os.write(options, b"".join(os.fsencode(one) + b"\0" for one in given))
+            os.lseek(options, 0, os.SEEK_SET)
+            program = [_bwrap(), "--args", str(options), "--json-status-fd", str(status), "--"]
+            return subprocess.Popen(
+                [*program, *args],
+                cwd=work_dir,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                # no terminal to write to; and the group that is ended as a whole
+                start_new_session=True,
+                pass_fds=(options, status),
+            )
+        except BaseException:
+            os.close(self._status)
+            raise
+        finally:
+            os.close(options)
+            os.close(status)
+
+    def ran(self) -> bool:
+        """Whether the program was executed; asked once, when all has ended."""
+        os.set_blocking(self._status, False)
+        told = b""
+        with suppress(OSError):
+            while more := os.read(self._status, 65536):
+                told += more
+        os.close(self._status)
+        return b'"exit-code"' in told
+
+
+def enclose(context: ExecContext, shown: Iterable[Path]) -> Enclosure:
+    """Return the enclosure of a job: it may write to its mounts only, and see `shown`.
+
+    `shown` are programs and libraries of this computer: folders and files, read-only.
+    """
+    return Enclosure(list(_options(context.mounts, shown, context.temp_dir, context.network)))
+
+
+@functools.cache
+def enclosure_problem() -> str:
+    """Say why programs of this computer cannot be enclosed; empty when they can.
+
+    Tried once, with every option: some systems forbid a part of it.
+    """
+    if sys.platform != "linux":
+        return "there is no bubblewrap for this system"
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed (package bubblewrap)"
+    with tempfile.TemporaryDirectory(prefix="napari-tool-runner-") as name:
+        options = [*_options((), python_places(), Path(name), network=False)]
+        tried = [_bwrap(), *options, "--", sys.executable, "-I", "-S", "-c", "pass"]
+        try:
+            done = subprocess.run(tried, capture_output=True, timeout=20, check=False, env={})
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"bubblewrap does not work here: {error}"
+    if done.returncode == 0:
+        return ""
+    said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+    return f"bubblewrap does not work here: {said}"
+
+
+def python_places() -> set[Path]:
+    """Return what this Python and its packages consist of."""
+    places = {Path(one) for one in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+    step = Path(sys.executable or os.sep)
+    for _ in range(_LINKS):  # an interpreter may be a link to a link
+        places.add(step.parent.parent if step.parent.name == "bin" else step.parent)
+        if not step.is_symlink():
+            break
+        step = Path(os.path.normpath(step.parent / step.readlink()))
+    places |= {Path(one) for one in sys.path if one and os.path.exists(one)}
+    if site.ENABLE_USER_SITE and site.USER_BASE:
+        places |= {Path(site.USER_BASE) / one for one in ("bin", "lib")}
+    return {one for one in places if not _is_too_much(one)}
+
+
+def with_prefixes(folders: Iterable[str | Path]) -> set[Path]:
+    """Return folders of programs with the installations that they belong to."""
+    places: set[Path] = set()
+    for one in folders:
+        folder = Path(os.path.expanduser(one))
+        if not folder.is_absolute() or not folder.exists() or _is_too_much(folder):
+            continue
+        places.add(folder)
+        parent = folder.parent
+        installed = any((parent / name).exists() for name in ("lib", "pyvenv.cfg", "conda-meta"))
+        if folder.name not in ("bin", "sbin") or _is_too_much(parent) or not installed:
+            continue
+        if parent.name == ".local":  # holds keyrings and the like, too
+            places |= {parent / name for name in ("lib", "opt")}
+        else:
+            places.add(parent)
+    return places
+
+
+def _is_too_much(path: Path) -> bool:
+    """Whether showing it would show the user's home."""
+    home = Path(os.path.expanduser("~"))
+    return home.is_relative_to(path) or home.resolve().is_relative_to(path)
+
+
+def _options(
+    mounts: Iterable[Mount], shown: Iterable[Path], temp: Path, network: bool
+) -> Iterator[str]:
+    yield from ("--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc")
+    for name in _LINKED:
+        if os.path.islink(f"/{name}"):
+            yield from ("--symlink", os.readlink(f"/{name}"), f"/{name}")
+        elif os.path.isdir(f"/{name}"):
+            yield from ("--ro-bind", f"/{name}", f"/{name}")
+    yield from ("--ro-bind-try", "/opt", "/opt", "--ro-bind-try", "/sys", "/sys")
+    yield from ("--proc", "/proc", "--dev", "/dev", "--dir", "/run")
+    for device in (path for name in _DEVICES for path in sorted(Path("/dev").glob(name))):
+        yield from ("--dev-bind-try", str(device), str(device))
+    if network:
+        # where the system's file of name servers leads to
+        real = os.path.realpath("/etc/resolv.conf")
+        if not real.startswith("/etc/"):
+            yield from ("--ro-bind-try", real, real)
+    seen = {Path("/usr"), Path("/etc"), Path("/opt"), *(Path("/", name) for name in _LINKED)}
+    wanted = dict.fromkeys(shown, True)
+    wanted |= {mount.path: mount.read_only for mount in mounts}
+    below_tmp = any(path.is_relative_to("/tmp") for path in (*wanted, temp))  # noqa: S108
+    # temporary files of programs that know one place only lie in the job's folder, too
+    yield from ("--tmpfs", "/tmp") if below_tmp else ("--bind", str(temp), "/tmp")  # noqa: S108
+    yield from ("--symlink", "../tmp", "/var/tmp")  # noqa: S108
+    if temp not in wanted and not mounts:
+        wanted[temp] = False
+    yield from _binds(wanted, seen)
+    yield from ("--remount-ro", "/")
+    yield from (f"--unshare-{name}" for name in _APART)
+    if not network:
+        yield "--unshare-net"
+    yield from ("--cap-drop", "ALL")
+
+
+def _binds(wanted: Mapping[Path, bool], seen: set[Path]) -> Iterator[str]:
+    """Yield the mounts of `wanted` (path -> read-only), outer ones first."""
+    system = {Path("/"), Path("/proc"), Path("/dev"), Path("/sys"), Path("/tmp")}  # noqa: S108
+    rights: dict[Path, bool] = dict.fromkeys(seen, True)
+    for path in sorted(wanted, key=lambda one: (len(one.parts), str(one))):
+        read_only = wanted[path]
+        if path in system or not path.exists():
+            continue
+        real = Path(os.path.realpath(path))
+        around = [one for one in (path, *path.parents) if one in rights]
+        if around:
+            if path.is_relative_to(real) and read_only and rights[around[0]]:
+                continue
+            if real != path:  # the link is seen already, and bubblewrap mounts on no link
+                path = real
+                around = [one for one in (path, *path.parents) if one in rights]
+                if around and read_only and rights[around[0]]:
+                    continue
+        rights[path] = read_only
+        yield from ("--ro-bind" if read_only else "--bind", str(real), str(path))
+
+
+def _bwrap() -> str:
+    return shutil.which("bwrap") or "bwrap"
+
+
+def _check_program(name: str, work_dir: Path, environment: Mapping[str, str]) -> None:
+    """Raise what starting it would have raised: bubblewrap tells no such things apart."""
+    if not work_dir.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    where = shutil.which(name, path=environment.get("PATH", os.defpath))
+    if os.sep in name and where is None and os.path.exists(work_dir / name):
+        where = str(work_dir / name)
+        if not os.access(where, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if where is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    try:
+        with open(where, "rb") as file:
+            head = file.read(256)
+    except OSError:  # may be executed, but not read
+        return
+    if head.startswith(b"#!"):
+        words = head[2:].split(b"\n")[0].split()
+        if words and not os.path.exists(words[0]):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    elif head.isascii() and b"\0" not in head:
+        raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC))

@@ -1,0 +1,230 @@
+"""A container sees the folder of its own job and no other; what it leaves is not trusted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from docker_engine import Engine, python_image
+
+import napari_tool_runner as ntr
+from napari_tool_runner.exchange import files
+from napari_tool_runner.plugins.docker.slot import Slot, recover
+from napari_tool_runner.plugins.runners_factory import runnerServices
+from plugins.conftest import docker_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobs.conftest import MakeTool
+
+__all__ = ["docker_engine"]
+
+docker = pytest.mark.docker
+IMAGE = "test/python:1"
+NO_DATA: dict[str, str] = {
+    "inputs": "",
+    "outputs": '<data name="o" format="txt"/>',
+    "arguments": "${o}",
+    "requirements": f'<container type="docker">{IMAGE}</container>',
+}
+
+
+@pytest.fixture
+def here(docker_engine: Engine, config: dict[str, object]) -> Iterator[dict[str, object]]:
+    """A configuration that runs tools in containers of the test engine."""
+    python_image(docker_engine.client, IMAGE, ("numpy", "tifffile"))
+    config["runner"] = {"host": docker_engine.host}
+    yield config
+    runnerServices.get("DOCKER", host=docker_engine.host).close()  # type: ignore[attr-defined]
+
+
+def text(result: ntr.JobResult) -> str:
+    return result.outputs["o"].path.read_text()
+
+
+SPY = """
+    import os, sys
+    found = []
+    for folder, names, files in os.walk({jobs!r}, followlinks=False):
+        found += [os.path.join(folder, one) for one in (*names, *files)]
+    for folder, names, files in os.walk(os.path.realpath("../..")):
+        found += [os.path.join(folder, one) for one in (*names, *files)]
+    open(sys.argv[1], "w").write("\\n".join(found))
+"""
+
+
+@docker
+def test_a_container_sees_its_own_job_only(
+    make_tool: MakeTool, here: dict[str, object], tmp_path: Path
+) -> None:
+    tool = make_tool(SPY.format(jobs=str(tmp_path / "jobs")), **NO_DATA)
+    first, second = (ntr.run(tool, config=here) for _ in range(2))
+    seen = text(second)
+    assert str(second.workspace / "io") in seen, "it has the same path as outside"
+    assert first.workspace.name not in seen
+    assert not {"record.json", "log.txt", "stdout.txt", "stderr.txt"} & {
+        os.path.basename(line) for line in seen.splitlines()
+    }
+    for one in (first, second):
+        kept = {entry.name for entry in one.workspace.iterdir()}
+        assert kept == {"io", "log.txt", "record.json"}
+        assert not (one.workspace / "io").is_symlink()
+    assert (
+        first.record["runner"]["service"] == "DOCKER"  # type: ignore[index]
+    )
+
+
+@docker
+def test_names_that_the_host_opens_are_out_of_reach(
+    make_tool: MakeTool, here: dict[str, object], tmp_path: Path
+) -> None:
+    victim = tmp_path / "bashrc"
+    victim.write_text("mine")
+    script = f"""
+        import os, sys
+        for up in ("..", "../..", os.path.realpath("..") + "/.."):
+            for name in ("stdout.txt", "record.json", "record.new", "pieces", "new"):
+                try:
+                    os.symlink({str(victim)!r}, os.path.join(up, name))
+                except OSError:
+                    pass
+        print("echo owned", flush=True)
+        open(sys.argv[1], "w").write("x")
+    """
+    done = ntr.run(make_tool(script, **NO_DATA), config=here)
+    assert victim.read_text() == "mine"
+    assert {entry.name for entry in done.workspace.iterdir()} == {
+        "io", "log.txt", "record.json", "stdout.txt"
+    }  # fmt: skip
+    assert not any(entry.is_symlink() for entry in done.workspace.iterdir())
+    kept = [entry.name for entry in (tmp_path / "jobs" / ".slots").glob("*/job/*")]
+    assert kept == [], "nothing waits for the next job"
+
+
+@docker
+@pytest.mark.parametrize("fake", ["link", "folder", "nothing"])
+def test_a_folder_that_was_exchanged_is_not_taken(
+    make_tool: MakeTool, here: dict[str, object], tmp_path: Path, fake: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("mine")
+    script = f"""
+        import os
+        io = os.path.realpath("..")
+        os.rename(io, io + ".away")
+        if {fake!r} == "link":
+            os.symlink({str(secret)!r}, io)
+        elif {fake!r} == "folder":
+            os.mkdir(io)
+    """
+    with pytest.raises(ntr.ToolFailedError, match="moved the folder of its job away"):
+        ntr.run(make_tool(script, **NO_DATA), config=here)
+    (job,) = (tmp_path / "jobs" / "invert").iterdir()
+    assert not (job / "io").is_symlink()
+    assert (secret / "key").read_text() == "mine"
+    again = make_tool("import sys; open(sys.argv[1], 'w').write('fine')", name="next", **NO_DATA)
+    assert text(ntr.run(again, config=here)) == "fine"
+
+
+@docker
+def test_what_goes_on_after_a_job_is_ended_before_its_results_are_read(
+    make_tool: MakeTool, here: dict[str, object]
+) -> None:
+    script = """
+        import os, subprocess, sys, time
+        open(sys.argv[1], "w").write("mine")
+        code = "import sys, time\\nwhile True: open(sys.argv[1], 'w').write('theirs')"
+        subprocess.Popen([sys.executable, "-c", code, sys.argv[1]], start_new_session=True,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, env={})
+        time.sleep(0.3)
+    """
+    done = ntr.run(make_tool(script, **NO_DATA), config=here)
+    path = done.outputs["o"].path
+    stamp = path.stat().st_mtime_ns
+    time.sleep(0.3)
+    assert path.stat().st_mtime_ns == stamp
+
+
+@docker
+def test_a_lent_original_is_for_its_job_only(
+    make_tool: MakeTool, here: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_OWN", 0)
+    one, other = tmp_path / "one.txt", tmp_path / "other.txt"
+    one.write_text("first")
+    other.write_text("second")
+    script = f"""
+        import os, sys
+        try:
+            open(sys.argv[1], "w")
+        except OSError as error:
+            print(error.strerror)
+        seen = [open(sys.argv[1]).read(), os.path.exists({str(one)!r})]
+        open(sys.argv[2], "w").write(repr(seen))
+    """
+    shape = NO_DATA | {"inputs": '<param name="i" type="data" format="txt"/>'}
+    tool = make_tool(script, **(shape | {"arguments": "${i} ${o}"}))
+    assert text(ntr.run(tool, i=one, config=here)) == "['first', True]"
+    assert text(ntr.run(tool, i=other, config=here)) == "['second', False]"
+    assert (one.read_text(), other.read_text()) == ("first", "second")
+
+
+@docker
+def test_no_secret_is_in_a_command_line(
+    make_tool: MakeTool, here: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
+    script = "import os, sys; open(sys.argv[1], 'w').write(repr(dict(os.environ)))"
+    assert "hush-hush" not in text(ntr.run(make_tool(script, **NO_DATA), config=here))
+
+
+def test_a_folder_left_in_a_slot_is_put_back(tmp_path: Path) -> None:
+    jobs = tmp_path / "tool"
+    io = jobs / "20260101-000000-abcdef" / "io"
+    io.mkdir(parents=True)
+    (io / "data").write_text("x")
+    code = """
+        import os, sys
+        from pathlib import Path
+        from napari_tool_runner.plugins.docker.slot import Slot
+        slot = Slot(Path(sys.argv[1]))
+        with slot.holding(Path(sys.argv[2])):
+            os._exit(9)
+    """
+    words = [sys.executable, "-c", textwrap.dedent(code), str(jobs), str(io)]
+    assert subprocess.run(words, check=False).returncode == 9
+    assert io.is_symlink()
+    assert (io / "data").read_text() == "x"
+    recover(tmp_path)
+    assert not io.is_symlink()
+    assert (io / "data").read_text() == "x"
+    assert list((tmp_path / ".slots").iterdir()) == []
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_slot_that_goes_while_a_job_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    if not at_once:
+        monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
+    io = tmp_path / "tool" / "job" / "io"
+    io.mkdir(parents=True)
+    (io / "data").write_text("x")
+    slot = Slot(tmp_path / "tool")
+    with slot.holding(io):
+        assert (io / "data").read_text() == "x"
+        slot.remove()
+        assert (io / "data").read_text() == "x"
+    assert (io / "data").read_text() == "x"
+    assert not slot.root.exists()
+    shutil.rmtree(tmp_path / "tool")
