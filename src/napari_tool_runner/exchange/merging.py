@@ -117,7 +117,7 @@ def _merge_pixels(
                 hint="Run the tool on the whole, or on the current slice.",
             )
     labels = parts[0].kind is LayerKind.LABELS
-    stacked = _Stacked(arrays, loop, list(offsets or [0] * len(parts)), labels=labels)
+    stacked = _Stacked(arrays, loop, (offsets or [0] * len(parts)) if labels else None)
     inner = len(first.shape) - int(rgb)
     axes = list(range(len(loop))) + list(range(geometry.ndim - inner, geometry.ndim))
     if len(set(axes)) != len(loop) + inner:  # only the loop's place is known
@@ -131,28 +131,25 @@ def _merge_pixels(
 
 
 class _Stacked:
-    """Arrays of one shape along new leading axes, read one at a time."""
+    """Arrays of one shape along new leading axes, read one at a time.
+
+    `offsets`: what is added to the labels of each; None: they are no labels.
+    """
 
     def __init__(
-        self,
-        arrays: Sequence[ArrayLike],
-        loop: tuple[int, ...],
-        offsets: Sequence[int],
-        *,
-        labels: bool,
+        self, arrays: Sequence[ArrayLike], loop: tuple[int, ...], offsets: Sequence[int] | None
     ) -> None:
         self._arrays = arrays
         self._loop = loop
         self._offsets = offsets
-        self._labels = labels
         self.shape = (*loop, *arrays[0].shape)
         self.dtype = np.result_type(*[a.dtype for a in arrays])
-        if labels:
-            self.dtype = self._label_type()
+        if offsets is not None:
+            self.dtype = self._label_type(offsets)
 
-    def _label_type(self) -> np.dtype:
+    def _label_type(self, offsets: Sequence[int]) -> np.dtype:
         """Return a type that holds every label with its offset."""
-        pairs = list(zip(self._arrays, self._offsets, strict=True))
+        pairs = list(zip(self._arrays, offsets, strict=True))
         highest = max(int(np.asarray(a).max(initial=0)) + offset for a, offset in pairs)
         lowest = min(int(np.asarray(a).min(initial=0)) for a in self._arrays)
         for name in ("int32", "uint32"):
@@ -179,7 +176,7 @@ class _Stacked:
 
     def _one(self, number: int, inner: tuple[slice, ...]) -> np.ndarray:
         block = read(self._arrays[number], inner)
-        if not self._labels:
+        if self._offsets is None:
             return block.astype(self.dtype, copy=False)
         values = block.astype(self.dtype)
         values[values > 0] += self._offsets[number]

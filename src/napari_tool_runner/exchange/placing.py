@@ -137,7 +137,8 @@ def place_pixels(
     order = [i for i, index in enumerate(matched) if index is not None]
     part, resized = _resized(part, own, order, calibrated=calibrated)
     if len(order) < own.ndim:
-        part = _with_new_axes(part, own, order, calibrated=calibrated)
+        steps = own if calibrated else plain_geometry(own.shape, own.axes, (), own.labels)
+        part = _with_new_axes(part, steps, order)
     return replace(part, shape=own.shape), [note for note in (lost, resized) if note]
 
 
@@ -156,12 +157,8 @@ def place_coordinates(axes: str, ndim: int, reference: Geometry | None) -> tuple
     elif ndim <= reference.ndim:
         keep = list(range(reference.ndim - ndim, reference.ndim))
     else:
-        part = _with_new_axes(
-            reference,
-            plain_geometry((0,) * ndim),
-            list(range(ndim - reference.ndim, ndim)),
-            calibrated=False,
-        )
+        order = list(range(ndim - reference.ndim, ndim))
+        part = _with_new_axes(reference, plain_geometry((0,) * ndim), order)
         return replace(part, shape=()), ""
     part, lost = select(reference, keep)
     return replace(part, shape=()), lost
@@ -243,15 +240,11 @@ def _resized(
     return resized, f"Resized: a pixel is {ratios} of the input's."
 
 
-def _with_new_axes(
-    part: Geometry, own: Geometry, order: Sequence[int], *, calibrated: bool
-) -> Geometry:
+def _with_new_axes(part: Geometry, own: Geometry, order: Sequence[int]) -> Geometry:
     """Return `part` spread over the axes `order` of `own`; other axes are new."""
     n = own.ndim
-    scale = list(own.scale) if calibrated else [1.0] * n
+    scale, units, axes = list(own.scale), list(own.units), list(own.axes)
     translate = [0.0] * n
-    units = list(own.units) if calibrated else ["pixel"] * n
-    axes = list(own.axes)
     labels = list(own.labels) if own.labels else [""] * n
     for k, i in enumerate(order):
         scale[i], translate[i] = part.scale[k], part.translate[k]

@@ -100,7 +100,10 @@ class ToolRunnerWidget(QWidget):
         self.finder = ToolFinder(self.toolbox, self.favourites)
         self.finder.chosen.connect(self.open_tool)
         self.sample_button = MenuButton("picture", "Open a sample image")
-        self.sample_button.set_menu(self._sample_menu())
+        samples = QMenu(self)
+        for key, text in SAMPLES:
+            menu_entry(samples, text, partial(self.open_sample, key))
+        self.sample_button.set_menu(samples)
         self.finder.buttons.addWidget(self.sample_button)
         self.reload_button = self._add_button(
             "reset", "Look for new and changed tools", self.reload
@@ -276,12 +279,6 @@ class ToolRunnerWidget(QWidget):
         """Make the commands of napari's window follow the toolbox of the session."""
         if self._session_toolbox and hasattr(self._viewer, "window"):
             show_tools(self.toolbox)
-
-    def _sample_menu(self) -> QMenu:
-        menu = QMenu(self)
-        for key, text in SAMPLES:
-            menu_entry(menu, text, partial(self.open_sample, key))
-        return menu
 
     def _default_sample(self) -> None:
         self.open_sample(SAMPLES[0][0])

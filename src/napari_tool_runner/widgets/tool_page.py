@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QEvent, QSize, QUrl, Signal
+from qtpy.QtCore import QSize, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QTextBrowser, QVBoxLayout, QWidget
 
@@ -20,7 +20,7 @@ from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, 
 from napari_tool_runner.tools.toolbox.box import bundled_folder
 from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
-from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, text_color
+from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, Themed, text_color
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
-    from qtpy.QtGui import QShowEvent
 
     from napari_tool_runner.tools.model import Requirement, Tool
     from napari_tool_runner.widgets.forms.form import FormWidget
@@ -149,7 +148,7 @@ def load_sample(tool: Tool, viewer: ViewerModel, form: FormWidget) -> list[objec
     def layer(value: object, parameter: DataParameter) -> object:
         path = str(value.path if isinstance(value, DataFile) else value)
         if path not in added:
-            added[path] = _add(viewer, Path(path), form.chooser.kinds(parameter))
+            added[path] = _add(viewer, Path(path), form.chooser.takes(parameter).kinds)
         return added[path]
 
     def convert(name: str, parameter: DataParameter, value: object) -> object:
@@ -189,7 +188,7 @@ class _Browser(QTextBrowser):
         return None
 
 
-class ToolPage(QWidget):
+class ToolPage(Themed, QWidget):
     """What stands behind the "?" of a tool's header.
 
     Parameters
@@ -254,19 +253,8 @@ class ToolPage(QWidget):
         self.text.setHtml(page_html(self.tool, self._needs()))
         bar.setValue(place)
 
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        kinds = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
-        if event is not None and event.type() in kinds:
-            self._follow_theme()
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Take the theme's colour, known only now."""
-        super().showEvent(event)
-        self._follow_theme()
-
-    def _follow_theme(self) -> None:
+    def follow_theme(self) -> None:
+        """Show links in another colour."""
         if text_color(self.text).name() != self._color:
             self.refresh()
 

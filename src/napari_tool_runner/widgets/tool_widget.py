@@ -22,14 +22,7 @@ from napari_tool_runner.widgets.forms.presets import PresetError, PresetStore
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
-from napari_tool_runner.widgets.running.job_bridge import (
-    ActivityMirror,
-    JobBridge,
-    bridge_for,
-    cancel_jobs_at_quit,
-    register_with_napari,
-    running_bridges,
-)
+from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
 from napari_tool_runner.widgets.running.report import report_text
 from napari_tool_runner.widgets.running.results import show_features
 from napari_tool_runner.widgets.running.run_bar import LogView, RunBar, elapsed_text
@@ -191,7 +184,8 @@ class ToolWidget(QWidget):
             return None
         self.form.chooser.pin()
         self._keep_last(values, kinds)
-        self._follow(job)
+        self.run_bar.say("")
+        self._attach(follow_job(job, self.viewer, self.manager()))
         self.job_started.emit(job)
         return job
 
@@ -216,14 +210,6 @@ class ToolWidget(QWidget):
     def reset_choices(self, event: object = None) -> None:
         """Follow the layer list (napari calls it on the docked widget)."""
         self.form.refresh_layers()
-
-    def _follow(self, job: Job) -> None:
-        cancel_jobs_at_quit(self.manager())
-        register_with_napari(job)
-        bridge = bridge_for(job, self.viewer)
-        ActivityMirror(bridge)
-        self.run_bar.say("")
-        self._attach(bridge)
 
     def _attach(self, bridge: JobBridge) -> None:
         """Show how far a run is, whoever started it."""

@@ -69,7 +69,6 @@ class RowsView(QWidget):
             plain.sort(key=lambda node: not node.is_data)
         self._nodes = plain
         self._advanced: Collapsible | None = None
-        self._has_advanced = bool(advanced)
         builder.add([self._maker(node) for node in plain], first=not data_first)
         if advanced:
             builder.add([lambda: self._add_advanced(advanced)], first=False)
@@ -81,7 +80,7 @@ class RowsView(QWidget):
                 if id(node) not in self._rows:
                     self._builder.finish()
                 return _reveal_in(self._rows[id(node)], leaf, self._builder)
-        if self._has_advanced and self._advanced is None:
+        if self._advanced is None:
             self._builder.finish()
         if self._advanced is not None and any(n.holds(leaf) for n in self._advanced.nodes):
             return _reveal_in(self._advanced, leaf, self._builder)

@@ -214,17 +214,14 @@ class FieldRow(QWidget):
             self.label.setBuddy(focus)
             width = self.label.fontMetrics().horizontalAdvance(text)
             # a label of more than two lines beside its field is hard to read
-            if field.wide or width > 1.8 * context.label_width:
-                self._grid.addWidget(self.label, 0, 0, 1, 3)
-                self._grid.addWidget(editor, 1, 0, 1, 2 if unit else 3)
-                unit_row = 1
-            else:
+            above = field.wide or width > 1.8 * context.label_width
+            if not above:
                 self.label.setFixedWidth(context.label_width)
-                self._grid.addWidget(self.label, 0, 0)
-                self._grid.addWidget(editor, 0, 1, 1, 1 if unit else 2)
-                unit_row = 0
+            row, first = (1, 0) if above else (0, 1)
+            self._grid.addWidget(self.label, 0, 0, 1, 3 if above else 1)
+            self._grid.addWidget(editor, row, first, 1, (2 if unit else 3) - first)
             if unit:
-                self._grid.addWidget(plain_label(unit), unit_row, 2)
+                self._grid.addWidget(plain_label(unit), row, 2)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.node.changed.connect(self.refresh)
         keep_wheel_away(editor)

@@ -1,7 +1,7 @@
 """One editor per type of parameter, and the function that picks it.
 
-magicgui makes the plain widgets (check box, line, combo box, radio buttons); where its
-widgets lose digits, empty values or duplicate labels, our own stand in.
+Qt's and magicgui's widgets where they do; where they lose digits, empty values or
+duplicate labels, our own stand in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import CheckBox, LineEdit, TextEdit
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QMouseEvent, QPixmap
 from qtpy.QtWidgets import (
@@ -136,9 +135,7 @@ class BooleanField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        self._made = CheckBox(label="")
-        self.box: QCheckBox = self._made.native
-        self.box.setText("")
+        self.box = QCheckBox()
         label = _ClickLabel(node.parameter.label or node.parameter.name)
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setWordWrap(True)
@@ -163,8 +160,7 @@ class TextField(Field):
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
         parameter = node.parameter
-        self._made = LineEdit()
-        self.line: QLineEdit = self._made.native
+        self.line = QLineEdit()
         self.line.setMinimumWidth(60)
         self.widget = self.line
         if parameter.optional:
@@ -204,8 +200,7 @@ class MultilineField(Field):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        self._made = TextEdit()
-        self.area: QTextEdit = self._made.native
+        self.area = QTextEdit()
         self.area.setTabChangesFocus(True)
         self.area.setAcceptRichText(False)
         self.area.setFixedHeight(self.area.fontMetrics().height() * 4 + 12)

@@ -182,7 +182,7 @@ class FormWidget(QScrollArea):
             if isinstance(leaf.parameter, DataParameter)
             and leaf.value is None
             and not leaf.parameter.optional
-            and self.chooser.kinds(leaf.parameter)
+            and self.chooser.takes(leaf.parameter).kinds
             and (text := self.chooser.missing_text(leaf.parameter))
         ]
 

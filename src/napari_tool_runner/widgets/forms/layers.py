@@ -149,7 +149,7 @@ def _described(value: object) -> str:
     return f"{kind}, {' × '.join(map(str, shape))}, {dtype}"
 
 
-class _Taken(NamedTuple):
+class Takes(NamedTuple):
     """What an input takes of a viewer."""
 
     kinds: tuple[LayerKind, ...]
@@ -167,46 +167,39 @@ class LayerChooser:
     def __init__(self, model: FormModel, source: LayerSource) -> None:
         self.model = model
         self.source = source
-        self._known: dict[int, _Taken] = {}
+        self._known: dict[int, Takes] = {}
 
-    def _taken(self, parameter: DataParameter) -> _Taken:
+    def takes(self, parameter: DataParameter) -> Takes:
         """Return what `parameter` takes (remembered: it never changes)."""
         key = id(parameter)
         if key not in self._known:
             formats = self.model.tool.formats
-            self._known[key] = _Taken(
+            self._known[key] = Takes(
                 fitting_kinds(parameter, formats),
                 takes_features(parameter, formats),
                 any(formats.resolve(name).directory for name in parameter.formats),
             )
         return self._known[key]
 
-    def kinds(self, parameter: DataParameter) -> tuple[LayerKind, ...]:
-        """Return the kinds of layers that `parameter` accepts."""
-        return self._taken(parameter).kinds
-
     def candidates(self, parameter: DataParameter) -> list[object]:
         """Return the layers that fit, in the order of the layer list."""
-        taken = self._taken(parameter)
+        takes = self.takes(parameter)
         return [
             layer
             for layer in self.source.layers()
-            if kind_of(layer) in taken.kinds or (taken.features and _has_features(layer))
+            if kind_of(layer) in takes.kinds or (takes.features and _has_features(layer))
         ]
-
-    def takes_folders(self, parameter: DataParameter) -> bool:
-        """Whether what `parameter` accepts may be a folder."""
-        return self._taken(parameter).folders
 
     def missing_text(self, parameter: DataParameter) -> str:
         """Return a sentence when no open layer fits, else an empty text."""
         if self.candidates(parameter):
             return ""
         label = parameter.label or parameter.name
-        if not self.kinds(parameter):
+        kinds = self.takes(parameter).kinds
+        if not kinds:
             formats = " or ".join(parameter.formats[:4])
             return f"“{label}” needs a file ({formats})."
-        return f"“{label}” needs {kinds_text(self.kinds(parameter))}; none is open."
+        return f"“{label}” needs {kinds_text(kinds)}; none is open."
 
     def update(self) -> None:
         """Choose for every data input of the form that applies now."""
@@ -274,7 +267,7 @@ class LayerChooser:
         meant = LayerKind.ANY in parameter.kinds or kind_of(active) in parameter.kinds
         if active is not None and meant and any(active is layer for layer in pool):
             return [active]
-        kinds = self.kinds(parameter)
+        kinds = self.takes(parameter).kinds
 
         def rank(layer: object) -> int:
             kind = kind_of(layer)

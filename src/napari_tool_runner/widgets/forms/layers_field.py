@@ -121,7 +121,7 @@ class LayerField(_DataField):
             if entries:
                 self.combo.insertSeparator(self.combo.count())
             self.combo.addItem(LOAD)
-            if self.context.chooser.takes_folders(self.parameter):
+            if self.context.chooser.takes(self.parameter).folders:
                 self.combo.addItem(LOAD_FOLDER)
             self.combo.setPlaceholderText(self._empty_text() if not entries else "")
             self.combo.setCurrentIndex(index)
@@ -130,7 +130,7 @@ class LayerField(_DataField):
 
     def _empty_text(self) -> str:
         """Say what is missing when nothing can be chosen."""
-        kinds = self.context.chooser.kinds(self.parameter)
+        kinds = self.context.chooser.takes(self.parameter).kinds
         if not kinds:
             return "no file"
         named = [kind.value for kind in kinds[:2] if kind is not LayerKind.ANY]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from typing import TYPE_CHECKING, Literal
 
@@ -29,13 +28,7 @@ from napari_tool_runner.storage import size_text
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
-from napari_tool_runner.widgets.running.job_bridge import (
-    ActivityMirror,
-    JobBridge,
-    cancel_jobs_at_quit,
-    register_with_napari,
-    show_result,
-)
+from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, show_result
 from napari_tool_runner.widgets.running.run_bar import elapsed_text
 
 if TYPE_CHECKING:
@@ -43,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
+    from qtpy.QtWidgets import QWidget
 
     from napari_tool_runner.jobs import Job, JobManager, JobResult, JobRow, RecordedInput
     from napari_tool_runner.tools.model import Tool
@@ -51,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Form", "HistoryActions", "record_of"]
 
-_log = logging.getLogger(__name__)
 Form = Literal["python", "command", "json"]
 _FORMS: dict[Form, tuple[Callable[[RunRecord], str], str]] = {
     "python": (as_python, "a Python script"),
@@ -87,6 +80,8 @@ class HistoryActions(QObject):
         Where layers go.
     open_tool : callable
         Shows the page of a tool and returns it (None: there is no place for it).
+    panel : QWidget
+        Where its sentences stand.
     """
 
     told = Signal(str, str, object)
@@ -101,9 +96,11 @@ class HistoryActions(QObject):
         viewer: ViewerModel | None,
         manager: JobManager,
         open_tool: Callable[[Tool], ToolWidget | None],
-        parent: QObject | None = None,
+        panel: QWidget,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(panel)
+        self._panel = panel
+        self._repeated: dict[Job, tuple[JobBridge, RunRecord, list[str]]] = {}
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self.manager = manager
         self._open_tool = open_tool
@@ -142,32 +139,23 @@ class HistoryActions(QObject):
         except ToolRunnerError as error:
             self.say(str(error), "failed")
             return
-        cancel_jobs_at_quit(self.manager)
-        register_with_napari(job)
-        bridge = JobBridge(job, self)
-        ActivityMirror(bridge)
-        bridge.finished.connect(lambda job: self._ended(record, job, remarks))
-        bridge.finished.connect(bridge.deleteLater)
-        bridge.start()
+        bridge = follow_job(job, self._viewer(), self.manager)
+        bridge.attach(self._panel)
+        self._repeated[job] = (bridge, record, remarks)
+        bridge.finished.connect(self._ended)
         text = " ".join([f"“{record.tool_name}” runs again.", *remarks])
         self.say(text, "busy", [("Cancel", job.cancel)])
 
-    def _ended(self, record: RunRecord, job: Job, remarks: list[str]) -> None:
-        viewer = self._viewer()
+    def _ended(self, job: Job) -> None:
+        bridge, record, remarks = self._repeated.pop(job)
         if job.state is JobState.CANCELLED:
             self.say(f"Cancelled after {elapsed_text(job.elapsed)}.", "info")
         elif job.error is not None:
             self.say(str(job.error), "failed", [("Open folder", lambda: self.open_folder(job))])
-        elif viewer is None:
-            self.say("Done, but the viewer is closed.", "info")
+        elif bridge.shown is None:
+            self.say(bridge.problem, "failed")
         else:
-            try:
-                shown = show_result(viewer, job.result(), job)
-            except (ToolRunnerError, ValueError, TypeError) as error:
-                _log.exception("The result of job %s could not be shown", job.id)
-                self.say(f"It worked, but its result could not be shown: {error}", "failed")
-            else:
-                self._compare(record, job.result(), " ".join([shown.sentence(), *remarks]))
+            self._compare(record, job.result(), " ".join([bridge.shown.sentence(), *remarks]))
         self.finished.emit(job)
 
     def _compare(self, record: RunRecord, result: JobResult, sentence: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -12,6 +11,7 @@ from superqt import QElidingLabel
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs import read_record, recorded_tool, remembered
+from napari_tool_runner.widgets.forms.layers import LayerSource
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import Sign
@@ -105,7 +105,6 @@ class MadeByBar(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer = weakref.ref(viewer)
         self._open_history = open_history
         self._open_tool = open_tool
         self.text = QElidingLabel()
@@ -121,19 +120,15 @@ class MadeByBar(QWidget):
         parts = Sign("clock", 12), (self.text, 1), self.how_button, self.again_button
         filled(QHBoxLayout(self), *parts, margins=(6, 0, 6, 2), spacing=4)
         self.hide()
-        # by an object without Qt, which a deleted widget leaves behind harmlessly
-        self._follower = _Follower(self)
-        viewer.layers.selection.events.active.connect(self._follower.update)
+        self._layers = LayerSource(viewer, self)
+        self._layers.changed.connect(self.update_layer)
+        self._layers.reselected.connect(self.update_layer)
+        self.destroyed.connect(self._layers.disconnect_layers)
         self.update_layer()
-
-    def layer(self) -> object | None:
-        """Return the selected layer."""
-        viewer = self._viewer()
-        return viewer.layers.selection.active if viewer is not None else None
 
     def update_layer(self) -> None:
         """Follow the selection."""
-        layer = self.layer()
+        layer = self._layers.active()
         record = remembered(layer)
         if record is None:
             self.hide()
@@ -152,7 +147,7 @@ class MadeByBar(QWidget):
         self._try(lambda layer: run_again_on(layer, self._open_tool))
 
     def _try(self, act: Callable[[object], None]) -> None:
-        layer = self.layer()
+        layer = self._layers.active()
         if layer is None:
             return
         try:
@@ -160,17 +155,3 @@ class MadeByBar(QWidget):
         except ToolRunnerError as error:
             self.text.setText(error.message)
             self.text.setToolTip(tooltip(str(error)))
-
-
-class _Follower:
-    def __init__(self, bar: MadeByBar) -> None:
-        self._bar: weakref.ref[MadeByBar] | None = weakref.ref(bar)
-
-    def update(self, event: object = None) -> None:
-        bar = self._bar() if self._bar is not None else None
-        if bar is None:
-            return
-        try:
-            bar.update_layer()
-        except RuntimeError:  # its window is closed; Python has not noticed yet
-            self._bar = None

@@ -178,6 +178,7 @@ class HistoryPanel(QWidget):
             (self.layers_button, self.layers_action),
         ):
             button.clicked.connect(action.trigger)
+            action.enabledChanged.connect(button.setEnabled)
             keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
             button.setToolTip(f"{action.text().rstrip('…')} ({keys})")
 
@@ -295,19 +296,15 @@ class HistoryPanel(QWidget):
             return
         self._shown = shown
         one, final = len(rows) == 1, all(row.final for row in rows)
-        done = one and rows[0].state is JobState.DONE
         for action in (self.edit_action, self.export_action, self.folder_action, self.log_action):
             action.setEnabled(one)
         self.again_action.setEnabled(one and final)
-        self.layers_action.setEnabled(done)
+        self.layers_action.setEnabled(one and rows[0].state is JobState.DONE)
         self.compare_action.setEnabled(len(rows) == 2)
         self.cancel_action.setEnabled(any(row.live for row in rows))
         self.delete_action.setEnabled(bool(rows) and final)
         for action in (self.python_action, self.command_action, self.json_action):
             action.setEnabled(bool(rows))
-        self.again_button.setEnabled(self.again_action.isEnabled())
-        self.edit_button.setEnabled(one)
-        self.layers_button.setEnabled(done)
         self._show_details(rows)
 
     def _show_details(self, rows: list[JobRow]) -> None:

@@ -72,14 +72,13 @@ class HistoryDelegate(RowDelegate):
         self, painter: QPainter, row: JobRow, line: QRect, option: QStyleOptionViewItem
     ) -> None:
         metrics = option.fontMetrics
-        color = painter.pen().color()
+        plain, faint = painter.pen().color(), painter.pen().color()
+        faint.setAlphaF(0.65)
         below = line.translated(0, metrics.height())
         facts = " · ".join(text for text in (row.state.word, duration_text(row)) if text)
         more = row.message if row.state is JobState.FAILED and row.message else row.summary()
         when = when_text(row.created)
         width = metrics.horizontalAdvance(when)
-        color.setAlphaF(0.65)
-        faint, plain = color, painter.pen().color()
         painter.setPen(faint)
         right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         painter.drawText(line, right, when)

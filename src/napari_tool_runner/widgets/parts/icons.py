@@ -17,13 +17,16 @@ from qtpy.QtWidgets import QMenu, QPushButton, QToolButton, QWidget
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
     from qtpy.QtWidgets import QAbstractButton as _Button
+
+    _Widget = QWidget
 else:
-    _Button = object
+    _Button = _Widget = object
 
 __all__ = [
     "IconButton",
     "MenuButton",
     "TextIconButton",
+    "Themed",
     "icon",
     "icon_names",
     "pixmap",
@@ -127,7 +130,27 @@ def icon(name: str, widget: QWidget, size: int = 16) -> QIcon:
     return made
 
 
-class _Themed(_Button):
+class Themed(_Widget):
+    """Hears when the colours of the theme may have changed (a mixin)."""
+
+    def follow_theme(self) -> None:
+        """Take the colours of now."""
+        raise NotImplementedError
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        kinds = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
+        if event is not None and event.type() in kinds:
+            self.follow_theme()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Take the theme's colour, known only now."""
+        super().showEvent(event)
+        self.follow_theme()
+
+
+class _ThemedButton(Themed, _Button):
     """Keeps the icon of a button in the colour of the theme (a mixin)."""
 
     _icon_name = ""
@@ -139,19 +162,8 @@ class _Themed(_Button):
             self._icon_name = name
             self._redraw()
 
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Follow the theme."""
-        super().changeEvent(event)
-        kinds = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
-        if event is not None and event.type() in kinds:
-            self._follow()
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Take the theme's colour, known only now."""
-        super().showEvent(event)
-        self._follow()
-
-    def _follow(self) -> None:
+    def follow_theme(self) -> None:
+        """Draw the icon again in another colour."""
         # setIcon itself may raise StyleChange: redraw only when the colour changed
         if text_color(self, QPalette.ColorRole.ButtonText).name() != self._icon_color:
             self._redraw()
@@ -162,7 +174,7 @@ class _Themed(_Button):
             self.setIcon(icon(self._icon_name, self, self.iconSize().width()))
 
 
-class IconButton(_Themed, QToolButton):
+class IconButton(_ThemedButton, QToolButton):
     """A flat button that shows only an icon; `text` is its tooltip and spoken name."""
 
     def __init__(self, name: str, text: str, parent: QWidget | None = None) -> None:
@@ -193,7 +205,7 @@ class MenuButton(IconButton):
             self._menu.popup(self.mapToGlobal(self.rect().bottomLeft()))
 
 
-class TextIconButton(_Themed, QPushButton):
+class TextIconButton(_ThemedButton, QPushButton):
     """A push button with an icon and a text."""
 
     def __init__(self, name: str, text: str, parent: QWidget | None = None) -> None:

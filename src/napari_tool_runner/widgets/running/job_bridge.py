@@ -31,15 +31,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import AddedResult, Job, JobManager, JobResult
 
-__all__ = [
-    "ActivityMirror",
-    "JobBridge",
-    "bridge_for",
-    "cancel_jobs_at_quit",
-    "register_with_napari",
-    "running_bridges",
-    "show_result",
-]
+__all__ = ["ActivityMirror", "JobBridge", "follow_job", "running_bridges", "show_result"]
 
 _log = logging.getLogger(__name__)
 POLL_MS = 60
@@ -52,8 +44,7 @@ class JobBridge(QObject):
     ----------
     job : Job
     viewer : napari viewer, optional
-        Where the layers go; without it the result is left to those that listen. Only a
-        weak reference is kept.
+        Where the layers go. Only a weak reference is kept.
     """
 
     progressed = Signal()
@@ -70,7 +61,6 @@ class JobBridge(QObject):
         """What the result became; None when there is none (yet)."""
         self.problem = ""
         """Why the result of a job that succeeded could not be shown."""
-        self._shows = viewer is not None
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._pages: weakref.WeakSet[QWidget] = weakref.WeakSet()
         self._ended = False
@@ -122,7 +112,7 @@ class JobBridge(QObject):
     def _present(self) -> None:
         """Add the layers of a job that succeeded."""
         viewer = self.viewer
-        if not self._shows or self.job.state is not JobState.DONE:
+        if self.job.state is not JobState.DONE:
             return
         if viewer is None:
             self.problem = "The viewer is closed; the results are in the workspace."
@@ -167,12 +157,15 @@ def show_result(viewer: ViewerModel, result: JobResult, job: Job | None = None) 
     return added
 
 
-def bridge_for(job: Job, viewer: ViewerModel | None) -> JobBridge:
-    """Return the bridge of `job`, started; it lives until the job has ended."""
-    found = _running.get(job)
-    if found is not None:
-        return found
+def follow_job(job: Job, viewer: ViewerModel | None, manager: JobManager) -> JobBridge:
+    """Follow a job of `manager`: its bridge, started, lives until the job has ended.
+
+    The job is in napari's lists, and ends when the application quits.
+    """
+    _cancel_jobs_at_quit(manager)
+    _register_with_napari(job)
     bridge = JobBridge(job, QCoreApplication.instance(), viewer=viewer)
+    ActivityMirror(bridge)
     _running[job] = bridge
 
     def forget(_: object) -> None:
@@ -200,7 +193,7 @@ def _is_seen(page: QWidget) -> bool:
         return False
 
 
-def register_with_napari(job: Job) -> None:
+def _register_with_napari(job: Job) -> None:
     """Make napari know `job`: its close dialog, and cancel when the window closes.
 
     napari asks and ends only workers of its own making, so one of them waits for the job.
@@ -231,7 +224,7 @@ def register_with_napari(job: Job) -> None:
     create_worker(wait, _worker_class=RunWorker, _start_thread=True)
 
 
-def cancel_jobs_at_quit(manager: JobManager) -> None:
+def _cancel_jobs_at_quit(manager: JobManager) -> None:
     """End all jobs of `manager` when the application quits (once per manager)."""
     application = QCoreApplication.instance()
     if application is None or manager in _known:

@@ -12,9 +12,7 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -23,6 +21,7 @@ from napari_tool_runner.config import Config
 from napari_tool_runner.setting_types import PATH, PATHS
 from napari_tool_runner.settings import TABLE, Setting
 from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.running.run_bar import AUTOMATIC
 
@@ -110,13 +109,9 @@ class SettingField(QWidget):
         super().__init__(parent)
         self.setting, self.look = SHOWN[key]
         self._below = config.below or Config()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(1)
-        row = QHBoxLayout()
         self.editor, self._value, show = self._make(names)
         self.editor.setToolTip(tooltip(self.look.hint))
-        row.addWidget(self.editor, 1)
+        row = filled(QHBoxLayout(), (self.editor, 1))
         free = config.lock_of(key) is None
         self.editor.setEnabled(free)  # why it is not stays readable
         if self.setting.type is PATH:
@@ -124,12 +119,9 @@ class SettingField(QWidget):
             browse.clicked.connect(self._ask_folder)
             browse.setEnabled(free)
             row.addWidget(browse)
-        layout.addLayout(row)
-        self.origin = QLabel(_origin(key, config))
-        self.origin.setWordWrap(True)
-        self.origin.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.origin = plain_label(_origin(key, config), wrap=True, shrinks=True)
         self.origin.setVisible(bool(self.origin.text()))
-        layout.addWidget(self.origin)
+        filled(QVBoxLayout(self), row, self.origin, spacing=1)
         show(shown_value(self.setting, config))
         self._then = self.value()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -63,7 +64,7 @@ class PreferencesLink(QObject):
         self._busy = False
         for name in _PROPERTIES:
             section, key = name.split(".")
-            events = cast("_Group", self._group(section)).events
+            events = cast("_Group", getattr(self._settings, section)).events
             cast("_Emitter", getattr(events, key)).connect(self._edited)
         self._take_over()
         self.show()
@@ -71,10 +72,7 @@ class PreferencesLink(QObject):
 
     def values(self) -> dict[str, object]:
         """Return what the Preferences show now."""
-        return {
-            name: getattr(self._group(name.split(".")[0]), name.split(".")[1])
-            for name in _PROPERTIES
-        }
+        return {name: attrgetter(name)(self._settings) for name in _PROPERTIES}
 
     def show(self) -> None:
         """Let the Preferences show what config.json says."""
@@ -87,16 +85,13 @@ class PreferencesLink(QObject):
         try:
             for name, value in wanted.items():
                 section, key = name.split(".")
-                if getattr(self._group(section), key) != value:
-                    setattr(self._group(section), key, value)
+                if attrgetter(name)(self._settings) != value:
+                    setattr(getattr(self._settings, section), key, value)
         except ValueError as error:  # outside of what the dialog offers: the file counts
             _log.warning("The Preferences cannot show a value of the configuration: %s", error)
         finally:
             self._busy = False
         self._agree(wanted)
-
-    def _group(self, section: str) -> object:
-        return getattr(self._settings, section)
 
     def _edited(self, event: object) -> None:
         if self._busy:
