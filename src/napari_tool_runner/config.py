@@ -47,18 +47,12 @@ def config_path() -> Path:
 
 
 def facility_path() -> Path | None:
-    """Return the path of the facility's configuration, None when there is none.
+    """Return the path of the facility's highest configuration, None when there is none.
 
     The file that the environment variable names, else ``config.json`` in the place that
     the system has for administrators.
     """
-    named = os.environ.get(FACILITY_VARIABLE)
-    if named:
-        return Path(os.path.expanduser(named))
-    folders = [Path(platformdirs.site_config_dir(APP, appauthor=False))]
-    if os.name == "posix":
-        folders.append(Path("/etc") / APP)
-    return next((p for f in folders if (p := f / "config.json").is_file()), None)
+    return next(iter(_facility_paths()), None)
 
 
 def load_config(
@@ -95,13 +89,29 @@ def load_config(
 
 
 def _facility() -> Config | None:
-    path = facility_path()
-    if path is None:
-        return None
-    # who controls the environment controls PATH as well; a file that anybody may write
-    # is nobody's consent
-    safe = bool(os.environ.get(FACILITY_VARIABLE)) or not _anybody_writes(path)
-    return Config(_read_file(path), path.absolute(), explicit=safe, name="facility")
+    found: Config | None = None
+    named = os.environ.get(FACILITY_VARIABLE)
+    for path in reversed(_facility_paths()):
+        # who controls the environment controls PATH as well; a file that anybody may write
+        # is nobody's consent
+        safe = (bool(named) and path == facility_path()) or not _anybody_writes(path)
+        found = Config(_read_file(path), path.absolute(), safe, "facility", found)
+    return found
+
+
+def _facility_paths() -> list[Path]:
+    """Return the files of the facility, the highest first.
+
+    A file that the environment names lies above the administrator's, and hides none of it:
+    what is locked there, and its policy, hold for everybody.
+    """
+    named = os.environ.get(FACILITY_VARIABLE)
+    files = [Path(os.path.expanduser(named))] if named else []
+    folders = [Path(platformdirs.site_config_dir(APP, appauthor=False))]
+    if os.name == "posix":  # whatever XDG_CONFIG_DIRS says
+        folders += [Path("/etc/xdg") / APP, Path("/etc") / APP]
+    files += [path for folder in folders if (path := folder / "config.json").is_file()]
+    return list(dict.fromkeys(files))
 
 
 def _anybody_writes(path: Path) -> bool:

@@ -174,6 +174,11 @@ class Config:
         """``user.name``, for records; empty when not given."""
         return self.value(settings.USER_NAME)
 
+    @property
+    def policies(self) -> tuple[Config, ...]:
+        """The layers whose ``policy`` counts: a facility's, each by itself."""
+        return tuple(layer for layer in self.layers if layer.name == "facility")
+
     # -- layers ------------------------------------------------------------------------
 
     @cached_property
@@ -294,6 +299,8 @@ class Config:
     def _unknown(self, layer: Config, key: str) -> Iterator[str]:
         if key == settings.LOCKED.key and layer.name != "facility":
             yield f"“locked” in {layer.place} is not used: only a facility’s file locks keys."
+        if key.startswith("policy.") and layer.name != "facility":
+            yield f"“{key}” in {layer.place} is not used: only a facility’s file has a policy."
         flat = "." in key and key in layer.data  # "runner.memory" beside, not in, a section
         if not flat and (key in TABLE or settings.is_ignored(key)):
             return

@@ -197,7 +197,7 @@ class Run:
     @contextmanager
     def program(self, values: BoundValues, rendered: RenderedCommand) -> Iterator[ProgramCall]:
         """Prepare the service; gives what runs the program, once or for every slice."""
-        self.request.pass_gate()  # once more: writing the inputs took its time
+        self.request.pass_gate(self.choice.name)  # once more: writing inputs took its time
         self.context.environment = dict(rendered.environment)
         process = Process(self.request.tool, values, rendered.outputs, self.context, self._number)
         self.context.mounts = self._mounts(process, self.workspace.paths)
@@ -276,10 +276,10 @@ class Run:
         return OutputLoader(self.request, self._named_after, told, self.notes.append)
 
     def settle(self) -> None:
-        """Pass the gate; choose the service. May ask a daemon: not for a GUI thread."""
-        self.request.pass_gate()
+        """Choose the service; pass the gate. May ask a daemon: not for a GUI thread."""
         if not self.choice.name:
             self.choice = choose_service(self.request.tool, self.request.config.runner)
+        self.request.pass_gate(self.choice.name)
 
     @cached_property
     def service(self) -> RunnerService:

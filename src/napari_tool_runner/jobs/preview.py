@@ -78,7 +78,7 @@ def dry_run(
     job = prepare(tool, values, **options)
     job.run.settle()
     request = job.request
-    plan = plan_run(job.runner, job.tool, request.permit, request.config.runner)
+    plan = plan_run(job.runner, job.tool, request.permit, request.config)
     return Preview(job.run.choice.name, job.run.choice.reason, plan, _render(job))
 
 

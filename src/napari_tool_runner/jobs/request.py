@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
 from napari_tool_runner.exchange import LayerSnapshot, cut, open_snapshot, snapshot
-from napari_tool_runner.plugins import Choice, choose_service, runnerServices
+from napari_tool_runner.plugins import Choice, choose_service, obey_policy, runnerServices
 from napari_tool_runner.settings import TIMEOUT
 from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
@@ -119,9 +119,11 @@ class Request:
                 if isinstance(entry, LayerSnapshot):
                     yield leaf.name, entry
 
-    def pass_gate(self) -> None:
-        """Raise TrustError unless the tool may still be evaluated, asked for and run."""
+    def pass_gate(self, service: str) -> None:
+        """Raise TrustError unless the tool may still be evaluated, and run with `service`."""
         pass_gate(self.tool, self.permit)
+        chosen = runnerServices.service(service, self.config.runner)
+        obey_policy(service, chosen, self.tool, self.permit, self.config)
 
     def placed_only(self) -> Request:
         """Return it without data: parameters, and where each layer lay."""

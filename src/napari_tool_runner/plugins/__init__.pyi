@@ -1,5 +1,6 @@
 from .contract import Availability, Fetch, Plan, RunnerService
 from .discovery import load_plugin_dirs, plugin_problems
+from .policy import obey_policy
 from .process import (
     CancelToken,
     Event,
@@ -45,6 +46,7 @@ __all__ = [
     "choose_service",
     "end_processes",
     "load_plugin_dirs",
+    "obey_policy",
     "plan_run",
     "plugin_problems",
     "runnerServices",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from napari_tool_runner.errors import PreparationError, RunnerExecError, ToolRunnerError
 from napari_tool_runner.plugins.process import (
@@ -26,6 +26,7 @@ from napari_tool_runner.plugins.process import (
     as_process,
     context_of,
 )
+from napari_tool_runner.tools.model import ContainerRequirement
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -38,7 +39,9 @@ __all__ = [
     "ExecContext",
     "Fetch",
     "Mount",
+    "Origin",
     "OutputLine",
+    "Place",
     "Plan",
     "Progress",
     "Resources",
@@ -88,6 +91,46 @@ class Plan:
     def ready(self) -> bool:
         """Whether a run could start at once."""
         return not self.fetches and not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something comes from that a tool needs.
+
+    Parameters
+    ----------
+    kind : str
+        ``registry`` (of images), ``channel`` (of conda packages), ``index`` (of others).
+    place : str
+        Registry and namespace, address or name.
+    what : str
+        The image, or the packages.
+    """
+
+    kind: Literal["registry", "channel", "index"]
+    place: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tool would run, as far as can be told without asking anybody.
+
+    Parameters
+    ----------
+    service : str
+        The service that runs it in the end.
+    origins : tuple of Origin
+    commands : tuple of str
+        Lines that the descriptor wants to be run once, when its environment is made.
+    rights : str
+        What its programs see and may do, in sentences.
+    """
+
+    service: str
+    origins: tuple[Origin, ...] = ()
+    commands: tuple[str, ...] = ()
+    rights: str = "What its programs may do is up to this service, which is of others."
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +252,14 @@ class RunnerService:
     def plan(self, tool: Tool) -> Plan:
         """Pre-flight: what a run of `tool` would fetch, and what is in the way."""
         return Plan()
+
+    def place(self, tool: Tool) -> Place:
+        """Say where and from what `tool` would run. Asks nobody; raises ToolRunnerError."""
+        images = [e.image for e in tool.requirements if isinstance(e, ContainerRequirement)]
+        origins = (
+            Origin("registry", image.partition("://")[2] or image, image) for image in images
+        )
+        return Place(self.service_name or type(self).__name__, tuple(origins))
 
     def stored(self) -> Sequence[Stored]:
         """Return what the service keeps on disk between jobs, for `clean`."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
+from napari_tool_runner.plugins.contract import Availability, Place, Plan, RunnerService
 from napari_tool_runner.plugins.process import OutputLine, Process, Session, context_of
 from napari_tool_runner.plugins.runner_local import is_enclosing
 from napari_tool_runner.plugins.runners_factory import (
@@ -62,6 +62,10 @@ class CondaDockerRunnerService(RunnerService):
         service, reason = self._choose(tool)
         found = service.plan(tool)
         return Plan(found.fetches, found.problems, (reason, *found.remarks))
+
+    def place(self, tool: Tool) -> Place:
+        """The place of the service that would be chosen."""
+        return self._choose(tool)[0].place(tool)
 
     def _choose(self, tool: Tool) -> tuple[RunnerService, str]:
         choice = choose_service(tool, self.config)

@@ -23,7 +23,14 @@ from napari_tool_runner.errors import (
     RunnerUnavailableError,
     ToolRunnerError,
 )
-from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService, Stored
+from napari_tool_runner.plugins.contract import (
+    Availability,
+    Origin,
+    Place,
+    Plan,
+    RunnerService,
+    Stored,
+)
 from napari_tool_runner.plugins.docker.biocontainers import (
     biocontainer_image,
     find_biocontainer,
@@ -153,6 +160,21 @@ class DockerRunnerService(RunnerService):
             return Plan(problems=(str(error),))
         except ENGINE_ERRORS as error:
             return Plan(problems=(f"The container engine went away while it was asked: {error}",))
+
+    def place(self, tool: Tool) -> Place:
+        """The image and its registry, and what a container is allowed."""
+        named = named_image(tool)
+        if named is None:
+            repository, version = biocontainer_image(tool, self.config)
+            named = parse_reference(f"{repository}:{version}" if version else repository)
+        network = tool.network or settings.NETWORK.of(self.config)
+        return Place(
+            self.service_name,
+            (Origin("registry", f"{named.registry}/{named.path}", str(named)),),
+            rights="In a container: it sees its own job, the inputs and the tool's folder (both "
+            f"read-only), has {'the network' if network else 'no network'}, no capabilities, and "
+            "your user's number.",
+        )
 
     def stored(self) -> list[Stored]:
         """Return images that were pulled for tools, and containers that nobody uses.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
-from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
+from napari_tool_runner.plugins.contract import Availability, Place, Plan, RunnerService
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.enclosure import (
     Enclosure,
@@ -90,6 +90,10 @@ class LocalRunnerService(RunnerService):
             return Plan(problems=(missing,), remarks=tuple(remarks))
         # in a script what comes first may be anything
         return Plan(remarks=(*remarks, missing) if missing else tuple(remarks))
+
+    def place(self, tool: Tool) -> Place:
+        """Programs of this computer, with what keeps them apart."""
+        return Place(self.service_name, rights=self.check().message)
 
     def _missing_program(self, tool: Tool) -> str:
         """Say which program of the command is not on this computer, if it names one."""

@@ -31,10 +31,12 @@ from napari_tool_runner.plugins.discovery import (
     load_plugin_dirs,
     plugin_problems,
 )
+from napari_tool_runner.plugins.policy import obey_policy
 from napari_tool_runner.tools.model import PackageRequirement
 from napari_tool_runner.tools.toolbox.gate import pass_gate
 
 if TYPE_CHECKING:
+    from napari_tool_runner.config import Config
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox.gate import Permit
 
@@ -304,16 +306,16 @@ def check_all(
     return found
 
 
-def plan_run(
-    name: str, tool: Tool, permit: Permit, config: Mapping[str, object] | None = None
-) -> Plan:
+def plan_run(name: str, tool: Tool, permit: Permit, config: Config) -> Plan:
     """Return the pre-flight of `tool` on a service; what goes wrong in it is a problem of it.
 
     It asks the registries and channels that the tool names, so it wants a permit.
     """
     try:
         pass_gate(tool, permit)
-        return runnerServices.service(name, config).plan(tool)
+        service = runnerServices.service(name, config.runner)
+        obey_policy(name, service, tool, permit, config)
+        return service.plan(tool)
     except ToolRunnerError as error:
         return Plan(problems=(str(error),))
     except Exception as error:  # noqa: BLE001 (a form asks; the service may be a plugin's)

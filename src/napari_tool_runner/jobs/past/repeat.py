@@ -85,6 +85,8 @@ def rerun(
 
 def _not_by_record(tool: Tool, trust: Trust) -> TrustError:
     """Return why a record alone does not run a tool again, and what does."""
+    if trust.state is TrustState.FORBIDDEN:
+        return TrustError(f"“{tool.name}” was not run again: {trust.policy} does not allow it.")
     changed = trust.state is TrustState.CHANGED
     state = "has changed since you approved it" if changed else "is not approved"
     return TrustError(

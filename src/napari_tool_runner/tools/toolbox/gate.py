@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.tools.toolbox.approvals import approval_of, approved_above
 from napari_tool_runner.tools.toolbox.approved import intact, kept_folder
-from napari_tool_runner.tools.toolbox.trust import HOW_TO_APPROVE, Trust, TrustState, require_trust
+from napari_tool_runner.tools.toolbox.trust import (
+    HOW_TO_APPROVE,
+    Trust,
+    TrustState,
+    require_trust,
+    review,
+)
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
@@ -55,8 +61,10 @@ def admit(tool: Tool, config: Config | None = None) -> tuple[Tool, Permit]:
         It cannot be read.
     """
     trust = require_trust(tool, config)
-    if trust.state is not TrustState.APPROVED:
+    if not trust.digest:
         return tool, Permit(tool.digest, trust.state)
+    if trust.state is TrustState.CONFIGURED and not intact(trust.digest):
+        review(trust.folder)  # which keeps a copy of what the facility allows by its content
     if not intact(trust.digest):
         raise _damaged(tool, trust.folder)
     return _from_copy(tool, trust), Permit(trust.digest, trust.state)
@@ -74,10 +82,12 @@ def pass_gate(tool: Tool, permit: Permit) -> None:
     approval = approval_of(folder) if permit.scope in _ANSWERED else None
     if permit.scope is TrustState.APPROVED:
         valid = approval is not None and approval.digest == permit.digest
-        right = bool(tool.copy) and Path(tool.copy) == kept_folder(permit.digest)
     else:
         valid = permit.scope not in _ANSWERED or (approval is not None and approval.mine)
-        right = permit.digest == tool.digest
+    if tool.copy:
+        right = Path(tool.copy) == kept_folder(permit.digest)
+    else:
+        right = permit.scope is not TrustState.APPROVED and permit.digest == tool.digest
     if not valid:
         raise TrustError(
             f"The approval of {folder} was taken back or renewed meanwhile; "

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import settings
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError, TrustError
 from napari_tool_runner.tools.toolbox.approvals import Approval, approval_of, approvals, remember
@@ -58,6 +59,7 @@ class TrustState(StrEnum):
 
     ``NAMED``: by its path, for this call. ``CONFIGURED``: by a configuration that was
     itself named, or by the facility's. ``MINE``: its author said that it follows changes.
+    ``FORBIDDEN``: the facility's policy names other toolboxes.
     """
 
     BUNDLED = "bundled"
@@ -67,6 +69,10 @@ class TrustState(StrEnum):
     MINE = "mine"
     CHANGED = "changed"
     UNKNOWN = "unknown"
+    FORBIDDEN = "forbidden"
+
+
+_NOT_YET = frozenset({TrustState.CHANGED, TrustState.UNKNOWN, TrustState.FORBIDDEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +86,21 @@ class Trust:
     changes : tuple of str
         For ``CHANGED``: ``added``, ``removed`` or ``changed`` and a file, one each.
     digest : str
-        For ``APPROVED`` and ``CHANGED``: of what was approved.
+        Of what was approved, or of what the facility allows by its content.
+    policy : str
+        For ``FORBIDDEN``: the file that says so.
     """
 
     state: TrustState
     folder: Path
     changes: tuple[str, ...] = ()
     digest: str = ""
+    policy: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether its tools may run."""
-        return self.state not in {TrustState.CHANGED, TrustState.UNKNOWN}
+        return self.state not in _NOT_YET
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +146,20 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     # as the disk has it: a way through the shipped tools may lead out of them
     if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bundled)):
         return Trust(TrustState.BUNDLED, bundled)
-    if not isinstance(what, Path) and not what.toolbox:
-        return Trust(TrustState.NAMED, path.parent)
-    folder = path if isinstance(what, Path) else Path(what.toolbox)
-    if folder in (config or _configured()).consented_dirs:
+    config = config or _configured()
+    named = not isinstance(what, Path) and not what.toolbox
+    folder = path if isinstance(what, Path) else Path(what.toolbox or path.parent)
+    found = Trust(TrustState.NAMED, folder) if named else _answered(folder, config)
+    for policy in config.policies:
+        allowed = policy.own(settings.TOOLBOXES_ALLOWED)
+        if allowed is not None:
+            found = _under(policy, allowed, found, path)
+    return found
+
+
+def _answered(folder: Path, config: Config) -> Trust:
+    """Return what the configuration or the user said of a toolbox folder."""
+    if folder in config.consented_dirs:
         return Trust(TrustState.CONFIGURED, folder)
     approval = approval_of(folder)
     if approval is None:
@@ -154,6 +173,35 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     return Trust(state, folder, changes, approval.digest)
 
 
+def _under(policy: Config, allowed: tuple[str, ...], found: Trust, path: Path) -> Trust:
+    """Return the state of a toolbox under a facility's policy, which names those that may run."""
+    real = Path(os.path.realpath(path))
+    folders = (entry for entry in allowed if not entry.startswith("sha256:"))
+    places = (
+        os.path.realpath((policy.base or Path()) / Path(entry).expanduser()) for entry in folders
+    )
+    digest = ""
+    if not any(real.is_relative_to(place) for place in places):
+        if found.state is not TrustState.NAMED and any(e.startswith("sha256:") for e in allowed):
+            digest = _digest_now(found.folder)
+        if digest not in allowed:
+            return Trust(TrustState.FORBIDDEN, found.folder, policy=policy.place)
+    if digest and found.state is not TrustState.APPROVED and policy.explicit:
+        return Trust(TrustState.CONFIGURED, found.folder, digest=digest)
+    if not found.ok and policy.explicit:
+        return Trust(TrustState.CONFIGURED, found.folder)
+    return found
+
+
+_looked: dict[Path, Listing] = {}
+
+
+def _digest_now(folder: Path) -> str:
+    """Return the digest of what `folder` holds; in a session only what changed is read again."""
+    _looked[folder] = look(folder, _looked.get(folder))
+    return digest_of(_looked[folder])
+
+
 def require_trust(tool: Tool, config: Config | None = None) -> Trust:
     """Return why `tool` may run; see `trust_state`.
 
@@ -165,6 +213,12 @@ def require_trust(tool: Tool, config: Config | None = None) -> Trust:
     trust = trust_state(tool, config)
     if trust.ok:
         return trust
+    if trust.state is TrustState.FORBIDDEN:
+        raise TrustError(
+            f"“{tool.name}” was not run: your facility allows the toolboxes that it names, and "
+            f"{trust.folder} is none of them ({trust.policy}).",
+            hint="Ask those who look after that file.",
+        )
     if trust.state is TrustState.CHANGED:
         first = ", ".join(trust.changes[:3]) + ("…" if len(trust.changes) > 3 else "")
         raise TrustError(

@@ -115,7 +115,7 @@ def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:
         if not runnerServices.service(name, config.runner).check().ok:
             return ABSENT
         permitted, permit = admit(tool, config)  # of others nothing is asked on the network
-        plan = plan_run(name, permitted, permit, config.runner)
+        plan = plan_run(name, permitted, permit, config)
     except (ToolRunnerError, KeyError) as error:
         _log.info("No badge for %s: %s", entry.key, error)
         return ""

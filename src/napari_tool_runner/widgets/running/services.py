@@ -137,7 +137,7 @@ def _ask(tool: Tool) -> Services:
         permitted, permit = admit(tool, config)
         for name, found in answer.available.items():
             if found.ok:
-                answer.plans[name] = plan_run(name, permitted, permit, config.runner)
+                answer.plans[name] = plan_run(name, permitted, permit, config)
     except TrustError:
         return answer  # nothing that the tool names is asked; its page asks the user
     except ToolRunnerError as error:

@@ -43,6 +43,7 @@ _WORDS = {
     TrustState.MINE: "yours: changes are followed",
     TrustState.CHANGED: "changed since it was approved",
     TrustState.UNKNOWN: "not approved yet",
+    TrustState.FORBIDDEN: "not allowed by your facility",
 }
 _FOLDER = int(Qt.ItemDataRole.UserRole)
 

@@ -47,6 +47,8 @@ def trust_sentence(trust: Trust) -> str:
     if trust.ok:
         return ""
     name = f"The toolbox “{trust.folder.name}”"
+    if trust.state is TrustState.FORBIDDEN:
+        return f"{name} is not among those that your facility allows ({trust.policy})."
     if trust.state is TrustState.CHANGED:
         return f"{name} has changed since you approved it. Review it to run its tools."
     return f"{name} is not approved yet. Review it to run its tools."
