@@ -67,12 +67,11 @@ def soak(jobs: int, side: int, folder: Path, *, every: int, take: bool = True) -
     tool = ntr.read_tool(folder / "copy.xml")
     config = {"workspace": str(folder / "jobs")}
     found: list[Held] = []
-    begun = time.monotonic()
-    handles = []
+    begun, first = time.monotonic(), None
     for number in range(1, jobs + 1):
         image = np.full((side, side), number % 250, np.uint8)
         job = ntr.submit(tool, input=image, config=config)
-        handles.append(job)
+        first = job if number == 1 else first
         if take:
             assert np.asarray(job.result().outputs["output"].data)[0, 0] == number % 250
         else:
@@ -80,7 +79,8 @@ def soak(jobs: int, side: int, folder: Path, *, every: int, take: bool = True) -
         if number % every == 0:
             found.append(Held.now(folder))
             print(f"{number:6} {time.monotonic() - begun:6.0f} s  {found[-1]}", flush=True)
-    again = handles[0].result().outputs["output"].data  # opened again from its files
+    assert first is not None
+    again = first.result().outputs["output"].data  # opened again from its files
     assert np.asarray(again)[0, 0] == 1
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import gc
 import json
 import os
@@ -530,6 +531,16 @@ def test_a_bad_record_is_a_note_beside_the_good_ones(tmp_path: Path) -> None:
         read_record(bad[0].path)
 
 
+def test_only_folders_of_jobs_are_offered_for_deletion(tmp_path: Path) -> None:
+    folder = running(tmp_path, {**here(), "pid": None})
+    own = tmp_path / "mine" / "photos"
+    own.mkdir(parents=True)
+    (own / "summer.tif").write_bytes(b"")
+    shutil.copy(folder / "record.json", own)
+    assert {one.folder for one in history(tmp_path)} == {folder, own}
+    assert [one.folder for one in ended_jobs(tmp_path)] == [folder]
+
+
 # -- long sessions -----------------------------------------------------------------------
 
 
@@ -572,6 +583,26 @@ def test_a_job_that_ended_holds_no_data(
     shutil.rmtree(job.workspace.root)
     with pytest.raises(WorkspaceError, match="cannot be opened again"):
         job.result()
+
+
+def test_a_last_record_that_finds_no_space_leaves_no_job_that_runs(
+    make_tool: MakeTool, config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = {"times": 1}
+
+    def write(path: Path, value: dict[str, object], **how: bool) -> None:
+        if value["state"] == "done" and full["times"]:
+            full["times"] -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_json(path, value, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("napari_tool_runner.jobs.job.write_json", write)
+    for times, state in ((1, JobState.DONE), (2, JobState.INTERRUPTED)):
+        full["times"] = times
+        job = ntr.submit(make_tool(INVERT), i=np.eye(3, dtype=np.uint8), config=config)
+        assert job.wait(60)
+        assert job.state is JobState.DONE
+        assert read_record(job.workspace.record_path).state is state
 
 
 def test_a_job_that_failed_holds_no_data(make_tool: MakeTool, config: dict[str, object]) -> None:

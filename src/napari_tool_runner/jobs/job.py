@@ -259,9 +259,20 @@ class Job:
         self.write_record()
 
     def write_record(self, *, durable: bool = True) -> None:
-        """Write the record as it stands; a disk that refuses is told in the notes."""
+        """Write the record as it stands; a disk that refuses is told in the notes.
+
+        On a full disk the last one takes the place of the one that says that the job runs;
+        if even that fails, no record is the truer one.
+        """
+        path, told = self.workspace.record_path, self.recorded().to_json()
         try:
-            write_json(self.workspace.record_path, self.recorded().to_json(), durable=durable)
+            try:
+                write_json(path, told, durable=durable)
+            except OSError:
+                if not self.state.is_finished or self._done.is_set():
+                    raise
+                path.unlink(missing_ok=True)
+                write_json(path, told, indent=None, durable=durable)
         except OSError as error:
             problem = str(workspace_problem(error, self.workspace.root))
             _logger.warning("The record of job %s was not written: %s", self.id, problem)

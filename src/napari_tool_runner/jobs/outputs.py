@@ -67,8 +67,8 @@ class JobOutput:
     loaded: LoadedOutput | None = None
     elements: Mapping[str, JobOutput] = field(default_factory=dict)
     metadata: Mapping[str, object] = field(default_factory=dict)
-    kind: LayerKind | None = None
-    lenders: Mapping[str, LayerSnapshot] = field(default_factory=dict)
+    kind: LayerKind | None = field(default=None, repr=False)
+    lenders: Mapping[str, LayerSnapshot] = field(default_factory=dict, repr=False)
 
     def closed(self) -> JobOutput:
         """Return it without its data: no array, no mapped file."""

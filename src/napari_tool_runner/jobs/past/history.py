@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _logger = logging.getLogger(__name__)
-_KILLED = "It was killed before it could write its record."
+_KILLED = "It was killed, or the disk was full, before it could write its record."
 RECORD_BYTES = 32 * 2**20
 """More than any job tells of itself."""
 
@@ -117,7 +117,8 @@ def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
     """Return the jobs that have ended and are older than that, newest first.
 
     A folder without a record may belong to a job that begins now, so it has to be a
-    minute old.
+    minute old. Where somebody put a record into a folder of another name, the folder is
+    that person's.
     """
     now, day = datetime.now(UTC), timedelta(days=1)
 
@@ -128,6 +129,7 @@ def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
         one
         for one in history(workspaces)
         if one.state.is_finished
+        and made_at(one.folder.name) is not None
         and age(one) >= older_than_days
         and (age(one) * 24 * 60 > 1 or os.path.lexists(one.path))
     ]
@@ -143,10 +145,10 @@ def record_files(workspaces: Path) -> Iterator[Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Return the folders in one, without links; none where it cannot be read."""
+    """Return the folders in one; none where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            return [Path(one.path) for one in entries if one.is_dir(follow_symlinks=False)]
+            return [Path(one.path) for one in entries if one.is_dir()]
     except OSError:
         return []
 
