@@ -124,10 +124,7 @@ def _problems(folder: Path, then: dict[str, bytes]) -> list[str]:
     data = folder / "data"
     drafts = [p.name for p in folder.iterdir() if p.name.startswith(".c.json.")]
     found += [f"{path} is left" for path in data.rglob("*") if path.is_file() and _is_odd(path)]
-    # a draft of a killed writer goes with the next write, once it is an hour old
-    for name in drafts:
-        os.utime(folder / name, (0, 0))
-    if drafts:
+    if drafts:  # the draft of a killed writer goes with the next write
         save_config(load_config(folder / "c.json"))
         found += [f"{p} is left" for p in folder.iterdir() if p.name.startswith(".c.json.")]
     return found

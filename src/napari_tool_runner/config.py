@@ -231,7 +231,7 @@ def save_config(config: Config) -> Path:
             if config.edits and path.exists():
                 now = replace(config, data=_read_file(path), edits={})
                 config = changed_config(now, _merged(now, config.edits))
-            write_json(path, config.data)
+            write_json(path, config.data, alone=True)
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be written: {error.strerror or error}.",

@@ -82,7 +82,12 @@ def _private_folder(path: Path) -> None:
 
 
 def write_whole(
-    path: Path, content: str | bytes, *, private: bool = True, durable: bool = True
+    path: Path,
+    content: str | bytes,
+    *,
+    private: bool = True,
+    durable: bool = True,
+    alone: bool = False,
 ) -> None:
     """Replace `path` by a file with `content`, as a whole; its folder is made if need be.
 
@@ -94,6 +99,8 @@ def write_whole(
         or a device is written to.
     durable : bool
         Wait until the disk has it and its name. False for what can be made again.
+    alone : bool
+        Nobody else writes it now (`locked`).
 
     Raises
     ------
@@ -109,7 +116,7 @@ def write_whole(
         return
     # what is written is the file that a link leads to; the link stays
     target = Path(os.path.realpath(path))
-    with replacing(target) as draft:
+    with replacing(target, alone=alone) as draft:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with open(os.open(draft, flags, 0o600 if private else 0o666), "wb") as file:
             file.write(data)
@@ -133,11 +140,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
     """Give a draft to write, which takes the place of `path` in the end (of a link itself).
 
     Nothing is replaced, and no draft is left, when an exception comes. The drafts of a
-    program that was killed are removed by the next one that writes `path`, an hour later.
+    program that was killed are removed by the next that writes `path`: at once where it
+    is `alone`, else when they are an hour old.
     """
     start = f".{path.name[:80]}."
     draft = path.with_name(start + secrets.token_hex(4))
@@ -151,7 +159,8 @@ def replacing(path: Path) -> Iterator[Path]:
     with suppress(OSError):
         left = [e for e in os.scandir(path.parent) if _DRAFT_END.fullmatch(e.name, len(start))]
         for entry in left:
-            if entry.name.startswith(start) and entry.stat().st_mtime < time.time() - 3600:
+            old = alone or entry.stat().st_mtime < time.time() - 3600
+            if old and entry.name.startswith(start):
                 os.unlink(entry.path)
 
 
@@ -162,10 +171,11 @@ def write_json(
     indent: int | None = 2,
     private: bool = True,
     durable: bool = True,
+    alone: bool = False,
 ) -> None:
     """Write `value` as JSON, as `write_whole` does; what JSON has no word for becomes text."""
     text = json.dumps(value, indent=indent, default=str) + "\n"
-    write_whole(path, text, private=private, durable=durable)
+    write_whole(path, text, private=private, durable=durable, alone=alone)
 
 
 def read_json(path: Path, *, limit: int = JSON_LIMIT, follow: bool = True) -> object:
@@ -291,7 +301,7 @@ class Kept:
                 os.replace(self.path, aside)
                 told = {}
             yield told
-            write_json(self.path, {**told, "version": self.version})
+            write_json(self.path, {**told, "version": self.version}, alone=True)
 
 
 class NewerError(OSError):

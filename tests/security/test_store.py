@@ -142,6 +142,17 @@ def test_drafts_of_killed_programs_go_with_the_next_write(tmp_path: Path) -> Non
     assert sorted(p.name for p in tmp_path.iterdir()) == [new.name, other.name, "f.json"]
 
 
+def test_a_killed_writer_of_the_config_leaves_a_draft_until_the_next_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("{}")
+    (tmp_path / ".config.json.0123abcd").write_text('{"secret": 1')
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(path))
+    save_config(changed_config(load_config(), {"user.name": "me"}))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["config.json"]
+
+
 # -- several writers ---------------------------------------------------------------------
 
 CHANGE = """
@@ -539,6 +550,15 @@ def test_only_folders_of_jobs_are_offered_for_deletion(tmp_path: Path) -> None:
     shutil.copy(folder / "record.json", own)
     assert {one.folder for one in history(tmp_path)} == {folder, own}
     assert [one.folder for one in ended_jobs(tmp_path)] == [folder]
+
+
+def test_a_job_of_the_future_can_be_cleaned(tmp_path: Path) -> None:
+    folder = running(tmp_path, {**here(), "pid": None})
+    told = json.loads((folder / "record.json").read_text())
+    told["times"]["created"] = "9998-01-01T00:00:00+00:00"
+    (folder / "record.json").write_text(json.dumps(told))
+    assert [one.folder for one in ended_jobs(tmp_path)] == [folder]
+    assert ended_jobs(tmp_path, older_than_days=1) == []
 
 
 # -- long sessions -----------------------------------------------------------------------

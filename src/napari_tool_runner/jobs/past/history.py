@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,7 +125,12 @@ def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
     now, day = datetime.now(UTC), timedelta(days=1)
 
     def age(one: RunRecord) -> float:
-        return float("inf") if one.times.created is None else (now - one.times.created) / day
+        created = one.times.created
+        if created is not None and created > now:  # by a clock that was wrong
+            created = None
+            with suppress(OSError):
+                created = datetime.fromtimestamp(min(one.folder.stat().st_mtime, time.time()), UTC)
+        return float("inf") if created is None else (now - created) / day
 
     return [
         one
