@@ -17,6 +17,7 @@ import platformdirs
 
 from napari_tool_runner.config_layers import ABSENT, Config
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.setting_types import is_secret_name
 from napari_tool_runner.settings import TABLE
 from napari_tool_runner.storage import APP, check_depth, locked, read_json, user_data, write_json
 
@@ -159,9 +160,21 @@ def layer_lines(config: Config) -> Iterator[str]:
             if key not in TABLE or holder is None:
                 continue
             heard = holder is layer or (TABLE[key].joined and layer in config.holders(key))
-            value = json.dumps(layer.raw(key), ensure_ascii=False, default=str)
+            value = json.dumps(_public(layer.raw(key)), ensure_ascii=False, default=str)
             public = re.sub(r"(?<=://)[^/@\"]+@|(?<=/t/)[^/\"]+", "…", value)
             yield f"  {key} = {public}{'' if heard else f'  (not used: {holder.name} counts)'}"
+
+
+def _public(value: object) -> object:
+    """Return a value of the JSON without the values of secrets."""
+    if not isinstance(value, list):
+        return value
+    return [
+        {**one, "value": "…"}
+        if isinstance(one, dict) and (one.get("secret") or is_secret_name(str(one.get("name"))))
+        else one
+        for one in value
+    ]
 
 
 # -- changing ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_tool_runner import settings
-from napari_tool_runner.setting_types import PATH, PATHS
+from napari_tool_runner.setting_types import PATH, PATHS, Secret
 from napari_tool_runner.settings import TABLE, Setting
 from napari_tool_runner.storage import read_json, user_data
 
@@ -127,7 +127,10 @@ class Config:
     def variables(self) -> dict[str, str]:
         """What commands may name besides parameters: ``env`` entries and ``fiji``."""
         fiji = self.value(settings.FIJI)
-        return {**self.value(settings.ENV), **({"__fiji__": fiji} if fiji else {})}
+        named = {**self.value(settings.ENV), **({"__fiji__": fiji} if fiji else {})}
+        # a job says where; a check of descriptors only wants to know the names
+        files = {f"{name}_FILE": "" for name, value in named.items() if isinstance(value, Secret)}
+        return {**files, **named}
 
     @property
     def workspaces(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,36 @@ __all__ = [
     "TEXTS",
     "TEXT_MAP",
     "VARIABLES",
+    "Secret",
     "Type",
     "is_blank",
+    "is_secret_name",
     "number",
     "whole",
 ]
+
+_SECRET_NAME = re.compile(
+    r"passw|passphrase|secret|credential"
+    r"|(^|_)(pass|tokens?|(api|access|private)_?key)($|_)",
+    re.IGNORECASE,
+)
+_LEAST = 4
+"""Characters that a secret has at least: a shorter one would be met everywhere."""
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable is called like a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+class Secret(str):
+    """A value that is put into no command line, no record and no message."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -132,7 +158,8 @@ def _variables(value: object, _: Path) -> dict[str, str]:
         known = isinstance(text, str | int | float) and not isinstance(text, bool)
         if not (isinstance(name, str) and name.strip() and known):
             raise TypeError
-        found[name] = str(text)
+        secret = entry.get("secret", is_secret_name(name))
+        found[name] = Secret(text) if secret and len(str(text)) >= _LEAST else str(text)
     return found
 
 

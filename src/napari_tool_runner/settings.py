@@ -162,7 +162,9 @@ FORMATS_FILE: Setting[Path | None] = Setting(
     "`formats.json`: more formats that descriptors name, their extension and viewer", "built in",
 )
 ENV: Setting[dict[str, str]] = Setting(
-    "env", VARIABLES, {}, 'list of `{"name", "value"}`: `${NAME}` in commands', "none",
+    "env", VARIABLES, {},
+    'list of `{"name", "value"}`: `${NAME}` in commands. Of a secret (by its name, or with '
+    '`"secret": true`) commands get a file only: `${NAME_FILE}`', "none",
     joined=_merged,
 )
 FIJI = Setting("fiji", TEXT, "", "the ImageJ program: `$__fiji__` in commands", "none")

@@ -83,6 +83,19 @@ def test_a_container_sees_its_own_job_only(
 
 
 @docker
+def test_a_toolbox_around_the_jobs_shows_none_of_them(
+    make_tool: MakeTool, here: dict[str, object], tmp_path: Path
+) -> None:
+    here["workspace"] = str(tmp_path / "tools" / "invert" / "jobs")
+    tool = make_tool(SPY.format(jobs=here["workspace"]), **NO_DATA)
+    first, second = (ntr.run(tool, config=here) for _ in range(2))
+    seen = text(second)
+    assert str(second.workspace / "io") in seen
+    assert first.workspace.name not in seen
+    assert "record.json" not in seen
+
+
+@docker
 def test_names_that_the_host_opens_are_out_of_reach(
     make_tool: MakeTool, here: dict[str, object], tmp_path: Path
 ) -> None:

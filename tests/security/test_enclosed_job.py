@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -18,8 +19,9 @@ import pytest
 import tifffile
 
 import napari_tool_runner as ntr
+from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import JobCancelledError, RunnerExecError
+from napari_tool_runner.errors import JobCancelledError, RunnerExecError, ToolRunnerError
 from napari_tool_runner.jobs import reclaim, reclaimable
 from napari_tool_runner.jobs.past.history import ended_jobs, history
 from napari_tool_runner.jobs.past.scan import Scan
@@ -27,6 +29,8 @@ from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.foreign.children import recording
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
+from napari_tool_runner.setting_types import Secret
+from napari_tool_runner.settings import ENV
 from plugins.runner_helpers import make_process
 
 if TYPE_CHECKING:
@@ -286,6 +290,24 @@ def test_an_enclosed_program_sees_its_job_only(
     assert sorted(one.name for one in done.workspace.iterdir()) == ["io", "log.txt", "record.json"]
 
 
+@enclosed
+def test_a_toolbox_around_the_jobs_shows_none_of_them(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    config["workspace"] = str(tmp_path / "tools" / "spy" / "jobs")
+    script = """
+        import os, sys
+        jobs = os.path.join(os.path.dirname(sys.argv[0]), "jobs")
+        found = [one for folder in os.walk(jobs) for one in folder[1]]
+        open(sys.argv[1], "w").write(" ".join(found))
+    """
+    tool = make_tool(script, name="spy", **NO_DATA)
+    first, second = (ntr.run(tool, config=config) for _ in range(2))
+    seen = second.outputs["o"].path.read_text().split()
+    assert second.workspace.name in seen
+    assert first.workspace.name not in seen
+
+
 SECRETS = (
     "AWS_SECRET_ACCESS_KEY",
     "GITHUB_TOKEN",
@@ -425,3 +447,57 @@ def test_what_is_weaker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "originals are compared" in told
     finally:
         enclosure_problem.cache_clear()
+
+
+# -- secrets of the configuration ---------------------------------------------------------
+
+LOGIN = """<tool id="login" name="Login" version="1">
+  <command>python $__tool_directory__/login.py {} ${{o}}</command><inputs/>
+  <outputs><data name="o" format="txt"/></outputs></tool>
+"""
+
+
+@pytest.mark.parametrize("name", ["OMERO_PASSWORD", "PLAIN"])
+def test_a_secret_is_in_no_command_line_and_no_record(
+    config: dict[str, object], tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = {"name": name, "value": "hush-hush"}
+    config["env"] = [secret if name != "PLAIN" else {**secret, "secret": True}]
+    (tmp_path / "login.py").write_text(
+        "import os, sys\n"
+        "text = open(sys.argv[1]).read()\n"
+        "assert text == 'hush-' * 1 + 'hush', text\n"
+        "assert os.stat(sys.argv[1]).st_mode & 0o777 == 0o600\n"
+        "assert 'hush' not in repr(os.environ) + open('/proc/self/cmdline').read()\n"
+        "open(sys.argv[2], 'w').write('in')\n"
+    )
+    box = tmp_path / "login.xml"
+    box.write_text(LOGIN.format("${" + name + "}"))
+    with pytest.raises(ToolRunnerError, match=f"names the secret “{name}”") as raised:
+        ntr.run(ntr.read_tool(box), config=config)
+    assert f"${{{name}_FILE}}" in raised.value.hint
+    box.write_text(LOGIN.format("${" + name + "_FILE}"))
+    assert main(["check", str(box), "--config", str(_written(tmp_path, config))]) == 0
+    done = ntr.run(ntr.read_tool(box), config=config)
+    assert done.outputs["o"].path.read_text() == "in"
+    kept = [one for one in (tmp_path / "jobs").rglob("*") if one.is_file()]
+    assert kept
+    assert not [one for one in kept if b"hush" in one.read_bytes()]
+    assert main(["runners", "--config", str(tmp_path / "c.json")]) == 0
+    assert "hush" not in capsys.readouterr().out
+
+
+def _written(folder: Path, config: dict[str, object]) -> Path:
+    path = folder / "c.json"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def test_what_is_no_secret_stays_in_commands() -> None:
+    for name, value in (("TOKENIZER", "words"), ("KEYBOARD", "german"), ("PASSES", "three")):
+        (found,) = ENV.read([{"name": name, "value": value}]).values()
+        assert not isinstance(found, Secret), name
+    (short,) = ENV.read([{"name": "PASSWORD", "value": "1"}]).values()
+    assert not isinstance(short, Secret), "it would be met everywhere"
+    (found,) = ENV.read([{"name": "API_KEY", "value": "1234"}]).values()
+    assert (repr(found), found) == ("'…'", "1234")

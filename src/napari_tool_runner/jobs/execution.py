@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import JobCancelledError, OutputError, ToolFailedError
 from napari_tool_runner.exchange import LayerSnapshot, export, geometry_record, lent_original
-from napari_tool_runner.jobs.originals import Originals, mounts_of
+from napari_tool_runner.jobs.originals import Originals, mounts_of, named_places
 from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after
 from napari_tool_runner.jobs.record import (
     JobState,
@@ -29,6 +29,7 @@ from napari_tool_runner.jobs.record import (
     SourceKind,
 )
 from napari_tool_runner.jobs.request import each_value
+from napari_tool_runner.jobs.secrets import Secrets
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.jobs.workspace import (
     JobLog,
@@ -91,7 +92,7 @@ class Run:
         self.request = request
         self.id = run_id
         self.choice = request.choice
-        self._variables, self._user = config.variables, config.user
+        self._secrets, self._user = Secrets(config.variables), config.user
         resources = Resources(config.cpus, config.memory_bytes, config.gpus)
         network = config.network or request.tool.network
         timeout = request.timeout if request.timeout is not None else config.timeout
@@ -106,7 +107,7 @@ class Run:
             network=network,
             timeout=timeout,
             root=paths.root,
-            named=_paths_in(config.variables.values()),
+            named=named_places(config.variables),
             report=report,
         )
         self.inputs: list[RecordedInput] = []
@@ -188,7 +189,9 @@ class Run:
 
     def render(self, values: BoundValues, paths: JobPaths) -> RenderedCommand:
         """Return the command; the record tells the first one."""
-        rendered = self._dialect.render(self.request.tool, values, paths, self._variables)
+        variables = self._secrets.variables(paths)
+        rendered = self._dialect.render(self.request.tool, values, paths, variables)
+        self._secrets.check(rendered)
         if self.rendered is None:
             self.rendered = rendered
             self.notes += rendered.notes
@@ -219,6 +222,7 @@ class Run:
         context = self.context
         for path, text in rendered.files.items():  # a slice before may have left links
             sealed.write(path, text, paths.top)
+        self._secrets.write(rendered, paths)
         context.work_dir, context.temp_dir, context.home_dir = paths.work, paths.temp, paths.home
         context.environment = dict(rendered.environment)
         if rendered is not self.rendered:  # another slice
@@ -393,7 +397,3 @@ class Run:
             host=RecordedHost.here(),
             log=self.workspace.log,
         )
-
-
-def _paths_in(values: Iterable[str]) -> tuple[Path, ...]:
-    return tuple(path for path in map(Path, values) if path.is_absolute() and path.exists())

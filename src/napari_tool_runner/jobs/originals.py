@@ -13,13 +13,13 @@ from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools.model import DirectoryParameter, FileParameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from napari_tool_runner.jobs.record import RecordedInput
     from napari_tool_runner.plugins import Process
     from napari_tool_runner.tools.dialect import JobPaths
 
-__all__ = ["Originals", "mounts_of"]
+__all__ = ["Originals", "mounts_of", "named_places"]
 
 
 def mounts_of(
@@ -36,8 +36,7 @@ def mounts_of(
     for own in (root / "inputs", paths.inputs):
         if own.is_dir():
             mounts[own] = Mount(own)
-    if not root.is_relative_to(process.tool.folder):  # else it would see all jobs
-        mounts[process.tool.folder] = Mount(process.tool.folder)
+    mounts[process.tool.folder] = Mount(process.tool.folder)
     foreign = [*(entry.path for entry in inputs), *process.data_paths, *_chosen(process)]
     # what is lent is a link in the job's folder
     foreign += [path.resolve() for path in foreign if path.is_symlink()]
@@ -45,6 +44,12 @@ def mounts_of(
         if path.is_absolute() and path.exists() and not path.is_relative_to(root):
             mounts.setdefault(path, Mount(path))
     return list(mounts.values())
+
+
+def named_places(variables: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the programs and data of this computer that the configuration names."""
+    paths = map(Path, variables.values())
+    return tuple(path for path in paths if path.is_absolute() and path.exists())
 
 
 def _chosen(process: Process) -> Iterator[Path]:

@@ -88,8 +88,8 @@ def create(
         options["mem_limit"] = options["memswap_limit"] = spec.memory
     if spec.cpus:
         options["nano_cpus"] = int(spec.cpus * 1e9)
-    if spec.tmpfs:
-        options["tmpfs"] = dict(spec.tmpfs)
+    if tmpfs := {**dict(spec.tmpfs), **_hidden(spec)}:
+        options["tmpfs"] = tmpfs
     if spec.platform:
         options["platform"] = spec.platform
     if spec.gpus:
@@ -100,6 +100,14 @@ def create(
         return str(engine.client.containers.create(**options).id)
     except ENGINE_ERRORS as error:
         raise explain_start(engine, error, entrypoint) from error
+
+
+def _hidden(spec: Spec) -> dict[str, str]:
+    """Return what covers the folders of other jobs, where a mount would show them."""
+    jobs = spec.jobs
+    if jobs is None or not any(jobs.is_relative_to(mount.path) for mount in spec.mounts):
+        return {}
+    return {str(jobs.parent): "mode=755"}
 
 
 def start(engine: Engine, container: str, program: Sequence[str]) -> None:

@@ -91,7 +91,9 @@ def enclose(context: ExecContext, shown: Iterable[Path]) -> Enclosure:
 
     `shown` are programs and libraries of this computer: folders and files, read-only.
     """
-    return Enclosure(list(_options(context.mounts, shown, context.temp_dir, context.network)))
+    hidden = None if context.root is None else context.root.parents[2]
+    options = _options(context.mounts, shown, context.temp_dir, context.network, hidden)
+    return Enclosure(list(options))
 
 
 @functools.cache
@@ -158,7 +160,11 @@ def _is_too_much(path: Path) -> bool:
 
 
 def _options(
-    mounts: Iterable[Mount], shown: Iterable[Path], temp: Path, network: bool
+    mounts: Iterable[Mount],
+    shown: Iterable[Path],
+    temp: Path,
+    network: bool,
+    hidden: Path | None = None,
 ) -> Iterator[str]:
     yield from ("--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc")
     for name in _LINKED:
@@ -184,7 +190,7 @@ def _options(
     yield from ("--symlink", "../tmp", "/var/tmp")  # noqa: S108
     if temp not in wanted and not mounts:
         wanted[temp] = False
-    yield from _binds(wanted, seen)
+    yield from _binds(wanted, seen, hidden)
     yield from ("--remount-ro", "/")
     yield from (f"--unshare-{name}" for name in _APART)
     if not network:
@@ -192,11 +198,20 @@ def _options(
     yield from ("--cap-drop", "ALL")
 
 
-def _binds(wanted: Mapping[Path, bool], seen: set[Path]) -> Iterator[str]:
-    """Yield the mounts of `wanted` (path -> read-only), outer ones first."""
+def _binds(wanted: Mapping[Path, bool], seen: set[Path], hidden: Path | None) -> Iterator[str]:
+    """Yield the mounts of `wanted` (path -> read-only), outer ones first.
+
+    `hidden`: the folder of all jobs, of which the outer ones show nothing.
+    """
     system = {Path("/"), Path("/proc"), Path("/dev"), Path("/sys"), Path("/tmp")}  # noqa: S108
     rights: dict[Path, bool] = dict.fromkeys(seen, True)
-    for path in sorted(wanted, key=lambda one: (len(one.parts), str(one))):
+    paths = sorted({*wanted, *filter(None, [hidden])}, key=lambda one: (len(one.parts), str(one)))
+    for path in paths:
+        if path == hidden and path not in wanted:
+            if any(one in rights for one in path.parents):
+                rights[path] = False
+                yield from ("--tmpfs", str(path))
+            continue
         read_only = wanted[path]
         if path in system or not path.exists():
             continue

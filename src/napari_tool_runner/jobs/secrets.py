@@ -1,0 +1,61 @@
+"""Secrets of the configuration: a program gets them in a file of its job, nobody else sees them.
+
+A command line can be read by everybody on a computer, and is recorded; so no secret is put
+into one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.setting_types import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
+
+__all__ = ["Secrets"]
+
+_FILE = "_FILE"
+
+
+class Secrets:
+    """Those of `variables` (``env`` in the configuration) that are secrets."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self._secrets = {n: v for n, v in variables.items() if isinstance(v, Secret) and v}
+
+    def variables(self, paths: JobPaths) -> Mapping[str, str]:
+        """Return what a command may name: for each secret also ``NAME_FILE``."""
+        files = {name + _FILE: str(_place(paths, name)) for name in self._secrets}
+        return {**self._variables, **files}
+
+    def check(self, rendered: RenderedCommand) -> None:
+        """Raise TemplateError when a secret stands in a command line."""
+        told = [*rendered.argv, rendered.script, *rendered.environment.values()]
+        told += rendered.files.values()
+        for name, value in self._secrets.items():
+            if any(value in text for text in told):
+                raise TemplateError(
+                    f"The command of the tool names the secret “{name}” of the configuration; "
+                    "everybody on this computer could read it there, and it would be recorded.",
+                    hint=f"Let the tool read it from a file: ${{{name}{_FILE}}} in its command.",
+                )
+
+    def write(self, rendered: RenderedCommand, paths: JobPaths) -> None:
+        """Write the files of the secrets that the command names; raises OSError."""
+        for name, value in self._secrets.items():
+            place = _place(paths, name)
+            if any(str(place) in text for text in (*rendered.argv, rendered.script)):
+                sealed.write(place, value, paths.top)
+                os.chmod(place, 0o600)
+
+
+def _place(paths: JobPaths, name: str) -> Path:
+    return paths.temp / "secrets" / name
