@@ -276,7 +276,9 @@ class Config:
                     )
                 else:
                     found += self._unknown(layer, key)
-            found += _unknown_in_rows(layer.raw("env"), {"name", "value"}, "variable", layer.place)
+            found += _unknown_in_rows(
+                layer.raw("env"), {"name", "value", "secret"}, "variable", layer.place
+            )
             if layer.name == "facility":
                 found += self._doubts(layer)
         found += self._format_slips()

@@ -22,8 +22,10 @@ __all__ = [
     "VARIABLES",
     "Secret",
     "Type",
+    "both",
     "is_blank",
     "is_secret_name",
+    "merged",
     "number",
     "whole",
 ]
@@ -208,3 +210,13 @@ MIRRORS = Type('an object such as {"conda-forge": "https://…"}', _mirrors)
 TEXT_MAP = Type('an object such as {"/scratch": "size=4g"}', _text_map)
 VARIABLES = Type('a list of {"name": "…", "value": a text or number}', _variables)
 SERVICE = Type("the name of a runner service", _text)
+
+
+def both(upper: tuple[Path, ...], lower: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Join the paths of a higher and of a lower layer."""
+    return tuple(dict.fromkeys((*upper, *lower)))
+
+
+def merged(upper: dict[str, str], lower: dict[str, str]) -> dict[str, str]:
+    """Join the entries of a higher and of a lower layer."""
+    return {**lower, **upper}

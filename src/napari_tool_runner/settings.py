@@ -26,7 +26,9 @@ from napari_tool_runner.setting_types import (
     TEXTS,
     VARIABLES,
     Type,
+    both,
     is_blank,
+    merged,
     number,
     whole,
 )
@@ -132,26 +134,18 @@ def wrong_value(key: str, value: object, accepted: str, place: str = "") -> Conf
     )
 
 
-def _both(upper: tuple[Path, ...], lower: tuple[Path, ...]) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys((*upper, *lower)))
-
-
-def _merged(upper: dict[str, str], lower: dict[str, str]) -> dict[str, str]:
-    return {**lower, **upper}
-
-
 # fmt: off
 # tools
 
 TOOLBOXES: Setting[tuple[Path, ...]] = Setting(
     "process.xml_dirs", PATHS, (),
-    "folders of toolboxes; the tools that ship are always there, too", "none", joined=_both,
+    "folders of toolboxes; the tools that ship are always there, too", "none", joined=both,
     field=Field("tools.toolbox_folders", "Toolboxes",
                 "Folders with tools besides those that ship, separated by “;”."),
 )
 CATEGORIES: Setting[tuple[Path, ...]] = Setting(
     "process.categories", PATHS, (),
-    "one or several `toolboxes.json` files with the categories", "none", joined=_both,
+    "one or several `toolboxes.json` files with the categories", "none", joined=both,
 )
 PROCESS_SERVICE: Setting[str | None] = Setting(
     "process.service", SERVICE, None,
@@ -165,7 +159,7 @@ ENV: Setting[dict[str, str]] = Setting(
     "env", VARIABLES, {},
     'list of `{"name", "value"}`: `${NAME}` in commands. Of a secret (by its name, or with '
     '`"secret": true`) commands get a file only: `${NAME_FILE}`', "none",
-    joined=_merged,
+    joined=merged,
 )
 FIJI = Setting("fiji", TEXT, "", "the ImageJ program: `$__fiji__` in commands", "none")
 LOCKED: Setting[tuple[str, ...]] = Setting(
@@ -214,7 +208,7 @@ RUNNER_SERVICE: Setting[str | None] = Setting(
 )
 PLUGIN_DIRS: Setting[tuple[Path, ...]] = Setting(
     "runner.plugin_dirs", PATHS, (), "folders whose `runner_*.py` files are loaded", "none",
-    joined=_both,
+    joined=both,
 )
 CPUS: Setting[float | None] = Setting(
     "runner.cpus", number(most=4096), None,
@@ -240,12 +234,11 @@ GRACE: Setting[float] = Setting(
 )
 LOCAL_PATH: Setting[tuple[Path, ...]] = Setting(
     "runner.path", PATHS, (), "folders put first on the program's `PATH`", "none", "LOCAL",
-    joined=_both,
+    joined=both,
 )
 PASS_ON: Setting[tuple[str, ...]] = Setting(
     "runner.pass_on", TEXTS, (),
-    "names of your variables that programs get besides the harmless ones (`PATH`, `LANG`, …): "
-    "those of licences, say", "none", "LOCAL, CONDA",
+    "names of your variables that programs get, too: of licences, say", "none", "LOCAL, CONDA",
 )
 ENCLOSE = Setting(
     "runner.enclose", FLAG, True,
