@@ -211,6 +211,7 @@ VERBS = (
         verbs.approve_folder,
         (
             Argument("folder", "a folder of the configuration", "FOLDER"),
+            Argument("--show", "show what every tool would run", action="store_true"),
             Argument("--yes", "approve without asking", action="store_true"),
             Argument("--mine", "you write these tools: follow changes", action="store_true"),
             Argument("--revoke", "take an approval back", action="store_true"),

@@ -11,7 +11,15 @@ import re
 import shlex
 from collections.abc import Iterable
 
-__all__ = ["comment", "html_text", "one_line", "python_value", "shell_line", "shell_word"]
+__all__ = [
+    "comment",
+    "html_text",
+    "one_line",
+    "python_value",
+    "shell_line",
+    "shell_word",
+    "visible_text",
+]
 
 # what a terminal obeys, or a reader does not see: all but the line break and the tab
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -22,6 +30,14 @@ def one_line(text: str, most: int = 300) -> str:
     flat = " ".join(text.split())
     seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in flat)
     return seen if len(seen) <= most else seen[: most - 1] + "…"
+
+
+def visible_text(text: str) -> str:
+    """Return `text` with its lines and tabs; whatever else cannot be seen is written out."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
+        for c in text.encode("utf-8", "backslashreplace").decode()
+    )
 
 
 def comment(text: str) -> str:

@@ -170,31 +170,21 @@ LOCKED: Setting[tuple[str, ...]] = Setting(
 # what a facility allows; heard in a facility's file only
 
 TOOLBOXES_ALLOWED: Setting[tuple[str, ...] | None] = Setting(
-    "policy.toolboxes", TEXTS, None,
-    "in a facility's file: folders of tools, and contents (`sha256:…`, as `trust` tells them), "
-    "that run without a question; no others run but those that ship", "all that users approve",
-)
+    "policy.toolboxes", TEXTS, None, "in a facility's file: folders of tools, and contents "
+    "(`sha256:…`), that run without a question; no others run", "all that users approve")
 SERVICES_ALLOWED: Setting[tuple[str, ...] | None] = Setting(
-    "policy.services", TEXTS, None,
-    "in a facility's file: the runner services that may be used", "all",
-)
+    "policy.services", TEXTS, None, "in a facility's file: runner services", "all")
 LOCAL_FOR_OTHERS = Setting(
     "policy.local_for_others", FLAG, True,
-    "in a facility's file: whether tools that are neither its own nor ship may run with LOCAL",
-)
+    "in a facility's file: whether tools that are neither its own nor ship may run with LOCAL")
 REGISTRIES_ALLOWED: Setting[tuple[str, ...] | None] = Setting(
     "policy.registries", TEXTS, None,
-    "in a facility's file: registries of images, also with a namespace (`quay.io/biocontainers`)",
-    "all",
-)
+    "in a facility's file: registries, also with a namespace (`quay.io/biocontainers`)", "all")
 CHANNELS_ALLOWED: Setting[tuple[str, ...] | None] = Setting(
-    "policy.channels", TEXTS, None, "in a facility's file: channels of conda packages", "all",
-)
+    "policy.channels", TEXTS, None, "in a facility's file: channels of conda packages", "all")
 INDEXES_ALLOWED: Setting[tuple[str, ...] | None] = Setting(
-    "policy.indexes", TEXTS, None,
-    "in a facility's file: indexes of other packages; lines that a descriptor wants to be run "
-    "when its environment is made are then refused", "all",
-)
+    "policy.indexes", TEXTS, None, "in a facility's file: indexes of other packages; a "
+    "descriptor's own lines for making its environment are then refused", "all")
 
 # where a tool runs
 

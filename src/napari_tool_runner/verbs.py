@@ -218,7 +218,7 @@ def export_record(args: Namespace) -> int:
 
 
 def approve_folder(args: Namespace) -> int:
-    """Show what a folder of tools holds; approve it or take that back."""
+    """Show what the tools of a folder would run; approve them or take that back."""
     from napari_tool_runner.tools.toolbox.trust import approve, discard, review, revoke
 
     folder = Path(os.path.expanduser(args.folder)).absolute()
@@ -226,14 +226,14 @@ def approve_folder(args: Namespace) -> int:
         print("approval taken back" if revoke(folder) else "it was not approved")
         return 0
     found = review(folder)
-    print(f"{found.folder}: {found.files} files, {size_text(found.size)}, {found.digest}")
+    asked = jobs.Question(found, _config(args))
     print(f"now: {found.trust.state.value}")
     for change in found.trust.changes:
-        print(f"  {change}")
-    for name in found.writable_by_others:
-        print(f"  other users of this computer can change {name}")
-    for name in found.left_out:
-        print(f"  left out, since it leads out of the folder or is no file: {name}")
+        print(f"  {one_line(change)}")
+    print(asked.as_text(None if args.show else 10))
+    if args.show:
+        discard(found)
+        return 0
     if found.trust.ok and not args.mine:
         return 0
     otherwise = "nothing was approved; add --yes to let its tools run"

@@ -13,6 +13,7 @@ from .past.repeat import recorded_form, recorded_result, recorded_tool, rerun
 from .past.scan import JobRow, Scan, Stamp, live_row
 from .past.snippets import as_command, as_json, as_python
 from .preview import dry_run
+from .question import Question
 from .record import JobState, RecordedInput, RunRecord
 from .request import Request
 from .testing import TestReport, run_test, run_tests
@@ -26,6 +27,7 @@ __all__ = [
     "JobResult",
     "JobRow",
     "JobState",
+    "Question",
     "RecordedInput",
     "Request",
     "RunRecord",

@@ -249,7 +249,7 @@ class Outline:
 
 
 _RESULTS: dict[str, type] = {
-    "entries": Sequence, "outline": Outline, "read": Tool, "check": Sequence,
+    "written": Mapping, "entries": Sequence, "outline": Outline, "read": Tool, "check": Sequence,
     "render": RenderedCommand, "judge": Verdict, "collect": Sequence, "verify": Sequence,
 }  # fmt: skip
 
@@ -353,6 +353,10 @@ class Dialect(ABC):
         `variables`: what a command may name besides parameters, see `render`.
         """
         return ()
+
+    def written(self, tool: Tool) -> Mapping[str, str]:
+        """Return what a run would execute, by what it is, as it is written: not evaluated."""
+        return {"command": tool.command}
 
     @abstractmethod
     def render(

@@ -94,6 +94,16 @@ class GalaxyDialect(Dialect):
 
         return render(tool, _source(tool), values, paths, variables)
 
+    def written(self, tool: Tool) -> Mapping[str, str]:
+        """Return the templates of command, files and variables, and the code on outputs."""
+        found = {"command": tool.command}
+        for element in _source(tool).root.iter():
+            text = (element.text or "").strip()
+            name = element.get("name") or element.get("filename") or ""
+            if element.tag in _CODE and text:
+                found[f"{element.tag.replace('_', ' ')} {len(found)} {name}".strip()] = text
+        return found
+
     def judge(self, tool: Tool, exit_code: int | None, stdout: str, stderr: str) -> Verdict:
         """Apply the descriptor's ``<stdio>`` and ``detect_errors``."""
         from napari_tool_runner.tools.galaxy.judge import judge
@@ -113,6 +123,9 @@ class GalaxyDialect(Dialect):
         from napari_tool_runner.tools.galaxy.verify import verify
 
         return verify(_source(tool), test, outcome)
+
+
+_CODE = frozenset({"configfile", "environment_variable", "filter", "validator"})
 
 
 def _source(tool: Tool) -> GalaxySource:

@@ -6,29 +6,31 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QFontDatabase
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFormLayout,
     QLabel,
+    QListWidget,
     QPlainTextEdit,
     QSizePolicy,
+    QSplitter,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, TrustError
+from napari_tool_runner.jobs import Question
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.storage import size_text
-from napari_tool_runner.tools.toolbox.trust import (
-    Review,
-    Trust,
-    TrustState,
-    approve,
-    discard,
-    review,
-)
+from napari_tool_runner.tools.toolbox.trust import Trust, TrustState, approve, discard, review
 from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.layouts import plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.parts.texts import open_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["TrustDialog", "trust_sentence"]
 
 _RIGHTS = (
-    "Its programs run with your own rights: they can read and change your files. "
-    "Only in a container (DOCKER) are they kept to the data that you give them."
+    "Approving keeps a copy, which its tools run from. When a file of the folder changes, you are "
+    "asked again, with the difference."
 )
 
 
@@ -55,7 +57,9 @@ def trust_sentence(trust: Trust) -> str:
 
 
 class TrustDialog(QDialog):
-    """Shows a toolbox folder and asks whether its tools may run.
+    """Shows a toolbox folder, what its tools would run, and asks whether they may.
+
+    Texts of the toolbox are shown as they are: none is markup, what cannot be seen is written.
 
     Parameters
     ----------
@@ -72,89 +76,146 @@ class TrustDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Approve a toolbox")
         self._folder = folder
-        self._review: Review | None = None
+        self._question: Question | None = None
+        self._reading: Task | None = None
         layout = QVBoxLayout(self)
-        question = QLabel("May the tools of this folder run on your computer?")
+        question = plain_label("May the tools of this folder run on your computer?")
         font = question.font()
         font.setBold(True)
         question.setFont(font)
         layout.addWidget(question)
-        self._facts = QFormLayout()
-        self._facts.addRow("Folder", _text(str(folder)))
-        shown = ", ".join(tools[:8]) + (f" and {len(tools) - 8} more" if len(tools) > 8 else "")
-        self._facts.addRow("Tools", _text(shown or "none"))
+        facts = QFormLayout()
+        facts.addRow("Folder", _text(str(folder)))
         if runner:
-            self._facts.addRow("Run by", _text(runner))
+            facts.addRow("Run by", _text(runner))
         self._content = _text("is being looked at…")
-        self._facts.addRow("Content", self._content)
-        layout.addLayout(self._facts)
-        self._changes = QPlainTextEdit()
-        self._changes.setReadOnly(True)
-        self._changes.setMaximumHeight(110)
-        self._changes.hide()
-        layout.addWidget(self._changes)
+        facts.addRow("Content", self._content)
+        layout.addLayout(facts)
         self._warning = MessageLabel()
         layout.addWidget(self._warning)
+        self.tools = QListWidget()
+        self.tools.setAccessibleName("Tools of the folder")
+        self.tools.addItems([one_line(name) for name in tools])
+        self.tools.currentRowChanged.connect(self._read)
+        self.what = _Lines("What it would run, as it is written")
+        split = QSplitter()
+        split.addWidget(self.tools)
+        split.addWidget(self.what)
+        split.setStretchFactor(1, 3)
+        self.changes = _Lines("What changed since it was approved")
+        self.pages = QTabWidget()
+        self.pages.addTab(split, "What would run")
+        layout.addWidget(self.pages, 1)
         layout.addWidget(_text(_RIGHTS))
-        self.buttons = QDialogButtonBox()
-        approve_button = self.buttons.addButton("Approve", QDialogButtonBox.ButtonRole.AcceptRole)
-        keep = self.buttons.addButton("Not now", QDialogButtonBox.ButtonRole.RejectRole)
-        assert approve_button is not None
-        assert keep is not None
-        self.approve_button = approve_button
-        self.approve_button.setEnabled(False)
-        keep.setDefault(True)
-        self.buttons.accepted.connect(self._approve)
-        self.buttons.rejected.connect(self.reject)
-        layout.addWidget(self.buttons)
-        self.setMinimumWidth(420)
-        # a toolbox may hold gigabytes: the window goes on while it is hashed
-        task = Task(partial(review, folder), self)
+        self._add_buttons(layout)
+        self.resize(760, 560)
+        # a toolbox may hold gigabytes: the window goes on while it is copied
+        task = Task(partial(_look, folder), self)
         task.done.connect(self._show)
         task.failed.connect(self._fail)
         task.start()
+
+    def _add_buttons(self, layout: QVBoxLayout) -> None:
+        self.buttons = QDialogButtonBox()
+        roles = QDialogButtonBox.ButtonRole
+        approve_button = self.buttons.addButton("Approve", roles.AcceptRole)
+        keep = self.buttons.addButton("Not now", roles.RejectRole)
+        files = self.buttons.addButton("Show the files", roles.HelpRole)
+        assert approve_button is not None
+        assert keep is not None
+        assert files is not None
+        self.approve_button = approve_button
+        self.approve_button.setEnabled(False)
+        files.clicked.connect(self._show_files)
+        self.buttons.accepted.connect(self._approve)
+        self.buttons.rejected.connect(self.reject)
+        layout.addWidget(self.buttons)
+        for button in (approve_button, files):  # the Enter key approves nothing
+            button.setAutoDefault(False)
+        keep.setDefault(True)
+        keep.setFocus()
 
     def _fail(self, error: ToolRunnerError) -> None:
         self._content.setText("cannot be read")
         self._warning.say(str(error), "problem")
 
-    def _show(self, found: Review) -> None:
-        self._review = found
-        self._content.setText(
-            f"{found.files} files, {size_text(found.size)}\n{found.digest[:23]}…"
-        )
-        if found.trust.changes:
-            self._changes.setPlainText("\n".join(found.trust.changes))
-            self._changes.show()
-        if found.writable_by_others:
-            self._warning.say(
-                "Other users of this computer can change "
-                f"{', '.join(found.writable_by_others[:3])}.",
-                "problem",
-            )
+    def _show(self, found: tuple[Question, str]) -> None:
+        self._question, difference = found
+        seen, entries = self._question.review, self._question.entries
+        self._content.setText(f"{seen.files} files, {size_text(seen.size)}\n{seen.digest[:23]}…")
+        self.tools.clear()
+        self.tools.addItems([one_line(entry.name) for entry in entries])
+        self.tools.setCurrentRow(0)
+        if not entries:
+            self.what.setPlainText("It holds no tool that can be read.")
+        if difference:
+            self.changes.setPlainText(difference)
+            self.pages.insertTab(0, self.changes, "What changed")
+            self.pages.setCurrentIndex(0)
+        warnings = []
+        if seen.writable_by_others:
+            names = ", ".join(map(one_line, seen.writable_by_others[:3]))
+            warnings.append(f"Other users of this computer can change {names}.")
+        if seen.left_out:
+            names = ", ".join(map(one_line, seen.left_out[:3]))
+            warnings.append(f"Left out, since it leads out of the folder or is no file: {names}.")
+        if warnings:
+            self._warning.say(" ".join(warnings), "problem")
         self.approve_button.setEnabled(True)
+
+    def _read(self, row: int) -> None:
+        """Show what the tool of a row would run; descriptors of others are read in a thread."""
+        if self._reading is not None:
+            self._reading.drop()
+        if self._question is None or row < 0:
+            return
+        key = self._question.entries[row].key
+        self.what.setPlainText("is being read…")
+        self._reading = Task(partial(self._question.tool_text, key), self)
+        self._reading.done.connect(self.what.setPlainText)
+        self._reading.failed.connect(lambda error: self.what.setPlainText(str(error)))
+        self._reading.start()
+
+    def _show_files(self) -> None:
+        if self._question is not None:
+            open_path(self._question.review.copy)
 
     def reject(self) -> None:
         """Close without an answer: the copy that was looked at goes."""
-        if self._review is not None:
-            discard(self._review)
+        if self._question is not None:
+            discard(self._question.review)
         super().reject()
 
     def _approve(self) -> None:
-        if self._review is None:
+        if self._question is None:
             return
         try:
-            approve(self._folder, digest=self._review.digest)
+            approve(self._folder, digest=self._question.review.digest)
         except TrustError as error:
             self._warning.say(str(error), "problem")
             return
         self.accept()
 
 
+class _Lines(QPlainTextEdit):
+    """Text of others: plain, not to be changed, all letters equally wide."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setReadOnly(True)
+        self.setAccessibleName(name)
+        self.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+
+
+def _look(folder: Path) -> tuple[Question, str]:
+    """Copy and read a folder; return what to show of it, and what changed."""
+    found = Question(review(folder), load_config())
+    _ = found.entries
+    return found, found.difference()
+
+
 def _text(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
+    label = plain_label(text, wrap=True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     return label

