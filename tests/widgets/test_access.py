@@ -16,7 +16,7 @@ from widget_tools import long_tool, rich_tool
 import napari_tool_runner.widgets as room
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.tools.model import SelectOption
-from napari_tool_runner.widgets.parts.icons import IconButton, icon_names, pixmap
+from napari_tool_runner.widgets.parts.icons import SHAPES, IconButton, pixmap
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import option_labels, tooltip
 from napari_tool_runner.widgets.running.run_bar import clean_line, elapsed_text
@@ -125,7 +125,7 @@ def test_icons_follow_the_colour_of_the_theme(qtbot):
     assert darkness() < 50
 
 
-@pytest.mark.parametrize("name", icon_names())
+@pytest.mark.parametrize("name", SHAPES)
 def test_every_icon_draws_something(qapp, name):
     image = pixmap(name, "#ff0000", 16).toImage()
     assert any(image.pixelColor(x, y).alpha() > 100 for x in range(16) for y in range(16))

@@ -49,7 +49,6 @@ OBJECT_IDS = (*_LABELS, "index", "id", *_OBJECTS)
 """What the id of an object is called."""
 MEASURED = {*_LABELS, *_OBJECTS, "area", "volume"}
 """What only a table of measured objects has."""
-_LAST = "zyx"
 
 
 def points_table(
@@ -139,7 +138,7 @@ def coordinate_columns(table: Table) -> list[str]:
 def _position_columns(table: Table) -> list[str]:
     lower = {name.lower().replace("-", "_"): name for name in reversed(list(table))}
     for prefix in reversed(_PREFIXES):
-        spatial = [lower.get(f"{prefix}{axis}") for axis in _LAST]
+        spatial = [lower.get(f"{prefix}{axis}") for axis in "zyx"]
         if spatial[1] and spatial[2]:
             time = next((lower[t] for t in _TIMES if t in lower), None)
             return [name for name in (time, *spatial) if name]

@@ -91,7 +91,7 @@ class ToolWidget(QWidget):
         self._open_sample = open_sample
         self._toolbox = toolbox
         self._trust = trust_state(tool)
-        self._bridges: list[JobBridge] = []
+        self._bridges: dict[Job, JobBridge] = {}
 
         self.layer_source = LayerSource(viewer, self)
         self.header = ToolHeader(tool)
@@ -155,7 +155,7 @@ class ToolWidget(QWidget):
     @property
     def active_jobs(self) -> list[Job]:
         """The jobs of this page that have not ended, oldest first."""
-        return [bridge.job for bridge in self._bridges if bridge.job.finished is None]
+        return [job for job in self._bridges if job.finished is None]
 
     def run(self) -> Job | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
@@ -216,7 +216,7 @@ class ToolWidget(QWidget):
         bridge.attach(self)
         bridge.progressed.connect(self._show_progress)
         bridge.finished.connect(self._finished)
-        self._bridges.append(bridge)
+        self._bridges[bridge.job] = bridge
         self._show_progress()
 
     def _show_progress(self) -> None:
@@ -231,8 +231,7 @@ class ToolWidget(QWidget):
 
     def _finished(self, job: Job) -> None:
         self.log.flush()
-        bridge = next(bridge for bridge in self._bridges if bridge.job is job)
-        self._bridges.remove(bridge)
+        bridge = self._bridges.pop(job)
         if job.state is JobState.DONE:
             self._loaded(bridge)
         elif job.state is JobState.CANCELLED:

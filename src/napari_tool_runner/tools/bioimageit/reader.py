@@ -83,10 +83,9 @@ def read_descriptor(candidate: Candidate) -> Tool:
     if not tool_id:
         tool_id = path.stem
         notes.warning("tool", f"It has no id; “{tool_id}”, its file's name, is used.")
-    kind = root.get("type", "").strip().lower() or "sequential"
-    if kind not in {"sequential", "merge"}:
+    kind = root.get("type", "").strip().lower()
+    if kind not in {"", "sequential", "merge"}:
         notes.warning("tool", f"The type “{kind}” is not known; it is run as sequential.")
-        kind = "sequential"
     if kind == "merge":  # such a tool takes the numbers of many datasets
         inputs = tuple(
             replace(entry, multiple=True) if isinstance(entry, DataParameter) else entry

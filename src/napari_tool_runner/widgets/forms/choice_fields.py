@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QTreeWidget,
     QTreeWidgetItem,
-    QTreeWidgetItemIterator,
     QVBoxLayout,
     QWidget,
 )
@@ -60,11 +59,6 @@ class CheckList(QListWidget):
             self.clear()
             for title, tip in entries:
                 item = QListWidgetItem(title, self)
-                item.setFlags(
-                    Qt.ItemFlag.ItemIsEnabled
-                    | Qt.ItemFlag.ItemIsUserCheckable
-                    | Qt.ItemFlag.ItemIsSelectable
-                )
                 item.setToolTip(tip)
                 item.setCheckState(Qt.CheckState.Unchecked)
         self.updateGeometry()
@@ -293,21 +287,12 @@ class DrillDownField(Field):
         return item
 
     def _items(self) -> list[QTreeWidgetItem]:
-        found: list[QTreeWidgetItem] = []
-        walker = QTreeWidgetItemIterator(self.tree)
-        while (item := walker.value()) is not None:
-            found.append(item)
-            walker += 1
-        return found
+        flags = Qt.MatchFlag
+        return self.tree.findItems("", flags.MatchContains | flags.MatchRecursive)
 
     def _changed(self, *_: object) -> None:
-        def on(item: QTreeWidgetItem) -> bool:
-            if self._parameter.multiple:
-                return item.checkState(0) == Qt.CheckState.Checked
-            return item.isSelected()
-
-        self.edited(
-            tuple(
-                str(item.data(0, Qt.ItemDataRole.UserRole)) for item in self._items() if on(item)
-            )
-        )
+        if self._parameter.multiple:
+            chosen = [i for i in self._items() if i.checkState(0) == Qt.CheckState.Checked]
+        else:
+            chosen = self.tree.selectedItems()
+        self.edited(tuple(str(item.data(0, Qt.ItemDataRole.UserRole)) for item in chosen))

@@ -206,9 +206,8 @@ class ConditionalBox(QWidget):
     def _show_case(self) -> None:
         key = self.node.active
         if key is not None and key not in self._cases and self.node.children:
-            holder = Indented()
             view = RowsView(self.node.children, self._context, self._builder)
-            holder.add(view)
+            holder = Indented(view)
             self._cases[key] = (holder, view)
             self._builder.work_a_little()
             self._layout.addWidget(holder)
@@ -292,11 +291,9 @@ class _EntryBox(QWidget):
         self._name = title
         self._title = plain_label(title)
         self.remove_button = IconButton("cross", f"Remove this {title}")
-        body = Indented()
         self.view = RowsView(entry.children, context, builder)
-        body.add(self.view)
         head = filled(QHBoxLayout(), (self._title, 1), self.remove_button)
-        filled(QVBoxLayout(self), head, body, spacing=2)
+        filled(QVBoxLayout(self), head, Indented(self.view), spacing=2)
 
     def show_number(self, number: int, removable: bool, minimum: int) -> None:
         """Show which entry it is and whether it may go."""

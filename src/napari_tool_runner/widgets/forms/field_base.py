@@ -16,9 +16,9 @@ from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.model import ParameterBase, Tool
+    from napari_tool_runner.tools.model import ParameterBase
     from napari_tool_runner.widgets.forms.form_model import FormModel
-    from napari_tool_runner.widgets.forms.layers import LayerChooser, LayerSource
+    from napari_tool_runner.widgets.forms.layers import LayerChooser
     from napari_tool_runner.widgets.forms.node import LeafNode, Node
 
 __all__ = ["Field", "FieldRow", "FormContext", "OptionalField"]
@@ -30,19 +30,14 @@ class FormContext:
 
     Parameters
     ----------
-    tool : Tool
     model : FormModel
-    layers : LayerSource
-        The layers that a data input may take.
     chooser : LayerChooser
-        Which of them fit an input.
+        Which layers fit an input.
     label_width : int
         Width of the column of labels, in pixels.
     """
 
-    tool: Tool
     model: FormModel
-    layers: LayerSource
     chooser: LayerChooser
     label_width: int = 120
     show_all_problems: bool = False

@@ -130,9 +130,7 @@ class FormWidget(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.chooser.update()
         self.context = FormContext(
-            tool=tool,
             model=self.model,
-            layers=self._layers,
             chooser=self.chooser,
             label_width=self.fontMetrics().averageCharWidth() * 17,
         )

@@ -218,11 +218,7 @@ class Items:
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with the leaves that apply now."""
-        return [
-            Problem(leaf.name, leaf.problem, leaf.parameter)
-            for leaf in self.leaves()
-            if leaf.problem
-        ]
+        return [Problem(leaf.name, leaf.problem) for leaf in self.leaves() if leaf.problem]
 
     def reset(self) -> None:
         """Set everything back to the defaults."""
@@ -236,7 +232,6 @@ class Problem:
 
     name: str
     sentence: str
-    parameter: Parameter
 
 
 def _same(one: object, other: object) -> bool:

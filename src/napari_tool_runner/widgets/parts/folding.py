@@ -74,9 +74,9 @@ class Folding(QWidget):
 class Indented(QWidget):
     """Content moved in by a thin line, to show what belongs together."""
 
-    def __init__(self) -> None:
+    def __init__(self, *widgets: QWidget) -> None:
         super().__init__()
-        self._inner = filled(QVBoxLayout(self), margins=(10, 0, 0, 0), spacing=3)
+        self._inner = filled(QVBoxLayout(self), *widgets, margins=(10, 0, 0, 0), spacing=3)
 
     def add(self, widget: QWidget) -> None:
         """Append a widget."""

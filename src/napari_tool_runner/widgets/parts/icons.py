@@ -23,18 +23,18 @@ else:
     _Button = _Widget = object
 
 __all__ = [
+    "SHAPES",
     "IconButton",
     "MenuButton",
     "TextIconButton",
     "Themed",
     "icon",
-    "icon_names",
     "pixmap",
     "text_color",
 ]
 
 _LINE = 'fill="none" stroke="{c}" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"'
-_SHAPES = {
+SHAPES = {
     "back": f'<path d="M15 5l-7 7 7 7" {_LINE}/>',
     "right": f'<path d="M9 5l7 7-7 7" {_LINE}/>',
     "down": f'<path d="M5 9l7 7 7-7" {_LINE}/>',
@@ -92,17 +92,13 @@ _SHAPES = {
         f'<path d="M20 9v11H9" {_LINE}/>'
     ),
 }
-
-
-def icon_names() -> tuple[str, ...]:
-    """Return the names that `icon` knows."""
-    return tuple(_SHAPES)
+"""Name of an icon -> what is drawn."""
 
 
 @lru_cache(maxsize=256)
 def pixmap(name: str, color: str, size: int, ratio: float = 1.0, opacity: float = 1.0) -> QPixmap:
     """Draw the icon `name` in `color` (``#rrggbb``), `size` logical pixels wide."""
-    body = _SHAPES[name].replace("{c}", color)
+    body = SHAPES[name].replace("{c}", color)
     xml = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">{body}</svg>'
     image = QPixmap(round(size * ratio), round(size * ratio))
     image.fill(Qt.GlobalColor.transparent)

@@ -27,6 +27,7 @@ from napari_tool_runner.config import Config, changed_config, config_path, load_
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.setting_types import is_blank
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path, tooltip
 from napari_tool_runner.widgets.settings.config_hub import config_hub
@@ -63,13 +64,12 @@ class SettingsDialog(QDialog):
         self.folders.setMaximumHeight(130)
         self.folders.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         layout.addWidget(self.folders)
-        row = QHBoxLayout()
         self.add_button = QPushButton("Add folder…")
         self.remove_button = QPushButton("Remove")
         self.review_button = QPushButton("Review…")
         self.review_button.setToolTip("See what the folder holds, and let its tools run")
-        for button in (self.add_button, self.remove_button, self.review_button):
-            row.addWidget(button)
+        buttons = self.add_button, self.remove_button, self.review_button
+        row = filled(QHBoxLayout(), *buttons)
         row.addStretch(1)
         layout.addLayout(row)
         self.toolboxes_origin = MessageLabel()
@@ -83,15 +83,12 @@ class SettingsDialog(QDialog):
         layout.addWidget(self.notes)
         self.message = MessageLabel()
         layout.addWidget(self.message)
-        foot = QHBoxLayout()
         self.file_button = QPushButton("Open config.json")
         self.file_button.setToolTip(tooltip(str(config_path())))
         self.buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
         )
-        foot.addWidget(self.file_button)
-        foot.addWidget(self.buttons, 1)
-        layout.addLayout(foot)
+        layout.addLayout(filled(QHBoxLayout(), self.file_button, (self.buttons, 1)))
         self.setMinimumWidth(440)
         self._fill()
         self.add_button.clicked.connect(self._ask_folder)
