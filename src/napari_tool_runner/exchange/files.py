@@ -18,11 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import psutil
 
 from napari_tool_runner.errors import ExchangeError, OutputError
+from napari_tool_runner.storage import size_text
 from napari_tool_runner.tools.file_types import has_zarr_attributes
 
 __all__ = [
+    "check_fits",
     "check_plain",
     "file_key",
     "is_whole_map",
@@ -67,6 +70,24 @@ def place_file(source: Path, target: Path, *, lend: bool = False) -> None:
             f"{source} cannot be handed to the tool: {error.strerror or error}.",
             hint="Check that the file can be read and that the disk has room.",
         ) from error
+
+
+def check_fits(size: int, path: Path) -> None:
+    """Refuse what must be in memory at once and takes more than half of the computer's.
+
+    A file of a few bytes may say that it holds terabytes.
+
+    Raises
+    ------
+    OutputError
+    """
+    limit = psutil.virtual_memory().total // 2
+    if size > limit:
+        raise OutputError(
+            f"{path.name} says that {size_text(size)} of it must be in memory at once; "
+            f"this computer has room for {size_text(limit)}.",
+            hint="Let the tool write smaller chunks, or plain TIFF.",
+        )
 
 
 def check_plain(path: Path) -> None:

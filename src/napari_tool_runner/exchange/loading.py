@@ -36,6 +36,7 @@ from napari_tool_runner.exchange.placing import (
     reference_of_coordinates,
     reference_of_pixels,
 )
+from napari_tool_runner.sealed import kind as kind_of
 from napari_tool_runner.tools.file_types import content_type
 from napari_tool_runner.tools.formats import Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.hints import hinted, is_picture
@@ -55,11 +56,13 @@ def load(
     *,
     inputs: Mapping[str, LayerSnapshot],
     kind: LayerKind | None = None,
+    root: Path | None = None,
 ) -> LoadedOutput:
     """Open a tool's output as a layer to be.
 
     `inputs`: full parameter name -> what went in (the first is the default
-    reference). `kind`: the user's override.
+    reference). `kind`: the user's override. `root`: the folder of the program that made
+    it, see `sealed`; None: it is a file of the user's.
 
     Raises
     ------
@@ -68,15 +71,15 @@ def load(
     """
     what = f"The output “{output.label or output.name}” of {tool.name}"
     path = file.path
-    fmt = _format(path, file.format or output.format, what, tool.formats)
+    fmt = _format(path, file.format or output.format, what, tool.formats, root)
     if not fmt.readable:
         return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
     editable = (kind or output.kind) is LayerKind.LABELS
-    content = _read(path, fmt, output.name, what, writable=editable)
+    content = _read(path, fmt, output.name, what, writable=editable, root=root)
     chosen = _choose_kind(content, output, tool, kind, file.name)
     if chosen is LayerKind.LABELS and not editable:
         # Labels are edited by hand: their pixels must not be read-only.
-        content = _read(path, fmt, output.name, what, writable=True)
+        content = _read(path, fmt, output.name, what, writable=True, root=root)
     notes = list(content.notes)
     if chosen is LayerKind.TABLE:
         return LoadedOutput(content.table, chosen, {}, tuple(notes))
@@ -90,10 +93,10 @@ def load(
     return LoadedOutput(data, chosen, attributes, tuple(notes))
 
 
-def _format(path: Path, name: str, what: str, formats: Formats) -> Format:
+def _format(path: Path, name: str, what: str, formats: Formats, root: Path | None) -> Format:
     """Return the format `name`, checked against the first bytes; where it is none, theirs."""
     declared = formats.resolve(name)
-    if not path.exists():
+    if not (path.exists() if root is None else kind_of(path, root)):
         raise OutputError(
             f"{what} was not written (expected at {path}).",
             hint="The log of the job says what the tool did instead.",
@@ -104,7 +107,7 @@ def _format(path: Path, name: str, what: str, formats: Formats) -> Format:
             f"{what} is empty ({path.name} has no content).",
             hint="The tool opened the file but wrote nothing; see the log of the job.",
         )
-    found = content_type(path)
+    found = content_type(path, root)
     if declared.carrier is Carrier.OPAQUE:
         return declared
     if declared.carrier is Carrier.UNKNOWN:
@@ -126,9 +129,11 @@ def _format(path: Path, name: str, what: str, formats: Formats) -> Format:
     return declared
 
 
-def _read(path: Path, fmt: Format, name: str, what: str, *, writable: bool) -> Content:
+def _read(
+    path: Path, fmt: Format, name: str, what: str, *, writable: bool, root: Path | None
+) -> Content:
     try:
-        return read_file(path, fmt, name=name, writable=writable)
+        return read_file(path, fmt, name=name, writable=writable, root=root)
     except OutputError as error:
         raise OutputError(f"{what}: {error.message}", hint=error.hint) from error
     except MemoryError as error:

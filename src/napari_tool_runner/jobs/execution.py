@@ -276,8 +276,8 @@ class Run:
 
     def loader(self) -> OutputLoader:
         """Return what opens outputs as layers, which are named after the first input."""
-        told = self.record().summary()
-        return OutputLoader(self.request, self._named_after, told, self.notes.append)
+        told, top = self.record().summary(), self.workspace.paths.top
+        return OutputLoader(self.request, self._named_after, told, self.notes.append, top)
 
     def settle(self) -> None:
         """Choose the service; pass the gate. May ask a daemon: not for a GUI thread."""

@@ -159,8 +159,8 @@ class Job:
         with self._lock:
             result = self._result or (self._shared() if self._shared else None)
             if result is None:
-                outputs = self.run.outputs.items()
-                result = self._made({name: one.opened(self.tool) for name, one in outputs})
+                outputs, top = self.run.outputs.items(), self.workspace.paths.top
+                result = self._made({name: one.opened(self.tool, top) for name, one in outputs})
             self._result = None
         with suppress(ValueError):
             _unread.remove(self)

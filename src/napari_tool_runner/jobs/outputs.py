@@ -76,14 +76,20 @@ class JobOutput:
         kind = self.kind if self.loaded is None else self.loaded.kind
         return replace(self, loaded=None, elements=elements, kind=kind)
 
-    def opened(self, tool: Tool) -> JobOutput:
-        """Return it with its data, read again; raises WorkspaceError when they are gone."""
-        elements = {name: part.opened(tool) for name, part in self.elements.items()}
+    def opened(self, tool: Tool, root: Path) -> JobOutput:
+        """Return it with its data, read again below `root`.
+
+        Raises
+        ------
+        WorkspaceError
+            They are gone.
+        """
+        elements = {name: part.opened(tool, root) for name, part in self.elements.items()}
         if self.kind is None or self.loaded is not None:
             return replace(self, elements=elements)
         file = CollectedFile(self.path, self.format, name=self.name)
         try:
-            loaded = load(file, self.output, tool, inputs=self.lenders, kind=self.kind)
+            loaded = load(file, self.output, tool, inputs=self.lenders, kind=self.kind, root=root)
         except ExchangeError as error:
             raise WorkspaceError(
                 f"The result “{self.layer_name}” cannot be opened again: {error}",
@@ -187,12 +193,15 @@ class OutputLoader:
         What layers carry in their metadata (`RunRecord.summary`).
     note : callable
         Takes sentences on what was decided or lost.
+    root : Path
+        The folder of the program that made them, see `sealed`.
     """
 
     request: Request
     first: str
     summary: Mapping[str, object]
     note: Callable[[str], None]
+    root: Path
 
     def load(
         self, entry: CollectedOutput, lenders: Mapping[str, LayerSnapshot], folder: Path
@@ -251,7 +260,7 @@ class OutputLoader:
         request, loaded = self.request, None
         try:
             kind = request.kinds.get(output.name)
-            loaded = load(file, output, request.tool, inputs=lenders, kind=kind)
+            loaded = load(file, output, request.tool, inputs=lenders, kind=kind, root=self.root)
         except UnsupportedLayerError as reason:  # what no viewer can show is still a result
             self.note(str(reason))
         except OutputError as reason:

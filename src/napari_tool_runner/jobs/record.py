@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari_tool_runner
-from napari_tool_runner.errors import ParameterError, WorkspaceError
+from napari_tool_runner.errors import OutputError, ParameterError, WorkspaceError
 from napari_tool_runner.exchange import snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
 from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
@@ -438,7 +438,7 @@ def differs(path: Path, sha256: str | None) -> bool:
     """Whether it has other bytes; also what cannot be read."""
     try:
         return content_sha256(path) != sha256
-    except OSError:
+    except (OSError, OutputError):
         return True
 
 

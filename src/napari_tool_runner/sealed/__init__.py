@@ -27,10 +27,19 @@ from napari_tool_runner.sealed.changing import (
 from napari_tool_runner.sealed.hashing import content_sha256
 from napari_tool_runner.sealed.links import link_free, settled
 from napari_tool_runner.sealed.names import file_name
-from napari_tool_runner.sealed.opening import MAX_DEPTH, found, kind, open_file, read_bytes, walk
+from napari_tool_runner.sealed.opening import (
+    MAX_DEPTH,
+    MAX_PARSED,
+    found,
+    kind,
+    open_file,
+    read_bytes,
+    walk,
+)
 
 __all__ = [
     "MAX_DEPTH",
+    "MAX_PARSED",
     "content_sha256",
     "copy",
     "copy_below",

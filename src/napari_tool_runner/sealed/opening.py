@@ -17,6 +17,7 @@ from napari_tool_runner.errors import OutputError
 __all__ = [
     "FLAGS",
     "MAX_DEPTH",
+    "MAX_PARSED",
     "Folder",
     "folder_of",
     "found",

@@ -32,7 +32,9 @@ BINARY = {Carrier.TIFF: "TIFF", Carrier.ZARR: "Zarr", Carrier.NPY: "NumPy", Carr
 """What people call the carriers whose files begin with a mark."""
 
 
-def read_file(path: Path, fmt: Format, *, name: str, writable: bool = False) -> Content:
+def read_file(
+    path: Path, fmt: Format, *, name: str, writable: bool = False, root: Path | None = None
+) -> Content:
     """Open a file by the carrier of its format.
 
     Parameters
@@ -41,6 +43,9 @@ def read_file(path: Path, fmt: Format, *, name: str, writable: bool = False) -> 
         For the column of a single number or array.
     writable : bool
         The pixels will be edited.
+    root : Path, optional
+        The folder of the program that made it: nothing is opened through a link, nor
+        beside it (see `sealed`). None: a file of the user's.
 
     Raises
     ------
@@ -48,8 +53,9 @@ def read_file(path: Path, fmt: Format, *, name: str, writable: bool = False) -> 
         It cannot be read.
     """
     try:
-        check_plain(path)
-        return _read(path, fmt, name=name, writable=writable)
+        if root is None:
+            check_plain(path)
+        return _read(path, fmt, name=name, writable=writable, root=root)
     except (ToolRunnerError, MemoryError):
         raise
     except Exception as error:  # the libraries of the formats raise anything
@@ -59,30 +65,30 @@ def read_file(path: Path, fmt: Format, *, name: str, writable: bool = False) -> 
         ) from error
 
 
-def _read(path: Path, fmt: Format, *, name: str, writable: bool) -> Content:
+def _read(path: Path, fmt: Format, *, name: str, writable: bool, root: Path | None) -> Content:
     match fmt.carrier:
         case Carrier.TIFF:
-            return read_tiff(path, writable=writable)
+            return read_tiff(path, writable=writable, root=root)
         case Carrier.ZARR:
-            return read_zarr(path, writable=writable)
+            return read_zarr(path, writable=writable, root=root)
         case Carrier.PICTURE:
-            return read_raster(path)
+            return read_raster(path, root=root)
         case Carrier.NPY:
-            return read_npy(path, writable=writable)
+            return read_npy(path, writable=writable, root=root)
         case Carrier.HDF5:
-            return read_hdf5(path)
+            return read_hdf5(path, root=root)
         case Carrier.MOVIE:
-            return read_movie(path)
+            return read_movie(path, root=root)
         case Carrier.TABLE:
-            return read_table(path, tabs=Trait.TABS in fmt.traits)
+            return read_table(path, tabs=Trait.TABS in fmt.traits, root=root)
         case Carrier.ARRAY | Carrier.NUMBER:
-            return read_numbers(path, name)
+            return read_numbers(path, name, root=root)
         case Carrier.GEOJSON:
-            return read_geojson(path)
+            return read_geojson(path, root=root)
         case Carrier.MESH:
-            return read_mesh(path, _plain_name(path, fmt))
+            return read_mesh(path, _plain_name(path, fmt), root=root)
         case Carrier.TRACKMATE:
-            return read_trackmate(path)
+            return read_trackmate(path, root=root)
         case Carrier.OPAQUE | Carrier.UNKNOWN:
             raise OutputError(f"{path.name} holds nothing that a layer could show.")
 

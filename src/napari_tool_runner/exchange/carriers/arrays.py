@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks
+from napari_tool_runner.exchange.files import check_fits
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import Content, Pixels, Progress
+from napari_tool_runner.sealed import open_file
 
 __all__ = ["read_hdf5", "read_npy", "write_hdf5", "write_npy"]
 
@@ -31,16 +33,24 @@ def write_npy(pixels: Pixels, path: Path, *, progress: Progress | None = None) -
     return []
 
 
-def read_npy(path: Path, *, writable: bool = False) -> Content:
+def read_npy(path: Path, *, writable: bool = False, root: Path | None = None) -> Content:
     """Open an array memory-mapped; never unpickles.
 
     Raises
     ------
     OutputError
     """
-    data = np.load(path, mmap_mode="c" if writable else "r", allow_pickle=False)
-    if data.dtype.kind not in "biufc":
-        raise OutputError(f"{path.name} holds {data.dtype}, which is no image.")
+    with open_file(path, root) as file:
+        version = np.lib.format.read_magic(file)
+        head = np.lib.format.read_array_header_1_0
+        if version[0] > 1:
+            head = np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = head(file)
+        if dtype.kind not in "biufc":
+            raise OutputError(f"{path.name} holds {dtype}, which is no image.")
+        order: Literal["C", "F"] = "F" if fortran else "C"
+        mode: Literal["c", "r"] = "c" if writable else "r"
+        data = np.memmap(file, dtype, mode, file.tell(), shape, order)
     return Content(data, plain_geometry(data.shape))
 
 
@@ -61,7 +71,7 @@ def write_hdf5(pixels: Pixels, path: Path, *, progress: Progress | None = None) 
     return []
 
 
-def read_hdf5(path: Path) -> Content:
+def read_hdf5(path: Path, root: Path | None = None) -> Content:
     """Read the largest dataset into memory.
 
     Raises
@@ -75,13 +85,19 @@ def read_hdf5(path: Path) -> Content:
             f"{path.name} cannot be opened: {error.message}", hint=error.hint
         ) from error
     nodes: list[Any] = []
-    with h5py.File(path, "r") as file:
+    with open_file(path, root) as opened, h5py.File(opened, "r") as file:
         file.visititems(lambda _, node: nodes.append(node))
         sets = [node for node in nodes if isinstance(node, h5py.Dataset) and node.ndim]
         found = [node for node in sets if node.dtype.kind in "biuf"]
         if not found:
             raise OutputError(f"{path.name} holds no array.")
         best = max(found, key=lambda node: node.size)
+        if best.external or best.is_virtual:
+            raise OutputError(
+                f"{path.name} keeps “{best.name}” in other files, which are not opened.",
+                hint="Let the tool write them into the file itself.",
+            )
+        check_fits(best.size * best.dtype.itemsize, path)
         data, name = np.asarray(best[...]), best.name
     notes = (f"It holds {len(found)} arrays; “{name}” was opened.",) if len(found) > 1 else ()
     return Content(data, plain_geometry(data.shape), notes=notes)

@@ -19,6 +19,7 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.coordinates import ellipse_outline
 from napari_tool_runner.exchange.model import Content, ShapeList, Table
+from napari_tool_runner.sealed import read_bytes
 
 __all__ = ["read_geojson", "write_geojson"]
 
@@ -83,7 +84,7 @@ def _geometry(
     return {"type": "Polygon", "coordinates": [ring], **geometry}, own
 
 
-def read_geojson(path: Path) -> Content:
+def read_geojson(path: Path, root: Path | None = None) -> Content:
     """Read points, lines and polygons; properties become features.
 
     Raises
@@ -91,7 +92,7 @@ def read_geojson(path: Path) -> Content:
     OutputError
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(read_bytes(path, root).decode("utf-8-sig"))
         found = list(_features(document))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise OutputError(

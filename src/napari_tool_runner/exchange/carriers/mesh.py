@@ -7,14 +7,18 @@ vertices, which trimesh does not, so those are written here; all are read by tri
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.model import Content, SurfaceData
+from napari_tool_runner.sealed import MAX_PARSED, open_file
+from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     import trimesh
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["read_mesh", "write_mesh"]
 
 _VALUE_NAMES = ("value", "quality", "scalar", "intensity", "scalar_value")
+_LINES, _LINE = 1000, 10_000  # of the header of a PLY; they have 10 lines
 _SINGLE = ("stl", "glb")  # of single precision, by definition
 
 
@@ -89,7 +94,7 @@ def _write_ply(mesh: SurfaceData, path: Path, *, binary: bool) -> None:
         file.write("\n".join([*rows, ""]).encode())
 
 
-def read_mesh(path: Path, name: str) -> Content:
+def read_mesh(path: Path, name: str, root: Path | None = None) -> Content:
     """Read a mesh of the format `name`; polygons are cut into triangles.
 
     Other files that it may name (materials, textures) are never opened.
@@ -101,8 +106,9 @@ def read_mesh(path: Path, name: str) -> Content:
     import trimesh
 
     options = {"skip_materials": True} if name == "obj" else {}
-    with path.open("rb") as file:  # a stream, so that nothing beside it is looked for
+    with open_file(path, root) as file:  # a stream, so that nothing beside it is looked for
         short = name[:3]  # plyascii: ply
+        _check(file, short, path)
         found = trimesh.load_mesh(file, file_type=short, process=False, **options)
     vertices = np.asarray(found.vertices, dtype=float)
     faces = np.asarray(found.faces, dtype=np.int64).reshape(-1, 3)
@@ -115,6 +121,63 @@ def read_mesh(path: Path, name: str) -> Content:
     if faces.size and (faces.min() < 0 or faces.max() >= len(mesh.vertices)):
         raise OutputError(f"{path.name} names vertices that it does not have.")
     return Content(mesh)
+
+
+def _check(file: IO[bytes], name: str, path: Path) -> None:
+    """Refuse a mesh whose beginning promises what the file cannot hold.
+
+    Raises
+    ------
+    OutputError
+    """
+    size = os.fstat(file.fileno()).st_size
+    if size > MAX_PARSED:
+        raise OutputError(
+            f"{path.name} has {size_text(size)}; a mesh may have {size_text(MAX_PARSED)}.",
+            hint="Let the tool write fewer triangles.",
+        )
+    counts: list[int] = []
+    if name == "ply":
+        counts = _ply_counts(file, path)
+    elif name == "glb":
+        head = file.read(20)
+        length = int.from_bytes(head[12:16], "little")
+        told = json.loads(file.read(min(length, size)))
+        counts = [int(one.get("count", 0)) for one in told.get("accessors", ())]
+        if any("uri" in one for one in told.get("buffers", ())):
+            raise OutputError(f"{path.name} keeps its data in other files, which are not opened.")
+    file.seek(0)
+    if any(not 0 <= count <= size for count in counts):
+        raise OutputError(
+            f"{path.name} has {size} bytes and says that it holds {max(counts)} parts.",
+            hint="The tool stopped while writing it, or the disk is full.",
+        )
+
+
+def _ply_counts(file: IO[bytes], path: Path) -> list[int]:
+    """Return how many of each kind a PLY says it has; one without a property never ends."""
+    counts: list[int] = []
+    bare = False
+    for _ in range(_LINES):
+        line = file.readline(_LINE).decode("utf-8", "replace").split()
+        if line[:1] == ["end_header"]:
+            break
+        if line[:1] == ["element"]:
+            if bare:
+                break
+            counts.append(int(line[2]))
+            bare = True
+        elif line[:1] == ["property"]:
+            bare = False
+    else:
+        bare = True
+    if bare or not counts:
+        raise OutputError(
+            f"{path.name} is no proper PLY: its header does not end, or names parts without a "
+            "property.",
+            hint="The tool stopped while writing it.",
+        )
+    return counts
 
 
 def _values(mesh: trimesh.Trimesh) -> np.ndarray | None:

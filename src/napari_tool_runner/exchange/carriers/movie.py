@@ -12,6 +12,7 @@ from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import read
 from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.geometry import select, with_first_axis
+from napari_tool_runner.sealed import kind, read_bytes
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Content, Pixels, Progress
@@ -51,7 +52,7 @@ def write_movie(pixels: Pixels, path: Path, *, progress: Progress | None = None)
     return list(dict.fromkeys(notes))
 
 
-def _frames(path: Path) -> list[Path]:
+def _frames(path: Path, root: Path | None) -> list[Path]:
     """Return the files that a ``movietxt`` names; all lie below its own folder.
 
     Raises
@@ -60,7 +61,7 @@ def _frames(path: Path) -> list[Path]:
         A frame that is missing or lies elsewhere.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_bytes(path, root).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise OutputError(f"{path.name} is no list of frames: {error}") from error
     frames = []
@@ -70,7 +71,7 @@ def _frames(path: Path) -> list[Path]:
         frame = path.parent / line.strip()
         if not frame.resolve().is_relative_to(path.parent.resolve()):
             raise OutputError(f"{path.name} names a frame outside its folder: {line.strip()}")
-        if not frame.is_file():
+        if not (frame.is_file() if root is None else kind(frame, root) == "file"):
             raise OutputError(f"{path.name} names a frame that does not exist: {line.strip()}")
         frames.append(frame)
     if not frames:
@@ -78,7 +79,7 @@ def _frames(path: Path) -> list[Path]:
     return frames
 
 
-def read_movie(path: Path) -> Content:
+def read_movie(path: Path, root: Path | None = None) -> Content:
     """Open the frames as one lazy image with time first.
 
     Raises
@@ -87,7 +88,7 @@ def read_movie(path: Path) -> Content:
     """
     import dask.array as da  # 1 s to import
 
-    frames = [read_tiff(frame) for frame in _frames(path)]
+    frames = [read_tiff(frame, root=root) for frame in _frames(path, root)]
     arrays = [frame.pixels for frame in frames]
     if len({(tuple(array.shape), np.dtype(array.dtype)) for array in arrays}) > 1:
         raise OutputError(f"The frames of {path.name} differ in size or type.")

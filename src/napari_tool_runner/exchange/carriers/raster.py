@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,15 @@ from PIL import Image, ImageSequence
 
 from napari_tool_runner.errors import LossyConversionError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import TypePlan, plan_type, read
+from napari_tool_runner.exchange.files import check_fits
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import Content, Pixels
+from napari_tool_runner.sealed import open_file
 
 __all__ = ["read_raster", "write_raster"]
 
+_KINDS = ("PNG", "JPEG", "BMP", "GIF")
+_DEEP = (b"\x10\x02", b"\x10\x06")  # 16 bits a colour, without and with transparency
 _U1, _U2 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
@@ -69,27 +74,29 @@ def write_raster(pixels: Pixels, path: Path, kind: str, *, lossy: bool = False) 
     return notes
 
 
-def read_raster(path: Path) -> Content:
+def read_raster(path: Path, root: Path | None = None) -> Content:
     """Read a picture; several frames become the first axis."""
-    if _is_deep_png(path):
-        import imagecodecs  # Pillow would make 8 bits of them
+    frames: list[np.ndarray] = []
+    with open_file(path, root) as file:
+        head = file.read(26)
+        file.seek(0)
+        if head[12:16] == b"IHDR" and head[24:] in _DEEP:
+            import imagecodecs  # Pillow would make 8 bits of them
 
-        deep = imagecodecs.png_decode(path.read_bytes())
-        return Content(deep, plain_geometry(deep.shape[:2]), rgb=True)
-    with Image.open(path) as picture:
-        frames = [_frame(frame) for frame in ImageSequence.Iterator(picture)]
+            width, height = struct.unpack(">II", head[16:24])
+            check_fits(width * height * 8, path)
+            deep = imagecodecs.png_decode(file.read())
+            return Content(deep, plain_geometry(deep.shape[:2]), rgb=True)
+        # no others: Pillow starts programs for some
+        with Image.open(file, formats=_KINDS) as picture:
+            for frame in ImageSequence.Iterator(picture):
+                frames.append(_frame(frame))
+                check_fits(2 * len(frames) * frames[0].nbytes, path)
     values = frames[0] if len(frames) == 1 else np.stack(frames)
     is_rgb = frames[0].ndim == 3
     shape = values.shape[:-1] if is_rgb else values.shape
     axes = "TYX" if len(frames) > 1 else "YX"
     return Content(values, plain_geometry(shape, axes), rgb=is_rgb)
-
-
-def _is_deep_png(path: Path) -> bool:
-    """Whether it is a PNG with 16 bits a colour."""
-    with path.open("rb") as file:
-        head = file.read(26)
-    return head[12:16] == b"IHDR" and head[24:] in (b"\x10\x02", b"\x10\x06")
 
 
 def _frame(picture: Image.Image) -> np.ndarray:

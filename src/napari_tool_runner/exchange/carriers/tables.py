@@ -13,6 +13,7 @@ import pandas as pd
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.model import Content, Table
+from napari_tool_runner.sealed import read_bytes
 
 __all__ = ["read_numbers", "read_table", "write_matrix", "write_table"]
 
@@ -35,7 +36,7 @@ def write_matrix(values: np.ndarray, path: Path, *, tabs: bool = False) -> None:
     frame.to_csv(path, index=False, header=False, sep="\t" if tabs else ",", lineterminator="\n")
 
 
-def read_table(path: Path, *, tabs: bool | None = None) -> Content:
+def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None) -> Content:
     """Read a table; the separator and whether there is a header are found out.
 
     Parameters
@@ -49,7 +50,7 @@ def read_table(path: Path, *, tabs: bool | None = None) -> Content:
     OutputError
         No table: binary, ragged, or without a single cell.
     """
-    text = _text(path)
+    text = _text(path, root)
     if not text.strip():
         return Content(data={}, notes=("The table is empty.",))
     separator = _separator(text, tabs)
@@ -104,7 +105,7 @@ def _with_words(frame: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def read_numbers(path: Path, name: str) -> Content:
+def read_numbers(path: Path, name: str, root: Path | None = None) -> Content:
     """Read BioImageIT's ``numbercsv`` and ``arraycsv``: every cell is a value.
 
     Raises
@@ -112,7 +113,7 @@ def read_numbers(path: Path, name: str) -> Content:
     OutputError
         When there is something that is no number.
     """
-    cells = [cell.strip() for line in csv.reader(io.StringIO(_text(path))) for cell in line]
+    cells = [cell.strip() for line in csv.reader(io.StringIO(_text(path, root))) for cell in line]
     try:
         values = np.array([float(cell) for cell in cells if cell])
     except ValueError as error:
@@ -126,8 +127,8 @@ def read_numbers(path: Path, name: str) -> Content:
     return Content(data={name: values}, header=False)
 
 
-def _text(path: Path) -> str:
-    raw = path.read_bytes()
+def _text(path: Path, root: Path | None) -> str:
+    raw = read_bytes(path, root)
     if b"\x00" in raw[:_SNIFF] and not raw.startswith(_UTF16):
         raise OutputError(
             f"{path.name} is binary, not a table.",

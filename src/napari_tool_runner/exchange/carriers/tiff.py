@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_OID, uuid5
@@ -34,6 +36,7 @@ from napari_tool_runner.exchange.geometry import (
     plain_geometry,
 )
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
+from napari_tool_runner.sealed import open_file
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Pixels, Progress
@@ -162,10 +165,11 @@ def _resolution(geometry: Geometry) -> tuple[tuple[float, float] | None, str | N
 
 _EAGER = 64 * 2**20
 _EAGER_LABELS = 2**32
+_MOST_PLANES = 10_000_000  # of an OME-TIFF; an hour of a light sheet has a million
 _RGB = int(tifffile.PHOTOMETRIC.RGB)
 
 
-def read_tiff(path: Path, *, writable: bool = False) -> Content:
+def read_tiff(path: Path, *, writable: bool = False, root: Path | None = None) -> Content:
     """Open the first image of a TIFF: memory-mapped, or lazily where it is compressed.
 
     Parameters
@@ -179,31 +183,40 @@ def read_tiff(path: Path, *, writable: bool = False) -> Content:
     OutputError
         Not a TIFF, truncated, or of a compression that cannot be read.
     """
-    with _opened(path) as tif:
+    with open_file(path, root) as file, _opened(file, path) as tif:
         series = tif.series[0]
         _check_chain(tif, path)
         _check_complete(series, path)
         facts = _facts(tif)
         axes = series.axes
-        data = _pixels(tif, path, writable=writable)
+        data = _pixels(tif, file, writable=writable)
+        if data is None:
+            import zarr
+
+            again = open_file(path, root)  # stays open as long as the store lives
+            lazy = tifffile.TiffFile(again, _multifile=False, is_ome=tif.is_ome)
+            data = as_lazy(zarr.open(lazy.aszarr(series=0, level=0), mode="r"))
     return _content(data, axes, facts)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+def _opened(file: BufferedReader, path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF, without its OME metadata when those are unusable.
 
     Other files that OME metadata may name are never opened.
     """
-    tif = tifffile.TiffFile(path, _multifile=False)
+    tif = tifffile.TiffFile(file, _multifile=False)
     try:
         try:
+            if tif.is_ome and _planes(tif.ome_metadata or "") > _MOST_PLANES:
+                raise ValueError("its OME metadata promise too many planes")
             found = len(tif.series)
         except Exception:
             if not tif.is_ome:
                 raise
             tif.close()
-            tif = tifffile.TiffFile(path, is_ome=False)
+            file.seek(0)
+            tif = tifffile.TiffFile(file, is_ome=False)
             found = len(tif.series)
         if not found:
             raise OutputError(f"{path.name} is a TIFF without an image.")
@@ -223,20 +236,25 @@ class _Facts:
     notes: list[str] = field(default_factory=list)
 
 
-def _pixels(tif: tifffile.TiffFile, path: Path, *, writable: bool) -> ArrayLike:
+def _planes(metadata: str) -> int:
+    """Return how many planes OME metadata promise: tifffile makes a list of them all."""
+    most = 0
+    for pixels in ElementTree.fromstring(metadata).iterfind("{*}Image/{*}Pixels"):
+        most = max(most, math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT"))
+    return most
+
+
+def _pixels(tif: tifffile.TiffFile, file: BufferedReader, *, writable: bool) -> ArrayLike | None:
+    """Return the pixels as a memory map, or read; None for what is better read in parts."""
     series = tif.series[0]
     size = series.size * series.dtype.itemsize
     if series.keyframe.is_memmappable and series.dataoffset is not None and size:
         mode: Literal["c", "r"] = "c" if writable else "r"
         dtype = series.dtype.newbyteorder(tif.byteorder)
-        return np.memmap(path, dtype, mode, series.dataoffset, series.shape)
+        return np.memmap(file, dtype, mode, series.dataoffset, series.shape)
     if size <= (_EAGER_LABELS if writable else _EAGER):
         return series.asarray()
-    import zarr
-
-    lazy = tifffile.TiffFile(path, _multifile=False, is_ome=tif.is_ome)
-    store = lazy.aszarr(series=0, level=0)  # keeps the file open as long as it lives
-    return as_lazy(zarr.open(store, mode="r"))
+    return None
 
 
 def _check_chain(tif: tifffile.TiffFile, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from defusedxml import DefusedXmlException, ElementTree
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.model import Content
+from napari_tool_runner.sealed import read_bytes
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -19,7 +21,7 @@ __all__ = ["read_trackmate"]
 _STEPS = ("voxeldepth", "pixelheight", "pixelwidth")
 
 
-def read_trackmate(path: Path) -> Content:
+def read_trackmate(path: Path, root: Path | None = None) -> Content:
     """Read the spots of all tracks: columns ``ID, T, Z, Y, X`` and the spots' quality.
 
     Positions are divided by the pixel size that the file states, so that they are
@@ -30,22 +32,22 @@ def read_trackmate(path: Path) -> Content:
     OutputError
     """
     try:
-        root = ElementTree.parse(path).getroot()
+        tree = ElementTree.parse(BytesIO(read_bytes(path, root))).getroot()
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
         raise OutputError(f"{path.name} is no TrackMate file: {error}") from error
-    if root is None or root.find(".//AllSpots") is None:
+    if tree is None or tree.find(".//AllSpots") is None:
         raise OutputError(
             f"{path.name} is no TrackMate model: it has no spots.",
             hint="Check the format that the descriptor declares for this output.",
         )
     try:
-        spots = {spot.attrib["ID"]: _spot(spot) for spot in root.iterfind(".//AllSpots//Spot")}
+        spots = {spot.attrib["ID"]: _spot(spot) for spot in tree.iterfind(".//AllSpots//Spot")}
         edges = [
             [(e.attrib["SPOT_SOURCE_ID"], e.attrib["SPOT_TARGET_ID"]) for e in track.iter("Edge")]
-            for track in root.iterfind(".//AllTracks/Track")
+            for track in tree.iterfind(".//AllTracks/Track")
         ]
         rows, graph = _tracks(spots, edges)
-        image = root.find(".//ImageData")
+        image = tree.find(".//ImageData")
         sizes = {} if image is None else image.attrib
         steps = [float(sizes.get(name) or 1) or 1.0 for name in _STEPS]
     except (KeyError, ValueError) as error:

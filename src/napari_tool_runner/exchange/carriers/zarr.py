@@ -132,7 +132,7 @@ def _describe(root: zarr.Group, pixels: Pixels, geometry: Geometry, version: str
         root.attrs["ome"] = {"version": version, **metadata}
 
 
-def read_zarr(path: Path, *, writable: bool = False) -> Content:
+def read_zarr(path: Path, *, writable: bool = False, root: Path | None = None) -> Content:
     """Open an OME-Zarr image lazily, with all its levels, or a bare Zarr array.
 
     Parameters
@@ -146,7 +146,9 @@ def read_zarr(path: Path, *, writable: bool = False) -> Content:
     """
     import zarr  # heavy
 
-    node = zarr.open(path, mode="r")
+    from napari_tool_runner.exchange.carriers.zarr_store import SealedStore
+
+    node = zarr.open(SealedStore(path, read_only=True, beneath=root), mode="r")
     if isinstance(node, zarr.Array):
         return _bare(node, writable=writable)
     notes: list[str] = []
@@ -216,6 +218,9 @@ def _bare(array: zarr.Array[Any], *, writable: bool) -> Content:
 
 
 def _opened(array: zarr.Array[Any], *, writable: bool) -> ArrayLike:
+    from napari_tool_runner.exchange.carriers.zarr_store import check_array
+
+    check_array(array)
     if writable and array.nbytes <= _SMALL:
         return np.asarray(array[...])
     return as_lazy(array)

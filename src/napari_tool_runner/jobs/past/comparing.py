@@ -151,7 +151,7 @@ def compare_outputs(record: RunRecord, result: JobResult) -> list[str]:
     differences += [f"“{'/'.join(filter(None, key))}” is new." for key in new if key not in old]
     for key in old.keys() & new.keys():
         told = old[key]
-        if content_sha256(new[key].path) != told.sha256:
+        if content_sha256(new[key].path, result.workspace) != told.sha256:
             sentence = _difference(told.title, told.locate(), new[key], result.formats)
             if sentence:
                 differences.append(sentence)

@@ -6,11 +6,13 @@ Profile: https://w3id.org/ro/wfrun/process/0.5
 from __future__ import annotations
 
 import os
+from collections import deque
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import OutputError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.record import JobState, differs
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.storage import content_sha256, safe_name
@@ -147,16 +149,20 @@ def _add(
 
 def _is_own(path: Path, record: RunRecord) -> bool:
     """Whether it lies below the job's folder, with no link on the way nor below it."""
-    if ".." in path.parts or not path.is_relative_to(record.folder):
+    root = record.folder
+    try:
+        match sealed.kind(path, root):
+            case "file":
+                sealed.open_file(path, root).close()
+            case "folder":
+                deque(sealed.walk(path, root), maxlen=0)
+            case "":
+                return True  # gone
+            case _:
+                return False
+    except (OutputError, OSError):
         return False
-    inner = path.relative_to(record.folder)
-    if Path(os.path.realpath(path)) != Path(os.path.realpath(record.folder)) / inner:
-        return False
-    return not path.is_dir() or all(
-        not os.path.islink(place) and (os.path.isdir(place) or os.path.isfile(place))
-        for folder, folders, files in os.walk(path)
-        for place in (os.path.join(folder, name) for name in (*folders, *files))
-    )
+    return True
 
 
 def _is_descriptor(path: Path, digest: str) -> bool:

@@ -29,6 +29,8 @@ from napari_tool_runner.tools.tree import with_lists
 from napari_tool_runner.tools.values import nest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_tool_runner.config import Config
     from napari_tool_runner.exchange import LayerSnapshot
     from napari_tool_runner.jobs.job import Job
@@ -178,7 +180,7 @@ def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[
     remarks: list[str] = []
     outputs: dict[str, JobOutput] = {}
     for told in record.outputs:
-        made = _output(told, tool, inputs, summary, remarks)
+        made = _output(told, tool, inputs, summary, remarks, record.folder)
         if made is None:
             continue
         if not told.element:
@@ -212,6 +214,7 @@ def _output(
     inputs: Mapping[str, LayerSnapshot],
     summary: Mapping[str, object],
     remarks: list[str],
+    root: Path,
 ) -> JobOutput | None:
     layer_name = told.layer_name or told.name
     if told.locate() is None:
@@ -227,7 +230,7 @@ def _output(
     if kind is not None:
         try:
             file = CollectedFile(told.path, told.format, name=told.element)
-            loaded = load(file, output, tool, inputs=inputs, kind=kind)
+            loaded = load(file, output, tool, inputs=inputs, kind=kind, root=root)
         except ExchangeError as error:
             remarks.append(f"“{layer_name}” cannot be opened: {error}")
     return JobOutput(

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from napari_tool_runner.tools.dialect import (
     lent_files,
 )
 from napari_tool_runner.tools.file_types import content_type, file_type
+from napari_tool_runner.tools.galaxy.discovered import Match, parse_metadata, safe_path
 from napari_tool_runner.tools.galaxy.output_plan import element_path, extra_files_folder
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput
 from napari_tool_runner.tools.tree import leaves
@@ -70,42 +70,6 @@ def collect(
         if files:
             found.append(CollectedOutput(planned.output, tuple(files)))
     return found
-
-
-@dataclass(slots=True)
-class _Match:
-    """A discovered file and what its name says."""
-
-    path: Path
-    filename: str
-    groups: Mapping[str, object]
-    collector: DatasetCollectionDescription
-
-    @property
-    def identifiers(self) -> list[str]:
-        found: list[str] = []
-        while f"identifier_{len(found)}" in self.groups:
-            found.append(str(self.groups[f"identifier_{len(found)}"]))
-        return found or [self.designation]
-
-    @property
-    def designation(self) -> str:
-        for name in ("designation", "name"):
-            if self.groups.get(name):
-                return str(self.groups[name])
-        return ":".join(
-            str(self.groups[key]) for key in sorted(self.groups) if key.startswith("identifier_")
-        )
-
-    @property
-    def name(self) -> str:
-        return str(self.groups.get("name") or self.designation)
-
-    @property
-    def format(self) -> str:
-        if "ext" in self.groups:
-            return str(self.groups["ext"] or "")
-        return str(self.collector.default_ext or "data")
 
 
 class _Collector:
@@ -217,9 +181,9 @@ class _Collector:
         return files
 
     def element(
-        self, match: _Match, folder: Path, output: str, default: str = "data"
+        self, match: Match, folder: Path, output: str, default: str = "data"
     ) -> CollectedFile:
-        target = folder / _safe(match.filename)
+        target = folder / safe_path(match.filename)
         if match.path.is_relative_to(folder):
             target = self.check(match.path)
         else:
@@ -252,7 +216,7 @@ class _Collector:
 
     def matches(
         self, collectors: Sequence[DatasetCollectionDescription], output: str, number: int
-    ) -> Iterator[_Match]:
+    ) -> Iterator[Match]:
         for collector in collectors:
             folder = self.folder(collector.directory)
             if collector.discover_via == "tool_provided_metadata":
@@ -261,13 +225,13 @@ class _Collector:
                     if filename:
                         # what leads out is refused; an absolute path may be that of the job
                         place = Path(os.path.normpath(folder / filename))
-                        yield _Match(place, filename, entry, collector)
+                        yield Match(place, filename, entry, collector)
                 continue
             yield from self.sorted(self.walk(folder, collector, number), collector)
 
     def walk(
         self, folder: Path, collector: DatasetCollectionDescription, number: int
-    ) -> Iterator[_Match]:
+    ) -> Iterator[Match]:
         text = str(getattr(collector, "pattern", ""))
         pattern = re.compile(text.replace("DATASET_ID", str(number)))
         if self.what(folder) == "link":
@@ -296,19 +260,19 @@ class _Collector:
         folder: Path,
         collector: DatasetCollectionDescription,
         pattern: re.Pattern[str],
-    ) -> Iterator[_Match]:
+    ) -> Iterator[Match]:
         name = str(path.relative_to(folder)) if collector.match_relative_path else path.name
         found = pattern.match(name)
         if found:
-            yield _Match(path, name, found.groupdict(), collector)
+            yield Match(path, name, found.groupdict(), collector)
 
     def sorted(
-        self, matches: Iterator[_Match], collector: DatasetCollectionDescription
-    ) -> list[_Match]:
+        self, matches: Iterator[Match], collector: DatasetCollectionDescription
+    ) -> list[Match]:
         attribute = str(getattr(collector, "sort_key", "filename"))
         numeric = getattr(collector, "sort_comp", "lexical") == "numeric"
 
-        def key(match: _Match) -> tuple[int, float, str]:
+        def key(match: Match) -> tuple[int, float, str]:
             text = str(getattr(match, attribute, match.filename))
             if numeric:
                 try:
@@ -392,7 +356,7 @@ class _Collector:
         style = self.source.tool.parse_provided_metadata_style()
         text = sealed.read_bytes(self.check(path), self.paths.top, limit=_METADATA)
         try:
-            provided = _parsed(text, style)
+            provided = parse_metadata(text, style)
             failed = provided.has_failed_outputs()
         except Exception as error:
             raise OutputError(
@@ -405,20 +369,3 @@ class _Collector:
                 hint="Its log may say why.",
             )
         return provided
-
-
-def _parsed(text: bytes, style: str | None) -> BaseToolProvidedMetadata:
-    """Let Galaxy read what a tool said of its outputs, from a file of our own."""
-    from galaxy.tool_util.provided_metadata import parse_tool_provided_metadata
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "galaxy.json"
-        path.write_bytes(text)
-        provided: BaseToolProvidedMetadata = parse_tool_provided_metadata(str(path), style)
-        return provided
-
-
-def _safe(name: str) -> Path:
-    """A relative path below the output's folder, made of the file's own name."""
-    parts = [part for part in Path(name).parts if part not in ("..", "/", ".")]
-    return Path(*parts) if parts else Path("element")
