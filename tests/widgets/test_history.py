@@ -186,6 +186,16 @@ def test_run_again_by_button(qtbot, place, tools, cells):
     assert panel.model.rows[0].id == job.id == remembered(result).id
 
 
+def test_a_repeated_run_outlives_the_panel(qtbot, place, tools, cells):
+    place.run(invert_tool(tools), i=layer(cells))
+    panel = place.panel()
+    choose(panel, 0)
+    panel.again_action.trigger()
+    qtbot.waitUntil(lambda: len(place.manager.jobs) == 1, timeout=WAIT)
+    panel.actions_.deleteLater()
+    qtbot.waitUntil(lambda: len(place.viewer.layers) == 1, timeout=WAIT)
+
+
 def test_run_again_of_what_is_gone(qtbot, place, tools, cells):
     job = place.run(invert_tool(tools), i=layer(cells))
     panel = place.panel()
