@@ -48,6 +48,7 @@ from napari_tool_runner.plugins import (
 )
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import DataFile
+from napari_tool_runner.tools.isolation.rendering import render
 from napari_tool_runner.tools.model import (
     CollectionOutput,
     DataParameter,
@@ -93,7 +94,6 @@ class Run:
         self.id = run_id
         self.choice = request.choice
         self._secrets, self._user = Secrets(config.variables), config.user
-        resources = Resources(config.cpus, config.memory_bytes, config.gpus)
         network = config.network or request.tool.network
         timeout = request.timeout if request.timeout is not None else config.timeout
         self.workspace = Workspace(tool_folder(config.workspaces, request.tool.id) / run_id)
@@ -103,7 +103,7 @@ class Run:
             paths.work,
             paths.temp,
             paths.home,
-            resources=resources,
+            resources=Resources(config.cpus, config.memory_bytes, config.gpus),
             network=network,
             timeout=timeout,
             root=paths.root,
@@ -189,8 +189,8 @@ class Run:
 
     def render(self, values: BoundValues, paths: JobPaths) -> RenderedCommand:
         """Return the command; the record tells the first one."""
-        variables = self._secrets.variables(paths)
-        rendered = self._dialect.render(self.request.tool, values, paths, variables)
+        variables, cancelled = self._secrets.variables(paths), partial(self.context.cancel.wait, 0)
+        rendered = render(self.request.tool, values, paths, variables, cancelled)
         self._secrets.check(rendered)
         if self.rendered is None:
             self.rendered = rendered

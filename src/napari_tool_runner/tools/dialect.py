@@ -298,12 +298,15 @@ class Dialect(ABC):
         which the descriptor's test judges.
     traits : mapping
         Name of a format -> what is true of it in this language only.
+    code_needs : tuple of str
+        Modules of the code that its descriptors hold, which `render` runs; empty: they hold none.
     """
 
     name: str
     label: str
     patterns: tuple[str, ...]
     must_write: bool = True
+    code_needs: tuple[str, ...] = ()
     traits: ClassVar[Mapping[str, Sequence[Trait]]] = {}
 
     def __init_subclass__(cls, **options: object) -> None:

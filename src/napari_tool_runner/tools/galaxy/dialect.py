@@ -64,6 +64,7 @@ class GalaxyDialect(Dialect):
     label = "Galaxy"
     patterns = ("*.xml",)
     must_write = False
+    code_needs = ("napari_tool_runner.tools.galaxy.warming",)
     traits: ClassVar[Mapping[str, Sequence[Trait]]] = {
         **dict.fromkeys(["tiff", "tif"], (Trait.PLAIN,)),
         **dict.fromkeys(["tsv", "tabular"], _POINTS),

@@ -1,0 +1,164 @@
+"""What the reader does, inside its process: each takes JSON types and returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.candidate import join_entry
+from napari_tool_runner.tools.dialect import JobPaths, PlannedOutput, RenderedCommand
+from napari_tool_runner.tools.isolation.wire import decode, encode, formats_from, tell_formats
+from napari_tool_runner.tools.model import CollectionOutput, DataOutput, Tool
+from napari_tool_runner.tools.reader import dialect_of, dialects, read_tool
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.tree import BoundValues
+
+__all__ = ["OPERATIONS", "command_from", "preload", "tell_call"]
+
+
+def preload(language: str) -> None:
+    """Import what the language needs; before anything of a stranger is touched."""
+    with suppress(ImportError, KeyError):  # reading says what is missing
+        for name in dialects[language].code_needs:
+            import_module(name)
+
+
+def tell_call(
+    tool: Tool, values: BoundValues, paths: JobPaths, variables: Mapping[str, str]
+) -> dict[str, object]:
+    """Return what `_render` needs of a call."""
+    return {
+        "uri": join_entry(tool.source_path, tool.entry),
+        "root": tool.copy or tool.toolbox,
+        "digest": tool.digest,
+        "formats": tell_formats(tool.formats),
+        "values": encode(values),
+        "paths": str(paths.root),
+        "variables": dict(variables),
+    }
+
+
+def _render(of: dict[str, object]) -> dict[str, object]:
+    formats, values = of["formats"], decode(of["values"])
+    variables = of["variables"]
+    assert isinstance(formats, list)
+    assert isinstance(values, dict)
+    assert isinstance(variables, dict)
+    root = Path(str(of["root"])) if of["root"] else None
+    tool = read_tool(str(of["uri"]), root=root, formats=formats_from(formats))
+    if tool.digest != of["digest"]:
+        raise DescriptorError(
+            f"{tool.path.name} has changed since it was read.",
+            path=tool.path,
+            hint="Reload the toolbox.",
+        )
+    paths = JobPaths(Path(str(of["paths"])))
+    rendered = dialect_of(tool).render(tool, values, paths, variables)
+    return {
+        "argv": list(rendered.argv),
+        "files": [[str(path), text] for path, text in rendered.files.items()],
+        "environment": dict(rendered.environment),
+        "script": rendered.script,
+        "notes": list(rendered.notes),
+        "outputs": [_tell_output(planned) for planned in rendered.outputs],
+    }
+
+
+def _tell_output(planned: PlannedOutput) -> list[object]:
+    output = planned.output
+    elements, kind = [], ""
+    if isinstance(output, CollectionOutput):
+        elements = [[element.name, element.format] for element in output.elements]
+        kind = output.collection_type
+    return [output.name, str(planned.path), planned.format, kind, elements]
+
+
+OPERATIONS: Mapping[str, Callable[[dict[str, object]], object]] = {"render": _render}
+
+
+# -- on the side of those who asked ------------------------------------------------------
+
+
+def command_from(told: object, tool: Tool, paths: JobPaths) -> RenderedCommand:
+    """Return the command that the reader told of; strangers' code may have made it.
+
+    Raises
+    ------
+    ValueError
+        It is of another shape, names an output that `tool` lacks, or a file outside the job.
+    """
+    match told:
+        case {
+            "argv": [str(), *_] as argv,
+            "files": list(files),
+            "environment": dict(environment),
+            "script": str(script),
+            "notes": list(notes),
+            "outputs": list(outputs),
+        }:
+            return RenderedCommand(
+                argv=_texts(argv),
+                files=dict(_file(entry, paths) for entry in files),
+                environment={name: _text(value) for name, value in environment.items()},
+                script=script,
+                notes=_texts(notes),
+                outputs=tuple(_output(entry, tool, paths) for entry in outputs),
+            )
+    raise ValueError("it is no command")
+
+
+def _texts(entries: Sequence[object]) -> tuple[str, ...]:
+    found = tuple(entry for entry in entries if isinstance(entry, str))
+    if len(found) != len(entries):
+        raise ValueError("a text is none")
+    return found
+
+
+def _text(told: object) -> str:
+    return _texts([told])[0]
+
+
+def _file(told: object, paths: JobPaths) -> tuple[Path, str]:
+    match told:
+        case [str(name), str(text)]:
+            return _inside(name, paths.root), text
+    raise ValueError("a file is none")
+
+
+def _inside(name: str, folder: Path) -> Path:
+    path = Path(name)
+    if ".." in path.parts or "\0" in name or path == folder or not path.is_relative_to(folder):
+        raise ValueError(f"the file {name!r} lies outside the job's folder")
+    return path
+
+
+def _output(told: object, tool: Tool, paths: JobPaths) -> PlannedOutput:
+    match told:
+        case [str(name), str(path), str(kind), str(collection), list(elements)]:
+            known = {output.name: output for output in tool.outputs}
+            if name not in known:
+                raise ValueError(f"the tool has no output {name!r}")
+            output = known[name]
+            if isinstance(output, CollectionOutput):
+                inner = {element.name: element for element in output.elements}
+                output = replace(
+                    output,
+                    elements=tuple(_element(entry, inner) for entry in elements),
+                    collection_type=collection,
+                    format=kind,
+                )
+            return PlannedOutput(output, _inside(path, paths.outputs), kind)
+    raise ValueError("an output is none")
+
+
+def _element(told: object, known: Mapping[str, DataOutput]) -> DataOutput:
+    match told:
+        case [str(name), str(kind)]:
+            return replace(known.get(name, DataOutput(name=name)), format=kind)
+    raise ValueError("an element is none")

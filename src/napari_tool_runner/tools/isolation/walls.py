@@ -1,0 +1,183 @@
+"""The walls of a process that evaluates what strangers wrote; it puts them up around itself.
+
+On Linux the kernel keeps it from opening files besides those that are named (Landlock), and
+from calls that reach out: sockets, other programs, signals, rights of files (seccomp). On
+every POSIX system memory, time and the size of files are limited. Nothing here can be undone
+by the process itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["missing_walls", "system_places", "wall_in"]
+
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+# how many kinds of access each version of Landlock knows
+_ACCESSES = {1: 13, 2: 14, 3: 15, 4: 15}
+_NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
+_THREAD = 0x10000
+_FILES = 256
+
+# calls that reach beyond the process: number on x86_64, on aarch64 (-1: has none)
+_FORBIDDEN = {
+    "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200),
+    "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242), "sendmsg": (46, 211),
+    "sendmmsg": (307, 269), "fork": (57, -1), "vfork": (58, -1), "execve": (59, 221),
+    "execveat": (322, 281), "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438),
+    "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "ptrace": (101, 117),
+    "process_madvise": (440, 440), "prlimit64": (302, 261), "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119), "sched_setattr": (314, 274), "setpriority": (141, 140),
+    "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, -1), "fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54),
+    "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88),
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
+    "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "removexattrat": (466, 466), "truncate": (76, 45), "mount": (165, 40), "umount2": (166, 39),
+    "pivot_root": (155, 41), "chroot": (161, 51), "unshare": (272, 97), "setns": (308, 268),
+    "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
+    "fsmount": (432, 432), "mount_setattr": (442, 442), "bpf": (321, 280),
+    "perf_event_open": (298, 241), "userfaultfd": (323, 282), "io_uring_setup": (425, 425),
+    "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219),
+    "init_module": (175, 105), "finit_module": (313, 273), "kexec_load": (246, 104),
+    "reboot": (169, 142), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
+    "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "msgget": (68, 186),
+    "semget": (64, 190), "mq_open": (240, 180),
+}  # fmt: skip
+_CLONE, _CLONE3 = (56, 220), (435, 435)
+_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+
+
+def missing_walls() -> str:
+    """Say which walls cannot be had on this system; empty when all can."""
+    if sys.platform != "linux":
+        return "files and the network cannot be closed on this system"
+    if _landlock_version() < 1:
+        return "this kernel cannot close files (it has no Landlock)"
+    if platform.machine() not in _MACHINES:
+        return "calls to the system cannot be closed on this kind of processor"
+    return ""
+
+
+def system_places() -> list[str]:
+    """Return what Python reads while it runs: itself, its packages, the system's libraries."""
+    told = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types"]
+    told += ["/dev/null", "/dev/urandom", "/dev/zero", "/proc/self", "/proc/cpuinfo"]
+    return [*told, sys.prefix, sys.base_prefix, *(one for one in sys.path if one)]
+
+
+def wall_in(places: Iterable[str], memory: int, seconds: int) -> None:
+    """Close this process in: it reads below `places` only, and reaches nothing else.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes that it may take besides what it has.
+    seconds : int
+        Of a processor.
+    """
+    _limit(memory, seconds)
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    _read_only(libc, places)
+    # rights of the super-user, if it has them
+    header, nothing = struct.pack("Ii", 0x20080522, 0), bytes(24)
+    libc.capset(header, nothing)
+    _forbid(libc)
+
+
+def _limit(memory: int, seconds: int) -> None:
+    with suppress(ImportError):
+        import resource
+
+        limits = [
+            (resource.RLIMIT_FSIZE, 0, 0),
+            (resource.RLIMIT_CORE, 0, 0),
+            (resource.RLIMIT_NOFILE, _FILES, 0),
+            (resource.RLIMIT_AS, _size() + memory, 0),
+            # first a signal that says why, then one that cannot be ignored
+            (resource.RLIMIT_CPU, seconds, 5),
+        ]
+        for which, most, more in limits:
+            hard = resource.getrlimit(which)[1]
+            known = hard != resource.RLIM_INFINITY
+            soft = min(most, hard) if known else most
+            last = min(most + more, hard) if known else most + more
+            # a system may know a limit and refuse it
+            with suppress(OSError, ValueError):
+                resource.setrlimit(which, (soft, last))
+
+
+def _size() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+    except (OSError, ValueError):
+        return 1 << 40  # not told: the address space of another system means little
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _landlock_version() -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    return int(libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
+
+
+def _read_only(libc: ctypes.CDLL, places: Iterable[str]) -> None:
+    version = _landlock_version()
+    if version < 1:
+        return
+    handled = (1 << _ACCESSES.get(version, 16)) - 1
+    # files; TCP; signals and abstract sockets: each newer kernel knows more
+    told = struct.pack("QQQ", handled, 3, 3)[: 24 if version >= 6 else 16 if version >= 4 else 8]
+    rules = libc.syscall(_LANDLOCK_CREATE, told, ctypes.c_size_t(len(told)), 0)
+    if rules < 0:
+        raise OSError(ctypes.get_errno(), "the files cannot be closed")
+    for place in dict.fromkeys(places):
+        try:
+            found = os.open(place, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue  # it is not there
+        allowed = _READ_FILE | (_READ_DIR if os.path.isdir(place) else 0)
+        rule = struct.pack("=Qi", allowed, found)
+        failed = libc.syscall(_LANDLOCK_ADD, rules, 1, rule, 0)
+        os.close(found)
+        if failed:
+            raise OSError(ctypes.get_errno(), f"{place} cannot be opened to the reader")
+    if libc.syscall(_LANDLOCK_RESTRICT, rules, 0):
+        raise OSError(ctypes.get_errno(), "the files cannot be closed")
+    os.close(rules)
+
+
+def _forbid(libc: ctypes.CDLL) -> None:
+    known = _MACHINES.get(platform.machine())
+    if known is None:
+        return
+    column, machine = known
+    load, equal, least, bits, leave = 0x20, 0x15, 0x35, 0x45, 0x06
+    refuse, unknown, allow = 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS, 0x7FFF0000
+    steps = [(load, 0, 0, 4), (equal, 1, 0, machine), (leave, 0, 0, refuse), (load, 0, 0, 0)]
+    # the other numbering of the same processor
+    steps += [(least, 0, 1, 0x40000000), (leave, 0, 0, refuse)]
+    for numbers in _FORBIDDEN.values():
+        if numbers[column] >= 0:
+            steps += [(equal, 0, 1, numbers[column]), (leave, 0, 0, refuse)]
+    steps += [(equal, 0, 1, _CLONE3[column]), (leave, 0, 0, unknown)]
+    # a thread may be started, a process not
+    steps += [(equal, 0, 3, _CLONE[column]), (load, 0, 0, 16), (bits, 1, 0, _THREAD)]
+    steps += [(leave, 0, 0, refuse), (leave, 0, 0, allow)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code))
+    if libc.prctl(_SECCOMP, _FILTER, program, 0, 0):
+        raise OSError(ctypes.get_errno(), "the calls to the system cannot be closed")

@@ -1,0 +1,339 @@
+"""What a stranger's descriptor evaluates: attack -> what it got (nothing, and a sentence)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+import pytest
+
+from napari_tool_runner.errors import DescriptorError, JobCancelledError, TemplateError
+from napari_tool_runner.tools.dialect import DataFile, JobPaths, RenderedCommand
+from napari_tool_runner.tools.formats import FORMATS, Trait
+from napari_tool_runner.tools.isolation import rendering
+from napari_tool_runner.tools.isolation.client import Limits, Reader
+from napari_tool_runner.tools.isolation.operations import command_from
+from napari_tool_runner.tools.isolation.walls import missing_walls
+from napari_tool_runner.tools.isolation.wire import decode, encode, formats_from, tell_formats
+from napari_tool_runner.tools.reader import read_tool
+from napari_tool_runner.tools.values import bind
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+
+walled = pytest.mark.skipif(bool(missing_walls()), reason=missing_walls())
+MARK = "NAPARI_TOOL_RUNNER_READER_TEST"
+
+
+def make(folder: Path, code: str, *, filters: str = "", validator: str = "") -> Tool:
+    """Write a container-only tool whose command evaluates `code` (Cheetah) and read it."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "tool.xml"
+    path.write_text(
+        f"""<tool id="stranger" name="Stranger" version="1" profile="22.05">
+        <requirements><container type="docker">busybox</container></requirements>
+        <command>{escape(code)}</command>
+        <inputs>
+          <param name="x" type="text" value="hi">{validator}</param>
+          <param name="i" type="data" format="txt" optional="true"/>
+        </inputs>
+        <outputs><data name="o" format="txt">{filters}</data></outputs></tool>""",
+        encoding="utf-8",
+    )
+    return read_tool(path)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> JobPaths:
+    made = JobPaths(tmp_path / "job")
+    for folder in (made.inputs, made.outputs, made.work):
+        folder.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    """A reader of its own with small limits."""
+    made = Reader(Limits(memory=256 * 2**20, processor=2, seconds=20, answer=2**20))
+    monkeypatch.setattr(rendering, "reader", made)
+    yield made
+    made.close()
+
+
+def fill(tool: Tool, paths: JobPaths, **values: object) -> RenderedCommand:
+    return rendering.render(tool, bind(tool, values), paths, {})
+
+
+def said(code: str, tmp_path: Path, paths: JobPaths) -> str:
+    """Return what the Python expression `code` gave, or the exception that it met."""
+    template = f"#try\n#set $found = {code}\n#except Exception as e\n#set $found = $repr($e)\n"
+    return fill(make(tmp_path / "box", f"{template}#end try\necho [$found]"), paths).script
+
+
+@walled
+@pytest.mark.parametrize(
+    "code",
+    [
+        "$open($secret).read()",
+        "__import__('os').listdir($home)",
+        "$open($home + '/new', 'w').write('x')",
+        "__import__('os').truncate($secret, 0)",
+        "__import__('os').remove($secret)",
+        "__import__('os').rename($secret, $secret + '2')",
+        "__import__('os').symlink('/etc', $home + '/link')",
+        "__import__('os').chmod($secret, 511)",
+        "__import__('os').utime($secret, (1, 1))",
+        "__import__('os').mkdir($home + '/folder')",
+        "__import__('os').link($secret, $job + '/link')",
+        "$open($job + '/work/x', 'w').write('x')",
+        "__import__('socket').socket()",
+        "__import__('socket').socket(1)",
+        "__import__('socket').create_connection(('127.0.0.1', 9))",
+        "__import__('os').fork()",
+        "__import__('subprocess').run(['id'])",
+        "__import__('os').execv('/bin/sh', ['sh'])",
+        "__import__('os').posix_spawn('/bin/true', ['true'], {})",
+        "__import__('os').kill(__import__('os').getppid(), 9)",
+        "__import__('os').killpg(0, 9)",
+        "__import__('os').pidfd_open($pid)",
+        "__import__('resource').prlimit($pid, 7, (1, 1))",
+        "__import__('os').setpriority(0, $pid, 19)",
+        "$open('/proc/%d/environ' % $pid, 'rb').read()",
+        "$open('/proc/%d/mem' % $pid, 'rb').read(1)",
+        "$open('/etc/passwd').read()",
+    ],
+)
+def test_a_template_reaches_nothing(code: str, tmp_path: Path, paths: JobPaths) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    secret = home / "key"
+    secret.write_text("topsecret", encoding="utf-8")
+    before = secret.stat()
+    names = {
+        "secret": repr(str(secret)), "home": repr(str(home)), "job": repr(str(paths.root)),
+        "pid": str(os.getpid()),
+    }  # fmt: skip
+    code = code.replace("$open", "open")
+    for name, value in names.items():
+        code = code.replace(f"${name}", value)
+    told = said(code, tmp_path, paths)
+    assert "Error" in told
+    assert "topsecret" not in told
+    assert "root:" not in told
+    after = secret.stat()
+    assert (after.st_mode, after.st_mtime, after.st_nlink) == (before.st_mode, before.st_mtime, 1)
+    assert [*home.iterdir()] == [secret]
+    assert [*paths.work.iterdir()] == []
+
+
+def test_the_environment_is_none_of_ours(
+    tmp_path: Path, paths: JobPaths, monkeypatch: pytest.MonkeyPatch, quick: Reader
+) -> None:
+    monkeypatch.setenv(MARK, "token-of-the-user")
+    assert "token-of-the-user" not in said("dict(__import__('os').environ)", tmp_path, paths)
+
+
+def test_what_belongs_to_the_call_is_read(tmp_path: Path, paths: JobPaths) -> None:
+    data = tmp_path / "elsewhere.txt"
+    data.write_text("seven", encoding="utf-8")
+    tool = make(
+        tmp_path / "box", "echo ${open(str($i)).read()} ${open($__tool_directory__ + '/n').read()}"
+    )
+    (tmp_path / "box" / "n").write_text("beside", encoding="utf-8")
+    assert "echo seven beside" in fill(tool, paths, i=DataFile(data, "txt", "data")).script
+
+
+def test_filters_and_validators_run_there_too(tmp_path: Path, paths: JobPaths) -> None:
+    here = str(tmp_path / "gone")
+    harm = f"(lambda: open({here!r}, 'w'))()"
+    tool = make(
+        tmp_path / "box", "echo", filters=f"<filter>{harm}</filter>",
+        validator=f"<validator type='expression'><![CDATA[{harm} or True]]></validator>",
+    )  # fmt: skip
+    with pytest.raises(Exception, match=r"check|failed"):
+        fill(tool, paths)
+    fill(make(tmp_path / "box", "echo", filters=f"<filter>{harm}</filter>"), paths)
+    assert not os.path.exists(here)
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("#while True\n#pass\n#end while", "2 s of a processor"),
+        ("#set $x = 'x' * (2 ** 34)", "more memory"),
+        ("#set $x = __import__('time').sleep(1000)", "took longer than 20 s"),
+        ("${'x' * (4 * 2 ** 20)}", "more than 1 MB"),
+        ("#set $x = __import__('os')._exit(3)", "ended before it answered"),
+        ("#set $x = __import__('ctypes').string_at(0)", "ended by signal 11"),
+    ],
+)  # fmt: skip
+def test_what_does_not_end_is_ended(
+    code: str, sentence: str, tmp_path: Path, paths: JobPaths, quick: Reader
+) -> None:
+    tool = make(tmp_path / "box", code)
+    if "20 s" in sentence:
+        quick.limits = Limits(seconds=1)
+        sentence = "took longer than 1 s"
+    with pytest.raises(DescriptorError, match=sentence) as caught:
+        fill(tool, paths)
+    assert "“Stranger”" in caught.value.message
+    assert caught.value.hint
+    quick.limits = Limits()
+    assert "echo" in fill(make(tmp_path / "box", "echo"), paths).script
+
+
+def test_cancel_ends_it(tmp_path: Path, paths: JobPaths, quick: Reader) -> None:
+    tool = make(tmp_path / "box", "#set $x = __import__('time').sleep(1000)")
+    asked = iter([False] * 5)
+    with pytest.raises(JobCancelledError):
+        rendering.render(tool, bind(tool, {}), paths, {}, lambda: next(asked, True))
+
+
+def test_one_call_changes_nothing_for_the_next(tmp_path: Path, paths: JobPaths) -> None:
+    harm = "#set $x = setattr(__import__('json'), 'dumps', None)\necho"
+    with pytest.raises(DescriptorError):
+        fill(make(tmp_path / "box", harm), paths)
+    assert "echo" in fill(make(tmp_path / "other", "echo"), paths).script
+
+
+def test_two_are_answered_at_once(tmp_path: Path, paths: JobPaths) -> None:
+    slow = make(tmp_path / "slow", "#set $x = __import__('time').sleep(1000)")
+    stop = threading.Event()
+    ended: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            rendering.render(slow, bind(slow, {}), paths, {}, stop.is_set)
+        except JobCancelledError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert "echo" in fill(make(tmp_path / "box", "echo"), paths).script
+    stop.set()
+    thread.join(30)
+    assert ended
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": [["HOME/.bashrc", "evil"]]},
+        {"files": [["JOB/../../x", "evil"]]},
+        {"files": [["JOB", "evil"]]},
+        {"outputs": [["o", "/etc/passwd", "txt", "", []]]},
+        {"outputs": [["unknown", "JOB/outputs/o.txt", "txt", "", []]]},
+        {"argv": []},
+        {"argv": ["bash", 3]},
+        {"environment": {"A": 1}},
+        {"notes": "text"},
+        {"outputs": None},
+    ],
+)
+def test_an_answer_is_not_believed(
+    change: dict[str, object], tmp_path: Path, paths: JobPaths
+) -> None:
+    tool = make(tmp_path / "box", "echo")
+    good: dict[str, object] = {
+        "argv": ["bash"], "files": [], "environment": {}, "script": "", "notes": [],
+        "outputs": [["o", "JOB/outputs/o.txt", "txt", "", []]],
+    }  # fmt: skip
+
+    def real(told: object) -> object:
+        text = json.dumps(told).replace("JOB", str(paths.root)).replace("HOME", str(tmp_path))
+        return json.loads(text)
+
+    assert command_from(real(good), tool, paths).argv == ("bash",)
+    with pytest.raises(ValueError, match=r"."):
+        command_from(real(good | change), tool, paths)
+
+
+def test_an_answer_that_is_forged_makes_no_file(tmp_path: Path, paths: JobPaths) -> None:
+    victim = tmp_path / "victim"
+    forged = json.dumps({"answer": {
+        "argv": ["true"], "files": [[str(victim), "evil"]], "environment": {}, "script": "",
+        "notes": [], "outputs": [],
+    }})  # fmt: skip
+    line = repr(forged.encode() + b"\n")
+    code = f"#for $n in range(3, 60)\n#try\n#set $x = __import__('os').write($n, {line})\n"
+    code += "#except OSError\n#pass\n#end try\n#end for\necho"
+    with pytest.raises(DescriptorError, match="outside the job"):
+        fill(make(tmp_path / "box", code), paths)
+
+
+def test_a_changed_descriptor_is_not_filled(tmp_path: Path, paths: JobPaths) -> None:
+    tool = make(tmp_path / "box", "echo one")
+    make(tmp_path / "box", "echo two")
+    with pytest.raises(DescriptorError, match="has changed"):
+        fill(tool, paths)
+
+
+def test_a_template_that_is_wrong_is_told_as_ever(tmp_path: Path, paths: JobPaths) -> None:
+    with pytest.raises(TemplateError, match="nobody") as caught:
+        fill(make(tmp_path / "box", "echo\n$nobody"), paths)
+    assert "$nobody" in caught.value.line
+
+
+def test_what_is_killed_is_started_again(tmp_path: Path, paths: JobPaths, quick: Reader) -> None:
+    tool = make(tmp_path / "box", "echo")
+    fill(tool, paths)
+    assert quick._process is not None
+    quick._process.kill()
+    quick._process.wait()
+    assert "echo" in fill(tool, paths).script
+
+
+def test_it_ends_with_its_program(tmp_path: Path) -> None:
+    make(tmp_path / "box", "#set $x = __import__('time').sleep(1000)")
+    code = f"""
+import os, threading
+from pathlib import Path
+from napari_tool_runner.tools.dialect import JobPaths
+from napari_tool_runner.tools.isolation import client, rendering
+from napari_tool_runner.tools.reader import read_tool
+tool = read_tool({str(tmp_path / "box")!r})
+paths = JobPaths(Path({str(tmp_path / "job")!r}))
+ask = threading.Thread(target=lambda: rendering.render(tool, {{}}, paths, {{}}), daemon=True)
+ask.start()
+while client.reader._process is None:
+    pass
+print(client.reader._process.pid)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100
+    )
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if (Path("/proc") / str(pid) / "stat").read_text().split()[2] == "Z":
+                break
+            os.kill(pid, 0)
+        except (ProcessLookupError, FileNotFoundError):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the reader lives on")
+
+
+def test_values_come_through_whole() -> None:
+    values = {
+        "a": [1, 2.5, None, True, "ü\udc80"], "p": Path("/x"), "t": (1, (2,)),
+        "f": DataFile(Path("/i"), "tiff", "i", {"axes": "ZYX"}),
+    }  # fmt: skip
+    assert decode(json.loads(json.dumps(encode(values)))) == values
+    with pytest.raises(TypeError):
+        encode(object())
+    with pytest.raises(ValueError, match="known"):
+        decode({"pickle": "x"})
+    more = FORMATS.with_traits({"csv": (Trait.XYZ,)})
+    again = formats_from(json.loads(json.dumps(tell_formats(more))))
+    assert [*again.values()] == [*more.values()]
