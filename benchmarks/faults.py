@@ -1,10 +1,11 @@
 """A job that is killed, or finds the disk full, at each of its writes: nothing is lost or left.
 
 ``python -m benchmarks.faults [--runner LOCAL] [--every N]`` runs one small job again and
-again. The n-th time the n-th thing that it does on the disk (a file opened to write, a
-folder made, a name changed or removed, a program started) kills the process, or fails like
-all later ones for want of space. Afterwards the history has to list every folder, what is
-the user's has to be as it was, and what is left has to go with the jobs. Exit 1 when not.
+again (``--image``, ``--package``: what it requires). The n-th time the n-th thing that it
+does on the disk (a file opened to write, a folder made, a name changed or removed, a program
+started) kills the process, or fails like all later ones for want of space. Afterwards the
+history has to list every folder, what is the user's has to be as it was, and what is left has
+to go with what `clean` lists. Exit 1 when not.
 
 POSIX only: each run is a fork of this process.
 """
@@ -14,12 +15,14 @@ from __future__ import annotations
 import argparse
 import errno
 import gc
+import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +32,8 @@ import napari_tool_runner as ntr
 from benchmarks.soak import DESCRIPTOR
 from napari_tool_runner.config import changed_config, load_config, save_config
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.jobs import delete_job, history
+from napari_tool_runner.jobs import delete_job, history, reclaim, reclaimable
+from napari_tool_runner.storage import write_json
 
 __all__ = ["try_faults"]
 
@@ -112,14 +116,18 @@ def _problems(folder: Path, then: dict[str, bytes]) -> list[str]:
             found.append("the configuration was changed")
     except ToolRunnerError as error:
         found.append(f"the configuration is lost: {error}")
-    there = set((folder / "jobs").glob("*/*"))
+    settings = load_config(folder / "c.json")
+    things = [item for item in reclaimable(settings) if item.kind in ("job", "container")]
+    there = set((folder / "jobs").glob("[!.]*/*"))
     known = {record.folder: record for record in history(folder / "jobs")}
     found += [f"{path.name} is listed nowhere" for path in there - known.keys()]
     for record in known.values():
         if not record.state.is_finished:
             found.append(f"{record.id} is said to be {record.state}")
             continue
-        delete_job(record)
+        if not record.path.exists():  # for `clean` it is too young
+            delete_job(record)
+    found += reclaim(things)
     found += [f"{path} is left" for path in (folder / "jobs").glob("*/*")]
     data = folder / "data"
     drafts = [p.name for p in folder.iterdir() if p.name.startswith(".c.json.")]
@@ -134,17 +142,30 @@ def _is_odd(path: Path) -> bool:
     return path.suffix not in (".lock", ".json", ".py", ".pyc") and path.name.startswith(".")
 
 
-def try_faults(runner: str, kinds: tuple[str, ...] = KINDS, *, every: int = 1) -> list[str]:
-    """Try every `every`-th place for a fault; return a sentence for all that went wrong."""
+def try_faults(
+    runner: str,
+    kinds: tuple[str, ...] = KINDS,
+    *,
+    every: int = 1,
+    needs: str = "",
+    options: Mapping[str, object] | None = None,
+) -> list[str]:
+    """Try every `every`-th place for a fault; return a sentence for all that went wrong.
+
+    `needs`: what the tool requires, as its descriptor says it. `options`: of the service.
+    """
     found: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["XDG_DATA_HOME"] = str(folder / "data")
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         (folder / "tools").mkdir()
-        (folder / "tools" / "copy.xml").write_text(DESCRIPTOR, encoding="utf-8")
+        (folder / "tools" / "copy.xml").write_text(
+            DESCRIPTOR.replace("<command>", f"{needs}<command>"), encoding="utf-8"
+        )
         tifffile.imwrite(folder / "mine.tif", np.arange(64, dtype=np.uint8).reshape(8, 8))
-        (folder / "c.json").write_text(f'{{"workspace": "{folder}/jobs"}}', encoding="utf-8")
+        section = {"service": runner, "conda_dir": f"{folder}/conda", **(options or {})}
+        write_json(folder / "c.json", {"workspace": f"{folder}/jobs", "runner": section})
         then = {"mine.tif": (folder / "mine.tif").read_bytes()}
         gc.collect()
         total = _run(folder, runner, "kill", sys.maxsize)
@@ -153,6 +174,7 @@ def try_faults(runner: str, kinds: tuple[str, ...] = KINDS, *, every: int = 1) -
         for kind in kinds:
             begun, ended = time.monotonic(), 0
             for at in range(1, total + 1, every):
+                shutil.rmtree(folder / "conda", ignore_errors=True)
                 ended += _run(folder, runner, kind, at) < 0
                 told = [f"{kind} at {at}: {what}" for what in _problems(folder, then)]
                 print("\n".join(told), flush=True) if told else None
@@ -168,8 +190,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--runner", default="LOCAL")
     parser.add_argument("--every", type=int, default=1, metavar="N")
+    parser.add_argument("--image", default="", help="what the tool requires of DOCKER")
+    parser.add_argument("--package", default="", help="what the tool requires of CONDA")
+    parser.add_argument("--options", default="{}", help="JSON: of the service, as in config.json")
     options = parser.parse_args()
-    problems = try_faults(options.runner, every=options.every)
+    needs = ""
+    if options.package:
+        needs += f'<requirement type="package">{options.package}</requirement>'
+    if options.image:
+        needs += f'<container type="docker">{options.image}</container>'
+    needs = needs and f"<requirements>{needs}</requirements>"
+    more = json.loads(options.options)
+    problems = try_faults(options.runner, every=options.every, needs=needs, options=more)
     print(f"{len(problems)} problems." if problems else "Nothing was lost, nothing is left.")
     return 1 if problems else 0
 

@@ -1,5 +1,6 @@
 from .contract import Availability, Fetch, Plan, RunnerService
 from .discovery import load_plugin_dirs, plugin_problems
+from .docker.slot import recover
 from .policy import obey_policy
 from .process import (
     CancelToken,
@@ -49,5 +50,6 @@ __all__ = [
     "obey_policy",
     "plan_run",
     "plugin_problems",
+    "recover",
     "runnerServices",
 ]

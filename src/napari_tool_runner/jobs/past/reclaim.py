@@ -13,7 +13,7 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import ended_jobs
 from napari_tool_runner.jobs.workspace import disk_size
-from napari_tool_runner.plugins import runnerServices
+from napari_tool_runner.plugins import recover, runnerServices
 from napari_tool_runner.tools.toolbox.approved import forget, kept_folder
 from napari_tool_runner.tools.toolbox.trust import unapproved_copies
 
@@ -47,8 +47,10 @@ class Reclaimable:
 def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimable]:
     """Return what could be deleted: ended jobs, what each service keeps, copies of toolboxes.
 
-    Of the copies, those that no approval names.
+    Of the copies, those that no approval names. What a killed session left elsewhere of a
+    job goes back into the job's folder first.
     """
+    recover(config.workspaces)
     found = [
         Reclaimable("job", f"{job.tool.id} {job.id}", job.size(), partial(_remove, job.folder))
         for job in ended_jobs(config.workspaces, older_than_days)
