@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import select
 import shutil
 import site
 import subprocess
@@ -42,7 +43,7 @@ class Enclosure:
 
     def __init__(self, options: Sequence[str]) -> None:
         self._options = options
-        self._status = -1
+        self._status = self._life = -1
 
     def start(
         self, args: Sequence[str], work_dir: Path, environment: Mapping[str, str]
@@ -50,12 +51,14 @@ class Enclosure:
         """Start `args`; raises OSError, also for what could not be executed."""
         _check_program(args[0], work_dir, environment)
         self._status, status = os.pipe()
+        self._life, life = os.pipe()
         options = os.memfd_create("options")
         try:
             given = [*self._options, "--chdir", str(work_dir)]
             os.write(options, b"".join(os.fsencode(one) + b"\0" for one in given))
             os.lseek(options, 0, os.SEEK_SET)
-            program = [_bwrap(), "--args", str(options), "--json-status-fd", str(status), "--"]
+            program = [_bwrap(), "--args", str(options), "--json-status-fd", str(status)]
+            program += ["--sync-fd", str(life), "--"]
             return subprocess.Popen(
                 [*program, *args],
                 cwd=work_dir,
@@ -66,14 +69,20 @@ class Enclosure:
                 bufsize=0,
                 # no terminal to write to; and the group that is ended as a whole
                 start_new_session=True,
-                pass_fds=(options, status),
+                pass_fds=(options, status, life),
             )
         except BaseException:
             os.close(self._status)
+            os.close(self._life)
             raise
         finally:
-            os.close(options)
-            os.close(status)
+            for one in (options, status, life):
+                os.close(one)
+
+    def ended(self, seconds: float) -> bool:
+        """Wait until nothing runs inside; False when something still does."""
+        # the other end is held by the first process inside, which ends last
+        return bool(select.select([self._life], [], [], max(0.0, seconds))[0])
 
     def ran(self) -> bool:
         """Whether the program was executed; asked once, when all has ended."""
@@ -83,6 +92,7 @@ class Enclosure:
             while more := os.read(self._status, 65536):
                 told += more
         os.close(self._status)
+        os.close(self._life)
         return b'"exit-code"' in told
 
 
@@ -128,7 +138,11 @@ def python_places() -> set[Path]:
         if not step.is_symlink():
             break
         step = Path(os.path.normpath(step.parent / step.readlink()))
-    places |= {Path(one) for one in sys.path if one and os.path.exists(one)}
+    # where the script lies that runs here, or where it was started, is none of a program's
+    script = str(getattr(sys.modules.get("__main__"), "__file__", None) or "")
+    own = {"", os.getcwd(), os.path.dirname(os.path.abspath(script))}
+    own -= set(os.environ.get("PYTHONPATH", "").split(os.pathsep)) - {""}
+    places |= {Path(one) for one in sys.path if one not in own and os.path.exists(one)}
     if site.ENABLE_USER_SITE and site.USER_BASE:
         places |= {Path(site.USER_BASE) / one for one in ("bin", "lib")}
     return {one for one in places if not _is_too_much(one)}

@@ -123,7 +123,7 @@ def run_program(
                 raise
     finally:
         program.wait()
-        _finish_readers(readers, program.pid, mark, context)
+        _finish_readers(readers, program.pid, mark, context, enclosure)
         watchdog.discard(program.pid)
         ran = enclosure is None or enclosure.ran()
     ender.raise_reason()
@@ -139,22 +139,36 @@ def run_program(
 
 
 def _finish_readers(
-    readers: Sequence[LineReader], pid: int, mark: str, context: ExecContext
+    readers: Sequence[LineReader],
+    pid: int,
+    mark: str,
+    context: ExecContext,
+    enclosure: Enclosure | None,
 ) -> None:
     """Wait for the last lines; end what the program left behind."""
     deadline = time.monotonic() + _LEFTOVER_WAIT
     for reader in readers:
         reader.join(max(0.0, deadline - time.monotonic()))
-    pause = 0.0005
-    while group_alive(pid) and time.monotonic() < deadline:
-        time.sleep(pause)
-        pause = min(0.02, pause * 2)
-    if not any(reader.is_alive() for reader in readers) and not group_alive(pid):
+    alive = not _ended(pid, deadline, enclosure)
+    if not any(reader.is_alive() for reader in readers) and not alive:
         return
     end_processes([], grace=0.5, mark=mark, group=pid)
     for reader in readers:
         reader.join(1.0)
     context.say("The program had ended but left processes running; they were ended, too.")
+
+
+def _ended(pid: int, deadline: float, enclosure: Enclosure | None) -> bool:
+    """Wait until a program's group, or all in its enclosure, has ended; say whether it has."""
+    if enclosure is not None:
+        return enclosure.ended(deadline - time.monotonic())
+    pause = 0.0005
+    while group_alive(pid):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+        pause = min(0.02, pause * 2)
+    return True
 
 
 def _not_enclosed(name: str, said: str) -> RunnerExecError:
