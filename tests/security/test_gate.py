@@ -207,6 +207,38 @@ def test_approvals_of_older_versions_ask_again(box: Path) -> None:
     assert said(ntr.run(say())) == "approved"
 
 
+def test_what_cannot_be_looked_at_is_not_approved(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approve(box)
+
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(approved.os, "scandir", refuse)
+    assert "it cannot be looked at" in trust_state(box).changes[0]
+
+
+def test_a_folder_with_everything_is_no_toolbox(user_dirs: Path) -> None:
+    user_data().mkdir(parents=True)
+    for folder in (user_dirs, user_data(), Path("/")):
+        with pytest.raises(TrustError, match="that is no toolbox"):
+            review(folder)
+    assert approved.kept_copies() == []
+
+
+def test_a_folder_with_too_much_is_no_toolbox(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approved, "MOST_FILES", 2)
+    with pytest.raises(TrustError, match="holds more than 2 files"):
+        approve(box)
+    assert list((user_data() / "approved").iterdir()) == []
+
+
+def test_a_pipe_in_a_toolbox_is_not_waited_for(box: Path) -> None:
+    os.mkfifo(box / "say" / "pipe")
+    assert review(box).left_out == ("say/pipe",)
+
+
 def test_one_damaged_approval_hides_no_other(box: Path) -> None:
     approve(box)
     store = user_data() / "trust.json"

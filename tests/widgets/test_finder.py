@@ -203,6 +203,7 @@ def test_badges_say_whether_it_is_there_already(qtbot, tmp_path):
     """A service written for the test answers; the tool is read by the thread."""
     from napari_tool_runner.plugins import runnerServices
     from napari_tool_runner.plugins.contract import Availability, Fetch, Plan, RunnerService
+    from napari_tool_runner.tools.toolbox.trust import approve
 
     class Service(RunnerService):
         service_name = "CONDA"
@@ -214,13 +215,14 @@ def test_badges_say_whether_it_is_there_already(qtbot, tmp_path):
             return Plan() if tool.id == "ready" else Plan(fetches=(Fetch("numpy", 10),))
 
     for name in ("ready", "later"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "tool.xml").write_text(
+        (tmp_path / "box" / name).mkdir(parents=True)
+        (tmp_path / "box" / name / "tool.xml").write_text(
             f'<tool id="{name}" name="{name}" version="1"><requirements>'
             '<package type="conda" env="x">-c conda-forge numpy</package></requirements>'
             "<command>true</command><inputs/><outputs/></tool>"
         )
-    box = Toolbox([ToolboxFolder("box", tmp_path)], cache_dir=tmp_path / "cache")
+    box = Toolbox([ToolboxFolder("box", tmp_path / "box")], cache_dir=tmp_path / "cache")
+    approve(tmp_path / "box")  # else no channel is asked
     before = runnerServices.builders().get("CONDA")
     runnerServices.register_builder("CONDA", lambda **_: Service())
     lookup = BadgeLookup(box)

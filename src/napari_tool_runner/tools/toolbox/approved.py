@@ -13,6 +13,7 @@ import secrets
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -112,7 +113,10 @@ def listing_from(data: object) -> Listing:
         if not isinstance(row, list) or len(row) != len(Entry._fields):
             raise ValueError("no file of a listing")
         mark, *numbers = row
-        size, modified, changed = (int(number) for number in numbers)
+        try:
+            size, modified, changed = (int(number) for number in numbers)
+        except (TypeError, OverflowError) as error:
+            raise ValueError("no numbers of a file") from error
         found[str(name)] = Entry(str(mark), size, modified, changed)
     return found
 
@@ -165,6 +169,11 @@ def _files(folder: Path) -> Iterator[tuple[str, str, str]]:
     A link to inside of the folder is what it leads to; one that leads out is left out.
     """
     root = os.path.realpath(folder)
+    if Path(os.path.realpath(user_data())).is_relative_to(root):
+        raise TrustError(
+            f"The folder {folder} holds this program's own data: that is no toolbox.",
+            hint="Name the folder that holds the tools and nothing else.",
+        )
     if not os.path.isdir(root):
         return  # a toolbox that is gone: all its files were removed
     waiting: list[tuple[str, str, tuple[str, ...]]] = [("", root, (root,))]
@@ -338,12 +347,17 @@ def _marks(listing: Mapping[str, Entry]) -> dict[str, str]:
 
 
 def kept_copies() -> list[str]:
-    """Return the digests of all copies; drafts of a session that died are named as they are."""
+    """Return the digests of all copies; drafts of sessions that died are named as they are."""
     home = _home()
     if not home.is_dir():
         return []
-    names = sorted(entry.name for entry in home.iterdir() if entry.is_dir())
-    return [name if name.startswith(".") else f"sha256:{name}" for name in names]
+    young = time.time() - 3600  # somebody may be copying now
+    folders = sorted(entry for entry in home.iterdir() if entry.is_dir())
+    return [
+        one.name if one.name.startswith(".") else f"sha256:{one.name}"
+        for one in folders
+        if not one.name.startswith(".") or one.stat().st_mtime < young
+    ]
 
 
 def forget(digest: str) -> None:

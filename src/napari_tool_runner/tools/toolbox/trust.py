@@ -168,7 +168,10 @@ def _answered(folder: Path, config: Config) -> Trust:
         return Trust(TrustState.MINE, folder)
     if approval.old:
         return Trust(TrustState.CHANGED, folder, (_OLD,))
-    changes = tuple(_changes(approval.files, look(folder, approval.files)))
+    try:
+        changes = tuple(_changes(approval.files, look(folder, approval.files)))
+    except (OSError, TrustError) as error:  # what cannot be seen is not what was approved
+        changes = (f"it cannot be looked at: {error}",)
     state = TrustState.CHANGED if changes else TrustState.APPROVED
     return Trust(state, folder, changes, approval.digest)
 
@@ -198,7 +201,10 @@ _looked: dict[Path, Listing] = {}
 
 def _digest_now(folder: Path) -> str:
     """Return the digest of what `folder` holds; in a session only what changed is read again."""
-    _looked[folder] = look(folder, _looked.get(folder))
+    try:
+        _looked[folder] = look(folder, _looked.get(folder))
+    except (OSError, TrustError):
+        return ""  # what cannot be seen is nothing that is allowed
     return digest_of(_looked[folder])
 
 
