@@ -123,6 +123,15 @@ def zarr_pickle_as_compressor(io: Path) -> Path:
     return a_zarr(io / "o.zarr", compressor={"id": "pickle"})
 
 
+def zarr_pickle_behind_text(io: Path) -> Path:
+    """Zarr looks at the first codec only when it decides what the objects are."""
+    filters = [{"id": "vlen-utf8"}, {"id": "pickle"}]
+    place = a_zarr(io / "o.zarr", dtype="|O", filters=filters, fill_value="")
+    for chunk in ("0.0", "0.1", "1.0", "1.1"):
+        (place / chunk).write_bytes(pickle.dumps(Payload()))
+    return place
+
+
 def zarr3_pickle(io: Path) -> Path:
     codecs = [{"name": "numcodecs.pickle"}, {"name": "bytes"}]
     return a_zarr3(io / "o.zarr", codecs=codecs)
@@ -328,7 +337,8 @@ ATTACKS: list[tuple[str, Callable[[Path], Path], str]] = [
         for attack in (
             zarr_chunk_is_a_pipe, zarr_metadata_are_a_pipe, zarr_attributes_are_a_pipe,
             zarr_chunk_is_a_link, zarr_metadata_are_a_link, zarr_level_is_elsewhere,
-            zarr_level_is_a_link, zarr_pickle, zarr_pickle_of_numbers, zarr_pickle_as_compressor,
+            zarr_level_is_a_link, zarr_pickle, zarr_pickle_behind_text,
+            zarr_pickle_of_numbers, zarr_pickle_as_compressor,
             zarr3_pickle, zarr3_pickle_in_a_shard, zarr_consolidated_pickle, zarr_huge_chunk,
             zarr_too_many_blocks, zarr_deep_metadata, zarr_objects_of_text,
             *(zarr_objects(n) for n in ("json2", "msgpack2", "vlen-array", "categorize", "none")),

@@ -472,3 +472,40 @@ def test_outputs_named_by_strangers_are_delivered_in_their_folder(
     placed = deliver(result, target)
     assert len({str(p).casefold() for p in placed.values()}) == len(placed) == len(names)
     assert all(place.parent == target for place in placed.values())
+
+
+LEADING_OUT = {
+    "a link": ("os.symlink(victim, out)", "leads out"),
+    "a pipe": ("os.mkfifo(out)", "a pipe"),
+    "a folder of a link": ("out.mkdir(); os.symlink(victim, out / 'x')", "leads out"),
+    "a folder of a pipe": ("out.mkdir(); os.mkfifo(out / 'x')", "a pipe"),
+    "outputs is a link": (
+        "shutil.rmtree(out.parent); os.symlink(victim.parent, out.parent)",
+        "leads out|did not write",
+    ),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("attack", LEADING_OUT)
+@pytest.mark.parametrize("fmt", ["imagetiff", "imagezarr", "txt"])
+def test_a_job_whose_result_leads_out_fails_with_a_sentence(
+    attack: str, fmt: str, make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    victim = tmp_path / "theirs" / "key"
+    victim.parent.mkdir()
+    victim.write_text(SECRET)
+    deed, said = LEADING_OUT[attack]
+    script = f"""
+        import os, shutil, sys
+        from pathlib import Path
+        out, victim = Path(sys.argv[1]), Path({str(victim)!r})
+        {deed}
+    """
+    tool = make_tool(
+        script, inputs="", outputs=f'<data name="o" format="{fmt}"/>', arguments="${o}"
+    )
+    with pytest.raises(ToolFailedError, match=said) as failed:
+        ntr.run(tool, config=config)
+    assert SECRET not in str(failed.value)
+    assert victim.read_text() == SECRET

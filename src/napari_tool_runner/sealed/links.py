@@ -104,8 +104,6 @@ def settled(path: Path, root: Path, lent: Collection[Path] = ()) -> Path:
         with folder_of(real.parent, root) as folder:
             raise refused(real, word_of(folder.stat(real.name)), "a file")
     for entry in list(walk(real, root, links=True)):
-        if kind(entry, root) != "link":
-            continue
         try:
             target = link_free(entry, root, lent)
         except FileNotFoundError:
