@@ -444,7 +444,11 @@ def test_nothing_is_written_outside_a_crate_nor_over_its_own_files(
         else:
             with pytest.raises(WorkspaceError, match="outside"):
                 crate_of({**told, "outputs": [out]}, tmp_path)
+    (folder / "io" / "%2e%2e%2f%2e%2e%2fx").write_text("out")
+    out = {**told["outputs"][0], "path": "io/%2e%2e%2f%2e%2e%2fx", "sha256": None}  # type: ignore[index]
+    told["outputs"].append(out)  # type: ignore[attr-defined]
     found = crate_of(told, tmp_path)
+    assert found["outputs/2e_2e_2f_2e_2e_2fx"] == b"out"
     assert "outputs/record.json" in found
     assert "outputs/1_record.json" in found
     assert digest

@@ -118,7 +118,9 @@ def _add(
     crate: ROCrate, record: RunRecord, one: RecordedInput | RecordedOutput, kind: str
 ) -> object:
     path, place = one.locate(), record.inside(one.path)
-    if place in _TAKEN or not _is_own(one.path, record):
+    # a crate tells places as addresses: in one, % and \\ may mean another folder
+    odd = place in _TAKEN or not place.isprintable() or any(c in place for c in "%\\:?#")
+    if odd or not _is_own(one.path, record):
         name = safe_name(one.path.name)  # from elsewhere; never out of the crate
         taken = {str(entity.id).strip("/") for entity in crate.get_entities()}
         numbered = (f"{kind}/{number or ''}{'_' * bool(number)}{name}" for number in count())
