@@ -235,6 +235,7 @@ def approve_folder(args: Namespace) -> int:
         discard(found)
         return 0
     if found.trust.ok and not args.mine:
+        discard(found)
         return 0
     otherwise = "nothing was approved; add --yes to let its tools run"
     if not _agreed(args, "Let the tools of this folder run?", otherwise):

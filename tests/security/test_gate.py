@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 import napari_tool_runner as ntr
@@ -15,6 +16,7 @@ from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config, user_data
 from napari_tool_runner.errors import ToolFailedError, TrustError
 from napari_tool_runner.jobs import (
+    dry_run,
     prepare,
     read_record,
     reclaim,
@@ -24,7 +26,7 @@ from napari_tool_runner.jobs import (
     run_job,
 )
 from napari_tool_runner.plugins import runnerServices
-from napari_tool_runner.tools import load_toolbox, read_tool
+from napari_tool_runner.tools import dialect_of, load_toolbox, read_tool
 from napari_tool_runner.tools.toolbox import approved
 from napari_tool_runner.tools.toolbox.box import bundled_folder
 from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, unnamed
@@ -352,6 +354,41 @@ def test_a_permit_is_of_one_thing(box: Path, tmp_path: Path) -> None:
             pass_gate(other, false)
     with pytest.raises(TrustError, match="permit is of another"):
         pass_gate(say(), permit)  # not from the copy
+
+
+def test_only_the_gate_makes_permits() -> None:
+    source = Path(ntr.__file__).parent
+    makers = {p.name for p in source.rglob("*.py") if "Permit(" in p.read_text(encoding="utf-8")}
+    assert makers == {"gate.py"}
+
+
+@pytest.mark.parametrize("call", ["run", "preview"])
+def test_no_template_is_evaluated_once_it_is_revoked(
+    box: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    approve(box)
+    job = prepare(say(), {})
+    rendered: list[object] = []
+    dialect = type(dialect_of(job.tool))
+    monkeypatch.setattr(dialect, "render", lambda *given: rendered.append(given))
+    revoke(box)
+    with pytest.raises((ToolFailedError, TrustError)):
+        run_job(job) if call == "run" else dry_run(say(), {})
+    assert rendered == []
+
+
+def test_layer_metadata_are_no_consent(tmp_path: Path) -> None:
+    """“Run again on…” of a layer that a stranger saved opens a form that does not run."""
+    layers = pytest.importorskip("napari.layers")
+    record = forged(tmp_path, str(stranger(tmp_path)))
+    layer = layers.Image(np.zeros((2, 2)), metadata={"napari_tool_runner": record.summary()})
+    opened: list[Tool] = []
+    from napari_tool_runner.widgets.history.made_by import record_of_layer
+
+    opened.append(recorded_tool(record_of_layer(layer), load_config()))
+    assert trust_state(opened[0]).state is TrustState.UNKNOWN
+    with pytest.raises(TrustError, match="has not been approved"):
+        ntr.run(opened[0])
 
 
 def test_looking_asks_nobody(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
