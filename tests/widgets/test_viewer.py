@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -12,7 +11,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
@@ -20,6 +18,7 @@ from run_tools import invert_tool, sleep_tool
 from widget_tools import long_tool
 
 from napari_tool_runner.jobs import JobManager
+from napari_tool_runner.plugins.programs.watchdog import marked_ids
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
@@ -115,11 +114,11 @@ def test_closing_the_window_ends_the_program(qtbot, viewer, manager, tmp_path):
         return any(line.startswith("pid ") for line in job.log.tail(1000))
 
     qtbot.waitUntil(told, timeout=WAIT)
-    pid = int(re.search(r"pid (\d+)", "\n".join(job.log.tail(1000)))[1])
-    assert psutil.pid_exists(pid)
+    pids = marked_ids(f"{os.getpid()}-")  # inside they have other numbers
+    assert pids
     viewer.close()
     assert job.wait(15)
-    assert not psutil.pid_exists(pid)
+    assert not set(pids) & set(marked_ids(f"{os.getpid()}-"))
 
 
 def test_closing_the_dock_lets_the_job_go_on(qtbot, viewer, manager, cells, tmp_path):
@@ -142,7 +141,7 @@ def test_quitting_napari_with_a_running_tool_leaves_no_process(tmp_path):
     script.write_text(
         textwrap.dedent(
             f"""
-            import json, sys
+            import json, os, sys
             from pathlib import Path
             import napari
             from qtpy.QtCore import QTimer
@@ -157,7 +156,7 @@ def test_quitting_napari_with_a_running_tool_leaves_no_process(tmp_path):
             def look():
                 told = [line for line in job.log.tail(1000) if line.startswith("pid ")]
                 if told:
-                    Path(sys.argv[1]).write_text(told[0].split()[1])
+                    Path(sys.argv[1]).write_text(str(os.getpid()))
                     timer.stop()
                     QTimer.singleShot(0, viewer.close)
 
@@ -177,11 +176,11 @@ def test_quitting_napari_with_a_running_tool_leaves_no_process(tmp_path):
         check=False,
     )
     assert process.returncode == 0
-    pid = int(told.read_text())
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+    mark = f"{told.read_text()}-"
+    deadline = time.monotonic() + 10
+    while marked_ids(mark) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not psutil.pid_exists(pid)
+    assert not marked_ids(mark)
 
 
 def test_the_plugin_opens_from_naparis_menu(qtbot, viewer):
