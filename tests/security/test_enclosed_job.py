@@ -351,6 +351,24 @@ def test_the_variables_of_a_strangers_service_are_on_a_list(
 
 
 @enclosed
+def test_windows_are_there_for_those_who_ask(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cookie").write_text("x")
+    monkeypatch.setenv("DISPLAY", ":77")
+    monkeypatch.setenv("XAUTHORITY", str(tmp_path / "cookie"))
+    script = f"""
+        import os, sys
+        seen = [os.environ.get("DISPLAY"), os.path.exists({str(tmp_path / "cookie")!r})]
+        open(sys.argv[1], "w").write(repr(seen))
+    """
+    tool = make_tool(script, **NO_DATA)
+    for passed, seen in (([], "[None, False]"), (["DISPLAY", "XAUTHORITY"], "[':77', True]")):
+        config["runner"] = {"service": "LOCAL", "pass_on": passed}
+        assert ntr.run(tool, config=config).outputs["o"].path.read_text() == seen
+
+
+@enclosed
 def test_a_daemon_with_a_cleared_environment_ends(
     make_tool: MakeTool, config: dict[str, object], tmp_path: Path
 ) -> None:

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Exported", "export"]
 
-_HASHED = 8 * 2**20
+_HASHED = 16 * 2**20
+"""Bytes: what is copied is hashed before a program could change it."""
 _LARGEST = 2**31
 
 

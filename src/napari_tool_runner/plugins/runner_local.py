@@ -174,7 +174,11 @@ def enclosure_of(
     if context.root is None or not is_enclosing(config):
         return None
     named = [one if one.is_dir() else one.parent for one in context.named]
-    return enclose(context, {*shown, *with_prefixes(named)})
+    windows: set[Path] = set()
+    if "DISPLAY" in settings.PASS_ON.of(config):  # who passes it on wants windows
+        windows.add(Path("/tmp/.X11-unix"))  # noqa: S108 (the X server's own place)
+        windows.add(Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority"))
+    return enclose(context, {*shown, *with_prefixes(named), *windows})
 
 
 LocalRunnerServiceBuilder = partial(ServiceBuilder, __name__, LocalRunnerService.__name__)
