@@ -9,6 +9,7 @@ from qtpy.QtCore import QModelIndex, Qt
 
 from napari_tool_runner.tools import load_toolbox
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder, bundled_folder
+from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.finding.badges import BadgeLookup, needs_of
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.finding.finder import ToolFinder
@@ -203,7 +204,6 @@ def test_badges_say_whether_it_is_there_already(qtbot, tmp_path):
     """A service written for the test answers; the tool is read by the thread."""
     from napari_tool_runner.plugins import runnerServices
     from napari_tool_runner.plugins.contract import Availability, Fetch, Plan, RunnerService
-    from napari_tool_runner.tools.toolbox.trust import approve
 
     class Service(RunnerService):
         service_name = "CONDA"
@@ -222,11 +222,15 @@ def test_badges_say_whether_it_is_there_already(qtbot, tmp_path):
             "<command>true</command><inputs/><outputs/></tool>"
         )
     box = Toolbox([ToolboxFolder("box", tmp_path / "box")], cache_dir=tmp_path / "cache")
-    approve(tmp_path / "box")  # else no channel is asked
     before = runnerServices.builders().get("CONDA")
     runnerServices.register_builder("CONDA", lambda **_: Service())
     lookup = BadgeLookup(box)
     try:
+        assert lookup.badges(box.entry("ready")) == ("conda",)
+        qtbot.waitUntil(lambda: lookup._task is None, timeout=20_000)
+        assert lookup.badges(box.entry("ready")) == ("conda",)  # nobody was asked: no consent
+        approve(tmp_path / "box")
+        lookup.forget(box)
         for key in ("ready", "later"):
             assert lookup.badges(box.entry(key))[0].startswith("conda")
         qtbot.waitUntil(lambda: lookup.badges(box.entry("later")) == ("conda ↓",), timeout=20_000)
