@@ -15,19 +15,25 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from napari_tool_runner.errors import DescriptorError, JobCancelledError, TemplateError
+from napari_tool_runner.errors import (
+    DescriptorError,
+    JobCancelledError,
+    OutputError,
+    TemplateError,
+)
 from napari_tool_runner.tools.dialect import DataFile, JobPaths, RenderedCommand
 from napari_tool_runner.tools.formats import FORMATS, Trait
+from napari_tool_runner.tools.galaxy import judge
 from napari_tool_runner.tools.isolation import rendering
 from napari_tool_runner.tools.isolation.client import Limits, Reader
 from napari_tool_runner.tools.isolation.operations import command_from
 from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.isolation.wire import decode, encode, formats_from, tell_formats
-from napari_tool_runner.tools.reader import read_tool
+from napari_tool_runner.tools.reader import dialect_of, read_tool
 from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.model import InputItem, Tool
 
 walled = pytest.mark.skipif(bool(missing_walls()), reason=missing_walls())
 MARK = "NAPARI_TOOL_RUNNER_READER_TEST"
@@ -298,7 +304,7 @@ import os, threading
 from pathlib import Path
 from napari_tool_runner.tools.dialect import JobPaths
 from napari_tool_runner.tools.isolation import client, rendering
-from napari_tool_runner.tools.reader import read_tool
+from napari_tool_runner.tools.reader import dialect_of, read_tool
 tool = read_tool({str(tmp_path / "box")!r})
 paths = JobPaths(Path({str(tmp_path / "job")!r}))
 ask = threading.Thread(target=lambda: rendering.render(tool, {{}}, paths, {{}}), daemon=True)
@@ -337,3 +343,126 @@ def test_values_come_through_whole() -> None:
     more = FORMATS.with_traits({"csv": (Trait.XYZ,)})
     again = formats_from(json.loads(json.dumps(tell_formats(more))))
     assert [*again.values()] == [*more.values()]
+
+
+# -- looking, before anybody trusted anything ----------------------------------------------
+
+SLOW = "^(?:a|a)*[b0]"
+LONG = "a" * 60
+
+
+def looked_at(folder: Path, inputs: str, *, command: str = "echo", more: str = "") -> Tool:
+    folder.mkdir(exist_ok=True)
+    (folder / "tool.xml").write_text(
+        f"""<tool id="look" name="Look" version="1" profile="22.05"><command>{command}</command>
+        {more}<inputs>{inputs}</inputs><outputs><data name="o" format="txt">
+        <discover_datasets pattern="{SLOW}" format="txt"/></data></outputs></tool>""",
+        encoding="utf-8",
+    )
+    return read_tool(folder / "tool.xml")
+
+
+@pytest.mark.parametrize(
+    "validator",
+    [
+        f"<validator type='regex'>{SLOW}</validator>",
+        f"<validator type='expression'>re.match({SLOW!r}, value) is None</validator>".replace(
+            '"', "&quot;"
+        ),
+        f"<validator type='expression'>__import__('re').findall({SLOW!r}, value)</validator>",
+    ],
+)
+def test_a_pattern_that_never_ends_is_not_checked(validator: str, tmp_path: Path) -> None:
+    tool = looked_at(tmp_path, f"<param name='x' type='text'>{validator}</param>")
+    (rule,) = tool.parameters()[0].validators
+    assert rule.problem(LONG) is None
+    assert bind(tool, {"x": LONG})["x"] == LONG
+
+
+def test_a_pattern_that_ends_is_checked_as_before(tmp_path: Path) -> None:
+    rule = "<validator type='regex' message='Letters, not %s.'>^[a-z]+$</validator>"
+    tool = looked_at(tmp_path, f"<param name='x' type='text'>{rule}</param>")
+    (rule_read,) = tool.parameters()[0].validators
+    assert rule_read.problem("abc") is None
+    assert rule_read.problem("12") == "Letters, not 12."
+
+
+def test_a_filter_of_choices_that_never_ends_is_left_out(tmp_path: Path) -> None:
+    data = tmp_path / "table.txt"
+    data.write_text(f"{LONG}\tx\n" * 1000, encoding="utf-8")
+    choices = (
+        f"<options from_dataset='i'><filter type='regexp' column='0' value='{SLOW}'/></options>"
+    )
+    tool = looked_at(
+        tmp_path,
+        "<param name='i' type='data' format='txt'/>"
+        f"<param name='s' type='select'>{choices}</param>",
+    )
+    source = getattr(tool.parameters()[1], "source", None)
+    assert source is not None
+    assert [one.value for one in source.options({"i": data})] == [LONG]
+
+
+def test_a_rule_for_what_a_program_says_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "_SECONDS", 0.2)
+    rules = (
+        f'<stdio><regex match="{SLOW}" source="both" level="fatal" description="slow"/>'
+        '<regex match="disk is full" source="stderr" level="fatal" description="no space"/>'
+        '<exit_code range="1:" level="fatal"/></stdio>'
+    )
+    tool = looked_at(tmp_path, "", more=rules)
+    verdict = dialect_of(tool).judge(tool, 0, LONG, LONG)
+    assert verdict.ok
+    assert any("not checked" in warning for warning in verdict.warnings)
+    assert "no space" in dialect_of(tool).judge(tool, 0, "", f"{LONG} Disk is full").reason
+    assert not dialect_of(tool).judge(tool, 2, LONG, "").ok
+
+
+def test_a_pattern_of_outputs_that_never_ends_is_a_sentence(
+    tmp_path: Path, paths: JobPaths
+) -> None:
+    tool = looked_at(tmp_path, "")
+    rendered = fill(tool, paths)
+    (paths.work / LONG).write_text("x", encoding="utf-8")
+    with pytest.raises(OutputError, match="takes too long"):
+        dialect_of(tool).collect(tool, rendered, bind(tool, {}), paths)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        "<repeat name='r' min='100000'><param name='x' type='text'/></repeat>",
+        "<repeat name='r' min='9000'><param name='x' type='text'/></repeat>",
+        "<repeat name='r' default='200'><repeat name='q' min='200'>{}</repeat></repeat>".format(
+            "<param name='x' type='text'/>"
+        ),
+        "".join(f"<param name='p{n}' type='text'/>" for n in range(4000)),
+        "".join(f"<section name='s{n}'>" for n in range(60))
+        + "<param name='x' type='text'/>"
+        + "</section>" * 60,
+    ],
+)
+def test_a_form_is_of_a_size_that_opens(inputs: str, tmp_path: Path) -> None:
+    tool = looked_at(tmp_path, inputs)
+    assert tool.problems, "it cannot run as it asks to be"
+    assert _opened(tool.inputs) <= 3000
+    assert all(note.what.endswith(".") or note.what for note in tool.problems)
+
+
+def _opened(items: tuple[InputItem, ...]) -> int:
+    found = 0
+    for item in items:
+        times = max(getattr(item, "minimum", 0) or 0, getattr(item, "default", 0) or 0, 1)
+        inside = getattr(item, "inside", None)
+        found += times * sum(map(_opened, inside)) if inside is not None else 1
+    return found
+
+
+def test_choices_are_cut(tmp_path: Path) -> None:
+    options = "".join(f"<option value='{n}'>{n}</option>" for n in range(30_000))
+    tool = looked_at(tmp_path, f"<param name='s' type='select'>{options}</param>")
+    assert len(getattr(tool.parameters()[0], "options", ())) == 20_000
+    assert any("30,000 choices" in note.what for note in tool.notes)
+    assert not tool.problems

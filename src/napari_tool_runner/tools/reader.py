@@ -151,6 +151,7 @@ def read_tool(
         There is no descriptor, it holds several tools or none of that name, or nothing
         can be shown of it.
     """
+    from napari_tool_runner.tools.bounds import bounded
     from napari_tool_runner.tools.model import Note, Severity
 
     place, entry = split_entry(path)
@@ -174,7 +175,7 @@ def read_tool(
             f"The language of this file was guessed: it is read as {dialect.name}.",
         )
         tool = replace(tool, notes=(*tool.notes, note))
-    return tool
+    return bounded(tool)
 
 
 def choose_dialect(candidate: Candidate) -> tuple[Dialect | None, bool]:

@@ -9,7 +9,6 @@ files as it likes, and leaves links where it likes.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from napari_tool_runner.tools.file_types import content_type, file_type
 from napari_tool_runner.tools.galaxy.discovered import Match, parse_metadata, safe_path
 from napari_tool_runner.tools.galaxy.output_plan import element_path, extra_files_folder
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput
+from napari_tool_runner.tools.patterns import PatternError, match_start
 from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class _Collector:
         self, folder: Path, collector: DatasetCollectionDescription, number: int
     ) -> Iterator[Match]:
         text = str(getattr(collector, "pattern", ""))
-        pattern = re.compile(text.replace("DATASET_ID", str(number)))
+        pattern = text.replace("DATASET_ID", str(number))
         if self.what(folder) == "link":
             folder = self.check(folder)
         if self.what(folder) != "folder":
@@ -255,14 +255,16 @@ class _Collector:
         return [path for path in entries if self.what(path) in ("file", "link")]
 
     def match(
-        self,
-        path: Path,
-        folder: Path,
-        collector: DatasetCollectionDescription,
-        pattern: re.Pattern[str],
+        self, path: Path, folder: Path, collector: DatasetCollectionDescription, pattern: str
     ) -> Iterator[Match]:
         name = str(path.relative_to(folder)) if collector.match_relative_path else path.name
-        found = pattern.match(name)
+        try:
+            found = match_start(pattern, name)
+        except PatternError as error:
+            raise OutputError(
+                f"The outputs cannot be told from other files: {error}.",
+                hint="The descriptor's pattern is wrong.",
+            ) from error
         if found:
             yield Match(path, name, found.groupdict(), collector)
 

@@ -17,6 +17,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 
+from napari_tool_runner.tools.patterns import (
+    SlowPatternError,
+    find,
+    find_all,
+    is_match,
+    match_start,
+)
+
 __all__ = ["NotSimpleError", "evaluate"]
 
 
@@ -67,9 +75,30 @@ _METHODS = frozenset(
     | {"values", "items", "get", "is_integer", "zfill", "match", "search", "fullmatch"}
     | {"findall", "group", "groups", "union", "issubset", "issuperset", "intersection"}
 )
+
+
+def _timed(name: str) -> Callable[..., object]:
+    """Return a function of `re` that gives up: an expression with it is not evaluated then."""
+
+    def call(pattern: object, text: object, flags: int = 0) -> object:
+        if not isinstance(pattern, str) or not isinstance(text, str):
+            raise TypeError("expected a pattern and a text")
+        try:
+            if name in ("match", "fullmatch"):
+                return match_start(pattern, text, whole=name == "fullmatch", flags=flags & re.I)
+            if name == "search":
+                return find(pattern, text, flags=flags & re.I)
+            return find_all(pattern, text, flags=flags & re.I)
+        except SlowPatternError as error:
+            raise NotSimpleError(str(error)) from error
+
+    return call
+
+
 _RE = SimpleNamespace(
-    match=re.match, search=re.search, fullmatch=re.fullmatch, findall=re.findall, I=re.I
+    **{name: _timed(name) for name in ("match", "search", "fullmatch", "findall")}, I=re.I
 )
+_PLAIN = (str, int, float, list, tuple, dict, set, frozenset)
 _SEQUENCES = (str, bytes, list, tuple)
 _WIDE = re.compile(r"%[^a-zA-Z%]*(\*|\d{5})")  # a field that fills memory, or one of unknown width
 _MAX_REPEAT = 1_000_000
@@ -163,7 +192,7 @@ def _attribute(node: ast.Attribute, names: dict[str, object]) -> object:
     value = _walk(node.value, names)
     if node.attr.startswith("_"):
         raise NotSimpleError(f"the attribute {node.attr!r} is not read here")
-    if isinstance(value, str | int | float | list | tuple | dict | set | frozenset | re.Match):
+    if isinstance(value, _PLAIN) or is_match(value):
         if node.attr not in _METHODS:
             raise NotSimpleError(f"the method {node.attr!r} is not called here")
         return getattr(value, node.attr)

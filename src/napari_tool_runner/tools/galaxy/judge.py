@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from copy import copy
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import Verdict
+from napari_tool_runner.tools.patterns import Match, PatternError, expanded, find
 
 if TYPE_CHECKING:
+    from galaxy.tool_util.parser.stdio import ToolStdioRegex
+
     from napari_tool_runner.tools.galaxy.source import GalaxySource
 
 __all__ = ["judge", "messages"]
+
+_NEVER = r"(?!)"
+_SECONDS = 4.0
 
 logging.getLogger("galaxy.tool_util.output_checker").setLevel(logging.WARNING)
 
@@ -65,8 +76,47 @@ def _check(
         from galaxy.tool_util.parser.stdio import error_on_exit_code
 
         codes, regexes = error_on_exit_code()
-    state, _, _, found = check_output(regexes, codes, stdout, stderr, exit_code)
-    return state, [dict(entry) for entry in found]
+    rules, slow = _looked_for(regexes, stdout, stderr)
+    state, _, _, found = check_output(rules, codes, stdout, stderr, exit_code)
+    return state, [dict(entry) for entry in found] + slow
+
+
+def _looked_for(
+    regexes: Sequence[ToolStdioRegex], stdout: str, stderr: str
+) -> tuple[list[ToolStdioRegex], list[dict[str, object]]]:
+    """Return the rules with what each of them finds in place of its pattern.
+
+    Also what to say of those that take too long: they are not checked.
+    """
+    rules, slow, left = [], [], _SECONDS
+    for rule in regexes:
+        for name, stream in (("stderr_match", stderr), ("stdout_match", stdout)):
+            if not getattr(rule, name):
+                continue
+            begun, pattern, said = time.monotonic(), _NEVER, rule.desc
+            try:
+                hit = find(rule.match, stream, flags=re.IGNORECASE, seconds=left)
+                if hit:
+                    pattern, said = re.escape(hit.group()), _described(rule.desc, hit)
+            except PatternError as error:
+                what = f"A rule for what the program says was left out: {error}."
+                slow.append({"desc": what, "error_level": 0})
+            left = max(left - (time.monotonic() - begun), 0.1)
+            one = copy(rule)
+            one.match, one.stderr_match, one.stdout_match = pattern, False, False
+            setattr(one, name, True)
+            one.desc = said
+            rules.append(one)
+    return rules, slow
+
+
+def _described(text: str | None, hit: Match) -> str | None:
+    """Return a description with its groups filled in, as Galaxy will take it once more."""
+    if text is None:
+        return None
+    with suppress(PatternError):  # a group that does not exist
+        text = expanded(hit, text)
+    return text.replace("\\", r"\\")
 
 
 def _last_line(text: str) -> str:

@@ -7,7 +7,6 @@ here. Options from reference data of a Galaxy server (``from_file``,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from napari_tool_runner.tools.common import is_true
 from napari_tool_runner.tools.dialect import DataCollection, DataFile, data_files
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
 from napari_tool_runner.tools.model import SelectOption
+from napari_tool_runner.tools.patterns import SlowPatternError, match_each, problem_of
 
 if TYPE_CHECKING:
     from galaxy.util import Element
@@ -177,12 +177,11 @@ def read_options(
                 f"The filter “{kind}” is not known; it is left out.",
             )
             continue
-        try:
-            re.compile(entry.get("value", "") if kind == "regexp" else "")
-        except re.error as error:
+        problem = problem_of(entry.get("value", "") if kind == "regexp" else "")
+        if problem:
             notes.warning(
                 f"{where}/options/filter[{kind}]",
-                f"Its pattern is not valid: {error}. The filter is left out.",
+                f"Its pattern is not valid: {problem}. The filter is left out.",
             )
             continue
         filters.append(
@@ -272,8 +271,12 @@ class _Filtering:
         return [row for row in rows if self.keep is (_cell(row, self.index) == wanted)]
 
     def regexp(self, rows: list[Row]) -> list[Row]:
-        matches = re.compile(self.entry.get("value")).match
-        return [row for row in rows if self.keep is bool(matches(_cell(row, self.index)))]
+        cells = (_cell(row, self.index) for row in rows)
+        try:
+            found = match_each(self.entry.get("value"), cells)
+        except SlowPatternError:
+            return rows  # not checked: as without the filter
+        return [row for row, hit in zip(rows, found, strict=True) if self.keep is hit]
 
     def param_value(self, rows: list[Row]) -> list[Row]:
         chain = [part for part in self.entry.get("ref_attribute").split(".") if part]

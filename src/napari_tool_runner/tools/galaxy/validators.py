@@ -19,6 +19,7 @@ from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import parse_json
 from napari_tool_runner.tools.common import is_true
 from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
+from napari_tool_runner.tools.patterns import SlowPatternError, match_start, problem_of
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.interface import InputSource
@@ -214,7 +215,10 @@ def _plain_regex(expression: str) -> str:
 
 def _value_rule(element: Element, kind: str) -> ValueRule | None:
     from galaxy.tool_util.parser.parameter_validators import parse_xml_validator
-    from galaxy.tool_util_models.parameter_validators import StaticValidatorModel
+    from galaxy.tool_util_models.parameter_validators import (
+        StaticValidatorModel,
+        raise_error_if_validation_fails,
+    )
 
     message, negate = _common(element)
     if kind == "expression":
@@ -224,16 +228,26 @@ def _value_rule(element: Element, kind: str) -> ValueRule | None:
     if kind == "regex":
         element = copy(element)
         element.text = _plain_regex(element.text or "")
+        if problem := problem_of(element.text):
+            raise ValueError(problem)
     model = parse_xml_validator(element)
     if not isinstance(model, StaticValidatorModel):
         return None
+    pattern = element.text or ""
 
     def check(value: object) -> None:
         if kind in ("regex", "length") and value is not None:
             value = str(value)
         if kind == "in_range" and isinstance(value, str):
             value = float(value)
-        model.statically_validate(value)
+        if kind != "regex":
+            model.statically_validate(value)
+            return
+        try:
+            holds = match_start(pattern, str(value or "")) is not None
+        except SlowPatternError:
+            return  # not checked, and nobody waits for it
+        raise_error_if_validation_fails(holds, model, value_to_show=str(value or ""))
 
     return ValueRule(kind, message, negate=negate, check=check)
 

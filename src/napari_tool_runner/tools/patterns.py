@@ -1,0 +1,121 @@
+"""Regular expressions that strangers wrote: each match has a time that it may take.
+
+A pattern of a few characters can keep `re` busy for years, and nothing can stop it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TypeAlias
+
+import regex
+
+__all__ = [
+    "Match",
+    "PatternError",
+    "SlowPatternError",
+    "expanded",
+    "find",
+    "find_all",
+    "is_match",
+    "match_each",
+    "match_start",
+    "problem_of",
+]
+
+_SECONDS = 0.3
+_TOGETHER = 1.0
+_LONGEST = 10_000
+
+Match: TypeAlias = regex.Match[str]
+
+
+class PatternError(ValueError):
+    """A pattern that is not valid."""
+
+
+class SlowPatternError(PatternError):
+    """A pattern that took longer than it may: what it was to check was not checked."""
+
+
+def match_start(pattern: str, text: str, *, whole: bool = False, flags: int = 0) -> Match | None:
+    """Return where `pattern` matches the beginning of `text`, or all of it, as `re` would.
+
+    Raises
+    ------
+    PatternError
+        It is not valid, or takes too long.
+    """
+    compiled = _compiled(pattern, flags)
+    try:
+        take = compiled.fullmatch if whole else compiled.match
+        return take(text, timeout=_SECONDS)
+    except TimeoutError as error:
+        raise _slow(pattern) from error
+
+
+def match_each(pattern: str, texts: Iterable[str]) -> list[bool]:
+    """Say of each text whether `match_start` finds something; all of them share the time."""
+    deadline = time.monotonic() + _TOGETHER
+    found = []
+    for text in texts:
+        found.append(match_start(pattern, text) is not None)
+        if time.monotonic() > deadline:
+            raise _slow(pattern)
+    return found
+
+
+def find(pattern: str, text: str, *, flags: int = 0, seconds: float = _SECONDS) -> Match | None:
+    """Return where `pattern` is found first in `text`; raises what `match_start` does."""
+    try:
+        return _compiled(pattern, flags).search(text, timeout=seconds)
+    except TimeoutError as error:
+        raise _slow(pattern) from error
+
+
+def find_all(pattern: str, text: str, *, flags: int = 0) -> list[object]:
+    """Return all that `pattern` finds in `text`; raises what `match_start` does."""
+    try:
+        found: list[object] = _compiled(pattern, flags).findall(text, timeout=_SECONDS)
+    except TimeoutError as error:
+        raise _slow(pattern) from error
+    return found
+
+
+def expanded(hit: Match, text: str) -> str:
+    """Return `text` with the groups of `hit` in the places that it names; raises PatternError."""
+    try:
+        return hit.expand(text)
+    except (regex.error, IndexError) as error:
+        raise PatternError(str(error)) from error
+
+
+def is_match(value: object) -> bool:
+    """Whether it is what `match_start` and `find` return."""
+    return isinstance(value, regex.Match)
+
+
+def problem_of(pattern: str) -> str:
+    """Say why a pattern is not valid; empty when it is."""
+    try:
+        _compiled(pattern, 0)
+    except PatternError as error:
+        return str(error)
+    return ""
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str, flags: int) -> regex.Pattern[str]:
+    if len(pattern) > _LONGEST:
+        raise PatternError(f"a pattern of {len(pattern):,} characters is too long")
+    try:
+        return regex.compile(pattern, flags)
+    except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+        raise PatternError(str(error) or "it is nested too deeply") from error
+
+
+def _slow(pattern: str) -> SlowPatternError:
+    shown = pattern if len(pattern) < 60 else f"{pattern[:59]}…"
+    return SlowPatternError(f"the pattern “{shown}” takes too long; it was not checked")
