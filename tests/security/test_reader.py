@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+import numpy as np
 import pytest
 
 from napari_tool_runner.errors import (
@@ -33,6 +34,7 @@ from napari_tool_runner.tools.reader import dialect_of, read_tool
 from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
+    from jobs.conftest import MakeTool
     from napari_tool_runner.tools.model import InputItem, Tool
 
 walled = pytest.mark.skipif(bool(missing_walls()), reason=missing_walls())
@@ -466,3 +468,59 @@ def test_choices_are_cut(tmp_path: Path) -> None:
     assert len(getattr(tool.parameters()[0], "options", ())) == 20_000
     assert any("30,000 choices" in note.what for note in tool.notes)
     assert not tool.problems
+
+
+# -- a thread that hangs --------------------------------------------------------------------
+
+
+def test_a_cancelled_job_that_hangs_gives_up_its_turn(
+    make_tool: MakeTool, config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_tool_runner.jobs import JobManager, manager
+
+    hangs, second = threading.Event(), threading.Event()
+    begun = threading.Event()
+
+    def execute(job: object) -> None:
+        if begun.is_set():
+            second.set()
+            return
+        begun.set()
+        hangs.wait(60)
+
+    monkeypatch.setattr(manager, "execute", execute)
+    monkeypatch.setattr(manager, "_HANGS_SECONDS", 0.1)
+    one = JobManager(max_parallel=1)
+    tool = make_tool("")
+    image = np.zeros((2, 2), np.uint8)
+    first = one.submit(tool, {"i": image}, config=config)
+    assert begun.wait(30)
+    one.submit(tool, {"i": image}, config=config)
+    assert not second.wait(0.3), "only one at a time"
+    first.cancel()
+    assert second.wait(30), "the next one waits for ever"
+    hangs.set()
+
+
+def test_closing_waits_once_for_all_jobs_that_hang(
+    make_tool: MakeTool, config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_tool_runner.jobs import Job, JobManager, manager
+
+    waited: list[float] = []
+
+    def wait(job: Job, timeout: float | None = None) -> bool:
+        waited.append(timeout or 0.0)
+        time.sleep(timeout or 0.0)
+        return False
+
+    hangs = threading.Event()
+    monkeypatch.setattr(manager, "execute", lambda job: hangs.wait(60))
+    monkeypatch.setattr(Job, "wait", wait)
+    one = JobManager(max_parallel=3)
+    tool = make_tool("")
+    for _ in range(3):
+        one.submit(tool, {"i": np.zeros((2, 2), np.uint8)}, config=config)
+    one.shutdown(0.2)
+    hangs.set()
+    assert waited[1:] == [0.0, 0.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from functools import cache
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["JobManager", "job_manager", "prepare"]
 
 CLOSE_SECONDS = 10.0
+_HANGS_SECONDS = 10.0
 KEPT_JOBS = 50
 _logger = logging.getLogger(__name__)
 
@@ -108,8 +110,9 @@ class JobManager:
         active = self.active
         for job in active:
             job.cancel()
+        deadline = time.monotonic() + timeout
         for job in active:
-            job.wait(timeout)
+            job.wait(max(0.0, deadline - time.monotonic()))
 
     def _tell_places(self) -> None:
         """Say in the phase of those that wait how many are before them (lock held)."""
@@ -137,9 +140,25 @@ class JobManager:
                 self._running.discard(job)
             self._start_next()
 
-    def _cancelled(self, job: Job) -> None:
-        """End a job that still waits in the queue; a running one ends by itself."""
+    def _give_up(self, job: Job) -> None:
+        """Let the next one run in the place of a cancelled job that does not end."""
         with self._lock:
+            hangs = job in self._running
+            self._running.discard(job)
+        if hangs:
+            _logger.warning("“%s” was cancelled and does not end", job.tool.name)
+            self._start_next()
+
+    def _cancelled(self, job: Job) -> None:
+        """End a job that still waits in the queue; a running one ends by itself.
+
+        What hangs in a call that nothing can end (a reader of a broken file) gives up its turn.
+        """
+        with self._lock:
+            if job in self._running:
+                late = threading.Timer(_HANGS_SECONDS, self._give_up, (job,))
+                late.daemon = True
+                late.start()
             if job not in self._queue:
                 return
             self._queue.remove(job)
