@@ -165,7 +165,7 @@ class GalaxySource:
         return None
 
     def without_code(self) -> XmlToolSource:
-        """Return the parsed form without validators that hold Python.
+        """Return the parsed form without validators that hold Python or patterns.
 
         Galaxy's parameter models run such validators while they are built; reading a
         descriptor must run nothing.
@@ -175,7 +175,7 @@ class GalaxySource:
         tree = copy.deepcopy(self.tool.xml_tree)
         for validator in list(tree.getroot().iter("validator")):
             parent = validator.getparent()
-            if validator.get("type") == "expression" and parent is not None:
+            if validator.get("type") in ("expression", "regex") and parent is not None:
                 parent.remove(validator)
         return XmlToolSource(tree, source_path=str(self.path))
 
