@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ __all__ = ["render"]
 _SHIPPED = Path(__file__).resolve().parents[2] / "bundled_tools"
 
 
+@cache
 def _is_shipped(path: Path) -> bool:
     """Whether a descriptor is one of this package."""
     return path.resolve().is_relative_to(_SHIPPED)

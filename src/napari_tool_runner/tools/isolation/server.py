@@ -6,6 +6,7 @@ the next one meets. It ends with the process that started it, and when nothing w
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -71,6 +72,7 @@ def _obey(control: socket.socket, children: dict[int, socket.socket]) -> bool:
         return True
     connection = socket.socket(fileno=descriptors[0])
     preload(subject)
+    gc.freeze()  # so that no child copies what is shared
     pid = os.fork()
     if pid == 0:
         _work(control, connection)
@@ -102,6 +104,7 @@ def _bury(children: dict[int, socket.socket]) -> None:
 def _work(control: socket.socket, connection: socket.socket) -> None:
     """Answer one request, as the child; does not return."""
     try:
+        gc.disable()
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
