@@ -47,9 +47,10 @@ def as_command(record: RunRecord) -> str:
     """Return a command line (POSIX shell) that runs the job again.
 
     A job that took its layers apart has no place in ``run``: it is repeated from its
-    record. So is one with a value that no command line can hold.
+    record. So is one with a value that no command line can hold. Either names the tool: who
+    pastes it sees what runs, and that is what permits it.
     """
-    again = ["napari-tool-runner", "rerun", str(record.path)]
+    again = ["napari-tool-runner", "rerun", str(record.path), "--tool", _tool(record)]
     if record.slices is not None:
         return shell_line(again)
     words = ["napari-tool-runner", "run", _tool(record)]
