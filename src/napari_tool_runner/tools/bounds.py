@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from napari_tool_runner.tools.model import (
-    Conditional,
     InputItem,
     Note,
     ParameterBase,
-    Repeat,
-    Section,
     SelectParameter,
     Severity,
     Tool,
 )
+from napari_tool_runner.tools.tree import remade
 
 __all__ = ["bounded"]
 
@@ -57,8 +56,7 @@ def _fields(items: Sequence[InputItem]) -> int:
             count += 1
             continue
         inner = 1 + sum(_fields(group) for group in item.inside)
-        times = max(item.minimum, item.default, 1) if isinstance(item, Repeat) else 1
-        count += inner * times
+        count += inner * max(item.opens_with, 1)
     return count
 
 
@@ -82,11 +80,8 @@ class _Bounding:
             elif not isinstance(item, ParameterBase) and depth >= _DEEPEST:
                 self.error(item.name, f"It is nested more than {_DEEPEST} deep; it is left out.")
                 continue
-            elif isinstance(item, Section | Repeat):
-                item = replace(item, items=self.items(item.items, depth + 1))
-            elif isinstance(item, Conditional):
-                cases = (replace(c, items=self.items(c.items, depth + 1)) for c in item.cases)
-                item = replace(item, cases=tuple(cases))
+            elif not isinstance(item, ParameterBase):
+                item = remade(item, partial(self.items, depth=depth + 1))
             kept.append(item)
         return tuple(kept)
 
@@ -94,20 +89,17 @@ class _Bounding:
         """Give each repeat one entry at most."""
         kept: list[InputItem] = []
         for item in items:
-            if isinstance(item, Section | Repeat):
-                item = replace(item, items=self.once(item.items))
-            elif isinstance(item, Conditional):
-                cases = (replace(c, items=self.once(c.items)) for c in item.cases)
-                item = replace(item, cases=tuple(cases))
-            if isinstance(item, Repeat) and max(item.minimum, item.default) > 1:
-                asked = max(item.minimum, item.default)
+            if isinstance(item, ParameterBase):
+                kept.append(item)
+                continue
+            item, asked = remade(item, self.once), item.opens_with
+            if asked > 1:
                 self.error(
                     item.name,
                     f"It is to be given {asked:,} times: a form holds {_MOST_FIELDS:,} fields "
                     "at most; it is shown once.",
                 )
-                low = min(item.minimum, 1)
-                item = replace(item, minimum=low, default=max(low, min(item.default, 1)))
+                item = item.shown_once()
             kept.append(item)
         return tuple(kept)
 

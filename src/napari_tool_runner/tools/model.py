@@ -8,7 +8,7 @@ others: `Section`, `Conditional` and `Repeat`. Values live elsewhere
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -348,6 +348,15 @@ class Section:
         """What it holds, one group."""
         return (self.items,)
 
+    @property
+    def opens_with(self) -> int:
+        """It is there once."""
+        return 1
+
+    def shown_once(self) -> Section:
+        """Return itself, see `Repeat`."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -376,6 +385,15 @@ class Conditional:
     def inside(self) -> tuple[tuple[InputItem, ...], ...]:
         """What it may hold: the test, then one group each case."""
         return ((self.test,), *(case.items for case in self.cases))
+
+    @property
+    def opens_with(self) -> int:
+        """It is there once."""
+        return 1
+
+    def shown_once(self) -> Conditional:
+        """Return itself, see `Repeat`."""
+        return self
 
     def active(self, value: object) -> Case | None:
         """Return the case of a test value, None if there is none.
@@ -409,6 +427,16 @@ class Repeat:
     def inside(self) -> tuple[tuple[InputItem, ...], ...]:
         """What every entry holds, one group."""
         return (self.items,)
+
+    @property
+    def opens_with(self) -> int:
+        """How many entries a form shows before anybody touches it."""
+        return max(self.minimum, self.default)
+
+    def shown_once(self) -> Repeat:
+        """Return one that opens with one entry at most."""
+        low = min(self.minimum, 1)
+        return replace(self, minimum=low, default=max(low, min(self.default, 1)))
 
 
 Parameter: TypeAlias = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import count, takewhile
 from pathlib import Path
@@ -39,6 +39,7 @@ __all__ = [
     "paths_of",
     "places",
     "rebuild",
+    "remade",
     "with_lists",
 ]
 
@@ -144,6 +145,18 @@ def groups(item: Section | Conditional | Repeat, value: object, name: str) -> li
     if case is None:
         return [Group(name, item, (item.test,), values)]
     return [Group(name, item, (item.test, *case.items), values, item.cases.index(case))]
+
+
+def remade(
+    item: Section | Conditional | Repeat,
+    change: Callable[[tuple[InputItem, ...]], tuple[InputItem, ...]],
+) -> Section | Conditional | Repeat:
+    """Return a container in which each group of items is what `change` makes of it."""
+    if isinstance(item, Conditional):
+        return replace(
+            item, cases=tuple(replace(case, items=change(case.items)) for case in item.cases)
+        )
+    return replace(item, items=change(item.items))
 
 
 def leaves(
