@@ -369,6 +369,95 @@ def test_windows_are_there_for_those_who_ask(
 
 
 @enclosed
+def test_the_variables_of_a_descriptor_are_not_those_of_the_walls(tmp_path: Path) -> None:
+    """A library that a descriptor has loaded first would run outside, in bubblewrap itself."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler makes the library")
+    outside = tmp_path / "outside"
+    source = tmp_path / "evil.c"
+    source.write_text(
+        "#include <stdio.h>\n__attribute__((constructor)) static void run(void)"
+        f'{{ FILE *f = fopen("{outside}", "w"); if (f) {{ fputs("x", f); fclose(f); }} }}\n'
+    )
+    library = tmp_path / "tool" / "evil.so"
+    library.parent.mkdir()
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    process, _ = make_process(tmp_path / "job")
+    process.context.root = tmp_path / "job"
+    process.context.environment = {"LD_PRELOAD": str(library)}
+    process.context.mounts = [Mount(tmp_path / "job", read_only=False), Mount(library.parent)]
+    LocalRunnerService().exec(process, [sys.executable, "-c", "print(1)"])
+    assert not outside.exists()
+
+
+@enclosed
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may write the kernel's settings")
+def test_the_settings_of_the_kernel_are_read_only(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    script = """
+    import os, sys
+    open(sys.argv[1], 'w').write(str(os.access('/proc/sys/kernel/hostname', os.W_OK)))
+    """
+    done = ntr.run(make_tool(textwrap.dedent(script), **NO_DATA), config=config)
+    assert done.outputs["o"].path.read_text() == "False"
+
+
+def test_what_a_descriptor_proposes_is_not_lent(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    """A path that somebody chose is shown; one that is the descriptor's own default is not."""
+    keys, chosen = tmp_path / "keys", tmp_path / "chosen"
+    for folder in (keys, chosen):
+        folder.mkdir()
+        (folder / "a").write_text("x")
+    script = (
+        "import os, sys; open(sys.argv[1], 'w').write(str(os.path.exists(sys.argv[2] + '/a')))"
+    )
+    tool = make_tool(
+        script,
+        inputs=f'<param name="d" type="directory" value="{keys}"/>',
+        outputs=NO_DATA["outputs"],
+        arguments="${o} ${d}",
+    )
+    if not enclosure_problem():
+        assert ntr.run(tool, config=config).outputs["o"].path.read_text() == "False"
+    assert ntr.run(tool, d=str(chosen), config=config).outputs["o"].path.read_text() == "True"
+
+
+@enclosed
+def test_two_folders_for_temporary_files_are_two(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    """Files of the same name in /tmp and /var/tmp are not taken for each other."""
+    one, two = Path("/tmp"), Path("/var/tmp")
+    if one.resolve() == two.resolve():
+        pytest.skip("here they are one")
+    name = f"napari-tool-runner-{os.getpid()}"
+    script = """
+    import sys
+    said = [open(folder + "/a").read() for folder in sys.argv[2:]]
+    open(sys.argv[1], "w").write(" ".join(said))
+    """
+    tool = make_tool(
+        textwrap.dedent(script),
+        inputs="".join(f'<param name="{x}" type="directory" value=""/>' for x in "ab"),
+        outputs=NO_DATA["outputs"],
+        arguments="${o} ${a} ${b}",
+    )
+    try:
+        for number, folder in enumerate((one, two), start=1):
+            (folder / name).mkdir()
+            (folder / name / "a").write_text(str(number))
+        done = ntr.run(tool, a=str(one / name), b=str(two / name), config=config)
+    finally:
+        for folder in (one, two):
+            shutil.rmtree(folder / name)
+    assert done.outputs["o"].path.read_text().split() == ["1", "2"]
+
+
+@enclosed
 def test_a_daemon_with_a_cleared_environment_ends(
     make_tool: MakeTool, config: dict[str, object], tmp_path: Path
 ) -> None:

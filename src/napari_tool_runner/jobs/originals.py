@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.jobs.record import SourceKind
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.storage import content_sha256
-from napari_tool_runner.tools.model import DirectoryParameter, FileParameter
+from napari_tool_runner.tools.tree import chosen_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from napari_tool_runner.jobs.record import RecordedInput
     from napari_tool_runner.plugins import Process
@@ -37,7 +37,11 @@ def mounts_of(
         if own.is_dir():
             mounts[own] = Mount(own)
     mounts[process.tool.folder] = Mount(process.tool.folder)
-    foreign = [*(entry.path for entry in inputs), *process.data_paths, *_chosen(process)]
+    foreign = [
+        *(entry.path for entry in inputs),
+        *process.data_paths,
+        *chosen_places(process.leaves),
+    ]
     # what is lent is a link in the job's folder
     foreign += [path.resolve() for path in foreign if path.is_symlink()]
     for path in foreign:
@@ -52,13 +56,6 @@ def named_places(variables: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(path for path in paths if path.is_absolute() and path.exists())
 
 
-def _chosen(process: Process) -> Iterator[Path]:
-    """Yield the files and folders that are values, not data."""
-    for leaf in process.leaves:
-        if isinstance(leaf.parameter, FileParameter | DirectoryParameter) and leaf.value:
-            yield Path(str(leaf.value))
-
-
 class Originals:
     """The user's files that a run was given, as they were before its program started.
 
@@ -71,9 +68,8 @@ class Originals:
         for one in inputs:
             if one.source.kind is SourceKind.FILE and os.path.isabs(one.source.path):
                 self._digests[Path(one.source.path)] = one.sha256 or one.path
-        for path in _chosen(process):
-            if path.is_absolute():
-                self._digests.setdefault(path, "")
+        for path in chosen_places(process.leaves):
+            self._digests.setdefault(path, "")
         self._before = {path: _facts(path) for path in self._digests}
 
     def changed(self) -> list[Path]:

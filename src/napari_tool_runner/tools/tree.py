@@ -8,7 +8,7 @@ Values follow the tree of the inputs: ``{"sigma": 2.0, "cond": {"method": "otsu"
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import count, takewhile
@@ -18,6 +18,8 @@ from typing import Final, TypeAlias
 from napari_tool_runner.tools.model import (
     Conditional,
     DataParameter,
+    DirectoryParameter,
+    FileParameter,
     InputItem,
     Parameter,
     ParameterBase,
@@ -31,6 +33,7 @@ __all__ = [
     "Group",
     "Leaf",
     "Place",
+    "chosen_places",
     "find_parameter",
     "groups",
     "leaves",
@@ -298,6 +301,22 @@ def paths_of(value: object) -> list[Path]:
     if isinstance(value, list | tuple):
         return [path for entry in value for path in paths_of(entry)]
     return []
+
+
+def chosen_places(found: Iterable[Leaf]) -> list[Path]:
+    """Return the files and folders that somebody chose as values that are no data.
+
+    What the descriptor itself proposes is nobody's choice (it could name a person's keys), and
+    a home, with all that lies around it, is more than a tool is given.
+    """
+    chosen = [
+        Path(str(leaf.value)).absolute()
+        for leaf in found
+        if isinstance(leaf.parameter, FileParameter | DirectoryParameter)
+        and leaf.value
+        and str(leaf.value) != leaf.parameter.default
+    ]
+    return [path for path in chosen if not Path.home().is_relative_to(path)]
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -21,6 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.plugins.programs.watchdog import MARK
+
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount
 
@@ -55,6 +57,8 @@ class Enclosure:
         options = os.memfd_create("options")
         try:
             given = [*self._options, "--chdir", str(work_dir)]
+            for name, value in environment.items():
+                given += ["--setenv", name, value]
             os.write(options, b"".join(os.fsencode(one) + b"\0" for one in given))
             os.lseek(options, 0, os.SEEK_SET)
             program = [_bwrap(), "--args", str(options), "--json-status-fd", str(status)]
@@ -62,7 +66,8 @@ class Enclosure:
             return subprocess.Popen(
                 [*program, *args],
                 cwd=work_dir,
-                env=environment,
+                # a descriptor's variables (LD_PRELOAD) are the program's, never bubblewrap's own
+                env={MARK: environment[MARK]} if MARK in environment else {},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -188,6 +193,11 @@ def _options(
             yield from ("--ro-bind", f"/{name}", f"/{name}")
     yield from ("--ro-bind-try", "/opt", "/opt", "--ro-bind-try", "/sys", "/sys")
     yield from ("--proc", "/proc", "--dev", "/dev", "--dir", "/run")
+    yield from (
+        "--ro-bind",
+        "/proc/sys",
+        "/proc/sys",
+    )  # the kernel's settings, which root may write
     for device in (path for name in _DEVICES for path in sorted(Path("/dev").glob(name))):
         yield from ("--dev-bind-try", str(device), str(device))
     if network:
@@ -201,7 +211,9 @@ def _options(
     below_tmp = any(path.is_relative_to("/tmp") for path in (*wanted, temp))  # noqa: S108
     # temporary files of programs that know one place only lie in the job's folder, too
     yield from ("--tmpfs", "/tmp") if below_tmp else ("--bind", str(temp), "/tmp")  # noqa: S108
-    yield from ("--symlink", "../tmp", "/var/tmp")  # noqa: S108
+    # a link would show the files of one as those of the other
+    both = any(path.is_relative_to("/var/tmp") for path in (*wanted, temp))  # noqa: S108
+    yield from ("--tmpfs", "/var/tmp") if both else ("--symlink", "../tmp", "/var/tmp")  # noqa: S108
     if temp not in wanted and not mounts:
         wanted[temp] = False
     yield from _binds(wanted, seen, hidden)
@@ -209,7 +221,7 @@ def _options(
     yield from (f"--unshare-{name}" for name in _APART)
     if not network:
         yield "--unshare-net"
-    yield from ("--cap-drop", "ALL")
+    yield from ("--cap-drop", "ALL", "--clearenv")
 
 
 def _binds(wanted: Mapping[Path, bool], seen: set[Path], hidden: Path | None) -> Iterator[str]:

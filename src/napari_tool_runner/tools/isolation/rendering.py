@@ -11,9 +11,8 @@ from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.dialect import data_files
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.operations import command_from, tell_call
-from napari_tool_runner.tools.model import DirectoryParameter, FileParameter
 from napari_tool_runner.tools.reader import dialect_of
-from napari_tool_runner.tools.tree import leaves
+from napari_tool_runner.tools.tree import chosen_places, leaves
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
@@ -69,10 +68,10 @@ def _reads(tool: Tool, values: BoundValues, paths: JobPaths) -> list[Path]:
     """Return what a template may look at: the tool's folder, the job's, and what it is given."""
     root = tool.copy or tool.toolbox
     found = [tool.folder.resolve(), paths.root, *([Path(root)] if root else ())]
-    for leaf in leaves(tool.inputs, values):
+    given = leaves(tool.inputs, values)
+    found += chosen_places(given)
+    for leaf in given:
         found += [file.path for file in data_files(leaf.value)]
-        if isinstance(leaf.parameter, FileParameter | DirectoryParameter) and leaf.value:
-            found.append(Path(str(leaf.value)))
-        elif isinstance(leaf.value, Path):
+        if isinstance(leaf.value, Path):
             found.append(leaf.value)
     return [one.absolute() for one in found]
