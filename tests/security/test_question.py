@@ -9,6 +9,7 @@ import pytest
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
 from napari_tool_runner.jobs import Question
+from napari_tool_runner.jobs.question import _lines
 from napari_tool_runner.tools.toolbox import approved
 from napari_tool_runner.tools.toolbox.trust import approve, review, trust_state
 from security.test_gate import alter, box, say
@@ -105,3 +106,9 @@ def test_what_is_shown_is_what_is_approved(box: Path) -> None:
     question = asked(box)
     alter(box, "evil")
     assert "'evil'" not in question.tool_text("say"), "the copy is read, not the folder"
+
+
+@pytest.mark.parametrize("text", [" " * 2_000_000, " \n" * 500_000, ("x" + " " * 39) * 50_000])
+def test_rows_of_spaces_do_not_keep_the_question_waiting(text: str) -> None:
+    """The time of a pattern that is quadratic would be hours."""
+    assert len(_lines(f"a{text}b")) < 30_000

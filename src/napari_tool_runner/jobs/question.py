@@ -170,7 +170,9 @@ def _block(name: str, text: str, most: int | None = None) -> Iterator[str]:
 
 def _lines(text: str) -> list[str]:
     """Return the lines of `text`, so that nothing can stand far to the right, or far below."""
-    shorter = re.sub(r"(?:[^\S\n]*\n){4,}", _count_lines, text.strip("\n").replace("\r", "\n"))
+    # no pattern that looks at a row of spaces from each of its places: that takes for ever
+    stripped = map(str.rstrip, text.strip("\n").replace("\r", "\n").split("\n"))
+    shorter = re.sub(r"\n{4,}", _count_lines, "\n".join(stripped))
     shorter = re.sub(r"[^\S\n]{40,}", lambda found: f" […{len(found[0])} spaces…] ", shorter)
     return [
         line[start : start + _LONGEST]
