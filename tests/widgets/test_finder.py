@@ -13,6 +13,7 @@ from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.finding.badges import BadgeLookup, needs_of
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.finding.finder import ToolFinder
+from napari_tool_runner.widgets.finding.tool_delegate import _picture
 from napari_tool_runner.widgets.finding.tool_tree import Grouping, Role, ToolTreeModel
 
 PNG = bytes.fromhex(
@@ -198,6 +199,20 @@ def test_two_thousand_tools(qtbot, shown, tmp_path):
     qtbot.keyClicks(finder.search, "number 1234")
     assert finder.model.tools()[0].key == "t1234"
     assert finder.model.rowCount(QModelIndex()) <= 200
+
+
+@pytest.mark.parametrize("name", ["thumbnail.svg", "thumbnail.png"])
+def test_a_drawing_is_no_thumbnail(qtbot, tmp_path, name):
+    """Thirty levels of two uses each would be drawn 2^30 times, before anybody trusts the tool."""
+    uses = "".join(
+        f'<g id="a{n}"><use href="#a{n - 1}"/><use href="#a{n - 1}"/></g>' for n in range(1, 31)
+    )
+    (tmp_path / name).write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'width="9" height="9"><g id="a0"><rect width="1" height="1"/></g>{uses}'
+        '<use href="#a30"/></svg>'
+    )
+    assert _picture(str(tmp_path / name)).isNull()
 
 
 def test_badges_say_whether_it_is_there_already(qtbot, tmp_path):

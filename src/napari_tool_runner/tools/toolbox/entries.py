@@ -12,7 +12,7 @@ from typing import NamedTuple
 __all__ = ["Made", "ToolEntry", "make_entry"]
 
 _HELP_CHARACTERS = 4000
-_THUMBNAILS = ("thumbnail.png", "thumbnail.jpg", "thumbnail.svg")
+_THUMBNAILS = ("thumbnail.png", "thumbnail.jpg")
 
 
 class ToolEntry(NamedTuple):

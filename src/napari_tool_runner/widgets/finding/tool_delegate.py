@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, QRect, QRectF, QSize, Qt
-from qtpy.QtGui import QFontMetrics, QPainter, QPen, QPixmap
+from qtpy.QtGui import QFontMetrics, QImageReader, QPainter, QPen, QPixmap
 
 from napari_tool_runner.widgets.finding.tool_tree import Role, ToolTreeModel
 from napari_tool_runner.widgets.parts.row_delegate import RowDelegate
@@ -20,6 +20,7 @@ __all__ = ["ToolDelegate"]
 
 _PAD = 3
 _PICTURE = 30
+_PIXELS = frozenset({b"png", b"jpeg", b"gif", b"bmp", b"webp"})
 
 
 def _entry(index: QModelIndex) -> ToolEntry | None:
@@ -30,8 +31,15 @@ def _entry(index: QModelIndex) -> ToolEntry | None:
 
 @lru_cache(maxsize=256)
 def _picture(path: str) -> QPixmap:
-    """Return a thumbnail, a null pixmap when it cannot be read."""
-    image = QPixmap(path)
+    """Return a thumbnail, a null pixmap when it cannot be read.
+
+    Pixels only: a drawing (SVG) of a stranger may take for ever, before anybody trusts it.
+    """
+    reader = QImageReader(path)
+    reader.setDecideFormatFromContent(True)
+    if reader.format().data() not in _PIXELS:
+        return QPixmap()
+    image = QPixmap.fromImage(reader.read())
     if image.isNull():
         return image
     return image.scaled(
