@@ -25,12 +25,14 @@ from napari_tool_runner.errors import JobCancelledError, RunnerExecError, ToolRu
 from napari_tool_runner.jobs import reclaim, reclaimable
 from napari_tool_runner.jobs.past.history import ended_jobs, history
 from napari_tool_runner.jobs.past.scan import Scan
+from napari_tool_runner.jobs.secrets import Secrets
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.foreign.children import recording
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.setting_types import Secret
 from napari_tool_runner.settings import ENV
+from napari_tool_runner.tools.dialect import JobPaths
 from plugins.runner_helpers import make_process
 
 if TYPE_CHECKING:
@@ -592,6 +594,13 @@ def test_a_secret_is_in_no_command_line_and_no_record(
     assert not [one for one in kept if b"hush" in one.read_bytes()]
     assert main(["runners", "--config", str(tmp_path / "c.json")]) == 0
     assert "hush" not in capsys.readouterr().out
+
+
+def test_no_template_knows_a_secret(tmp_path: Path) -> None:
+    """A template is code: it could write the value backwards, which nobody recognises."""
+    told = Secrets({"WHERE": "there", "KEY": Secret("hush-hush")}).variables(JobPaths(tmp_path))
+    assert told["WHERE"] == "there"
+    assert "hush" not in repr(told)
 
 
 def _written(folder: Path, config: dict[str, object]) -> Path:

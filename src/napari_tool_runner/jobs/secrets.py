@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed
@@ -30,18 +31,20 @@ class Secrets:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
         self._secrets = {n: v for n, v in variables.items() if isinstance(v, Secret) and v}
+        # what a template gets: it is code, and could hide a value that it knows
+        self._stand_ins = {name: token_hex(16) for name in self._secrets}
 
     def variables(self, paths: JobPaths) -> Mapping[str, str]:
         """Return what a command may name: for each secret also ``NAME_FILE``."""
         files = {name + _FILE: str(_place(paths, name)) for name in self._secrets}
-        return {**self._variables, **files}
+        return {**self._variables, **self._stand_ins, **files}
 
     def check(self, rendered: RenderedCommand) -> None:
         """Raise TemplateError when a secret stands in a command line."""
         told = [*rendered.argv, rendered.script, *rendered.environment.values()]
         told += rendered.files.values()
         for name, value in self._secrets.items():
-            if any(value in text for text in told):
+            if any(value in text or self._stand_ins[name] in text for text in told):
                 raise TemplateError(
                     f"The command of the tool names the secret “{name}” of the configuration; "
                     "everybody on this computer could read it there, and it would be recorded.",
