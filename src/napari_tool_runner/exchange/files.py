@@ -10,17 +10,17 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import sys
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import psutil
 
 from napari_tool_runner.errors import ExchangeError, OutputError
+from napari_tool_runner.sealed import cloned
 from napari_tool_runner.storage import size_text
 from napari_tool_runner.tools.file_types import has_zarr_attributes
 
@@ -39,7 +39,6 @@ __all__ = [
 _OWN = 16 * 2**20
 """Bytes up to which a job gets a copy of its own, which stays when the original changes."""
 _MANY = 512
-_FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to
 
 
 def place_file(source: Path, target: Path, *, lend: bool = False) -> None:
@@ -132,17 +131,11 @@ def _is_large(source: Path) -> bool:
 
 
 def _clone(source: Path, target: Path) -> bool:
-    if not sys.platform.startswith("linux"):
-        return False
-    import fcntl
-
-    try:
-        with source.open("rb") as original, target.open("xb") as copy:
-            fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
-    except OSError:
-        target.unlink(missing_ok=True)
-        return False
-    return True
+    with suppress(OSError), source.open("rb") as original, target.open("xb") as copy:
+        if cloned(original.fileno(), copy.fileno()):
+            return True
+    target.unlink(missing_ok=True)
+    return False
 
 
 @contextmanager

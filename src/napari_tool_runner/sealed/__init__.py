@@ -16,6 +16,7 @@ still runs could outrun.
 from __future__ import annotations
 
 from napari_tool_runner.sealed.changing import (
+    cloned,
     copy,
     copy_below,
     make_folder,
@@ -40,6 +41,7 @@ from napari_tool_runner.sealed.opening import (
 __all__ = [
     "MAX_DEPTH",
     "MAX_PARSED",
+    "cloned",
     "content_sha256",
     "copy",
     "copy_below",

@@ -25,6 +25,7 @@ from napari_tool_runner.sealed.opening import (
 )
 
 __all__ = [
+    "cloned",
     "copy",
     "copy_below",
     "copy_bytes",
@@ -49,15 +50,23 @@ def new_file(path: Path, root: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
+def cloned(source: int, target: int) -> bool:
+    """Let an open file share the blocks of another, where the system and the disk can."""
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
+
+
 def copy_bytes(source: BufferedReader, target: IO[bytes]) -> None:
     """Copy a file; where the file system can, the blocks are shared."""
-    if sys.platform == "linux":
-        import fcntl
-
-        with suppress(OSError):
-            fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
-            return
-    shutil.copyfileobj(source, target, 2**20)
+    if not cloned(source.fileno(), target.fileno()):
+        shutil.copyfileobj(source, target, 2**20)
 
 
 def copy(source: Path, target: Path, root: Path | None) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from napari_tool_runner.errors import TrustError
+from napari_tool_runner.sealed import cloned
 from napari_tool_runner.storage import (
     locked,
     read_json,
@@ -50,7 +51,6 @@ MOST_FILES = 200_000
 MOST_BYTES = 50 * 10**9
 _DEEPEST = 64
 _CHUNK = 2**20
-_CLONE = 0x40049409  # FICLONE: the copy shares its blocks with the original
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -233,7 +233,7 @@ def _copied(source: int, draft: Path, mode: int) -> str:
     target = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
     with open(target, "r+b", buffering=0) as copy:
         digest = hashlib.sha256()
-        if _cloned(source, target):
+        if cloned(source, target):
             digest = hashlib.file_digest(copy, "sha256")
         else:
             while chunk := os.read(source, _CHUNK):
@@ -243,18 +243,6 @@ def _copied(source: int, draft: Path, mode: int) -> str:
         if os.name == "posix":
             os.fchmod(target, mode)
     return digest.hexdigest()
-
-
-def _cloned(source: int, target: int) -> bool:
-    if sys.platform != "linux":
-        return False
-    import fcntl
-
-    try:
-        fcntl.ioctl(target, _CLONE, source)
-    except OSError:
-        return False
-    return True
 
 
 # -- keeping -----------------------------------------------------------------------------
