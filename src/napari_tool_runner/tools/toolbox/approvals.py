@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_tool_runner.errors import TrustError
-from napari_tool_runner.storage import locked, read_json, user_data, write_json
+from napari_tool_runner.storage import Kept, read_json, user_data
 from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, listing_from
 
 __all__ = ["Approval", "approval_of", "approvals", "approved_above", "remember"]
@@ -96,17 +96,13 @@ def remember(folder: Path, approval: Approval | None) -> None:
     """Write the approval of a folder, or (None) take it out; raises TrustError."""
     store = _store()
     try:
-        with locked(store):
-            kept = approvals()
+        with Kept(store, _VERSION).changing() as told:
+            kept = _parsed(told)
             kept.pop(str(folder), None)
             if approval is not None:
                 kept[str(folder)] = approval
-            data = {
-                "version": _VERSION,
-                "toolboxes": {name: _written(one) for name, one in kept.items()},
-                "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            }
-            write_json(store, data, indent=1)
+            told["toolboxes"] = {name: _written(one) for name, one in kept.items()}
+            told["written"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     except OSError as error:
         raise TrustError(
             f"The approval cannot be kept in {store}: {error.strerror or error}.",

@@ -134,33 +134,34 @@ def look(folder: Path, known: Mapping[str, Entry] | None = None) -> Listing:
     OSError
         A folder in it cannot be listed: what cannot be seen cannot be approved.
     """
+    return _listing(folder, known or {}, None)
+
+
+def _listing(folder: Path, known: Mapping[str, Entry], draft: Path | None) -> Listing:
+    """Return the files of `folder`, those that are not `known` read; `draft`: and copied there."""
     found: Listing = {}
     total = 0
     for name, path, mark in _files(folder):
         info = os.lstat(path)
-        before = known.get(name) if known else None
+        before = known.get(name)
         if mark:
             found[name] = Entry(mark, 0, info.st_mtime_ns, info.st_ctime_ns)
         elif before is not None and before[1:] == _stamp(info) and sys.platform != "win32":
             found[name] = before
         else:
-            found[name] = _entry(path, None)
+            found[name] = _entry(path, draft and draft / name)
         total += found[name].size
-        _limit(folder, len(found), total)
+        if len(found) > MOST_FILES or total > MOST_BYTES:
+            raise TrustError(
+                f"The folder {folder} holds more than {MOST_FILES:,} files or "
+                f"{size_text(MOST_BYTES)}: that is no toolbox.",
+                hint="Name the folder that holds the tools and nothing else.",
+            )
     return found
 
 
 def _stamp(info: os.stat_result) -> tuple[int, int, int]:
     return info.st_size, info.st_mtime_ns, info.st_ctime_ns
-
-
-def _limit(folder: Path, files: int, size: int) -> None:
-    if files > MOST_FILES or size > MOST_BYTES:
-        raise TrustError(
-            f"The folder {folder} holds more than {MOST_FILES:,} files or "
-            f"{size_text(MOST_BYTES)}: that is no toolbox.",
-            hint="Name the folder that holds the tools and nothing else.",
-        )
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str, str]]:
@@ -265,17 +266,7 @@ def keep(folder: Path) -> tuple[str, Listing]:
     draft = home / f".draft-{secrets.token_hex(6)}"
     draft.mkdir(mode=0o700)
     try:
-        found: Listing = {}
-        total = 0
-        for name, path, mark in _files(folder):
-            info = os.lstat(path)
-            found[name] = (
-                Entry(mark, 0, info.st_mtime_ns, info.st_ctime_ns)
-                if mark
-                else _entry(path, draft / name)
-            )
-            total += found[name].size
-            _limit(folder, len(found), total)
+        found = _listing(folder, {}, draft)
         digest = digest_of(found)
         with locked(home):
             if not intact(digest):
