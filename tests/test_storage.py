@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_tool_runner.names import unique_names
 from napari_tool_runner.storage import (
     content_sha256,
     join_lock,
     locked,
     read_json,
     sha256_of,
-    unique_names,
     write_json,
     write_whole,
 )

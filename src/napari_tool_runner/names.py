@@ -1,4 +1,4 @@
-"""Safe and free names, and sizes as a person reads them."""
+"""Safe and free names of files, and sizes as a person reads them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["free_path", "safe_name", "size_text", "unique_name", "unique_names"]
+__all__ = ["file_name", "free_path", "safe_name", "size_text", "unique_name", "unique_names"]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 # Windows keeps these names for devices, whatever the extension.
-_RESERVED = frozenset(
-    {"con", "prn", "aux", "nul"} | {f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10)}
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", "conin$", "conout$"}
+    | {f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"}
 )
 _LONGEST = 80
+_MAX_BYTES = 200  # of a name that strangers gave: file systems end at 255, and drafts are longer
+_INVISIBLE = {"C": "_", "Z": " "}  # by the first letter of the category
+_FORBIDDEN = re.compile(r'[<>:"|?*/\\]')
 
 
 def safe_name(name: str, *, fallback: str = "data") -> str:
@@ -31,9 +35,31 @@ def safe_name(name: str, *, fallback: str = "data") -> str:
     safe = safe.strip("._-")[:_LONGEST].rstrip("._-")
     if not safe:
         return fallback
-    if safe.split(".")[0].lower() in _RESERVED:
-        safe = f"_{safe}"
-    return safe
+    return f"_{safe}" if _is_device(safe) else safe
+
+
+def file_name(name: str, *, fallback: str = "output") -> str:
+    """Return `name`, which a stranger gave, as the name of one file; the same where harmless.
+
+    No separators, no invisible or unassigned characters, no dots at its ends, no name that
+    Windows keeps for devices, and short. Letters of any language stay.
+    """
+    text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode("utf-8"))
+    # invisible ones: controls, joiners, directions, surrogates, private, unassigned
+    text = "".join(_INVISIBLE.get(unicodedata.category(c)[0], c) for c in text)
+    # also what normalises to a separator or a dot (fullwidth ／, ‥)
+    plain = unicodedata.normalize("NFKC", text)
+    if _FORBIDDEN.search(plain) or plain.strip(". ") == "":
+        text = plain
+    text = _FORBIDDEN.sub("_", text).strip(". ")
+    text = text.encode()[:_MAX_BYTES].decode("utf-8", "ignore").strip(". ")
+    if not text.strip("_"):
+        return fallback
+    return f"_{text}" if _is_device(text) else text
+
+
+def _is_device(name: str) -> bool:
+    return unicodedata.normalize("NFKC", name.split(".")[0]).strip().casefold() in _DEVICES
 
 
 def free_path(folder: Path, name: str, extension: str) -> Path:

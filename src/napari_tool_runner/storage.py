@@ -21,7 +21,7 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_tool_runner.names import free_path, safe_name, size_text, unique_name, unique_names
+from napari_tool_runner.names import free_path, size_text
 from napari_tool_runner.sealed import content_sha256
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "NewerError",
     "check_depth",
     "content_sha256",
-    "free_path",
     "join_lock",
     "joint_sha256",
     "lock_file",
@@ -40,12 +39,8 @@ __all__ = [
     "read_json",
     "read_limited",
     "replacing",
-    "safe_name",
     "sha256_of",
     "short_digest",
-    "size_text",
-    "unique_name",
-    "unique_names",
     "user_cache",
     "user_data",
     "write_json",

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import jobs, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ParameterError, ToolFailedError, ToolRunnerError
+from napari_tool_runner.names import safe_name, size_text
 from napari_tool_runner.quoting import one_line
-from napari_tool_runner.storage import safe_name, size_text, write_json
+from napari_tool_runner.storage import write_json
 
 if TYPE_CHECKING:
     from argparse import Namespace

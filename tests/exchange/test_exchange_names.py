@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from napari_tool_runner.storage import free_path, safe_name, unique_name
-from napari_tool_runner.storage import unique_names as layer_names
+from napari_tool_runner.names import free_path, safe_name, unique_name
+from napari_tool_runner.names import unique_names as layer_names
 
 
 @given(st.text())

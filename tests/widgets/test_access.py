@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QWidget
 from widget_tools import long_tool, rich_tool
 
 import napari_tool_runner.widgets as room
-from napari_tool_runner.storage import size_text
+from napari_tool_runner.names import size_text
 from napari_tool_runner.tools.model import SelectOption
 from napari_tool_runner.widgets.parts.icons import SHAPES, IconButton, pixmap
 from napari_tool_runner.widgets.parts.messages import MessageLabel

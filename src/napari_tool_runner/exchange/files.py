@@ -20,8 +20,8 @@ import numpy as np
 import psutil
 
 from napari_tool_runner.errors import ExchangeError, OutputError
+from napari_tool_runner.names import size_text
 from napari_tool_runner.sealed import cloned
-from napari_tool_runner.storage import size_text
 from napari_tool_runner.tools.file_types import has_zarr_attributes
 
 __all__ = [

@@ -23,7 +23,7 @@ from napari_tool_runner.exchange.model import (
     ShapeList,
     SurfaceData,
 )
-from napari_tool_runner.storage import free_path
+from napari_tool_runner.names import free_path
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.file_types import content_type
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_tool_runner.exchange.coordinates import OBJECT_IDS
 from napari_tool_runner.exchange.model import items
-from napari_tool_runner.storage import unique_name
+from napari_tool_runner.names import unique_name
 
 if TYPE_CHECKING:
     import pandas as pd

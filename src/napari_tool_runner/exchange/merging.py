@@ -18,7 +18,7 @@ from napari_tool_runner.exchange.files import whole_file
 from napari_tool_runner.exchange.geometry import select
 from napari_tool_runner.exchange.joining import id_column
 from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Pixels
-from napari_tool_runner.sealed import file_name
+from napari_tool_runner.names import file_name
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.jobs.manager import JobManager
-from napari_tool_runner.storage import unique_names
+from napari_tool_runner.names import unique_names
 from napari_tool_runner.tools.model import DataParameter
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed
 from napari_tool_runner.jobs.typed_json import to_json
-from napari_tool_runner.sealed import file_name
+from napari_tool_runner.names import file_name
 from napari_tool_runner.storage import replacing
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins import choose_service, runnerServices
 from napari_tool_runner.quoting import one_line, visible_text
-from napari_tool_runner.storage import read_limited, size_text
+from napari_tool_runner.storage import read_limited
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.toolbox.approvals import approval_of
 from napari_tool_runner.tools.toolbox.approved import kept_folder

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, WorkspaceError
+from napari_tool_runner.names import safe_name, size_text
 from napari_tool_runner.plugins import Progress
-from napari_tool_runner.storage import content_sha256, safe_name, size_text
+from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:

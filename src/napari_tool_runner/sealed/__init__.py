@@ -27,7 +27,6 @@ from napari_tool_runner.sealed.changing import (
 )
 from napari_tool_runner.sealed.hashing import content_sha256
 from napari_tool_runner.sealed.links import link_free, settled
-from napari_tool_runner.sealed.names import file_name
 from napari_tool_runner.sealed.opening import (
     MAX_DEPTH,
     MAX_PARSED,
@@ -45,7 +44,6 @@ __all__ = [
     "content_sha256",
     "copy",
     "copy_below",
-    "file_name",
     "found",
     "kind",
     "link_free",

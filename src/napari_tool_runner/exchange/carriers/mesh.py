@@ -17,8 +17,8 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.model import Content, SurfaceData
+from napari_tool_runner.names import size_text
 from napari_tool_runner.sealed import MAX_PARSED, open_file
-from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     import trimesh

@@ -15,7 +15,8 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.record import JobState, differs
 from napari_tool_runner.jobs.typed_json import to_json
-from napari_tool_runner.storage import content_sha256, safe_name
+from napari_tool_runner.names import safe_name
+from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.reader import may_be_descriptor
 

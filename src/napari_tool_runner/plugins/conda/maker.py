@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.conda.activation import Activation, activate, run_in_prefix
 from napari_tool_runner.plugins.conda.channels import Channels, resolve_channels
 from napari_tool_runner.plugins.conda.spec import (
@@ -28,7 +29,6 @@ from napari_tool_runner.plugins.conda.store import existing_parent
 from napari_tool_runner.plugins.contract import Fetch, Plan
 from napari_tool_runner.plugins.process import CancelToken, ExecContext, Progress
 from napari_tool_runner.plugins.programs.environment import host_environment, program_environment
-from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.conda.build import Builder, Solution

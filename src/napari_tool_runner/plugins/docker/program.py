@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import docker.errors
 
 from napari_tool_runner.errors import RunnerExecError
+from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.process import Event, OutputLine
-from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool

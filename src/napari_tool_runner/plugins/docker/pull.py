@@ -17,6 +17,7 @@ import requests
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.contract import Fetch, Plan
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.docker.containers import close_quietly
@@ -24,7 +25,6 @@ from napari_tool_runner.plugins.docker.images import Image, find_image
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
 from napari_tool_runner.plugins.docker.storage import note_image
 from napari_tool_runner.plugins.process import ExecContext, Progress
-from napari_tool_runner.storage import size_text
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.images import Reference

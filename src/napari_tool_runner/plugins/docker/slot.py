@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 
 from napari_tool_runner.errors import RunnerExecError
+from napari_tool_runner.names import safe_name
 from napari_tool_runner.plugins.process import Mount
-from napari_tool_runner.storage import safe_name
 
 __all__ = ["Slot", "recover"]
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import IO, Literal
 
 from napari_tool_runner.errors import RunnerExecError
+from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.process import Event, OutputLine
-from napari_tool_runner.storage import size_text
 
 __all__ = ["LineReader", "LineSplitter", "raise_broken"]
 

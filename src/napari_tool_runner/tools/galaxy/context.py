@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.storage import unique_names
+from napari_tool_runner.names import unique_names
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList

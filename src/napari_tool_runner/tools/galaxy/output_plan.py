@@ -11,8 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from napari_tool_runner import sealed
-from napari_tool_runner.storage import unique_name
+from napari_tool_runner.names import file_name, unique_name
 from napari_tool_runner.tools.dialect import DataFile, PlannedOutput
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
 from napari_tool_runner.tools.galaxy.context import Context, lookup
@@ -232,7 +231,7 @@ def file_stem(name: str, taken: set[str]) -> str:
 
     The name comes from the descriptor: it is no path, and never leads anywhere.
     """
-    safe = re.sub(r"[^\w.+=-]", "_", sealed.file_name(name))
+    safe = re.sub(r"[^\w.+=-]", "_", file_name(name))
     stem = safe
     while stem.casefold() in taken:
         stem = unique_name(stem, {stem}, "_{}", 2)

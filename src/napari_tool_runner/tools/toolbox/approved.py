@@ -20,15 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from napari_tool_runner.errors import TrustError
+from napari_tool_runner.names import size_text
 from napari_tool_runner.sealed import cloned
-from napari_tool_runner.storage import (
-    locked,
-    read_json,
-    sha256_of,
-    size_text,
-    user_data,
-    write_json,
-)
+from napari_tool_runner.storage import locked, read_json, sha256_of, user_data, write_json
 
 __all__ = [
     "Entry",

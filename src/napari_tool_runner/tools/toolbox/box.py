@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import UnknownToolError
-from napari_tool_runner.storage import unique_name
+from napari_tool_runner.names import unique_name
 from napari_tool_runner.tools.toolbox.index import Problem, file_stat, index_folder
 
 if TYPE_CHECKING:

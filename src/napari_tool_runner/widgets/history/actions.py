@@ -24,7 +24,7 @@ from napari_tool_runner.jobs import (
     remembered,
     rerun,
 )
-from napari_tool_runner.storage import size_text
+from napari_tool_runner.names import size_text
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path

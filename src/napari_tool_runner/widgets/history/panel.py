@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
-from napari_tool_runner.storage import safe_name
+from napari_tool_runner.names import safe_name
 from napari_tool_runner.widgets.history.actions import Form, HistoryActions, record_of
 from napari_tool_runner.widgets.history.facts import JobDetails
 from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel

@@ -10,8 +10,8 @@ from pathlib import Path
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QGuiApplication
 
+from napari_tool_runner.names import unique_names
 from napari_tool_runner.quoting import html_text
-from napari_tool_runner.storage import unique_names
 
 __all__ = ["copy_text", "open_path", "option_labels", "tooltip"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_tool_runner.errors import ToolRunnerError, TrustError
-from napari_tool_runner.storage import size_text
+from napari_tool_runner.names import size_text
 from napari_tool_runner.widgets.parts.background import Task
 
 if TYPE_CHECKING:

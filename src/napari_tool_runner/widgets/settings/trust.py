@@ -24,8 +24,8 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, TrustError
 from napari_tool_runner.jobs import Question
+from napari_tool_runner.names import size_text
 from napari_tool_runner.quoting import one_line
-from napari_tool_runner.storage import size_text
 from napari_tool_runner.tools.toolbox.trust import Trust, TrustState, approve, discard, review
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.layouts import plain_label
