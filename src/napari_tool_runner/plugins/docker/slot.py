@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
 from napari_tool_runner.errors import RunnerExecError
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.plugins.process import Mount
+from napari_tool_runner.processes import process_mark
+from napari_tool_runner.storage import short_digest
 
 __all__ = ["Slot", "recover"]
 
@@ -120,10 +120,9 @@ def recover(workspaces: Path) -> None:
     """
     with suppress(OSError):
         for root in list((workspaces / _SLOTS).iterdir()):
-            host, pid, started, _ = root.name.rsplit("-", 3)
-            with suppress(psutil.NoSuchProcess):
-                if host != _host() or _owner(int(pid)) == f"{host}-{pid}-{started}":
-                    continue
+            host, pid, mark, _ = root.name.rsplit("-", 3)
+            if host != _host() or _owner(int(pid)) == f"{host}-{pid}-{mark}":
+                continue
             for link in (root / "links").glob("*/io"):
                 for folder in workspaces.glob(f"*/{link.parent.name}/{link.name}"):
                     place = root / "job" / link.name
@@ -153,7 +152,7 @@ def _move_in(folder: Path, place: Path) -> None:
 
 
 def _owner(pid: int) -> str:
-    return f"{_host()}-{pid}-{psutil.Process(pid).create_time():.0f}"
+    return f"{_host()}-{pid}-{short_digest(process_mark(pid))}"
 
 
 def _host() -> str:
