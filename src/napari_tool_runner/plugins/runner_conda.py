@@ -28,18 +28,10 @@ from napari_tool_runner.plugins.contract import (
     Stored,
 )
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
-from napari_tool_runner.plugins.programs.environment import (
-    at_home,
-    host_environment,
-    program_environment,
-)
-from napari_tool_runner.plugins.programs.program import gpu_remark, run_program
-from napari_tool_runner.plugins.runner_local import (
-    LocalRunnerService,
-    enclosure_of,
-    enclosure_words,
-    is_enclosing,
-)
+from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_enclosing
+from napari_tool_runner.plugins.programs.environment import host_environment
+from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.storage import user_data
 
@@ -241,13 +233,7 @@ class _CondaSession:
                 isolated=True, network=context.network, passed=settings.PASS_ON.of(config)
             )
         )
-        return run_program(
-            args,
-            context,
-            program_environment(at_home(variables, context), context),
-            grace=settings.GRACE.of(config),
-            enclosure=enclosure_of(context, config, [self._activation.prefix]),
-        )
+        return run_here(args, context, config, variables, [self._activation.prefix])
 
 
 CondaRunnerServiceBuilder = partial(ServiceBuilder, __name__, CondaRunnerService.__name__)

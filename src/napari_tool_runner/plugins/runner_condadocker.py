@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.plugins.contract import Availability, Place, Plan, RunnerService
 from napari_tool_runner.plugins.process import OutputLine, Process, Session, context_of
-from napari_tool_runner.plugins.runner_local import is_enclosing
+from napari_tool_runner.plugins.programs.enclosure import is_enclosing
 from napari_tool_runner.plugins.runners_factory import (
     ServiceBuilder,
     choose_service,

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import site
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -18,32 +18,20 @@ from napari_tool_runner import settings
 from napari_tool_runner.plugins.contract import Availability, Place, Plan, RunnerService
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.enclosure import (
-    Enclosure,
-    enclose,
-    enclosure_problem,
+    enclosure_words,
+    is_enclosing,
     python_places,
     with_prefixes,
 )
-from napari_tool_runner.plugins.programs.environment import (
-    at_home,
-    host_environment,
-    path_with,
-    program_environment,
-)
-from napari_tool_runner.plugins.programs.program import gpu_remark, run_program
+from napari_tool_runner.plugins.programs.environment import host_environment, path_with
+from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Requirement, Tool
 
-__all__ = [
-    "LocalRunnerService",
-    "LocalRunnerServiceBuilder",
-    "enclosure_of",
-    "enclosure_words",
-    "is_enclosing",
-]
+__all__ = ["LocalRunnerService", "LocalRunnerServiceBuilder"]
 
 
 class LocalRunnerService(RunnerService):
@@ -133,52 +121,13 @@ class _LocalSession:
             context.say("LOCAL does not enforce the memory limit.")
         variables["PATH"] = path_with(folders, variables.get("PATH"))
         libraries = variables.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-        return run_program(
-            args,
-            context,
-            program_environment(at_home(variables, context), context),
-            grace=settings.GRACE.of(config),
-            enclosure=enclosure_of(
-                context,
-                config,
-                {
-                    *python_places(),
-                    *with_prefixes([*variables["PATH"].split(os.pathsep), *libraries]),
-                    *settings.LOCAL_PATH.of(config),
-                    *_program_places(args, variables["PATH"]),
-                },
-            ),
-        )
-
-
-def is_enclosing(config: Mapping[str, object]) -> bool:
-    """Whether programs of this computer run enclosed."""
-    return settings.ENCLOSE.of(config) and not enclosure_problem()
-
-
-def enclosure_words(config: Mapping[str, object]) -> str:
-    """Say how programs of this computer are kept apart, and what is weaker."""
-    if is_enclosing(config):
-        return "They run enclosed: they see their job, its inputs and nothing else of yours."
-    why = enclosure_problem() if settings.ENCLOSE.of(config) else "“runner.enclose” is off"
-    return (
-        f"They are not enclosed ({why}): they can read and change whatever you can. Inputs are "
-        "copied, and originals are compared after each run."
-    )
-
-
-def enclosure_of(
-    context: ExecContext, config: Mapping[str, object], shown: Iterable[Path]
-) -> Enclosure | None:
-    """Return the enclosure of a job's program; None where there can be none."""
-    if context.root is None or not is_enclosing(config):
-        return None
-    named = [one if one.is_dir() else one.parent for one in context.named]
-    windows: set[Path] = set()
-    if "DISPLAY" in settings.PASS_ON.of(config):  # who passes it on wants windows
-        windows.add(Path("/tmp/.X11-unix"))  # noqa: S108 (the X server's own place)
-        windows.add(Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority"))
-    return enclose(context, {*shown, *with_prefixes(named), *windows})
+        shown = {
+            *python_places(),
+            *with_prefixes([*variables["PATH"].split(os.pathsep), *libraries]),
+            *settings.LOCAL_PATH.of(config),
+            *_program_places(args, variables["PATH"]),
+        }
+        return run_here(args, context, config, variables, shown)
 
 
 LocalRunnerServiceBuilder = partial(ServiceBuilder, __name__, LocalRunnerService.__name__)

@@ -21,12 +21,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import settings
 from napari_tool_runner.plugins.programs.watchdog import MARK
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount
 
-__all__ = ["Enclosure", "enclose", "enclosure_problem", "python_places", "with_prefixes"]
+__all__ = [
+    "Enclosure",
+    "enclosure_of",
+    "enclosure_problem",
+    "enclosure_words",
+    "is_enclosing",
+    "python_places",
+    "with_prefixes",
+]
 
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEVICES = ("nvidia*", "nvidia-caps", "dri", "kfd", "dxg", "accel")
@@ -101,13 +110,39 @@ class Enclosure:
         return b'"exit-code"' in told
 
 
-def enclose(context: ExecContext, shown: Iterable[Path]) -> Enclosure:
-    """Return the enclosure of a job: it may write to its mounts only, and see `shown`.
+def is_enclosing(config: Mapping[str, object]) -> bool:
+    """Whether programs of this computer run enclosed."""
+    return settings.ENCLOSE.of(config) and not enclosure_problem()
 
-    `shown` are programs and libraries of this computer: folders and files, read-only.
+
+def enclosure_words(config: Mapping[str, object]) -> str:
+    """Say how programs of this computer are kept apart, and what is weaker."""
+    if is_enclosing(config):
+        return "They run enclosed: they see their job, its inputs and nothing else of yours."
+    why = enclosure_problem() if settings.ENCLOSE.of(config) else "“runner.enclose” is off"
+    return (
+        f"They are not enclosed ({why}): they can read and change whatever you can. Inputs are "
+        "copied, and originals are compared after each run."
+    )
+
+
+def enclosure_of(
+    context: ExecContext, config: Mapping[str, object], shown: Iterable[Path]
+) -> Enclosure | None:
+    """Return the enclosure of a job's program; None where there can be none.
+
+    It may write to its mounts only, and see `shown`: programs and libraries of this
+    computer, folders and files, read-only.
     """
-    hidden = None if context.root is None else context.root.parents[2]
-    options = _options(context.mounts, shown, context.temp_dir, context.network, hidden)
+    if context.root is None or not is_enclosing(config):
+        return None
+    named = [one if one.is_dir() else one.parent for one in context.named]
+    windows: set[Path] = set()
+    if "DISPLAY" in settings.PASS_ON.of(config):  # who passes it on wants windows
+        windows.add(Path("/tmp/.X11-unix"))  # noqa: S108 (the X server's own place)
+        windows.add(Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority"))
+    seen, hidden = {*shown, *with_prefixes(named), *windows}, context.root.parents[2]
+    options = _options(context.mounts, seen, context.temp_dir, context.network, hidden)
     return Enclosure(list(options))
 
 

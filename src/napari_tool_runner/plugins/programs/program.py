@@ -15,13 +15,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError
 from napari_tool_runner.plugins.process import OutputLine
+from napari_tool_runner.plugins.programs.enclosure import enclosure_of
+from napari_tool_runner.plugins.programs.environment import at_home, program_environment
 from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
 from napari_tool_runner.plugins.programs.process_tree import (
     GRACE,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Event, ExecContext
     from napari_tool_runner.plugins.programs.enclosure import Enclosure
 
-__all__ = ["gpu_remark", "run_program"]
+__all__ = ["gpu_remark", "run_here", "run_program"]
 
 _LEFTOVER_WAIT = 2.0
 """Seconds that children may outlive their program, as a last ``tee`` does."""
@@ -136,6 +138,35 @@ def run_program(
         code = exit_code(code)
         context.say(f"The program was {describe_exit(code)}.")
     return code
+
+
+def run_here(
+    args: Sequence[str],
+    context: ExecContext,
+    config: Mapping[str, object],
+    variables: Mapping[str, str],
+    shown: Iterable[Path],
+) -> int:
+    """Run a job's program with a home of its own, enclosed where that is possible.
+
+    Parameters
+    ----------
+    config : mapping
+        The ``runner`` section.
+    variables : mapping
+        What the program gets besides what belongs to the job.
+    shown : iterable of Path
+        What an enclosed program sees besides its mounts, see `enclosure_of`.
+
+    Returns and raises what `run_program` does.
+    """
+    return run_program(
+        args,
+        context,
+        program_environment(at_home(variables, context), context),
+        grace=settings.GRACE.of(config),
+        enclosure=enclosure_of(context, config, shown),
+    )
 
 
 def _finish_readers(
