@@ -177,6 +177,12 @@ def _remove_tree(parent: Folder, name: str) -> None:
     os.rmdir(name, dir_fd=parent.fd)
 
 
+def _make_room(path: Path, root: Path) -> None:
+    """Make the folders above `path`; delete what lies there."""
+    make_folder(path.parent, root)
+    remove(path, root)
+
+
 def write(path: Path, text: str, root: Path) -> None:
     """Write a new file that the program is to read; what lay there is deleted first.
 
@@ -184,8 +190,7 @@ def write(path: Path, text: str, root: Path) -> None:
     ------
     OutputError, OSError
     """
-    make_folder(path.parent, root)
-    remove(path, root)
+    _make_room(path, root)
     with new_file(path, root) as file:
         file.write(text.encode())
 
@@ -197,8 +202,7 @@ def put(ours: Path, target: Path, root: Path) -> None:
     ------
     OutputError, OSError
     """
-    make_folder(target.parent, root)
-    remove(target, root)
+    _make_room(target, root)
     with folder_of(target.parent, root) as folder:
         os.rename(ours, folder.name(target.name), dst_dir_fd=folder.fd)
 
@@ -210,8 +214,7 @@ def move(source: Path, target: Path, root: Path) -> None:
     ------
     OutputError, OSError
     """
-    make_folder(target.parent, root)
-    remove(target, root)
+    _make_room(target, root)
     with folder_of(source.parent, root) as here, folder_of(target.parent, root) as there:
         os.rename(
             here.name(source.name),

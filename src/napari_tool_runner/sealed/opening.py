@@ -22,6 +22,7 @@ __all__ = [
     "folder_of",
     "found",
     "kind",
+    "listed",
     "open_file",
     "outside",
     "parts_of",
@@ -276,6 +277,25 @@ def kind(path: Path, root: Path) -> str:
         raise
     names = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
     return names.get(stat.S_IFMT(mode), "other")
+
+
+def listed(folder: Path, root: Path) -> dict[Path, str]:
+    """Return what lies in a folder, hidden entries too, with its `kind`, by name.
+
+    Raises
+    ------
+    OutputError, OSError
+    """
+    with folder_of(folder, root) as opened:
+        return {folder / entry.name: _kind_of(entry) for entry in opened.entries()}
+
+
+def _kind_of(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "link"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
 
 
 def walk(folder: Path, root: Path, *, links: bool = False) -> Iterator[Path]:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -117,9 +118,9 @@ class SealedStore(LocalStore):
             async for name in super().list_dir(prefix):
                 yield name
             return
-        for pattern in ("*", ".*"):
-            for path in sealed.found(folder, pattern, self.beneath):
-                if sealed.kind(path, self.beneath) in ("file", "folder"):
+        with suppress(FileNotFoundError):
+            for path, kind in sealed.listed(folder, self.beneath).items():
+                if kind in ("file", "folder"):
                     yield path.name
 
 

@@ -138,9 +138,9 @@ class _Collector:
             extra = path
         if self.what(extra) != "folder":
             return None
-        entries = sealed.found(extra, "*", top) + sealed.found(extra, ".*", top)
+        entries = sealed.listed(extra, top)
         if self.source.formats.is_of_type(kind, "zarr") and content_type(extra, top) is None:
-            inner = [entry for entry in sorted(entries) if self.what(entry) == "folder"]
+            inner = [entry for entry, told in entries.items() if told == "folder"]
             stores = [entry for entry in inner if content_type(entry, top)]
             return next(iter(stores or inner), None)
         return extra if entries else None
