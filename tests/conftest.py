@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from hypothesis import settings
 
 from support import CORPUS, NO_CORPUS
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["CORPUS"]
+
+settings.register_profile("ntr", deadline=None)  # a busy machine is no failure
+settings.load_profile("ntr")
 
 OWN_VARIABLES = ("NAPARI_TOOL_RUNNER_CONFIG", "NAPARI_TOOL_RUNNER_FACILITY")
 USER_DIRS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")

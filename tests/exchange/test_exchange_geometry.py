@@ -51,7 +51,7 @@ def layers(draw: st.DrawFn, ndim: int | None = None) -> Image:
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(layer=layers(), point=st.lists(small, min_size=4, max_size=4))
 def test_data_to_world_is_naparis(layer, point):
     point = point[: layer.ndim]
@@ -62,7 +62,7 @@ def test_data_to_world_is_naparis(layer, point):
     np.testing.assert_allclose(again.data_to_world(point), layer.data_to_world(point), atol=1e-8)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(one=layers(3), other=layers(3), points=st.lists(st.tuples(small, small, small), min_size=1))
 def test_coordinates_convert_as_napari_does_and_back(one, other, points):
     source, target = snapshot(one).geometry, snapshot(other).geometry

@@ -117,7 +117,7 @@ def test_progress_is_told_and_can_stop(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     shape=st.lists(st.integers(1, 9), min_size=1, max_size=4),
     chunk=st.lists(st.integers(1, 9), min_size=4, max_size=4),
@@ -143,7 +143,7 @@ def test_blocks_cover_everything_once(shape, chunk, limit, order):
     np.testing.assert_array_equal(np.array(whole).reshape(expected.shape), expected)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_any_layout_in_memory_is_written_right(data, tmp_path_factory):
     shape = tuple(data.draw(st.lists(st.integers(1, 6), min_size=2, max_size=4)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from napari_tool_runner.names import free_path, safe_name, unique_name
@@ -46,7 +46,6 @@ def test_numbers_go_on():
     assert unique_name("a", {"a", "a [1]"}) == "a [2]"
 
 
-@settings(deadline=None)
 @given(names=st.lists(st.text(max_size=8), max_size=6))
 def test_files_never_collide(names, tmp_path_factory):
     folder: Path = tmp_path_factory.mktemp("files")

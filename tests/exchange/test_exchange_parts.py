@@ -25,7 +25,7 @@ from napari_tool_runner.tools.model import DataOutput, LayerKind
 RNG = np.random.default_rng(5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     start=st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)),
     size=st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)),

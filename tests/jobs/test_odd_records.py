@@ -104,7 +104,7 @@ def test_any_record(make_tool: MakeTool, config: dict[str, object], tmp_path: Pa
             out.flush()
         assert status == 0 or said.getvalue().startswith("error: ")
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(
             st.tuples(st.sampled_from(everywhere), values, st.booleans()), min_size=1, max_size=2

@@ -227,9 +227,7 @@ json.dump(sys.argv[2:], open(sys.argv[1], "w"))
 """
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40),
     number=st.integers(),

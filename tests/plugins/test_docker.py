@@ -352,9 +352,7 @@ def test_a_program_that_closes_its_output_is_waited_for(
 
 
 @given(arguments=st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_argument_arrives_unchanged(
     docker_service: DockerRunnerService, tmp_path: Path, arguments: list[str]
 ) -> None:

@@ -96,9 +96,7 @@ def test_unicode_and_progress_bars(local, tmp_path):
     assert events.lines("stderr") == ["100%"]
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=1))
 def test_any_text_reaches_the_program_unchanged(local, tmp_path, values):
     process, events = make_process(tmp_path)

@@ -75,7 +75,7 @@ def elements(draw: st.DrawFn, tag: str = "tool", depth: int = 4) -> Element:
     return element
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(elements())
 def test_any_descriptor_reads(element: Element) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -386,9 +386,7 @@ def test_a_job_folder_with_spaces(descriptor: Make, tmp_path) -> None:
     assert done.text("o") == done.text("p") == "hello"
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
 def test_no_text_ends_the_quotes(descriptor: Make, run, text: str) -> None:
     body = (
