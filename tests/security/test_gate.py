@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
+import subprocess
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,7 @@ import pytest
 import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config, user_data
-from napari_tool_runner.errors import ToolFailedError, TrustError
+from napari_tool_runner.errors import ToolFailedError, ToolRunnerError, TrustError
 from napari_tool_runner.jobs import (
     dry_run,
     prepare,
@@ -33,6 +36,8 @@ from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, unna
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, revoke, trust_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_tool_runner.jobs import JobResult, RunRecord
     from napari_tool_runner.tools import Tool
 
@@ -261,6 +266,117 @@ def test_what_is_mine_follows_its_changes(box: Path, capsys: pytest.CaptureFixtu
     assert "others can change it" in capsys.readouterr().err
     revoke(box)
     assert not trust_state(say()).ok
+
+
+def open_up(how: str, box: Path) -> None:
+    """Let others write in a place that matters."""
+    script, parent = box / "say" / "say.py", box.parent
+    modes = {
+        "folder, group": (box, 0o775),
+        "file, group": (script, 0o664),
+        "inner folder, others": (script.parent, 0o757),
+        "byte code": (script.parent / "__pycache__", 0o777),
+        "parent": (parent, 0o777),
+        "grandparent, group": (parent.parent, 0o770),
+        "sticky folder itself": (box, 0o1777),
+    }
+    if how == "byte code":
+        (script.parent / "__pycache__").mkdir()
+    if how in modes:
+        modes[how][0].chmod(modes[how][1])
+    elif how.endswith("of another"):
+        os.chown(script if how.startswith("file") else parent, 12345, -1)
+    elif how.startswith("link"):
+        library = parent / "shared" / "lib"
+        library.mkdir(parents=True)
+        (library / "x.py").write_text("word = 1")
+        open_place, mode = (library / "x.py", 0o666) if "open" in how else (library.parent, 0o777)
+        open_place.chmod(mode)
+        target = library / "x.py" if how.endswith("file") else library
+        (script.parent / "more").symlink_to(target)
+    else:
+        subprocess.run(["setfacl", "-m", "u:12345:rw", script], check=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files")
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "folder, group", "file, group", "inner folder, others", "byte code", "parent",
+        "grandparent, group", "sticky folder itself", "file of another", "parent of another",
+        "link to a file", "link to a folder", "link to an open folder", "access list",
+    ],
+)  # fmt: skip
+def test_what_others_can_change_is_nobodys_own(
+    box: Path, how: str, when: str, capsys: pytest.CaptureFixture[str], request
+) -> None:
+    request.addfinalizer(partial(box.parent.parent.chmod, 0o700))  # of all tests
+    if how.endswith("of another") and os.getuid():
+        pytest.skip("needs the super-user")
+    if how == "access list" and shutil.which("setfacl") is None:
+        pytest.skip("needs setfacl")
+    if when == "after":
+        approve(box, mine=True)
+    open_up(how, box)
+    if when == "before":
+        assert main(["trust", str(box), "--mine", "--yes"]) == 1
+        told = capsys.readouterr().err
+        assert "cannot be marked as yours" in told
+        assert "or others can change it" in told
+    with pytest.raises(TrustError):
+        ntr.run(say())
+    if when == "after":
+        assert "others can change" in trust_state(say()).changes[0]
+
+
+def test_a_folder_in_tmp_may_be_mine(box: Path) -> None:
+    box.parent.chmod(0o1777)
+    (box / "say" / ".git").mkdir()
+    (box / "say" / ".git").chmod(0o777)  # nothing runs from there
+    (box / "say" / "again.py").symlink_to("say.py")
+    assert approve(box, mine=True).state is TrustState.MINE
+    assert said(ntr.run(say())) == "approved"
+
+
+# -- a path is consent when somebody wrote it --------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["segment", "say", "box/say", "say_v1"])
+@pytest.mark.parametrize("call", [ntr.run, lambda name: main(["run", name])])
+def test_a_file_that_lies_here_was_not_named(
+    box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str,
+    call: Callable[[str], object], capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A planted file that is called as the tool that somebody runs."""
+    planted = tmp_path / "here" / name
+    planted.parent.mkdir(parents=True)
+    planted.write_text((box / "say" / "say.xml").read_text().replace('"say"', '"evil"'))
+    monkeypatch.chdir(tmp_path / "here")
+    told = ""
+    try:
+        assert call(name) == 1
+    except ToolRunnerError as error:
+        told = str(error)
+    told += capsys.readouterr().err
+    assert ("There is no tool" if name == "segment" else "has not been approved") in told
+    if name == "segment":
+        assert f"write .{os.sep}segment" in told
+    else:
+        approve(box)
+        assert ntr.run(name).record["tool"]["id"] == "say"
+
+
+@pytest.mark.parametrize("ref", ["./x.xml", "x.xml", "stranger/../x.xml", "path", "absolute"])
+def test_a_path_in_writing_is_consent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ref: str
+) -> None:
+    descriptor = stranger(tmp_path)
+    (descriptor.parent / "stranger").mkdir()
+    monkeypatch.chdir(descriptor.parent)
+    given = {"path": Path("x.xml"), "absolute": str(descriptor)}.get(ref, ref)
+    assert ntr.run(given).outputs["o"].path.exists()
+    assert ntr.read_tool("x.xml").id == "x"
 
 
 # -- stored data are no consent ---------------------------------------------------------------

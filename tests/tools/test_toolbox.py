@@ -376,7 +376,9 @@ def test_find_tool(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = {"process": {"xml_dirs": [str(folder)]}}
     assert find_tool("box/median_filter", config=config).uri == str(path)
     monkeypatch.chdir(folder)
-    assert find_tool("a", box).toolbox == ""  # a folder here, and no id
+    assert find_tool("./a", box).toolbox == ""
+    with pytest.raises(UnknownToolError, match=r"called so in this folder, write \./a"):
+        find_tool("a", box)  # what lies here was not named
     with pytest.raises(UnknownToolError, match=r"no tool “medain_filter”.*“median_filter”"):
         find_tool("medain_filter", box)
     with pytest.raises(UnknownToolError, match="“median_filter”"):

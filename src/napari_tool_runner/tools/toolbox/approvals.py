@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.storage import Kept, read_json, user_data
-from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, listing_from
+from napari_tool_runner.tools.toolbox.approved import VERSIONS, Listing, digest_of, listing_from
 
-__all__ = ["Approval", "approval_of", "approvals", "approved_above", "remember"]
+__all__ = ["Approval", "approval_of", "approvals", "approved_above", "remember", "shared_places"]
 
 _VERSION = 2
+_MOST_LINKS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +119,60 @@ def _written(approval: Approval) -> dict[str, object]:
     if approval.mine:
         return {"mine": True}
     return {"digest": approval.digest, "files": approval.files}
+
+
+def shared_places(folder: Path) -> Iterator[Path]:
+    """Yield what other users can change of a folder: what is in it, and the way to it.
+
+    An access list shows in the bits of the group. The super-user is nobody else.
+    """
+    if os.name != "posix":
+        return
+    waiting, seen = [folder], set[Path]()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        *passed, end = _way(path)  # tools run in place: what a link leads to runs, too
+        yield from (one for one in passed if one not in seen and _open_to_others(one, True))
+        seen.update(passed)
+        if _open_to_others(end, False):
+            yield end
+        for place, folders, files in os.walk(end):
+            folders[:] = [name for name in folders if name not in VERSIONS]
+            for inner in (Path(place, name) for name in (*folders, *files)):
+                if inner.is_symlink():
+                    waiting.append(inner)
+                elif _open_to_others(inner, False):
+                    yield inner
+
+
+def _open_to_others(path: Path, passed: bool) -> bool:
+    """Whether others own or can change it; what lies in /tmp, only its owner can move."""
+    try:
+        info = path.lstat()
+    except OSError:
+        return False  # it is gone since
+    kept = stat.S_ISLNK(info.st_mode) or (passed and info.st_mode & stat.S_ISVTX)
+    may_write = info.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not kept
+    return bool(may_write) or info.st_uid not in (0, os.getuid())
+
+
+def _way(path: Path) -> Iterator[Path]:
+    """Yield every folder and link that one comes through on the way to `path`, and its end."""
+    place, links = Path(path.anchor), 0
+    waiting = [*reversed(path.parts[1:])]
+    while waiting and links < _MOST_LINKS:
+        part = waiting.pop()
+        if part == os.pardir:
+            place = place.parent
+            continue
+        yield place
+        if (place / part).is_symlink():
+            links += 1
+            yield place / part
+            waiting += reversed(Path(os.readlink(place / part)).parts)
+        else:
+            place = place / part
+    yield place

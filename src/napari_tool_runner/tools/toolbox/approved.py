@@ -25,6 +25,7 @@ from napari_tool_runner.sealed import cloned
 from napari_tool_runner.storage import locked, read_json, sha256_of, user_data, write_json
 
 __all__ = [
+    "VERSIONS",
     "Entry",
     "Listing",
     "digest_of",
@@ -38,7 +39,9 @@ __all__ = [
     "look",
 ]
 
-SKIPPED = frozenset({"__pycache__", ".git", ".hg", ".svn", ".bzr", "CVS"})
+VERSIONS = frozenset({".git", ".hg", ".svn", ".bzr", "CVS"})
+"""Folders of version control."""
+SKIPPED = VERSIONS | {"__pycache__"}
 """Folders that are neither hashed nor copied, so nothing in them runs."""
 _BYTECODE = (".pyc", ".pyo")
 MOST_FILES = 200_000

@@ -276,9 +276,11 @@ def find_tool(
 ) -> Tool:
     """Return the tool that `ref` names: a key, an ``id_vVERSION`` or a path.
 
-    A path (it holds a separator, or is called as descriptors are) is read as it is, with
-    ``#entry`` where the file holds several tools. Everything else is first looked for in
-    the toolbox.
+    What is a path in writing (a `Path`, absolute, or beginning with ``./``, ``../``, ``~``)
+    is read as it is, with ``#entry`` where the file holds several tools. Anything else is a
+    name of the toolbox first; then a relative path with a separator, or the name of a file
+    that is called as descriptors are. No other file that lies where one works is a tool:
+    whoever runs ``segment`` did not name it.
 
     Parameters
     ----------
@@ -306,18 +308,23 @@ def find_tool(
         return replace(ref, formats=formats.with_traits(traits)) if formats else ref
     text = os.fspath(ref)
     path = Path(os.path.expanduser(split_entry(text)[0]))
+    starts = ("./", "../", f".{os.sep}", f"..{os.sep}")
+    written = not isinstance(ref, str) or path.is_absolute() or text.startswith(starts)
     named = may_be_descriptor(path.name)
-    is_path = not isinstance(ref, str) or os.sep in text or "/" in text or named
-    if is_path and path.exists():
+    if written and path.exists():
         return read_tool(text, formats=config_formats(load_config(config)))
     box = toolbox if toolbox is not None else load_toolbox(config)
     if text in box:
         return box[text]
-    if path.exists():
+    is_path = written or named or os.sep in text or "/" in text
+    if is_path and path.exists():
         return read_tool(text, formats=box.formats)
     if is_path and named:
         raise UnknownToolError(f"There is no descriptor {text}.", hint="Check the path.")
-    raise UnknownToolError(f"There is no tool “{text}”.", hint=_near(text, box))
+    near = _near(text, box)
+    if path.exists():
+        near = f"For what is called so in this folder, write .{os.sep}{text}. {near}"
+    raise UnknownToolError(f"There is no tool “{text}”.", hint=near)
 
 
 def config_formats(settings: Config) -> Formats | None:

@@ -9,6 +9,7 @@ again; what changed is told. Approvals lie in one JSON file in the user's data f
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError, TrustError
-from napari_tool_runner.tools.toolbox.approvals import Approval, approval_of, approvals, remember
+from napari_tool_runner.tools.toolbox.approvals import (
+    Approval,
+    approval_of,
+    approvals,
+    remember,
+    shared_places,
+)
 from napari_tool_runner.tools.toolbox.approved import (
     Listing,
     digest_of,
@@ -165,7 +172,10 @@ def _answered(folder: Path, config: Config) -> Trust:
     if approval is None:
         return Trust(TrustState.UNKNOWN, folder)
     if approval.mine:
-        return Trust(TrustState.MINE, folder)
+        open_to = next(shared_places(folder), None)  # its author's rights may have changed, too
+        if open_to is None:
+            return Trust(TrustState.MINE, folder)
+        return Trust(TrustState.CHANGED, folder, (f"others can change {open_to}",))
     if approval.old:
         return Trust(TrustState.CHANGED, folder, (_OLD,))
     try:
@@ -288,7 +298,7 @@ def approve(folder: Path, *, digest: str | None = None, mine: bool = False) -> T
             hint="Look at it again before you approve it.",
         )
     if mine:
-        _refuse_shared(folder, found[1])
+        _refuse_shared(folder)
     remember(folder, Approval("" if mine else found[0], {} if mine else found[1], mine))
     _tidy(found[0])
     state = TrustState.MINE if mine else TrustState.APPROVED
@@ -359,28 +369,15 @@ def _others_may_write(path: Path) -> bool:
     return not stat.S_ISLNK(mode) and bool(mode & stat.S_IWOTH)
 
 
-def _refuse_shared(folder: Path, found: Listing) -> None:
-    """Raise TrustError when somebody else can change what is in `folder`."""
-    if os.name != "posix":
-        return
-    places = {folder, *(place for name in found for place in _between(folder, name))}
-    for place in sorted(places):
-        info = place.lstat()
-        if stat.S_ISLNK(info.st_mode):
-            continue
-        if info.st_uid != os.getuid() or info.st_mode & stat.S_IWOTH:
-            raise TrustError(
-                f"{folder} cannot be marked as yours: {place} belongs to another user, or "
-                "others can change it.",
-                hint="Approve it without --mine: then a change is asked about.",
-            )
-
-
-def _between(folder: Path, name: str) -> Iterator[Path]:
-    place = folder / name
-    while place != folder:
-        yield place
-        place = place.parent
+def _refuse_shared(folder: Path) -> None:
+    """Raise TrustError when somebody else can change what runs from `folder`."""
+    if place := next(shared_places(folder), None):
+        raise TrustError(
+            f"{folder} cannot be marked as yours: {place} belongs to another user, or others can "
+            "change it.",
+            hint=f"Take that right from them (chmod go-w {shlex.quote(str(place))}), or approve "
+            "the folder without --mine: then a change is asked about.",
+        )
 
 
 def _changes(before: Listing, now: Listing) -> Iterator[str]:
