@@ -27,6 +27,8 @@ from napari_tool_runner.sealed import content_sha256
 __all__ = [
     "APP",
     "JSON_DEPTH",
+    "JsonDepthError",
+    "JsonLimitError",
     "Kept",
     "NewerError",
     "check_depth",
@@ -53,7 +55,7 @@ JSON_DEPTH = 200
 JSON_COUNT = 4_000_000
 LOCK_SECONDS = 10.0
 _DRAFT_END = re.compile("[0-9a-f]{8}")
-_BRACKETS = re.compile(rb"[\[\]{}]")
+_BRACKETS = re.compile(r"[\[\]{}]")
 
 
 def user_data() -> Path:
@@ -210,26 +212,43 @@ def read_limited(path: Path, limit: int, *, follow: bool = True) -> bytes:
     return data
 
 
-def parse_json(data: bytes) -> object:
-    """Return what JSON text says; raises ValueError, whatever it is, in bounded memory."""
-    opened = data.count(b"[") + data.count(b"{")
-    if opened + data.count(b",") > JSON_COUNT:
-        raise ValueError(f"it has more than {JSON_COUNT:,} values")
-    if opened > JSON_DEPTH and _is_deep(data):
-        raise ValueError("it is nested too deeply")
+class JsonLimitError(ValueError):
+    """JSON that has more values than it may."""
+
+
+class JsonDepthError(JsonLimitError):
+    """JSON that has more levels than it may."""
+
+
+def parse_json(data: bytes, *, most: int = JSON_COUNT) -> object:
+    """Return what JSON text says, in UTF-8, 16 or 32: the one reader of JSON of strangers.
+
+    Raises
+    ------
+    JsonLimitError, JsonDepthError
+        It has more than `most` values, or more than `JSON_DEPTH` levels; none was made.
+    ValueError
+        It is no JSON.
+    """
+    text = data.decode(json.detect_encoding(data), "surrogatepass")
+    opened = text.count("[") + text.count("{")
+    if opened + text.count(",") > most:
+        raise JsonLimitError(f"it has more than {most:,} values")
+    if opened > JSON_DEPTH and _is_deep(text):
+        raise JsonDepthError("it is nested too deeply")
     try:
-        found: object = json.loads(data)
+        found: object = json.loads(text.removeprefix("\ufeff"))
     except RecursionError:  # the caller's own stack is nearly full
-        raise ValueError("it is nested too deeply") from None
+        raise JsonDepthError("it is nested too deeply") from None
     return found
 
 
-def _is_deep(data: bytes) -> bool:
+def _is_deep(text: str) -> bool:
     """Whether JSON text has more levels than it may; no value is made for it."""
-    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    bare = text.replace("\\\\", "").replace('\\"', "")
     level = 0
-    for mark in _BRACKETS.finditer(b"".join(bare.split(b'"')[::2])):  # none inside text
-        level += 1 if mark[0] in b"[{" else -1
+    for mark in _BRACKETS.finditer("".join(bare.split('"')[::2])):  # none inside text
+        level += 1 if mark[0] in "[{" else -1
         if level > JSON_DEPTH:
             return True
     return False

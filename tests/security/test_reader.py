@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -275,6 +276,45 @@ def test_an_answer_that_is_forged_makes_no_file(tmp_path: Path, paths: JobPaths)
     code += "#except OSError\n#pass\n#end try\n#end for\necho"
     with pytest.raises(DescriptorError, match="outside the job"):
         fill(make(tmp_path / "box", code), paths)
+
+
+def test_no_answer_is_given_for_another_tool(tmp_path: Path, paths: JobPaths) -> None:
+    good = make(tmp_path / "good", "#set $x = __import__('time').sleep(2)\necho good")
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(fill(good, paths).script), daemon=True)
+    fill(make(tmp_path / "box", "echo"), paths)
+    thread.start()
+    time.sleep(0.5)
+    forged = json.dumps({"answer": {
+        "argv": ["evil"], "files": [], "environment": {}, "script": "evil", "notes": [],
+        "outputs": [],
+    }})  # fmt: skip
+    line = repr(forged.encode() + b"\n")
+    code = "#for $n in range(3, 200)\n#try\n"
+    code += f"#set $x = __import__('os').write($n, {line})\n#except OSError\n#pass\n#end try\n"
+    with suppress(DescriptorError):
+        fill(make(tmp_path / "evil", f"{code}#end for\necho"), paths)
+    thread.join(60)
+    assert len(found) == 1
+    assert "echo good" in found[0]
+    assert "evil" not in found[0]
+
+
+def test_a_child_that_waits_may_be_killed(tmp_path: Path, paths: JobPaths, quick: Reader) -> None:
+    tool = make(tmp_path / "box", "echo")
+    fill(tool, paths)
+    assert quick._process is not None
+    children = Path(f"/proc/{quick._process.pid}/task/{quick._process.pid}/children")
+    if not children.exists():
+        pytest.skip("this system does not tell children")
+    for _ in range(3):
+        for pid in children.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), 9)
+        time.sleep(0.2)
+        assert "echo" in fill(tool, paths).script
+    quick.close()
+    assert not children.exists()
 
 
 def test_a_changed_descriptor_is_not_filled(tmp_path: Path, paths: JobPaths) -> None:

@@ -25,7 +25,7 @@ import pytest
 import napari_tool_runner as ntr
 from jobs.conftest import INVERT
 from napari_tool_runner.config import changed_config, load_config, save_config
-from napari_tool_runner.errors import ToolFailedError, WorkspaceError
+from napari_tool_runner.errors import ToolFailedError, UnsafeDescriptorError, WorkspaceError
 from napari_tool_runner.jobs import as_command, as_python, export_crate, read_record
 from napari_tool_runner.jobs.past.history import ended_jobs, history
 from napari_tool_runner.jobs.record import JobState, RecordedHost, RunRecord
@@ -37,6 +37,7 @@ from napari_tool_runner.plugins.programs.output import LineSplitter
 from napari_tool_runner.processes import process_mark
 from napari_tool_runner.quoting import comment, one_line, python_value, shell_line
 from napari_tool_runner.storage import (
+    JsonLimitError,
     Kept,
     NewerError,
     content_sha256,
@@ -45,6 +46,7 @@ from napari_tool_runner.storage import (
     user_data,
     write_json,
 )
+from napari_tool_runner.tools.candidate import parse_json as parse_descriptor
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from support import REPOSITORY
 
@@ -123,6 +125,17 @@ def test_absurd_json_is_a_sentence_soon(text: str) -> None:
         assert time.monotonic() - begun < 5
     finally:
         sys.setrecursionlimit(limit)
+
+
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_json_is_bounded_in_whatever_letters_it_is_written(code: str) -> None:
+    told = {"a": ["[" * 300, "ü嬀", 1.5, None]}  # U+5B00: a bracket in one of its two bytes
+    assert parse_json(json.dumps(told, ensure_ascii=False).encode(code)) == told
+    for text in ("[" * 300 + "]" * 300, "[" + "1," * 5_000_000 + "1]"):
+        with pytest.raises(JsonLimitError):
+            parse_json(text.encode(code))
+    with pytest.raises(UnsafeDescriptorError, match="more than 500,000 values"):
+        parse_descriptor(("[" + "1," * 600_000 + "1]").encode(code), Path("x.json"))
 
 
 def test_brackets_inside_text_are_no_levels() -> None:

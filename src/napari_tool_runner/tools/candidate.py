@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
+from napari_tool_runner import storage
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
-from napari_tool_runner.storage import JSON_DEPTH, check_depth, sha256_of
+from napari_tool_runner.storage import JSON_DEPTH, sha256_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element, TreeBuilder
@@ -287,19 +288,21 @@ def parse_xml(data: bytes, path: Path) -> Element:
 
 
 def parse_json(data: bytes, path: Path) -> object:
-    """Parse JSON that does not nest without end.
+    """Parse JSON, with the limits of `storage.parse_json`.
 
     Raises
     ------
     UnsafeDescriptorError
-        It nests more than `JSON_DEPTH` deep.
+        It holds more, or is deeper, than a descriptor is.
     DescriptorError
         It is no JSON; the message names line and column.
     """
     try:
-        parsed: object = json.loads(data)
-    except RecursionError as error:
+        return storage.parse_json(data, most=_MAX_VALUES)
+    except storage.JsonDepthError as error:
         raise _too_deep(path) from error
+    except storage.JsonLimitError as error:
+        raise _too_many(path) from error
     except json.JSONDecodeError as error:
         raise DescriptorError(
             f"{path}, line {error.lineno}, column {error.colno}: {error.msg}.",
@@ -310,11 +313,6 @@ def parse_json(data: bytes, path: Path) -> object:
         raise DescriptorError(
             f"{path} is no JSON: {error}.", path=path, hint="Save it as UTF-8."
         ) from error
-    try:
-        check_depth(parsed)
-    except ValueError as error:
-        raise _too_deep(path) from error
-    return parsed
 
 
 def parse_yaml(data: bytes, path: Path, *, aliases: int = _MAX_ALIASES) -> object:
@@ -354,11 +352,7 @@ def _check_yaml(events: Iterable[Event], path: Path, aliases: int) -> None:
     nodes: list[tuple[str, int]] = [("", 0)]  # anchor and size of what is open
     for number, event in enumerate(events):
         if number > _MAX_VALUES:
-            raise UnsafeDescriptorError(
-                f"{path} holds more than {_MAX_VALUES:,} values.",
-                path=path,
-                hint="No tool descriptor does; it was not read.",
-            )
+            raise _too_many(path)
         anchor, size = getattr(event, "anchor", None) or "", 0
         if isinstance(event, yaml.CollectionStartEvent):
             nodes.append((anchor, 0))
@@ -437,6 +431,14 @@ def _yaml_number(loader: SafeLoader, node: ScalarNode) -> float:
     if _YAML_FLOAT.match(text):
         return float(re.sub("[.](?=[in])", "", text.lower()))
     raise ValueError(f"“{text[:40]}” is no number")
+
+
+def _too_many(path: Path) -> UnsafeDescriptorError:
+    return UnsafeDescriptorError(
+        f"{path} holds more than {_MAX_VALUES:,} values.",
+        path=path,
+        hint="No tool descriptor does; it was not read.",
+    )
 
 
 def _too_deep(path: Path) -> UnsafeDescriptorError:

@@ -299,7 +299,8 @@ class Dialect(ABC):
     traits : mapping
         Name of a format -> what is true of it in this language only.
     code_needs : tuple of str
-        Modules of the code that its descriptors hold, which `render` runs; empty: they hold none.
+        Modules that run the code that its descriptors hold when `render` is called; empty:
+        they hold none. A function ``warm`` in one does beforehand what takes time once.
     """
 
     name: str

@@ -6,7 +6,8 @@ A pattern of a few characters can keep `re` busy for years, and nothing can stop
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -49,38 +50,33 @@ def match_start(pattern: str, text: str, *, whole: bool = False, flags: int = 0)
         It is not valid, or takes too long.
     """
     compiled = _compiled(pattern, flags)
-    try:
-        take = compiled.fullmatch if whole else compiled.match
+    take = compiled.fullmatch if whole else compiled.match
+    with _in_time(pattern):
         return take(text, timeout=_SECONDS)
-    except TimeoutError as error:
-        raise _slow(pattern) from error
 
 
 def match_each(pattern: str, texts: Iterable[str]) -> list[bool]:
     """Say of each text whether `match_start` finds something; all of them share the time."""
     deadline = time.monotonic() + _TOGETHER
     found = []
-    for text in texts:
-        found.append(match_start(pattern, text) is not None)
-        if time.monotonic() > deadline:
-            raise _slow(pattern)
+    with _in_time(pattern):
+        for text in texts:
+            found.append(match_start(pattern, text) is not None)
+            if time.monotonic() > deadline:
+                raise TimeoutError
     return found
 
 
 def find(pattern: str, text: str, *, flags: int = 0, seconds: float = _SECONDS) -> Match | None:
     """Return where `pattern` is found first in `text`; raises what `match_start` does."""
-    try:
+    with _in_time(pattern):
         return _compiled(pattern, flags).search(text, timeout=seconds)
-    except TimeoutError as error:
-        raise _slow(pattern) from error
 
 
 def find_all(pattern: str, text: str, *, flags: int = 0) -> list[object]:
     """Return all that `pattern` finds in `text`; raises what `match_start` does."""
-    try:
+    with _in_time(pattern):
         found: list[object] = _compiled(pattern, flags).findall(text, timeout=_SECONDS)
-    except TimeoutError as error:
-        raise _slow(pattern) from error
     return found
 
 
@@ -116,6 +112,12 @@ def _compiled(pattern: str, flags: int) -> regex.Pattern[str]:
         raise PatternError(str(error) or "it is nested too deeply") from error
 
 
-def _slow(pattern: str) -> SlowPatternError:
-    shown = pattern if len(pattern) < 60 else f"{pattern[:59]}…"
-    return SlowPatternError(f"the pattern “{shown}” takes too long; it was not checked")
+@contextmanager
+def _in_time(pattern: str) -> Iterator[None]:
+    """Tell of a match that was ended since it took too long."""
+    try:
+        yield
+    except TimeoutError as error:
+        shown = pattern if len(pattern) < 60 else f"{pattern[:59]}…"
+        what = f"the pattern “{shown}” takes too long; it was not checked"
+        raise SlowPatternError(what) from error

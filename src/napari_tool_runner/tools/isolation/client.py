@@ -18,7 +18,7 @@ from pathlib import Path
 
 from napari_tool_runner.errors import DescriptorError, JobCancelledError
 from napari_tool_runner.tools.candidate import parse_json
-from napari_tool_runner.tools.isolation.wire import MESSAGE, error_from, to_line
+from napari_tool_runner.tools.isolation.wire import MESSAGE, error_from, refused, to_line
 
 __all__ = ["Limits", "Reader", "reader"]
 
@@ -83,6 +83,8 @@ class Reader:
         path: Path,
         language: str,
         reads: Iterable[Path] = (),
+        writes: Iterable[Path] = (),
+        limits: Limits | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> object:
         """Return the answer to a request, in JSON types.
@@ -97,6 +99,10 @@ class Reader:
             What it does to which descriptor, for sentences: “fill the command of X”.
         reads : iterable of Path
             Files and folders that it may read.
+        writes : iterable of Path
+            Folders that it may write to, too.
+        limits : Limits, optional
+            Other than those of the reader.
         stop : callable
             Whether nobody wants the answer any more.
 
@@ -106,10 +112,10 @@ class Reader:
             It could not, took too much, or ended before it answered.
         JobCancelledError
         """
-        limits = self.limits
+        limits = limits or self.limits
         line = to_line({
             "do": operation, "of": of, "language": language,
-            "reads": [str(one) for one in reads],
+            "reads": [str(one) for one in reads], "writes": [str(one) for one in writes],
             "memory": limits.memory, "seconds": limits.processor,
         })  # fmt: skip
         exchange = _Exchange(limits, what, path, stop)
@@ -194,11 +200,8 @@ class _Exchange:
         if self.stop():
             raise JobCancelledError(f"Cancelled while it was to {self.what}.")
         if time.monotonic() > self.deadline:
-            raise DescriptorError(
-                f"To {self.what} took longer than {self.limits.seconds:g} s; it was ended.",
-                path=self.path,
-                hint="The descriptor is wrong, or means harm; it is not run.",
-            )
+            sentence = f"To {self.what} took longer than {self.limits.seconds:g} s; it was ended."
+            raise refused(sentence, self.path)
 
     def receive(self, control: socket.socket, size: int) -> bytes:
         """Return `size` bytes; fewer when the other side has ended."""
@@ -242,11 +245,8 @@ class _Exchange:
     def too_long(self) -> DescriptorError:
         """Return the error of an answer that is longer than it may be."""
         most = self.limits.answer // 2**20
-        return DescriptorError(
-            f"To {self.what} makes more than {most} MB of text; it was ended.",
-            path=self.path,
-            hint="The descriptor is wrong, or means harm; it is not run.",
-        )
+        sentence = f"To {self.what} makes more than {most} MB of text; it was ended."
+        return refused(sentence, self.path)
 
     def ended(self, code: object) -> DescriptorError:
         """Return the error of a reader that ended before it answered."""
@@ -255,11 +255,8 @@ class _Exchange:
             why = f"it took more than {self.limits.processor} s of a processor"
         elif isinstance(code, int) and code < 0:
             why = f"its process was ended by signal {-code}"
-        return DescriptorError(
-            f"To {self.what} failed: {why}.",
-            path=self.path,
-            hint="The descriptor is wrong, or means harm; it is not run.",
-        )
+        sentence = f"To {self.what} failed: {why}."
+        return refused(sentence, self.path)
 
 
 def _forks() -> bool:

@@ -19,14 +19,36 @@ from napari_tool_runner.tools.reader import dialect_of, dialects, read_tool
 if TYPE_CHECKING:
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["OPERATIONS", "command_from", "preload", "tell_call"]
+__all__ = ["OPERATIONS", "command_from", "preload", "tell_call", "warm"]
 
 
-def preload(language: str) -> None:
-    """Import what the language needs; before anything of a stranger is touched."""
-    with suppress(ImportError, KeyError):  # reading says what is missing
-        for name in dialects[language].code_needs:
-            import_module(name)
+_loaded: set[str] = set()
+
+
+def preload(language: str) -> bool:
+    """Import what the language needs, before anything of a stranger is touched.
+
+    Returns whether there was anything to import.
+    """
+    if language in _loaded:
+        return False
+    _loaded.add(language)
+    warm()
+    return True
+
+
+def warm() -> None:
+    """Do what reading does, with what is ours.
+
+    Before the fork, so that nothing is left to import; and in each child before it is asked,
+    so that it has its own copy of the memory that it writes to.
+    """
+    for name in _loaded:
+        with suppress(ImportError, KeyError):  # reading says what is missing
+            for module in dialects[name].code_needs:
+                act = getattr(import_module(module), "warm", None)
+                if callable(act):
+                    act()
 
 
 def tell_call(

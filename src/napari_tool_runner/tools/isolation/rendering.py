@@ -7,11 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.dialect import data_files
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.operations import command_from, tell_call
+from napari_tool_runner.tools.isolation.wire import refused
 from napari_tool_runner.tools.reader import dialect_of
+from napari_tool_runner.tools.toolbox.box import bundled_folder
 from napari_tool_runner.tools.tree import chosen_places, leaves
 
 if TYPE_CHECKING:
@@ -21,13 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-_SHIPPED = Path(__file__).resolve().parents[2] / "bundled_tools"
-
 
 @cache
 def _is_shipped(path: Path) -> bool:
     """Whether a descriptor is one of this package."""
-    return path.resolve().is_relative_to(_SHIPPED)
+    return path.resolve().is_relative_to(bundled_folder().resolve())
 
 
 def render(
@@ -57,11 +56,7 @@ def render(
     try:
         return command_from(told, tool, paths)
     except ValueError as error:
-        raise DescriptorError(
-            f"To {what} gave what is no command: {error}.",
-            path=tool.path,
-            hint="The descriptor is wrong, or means harm; it is not run.",
-        ) from error
+        raise refused(f"To {what} gave what is no command: {error}.", tool.path) from error
 
 
 def _reads(tool: Tool, values: BoundValues, paths: JobPaths) -> list[Path]:

@@ -16,13 +16,14 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO
 
-from napari_tool_runner.tools.isolation.operations import OPERATIONS, preload
+from napari_tool_runner.tools.isolation.operations import OPERATIONS, preload, warm
 from napari_tool_runner.tools.isolation.walls import system_places, wall_in
 from napari_tool_runner.tools.isolation.wire import MESSAGE, tell_error, to_line
 
 __all__ = ["serve"]
 
 _IDLE_SECONDS = 900.0
+_MOST_FILES = 4096
 
 
 def serve(descriptor: int | None = None) -> None:
@@ -33,52 +34,108 @@ def serve(descriptor: int | None = None) -> None:
     if descriptor is None:
         _answer_one()
         return
-    control = socket.socket(fileno=descriptor)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    children: dict[int, socket.socket] = {}
-    try:
-        while True:
-            watched, patience = [control.fileno(), woken], None if children else _IDLE_SECONDS
-            ready, _, _ = select.select(watched, [], [], patience)
-            if not ready:
-                return
-            if woken in ready:
-                os.read(woken, 4096)
-            _bury(children)
-            if control.fileno() in ready and not _obey(control, children):
-                return
-    finally:
-        for pid in children:
-            _end(pid)
+    _Forks(socket.socket(fileno=descriptor)).serve(woken)
 
 
-def _obey(control: socket.socket, children: dict[int, socket.socket]) -> bool:
-    """Take one message; False: there will be no more."""
-    told, descriptors = b"", []
-    while len(told) < MESSAGE:
-        more, given, _, _ = socket.recv_fds(control, MESSAGE - len(told), 1)
-        descriptors += given
-        if not more:
-            return False
-        told += more
-    verb, _, subject = told.decode().strip().partition(" ")
-    if verb == "end":
-        if int(subject) in children:
-            _end(int(subject))
+class _Forks:
+    """One child waits for the next request, warm; the others answer one each."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.busy: dict[int, socket.socket] = {}
+        self.spare: tuple[int, socket.socket] | None = None
+
+    def serve(self, woken: int) -> None:
+        """Answer until nobody asks any more."""
+        try:
+            while True:
+                watched = [self.control.fileno(), woken]
+                patience = None if self.busy else _IDLE_SECONDS
+                ready, _, _ = select.select(watched, [], [], patience)
+                if not ready:
+                    return
+                if woken in ready:
+                    os.read(woken, 4096)
+                self.bury()
+                if self.control.fileno() in ready and not self.obey():
+                    return
+        finally:
+            self.drop()
+            for pid in self.busy:
+                _end(pid)
+
+    def obey(self) -> bool:
+        """Take one message; False: there will be no more."""
+        told, descriptors = b"", []
+        while len(told) < MESSAGE:
+            more, given, _, _ = socket.recv_fds(self.control, MESSAGE - len(told), 1)
+            descriptors += given
+            if not more:
+                return False
+            told += more
+        verb, _, subject = told.decode().strip().partition(" ")
+        if verb == "end":
+            if int(subject) in self.busy:
+                _end(int(subject))
+            return True
+        connection = socket.socket(fileno=descriptors[0])
+        if preload(subject):
+            self.drop()
+        pid = self.hand(connection)
+        self.busy[pid] = connection
+        self.control.sendall(str(pid).encode().ljust(MESSAGE))
+        self.spare = self.fork()
         return True
-    connection = socket.socket(fileno=descriptors[0])
-    preload(subject)
-    gc.freeze()  # so that no child copies what is shared
-    pid = os.fork()
-    if pid == 0:
-        _work(control, connection)
-    children[pid] = connection
-    control.sendall(str(pid).encode().ljust(MESSAGE))
-    return True
+
+    def hand(self, connection: socket.socket) -> int:
+        """Give a request to the child that waits; return its number."""
+        while True:
+            pid, door = self.spare or self.fork()
+            self.spare = None
+            with door, suppress(OSError):  # it may have been killed meanwhile
+                socket.send_fds(door, [b"."], [connection.fileno()])
+                return pid
+
+    def fork(self) -> tuple[int, socket.socket]:
+        """Make a child that has read what is ours, and waits for what is a stranger's."""
+        ours, theirs = socket.socketpair()
+        gc.freeze()  # so that no child copies what is shared
+        pid = os.fork()
+        if pid == 0:
+            _work(theirs)
+        theirs.close()
+        return pid, ours
+
+    def drop(self) -> None:
+        """End the child that waits."""
+        if self.spare is not None:
+            pid, door = self.spare
+            door.close()
+            _end(pid)
+            self.spare = None
+
+    def bury(self) -> None:
+        """Tell of each child that ended how it did, in case that it gave no answer."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if self.spare is not None and self.spare[0] == pid:
+                self.drop()
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            if pid in self.busy:
+                with self.busy.pop(pid) as connection, suppress(OSError):
+                    connection.setblocking(False)
+                    connection.send(to_line({"ended": os.waitstatus_to_exitcode(status)}))
 
 
 def _end(pid: int) -> None:
@@ -88,28 +145,22 @@ def _end(pid: int) -> None:
             end(pid, signal.SIGKILL)
 
 
-def _bury(children: dict[int, socket.socket]) -> None:
-    """Tell of each child that ended how it did, in case that it gave no answer."""
-    for pid in list(children):
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            code = os.waitstatus_to_exitcode(status)
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-            with children.pop(pid) as connection, suppress(OSError):
-                connection.setblocking(False)
-                connection.send(to_line({"ended": code}))
-
-
-def _work(control: socket.socket, connection: socket.socket) -> None:
-    """Answer one request, as the child; does not return."""
+def _work(door: socket.socket) -> None:
+    """Answer the one request that comes through `door`, as the child; does not return."""
     try:
         gc.disable()
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        control.close()
-        with open(connection.detach(), "r+b", buffering=0) as stream:
+        # what others are asked and answered is none of its business
+        os.closerange(3, door.fileno())
+        os.closerange(door.fileno() + 1, _MOST_FILES)
+        warm()
+        _, descriptors, _, _ = socket.recv_fds(door, 1, 1)
+        os.close(door.detach())
+        if not descriptors:
+            return
+        with open(descriptors[0], "r+b", buffering=0) as stream:
             with open(stream.fileno(), "rb", closefd=False) as received:
                 request = received.readline()
             _answer(request, stream)
@@ -120,7 +171,8 @@ def _work(control: socket.socket, connection: socket.socket) -> None:
 def _answer(request: bytes, stream: BinaryIO) -> None:
     try:
         told = json.loads(request)
-        wall_in([*system_places(), *told["reads"]], told["memory"], told["seconds"])
+        places = [*system_places(), *told["reads"], *told["writes"]]
+        wall_in(places, told["memory"], told["seconds"], told["writes"])
         answer = to_line({"answer": OPERATIONS[told["do"]](told["of"])})
     except BaseException as error:  # noqa: BLE001 - whatever strangers' code raises is told
         answer = to_line(tell_error(error))

@@ -14,7 +14,7 @@ import os
 import platform
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +22,8 @@ __all__ = ["missing_walls", "system_places", "wall_in"]
 
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+# write, remove a folder, a file, make a folder, a file, truncate
+_WRITE = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 14
 # how many kinds of access each version of Landlock knows
 _ACCESSES = {1: 13, 2: 14, 3: 15, 4: 15}
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
@@ -77,7 +79,7 @@ def system_places() -> list[str]:
     return [*told, sys.prefix, sys.base_prefix, *(one for one in sys.path if one)]
 
 
-def wall_in(places: Iterable[str], memory: int, seconds: int) -> None:
+def wall_in(places: Iterable[str], memory: int, seconds: int, writes: Sequence[str] = ()) -> None:
     """Close this process in: it reads below `places` only, and reaches nothing else.
 
     Parameters
@@ -86,25 +88,27 @@ def wall_in(places: Iterable[str], memory: int, seconds: int) -> None:
         Bytes that it may take besides what it has.
     seconds : int
         Of a processor.
+    writes : sequence of str
+        Folders for what it puts away meanwhile.
     """
-    _limit(memory, seconds)
+    _limit(memory, seconds, memory if writes else 0)
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    _read_only(libc, places)
+    _close_files(libc, places, frozenset(writes))
     # rights of the super-user, if it has them
     header, nothing = struct.pack("Ii", 0x20080522, 0), bytes(24)
     libc.capset(header, nothing)
     _forbid(libc)
 
 
-def _limit(memory: int, seconds: int) -> None:
+def _limit(memory: int, seconds: int, written: int) -> None:
     with suppress(ImportError):
         import resource
 
         limits = [
-            (resource.RLIMIT_FSIZE, 0, 0),
+            (resource.RLIMIT_FSIZE, written, 0),
             (resource.RLIMIT_CORE, 0, 0),
             (resource.RLIMIT_NOFILE, _FILES, 0),
             (resource.RLIMIT_AS, _size() + memory, 0),
@@ -134,7 +138,7 @@ def _landlock_version() -> int:
     return int(libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
 
 
-def _read_only(libc: ctypes.CDLL, places: Iterable[str]) -> None:
+def _close_files(libc: ctypes.CDLL, places: Iterable[str], writes: frozenset[str]) -> None:
     version = _landlock_version()
     if version < 1:
         return
@@ -150,6 +154,8 @@ def _read_only(libc: ctypes.CDLL, places: Iterable[str]) -> None:
         except OSError:
             continue  # it is not there
         allowed = _READ_FILE | (_READ_DIR if os.path.isdir(place) else 0)
+        if place in writes:
+            allowed |= _WRITE & handled
         rule = struct.pack("=Qi", allowed, found)
         failed = libc.syscall(_LANDLOCK_ADD, rules, 1, rule, 0)
         os.close(found)

@@ -23,6 +23,7 @@ __all__ = [
     "encode",
     "error_from",
     "formats_from",
+    "refused",
     "tell_error",
     "tell_formats",
     "to_line",
@@ -150,16 +151,18 @@ def tell_error(error: BaseException) -> dict[str, object]:
     return {"error": kind, "message": f"{kind}: {error}"[:2000]}
 
 
+def refused(sentence: str, path: Path) -> DescriptorError:
+    """Return the error of a descriptor that the reader gave up on, or that made it lie."""
+    hint = "The descriptor is wrong, or means harm; it is not used."
+    return DescriptorError(sentence, path=path, hint=hint)
+
+
 def error_from(told: Mapping[str, object], what: str, path: Path) -> ToolRunnerError:
     """Return the error that the reader told of; `what` it was doing to `path`."""
     kind, message = str(told.get("error")), str(told.get("message"))
     hint = str(told.get("hint") or "")
     if kind == "MemoryError":
-        return DescriptorError(
-            f"To {what} takes more memory than it may.",
-            path=path,
-            hint="The descriptor is wrong, or means harm; it is not run.",
-        )
+        return refused(f"To {what} takes more memory than it may.", path)
     found = {one.__name__: one for one in _ERRORS}.get(kind)
     if found is ParameterError:
         return ParameterError(message, name=str(told.get("name") or ""), hint=hint)
