@@ -82,8 +82,10 @@ class LocalRunnerService(RunnerService):
     def place(self, tool: Tool) -> Place:
         """Programs of this computer, with what keeps them apart."""
         network = tool.network or settings.NETWORK.of(self.config) or not self.lends
-        told = f"They run as you, and {'have the' if network else 'have no'} network."
-        return Place(self.service_name, rights=f"{self.check().message} {told}")
+        told = "have the network, with servers of this computer" if network else "have no network"
+        return Place(
+            self.service_name, rights=f"{self.check().message} They run as you, and {told}."
+        )
 
     def _missing_program(self, tool: Tool) -> str:
         """Say which program of the command is not on this computer, if it names one."""

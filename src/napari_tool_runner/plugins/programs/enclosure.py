@@ -13,16 +13,19 @@ import os
 import select
 import shutil
 import site
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.programs.watchdog import MARK
+from napari_tool_runner.tools.isolation.walls import keep_apart, program_filter
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount
@@ -41,6 +44,8 @@ _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEVICES = ("nvidia*", "nvidia-caps", "dri", "kfd", "dxg", "accel")
 _APART = ("user", "pid", "ipc", "uts")
 _LINKS = 40
+# what the kernel tells of processors, memory and devices, without its doors for administrators
+_HARDWARE = ("bus", "class", "dev", "devices", "fs/cgroup", "kernel/mm", "module")
 
 
 class Enclosure:
@@ -50,10 +55,12 @@ class Enclosure:
     ----------
     options : sequence of str
         Of bubblewrap; they reach it through a file of memory, not its command line.
+    apart : bool
+        Keep it from abstract sockets of others, which it meets in a network that is not its own.
     """
 
-    def __init__(self, options: Sequence[str]) -> None:
-        self._options = options
+    def __init__(self, options: Sequence[str], *, apart: bool = False) -> None:
+        self._options, self._apart = options, apart
         self._status = self._life = -1
 
     def start(
@@ -63,34 +70,48 @@ class Enclosure:
         _check_program(args[0], work_dir, environment)
         self._status, status = os.pipe()
         self._life, life = os.pipe()
-        options = os.memfd_create("options")
+        options, kernel = os.memfd_create("options"), os.memfd_create("kernel")
         try:
             given = [*self._options, "--chdir", str(work_dir)]
             for name, value in environment.items():
                 given += ["--setenv", name, value]
-            os.write(options, b"".join(os.fsencode(one) + b"\0" for one in given))
-            os.lseek(options, 0, os.SEEK_SET)
+            if forbidden := program_filter():
+                given += ["--seccomp", str(kernel)]
+            for file, data in (
+                (options, b"".join(os.fsencode(one) + b"\0" for one in given)),
+                (kernel, forbidden),
+            ):
+                os.write(file, data)
+                os.lseek(file, 0, os.SEEK_SET)
             program = [_bwrap(), "--args", str(options), "--json-status-fd", str(status)]
-            program += ["--sync-fd", str(life), "--"]
-            return subprocess.Popen(
-                [*program, *args],
-                cwd=work_dir,
-                # a descriptor's variables (LD_PRELOAD) are the program's, never bubblewrap's own
-                env={MARK: environment[MARK]} if MARK in environment else {},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                # no terminal to write to; and the group that is ended as a whole
-                start_new_session=True,
-                pass_fds=(options, status, life),
-            )
+            program += ["--sync-fd", str(life), "--", *args]
+
+            def start() -> subprocess.Popen[bytes]:
+                return subprocess.Popen(
+                    program,
+                    cwd=work_dir,
+                    # a descriptor's variables (LD_PRELOAD) are the program's, not bubblewrap's
+                    env={MARK: environment[MARK]} if MARK in environment else {},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    # no terminal to write to; and the group that is ended as a whole
+                    start_new_session=True,
+                    pass_fds=(options, kernel, status, life),
+                )
+
+            if not self._apart or os.stat(program[0]).st_mode & stat.S_ISUID:
+                return start()
+            # it lasts as long as the thread, and in what the thread starts
+            with ThreadPoolExecutor(1, initializer=keep_apart) as thread:
+                return thread.submit(start).result()
         except BaseException:
             os.close(self._status)
             os.close(self._life)
             raise
         finally:
-            for one in (options, status, life):
+            for one in (options, kernel, status, life):
                 os.close(one)
 
     def ended(self, seconds: float) -> bool:
@@ -143,7 +164,8 @@ def enclosure_of(
         windows.add(Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority"))
     seen, hidden = {*shown, *with_prefixes(named), *windows}, context.root.parents[2]
     options = _options(context.mounts, seen, context.temp_dir, context.network, hidden)
-    return Enclosure(list(options))
+    # programs that show windows look for the desktop there first, and nowhere after a refusal
+    return Enclosure(list(options), apart=context.network and not windows)
 
 
 @functools.cache
@@ -158,14 +180,20 @@ def enclosure_problem() -> str:
         return "bubblewrap is not installed (package bubblewrap)"
     with tempfile.TemporaryDirectory(prefix="napari-tool-runner-") as name:
         options = [*_options((), python_places(), Path(name), network=False)]
-        tried = [_bwrap(), *options, "--", sys.executable, "-I", "-S", "-c", "pass"]
+        enclosure = Enclosure(options)
         try:
-            done = subprocess.run(tried, capture_output=True, timeout=20, check=False, env={})
+            program = [sys.executable, "-I", "-S", "-c", "pass"]
+            with enclosure.start(program, Path(name), {}) as tried:
+                try:
+                    said = tried.communicate(timeout=20)[1].decode(errors="replace").strip()
+                finally:
+                    tried.kill()
+            enclosure.ran()
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"bubblewrap does not work here: {error}"
-    if done.returncode == 0:
+    if tried.returncode == 0:
         return ""
-    said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+    said = said or f"exit code {tried.returncode}"
     return f"bubblewrap does not work here: {said}"
 
 
@@ -226,13 +254,13 @@ def _options(
             yield from ("--symlink", os.readlink(f"/{name}"), f"/{name}")
         elif os.path.isdir(f"/{name}"):
             yield from ("--ro-bind", f"/{name}", f"/{name}")
-    yield from ("--ro-bind-try", "/opt", "/opt", "--ro-bind-try", "/sys", "/sys")
+    yield from _masks("/etc")
+    yield from ("--ro-bind-try", "/opt", "/opt")
+    for name in _HARDWARE:
+        yield from ("--ro-bind-try", f"/sys/{name}", f"/sys/{name}")
     yield from ("--proc", "/proc", "--dev", "/dev", "--dir", "/run")
-    yield from (
-        "--ro-bind",
-        "/proc/sys",
-        "/proc/sys",
-    )  # the kernel's settings, which root may write
+    # the kernel's settings, which root may write
+    yield from ("--ro-bind", "/proc/sys", "/proc/sys")
     for device in (path for name in _DEVICES for path in sorted(Path("/dev").glob(name))):
         yield from ("--dev-bind-try", str(device), str(device))
     if network:
@@ -306,13 +334,55 @@ def _check_program(name: str, work_dir: Path, environment: Mapping[str, str]) ->
     if where is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     try:
-        with open(where, "rb") as file:
-            head = file.read(256)
-    except OSError:  # may be executed, but not read
-        return
+        head = _beginning_of(where)
+    except PermissionError:
+        if not stat.S_ISREG(os.stat(where).st_mode):
+            raise
+        return  # it may be executed, but not read
     if head.startswith(b"#!"):
         words = head[2:].split(b"\n")[0].split()
-        if words and not os.path.exists(words[0]):
+        if words and not os.path.isfile(words[0]):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     elif head.isascii() and b"\0" not in head:
         raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC))
+
+
+def _beginning_of(path: str) -> bytes:
+    """Return the first bytes of a regular file; nothing else can be executed, or ends."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return os.read(descriptor, 256)
+    finally:
+        os.close(descriptor)
+
+
+def _masks(top: str) -> Iterator[str]:
+    """Yield what covers the files below `top` that are not everybody's to read, but ours.
+
+    Root may read all, and a group some: keys of servers, hashes of passwords.
+    """
+    for path in _kept_private(top):
+        if os.path.isdir(path):
+            yield from ("--tmpfs", path, "--remount-ro", path)
+        elif os.path.isfile(path):
+            yield from ("--ro-bind", os.devnull, path)
+
+
+@functools.cache
+def _kept_private(top: str) -> tuple[str, ...]:
+    found, todo = [], [top]
+    while todo:
+        with suppress(OSError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    continue
+                folder, mode = entry.is_dir(), entry.stat().st_mode
+                if mode & (0o005 if folder else 0o004) != (0o005 if folder else 0o004):
+                    found += [entry.path] if os.access(entry.path, os.R_OK) else []
+                elif folder:
+                    todo.append(entry.path)
+    return tuple(found)

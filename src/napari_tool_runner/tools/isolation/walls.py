@@ -1,15 +1,17 @@
-"""The walls of a process that evaluates what strangers wrote; it puts them up around itself.
+"""Walls that the kernel puts up: around the reader of what strangers wrote, and programs.
 
-On Linux the kernel keeps it from opening files besides those that are named (Landlock), and
-from calls that reach out: sockets, other programs, signals, rights of files (seccomp). On
+On Linux the kernel keeps the reader from opening files besides those that are named (Landlock),
+and from calls that reach out: sockets, other programs, signals, rights of files (seccomp). On
 every POSIX system memory, time and the size of files are limited. Nothing here can be undone
-by the process itself.
+by the process itself. An enclosed program, which may do much more, is kept from what reaches
+beyond its namespaces: `program_filter`, `keep_apart`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import platform
 import struct
@@ -17,8 +19,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
-__all__ = ["missing_walls", "system_places", "wall_in"]
+__all__ = ["keep_apart", "missing_walls", "program_filter", "system_places", "wall_in"]
 
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
@@ -57,7 +60,25 @@ _FORBIDDEN = {
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "msgget": (68, 186),
     "semget": (64, 190), "mq_open": (240, 180),
 }  # fmt: skip
-_CLONE, _CLONE3 = (56, 220), (435, 435)
+# of these an enclosed program is kept, too: the kernel's keys and its log know no namespaces,
+# and what else there is for those who administer a system only makes the kernel's face larger
+_ADMINISTRATION = (
+    "mount", "umount2", "pivot_root", "chroot", "setns", "open_tree", "move_mount", "fsopen",
+    "fsmount", "mount_setattr", "bpf", "perf_event_open", "userfaultfd", "add_key",
+    "request_key", "keyctl", "init_module", "finit_module", "kexec_load", "reboot",
+    "open_by_handle_at",
+)  # fmt: skip
+_LOG, _IO_URING = (103, 116), (425, 425)
+_CLONE, _CLONE3, _UNSHARE = (56, 220), (435, 435), (272, 97)
+_SOCKET, _IOCTL = (41, 198), (16, 29)
+_NAMESPACES = 0x7E020000
+_TERMINAL = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX: type into a terminal
+_FAMILIES, _NETLINK = (1, 2, 10), 16  # AF_UNIX, AF_INET, AF_INET6
+_LOAD, _EQUAL, _LEAST, _BITS, _LEAVE = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _ERRNO = 0x7FFF0000, 0x50000
+_REFUSE = (_LEAVE, 0, 0, _ERRNO | errno.EPERM)
+_FIRST, _SECOND, _THIRD = 16, 24, 32  # where the filter finds the arguments of a call
+_Step: TypeAlias = "tuple[int, int, int, int]"
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
@@ -171,19 +192,84 @@ def _forbid(libc: ctypes.CDLL) -> None:
     if known is None:
         return
     column, machine = known
-    load, equal, least, bits, leave = 0x20, 0x15, 0x35, 0x45, 0x06
-    refuse, unknown, allow = 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS, 0x7FFF0000
-    steps = [(load, 0, 0, 4), (equal, 1, 0, machine), (leave, 0, 0, refuse), (load, 0, 0, 0)]
-    # the other numbering of the same processor
-    steps += [(least, 0, 1, 0x40000000), (leave, 0, 0, refuse)]
+    steps = _beginning(machine)
     for numbers in _FORBIDDEN.values():
-        if numbers[column] >= 0:
-            steps += [(equal, 0, 1, numbers[column]), (leave, 0, 0, refuse)]
-    steps += [(equal, 0, 1, _CLONE3[column]), (leave, 0, 0, unknown)]
+        steps += _call(numbers[column], _REFUSE)
+    steps += _call(_CLONE3[column], (_LEAVE, 0, 0, _ERRNO | errno.ENOSYS))
     # a thread may be started, a process not
-    steps += [(equal, 0, 3, _CLONE[column]), (load, 0, 0, 16), (bits, 1, 0, _THREAD)]
-    steps += [(leave, 0, 0, refuse), (leave, 0, 0, allow)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
-    program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code))
+    allow = (_LEAVE, 0, 0, _ALLOW)
+    steps += _call(_CLONE[column], (_LOAD, 0, 0, _FIRST), (_BITS, 1, 0, _THREAD), _REFUSE, allow)
+    packed = _packed([*steps, allow])
+    code = ctypes.create_string_buffer(packed)
+    program = struct.pack("HxxxxxxP", len(packed) // 8, ctypes.addressof(code))
     if libc.prctl(_SECCOMP, _FILTER, program, 0, 0):
         raise OSError(ctypes.get_errno(), "the calls to the system cannot be closed")
+
+
+# -- programs ------------------------------------------------------------------------------
+
+
+@functools.cache
+def program_filter() -> bytes:
+    """Return what an enclosed program may not ask the kernel for; empty where there is none.
+
+    Keys, the kernel's log, further namespaces, sockets of other kinds than local ones and
+    the internet's (those to hypervisors pass namespaces by), and typing into terminals.
+    """
+    known = _MACHINES.get(platform.machine())
+    if sys.platform != "linux" or known is None:
+        return b""
+    column, machine = known
+    allow, unknown = (_LEAVE, 0, 0, _ALLOW), (_LEAVE, 0, 0, _ERRNO | errno.ENOSYS)
+    steps = _beginning(machine)
+    for numbers in (_LOG, *(_FORBIDDEN[name] for name in _ADMINISTRATION)):
+        steps += _call(numbers[column], _REFUSE)
+    # who finds neither uses their forerunners, whose arguments can be looked at
+    for numbers in (_CLONE3, _IO_URING):
+        steps += _call(numbers[column], unknown)
+    for numbers in (_CLONE, _UNSHARE):
+        looked = (_LOAD, 0, 0, _FIRST), (_BITS, 0, 1, _NAMESPACES)
+        steps += _call(numbers[column], *looked, _REFUSE, allow)
+    typed = [(_EQUAL, 2 - n, 0, one) for n, one in enumerate(_TERMINAL)]
+    steps += _call(_IOCTL[column], (_LOAD, 0, 0, _SECOND), *typed, allow, _REFUSE)
+    # of netlink the routes, which tell a program its own addresses
+    netlink = (_EQUAL, 0, 2, _NETLINK), (_LOAD, 0, 0, _THIRD), (_EQUAL, 1, 0, 0)
+    families = [(_EQUAL, 6 - n, 0, one) for n, one in enumerate(_FAMILIES)]
+    refuse = (_LEAVE, 0, 0, _ERRNO | errno.EAFNOSUPPORT)
+    steps += _call(_SOCKET[column], (_LOAD, 0, 0, _FIRST), *families, *netlink, refuse, allow)
+    return _packed([*steps, allow])
+
+
+def keep_apart() -> bool:
+    """Keep this thread, and what it starts, from abstract sockets and processes of others.
+
+    Whether the kernel can (from version 6 of Landlock on). It does nothing else: what is
+    started may mount and open what it likes.
+    """
+    if sys.platform != "linux" or _landlock_version() < 6:
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    told = struct.pack("QQQ", 0, 0, 3)
+    rules = libc.syscall(_LANDLOCK_CREATE, told, ctypes.c_size_t(len(told)), 0)
+    if rules < 0:
+        return False
+    try:
+        libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+        return not libc.syscall(_LANDLOCK_RESTRICT, rules, 0)
+    finally:
+        os.close(rules)
+
+
+def _beginning(machine: int) -> list[_Step]:
+    """Return the steps that refuse other numberings of calls than this processor's own."""
+    steps = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, machine), _REFUSE, (_LOAD, 0, 0, 0)]
+    return [*steps, (_LEAST, 0, 1, 0x40000000), _REFUSE]
+
+
+def _call(number: int, *body: _Step) -> list[_Step]:
+    """Return the steps for one call; `body` ends with a verdict, or leaves what was loaded."""
+    return [] if number < 0 else [(_EQUAL, 0, len(body), number), *body]
+
+
+def _packed(steps: Iterable[_Step]) -> bytes:
+    return b"".join(struct.pack("HBBI", *step) for step in steps)
