@@ -52,8 +52,10 @@ def defaults(root: ElementTree.Element) -> dict[str, str]:
     return values
 
 
-def run(path: Path, values: dict[str, object], folder: Path) -> DirectRun:
-    """Run the tool of the descriptor `path` with `values`; outputs go into `folder`."""
+def prepared(
+    path: Path, values: dict[str, object], folder: Path
+) -> tuple[list[str], dict[str, Path]]:
+    """Return the arguments after ``python``, and where the outputs go: into `folder`."""
     root = ElementTree.parse(path).getroot()
     names = {param.get("name", "") for param in root.findall("inputs/param")}
     assert set(values) <= names, set(values) - names
@@ -70,9 +72,15 @@ def run(path: Path, values: dict[str, object], folder: Path) -> DirectRun:
         assert "$" not in token, token
         argv.append(token)
     assert argv[0] == "python"
+    return argv[1:], outputs
+
+
+def run(path: Path, values: dict[str, object], folder: Path) -> DirectRun:
+    """Run the tool of the descriptor `path` with `values`; outputs go into `folder`."""
+    argv, outputs = prepared(path, values, folder)
     start = time.monotonic()
     process = subprocess.run(
-        [sys.executable, *argv[1:]], capture_output=True, text=True, check=False, cwd=folder
+        [sys.executable, *argv], capture_output=True, text=True, check=False, cwd=folder
     )
     return DirectRun(process, outputs, time.monotonic() - start)
 

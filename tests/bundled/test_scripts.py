@@ -21,6 +21,10 @@ TESTS = [
 ]
 SHARED = (
     "read_image",
+    "pixel_sizes",
+    "read_objects",
+    "pitch",
+    "parts",
     "write_image",
     "space",
     "each",

@@ -1,4 +1,4 @@
-"""Grows, shrinks and smooths labelled objects."""
+"""Grows, shrinks, opens and closes labelled objects."""
 
 import argparse
 import sys
@@ -9,23 +9,55 @@ from scipy import ndimage
 
 
 def read_image(path):
-    """Return an image, its axes (a letter each) and the pixel sizes that OME gives."""
+    """Return an image, its axes (a letter each) and its pixel sizes (lengths in µm)."""
     try:
         with tifffile.TiffFile(path) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
-            ome = tifffile.xml2dict(file.ome_metadata)["OME"] if file.ome_metadata else {}
+            sizes = pixel_sizes(file)
     except (OSError, IndexError, KeyError, ValueError) as error:
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
-    first = ome.get("Image", {})
-    pixels = (first[0] if isinstance(first, list) else first).get("Pixels", {})
-    sizes = {k: v for k, v in pixels.items() if k.startswith(("PhysicalSize", "TimeInc"))}
-    return image, axes, sizes
+    if "S" in axes[:-1]:  # planes of red, green and blue
+        image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
+    if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
+        print("note: the image does not say how deep a slice is: it is taken as deep as wide")
+    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+
+
+def pixel_sizes(file):
+    """Return what OME or ImageJ say of the pixels: in µm, or with a unit that is no length."""
+    found, unit = {}, "pixel"
+    if file.ome_metadata:
+        image = tifffile.xml2dict(file.ome_metadata)["OME"].get("Image", {})
+        found, unit = (image[0] if isinstance(image, list) else image).get("Pixels", {}), "µm"
+    elif file.imagej_metadata:
+        told, tags = file.imagej_metadata, file.pages[0].tags
+        unit = told.get("unit", "pixel")
+        per = {axis: tags.valueof(f"{axis}Resolution", default=(0, 1)) for axis in "XY"}
+        found = {f"PhysicalSize{axis}": b / a for axis, (a, b) in per.items() if a}
+        found["PhysicalSizeZ"] = told.get("spacing", 0)
+    meter = {"p": 1e-6, "n": 1e-3, "µ": 1, "m": 1e3, "c": 1e4, "d": 1e5, "": 1e6}
+    lengths = {f"{prefix}m": factor for prefix, factor in meter.items()} | {"um": 1, "micron": 1}
+    lengths |= {"Å": 1e-4, "in": 25400, "inch": 25400, "thou": 25.4, "ft": 304800, "pt": 352.778}
+    lengths |= {"nanometer": 1e-3, "micrometer": 1, "millimeter": 1e3, "meter": 1e6}
+    sizes = {key: value for key, value in found.items() if key.startswith("TimeInc")}
+    others = {}
+    for axis in "XYZ":
+        size = found.get(f"PhysicalSize{axis}", 0)
+        name = str(found.get(f"PhysicalSize{axis}Unit", unit)).replace("\\u00B5", "µ")
+        factor = lengths.get(name.replace("μ", "µ"), lengths.get(name.rstrip("s")))
+        if factor and 0 < size < np.inf:
+            sizes[f"PhysicalSize{axis}"] = float(f"{size * factor:.12g}")
+        elif 0 < size < np.inf:
+            others |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": name}
+    return sizes if any(key[-1] in "XYZ" for key in sizes) else sizes | others
 
 
 def write_image(path, image, axes, sizes):
-    """Write an OME-TIFF."""
+    """Write an OME-TIFF (a plain TIFF where OME has no such numbers)."""
     colour = "rgb" if axes.endswith("S") else "minisblack"
-    tifffile.imwrite(path, image, ome=True, photometric=colour, metadata={"axes": axes, **sizes})
+    ome = image.dtype.name not in ("int64", "uint64", "float16")
+    tags = {"axes": axes, **sizes} if ome else {"axes": axes}
+    tifffile.imwrite(path, image, ome=ome, photometric=colour, metadata=tags)
 
 
 def space(axes, mode):
@@ -34,61 +66,140 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
-def depth(sizes):
-    """Return how many pixel widths deep one slice is."""
-    if {"PhysicalSizeX", "PhysicalSizeZ"} <= set(sizes):
-        return sizes["PhysicalSizeZ"] / sizes["PhysicalSizeX"]
-    return 1.0
+def around(inside, steps):
+    """Return how far every pixel of an object is from the nearest one that is not of it."""
+    if inside.all():  # nothing else is there
+        return np.full(inside.shape, np.inf)
+    return ndimage.distance_transform_edt(inside, steps)
 
 
-def each(image, axes, together, work, dtype):
-    """Return what `work` makes of every volume (or plane), one after the other."""
-    inner = [number for number, axis in enumerate(axes) if axis in together]
-    outer = [number for number in range(image.ndim) if number not in inner]
-    moved = image.transpose(outer + inner)
-    result = np.empty(moved.shape, dtype)
-    steps = list(np.ndindex(*moved.shape[: len(outer)]))
-    for done, index in enumerate(steps, 1):
-        result[index] = work(moved[index])
-        print(f"{done}/{len(steps)}", flush=True)
-    return result.transpose(np.argsort(outer + inner))
-
-
-def grow(labels, radius, sampling):
+def grow(labels, radius, steps):
     """Return labels that reach `radius` further; neighbours meet half-way."""
-    distance, nearest = ndimage.distance_transform_edt(labels == 0, sampling, return_indices=True)
+    distance, nearest = ndimage.distance_transform_edt(labels == 0, steps, return_indices=True)
     return np.where(distance <= radius, labels[tuple(nearest)], 0)
 
 
-def shrink(labels, radius, sampling):
-    """Return labels without what lies within `radius` of something else."""
-    low, high = ndimage.minimum_filter(labels, 3), ndimage.maximum_filter(labels, 3)
-    edge = (low != high) & (labels != 0)
-    inside = ndimage.distance_transform_edt(~edge, sampling) + 1.0 > radius
-    return np.where(inside, labels, 0)
+def boxes(labels):
+    """Yield each object's number, the box around it, and its pixels there."""
+    small, numbers = compact(labels)
+    for index, box in enumerate(ndimage.find_objects(small), 1):
+        if box is not None:
+            yield numbers[index], box, small[box] == index
+
+
+def touching(labels):
+    """Return whether pixels of different objects lie side by side."""
+    for axis in range(labels.ndim):
+        one, other = np.moveaxis(labels, axis, 0)[:-1], np.moveaxis(labels, axis, 0)[1:]
+        if ((one != other) & (one != 0) & (other != 0)).any():
+            return True
+    return False
+
+
+def shrink(labels, radius, steps):
+    """Return labels without what lies within `radius` of something else (erosion)."""
+    if not touching(labels):  # the nearest other thing is background: all at once
+        return np.where(around(labels != 0, steps) > radius, labels, 0)
+    result = np.zeros_like(labels)
+    for number, box, _ in boxes(labels):
+        wide = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+        inside = labels[wide] == number
+        result[wide][inside & (around(inside, steps) > radius)] = number
+    return result
+
+
+def opened(labels, radius, steps):
+    """Return the part of each object that a ball covers which moves inside of it (opening)."""
+    core = shrink(labels, radius, steps)
+    if not core.any():
+        return core
+    return np.where(ndimage.distance_transform_edt(core == 0, steps) <= radius, labels, 0)
+
+
+def closed(labels, radius, steps):
+    """Return labels and the background that no ball reaches which stays outside (closing)."""
+    result, nearest = labels.copy(), np.full(labels.shape, np.inf, np.float32)
+    # there is room around the box (and beyond the image), or gaps to its border would close
+    rim = [int(radius / step) + 1 for step in steps]
+    middle = tuple(slice(n, -n) for n in rim)
+    for number, box, inside in boxes(labels):
+        apart = ndimage.distance_transform_edt(~np.pad(inside, [(n, n) for n in rim]), steps)
+        full = (ndimage.distance_transform_edt(apart <= radius, steps) > radius)[middle]
+        apart = apart[middle]
+        mine = full & (labels[box] == 0) & (apart < nearest[box])  # never of another object
+        result[box][mine], nearest[box][mine] = number, apart[mine]
+    return result
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    lines = labels.reshape(-1, *labels.shape[-1:])[:: 1 + labels.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+    return labels, axes, sizes
+
+
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def compact(labels):
+    """Return labels without gaps in their numbers, and the number that each had."""
+    values = np.unique(labels)
+    values = values[values != 0]
+    if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
+        return labels, np.arange(int(values.max(initial=0)) + 1)
+    small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
+    return small, np.concatenate([np.zeros(1, values.dtype), values])
 
 
 def main():
+    operations = {"grow": grow, "shrink": shrink, "open": opened, "close": closed}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True)
-    parser.add_argument("--operation", choices=["grow", "shrink", "open", "close"], default="open")
+    parser.add_argument("--operation", choices=operations, default="open")
     parser.add_argument("--radius", type=float, default=2.0)
     parser.add_argument("--space", choices=["volumes", "planes"], default="volumes")
     args = parser.parse_args()
 
-    labels, axes, sizes = read_image(args.input)
+    labels, axes, sizes = read_objects(args.input)
     together = space(axes, args.space)
-    slices = depth(sizes)
-    sampling = [1.0 if axis in "YX" else slices for axis in axes if axis in together]
-    steps = {"grow": [grow], "shrink": [shrink], "open": [shrink, grow], "close": [grow, shrink]}
-
-    def work(part):
-        for step in steps[args.operation]:
-            part = step(part, args.radius, sampling)
-        return part
-
-    write_image(args.output, each(labels, axes, together, work, labels.dtype), axes, sizes)
+    steps = [s for s, axis in zip(pitch(axes, sizes), axes, strict=True) if axis in together]
+    radius = args.radius * (1 + 1e-9)  # a pixel at just this distance is reached
+    result = np.zeros_like(labels)
+    for part in parts(axes, labels.shape, together):
+        result[part] = operations[args.operation](labels[part], radius, steps)
+    lost = np.setdiff1d(np.unique(labels), np.unique(result)).size
+    if lost:
+        print(f"note: {lost} objects are smaller than the radius and disappeared")
+    write_image(args.output, result, axes, sizes)
 
 
 if __name__ == "__main__":
