@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -28,7 +29,7 @@ from napari_tool_runner.jobs.past.scan import Scan
 from napari_tool_runner.jobs.secrets import Secrets
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.foreign.children import recording
-from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem, with_prefixes
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.setting_types import Secret
 from napari_tool_runner.settings import ENV
@@ -617,3 +618,16 @@ def test_what_is_no_secret_stays_in_commands() -> None:
     assert not isinstance(short, Secret), "it would be met everywhere"
     (found,) = ENV.read([{"name": "API_KEY", "value": "1234"}]).values()
     assert (repr(found), found) == ("'…'", "1234")
+
+
+def test_a_folder_of_programs_that_one_may_not_look_into_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path of a person may name folders of others; `Path.exists` raises for them."""
+
+    def refused(path: object, **_: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setattr(os, "stat", refused)
+    assert with_prefixes([tmp_path / "bin"]) == set()

@@ -221,11 +221,13 @@ def with_prefixes(folders: Iterable[str | Path]) -> set[Path]:
     places: set[Path] = set()
     for one in folders:
         folder = Path(os.path.expanduser(one))
-        if not folder.is_absolute() or not folder.exists() or _is_too_much(folder):
+        # os.path, since Path.exists raises for what lies in a folder of somebody else
+        if not folder.is_absolute() or not os.path.exists(folder) or _is_too_much(folder):
             continue
         places.add(folder)
         parent = folder.parent
-        installed = any((parent / name).exists() for name in ("lib", "pyvenv.cfg", "conda-meta"))
+        marks = (parent / name for name in ("lib", "pyvenv.cfg", "conda-meta"))
+        installed = any(map(os.path.exists, marks))
         if folder.name not in ("bin", "sbin") or _is_too_much(parent) or not installed:
             continue
         if parent.name == ".local":  # holds keyrings and the like, too
