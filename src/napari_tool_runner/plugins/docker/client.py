@@ -334,8 +334,7 @@ def _parts(error: object, depth: int = 0) -> Iterator[BaseException]:
     yield error
     inner = [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args]
     for part in inner:
-        if part is not error:
-            yield from _parts(part, depth + 1)
+        yield from _parts(part, depth + 1)
 
 
 def _has(error: BaseException, *kinds: type[BaseException]) -> bool:
@@ -349,8 +348,6 @@ def _rank(error: BaseException) -> int:
 
 
 def _explain(endpoint: Endpoint, error: BaseException) -> RunnerUnavailableError:
-    if isinstance(error, RunnerUnavailableError):
-        return error
     place = f"{endpoint.host} ({endpoint.source})"
     if _has(error, PermissionError):
         return RunnerUnavailableError(

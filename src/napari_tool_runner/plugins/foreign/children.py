@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,13 +79,12 @@ class Recorder:
 
     def _others(self) -> list[int]:
         """Return the children of our thread that were not started through subprocess."""
-        if sys.platform == "linux":
-            listing = Path(f"/proc/self/task/{self._thread}/children")
-            try:
-                return [int(pid) for pid in listing.read_text().split()]
-            except OSError:
-                pass  # a kernel without this file, or the thread is gone
-        return [process.pid for process in _children() if process.pid not in self._before]
+        try:
+            listing = Path(f"/proc/self/task/{self._thread}/children").read_text()
+            found = [int(pid) for pid in listing.split()]
+        except OSError:  # another system, a kernel without this file, or the thread is gone
+            found = [process.pid for process in _children()]
+        return [pid for pid in found if pid not in self._before]
 
     def _start(self, program: subprocess.Popen[Any], argv: Any, options: dict[str, Any]) -> None:
         with self._lock:
@@ -123,8 +121,8 @@ class Recorder:
 def recording(emit: Callable[[Event], object]) -> Iterator[Recorder]:
     """Follow what the calling thread starts inside the block."""
     global _users
-    recorder = Recorder(emit)
     watchdog.ensure()  # it must not be taken for a program of the service
+    recorder = Recorder(emit)
     with _lock:
         _users += 1
         if _users == 1:
