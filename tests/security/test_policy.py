@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
 import pytest
 
 import napari_tool_runner as ntr
 from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import ToolFailedError, TrustError
-from napari_tool_runner.jobs import dry_run
+from napari_tool_runner.errors import PreparationError, ToolFailedError, TrustError
+from napari_tool_runner.jobs import Question, dry_run
+from napari_tool_runner.plugins import obey_policy, runnerServices
+from napari_tool_runner.plugins.conda import channels
+from napari_tool_runner.plugins.contract import RunnerService
 from napari_tool_runner.tools import load_toolbox, read_tool
 from napari_tool_runner.tools.toolbox.gate import admit
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, trust_state
@@ -145,3 +149,213 @@ def test_people_cannot_override_it(
         assert vain == [
             f"“policy.toolboxes” in {mine} is not used: only a facility’s file has a policy."
         ]
+
+
+# -- an origin has many writings --------------------------------------------------------------
+
+_EVIL = "https://evil.example/linux-64/evil-1.0-0.conda"
+PACKAGES = [
+    "-c conda-forge https://evil.example/linux-64/evil-1.0-0.conda",
+    "-c conda-forge https://conda.anaconda.org/evil/linux-64/numpy-1.0-0.conda",
+    "-c conda-forge https://conda.anaconda.org/conda-forge/label/evil/noarch/numpy-1.0-0.conda",
+    "-c conda-forge https://conda.anaconda.org/conda-forge/../evil/noarch/numpy-1.0-0.conda",
+    f"-c conda-forge numpy[url={_EVIL}]",
+    f"-c conda-forge 'numpy[url=\"{_EVIL}\"]'",
+    f"-c conda-forge 'conda-forge::numpy[version=1, url={_EVIL}]'",
+    f"-c conda-forge 'numpy[url={_EVIL},x=[y]]'",
+    "-c conda-forge numpy[channel=evil]",
+    "-c conda-forge 'numpy[channel=\"https://evil.example/c\"]'",
+    "-c conda-forge numpy[fn=evil]",
+    "-c conda-forge evil/linux-64::numpy",
+    "-c conda-forge evil/linux-64:x:numpy",
+    "-c conda-forge evil:numpy",
+    "-c conda-forge //evil.example/c::numpy",
+    "-c conda-forge file:///tmp/evil-1.0-0.conda",
+    "-c conda-forge /tmp/evil-1.0-0.tar.bz2",
+    "-c conda-forge ./evil-1.0-0.conda",
+    "-c conda-forge C:\\\\evil-1.0-0.conda",
+    "-c conda-forge 'evil @ https://evil.example/x.whl'",
+    "-c conda-forge git+https://evil.example/x",
+    "-c conda-forge 'numpy\u202e'",
+    "-c https://evil.example\\\\@conda.anaconda.org/conda-forge numpy",
+    "-c https://evil.example\\\\conda-forge numpy",
+    "-c https://conda.anaconda.org@evil.example/conda-forge numpy",
+    "-c https://conda.anaconda.org:443@evil.example/conda-forge numpy",
+    "-c https://joe:pw@evil.example/https://conda.anaconda.org/conda-forge numpy",
+    "-c https://EVIL.example/conda-forge numpy",
+    "-c https://conda.anaconda.org.evil.example/conda-forge numpy",
+    "-c https://evil.example./conda-forge numpy",
+    "-c https://[::1]:8129/conda-forge numpy",
+    "-c https://[::1/conda-forge numpy",
+    "-c https://conda.anacond\u0430.org/conda-forge numpy",
+    "-c https://evil.example\u2100conda.anaconda.org/conda-forge numpy",
+    "-c https://conda.anaconda.org/%2e%2e/evil numpy",
+    "-c https://conda.anaconda.org/conda%2Dforge/..%2f../evil numpy",
+    "-c https://conda.anaconda.org/conda-forge/../evil numpy",
+    "-c https://conda.anaconda.org/conda-forge?/../../evil numpy",
+    "-c https://conda.anaconda.org/conda-forge#/../../evil numpy",
+    "-c https://conda.anaconda.org/https://conda.anaconda.org/conda-forge numpy",
+    "-c https://conda.anaconda.org/t/tok/evil numpy",
+    "-c https://conda.anaconda.org/t/../evil numpy",
+    "-c https:/conda.anaconda.org/conda-forge numpy",
+    "-c https:///evil.example/conda-forge numpy",
+    "-c http://conda.anaconda.org/conda-forge numpy",
+    "-c conda-forge/../evil numpy",
+    "-c conda-forge/label/evil numpy",
+    "-c conda-forge[linux-64] numpy",
+    "-c CONDA-FORGE numpy",
+    "-c ./conda-forge numpy",
+    "-c file:///srv/channel/../evil numpy",
+    "-c file:///srv/channel/%2e%2e/evil numpy",
+    "-c file:///srv/channel%252f..%252fevil numpy",
+    "-c file://evil.example/srv/channel numpy",
+    "-c //srv/channel numpy",
+    "-c /srv/channel-evil numpy",
+    "-c conda-forge numpy pip install evil",
+    "-c conda-forge numpy && conda install -c evil numpy && true",
+]
+
+
+def obeyed(box: Path, runner: str, config: object = None) -> None:
+    """Ask the policy about the tool of `box`; raises what it says."""
+    tool, permit = admit(say())
+    asked = load_config(config)
+    obey_policy(runner, runnerServices.service(runner, asked.runner), tool, permit, asked)
+
+
+@pytest.mark.parametrize("needs", PACKAGES)
+def test_no_writing_passes_the_channels(box: Path, policy, needs: str) -> None:
+    policy(channels=["conda-forge", "/srv/channel"])
+    require(box, f'<package type="conda" env="e">{escape(needs)}</package>')
+    approve(box)
+    with pytest.raises(TrustError, match=r"your facility does not allow|may fetch from anywhere"):
+        obeyed(box, "CONDA", {"runner": {"channels": ["conda-forge"]}})
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [
+        "-c conda-forge numpy=1.2=py* 'scipy >=1,<2' 'zlib[version=\">=1.2,<2\",build=*_1]'",
+        "-c HTTPS://Conda.Anaconda.org:443/conda-forge/ numpy",
+        "-c https://conda.anaconda.org./conda-forge conda-forge::numpy",
+        "-c https://conda.anaconda.org/t/tk-1/conda-forge conda-forge/noarch::numpy",
+        "-c https://joe:pw@conda.anaconda.org/conda-forge numpy>=1.2,!=1.3",
+        "-c file:///srv/channel -c /srv/channel numpy",
+        "https://conda.anaconda.org/conda-forge/linux-64/numpy-1.0-py_0.conda",
+        "-c bioconda r-base python=3.11 'cuda-version=12.*'",
+    ],
+)
+def test_every_writing_of_what_is_allowed_passes(box: Path, policy, needs: str) -> None:
+    policy(channels=["https://conda.anaconda.org/conda-forge", "bioconda", "file:/srv/channel/"])
+    require(box, f'<package type="conda" env="e">{escape(needs)}</package>')
+    approve(box)
+    obeyed(box, "CONDA")
+
+
+@pytest.mark.parametrize("whose", ["setting", "rattler", "alias", "condarc", "name"])
+def test_nobodys_mirror_stands_for_an_allowed_channel(
+    box: Path, policy, whose: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    policy(channels=["conda-forge", "bioconda"])
+    require(box, '<package type="conda" env="e">-c conda-forge numpy</package>')
+    approve(box)
+    obeyed(box, "CONDA")
+    runner: dict[str, object] = {
+        "setting": {"mirrors": {"https://conda.anaconda.org/": ["https://evil.example/"]}},
+        "name": {"mirrors": {"conda-forge": "https://evil.example/conda-forge"}},
+        "alias": {"channel_alias": "https://evil.example"},
+    }.get(whose, {})
+    if whose == "rattler":
+        monkeypatch.setattr(channels, "_rattler_mirrors", lambda: ["https://evil.example/x"])
+    if whose == "condarc":
+        (tmp_path / "rc").write_text("channel_alias: https://evil.example\n")
+        monkeypatch.setenv("CONDARC", str(tmp_path / "rc"))
+    with pytest.raises(TrustError, match=r"does not allow the channel https://evil\.example"):
+        obeyed(box, "CONDA", {"runner": runner})
+
+
+def test_the_facilitys_own_mirror_needs_no_second_line(box: Path, policy) -> None:
+    mirror = {"https://conda.anaconda.org/conda-forge": ["https://mirror.lab/conda-forge"]}
+    path = policy(channels=["conda-forge", "bioconda"])
+    path.write_text(json.dumps({**json.loads(path.read_text()), "runner": {"mirrors": mirror}}))
+    require(box, '<package type="conda" env="e">numpy</package>')
+    approve(box)
+    obeyed(box, "CONDA")
+
+
+def test_the_mirrors_of_rattlers_own_configuration_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rattler = pytest.importorskip("rattler")
+    made = rattler.Config.from_toml('[mirrors]\n"https://a.example" = ["https://evil.example"]')
+    config = type("Config", (), {"load_from_default_locations": lambda _: made})
+    monkeypatch.setattr(rattler, "Config", config)
+    assert channels._rattler_mirrors() == ["https://evil.example/"]
+
+
+IMAGES = [
+    "quay.io/biocontainers/../evil/x:1",
+    "quay.io/biocontainers//evil/x",
+    "quay.io/biocontainers/./../evil",
+    "quay.io/biocontainers-evil/x",
+    "quay.io:8080/biocontainers/x",
+    "quay.io/biocontainers:8080/x",
+    "quay.io.evil.example/biocontainers/x",
+    "evil.example/quay.io/biocontainers/x",
+    "user:pw@quay.io/biocontainers/x",
+    "quay.io@evil.example/biocontainers/x",
+    "evil.example\\\\@quay.io/biocontainers/x",
+    "QUAY.io/biocontainers/x",
+    "quay.io./biocontainers/x",
+    "quay.io/biocontainers/x?y",
+    "quay.io/biocontainers/%2e%2e/evil",
+    "quay.io/biocontainers/x@sha256:abc/../../evil",
+    "quay.io/biocontainers/x@sha256:../../evil",
+    "quay.io/biocontainers/x:1/../../evil",
+    "qu\u0430y.io/biocontainers/x",
+    "[::1]:5000/biocontainers/x",
+    "docker://evil/x",
+    "docker://docker://quay.io/biocontainers/x",
+    "biocontainers/x",
+    "x",
+]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("whose", ["ours", "of a plugin"])
+def test_no_writing_passes_the_registries(
+    box: Path, policy, image: str, whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy(registries=["quay.io/biocontainers"])
+    require(box, f'<container type="docker">{escape(image)}</container>')
+    approve(box)
+    if whose == "of a plugin":
+        docker = type(runnerServices.service("DOCKER", {}))
+        monkeypatch.setattr(docker, "place", RunnerService.place)
+    with pytest.raises((TrustError, PreparationError)) as refused:
+        obeyed(box, "DOCKER")
+    assert "does not allow the registry" in str(refused.value) or "no name" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["x", "x:1", "x:1.0--py_0@sha256:" + "0" * 64, "x@sha256:" + "a" * 64, "deep/er/x_y-z.a:t"],
+)
+@pytest.mark.parametrize("whose", ["ours", "of a plugin"])
+def test_tag_and_digest_do_not_keep_an_image_out(
+    box: Path, policy, image: str, whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy(registries=["quay.io/biocontainers/"])
+    text = f"docker://quay.io/biocontainers/{image}"
+    require(box, f'<container type="docker">{text}</container>')
+    approve(box)
+    if whose == "of a plugin":
+        docker = type(runnerServices.service("DOCKER", {}))
+        monkeypatch.setattr(docker, "place", RunnerService.place)
+    obeyed(box, "DOCKER")
+
+
+def test_the_question_names_the_address(box: Path) -> None:
+    require(box, f'<package type="conda" env="e">-c conda-forge {_EVIL}</package>')
+    told = Question(review(box), load_config()).tool_text("say")
+    assert "conda-forge, bioconda, https://evil.example" in told

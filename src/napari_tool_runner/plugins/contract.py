@@ -257,7 +257,8 @@ class RunnerService:
         """Say where and from what `tool` would run. Asks nobody; raises ToolRunnerError."""
         images = [e.image for e in tool.requirements if isinstance(e, ContainerRequirement)]
         origins = (
-            Origin("registry", image.partition("://")[2] or image, image) for image in images
+            Origin("registry", image.removeprefix("docker://").removeprefix("oras://"), image)
+            for image in images
         )
         return Place(self.service_name or type(self).__name__, tuple(origins))
 

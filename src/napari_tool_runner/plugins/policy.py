@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import TrustError
@@ -67,12 +71,15 @@ def _refusals(policy: Config, service: str, place: Place, permit: Permit) -> Ite
         yield "your facility does not allow tools of others to run with LOCAL"
     for origin in place.origins:
         allowed = policy.own(_ALLOWED[origin.kind])
+        if allowed is not None and origin.kind == "channel":  # its own mirrors are its own choice
+            allowed = (*allowed, *chain(*policy.own(settings.CHANNEL_MIRRORS).values()))
         if allowed is not None and not any(_covers(one, origin) for one in allowed):
             yield (
                 f"your facility does not allow the {origin.kind} {origin.place}, from which "
                 f"{origin.what} would come"
             )
-    if place.commands and policy.own(settings.INDEXES_ALLOWED) is not None:
+    fetched = (settings.INDEXES_ALLOWED, settings.CHANNELS_ALLOWED)
+    if place.commands and any(policy.own(one) is not None for one in fetched):
         yield (
             "its environment would be made with a line that may fetch from anywhere: "
             f"{place.commands[0]}"
@@ -81,5 +88,38 @@ def _refusals(policy: Config, service: str, place: Place, permit: Permit) -> Ite
 
 def _covers(allowed: str, origin: Origin) -> bool:
     """Whether `allowed` is the origin, or (of a registry) what it lies in."""
-    wanted, found = (text.rstrip("/").removeprefix(_ANACONDA) for text in (allowed, origin.place))
-    return found == wanted or (origin.kind == "registry" and found.startswith(f"{wanted}/"))
+    wanted, found = (_plain(text, origin.kind) for text in (allowed, origin.place))
+    inside = origin.kind == "registry" and found.startswith(f"{wanted}/")
+    return bool(wanted and found) and (found == wanted or inside)
+
+
+_SEGMENTS = r"(?:/[\w+~-](?:[\w.+~-]*[\w+~-])?)*"
+_HOST = r"(?:[a-z0-9](?:[\w.-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
+_URL = re.compile(rf"(\w[\w+.-]*://)({_HOST})\.?(:\d+)?({_SEGMENTS})/?", re.ASCII | re.I)
+_NAME = re.compile(rf"[\w-][\w.-]*{_SEGMENTS}/?", re.ASCII)
+_IMAGE = re.compile(
+    rf"({_HOST}(?::\d+)?{_SEGMENTS})/?(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]{{64}})?", re.ASCII
+)
+
+
+def _plain(text: str, kind: str) -> str:
+    """Return the one writing of a place; empty for what is not understood to the last letter.
+
+    So nothing with a user's name, percent signs, backslashes, `..` or letters that look like
+    others is taken for what it looks like.
+    """
+    if kind == "registry":
+        met = _IMAGE.fullmatch(text)
+        return met[1] if met else ""
+    if text.startswith(("file:", "/")):
+        path = unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", text)).rstrip("/")
+        whole = path.startswith("/") and not {*path} & {*"%\\?#"} and path.isprintable()
+        return f"file://{path}" if whole and path == os.path.normpath(path) else ""
+    met = _URL.fullmatch(text)
+    if met is not None:
+        port = (
+            "" if met[3] == {"https://": ":443", "http://": ":80"}.get(met[1].lower()) else met[3]
+        )
+        return f"{met[1].lower()}{met[2].lower()}{port or ''}{met[4]}"
+    name = _NAME.fullmatch(text)
+    return f"{_ANACONDA}{text.rstrip('/')}" if name else ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins.conda.activation import Activation, activate
-from napari_tool_runner.plugins.conda.channels import resolve_channels
+from napari_tool_runner.plugins.conda.channels import origins
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
 from napari_tool_runner.plugins.conda.spec import CondaSpec, read_spec
 from napari_tool_runner.plugins.conda.store import EnvironmentStore, existing_parent
@@ -142,16 +142,14 @@ class CondaRunnerService(RunnerService):
             return Plan(problems=(str(error),))
 
     def place(self, tool: Tool) -> Place:
-        """The channels of its packages, and the lines that are run in the new environment."""
+        """Where its packages may come from, and the lines that are run in the new environment."""
         spec = read_spec(tool)
         local = LocalRunnerService(self.config).place(tool)
         if spec is None:
             return local
-        named = [text.rpartition("::")[0] for text in spec.specs if "::" in text]
-        channels = dict.fromkeys((*resolve_channels(spec, self.config).identity, *named))
         packages = ", ".join(spec.specs)
-        origins = tuple(Origin("channel", channel, packages) for channel in channels)
-        return Place(self.service_name, origins, spec.commands, local.rights)
+        found = tuple(Origin("channel", one, packages) for one in origins(spec, self.config))
+        return Place(self.service_name, found, spec.commands, local.rights)
 
     def stored(self) -> list[Stored]:
         """Return environments that nobody uses now, and the cache of packages."""

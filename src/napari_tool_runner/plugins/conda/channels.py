@@ -25,11 +25,12 @@ from napari_tool_runner.tools.candidate import parse_yaml, read_bytes
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.conda.spec import CondaSpec
 
-__all__ = ["Channels", "public_url", "resolve_channels"]
+__all__ = ["Channels", "origins", "public_url", "resolve_channels"]
 
 # the channel that conda calls so is a set of channels
 _SETS = {"defaults": ("main", "r")}
 
+_PLATFORM = re.compile(r"/(?:noarch|(?:linux|osx|win)-\w+)$")
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +84,7 @@ def resolve_channels(spec: CondaSpec, config: Mapping[str, object]) -> Channels:
     mirrors = settings.CHANNEL_MIRRORS.of(config)
     custom = {**_custom_channels(conda), **{k: v[0] for k, v in mirrors.items() if not _is_url(k)}}
     names = [*spec.channels]
-    names += [one.rpartition("::")[0] for one in spec.specs if "::" in one]
+    names += [_PLATFORM.sub("", one.rpartition("::")[0]) for one in spec.specs if "::" in one]
     if not (spec.override_channels and names):
         names += settings.CHANNELS.of(config) or settings.CHANNELS.default
     expanded = [part for name in names for part in _SETS.get(name, (name,))]
@@ -96,9 +97,83 @@ def resolve_channels(spec: CondaSpec, config: Mapping[str, object]) -> Channels:
     )
 
 
+def origins(spec: CondaSpec, config: Mapping[str, object]) -> list[str]:
+    """Return every place that the packages of `spec` may come from: for eyes and policies.
+
+    Channels, what a package names by itself, mirrors (of the runner section, and of the
+    user's own rattler configuration). What cannot be understood is returned as it is.
+
+    Raises
+    ------
+    ConfigError
+        A key of the ``runner`` section is wrong.
+    """
+    channels = resolve_channels(spec, config)
+    mirrors = [place for places in channels.mirrors.values() for place in places]
+    found = [*channels.identity, *(own for one in spec.specs for own in _named_by(one))]
+    # an address that goes on behind its path is not the channel that it begins with
+    raw = [*channels.sources, channels.alias, *found, *mirrors]
+    found += [f"{public_url(one)}?…" for one in raw if _is_url(one) and {*one} & {*"?#"}]
+    found += [public_url(one) for one in (*mirrors, *_rattler_mirrors())]
+    return [*dict.fromkeys(found)]
+
+
+def _named_by(spec: str) -> list[str]:
+    """Return the channels and addresses that a package names by itself.
+
+    What is no name with a version is taken for an address, so that nobody reads it otherwise.
+    """
+    met = re.fullmatch(r"([^\[\]]*)(?:\[([^\[\]]*)\])?", spec)
+    if met is None:
+        return [spec]
+    head, inner = met[1].strip(), met[2] or ""
+    found: list[str] = []
+    channel, mark, name = head.rpartition("::")
+    if mark:
+        found.append(public_url(_PLATFORM.sub("", channel)))
+    if not _PACKAGE.fullmatch(name):
+        found.append(_channel_of(name))
+    rest = _PAIR.sub("", inner)
+    if rest.strip():
+        return [*found, spec]
+    for key, value in _PAIR.findall(inner):
+        plain = value.strip().strip("'\"")
+        if key in ("channel", "url"):
+            found.append(_channel_of(plain) if key == "url" else public_url(plain))
+        elif key not in _HARMLESS:
+            found.append(spec)
+    return found
+
+
+_PACKAGE = re.compile(r"[\w.*-]+[\s=<>!~,|^$*()\w.+-]*", re.ASCII)
+_PAIR = re.compile(r"\s*(\w+)\s*=\s*('[^']*'|\"[^\"]*\"|[^,'\"]*)\s*(?:,|$)")
+_HARMLESS = {"version", "build", "build_number", "md5", "sha256", "subdir", "license"}
+
+
+def _channel_of(address: str) -> str:
+    """Return the channel that the address of a package lies in."""
+    met = re.fullmatch(r"(.+)/[\w-]+/[\w.+!-]+\.(?:conda|tar\.bz2)", address, re.ASCII)
+    return public_url(met[1] if met else address)
+
+
+def _rattler_mirrors() -> list[str]:
+    """Return the mirrors of the user's rattler configuration, which the client reads."""
+    import rattler
+    from rattler import exceptions as rattler_errors
+
+    try:
+        mirrors = rattler.Config.load_from_default_locations("rattler").mirrors or {}
+    except rattler_errors.ConfigError:
+        return []  # making an environment says so
+    return [str(place) for places in mirrors.values() for place in places]
+
+
 def public_url(url: str) -> str:
     """Return `url` without user names, passwords and tokens."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url.replace("\\", "/") if "://" in url else url)  # as clients read it
+    except ValueError:  # it is no address
+        return re.sub(r"//.*@", "//", url)
     if not parts.netloc:
         return url
     path = re.sub(r"^/t/[^/]+", "", parts.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,14 @@ class Reference:
         return f"{self.name}:{self.tag}"
 
 
+# as engines read it: so no “..” and nothing empty leads to another registry
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_HOST = r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d+)?"
+_REPOSITORY = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*")
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
 def parse_reference(text: str) -> Reference:
     """Read the name of an image; a ``docker://`` in front is dropped.
 
@@ -56,12 +65,8 @@ def parse_reference(text: str) -> Reference:
     head, _, last = name.rpartition("/")
     last, colon, tag = last.partition(":")
     repository = f"{head}/{last}" if head else last
-    wrong = (at and not digest.startswith("sha256:")) or (colon and not tag) or not last
-    if (
-        not wrong
-        and not any(sign.isspace() for sign in given)
-        and repository.lower() == repository
-    ):
+    wrong = (at and not _DIGEST.fullmatch(digest)) or (colon and not _TAG.fullmatch(tag))
+    if not wrong and _REPOSITORY.fullmatch(repository):
         with contextlib.suppress(docker.errors.DockerException):
             registry, path = docker.auth.resolve_repository_name(repository)
             if registry == docker.auth.INDEX_NAME and "/" not in path:
