@@ -1,0 +1,437 @@
+"""Parts of making environments that an ordinary channel never asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.plugins import CancelToken, Resources
+from napari_tool_runner.plugins.conda import activation, maker, store
+from napari_tool_runner.plugins.conda.activation import Activation, activate
+from napari_tool_runner.plugins.conda.channels import Channels
+from napari_tool_runner.plugins.conda.store import EnvironmentStore
+from napari_tool_runner.plugins.runner_conda import CondaRunnerService
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
+from napari_tool_runner.tools.model import PackageRequirement
+from plugins import conda_channel
+from plugins.runner_helpers import make_process, make_tool, script
+
+posix = pytest.mark.skipif(os.name == "nt", reason="shell scripts")
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+# -- activation ----------------------------------------------------------------------------------
+
+
+@posix
+def test_what_scripts_change_is_applied_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        activation, "host_environment", lambda **_: {"PATH": "/bin", "LIST": "a", "OUT": "x"}
+    )
+    prefix = tmp_path / "env"
+    write(
+        prefix / "etc/conda/activate.d/a.sh",
+        'export LIST="first:$LIST:last" NEW="1 2"; unset OUT\n',
+    )
+    process, _ = make_process(tmp_path)
+    found = activate(prefix, process.context)
+    assert found.changes == {"LIST": ["first:", ":last"], "NEW": "1 2", "OUT": None}
+    applied = found.apply({"PATH": "/usr/bin", "LIST": "b:c", "OUT": "y", "OTHER": "z"})
+    assert applied["LIST"] == "first:b:c:last"
+    assert (applied["NEW"], applied["OTHER"], "OUT" in applied) == ("1 2", "z", False)
+    assert found.apply({})["LIST"] == "first::last"
+    assert applied["PATH"] == f"{prefix}/bin:/usr/bin"
+
+
+def test_variables_of_files(tmp_path: Path) -> None:
+    prefix = tmp_path / "env"
+    write(prefix / "etc/conda/env_vars.d/a.json", json.dumps({"A": 1, "B": "package"}))
+    write(prefix / "etc/conda/env_vars.d/b.json", "no json")
+    write(prefix / "etc/conda/env_vars.d/c.json", "[1]")
+    process, _ = make_process(tmp_path)
+    assert activate(prefix, process.context).changes == {"A": "1", "B": "package"}
+    write(prefix / "conda-meta/state", json.dumps({"env_vars": {"B": "user"}}))
+    assert activate(prefix, process.context).changes == {"A": "1", "B": "user"}
+    write(prefix / "conda-meta/state", "[]")
+    assert activate(prefix, process.context).changes == {"A": "1", "B": "package"}
+
+
+@posix
+def test_scripts_of_other_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel does not tell the variables of a shell, Python is asked for them."""
+    prefix = tmp_path / "env"
+    write(prefix / "etc/conda/activate.d/a.sh", "export NEW='a\nb'\n")
+    monkeypatch.setattr(
+        activation, "sys", SimpleNamespace(platform="darwin", executable=activation.sys.executable)
+    )
+    process, _ = make_process(tmp_path)
+    assert activate(prefix, process.context).changes["NEW"] == "a\nb"
+
+
+@posix
+def test_a_script_that_ends_the_shell_is_told(tmp_path: Path) -> None:
+    prefix = tmp_path / "env"
+    write(prefix / "etc/conda/activate.d/a.sh", "export NEW=1; echo the reason; exit 4\n")
+    process, events = make_process(tmp_path)
+    assert activate(prefix, process.context).changes == {}
+    assert events.lines("runner") == ["The activation scripts failed (exit code 4)."]
+    assert events.lines("stderr") == ["the reason"]
+
+
+def test_a_list_that_was_empty_gets_no_odd_ends() -> None:
+    found = Activation(Path("/env"), {"L": ["a:", ""], "M": ["", ":z"]}).apply({})
+    assert (found["L"], found["M"]) == ("a", "z")
+
+
+# -- the store -----------------------------------------------------------------------------------
+
+
+@posix
+def test_what_is_protected_is_removed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another user than root: a folder without rights, and a link that leads out."""
+    outside = tmp_path / "outside"
+    write(outside, "stays")
+    prefix = tmp_path / "envs" / "p1"
+    write(prefix / "a", "")
+    (prefix / "link").symlink_to(outside)
+    removed, unlink = [], os.unlink
+
+    def once_denied(name: str, *, dir_fd: int | None = None) -> None:
+        if len(removed) < 2:
+            removed.append(name)
+            raise PermissionError(13, "denied", name)
+        unlink(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", once_denied)
+    store._remove_tree(prefix)
+    assert not prefix.exists()
+    assert (outside.read_text(), outside.stat().st_mode & 0o777) == ("stays", 0o644)
+    (tmp_path / "alone").symlink_to(outside)
+    store._remove_tree(tmp_path / "alone")
+    store._remove_tree(tmp_path / "nothing")
+    assert outside.exists()
+
+
+def test_what_is_written_meanwhile_is_removed_at_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "key"
+    tries: list[Path] = []
+    remove = shutil.rmtree
+
+    def busy(path: Path, **options: object) -> None:
+        tries.append(path)
+        if len(tries) in (1, 3, 4, 5):
+            raise OSError(39, "Directory not empty")
+        remove(path)
+
+    monkeypatch.setattr(store.shutil, "rmtree", busy)
+    write(home / "p1" / "a", "")
+    environments = EnvironmentStore(tmp_path)
+    with environments.building("key", CancelToken()):
+        assert environments.new_prefix("key").parent == home
+    assert (len(tries), list(home.iterdir())) == (2, [])
+    write(home / "p1" / "a", "")
+    with pytest.raises(PreparationError, match=r"could not be removed: Directory not empty"):
+        environments.remove("key")
+
+
+def test_a_folder_that_cannot_be_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    environments = EnvironmentStore(tmp_path)
+    write(tmp_path / "key" / "p1" / "a", "")
+    monkeypatch.setattr(store, "_remove_tree", denied)
+    with pytest.raises(PreparationError, match=r"cannot be made in .*Permission denied"):
+        environments.new_prefix("key")
+
+
+def test_an_environment_that_is_built_is_not_removed(tmp_path: Path) -> None:
+    environments = EnvironmentStore(tmp_path)
+    refused: list[str] = []
+
+    def remove() -> None:
+        with pytest.raises(PreparationError) as caught:
+            environments.remove("key")
+        refused.append(str(caught.value))
+
+    with environments.building("key", CancelToken()):
+        other = threading.Thread(target=remove)
+        other.start()
+        other.join()
+    assert "The environment key is in use." in refused[0]
+
+
+def test_what_goes_while_it_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "gone"):
+        write(tmp_path / name, "12345")
+    os.link(tmp_path / "a", tmp_path / "same")
+    seen = os.lstat
+
+    def lstat(path: str) -> os.stat_result:
+        if path.endswith("gone"):
+            raise FileNotFoundError
+        return seen(path)
+
+    monkeypatch.setattr(store.os, "lstat", lstat)
+    assert store._disk_usage(tmp_path) == (10, 10)
+
+
+# -- the maker -----------------------------------------------------------------------------------
+
+
+def test_work_that_is_interrupted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancel, started, ended = CancelToken(), threading.Event(), threading.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.set()
+
+    class Interrupted(threading.Thread):
+        calls = 0
+
+        def join(self, timeout: float | None = None) -> None:
+            Interrupted.calls += 1
+            if Interrupted.calls == 1:
+                assert started.wait(10)
+                raise KeyboardInterrupt
+            super().join(timeout)
+
+    monkeypatch.setattr(maker.threading, "Thread", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        maker._run_cancellable(work, cancel)
+    assert ended.is_set()
+    assert cancel.requested
+
+
+def test_a_panic_of_the_solver_is_a_sentence() -> None:
+    class PanicException(BaseException):
+        """As those of rattler."""
+
+    async def work() -> None:
+        raise PanicException("index out of bounds")
+
+    with pytest.raises(PreparationError, match="could not be made: index out of bounds"):
+        maker._run_cancellable(work, CancelToken())
+
+
+def test_what_pip_added_is_noted(tmp_path: Path) -> None:
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    for name, installer in (("mine", "pip\n"), ("other", "conda")):
+        write(packages / f"{name}-1.0.dist-info" / "METADATA", f"Name: {name}\nVersion: 1.0\n")
+        write(packages / f"{name}-1.0.dist-info" / "INSTALLER", installer)
+    assert maker._pip_packages(tmp_path) == ["mine==1.0"]
+
+
+@posix
+@pytest.mark.conda
+def test_a_cancel_while_it_is_finished(
+    channel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"channels": [channel.as_uri()], "environments_dir": str(tmp_path / "envs")}
+    service = CondaRunnerService(config)
+    requirement = PackageRequirement(name="demo-tool", version="1.0")
+    process, _ = make_process(tmp_path, requirement)
+
+    def activated(prefix: Path, _: object) -> Activation:
+        process.context.cancel.cancel()  # too late to break anything off
+        return Activation(prefix, {})
+
+    monkeypatch.setattr(maker, "activate", activated)
+    with pytest.raises(JobCancelledError, match="while its environment was made"):
+        service.set_up(process)
+    assert [entry.complete for entry in service.store.environments()] == [False]
+    service.tear_down(process)
+
+
+@posix
+@pytest.mark.conda
+def test_a_solution_of_the_preflight_serves_for_a_while(channel: Path, tmp_path: Path) -> None:
+    config = {"channels": [channel.as_uri()], "environments_dir": str(tmp_path / "envs")}
+    service = CondaRunnerService(config)
+    tool = make_tool(PackageRequirement(name="demo-tool", version="1.0"))
+    first = service.plan(tool)
+    wanted = maker.wanted_environment(tool, config, service.store)
+    assert wanted is not None
+    recent = service._maker._recent(wanted)
+    assert recent is not None
+    assert service.plan(tool).fetches == first.fetches
+    assert service._maker._recent(wanted) is recent, "it was not solved anew"
+
+
+# -- solving and linking -------------------------------------------------------------------------
+
+
+@posix
+@pytest.mark.conda
+def test_later_channels_help_out(channel: Path, tmp_path: Path) -> None:
+    """Strict priority hides the second channel's versions; it is loosened, and told."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, version in ((old, "1"), (new, "2")):
+        (folder / "noarch").mkdir(parents=True)
+        for archive in channel.glob(f"*/demo-tool-{version}*"):
+            (folder / archive.parent.name).mkdir(exist_ok=True)
+            shutil.copy(archive, folder / archive.parent.name)
+    write(tmp_path / "files" / "wants-two.txt", "")
+    conda_channel._assemble(new, tmp_path / "files", "wants-two", "1", depends=["demo-tool >=2"])
+    for folder in (old, new):
+        conda_channel.index(folder)
+    config = {"channels": [old.as_uri(), new.as_uri()], "environments_dir": str(tmp_path / "envs")}
+    service = CondaRunnerService(config)
+    process, events = make_process(tmp_path, PackageRequirement(text="wants-two"))
+    service.set_up(process)
+    assert service.exec(process, ["demo-tool"]) == 0
+    service.tear_down(process)
+    assert events.lines()[0] == "demo-tool 2.0"
+    assert any("taken from all channels" in line for line in events.lines("runner"))
+    process, _ = make_process(tmp_path, PackageRequirement(text="wants-two demo-tool=1"))
+    with pytest.raises(PreparationError, match="The packages cannot be solved"):
+        service.set_up(process)
+    service.tear_down(process)
+
+
+@pytest.fixture
+def builder(tmp_path: Path):
+    pytest.importorskip("rattler")
+    from napari_tool_runner.plugins.conda.build import Builder
+
+    def make(*sources: str, platform: str = "linux-64") -> Builder:
+        channels = Channels(tuple(sources), "", {}, {})
+        return Builder(channels, tmp_path / "packages", tmp_path / "repodata", platform)
+
+    return make
+
+
+@pytest.mark.conda
+def test_channels_and_platforms_that_are_none(builder) -> None:
+    with pytest.raises(PreparationError, match="A channel of the tool is not valid"):
+        builder("http://[")._sources()
+    with pytest.raises(PreparationError, match="conda knows no platform 'amiga-68'"):
+        builder("x", platform="amiga-68")._subdirs()
+
+
+@pytest.mark.conda
+@pytest.mark.parametrize("text", ["", "no: lock", "version: 6\nenvironments: {}\npackages: []\n"])
+def test_a_lock_file_that_is_none_is_passed_by(builder, tmp_path: Path, text: str) -> None:
+    lock = tmp_path / "environment.lock"
+    lock.write_text(text)
+    assert asyncio.run(builder("x").from_lock(lock)) is None
+
+
+@pytest.mark.conda
+def test_a_lock_file_of_another_platform_is_passed_by(builder, tmp_path: Path) -> None:
+    from napari_tool_runner.plugins.conda.build import Solution
+
+    lock = tmp_path / "environment.lock"
+    builder("https://c.example/x").write_lock(Solution((), 0, 0), lock)
+    assert asyncio.run(builder("https://c.example/x").from_lock(lock)) is None
+    assert asyncio.run(builder("x", platform="osx-64").from_lock(lock)) is None
+
+
+@pytest.mark.conda
+def test_a_configuration_of_rattler_that_is_none(
+    builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rattler
+
+    def broken(_: str) -> None:
+        raise rattler.exceptions.ConfigError("line 3")
+
+    fake = SimpleNamespace(load_from_default_locations=broken)
+    monkeypatch.setattr(rattler, "Config", fake)
+    with pytest.raises(PreparationError, match=r"cannot be read: line 3.*config\.toml"):
+        _ = builder("x").client
+
+
+@pytest.mark.conda
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [("No space left on device (os error 28)", "is full"),
+     ("Permission denied (os error 13)", "that can be written"),
+     ("sha256 hash mismatch", "damaged"), ("connection reset", "Check the network")],
+)  # fmt: skip
+def test_why_packages_are_not_installed(said: str, hint: str) -> None:
+    from napari_tool_runner.plugins.conda.build import _install_error
+
+    error = _install_error(OSError(f"linking: Caused by: {said}"), Path("/envs/p"))
+    assert hint in str(error)
+    assert said in str(error)
+
+
+@pytest.mark.conda
+def test_a_channel_whose_server_cannot_say_what_changed(
+    builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second answer is told, when asking without the memory fails, too."""
+    from rattler.exceptions import GatewayError
+
+    asked: list[str] = []
+
+    async def solve(specs: object, report: object, cache: str) -> list[object]:
+        asked.append(cache)
+        raise GatewayError(f"{'304 not modified' if not asked[1:] else 'gone'}")
+
+    made = builder("x")
+    monkeypatch.setattr(made, "_solve", solve)
+    with pytest.raises(PreparationError, match="A channel cannot be read: gone"):
+        asyncio.run(made.solve(["a"]))
+    assert asked == ["cache-or-fetch", "no-cache", "force-cache-only"]
+
+
+# -- the services --------------------------------------------------------------------------------
+
+
+def test_without_rattler_there_is_no_conda(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_tool_runner.plugins import runner_conda
+
+    monkeypatch.setattr(runner_conda, "find_spec", lambda _: None)
+    found = CondaRunnerService({"environments_dir": str(tmp_path)}).check()
+    assert (found.ok, "py-rattler is missing" in found.message) == (False, True)
+
+
+@posix
+@pytest.mark.conda
+def test_limits_and_notes_that_conda_only_tells(channel: Path, tmp_path: Path) -> None:
+    config = {"channels": [channel.as_uri()], "environments_dir": str(tmp_path / "envs")}
+    service = CondaRunnerService(config)
+    process, events = make_process(
+        tmp_path, PackageRequirement(text="demo-tool=1.0 --quiet --foo")
+    )
+    process.context.resources = Resources(memory_bytes=2**30)
+    service.set_up(process)
+    assert service.exec(process, ["demo-tool"]) == 0
+    service.tear_down(process)
+    told = " ".join(events.lines("runner"))
+    assert "--foo" in told
+    assert "CONDA does not enforce the memory limit." in told
+
+
+def test_limits_that_local_only_tells(tmp_path: Path) -> None:
+    service = LocalRunnerService({})
+    process, events = make_process(tmp_path)
+    process.context.resources = Resources(memory_bytes=2**30)
+    service.set_up(process)
+    assert service.exec(process, script(tmp_path / "work", "print('done')")) == 0
+    service.tear_down(process)
+    assert events.lines() == ["done"]
+    assert "LOCAL does not enforce the memory limit." in events.lines("runner")
