@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -156,7 +157,7 @@ def read_zarr(path: Path, *, writable: bool = False, root: Path | None = None) -
     if image is None:
         arrays = [a for _, a in node.arrays()]
         if len(arrays) == 1:
-            return _bare(arrays[0], writable=writable)
+            return replace(_bare(arrays[0], writable=writable), notes=tuple(notes))
         raise OutputError(
             f"{path.name} holds {len(arrays)} arrays and says nothing of images.",
             hint="Let the tool write OME-Zarr metadata (multiscales).",
@@ -187,8 +188,6 @@ def _image(
     node: zarr.Group, path: Path, notes: list[str]
 ) -> tuple[zarr.Group, Mapping[str, Any] | None, Mapping[str, Any]]:
     """Return the group with the first image, its ``multiscales`` entry, all metadata."""
-    import zarr  # heavy
-
     for _ in range(3):  # a collection of images, a plate's field: a few levels down
         attributes = node.attrs.asdict()
         told = attributes.get("ome", attributes)
@@ -197,15 +196,13 @@ def _image(
             if len(metadata["multiscales"]) > 1:
                 notes.append("It holds several images; the first was opened.")
             return node, metadata["multiscales"][0], metadata
-        groups = sorted(name for name, _ in node.groups() if name != "OME")
+        groups = {name: group for name, group in node.groups() if name != "OME"}
         if not groups or any(True for _ in node.arrays()):
             break
+        name = min(groups)
         if len(groups) > 1:
-            notes.append(f"{path.name} holds {len(groups)} images; “{groups[0]}” was opened.")
-        child = node[groups[0]]
-        if not isinstance(child, zarr.Group):
-            break
-        node = child
+            notes.append(f"{path.name} holds {len(groups)} images; “{name}” was opened.")
+        node = groups[name]
     return node, None, {}
 
 
