@@ -206,8 +206,10 @@ def read_limited(path: Path, limit: int, *, follow: bool = True) -> bytes:
         os.close(descriptor)
         raise OSError(f"{path} is no regular file")
     with open(descriptor, "rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
+        # what is larger is not even begun; what grows meanwhile is cut
+        size = os.fstat(descriptor).st_size
+        data = file.read(limit + 1) if size <= limit else bytes(1)
+    if size > limit or len(data) > limit:
         raise ValueError(f"it has more than {size_text(limit)}")
     return data
 

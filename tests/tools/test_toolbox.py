@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -145,13 +146,15 @@ def test_links_out_of_the_toolbox_are_not_followed(tmp_path: Path, folder: Path)
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that an index really parses."""
     found: list[str] = []
-    make = entries.make_entry
+    read = index_module._read
 
-    def spy(path: Path, root: Path, toolbox: str) -> entries.Made:
-        found.append(path.name)
-        return make(path, root, toolbox)
+    def spy(
+        paths: Collection[Path], root: Path, name: str, *, strange: bool
+    ) -> dict[Path, entries.Made]:
+        found.extend(path.name for path in paths)
+        return read(paths, root, name, strange=strange)
 
-    monkeypatch.setattr(index_module, "make_entry", spy)
+    monkeypatch.setattr(index_module, "_read", spy)
     return found
 
 

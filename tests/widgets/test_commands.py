@@ -209,7 +209,9 @@ def mine(tmp_path, *names: str) -> Toolbox:
     for name in names:
         make_tool(tmp_path / "box" / name, "print()", name=name)
     approve(tmp_path / "box")
-    return Toolbox([ToolboxFolder("mine", tmp_path / "box")], cache_dir=tmp_path / "cache")
+    found = Toolbox([ToolboxFolder("mine", tmp_path / "box")], cache_dir=tmp_path / "cache")
+    assert {*names} <= {tool.id for tool in found.values()}
+    return found
 
 
 def settle(qtbot) -> None:
@@ -265,6 +267,7 @@ def test_opening_the_dock_widget_brings_the_tools_of_all_toolboxes(
     app = get_app_model()
     assert command_id("one") not in app.commands
     _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Tool Runner")
+    qtbot.waitUntil(lambda: "one" in widget.toolbox, timeout=WAIT)
     settle(qtbot)
     assert command_id("one") in ids(app, app.menus.COMMAND_PALETTE_ID)
     assert command_id("threshold") in ids(app, f"{SUBMENU}/Segmentation")
@@ -272,6 +275,7 @@ def test_opening_the_dock_widget_brings_the_tools_of_all_toolboxes(
     mine(tmp_path, "two")
     (tmp_path / "box" / "one" / "one.xml").unlink()
     widget.reload_button.click()
+    qtbot.waitUntil(lambda: "two" in widget.toolbox, timeout=WAIT)
     settle(qtbot)
     assert command_id("two") in app.commands
     assert command_id("one") not in app.commands

@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QWidget
 from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
+from widget_tools import opened
 
 from napari_tool_runner.jobs import JobManager, JobState
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
@@ -30,10 +31,12 @@ def manager():
 
 @pytest.fixture
 def box(tmp_path):
-    """A toolbox of two tools, not approved yet."""
+    """A toolbox of two tools, not approved yet, which were read before."""
     invert_tool(tmp_path / "box")
     measure_tool(tmp_path / "box")
-    return Toolbox([ToolboxFolder("mine", tmp_path / "box")], cache_dir=tmp_path / "cache")
+    found = Toolbox([ToolboxFolder("mine", tmp_path / "box")], cache_dir=tmp_path / "cache")
+    assert len([*found.values()]) == 2
+    return found
 
 
 @pytest.fixture
@@ -116,6 +119,24 @@ def test_a_toolbox_that_changes_while_it_is_reviewed_is_not_approved(qtbot, show
     assert not trust_state(box["invert"]).ok
 
 
+def test_a_tool_that_was_never_read_is_read_in_the_background(
+    qtbot, shown, model_viewer, manager, box, tmp_path
+):
+    path = tmp_path / "box" / "invert.xml"
+    path.write_text(path.read_text().replace('label="Number"', 'label="How many"'))
+    dock = shown(ToolRunnerWidget(model_viewer, toolbox=box, manager=manager))
+    assert dock.open_tool("invert") is None
+    assert "Reading" in dock.message.text()
+    qtbot.waitUntil(lambda: dock.page is not None, timeout=WAIT)
+    assert dock.page.form.row("n").label.text() == "How many"
+    assert not dock.message.text()
+    path.write_text("<tool")
+    dock.show_finder()
+    assert dock.open_tool("invert") is None
+    qtbot.waitUntil(lambda: "Reading" not in dock.message.text(), timeout=WAIT)
+    assert "invert.xml" in dock.message.text()
+
+
 def test_a_tool_that_disappears_from_disk(qtbot, dock, tmp_path):
     dock.open_tool("invert")
     shutil.rmtree(tmp_path / "box")
@@ -126,12 +147,12 @@ def test_a_tool_that_disappears_from_disk(qtbot, dock, tmp_path):
     assert "no longer" in dock.message.text()
 
 
-def test_a_tool_that_changes_on_disk_is_read_again(dock, tmp_path):
+def test_a_tool_that_changes_on_disk_is_read_again(qtbot, dock, tmp_path):
     first = dock.open_tool("invert")
     path = tmp_path / "box" / "invert.xml"
     path.write_text(path.read_text().replace('label="Number"', 'label="How many"'))
     dock.reload()
-    second = dock.open_tool("invert")
+    second = opened(qtbot, dock, "invert")
     assert second is not first
     assert second.form.row("n").label.text() == "How many"
 
@@ -176,7 +197,7 @@ def test_a_run_outlives_the_dock_and_a_new_dock_finds_it(
     model_viewer.add_image(cells)
     first = ToolRunnerWidget(model_viewer, toolbox=box, manager=manager)
     first.show()
-    job = first.open_tool("slow").run()
+    job = opened(qtbot, first, "slow").run()
     first.close()
     first.deleteLater()
     qtbot.waitUntil(lambda: job.state is JobState.RUNNING, timeout=WAIT)
@@ -199,7 +220,7 @@ def test_a_result_nobody_watches_is_added_and_told(qtbot, model_viewer, manager,
     model_viewer.add_image(cells)
     dock = ToolRunnerWidget(model_viewer, toolbox=box, manager=manager)
     dock.show()
-    dock.open_tool("invert").run()
+    opened(qtbot, dock, "invert").run()
     dock.close()
     dock.deleteLater()
     before = len(notification_manager.records)
@@ -218,10 +239,10 @@ def test_old_pages_are_dropped_but_never_one_that_runs(
     approve(folder)
     box = Toolbox([ToolboxFolder("mine", folder)], cache_dir=tmp_path / "cache")
     dock = shown(ToolRunnerWidget(model_viewer, toolbox=box, manager=manager))
-    sleeper = dock.open_tool("sleeper")
+    sleeper = opened(qtbot, dock, "sleeper")
     sleeper.run()
     for number in range(8):
-        dock.open_tool(f"tool{number}")
+        opened(qtbot, dock, f"tool{number}")
     assert len(dock._pages) <= 6
     assert dock.open_tool("sleeper") is sleeper
     with qtbot.waitSignal(sleeper.job_finished, timeout=WAIT):

@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QDialogButtonBox
 from run_tools import invert_tool
+from widget_tools import opened
 
 from napari_tool_runner.config import FACILITY_VARIABLE, changed_config, config_path, load_config
 from napari_tool_runner.errors import ConfigError
@@ -121,9 +122,7 @@ def test_a_folder_is_added_reviewed_and_its_tools_appear(
     review.approve_button.click()
     qtbot.waitUntil(lambda: "not approved" not in box.folders.item(0).text(), timeout=WAIT)
     press(qtbot, box)
-    assert "invert" in dock.toolbox, "at once"
-    page = dock.open_tool("invert")
-    assert page is not None
+    assert opened(qtbot, dock, "invert") is not None
     again = dialog()
     again.folders.setCurrentRow(0)
     again.remove_button.click()
@@ -140,7 +139,7 @@ def test_an_edit_of_the_file_is_followed(qtbot, shown, model_viewer, tmp_path):
     dock = shown(ToolRunnerWidget(model_viewer))
     with qtbot.waitSignal(config_hub().changed, timeout=WAIT):
         write({"process": {"xml_dirs": [str(tmp_path / "box")]}})
-    assert "invert" in dock.toolbox
+    qtbot.waitUntil(lambda: "invert" in dock.toolbox, timeout=WAIT)
     with qtbot.waitSignal(config_hub().changed, timeout=WAIT):
         config_path().write_text("{")
     assert "not valid JSON" in dock.message.text()
@@ -215,12 +214,12 @@ def test_tools_of_the_facility_run_without_a_question(
     invert_tool(tmp_path / "mine" / "box")
     facility(monkeypatch, tmp_path, {"process": {"xml_dirs": ["box"]}})
     invert_tool(tmp_path / "share" / "box")
-    page = shown(ToolRunnerWidget(model_viewer)).open_tool("invert")
+    page = opened(qtbot, shown(ToolRunnerWidget(model_viewer)), "invert")
     page._judge()
     assert "approved" not in page.run_bar.message.text()
     monkeypatch.delenv(FACILITY_VARIABLE)
     write({"process": {"xml_dirs": [str(tmp_path / "mine" / "box")]}})
-    page = shown(ToolRunnerWidget(model_viewer)).open_tool("invert")
+    page = opened(qtbot, shown(ToolRunnerWidget(model_viewer)), "invert")
     qtbot.waitUntil(lambda: "not approved yet" in page.run_bar.message.text(), timeout=WAIT)
 
 

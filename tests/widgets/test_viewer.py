@@ -15,7 +15,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
 from run_tools import invert_tool, sleep_tool
-from widget_tools import long_tool
+from widget_tools import long_tool, opened
 
 from napari_tool_runner.jobs import JobManager
 from napari_tool_runner.plugins.programs.watchdog import marked_ids
@@ -59,8 +59,8 @@ def test_find_fill_run_by_keyboard_alone(qtbot, viewer, manager, cells, tmp_path
     widget.finder.search.setFocus()
     qtbot.keyClicks(widget.finder.search, "invrt")
     qtbot.keyClick(widget.finder.search, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: widget.page is not None, timeout=WAIT)
     page = widget.page
-    assert page is not None
     assert page.tool.id == "invert"
     with qtbot.waitSignal(page.job_finished, timeout=WAIT):
         page._run_by_key()
@@ -75,7 +75,7 @@ def test_the_docked_combo_boxes_follow_the_layer_list(qtbot, viewer, manager, ce
     invert_tool(tmp_path / "box")
     widget = ToolRunnerWidget(viewer, toolbox=toolbox_of(tmp_path / "box"), manager=manager)
     viewer.window.add_dock_widget(widget, name="Tool Runner")
-    page = widget.open_tool("invert")
+    page = opened(qtbot, widget, "invert")
     combo = page.form.row("i").field.combo
     first = viewer.add_image(cells, name="first")
     second = viewer.add_image(cells, name="second")

@@ -162,3 +162,12 @@ def long_tool(count: int) -> Tool:
         else:
             items.append(TextParameter(name=f"p{number}", label=label))
     return Tool(id="long", name="Long tool", inputs=tuple(items))
+
+
+def opened(qtbot, dock, key: str):
+    """Open a tool that was perhaps never read, and return its page."""
+    qtbot.waitUntil(lambda: key in dock.toolbox, timeout=30_000)
+    if dock.open_tool(key) is None:
+        qtbot.waitUntil(lambda: not dock._wanted, timeout=30_000)
+    assert dock.page is not None
+    return dock.page

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 from pathlib import Path
@@ -215,27 +214,20 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     UnsafeDescriptorError, DescriptorError
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise DescriptorError(
-                f"{path} is not a file.", path=path, hint="Name the descriptor of a tool."
-            )
-        data = b""
-        if found.st_size <= limit:
-            with path.open("rb") as stream:
-                data = stream.read(limit + 1)
-    except OSError as error:
-        what, hint = f"{path} cannot be read: {error.strerror or error}.", "Check its permissions."
-        if isinstance(error, FileNotFoundError):
-            what, hint = f"There is no file {path}.", "Check the path."
-        raise DescriptorError(what, path=path, hint=hint) from error
-    if max(found.st_size, len(data)) > limit:
+        return storage.read_limited(path, limit)
+    except ValueError as error:
         raise UnsafeDescriptorError(
             f"{path} is larger than {limit // 2**20} MB.",
             path=path,
             hint="No tool descriptor is so large; it was not read.",
-        )
-    return data
+        ) from error
+    except OSError as error:
+        what, hint = f"{path} cannot be read: {error.strerror or error}.", "Check its permissions."
+        if isinstance(error, FileNotFoundError):
+            what, hint = f"There is no file {path}.", "Check the path."
+        elif os.path.exists(path) and not path.is_file():
+            what, hint = f"{path} is not a file.", "Name the descriptor of a tool."
+        raise DescriptorError(what, path=path, hint=hint) from error
 
 
 def load_xml(path: Path) -> Element:

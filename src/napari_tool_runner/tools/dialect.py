@@ -249,8 +249,9 @@ class Outline:
 
 
 _RESULTS: dict[str, type] = {
-    "written": Mapping, "entries": Sequence, "outline": Outline, "read": Tool, "check": Sequence,
-    "render": RenderedCommand, "judge": Verdict, "collect": Sequence, "verify": Sequence,
+    "written": Mapping, "files": Sequence, "entries": Sequence, "outline": Outline, "read": Tool,
+    "check": Sequence, "render": RenderedCommand, "judge": Verdict, "collect": Sequence,
+    "verify": Sequence,
 }  # fmt: skip
 
 
@@ -350,6 +351,10 @@ class Dialect(ABC):
             Only when nothing can be shown of it (malformed, unsafe). What is not
             understood becomes a note.
         """
+
+    def files(self, tool: Tool) -> Sequence[Path]:
+        """Return the files that a tool was read from, the descriptor among them."""
+        return (tool.source_path,)
 
     def check(self, tool: Tool, variables: Mapping[str, str]) -> Sequence[Note]:
         """Return what is wrong with a tool's command and its tests, as far as no code runs.

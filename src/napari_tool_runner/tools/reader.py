@@ -42,6 +42,8 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "napari_tool_runner.dialects"
 
+_DEEPEST = 64
+
 STRONG = 10
 """Weight of a mark that only one of the languages has."""
 
@@ -234,17 +236,20 @@ def find_descriptors(folder: Path, *, deep: bool = False) -> list[Path]:
     Files that no language knows are passed over. `deep`: also in the folders below, but
     in no hidden one and in no ``test-data``.
     """
-    named = folder.rglob("*") if deep else folder.glob("*")
-    found = []
-    for path in sorted(file for file in named if may_be_descriptor(file.name)):
-        parts = path.relative_to(folder).parts
-        hidden = deep and any(part.startswith(".") or part == "test-data" for part in parts)
-        if hidden or path.is_dir():
-            continue
-        candidate = Candidate(path)
-        if choose_dialect(candidate)[0] is not None or candidate.problem is not None:
-            found.append(path)
-    return found
+    found, waiting = [], [(folder, 0)]
+    while waiting:
+        place, depth = waiting.pop()
+        with suppress(OSError):  # one that cannot be read holds none
+            for path in sorted(place.iterdir()):
+                hidden = deep and (path.name.startswith(".") or path.name == "test-data")
+                if path.is_dir():
+                    if deep and depth < _DEEPEST and not hidden and not path.is_symlink():
+                        waiting.append((path, depth + 1))
+                elif not hidden and may_be_descriptor(path.name):
+                    candidate = Candidate(path)
+                    if choose_dialect(candidate)[0] is not None or candidate.problem is not None:
+                        found.append(path)
+    return sorted(found)
 
 
 def _find_descriptor(path: Path) -> Path:

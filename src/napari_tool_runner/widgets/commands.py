@@ -270,7 +270,7 @@ def open_tool(key: str, viewer: Viewer | None = None) -> ToolWidget | None:
         show_error("A tool opens in a napari window, and there is none.")
         return None
     if _session.toolbox is None:
-        _session.toolbox = _loaded()
+        _session.toolbox = _loaded(wait=False)
     _show_first()
     return open_tool_dock(key, _session.toolbox, viewer)
 
@@ -310,11 +310,11 @@ def _take(toolbox: Toolbox) -> None:
             _session.commands.follow(toolbox)
 
 
-def _loaded() -> Toolbox:
+def _loaded(*, wait: bool = True) -> Toolbox:
     from napari_tool_runner.tools.toolbox.box import load_toolbox
 
     try:
-        return load_toolbox()
+        return load_toolbox(wait=wait)
     except ToolRunnerError as error:
         # the dock widget says it where it can be mended
         _log.warning("Only the bundled tools become commands: %s", error)

@@ -20,6 +20,7 @@ from napari_tool_runner.widgets.forms.layers import LayerSource
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
 from napari_tool_runner.widgets.history.panel import HistoryPanel
+from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry
 from napari_tool_runner.widgets.parts.messages import MessageLabel
@@ -95,6 +96,8 @@ class ToolRunnerWidget(QWidget):
         parts = self.message, (self.stack, 1), self.made_by
         filled(QVBoxLayout(self), *parts, margins=(0, 4, 0, 0), spacing=4)
         self._session_toolbox = toolbox is None
+        self._wanted = ""
+        self._loading: Task | None = None
         self.toolbox = toolbox if toolbox is not None else self._load_toolbox()
         self._show_commands()
         self.finder = ToolFinder(self.toolbox, self.favourites)
@@ -138,14 +141,39 @@ class ToolRunnerWidget(QWidget):
     # -- pages ---------------------------------------------------------------------------
 
     def open_tool(self, key: str) -> ToolWidget | None:
-        """Show the page of the tool called `key`; None (and a sentence) if it cannot be read."""
+        """Show the page of the tool called `key`.
+
+        None (and a sentence) if it cannot be read, or as long as it is: a descriptor that
+        was never read is read in the background, and then shown.
+        """
+        self._wanted = ""
         try:
+            if not self.toolbox.is_quick(key):
+                self._read_first(key)
+                return None
             tool = self.toolbox[key]
         except (KeyError, ToolRunnerError) as error:
             self.message.say(why_no_tool(key, error), "problem")
             return None
         self.favourites.used(key)
         return self._show_page(key, tool)
+
+    def _read_first(self, key: str) -> None:
+        def done(_: object) -> None:
+            if self._wanted == key:
+                self.open_tool(key)
+
+        def failed(error: ToolRunnerError) -> None:
+            if self._wanted == key:
+                self._wanted = ""
+                self.message.say(why_no_tool(key, error), "problem")
+
+        self._wanted = key
+        self.message.say(f"Reading “{self.toolbox.entry(key).name}”…")
+        task = Task(partial(self.toolbox.__getitem__, key), self)
+        task.done.connect(done)
+        task.failed.connect(failed)
+        task.start()
 
     def show_tool(self, tool: Tool) -> ToolWidget | None:
         """Show the page of `tool`, which need not be in the toolbox."""
@@ -207,9 +235,7 @@ class ToolRunnerWidget(QWidget):
         if not self._session_toolbox:
             return
         self.message.say("")
-        self.toolbox = self._load_toolbox()
-        self._show_commands()
-        self.finder.set_toolbox(self.toolbox)
+        self._show_toolbox(self._load_toolbox())
         for page in self._pages.values():
             page.service_lookup.start()
 
@@ -222,8 +248,19 @@ class ToolRunnerWidget(QWidget):
 
     def reload(self) -> None:
         """Look at the toolboxes again."""
+        if self._session_toolbox:
+            self._show_toolbox(self._load_toolbox())
+            return
         self.toolbox.refresh()
         self.finder.refresh()
+
+    def _take(self, toolbox: Toolbox) -> None:
+        self._loading = None
+        self._show_toolbox(toolbox)
+
+    def _show_toolbox(self, toolbox: Toolbox) -> None:
+        self.toolbox = toolbox
+        self.finder.set_toolbox(toolbox)
         self._show_commands()
 
     def reset_choices(self, event: object = None) -> None:
@@ -264,12 +301,20 @@ class ToolRunnerWidget(QWidget):
     def _load_toolbox(self) -> Toolbox:
         from napari_tool_runner.tools import load_toolbox
 
+        if self._loading is not None:
+            self._loading.drop()
+            self._loading = None
         try:
             config = load_config()
             if config.notes:
                 more = len(config.notes) - 1
                 self.message.say(config.notes[0] + (f" ({more} more in Settings)" if more else ""))
-            return load_toolbox(config)
+            toolbox = load_toolbox(config, wait=False)
+            if not toolbox.whole:
+                self._loading = Task(partial(load_toolbox, config), self)
+                self._loading.done.connect(self._take)
+                self._loading.start()
+            return toolbox
         except ToolRunnerError as error:
             # a broken configuration must not hide the tools that ship
             self.message.say(str(error), "problem")

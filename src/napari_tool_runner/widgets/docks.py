@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from qtpy.QtWidgets import QDockWidget, QWidget
@@ -10,6 +11,7 @@ from qtpy.QtWidgets import QDockWidget, QWidget
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.menu_plan import PLUGIN
+from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ def _raise(widget: QWidget) -> None:
 def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | None:
     """Show the page of a tool in a dock of its own; None (and a notification) if it cannot be.
 
+    None, too, when its descriptor was never read: it is read in the background first.
+
     Parameters
     ----------
     key : str
@@ -76,12 +80,18 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
     """
     from napari.utils.notifications import show_error
 
+    window, name = viewer.window, f"{PLUGIN}:{key}"
     try:
+        if not toolbox.is_quick(key):
+            task = Task(partial(toolbox.__getitem__, key), window._qt_window)
+            task.done.connect(lambda _: open_tool_dock(key, toolbox, viewer))
+            task.failed.connect(lambda error: show_error(why_no_tool(key, error)))
+            task.start()
+            return None
         tool = toolbox[key]
     except (KeyError, ToolRunnerError) as error:
         show_error(why_no_tool(key, error))
         return None
-    window, name = viewer.window, f"{PLUGIN}:{key}"
     pages = (page for page in window.dock_widgets.values() if isinstance(page, ToolWidget))
     page = next((page for page in pages if page.objectName() == name), None)
     if page is not None and page.tool is not tool and not page.active_jobs:

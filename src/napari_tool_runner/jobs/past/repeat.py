@@ -22,6 +22,7 @@ from napari_tool_runner.jobs.typed_json import as_object
 from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile
+from napari_tool_runner.tools.isolation.looking import look
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
 from napari_tool_runner.tools.toolbox.gate import unnamed
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
@@ -108,6 +109,7 @@ def recorded_tool(record: RunRecord, config: Config) -> Tool:
     if then.id in box and box[then.id].uri == then.descriptor:
         return box[then.id]
     if present(then.file):
+        look(then.descriptor)
         return unnamed(find_tool(then.descriptor, None))
     if then.id in box:
         return box[then.id]

@@ -95,6 +95,10 @@ class GalaxyDialect(Dialect):
 
         return render(tool, _source(tool), values, paths, variables)
 
+    def files(self, tool: Tool) -> Sequence[Path]:
+        """Return the descriptor and what it imports."""
+        return _source(tool).files
+
     def written(self, tool: Tool) -> Mapping[str, str]:
         """Return the templates of command, files and variables, and the code on outputs."""
         found = {"command": tool.command}

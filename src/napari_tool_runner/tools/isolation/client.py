@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_tool_runner import tools
 from napari_tool_runner.errors import DescriptorError, JobCancelledError
 from napari_tool_runner.tools.candidate import parse_json
 from napari_tool_runner.tools.isolation.wire import MESSAGE, error_from, refused, to_line
@@ -24,7 +25,9 @@ __all__ = ["Limits", "Reader", "reader"]
 
 _BOOT = """\
 import json, sys
-sys.path[:] = json.loads(sys.argv[1])
+sys.path[:], places = json.loads(sys.argv[1])
+from napari_tool_runner import tools
+tools.__path__[:] = places
 from napari_tool_runner.tools.isolation import server
 server.serve(*map(int, sys.argv[2:]))
 """
@@ -73,6 +76,7 @@ class Reader:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._known = _places()
 
     def ask(
         self,
@@ -166,6 +170,9 @@ class Reader:
         raise exchange.ended(None)
 
     def _started(self) -> socket.socket:
+        if self._known != _places():
+            self._drop()
+            self._known = _places()
         if self._control is None:
             self._control, theirs = socket.socketpair()
             with theirs:
@@ -259,12 +266,17 @@ class _Exchange:
         return refused(sentence, self.path)
 
 
+def _places() -> list[str]:
+    """Return where languages are looked for, which may change while we run."""
+    return [os.path.abspath(place) for place in tools.__path__]
+
+
 def _forks() -> bool:
     return hasattr(os, "fork") and hasattr(socket, "send_fds")
 
 
 def _start(words: list[str], *, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
-    paths = json.dumps([one for one in sys.path if os.path.isabs(one)])
+    paths = json.dumps([[one for one in sys.path if os.path.isabs(one)], _places()])
     return subprocess.Popen(
         [sys.executable, "-I", "-X", "utf8", "-c", _BOOT, paths, *words],
         stdin=subprocess.DEVNULL if words else subprocess.PIPE,

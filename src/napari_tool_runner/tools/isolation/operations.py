@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,8 @@ from napari_tool_runner.tools.dialect import JobPaths, PlannedOutput, RenderedCo
 from napari_tool_runner.tools.isolation.wire import decode, encode, formats_from, tell_formats
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput, Tool
 from napari_tool_runner.tools.reader import dialect_of, dialects, read_tool
+from napari_tool_runner.tools.toolbox.entries import made_of
+from napari_tool_runner.tools.toolbox.index import file_stat
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.tree import BoundValues
@@ -43,7 +46,8 @@ def warm() -> None:
     Before the fork, so that nothing is left to import; and in each child before it is asked,
     so that it has its own copy of the memory that it writes to.
     """
-    for name in _loaded:
+    every = dialects if "*" in _loaded else _loaded
+    for name in every:
         with suppress(ImportError, KeyError):  # reading says what is missing
             for module in dialects[name].code_needs:
                 act = getattr(import_module(module), "warm", None)
@@ -66,14 +70,33 @@ def tell_call(
     }
 
 
-def _render(of: dict[str, object]) -> dict[str, object]:
-    formats, values = of["formats"], decode(of["values"])
-    variables = of["variables"]
+def _index(of: dict[str, object]) -> list[object]:
+    files = of["files"]
+    assert isinstance(files, list)
+    root, toolbox = Path(str(of["root"])), str(of["toolbox"])
+    return [made_of(Path(str(file)), root, toolbox) for file in files]
+
+
+def _look(of: dict[str, object]) -> list[object]:
+    begun = time.monotonic()
+    tool = _tool(of)
+    seconds = time.monotonic() - begun
+    files = map(str, dialect_of(tool).files(tool))
+    return [[[file, *file_stat(file)] for file in files], seconds]
+
+
+def _tool(of: dict[str, object]) -> Tool:
+    formats = of["formats"]
     assert isinstance(formats, list)
+    root = Path(str(of["root"])) if of["root"] else None
+    return read_tool(str(of["uri"]), root=root, formats=formats_from(formats))
+
+
+def _render(of: dict[str, object]) -> dict[str, object]:
+    values, variables = decode(of["values"]), of["variables"]
     assert isinstance(values, dict)
     assert isinstance(variables, dict)
-    root = Path(str(of["root"])) if of["root"] else None
-    tool = read_tool(str(of["uri"]), root=root, formats=formats_from(formats))
+    tool = _tool(of)
     if tool.digest != of["digest"]:
         raise DescriptorError(
             f"{tool.path.name} has changed since it was read.",
@@ -101,7 +124,9 @@ def _tell_output(planned: PlannedOutput) -> list[object]:
     return [output.name, str(planned.path), planned.format, kind, elements]
 
 
-OPERATIONS: Mapping[str, Callable[[dict[str, object]], object]] = {"render": _render}
+OPERATIONS: Mapping[str, Callable[[dict[str, object]], object]] = {
+    "index": _index, "look": _look, "render": _render,
+}  # fmt: skip
 
 
 # -- on the side of those who asked ------------------------------------------------------

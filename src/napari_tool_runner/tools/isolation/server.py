@@ -16,6 +16,7 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO
 
+from napari_tool_runner import tools
 from napari_tool_runner.tools.isolation.operations import OPERATIONS, preload, warm
 from napari_tool_runner.tools.isolation.walls import system_places, wall_in
 from napari_tool_runner.tools.isolation.wire import MESSAGE, tell_error, to_line
@@ -171,7 +172,7 @@ def _work(door: socket.socket) -> None:
 def _answer(request: bytes, stream: BinaryIO) -> None:
     try:
         told = json.loads(request)
-        places = [*system_places(), *told["reads"], *told["writes"]]
+        places = [*system_places(), *tools.__path__, *told["reads"], *told["writes"]]
         wall_in(places, told["memory"], told["seconds"], told["writes"])
         answer = to_line({"answer": OPERATIONS[told["do"]](told["of"])})
     except BaseException as error:  # noqa: BLE001 - whatever strangers' code raises is told

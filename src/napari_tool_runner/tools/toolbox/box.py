@@ -35,6 +35,7 @@ BUNDLED = "bundled"
 """Name of the toolbox that ships with the package."""
 
 CATEGORIES_FILE = "toolboxes.json"
+_QUICK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Toolbox(Mapping[str, "Tool"]):
         Where the index is kept (default: the user's cache folder).
     formats : Formats, optional
         The formats that descriptors may name (default: the built-in ones).
+    wait : bool
+        False: what would have to be read first is left out, and `whole` says so.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Toolbox(Mapping[str, "Tool"]):
         categories_files: Sequence[Path] = (),
         cache_dir: Path | None = None,
         formats: Formats | None = None,
+        wait: bool = True,
     ) -> None:
         self.folders = tuple(folders)
         self._categories_files = tuple(categories_files)
@@ -86,7 +90,8 @@ class Toolbox(Mapping[str, "Tool"]):
         self._tools: dict[str, tuple[tuple[int, int], Tool]] = {}
         self._search: SearchIndex | None = None
         self._categories: tuple[Category, ...] | None = None
-        self.refresh()
+        self.whole = True
+        self.refresh(wait=wait)
 
     # -- what is in it -----------------------------------------------------------------
 
@@ -120,16 +125,24 @@ class Toolbox(Mapping[str, "Tool"]):
         """
         return self._entries[self._names[name]]
 
-    def refresh(self) -> bool:
+    def refresh(self, *, wait: bool = True) -> bool:
         """Look at the folders again; return whether anything changed.
 
-        Entries of unchanged files come from the cache.
+        Entries of unchanged files come from the cache; `wait` as for a new one.
         """
         before = self._entries
         self._entries, self._names, self._problems = {}, {}, []
         seen: set[str] = set()
+        self.whole = True
         for folder in self.folders:
-            entries, problems = index_folder(folder.path, folder.name, cache_dir=self._cache_dir)
+            entries, problems, whole = index_folder(
+                folder.path,
+                folder.name,
+                cache_dir=self._cache_dir,
+                strange=not folder.bundled,
+                wait=wait,
+            )
+            self.whole &= whole
             self._problems += [problem for problem in problems if str(problem.path) not in seen]
             for entry in entries:
                 if entry.uri not in seen:  # folders may lie in one another
@@ -172,6 +185,10 @@ class Toolbox(Mapping[str, "Tool"]):
         from napari_tool_runner.tools.reader import read_tool
 
         folder = self.folder_of(entry).path
+        if not self.folder_of(entry).bundled:
+            from napari_tool_runner.tools.isolation.looking import look
+
+            look(entry.uri, root=folder, formats=self.formats, language=entry.dialect)
         tool = read_tool(entry.uri, root=folder, formats=self.formats)
         tool = replace(
             tool,
@@ -181,6 +198,16 @@ class Toolbox(Mapping[str, "Tool"]):
         )
         self._tools[entry.key] = (stat, tool)
         return tool
+
+    def is_quick(self, name: str) -> bool:
+        """Say whether `self[name]` comes at once: the tool ships, or was read before."""
+        entry = self.entry(name)
+        kept, folder = self._tools.get(entry.key), self.folder_of(entry)
+        if folder.bundled or (kept is not None and kept[0] == file_stat(str(entry.path))):
+            return True
+        from napari_tool_runner.tools.isolation.looking import came_through
+
+        return came_through(entry.uri, folder.path, within=_QUICK)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -234,6 +261,7 @@ def load_toolbox(
     config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
     *,
     cache_dir: Path | None = None,
+    wait: bool = True,
 ) -> Toolbox:
     """Return the bundled tools and those of the configured folders.
 
@@ -242,6 +270,8 @@ def load_toolbox(
     config : Config, mapping, path or None
         As `napari_tool_runner.config.load_config` takes it. Its ``formats.file``
         says which formats its tools know.
+    wait : bool
+        As `Toolbox` takes it.
 
     Raises
     ------
@@ -265,6 +295,7 @@ def load_toolbox(
         categories_files=settings.categories_files,
         cache_dir=cache_dir,
         formats=config_formats(settings),
+        wait=wait,
     )
 
 

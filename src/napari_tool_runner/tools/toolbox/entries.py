@@ -9,7 +9,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Made", "ToolEntry", "make_entry"]
+from napari_tool_runner.errors import DescriptorError
+
+__all__ = ["LISTS", "Made", "ToolEntry", "made_of", "make_entry"]
 
 _HELP_CHARACTERS = 4000
 _THUMBNAILS = ("thumbnail.png", "thumbnail.jpg")
@@ -64,11 +66,26 @@ class ToolEntry(NamedTuple):
         return f"{self.id}_v{self.version}"
 
 
+LISTS = frozenset({"categories", "formats", "edam", "requirements"})
+"""Fields of an entry that hold several texts; JSON has lists there."""
+
+
 class Made(NamedTuple):
-    """The entries of a file, and the files that they were made from besides it."""
+    """The entries of a file, what they were made from besides it, or why there are none."""
 
     entries: tuple[ToolEntry, ...]
     depends: tuple[str, ...]
+    problem: str = ""
+
+
+def made_of(path: Path, root: Path, toolbox: str) -> Made:
+    """Return what `make_entry` does; what it raises is the problem."""
+    try:
+        return make_entry(path, root, toolbox)
+    except DescriptorError as error:
+        return Made((), (), str(error))
+    except Exception as error:  # noqa: BLE001 - a language of others must not hide the other tools
+        return Made((), (), f"Its language stumbles over it: {error!r}.")
 
 
 def make_entry(path: Path, root: Path, toolbox: str) -> Made:

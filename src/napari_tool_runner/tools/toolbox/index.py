@@ -10,21 +10,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.storage import (
-    content_sha256,
     read_limited,
+    sha256_of,
     short_digest,
     user_cache,
     write_json,
 )
+from napari_tool_runner.tools.candidate import MAX_BYTES
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.reader import dialects, language_stamps, may_be_descriptor
-from napari_tool_runner.tools.toolbox.entries import ToolEntry, make_entry
+from napari_tool_runner.tools.toolbox.entries import Made, ToolEntry, made_of
 
 __all__ = ["Problem", "file_stat", "index_folder"]
 
@@ -78,9 +79,14 @@ class _Cache:
 
 
 def index_folder(
-    folder: Path, name: str, *, cache_dir: Path | None = None
-) -> tuple[list[ToolEntry], list[Problem]]:
-    """Return the tools below `folder`, and what could not be read.
+    folder: Path,
+    name: str,
+    *,
+    cache_dir: Path | None = None,
+    strange: bool = False,
+    wait: bool = True,
+) -> tuple[list[ToolEntry], list[Problem], bool]:
+    """Return the tools below `folder`, what could not be read, and whether all were looked at.
 
     Parameters
     ----------
@@ -90,6 +96,10 @@ def index_folder(
     cache_dir : Path, optional
         Where the cache lies (default: the user's cache folder). A cache that cannot
         be read or written is done without.
+    strange : bool
+        Its descriptors are of others: the reader reads them.
+    wait : bool
+        False: what the reader has not read yet is left out.
     """
     folder = folder.absolute()
     store = (cache_dir or user_cache() / "index") / f"{short_digest(str(folder))}.json"
@@ -97,18 +107,28 @@ def index_folder(
     new = _Cache()
     problems: list[Problem] = []
     changed = _walk(folder, old, new, problems)
+    fresh: dict[Path, _File] = {}
     for path in list(new.files):
         kept = old.files.get(path)
         if kept is not None and _unchanged(path, kept):
             new.files[path] = kept
-        else:
-            changed = True
-            new.files[path] = _read(path, kept, folder, name)
-    if changed or old.files.keys() != new.files.keys() or old.stamps != new.stamps:
+            continue
+        changed = True
+        new.files[path] = known = _hashed(path, kept)
+        if not known.entries and not known.problem:
+            fresh[Path(path)] = known
+    whole = wait or not strange or not fresh
+    for place, made in _read(fresh if whole else {}, folder, name, strange=strange).items():
+        known = fresh[place]
+        known.entries, known.problem = made.entries, made.problem
+        known.depends = [(other, *file_stat(other)) for other in made.depends]
+    if not whole:
+        new.files = {path: file for path, file in new.files.items() if Path(path) not in fresh}
+    elif changed or old.files.keys() != new.files.keys() or old.stamps != new.stamps:
         _save(store, folder, name, new)
     entries = [entry for file in new.files.values() for entry in file.entries]
     problems += [Problem(Path(p), file.problem) for p, file in new.files.items() if file.problem]
-    return entries, problems
+    return entries, problems, whole
 
 
 # -- walking -----------------------------------------------------------------------------
@@ -186,24 +206,30 @@ def _unchanged(path: str, kept: _File) -> bool:
     )
 
 
-def _read(path: str, kept: _File | None, root: Path, name: str) -> _File:
+def _hashed(path: str, kept: _File | None) -> _File:
+    """Return what is known of a file without parsing it: its entries, if it is as it was."""
     stat = file_stat(path)
     try:
-        digest = content_sha256(Path(path))
+        digest = sha256_of(read_limited(Path(path), MAX_BYTES))
+    except ValueError:
+        return _File(stat, "", [])  # too large: those who read it say so, or look at its head
     except OSError as error:
         return _File(stat, "", [], problem=f"It cannot be read: {error.strerror or error}.")
     if kept is not None and digest == kept.digest and not kept.problem:
         fresh = [(other, *file_stat(other)) for other, _, _ in kept.depends]
         if fresh == kept.depends:
             return _File(stat, digest, fresh, kept.entries)
-    try:
-        made = make_entry(Path(path), root, name)
-    except DescriptorError as error:
-        return _File(stat, digest, [], problem=str(error))
-    except Exception as error:  # noqa: BLE001 - a language of others must not hide the other tools
-        return _File(stat, digest, [], problem=f"Its language stumbles over it: {error!r}.")
-    depends = [(other, *file_stat(other)) for other in made.depends]
-    return _File(stat, digest, depends, made.entries)
+    return _File(stat, digest, [])
+
+
+def _read(paths: Collection[Path], root: Path, name: str, *, strange: bool) -> dict[Path, Made]:
+    if not strange:
+        return {path: made_of(path, root, name) for path in paths}
+    if not paths:
+        return {}
+    from napari_tool_runner.tools.isolation.looking import entries_of
+
+    return entries_of(paths, root, name)
 
 
 # -- the cache on disk -------------------------------------------------------------------
@@ -237,14 +263,7 @@ def _languages() -> list[list[str]]:
 
 
 def _entry(row: list[object]) -> ToolEntry:
-    # json gives lists where the entry has tuples
-    made = ToolEntry._make(row)
-    return made._replace(
-        categories=tuple(made.categories),
-        formats=tuple(made.formats),
-        edam=tuple(made.edam),
-        requirements=tuple(made.requirements),
-    )
+    return ToolEntry._make(tuple(field) if isinstance(field, list) else field for field in row)
 
 
 def _save(store: Path, folder: Path, name: str, cache: _Cache) -> None:

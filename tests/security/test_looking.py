@@ -1,0 +1,357 @@
+"""Looking at descriptors that nobody approved: attack -> what it got, and how long it took."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from napari_tool_runner import tools
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.isolation import looking
+from napari_tool_runner.tools.isolation.client import reader
+from napari_tool_runner.tools.isolation.walls import missing_walls
+from napari_tool_runner.tools.reader import find_descriptors, read_tool
+from napari_tool_runner.tools.toolbox import index
+from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder, bundled_folder
+from napari_tool_runner.tools.toolbox.entries import Made
+
+CORPUS = Path(os.environ.get("NTR_CORPUS", bundled_folder()))
+LANGUAGE = """
+from napari_tool_runner.tools.dialect import Dialect
+from napari_tool_runner.tools.model import Tool
+
+class Codes(Dialect):
+    name, label, patterns = "codes", "Codes", ("*.codes",)
+    def score(self, candidate):
+        return 10 if candidate.path.suffix == ".codes" else 0
+    def read(self, candidate, entry="", *, root=None):
+        scope = {"path": candidate.path}
+        exec(candidate.data.decode(), scope)
+        return Tool(id=candidate.path.stem, name=str(scope.get("name", "Name")),
+                    uri=str(candidate.path), dialect="codes", digest=candidate.digest)
+    def render(self, tool, values, paths, variables): ...
+    def collect(self, tool, rendered, values, paths): ...
+    def verify(self, tool, test, outcome): ...
+
+DIALECT = Codes()
+"""
+GOOD = '<tool id="{0}" name="Good {0}" version="1"><command>echo</command></tool>'
+
+
+@pytest.fixture
+def codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A toolbox whose descriptors are code of their (badly made) language."""
+    place = tmp_path / "languages" / "codes"
+    place.mkdir(parents=True)
+    (place / "dialect.py").write_text(LANGUAGE, encoding="utf-8")
+    monkeypatch.setattr(tools, "__path__", [*tools.__path__, str(tmp_path / "languages")])
+    monkeypatch.setattr(looking, "_LIMITS", replace(looking._LIMITS, processor=2, seconds=10))
+    looking._memory.cache_clear()
+    folder = tmp_path / "box"
+    folder.mkdir()
+    yield folder
+    looking._memory.cache_clear()
+    reader.close()
+
+
+def box_of(folder: Path) -> Toolbox:
+    return Toolbox([ToolboxFolder("box", folder)], cache_dir=folder.parent / "cache")
+
+
+class Ticking:
+    """Measures the longest time in which no other thread of this process came to its turn."""
+
+    def __enter__(self) -> Ticking:
+        self.longest, self._ended = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+        self._thread.start()
+        return self
+
+    def _tick(self) -> None:
+        last = time.monotonic()
+        while not self._ended.wait(0.01):
+            now = time.monotonic()
+            self.longest, last = max(self.longest, now - last), now
+
+    def __exit__(self, *args: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("while True: pass", "of a processor"),
+        ("x = 'x' * 2**34", "MemoryError"),
+        ("import time; time.sleep(1000)", "took longer"),
+        ("import os; os._exit(3)", "ended before it answered"),
+        ("import ctypes; ctypes.string_at(0)", "signal 11"),
+        ("name = 'x' * 2**26", "more than 16 MB"),
+        ("raise RecursionError", "Recursion"),
+        ("def f(): f()\nf()", "recursion"),
+    ],
+)
+def test_a_descriptor_that_does_harm_is_a_problem_beside_the_good_ones(
+    code: str, sentence: str, codes: Path
+) -> None:
+    for name in ("a", "c"):
+        (codes / f"{name}.xml").write_text(GOOD.format(name))
+    (codes / "b.codes").write_text(code)
+    with Ticking() as ticking:
+        box = box_of(codes)
+    assert [*box] == ["a", "c"]
+    (problem,) = box.problems
+    assert problem.path.name == "b.codes"
+    assert sentence in problem.message
+    assert ticking.longest < 1.0
+    assert box["a"].name == "Good a"
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("while True: pass", "of a processor"),
+        ("x = 'x' * 2**34", "more memory"),
+        ("import os; os._exit(3)", "ended before it answered"),
+    ],
+)
+def test_a_tool_that_does_harm_when_it_is_opened_is_a_sentence(
+    code: str, sentence: str, codes: Path
+) -> None:
+    mark = codes.parent / "mark"
+    outline = "    def outline(self, candidate, entry, root):\n"
+    outline += "        from napari_tool_runner.tools.dialect import Outline\n"
+    outline += "        return Outline(id='b', name='B')\n"
+    language = codes.parent / "languages" / "codes" / "dialect.py"
+    language.write_text(LANGUAGE.replace("    def render", f"{outline}    def render"))
+    (codes / "b.codes").write_text(f"open({str(mark)!r}, 'a').close() if 0 else None\n{code}")
+    box = box_of(codes)
+    assert [*box] == ["b"]
+    assert not box.is_quick("b")
+    for _ in range(2):
+        with pytest.raises(DescriptorError, match=sentence) as caught:
+            box["b"]
+        assert caught.value.hint
+    assert not box.is_quick("b")
+
+
+@pytest.mark.skipif(bool(missing_walls()), reason=missing_walls())
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('SECRET').read()",
+        "__import__('socket').socket()",
+        "__import__('os').fork()",
+        "open('SECRET', 'w')",
+        "open(str(path) + '.new', 'w').write('x')",
+        "__import__('subprocess').run(['id'])",
+    ],
+)
+def test_a_reader_that_is_broken_into_reaches_nothing(code: str, codes: Path) -> None:
+    secret = codes.parent / "secret"
+    secret.write_text("secret-text")
+    code = code.replace("SECRET", str(secret))
+    (codes / "b.codes").write_text(
+        f"try:\n    name = {code}\nexcept Exception as e:\n    name = e"
+    )
+    (entry,) = box_of(codes).entries
+    assert "secret-text" not in entry.name
+    assert any(word in entry.name for word in ("denied", "permitted", "too large")), entry.name
+    assert secret.read_text() == "secret-text"
+    assert [one.name for one in codes.iterdir()] == ["b.codes"]
+
+
+def test_many_harmful_descriptors_take_a_minute_at_most(
+    codes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "_PATIENCE", 3.0)
+    for number in range(300):
+        (codes / f"{number}.codes").write_text("while True: pass")
+    begun = time.monotonic()
+    box = box_of(codes)
+    assert time.monotonic() - begun < 120
+    assert len(box.problems) == 300
+    assert "took too long" in box.problems[150].message
+    begun = time.monotonic()
+    box_of(codes)
+    assert time.monotonic() - begun < 5, "what is known is not looked at again"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        None, [], [[]], [[[], [], "", 3]], [[[], [3], ""]], [[[[1] * 16], [], ""]],
+        [[[["k"] * 16], [], ""]], [[[], []]], [[["text"], [], ""]], [[[], [], ""]] * 2,
+    ],
+)  # fmt: skip
+def test_an_index_is_not_believed(
+    told: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking.reader, "ask", lambda *args, **more: told)
+    path = tmp_path / "a.xml"
+    found = looking.entries_of([path], tmp_path, "box")
+    assert found[path].entries == ()
+    assert "what is no index" in found[path].problem
+
+
+@pytest.mark.parametrize("field", ["uri", "thumbnail", "toolbox", "name", "formats"])
+def test_an_entry_of_another_place_is_not_believed(
+    field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text(GOOD.format("a"))
+    (entry,) = index.made_of(path, tmp_path, "box").entries
+    told = [[list(entry)], [], ""]
+    monkeypatch.setattr(looking.reader, "ask", lambda *args, **more: [told])
+
+    def listed(one: object) -> object:
+        return list(one) if isinstance(one, tuple) else one
+
+    told[0] = [[listed(one) for one in entry]]
+    assert looking.entries_of([path], tmp_path, "box")[path] == Made((entry,), (), "")
+    bad = entry._asdict() | {field: ["x"] if field == "name" else "/etc/passwd"}
+    told[0] = [[listed(one) for one in bad.values()]]
+    assert looking.entries_of([path], tmp_path, "box")[path].problem
+
+
+def test_the_reader_reads_what_we_read() -> None:
+    here, _, _ = index.index_folder(CORPUS, "x", cache_dir=Path("/nowhere"))
+    there, problems, whole = index.index_folder(
+        CORPUS, "x", cache_dir=Path("/nowhere"), strange=True
+    )
+    assert here == there
+    assert not problems
+    assert whole
+
+
+def test_what_came_through_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "box"
+    folder.mkdir()
+    macros = "<macros><import>m.xml</import></macros><expand macro='m'/>"
+    (folder / "m.xml").write_text("<macros><xml name='m'><help>one</help></xml></macros>")
+    text = (
+        GOOD.format("a")
+        .replace("<command>", f"{macros}<command>")
+        .replace('version="1"', 'version="1" profile="22.05"')
+    )
+    (folder / "a.xml").write_text(text)
+    asked: list[str] = []
+    ask = reader.ask
+
+    def spy(operation: str, *args: object, **more: object) -> object:
+        asked.append(operation)
+        return ask(operation, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(looking.reader, "ask", spy)
+    assert box_of(folder)["a"].help == "one"
+    assert asked == ["index", "look"]
+    looking._memory.cache_clear()  # another session
+    again = box_of(folder)
+    assert again.is_quick("a")
+    assert again["a"].help == "one"
+    assert asked == ["index", "look"]
+    (folder / "m.xml").write_text("<macros><xml name='m'><help>other</help></xml></macros>")
+    assert not box_of(folder).is_quick("a")
+    assert box_of(folder)["a"].help == "other"
+    assert asked == ["index", "look", "index", "look"]
+    folder = folder.rename(tmp_path / "moved")
+    assert not box_of(folder).is_quick("a")
+
+
+def test_shipped_tools_never_come_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(looking.reader, "ask", None)
+    box = Toolbox([ToolboxFolder("bundled", bundled_folder())], cache_dir=tmp_path)
+    assert all(box.is_quick(key) for key in box)
+    assert box["gaussian_filter"]
+
+
+def test_odd_files_of_a_toolbox_keep_nobody_waiting(tmp_path: Path) -> None:
+    folder = tmp_path / "box"
+    folder.mkdir()
+    (folder / "good.xml").write_text(GOOD.format("good"))
+    os.mkfifo(folder / "pipe.xml")
+    (folder / "zero.xml").symlink_to("/dev/zero")
+    with (folder / "sparse.xml").open("wb") as file:
+        file.truncate(2**40)
+    os.mkfifo(folder / "toolboxes.json")
+    os.mkfifo(folder / ".shed.yml")
+    os.mkfifo(folder / "thumbnail.png")
+    os.mkfifo(folder / "README.md")
+    (folder / "test-data").mkdir()
+    os.mkfifo(folder / "test-data" / "x.tif")
+    os.mkfifo(folder / "macros.part")
+    (folder / "imports.xml").write_text(
+        "<tool id='i' name='I'><macros><import>macros.part</import></macros>"
+        "<command>x</command></tool>"
+    )
+    (folder / "line\nbreak.xml").write_text(GOOD.format("line"))
+    for name, code in (("utf16", "utf-16"), ("bom", "utf-8-sig")):
+        text = f'<?xml version="1.0" encoding="{code.removesuffix("-sig")}"?>' + GOOD.format(name)
+        (folder / f"{name}.xml").write_text(text, encoding=code)
+    (folder / "utf7.xml").write_text('<?xml version="1.0" encoding="utf-7"?><tool/>')
+    (folder / "boms.xml").write_bytes(b"\xef\xbb\xbf" * 2_000_000)
+    with Ticking() as ticking:
+        begun = time.monotonic()
+        box = box_of(folder)
+        assert box.categories is not None
+        assert box.search_entries("good")
+        assert time.monotonic() - begun < 20
+    assert {"good", "line", "utf16", "bom"} <= {*box}
+    assert ticking.longest < 1.0
+    told = {problem.path.name: problem.message for problem in box.problems}
+    assert "larger than" in told["sparse.xml"]
+    assert "link out of" in told["zero.xml"]
+    with pytest.raises(DescriptorError, match="not a file"):
+        box["i"]
+    assert folder / "good.xml" in find_descriptors(folder, deep=True)
+
+
+def test_a_deep_folder_is_no_error(tmp_path: Path) -> None:
+    folder = tmp_path / "box"
+    folder.mkdir()
+    (folder / "good.xml").write_text(GOOD.format("good"))
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(4000):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    assert [*box_of(folder)] == ["good"]
+    assert find_descriptors(folder, deep=True) == [folder / "good.xml"]
+
+
+def test_a_folder_of_many_files_is_listed_soon(tmp_path: Path) -> None:
+    folder = tmp_path / "box"
+    folder.mkdir()
+    for number in range(20_000):
+        (folder / f"{number}.txt").touch()
+    (folder / "good.xml").write_text(GOOD.format("good"))
+    begun = time.monotonic()
+    assert [*box_of(folder)] == ["good"]
+    assert time.monotonic() - begun < 10
+
+
+def test_a_box_that_does_not_wait_lacks_what_was_never_read(tmp_path: Path) -> None:
+    folder = tmp_path / "box"
+    folder.mkdir()
+    (folder / "good.xml").write_text(textwrap.dedent(GOOD.format("good")))
+    box = Toolbox([ToolboxFolder("box", folder)], cache_dir=tmp_path / "cache", wait=False)
+    assert not box.whole
+    assert not box
+    assert box.refresh()
+    assert box.whole
+    assert [*box] == ["good"]
+    again = Toolbox([ToolboxFolder("box", folder)], cache_dir=tmp_path / "cache", wait=False)
+    assert again.whole
+    assert [*again] == ["good"]
+    assert read_tool(folder / "good.xml").id == "good"
