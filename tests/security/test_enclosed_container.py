@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import tifffile
 from docker_engine import Engine, python_image
 
 import napari_tool_runner as ntr
@@ -19,6 +21,7 @@ from napari_tool_runner.exchange import files
 from napari_tool_runner.plugins.docker.slot import Slot, recover
 from napari_tool_runner.plugins.runners_factory import runnerServices
 from plugins.conftest import docker_engine
+from security.test_inputs import attack_script, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,3 +244,20 @@ def test_a_slot_that_goes_while_a_job_is_in_it(
     assert (io / "data").read_text() == "x"
     assert not slot.root.exists()
     shutil.rmtree(tmp_path / "tool")
+
+
+@docker
+@pytest.mark.parametrize("shape", [(8, 8), (5000, 5000)], ids=["small", "large"])
+def test_inputs_have_room_beside_them_and_large_ones_are_not_copied(
+    make_tool: MakeTool, here: dict[str, object], tmp_path: Path, shape: tuple[int, int]
+) -> None:
+    raw = tmp_path / "mine" / "raw.tif"
+    raw.parent.mkdir()
+    tifffile.imwrite(raw, np.ones(shape, np.uint8), photometric="minisblack")
+    before = raw.read_bytes()
+    options = {name: NO_DATA[name] for name in ("outputs", "requirements")}
+    done = ntr.run(make_tool(attack_script(), **options), i=raw, config=here)
+    assert text(done) == "beside"
+    assert raw.read_bytes() == before
+    assert [one.name for one in raw.parent.iterdir()] == ["raw.tif"]
+    assert blocks(done.workspace) < 2**20

@@ -48,7 +48,7 @@ from napari_tool_runner.plugins import (
 )
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import DataFile
-from napari_tool_runner.tools.isolation.rendering import render
+from napari_tool_runner.tools.isolation.rendering import render, tool_places
 from napari_tool_runner.tools.model import (
     CollectionOutput,
     DataParameter,
@@ -120,8 +120,9 @@ class Run:
         self._number = number
         self._enter = enter
         self._hashing = threading.Lock()
+        self._known: dict[Path, Path] = {}
         self._lenders: dict[str, LayerSnapshot] = {}
-        self._named_after = ""
+        self._named_after = self._unseen = ""
 
     def execute(self) -> None:
         """Write the inputs, run the program, load its outputs; raises ToolRunnerError, OSError."""
@@ -203,7 +204,10 @@ class Run:
         self.request.pass_gate(self.choice.name)  # once more: writing inputs took its time
         self.context.environment = dict(rendered.environment)
         process = Process(self.request.tool, values, rendered.outputs, self.context, self._number)
-        self.context.mounts = self._mounts(process, self.workspace.paths)
+        self.context.mounts = self._mounts(process)
+        self._unseen = tool_places(self.request.tool)[1] if self.service.lends else ""
+        if self._unseen:
+            self.context.say(self._unseen)
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
         with self.service.session(process) as session:
             if not all(entry.sha256 for entry in self.inputs):
@@ -227,7 +231,7 @@ class Run:
         context.environment = dict(rendered.environment)
         if rendered is not self.rendered:  # another slice
             process.bind(values, rendered.outputs)
-            context.mounts = self._mounts(process, paths)
+            context.mounts = self._mounts(process)
         originals = None if self.service.lends else Originals(process, self.inputs)
         begun = {stream: self.log.size(stream) for stream in ("stdout", "stderr")}
         self._enter(JobState.RUNNING, "Running")
@@ -245,7 +249,7 @@ class Run:
         verdict = self._dialect.judge(self.request.tool, self.exit_code, stdout, stderr)
         self.notes += verdict.warnings
         if not verdict.ok:
-            raise self.failure(verdict.reason, "The log below says more.")
+            raise self.failure(verdict.reason, self._unseen or "The log below says more.")
 
     def collect(
         self, values: BoundValues, rendered: RenderedCommand, paths: JobPaths
@@ -291,8 +295,8 @@ class Run:
         self.settle()
         return runnerServices.service(self.choice.name, self.request.config.runner)
 
-    def _mounts(self, process: Process, paths: JobPaths) -> list[Mount]:
-        return mounts_of(process, self.workspace.paths.root, paths, self.inputs)
+    def _mounts(self, process: Process) -> list[Mount]:
+        return mounts_of(process, self.workspace.paths.root, self.inputs, self._known)
 
     def _stop_if_cancelled(self) -> None:
         if self.context.cancel.requested:

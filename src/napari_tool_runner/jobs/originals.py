@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.jobs.record import SourceKind
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.tools.isolation.rendering import tool_places
 from napari_tool_runner.tools.tree import chosen_places
 
 if TYPE_CHECKING:
@@ -17,34 +18,38 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs.record import RecordedInput
     from napari_tool_runner.plugins import Process
-    from napari_tool_runner.tools.dialect import JobPaths
 
 __all__ = ["Originals", "mounts_of", "named_places"]
 
 
 def mounts_of(
-    process: Process, root: Path, paths: JobPaths, inputs: Iterable[RecordedInput]
+    process: Process, root: Path, inputs: Iterable[RecordedInput], known: dict[Path, Path]
 ) -> list[Mount]:
     """Return all that the command may name: the job's own folder, its tool's, foreign files.
+
+    Inputs are the job's own, or links to what is lent; so a program may write beside them.
 
     Parameters
     ----------
     root : Path
-        The folder of the job that its program may write to; `paths`: where it runs now.
+        The folder of the job that its program may write to.
+    known : dict
+        Where paths led when they were met first, which is kept there: a program that ran since
+        (on another slice) may have made links of them.
     """
-    mounts = {root: Mount(root, read_only=False)}
-    for own in (root / "inputs", paths.inputs):
-        if own.is_dir():
-            mounts[own] = Mount(own)
-    mounts[process.tool.folder] = Mount(process.tool.folder)
+    # what is mounted by itself cannot be replaced as a whole
+    own = [root, *(one for one in (root / "inputs",) if one.is_dir())]
+    mounts = {one: Mount(one, read_only=False) for one in own}
     foreign = [
+        *tool_places(process.tool)[0],
         *(entry.path for entry in inputs),
         *process.data_paths,
         *chosen_places(process.leaves),
     ]
-    # what is lent is a link in the job's folder
-    foreign += [path.resolve() for path in foreign if path.is_symlink()]
     for path in foreign:
+        if path not in known:  # what is lent is a link in the job's folder
+            known[path] = path.resolve() if path.is_symlink() else path
+    for path in (*foreign, *(known[one] for one in foreign)):
         if path.is_absolute() and path.exists() and not path.is_relative_to(root):
             mounts.setdefault(path, Mount(path))
     return list(mounts.values())

@@ -160,7 +160,9 @@ class RecordedInput:
 
         None when neither is there, or a layer was not that file.
         """
-        if present(self.path):
+        if (
+            present(self.path) and not self.path.is_symlink()
+        ):  # a program may have put a link there
             return self.path
         origin = Path(self.source.path or self.path)
         if self.source.kind is not SourceKind.FILE or not present(origin):

@@ -26,6 +26,7 @@ from napari_tool_runner.plugins.programs.enclosure import (
 from napari_tool_runner.plugins.programs.environment import host_environment, path_with
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
+from napari_tool_runner.tools.isolation.rendering import folder_is_shared
 from napari_tool_runner.tools.model import ContainerRequirement
 
 if TYPE_CHECKING:
@@ -147,9 +148,19 @@ _FOUND_ANYWAY = re.compile(
 
 
 def _program_places(args: Sequence[str], path: str) -> set[Path]:
-    """Return where the program really lies, when a folder of the path holds a link to it."""
+    """Return where the program really lies: the installation that a link on the path leads to.
+
+    Of what a command names by its path it is the file itself, unless a Python is installed there.
+    """
     found = shutil.which(args[0], path=path) if args else None
-    return with_prefixes([Path(os.path.realpath(found)).parent]) if found else set()
+    if found is None:
+        return set()
+    real = Path(os.path.realpath(found))
+    prefix = real.parent.parent
+    python = any((prefix / name).exists() for name in ("pyvenv.cfg", "conda-meta"))
+    if (os.sep not in args[0] or python) and not folder_is_shared(real.parent, installed=True):
+        return with_prefixes([real.parent])
+    return {Path(found), real}
 
 
 def _active_environment(variables: Mapping[str, str]) -> list[Path]:

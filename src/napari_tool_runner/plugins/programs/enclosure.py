@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.programs.watchdog import MARK
+from napari_tool_runner.tools.isolation.rendering import folder_is_shared
 from napari_tool_runner.tools.isolation.walls import keep_apart, program_filter
 
 if TYPE_CHECKING:
@@ -157,12 +158,21 @@ def enclosure_of(
     """
     if context.root is None or not is_enclosing(config):
         return None
-    named = [one if one.is_dir() else one.parent for one in context.named]
+    named: set[Path] = set()
+    for one in context.named:
+        folder = one if one.is_dir() else one.parent
+        # a program of the configuration's with its installation; of data just what is named
+        if one.is_dir() or (
+            os.access(one, os.X_OK) and not folder_is_shared(folder, installed=True)
+        ):
+            named |= with_prefixes([folder])
+        else:
+            named.add(one)
     windows: set[Path] = set()
     if "DISPLAY" in settings.PASS_ON.of(config):  # who passes it on wants windows
         windows.add(Path("/tmp/.X11-unix"))  # noqa: S108 (the X server's own place)
         windows.add(Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority"))
-    seen, hidden = {*shown, *with_prefixes(named), *windows}, context.root.parents[2]
+    seen, hidden = {*shown, *named, *windows}, context.root.parents[2]
     options = _options(context.mounts, seen, context.temp_dir, context.network, hidden)
     # programs that show windows look for the desktop there first, and nowhere after a refusal
     return Enclosure(list(options), apart=context.network and not windows)
