@@ -1,11 +1,17 @@
 """A job that is killed, or finds the disk full, at each of its writes: nothing is lost or left.
 
-``python -m benchmarks.faults [--runner LOCAL] [--every N]`` runs one small job again and
-again (``--image``, ``--package``: what it requires). The n-th time the n-th thing that it
-does on the disk (a file opened to write, a folder made, a name changed or removed, a program
-started) kills the process, or fails like all later ones for want of space. Afterwards the
-history has to list every folder, what is the user's has to be as it was, and what is left has
-to go with what `clean` lists. Exit 1 when not.
+``python -m benchmarks.faults [--runner LOCAL|CONDA|DOCKER] [--every N]`` runs one small job
+again and again, with a channel or an engine of its own. Kinds of faults:
+
+- ``kill``, ``full``: the n-th time the n-th thing that it does on the disk (a file opened to
+  write, a folder made, a name changed or removed, a program started) kills the process, or
+  fails like all later ones for want of space;
+- ``late``: the process is killed after the n-th part of its time, whoever writes then;
+- ``small``: its disk (of memory, for root on Linux) has room for n blocks: each write of the
+  program and of libraries that are no Python fails once.
+
+Afterwards the history has to list every folder, what is the user's has to be as it was, and
+what is left has to go with what `clean` lists. Exit 1 when not.
 
 POSIX only: each run is a fork of this process.
 """
@@ -13,16 +19,21 @@ POSIX only: each run is a fork of this process.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import errno
 import gc
-import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +48,13 @@ from napari_tool_runner.storage import write_json
 
 __all__ = ["try_faults"]
 
-KINDS = ("kill", "full")
+KINDS = ("kill", "full", "late", "small")
+_PARTS = 40  # of the time of a job
+_BLOCK = 4096
+_NEW_MOUNTS, _PRIVATE, _REMOUNT, _DETACH = 0x20000, 0x44000, 0x20, 2
 _MAKES = frozenset({"open", "os.mkdir", "os.link", "os.symlink", "os.truncate"})
 _CHANGES = _MAKES | {"os.rename", "os.remove", "os.rmdir", "subprocess.Popen", "os.posix_spawn"}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_DIED = 137
 
 
 class _Fault:
@@ -76,33 +89,83 @@ class _Fault:
         return name.startswith(self._folder) or not name.startswith("/")
 
 
-def _run(folder: Path, runner: str, kind: str, at: int) -> int:
-    """Run the job in a fork; return how many things it did, -1 when the fault ended it."""
+class Disk:
+    """A small disk over `folder`, seen by this process and those that it starts.
+
+    It and `prepare` raise OSError where this system or user cannot mount one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = os.fsencode(folder)
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._mount(0, 1 << 30)
+
+    @classmethod
+    def prepare(cls) -> None:
+        """Let this process, and the engines that it starts, have mounts of their own."""
+        if sys.platform != "linux":
+            raise OSError("no small disk: it takes Linux")
+        libc = ctypes.CDLL(None, use_errno=True)
+        cls._check(libc.unshare(_NEW_MOUNTS))
+        cls._check(libc.mount(None, b"/", None, _PRIVATE, None))
+
+    def leave(self, blocks: int | None) -> None:
+        """Leave room for so many blocks; None: for all."""
+        found = os.statvfs(self._folder)
+        used = (found.f_blocks - found.f_bfree) * found.f_frsize
+        self._mount(_REMOUNT, 1 << 30 if blocks is None else used + blocks * _BLOCK)
+
+    def close(self) -> None:
+        """Take it away with what lies on it."""
+        self._check(self._libc.umount2(self._folder, _DETACH))
+
+    def _mount(self, flags: int, size: int) -> None:
+        options = f"size={size}".encode()
+        self._check(self._libc.mount(b"tmpfs", self._folder, b"tmpfs", flags, options))
+
+    @staticmethod
+    def _check(status: int) -> None:
+        if status:
+            raise OSError(ctypes.get_errno(), "no small disk: it cannot be mounted")
+
+
+def _run(
+    folder: Path, runner: str, kind: str, at: int, after: float | None = None
+) -> tuple[int, bool]:
+    """Run the job in a fork, killed `after` some seconds.
+
+    Return how many things it did (-1 when the fault ended it), and whether it was done.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        status = 1
+        status, done = 1, False
         try:
             os.close(reading)
             fault = _Fault(folder, kind, at)
             sys.addaudithook(fault)
+            if after is not None:  # no signal that Python could put off
+                threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
             try:
                 tool = ntr.read_tool(folder / "tools" / "copy.xml")
                 ntr.run(tool, runner=runner, input=folder / "mine.tif", config=folder / "c.json")
+                done = True
                 save_config(changed_config(load_config(folder / "c.json"), {"jobs.timeout": 60}))
             except ToolRunnerError:
                 pass  # a sentence is what a full disk has to give
-            os.write(writing, str(fault.count).encode())
+            os.write(writing, f"{fault.count} {int(done)}".encode())
             status = 0
+        except BaseException:  # noqa: BLE001 - it has to be seen before the fork is gone
+            traceback.print_exc()
         finally:
             os._exit(status)
     os.close(writing)
-    told = os.read(reading, 100)
+    told = os.read(reading, 100).split()
     os.close(reading)
     _, status = os.waitpid(child, 0)
     if not told and not os.WIFSIGNALED(status):
-        raise AssertionError(f"{kind} at {at}: it broke with another error than ours")
-    return int(told) if told else -1
+        return 0, False
+    return (int(told[0]), bool(int(told[1]))) if told else (-1, False)
 
 
 def _problems(folder: Path, then: dict[str, bytes]) -> list[str]:
@@ -142,6 +205,63 @@ def _is_odd(path: Path) -> bool:
     return path.suffix not in (".lock", ".json", ".py", ".pyc") and path.name.startswith(".")
 
 
+@dataclass
+class _Trial:
+    """One folder, one job, its faults."""
+
+    folder: Path
+    runner: str
+    every: int
+    left: Callable[[Path], list[str]]
+    then: dict[str, bytes] = field(default_factory=dict)
+    found: list[str] = field(default_factory=list)
+    total: int = 0
+    seconds: float = 0.0
+
+    def prepare(self, needs: str, options: Mapping[str, object]) -> None:
+        """Write what the job takes, and run it once without a fault."""
+        folder = self.folder
+        (folder / "tools").mkdir()
+        (folder / "tools" / "copy.xml").write_text(
+            DESCRIPTOR.replace("<command>", f"{needs}<command>"), encoding="utf-8"
+        )
+        tifffile.imwrite(folder / "mine.tif", np.arange(64, dtype=np.uint8).reshape(8, 8))
+        section = {"service": self.runner, "environments_dir": f"{folder}/conda", **options}
+        write_json(folder / "c.json", {"workspace": f"{folder}/jobs", "runner": section})
+        self.then = {"mine.tif": (folder / "mine.tif").read_bytes()}
+        gc.collect()
+        begun = time.monotonic()
+        self.total, done = _run(folder, self.runner, "none", sys.maxsize)
+        self.seconds = time.monotonic() - begun
+        if not done:
+            raise SystemExit(f"{self.runner}: the job does not even run without a fault")
+        shutil.rmtree(folder / "jobs")
+        print(f"{self.runner}: a job does {self.total} things on the disk", flush=True)
+
+    def kind(self, kind: str, disk: Disk | None) -> None:
+        """Try all faults of a kind."""
+        begun, ended, tried = time.monotonic(), 0, 0
+        last = {"late": _PARTS, "small": sys.maxsize}.get(kind, self.total)
+        for at in range(1, last + 1, self.every):
+            shutil.rmtree(self.folder / "conda", ignore_errors=True)
+            after = 1.1 * self.seconds * at / _PARTS if kind == "late" else None
+            if disk is not None and kind == "small":
+                disk.leave(at)
+            did, done = _run(self.folder, self.runner, kind, at, after)
+            if disk is not None:
+                disk.leave(None)
+            tried, ended = tried + 1, ended + (did < 0)
+            told = [] if did else ["it broke with another error than ours"]
+            told += _problems(self.folder, self.then) + self.left(self.folder)
+            told = [f"{kind} at {at}: {what}" for what in told]
+            print("\n".join(told), flush=True) if told else None
+            self.found += told
+            if kind == "small" and done:
+                break
+        seconds = time.monotonic() - begun
+        print(f"  {kind}: {tried} tried, {ended} ended by it, {seconds:.0f} s", flush=True)
+
+
 def try_faults(
     runner: str,
     kinds: tuple[str, ...] = KINDS,
@@ -149,59 +269,91 @@ def try_faults(
     every: int = 1,
     needs: str = "",
     options: Mapping[str, object] | None = None,
+    left: Callable[[Path], list[str]] = lambda _: [],
 ) -> list[str]:
     """Try every `every`-th place for a fault; return a sentence for all that went wrong.
 
     `needs`: what the tool requires, as its descriptor says it. `options`: of the service.
+    `left`: tells what its service left.
     """
-    found: list[str] = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, disk = Path(name), None
+        if "small" in kinds:
+            disk = Disk(folder)
         os.environ["XDG_DATA_HOME"] = str(folder / "data")
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-        (folder / "tools").mkdir()
-        (folder / "tools" / "copy.xml").write_text(
-            DESCRIPTOR.replace("<command>", f"{needs}<command>"), encoding="utf-8"
-        )
-        tifffile.imwrite(folder / "mine.tif", np.arange(64, dtype=np.uint8).reshape(8, 8))
-        section = {"service": runner, "conda_dir": f"{folder}/conda", **(options or {})}
-        write_json(folder / "c.json", {"workspace": f"{folder}/jobs", "runner": section})
-        then = {"mine.tif": (folder / "mine.tif").read_bytes()}
-        gc.collect()
-        total = _run(folder, runner, "kill", sys.maxsize)
-        shutil.rmtree(folder / "jobs")
-        print(f"{runner}: a job does {total} things on the disk", flush=True)
-        for kind in kinds:
-            begun, ended = time.monotonic(), 0
-            for at in range(1, total + 1, every):
-                shutil.rmtree(folder / "conda", ignore_errors=True)
-                ended += _run(folder, runner, kind, at) < 0
-                told = [f"{kind} at {at}: {what}" for what in _problems(folder, then)]
-                print("\n".join(told), flush=True) if told else None
-                found += told
-            seconds = time.monotonic() - begun
-            tried = len(range(1, total + 1, every))
-            print(f"  {kind}: {tried} tried, {ended} ended by it, {seconds:.0f} s", flush=True)
-    return found
+        try:
+            trial = _Trial(folder, runner, every, left)
+            trial.prepare(needs, options or {})
+            for kind in kinds:
+                trial.kind(kind, disk)
+        finally:
+            if disk is not None:
+                disk.close()
+    return trial.found
+
+
+@contextmanager
+def _service(runner: str) -> Iterator[tuple[str, dict[str, object], Callable[[Path], list[str]]]]:
+    """Give what the tool needs, the options of its service, and what tells of its remains."""
+    if runner == "CONDA":
+        code = "import sys; from tests.plugins.conda_channel import *; "
+        code += "build_channel(Path(sys.argv[1]))"
+        with tempfile.TemporaryDirectory() as name:
+            channel = Path(name) / "channel"
+            # apart: the library's threads would be missing in our forks
+            subprocess.run([sys.executable, "-c", code, channel], check=True)
+            package = '<requirement type="package">demo-tool</requirement>'
+            yield package, {"channels": [channel.as_uri()]}, _left_by_conda
+    elif runner == "DOCKER":
+        sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "plugins"))
+        import docker_engine as engines
+
+        engine = engines.start_engine()
+
+        def left(_: Path) -> list[str]:
+            there = engine.client.api.containers(all=True)
+            for one in there:
+                engine.client.api.remove_container(one["Id"], force=True)
+            return [f"container {one['Names']} ({one['State']}) is left" for one in there]
+
+        try:
+            engines.busybox_image(engine.client)
+            image = f'<container type="docker">{engines.BUSYBOX}</container>'
+            yield image, {"host": engine.host}, left
+        finally:
+            engine.remove()
+    else:
+        yield "", {}, lambda _: []
+
+
+def _left_by_conda(folder: Path) -> list[str]:
+    """The next job has to find, or to make, its environment, and to take away half ones."""
+    _, done = _run(folder, "CONDA", "none", sys.maxsize)
+    found = [] if done else ["the next job does not find its environment"]
+    places = [p for p in (folder / "conda").glob("[!.]*/*") if p.is_dir()]
+    return found + ([] if len(places) == 1 else [f"environments: {places}"])
 
 
 def main() -> int:
     """Run it from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--runner", default="LOCAL")
+    parser.add_argument("--runner", default="LOCAL", choices=("LOCAL", "CONDA", "DOCKER"))
     parser.add_argument("--every", type=int, default=1, metavar="N")
-    parser.add_argument("--image", default="", help="what the tool requires of DOCKER")
-    parser.add_argument("--package", default="", help="what the tool requires of CONDA")
-    parser.add_argument("--options", default="{}", help="JSON: of the service, as in config.json")
+    parser.add_argument("--kinds", nargs="*", default=KINDS, choices=KINDS)
     options = parser.parse_args()
-    needs = ""
-    if options.package:
-        needs += f'<requirement type="package">{options.package}</requirement>'
-    if options.image:
-        needs += f'<container type="docker">{options.image}</container>'
-    needs = needs and f"<requirements>{needs}</requirements>"
-    more = json.loads(options.options)
-    problems = try_faults(options.runner, every=options.every, needs=needs, options=more)
+    kinds = tuple(options.kinds)
+    try:
+        if "small" in kinds:
+            Disk.prepare()
+    except OSError as error:
+        print(error)
+        kinds = tuple(kind for kind in kinds if kind != "small")
+    with _service(options.runner) as (needs, more, left):
+        needs = needs and f"<requirements>{needs}</requirements>"
+        problems = try_faults(
+            options.runner, kinds, every=options.every, needs=needs, options=more, left=left
+        )
     print(f"{len(problems)} problems." if problems else "Nothing was lost, nothing is left.")
     return 1 if problems else 0
 

@@ -1,13 +1,15 @@
 """Many jobs in one session: memory, descriptors, threads, processes and disk stay flat.
 
-``python -m benchmarks.soak [--jobs 1000] [--side 512] [--keep]`` runs a small tool and prints
-what the session holds, from time to time; exit 1 when one of it grows. ``--descriptors N``
-runs under that limit.
+``python -m benchmarks.soak [--jobs 1000] [--side 512]`` runs a small tool and prints what the
+session holds, from time to time; exit 1 when one of it grows. ``--leave``: nobody asks for the
+results; ``--viewer``: they are layers of napari's model of a viewer for a while.
+``--descriptors N`` runs under that limit.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import os
 import sys
@@ -16,12 +18,17 @@ import threading
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 
 import napari_tool_runner as ntr
 from napari_tool_runner.jobs import job_manager
+from napari_tool_runner.jobs.viewer import add_result
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 __all__ = ["Held", "grown", "soak"]
 
@@ -58,10 +65,11 @@ class Held:
         )
 
 
-def soak(jobs: int, side: int, folder: Path, *, every: int, take: bool = True) -> list[Held]:
+def soak(jobs: int, side: int, folder: Path, *, every: int, how: str = "take") -> list[Held]:
     """Run `jobs` jobs on images of `side` pixels; return what was held, `every` so often.
 
-    `take`: every result is asked for and dropped; else nobody ever asks.
+    `how`: every result is asked for and dropped (take), shown and removed (view), or nobody
+    ever asks (leave).
     """
     (folder / "copy.xml").write_text(DESCRIPTOR, encoding="utf-8")
     tool = ntr.read_tool(folder / "copy.xml")
@@ -72,7 +80,9 @@ def soak(jobs: int, side: int, folder: Path, *, every: int, take: bool = True) -
         image = np.full((side, side), number % 250, np.uint8)
         job = ntr.submit(tool, input=image, config=config)
         first = job if number == 1 else first
-        if take:
+        if how == "view":
+            _show(job, number % 250)
+        elif how == "take":
             assert np.asarray(job.result().outputs["output"].data)[0, 0] == number % 250
         else:
             job.wait()
@@ -83,6 +93,22 @@ def soak(jobs: int, side: int, folder: Path, *, every: int, take: bool = True) -
     again = first.result().outputs["output"].data  # opened again from its files
     assert np.asarray(again)[0, 0] == 1
     return found
+
+
+def _show(job: ntr.Job, expected: int) -> None:
+    """Let the result be a layer, be looked at, and go."""
+    viewer = _viewer()
+    added = add_result(viewer, job.result(), job)
+    (layer,) = added.layers
+    assert np.asarray(layer.data)[0, 0] == expected
+    viewer.layers.remove(layer)
+
+
+@functools.cache
+def _viewer() -> ViewerModel:
+    from napari.components import ViewerModel
+
+    return ViewerModel()
 
 
 def grown(found: list[Held], first: int = 1) -> list[str]:
@@ -102,7 +128,21 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--descriptors", type=int, default=0, help="limit of open files")
-    parser.add_argument("--leave", action="store_true", help="never ask for the results")
+    parser.add_argument(
+        "--leave",
+        dest="how",
+        action="store_const",
+        const="leave",
+        default="take",
+        help="never ask for the results",
+    )
+    parser.add_argument(
+        "--viewer",
+        dest="how",
+        action="store_const",
+        const="view",
+        help="show each result, and remove it",
+    )
     options = parser.parse_args()
     if options.descriptors:
         import resource
@@ -113,7 +153,7 @@ def main() -> int:
         os.environ["XDG_DATA_HOME"] = f"{name}/data"
         every = max(1, options.jobs // 20)
         # what is filled once (caches, the jobs that are remembered) is full after a tenth
-        found = soak(options.jobs, options.side, Path(name), every=every, take=not options.leave)
+        found = soak(options.jobs, options.side, Path(name), every=every, how=options.how)
         problems = grown(found, first=max(1, min(len(found) - 1, 60 // every)))
     print("\n".join(problems) or "Nothing grew.")
     return 1 if problems else 0

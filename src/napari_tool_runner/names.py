@@ -52,10 +52,9 @@ def file_name(name: str, *, fallback: str = "output") -> str:
     if _FORBIDDEN.search(plain) or plain.strip(". ") == "":
         text = plain
     text = _FORBIDDEN.sub("_", text).strip(". ")
+    text = f"_{text}" if _is_device(text) else text
     text = text.encode()[:_MAX_BYTES].decode("utf-8", "ignore").strip(". ")
-    if not text.strip("_"):
-        return fallback
-    return f"_{text}" if _is_device(text) else text
+    return text if text.strip("_") else fallback
 
 
 def _is_device(name: str) -> bool:

@@ -53,7 +53,7 @@ _BAR_SIGNS = re.compile(r"[|%]")
 _LAST_NUMBER = re.compile(r"(?<!\d)\d{1,3}\Z|\d{3}\Z")
 _PERCENT = re.compile(r"(?P<percent>\d{1,3}(?:\.\d+)?) ?%")
 _COUNT = re.compile(r"(?:^|[ \[(])(?P<done>\d+) ?(?:/|of) ?(?P<total>\d+)(?=$|[ \]):,.;])")
-_SLICER = re.compile(r"<filter-progress> ?(?P<part>[01](?:\.\d+)?) ?</filter-progress>")
+_SLICER = re.compile(r"<filter-progress> ?(?P<part>0(?:\.\d+)?|1(?:\.0+)?) ?</filter-progress>")
 _JOB_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _LONGEST = 300
 
@@ -278,7 +278,7 @@ def parse_progress(line: str) -> Progress | None:
         return Progress("Running", float(found["part"]), 1.0)
     before, bar, after = line.partition("%|")
     percent = _LAST_NUMBER.search(before) if bar and _BAR_END.search(after) else None
-    if percent is not None:
+    if percent is not None and int(percent[0]) <= 100:
         text = _BAR_SIGNS.split(before[: percent.start()])[-1].strip(" :")
         return Progress(text or "Running", float(percent[0]), 100.0)
     done, total, after = 0.0, 0.0, ""
