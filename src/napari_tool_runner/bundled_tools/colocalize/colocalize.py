@@ -52,11 +52,90 @@ def pixel_sizes(file):
     return sizes if any(key[-1] in "XYZ" for key in sizes) else sizes | others
 
 
+def space(axes, mode):
+    """Return the axes that belong together: of a volume, or of each plane."""
+    depth = "Z" if "Z" in axes else "Q"
+    return "YX" if mode == "planes" else depth + "YX"
+
+
 def otsu(pixels):
     """Return the threshold that separates bright from dark best."""
     from skimage.filters import threshold_otsu
 
     return threshold_otsu(pixels) if np.ptp(pixels) > 0 else pixels.flat[0]
+
+
+def agreement(first, second, labels):
+    """Yield the number of each object and how well the channels agree in it."""
+    first, second, labels = (image.ravel() for image in (first, second, labels))
+    inside = np.flatnonzero((labels != 0) & np.isfinite(first) & np.isfinite(second))
+    if not inside.size:
+        return
+    levels = otsu(first[inside]), otsu(second[inside])
+    print(f"thresholds {levels[0]:g} and {levels[1]:g}")
+    inside = inside[np.argsort(labels[inside], kind="stable")]
+    numbers, starts = np.unique(labels[inside], return_index=True)
+    for number, pixels in zip(numbers, np.split(inside, starts[1:]), strict=True):
+        a, b = first[pixels], second[pixels]
+        with np.errstate(invalid="ignore", divide="ignore"):  # one value only: nan
+            pearson = np.corrcoef(a, b)[0, 1] if len(a) > 1 else np.nan
+            bright_a, bright_b = a > levels[0], b > levels[1]
+            m1 = a[bright_a & bright_b].sum() / a[bright_a].sum()
+            m2 = b[bright_a & bright_b].sum() / b[bright_b].sum()
+            overlap = (bright_a & bright_b).sum() / (bright_a | bright_b).sum()
+        yield number, (pearson, m1, m2, overlap)
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def exact(value):
+    """Return a number as text that is read back as it was: counts and labels in full."""
+    return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def main():
@@ -67,28 +146,27 @@ def main():
     parser.add_argument("--table", required=True)
     args = parser.parse_args()
 
-    first, second = (read_image(path)[0].astype(float) for path in (args.first, args.second))
-    labels = read_image(args.labels)[0] if args.labels else np.ones(first.shape, int)
+    first, axes, _ = read_image(args.first)
+    second = read_image(args.second)[0]
+    labels = read_objects(args.labels)[0] if args.labels else np.ones(first.shape, np.uint8)
     if not first.shape == second.shape == labels.shape:
         sizes = ", ".join(str(image.shape) for image in (first, second, labels))
         sys.exit(f"The two channels and the objects must have one size, not {sizes}.")
-    levels = otsu(first[labels != 0]), otsu(second[labels != 0])
-    print(f"thresholds {levels[0]:g} and {levels[1]:g}")
+    if axes.endswith("S"):
+        sys.exit("A colour (RGB) image has no single brightness: split its channels first.")
+    for image in (first, second):
+        tell_missing(image)
+    together = space(axes, "volumes")
+    outer = [number for number, axis in enumerate(axes) if axis not in together]
+    where = ["frame" if axes[number] == "T" else axes[number].lower() for number in outer]
     with open(args.table, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["label", "pearson", "manders_m1", "manders_m2", "overlap"])
-        inside = np.flatnonzero(labels)
-        inside = inside[np.argsort(labels.flat[inside], kind="stable")]
-        numbers, starts = np.unique(labels.flat[inside], return_index=True)
-        for number, pixels in zip(numbers, np.split(inside, starts[1:]), strict=True):
-            a, b = first.flat[pixels], second.flat[pixels]
-            with np.errstate(invalid="ignore", divide="ignore"):  # one value only: nan
-                pearson = np.corrcoef(a, b)[0, 1]
-                bright_a, bright_b = a > levels[0], b > levels[1]
-                m1 = a[bright_a & bright_b].sum() / a[bright_a].sum()
-                m2 = b[bright_a & bright_b].sum() / b[bright_b].sum()
-                overlap = (bright_a & bright_b).sum() / (bright_a | bright_b).sum()
-            table.writerow([number, *[f"{value:.6g}" for value in (pearson, m1, m2, overlap)]])
+        table.writerow(["label", *where, "pearson", "manders_m1", "manders_m2", "overlap"])
+        for part in parts(axes, labels.shape, together):
+            place = [part[number] for number in outer]
+            found = agreement(first[part].astype(float), second[part].astype(float), labels[part])
+            for number, values in found:
+                table.writerow([number, *place, *map(exact, values)])
 
 
 if __name__ == "__main__":

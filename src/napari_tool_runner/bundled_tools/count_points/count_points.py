@@ -69,6 +69,54 @@ def read_points(path):
     return points.reshape(-1, len(columns)), [header[i] for i in others], features
 
 
+def space(axes, mode):
+    """Return the axes that belong together: of a volume, or of each plane."""
+    depth = "Z" if "Z" in axes else "Q"
+    return "YX" if mode == "planes" else depth + "YX"
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def exact(value):
+    """Return a number as text that is read back as it was: counts and labels in full."""
+    return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", required=True)
@@ -77,35 +125,54 @@ def main():
     parser.add_argument("--assigned", required=True)
     args = parser.parse_args()
 
-    labels, axes, sizes = read_image(args.labels)
+    labels, axes, sizes = read_objects(args.labels)
     points, names, features = read_points(args.points)
     if points.shape[1] < labels.ndim:
         sys.exit(f"The points have {points.shape[1]} coordinates, the labels {labels.ndim} axes.")
+    if points.shape[1] > labels.ndim:
+        print("note: the objects are flat: points of all slices and frames count together")
+    placed = np.isfinite(points).all(axis=1)
+    if not placed.all():
+        print(
+            f"note: {np.count_nonzero(~placed)} points have no place (NaN): they lie in no object"
+        )
     # flat labels serve for every time point of the points
-    pixels = np.rint(points[:, points.shape[1] - labels.ndim :]).astype(int)
+    pixels = np.floor(np.where(placed[:, None], points, -1)[:, -labels.ndim :] + 0.5).astype(int)
     inside = ((pixels >= 0) & (pixels < labels.shape)).all(axis=1)
-    owner = np.zeros(len(points), int)
+    owner = np.zeros(len(points), labels.dtype)
     owner[inside] = labels[tuple(pixels[inside].T)]
 
-    numbers, areas = np.unique(labels[labels != 0], return_counts=True)
-    wide = sizes.get("PhysicalSizeX")
+    together = space(axes, "volumes")
+    known = [sizes.get(f"PhysicalSize{axis}") for axis in axes if axis in together]
+    unit = (
+        f"um{len(known)}" if None not in known and not any("Unit" in key for key in sizes) else ""
+    )
+    outer = [number for number, axis in enumerate(axes) if axis not in together]
+    total = 0
     with open(args.counts, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        per_area = wide is not None and axes == "YX"
-        table.writerow(["label", "points", *(["points_per_um2"] if per_area else [])])
-        for number, area in zip(numbers, areas, strict=True):
-            count = np.count_nonzero(owner == number)
-            density = [f"{count / (area * wide**2):.6g}"] if per_area else []
-            table.writerow([number, count, *density])
+        where = ["frame" if axes[number] == "T" else axes[number].lower() for number in outer]
+        table.writerow(["label", *where, "points", *([f"points_per_{unit}"] if unit else [])])
+        for part in parts(axes, labels.shape, together):
+            place = [part[number] for number in outer]
+            numbers, size = np.unique(labels[part], return_counts=True)
+            here = owner[(pixels[:, outer] == place).all(axis=1)]
+            order = np.searchsorted(numbers, here)
+            counts = np.bincount(order, minlength=len(numbers))
+            for number, count, area in zip(numbers, counts, size, strict=True):
+                if number != 0:
+                    density = [exact(count / (area * np.prod(known)))] if unit else []
+                    table.writerow([number, *place, count, *density])
+                    total += 1
     with open(args.assigned, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         coordinates = [f"axis-{dimension}" for dimension in range(points.shape[1])]
         kept = [i for i, name in enumerate(names) if name != "object"]
         table.writerow(["index", *coordinates, *[names[i] for i in kept], "object"])
         for row, point in enumerate(points):
-            place = [f"{value:.6g}" for value in point]
+            place = [exact(value) for value in point]
             table.writerow([row, *place, *[features[row][i] for i in kept], owner[row]])
-    print(f"{np.count_nonzero(owner)} of {len(points)} points lie in {len(numbers)} objects")
+    print(f"{np.count_nonzero(owner)} of {len(points)} points lie in {total} objects")
 
 
 if __name__ == "__main__":

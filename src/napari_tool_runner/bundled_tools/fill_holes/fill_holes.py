@@ -66,25 +66,13 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
-def each(image, axes, together, work, dtype):
-    """Return what `work` makes of every volume (or plane), one after the other."""
-    inner = [number for number, axis in enumerate(axes) if axis in together]
-    outer = [number for number in range(image.ndim) if number not in inner]
-    moved = image.transpose(outer + inner)
-    result = np.empty(moved.shape, dtype)
-    steps = list(np.ndindex(*moved.shape[: len(outer)]))
-    for done, index in enumerate(steps, 1):
-        result[index] = work(moved[index])
-        print(f"{done}/{len(steps)}", flush=True)
-    return result.transpose(np.argsort(outer + inner))
-
-
 def compact(labels):
     """Return labels without gaps in their numbers, and the number that each had."""
     values = np.unique(labels)
     values = values[values != 0]
     if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
-        return labels, np.arange(int(values.max(initial=0)) + 1)
+        numbers = np.arange(int(values.max(initial=0)) + 1)
+        return labels.astype(np.int32, copy=False), numbers.astype(labels.dtype)
     small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
     return small, np.concatenate([np.zeros(1, values.dtype), values])
 
@@ -92,17 +80,55 @@ def compact(labels):
 def fill(labels, largest):
     """Return the labels of one volume or plane without holes."""
     result = labels.copy()
-    background = labels == 0
-    for number, place in enumerate(ndimage.find_objects(labels), 1):
+    small, numbers = compact(labels)
+    for number, place in enumerate(ndimage.find_objects(small), 1):
         if place is None:
             continue
-        inside = labels[place] == number
-        holes = ndimage.binary_fill_holes(inside) & background[place]
-        if largest > 0:
+        # the first piece of what is not the object comes from outside
+        pieces, _ = ndimage.label(np.pad(small[place] != number, 1, constant_values=True))
+        holes = (pieces[(slice(1, -1),) * labels.ndim] > 1) & (labels[place] == 0)
+        if largest > 0 and holes.any():
             pieces, _ = ndimage.label(holes)
             holes &= np.bincount(pieces.ravel())[pieces] <= largest
-        result[place][holes] = number
+        result[place][holes] = numbers[number]
     return result
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
 
 
 def main():
@@ -113,15 +139,12 @@ def main():
     parser.add_argument("--space", choices=["volumes", "planes"], default="planes")
     args = parser.parse_args()
 
-    labels, axes, sizes = read_image(args.input)
-    if not np.issubdtype(labels.dtype, np.integer):
-        sys.exit(f"{args.input} has fractions: objects are numbered with whole numbers.")
-    small, numbers = compact(labels)
-    filled = each(
-        small, axes, space(axes, args.space), lambda part: fill(part, args.largest), small.dtype
-    )
+    labels, axes, sizes = read_objects(args.input)
+    filled = np.zeros_like(labels)
+    for part in parts(axes, labels.shape, space(axes, args.space)):
+        filled[part] = fill(labels[part], args.largest)
     print(f"{np.count_nonzero(filled) - np.count_nonzero(labels)} pixels filled")
-    write_image(args.output, numbers.astype(labels.dtype)[filled], axes, sizes)
+    write_image(args.output, filled, axes, sizes)
 
 
 if __name__ == "__main__":

@@ -52,18 +52,74 @@ def pixel_sizes(file):
     return sizes if any(key[-1] in "XYZ" for key in sizes) else sizes | others
 
 
-def best_overlaps(truth, labels):
-    """Return for each object of `truth` its number and the best intersection over union."""
-    numbers, sizes = np.unique(truth[truth > 0], return_counts=True)
-    others, other_sizes = np.unique(labels[labels > 0], return_counts=True)
-    size_of = dict(zip(others.tolist(), other_sizes.tolist(), strict=True))
-    found = np.zeros(len(numbers))
-    for index, (number, size) in enumerate(zip(numbers, sizes, strict=True)):
-        below = labels[truth == number]
-        partners, shared = np.unique(below[below > 0], return_counts=True)
-        scores = [s / (size + size_of[int(p)] - s) for p, s in zip(partners, shared, strict=True)]
-        found[index] = max(scores, default=0.0)
-    return numbers, found, len(others)
+def space(axes, mode):
+    """Return the axes that belong together: of a volume, or of each plane."""
+    depth = "Z" if "Z" in axes else "Q"
+    return "YX" if mode == "planes" else depth + "YX"
+
+
+def overlaps_of(truth, labels, least):
+    """Return the objects of `truth`, their best overlaps, how many match, how many there are."""
+    numbers, own, sizes = np.unique(truth, return_inverse=True, return_counts=True)
+    others, partner, areas = np.unique(labels, return_inverse=True, return_counts=True)
+    pairs, shared = np.unique(own.ravel() * len(others) + partner.ravel(), return_counts=True)
+    first, second = np.divmod(pairs, len(others))
+    real = (numbers[first] != 0) & (others[second] != 0)
+    first, second, shared = first[real], second[real], shared[real]
+    scores = shared / (sizes[first] + areas[second] - shared)
+    best = np.zeros(len(numbers))
+    np.maximum.at(best, first, scores)
+    # two halves overlap the whole by a half each: an object matches one other, not two
+    taken = set()
+    for pair in np.flatnonzero(scores >= least)[
+        np.argsort(-scores[scores >= least], kind="stable")
+    ]:
+        if not {("a", first[pair]), ("b", second[pair])} & taken:
+            taken |= {("a", first[pair]), ("b", second[pair])}
+    real = numbers != 0
+    return numbers[real], best[real], len(taken) // 2, np.count_nonzero(others)
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def exact(value):
+    """Return a number as text that is read back as it was: counts and labels in full."""
+    return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def main():
@@ -76,31 +132,33 @@ def main():
     parser.add_argument("--summary", required=True)
     args = parser.parse_args()
 
-    truth, _, _ = read_image(args.reference)
+    truth, axes, _ = read_objects(args.reference)
+    together = space(axes, "volumes")
+    outer = [number for number, axis in enumerate(axes) if axis not in together]
     columns, rows = [], []
     for path, name in args.candidate:
-        labels, _, _ = read_image(path)
+        labels, _, _ = read_objects(path)
         if labels.shape != truth.shape:
             sys.exit(f"“{name}” has the shape {labels.shape}, the reference has {truth.shape}.")
-        numbers, overlaps, count = best_overlaps(truth, labels)
-        matched = int((overlaps >= args.overlap).sum())
-        precision, recall = matched / max(count, 1), matched / max(len(numbers), 1)
-        f1 = 2 * precision * recall / max(precision + recall, 1e-12)
+        objects, overlaps, matched, count = [], [], 0, 0
+        for part in parts(axes, truth.shape, together):  # an object is compared in each frame
+            numbers, best, same, there = overlaps_of(truth[part], labels[part], args.overlap)
+            objects += [(number, *(part[axis] for axis in outer)) for number in numbers]
+            overlaps, matched, count = [*overlaps, *best], matched + same, count + there
+        precision, recall = matched / max(count, 1), matched / max(len(objects), 1)
+        f1 = 2 * matched / max(count + len(objects), 1)
         columns.append((name, overlaps))
-        rows.append([name, count, len(numbers), matched, precision, recall, f1])
-        print(f"{name}: {matched} of {len(numbers)} objects found, {count - matched} made up")
+        rows.append([name, count, len(objects), matched, precision, recall, f1])
+        print(f"{name}: {matched} of {len(objects)} objects found, {count - matched} made up")
     header = ["name", "objects", "reference", "matched", "precision", "recall", "f1"]
-    objects = [["label", *[f"overlap_{name}" for name, _ in columns]]]
-    objects += [
-        [number, *[overlaps[index] for _, overlaps in columns]]
-        for index, number in enumerate(numbers)
+    where = ["frame" if axes[number] == "T" else axes[number].lower() for number in outer]
+    table = [["label", *where, *[f"overlap_{name}" for name, _ in columns]]]
+    table += [
+        [*row, *found] for row, *found in zip(objects, *[o for _, o in columns], strict=True)
     ]
     separator = "," if args.separator == "comma" else "\t"
-    for path, table in ((args.table, objects), (args.summary, [header, *rows])):
-        lines = [
-            separator.join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row)
-            for row in table
-        ]
+    for path, content in ((args.table, table), (args.summary, [header, *rows])):
+        lines = [separator.join(map(exact, row)) for row in content]
         Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -70,6 +70,60 @@ def window(image, starts, stops):
     return np.pad(image[inside], pads + [(0, 0)] * (image.ndim - len(starts)))
 
 
+def space(axes, mode):
+    """Return the axes that belong together: of a volume, or of each plane."""
+    depth = "Z" if "Z" in axes else "Q"
+    return "YX" if mode == "planes" else depth + "YX"
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def compact(labels):
+    """Return labels without gaps in their numbers, and the number that each had."""
+    values = np.unique(labels)
+    values = values[values != 0]
+    if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
+        numbers = np.arange(int(values.max(initial=0)) + 1)
+        return labels.astype(np.int32, copy=False), numbers.astype(labels.dtype)
+    small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
+    return small, np.concatenate([np.zeros(1, values.dtype), values])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("image")
@@ -84,33 +138,37 @@ def main():
     from scipy import ndimage
 
     image, axes, sizes = read_image(args.image)
-    labels, _, _ = read_image(args.labels)
+    labels, own, _ = read_objects(args.labels)
     colour = axes.endswith("S")
     if image.shape[: image.ndim - colour] != labels.shape:
         sys.exit(f"The image has the shape {image.shape}, the labels have {labels.shape}.")
-    if not np.issubdtype(labels.dtype, np.integer):
-        sys.exit("A label image holds whole numbers; this one does not.")
-    numbers, counts = np.unique(labels[labels > 0], return_counts=True)
+    together = space(own, "volumes")
+    outer = [number for number, axis in enumerate(own) if axis not in together]
+    inner = "".join(axis for axis in axes if axis in together or axis == "S")
+    found = []  # of every object in every frame: its size, its name, its frame, its box
+    for part in parts(own, labels.shape, together):
+        small, numbers = compact(labels[part])
+        pixels = np.bincount(small.ravel())
+        place = "".join(f"_{own[axis].lower()}{part[axis]:03}" for axis in outer)
+        for index, box in enumerate(ndimage.find_objects(small), 1):
+            if box is not None:
+                found.append((pixels[index], numbers[index], place, part, box))
     if args.limit:
-        numbers = numbers[np.argsort(-counts, kind="stable")[: args.limit]]
-    boxes = ndimage.find_objects(labels)
-    for number in numbers:
-        box = boxes[number - 1]
+        found = sorted(found, key=lambda entry: -entry[0])[: args.limit]
+    for _, number, place, part, box in found:
         if args.side:
-            centres = [(part.start + part.stop) // 2 for part in box]
-            starts = [centre - args.side // 2 for centre in centres]
+            starts = [(side.start + side.stop) // 2 - args.side // 2 for side in box]
             stops = [start + args.side for start in starts]
         else:
-            starts = [max(part.start - args.margin, 0) for part in box]
-            stops = [
-                min(part.stop + args.margin, n) for part, n in zip(box, labels.shape, strict=True)
-            ]
-        piece = window(image, starts, stops)
+            room = labels[part].shape
+            starts = [max(side.start - args.margin, 0) for side in box]
+            stops = [min(side.stop + args.margin, n) for side, n in zip(box, room, strict=True)]
+        piece = window(image[part], starts, stops)
         if args.blank:
-            own = window(labels, starts, stops) == number
-            piece = piece * (own[..., None] if colour else own)
-        write_image(Path(args.folder) / f"object_{number:04}.tiff", piece, axes, sizes)
-    print(f"{len(numbers)} objects")
+            inside = window(labels[part], starts, stops) == number
+            piece = np.where(inside[..., None] if colour else inside, piece, 0).astype(image.dtype)
+        write_image(Path(args.folder) / f"object_{number:04}{place}.tiff", piece, inner, sizes)
+    print(f"{len(found)} objects")
 
 
 if __name__ == "__main__":

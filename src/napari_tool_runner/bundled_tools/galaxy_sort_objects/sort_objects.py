@@ -61,18 +61,26 @@ def write_image(path, image, axes, sizes):
     tifffile.imwrite(path, image, ome=ome, photometric=colour, metadata=tags)
 
 
-def measure(labels, image, feature):
-    """Return the numbers of the objects and their values."""
+def space(axes, mode):
+    """Return the axes that belong together: of a volume, or of each plane."""
+    depth = "Z" if "Z" in axes else "Q"
+    return "YX" if mode == "planes" else depth + "YX"
+
+
+def measure(labels, image, feature, steps):
+    """Return the value of every object (labels 1, 2, 3, … without gaps) of one part."""
     from skimage import measure
 
-    if feature == "intensity_mean" and image is None:
-        sys.exit("Sorting by brightness needs an image.")
-    if feature == "eccentricity" and labels.ndim != 2:
-        sys.exit("Eccentricity is measured in planes only; this image has more axes.")
-    if image is not None and image.shape != labels.shape:
-        sys.exit(f"The image has the shape {image.shape}, the labels have {labels.shape}.")
-    regions = measure.regionprops(labels, intensity_image=image)
-    return np.array([r.label for r in regions]), np.array([float(r[feature]) for r in regions])
+    pixels = np.bincount(labels.ravel())
+    if feature == "area":
+        return pixels[1:].astype(float)
+    if feature == "intensity_mean":
+        known = np.where(np.isfinite(image), labels, 0)
+        light = np.bincount(known.ravel(), np.where(known, image, 0).ravel(), len(pixels))[1:]
+        with np.errstate(invalid="ignore"):
+            return light / np.bincount(known.ravel(), minlength=len(pixels))[1:]
+    spacing = steps if feature == "eccentricity" else [1.0] * labels.ndim  # a share has no unit
+    return measure.regionprops_table(labels, properties=[feature], spacing=spacing)[feature]
 
 
 def classify(values, settings):
@@ -85,6 +93,64 @@ def classify(values, settings):
     return ranks * settings["count"] // len(values) + 1, settings["count"]
 
 
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def exact(value):
+    """Return a number as text that is read back as it was: counts and labels in full."""
+    return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", required=True)
@@ -95,23 +161,49 @@ def main():
     args = parser.parse_args()
 
     settings = json.loads(Path(args.settings).read_text(encoding="utf-8"))
-    labels, axes, sizes = read_image(args.labels)
-    if not np.issubdtype(labels.dtype, np.integer):
-        sys.exit("A label image holds whole numbers; this one does not.")
+    feature = settings["feature"]
+    labels, axes, sizes = read_objects(args.labels)
     image = read_image(args.image)[0] if args.image else None
-    numbers, values = measure(labels, image, settings["feature"])
-    if not len(numbers):
+    together = space(axes, "volumes")
+    steps = [s for s, axis in zip(pitch(axes, sizes), axes, strict=True) if axis in together]
+    if feature == "intensity_mean" and image is None:
+        sys.exit("Sorting by brightness needs an image.")
+    if feature == "eccentricity" and len(steps) != 2:
+        sys.exit("Eccentricity is measured in planes only; this image has depth.")
+    if image is not None and image.shape != labels.shape:
+        sys.exit(f"The image has the shape {image.shape}, the labels have {labels.shape}.")
+    if image is not None:
+        tell_missing(image)
+    outer = [number for number, axis in enumerate(axes) if axis not in together]
+    rows, values, small = [], [], np.zeros(labels.shape, np.int32)
+    for part in parts(axes, labels.shape, together):  # an object is measured in each frame
+        objects = np.unique(labels[part])
+        objects = objects[objects != 0]
+        found = np.searchsorted(objects, labels[part]) + 1
+        small[part] = np.where(labels[part] == 0, 0, found + len(rows))
+        own = np.where(labels[part] == 0, 0, found)
+        if len(objects):
+            light = None if image is None else image[part].astype(float)
+            values += list(measure(own, light, feature, steps))
+        rows += [(number, *(part[axis] for axis in outer)) for number in objects]
+    if not rows:
         sys.exit("The label image has no objects.")
+    values = np.array(values)
     classes, count = classify(values, settings)
+    classes = np.where(np.isfinite(values), classes, 0)  # not measured: in no class
     for index in range(1, count + 1):
-        chosen = numbers[classes == index]
-        print(f"class_{index}: {len(chosen)} objects")
-        part = np.where(np.isin(labels, chosen), labels, 0).astype(labels.dtype)
-        write_image(Path(args.classes) / f"class_{index}.tiff", part, axes, sizes)
+        print(f"class_{index}: {np.count_nonzero(classes == index)} objects")
+        chosen = np.concatenate([[False], classes == index])[small]
+        write_image(
+            Path(args.classes) / f"class_{index}.tiff", np.where(chosen, labels, 0), axes, sizes
+        )
     if args.table:
-        rows = [f"label\t{settings['feature']}\tclass\n"]
-        rows += [f"{n}\t{v:.6g}\t{c}\n" for n, v, c in zip(numbers, values, classes, strict=True)]
-        Path(args.table).write_text("".join(rows), encoding="utf-8")
+        where = ["frame" if axes[number] == "T" else axes[number].lower() for number in outer]
+        lines = [["label", *where, feature, "class"]]
+        for row, value, group in zip(rows, values, classes, strict=True):
+            lines.append([*map(str, row), exact(value), str(group)])
+        text = "".join("\t".join(line) + "\n" for line in lines)
+        Path(args.table).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

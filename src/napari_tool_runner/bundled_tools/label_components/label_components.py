@@ -66,6 +66,40 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
+def read_mask(path):
+    """Return where a mask has its foreground, its axes and pixel sizes."""
+    mask, axes, sizes = read_image(path)
+    if axes.endswith("S"):
+        sys.exit(f"{path} has colours (RGB): a mask has one value for each pixel.")
+    missing = tell_missing(mask)
+    tell_brightness(mask)
+    return (mask != 0) & ~missing, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
@@ -75,7 +109,7 @@ def main():
     parser.add_argument("--min-size", type=int, default=0)
     args = parser.parse_args()
 
-    mask, axes, sizes = read_image(args.input)
+    mask, axes, sizes = read_mask(args.input)
     together = space(axes, args.space)
     connected = [axis in together for axis in axes]
     reach = sum(connected) if args.diagonal == "true" else 1
@@ -85,7 +119,7 @@ def main():
             outside = [slice(None)] * mask.ndim
             outside[dimension] = [0, 2]
             neighbours[tuple(outside)] = False
-    labels, count = ndimage.label(mask != 0, neighbours)
+    labels, count = ndimage.label(mask, neighbours)
     if args.min_size > 1:
         keep = np.bincount(labels.ravel()) >= args.min_size
         keep[0] = False

@@ -58,7 +58,8 @@ def compact(labels):
     values = np.unique(labels)
     values = values[values != 0]
     if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
-        return labels, np.arange(int(values.max(initial=0)) + 1)
+        numbers = np.arange(int(values.max(initial=0)) + 1)
+        return labels.astype(np.int32, copy=False), numbers.astype(labels.dtype)
     small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
     return small, np.concatenate([np.zeros(1, values.dtype), values])
 
@@ -67,14 +68,43 @@ def outlines(labels, tolerance):
     """Yield the number of each object of a plane and its outline as (y, x) in pixels."""
     from skimage.measure import approximate_polygon, find_contours
 
-    for number, place in enumerate(ndimage.find_objects(labels), 1):
+    small, numbers = compact(labels)
+    for number, place in enumerate(ndimage.find_objects(small), 1):
         if place is None:
             continue
-        inside = np.pad(labels[place] == number, 1).astype(float)
+        inside = np.pad(small[place] == number, 1).astype(float)
         longest = max(find_contours(inside, 0.5), key=len)
-        line = approximate_polygon(longest, tolerance)
-        if len(line) >= 4:  # the first point comes again at the end
-            yield number, line - 1 + [side.start for side in place]
+        # a corner that stands out by a quarter of the object belongs to its shape
+        most = min(tolerance, min(side.stop - side.start for side in place) / 4)
+        line = approximate_polygon(longest, most)
+        line = line if len(line) >= 4 else longest  # the first point comes again at the end
+        yield int(numbers[number]), line - 1 + [side.start for side in place]
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
 
 
 def main():
@@ -84,14 +114,11 @@ def main():
     parser.add_argument("--tolerance", type=float, default=0.5)
     args = parser.parse_args()
 
-    labels, axes, _ = read_image(args.labels)
-    if not np.issubdtype(labels.dtype, np.integer):
-        sys.exit(f"{args.labels} has fractions: objects are numbered with whole numbers.")
+    labels, axes, _ = read_objects(args.labels)
     if labels.ndim > 3 or axes[-2:] != "YX":
         sys.exit(
             f"Outlines are drawn in a plane, a stack or a movie, not in an image with {axes}."
         )
-    labels, numbers = compact(labels)
     features = []
     planes = labels if labels.ndim == 3 else labels[np.newaxis]
     for level, plane in enumerate(planes):
@@ -99,7 +126,7 @@ def main():
             # GeoJSON counts x first; the slice (or frame) is the third coordinate
             points = [[round(x, 3), round(y, 3), level][: labels.ndim] for y, x in line.tolist()]
             geometry = {"type": "Polygon", "coordinates": [points]}
-            properties = {"label": int(numbers[number])}
+            properties = {"label": number}
             features.append({"type": "Feature", "geometry": geometry, "properties": properties})
         print(f"{level + 1}/{len(planes)}", flush=True)
     with open(args.outlines, "w", encoding="utf-8") as file:

@@ -57,7 +57,8 @@ def compact(labels):
     values = np.unique(labels)
     values = values[values != 0]
     if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
-        return labels, np.arange(int(values.max(initial=0)) + 1)
+        numbers = np.arange(int(values.max(initial=0)) + 1)
+        return labels.astype(np.int32, copy=False), numbers.astype(labels.dtype)
     small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
     return small, np.concatenate([np.zeros(1, values.dtype), values])
 
@@ -67,11 +68,43 @@ def surface(labels, number, place, smoothing):
     from skimage.measure import marching_cubes
 
     inside = np.pad(labels[place] == number, 2).astype(np.float32)
-    soft = ndimage.gaussian_filter(inside, smoothing) if smoothing > 0 else inside
+    soft = ndimage.gaussian_filter(inside, smoothing, mode="constant")
     if soft.max() <= 0.5:  # so thin that smoothing takes it away
         soft = inside
     vertices, faces, _, _ = marching_cubes(soft, 0.5)
     return vertices - 2 + [side.start for side in place], faces
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
 
 
 def main():
@@ -81,17 +114,16 @@ def main():
     parser.add_argument("--smoothing", type=float, default=1.0)
     args = parser.parse_args()
 
-    labels, axes, _ = read_image(args.labels)
-    if not np.issubdtype(labels.dtype, np.integer):
-        sys.exit(f"{args.labels} has fractions: objects are numbered with whole numbers.")
-    if labels.ndim != 3:
+    labels, axes, sizes = read_objects(args.labels)
+    if labels.ndim != 3 or set(axes) & set("TC"):
         sys.exit(f"A surface is made of one stack (Z, Y, X), not of an image with {axes}.")
     labels, numbers = compact(labels)
     vertices, faces, count = [], [], 0
+    smoothing = [args.smoothing / step for step in pitch(axes, sizes)]
     found = ndimage.find_objects(labels)
     for number, place in enumerate(found, 1):
         if place is not None:
-            points, triangles = surface(labels, number, place, args.smoothing)
+            points, triangles = surface(labels, number, place, smoothing)
             vertices.append(np.column_stack([points, np.full(len(points), numbers[number])]))
             faces.append(triangles + count)
             count += len(points)

@@ -59,58 +59,155 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
-def depth(sizes):
-    """Return how many pixel widths deep one slice is."""
-    if {"PhysicalSizeX", "PhysicalSizeZ"} <= set(sizes):
-        return sizes["PhysicalSizeZ"] / sizes["PhysicalSizeX"]
-    return 1.0
-
-
 def compact(labels):
     """Return labels without gaps in their numbers, and the number that each had."""
     values = np.unique(labels)
     values = values[values != 0]
     if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
-        return labels, np.arange(int(values.max(initial=0)) + 1)
+        numbers = np.arange(int(values.max(initial=0)) + 1)
+        return labels.astype(np.int32, copy=False), numbers.astype(labels.dtype)
     small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
     return small, np.concatenate([np.zeros(1, values.dtype), values])
 
 
-def measure(labels, image, sizes):
-    """Return the names of the columns and a row for each object of one volume or plane."""
+def ellipses(labels, count, steps):
+    """Return centres (in pixels) and the axes of the ellipses of equal moments, longest first."""
+    places = np.nonzero(labels)
+    owners = labels[places]
+    pixels = np.maximum(np.bincount(owners, minlength=count), 1)
+    centres = [np.bincount(owners, at, minlength=count) / pixels for at in places]
+    away = [(at - c[owners]) * s for at, c, s in zip(places, centres, steps, strict=True)]
+    spread = np.empty((count, labels.ndim, labels.ndim))
+    for i, j in np.ndindex(labels.ndim, labels.ndim):
+        spread[:, i, j] = np.bincount(owners, away[i] * away[j], minlength=count) / pixels
+    along = np.clip(np.linalg.eigvalsh(spread), 0, None)[:, ::-1]
+    return centres, np.sqrt((16.0 if labels.ndim == 2 else 20.0) * along)
+
+
+def perimeters(labels, count, steps):
+    """Return the length of the outline of each object (Benkrid and Crookes 2000)."""
+    wide = np.pad(labels, 1)
+    flat, row = wide.ravel(), wide.shape[1]
+    inside = np.flatnonzero(flat)
+    rim = np.zeros(flat.shape, bool)
+    for step in (1, -1, row, -row):
+        rim[inside[flat[inside + step] != flat[inside]]] = True
+    inside = np.flatnonzero(rim)
+    owners = flat[inside]
+    right, down, across = (
+        sum((rim[inside + s] & (flat[inside + s] == owners)).astype(int) for s in way)
+        for way in ((1, -1), (row, -row), (row + 1, row - 1, -row + 1, -row - 1))
+    )
+    codes = 10 * across + 2 * (right + down) + 1
+    # a pixel of the rim is as long as the way to the next: straight on, slanted, or half of each
+    straight = (right * steps[1] + down * steps[0]) / np.maximum(right + down, 1)
+    slanted = np.hypot(*steps)
+    length = straight * np.isin(codes, (5, 7, 15, 17, 25, 27))
+    length += slanted * np.isin(codes, (21, 33)) + (straight + slanted) / 2 * np.isin(
+        codes, (13, 23)
+    )
+    return np.bincount(owners, length, minlength=count)
+
+
+def measure(labels, image, steps, wide):
+    """Return the measurements of the objects of one volume or plane: name -> values."""
     from skimage.measure import regionprops_table
 
-    solid = labels.ndim == 3
-    deep = depth(sizes) if solid else 1.0
-    wide = sizes.get("PhysicalSizeX")
-    shape = ["axis_major_length", "axis_minor_length"]
-    shape += [] if solid else ["perimeter", "eccentricity", "solidity"]
-    names = ["label", "centroid", *shape]
-    spacing = (deep, 1.0, 1.0) if solid else (1.0, 1.0)
-    found = regionprops_table(labels, properties=names, spacing=spacing)
-    numbers = found["label"]
-    pixels = np.bincount(labels.ravel(), minlength=1)[numbers]
-    columns = {"label": numbers, "voxels" if solid else "pixels": pixels}
+    solid, count = labels.ndim == 3, int(labels.max(initial=0)) + 1
+    pixels = np.bincount(labels.ravel(), minlength=count)
+    numbers = np.flatnonzero(pixels[1:]) + 1
+    columns = {"label": numbers, "voxels" if solid else "pixels": pixels[numbers]}
+    centres, lengths = ellipses(labels, count, steps)
+    unit, scale = ("px", 1.0) if wide is None else ("um", wide)
+    sizes = pixels[numbers] * np.prod(steps)  # in squares (cubes) a pixel wide
     if wide is not None:
-        columns["volume_um3" if solid else "area_um2"] = pixels * deep * wide**labels.ndim
-    for dimension, axis in enumerate("zyx"[-labels.ndim :]):
-        columns[f"centroid_{axis}"] = found[f"centroid-{dimension}"] / spacing[dimension]
-    unit, scale = ("um", wide) if wide is not None else ("px", 1.0)
-    columns[f"length_{unit}"] = found["axis_major_length"] * scale
-    columns[f"width_{unit}"] = found["axis_minor_length"] * scale
+        columns["volume_um3" if solid else "area_um2"] = sizes * wide**labels.ndim
+    for axis, values in zip("zyx"[-labels.ndim :], centres, strict=True):
+        columns[f"centroid_{axis}"] = values[numbers]
+    columns[f"length_{unit}"] = lengths[numbers, 0] * scale
+    columns[f"width_{unit}"] = lengths[numbers, -1] * scale
     if not solid:
-        around = found["perimeter"]
+        columns |= {f"perimeter_{unit}": [], "circularity": [], "eccentricity": [], "solidity": []}
+    if not solid and len(numbers):
+        around = perimeters(labels, count, steps)[numbers]
         columns[f"perimeter_{unit}"] = around * scale
         safe = np.where(around > 0, around, np.inf)
-        columns["circularity"] = np.minimum(4 * np.pi * pixels / safe**2, 1.0)
-        columns["eccentricity"], columns["solidity"] = found["eccentricity"], found["solidity"]
+        columns["circularity"] = np.minimum(4 * np.pi * sizes / safe**2, 1.0)
+        ratio = lengths[numbers, 1] / np.where(lengths[numbers, 0] > 0, lengths[numbers, 0], 1.0)
+        columns["eccentricity"] = np.where(lengths[numbers, 0] > 0, np.sqrt(1 - ratio**2), 0.0)
+        hull = regionprops_table(labels, properties=["solidity"])
+        columns["solidity"] = hull["solidity"]
     if image is not None:
-        columns["intensity_mean"] = ndimage.mean(image, labels, numbers)
-        columns["intensity_std"] = ndimage.standard_deviation(image, labels, numbers)
-        columns["intensity_min"] = ndimage.minimum(image, labels, numbers)
-        columns["intensity_max"] = ndimage.maximum(image, labels, numbers)
-        columns["intensity_sum"] = ndimage.sum(image, labels, numbers)
-    return list(columns), list(zip(*columns.values(), strict=True))
+        known = np.where(np.isfinite(image), labels, 0)  # what has no value is not measured
+        none = np.bincount(known.ravel(), minlength=count)[numbers] == 0
+        for name, work in (
+            ("mean", ndimage.mean),
+            ("std", ndimage.standard_deviation),
+            ("min", ndimage.minimum),
+            ("max", ndimage.maximum),
+            ("sum", ndimage.sum),
+        ):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                columns[f"intensity_{name}"] = np.where(none, np.nan, work(image, known, numbers))
+    return columns
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def exact(value):
+    """Return a number as text that is read back as it was: counts and labels in full."""
+    return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def main():
@@ -120,32 +217,36 @@ def main():
     parser.add_argument("--table", required=True)
     args = parser.parse_args()
 
-    labels, axes, sizes = read_image(args.labels)
-    if not np.issubdtype(labels.dtype, np.integer):
-        sys.exit(f"{args.labels} has fractions: objects are numbered with whole numbers.")
+    labels, axes, sizes = read_objects(args.labels)
     image = read_image(args.image)[0]
     if image.shape != labels.shape:
         sys.exit(f"The image {image.shape} and the labels {labels.shape} differ in size.")
     # the objects as their own image: only shapes are wanted
-    image = None if np.array_equal(image, labels) else image.astype(float)
-    labels, numbers = compact(labels)
-    together = [axis in space(axes, "volumes") for axis in axes]
-    steps = [1 if joined else n for n, joined in zip(labels.shape, together, strict=True)]
-    outer = [axis for axis, joined in zip(axes, together, strict=True) if not joined]
-    names, rows = [], []
-    for done, index in enumerate(np.ndindex(*steps), 1):
-        part = tuple(slice(None) if j else i for i, j in zip(index, together, strict=True))
-        place = [i for i, joined in zip(index, together, strict=True) if not joined]
-        names, found = measure(labels[part], None if image is None else image[part], sizes)
-        rows += [[numbers[row[0]], *place, *row[1:]] for row in found]
-        print(f"{done}/{np.prod(steps)}", flush=True)
-    where = ["frame" if axis == "T" else axis.lower() for axis in outer]
+    image = None if np.array_equal(image, labels) else image
+    if image is not None:
+        tell_missing(image)
+    together = space(axes, "volumes")
+    steps = [s for s, axis in zip(pitch(axes, sizes), axes, strict=True) if axis in together]
+    known = all(f"PhysicalSize{axis}" in sizes for axis in axes if axis in together)
+    lengths = known and not any(key.endswith("Unit") and key[-5] in "XYZ" for key in sizes)
+    outer = [number for number, axis in enumerate(axes) if axis not in together]
+    count = 0
     with open(args.table, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow([names[0], *where, *names[1:]])
-        for label, *values in rows:
-            table.writerow([label, *[f"{value:.6g}" for value in values]])
-    print(f"{len(rows)} objects")
+        for part in parts(axes, labels.shape, together):
+            small, numbers = compact(labels[part])
+            within = None if image is None else image[part].astype(float)
+            found = measure(small, within, steps, sizes["PhysicalSizeX"] if lengths else None)
+            if file.tell() == 0:
+                where = [
+                    "frame" if axes[number] == "T" else axes[number].lower() for number in outer
+                ]
+                table.writerow(["label", *where, *list(found)[1:]])
+            place = [part[number] for number in outer]
+            for index, *values in zip(*found.values(), strict=True):
+                table.writerow([numbers[index], *place, *map(exact, values)])
+                count += 1
+    print(f"{count} objects")
 
 
 if __name__ == "__main__":

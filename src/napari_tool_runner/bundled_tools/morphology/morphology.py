@@ -139,16 +139,7 @@ def read_objects(path):
             f"{path} has fractions or colours: objects are numbered with whole numbers. "
             "“Threshold” and “Label connected components” make objects of a picture."
         )
-    lines = labels.reshape(-1, *labels.shape[-1:])[:: 1 + labels.size // 2**24]
-    left, right = lines[:, :-1], lines[:, 1:]
-    both = (left != 0) & (right != 0)
-    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
-        print(
-            "warning: this looks like brightness, not like objects: nearly every pixel has a "
-            "number of its own. “Threshold” and “Label connected components” make objects of it."
-        )
-    elif lines.size > 100 and lines.all() and np.ptp(lines):
-        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+    tell_brightness(labels)
     return labels, axes, sizes
 
 
@@ -174,9 +165,24 @@ def compact(labels):
     values = np.unique(labels)
     values = values[values != 0]
     if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
-        return labels, np.arange(int(values.max(initial=0)) + 1)
+        numbers = np.arange(int(values.max(initial=0)) + 1)
+        return labels.astype(np.int32, copy=False), numbers.astype(labels.dtype)
     small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
     return small, np.concatenate([np.zeros(1, values.dtype), values])
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
 
 
 def main():

@@ -60,6 +60,60 @@ def write_image(path, image, axes, sizes):
     tifffile.imwrite(path, image, ome=ome, photometric=colour, metadata=tags)
 
 
+def space(axes, mode):
+    """Return the axes that belong together: of a volume, or of each plane."""
+    depth = "Z" if "Z" in axes else "Q"
+    return "YX" if mode == "planes" else depth + "YX"
+
+
+def read_objects(path):
+    """Return labels, their axes and pixel sizes; tell when they look like brightness."""
+    labels, axes, sizes = read_image(path)
+    if labels.dtype.kind not in "iu" or axes.endswith("S"):
+        sys.exit(
+            f"{path} has fractions or colours: objects are numbered with whole numbers. "
+            "“Threshold” and “Label connected components” make objects of a picture."
+        )
+    tell_brightness(labels)
+    return labels, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def compact(labels):
+    """Return labels without gaps in their numbers, and the number that each had."""
+    values = np.unique(labels)
+    values = values[values != 0]
+    if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
+        numbers = np.arange(int(values.max(initial=0)) + 1)
+        return labels.astype(np.int32, copy=False), numbers.astype(labels.dtype)
+    small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
+    return small, np.concatenate([np.zeros(1, values.dtype), values])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
@@ -69,25 +123,27 @@ def main():
     parser.add_argument("--border", choices=["true", "false"], default="false")
     args = parser.parse_args()
 
-    image, axes, sizes = read_image(args.input)
-    if not np.issubdtype(image.dtype, np.integer):
-        sys.exit(f"{args.input} has fractions: objects are numbered with whole numbers.")
-    values = np.unique(image[image != 0])
+    labels, axes, sizes = read_objects(args.input)
     # a mask has one value for all: its pieces are the objects
-    labels = ndimage.label(image)[0] if len(values) == 1 else image
-    numbers, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    keep = counts >= args.smallest
-    if args.largest > 0:
-        keep &= counts <= args.largest
-    if args.border == "true":
-        for dimension, axis in enumerate(axes):
-            if axis in "YX":
-                sides = np.take(labels, [0, -1], axis=dimension)
-                keep &= ~np.isin(numbers, sides)
-    keep &= numbers != 0
-    result = np.where(keep[inverse].reshape(image.shape), image, 0)
-    print(f"{keep.sum()} of {np.count_nonzero(numbers)} objects stay")
-    write_image(args.output, result.astype(image.dtype), axes, sizes)
+    mask = np.count_nonzero(np.unique(labels)) == 1
+    together = space(axes, "volumes")
+    inner = [axis for axis in axes if axis in together]
+    result = np.zeros_like(labels)
+    stay = count = 0
+    for part in parts(axes, labels.shape, together):  # what is far apart in time is not one object
+        numbered = ndimage.label(labels[part])[0] if mask else compact(labels[part])[0]
+        pixels = np.bincount(numbered.ravel())
+        keep = (pixels >= max(args.smallest, 1)) & (np.arange(len(pixels)) > 0)
+        if args.largest > 0:
+            keep &= pixels <= args.largest
+        if args.border == "true":
+            for dimension, axis in enumerate(inner):
+                if axis in "YX":
+                    keep[np.take(numbered, [0, -1], axis=dimension)] = False
+        result[part] = np.where(keep[numbered], labels[part], 0)
+        stay, count = stay + np.count_nonzero(keep), count + np.count_nonzero(pixels[1:])
+    print(f"{stay} of {count} objects stay")
+    write_image(args.output, result, axes, sizes)
 
 
 if __name__ == "__main__":

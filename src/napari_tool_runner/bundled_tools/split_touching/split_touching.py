@@ -66,26 +66,71 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
-def depth(sizes):
-    """Return how many pixel widths deep one slice is."""
-    if {"PhysicalSizeX", "PhysicalSizeZ"} <= set(sizes):
-        return sizes["PhysicalSizeZ"] / sizes["PhysicalSizeX"]
-    return 1.0
-
-
-def split(mask, spacing, sampling, smoothing):
-    """Return labels of one volume or plane."""
+def split(mask, spacing, steps, smoothing):
+    """Return labels of one volume or plane, and how many there are."""
     from skimage.segmentation import watershed
 
-    depth = ndimage.distance_transform_edt(mask, sampling)
-    depth = ndimage.gaussian_filter(depth, [smoothing / step for step in sampling]) * mask
-    window = [2 * int(spacing / step) + 1 for step in sampling]
+    # beyond the border of the image the object may go on: only background is a border
+    depth = ndimage.distance_transform_edt(mask, steps) if not mask.all() else mask.astype(float)
+    depth = ndimage.gaussian_filter(depth, [smoothing / step for step in steps]) * mask
+    window = [2 * int(spacing / step) + 1 for step in steps]
     tops = (depth == ndimage.maximum_filter(depth, window)) & mask
     # a small piece beside a large one has no top of that size, but is an object all the same
     pieces, _ = ndimage.label(mask)
     tops |= mask & ~np.isin(pieces, pieces[tops])
-    seeds, _ = ndimage.label(tops, np.ones((3,) * mask.ndim))
-    return watershed(-depth, seeds, mask=mask)
+    seeds, count = ndimage.label(tops, np.ones((3,) * mask.ndim))
+    return watershed(-depth, seeds, mask=mask), count
+
+
+def read_mask(path):
+    """Return where a mask has its foreground, its axes and pixel sizes."""
+    mask, axes, sizes = read_image(path)
+    if axes.endswith("S"):
+        sys.exit(f"{path} has colours (RGB): a mask has one value for each pixel.")
+    missing = tell_missing(mask)
+    tell_brightness(mask)
+    return (mask != 0) & ~missing, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
 
 
 def main():
@@ -97,24 +142,15 @@ def main():
     parser.add_argument("--space", choices=["volumes", "planes"], default="volumes")
     args = parser.parse_args()
 
-    mask, axes, sizes = read_image(args.input)
-    together = [axis in space(axes, args.space) for axis in axes]
-    slices = depth(sizes)
-    sampling = [
-        1.0 if axis in "YX" else slices
-        for axis, joined in zip(axes, together, strict=True)
-        if joined
-    ]
-    labels = np.zeros(mask.shape, np.int32)
-    steps = [1 if joined else n for n, joined in zip(mask.shape, together, strict=True)]
-    for done, index in enumerate(np.ndindex(*steps), 1):
-        part = tuple(
-            slice(None) if joined else i for i, joined in zip(index, together, strict=True)
-        )
-        found = split(mask[part] != 0, args.spacing, sampling, args.smoothing)
-        labels[part] = np.where(found, found + labels.max(), 0)  # no number twice
-        print(f"{done}/{np.prod(steps)}", flush=True)
-    print(f"{labels.max()} objects")
+    mask, axes, sizes = read_mask(args.input)
+    together = space(axes, args.space)
+    steps = [s for s, axis in zip(pitch(axes, sizes), axes, strict=True) if axis in together]
+    labels, count = np.zeros(mask.shape, np.int32), 0
+    for part in parts(axes, mask.shape, together):
+        found, more = split(mask[part], args.spacing, steps, args.smoothing)
+        labels[part] = np.where(found, found + count, 0)  # no number twice
+        count += more
+    print(f"{count} objects")
     write_image(args.output, labels, axes, sizes)
 
 

@@ -1,0 +1,495 @@
+"""Objects measured, counted, sorted, compared: against definitions, and other libraries' ways."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage import measure, segmentation
+
+from bundled.inside import Image, run, script
+
+MICRONS = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0}
+OBLONG = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 1.0}
+
+
+def cells(seed=0, shape=(40, 44), count=9, top=60_000):
+    """Return touching objects of all shapes, at borders too, with numbers that leave gaps."""
+    rng = np.random.default_rng(seed)
+    seeds = np.zeros(shape, int)
+    numbers = rng.choice(np.arange(1, top), count, replace=False)
+    places = rng.choice(int(np.prod(shape)), count, replace=False)
+    seeds.flat[places] = numbers
+    soft = ndimage.gaussian_filter(rng.random(shape), 2)
+    return segmentation.watershed(soft, seeds, mask=soft > np.quantile(soft, 0.4)).astype(
+        np.uint16
+    )
+
+
+def movie(frames=3, **how):
+    return np.stack([cells(frame, **how) for frame in range(frames)])
+
+
+def light(shape, seed=5):
+    return np.random.default_rng(seed).integers(0, 65535, shape).astype(np.uint16)
+
+
+# -- Measure objects ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"), [((40, 44), MICRONS), ((7, 20, 22), MICRONS), ((40, 44), {})]
+)
+def test_measurements_are_those_of_scikit_image(tmp_path, shape, sizes):
+    labels, image = cells(3, shape), light(shape)
+    axes = "ZYX"[-len(shape) :]
+    sizes = {key: value for key, value in sizes.items() if key[-1] in axes}
+    made = run(
+        "measure_regions",
+        tmp_path,
+        labels=Image(labels, axes, sizes),
+        image=Image(image, axes, sizes),
+    )
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    steps = [sizes.get(f"PhysicalSize{axis}", 1.0) for axis in axes]
+    regions = measure.regionprops(labels, image.astype(float), spacing=steps)
+    unit = "um" if sizes else "px"
+    wanted = {
+        "label": [r.label for r in regions],
+        "voxels" if len(shape) == 3 else "pixels": [r.num_pixels for r in regions],
+        f"length_{unit}": [r.axis_major_length for r in regions],
+        f"width_{unit}": [r.axis_minor_length for r in regions],
+        "intensity_mean": [r.intensity_mean for r in regions],
+        "intensity_std": [r.image_intensity[r.image].std() for r in regions],
+        "intensity_min": [r.intensity_min for r in regions],
+        "intensity_max": [r.intensity_max for r in regions],
+        "intensity_sum": [image[labels == r.label].astype(int).sum() for r in regions],
+    }
+    wanted |= {
+        f"centroid_{axis.lower()}": [r.centroid[i] / steps[i] for r in regions]
+        for i, axis in enumerate(axes)
+    }
+    if sizes:
+        wanted["volume_um3" if len(shape) == 3 else "area_um2"] = [r.area for r in regions]
+    if len(shape) == 2:
+        flat = measure.regionprops(labels)
+        wanted |= {
+            f"perimeter_{unit}": [r.perimeter * wide for r in flat],
+            "eccentricity": [r.eccentricity for r in flat],
+            "solidity": [r.solidity for r in flat],
+            "circularity": [
+                min(4 * np.pi * r.num_pixels / r.perimeter**2, 1) if r.perimeter else 0
+                for r in flat
+            ],
+        }
+    assert set(wanted) == set(made.rows()[0])
+    for name, values in wanted.items():
+        np.testing.assert_allclose(made.column(name), values, rtol=1e-7, atol=1e-6, err_msg=name)
+
+
+def test_pixels_that_are_no_squares(tmp_path):
+    rows, columns = np.mgrid[:41, :81]
+    disk = ((rows - 20) * 1.0) ** 2 + ((columns - 40) * 0.5) ** 2 <= 15.0**2
+    labels = Image(disk.astype(np.uint8), "YX", OBLONG)
+    (row,) = run("measure_regions", tmp_path, labels=labels, image=labels).rows()
+    assert float(row["area_um2"]) == pytest.approx(np.pi * 15**2, rel=0.01)
+    assert float(row["length_um"]) == pytest.approx(30, rel=0.01)
+    assert float(row["width_um"]) == pytest.approx(30, rel=0.01)
+    assert float(row["eccentricity"]) < 0.15
+    assert float(row["perimeter_um"]) == pytest.approx(2 * np.pi * 15, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [
+        ("nm", 1000),
+        ("mm", 1e-3),
+        ("cm", 1e-4),
+        ("µm", 1),
+        ("m", 1e-6),
+        ("in", 1 / 25400),
+        ("Å", 1e4),
+    ],
+)
+def test_lengths_of_every_unit(tmp_path, unit, factor):
+    sizes = {f"PhysicalSize{axis}": 0.5 * factor for axis in "XY"}
+    sizes |= {f"PhysicalSize{axis}Unit": unit for axis in "XY"}
+    labels = Image(cells(), "YX", sizes)
+    made = run("measure_regions", tmp_path, labels=labels, image=labels)
+    np.testing.assert_allclose(made.column("area_um2"), made.column("pixels") / 4)
+    points = np.array([[20.0, 20.0]])
+    counts = run("count_points", tmp_path, points=points, labels=labels)
+    assert "points_per_um2" in counts.rows("counts")[0]
+
+
+def test_units_that_are_no_length_make_no_micrometres(tmp_path):
+    sizes = {"PhysicalSizeX": 2.0, "PhysicalSizeXUnit": "pixel"}
+    sizes |= {"PhysicalSizeY": 2.0, "PhysicalSizeYUnit": "reference frame"}
+    for given in (sizes, {}):
+        labels = Image(cells(), "YX", given)
+        names = set(run("measure_regions", tmp_path, labels=labels, image=labels).rows()[0])
+        assert {"length_px", "perimeter_px"} <= names
+        assert not [name for name in names if "um" in name]
+    flat = {key: value for key, value in MICRONS.items() if key[-1] != "Z"}
+    labels = Image(cells(0, (5, 20, 20)), "ZYX", flat)
+    made = run("measure_regions", tmp_path, labels=labels, image=labels)
+    assert "volume_um3" not in made.rows()[0]
+    assert "how deep a slice is" in made.text
+
+
+def test_brightness_is_measured_where_there_is_some(tmp_path):
+    labels, image = cells(1), light((40, 44)).astype(np.float32)
+    first, second = np.unique(labels[labels > 0])[:2]
+    image[(labels == first) & (np.indices(image.shape)[1] % 2 == 0)] = np.nan
+    image[labels == second] = np.inf
+    made = run("measure_regions", tmp_path, labels=Image(labels, "YX"), image=Image(image, "YX"))
+    known = image[(labels == first) & np.isfinite(image)].astype(float)
+    row = next(row for row in made.rows() if int(row["label"]) == first)
+    assert float(row["intensity_mean"]) == pytest.approx(known.mean())
+    assert float(row["intensity_sum"]) == pytest.approx(known.sum())
+    assert int(row["pixels"]) == (labels == first).sum()
+    row = next(row for row in made.rows() if int(row["label"]) == second)
+    assert row["intensity_mean"] == row["intensity_max"] == "nan"
+    assert "have no value" in made.text
+
+
+# -- time is not space -------------------------------------------------------------------
+
+
+TABLES = {
+    "measure_regions": ("table", lambda a: {"labels": a, "image": a}),
+    "sort_objects": ("table", lambda a: {"labels": a, "how": "values", "edges": [50]}),
+    "compare_labels": ("table", lambda a: {"reference": a, "candidate": a}),
+    "colocalize": (
+        "table",
+        lambda a: {
+            "first": Image(light(a.pixels.shape[-2:]) + np.zeros_like(a.pixels), a.axes),
+            "second": Image(light(a.pixels.shape[-2:], 8) + np.zeros_like(a.pixels), a.axes),
+            "labels": a,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("tool", TABLES)
+def test_tables_are_frame_by_frame_and_channel_by_channel(tmp_path, tool):
+    name, values = TABLES[tool]
+    labels = np.stack([movie(top=12), movie(top=12)[::-1]], axis=1)
+    made = run(tool, tmp_path, **values(Image(labels, "TCYX"))).rows(name)
+    wanted = []
+    for frame, channel in np.ndindex(labels.shape[:2]):
+        alone = run(tool, tmp_path, **values(Image(labels[frame, channel], "YX"))).rows(name)
+        wanted += [{"frame": str(frame), "c": str(channel), **row} for row in alone]
+    assert [sorted(row.items()) for row in made] == [sorted(row.items()) for row in wanted]
+
+
+def test_points_are_counted_in_their_frame(tmp_path):
+    labels = movie(top=12)
+    rng = np.random.default_rng(4)
+    points = np.column_stack([rng.integers(0, 3, 400), rng.uniform(-3, 45, (400, 2))])
+    points[7] = np.nan
+    sizes = {key: value for key, value in MICRONS.items() if key[-1] in "XY"}
+    made = run("count_points", tmp_path, points=points, labels=Image(labels, "TYX", sizes))
+    wanted, owners = {}, []
+    for point in points:
+        place = tuple(np.floor(np.nan_to_num(point, nan=-9) + 0.5).astype(int))
+        known = all(0 <= p < n for p, n in zip(place, labels.shape, strict=True))
+        owners.append(int(labels[place]) if known else 0)
+        wanted[place[0], owners[-1]] = wanted.get((place[0], owners[-1]), 0) + 1
+    assert [int(row["object"]) for row in made.rows("assigned")] == owners
+    rows = {(int(r["frame"]), int(r["label"])): r for r in made.rows("counts")}
+    assert set(rows) == {(f, int(n)) for f in range(3) for n in np.unique(labels[f]) if n}
+    for (frame, number), row in rows.items():
+        count, area = wanted.get((frame, number), 0), (labels[frame] == number).sum() / 4
+        assert int(row["points"]) == count
+        assert float(row["points_per_um2"]) == pytest.approx(count / area)
+    assert "no place" in made.text
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_sizes_and_borders_are_those_of_each_frame(tmp_path, mask):
+    labels = (movie() > 0).astype(np.uint8) if mask else movie()
+    how = {"smallest": 60, "largest": 200, "border": "true"}
+    made = run("remove_small_objects", tmp_path, input=Image(labels, "TYX"), **how).image()
+    for before, after in zip(labels, made, strict=True):
+        objects = ndimage.label(before)[0] if mask else before
+        for number in np.unique(objects[objects > 0]):
+            inside = objects == number
+            rim = inside[[0, -1]].any() or inside[:, [0, -1]].any()
+            stays = 60 <= inside.sum() <= 200 and not rim
+            np.testing.assert_array_equal(after[inside], before[inside] * stays)
+
+
+def test_pieces_are_cut_out_of_each_frame(tmp_path):
+    labels, image = movie(top=12), light((3, 40, 44))
+    given = {"image": Image(image, "TYX"), "labels": Image(labels, "TYX")}
+    made = run("cut_out_objects", tmp_path, **given, margin=0, blank=True)
+    assert len(made.outputs) == sum(len(np.unique(frame)) - 1 for frame in labels)
+    for frame in range(3):
+        for number, box in enumerate(ndimage.find_objects(labels[frame]), 1):
+            if box is not None:
+                inside = labels[frame][box] == number
+                piece = made.image(f"object_{number:04}_t{frame:03}")
+                np.testing.assert_array_equal(piece, image[frame][box] * inside)
+
+
+# -- numbers of any size, types, counts ----------------------------------------------------
+
+BIG = {"uint32": 2**31, "int64": 2**53 + 1, "uint64": 2**63 + 5, "int32": 2**31 - 1}
+
+
+@pytest.mark.parametrize("dtype", BIG)
+def test_memory_and_numbers_do_not_depend_on_the_largest_label(tmp_path, dtype):
+    big = BIG[dtype]
+    labels = np.zeros((4, 24, 24), dtype)
+    labels[1:3, 2:9, 2:9], labels[1:3, 9:16, 2:9] = big, big - 1
+    labels[1:3, 4:6, 4:6] = 0
+    names, given = {big, big - 1}, Image(labels, "ZYX")
+    for tool, values in {
+        "morphology": {"operation": "close"},
+        "fill_holes": {},
+        "remove_small_objects": {},
+    }.items():
+        made = run(tool, tmp_path, input=given, **values).image()
+        assert made.dtype == labels.dtype
+        assert set(made.ravel().tolist()) - {0} == names, tool
+    made = run("sort_objects", tmp_path, labels=given)
+    assert {int(row["label"]) for row in made.rows()} == names
+    assert set(made.image("class_1").ravel().tolist()) - {0} <= names
+    shapes = run("measure_regions", tmp_path, labels=given, image=given).rows()
+    assert {int(row["label"]) for row in shapes} == names
+    same = run("compare_labels", tmp_path, reference=given, candidate=given)
+    assert {int(row["label"]) for row in same.rows()} == names
+    points = run("count_points", tmp_path, points=np.array([[1.0, 3, 3]]), labels=given)
+    assert {int(row["label"]) for row in points.rows("counts")} == names
+    assert int(points.rows("assigned")[0]["object"]) == big
+    image = Image(light(labels.shape), "ZYX")
+    both = run("colocalize", tmp_path, first=image, second=image, labels=given).rows()
+    assert {int(row["label"]) for row in both} == names
+    pieces = run("cut_out_objects", tmp_path, image=image, labels=given)
+    assert set(pieces.outputs) == {f"object_{number}" for number in names}
+    lines = run("label_outlines", tmp_path, labels=given).outputs["outlines"].read_text()
+    assert {f["properties"]["label"] for f in json.loads(lines)["features"]} == names
+    assert run("label_surfaces", tmp_path, labels=given).outputs["surface"].exists()
+
+
+def test_counts_are_written_in_full(tmp_path):
+    labels = Image(np.ones((1203, 1301), np.uint8), "YX")
+    (row,) = run("measure_regions", tmp_path, labels=labels, image=labels).rows()
+    assert row["pixels"] == str(1203 * 1301)
+    (row,) = run("sort_objects", tmp_path, labels=labels, count=1).rows()
+    assert row["area"] == str(1203 * 1301)
+    image = Image(np.full((1203, 1301), 65_535, np.uint16), "YX")
+    (row,) = run("measure_regions", tmp_path, labels=labels, image=image).rows()
+    assert float(row["intensity_sum"]) == pytest.approx(1203 * 1301 * 65_535, rel=1e-9)
+
+
+# -- the others --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [False, True])
+def test_overlaps_by_counting_pixels(tmp_path, depth):
+    shape = (5, 20, 22) if depth else (40, 44)
+    truth, labels = cells(1, shape), cells(2, shape, 12)
+    axes = "ZYX"[-len(shape) :]
+    made = run(
+        "compare_labels",
+        tmp_path,
+        reference=Image(truth, axes),
+        candidate=Image(labels, axes),
+        overlap=0.5,
+    )
+    for row in made.rows():
+        inside = truth == int(row["label"])
+        scores = [
+            (inside & (labels == n)).sum() / (inside | (labels == n)).sum()
+            for n in np.unique(labels[labels > 0])
+        ]
+        assert float(row["overlap_result"]) == pytest.approx(max(scores))
+    (told,) = made.rows("summary")
+    matched = int(told["matched"])
+    assert matched == sum(float(row["overlap_result"]) > 0.5 for row in made.rows())
+    assert float(told["precision"]) == pytest.approx(matched / 12)
+    assert float(told["recall"]) == pytest.approx(matched / 9)
+    assert float(told["f1"]) == pytest.approx(2 * matched / 21)
+
+
+def test_one_object_matches_one_other(tmp_path):
+    halves = np.zeros((8, 8), np.uint8)
+    halves[:4], halves[4:] = 1, 2
+    halves[0] = halves[7] = 0
+    whole = (halves > 0).astype(np.uint8)
+    (told,) = run(
+        "compare_labels", tmp_path, reference=Image(halves, "YX"), candidate=Image(whole, "YX")
+    ).rows("summary")
+    assert (told["matched"], told["precision"], told["recall"]) == ("1", "1", "0.5")
+
+
+@pytest.mark.parametrize("feature", ["area", "intensity_mean", "eccentricity", "solidity"])
+def test_objects_are_sorted_by_what_is_measured(tmp_path, feature):
+    labels, image = cells(4), light((40, 44))
+    given = {"labels": Image(labels, "YX"), "image": Image(image, "YX"), "feature": feature}
+    made = run("sort_objects", tmp_path, **given, count=3)
+    wanted = {r.label: float(r[feature]) for r in measure.regionprops(labels, image)}
+    got = {int(row["label"]): float(row[feature]) for row in made.rows()}
+    assert got == pytest.approx(wanted)
+    ranked = sorted(wanted, key=wanted.get)
+    for index in range(3):
+        chosen = [n for rank, n in enumerate(ranked) if rank * 3 // len(ranked) == index]
+        expected = np.where(np.isin(labels, chosen), labels, 0)
+        np.testing.assert_array_equal(made.image(f"class_{index + 1}"), expected)
+
+
+@pytest.mark.parametrize("with_labels", [False, True])
+def test_colocalization_is_its_formulas(tmp_path, with_labels):
+    from skimage.filters import threshold_otsu
+
+    labels = cells(6)
+    one = ndimage.gaussian_filter(light((40, 44), 1).astype(np.float32), 1)
+    two = one + ndimage.gaussian_filter(light((40, 44), 2).astype(np.float32), 1)
+    one[3, 3] = np.nan
+    given = {"labels": Image(labels, "YX")} if with_labels else {}
+    made = run("colocalize", tmp_path, first=Image(one, "YX"), second=Image(two, "YX"), **given)
+    known = np.isfinite(one) & ((labels > 0) | (not with_labels))
+    levels = threshold_otsu(one[known]), threshold_otsu(two[known])
+    for row in made.rows():
+        inside = known & ((labels == int(row["label"])) | (not with_labels))
+        a, b = one[inside].astype(float), two[inside].astype(float)
+        if len(a) < 9:  # too small for all of the formulas
+            continue
+        high_a, high_b = a > levels[0], b > levels[1]
+        centred = ((a - a.mean()) * (b - b.mean())).mean()
+        wanted = {
+            "pearson": centred / (a.std() * b.std()),
+            "manders_m1": a[high_a & high_b].sum() / a[high_a].sum(),
+            "manders_m2": b[high_a & high_b].sum() / b[high_b].sum(),
+            "overlap": (high_a & high_b).sum() / (high_a | high_b).sum(),
+        }
+        assert {k: float(row[k]) for k in wanted} == pytest.approx(wanted, rel=1e-6, nan_ok=True)
+
+
+def brute_holes(inside, background):
+    """Return background that cannot walk to the border of the image through what is outside."""
+    open_ = ~np.pad(inside, 1)
+    reached = np.zeros(open_.shape, bool)
+    reached[0] = True
+    while True:
+        more = ndimage.binary_dilation(reached) & open_
+        if (more == reached).all():
+            return ~reached[(slice(1, -1),) * inside.ndim] & ~inside & background
+        reached = more
+
+
+@pytest.mark.parametrize(("space", "shape"), [("planes", (3, 24, 26)), ("volumes", (7, 14, 14))])
+def test_holes_are_what_cannot_be_reached_from_outside(tmp_path, space, shape):
+    rng = np.random.default_rng(2)
+    labels = cells(2, shape, 5)
+    labels[rng.random(shape) < 0.25] = 0
+    made = run("fill_holes", tmp_path, input=Image(labels, "ZYX"), space=space).image()
+    wanted = labels.copy()
+    for part in range(shape[0]) if space == "planes" else [slice(None)]:
+        for number in np.unique(labels[part][labels[part] > 0]):
+            holes = brute_holes(labels[part] == number, labels[part] == 0)
+            wanted[part][holes] = number
+    np.testing.assert_array_equal(made, wanted)
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_pieces_of_a_mask(tmp_path, diagonal):
+    mask = (light((3, 2, 5, 20, 22)) > 45_000).astype(np.uint8)
+    made = run(
+        "label_components", tmp_path, input=Image(mask, "TCZYX"), diagonal=str(diagonal).lower()
+    ).image()
+    seen = set()
+    for index in np.ndindex(3, 2):
+        wanted = measure.label(mask[index], connectivity=3 if diagonal else 1)
+        pairs = {(int(a), int(b)) for a, b in zip(wanted.flat, made[index].flat, strict=True)}
+        assert len(pairs) == wanted.max() + 1, "the same pieces, under other numbers"
+        own = set(np.unique(made[index])) - {0}
+        assert not own & seen
+        seen |= own
+    assert seen == set(range(1, len(seen) + 1))
+
+
+def test_objects_are_split_alike_wherever_they_lie(tmp_path):
+    rows, columns = np.mgrid[:40, :60]
+    pair = ((rows - 20) ** 2 + (columns - 20) ** 2 < 100) | (
+        (rows - 20) ** 2 + (columns - 36) ** 2 < 100
+    )
+    first = run("split_touching", tmp_path, input=Image(pair.astype(np.uint8), "YX")).image()
+    assert first.max() == 2
+    np.testing.assert_array_equal(first > 0, pair)
+    moved = np.roll(pair, (5, 3), (0, 1)).astype(np.uint8)
+    again = run("split_touching", tmp_path, input=Image(moved, "YX")).image()
+    np.testing.assert_array_equal(again, np.roll(first, (5, 3), (0, 1)))
+    double = np.stack([pair, pair]).astype(np.uint8)
+    frames = run("split_touching", tmp_path, input=Image(double, "TYX")).image()
+    np.testing.assert_array_equal(frames[0], first)
+    np.testing.assert_array_equal(frames[1], np.where(first, first + 2, 0))
+    full = run("split_touching", tmp_path, input=Image(np.ones((9, 9), np.uint8), "YX")).image()
+    assert (full == 1).all()
+
+
+@pytest.mark.parametrize("tolerance", [0, 0.5, 2, 5, 100])
+def test_every_object_has_an_outline_around_it(tmp_path, tolerance):
+    labels = np.zeros((24, 30), np.uint16)
+    labels[3, 3], labels[8, 8:12], labels[12:15, 3:7] = 1, 2, 3
+    labels[10:20, 15:25], labels[0:4, 26:] = 4, 5
+    labels[20, 2], labels[21, 3] = 6, 6
+    made = run("label_outlines", tmp_path, labels=Image(labels, "YX"), tolerance=tolerance)
+    found = json.loads(made.outputs["outlines"].read_text())["features"]
+    assert [f["properties"]["label"] for f in found] == [1, 2, 3, 4, 5, 6]
+    for feature in found:
+        x, y = np.array(feature["geometry"]["coordinates"][0]).T[:2]
+        assert abs(np.sum(x[1:] * y[:-1] - x[:-1] * y[1:])) > 0.4, "it has an area"
+        if tolerance == 0 and feature["properties"]["label"] < 6:
+            inside = labels == feature["properties"]["label"]
+            polygon = measure.grid_points_in_poly(labels.shape, np.column_stack([y, x]))
+            np.testing.assert_array_equal(polygon & inside, polygon)
+            np.testing.assert_array_equal(polygon, inside)
+
+
+def test_surfaces_have_the_volume_of_their_objects(tmp_path):
+    labels = np.zeros((14, 24, 40), np.uint32)
+    labels[2:12, 4:20, 4:18], labels[0:5, 4:20, 20:36] = 7, 4_000_000_001
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 1.0}
+    for smoothing, within in ((0, 0.06), (1, 0.12)):
+        made = run(
+            "label_surfaces", tmp_path, labels=Image(labels, "ZYX", sizes), smoothing=smoothing
+        )
+        lines = made.outputs["surface"].read_text().splitlines()
+        start = lines.index("end_header") + 1
+        count = int(next(line for line in lines if line.startswith("element vertex")).split()[-1])
+        points = np.array([line.split() for line in lines[start : start + count]], float)
+        faces = np.array([line.split()[1:] for line in lines[start + count :]], int)
+        assert set(points[:, 3]) == {7, 4_000_000_001}
+        for number in (7, 4_000_000_001):
+            own = points[faces[points[faces[:, 0], 3] == number], :3]
+            volume = abs(np.linalg.det(own).sum()) / 6
+            assert volume == pytest.approx((labels == number).sum(), rel=within)
+    refused = run("label_surfaces", tmp_path, labels=Image(labels, "TYX"))
+    assert "one stack" in refused.refused
+
+
+OBJECTS = {
+    "morphology": "input", "fill_holes": "input", "remove_small_objects": "input",
+    "label_components": "input", "split_touching": "input", "measure_regions": "labels",
+    "label_outlines": "labels", "sort_objects": "labels", "cut_out_objects": "labels",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", OBJECTS)
+def test_brightness_given_for_objects_is_told(tmp_path, tool):
+    raw = Image(light((30, 30)) % 900 + 100, "YX")
+    given = {"image": raw} if tool in {"measure_regions", "cut_out_objects"} else {}
+    assert "looks like brightness" in run(tool, tmp_path, **{OBJECTS[tool]: raw}, **given).text
+    for good in (cells(), (cells() > 0).astype(np.uint8)):
+        given = {name: Image(good, "YX") for name in given}
+        text = run(tool, tmp_path, **{OBJECTS[tool]: Image(good, "YX")}, **given).text
+        assert "warning:" not in text
+
+
+def test_the_script_is_found_under_its_name():
+    assert script("measure_regions").ellipses
