@@ -98,7 +98,7 @@ def test_pixels_that_are_no_squares(tmp_path):
     assert float(row["length_um"]) == pytest.approx(30, rel=0.01)
     assert float(row["width_um"]) == pytest.approx(30, rel=0.01)
     assert float(row["eccentricity"]) < 0.15
-    assert float(row["perimeter_um"]) == pytest.approx(2 * np.pi * 15, rel=0.06)
+    assert float(row["perimeter_um"]) == pytest.approx(2 * np.pi * 15, rel=0.1)
 
 
 @pytest.mark.parametrize(
