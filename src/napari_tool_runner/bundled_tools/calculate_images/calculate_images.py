@@ -19,7 +19,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -60,17 +65,48 @@ def write_image(path, image, axes, sizes):
 
 
 OPERATIONS = {
-    "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
+    "add": np.add,
+    "subtract": np.subtract,
     "difference": lambda a, b: np.abs(a - b),
-    "multiply": lambda a, b: a * b,
+    "multiply": np.multiply,
     "divide": lambda a, b: np.divide(a, b, out=np.zeros(a.shape), where=b != 0),
     "mean": lambda a, b: (a + b) / 2,
     "min": np.minimum,
     "max": np.maximum,
-    "mask": lambda a, b: np.where(b != 0, a, 0),
-    "outside": lambda a, b: np.where(b == 0, a, 0),
+    "mask": lambda a, b: np.where((b != 0) & ~np.isnan(b), a, 0),
+    "outside": lambda a, b: np.where((b != 0) & ~np.isnan(b), 0, a),
 }
+KEEP = {"min", "max", "mask", "outside"}
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def typed(values, dtype):
+    """Return values in a type: whole numbers and within its limits where it has no fractions."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        top = np.nextafter(2.0**64, 0) if dtype == np.uint64 else np.nextafter(2.0**63, 0)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, min(limits.max, top))
+    return values.astype(dtype)
+
+
+def tell_sizes(first, second):
+    """Warn when two images that are laid on each other have pixels of different size."""
+    for axis in "XYZ":
+        one, other = (sizes.get(f"PhysicalSize{axis}") for sizes in (first, second))
+        if one and other and abs(one - other) > 1e-3 * one:
+            print(
+                f"warning: pixels of different size ({one:g} and {other:g} along {axis}) are laid "
+                "on each other one by one: “Rescale” makes them alike"
+            )
 
 
 def main():
@@ -83,25 +119,35 @@ def main():
     args = parser.parse_args()
 
     first, axes, sizes = read_image(args.first)
-    second, others, _ = read_image(args.second)
+    second, others, own = read_image(args.second)
+    shapes = f"{axes} {first.shape} and {others} {second.shape}"
     if set(others) <= set(axes):  # a plane meets every slice of a stack
         second = second.transpose([others.index(axis) for axis in axes if axis in others])
         missing = tuple(number for number, axis in enumerate(axes) if axis not in others)
         second = np.expand_dims(second, missing)
     try:
-        first, second = np.broadcast_arrays(first, second)
+        fits = np.broadcast_shapes(first.shape, second.shape) == first.shape
     except ValueError:
-        sys.exit(
-            f"The images do not fit together: {axes} {first.shape} and {others} {second.shape}."
-        )
-    result = OPERATIONS[args.operation](first.astype(float), second.astype(float))
-    if args.operation in {"min", "max", "mask", "outside"} or args.keep_type == "true":
-        if np.issubdtype(first.dtype, np.integer):
-            limits = np.iinfo(first.dtype)
-            result = np.clip(np.rint(result), limits.min, limits.max)
-        result = result.astype(first.dtype)
-    else:
-        result = result.astype(np.float32)
+        fits = False
+    if not fits:
+        sys.exit(f"The images do not fit together: {shapes}.")
+    tell_sizes(sizes, own)
+    for image in (first, second):
+        tell_missing(image)
+    kept, dtype = args.operation in KEEP, first.dtype
+    second = np.broadcast_to(second, first.shape)
+    small = all(i.dtype.itemsize <= 2 or i.dtype == np.float32 for i in (first, second))
+    same = args.operation in {"mask", "outside"} or (kept and first.dtype == second.dtype)
+    with np.errstate(invalid="ignore"):
+        pair = (first, second) if same else (first.astype(float), second.astype(float))
+        result = OPERATIONS[args.operation](*pair)
+    if kept or args.keep_type == "true":
+        if dtype.kind in "iu" and result.dtype.kind == "f" and not np.isfinite(result).all():
+            print("note: what has no value became 0: the type of the first image has none for it")
+            result = np.nan_to_num(result, posinf=0, neginf=0)
+        result = result if result.dtype == dtype else typed(result, dtype)
+    elif small and (args.operation != "multiply" or np.abs(result).max(initial=0) <= 2**24):
+        result = result.astype(np.float32)  # which holds these numbers
     write_image(args.output, result, axes, sizes)
 
 

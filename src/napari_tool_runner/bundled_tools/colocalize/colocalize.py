@@ -20,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -135,7 +140,18 @@ def tell_missing(image):
 
 def exact(value):
     """Return a number as text that is read back as it was: counts and labels in full."""
-    return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
+    return f"{value:.15g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def tell_sizes(first, second):
+    """Warn when two images that are laid on each other have pixels of different size."""
+    for axis in "XYZ":
+        one, other = (sizes.get(f"PhysicalSize{axis}") for sizes in (first, second))
+        if one and other and abs(one - other) > 1e-3 * one:
+            print(
+                f"warning: pixels of different size ({one:g} and {other:g} along {axis}) are laid "
+                "on each other one by one: “Rescale” makes them alike"
+            )
 
 
 def main():
@@ -146,12 +162,13 @@ def main():
     parser.add_argument("--table", required=True)
     args = parser.parse_args()
 
-    first, axes, _ = read_image(args.first)
-    second = read_image(args.second)[0]
+    first, axes, sizes = read_image(args.first)
+    second, _, own = read_image(args.second)
+    tell_sizes(sizes, own)
     labels = read_objects(args.labels)[0] if args.labels else np.ones(first.shape, np.uint8)
     if not first.shape == second.shape == labels.shape:
-        sizes = ", ".join(str(image.shape) for image in (first, second, labels))
-        sys.exit(f"The two channels and the objects must have one size, not {sizes}.")
+        shapes = ", ".join(str(image.shape) for image in (first, second, labels))
+        sys.exit(f"The two channels and the objects must have one size, not {shapes}.")
     if axes.endswith("S"):
         sys.exit("A colour (RGB) image has no single brightness: split its channels first.")
     for image in (first, second):

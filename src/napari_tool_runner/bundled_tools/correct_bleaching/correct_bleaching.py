@@ -19,7 +19,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -59,6 +64,31 @@ def write_image(path, image, axes, sizes):
     tifffile.imwrite(path, image, ome=ome, photometric=colour, metadata=tags)
 
 
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def real(image):
+    """Return pixels with fractions, in a type that holds each of them exactly."""
+    narrow = image.dtype.itemsize <= 2 or image.dtype == np.float32
+    return image.astype(np.float32 if narrow else np.float64, copy=False)
+
+
+def typed(values, dtype):
+    """Return values in a type: whole numbers and within its limits where it has no fractions."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        top = np.nextafter(2.0**64, 0) if dtype == np.uint64 else np.nextafter(2.0**63, 0)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, min(limits.max, top))
+    return values.astype(dtype)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
@@ -71,25 +101,32 @@ def main():
         sys.exit(f"{args.input} has the axes {axes}: bleaching needs time.")
     time = axes.index("T" if "T" in axes else "Q")
     frames = np.moveaxis(image, time, 0)
-    background = args.background or float(np.percentile(image, 1))
-    result = np.empty(frames.shape, np.float32)
-    start = None
-    for number, frame in enumerate(frames):
-        light = frame.astype(np.float32) - background
-        channels = [axis for axis in axes if axis != axes[time]]
-        within = tuple(i for i, axis in enumerate(channels) if axis != "C")
-        bright = light.mean(axis=within, keepdims=True)  # each channel bleaches by itself
+    missing = tell_missing(frames)
+    channels = [axis for axis in axes if axis != axes[time]]
+    within = tuple(i for i, axis in enumerate(channels) if axis not in "CS")
+    pixels = np.where(missing, np.nan, real(frames))
+    # each channel has its own offset and bleaches by itself
+    dark = np.nanpercentile(pixels, 1, axis=(0, *[i + 1 for i in within]), keepdims=True)[0]
+    background = np.full_like(dark, args.background) if args.background else dark
+    result = np.empty(frames.shape, pixels.dtype)
+    start, lost = None, 0
+    for number, frame in enumerate(pixels):
+        light = frame - background
+        with np.errstate(invalid="ignore"):
+            bright = np.nansum(light, axis=within, keepdims=True) / np.isfinite(light).sum(
+                axis=within, keepdims=True
+            )
         start = bright if start is None else start
+        lost += not (bright > 0).all()
         factor = np.where(bright > 0, start / np.where(bright > 0, bright, 1), 1.0)
         result[number] = light * factor + background
         print(f"{number + 1}/{len(frames)}", flush=True)
-    print(
-        f"background {background:g}; the last frame was {float(factor.flat[0]):.3g} times dimmer"
-    )
-    if np.issubdtype(image.dtype, np.integer):
-        limits = np.iinfo(image.dtype)
-        result = np.clip(np.rint(result), limits.min, limits.max)
-    write_image(args.output, np.moveaxis(result, 0, time).astype(image.dtype), axes, sizes)
+    told = ", ".join(f"{value:g}" for value in background.ravel())
+    print(f"background {told}; the last frame was {float(factor.flat[0]):.3g} times dimmer")
+    if lost:
+        print(f"note: {lost} frames are no brighter than the background and stay as they are")
+    result = np.where(missing, frames, result)
+    write_image(args.output, np.moveaxis(typed(result, image.dtype), 0, time), axes, sizes)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -85,6 +90,46 @@ def displacement(fixed, moving, shape):
     return np.array(shift), height
 
 
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def filled(part):
+    """Return a volume (or plane) in which missing values are those of the nearest pixel."""
+    missing = ~np.isfinite(part)
+    if not missing.any() or missing.all():
+        return np.where(missing, 0, part)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return part[tuple(nearest)]
+
+
+def typed(values, dtype):
+    """Return values in a type: whole numbers and within its limits where it has no fractions."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        top = np.nextafter(2.0**64, 0) if dtype == np.uint64 else np.nextafter(2.0**63, 0)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, min(limits.max, top))
+    return values.astype(dtype)
+
+
+def way(reference, image):
+    """Return by how much an image lies further than the one of a spectrum."""
+    found = np.zeros(image.ndim)
+    for _ in range(4):  # the rim is weighted less, which draws the first guess towards 0
+        back = ndimage.shift(image, -found, order=1, mode="nearest") if found.any() else image
+        step, _ = displacement(reference, spectrum(back), image.shape)
+        found += step
+        if np.abs(step).max() < 0.02:
+            break
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
@@ -98,30 +143,35 @@ def main():
         sys.exit(f"{args.input} has the axes {axes}: drift needs time (and no RGB colours).")
     time = axes.index("T" if "T" in axes else "Q")
     frames = np.moveaxis(image, time, 0)
+    missing = tell_missing(frames)
     inner = axes.replace(axes[time], "", 1)
     channels = inner.index("C") if "C" in inner else None
     result = np.empty_like(frames)
     reference, total, drift = None, 0.0, []
     for number, frame in enumerate(frames):
-        seen = frame.astype(float) if channels is None else frame.mean(axis=channels)
-        here = spectrum(ndimage.gaussian_filter(seen, 1.0))
+        whole = filled(frame.astype(float))
+        seen = whole if channels is None else whole.mean(axis=channels)
+        here = ndimage.gaussian_filter(seen, 1.0)
         if reference is None:
-            reference, total = here, np.zeros(seen.ndim)
-        step, _ = displacement(reference, here, seen.shape)
+            reference, total = spectrum(here), np.zeros(seen.ndim)
+        step = way(reference, here) if number else total
         if args.against == "previous":
-            total, reference = total + step * (number > 0), here
+            total, reference = total + step, spectrum(here)
         else:
             total = step
         drift.append([number, *total])
         back = -total if channels is None else np.insert(-total, channels, 0.0)
-        moved = ndimage.shift(frame.astype(float), back, order=1, mode="constant", cval=0)
-        result[number] = np.rint(moved) if np.issubdtype(image.dtype, np.integer) else moved
+        moved = ndimage.shift(whole, back, order=1, mode="constant", cval=0)
+        if missing[number].any():
+            unknown = ndimage.shift(missing[number].astype(float), back, order=1)
+            moved[unknown > 1e-6] = np.nan
+        result[number] = typed(moved, image.dtype)
         print(f"{number + 1}/{len(frames)}", flush=True)
     with open(args.drift, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["frame", *[f"drift_{a.lower()}" for a in inner if a != "C"]])
         for number, *shift in drift:
-            table.writerow([number, *[f"{value:.4f}" for value in shift]])
+            table.writerow([number, *[f"{value:.6f}" for value in shift]])
     write_image(args.output, np.moveaxis(result, 0, time), axes, sizes)
 
 

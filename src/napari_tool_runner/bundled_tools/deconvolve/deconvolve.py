@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import tifffile
-from scipy import fft
+from scipy import fft, ndimage
 
 
 def read_image(path):
@@ -20,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -76,9 +81,11 @@ def gaussian_psf(sigmas, shape):
     return psf / psf.sum()
 
 
-def measured_psf(path, ndim):
+def measured_psf(path, ndim, sizes):
     """Return the point-spread function of an image, brightest point in the middle."""
-    psf = read_image(path)[0].astype(float)
+    psf, _, own = read_image(path)
+    tell_sizes(sizes, own)
+    psf = filled(psf.astype(float))
     if psf.ndim != ndim:
         sys.exit(f"{path} has {psf.ndim} axes, but what is sharpened together has {ndim}.")
     edges = [np.take(psf, [0, -1], axis=axis).ravel() for axis in range(ndim)]
@@ -104,12 +111,63 @@ def deconvolve(image, psf, rounds, report):
     kernel = np.roll(kernel, [-(n // 2) for n in psf.shape], range(psf.ndim))
     blur = fft.rfftn(kernel)
     estimate = np.full(shape, padded.mean(), np.float32)
+    least = max(1e-6 * float(padded.max()), 1e-30)  # rounding of the transform is below
     for _ in range(rounds):
         blurred = fft.irfftn(fft.rfftn(estimate) * blur, shape)
-        ratio = padded / np.maximum(blurred, 1e-3)
+        ratio = padded / np.maximum(blurred, least)
         estimate *= np.maximum(fft.irfftn(fft.rfftn(ratio) * blur.conj(), shape), 0)
         report()
     return estimate[tuple(slice(m, m + n) for (m, _), n in zip(margins, image.shape, strict=True))]
+
+
+def stack(axes, shape, together):
+    """Return where each volume (or plane) lies."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for index in np.ndindex(*outer):
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+
+
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def filled(part):
+    """Return a volume (or plane) in which missing values are those of the nearest pixel."""
+    missing = ~np.isfinite(part)
+    if not missing.any() or missing.all():
+        return np.where(missing, 0, part)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return part[tuple(nearest)]
+
+
+def real(image):
+    """Return pixels with fractions, in a type that holds each of them exactly."""
+    narrow = image.dtype.itemsize <= 2 or image.dtype == np.float32
+    return image.astype(np.float32 if narrow else np.float64, copy=False)
+
+
+def tell_sizes(first, second):
+    """Warn when two images that are laid on each other have pixels of different size."""
+    for axis in "XYZ":
+        one, other = (sizes.get(f"PhysicalSize{axis}") for sizes in (first, second))
+        if one and other and abs(one - other) > 1e-3 * one:
+            print(
+                f"warning: pixels of different size ({one:g} and {other:g} along {axis}) are laid "
+                "on each other one by one: “Rescale” makes them alike"
+            )
 
 
 def main():
@@ -125,30 +183,41 @@ def main():
     args = parser.parse_args()
 
     image, axes, sizes = read_image(args.input)
-    together = [axis in space(axes, args.space) for axis in axes]
-    inner = [(n, axis) for n, axis, j in zip(image.shape, axes, together, strict=True) if j]
+    missing = tell_missing(image)
+    together = space(axes, args.space)
+    inner = [n for n, axis in zip(image.shape, axes, strict=True) if axis in together]
     if args.psf:
-        psf = measured_psf(args.psf, len(inner))
+        psf = measured_psf(args.psf, len(inner), sizes)
     else:
-        sigmas = [args.sigma if axis in "YX" else args.sigma_z for _, axis in inner]
-        psf = gaussian_psf(sigmas, [n for n, _ in inner])
-    background = args.background or float(np.percentile(image, 1))
-    print(f"background {background:g}", flush=True)
+        steps = zip(axes, pitch(axes, sizes), strict=True)
+        sigmas = [
+            args.sigma / step if axis in "YX" else args.sigma_z
+            for axis, step in steps
+            if axis in together
+        ]
+        psf = gaussian_psf(sigmas, inner)
     result = np.empty(image.shape, np.float32)
-    steps = [1 if joined else n for n, joined in zip(image.shape, together, strict=True)]
-    total, done = int(np.prod(steps)) * args.rounds, 0
+    rounds = args.rounds * int(np.prod(image.shape)) // int(np.prod(inner))
+    done = 0
 
     def report():
         nonlocal done
         done += 1
-        print(f"{done}/{total}", flush=True)
+        print(f"{done}/{rounds}", flush=True)
 
-    for index in np.ndindex(*steps):
-        part = tuple(
-            slice(None) if joined else i for i, joined in zip(index, together, strict=True)
+    for volume in stack(axes, image.shape, space(axes, "volumes")):
+        pixels = real(image[volume])
+        background = args.background or float(
+            np.percentile(pixels[~missing[volume]], 1, axis=None)
         )
-        light = np.clip(image[part].astype(np.float32) - background, 0, None)
-        result[part] = deconvolve(light, psf.astype(np.float32), args.rounds, report)
+        print(f"background {background:g}", flush=True)
+        own = "".join(axis for axis in axes if axis in space(axes, "volumes"))
+        sharp = np.empty(pixels.shape, np.float32)
+        for part in stack(own, pixels.shape, together):
+            light = np.clip(filled(pixels[part]) - background, 0, None).astype(np.float32)
+            sharp[part] = deconvolve(light, psf.astype(np.float32), args.rounds, report)
+        result[volume] = sharp
+    result[missing] = np.nan
     write_image(args.output, result, axes, sizes)
 
 

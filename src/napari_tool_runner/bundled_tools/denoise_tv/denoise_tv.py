@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import tifffile
+from scipy import ndimage
 
 
 def read_image(path):
@@ -19,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -65,23 +71,55 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
-def each(image, axes, together, work, dtype):
-    """Return what `work` makes of every volume (or plane), one after the other."""
-    inner = [number for number, axis in enumerate(axes) if axis in together]
-    outer = [number for number in range(image.ndim) if number not in inner]
-    moved = image.transpose(outer + inner)
-    result = np.empty(moved.shape, dtype)
-    steps = list(np.ndindex(*moved.shape[: len(outer)]))
-    for done, index in enumerate(steps, 1):
-        result[index] = work(moved[index])
-        print(f"{done}/{len(steps)}", flush=True)
-    return result.transpose(np.argsort(outer + inner))
-
-
 def noise_of(image):
     """Return the standard deviation of the noise, from differences that ignore slopes."""
     detail = np.diff(np.diff(image, 2, axis=-1), 2, axis=-2)
     return float(np.median(np.abs(detail))) / (0.6745 * 6.0) if detail.size else 0.0
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def filled(part):
+    """Return a volume (or plane) in which missing values are those of the nearest pixel."""
+    missing = ~np.isfinite(part)
+    if not missing.any() or missing.all():
+        return np.where(missing, 0, part)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return part[tuple(nearest)]
+
+
+def real(image):
+    """Return pixels with fractions, in a type that holds each of them exactly."""
+    narrow = image.dtype.itemsize <= 2 or image.dtype == np.float32
+    return image.astype(np.float32 if narrow else np.float64, copy=False)
+
+
+def typed(values, dtype):
+    """Return values in a type: whole numbers and within its limits where it has no fractions."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        top = np.nextafter(2.0**64, 0) if dtype == np.uint64 else np.nextafter(2.0**63, 0)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, min(limits.max, top))
+    return values.astype(dtype)
 
 
 def main():
@@ -96,20 +134,22 @@ def main():
 
     image, axes, sizes = read_image(args.input)
 
-    def work(part):
-        part = part.astype(np.float32)
+    missing = tell_missing(image)
+    result, even = np.empty_like(image), 0
+    for place in parts(axes, image.shape, space(axes, args.space)):
+        part = filled(real(image[place]))
         noise = noise_of(part)
         if not noise > 0:  # nothing to remove
-            return part
+            result[place], even = image[place], even + 1
+            continue
         # in units of its noise every image behaves the same
         smooth = denoise_tv_chambolle(part / noise, weight=args.weight, max_num_iter=100)
-        return smooth * noise
-
-    smooth = each(image, axes, space(axes, args.space), work, np.float32)
-    if np.issubdtype(image.dtype, np.integer):
-        limits = np.iinfo(image.dtype)
-        smooth = np.clip(np.rint(smooth), limits.min, limits.max).astype(image.dtype)
-    write_image(args.output, smooth, axes, sizes)
+        result[place] = typed(smooth * noise, image.dtype)
+    if even:
+        print(f"note: {even} planes or volumes have no noise and stay as they are")
+    if missing.any():
+        result[missing] = image[missing]
+    write_image(args.output, result, axes, sizes)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -59,21 +64,26 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
-def depth(sizes):
-    """Return how many pixel widths deep one slice is."""
-    if {"PhysicalSizeX", "PhysicalSizeZ"} <= set(sizes):
-        return sizes["PhysicalSizeZ"] / sizes["PhysicalSizeX"]
-    return 1.0
-
-
 def find(image, sigma, strength):
     """Return positions to a fraction of a pixel, and how far each stands out of the noise."""
-    image = image.astype(float)
+    missing = ~np.isfinite(image)
+    image = filled(image.astype(float))
+    none = np.zeros((0, image.ndim), int)
+    if missing.all() or np.ptp(image) == 0:
+        return none, none, none[:, 0]
     response = -(np.mean(sigma) ** 2) * ndimage.gaussian_laplace(image, sigma)
-    noise = 1.4826 * np.median(np.abs(response - np.median(response))) or 1.0
+    known = response[~missing]
+    noise = 1.4826 * np.median(np.abs(known - np.median(known)))
+    if noise < 1e-4 * response.max():  # drawn, not taken: no noise to stand out of
+        print("note: the image has no noise; strength counts in hundredths of the strongest spot")
+        noise = response.max() / 100
     window = [2 * int(np.ceil(s)) + 1 for s in sigma]
     peaks = (response == ndimage.maximum_filter(response, window)) & (response > strength * noise)
-    positions = np.argwhere(peaks)
+    # of pixels that answer alike, side by side, one stands for the spot
+    groups, _ = ndimage.label(peaks & ~missing, np.ones((3,) * image.ndim))
+    places = np.flatnonzero(groups)
+    first = np.unique(groups.flat[places], return_index=True)[1]
+    positions = np.column_stack(np.unravel_index(places[first], image.shape))
     exact = positions.astype(float)
     for axis in range(image.ndim):  # the top of a parabola through three pixels
         step = np.zeros(image.ndim, int)
@@ -88,6 +98,36 @@ def find(image, sigma, strength):
     return positions, exact, response[tuple(positions.T)] / noise
 
 
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def filled(part):
+    """Return a volume (or plane) in which missing values are those of the nearest pixel."""
+    missing = ~np.isfinite(part)
+    if not missing.any() or missing.all():
+        return np.where(missing, 0, part)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return part[tuple(nearest)]
+
+
+def exact(value):
+    """Return a number as text that is read back as it was: counts and labels in full."""
+    return f"{value:.15g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
@@ -100,11 +140,12 @@ def main():
     image, axes, sizes = read_image(args.input)
     if axes.endswith("S"):
         sys.exit("Spots of a colour (RGB) image are not defined: split its channels first.")
+    tell_missing(image)
     together = [axis in space(axes, args.space) for axis in axes]
-    along_z = max(args.sigma / depth(sizes), 0.7)
-    sigma = [
-        args.sigma if axis in "YX" else along_z
-        for axis, joined in zip(axes, together, strict=True)
+    steps = pitch(axes, sizes)
+    sigma = [  # a spot is no smaller than what a pixel sees
+        max(args.sigma / step, min(args.sigma, 0.7))
+        for step, joined in zip(steps, together, strict=True)
         if joined
     ]
     steps = [1 if joined else n for n, joined in zip(image.shape, together, strict=True)]
@@ -113,8 +154,8 @@ def main():
         part = tuple(
             slice(None) if joined else i for i, joined in zip(index, together, strict=True)
         )
-        positions, exact, strengths = find(image[part], sigma, args.strength)
-        for position, centre, stands_out in zip(positions, exact, strengths, strict=True):
+        positions, centres, strengths = find(image[part], sigma, args.strength)
+        for position, centre, stands_out in zip(positions, centres, strengths, strict=True):
             inner = iter(centre)
             place = [
                 next(inner) if joined else i for i, joined in zip(index, together, strict=True)
@@ -127,7 +168,7 @@ def main():
         names = [f"axis-{dimension}" for dimension in range(image.ndim)]
         table.writerow(["index", *names, "intensity", "strength"])
         for number, row in enumerate(rows):
-            table.writerow([number, *[f"{value:.6g}" for value in row]])
+            table.writerow([number, *map(exact, row)])
     print(f"{len(rows)} spots")
 
 

@@ -20,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -66,17 +71,55 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
-def each(image, axes, together, work, dtype):
-    """Return what `work` makes of every volume (or plane), one after the other."""
-    inner = [number for number, axis in enumerate(axes) if axis in together]
-    outer = [number for number in range(image.ndim) if number not in inner]
-    moved = image.transpose(outer + inner)
-    result = np.empty(moved.shape, dtype)
-    steps = list(np.ndindex(*moved.shape[: len(outer)]))
-    for done, index in enumerate(steps, 1):
-        result[index] = work(moved[index])
-        print(f"{done}/{len(steps)}", flush=True)
-    return result.transpose(np.argsort(outer + inner))
+def read_mask(path):
+    """Return where a mask has its foreground, its axes and pixel sizes."""
+    mask, axes, sizes = read_image(path)
+    if axes.endswith("S"):
+        sys.exit(f"{path} has colours (RGB): a mask has one value for each pixel.")
+    missing = tell_missing(mask)
+    tell_brightness(mask)
+    return (mask != 0) & ~missing, axes, sizes
+
+
+def tell_brightness(image):
+    """Warn when an image looks like brightness where objects or a mask are wanted."""
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    if both.sum() > 100 and (left != right)[both].mean() > 0.5:
+        print(
+            "warning: this looks like brightness, not like objects: nearly every pixel has a "
+            "number of its own. “Threshold” and “Label connected components” make objects of it."
+        )
+    elif lines.size > 100 and lines.all() and np.ptp(lines):
+        print("warning: no pixel is 0, but 0 marks what belongs to no object")
+
+
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
 
 
 def main():
@@ -88,26 +131,29 @@ def main():
     parser.add_argument("--space", choices=["volumes", "planes"], default="volumes")
     args = parser.parse_args()
 
-    mask, axes, sizes = read_image(args.input)
+    mask, axes, sizes = read_mask(args.input)
     together = space(axes, args.space)
-    if args.unit == "micrometres" and "PhysicalSizeX" not in sizes:
-        sys.exit(f"{args.input} does not say how large its pixels are: choose pixels as unit.")
-    across = sizes.get("PhysicalSizeX", 1.0)
-    steps = {axis: sizes.get(f"PhysicalSize{axis}", across) for axis in "ZYXQ"}
-    scale = 1.0 if args.unit == "micrometres" else 1.0 / across
-    sampling = [steps[axis] * scale for axis in axes if axis in together]
-
-    def work(part):
-        inside = part != 0
-        distance = np.zeros(part.shape, np.float32)
+    scale = 1.0
+    if args.unit == "micrometres":
+        if "PhysicalSizeX" not in sizes or "PhysicalSizeXUnit" in sizes:
+            sys.exit(f"{args.input} does not say how large its pixels are: choose pixels as unit.")
+        scale = sizes["PhysicalSizeX"]
+    steps = zip(axes, pitch(axes, sizes), strict=True)
+    sampling = [step * scale for axis, step in steps if axis in together]
+    distance, borderless = np.zeros(mask.shape, np.float32), 0
+    for part in parts(axes, mask.shape, together):
+        inside = mask[part]
+        if inside.all() or not inside.any():  # no border anywhere
+            borderless += bool(inside.all() or args.side != "inside")
+            continue
         if args.side != "outside":
-            distance += ndimage.distance_transform_edt(inside, sampling)
-        if args.side != "inside" and inside.any():
+            distance[part] += ndimage.distance_transform_edt(inside, sampling)
+        if args.side != "inside":
             outside = ndimage.distance_transform_edt(~inside, sampling)
-            distance += outside if args.side == "outside" else -outside
-        return distance
-
-    write_image(args.output, each(mask, axes, together, work, np.float32), axes, sizes)
+            distance[part] += outside if args.side == "outside" else -outside
+    if borderless:
+        print(f"note: {borderless} planes or volumes have no border to measure from and are 0")
+    write_image(args.output, distance, axes, sizes)
 
 
 if __name__ == "__main__":

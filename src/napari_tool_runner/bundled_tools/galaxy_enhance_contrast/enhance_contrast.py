@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import tifffile
+from scipy import ndimage
 
 
 def read_image(path):
@@ -19,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -74,6 +80,36 @@ def enhance(plane, args):
     return exposure.equalize_adapthist(plane, kernel_size=args.tile, clip_limit=args.limit)
 
 
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def filled(part):
+    """Return a volume (or plane) in which missing values are those of the nearest pixel."""
+    missing = ~np.isfinite(part)
+    if not missing.any() or missing.all():
+        return np.where(missing, 0, part)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return part[tuple(nearest)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
@@ -91,9 +127,11 @@ def main():
     image, axes, sizes = read_image(args.input)
     if axes.endswith("S"):
         sys.exit("A colour (RGB) image has no single brightness: split its channels first.")
+    missing = tell_missing(image)
     result = np.empty(image.shape, np.float32)
-    for index in np.ndindex(image.shape[:-2]):
-        result[index] = enhance(image[index].astype(np.float64), args)
+    for part in parts(axes, image.shape, "YX"):
+        result[part] = enhance(filled(image[part].astype(np.float64)), args)
+    result[missing] = np.nan
     shown = {"clahe": args.limit, "percentiles": args.high, "gamma": args.gamma}[args.method]
     print(args.method, shown)
     write_image(args.output, result, axes, sizes)

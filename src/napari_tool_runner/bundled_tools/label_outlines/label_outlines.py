@@ -21,7 +21,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):

@@ -21,7 +21,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -207,7 +212,18 @@ def tell_missing(image):
 
 def exact(value):
     """Return a number as text that is read back as it was: counts and labels in full."""
-    return f"{value:.10g}" if isinstance(value, (float, np.floating)) else str(value)
+    return f"{value:.15g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def tell_sizes(first, second):
+    """Warn when two images that are laid on each other have pixels of different size."""
+    for axis in "XYZ":
+        one, other = (sizes.get(f"PhysicalSize{axis}") for sizes in (first, second))
+        if one and other and abs(one - other) > 1e-3 * one:
+            print(
+                f"warning: pixels of different size ({one:g} and {other:g} along {axis}) are laid "
+                "on each other one by one: “Rescale” makes them alike"
+            )
 
 
 def main():
@@ -218,7 +234,8 @@ def main():
     args = parser.parse_args()
 
     labels, axes, sizes = read_objects(args.labels)
-    image = read_image(args.image)[0]
+    image, _, own = read_image(args.image)
+    tell_sizes(sizes, own)
     if image.shape != labels.shape:
         sys.exit(f"The image {image.shape} and the labels {labels.shape} differ in size.")
     # the objects as their own image: only shapes are wanted

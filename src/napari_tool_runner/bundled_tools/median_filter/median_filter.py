@@ -20,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -66,24 +71,56 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
-def depth(sizes):
-    """Return how many pixel widths deep one slice is."""
-    if {"PhysicalSizeX", "PhysicalSizeZ"} <= set(sizes):
-        return sizes["PhysicalSizeZ"] / sizes["PhysicalSizeX"]
-    return 1.0
+def median(part, window):
+    """Return the median of the pixels around each pixel; missing values do not count."""
+    missing = ~np.isfinite(part)
+    if not missing.any():
+        return ndimage.median_filter(part, window)
+    result = ndimage.median_filter(filled(part), window)
+    margins = [(n // 2, n // 2) for n in window]
+    wide = np.pad(np.where(missing, np.nan, part), margins, mode="symmetric")
+    views = np.lib.stride_tricks.sliding_window_view(wide, window)
+    beside = np.argwhere(ndimage.maximum_filter(missing, window) & ~missing)
+    for some in np.array_split(beside, len(beside) * int(np.prod(window)) // 10**7 + 1):
+        around = views[tuple(some.T)].reshape(len(some), -1)
+        result[tuple(some.T)] = np.nanmedian(around, axis=1)
+    return np.where(missing, part, result)
 
 
-def each(image, axes, together, work, dtype):
-    """Return what `work` makes of every volume (or plane), one after the other."""
-    inner = [number for number, axis in enumerate(axes) if axis in together]
-    outer = [number for number in range(image.ndim) if number not in inner]
-    moved = image.transpose(outer + inner)
-    result = np.empty(moved.shape, dtype)
-    steps = list(np.ndindex(*moved.shape[: len(outer)]))
-    for done, index in enumerate(steps, 1):
-        result[index] = work(moved[index])
-        print(f"{done}/{len(steps)}", flush=True)
-    return result.transpose(np.argsort(outer + inner))
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def filled(part):
+    """Return a volume (or plane) in which missing values are those of the nearest pixel."""
+    missing = ~np.isfinite(part)
+    if not missing.any() or missing.all():
+        return np.where(missing, 0, part)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return part[tuple(nearest)]
 
 
 def main():
@@ -95,12 +132,13 @@ def main():
     args = parser.parse_args()
 
     image, axes, sizes = read_image(args.input)
+    tell_missing(image)
     together = space(axes, args.space)
-    radii = [args.radius if axis in "YX" else round(args.radius / depth(sizes)) for axis in axes]
-    window = [2 * radius + 1 for radius, axis in zip(radii, axes, strict=True) if axis in together]
-    smooth = each(
-        image, axes, together, lambda part: ndimage.median_filter(part, window), image.dtype
-    )
+    steps = zip(axes, pitch(axes, sizes), strict=True)
+    window = [2 * round(args.radius / step) + 1 for axis, step in steps if axis in together]
+    smooth = np.empty_like(image)
+    for part in parts(axes, image.shape, together):
+        smooth[part] = median(image[part], window)
     write_image(args.output, smooth, axes, sizes)
 
 

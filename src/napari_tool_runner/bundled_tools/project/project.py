@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 
 import numpy as np
 import tifffile
@@ -19,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -59,6 +65,25 @@ def write_image(path, image, axes, sizes):
     tifffile.imwrite(path, image, ome=ome, photometric=colour, metadata=tags)
 
 
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def typed(values, dtype):
+    """Return values in a type: whole numbers and within its limits where it has no fractions."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        top = np.nextafter(2.0**64, 0) if dtype == np.uint64 else np.nextafter(2.0**63, 0)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, min(limits.max, top))
+    return values.astype(dtype)
+
+
 def main():
     methods = ["max", "mean", "min", "median", "sum", "std"]
     parser = argparse.ArgumentParser(description=__doc__)
@@ -81,14 +106,24 @@ def main():
     if not 0 <= args.first <= last < count:
         sys.exit(f"{args.first} to {args.last} is no part of 0 to {count - 1} along {axis}.")
     part = np.take(image, range(args.first, last + 1), axis=number)
-    if args.method in {"max", "min", "median"}:
-        result = getattr(np, args.method)(part, axis=number).astype(image.dtype)
-    else:
-        result = getattr(np, args.method)(part, axis=number, dtype=np.float64).astype(np.float32)
+    missing = tell_missing(part)
+    work = getattr(np, f"nan{args.method}" if missing.any() else args.method)
+    pixels = np.where(np.isnan(part), np.nan, part) if missing.any() else part
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no value at all stays no value
+        if args.method in {"max", "min"}:
+            result = work(pixels, axis=number).astype(image.dtype)
+        elif args.method == "median":
+            result = typed(work(pixels, axis=number), image.dtype)
+        else:
+            result = work(pixels, axis=number, dtype=np.float64)
+    if missing.any():
+        result[missing.all(axis=number)] = np.nan
+    if args.method in {"mean", "std"}:  # sums are counts: they stay whole
+        result = result.astype(np.float32)
     print(f"{last + 1 - args.first} slices along {axis}")
-    kept = {
-        key: value for key, value in sizes.items() if not key.startswith(f"PhysicalSize{axis}")
-    }
+    gone = {"T": "TimeInc"}.get(axis, f"PhysicalSize{axis}")
+    kept = {key: value for key, value in sizes.items() if not key.startswith(gone)}
     write_image(args.output, result, axes.replace(axis, ""), kept)
 
 

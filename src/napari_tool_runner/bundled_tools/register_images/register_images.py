@@ -21,7 +21,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -112,6 +117,59 @@ def find_turn(fixed, moving, largest):
     return best
 
 
+def space(axes, mode):
+    """Return the axes that belong together: of a volume, or of each plane."""
+    depth = "Z" if "Z" in axes else "Q"
+    return "YX" if mode == "planes" else depth + "YX"
+
+
+def ratio(axes, fixed, moving):
+    """Return how many pixels of the fixed image one of the moving image is wide (1: unknown)."""
+    pairs = [(moving.get(f"PhysicalSize{a}"), fixed.get(f"PhysicalSize{a}")) for a in axes]
+    known = [one / other if one and other else 1.0 for one, other in pairs]
+    return [1.0 if abs(value - 1) < 1e-3 else value for value in known]
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def filled(part):
+    """Return a volume (or plane) in which missing values are those of the nearest pixel."""
+    missing = ~np.isfinite(part)
+    if not missing.any() or missing.all():
+        return np.where(missing, 0, part)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return part[tuple(nearest)]
+
+
+def typed(values, dtype):
+    """Return values in a type: whole numbers and within its limits where it has no fractions."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        top = np.nextafter(2.0**64, 0) if dtype == np.uint64 else np.nextafter(2.0**63, 0)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, min(limits.max, top))
+    return values.astype(dtype)
+
+
+def way(reference, image):
+    """Return by how much an image lies further than the one of a spectrum."""
+    found = np.zeros(image.ndim)
+    for _ in range(4):  # the rim is weighted less, which draws the first guess towards 0
+        back = ndimage.shift(image, -found, order=1, mode="nearest") if found.any() else image
+        step, _ = displacement(reference, spectrum(back), image.shape)
+        found += step
+        if np.abs(step).max() < 0.02:
+            break
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fixed", required=True)
@@ -123,20 +181,28 @@ def main():
     args = parser.parse_args()
 
     fixed, axes, sizes = read_image(args.fixed)
-    moving, others, _ = read_image(args.moving)
+    moving, others, own = read_image(args.moving)
     if fixed.ndim != moving.ndim or set(axes) & set("TCS") or set(others) & set("TCS"):
         sys.exit(f"Two planes or two stacks are needed, not images with {axes} and {others}.")
     if args.allow == "rigid" and fixed.ndim != 2:
         sys.exit("Turning is found for planes only: allow shifts only, or project the stacks.")
-    source = moving.astype(float)
+    for image in (fixed, moving):
+        tell_missing(image)
+    source, missing = filled(moving.astype(float)), ~np.isfinite(moving)
+    ratios = ratio(axes, sizes, own)
+    if ratios != [1.0] * fixed.ndim:
+        told = ", ".join(f"{axis} × {r:.4g}" for axis, r in zip(axes, ratios, strict=True))
+        print(f"note: the pixels differ in size; the moving image was resampled: {told}")
+        source = ndimage.zoom(source, ratios, order=1, mode="nearest", grid_mode=True)
+        missing = ndimage.zoom(missing.astype(float), ratios, order=1, grid_mode=True) > 0
     for axis, size in enumerate(fixed.shape):  # onto the grid of the fixed image
         source = source[(slice(None),) * axis + (slice(0, size),)]
-        missing = [(0, size - source.shape[axis] if a == axis else 0) for a in range(source.ndim)]
-        source = np.pad(source, missing, mode="edge")
-    smooth = [ndimage.gaussian_filter(image.astype(float), 1.0) for image in (fixed, source)]
+        room = [(0, size - source.shape[axis] if a == axis else 0) for a in range(source.ndim)]
+        source = np.pad(source, room, mode="edge")
+    smooth = [ndimage.gaussian_filter(filled(i.astype(float)), 1.0) for i in (fixed, source)]
     angle = find_turn(*smooth, args.largest_angle) if args.allow == "rigid" else 0.0
     turned_back = turned(smooth[1], angle) if angle else smooth[1]
-    shift, _ = displacement(spectrum(smooth[0]), spectrum(turned_back), fixed.shape)
+    shift = way(spectrum(smooth[0]), turned_back)
     if angle:
         turn = np.deg2rad(angle)
         matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
@@ -146,15 +212,18 @@ def main():
     centre = (np.array(fixed.shape) - 1) / 2
     offset = centre + motion - matrix @ centre
     result = ndimage.affine_transform(source, matrix, offset, order=1, mode="constant", cval=0)
-    if np.issubdtype(moving.dtype, np.integer):
-        result = np.rint(result)
+    if missing.any():
+        unknown = np.zeros(fixed.shape)
+        common = tuple(slice(min(n, m)) for n, m in zip(fixed.shape, missing.shape, strict=True))
+        unknown[common] = missing[common]
+        result[ndimage.affine_transform(unknown, matrix, offset, order=1) > 1e-6] = np.nan
     with open(args.motion, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow([*[f"shift_{axis.lower()}" for axis in axes], "angle"])
-        table.writerow([*[f"{value:.4g}" for value in motion], f"{angle:.4g}"])
+        table.writerow([*[f"{value:.6f}" for value in motion], f"{angle:.6f}"])
     moved = ", ".join(f"{axis} {value:.2f}" for axis, value in zip(axes, motion, strict=True))
     print(f"moved by {moved} pixels, turned by {angle:.2f} degrees")
-    write_image(args.registered, result.astype(moving.dtype), axes, sizes)
+    write_image(args.registered, typed(result, moving.dtype), axes, sizes)
 
 
 if __name__ == "__main__":

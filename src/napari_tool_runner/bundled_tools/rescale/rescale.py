@@ -20,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -60,6 +65,82 @@ def write_image(path, image, axes, sizes):
     tifffile.imwrite(path, image, ome=ome, photometric=colour, metadata=tags)
 
 
+def objects(image):
+    """Return whether whole numbers are those of objects: patches of one number, and 0 between."""
+    if image.dtype.kind not in "iu" or not (image == 0).any():
+        return False
+    lines = image.reshape(-1, *image.shape[-1:])[:: 1 + image.size // 2**24]
+    left, right = lines[:, :-1], lines[:, 1:]
+    both = (left != 0) & (right != 0)
+    return bool(np.count_nonzero((left != right) & both) <= 0.2 * np.count_nonzero(both))
+
+
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def filled(part):
+    """Return a volume (or plane) in which missing values are those of the nearest pixel."""
+    missing = ~np.isfinite(part)
+    if not missing.any() or missing.all():
+        return np.where(missing, 0, part)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return part[tuple(nearest)]
+
+
+def real(image):
+    """Return pixels with fractions, in a type that holds each of them exactly."""
+    narrow = image.dtype.itemsize <= 2 or image.dtype == np.float32
+    return image.astype(np.float32 if narrow else np.float64, copy=False)
+
+
+def typed(values, dtype):
+    """Return values in a type: whole numbers and within its limits where it has no fractions."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        top = np.nextafter(2.0**64, 0) if dtype == np.uint64 else np.nextafter(2.0**63, 0)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, min(limits.max, top))
+    return values.astype(dtype)
+
+
+def smoothed(pixels, sigmas, missing):
+    """Return pixels smoothed with a Gaussian; missing values do not count."""
+    if not missing.any():
+        return ndimage.gaussian_filter(pixels, sigmas)
+    known = ndimage.gaussian_filter((~missing).astype(pixels.dtype), sigmas)
+    smooth = ndimage.gaussian_filter(np.where(missing, 0, pixels), sigmas)
+    return np.where(missing, pixels, smooth / np.where(missing, 1, known))
+
+
+def space(axes, mode):
+    """Return the axes that belong together: of a volume, or of each plane."""
+    depth = "Z" if "Z" in axes else "Q"
+    return "YX" if mode == "planes" else depth + "YX"
+
+
 def main():
     orders = {"nearest": 0, "linear": 1, "cubic": 3}
     parser = argparse.ArgumentParser(description=__doc__)
@@ -68,33 +149,56 @@ def main():
     parser.add_argument("--factor", type=float, default=0.5)
     parser.add_argument("--factor-z", type=float, default=1.0)
     parser.add_argument("--cubic-voxels", choices=["true", "false"], default="false")
-    parser.add_argument("--interpolation", choices=orders, default="linear")
+    parser.add_argument("--interpolation", choices=["auto", *orders], default="auto")
     args = parser.parse_args()
 
     image, axes, sizes = read_image(args.input)
-    along_z = args.factor_z
+    missing = tell_missing(image)
+    factors = {"Y": args.factor, "X": args.factor, "Z": args.factor_z, "Q": args.factor_z}
     if args.cubic_voxels == "true":
         if not {"PhysicalSizeX", "PhysicalSizeZ"} <= set(sizes):
             sys.exit(f"{args.input} does not say how deep and wide its voxels are.")
-        along_z = args.factor * sizes["PhysicalSizeZ"] / sizes["PhysicalSizeX"]
-    factors = [args.factor if a in "YX" else along_z if a in "ZQ" else 1.0 for a in axes]
+        factors |= {
+            axis: args.factor * step for axis, step in zip(axes, pitch(axes, sizes), strict=True)
+        }
+    factors = [factors.get(axis, 1.0) if axis in "ZQYX" else 1.0 for axis in axes]
     shape = [max(1, round(n * f)) for n, f in zip(image.shape, factors, strict=True)]
     exact = [new / old for new, old in zip(shape, image.shape, strict=True)]
-    pixels = image
-    if args.interpolation != "nearest":
+    patches = objects(image)
+    way = (
+        args.interpolation if args.interpolation != "auto" else "nearest" if patches else "linear"
+    )
+    print(f"interpolation: {way}")
+    if patches and way != "nearest":
+        print("warning: these look like objects; only “nearest” keeps their numbers")
+    middles = [
+        np.floor((np.arange(n) + 0.5) / f).astype(int) for n, f in zip(shape, exact, strict=True)
+    ]
+    nearest = np.ix_(*middles)
+    if way == "nearest":
+        result = image[nearest]
+        lost = np.setdiff1d(np.unique(image), np.unique(result)).size if patches else 0
+        if lost:
+            print(f"note: {lost} objects are smaller than the new pixels and disappeared")
+        if patches and np.unique(result).size > 2 and image.dtype.itemsize < 4:
+            # many numbers in 8 or 16 bits could be a picture: in 32 bits they are read as objects
+            result = result.astype(np.int32)
+    else:
         # fewer pixels: average first, or fine patterns turn into coarse ones
         blur = [max(0.0, (1 / factor - 1) / 2) for factor in exact]
-        pixels = ndimage.gaussian_filter(image.astype(np.float32), blur)
-    order = orders[args.interpolation]
-    result = ndimage.zoom(pixels, exact, order=order, mode="nearest", grid_mode=True)
-    if np.issubdtype(image.dtype, np.integer):
-        limits = np.iinfo(image.dtype)
-        result = np.clip(np.rint(result), limits.min, limits.max)
+        pixels = smoothed(real(image), blur, missing)
+        if missing.any():
+            for part in parts(axes, image.shape, space(axes, "volumes")):
+                pixels[part] = filled(pixels[part])
+        result = ndimage.zoom(pixels, exact, order=orders[way], mode="nearest", grid_mode=True)
+        result = typed(result, image.dtype)
+        if missing.any():
+            result[missing[nearest]] = np.nan
     for axis, factor in zip(axes, exact, strict=True):
         if f"PhysicalSize{axis}" in sizes:
             sizes[f"PhysicalSize{axis}"] /= factor
     print(f"{image.shape} becomes {result.shape}")
-    write_image(args.output, result.astype(image.dtype), axes, sizes)
+    write_image(args.output, result, axes, sizes)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -60,31 +65,72 @@ def write_image(path, image, axes, sizes):
     tifffile.imwrite(path, image, ome=ome, photometric=colour, metadata=tags)
 
 
-def each(image, axes, together, work, dtype):
-    """Return what `work` makes of every volume (or plane), one after the other."""
-    inner = [number for number, axis in enumerate(axes) if axis in together]
-    outer = [number for number in range(image.ndim) if number not in inner]
-    moved = image.transpose(outer + inner)
-    result = np.empty(moved.shape, dtype)
-    steps = list(np.ndindex(*moved.shape[: len(outer)]))
-    for done, index in enumerate(steps, 1):
-        result[index] = work(moved[index])
-        print(f"{done}/{len(steps)}", flush=True)
-    return result.transpose(np.argsort(outer + inner))
-
-
-def background(plane, method, radius):
+def background(plane, method, radius, steps):
     """Return what lies below the objects of one plane."""
     smooth = ndimage.gaussian_filter(plane, 1.0)  # or single dark pixels pull it down
+    reach = [round(radius / step) for step in steps]
     if method == "rolling_ball":
         from skimage.restoration import rolling_ball
 
-        return rolling_ball(smooth, radius=radius)
+        grid = np.meshgrid(*[np.arange(-n, n + 1) * s for n, s in zip(reach, steps, strict=True)])
+        below = radius**2 - grid[0].T ** 2 - grid[1].T ** 2
+        ball = np.where(below < 0, np.inf, np.sqrt(np.maximum(below, 0)))
+        return rolling_ball(smooth, kernel=ball.astype(np.float64))
     if method == "opening":
-        size = 2 * round(radius) + 1
-        opened = ndimage.grey_opening(smooth, size=(size, size))
-        return ndimage.uniform_filter(opened, size)
-    return ndimage.gaussian_filter(plane, radius)
+        size = [2 * n + 1 for n in reach]
+        return ndimage.uniform_filter(ndimage.grey_opening(smooth, size=size), size)
+    return ndimage.gaussian_filter(plane, [radius / step for step in steps])
+
+
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def filled(part):
+    """Return a volume (or plane) in which missing values are those of the nearest pixel."""
+    missing = ~np.isfinite(part)
+    if not missing.any() or missing.all():
+        return np.where(missing, 0, part)
+    nearest = ndimage.distance_transform_edt(missing, return_distances=False, return_indices=True)
+    return part[tuple(nearest)]
+
+
+def real(image):
+    """Return pixels with fractions, in a type that holds each of them exactly."""
+    narrow = image.dtype.itemsize <= 2 or image.dtype == np.float32
+    return image.astype(np.float32 if narrow else np.float64, copy=False)
+
+
+def typed(values, dtype):
+    """Return values in a type: whole numbers and within its limits where it has no fractions."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        top = np.nextafter(2.0**64, 0) if dtype == np.uint64 else np.nextafter(2.0**63, 0)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, min(limits.max, top))
+    return values.astype(dtype)
 
 
 def main():
@@ -99,17 +145,20 @@ def main():
     args = parser.parse_args()
 
     image, axes, sizes = read_image(args.input)
-    top = np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else np.inf
+    missing = tell_missing(image)
     sign = 1.0 if args.objects == "bright" else -1.0
-
-    def work(plane):
-        plane = sign * plane.astype(np.float32)
-        above = plane - background(plane, args.method, args.radius)
+    steps = [step for axis, step in zip(axes, pitch(axes, sizes), strict=True) if axis in "YX"]
+    result = np.empty_like(image)
+    for part in parts(axes, image.shape, "YX"):
+        plane = sign * filled(real(image[part]))
+        above = plane - background(plane, args.method, args.radius, steps)
         if sign < 0:  # dark objects stay darker than an even, bright background
             above = -above - plane.min()
-        return np.clip(np.rint(above), 0, top) if np.isfinite(top) else above
-
-    write_image(args.output, each(image, axes, "YX", work, image.dtype), axes, sizes)
+        whole = np.issubdtype(image.dtype, np.integer)
+        result[part] = typed(np.maximum(above, 0) if whole else above, image.dtype)
+    if missing.any():
+        result[missing] = image[missing]
+    write_image(args.output, result, axes, sizes)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import tifffile
+from scipy import ndimage
 
 
 def read_image(path):
@@ -19,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -66,22 +72,58 @@ def space(axes, mode):
 
 
 def threshold(pixels, method, value):
-    """Return the threshold of a histogram method."""
+    """Return the threshold of a histogram method; None where all pixels are alike."""
     from skimage import filters
 
     if method == "manual":
         return value
-    if pixels.min() == pixels.max():
-        sys.exit(f"All pixels have the value {pixels.flat[0]}: there is nothing to separate.")
-    return getattr(filters, f"threshold_{method}")(pixels)
+    if not pixels.size or pixels.min() == pixels.max():
+        return None
+    if pixels.dtype.kind in "iu" and int(pixels.max()) - int(pixels.min()) > 2**20:
+        pixels = pixels.astype(float)  # a histogram of classes, not one with every number
+    return float(getattr(filters, f"threshold_{method}")(pixels))
 
 
-def surroundings(image, axes, radius):
-    """Return the mean around each pixel, in its plane."""
-    from scipy import ndimage
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
 
-    sigmas = [radius / 2 if axis in "YX" else 0 for axis in axes]
-    return ndimage.gaussian_filter(image.astype(np.float32), sigmas)
+
+def parts(axes, shape, together):
+    """Return where each volume (or plane) lies, and say how far the work is."""
+    outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
+    for done, index in enumerate(np.ndindex(*outer)):
+        if done:
+            print(f"{done}/{np.prod(outer)}", flush=True)
+        where = zip(axes, index, strict=True)
+        yield tuple(slice(None) if axis in together else i for axis, i in where)
+    print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def real(image):
+    """Return pixels with fractions, in a type that holds each of them exactly."""
+    narrow = image.dtype.itemsize <= 2 or image.dtype == np.float32
+    return image.astype(np.float32 if narrow else np.float64, copy=False)
+
+
+def smoothed(pixels, sigmas, missing):
+    """Return pixels smoothed with a Gaussian; missing values do not count."""
+    if not missing.any():
+        return ndimage.gaussian_filter(pixels, sigmas)
+    known = ndimage.gaussian_filter((~missing).astype(pixels.dtype), sigmas)
+    smooth = ndimage.gaussian_filter(np.where(missing, 0, pixels), sigmas)
+    return np.where(missing, pixels, smooth / np.where(missing, 1, known))
 
 
 def main():
@@ -93,25 +135,38 @@ def main():
     parser.add_argument("--value", type=float, default=0.0)
     parser.add_argument("--radius", type=float, default=25.0)
     parser.add_argument("--objects", choices=["bright", "dark"], default="bright")
-    parser.add_argument("--scope", choices=["whole", "volumes", "planes"], default="whole")
+    parser.add_argument("--scope", choices=["whole", "volumes", "planes"], default="volumes")
     args = parser.parse_args()
 
     image, axes, sizes = read_image(args.input)
     if axes.endswith("S"):
         sys.exit("A colour (RGB) image has no single brightness: split its channels first.")
+    missing = tell_missing(image)
+    steps = pitch(axes, sizes)
     if args.method == "local":
-        level = surroundings(image, axes, args.radius) + args.value
+        radii = [args.radius / 2 / step for step in steps]
+        sigmas = [radius if axis in "YX" else 0 for axis, radius in zip(axes, radii, strict=True)]
+        level = smoothed(real(image), sigmas, missing) + args.value
     else:
-        together = axes if args.scope == "whole" else space(axes, args.scope)
-        shape = [
-            n if axis not in together else 1 for n, axis in zip(image.shape, axes, strict=True)
-        ]
-        level = np.empty(shape)
-        for index in np.ndindex(*shape):
-            part = tuple(i if n > 1 else slice(None) for i, n in zip(index, shape, strict=True))
-            level[index] = threshold(image[part], args.method, args.value)
-            print(f"threshold {level[index]:g}")
-    mask = image > level if args.objects == "bright" else image < level
+        together = space(axes, args.scope) if args.scope != "whole" else axes.replace("C", "")
+        level, even = np.full(image.shape, np.nan), []
+        for part in parts(axes, image.shape, together):
+            pixels = image[part]
+            found = threshold(pixels[~missing[part]], args.method, args.value)
+            if found is None:
+                even.append(part)
+            else:
+                level[part] = found
+                print(f"threshold {found:.10g}")
+        if even and np.isnan(level).all():
+            sys.exit(
+                f"All pixels have the value {image[~missing][0]}: there is nothing to separate."
+            )
+        if even:
+            print(
+                f"note: {len(even)} planes or volumes have one value only, so nothing to separate"
+            )
+    mask = (image > level if args.objects == "bright" else image < level) & ~missing
     print(f"{mask.mean():.1%} of the image is foreground")
     write_image(args.output, mask.astype(np.uint8), axes, sizes)
 

@@ -6,6 +6,9 @@ import sys
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 
 def read_points(path):
@@ -27,10 +30,28 @@ def read_points(path):
 
 def link(ends, now, limits):
     """Return pairs (track, point) with the least sum of squared distances."""
+    near = cKDTree(now).query_ball_point(ends, limits)
+    rows = np.repeat(np.arange(len(ends)), [len(some) for some in near])
+    columns = np.concatenate([np.array(some, int) for some in near])
+    # who is out of reach of all others of a group has no say in it: groups are solved alone
+    size = len(ends) + len(now)
+    reach = coo_array((np.ones(len(rows)), (rows, columns + len(ends))), (size, size))
+    _, group = connected_components(reach, directed=False)
+    members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
+    alone, pairs = limits.max() ** 2 * 1.05, []
+    for some in members:
+        tracks, points = some[some < len(ends)], some[some >= len(ends)] - len(ends)
+        if len(tracks) and len(points):
+            found = assign(ends[tracks], now[points], limits[tracks], alone)
+            pairs += [(tracks[i], points[j]) for i, j in found]
+    return pairs
+
+
+def assign(ends, now, limits, alone):
+    """Return the pairs of one group; not linking costs `alone`."""
     squares = ((ends[:, None] - now[None]) ** 2).sum(axis=2)
     allowed = squares <= limits[:, None] ** 2
     # not linking costs as much as the longest allowed step, for either side
-    alone = limits.max() ** 2 * 1.05 if len(limits) else 1.0
     cost = np.full((len(ends) + len(now),) * 2, alone / 2)
     cost[: len(ends), : len(now)] = np.where(allowed, squares, 1e6 * alone)
     cost[len(ends) :, len(now) :] = 0.0
@@ -60,6 +81,11 @@ def track(points, distance, gap):
     return owner
 
 
+def exact(value):
+    """Return a number as text that is read back as it was: counts and labels in full."""
+    return f"{value:.15g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", required=True)
@@ -71,6 +97,14 @@ def main():
     args = parser.parse_args()
 
     points, features, values = read_points(args.points)
+    if points.shape[1] > 4:
+        sys.exit(
+            f"{args.points} has {points.shape[1]} axes; time, depth, height and width are four."
+        )
+    placed = np.isfinite(points).all(axis=1)
+    if not placed.all():
+        print(f"note: {np.count_nonzero(~placed)} points have no place (NaN) and are left out")
+        points, values = points[placed], [v for v, ok in zip(values, placed, strict=True) if ok]
     stretched = points * ([1, args.depth, 1, 1] if points.shape[1] == 4 else 1)
     owner = track(stretched, args.distance, args.gap)
     lengths = np.bincount(owner, minlength=1)
@@ -84,7 +118,7 @@ def main():
         table.writerow(["ID", *names, *features])
         for row in kept:
             frame, *place = points[row]
-            place = [f"{value:.6g}" for value in place]
+            place = [exact(value) for value in place]
             table.writerow([numbers[owner[row]], round(frame), *place, *values[row]])
     print(f"{len(numbers)} tracks")
 

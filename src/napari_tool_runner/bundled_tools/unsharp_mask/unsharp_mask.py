@@ -20,7 +20,12 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
-    return image.view(np.uint8) if image.dtype == bool else image, axes, sizes
+    if image.dtype.kind == "c":
+        sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
+    native = image.dtype.newbyteorder("=")
+    if image.dtype in (bool, np.float16):
+        native = np.dtype(np.uint8 if image.dtype == bool else np.float32)
+    return image.astype(native, copy=False), axes, sizes
 
 
 def pixel_sizes(file):
@@ -66,11 +71,44 @@ def space(axes, mode):
     return "YX" if mode == "planes" else depth + "YX"
 
 
-def depth(sizes):
-    """Return how many pixel widths deep one slice is."""
-    if {"PhysicalSizeX", "PhysicalSizeZ"} <= set(sizes):
-        return sizes["PhysicalSizeZ"] / sizes["PhysicalSizeX"]
-    return 1.0
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def tell_missing(image):
+    """Return where an image has no value (NaN, infinite), and say so."""
+    missing = ~np.isfinite(image)
+    if missing.any():
+        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+    if missing.size and missing.all():
+        sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    return missing
+
+
+def real(image):
+    """Return pixels with fractions, in a type that holds each of them exactly."""
+    narrow = image.dtype.itemsize <= 2 or image.dtype == np.float32
+    return image.astype(np.float32 if narrow else np.float64, copy=False)
+
+
+def typed(values, dtype):
+    """Return values in a type: whole numbers and within its limits where it has no fractions."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        top = np.nextafter(2.0**64, 0) if dtype == np.uint64 else np.nextafter(2.0**63, 0)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, min(limits.max, top))
+    return values.astype(dtype)
+
+
+def smoothed(pixels, sigmas, missing):
+    """Return pixels smoothed with a Gaussian; missing values do not count."""
+    if not missing.any():
+        return ndimage.gaussian_filter(pixels, sigmas)
+    known = ndimage.gaussian_filter((~missing).astype(pixels.dtype), sigmas)
+    smooth = ndimage.gaussian_filter(np.where(missing, 0, pixels), sigmas)
+    return np.where(missing, pixels, smooth / np.where(missing, 1, known))
 
 
 def main():
@@ -83,17 +121,15 @@ def main():
     args = parser.parse_args()
 
     image, axes, sizes = read_image(args.input)
+    missing = tell_missing(image)
     together = space(axes, args.space)
-    along_z = args.radius / depth(sizes)
-    sigmas = [
-        0.0 if axis not in together else args.radius if axis in "YX" else along_z for axis in axes
-    ]
-    pixels = image.astype(np.float32)
-    sharp = pixels + args.amount * (pixels - ndimage.gaussian_filter(pixels, sigmas))
-    if np.issubdtype(image.dtype, np.integer):
-        limits = np.iinfo(image.dtype)
-        sharp = np.clip(np.rint(sharp), limits.min, limits.max).astype(image.dtype)
-    write_image(args.output, sharp, axes, sizes)
+    steps = zip(axes, pitch(axes, sizes), strict=True)
+    sigmas = [args.radius / step if axis in together else 0.0 for axis, step in steps]
+    pixels = real(image)
+    with np.errstate(invalid="ignore"):
+        sharp = pixels + args.amount * (pixels - smoothed(pixels, sigmas, missing))
+    sharp = np.where(missing, pixels, sharp)
+    write_image(args.output, typed(sharp, image.dtype), axes, sizes)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,477 @@
+"""Images filtered, corrected, thresholded, searched: against definitions and other libraries."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from scipy import ndimage, optimize, signal
+from skimage import exposure, filters, morphology, restoration
+
+from bundled.inside import Image, run
+
+STACK = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 1.0}
+OBLONG = {
+    "PhysicalSizeX": 0.25,
+    "PhysicalSizeY": 0.5,
+    "PhysicalSizeZ": 1000.0,
+    "PhysicalSizeZUnit": "nm",
+}
+
+
+def noise(shape=(5, 22, 24), top=4000, seed=0):
+    return np.random.default_rng(seed).integers(0, top, shape).astype(np.uint16)
+
+
+def windows(image, size):
+    """Return what lies around every pixel, mirrored at the border: the last axis."""
+    wide = np.pad(image, [(n // 2, n // 2) for n in size], mode="symmetric")
+    return np.lib.stride_tricks.sliding_window_view(wide, size).reshape(*image.shape, -1)
+
+
+def gauss(image, sigmas):
+    """Return an image times the weights of the Gaussian, one axis after the other."""
+    result = image.astype(float)
+    for axis, sigma in enumerate(sigmas):
+        if sigma == 0:
+            continue
+        reach = int(4 * sigma + 0.5)
+        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+        size = [2 * reach + 1 if a == axis else 1 for a in range(image.ndim)]
+        result = windows(result, size) @ (weights / weights.sum())
+    return result
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"]
+)
+@pytest.mark.parametrize(
+    ("axes", "sizes", "sigmas"),
+    [
+        ("ZYX", STACK, (0.5, 2, 2)),
+        ("ZYX", OBLONG, (0.5, 1, 2)),
+        ("TYX", {}, (0, 2, 2)),
+        ("ZYX", {}, (2, 2, 2)),
+    ],
+)
+def test_gaussian_is_its_weights(tmp_path, dtype, axes, sizes, sigmas):
+    image = (noise(top=200) * (1 if dtype == "uint8" else 80)).astype(dtype)
+    sizes = {key: value for key, value in sizes.items() if axes == "ZYX" or "Z" not in key}
+    made = run("gaussian_filter", tmp_path, input=Image(image, axes, sizes), sigma=2).image()
+    assert made.dtype == image.dtype
+    np.testing.assert_allclose(
+        made, gauss(image, sigmas), atol=0.51 if made.dtype.kind in "iu" else 0.02
+    )
+
+
+def test_gaussian_leaves_out_what_is_missing(tmp_path):
+    image = noise().astype(np.float32)
+    image[2, 5:7, 5:7], image[0, 0, 0] = np.nan, np.inf
+    made = run("gaussian_filter", tmp_path, input=Image(image, "ZYX"), sigma=1.5)
+    known = np.isfinite(image)
+    wanted = gauss(np.where(known, image, 0), (1.5,) * 3) / gauss(known, (1.5,) * 3)
+    np.testing.assert_allclose(made.image()[known], wanted[known], rtol=1e-4)
+    np.testing.assert_array_equal(made.image()[~known], image[~known])
+    assert "5 pixels have no value" in made.text
+
+
+@pytest.mark.parametrize(("axes", "size"), [("ZYX", (1, 5, 5)), ("TYX", (1, 5, 5))])
+@pytest.mark.parametrize("missing", [False, True])
+def test_median_is_the_middle_value(tmp_path, axes, size, missing):
+    image = noise().astype(np.float32)
+    if missing:
+        image[np.random.default_rng(1).random(image.shape) < 0.05] = np.nan
+    sizes = {**STACK, "PhysicalSizeZ": 1.1} if axes == "ZYX" else {}
+    made = run("median_filter", tmp_path, input=Image(image, axes, sizes), radius=2).image()
+    wanted = np.nanmedian(windows(image, size), axis=-1)
+    np.testing.assert_array_equal(made, np.where(np.isnan(image), image, wanted))
+
+
+def test_unsharp_mask_adds_the_difference(tmp_path):
+    image = noise((22, 24)).astype(np.float32)
+    made = run("unsharp_mask", tmp_path, input=Image(image, "YX"), radius=1.5, amount=0.7).image()
+    np.testing.assert_allclose(
+        made, image + 0.7 * (image - gauss(image, (1.5, 1.5))), rtol=1e-4, atol=0.1
+    )
+
+
+def test_background_is_that_of_scikit_image(tmp_path):
+    image = gauss(noise((40, 44)), (2, 2)).astype(np.float32)
+    smooth = gauss(image, (1, 1))
+    wanted = {
+        "rolling_ball": restoration.rolling_ball(smooth, radius=6),
+        "opening": ndimage.uniform_filter(
+            morphology.opening(smooth, morphology.footprint_rectangle((13, 13))), 13
+        ),
+        "gaussian": gauss(image, (6, 6)),
+    }
+    for method, below in wanted.items():
+        made = run(
+            "subtract_background", tmp_path, input=Image(image, "YX"), method=method, radius=6
+        )
+        np.testing.assert_allclose(made.image(), image - below, atol=0.5)
+    flat = Image(np.full((20, 22), 777, np.uint16), "YX")
+    for method in wanted:
+        assert not run("subtract_background", tmp_path, input=flat, method=method).image().any()
+
+
+@pytest.mark.parametrize("method", ["otsu", "triangle", "li", "yen", "isodata", "mean"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_thresholds_of_frames_and_channels(tmp_path, method, missing):
+    image = (noise((3, 2, 30, 32)) + 3000 * (noise((3, 2, 30, 32), 9, 3) == 0)).astype(np.float32)
+    image *= np.array([1, 0.5, 2])[:, None, None, None]
+    if missing:
+        image[:, :, 3, 4:9] = np.nan
+    made = run("threshold", tmp_path, input=Image(image, "TCYX"), method=method).image()
+    for index in np.ndindex(3, 2):
+        known = np.isfinite(image[index])
+        level = getattr(filters, f"threshold_{method}")(image[index][known])
+        np.testing.assert_array_equal(made[index], (image[index] > level) & known)
+    whole = run(
+        "threshold", tmp_path, input=Image(image, "TCYX"), method=method, scope="whole"
+    ).image()
+    for channel in range(2):
+        own = image[:, channel]
+        level = getattr(filters, f"threshold_{method}")(own[np.isfinite(own)])
+        np.testing.assert_array_equal(whole[:, channel], own > level)
+
+
+def test_thresholds_of_large_numbers_and_flat_frames(tmp_path):
+    image = (noise((20, 22)).astype(np.uint32) * 1_000_000).astype(np.uint32)
+    made = run("threshold", tmp_path, input=Image(image, "YX"))
+    np.testing.assert_array_equal(
+        made.image(), image > filters.threshold_otsu(image.astype(float))
+    )
+    frames = np.stack([noise((20, 22)), np.full((20, 22), 9, np.uint16)])
+    made = run("threshold", tmp_path, input=Image(frames, "TYX"))
+    assert made.image()[0].any()
+    assert not made.image()[1].any()
+    assert "one value only" in made.text
+
+
+@pytest.mark.parametrize("side", ["inside", "outside", "both"])
+@pytest.mark.parametrize("unit", ["pixels", "micrometres"])
+def test_distances_to_every_pixel_of_the_other_side(tmp_path, side, unit):
+    mask = noise((4, 9, 10)) > 3500
+    mask |= ndimage.binary_dilation(mask)
+    made = run(
+        "distance_transform",
+        tmp_path,
+        input=Image(mask.astype(np.uint8), "ZYX", OBLONG),
+        side=side,
+        unit=unit,
+    ).image()
+    steps = np.array([1.0, 0.5, 0.25]) / (0.25 if unit == "pixels" else 1)
+    wanted = np.zeros(mask.shape)
+    for place in np.ndindex(*mask.shape):
+        others = np.argwhere(mask != mask[place])
+        if side == "both" or mask[place] == (side == "inside"):
+            nearest = np.sqrt((((others - place) * steps) ** 2).sum(axis=1)).min()
+            wanted[place] = nearest if mask[place] or side == "outside" else -nearest
+    np.testing.assert_allclose(made, wanted, rtol=1e-6)
+
+
+def test_distances_without_a_border_are_told(tmp_path):
+    for value in (0, 1):
+        mask = Image(np.full((8, 9), value, np.uint8), "YX")
+        made = run("distance_transform", tmp_path, input=mask, side="both")
+        assert not made.image().any()
+        assert "no border" in made.text
+
+
+def test_denoising_is_that_of_scikit_image(tmp_path):
+    image = (gauss(noise((30, 32)), (3, 3)) + noise((30, 32), 100, 2)).astype(np.float32)
+    made = run("denoise_tv", tmp_path, input=Image(image, "YX"), weight=1.5).image()
+    kernel = np.outer([1, -2, 1], [1, -2, 1])
+    detail = signal.convolve2d(image, kernel, "valid")
+    sigma = np.median(np.abs(detail)) / (0.6745 * 6)
+    wanted = restoration.denoise_tv_chambolle(image / sigma, 1.5, max_num_iter=100) * sigma
+    np.testing.assert_allclose(made, wanted, rtol=1e-3)
+    flat = Image(np.full((9, 9), 5, np.uint8), "YX")
+    assert "no noise" in run("denoise_tv", tmp_path, input=flat).text
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1, 1e4])
+def test_deconvolution_is_richardson_lucy(tmp_path, scale):
+    thing = np.zeros((40, 42))
+    thing[10:30:7, 8:36:5] = 900
+    image = ((gauss(thing, (1.5, 1.5)) + 2) * scale).astype(np.float32)
+    made = run(
+        "deconvolve", tmp_path, input=Image(image, "YX"), rounds=12, background=scale
+    ).image()
+    line = np.exp(-0.5 * (np.arange(-6, 7) / 1.5) ** 2)
+    psf = np.outer(line, line) / line.sum() ** 2
+    light = np.pad((image - scale).astype(float), 12, mode="symmetric")
+    estimate = np.full(light.shape, light.mean())
+    for _ in range(12):
+        ratio = light / signal.fftconvolve(np.pad(estimate, 6, mode="symmetric"), psf, "valid")
+        estimate *= signal.fftconvolve(np.pad(ratio, 6, mode="symmetric"), psf, "valid")
+    inner = estimate[12:-12, 12:-12][6:-6, 6:-6]
+    np.testing.assert_allclose(made[6:-6, 6:-6], inner, rtol=0.02, atol=1e-3 * inner.max())
+
+
+@pytest.mark.parametrize("scale", [1, 1e-5, 1e6])
+def test_spots_are_found_where_they_are(tmp_path, scale):
+    places = np.array([(12.3, 14.7), (30.0, 40.5), (45.8, 20.1), (20.5, 50.5)])
+    rows, columns = np.mgrid[:64, :64]
+    image = sum(300 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 4.5) for y, x in places)
+    clean, noisy = image + 20, np.random.default_rng(0).poisson(image + 20)
+    for picture in (clean, noisy):
+        for missing in (False, True):
+            given = (picture * scale).astype(np.float32)
+            if missing:
+                given[0, :5], given[63, 63] = np.nan, np.inf
+            made = run("detect_spots", tmp_path, input=Image(given, "YX")).rows("points")
+            found = np.array([[float(row["axis-0"]), float(row["axis-1"])] for row in made])
+            assert len(found) == len(places)
+            apart = np.linalg.norm(found[:, None] - places[None], axis=2)
+            assert apart.min(axis=0).max() < 0.25
+    empty = Image(np.full((20, 20), 7.0, np.float32), "YX")
+    assert run("detect_spots", tmp_path, input=empty).rows("points") == []
+
+
+def test_a_saturated_spot_is_one_spot(tmp_path):
+    rows, columns = np.mgrid[:40, :40]
+    for y, x in ((20, 20), (20.5, 20), (20.5, 20.5)):
+        image = np.clip(5000 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 4.5), 10, 255)
+        made = run("detect_spots", tmp_path, input=Image(image.astype(np.uint8), "YX"), sigma=2.5)
+        (spot,) = made.rows("points")
+        assert (float(spot["axis-0"]), float(spot["axis-1"])) == pytest.approx((y, x), abs=0.1)
+
+
+@pytest.mark.parametrize("method", ["max", "mean", "min", "median", "sum", "std"])
+@pytest.mark.parametrize("axis", ["Z", "T", "C"])
+def test_projections_are_those_of_numpy(tmp_path, method, axis):
+    image = noise((3, 4, 2, 10, 11), 65_535)
+    made = run("project", tmp_path, input=Image(image, "TZCYX"), axis=axis, method=method).image()
+    wanted = getattr(np, method)(image.astype(float), axis="TZC".index(axis))
+    if method == "median":
+        wanted = np.rint(wanted)
+    np.testing.assert_allclose(made, wanted, rtol=1e-6)
+    holes = image.astype(np.float32)
+    holes[0, 0, 0, 0, 0], holes[:, :, :, 1, 1] = np.nan, np.nan
+    made = run("project", tmp_path, input=Image(holes, "TZCYX"), axis=axis, method=method).image()
+    with pytest.warns(RuntimeWarning) if method != "sum" else np.errstate():
+        wanted = getattr(np, f"nan{method}")(holes.astype(float), axis="TZC".index(axis))
+    wanted[..., 1, 1] = np.nan
+    np.testing.assert_allclose(made, wanted, rtol=1e-5)
+
+
+def test_sums_are_whole(tmp_path):
+    image = np.full((700, 3, 4), 65_535, np.uint16)
+    made = run("project", tmp_path, input=Image(image, "ZYX"), method="sum").image()
+    assert (made == 700 * 65_535).all()
+
+
+@pytest.mark.parametrize("shape", [(41, 40), (7, 20, 22)])
+@pytest.mark.parametrize("factor", [0.5, 0.3, 2, 1.7, 1])
+def test_labels_rescaled_are_labels(tmp_path, shape, factor):
+    labels = np.zeros(shape, np.uint16)
+    labels[..., 4:16, 4:12], labels[..., 4:16, 12:20] = 1, 60_000
+    axes = "ZYX"[-len(shape) :]
+    for given in (labels, labels.astype(np.uint32) * 70_000, (labels > 0).astype(np.uint8) * 255):
+        made = run("rescale", tmp_path, input=Image(given, axes), factor=factor).image()
+        assert set(made.ravel().tolist()) == set(given.ravel().tolist())
+        sizes = [max(1, round(n * factor)) for n in shape[-2:]]
+        assert made.shape == (*shape[:-2], *sizes)
+        rows = np.minimum(
+            ((np.arange(sizes[0]) + 0.5) * shape[-2] / sizes[0]).astype(int), shape[-2]
+        )
+        columns = ((np.arange(sizes[1]) + 0.5) * shape[-1] / sizes[1]).astype(int)
+        np.testing.assert_array_equal(made, given[..., rows[:, None], columns])
+
+
+def test_pictures_rescaled_keep_their_brightness_and_place(tmp_path):
+    rows, columns = np.mgrid[:40, :60]
+    ramp = (3 * rows + 2 * columns + 100 + noise((40, 60), 3)).astype(np.float32)
+    for way in ("auto", "linear", "cubic"):
+        half = run("rescale", tmp_path, input=Image(ramp, "YX"), interpolation=way).image()
+        wanted = ramp.reshape(20, 2, 30, 2).mean(axis=(1, 3))
+        np.testing.assert_allclose(half[2:-2, 2:-2], wanted[2:-2, 2:-2], atol=3)
+        assert half.mean() == pytest.approx(ramp.mean(), rel=0.01)
+    ramp[5, 5] = np.nan
+    made = run("rescale", tmp_path, input=Image(ramp, "YX")).image()
+    assert np.isnan(made).sum() == 1
+
+
+EXACT = {
+    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b,
+    "difference": lambda a, b: abs(a - b), "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b if b else 0, "mean": lambda a, b: (a + b) / 2,
+    "min": min, "max": max, "mask": lambda a, b: a if b else 0,
+    "outside": lambda a, b: 0 if b else a,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "dtypes",
+    [
+        ("uint8", "uint16"),
+        ("uint16", "uint16"),
+        ("int16", "uint8"),
+        ("uint32", "uint32"),
+        ("int32", "float32"),
+        ("float32", "uint8"),
+    ],
+)
+@pytest.mark.parametrize("operation", EXACT)
+def test_arithmetic_by_hand(tmp_path, dtypes, operation):
+    rng = np.random.default_rng(3)
+    first, second = (
+        (
+            rng.integers(0, min(np.iinfo(d).max, 2**31) if d[0] != "f" else 9999, (6, 7))
+            * (rng.random((6, 7)) > 0.3)
+        ).astype(d)
+        for d in dtypes
+    )
+    made = run(
+        "calculate_images",
+        tmp_path,
+        first=Image(first, "YX"),
+        second=Image(second, "YX"),
+        operation=operation,
+    ).image()
+    wanted = np.array(
+        [
+            EXACT[operation](a, b)
+            for a, b in zip(first.ravel().tolist(), second.ravel().tolist(), strict=True)
+        ]
+    )
+    if operation in {"min", "max", "mask", "outside"}:
+        assert made.dtype == first.dtype
+        if first.dtype.kind == "u":
+            wanted = np.clip(wanted, 0, np.iinfo(first.dtype).max)
+    np.testing.assert_allclose(
+        made.ravel(), wanted, rtol=1e-7 if operation not in {"divide", "mean"} else 1e-6
+    )
+
+
+def test_bleaching_is_undone_in_each_channel(tmp_path):
+    scene = noise((2, 20, 22), 1000).astype(float)
+    fading = np.exp(-np.arange(5)[:, None] / [3, 8])[:, :, None, None]
+    movie = (scene * fading + np.array([100, 300])[:, None, None]).astype(np.float32)
+    movie[2, 1, 3, 3] = np.nan
+    made = run("correct_bleaching", tmp_path, input=Image(movie, "TCYX")).image()
+    assert np.isnan(made[2, 1, 3, 3])
+    level = np.nanpercentile(movie, 1, axis=(0, 2, 3))
+    light = movie - level[None, :, None, None]
+    means = np.nanmean(light, axis=(2, 3))
+    wanted = light * (means[0] / means)[:, :, None, None] + level[None, :, None, None]
+    np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=0.1)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_drift_is_the_shift_that_was_made(tmp_path, missing):
+    scene = gauss(noise((90, 94), seed=4), (2.5, 2.5))
+    drift = [(0, 0), (3, -4), (-2, 5), (6, 1)]
+    movie = np.stack([scene[20 - y : 70 - y, 20 - x : 74 - x] for y, x in drift]).astype(
+        np.float32
+    )
+    if missing:
+        movie[:, 0, :3] = np.nan
+    made = run("correct_drift", tmp_path, input=Image(movie, "TYX"))
+    told = [[float(r["drift_y"]), float(r["drift_x"])] for r in made.rows("drift")]
+    np.testing.assert_allclose(told, drift, atol=0.15)
+    inside = np.s_[10:-10, 10:-10]
+    np.testing.assert_allclose(made.image()[3][inside], movie[0][inside], atol=0.1 * scene.std())
+
+
+def test_registration_across_pixel_sizes(tmp_path):
+    scene = gauss(noise((128, 128), seed=6), (3, 3))
+    fixed = Image(
+        scene[20:100, 20:100].astype(np.float32),
+        "YX",
+        {"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1},
+    )
+    coarse = scene[24:104, 14:94].reshape(40, 2, 40, 2).mean(axis=(1, 3)).astype(np.float32)
+    moving = Image(
+        coarse,
+        "YX",
+        {
+            "PhysicalSizeX": 200.0,
+            "PhysicalSizeXUnit": "nm",
+            "PhysicalSizeY": 200.0,
+            "PhysicalSizeYUnit": "nm",
+        },
+    )
+    made = run("register_images", tmp_path, fixed=fixed, moving=moving, allow="shift")
+    (motion,) = made.rows("motion")
+    assert (float(motion["shift_y"]), float(motion["shift_x"])) == pytest.approx((-4, 6), abs=0.2)
+    assert "differ in size" in made.text
+    inside = np.s_[12:-12, 12:-12]
+    likeness = np.corrcoef(made.image("registered")[inside].ravel(), fixed.pixels[inside].ravel())
+    assert likeness[0, 1] > 0.99
+
+
+def test_other_tools_tell_that_pixels_differ_in_size(tmp_path):
+    one = Image(noise((20, 22)), "YX", {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5})
+    two = Image(noise((20, 22), seed=1), "YX", {"PhysicalSizeX": 1.0, "PhysicalSizeY": 1.0})
+    for tool in ("calculate_images", "colocalize"):
+        assert "pixels of different size" in run(tool, tmp_path, first=one, second=two).text
+        assert not run(tool, tmp_path, first=one, second=one).notes
+
+
+def test_contrast_is_that_of_scikit_image(tmp_path):
+    image = noise((3, 40, 44)).astype(np.float32)
+    image[1, 4, 4] = np.nan
+    for method, more in (("clahe", {}), ("percentiles", {}), ("gamma", {"gamma": 0.5})):
+        made = run(
+            "enhance_contrast", tmp_path, input=Image(image, "TYX"), method=method, **more
+        ).image()
+        for plane, before in ((made[0], image[0]), (made[2], image[2])):
+            unit = (before.astype(float) - before.min()) / np.ptp(before)
+            low, high = np.percentile(before, (1, 99.5))
+            wanted = {
+                "clahe": lambda u=unit: exposure.equalize_adapthist(u, 32, 0.01),
+                "percentiles": lambda b=before, lo=low, hi=high: exposure.rescale_intensity(
+                    b.astype(float), (lo, hi), (0, 1)
+                ),
+                "gamma": lambda u=unit: exposure.adjust_gamma(u, 0.5),
+            }[method]()
+            np.testing.assert_allclose(plane, wanted, atol=1e-5)
+        assert np.isnan(made[1]).sum() == 1
+
+
+@pytest.mark.parametrize("depth", [False, True])
+def test_steps_of_tracks_have_the_least_squares(tmp_path, depth):
+    rng = np.random.default_rng(2)
+    start = rng.uniform(0, 60, (25, 3 if depth else 2))
+    points = np.concatenate(
+        [
+            np.column_stack([np.full(25, frame), start + rng.normal(0, 1.5, start.shape)])
+            for frame in (0, 1)
+        ]
+    )
+    points = np.concatenate([points, np.full((1, points.shape[1]), np.nan)])
+    made = run("track_points", tmp_path, points=points, min_length=1, distance=6, gap=0)
+    assert "1 points have no place" in made.text
+    rows = made.rows("tracks")
+    axes = ["Z", "Y", "X"][-start.shape[1] :]
+    tracks = {}
+    for row in rows:
+        tracks.setdefault(row["ID"], []).append([float(row[a]) for a in axes])
+    got = sum(
+        ((np.array(t[0]) - t[1]) ** 2).sum() if len(t) == 2 else 37.8 for t in tracks.values()
+    )
+    squares = ((points[:25, None, 1:] - points[None, 25:50, 1:]) ** 2).sum(axis=2)
+    cost = np.full((50, 50), 37.8 / 2)
+    cost[:25, :25], cost[25:, 25:] = np.where(squares <= 36, squares, 1e9), 0
+    rows_, columns = optimize.linear_sum_assignment(cost)
+    linked = (rows_ < 25) & (columns < 25)
+    alone = sum(len(t) == 1 for t in tracks.values())
+    assert sum(len(t) == 2 for t in tracks.values()) == linked.sum()
+    wanted = squares[rows_[linked], columns[linked]].sum()
+    assert got - 37.8 * alone == pytest.approx(wanted)
+
+
+def test_places_are_read_back_as_they_were(tmp_path):
+    points = np.array([[0, 12345.678901, 0.1], [1, 12345.678902, 0.2], [2, 12345.678903, 1e-7]])
+    rows = run("track_points", tmp_path, points=points).rows("tracks")
+    assert [float(row["Y"]) for row in rows] == pytest.approx(points[:, 1].tolist(), rel=1e-10)
+    labels = Image(np.ones((5, 5), np.uint8), "YX")
+    made = run("count_points", tmp_path, points=points, labels=labels).rows("assigned")
+    assert [float(row["axis-1"]) for row in made] == pytest.approx(
+        points[:, 1].tolist(), rel=1e-10
+    )
+    assert csv.list_dialects()
