@@ -27,7 +27,8 @@ from napari_tool_runner.tools.dialect import DataFile, JobPaths, RenderedCommand
 from napari_tool_runner.tools.formats import FORMATS, Trait
 from napari_tool_runner.tools.galaxy import judge
 from napari_tool_runner.tools.isolation import rendering
-from napari_tool_runner.tools.isolation.client import Limits, Reader
+from napari_tool_runner.tools.isolation.asking import Limits
+from napari_tool_runner.tools.isolation.client import Reader
 from napari_tool_runner.tools.isolation.operations import command_from
 from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.isolation.wire import decode, encode, formats_from, tell_formats

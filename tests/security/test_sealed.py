@@ -23,7 +23,12 @@ from hypothesis import strategies as st
 
 import napari_tool_runner as ntr
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import OutputError, ToolFailedError, ToolRunnerError
+from napari_tool_runner.errors import (
+    JobCancelledError,
+    OutputError,
+    ToolFailedError,
+    ToolRunnerError,
+)
 from napari_tool_runner.jobs import Extent, JobManager, reclaim, reclaimable
 from napari_tool_runner.jobs.delivery import deliver
 from napari_tool_runner.names import file_name
@@ -510,3 +515,99 @@ def test_a_job_whose_result_leads_out_fails_with_a_sentence(
         ntr.run(tool, config=config)
     assert SECRET not in str(failed.value)
     assert victim.read_text() == SECRET
+
+
+# -- too much, and nobody wants it any more -------------------------------------------------
+
+
+def _many(folder: Path, count: int) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        (folder / f"f{number}").touch()
+
+
+@pytest.mark.parametrize("work", ["walk", "listed", "found", "hash", "copy", "remove"])
+def test_what_nobody_wants_any_more_ends_soon(work: str, tmp_path: Path) -> None:
+    io = tmp_path / "io"
+    _many(io, 10)
+    _many(io / "d", 3000)
+    with (io / "large").open("wb") as file:
+        file.truncate(2**32)
+    calls: list[int] = []
+
+    def stop() -> None:
+        calls.append(1)
+        if len(calls) > 4:
+            raise JobCancelledError("enough")
+
+    act: dict[str, Callable[[], object]] = {
+        "walk": lambda: [sealed.open_file(path, io).close() for path in sealed.walk(io, io)],
+        "listed": lambda: [sealed.listed(io / "d", io) for _ in range(5)],
+        "found": lambda: sealed.found(io, "**/**/f*", io),
+        "hash": lambda: sealed.content_sha256(io / "large", io),
+        "copy": lambda: sealed.copy(io / "d", tmp_path / "copy", io),
+        "remove": lambda: [sealed.remove(io / "d" / f"f{number}", io) for number in range(9)],
+    }
+    with sealed.listening(stop), pytest.raises(JobCancelledError):
+        act[work]()
+    assert len(calls) == 5
+    sealed.remove(io / "d", io)  # nobody listens here
+    assert not (io / "d").exists()
+
+
+def test_a_folder_of_more_files_than_are_taken_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_tool_runner.sealed import changing, opening
+
+    monkeypatch.setattr(opening, "MAX_ENTRIES", 5)
+    monkeypatch.setattr(changing, "_BATCH", 3)
+    _many(tmp_path / "a", 20)
+    _many(tmp_path / "a" / "b", 20)
+    (tmp_path / "a" / "b" / "c" / "d").mkdir(parents=True)
+    with pytest.raises(OutputError, match="more than 5 files"):
+        list(sealed.walk(tmp_path / "a", tmp_path))
+    sealed.remove(tmp_path / "a", tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_DATA"), reason="holes are not told here")
+def test_a_file_of_holes_is_copied_as_one(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(2**40)
+        file.seek(2**39)
+        file.write(b"here")
+    sealed.copy(tmp_path / "large", tmp_path / "copy", tmp_path)
+    facts = os.stat(tmp_path / "copy")
+    assert facts.st_size == 2**40
+    assert facts.st_blocks < 10_000
+    with (tmp_path / "copy").open("rb") as file:
+        file.seek(2**39 - 1)
+        assert file.read(6) == b"\0here\0"
+
+
+# -- names that we read ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "-", "a-b-c-d", "host-9-zz-1", "host-999999999999-ab-1", "...---", "h-٣-ab-cd"]
+)
+def test_a_stray_name_among_the_slots_is_left_alone(name: str, tmp_path: Path) -> None:
+    from napari_tool_runner.plugins import recover
+
+    (tmp_path / ".slots" / name).mkdir(parents=True)
+    (tmp_path / ".slots" / f"{name}.txt").touch()
+    recover(tmp_path)
+    assert (tmp_path / ".slots" / name).is_dir()
+
+
+@pytest.mark.parametrize(
+    "name", ["00010101-000000-abcdef", "99991231-235959-abcdef", "٢٠٢٤0101-000000-abcdef", "x"]
+)
+def test_a_stray_name_among_the_jobs_hides_none(name: str, tmp_path: Path) -> None:
+    from napari_tool_runner.jobs.past.history import ended_jobs, history
+
+    (tmp_path / "tool" / name).mkdir(parents=True)
+    (tmp_path / "tool" / "20240101-000000-abcdef").mkdir(parents=True)
+    assert "20240101-000000-abcdef" in [one.id for one in history(tmp_path)]
+    assert ended_jobs(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from napari_tool_runner.exchange.apart import ReadApart
+from napari_tool_runner.exchange.carriers import ReadFile, read_file
 from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.files import lent_original
@@ -28,6 +30,8 @@ __all__ = [
     "LayerData",
     "LayerSnapshot",
     "LoadedOutput",
+    "ReadApart",
+    "ReadFile",
     "crop",
     "cut",
     "export",
@@ -40,6 +44,7 @@ __all__ = [
     "merge_parts",
     "open_snapshot",
     "plan",
+    "read_file",
     "same_data",
     "snapshot",
     "snapshot_from_record",

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane, reshaped
-from napari_tool_runner.exchange.carriers import BINARY, read_file
+from napari_tool_runner.exchange.carriers import BINARY, ReadFile, read_file
 from napari_tool_runner.exchange.coordinates import (
     MEASURED,
     coordinate_columns,
@@ -57,12 +57,13 @@ def load(
     inputs: Mapping[str, LayerSnapshot],
     kind: LayerKind | None = None,
     root: Path | None = None,
+    read: ReadFile = read_file,
 ) -> LoadedOutput:
     """Open a tool's output as a layer to be.
 
     `inputs`: full parameter name -> what went in (the first is the default
     reference). `kind`: the user's override. `root`: the folder of the program that made
-    it, see `sealed`; None: it is a file of the user's.
+    it, see `sealed`; None: it is a file of the user's. `read`: reads the file, see `ReadApart`.
 
     Raises
     ------
@@ -75,11 +76,11 @@ def load(
     if not fmt.readable:
         return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
     editable = (kind or output.kind) is LayerKind.LABELS
-    content = _read(path, fmt, output.name, what, writable=editable, root=root)
+    content = _read(read, path, fmt, output.name, what, writable=editable, root=root)
     chosen = _choose_kind(content, output, tool, kind, file.name)
-    if chosen is LayerKind.LABELS and not editable:
+    if chosen is LayerKind.LABELS and not (editable or _may_be_edited(content.data)):
         # Labels are edited by hand: their pixels must not be read-only.
-        content = _read(path, fmt, output.name, what, writable=True, root=root)
+        content = _read(read, path, fmt, output.name, what, writable=True, root=root)
     notes = list(content.notes)
     if chosen is LayerKind.TABLE:
         return LoadedOutput(content.table, chosen, {}, tuple(notes))
@@ -129,11 +130,22 @@ def _format(path: Path, name: str, what: str, formats: Formats, root: Path | Non
     return declared
 
 
+def _may_be_edited(data: object) -> bool:
+    return isinstance(data, np.ndarray) and data.flags.writeable
+
+
 def _read(
-    path: Path, fmt: Format, name: str, what: str, *, writable: bool, root: Path | None
+    read: ReadFile,
+    path: Path,
+    fmt: Format,
+    name: str,
+    what: str,
+    *,
+    writable: bool,
+    root: Path | None,
 ) -> Content:
     try:
-        return read_file(path, fmt, name=name, writable=writable, root=root)
+        return read(path, fmt, name=name, writable=writable, root=root)
     except OutputError as error:
         raise OutputError(f"{what}: {error.message}", hint=error.hint) from error
     except MemoryError as error:

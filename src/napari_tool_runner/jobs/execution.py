@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from napari_tool_runner import sealed
+from napari_tool_runner import exchange, sealed
 from napari_tool_runner.errors import JobCancelledError, OutputError, ToolFailedError
 from napari_tool_runner.exchange import LayerSnapshot, export, geometry_record, lent_original
 from napari_tool_runner.jobs.originals import Originals, mounts_of, named_places
@@ -48,7 +48,7 @@ from napari_tool_runner.plugins import (
 )
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import DataFile
-from napari_tool_runner.tools.isolation.rendering import render, tool_places
+from napari_tool_runner.tools.isolation.rendering import is_shipped, render, tool_places
 from napari_tool_runner.tools.model import (
     CollectionOutput,
     DataParameter,
@@ -110,6 +110,8 @@ class Run:
             named=named_places(config.variables),
             report=report,
         )
+        trusted, self._cancelled = is_shipped(request.tool), partial(self.context.cancel.wait, 0)
+        self.files = exchange.ReadApart(paths.top, self._cancelled, trusted=trusted)
         self.inputs: list[RecordedInput] = []
         self.outputs: dict[str, JobOutput] = {}
         self.digests: dict[Path, str] = {}
@@ -117,8 +119,7 @@ class Run:
         self.notes: list[str] = [*request.notes]
         self.exit_code: int | None = None
         self._dialect = dialect_of(request.tool)
-        self._number = number
-        self._enter = enter
+        self._number, self._enter = number, enter
         self._hashing = threading.Lock()
         self._known: dict[Path, Path] = {}
         self._lenders: dict[str, LayerSnapshot] = {}
@@ -148,13 +149,13 @@ class Run:
         grid = next((s for _, s in snaps if s.kind in (LayerKind.IMAGE, LayerKind.LABELS)), None)
 
         def written(done: int, total: int) -> None:
-            self._stop_if_cancelled()
+            self.stop_if_cancelled()
             self.context.report(Progress("Writing inputs", done, total, "bytes"))
 
         def one(name: str, parameter: DataParameter, value: object) -> object:
             snap, digest = value if isinstance(value, LayerSnapshot) else None, ""
             if snap is not None:
-                self._stop_if_cancelled()
+                self.stop_if_cancelled()
                 exported = export(
                     snap,
                     DataParameter(name=parameter.name) if whole else parameter,
@@ -190,8 +191,8 @@ class Run:
 
     def render(self, values: BoundValues, paths: JobPaths) -> RenderedCommand:
         """Return the command; the record tells the first one."""
-        variables, cancelled = self._secrets.variables(paths), partial(self.context.cancel.wait, 0)
-        rendered = render(self.request.tool, values, paths, variables, cancelled)
+        variables = self._secrets.variables(paths)
+        rendered = render(self.request.tool, values, paths, variables, self._cancelled)
         self._secrets.check(rendered)
         if self.rendered is None:
             self.rendered = rendered
@@ -209,6 +210,7 @@ class Run:
         if self._unseen:
             self.context.say(self._unseen)
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
+        self.files.prepare(self.request.tool.formats.resolve(o.format) for o in rendered.outputs)
         with self.service.session(process) as session:
             if not all(entry.sha256 for entry in self.inputs):
                 threading.Thread(target=self.hash_files, daemon=True).start()
@@ -272,16 +274,14 @@ class Run:
                 f"The tool ended without an error but did not write {', '.join(wanted)}.",
                 "The log may say why; the job's folder is kept.",
             )
-        loader = self.loader()
-        return {
-            entry.output.name: loader.load(entry, self._lenders, paths.outputs)
-            for entry in collected
-        }
+        load = self.loader().load
+        return {one.output.name: load(one, self._lenders, paths.outputs) for one in collected}
 
     def loader(self) -> OutputLoader:
         """Return what opens outputs as layers, which are named after the first input."""
         told, top = self.record().summary(), self.workspace.paths.top
-        return OutputLoader(self.request, self._named_after, told, self.notes.append, top)
+        note, read = self.notes.append, self.files
+        return OutputLoader(self.request, self._named_after, told, note, top, read)
 
     def settle(self) -> None:
         """Choose the service; pass the gate. May ask a daemon: not for a GUI thread."""
@@ -298,7 +298,8 @@ class Run:
     def _mounts(self, process: Process) -> list[Mount]:
         return mounts_of(process, self.workspace.paths.root, self.inputs, self._known)
 
-    def _stop_if_cancelled(self) -> None:
+    def stop_if_cancelled(self) -> None:
+        """Raise JobCancelledError when somebody asked for that."""
         if self.context.cancel.requested:
             raise JobCancelledError(f"“{self.request.tool.name}” was cancelled.")
 
@@ -331,7 +332,7 @@ class Run:
 
     def hash_files(self) -> None:
         """Fill in the content hashes that writing did not give; the run does not wait."""
-        with self._hashing:
+        with self._hashing, sealed.listening(self.stop_if_cancelled):
             try:
                 self.inputs = [
                     one if one.sha256 else replace(one, sha256=self.workspace.sha256(one.path))
@@ -340,7 +341,7 @@ class Run:
                 for output in self.outputs.values():
                     for part in output.files().values():
                         self.digests[part.path] = self.workspace.sha256(part.path)
-            except (OSError, OutputError) as error:
+            except (OSError, OutputError, JobCancelledError) as error:
                 self.notes.append(f"A content hash is missing from the record: {error}.")
 
     def record(

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from psygnal import EmitLoopError, Signal
 
+from napari_tool_runner import sealed
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError, ToolRunnerError
+from napari_tool_runner.exchange import ReadApart
 from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.pieces import SlicedRun
@@ -24,6 +26,7 @@ from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTime
 from napari_tool_runner.jobs.workspace import new_job_id, parse_progress, workspace_problem
 from napari_tool_runner.plugins import Event, OutputLine
 from napari_tool_runner.storage import write_json
+from napari_tool_runner.tools.isolation.rendering import is_shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,7 +163,9 @@ class Job:
             result = self._result or (self._shared() if self._shared else None)
             if result is None:
                 outputs, top = self.run.outputs.items(), self.workspace.paths.top
-                result = self._made({name: one.opened(self.tool, top) for name, one in outputs})
+                with ReadApart(top, trusted=is_shipped(self.tool)) as read:
+                    opened = {name: one.opened(self.tool, top, read) for name, one in outputs}
+                result = self._made(opened)
             self._result = None
         with suppress(ValueError):
             _unread.remove(self)
@@ -322,7 +327,8 @@ def execute(job: Job) -> None:
         )
         for note in job.request.notes:
             run.context.say(note)
-        run.execute()
+        with sealed.listening(run.stop_if_cancelled):
+            run.execute()
         state = JobState.DONE
     except JobCancelledError as stop:
         state, error = JobState.CANCELLED, stop
@@ -342,5 +348,6 @@ def execute(job: Job) -> None:
     if error is not None:
         run.context.say(str(error))
     run.log.close()
+    run.files.close()
     run.workspace.remove_scratch()
     job.end(state, error)

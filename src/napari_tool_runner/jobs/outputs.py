@@ -20,7 +20,7 @@ from napari_tool_runner.tools.formats import FORMATS, Formats
 from napari_tool_runner.tools.model import CollectionOutput, LayerKind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange import LayerData, LayerSnapshot, LoadedOutput
+    from napari_tool_runner.exchange import LayerData, LayerSnapshot, LoadedOutput, ReadFile
     from napari_tool_runner.jobs.request import Request
     from napari_tool_runner.tools.dialect import CollectedOutput, DataFile
     from napari_tool_runner.tools.model import DataOutput, Output, Tool
@@ -76,20 +76,22 @@ class JobOutput:
         kind = self.kind if self.loaded is None else self.loaded.kind
         return replace(self, loaded=None, elements=elements, kind=kind)
 
-    def opened(self, tool: Tool, root: Path) -> JobOutput:
-        """Return it with its data, read again below `root`.
+    def opened(self, tool: Tool, root: Path, read: ReadFile) -> JobOutput:
+        """Return it with its data, read again below `root` by `read`.
 
         Raises
         ------
         WorkspaceError
             They are gone.
         """
-        elements = {name: part.opened(tool, root) for name, part in self.elements.items()}
+        elements = {name: part.opened(tool, root, read) for name, part in self.elements.items()}
         if self.kind is None or self.loaded is not None:
             return replace(self, elements=elements)
         file = CollectedFile(self.path, self.format, name=self.name)
         try:
-            loaded = load(file, self.output, tool, inputs=self.lenders, kind=self.kind, root=root)
+            loaded = load(
+                file, self.output, tool, inputs=self.lenders, kind=self.kind, root=root, read=read
+            )
         except ExchangeError as error:
             raise WorkspaceError(
                 f"The result “{self.layer_name}” cannot be opened again: {error}",
@@ -195,6 +197,8 @@ class OutputLoader:
         Takes sentences on what was decided or lost.
     root : Path
         The folder of the program that made them, see `sealed`.
+    read : callable
+        Reads a file, see `ReadApart`.
     """
 
     request: Request
@@ -202,6 +206,7 @@ class OutputLoader:
     summary: Mapping[str, object]
     note: Callable[[str], None]
     root: Path
+    read: ReadFile
 
     def load(
         self, entry: CollectedOutput, lenders: Mapping[str, LayerSnapshot], folder: Path
@@ -211,7 +216,7 @@ class OutputLoader:
         Parameters
         ----------
         lenders : mapping
-            Full parameter name -> what went in; it lends the result its place.
+            Full parameter name -> where what went in lies, which the result takes.
         folder : Path
             Where a collection without files is.
         """
@@ -260,7 +265,15 @@ class OutputLoader:
         request, loaded = self.request, None
         try:
             kind = request.kinds.get(output.name)
-            loaded = load(file, output, request.tool, inputs=lenders, kind=kind, root=self.root)
+            loaded = load(
+                file,
+                output,
+                request.tool,
+                inputs=lenders,
+                kind=kind,
+                root=self.root,
+                read=self.read,
+            )
         except UnsupportedLayerError as reason:  # what no viewer can show is still a result
             self.note(str(reason))
         except OutputError as reason:
@@ -278,7 +291,7 @@ class OutputLoader:
             self.name(output, element),
             output,
             loaded=loaded,
-            lenders={name: snap.placed_only() for name, snap in lenders.items()},
+            lenders=lenders,
             metadata={**self.summary, "output": output.name, "element": element},
         )
 

@@ -132,7 +132,9 @@ class SlicedRun(Run):
         whole = replace(parts[0].output, format=fmt, kind=loaded[0].kind)
         entry = CollectedOutput(whole, (CollectedFile(path, fmt),))
         box = tuple(slice(start, stop) for start, stop in ranges)
-        return self.loader().load(entry, dict(request.snapshots(request.cut(box))), path.parent)
+        snaps = request.snapshots(request.cut(box))
+        places = {name: snap.placed_only() for name, snap in snaps}
+        return self.loader().load(entry, places, path.parent)
 
     def _collection(self, parts: list[JobOutput]) -> JobOutput:
         width = len(str(len(parts)))

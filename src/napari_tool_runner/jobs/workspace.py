@@ -69,7 +69,7 @@ def made_at(job_id: str) -> datetime | None:
         return None
     try:
         return datetime.strptime(job_id[:15], "%Y%m%d-%H%M%S").astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError, OSError):  # the year 1, and others that no system knows
         return None
 
 
@@ -317,11 +317,16 @@ def disk_size(path: Path) -> int:
 
 
 def _sizes(path: Path) -> Iterator[int]:
-    todo = [path]
+    with suppress(OSError):
+        if not os.path.isdir(path):
+            yield os.stat(path).st_size
+            return
+    todo = [os.fspath(path)]
     while todo:  # however deep
-        here = todo.pop()
-        with suppress(OSError):
-            if here.is_dir():
-                todo += [entry for entry in here.iterdir() if not entry.is_symlink()]
-            else:
-                yield here.stat().st_size
+        sealed.heard()
+        with suppress(OSError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+                elif not entry.is_symlink():
+                    yield entry.stat(follow_symlinks=False).st_size

@@ -25,12 +25,13 @@ from napari_tool_runner.sealed.changing import (
     remove,
     write,
 )
+from napari_tool_runner.sealed.finding import found
 from napari_tool_runner.sealed.hashing import content_sha256
+from napari_tool_runner.sealed.hearing import heard, listening
 from napari_tool_runner.sealed.links import link_free, settled
 from napari_tool_runner.sealed.opening import (
     MAX_DEPTH,
     MAX_PARSED,
-    found,
     kind,
     listed,
     open_file,
@@ -46,9 +47,11 @@ __all__ = [
     "copy",
     "copy_below",
     "found",
+    "heard",
     "kind",
     "link_free",
     "listed",
+    "listening",
     "make_folder",
     "move",
     "open_file",

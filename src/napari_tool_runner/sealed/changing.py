@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
+from napari_tool_runner.sealed.hearing import heard
 from napari_tool_runner.sealed.opening import (
     FLAGS,
     Folder,
@@ -38,6 +40,8 @@ __all__ = [
 ]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | FLAGS
+_PART = 2**20
+_BATCH = 10_000  # entries of a folder that are deleted before it is looked at again
 _FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to
 
 
@@ -65,8 +69,29 @@ def cloned(source: int, target: int) -> bool:
 
 def copy_bytes(source: BufferedReader, target: IO[bytes]) -> None:
     """Copy a file; where the file system can, the blocks are shared."""
-    if not cloned(source.fileno(), target.fileno()):
-        shutil.copyfileobj(source, target, 2**20)
+    if cloned(source.fileno(), target.fileno()):
+        return
+    place, end = 0, os.fstat(source.fileno()).st_size  # what grows meanwhile is cut there
+    while (place := _next_data(source, place, end)) < end:
+        heard()
+        source.seek(place)
+        target.seek(place)
+        data = source.read(min(_PART, end - place))
+        if not data:  # it has shrunk
+            break
+        target.write(data)
+        place += len(data)
+    target.truncate(place)
+
+
+def _next_data(source: BufferedReader, place: int, end: int) -> int:
+    """Return where a file has data from `place` on: holes of a terabyte are not read."""
+    try:
+        return os.lseek(source.fileno(), place, os.SEEK_DATA)
+    except OSError as error:
+        return end if error.errno == errno.ENXIO else place
+    except AttributeError:  # another system
+        return place
 
 
 def copy(source: Path, target: Path, root: Path | None) -> None:
@@ -133,11 +158,14 @@ def remove(path: Path, root: Path) -> None:
     if not parts_of(path, root):
         raise outside(path)
     with suppress(FileNotFoundError), folder_of(path.parent, root) as folder:
-        name = folder.name(path.name)
-        if stat.S_ISDIR(folder.stat(path.name).st_mode):
-            _remove_tree(folder, path.name)
-        else:
-            os.unlink(name, dir_fd=folder.fd)
+        _remove_from(folder, path.name)
+
+
+def _remove_from(folder: Folder, name: str) -> None:
+    if stat.S_ISDIR(folder.stat(name).st_mode):
+        _remove_tree(folder, name)
+    else:
+        os.unlink(folder.name(name), dir_fd=folder.fd)
 
 
 def _remove_tree(parent: Folder, name: str) -> None:
@@ -157,16 +185,19 @@ def _remove_tree(parent: Folder, name: str) -> None:
                     os.chmod(inner, 0o700, dir_fd=top.fd)
             here = top.enter(inner) if inner else top
             try:
-                for entry in here.entries():
-                    if not entry.is_dir(follow_symlinks=False):
-                        os.unlink(entry.name, dir_fd=here.fd)
-                    elif here is top:
-                        queue.append(entry.name)
-                    else:
-                        raised += 1
-                        fresh = f".{os.getpid()}-{raised}-{secrets.token_hex(4)}"
-                        os.rename(entry.name, fresh, src_dir_fd=here.fd, dst_dir_fd=top.fd)
-                        queue.append(fresh)
+                while entries := here.some(sys.maxsize if here is top else _BATCH):
+                    for entry in entries:
+                        if not entry.is_dir(follow_symlinks=False):
+                            os.unlink(entry.name, dir_fd=here.fd)
+                        elif here is top:
+                            queue.append(entry.name)
+                        else:
+                            raised += 1
+                            fresh = f".{os.getpid()}-{raised}-{secrets.token_hex(4)}"
+                            os.rename(entry.name, fresh, src_dir_fd=here.fd, dst_dir_fd=top.fd)
+                            queue.append(fresh)
+                    if here is top:
+                        break
             finally:
                 if here is not top:
                     here.close()
@@ -177,10 +208,13 @@ def _remove_tree(parent: Folder, name: str) -> None:
     os.rmdir(name, dir_fd=parent.fd)
 
 
-def _make_room(path: Path, root: Path) -> None:
-    """Make the folders above `path`; delete what lies there."""
-    make_folder(path.parent, root)
-    remove(path, root)
+@contextmanager
+def _room(path: Path, root: Path) -> Iterator[Folder]:
+    """Open the folder of `path`, made where it was missing; what lay at `path` is deleted."""
+    with folder_of(path.parent, root, make=True) as folder:
+        with suppress(FileNotFoundError):
+            _remove_from(folder, path.name)
+        yield folder
 
 
 def write(path: Path, text: str, root: Path) -> None:
@@ -190,9 +224,10 @@ def write(path: Path, text: str, root: Path) -> None:
     ------
     OutputError, OSError
     """
-    _make_room(path, root)
-    with new_file(path, root) as file:
-        file.write(text.encode())
+    with _room(path, root) as folder:
+        descriptor = os.open(folder.name(path.name), _NEW, 0o666, dir_fd=folder.fd)
+        with open(descriptor, "wb") as file:
+            file.write(text.encode())
 
 
 def put(ours: Path, target: Path, root: Path) -> None:
@@ -202,8 +237,7 @@ def put(ours: Path, target: Path, root: Path) -> None:
     ------
     OutputError, OSError
     """
-    _make_room(target, root)
-    with folder_of(target.parent, root) as folder:
+    with _room(target, root) as folder:
         os.rename(ours, folder.name(target.name), dst_dir_fd=folder.fd)
 
 
@@ -214,8 +248,7 @@ def move(source: Path, target: Path, root: Path) -> None:
     ------
     OutputError, OSError
     """
-    _make_room(target, root)
-    with folder_of(source.parent, root) as here, folder_of(target.parent, root) as there:
+    with _room(target, root) as there, folder_of(source.parent, root) as here:
         os.rename(
             here.name(source.name),
             there.name(target.name),

@@ -13,6 +13,7 @@ from napari_tool_runner.sealed.changing import copy_bytes, new_file
 from napari_tool_runner.sealed.opening import (
     MAX_DEPTH,
     folder_of,
+    is_plain_file,
     kind,
     open_file,
     outside,
@@ -89,6 +90,8 @@ def settled(path: Path, root: Path, lent: Collection[Path] = ()) -> Path:
     FileNotFoundError
         There is nothing.
     """
+    if path.is_relative_to(root) and is_plain_file(path, root):
+        return path
     real = link_free(path, root, lent)
     if real in lent and not real.is_relative_to(root):
         _replace_link(path, real, root, own=False)

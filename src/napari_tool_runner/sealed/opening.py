@@ -8,11 +8,11 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from fnmatch import fnmatchcase
 from io import BufferedReader
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.sealed.hearing import heard
 
 __all__ = [
     "FLAGS",
@@ -20,7 +20,7 @@ __all__ = [
     "MAX_PARSED",
     "Folder",
     "folder_of",
-    "found",
+    "is_plain_file",
     "kind",
     "listed",
     "open_file",
@@ -36,6 +36,8 @@ __all__ = [
 MAX_ENTRIES = 1_000_000  # in one result: the chunks of a terabyte; a walk over it takes a second
 MAX_DEPTH = 64  # folders in folders; a plate in OME-Zarr has 7, and each holds a descriptor
 MAX_PARSED = 2**30  # bytes of a file that is parsed whole: it takes ten times that in memory
+
+_OFTEN = 1024  # entries from one look at `heard` to the next
 
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -93,13 +95,22 @@ class Folder:
 
     def entries(self) -> list[os.DirEntry[str]]:
         """Return what is in here, by name."""
-        with os.scandir(self.path if self.fd is None else self.fd) as listing:
-            entries: list[os.DirEntry[str]] = []
-            for entry in listing:
-                entries.append(entry)
-                if len(entries) > MAX_ENTRIES:
-                    raise too_much(self.path, f"more than {MAX_ENTRIES} files")
+        entries = self.some(MAX_ENTRIES + 1)
+        if len(entries) > MAX_ENTRIES:
+            raise too_much(self.path, f"more than {MAX_ENTRIES} files")
         return sorted(entries, key=lambda entry: entry.name)
+
+    def some(self, most: int) -> list[os.DirEntry[str]]:
+        """Return up to `most` of what is in here, in no order."""
+        entries: list[os.DirEntry[str]] = []
+        with os.scandir(self.path if self.fd is None else self.fd) as listing:
+            for entry in listing:
+                if not len(entries) % _OFTEN:
+                    heard()
+                entries.append(entry)
+                if len(entries) == most:
+                    break
+        return entries
 
     def close(self) -> None:
         """Close it; again does nothing."""
@@ -158,13 +169,18 @@ def parts_of(path: Path, root: Path) -> tuple[str, ...]:
 @contextmanager
 def folder_of(path: Path, root: Path, *, make: bool = False) -> Iterator[Folder]:
     """Open the folder `path`, step by step from `root`; `make` what is missing."""
+    heard()
     here = Folder.at(root)
     try:
         for name in parts_of(path, root):
-            if make:
+            try:
+                inner = here.enter(name)
+            except FileNotFoundError:
+                if not make:
+                    raise
                 with suppress(FileExistsError):
                     os.mkdir(here.name(name), 0o700, dir_fd=here.fd)
-            inner = here.enter(name)
+                inner = here.enter(name)
             here.close()
             here = inner
         yield here
@@ -190,6 +206,7 @@ def open_file(path: Path, root: Path | None = None) -> BufferedReader:
     OSError
         It is missing, or may not be read.
     """
+    heard()
     if root is None:
         descriptor = os.open(path, _FILE)
     else:
@@ -201,6 +218,19 @@ def open_file(path: Path, root: Path | None = None) -> BufferedReader:
         os.close(descriptor)
         raise
     return open(path, "rb", opener=lambda *_: descriptor)
+
+
+def is_plain_file(path: Path, root: Path) -> bool:
+    """Whether `open_file` would open it; the quick answer to what most results are."""
+    heard()
+    descriptor = _quickly(path, root) if _BY_DESCRIPTOR else None
+    if descriptor is None:
+        return False
+    try:
+        _checked(os.fstat(descriptor), path, below=True)
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _quickly(path: Path, root: Path) -> int | None:
@@ -325,6 +355,8 @@ def walk(folder: Path, root: Path, *, links: bool = False) -> Iterator[Path]:
                         here.close()
                     continue
                 counted += 1
+                if not counted % _OFTEN:
+                    heard()
                 if counted > MAX_ENTRIES:
                     raise too_much(folder, f"more than {MAX_ENTRIES} files")
                 if entry.is_dir(follow_symlinks=False):
@@ -342,37 +374,3 @@ def walk(folder: Path, root: Path, *, links: bool = False) -> Iterator[Path]:
         finally:
             for here, _ in stack[1:]:
                 here.close()
-
-
-def found(folder: Path, pattern: str, root: Path) -> list[Path]:
-    """Return the files and folders below `folder` that fit a pattern of the shell, sorted.
-
-    ``*`` stands for one step, ``**`` for any number; links are given, never entered.
-    """
-    steps = PurePosixPath(pattern).parts
-    if ".." in steps or PurePosixPath(pattern).is_absolute():
-        return []
-    matches: dict[Path, None] = {}
-
-    def look(place: Path, rest: tuple[str, ...], depth: int) -> None:
-        if depth > MAX_DEPTH or not rest:
-            return
-        try:
-            with folder_of(place, root) as opened:
-                entries = [(e.name, e.is_dir(follow_symlinks=False)) for e in opened.entries()]
-        except FileNotFoundError:
-            return
-        if rest[0] == "**":
-            look(place, rest[1:], depth)
-        for name, is_folder in entries:
-            if rest[0] == "**":
-                if is_folder:
-                    look(place / name, rest, depth + 1)
-            elif fnmatchcase(name, rest[0]) and (name[0] != "." or rest[0][0] == "."):
-                if len(rest) == 1:
-                    matches[place / name] = None
-                elif is_folder:
-                    look(place / name, rest[1:], depth + 1)
-
-    look(folder, steps, 0)
-    return sorted(matches)

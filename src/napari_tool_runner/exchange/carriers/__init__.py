@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -25,7 +25,16 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Content, LayerSnapshot, Pixels, Progress
 
-__all__ = ["BINARY", "read_file", "write_geometry", "write_pixels"]
+__all__ = ["BINARY", "ReadFile", "read_file", "write_geometry", "write_pixels"]
+
+
+class ReadFile(Protocol):
+    """Reads a file as `read_file` does, here or elsewhere."""
+
+    def __call__(
+        self, path: Path, fmt: Format, *, name: str, writable: bool = ..., root: Path | None = ...
+    ) -> Content:
+        """Open a file by the carrier of its format."""
 
 
 BINARY = {Carrier.TIFF: "TIFF", Carrier.ZARR: "Zarr", Carrier.NPY: "NumPy", Carrier.HDF5: "HDF5"}

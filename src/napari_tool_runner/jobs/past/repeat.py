@@ -14,7 +14,7 @@ from napari_tool_runner.errors import (
     UnknownToolError,
     WorkspaceError,
 )
-from napari_tool_runner.exchange import load
+from napari_tool_runner.exchange import ReadApart, load
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 from napari_tool_runner.jobs.record import present
@@ -30,8 +30,6 @@ from napari_tool_runner.tools.tree import with_lists
 from napari_tool_runner.tools.values import nest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_tool_runner.config import Config
     from napari_tool_runner.exchange import LayerSnapshot
     from napari_tool_runner.jobs.job import Job
@@ -176,13 +174,31 @@ def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[
             f"The job of “{record.tool_name}” made no results (it is {record.state}).",
             hint="Its log says what happened.",
         )
+    remarks: list[str] = []
     tool = _tool(record, config)
+    with ReadApart(record.folder) as read:  # a record may be a stranger's and name a tool of ours
+        outputs = _outputs(record, tool, remarks, read)
+    if not outputs:
+        raise WorkspaceError(
+            f"The results of this job of “{record.tool_name}” are gone: {remarks[0]}",
+            hint="Run it again to make them anew.",
+        )
+
+    def on_disk() -> dict[str, object]:
+        return as_object(read_json(record.path))
+
+    result = JobResult(outputs, record.log, record.folder, record.id, on_disk, tool.formats)
+    return result, remarks
+
+
+def _outputs(
+    record: RunRecord, tool: Tool, remarks: list[str], read: ReadApart
+) -> dict[str, JobOutput]:
     inputs = {entry.name: entry.snapshot() for entry in record.inputs}
     summary = record.summary()
-    remarks: list[str] = []
     outputs: dict[str, JobOutput] = {}
     for told in record.outputs:
-        made = _output(told, tool, inputs, summary, remarks, record.folder)
+        made = _output(told, tool, inputs, summary, remarks, read)
         if made is None:
             continue
         if not told.element:
@@ -197,17 +213,7 @@ def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[
             elements={**(whole.elements if whole else {}), told.element: made},
             metadata={**summary, "output": told.name, "element": ""},
         )
-    if not outputs:
-        raise WorkspaceError(
-            f"The results of this job of “{record.tool_name}” are gone: {remarks[0]}",
-            hint="Run it again to make them anew.",
-        )
-
-    def on_disk() -> dict[str, object]:
-        return as_object(read_json(record.path))
-
-    result = JobResult(outputs, record.log, record.folder, record.id, on_disk, tool.formats)
-    return result, remarks
+    return outputs
 
 
 def _output(
@@ -216,7 +222,7 @@ def _output(
     inputs: Mapping[str, LayerSnapshot],
     summary: Mapping[str, object],
     remarks: list[str],
-    root: Path,
+    read: ReadApart,
 ) -> JobOutput | None:
     layer_name = told.layer_name or told.name
     if told.locate() is None:
@@ -232,7 +238,7 @@ def _output(
     if kind is not None:
         try:
             file = CollectedFile(told.path, told.format, name=told.element)
-            loaded = load(file, output, tool, inputs=inputs, kind=kind, root=root)
+            loaded = load(file, output, tool, inputs=inputs, kind=kind, root=read.root, read=read)
         except ExchangeError as error:
             remarks.append(f"“{layer_name}” cannot be opened: {error}")
     return JobOutput(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import secrets
 import shutil
 import threading
@@ -27,6 +28,7 @@ from napari_tool_runner.storage import short_digest
 __all__ = ["Slot", "recover"]
 
 _SLOTS = ".slots"
+_NAME = re.compile(r"((?P<host>.+)-(?P<pid>[0-9]{1,10})-[0-9a-f]+)-[0-9a-f]+")
 _HERE = -100  # AT_FDCWD
 _EXCHANGE = 2  # RENAME_EXCHANGE
 
@@ -120,12 +122,12 @@ def recover(workspaces: Path) -> None:
     """
     with suppress(OSError):
         for root in list((workspaces / _SLOTS).iterdir()):
-            host, pid, mark, _ = root.name.rsplit("-", 3)
-            if host != _host() or _owner(int(pid)) == f"{host}-{pid}-{mark}":
+            told = _NAME.fullmatch(root.name)  # what is called otherwise is not ours
+            if told is None or told["host"] != _host() or _owner(int(told["pid"])) == told[1]:
                 continue
             for link in (root / "links").glob("*/io"):
-                for folder in workspaces.glob(f"*/{link.parent.name}/{link.name}"):
-                    place = root / "job" / link.name
+                for tool in workspaces.iterdir():
+                    folder, place = tool / link.parent.name / link.name, root / "job" / link.name
                     mine = folder.is_symlink() and folder.readlink() == place
                     if mine and place.is_dir() and not place.is_symlink():
                         folder.unlink()

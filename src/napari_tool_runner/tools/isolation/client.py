@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_tool_runner import tools
-from napari_tool_runner.errors import DescriptorError, JobCancelledError
 from napari_tool_runner.tools.candidate import parse_json
+from napari_tool_runner.tools.isolation.asking import STEP, Exchange, Limits
 from napari_tool_runner.tools.isolation.wire import MESSAGE, error_from, refused, to_line
 
-__all__ = ["Limits", "Reader", "reader"]
+if TYPE_CHECKING:
+    from napari_tool_runner.errors import ToolRunnerError
+
+__all__ = ["Reader", "Talk", "can_fork", "reader"]
 
 _BOOT = """\
 import json, sys
@@ -31,7 +32,6 @@ tools.__path__[:] = places
 from napari_tool_runner.tools.isolation import server
 server.serve(*map(int, sys.argv[2:]))
 """
-_STEP = 0.05
 _ENVIRONMENT = {
     "PATH": os.defpath,
     "LANG": "C.UTF-8",
@@ -39,28 +39,6 @@ _ENVIRONMENT = {
     **dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1"),
 }
 _KEPT = ("SYSTEMROOT", "TEMP", "TMP")  # without them no Python starts on Windows
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may take.
-
-    Parameters
-    ----------
-    memory : int
-        Bytes.
-    processor : int
-        Seconds of a processor.
-    seconds : float
-        From the question to the answer.
-    answer : int
-        Bytes of the answer.
-    """
-
-    memory: int = 2**30
-    processor: int = 30
-    seconds: float = 60.0
-    answer: int = 64 * 2**20
 
 
 class Reader:
@@ -71,8 +49,8 @@ class Reader:
     limits : Limits
     """
 
-    def __init__(self, limits: Limits = Limits()) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -116,40 +94,63 @@ class Reader:
             It could not, took too much, or ended before it answered.
         JobCancelledError
         """
-        limits = limits or self.limits
-        line = to_line({
-            "do": operation, "of": of, "language": language,
-            "reads": [str(one) for one in reads], "writes": [str(one) for one in writes],
-            "memory": limits.memory, "seconds": limits.processor,
-        })  # fmt: skip
-        exchange = _Exchange(limits, what, path, stop)
-        answer = self._forked(line, language, exchange) if _forks() else _cold(line, exchange)
-        told = parse_json(answer, path)
-        if not isinstance(told, dict):
-            told = {}
-        if "answer" in told:
-            return told["answer"]
-        if "error" in told:
-            raise error_from(told, what, path)
-        raise exchange.ended(told.get("ended"))
+        with self.talk(
+            language=language, reads=reads, writes=writes, limits=limits, stop=stop
+        ) as talk:
+            return talk.ask(operation, of, what=what, path=path)[0]
+
+    @contextmanager
+    def talk(
+        self,
+        *,
+        language: str = "",
+        reads: Iterable[Path] = (),
+        writes: Iterable[Path] = (),
+        limits: Limits | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Talk]:
+        """Give what asks one child several things, all of one stranger; see `ask`."""
+        asked: dict[str, object] = {
+            "language": language,
+            "reads": [str(one) for one in reads],
+            "writes": [str(one) for one in writes],
+        }
+        talk = Talk(self, limits or self.limits, asked, stop)
+        try:
+            yield talk
+        finally:
+            talk.close()
+
+    def load(self, modules: Iterable[str]) -> None:
+        """Have modules imported before the next fork; does not wait for it."""
+        with self._lock, suppress(OSError):
+            control = self._started() if can_fork() else None
+            for name in modules if control else ():
+                assert control is not None
+                control.sendall(f"load {name}".encode().ljust(MESSAGE))
 
     def close(self) -> None:
         """End the process; the next question starts another."""
         with self._lock:
             self._drop()
 
-    def _forked(self, line: bytes, language: str, exchange: _Exchange) -> bytes:
+    def fork(self, language: str, exchange: Exchange) -> tuple[socket.socket, int]:
+        """Have a child forked; return what it answers on, and its number."""
         ours, theirs = socket.socketpair()
-        with ours:
+        try:
             with theirs:
                 pid = self._child(theirs, language, exchange)
-            ours.setblocking(False)
-            try:
-                return exchange.through(ours, line)
-            finally:
-                self._tell(f"end {pid}")
+        except BaseException:
+            ours.close()
+            raise
+        ours.setblocking(False)
+        return ours, pid
 
-    def _child(self, connection: socket.socket, language: str, exchange: _Exchange) -> int:
+    def end(self, pid: int) -> None:
+        """End a child."""
+        self._tell(f"end {pid}")
+
+    def _child(self, connection: socket.socket, language: str, exchange: Exchange) -> int:
         """Have a child forked that answers on `connection`; return its number."""
         for last in (False, True):
             with self._lock:
@@ -195,75 +196,68 @@ class Reader:
             self._process = None
 
 
-class _Exchange:
-    """One question and its answer, within limits."""
+class Talk:
+    """Questions to one child, one after another; it is forked with the first."""
 
-    def __init__(self, limits: Limits, what: str, path: Path, stop: Callable[[], bool]) -> None:
-        self.limits, self.what, self.path, self.stop = limits, what, path, stop
-        self.deadline = time.monotonic() + limits.seconds
+    def __init__(
+        self, owner: Reader, limits: Limits, asked: Mapping[str, object], stop: Callable[[], bool]
+    ) -> None:
+        self.limits = limits
+        self._owner, self._asked, self._stop = owner, asked, stop
+        self._open: tuple[socket.socket, int] | None = None
 
-    def wait(self) -> None:
-        """Raise when the answer is not wanted any more, or not to be had in time."""
-        if self.stop():
-            raise JobCancelledError(f"Cancelled while it was to {self.what}.")
-        if time.monotonic() > self.deadline:
-            sentence = f"To {self.what} took longer than {self.limits.seconds:g} s; it was ended."
-            raise refused(sentence, self.path)
+    def ask(
+        self,
+        operation: str,
+        of: Mapping[str, object],
+        *,
+        what: str,
+        path: Path,
+        blame: Callable[[str, Path], ToolRunnerError] = refused,
+    ) -> tuple[object, bytearray]:
+        """Return the answer, and the bytes that came with it; see `Reader.ask`.
 
-    def receive(self, control: socket.socket, size: int) -> bytes:
-        """Return `size` bytes; fewer when the other side has ended."""
-        told = b""
-        while len(told) < size:
-            self.wait()
-            if select.select([control], [], [], _STEP)[0]:
-                more = control.recv(size - len(told))
-                if not more:
-                    return b""
-                told += more
-        return told
+        Parameters
+        ----------
+        blame : callable
+            Makes the error of a sentence and a path.
+        """
+        limits = self.limits
+        line = to_line({
+            "do": operation, "of": of, "memory": limits.memory, "seconds": limits.processor,
+            "maps": limits.maps, **self._asked,
+        })  # fmt: skip
+        exchange = Exchange(limits, what, path, blame, self._stop)
+        told: object = None
+        try:
+            if can_fork():
+                if self._open is None:
+                    self._open = self._owner.fork(str(self._asked["language"]), exchange)
+                answer, data = exchange.through(self._open[0], line)
+            else:
+                answer, data = _cold(line, exchange), bytearray()
+            told = parse_json(answer, path)
+            if isinstance(told, dict) and told.get("bytes"):
+                data = exchange.rest(self._open, data, told["bytes"])
+        except BaseException:
+            self.close()
+            raise
+        if not isinstance(told, dict):
+            told = {}
+        if "answer" in told:
+            return told["answer"], data
+        if "error" in told:
+            raise error_from(told, what, path, blame)
+        self.close()
+        raise exchange.ended(told.get("ended"))
 
-    def through(self, connection: socket.socket, line: bytes) -> bytes:
-        """Send `line` and return the line that answers it."""
-        left, parts, size = memoryview(line), [], 0
-        while True:
-            self.wait()
-            readable, writable, _ = select.select(
-                [connection], [connection] if left else [], [], _STEP
-            )
-            with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-                if writable:
-                    left = left[connection.send(left) :]
-            if not readable:
-                continue
-            try:
-                part = connection.recv(1 << 20)
-            except ConnectionResetError:
-                part = b""
-            head, end, _ = part.partition(b"\n")
-            parts.append(head)
-            size += len(head)
-            if end:
-                return b"".join(parts)
-            if not part:
-                raise self.ended(None)
-            if size > self.limits.answer:
-                raise self.too_long()
-
-    def too_long(self) -> DescriptorError:
-        """Return the error of an answer that is longer than it may be."""
-        most = self.limits.answer // 2**20
-        sentence = f"To {self.what} makes more than {most} MB of text; it was ended."
-        return refused(sentence, self.path)
-
-    def ended(self, code: object) -> DescriptorError:
-        """Return the error of a reader that ended before it answered."""
-        why = "its process ended before it answered"
-        if code == -getattr(signal, "SIGXCPU", 24):
-            why = f"it took more than {self.limits.processor} s of a processor"
-        elif isinstance(code, int) and code < 0:
-            why = f"its process was ended by signal {-code}"
-        sentence = f"To {self.what} failed: {why}."
-        return refused(sentence, self.path)
+    def close(self) -> None:
+        """End the child; the next question has another one forked."""
+        if self._open is not None:
+            connection, pid = self._open
+            self._open = None
+            connection.close()
+            self._owner.end(pid)
 
 
 def _places() -> list[str]:
@@ -271,7 +265,8 @@ def _places() -> list[str]:
     return [os.path.abspath(place) for place in tools.__path__]
 
 
-def _forks() -> bool:
+def can_fork() -> bool:
+    """Whether this system can fork the reader; else each question starts a process."""
     return hasattr(os, "fork") and hasattr(socket, "send_fds")
 
 
@@ -289,7 +284,7 @@ def _start(words: list[str], *, pass_fds: tuple[int, ...] = ()) -> subprocess.Po
     )
 
 
-def _cold(line: bytes, exchange: _Exchange) -> bytes:
+def _cold(line: bytes, exchange: Exchange) -> bytes:
     """Ask a process of its own, where none can be forked."""
     found: list[bytes] = []
     with _start([]) as process:
@@ -300,7 +295,7 @@ def _cold(line: bytes, exchange: _Exchange) -> bytes:
         try:
             while talk.is_alive():
                 exchange.wait()
-                talk.join(_STEP)
+                talk.join(STEP)
         finally:
             process.kill()
     if not found or not found[0]:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.storage import parse_json, read_limited, user_cache, write_json
 from napari_tool_runner.tools.candidate import join_entry, split_entry
-from napari_tool_runner.tools.isolation.client import Limits, reader
+from napari_tool_runner.tools.isolation.asking import Limits
+from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.wire import refused, tell_formats
 from napari_tool_runner.tools.reader import language_stamps
 from napari_tool_runner.tools.toolbox.entries import LISTS, Made, ToolEntry

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import join_entry
@@ -22,7 +23,7 @@ from napari_tool_runner.tools.toolbox.index import file_stat
 if TYPE_CHECKING:
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["OPERATIONS", "command_from", "preload", "tell_call", "warm"]
+__all__ = ["WithData", "command_from", "load", "operation", "preload", "tell_call", "warm"]
 
 
 _loaded: set[str] = set()
@@ -38,6 +39,14 @@ def preload(language: str) -> bool:
     _loaded.add(language)
     warm()
     return True
+
+
+def load(module: str) -> bool:
+    """Import what somebody will need, before anything of a stranger is touched; see `preload`."""
+    known = module in sys.modules
+    with suppress(ImportError):
+        import_module(module)
+    return not known
 
 
 def warm() -> None:
@@ -124,9 +133,25 @@ def _tell_output(planned: PlannedOutput) -> list[object]:
     return [output.name, str(planned.path), planned.format, kind, elements]
 
 
-OPERATIONS: Mapping[str, Callable[[dict[str, object]], object]] = {
+class WithData(NamedTuple):
+    """An answer that comes with bytes."""
+
+    told: object
+    data: Sequence[memoryview]
+
+
+_OPERATIONS: Mapping[str, Callable[[dict[str, object]], object]] = {
     "index": _index, "look": _look, "render": _render,
 }  # fmt: skip
+
+
+def operation(name: str) -> Callable[[dict[str, object]], object]:
+    """Return what does it: of this room, or as ``module:function`` of the one that asks."""
+    if name in _OPERATIONS:
+        return _OPERATIONS[name]
+    module, _, function = name.partition(":")
+    found: Callable[[dict[str, object]], object] = getattr(import_module(module), function)
+    return found
 
 
 # -- on the side of those who asked ------------------------------------------------------

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["folder_is_shared", "render", "tool_places"]
+__all__ = ["folder_is_shared", "is_shipped", "render", "tool_places"]
 
 _MOST_FILES = 2000
 _MOST_BYTES = 4 * 2**30
@@ -55,9 +55,13 @@ _PROGRAMS = re.compile(
 _NAME = re.compile(r"[\w@+.-]+(?:/[\w@+.-]+)*")
 
 
+def is_shipped(tool: Tool) -> bool:
+    """Whether a tool is one of this package."""
+    return _is_shipped(tool.source_path)
+
+
 @cache
 def _is_shipped(path: Path) -> bool:
-    """Whether a descriptor is one of this package."""
     return path.resolve().is_relative_to(bundled_folder().resolve())
 
 
@@ -73,7 +77,7 @@ def render(
     Takes and raises what `Dialect.render` does, and JobCancelledError when `stop` says so.
     """
     dialect = dialect_of(tool)
-    if not dialect.code_needs or _is_shipped(tool.source_path):
+    if not dialect.code_needs or is_shipped(tool):
         return dialect.render(tool, values, paths, variables)
     what = f"fill the command of “{tool.name}”"
     told = reader.ask(

@@ -14,10 +14,11 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from io import BytesIO
 from typing import BinaryIO
 
 from napari_tool_runner import tools
-from napari_tool_runner.tools.isolation.operations import OPERATIONS, preload, warm
+from napari_tool_runner.tools.isolation.operations import WithData, load, operation, preload, warm
 from napari_tool_runner.tools.isolation.walls import system_places, wall_in
 from napari_tool_runner.tools.isolation.wire import MESSAGE, tell_error, to_line
 
@@ -83,6 +84,10 @@ class _Forks:
         if verb == "end":
             if int(subject) in self.busy:
                 _end(int(subject))
+            return True
+        if verb == "load":
+            if load(subject):
+                self.drop()
             return True
         connection = socket.socket(fileno=descriptors[0])
         if preload(subject):
@@ -161,24 +166,39 @@ def _work(door: socket.socket) -> None:
         os.close(door.detach())
         if not descriptors:
             return
-        with open(descriptors[0], "r+b", buffering=0) as stream:
-            with open(stream.fileno(), "rb", closefd=False) as received:
-                request = received.readline()
-            _answer(request, stream)
+        with (
+            open(descriptors[0], "r+b", buffering=0) as stream,
+            open(stream.fileno(), "rb", closefd=False) as received,
+        ):
+            _answer(received, stream)
     finally:
         os._exit(0)
 
 
-def _answer(request: bytes, stream: BinaryIO) -> None:
-    try:
-        told = json.loads(request)
-        places = [*system_places(), *tools.__path__, *told["reads"], *told["writes"]]
-        wall_in(places, told["memory"], told["seconds"], told["writes"])
-        answer = to_line({"answer": OPERATIONS[told["do"]](told["of"])})
-    except BaseException as error:  # noqa: BLE001 - whatever strangers' code raises is told
-        answer = to_line(tell_error(error))
-    while answer:
-        answer = answer[stream.write(answer) :]
+def _answer(received: BinaryIO, stream: BinaryIO) -> None:
+    """Answer requests until there are no more, behind walls from the first one on."""
+    walled = False
+    parts: list[bytes | memoryview]
+    while request := received.readline():
+        try:
+            told = json.loads(request)
+            if not walled:
+                places = [*system_places(), *tools.__path__, *told["reads"], *told["writes"]]
+                allowed = told["memory"], told["seconds"], told["writes"]
+                wall_in(places, *allowed, maps=told["maps"])
+                walled = True
+            answer = operation(told["do"])(told["of"])
+            whole = answer if isinstance(answer, WithData) else WithData(answer, ())
+            size = sum(part.nbytes for part in whole.data)
+            parts = [to_line({"answer": whole.told, "bytes": size}), *whole.data]
+        except BaseException as error:  # noqa: BLE001 - whatever strangers' code raises is told
+            parts = [to_line(tell_error(error))]
+        for part in parts:
+            left = memoryview(part)
+            while len(left):
+                left = left[stream.write(left) :]
+        if not walled:
+            return
 
 
 def _answer_one() -> None:
@@ -188,4 +208,4 @@ def _answer_one() -> None:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 1)
         preload(json.loads(request)["language"])
-        _answer(request, stream)
+        _answer(BytesIO(request), stream)

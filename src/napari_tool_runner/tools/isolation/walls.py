@@ -35,7 +35,7 @@ _FILES = 256
 
 # calls that reach beyond the process: number on x86_64, on aarch64 (-1: has none)
 _FORBIDDEN = {
-    "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200),
+    "socket": (41, 198), "connect": (42, 203), "bind": (49, 200),
     "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242), "sendmsg": (46, 211),
     "sendmmsg": (307, 269), "fork": (57, -1), "vfork": (58, -1), "execve": (59, 221),
     "execveat": (322, 281), "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
@@ -74,11 +74,12 @@ _SOCKET, _IOCTL = (41, 198), (16, 29)
 _NAMESPACES = 0x7E020000
 _TERMINAL = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX: type into a terminal
 _FAMILIES, _NETLINK = (1, 2, 10), 16  # AF_UNIX, AF_INET, AF_INET6
-_LOAD, _EQUAL, _LEAST, _BITS, _LEAVE = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _LEAST, _BITS, _KIND, _LEAVE = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x50000
 _REFUSE = (_LEAVE, 0, 0, _ERRNO | errno.EPERM)
 _FIRST, _SECOND, _THIRD = 16, 24, 32  # where the filter finds the arguments of a call
 _Step: TypeAlias = "tuple[int, int, int, int]"
+_PAIR = (53, 199)  # of streams: a loop of events wakes itself by one, and it leads nowhere else
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
@@ -96,11 +97,19 @@ def missing_walls() -> str:
 def system_places() -> list[str]:
     """Return what Python reads while it runs: itself, its packages, the system's libraries."""
     told = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types"]
-    told += ["/dev/null", "/dev/urandom", "/dev/zero", "/proc/self", "/proc/cpuinfo"]
+    told += ["/dev/null", "/dev/urandom", "/dev/zero"]
+    told += ["/proc/self", "/proc/cpuinfo", "/proc/meminfo"]
     return [*told, sys.prefix, sys.base_prefix, *(one for one in sys.path if one)]
 
 
-def wall_in(places: Iterable[str], memory: int, seconds: int, writes: Sequence[str] = ()) -> None:
+def wall_in(
+    places: Iterable[str],
+    memory: int,
+    seconds: int,
+    writes: Sequence[str] = (),
+    *,
+    maps: bool = False,
+) -> None:
     """Close this process in: it reads below `places` only, and reaches nothing else.
 
     Parameters
@@ -111,8 +120,10 @@ def wall_in(places: Iterable[str], memory: int, seconds: int, writes: Sequence[s
         Of a processor.
     writes : sequence of str
         Folders for what it puts away meanwhile.
+    maps : bool
+        Files that are only mapped do not count as memory.
     """
-    _limit(memory, seconds, memory if writes else 0)
+    _limit(memory, seconds, memory if writes else 0, maps=maps)
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -124,7 +135,7 @@ def wall_in(places: Iterable[str], memory: int, seconds: int, writes: Sequence[s
     _forbid(libc)
 
 
-def _limit(memory: int, seconds: int, written: int) -> None:
+def _limit(memory: int, seconds: int, written: int, *, maps: bool) -> None:
     with suppress(ImportError):
         import resource
 
@@ -132,7 +143,7 @@ def _limit(memory: int, seconds: int, written: int) -> None:
             (resource.RLIMIT_FSIZE, written, 0),
             (resource.RLIMIT_CORE, 0, 0),
             (resource.RLIMIT_NOFILE, _FILES, 0),
-            (resource.RLIMIT_AS, _size() + memory, 0),
+            (resource.RLIMIT_DATA if maps else resource.RLIMIT_AS, _size(maps) + memory, 0),
             # first a signal that says why, then one that cannot be ignored
             (resource.RLIMIT_CPU, seconds, 5),
         ]
@@ -146,9 +157,9 @@ def _limit(memory: int, seconds: int, written: int) -> None:
                 resource.setrlimit(which, (soft, last))
 
 
-def _size() -> int:
+def _size(data: bool) -> int:
     try:
-        pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+        pages = int(Path("/proc/self/statm").read_bytes().split()[5 if data else 0])
     except (OSError, ValueError):
         return 1 << 40  # not told: the address space of another system means little
     return pages * os.sysconf("SC_PAGE_SIZE")
@@ -196,8 +207,10 @@ def _forbid(libc: ctypes.CDLL) -> None:
     for numbers in _FORBIDDEN.values():
         steps += _call(numbers[column], _REFUSE)
     steps += _call(_CLONE3[column], (_LEAVE, 0, 0, _ERRNO | errno.ENOSYS))
-    # a thread may be started, a process not
     allow = (_LEAVE, 0, 0, _ALLOW)
+    pair = (_LOAD, 0, 0, _SECOND), (_KIND, 0, 0, 0xF), (_EQUAL, 0, 1, 1), allow, _REFUSE
+    steps += _call(_PAIR[column], *pair)
+    # a thread may be started, a process not
     steps += _call(_CLONE[column], (_LOAD, 0, 0, _FIRST), (_BITS, 1, 0, _THREAD), _REFUSE, allow)
     packed = _packed([*steps, allow])
     code = ctypes.create_string_buffer(packed)

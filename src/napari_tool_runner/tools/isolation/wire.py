@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from napari_tool_runner.errors import (
@@ -22,9 +22,11 @@ __all__ = [
     "decode",
     "encode",
     "error_from",
+    "format_from",
     "formats_from",
     "refused",
     "tell_error",
+    "tell_format",
     "tell_formats",
     "to_line",
 ]
@@ -105,31 +107,38 @@ def _element(told: object) -> tuple[str, DataFile | DataCollection]:
 
 def tell_formats(formats: Formats) -> list[object]:
     """Return the rows in which `formats` differs from the built-in table."""
+    return [tell_format(row) for name, row in formats.items() if FORMATS.get(name) != row]
+
+
+def tell_format(row: Format) -> list[object]:
+    """Return a format in JSON types."""
     return [
-        [row.name, row.extension, [*row.kinds], row.carrier, [*row.aliases], [*row.parents],
-         sorted(row.traits)]
-        for name, row in formats.items()
-        if FORMATS.get(name) != row
+        row.name, row.extension, [*row.kinds], row.carrier, [*row.aliases], [*row.parents],
+        sorted(row.traits),
     ]  # fmt: skip
 
 
 def formats_from(rows: list[list[object]]) -> Formats:
     """Return the table that `tell_formats` was given."""
-    found = []
-    for name, end, kinds, carrier, *names in rows:
-        aliases, parents, traits = (_listed(entry) for entry in names)
-        found.append(
-            Format(
-                str(name),
-                str(end),
+    found = [format_from(row) for row in rows]
+    return FORMATS.extended(found) if found else FORMATS
+
+
+def format_from(row: object) -> Format:
+    """Return the format that `tell_format` was given."""
+    match row:
+        case [str(name), str(end), list(kinds), str(carrier), *names] if len(names) == 3:
+            aliases, parents, traits = (_listed(entry) for entry in names)
+            return Format(
+                name,
+                end,
                 tuple(map(LayerKind, _listed(kinds))),
-                Carrier(str(carrier)),
+                Carrier(carrier),
                 tuple(aliases),
                 tuple(parents),
                 frozenset(map(Trait, traits)),
             )
-        )
-    return FORMATS.extended(found) if found else FORMATS
+    raise ValueError("no format")
 
 
 def _listed(told: object) -> list[str]:
@@ -157,12 +166,17 @@ def refused(sentence: str, path: Path) -> DescriptorError:
     return DescriptorError(sentence, path=path, hint=hint)
 
 
-def error_from(told: Mapping[str, object], what: str, path: Path) -> ToolRunnerError:
+def error_from(
+    told: Mapping[str, object],
+    what: str,
+    path: Path,
+    blame: Callable[[str, Path], ToolRunnerError] = refused,
+) -> ToolRunnerError:
     """Return the error that the reader told of; `what` it was doing to `path`."""
     kind, message = str(told.get("error")), str(told.get("message"))
     hint = str(told.get("hint") or "")
     if kind == "MemoryError":
-        return refused(f"To {what} takes more memory than it may.", path)
+        return blame(f"To {what} takes more memory than it may.", path)
     found = {one.__name__: one for one in _ERRORS}.get(kind)
     if found is ParameterError:
         return ParameterError(message, name=str(told.get("name") or ""), hint=hint)
@@ -172,6 +186,6 @@ def error_from(told: Mapping[str, object], what: str, path: Path) -> ToolRunnerE
         return OutputError(message, hint=hint)
     if found is UnsafeDescriptorError:
         return UnsafeDescriptorError(message, path=path, hint=hint)
-    if found is None:
-        message = f"To {what} failed: {message}."
-    return DescriptorError(message, path=path, hint=hint)
+    if found is DescriptorError:
+        return DescriptorError(message, path=path, hint=hint)
+    return blame(f"To {what} failed: {message}.", path)
