@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import logging
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from functools import cache
@@ -24,6 +27,7 @@ __all__ = ["JobManager", "job_manager", "prepare"]
 
 CLOSE_SECONDS = 10.0
 _HANGS_SECONDS = 10.0
+_LEFT_SECONDS = 5.0
 KEPT_JOBS = 50
 _logger = logging.getLogger(__name__)
 
@@ -62,6 +66,7 @@ class JobManager:
         self._running: set[Job] = set()
         self._jobs: list[Job] = []
         self._closed = False
+        _at_exit(self)
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -169,7 +174,26 @@ class JobManager:
 
 @cache
 def job_manager() -> JobManager:
-    """Return the manager of this session; at exit its jobs are cancelled."""
-    manager = JobManager()
-    atexit.register(manager.shutdown)
-    return manager
+    """Return the manager of this session."""
+    return JobManager()
+
+
+def _at_exit(manager: JobManager) -> None:
+    """Cancel the jobs of `manager` at exit; a job that hangs does not keep the process alive.
+
+    Before Python waits for threads: one of a library may hang in a call that nothing ends.
+    """
+    known = weakref.ref(manager)
+
+    def end() -> None:
+        one = known()
+        if one is None or not one.active:
+            return
+        one.shutdown()
+        if one.active:
+            _logger.warning("%d jobs do not end; the process is ended", len(one.active))
+            # by a thread of C, which a call that holds Python's lock does not stop
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            faulthandler.dump_traceback_later(_LEFT_SECONDS, exit=True, file=nowhere)
+
+    getattr(threading, "_register_atexit", atexit.register)(end)
