@@ -91,8 +91,7 @@ class Run:
     ) -> None:
         config = request.config
         self.request = request
-        self.id = run_id
-        self.choice = request.choice
+        self.id, self.choice = run_id, request.choice
         self._secrets, self._user = Secrets(config.variables), config.user
         network = config.network or request.tool.network
         timeout = request.timeout if request.timeout is not None else config.timeout
@@ -118,9 +117,8 @@ class Run:
         self.rendered: RenderedCommand | None = None
         self.notes: list[str] = [*request.notes]
         self.exit_code: int | None = None
-        self._dialect = dialect_of(request.tool)
+        self._dialect, self._hashing = dialect_of(request.tool), threading.Lock()
         self._number, self._enter = number, enter
-        self._hashing = threading.Lock()
         self._known: dict[Path, Path] = {}
         self._lenders: dict[str, LayerSnapshot] = {}
         self._named_after = self._unseen = ""
@@ -394,9 +392,7 @@ class Run:
                 for leaf in values
                 if not isinstance(leaf.parameter, DataParameter)
             },
-            hidden=tuple(
-                leaf.name for leaf in values if isinstance(leaf.parameter, HiddenParameter)
-            ),
+            hidden=tuple(v.name for v in values if isinstance(v.parameter, HiddenParameter)),
             extent=request.extent,
             user=self._user,
             host=RecordedHost.here(),
