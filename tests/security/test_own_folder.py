@@ -133,11 +133,13 @@ def test_a_folder_of_its_own_is_shown_without_what_is_hidden(tmp_path: Path) -> 
     (tmp_path / "elsewhere" / "secret.txt").write_text("mine")
     for one in ("helper.py", "lib/more.py", "model.bin", ".gitignore"):
         (folder / one).write_text("x")
+    (folder / "test-data" / "image.zarr").mkdir(parents=True)
+    (folder / "test-data" / "image.zarr" / ".zgroup").write_text("{}")
     (folder / ".git").mkdir()
     (folder / ".git" / "config").write_text("url = https://me:token@there")
     (folder / "out").symlink_to(tmp_path / "elsewhere")
     names, log = seen(descriptor, tmp_path)
-    assert names == {"look.py", "look.xml", "helper.py", "more.py", "model.bin"}
+    assert names == {"look.py", "look.xml", "helper.py", "more.py", "model.bin", ".zgroup"}
     assert "only, since" not in log
 
 

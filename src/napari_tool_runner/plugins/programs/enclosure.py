@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import select
 import shutil
 import site
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.tools.isolation.rendering import folder_is_shared
-from napari_tool_runner.tools.isolation.walls import keep_apart, program_filter
+from napari_tool_runner.tools.isolation.walls import keep_apart, private_below, program_filter
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_DEVICES = ("nvidia*", "nvidia-caps", "dri", "kfd", "dxg", "accel")
+_DEVICES = re.compile(r"nvidia.*|dri|kfd|dxg|accel")
 _APART = ("user", "pid", "ipc", "uts")
 _LINKS = 40
 # what the kernel tells of processors, memory and devices, without its doors for administrators
@@ -207,8 +208,14 @@ def enclosure_problem() -> str:
     return f"bubblewrap does not work here: {said}"
 
 
-def python_places() -> set[Path]:
+def python_places() -> frozenset[Path]:
     """Return what this Python and its packages consist of."""
+    told = os.environ.get("PYTHONPATH", ""), os.path.expanduser("~"), os.getcwd()
+    return _python_places(sys.executable, sys.prefix, *told, *sys.path)
+
+
+@functools.lru_cache(maxsize=8)
+def _python_places(*_known_by: str) -> frozenset[Path]:
     places = {Path(one) for one in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
     step = Path(sys.executable or os.sep)
     for _ in range(_LINKS):  # an interpreter may be a link to a link
@@ -223,7 +230,7 @@ def python_places() -> set[Path]:
     places |= {Path(one) for one in sys.path if one not in own and os.path.exists(one)}
     if site.ENABLE_USER_SITE and site.USER_BASE:
         places |= {Path(site.USER_BASE) / one for one in ("bin", "lib")}
-    return {one for one in places if not _is_too_much(one)}
+    return frozenset(one for one in places if not _is_too_much(one))
 
 
 def with_prefixes(folders: Iterable[str | Path]) -> set[Path]:
@@ -249,8 +256,17 @@ def with_prefixes(folders: Iterable[str | Path]) -> set[Path]:
 
 def _is_too_much(path: Path) -> bool:
     """Whether showing it would show the user's home."""
-    home = Path(os.path.expanduser("~"))
-    return home.is_relative_to(path) or home.resolve().is_relative_to(path)
+    return any(_is_below(home, path) for home in _homes(os.path.expanduser("~")))
+
+
+@functools.lru_cache(maxsize=4)
+def _homes(home: str) -> tuple[str, str]:
+    return home, os.path.realpath(home)
+
+
+def _is_below(path: str | Path, folder: str | Path) -> bool:
+    """Whether it is `folder` or lies in it, by their names; asked for often, so without paths."""
+    return f"{path}/".startswith(f"{folder}".rstrip("/") + "/")
 
 
 def _options(
@@ -273,8 +289,8 @@ def _options(
     yield from ("--proc", "/proc", "--dev", "/dev", "--dir", "/run")
     # the kernel's settings, which root may write
     yield from ("--ro-bind", "/proc/sys", "/proc/sys")
-    for device in (path for name in _DEVICES for path in sorted(Path("/dev").glob(name))):
-        yield from ("--dev-bind-try", str(device), str(device))
+    for device in filter(_DEVICES.fullmatch, sorted(os.listdir("/dev"))):
+        yield from ("--dev-bind-try", f"/dev/{device}", f"/dev/{device}")
     if network:
         # where the system's file of name servers leads to
         real = os.path.realpath("/etc/resolv.conf")
@@ -283,11 +299,11 @@ def _options(
     seen = {Path("/usr"), Path("/etc"), Path("/opt"), *(Path("/", name) for name in _LINKED)}
     wanted = dict.fromkeys(shown, True)
     wanted |= {mount.path: mount.read_only for mount in mounts}
-    below_tmp = any(path.is_relative_to("/tmp") for path in (*wanted, temp))  # noqa: S108
+    below_tmp = any(_is_below(path, "/tmp") for path in (*wanted, temp))  # noqa: S108
     # temporary files of programs that know one place only lie in the job's folder, too
     yield from ("--tmpfs", "/tmp") if below_tmp else ("--bind", str(temp), "/tmp")  # noqa: S108
     # a link would show the files of one as those of the other
-    both = any(path.is_relative_to("/var/tmp") for path in (*wanted, temp))  # noqa: S108
+    both = any(_is_below(path, "/var/tmp") for path in (*wanted, temp))  # noqa: S108
     yield from ("--tmpfs", "/var/tmp") if both else ("--symlink", "../tmp", "/var/tmp")  # noqa: S108
     if temp not in wanted and not mounts:
         wanted[temp] = False
@@ -377,24 +393,8 @@ def _masks(top: str) -> Iterator[str]:
 
     Root may read all, and a group some: keys of servers, hashes of passwords.
     """
-    for path in _kept_private(top):
+    for path in private_below(top):
         if os.path.isdir(path):
             yield from ("--tmpfs", path, "--remount-ro", path)
         elif os.path.isfile(path):
             yield from ("--ro-bind", os.devnull, path)
-
-
-@functools.cache
-def _kept_private(top: str) -> tuple[str, ...]:
-    found, todo = [], [top]
-    while todo:
-        with suppress(OSError), os.scandir(todo.pop()) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    continue
-                folder, mode = entry.is_dir(), entry.stat().st_mode
-                if mode & (0o005 if folder else 0o004) != (0o005 if folder else 0o004):
-                    found += [entry.path] if os.access(entry.path, os.R_OK) else []
-                elif folder:
-                    todo.append(entry.path)
-    return tuple(found)

@@ -39,7 +39,7 @@ _OF_DESKTOP = re.compile(r'^XDG_\w+_DIR="\$HOME/([^"/]+)"', re.MULTILINE)
 _OF_DEVELOPERS = re.compile(
     r"\.(git\w*|gitlab-ci\.yml|editorconfig|pre-commit-config\.yaml|DS_Store|directory|hidden|tox|nox"
     r"|\w+_(cache|checkpoints|skip)(\.yml)?|coverage(rc)?|flake8|pylintrc|lintr|dockerignore|idea"
-    r"|(shed|travis|planemo)\.yml|readthedocs\.ya?ml|vscode|venv|R\w+|Rproj\.user|zenodo\.json)"
+    r"|(shed|travis|planemo)\.yml|z(group|attrs|array|metadata)|readthedocs\.ya?ml|vscode|venv|R\w+|Rproj\.user|zenodo\.json)"
 )
 _INSTALLED = frozenset({".local", ".cache", ".conda", ".pixi", ".venv", ".venvs", ".virtualenvs"})
 _KEYS = re.compile(

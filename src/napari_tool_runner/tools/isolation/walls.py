@@ -21,7 +21,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["keep_apart", "missing_walls", "program_filter", "system_places", "wall_in"]
+__all__ = [
+    "keep_apart",
+    "missing_walls",
+    "private_below",
+    "program_filter",
+    "system_places",
+    "wall_in",
+]
 
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
@@ -271,6 +278,23 @@ def keep_apart() -> bool:
         return not libc.syscall(_LANDLOCK_RESTRICT, rules, 0)
     finally:
         os.close(rules)
+
+
+@functools.cache
+def private_below(top: str) -> tuple[str, ...]:
+    """Return the files and folders below `top` that we may read, but not everybody."""
+    found, todo = [], [top]
+    while todo:
+        with suppress(OSError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    continue
+                folder, mode = entry.is_dir(), entry.stat().st_mode
+                if mode & (0o005 if folder else 0o004) != (0o005 if folder else 0o004):
+                    found += [entry.path] if os.access(entry.path, os.R_OK) else []
+                elif folder:
+                    todo.append(entry.path)
+    return tuple(found)
 
 
 def _beginning(machine: int) -> list[_Step]:
