@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
 import struct
+import tempfile
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ import tifffile
 import zarr
 
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange import ReadApart
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.tools.formats import FORMATS
 
@@ -24,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.timeout(30),
 ]
-RAN = Path("/tmp/ntr-a-pickle-ran")
+RAN = Path(tempfile.mkdtemp()) / "a-pickle-ran"
 PIXELS = np.arange(64, dtype=np.uint16).reshape(8, 8)
 
 
@@ -384,6 +388,113 @@ ATTACKS: list[tuple[str, Callable[[Path], Path], str]] = [
         for line in ("../secret.tif", "HERE/secret.tif", "link.tif", "pipe.tif", "o.txt")
     ),
 ]  # fmt: skip
+
+
+LAUGHING = (
+    '<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels Type="uint16" '
+    'SizeX="8" SizeY="8" SizeZ="1" SizeC="1" SizeT="1">&b;</Pixels></Image></OME>'
+)
+
+
+def tiff_with(
+    offset: int | None = None, pages: int = 1, **options: object
+) -> Callable[[Path], Path]:
+    """Return what writes a TIFF, its pixels at another place."""
+
+    def attack(io: Path) -> Path:
+        path = io / "o.tif"
+        with tifffile.TiffWriter(path) as writer:
+            for _ in range(pages):
+                writer.write(PIXELS, contiguous=False, metadata=None, **options)  # type: ignore[arg-type]
+        if offset is not None:
+            data = bytearray(path.read_bytes())
+            with tifffile.TiffFile(path) as tif:
+                tag = tif.pages[0].tags["StripOffsets"]
+                struct.pack_into("<I", data, tag.valueoffset, offset)
+            path.write_bytes(data)
+        return path
+
+    return attack
+
+
+def sparse(io: Path) -> Path:
+    path = io / "o.tif"
+    with path.open("wb") as file:
+        tifffile.imwrite(file, shape=(2**15, 2**15, 2**9), dtype="u2", bigtiff=True)
+    return path
+
+
+def zarr_of_addresses(io: Path) -> Path:
+    root = zarr.open_group(io / "o.zarr", mode="w", zarr_format=2)
+    root.attrs["multiscales"] = [{"datasets": [{"path": "http://127.0.0.1:9/x"}]}]
+    return io / "o.zarr"
+
+
+def zarr_keys_lead_out(io: Path) -> Path:
+    a_zarr(io.parent / "theirs.zarr")
+    image = {"multiscales": [{"datasets": [{"path": "0"}]}]}
+    told: dict[str, object] = {".zgroup": {"zarr_format": 2}, ".zattrs": image}
+    inner = json.loads((io.parent / "theirs.zarr" / ".zarray").read_text())
+    told["../theirs.zarr/.zarray"] = told["0/../../theirs.zarr/.zarray"] = inner
+    (io / "o.zarr").mkdir()
+    (io / "o.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
+    (io / "o.zarr" / ".zmetadata").write_text(
+        json.dumps({"zarr_consolidated_format": 1, "metadata": told})
+    )
+    return io / "o.zarr"
+
+
+MORE: list[tuple[str, Callable[[Path], Path], str]] = [
+    ("tiff_strips_beyond", tiff_with(2**31), "tiff"),
+    ("tiff_strips_beyond_packed", tiff_with(2**31, compression="zlib"), "tiff"),
+    ("tiff_thousands_of_pages", tiff_with(pages=3000), "tiff"),
+    ("tiff_laughs", tiff_with(description=LAUGHING), "tiff"),
+    ("tiff_sparse", sparse, "tiff"),
+    ("zarr_of_addresses", zarr_of_addresses, "ome_zarr"),
+    ("zarr_keys_lead_out", zarr_keys_lead_out, "ome_zarr"),
+    ("csv_wide", text("o.csv", "c," * 10**6 + "\n" + "1," * 10**6), "csv"),
+    ("csv_one_cell", text("o.csv", "a\n" + "x" * 10**7), "csv"),
+    ("csv_quote_without_end", text("o.csv", 'a,b\n"' + "x,\n" * 10**6), "csv"),
+    (
+        "obj_mtllib",
+        text("o.obj", "mtllib /etc/passwd\nusemtl x\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"),
+        "obj",
+    ),
+    (
+        "geojson_wide",
+        text("o.geojson", '{"type":"Point","coordinates":[' + "1," * 10**6 + "1]}"),
+        "geojson",
+    ),
+    ("png_truncated", text("o.png", png(8, 8, 8, 0)[:60]), "png"),
+]
+
+
+@pytest.mark.parametrize(("name", "attack", "fmt"), MORE, ids=[row[0] for row in MORE])
+def test_a_sentence_or_what_is_there(
+    name: str, attack: Callable[[Path], Path], fmt: str, tmp_path: Path
+) -> None:
+    io = tmp_path / "io"
+    io.mkdir()
+    path = attack(io)
+    begun = time.monotonic()
+    with ReadApart(io) as read, contextlib.suppress(OutputError):
+        assert read(path, FORMATS.resolve(fmt), name="o", root=io).data is not None
+    assert time.monotonic() - begun < 25
+
+
+@pytest.mark.parametrize(("name", "attack", "fmt"), ATTACKS, ids=[row[0] for row in ATTACKS])
+def test_the_reader_is_not_caught_either(
+    name: str, attack: Callable[[Path], Path], fmt: str, tmp_path: Path
+) -> None:
+    RAN.unlink(missing_ok=True)
+    io = tmp_path / "io"
+    io.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(range(32)))
+    path = attack(io)
+    with ReadApart(io) as read, pytest.raises(OutputError):
+        np.asarray(read(path, FORMATS.resolve(fmt), name="o", root=io).data)
+    assert not RAN.exists()
 
 
 def look(path: Path, fmt: str, io: Path) -> None:

@@ -17,6 +17,7 @@ from napari_tool_runner.sealed import read_bytes
 
 __all__ = ["read_numbers", "read_table", "write_matrix", "write_table"]
 
+_COLUMNS = 10_000  # each is an array of its own; a profile of genes has some thousand
 _SNIFF = 64 * 1024
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # Since 3.1 pandas reads every float exactly by itself and deprecates the option.
@@ -54,6 +55,11 @@ def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None
     if not text.strip():
         return Content(data={}, notes=("The table is empty.",))
     separator = _separator(text, tabs)
+    if (count := text.lstrip().partition("\n")[0].count(separator)) >= _COLUMNS:
+        raise OutputError(
+            f"{path.name} has {count + 1} columns; a table may have {_COLUMNS}.",
+            hint="Let the tool write rows, or an image.",
+        )
     header = _has_header(text, separator)
     frame = _parsed(text, separator, header=header, path=path)
     if any(frame[name].dtype.kind not in "biuf" and frame[name].isna().any() for name in frame):
