@@ -41,6 +41,7 @@ def test_a_word_reaches_a_program_unchanged(text: str) -> None:
 
 def test_words_become_a_line() -> None:
     assert shell_word("plain") == "plain"
+    assert shell_word("") == "''"
     assert shell_line(["a b", "c"]) == "'a b' c"
     assert shell_word("a b\x1b[c") == "'a b'\"$(printf '\\033')\"'[c'"
     assert shell_word("\x1b") == "\"$(printf '\\033')\""

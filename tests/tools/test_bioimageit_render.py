@@ -14,7 +14,7 @@ from tools_helpers import DESCRIPTORS, argv, fixture, render, written
 
 from napari_tool_runner.errors import ParameterError, TemplateError
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.bioimageit.rendering import Placeholder, parse_template
+from napari_tool_runner.tools.bioimageit.rendering import Placeholder, parse_template, shell_syntax
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
@@ -338,3 +338,51 @@ def test_any_template_parses_or_says_why(text: str) -> None:
     except TemplateError:
         return
     assert all(isinstance(token, tuple) for token in tokens)
+
+
+# -- what changed renderings showed to be untested -----------------------------------
+
+
+def words(tmp_path: Path, command: str, inputs: str = "", **values: object) -> list[str]:
+    """Return the command line of a tool with this template."""
+    body = f"<command>{command}</command><inputs>{inputs}</inputs>"
+    return argv(written(tmp_path, body), values)
+
+
+FILE = '<param name="x" type="data" format="imagetiff" optional="true"/>'
+
+
+def test_an_option_at_the_end_stays(tmp_path: Path) -> None:
+    assert words(tmp_path, "prog --flag") == ["prog", "--flag"]
+    assert words(tmp_path, "prog -v --flag") == ["prog", "-v", "--flag"]
+
+
+def test_an_option_goes_with_its_value(tmp_path: Path) -> None:
+    assert words(tmp_path, "prog -x ${x} -o=${x} last", FILE, x=None) == ["prog", "last"]
+    assert words(tmp_path, "prog -x ${x} -o=${x}", FILE, x="/a") == ["prog", "-x", "/a", "-o=/a"]
+
+
+def test_whole_numbers_as_far_as_they_are_exact(tmp_path: Path) -> None:
+    number = '<param name="x" type="float" value="3"/>'
+    assert words(tmp_path, "p ${x}", number, x=2.0**53 - 1) == ["p", str(2**53 - 1)]
+    assert words(tmp_path, "p ${x}", number, x=2.0**53) == ["p", repr(2.0**53)]
+    assert words(tmp_path, "p ${x}", number, x=2.5) == ["p", "2.5"]
+
+
+@pytest.mark.parametrize(
+    ("place", "hint"),
+    [("${nothing}", "or add “nothing” to “env” of config.json"), ("$nothing", "in <command>.")],
+)
+def test_what_a_placeholder_may_be_is_told(tmp_path: Path, place: str, hint: str) -> None:
+    with pytest.raises(TemplateError, match="is no parameter or output") as caught:
+        words(tmp_path, f"prog {place}")
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("a && b", "&&"), ("a | b", "|"), ("a; b", ";"), ("a $(b)", "$("), ("a > b", ">"),
+     ("a '&&' \"|\" b\\;", ""), ("a b", "")],
+)  # fmt: skip
+def test_syntax_of_a_shell_is_seen(text: str, found: str) -> None:
+    assert shell_syntax(text) == found
