@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import io
 import ipaddress
 import os
 import shutil
@@ -153,7 +154,36 @@ def pytest_runtest_makereport(
     return report
 
 
+ROOMS = ("tools", "plugins", "exchange", "jobs")
+LEAST = 95.0
+"""Per cent of each room's lines and branches that the whole suite passes through."""
+
+_told = pytest.StashKey[dict[str, float]]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[object]:
+    """With ``--cov``, each room is measured; one below `LEAST` fails the run."""
+    result = yield
+    if session.config.getoption("cov_source", None) and not hasattr(session.config, "workerinput"):
+        from coverage import Coverage
+
+        measured = Coverage()
+        measured.load()
+        places = {room: f"*/napari_tool_runner/{room}/*" for room in ROOMS}
+        told = {room: measured.report(include=[place], file=io.StringIO())
+                for room, place in places.items()}  # fmt: skip
+        session.config.stash[_told] = told
+        session.testsfailed += sum(share < LEAST for share in told.values())
+    return result
+
+
+@pytest.hookimpl(trylast=True)  # after the table of coverage
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for room, share in terminalreporter.config.stash.get(_told, {}).items():
+        fine = share >= LEAST
+        word = "" if fine else f": FAIL, at least {LEAST:g} % is wanted"
+        terminalreporter.write_line(f"coverage of {room} {share:.1f} %{word}", red=not fine)
     failed = os.environ.get("NTR_FAILED_STAGES")
     if failed:
         terminalreporter.write_sep("=", "CI stages that failed before the tests", red=True)
