@@ -64,13 +64,14 @@ def test_values_that_python_has_no_literal_for() -> None:
     assert python_value(math.inf) == "float('inf')"
     assert python_value(-math.inf) == "float('-inf')"
     assert python_value(math.nan) == "float('nan')"
-    assert python_value({1: "a"}) == "{'1': 'a'}"
+    assert python_value({1: "a", "b": 2}) == "{'1': 'a', 'b': 2}"
     assert python_value("é") == "'é'"
     assert python_value("é\x1b") == "'\\xe9\\x1b'"
 
 
 def test_a_line_is_one_and_not_too_long() -> None:
     assert one_line("a\n b\t\x1bc") == "a b \\x1bc"
+    assert one_line("é") == "é"
     assert one_line("x" * 300) == "x" * 300
     assert one_line("x" * 301) == "x" * 299 + "…"
     assert one_line("abc", most=2) == "a…"
