@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import tifffile
-from scipy import ndimage
 
 
 def read_image(path):
@@ -69,21 +68,62 @@ def compact(labels):
     return small, np.concatenate([np.zeros(1, values.dtype), values])
 
 
+def edges(labels):
+    """Return the sides of pixels at which objects end: middle, owner, and which comes next.
+
+    One walks around an object with the object on the left; pixels that touch at a corner only
+    are not together.
+    """
+    wide = np.pad(labels, 1)
+    flat, row = wide.ravel(), wide.shape[1]
+    out = np.array([-row, 1, row, -1])  # up, right, down, left: what lies beyond the side
+    ahead = np.array([-1, -row, 1, row])  # where one goes along it
+    pixels = np.flatnonzero(flat)
+    ends = [pixels[flat[pixels + step] != flat[pixels]] for step in out]
+    places = np.concatenate(ends)
+    ways = np.repeat(np.arange(4), [len(some) for some in ends])
+    own = flat[places]
+    straight = places + ahead[ways]
+    across = straight + out[ways]
+    turn = flat[straight] != own
+    onward = ~turn & (flat[across] != own)
+    # a corner of this pixel, the same side of the next pixel, or a side of the one across
+    pixel = np.where(turn, places, np.where(onward, straight, across))
+    way = np.where(turn, (ways - 1) % 4, np.where(onward, ways, (ways + 1) % 4))
+    keys = places * 4 + ways
+    order = np.argsort(keys)
+    following = order[np.searchsorted(keys, pixel * 4 + way, sorter=order)]
+    middle = np.column_stack(np.divmod(places, row)) - 1.0
+    middle += np.array([[-0.5, 0], [0, 0.5], [0.5, 0], [0, -0.5]])[ways]
+    return middle, own, following
+
+
 def outlines(labels, tolerance):
     """Yield the number of each object of a plane and its outline as (y, x) in pixels."""
-    from skimage.measure import approximate_polygon, find_contours
+    from skimage.measure import approximate_polygon
 
     small, numbers = compact(labels)
-    for number, place in enumerate(ndimage.find_objects(small), 1):
-        if place is None:
-            continue
-        inside = np.pad(small[place] == number, 1).astype(float)
-        longest = max(find_contours(inside, 0.5), key=len)
+    middle, own, following = edges(small)
+    nexts, seen, largest = following.tolist(), bytearray(len(own)), {}
+    for start in np.argsort(own, kind="stable").tolist():
+        cycle = []
+        while not seen[start]:
+            seen[start] = 1
+            cycle.append(start)
+            start = nexts[start]
+        if cycle:
+            y, x = middle[[*cycle, cycle[0]]].T
+            area = abs(np.dot(y[1:], x[:-1]) - np.dot(y[:-1], x[1:])) / 2
+            if area > largest.get(own[start], (0,))[0]:  # of several pieces the largest
+                largest[own[start]] = area, np.column_stack([y, x])
+    for number, (_, line) in sorted(largest.items()):
+        bends = np.any(np.diff(line[:-1], axis=0) != np.diff(line[1:], axis=0), axis=1)
+        line = line[np.concatenate([[True], bends, [True]])]
         # a corner that stands out by a quarter of the object belongs to its shape
-        most = min(tolerance, min(side.stop - side.start for side in place) / 4)
-        line = approximate_polygon(longest, most)
-        line = line if len(line) >= 4 else longest  # the first point comes again at the end
-        yield int(numbers[number]), line - 1 + [side.start for side in place]
+        most = min(tolerance, np.ptp(line, axis=0).min() / 4)
+        simple = approximate_polygon(line, most) if most > 0 else line
+        # the first point comes again at the end
+        yield int(numbers[number]), simple if len(simple) >= 4 else line
 
 
 def read_objects(path):

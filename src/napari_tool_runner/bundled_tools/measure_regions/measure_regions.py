@@ -114,10 +114,58 @@ def perimeters(labels, count, steps):
     return np.bincount(owners, length, minlength=count)
 
 
+def hulls(labels, count):
+    """Return how many pixels the convex hull of each object of a plane has."""
+    rim = np.pad(labels, 1)[1:-1]
+    sides = []
+    for begins in (rim[:, :-2], rim[:, 2:]):  # the first and last pixels of runs
+        rows, columns = np.nonzero((labels != begins) & (labels != 0))
+        owners = labels[rows, columns]
+        order = np.lexsort((columns, rows, owners))
+        sides.append((owners[order], rows[order], columns[order]))
+    (owners, rows, left), (_, _, right) = sides
+    ends = np.flatnonzero(np.append((np.diff(owners) != 0) | (np.diff(rows) != 0), True))
+    begins = np.append(0, ends[:-1] + 1)
+    owners, rows, left, right = owners[ends], rows[ends], left[begins], right[ends]
+    sizes, first = np.zeros(count), np.searchsorted(owners, np.arange(count + 1))
+    for number in range(1, count):
+        own = slice(first[number], first[number + 1])
+        if own.start < own.stop:
+            lines = rows[own].tolist()
+            low = bound(lines, left[own].tolist(), -1)
+            high = bound(lines, right[own].tolist(), 1)
+            sizes[number] = sum(h - n + 1 for n, h in zip(low, high, strict=True) if h >= n)
+    return sizes
+
+
+def bound(rows, columns, side):
+    """Return the outermost pixel of the hull of an object in each row, on one side of it."""
+    # pixels count as the diamonds between the middles of their sides; twice the places are whole
+    outer = {}
+    for row, column in zip(rows, columns, strict=True):
+        for at, value in (
+            (2 * row - 1, 2 * column),
+            (2 * row, 2 * column + side),
+            (2 * row + 1, 2 * column),
+        ):
+            outer[at] = max(outer.get(at, value), value, key=lambda v: v * side)
+    chain = []
+    for y in sorted(outer):
+        x = outer[y] * side
+        while len(chain) > 1 and (chain[-1][1] - chain[-2][1]) * (y - chain[-2][0]) <= (
+            x - chain[-2][1]
+        ) * (chain[-1][0] - chain[-2][0]):
+            chain.pop()
+        chain.append((y, x))
+    found = []
+    for (y, x), (stop, end) in zip(chain[:-1], chain[1:], strict=True):
+        for at in range(y + y % 2, stop, 2):
+            found.append((x * (stop - y) + (end - x) * (at - y)) // (2 * (stop - y)) * side)
+    return found
+
+
 def measure(labels, image, steps, wide):
     """Return the measurements of the objects of one volume or plane: name -> values."""
-    from skimage.measure import regionprops_table
-
     solid, count = labels.ndim == 3, int(labels.max(initial=0)) + 1
     pixels = np.bincount(labels.ravel(), minlength=count)
     numbers = np.flatnonzero(pixels[1:]) + 1
@@ -140,8 +188,7 @@ def measure(labels, image, steps, wide):
         columns["circularity"] = np.minimum(4 * np.pi * sizes / safe**2, 1.0)
         ratio = lengths[numbers, 1] / np.where(lengths[numbers, 0] > 0, lengths[numbers, 0], 1.0)
         columns["eccentricity"] = np.where(lengths[numbers, 0] > 0, np.sqrt(1 - ratio**2), 0.0)
-        hull = regionprops_table(labels, properties=["solidity"])
-        columns["solidity"] = hull["solidity"]
+        columns["solidity"] = pixels[numbers] / hulls(labels, count)[numbers]
     if image is not None:
         known = np.where(np.isfinite(image), labels, 0)  # what has no value is not measured
         none = np.bincount(known.ravel(), minlength=count)[numbers] == 0
