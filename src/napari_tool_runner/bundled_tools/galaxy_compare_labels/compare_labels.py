@@ -65,24 +65,27 @@ def space(axes, mode):
 
 def overlaps_of(truth, labels, least):
     """Return the objects of `truth`, their best overlaps, how many match, how many there are."""
-    numbers, own, sizes = np.unique(truth, return_inverse=True, return_counts=True)
-    others, partner, areas = np.unique(labels, return_inverse=True, return_counts=True)
-    pairs, shared = np.unique(own.ravel() * len(others) + partner.ravel(), return_counts=True)
-    first, second = np.divmod(pairs, len(others))
-    real = (numbers[first] != 0) & (others[second] != 0)
-    first, second, shared = first[real], second[real], shared[real]
-    scores = shared / (sizes[first] + areas[second] - shared)
+    from scipy.sparse import coo_array
+
+    (own, numbers), (partner, others) = compact(truth), compact(labels)
+    sizes, areas = (np.bincount(image.ravel()) for image in (own, partner))
+    both = np.flatnonzero((own != 0) & (partner != 0))
+    pairs = (own.flat[both], partner.flat[both])
+    shared = (
+        coo_array((np.ones(len(both), int), pairs), (len(numbers), len(others))).tocsr().tocoo()
+    )
+    first, second = shared.coords
+    scores = shared.data / (sizes[first] + areas[second] - shared.data)
     best = np.zeros(len(numbers))
     np.maximum.at(best, first, scores)
     # two halves overlap the whole by a half each: an object matches one other, not two
-    taken = set()
-    for pair in np.flatnonzero(scores >= least)[
-        np.argsort(-scores[scores >= least], kind="stable")
-    ]:
-        if not {("a", first[pair]), ("b", second[pair])} & taken:
-            taken |= {("a", first[pair]), ("b", second[pair])}
-    real = numbers != 0
-    return numbers[real], best[real], len(taken) // 2, np.count_nonzero(others)
+    found, partners = set(), set()
+    for pair in np.argsort(-scores, kind="stable")[: np.count_nonzero(scores >= least)].tolist():
+        if first[pair] not in found and second[pair] not in partners:
+            found.add(first[pair])
+            partners.add(second[pair])
+    real = np.flatnonzero(sizes[1:]) + 1
+    return numbers[real], best[real], len(found), np.count_nonzero(areas[1:])
 
 
 def read_objects(path):
@@ -120,6 +123,17 @@ def parts(axes, shape, together):
         where = zip(axes, index, strict=True)
         yield tuple(slice(None) if axis in together else i for axis, i in where)
     print(f"{np.prod(outer)}/{np.prod(outer)}", flush=True)
+
+
+def compact(labels):
+    """Return labels without gaps in their numbers, and the number that each had."""
+    values = np.unique(labels)
+    values = values[values != 0]
+    if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
+        numbers = np.arange(int(values.max(initial=0)) + 1)
+        return labels.astype(np.int32, copy=False), numbers.astype(labels.dtype)
+    small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
+    return small, np.concatenate([np.zeros(1, values.dtype), values])
 
 
 def exact(value):

@@ -156,6 +156,17 @@ def exact(value):
     return f"{value:.15g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
+def compact(labels):
+    """Return labels without gaps in their numbers, and the number that each had."""
+    values = np.unique(labels)
+    values = values[values != 0]
+    if not values.size or (values[0] > 0 and values[-1] <= 2 * values.size + 1000):
+        numbers = np.arange(int(values.max(initial=0)) + 1)
+        return labels.astype(np.int32, copy=False), numbers.astype(labels.dtype)
+    small = np.where(labels == 0, 0, np.searchsorted(values, labels) + 1).astype(np.int32)
+    return small, np.concatenate([np.zeros(1, values.dtype), values])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", required=True)
@@ -182,11 +193,12 @@ def main():
     outer = [number for number, axis in enumerate(axes) if axis not in together]
     rows, values, small = [], [], np.zeros(labels.shape, np.int32)
     for part in parts(axes, labels.shape, together):  # an object is measured in each frame
-        objects = np.unique(labels[part])
-        objects = objects[objects != 0]
-        found = np.searchsorted(objects, labels[part]) + 1
-        small[part] = np.where(labels[part] == 0, 0, found + len(rows))
-        own = np.where(labels[part] == 0, 0, found)
+        own, numbers = compact(labels[part])
+        there = np.flatnonzero(np.bincount(own.ravel())[1:]) + 1
+        dense = np.zeros(len(numbers), np.int32)
+        dense[there] = np.arange(1, len(there) + 1)
+        own, objects = dense[own], numbers[there]
+        small[part] = np.where(own, own + len(rows), 0)
         if len(objects):
             light = None if image is None else image[part].astype(float)
             values += list(measure(own, light, feature, steps))

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import sys
+from itertools import pairwise
 
 import numpy as np
 import tifffile
@@ -143,22 +144,19 @@ def bound(rows, columns, side):
     # pixels count as the diamonds between the middles of their sides; twice the places are whole
     outer = {}
     for row, column in zip(rows, columns, strict=True):
-        for at, value in (
-            (2 * row - 1, 2 * column),
-            (2 * row, 2 * column + side),
-            (2 * row + 1, 2 * column),
-        ):
-            outer[at] = max(outer.get(at, value), value, key=lambda v: v * side)
+        corner, middle = 2 * column * side, 2 * column * side + 1
+        for at, x in ((2 * row - 1, corner), (2 * row, middle), (2 * row + 1, corner)):
+            outer[at] = max(outer.get(at, x), x)
     chain = []
     for y in sorted(outer):
-        x = outer[y] * side
+        x = outer[y]
         while len(chain) > 1 and (chain[-1][1] - chain[-2][1]) * (y - chain[-2][0]) <= (
             x - chain[-2][1]
         ) * (chain[-1][0] - chain[-2][0]):
             chain.pop()
         chain.append((y, x))
     found = []
-    for (y, x), (stop, end) in zip(chain[:-1], chain[1:], strict=True):
+    for (y, x), (stop, end) in pairwise(chain):
         for at in range(y + y % 2, stop, 2):
             found.append((x * (stop - y) + (end - x) * (at - y)) // (2 * (stop - y)) * side)
     return found
