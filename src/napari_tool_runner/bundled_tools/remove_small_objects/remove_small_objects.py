@@ -130,7 +130,8 @@ def main():
 
     labels, axes, sizes = read_objects(args.input)
     # a mask has one value for all: its pieces are the objects
-    mask = np.count_nonzero(np.unique(labels)) == 1
+    values = np.setdiff1d(np.unique(labels), [0])
+    mask = len(values) == 1 and values[0] in (1, 255, np.iinfo(labels.dtype).max)
     together = space(axes, "volumes")
     inner = [axis for axis in axes if axis in together]
     result = np.zeros_like(labels)

@@ -1,0 +1,307 @@
+"""Every bundled tool on every kind of data: what must hold whatever is computed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from bundled.inside import TOOLS, Image, run
+
+# tool: its pictures, its objects, and values that suit small arrays
+PICTURES = {
+    "calculate_images": ("first", "second"), "colocalize": ("first", "second"),
+    "correct_bleaching": ("input",), "correct_drift": ("input",), "deconvolve": ("input",),
+    "denoise_tv": ("input",), "detect_spots": ("input",), "enhance_contrast": ("input",),
+    "gaussian_filter": ("input",), "median_filter": ("input",), "project": ("input",),
+    "register_images": ("fixed", "moving"), "rescale": ("input",),
+    "subtract_background": ("input",), "threshold": ("input",), "unsharp_mask": ("input",),
+    "measure_regions": ("image",), "cut_out_objects": ("image",),
+}  # fmt: skip
+OBJECTS = {
+    "compare_labels": ("reference", "candidate"), "count_points": ("labels",),
+    "cut_out_objects": ("labels",), "distance_transform": ("input",), "fill_holes": ("input",),
+    "label_components": ("input",), "label_outlines": ("labels",), "label_surfaces": ("labels",),
+    "measure_regions": ("labels",), "morphology": ("input",), "remove_small_objects": ("input",),
+    "sort_objects": ("labels",), "split_touching": ("input",),
+}  # fmt: skip
+VALUES = {
+    "deconvolve": {"rounds": 3}, "register_images": {"allow": "shift"},
+    "subtract_background": {"radius": 4}, "remove_small_objects": {"smallest": 6},
+    "split_touching": {"spacing": 4}, "detect_spots": {"strength": 3},
+    "enhance_contrast": {"method": "percentiles"}, "sort_objects": {"how": "values", "edges": [9]},
+}  # fmt: skip
+POINTS = np.random.default_rng(8).uniform(0, 20, (30, 5))
+KINDS = {"plane": "YX", "stack": "ZYX", "movie": "TYX", "channels": "CYX", "all": "TCZYX"}
+LENGTHS = {"T": 3, "C": 2, "Z": 4, "Y": 20, "X": 22}
+
+
+def picture(axes, dtype="uint16", seed=0):
+    shape = [LENGTHS[axis] for axis in axes]
+    rough = np.random.default_rng(seed).random(shape)
+    soft = ndimage.gaussian_filter(rough, [1.5 if axis in "YX" else 0 for axis in axes])
+    values = 20 + 150 * (soft - soft.min()) / np.ptp(soft) + 20 * rough
+    return values.astype(dtype)
+
+
+def objects(axes, dtype="uint16", seed=0):
+    inside = picture(axes, "float64", seed) > 115
+    near = np.ones((3,) * len(axes), int)
+    for dimension, axis in enumerate(axes):
+        if axis in "TC":
+            near[(slice(None),) * dimension + ([0, 2],)] = 0
+    return (ndimage.label(inside, near)[0] * 3 % 250).astype(dtype)
+
+
+def use(tool, folder, image, labels, axes, **sizes):
+    values = dict(VALUES.get(tool, {}))
+    values |= {name: Image(image, axes, sizes) for name in PICTURES.get(tool, ())}
+    values |= {name: Image(labels, axes, sizes) for name in OBJECTS.get(tool, ())}
+    if tool in {"count_points", "track_points"}:
+        values["points"] = POINTS[:, -len(axes) :] if tool == "count_points" else POINTS[:, -3:]
+    return run(tool, folder, **values)
+
+
+def told(made):
+    """Whether a refusal is a sentence."""
+    return len(made.refused.split()) > 4 and "Error" not in made.refused
+
+
+def same(one, other):
+    if isinstance(one, np.ndarray):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * max(np.abs(one).max(), 1))
+    else:
+        assert one == other
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_are_finite_and_of_the_shape_and_type(tmp_path, tool, kind):
+    axes = KINDS[kind]
+    image, labels = picture(axes), objects(axes)
+    made = use(tool, tmp_path, image, labels, axes, PhysicalSizeX=0.5, PhysicalSizeY=0.5)
+    if made.refused:
+        assert told(made), made.refused
+        return
+    for name, output in made.outputs.items():
+        if isinstance(output, np.ndarray):
+            assert np.isfinite(output).all(), name
+            if tool not in {"project", "rescale", "cut_out_objects"}:
+                assert output.shape == image.shape
+    keep = {
+        "gaussian_filter",
+        "median_filter",
+        "subtract_background",
+        "denoise_tv",
+        "unsharp_mask",
+        "morphology",
+        "fill_holes",
+        "remove_small_objects",
+        "correct_drift",
+        "correct_bleaching",
+    }
+    if tool in keep:
+        assert made.image().dtype == np.uint16
+
+
+ALONE = sorted(
+    set(TOOLS)
+    - {"correct_bleaching", "correct_drift", "project", "register_images", "track_points"}
+    - {"sort_objects", "compare_labels", "colocalize", "count_points", "measure_regions"}
+    - {"cut_out_objects", "label_outlines", "label_surfaces"}  # tables and files: elsewhere
+)
+
+
+@pytest.mark.parametrize("tool", ALONE)
+def test_frames_and_channels_are_as_if_they_were_alone(tmp_path, tool):
+    image, labels = picture("TCZYX"), objects("TCZYX")
+    image[1], labels[2, 0] = image[1] // 3, 0
+    whole = use(tool, tmp_path, image, labels, "TCZYX")
+    assert not whole.refused
+    rows = iter(whole.rows("points")) if tool == "detect_spots" else iter(())
+    for index in np.ndindex(3, 2):
+        alone = use(tool, tmp_path, image[index], labels[index], "ZYX")
+        for name, output in alone.outputs.items():
+            if tool in {"label_components", "split_touching"}:  # the numbers go on
+                part = whole.image()[index]
+                same(np.where(part, part - part[part > 0].min(initial=1_000_000) + 1, 0), output)
+            elif isinstance(output, np.ndarray):
+                same(whole.image(name)[index], output)
+            else:
+                for row in alone.rows("points"):
+                    other = next(rows)
+                    assert (int(other["axis-0"]), int(other["axis-1"])) == index
+                    assert [other[f"axis-{i + 2}"] for i in range(3)] == [
+                        row[f"axis-{i}"] for i in range(3)
+                    ]
+                    assert other["strength"] == row["strength"]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "uint8",
+        "int8",
+        "int16",
+        "uint32",
+        "int32",
+        "int64",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+    ],
+)
+def test_every_type_of_numbers(tmp_path, tool, dtype):
+    axes = "TYX" if tool in {"correct_bleaching", "correct_drift", "project"} else "YX"
+    axes = "ZYX" if tool == "label_surfaces" else axes
+    image = picture(axes).astype(float) / 2
+    labels = objects(axes, "uint16") % 120
+    plain = use(tool, tmp_path, image.astype("uint8"), labels.astype("uint8"), axes)
+    number = np.dtype(dtype).kind != "f"
+    made = use(
+        tool,
+        tmp_path,
+        image.astype("uint8").astype(dtype),
+        labels.astype(dtype if number else "uint8"),
+        axes,
+    )
+    assert not plain.refused
+    assert not made.refused
+    for name, output in plain.outputs.items():
+        other = made.outputs[name]
+        if isinstance(output, np.ndarray) and number:
+            np.testing.assert_allclose(
+                np.clip(other.astype(float), 0, None),
+                output,
+                atol=1.01 if tool == "subtract_background" else 1e-3,
+            )
+        elif isinstance(output, np.ndarray):
+            inside = output < 255  # fractions are not cut off where a type ends
+            np.testing.assert_allclose(
+                np.clip(other, 0, None)[inside], output[inside], atol=1.01, rtol=1e-3
+            )
+
+
+@pytest.mark.parametrize("tool", sorted(set(PICTURES) - {"cut_out_objects"}))  # pieces as they are
+@pytest.mark.parametrize("fault", ["nan", "inf", "all"])
+def test_missing_pixels_stay_where_they_are_and_are_told(tmp_path, tool, fault):
+    axes = "TYX" if tool in {"correct_bleaching", "correct_drift", "project"} else "YX"
+    image, labels = picture(axes, "float32"), objects(axes)
+    image[..., 0, 0] = np.inf if fault == "inf" else np.nan
+    if fault == "all":
+        image[:] = np.nan
+    made = use(tool, tmp_path, image, labels, axes)
+    assert "have no value" in made.text or "No pixel of the image has a value" in made.refused
+    if fault != "all":
+        assert not made.refused
+        for output in made.outputs.values():
+            if isinstance(output, np.ndarray):
+                assert np.isfinite(output).mean() > 0.75
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("fault", ["black", "flat", "saturated", "one pixel", "full"])
+def test_empty_flat_and_full_data(tmp_path, tool, fault):
+    axes = "TYX" if tool in {"correct_bleaching", "correct_drift", "project"} else "YX"
+    axes = "ZYX" if tool == "label_surfaces" else axes
+    value = {"black": 0, "flat": 77, "saturated": 255, "one pixel": 0, "full": 255}[fault]
+    image, labels = (np.full([LENGTHS[axis] for axis in axes], value, np.uint8) for _ in range(2))
+    labels[:] = fault == "full"
+    if fault == "one pixel":
+        image[..., 7, 8], labels[..., 7, 8] = 255, 1
+    made = use(tool, tmp_path, image, labels, axes)
+    if made.refused:
+        assert told(made), made.refused
+    for output in made.outputs.values():
+        assert not isinstance(output, np.ndarray) or np.isfinite(output).all()
+
+
+@pytest.mark.parametrize("tool", ["measure_regions", "distance_transform", "count_points"])
+@pytest.mark.parametrize("factor", [2, 1000])
+def test_lengths_grow_with_the_pixels(tmp_path, tool, factor):
+    labels = objects("ZYX")
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 1.5}
+    large = {key: value * factor for key, value in sizes.items()}
+    more = {"unit": "micrometres"} if tool == "distance_transform" else {}
+    name = OBJECTS[tool][0]
+    if tool == "measure_regions":
+        more = {}
+    made = []
+    for steps in (sizes, large):
+        given = {name: Image(labels, "ZYX", steps)} | more
+        if tool == "measure_regions":
+            given["image"] = given["labels"]
+        if tool == "count_points":
+            given["points"] = POINTS[:, -3:]
+        made.append(run(tool, tmp_path, **given))
+    if tool == "distance_transform":
+        np.testing.assert_allclose(made[1].image(), made[0].image() * factor, rtol=1e-5)
+        return
+    table = "counts" if tool == "count_points" else "table"
+    power = {"length_um": 1, "width_um": 1, "volume_um3": 3, "points_per_um3": -3}
+    for column in made[0].rows(table)[0]:
+        before, after = (m.column(column, table) for m in made)
+        np.testing.assert_allclose(
+            after, before * float(factor) ** power.get(column, 0), rtol=1e-9
+        )
+
+
+@pytest.mark.parametrize("tool", sorted(set(OBJECTS) - {"label_surfaces"}))
+def test_other_numbers_for_the_objects_change_nothing_else(tmp_path, tool):
+    labels, image = objects("YX"), picture("YX")
+    names = np.unique(labels)[1:]
+    fresh = np.random.default_rng(1).permutation(60_000)[: len(names)] + 1
+    table = np.zeros(names.max() + 1, int)
+    table[names] = fresh
+    one, two = (
+        use(tool, tmp_path, image, some, "YX") for some in (labels, table[labels].astype("uint16"))
+    )
+    for name, output in one.outputs.items():
+        if isinstance(output, np.ndarray) and tool != "cut_out_objects":
+            kept = tool in {"morphology", "fill_holes", "remove_small_objects", "sort_objects"}
+            np.testing.assert_array_equal(two.image(name), table[output] if kept else output)
+        elif isinstance(output, list) and output and "label" in output[0]:
+            renamed = [{**row, "label": str(table[int(row["label"])])} for row in output]
+            assert sorted(map(str, renamed)) == sorted(map(str, two.rows(name)))
+        elif isinstance(output, Path):
+            lines = [
+                json.loads(path.read_text())["features"] for path in (output, two.outputs[name])
+            ]
+            shapes = [sorted(str(f["geometry"]) for f in some) for some in lines]
+            assert shapes[0] == shapes[1]
+
+
+MOVED = sorted(
+    (
+        set(OBJECTS)
+        | {"gaussian_filter", "median_filter", "unsharp_mask", "threshold", "detect_spots"}
+    )
+    - {"label_surfaces", "count_points", "measure_regions", "sort_objects", "compare_labels"}
+    - {"cut_out_objects", "label_outlines"}
+)
+
+
+@pytest.mark.parametrize("tool", MOVED)
+def test_what_is_moved_gives_what_is_moved(tmp_path, tool):
+    def pad(array, y, x, value):
+        return np.pad(array, ((10 + y, 14 - y), (10 + x, 14 - x)), constant_values=value)
+
+    image, labels = picture("YX"), objects("YX")
+    one, two = (
+        use(tool, tmp_path, pad(image, *by, 20), pad(labels, *by, 0), "YX")
+        for by in ((0, 0), (3, 2))
+    )
+    if tool == "detect_spots":
+        places = [
+            np.array([[float(row["axis-0"]), float(row["axis-1"])] for row in made.rows("points")])
+            for made in (one, two)
+        ]
+        np.testing.assert_allclose(places[1], places[0] + [3, 2], atol=1e-6)
+        return
+    before, after = one.image()[2:-6, 2:-6], two.image()[5:-3, 4:-4]
+    np.testing.assert_allclose(after, before, atol=1e-4)
