@@ -9,18 +9,26 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from qtpy.QtWidgets import QApplication, QTextBrowser
 
 from napari_tool_runner import tools
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.isolation import looking
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.walls import missing_walls
+from napari_tool_runner.tools.model import Citation, Tool
 from napari_tool_runner.tools.reader import find_descriptors, read_tool
 from napari_tool_runner.tools.toolbox import index
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder, bundled_folder
 from napari_tool_runner.tools.toolbox.entries import Made
+from napari_tool_runner.widgets.help_text import help_html
+from napari_tool_runner.widgets.tool_page import page_html
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
 
 CORPUS = Path(os.environ.get("NTR_CORPUS", bundled_folder()))
 LANGUAGE = """
@@ -355,3 +363,49 @@ def test_a_box_that_does_not_wait_lacks_what_was_never_read(tmp_path: Path) -> N
     assert again.whole
     assert [*again] == ["good"]
     assert read_tool(folder / "good.xml").id == "good"
+
+
+# -- help -------------------------------------------------------------------------------------
+
+WILD = {
+    "rst, a line of marks": ("rst", "*a " * 20_000),
+    "rst, many lines": ("rst", "* item\n\n" * 8_000),
+    "rst, links": ("rst", "`a <x>`__ " * 6_000),
+    "rst, nested lists": ("rst", "\n".join("  " * n + "* a\n" for n in range(300))),
+    "rst, nested quotes": ("rst", "\n".join(" " * n + "a\n" for n in range(300))),
+    "rst, substitutions": ("rst", ".. |a| replace:: |b|\n.. |b| replace:: |a|\n\n|a|"),
+    "rst, a long table": ("rst", "===== =====\n" + "a     b\n" * 5000 + "===== ====="),
+    "rst, raw": ("rst", ".. raw:: html\n   :file: /etc/passwd\n\n.. include:: /etc/passwd\n"),
+    "markdown, nested lists": ("markdown", "- " * 10_000 + "a"),
+    "markdown, nested quotes": ("markdown", "> " * 10_000 + "a"),
+    "markdown, deep lists": ("markdown", "\n".join("  " * n + "- a" for n in range(1000))),
+    "markdown, many rows": ("markdown", "- a\n" * 20_000),
+    "markdown, a long word": ("markdown", "a" * 90_000),
+    "markdown, emphasis": ("markdown", "*a_" * 30_000),
+    "markdown, brackets": ("markdown", "[" * 50_000),
+    "plain, a long word": ("plain", "a" * 1_000_000),
+    "plain, long": ("plain", "word\n\n" * 500_000),
+    "url": ("url", "https://x.org/" + "a" * 1_000_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*WILD])
+def test_help_is_laid_out_soon_or_shown_as_it_is_written(name: str, qtbot: QtBot) -> None:
+    kind, text = WILD[name]
+    tool = Tool(
+        id="a", name="A", help=text, help_format=kind, uri="/nowhere/a.xml",  # type: ignore[arg-type]
+        description="b" * 100_000, categories=("c " * 10_000,) * 100,
+        citations=(Citation("bibtex", "d" * 100_000),) * 1000,
+    )  # fmt: skip
+    with Ticking():
+        about = help_html(tool)
+    assert "root:" not in about
+    begun = time.monotonic()
+    browser = QTextBrowser()
+    qtbot.addWidget(browser)
+    browser.resize(300, 400)
+    browser.show()
+    browser.setHtml(page_html(tool, (), about))
+    QApplication.processEvents()
+    assert time.monotonic() - begun < 3, "laid out on the thread of the window"
+    assert about

@@ -13,10 +13,13 @@ from urllib.parse import urlsplit
 
 from qtpy.QtGui import QTextDocument
 
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.isolation.looking import help_of
+
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Citation, Tool
 
-__all__ = ["bibtex", "doi_of", "help_html", "safe_html", "safe_link"]
+__all__ = ["bibtex", "doi_of", "help_html", "safe_html", "safe_link", "shortened"]
 
 _SCHEMES = ("http", "https", "mailto")
 _DOI = re.compile(r"10\.\d{4,9}/\S+")
@@ -34,27 +37,70 @@ _ATTRIBUTE = re.compile(
     r"\s(on\w+|style|srcset|background)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s>]+)", re.I
 )
 _HREF = re.compile(r"\bhref\s*=\s*(\"([^\"]*)\"|'([^']*)'|([^\s>]+))", re.IGNORECASE)
+_AS_WRITTEN = "<i>The help is shown as it is written</i>"
+_MOST = 100_000
+_MOST_ROWS = 1500
+_DEEPEST, _DEEPEST_TABLE = 40, 3
+_LONG_WORD = re.compile(r"\S{200}")
+_VAST_WORD = re.compile(r"[^\s<>]{3000}")
+_ROW = re.compile(r"<(?:li|tr|dt)\b", re.IGNORECASE)
+_NESTING = re.compile(r"<(/?)(table|ul|ol|dl|blockquote|div)\b", re.IGNORECASE)
+# Markdown that nests without end, or makes thousands of rows
+_WILD = re.compile(r"(?:[>*+-][ \t]*){20}|^[ \t]{60}|(?:^[^\n]*\n){1500}", re.MULTILINE)
 
 
 def help_html(tool: Tool) -> str:
-    """Return the help of `tool` as safe HTML; empty when it has none."""
+    """Return the help of `tool` as safe HTML, empty when it has none.
+
+    Converting what a stranger wrote may take seconds: call it in the background. What would
+    take long to convert or to lay out is shown as it is written, and says so.
+    """
     text = tool.help.strip()
     if not text:
         return ""
     if tool.help_format == "url":
         link = safe_link(text)
-        shown = html.escape(text)
+        shown = shortened(text)
         return f'<p><a href="{html.escape(link)}">{shown}</a></p>' if link else f"<p>{shown}</p>"
+    made, why = "", "it is too long or nested too deeply to be laid out"
     if tool.help_format == "rst":
-        return safe_html(_rst(text))
-    if tool.help_format == "markdown":
+        try:
+            made = safe_html(help_of(tool))
+        except DescriptorError as error:
+            why = error.message.rstrip(".")
+    elif tool.help_format == "markdown" and not _WILD.search(text) and len(text) < _MOST:
         document = QTextDocument()
         features = QTextDocument.MarkdownFeature
         document.setMarkdown(text, features.MarkdownDialectGitHub | features.MarkdownNoHTML)
         found = _BODY.search(document.toHtml())
-        return safe_html(found[1] if found else "")
-    paragraphs = re.split(r"\n\s*\n", html.escape(text, quote=False))
-    return "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
+        made = safe_html(found[1] if found else "")
+    if tool.help_format == "plain" or not _is_light(made):
+        paragraphs = re.split(r"\n\s*\n", shortened(text, _MOST))
+        told = (
+            "" if tool.help_format == "plain" and len(text) <= _MOST else f"{_AS_WRITTEN}: {why}."
+        )
+        made = "".join(f"<p>{paragraph}</p>" for paragraph in [*paragraphs, told] if paragraph)
+    return made
+
+
+def shortened(text: str, most: int = 5000) -> str:
+    """Return the beginning of `text` as HTML that shows it as it is; long words may be broken."""
+    cut = text if len(text) <= most else f"{text[:most]}…"
+    return html.escape(_LONG_WORD.sub("\\g<0>\u200b", cut), quote=True)
+
+
+def _is_light(made: str) -> bool:
+    """Whether Qt lays HTML out at once: the time that it takes is not linear."""
+    if not 0 < len(made) < 4 * _MOST or len(_ROW.findall(made)) > _MOST_ROWS:
+        return False
+    depth = tables = 0
+    for mark in _NESTING.finditer(made):
+        step = -1 if mark[1] else 1
+        depth += step
+        tables += step * (mark[2].lower() == "table")
+        if depth > _DEEPEST or tables > _DEEPEST_TABLE:
+            return False
+    return _VAST_WORD.search(made) is None
 
 
 def safe_html(text: str) -> str:
@@ -93,32 +139,6 @@ def bibtex(citation: Citation) -> str:
     doi = doi_of(text) or text
     key = "doi_" + re.sub(r"\W+", "_", doi).strip("_")
     return f"@misc{{{key},\n  doi = {{{doi}}},\n  url = {{https://doi.org/{doi}}}\n}}"
-
-
-def _rst(text: str) -> str:
-    """Convert reStructuredText; files are not read, raw HTML is not taken over."""
-    from docutils.core import publish_parts
-    from docutils.utils import SystemMessage
-    from docutils.writers.html4css1 import Writer
-
-    settings = {
-        "file_insertion_enabled": False,
-        "raw_enabled": False,
-        "doctitle_xform": False,
-        "initial_header_level": 3,
-        "embed_stylesheet": False,
-        "report_level": 5,
-        "halt_level": 5,
-        "input_encoding": "unicode",
-        "line_length_limit": 100_000,
-        "math_output": "LaTeX",
-        "_disable_config": True,
-    }
-    try:
-        parts = publish_parts(text, writer=Writer(), settings_overrides=settings)
-    except (SystemMessage, ValueError, RecursionError):
-        return f"<pre>{html.escape(text)}</pre>"
-    return str(parts["body"])
 
 
 def _described(found: re.Match[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,14 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QTextBrowser, QVBoxLayout, QWidg
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import open_snapshot, snapshot
-from napari_tool_runner.quoting import html_text as _e
 from napari_tool_runner.quoting import shell_line
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
 from napari_tool_runner.tools.toolbox.box import bundled_folder
 from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
+from napari_tool_runner.widgets.help_text import shortened as _e
+from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, Themed, text_color
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageBar
@@ -37,27 +39,37 @@ if TYPE_CHECKING:
 __all__ = ["ToolPage", "command_line", "load_sample", "page_html"]
 
 _COPY = "copy:"
+_MOST = 100
 
 
-def page_html(tool: Tool, needs: Sequence[str] = ()) -> str:
-    """Return the page of `tool`; `needs` are sentences on what a run would fetch."""
+def page_html(tool: Tool, needs: Sequence[str] = (), about: str | None = None) -> str:
+    """Return the page of `tool`.
+
+    Parameters
+    ----------
+    needs : sequence of str
+        Sentences on what a run would fetch.
+    about : str, optional
+        Its help as HTML, when that was made before.
+    """
     parts: list[str] = []
     if tool.description:
         parts.append(f"<p><b>{_e(tool.description)}</b></p>")
-    parts.append(help_html(tool) or "<p><i>The descriptor has no help.</i></p>")
-    lines = [_requirement(one) for one in tool.requirements]
+    about = help_html(tool) if about is None else about
+    parts.append(about or "<p><i>The descriptor has no help.</i></p>")
+    lines = [_requirement(one) for one in tool.requirements[:_MOST]]
     needed = "".join(f"<li>{line}</li>" for line in lines) or "<li>nothing but its own files</li>"
     parts += ["<h3>What it needs</h3>", f"<ul>{needed}</ul>"]
     parts += [f"<p>{_e(sentence)}</p>" for sentence in needs]
     if tool.citations:
         parts.append("<h3>How to cite it</h3>")
-        for number, citation in enumerate(tool.citations):
+        for number, citation in enumerate(tool.citations[:_MOST]):
             entry = bibtex(citation)
             doi = doi_of(citation.text) if citation.type == "doi" else ""
             link = f'<a href="https://doi.org/{_e(doi)}">doi.org/{_e(doi)}</a> · ' if doi else ""
             copy = f'<a href="{_COPY}{number}">Copy BibTeX</a>'
             parts.append(f"<p>{link}{copy}</p><pre>{_e(entry)}</pre>")
-    links = [(link.label or link.url, safe_link(link.url)) for link in tool.links]
+    links = [(link.label or link.url, safe_link(link.url)) for link in tool.links[:_MOST]]
     if links:
         items = "".join(
             f'<li><a href="{_e(url)}">{_e(label)}</a></li>' if url else f"<li>{_e(label)}</li>"
@@ -67,7 +79,9 @@ def page_html(tool: Tool, needs: Sequence[str] = ()) -> str:
     parts += ["<h3>About</h3>", f"<table cellpadding='1'>{_facts(tool)}</table>"]
     if tool.notes:
         words = {Severity.ERROR: "Cannot run: ", Severity.WARNING: "Mind: "}
-        notes = "".join(f"<li>{_e(words.get(n.severity, '') + n.what)}</li>" for n in tool.notes)
+        notes = "".join(
+            f"<li>{_e(words.get(n.severity, '') + n.what)}</li>" for n in tool.notes[:_MOST]
+        )
         parts += ["<h3>Notes on the descriptor</h3>", f"<ul>{notes}</ul>"]
     return "".join(parts)
 
@@ -216,6 +230,7 @@ class ToolPage(Themed, QWidget):
         self._viewer = viewer
         self._lookup = lookup
         self._color = ""
+        self._about = "<p><i>The help is laid out…</i></p>"
         self.sample_button = TextIconButton("picture", "Load sample")
         self.sample_button.setToolTip("Fill the form with the data of the tool's own test")
         self.sample_button.setEnabled(viewer is not None and bool(tool.tests))
@@ -235,9 +250,20 @@ class ToolPage(Themed, QWidget):
         row = filled(QHBoxLayout(), *buttons, spacing=4)
         parts = row, self.message, (self.text, 1)
         filled(QVBoxLayout(self), *parts, margins=(6, 2, 6, 2), spacing=4)
+        strange = tool.help_format == "rst" and not tool.path.is_relative_to(bundled_folder())
+        if strange and tool.help.strip():
+            task = Task(partial(help_html, tool), self)
+            task.done.connect(self._show_help)
+            task.start()
+        else:
+            self._about = help_html(tool)
         self.refresh()
         if lookup is not None:
             lookup.found.connect(self.refresh)
+
+    def _show_help(self, about: str) -> None:
+        self._about = about
+        self.refresh()
 
     def refresh(self) -> None:
         """Show what is known now."""
@@ -250,7 +276,7 @@ class ToolPage(Themed, QWidget):
         document.setDefaultStyleSheet(
             f"a {{color: {color}; text-decoration: underline}} pre {{white-space: pre-wrap}}"
         )
-        self.text.setHtml(page_html(self.tool, self._needs()))
+        self.text.setHtml(page_html(self.tool, self._needs(), self._about))
         bar.setValue(place)
 
     def follow_theme(self) -> None:

@@ -22,15 +22,18 @@ from napari_tool_runner.storage import parse_json, read_limited, user_cache, wri
 from napari_tool_runner.tools.candidate import join_entry, split_entry
 from napari_tool_runner.tools.isolation.asking import Limits
 from napari_tool_runner.tools.isolation.client import reader
+from napari_tool_runner.tools.isolation.operations import rst_html
 from napari_tool_runner.tools.isolation.wire import refused, tell_formats
 from napari_tool_runner.tools.reader import language_stamps
+from napari_tool_runner.tools.toolbox.box import bundled_folder
 from napari_tool_runner.tools.toolbox.entries import LISTS, Made, ToolEntry
 from napari_tool_runner.tools.toolbox.index import file_stat
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
+    from napari_tool_runner.tools.model import Tool
 
-__all__ = ["came_through", "entries_of", "look"]
+__all__ = ["came_through", "entries_of", "help_of", "look"]
 
 _LIMITS = Limits(memory=2**29, processor=5, seconds=30.0, answer=2**24)
 _BATCH = 200
@@ -131,6 +134,27 @@ def _text(told: object) -> str:
     if not isinstance(told, str):
         raise TypeError("no text")
     return told
+
+
+# -- help --------------------------------------------------------------------------------
+
+
+def help_of(tool: Tool) -> str:
+    """Return the reStructuredText of a tool's help as HTML, which is nobody's yet to trust.
+
+    Empty: it cannot be converted. Raises DescriptorError when that takes more than it may.
+    """
+    if tool.source_path.is_relative_to(bundled_folder()):
+        return rst_html(tool.help)
+    told = reader.ask(
+        "help",
+        {"text": tool.help},
+        what=f"lay out the help of “{tool.name}”",
+        path=tool.path,
+        language="",
+        limits=_LIMITS,
+    )
+    return _text(told)
 
 
 # -- whole tools -------------------------------------------------------------------------

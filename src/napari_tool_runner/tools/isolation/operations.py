@@ -23,7 +23,16 @@ from napari_tool_runner.tools.toolbox.index import file_stat
 if TYPE_CHECKING:
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["WithData", "command_from", "load", "operation", "preload", "tell_call", "warm"]
+__all__ = [
+    "WithData",
+    "command_from",
+    "load",
+    "operation",
+    "preload",
+    "rst_html",
+    "tell_call",
+    "warm",
+]
 
 
 _loaded: set[str] = set()
@@ -94,6 +103,29 @@ def _look(of: dict[str, object]) -> list[object]:
     return [[[file, *file_stat(file)] for file in files], seconds]
 
 
+def _help(of: dict[str, object]) -> str:
+    return rst_html(str(of["text"]))
+
+
+def rst_html(text: str) -> str:
+    """Convert reStructuredText; files are not read, raw HTML is not taken over."""
+    from docutils.core import publish_parts
+    from docutils.utils import SystemMessage
+    from docutils.writers.html4css1 import Writer
+
+    settings = {
+        "file_insertion_enabled": False, "raw_enabled": False, "doctitle_xform": False,
+        "initial_header_level": 3, "embed_stylesheet": False, "report_level": 5, "halt_level": 5,
+        "input_encoding": "unicode", "line_length_limit": 100_000, "math_output": "LaTeX",
+        "_disable_config": True,
+    }  # fmt: skip
+    try:
+        parts = publish_parts(text, writer=Writer(), settings_overrides=settings)
+    except (SystemMessage, ValueError, RecursionError):
+        return ""
+    return str(parts["body"])
+
+
 def _tool(of: dict[str, object]) -> Tool:
     formats = of["formats"]
     assert isinstance(formats, list)
@@ -141,7 +173,7 @@ class WithData(NamedTuple):
 
 
 _OPERATIONS: Mapping[str, Callable[[dict[str, object]], object]] = {
-    "index": _index, "look": _look, "render": _render,
+    "help": _help, "index": _index, "look": _look, "render": _render,
 }  # fmt: skip
 
 
