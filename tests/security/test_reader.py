@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import numpy as np
+import psutil
 import pytest
 
 from napari_tool_runner.errors import (
@@ -22,6 +23,7 @@ from napari_tool_runner.errors import (
     JobCancelledError,
     OutputError,
     TemplateError,
+    ToolRunnerError,
 )
 from napari_tool_runner.tools.dialect import DataFile, JobPaths, RenderedCommand
 from napari_tool_runner.tools.formats import FORMATS, Trait
@@ -338,6 +340,36 @@ def test_what_is_killed_is_started_again(tmp_path: Path, paths: JobPaths, quick:
     quick._process.kill()
     quick._process.wait()
     assert "echo" in fill(tool, paths).script
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+def test_a_request_that_loops_ends_with_a_reader_that_is_killed(
+    tmp_path: Path, paths: JobPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = Reader(Limits(memory=256 * 2**20, processor=600, seconds=600, answer=2**20))
+    monkeypatch.setattr(rendering, "reader", patient)
+    fill(make(tmp_path / "box", "echo"), paths)
+    process = patient._process
+    assert process is not None
+    looping = make(tmp_path / "loop", "#while True\n#end while")
+
+    def ask() -> None:
+        with suppress(ToolRunnerError):
+            fill(looping, paths)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    children = psutil.Process(process.pid).children()
+    while not any(child.cpu_times().user > 0.5 for child in children):
+        time.sleep(0.05)
+        children = psutil.Process(process.pid).children()
+    process.kill()
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    for child in alive:
+        child.kill()
+    asking.join()
+    patient.close()
+    assert not alive
 
 
 def test_it_ends_with_its_program(tmp_path: Path) -> None:

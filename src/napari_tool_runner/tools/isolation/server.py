@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from napari_tool_runner import tools
 from napari_tool_runner.tools.isolation.operations import WithData, load, operation, preload, warm
-from napari_tool_runner.tools.isolation.walls import system_places, wall_in
+from napari_tool_runner.tools.isolation.walls import end_with_parent, system_places, wall_in
 from napari_tool_runner.tools.isolation.wire import MESSAGE, tell_error, to_line
 
 __all__ = ["serve"]
@@ -156,6 +156,7 @@ def _work(door: socket.socket) -> None:
     try:
         gc.disable()
         os.setsid()
+        end_with_parent()  # which may be killed before it can end us
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # what others are asked and answered is none of its business

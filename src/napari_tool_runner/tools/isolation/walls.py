@@ -14,6 +14,7 @@ import errno
 import functools
 import os
 import platform
+import signal
 import struct
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 __all__ = [
+    "end_with_parent",
     "keep_apart",
     "missing_walls",
     "private_below",
@@ -36,7 +38,7 @@ _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _WRITE = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 14
 # how many kinds of access each version of Landlock knows
 _ACCESSES = {1: 13, 2: 14, 3: 15, 4: 15}
-_NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
+_NO_NEW_PRIVILEGES, _SECCOMP, _FILTER, _END_WITH_PARENT = 38, 22, 2, 1
 _THREAD = 0x10000
 _FILES = 256
 
@@ -140,6 +142,15 @@ def wall_in(
     header, nothing = struct.pack("Ii", 0x20080522, 0), bytes(24)
     libc.capset(header, nothing)
     _forbid(libc)
+
+
+def end_with_parent() -> None:
+    """Let the system end this process when the one that forked it dies, however it dies.
+
+    Of Linux, and for a parent of one thread: the signal comes when the forking thread ends.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
 
 
 def _limit(memory: int, seconds: int, written: int, *, maps: bool) -> None:
