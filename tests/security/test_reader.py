@@ -364,7 +364,7 @@ def test_a_request_that_loops_ends_with_a_reader_that_is_killed(
         time.sleep(0.05)
         children = psutil.Process(process.pid).children()
     process.kill()
-    gone, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=20)
     for child in alive:
         child.kill()
     asking.join()
