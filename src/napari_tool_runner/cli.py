@@ -193,6 +193,11 @@ VERBS = (
         (
             _RECORD,
             Argument("--tool", "run this tool (id or path), not what the record names", "TOOL"),
+            Argument(
+                "--lend",
+                "give the tool the files that a record of others names outside of its folder",
+                action="store_true",
+            ),
             *_RUNNING,
             _OUTPUT_DIR,
             _QUIET,

@@ -149,15 +149,18 @@ def batch(args: Namespace) -> int:
 def list_runners(args: Namespace) -> int:
     """Print which services work here."""
     from napari_tool_runner.plugins import check_all  # not for a list of tools
+    from napari_tool_runner.tools.isolation.walls import reader_words
 
     found = check_all(_config(args).runner)
     if args.json:
         facts = [(name, state.ok, state.message, state.details) for name, state in found]
-        print_json([{"name": n, "ok": ok, "message": text, **more} for n, ok, text, more in facts])
+        told = [(n, ok, text, {**more, "reader": reader_words()}) for n, ok, text, more in facts]
+        print_json([{"name": n, "ok": ok, "message": text, **more} for n, ok, text, more in told])
         return 0
     width = max(len(name) for name, _ in found)
     for name, state in found:
         print(f"{name:<{width}}  {'works' if state.ok else 'not here'}  {state.message}".rstrip())
+    print(f"\nTools of others are read {reader_words()}")
     print("\n" + "\n".join(layer_lines(_config(args))))
     return 0
 
@@ -193,7 +196,13 @@ def list_history(args: Namespace) -> int:
 def run_again(args: Namespace) -> int:
     """Repeat a past job and print what differs."""
     entry = _entry(args)
-    job, remarks = jobs.rerun(entry, _config(args), runner=args.runner, tool=args.tool)
+    config = _config(args)
+    tool = tools.find_tool(args.tool or jobs.recorded_tool(entry, config), config=config)
+    lend = jobs.borrowed(entry, tool)
+    if lend and not args.lend:
+        say("\n  ".join([jobs.borrowed_words(lend), *map(one_line, map(str, lend[5:]))]))
+        lend = lend if _agreed(args, "Give these to the tool?", "add --lend") else []
+    job, remarks = jobs.rerun(entry, config, runner=args.runner, tool=args.tool, lend=lend)
     for remark in remarks:
         say(f"note: {remark}")
     if not args.quiet:
@@ -365,7 +374,7 @@ def _print_places(places: Mapping[str, Path]) -> None:
 
 def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
     """Whether the user says yes; where nobody can be asked, `otherwise` is said."""
-    if args.yes:
+    if getattr(args, "yes", False):
         return True
     if not sys.stdin.isatty():
         say(otherwise)

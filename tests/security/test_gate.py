@@ -457,6 +457,173 @@ def test_a_tool_of_an_approved_folder_lies_in_it(box: Path, tmp_path: Path) -> N
     assert trust_state(unnamed(read_tool(box / "say" / "say.xml"))).state is TrustState.APPROVED
 
 
+@pytest.fixture
+def reader_box(box: Path) -> Path:
+    """An approved tool that reads what it is given: a folder, a file, a text, data."""
+    (box / "say" / "say.xml").write_text(
+        '<tool id="say" name="Say" version="1.0" profile="21.05"><command>'
+        "cat '$d'/id_rsa '$t' '$i' &gt; '$o' 2&gt;/dev/null || true</command><inputs>"
+        '<param name="d" type="directory_uri" value="/none"/>'
+        '<param name="t" type="text" value=""/>'
+        '<param name="i" type="data" format="txt" optional="true"/></inputs>'
+        '<outputs><data name="o" format="txt"/></outputs></tool>'
+    )
+    approve(box)
+    return box
+
+
+def as_a_strangers(
+    result: JobResult, tmp_path: Path, change: Callable[[dict[str, object]], object]
+) -> Path:
+    """Return a folder with the record of a job, changed, as a stranger would send it."""
+    folder = tmp_path / "sent"
+    shutil.copytree(result.workspace, folder, symlinks=True)
+    told = json.loads((folder / "record.json").read_text())
+    change(told)
+    (folder / "record.json").write_text(json.dumps(told))
+    return folder
+
+
+@pytest.mark.parametrize("how", ["d", "t", "home", "relative", "input", "source", "link", "ours"])
+def test_a_strangers_record_lends_nothing(
+    reader_box: Path, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    secret = keys / "id_rsa"
+    secret.write_text("private")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    harmless = tmp_path / "harmless.txt"
+    harmless.write_text("x")
+    first = ntr.run(say(), values={"i": harmless, "t": "x"})
+    values = {"home": "~/keys/id_rsa", "d": str(keys), "ours": str(keys)}
+
+    def change(told) -> None:
+        one = told["inputs"][0]
+        if how in ("input", "relative"):
+            one["path"] = str(secret) if how == "input" else "../keys/id_rsa"
+        elif how == "link":
+            one["path"] = "planted.txt"
+        elif how == "source":
+            one |= {"path": "gone", "source": {"kind": "file", "path": str(secret)}}
+        elif how in ("d", "ours"):
+            told["parameters"]["d"] = values[how]
+        else:
+            told["parameters"]["t"] = values.get(how, str(secret))
+        if how == "ours":
+            told["ours"] = True
+
+    sent = as_a_strangers(first, tmp_path, change)
+    if how == "link":
+        (sent / "planted.txt").symlink_to(secret)
+    record = read_record(sent / "record.json")
+    assert not record.ours
+    with pytest.raises(TrustError, match=r"not written by this installation.*/(keys|harmless)"):
+        rerun(record, load_config())
+    assert main(["rerun", str(sent)]) == 1
+    told = capsys.readouterr()
+    assert any(word in told.err for word in ("keys", "id_rsa", "harmless"))
+    assert "private" not in told.out + told.err
+    main(["rerun", str(sent), "--lend"])
+    assert "was not written by" not in capsys.readouterr().err, "consent in a word"
+
+
+def test_a_record_of_ours_repeats_without_a_word(reader_box: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "id_rsa").write_text("pixels")
+    first = ntr.run(say(), values={"d": str(data), "t": "x"})
+    record = record_of(first)
+    assert record.ours
+    assert said(run_job(rerun(record, load_config())[0])) == said(first) == "pixels"
+    told = json.loads(record.path.read_text())
+    for change in ({"notes": ["x"]}, {"seal": "0" * 64}, {"seal": None}, {"seal": 3}):
+        record.path.write_text(json.dumps({**told, **change}))
+        assert not read_record(record.path).ours
+    record.path.write_text(json.dumps(told))
+    assert read_record(record.path).ours
+    copied = tmp_path / "copied"
+    shutil.copytree(record.folder, copied)
+    assert not read_record(copied / "record.json").ours, "its links may lead elsewhere"
+    assert "seal" not in record.to_json(), "telling it anew signs nothing"
+    (user_data() / "seal.key").unlink()
+    assert not read_record(record.path).ours
+
+
+def test_a_strangers_record_chooses_no_service(reader_box: Path, tmp_path: Path) -> None:
+    first = ntr.run(say(), values={"t": "x"}, runner="LOCAL")
+    sent = as_a_strangers(first, tmp_path, lambda told: told["notes"].append("x"))
+    boxes = {"process": {"xml_dirs": [str(reader_box)]}}
+    config = load_config({"runner": {"service": "DOCKER"}, **boxes})
+    job, remarks = rerun(read_record(sent / "record.json"), config)
+    assert job.runner == "DOCKER"
+    assert remarks == ["It ran with LOCAL then; here DOCKER is chosen."]
+    assert rerun(record_of(first), config)[0].runner == "LOCAL"
+    assert rerun(read_record(sent / "record.json"), config, runner="LOCAL")[0].runner == "LOCAL"
+
+
+# -- what the gate costs ------------------------------------------------------------------------
+
+
+def test_a_run_reads_no_file_of_the_copy_again(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(300):
+        (box / "say" / f"{number}.txt").write_text(str(number))
+    approve(box)
+    assert said(ntr.run(say())) == "approved"
+    read, looked = [], []
+    real_entry, real_listing = approved._entry, approved._listing
+    monkeypatch.setattr(approved, "_entry", lambda *a: read.append(a) or real_entry(*a))
+    monkeypatch.setattr(
+        approved, "_listing", lambda *a, **k: looked.append(a[0]) or real_listing(*a, **k)
+    )
+    monkeypatch.setattr(approved, "read_json", lambda *_: pytest.fail("the manifest is known"))
+    assert said(ntr.run(say())) == "approved"
+    assert read == []
+    copies = [place for place in looked if place != box]
+    assert len(copies) <= 3, "when it is asked for, when its turn comes, before its program"
+
+
+def test_a_copy_whose_times_moved_is_read_once(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    approve(box)
+    digest = trust_state(box).digest
+    for path in approved.kept_folder(digest).rglob("*"):
+        os.utime(path)
+    read = []
+    real = approved._entry
+    monkeypatch.setattr(approved, "_entry", lambda *a: read.append(a) or real(*a))
+    assert approved.intact(digest)
+    assert len(read) == 3
+    assert approved.intact(digest)
+    assert len(read) == 3
+
+
+@pytest.mark.parametrize("name", ["__pycache__/say.pyc", "sys.pyc", ".git/x", "__pycache__/x.py"])
+def test_nothing_beside_the_copy_runs(box: Path, name: str) -> None:
+    approve(box)
+    copy = admit(say())[0].folder
+    copy.chmod(0o700)
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).write_bytes(b"evil")
+    digest = trust_state(box).digest
+    if name.endswith(".pyc"):
+        assert approved.intact(digest)
+        assert not (copy / name).exists()
+    else:
+        assert not approved.intact(digest)
+
+
+def test_a_manifest_does_not_vouch_for_what_is_not_there(box: Path) -> None:
+    approve(box)
+    digest = trust_state(box).digest
+    assert approved.intact(digest)
+    manifest = approved._manifest(digest)
+    told = json.loads(manifest.read_text())
+    told["say/more.py"] = ["0" * 64, 1, 1, 1]
+    manifest.write_text(json.dumps(told))
+    assert not approved.intact(digest)
+
+
 # -- one gate --------------------------------------------------------------------------------
 
 

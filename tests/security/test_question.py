@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
 from napari_tool_runner.jobs import Question
 from napari_tool_runner.jobs.question import _lines
+from napari_tool_runner.tools.isolation import walls
 from napari_tool_runner.tools.toolbox import approved
 from napari_tool_runner.tools.toolbox.trust import approve, review, trust_state
 from security.test_gate import alter, box, say
@@ -112,3 +114,27 @@ def test_what_is_shown_is_what_is_approved(box: Path) -> None:
 def test_rows_of_spaces_do_not_keep_the_question_waiting(text: str) -> None:
     """The time of a pattern that is quadratic would be hours."""
     assert len(_lines(f"a{text}b")) < 30_000
+
+
+def test_what_is_weaker_here_is_told(
+    box: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_tool_runner.plugins.programs import enclosure
+
+    assert main(["runners"]) == 0
+    assert "Tools of others are read in a process of its own" in capsys.readouterr().out
+    monkeypatch.setattr(walls, "_landlock_version", lambda: 0)
+    monkeypatch.setattr(walls.sys, "platform", "linux")
+    monkeypatch.setattr(enclosure, "enclosure_problem", lambda: "bubblewrap is not installed")
+    assert main(["runners"]) == 0
+    told = capsys.readouterr().out
+    assert "weaker here: this kernel cannot close files (it has no Landlock)" in told
+    assert "They are not enclosed (bubblewrap is not installed)" in told
+    assert main(["runners", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert "no Landlock" in rows["LOCAL"]["reader"]
+    assert "not enclosed" in rows["CONDA"]["message"]
+    assert main(["trust", str(box), "--show"]) == 0
+    told = capsys.readouterr().out
+    assert "weaker on this computer: this kernel cannot close files" in told
+    assert "They are not enclosed (bubblewrap is not installed)" in told

@@ -9,7 +9,14 @@ from .past.comparing import compare_outputs, compare_runs, facts_of
 from .past.crate import export_crate
 from .past.history import find_record, history, known_record, read_record, remembered
 from .past.reclaim import delete_job, reclaim, reclaimable
-from .past.repeat import recorded_form, recorded_result, recorded_tool, rerun
+from .past.repeat import (
+    borrowed,
+    borrowed_words,
+    recorded_form,
+    recorded_result,
+    recorded_tool,
+    rerun,
+)
 from .past.scan import JobRow, Scan, Stamp, live_row
 from .past.snippets import as_command, as_json, as_python
 from .preview import dry_run
@@ -38,6 +45,8 @@ __all__ = [
     "as_command",
     "as_json",
     "as_python",
+    "borrowed",
+    "borrowed_words",
     "compare_outputs",
     "compare_runs",
     "delete_job",

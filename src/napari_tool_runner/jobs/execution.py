@@ -289,8 +289,7 @@ class Run:
 
     @cached_property
     def service(self) -> RunnerService:
-        """The service that runs the program."""
-        self.settle()
+        """The service that runs the program; `settle` has chosen it."""
         return runnerServices.service(self.choice.name, self.request.config.runner)
 
     def _mounts(self, process: Process) -> list[Mount]:
@@ -383,6 +382,7 @@ class Run:
         values = leaves(tool.inputs, request.values)
         return RunRecord(
             folder=self.workspace.root,
+            ours=True,
             id=self.id,
             tool=RecordedTool(
                 tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest

@@ -23,6 +23,7 @@ from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.pieces import SlicedRun
 from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTimes
+from napari_tool_runner.jobs.secrets import with_seal
 from napari_tool_runner.jobs.workspace import new_job_id, parse_progress, workspace_problem
 from napari_tool_runner.plugins import Event, OutputLine
 from napari_tool_runner.storage import write_json
@@ -186,7 +187,7 @@ class Job:
         """Return the record; after the end it is complete and equals the file."""
         if self._completing is not None:
             self._completing.join()
-        return self.recorded().to_json()
+        return with_seal(self.recorded().to_json(), self.workspace.root)
 
     def recorded(self) -> RunRecord:
         """Return the record as it stands now; its times are whole milliseconds, as in the file."""
@@ -269,7 +270,8 @@ class Job:
         On a full disk the last one takes the place of the one that says that the job runs;
         if even that fails, no record is the truer one.
         """
-        path, told = self.workspace.record_path, self.recorded().to_json()
+        path = self.workspace.record_path
+        told = with_seal(self.recorded().to_json(), self.workspace.root)
         try:
             try:
                 write_json(path, told, durable=durable)

@@ -21,6 +21,7 @@ from napari_tool_runner.plugins import choose_service, runnerServices
 from napari_tool_runner.quoting import one_line, visible_text
 from napari_tool_runner.storage import read_limited
 from napari_tool_runner.tools import dialect_of
+from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.toolbox.approvals import approval_of
 from napari_tool_runner.tools.toolbox.approved import kept_folder
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
@@ -74,6 +75,8 @@ class Question:
             f"content  {seen.files} files, {size_text(seen.size)}, {seen.digest}",
             f"copy     {seen.copy}: its tools would run from there",
         ]
+        if missing := missing_walls():
+            lines.append(f"reader   weaker on this computer: {missing}")
         lines += [
             f"left out: {one_line(name)} (it leads out of the folder, or is no file)"
             for name in seen.left_out[:20]

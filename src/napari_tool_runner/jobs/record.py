@@ -23,6 +23,7 @@ import napari_tool_runner
 from napari_tool_runner.errors import OutputError, ParameterError, WorkspaceError
 from napari_tool_runner.exchange import snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
+from napari_tool_runner.jobs.secrets import is_ours
 from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
 from napari_tool_runner.jobs.workspace import RECORD, disk_size
 from napari_tool_runner.processes import boot_mark, process_mark
@@ -306,6 +307,8 @@ class RunRecord:
     ----------
     folder : Path
         The job's folder; not written.
+    ours : bool
+        This installation wrote it there: known by its seal, never by what it says.
     parameters : mapping
         Full name -> value of what is no data, in JSON types.
     hidden : tuple of str
@@ -333,6 +336,7 @@ class RunRecord:
     user: str = ""
     host: RecordedHost = RecordedHost()
     log: Path = Path("log.txt")
+    ours: bool = False
 
     @property
     def path(self) -> Path:
@@ -379,7 +383,7 @@ class RunRecord:
     def to_json(self) -> dict[str, object]:
         """Return what is written, in JSON types."""
         told = as_object(to_json(self, self.folder))
-        del told["folder"]
+        del told["folder"], told["ours"]
         # what the service told stands beside its name
         runner = as_object(told["runner"])
         provenance = as_object(runner.pop("provenance"))
@@ -405,6 +409,7 @@ class RunRecord:
             check_depth(value)
             told = dict(as_object(value))
             told["folder"] = ""
+            told["ours"] = is_ours(as_object(value), folder)
             told.setdefault("id", folder.name)
             version = told.pop("version", 1)
             if type(version) is not int or version < 1:

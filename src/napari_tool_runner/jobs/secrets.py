@@ -6,6 +6,9 @@ into one.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import os
 from collections.abc import Mapping
 from secrets import token_hex
@@ -14,15 +17,47 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.setting_types import Secret
+from napari_tool_runner.storage import read_limited, user_data, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
 
-__all__ = ["Secrets"]
+__all__ = ["Secrets", "is_ours", "with_seal"]
 
 _FILE = "_FILE"
+
+
+def with_seal(told: Mapping[str, object], folder: Path) -> dict[str, object]:
+    """Return a record of a job in `folder` with the mark that this installation wrote it there."""
+    key = _key(make=True)
+    return {**told, "seal": _seal(key, told, folder)} if key else dict(told)
+
+
+def is_ours(told: Mapping[str, object], folder: Path) -> bool:
+    """Whether this installation wrote a record, as it is, in that folder."""
+    seal, key = told.get("seal"), _key(make=False)
+    if not isinstance(seal, str) or not key:
+        return False
+    plain = {name: value for name, value in told.items() if name != "seal"}
+    return hmac.compare_digest(seal.encode(), _seal(key, plain, folder).encode())
+
+
+def _seal(key: bytes, told: Mapping[str, object], folder: Path) -> str:
+    content = json.dumps([os.path.realpath(folder), told], sort_keys=True)
+    return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
+
+
+def _key(*, make: bool) -> bytes:
+    """Return the key of this installation; empty where there is none, or none can be kept."""
+    place = user_data() / "seal.key"
+    try:
+        if make and not place.exists():
+            write_whole(place, token_hex(32))
+        return read_limited(place, 100, follow=False)
+    except (OSError, ValueError):
+        return b""
 
 
 class Secrets:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import (
@@ -19,14 +21,21 @@ from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 from napari_tool_runner.jobs.record import present
 from napari_tool_runner.jobs.typed_json import as_object
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.isolation.looking import look
-from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
+from napari_tool_runner.tools.model import (
+    DataOutput,
+    DirectoryParameter,
+    FileParameter,
+    LayerKind,
+    Tool,
+)
 from napari_tool_runner.tools.toolbox.gate import unnamed
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
-from napari_tool_runner.tools.tree import with_lists
+from napari_tool_runner.tools.tree import find_parameter, with_lists
 from napari_tool_runner.tools.values import nest
 
 if TYPE_CHECKING:
@@ -37,13 +46,25 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.request import ToolLike
     from napari_tool_runner.tools.toolbox.trust import Trust
 
-__all__ = ["recorded_form", "recorded_result", "recorded_tool", "rerun"]
+__all__ = [
+    "borrowed",
+    "borrowed_words",
+    "recorded_form",
+    "recorded_result",
+    "recorded_tool",
+    "rerun",
+]
 
 _LAYERS = frozenset(LayerKind) - {LayerKind.ANY}
 
 
 def rerun(
-    record: RunRecord, config: Config, *, runner: str | None = None, tool: ToolLike | None = None
+    record: RunRecord,
+    config: Config,
+    *,
+    runner: str | None = None,
+    tool: ToolLike | None = None,
+    lend: Collection[Path] = (),
 ) -> tuple[Job, list[str]]:
     """Prepare the job of `record` again.
 
@@ -51,6 +72,8 @@ def rerun(
     ----------
     tool : Tool, str or path, optional
         Named by the caller in place of what the record names, which is nobody's consent.
+    lend : collection of Path
+        Of what `borrowed` returns, what the tool may get; all of it has to be named.
 
     Returns
     -------
@@ -64,7 +87,8 @@ def rerun(
     UnknownToolError
         The tool is gone.
     TrustError
-        Its toolbox is not approved (any more), or the record names it by its path.
+        Its toolbox is not approved (any more), or the record names it by its path, or
+        files that are not lent.
     WorkspaceError
         An input is gone.
     """
@@ -72,6 +96,12 @@ def rerun(
     tool = recorded_tool(record, config) if tool is None else find_tool(tool, config=config)
     if not named and not (trust := trust_state(tool, config)).ok:
         raise _not_by_record(tool, trust)
+    if asked := [path for path in borrowed(record, tool) if path not in lend]:
+        raise TrustError(
+            f"“{tool.name}” was not run again: {borrowed_words(asked)}",
+            hint="Lend them by a word (napari-tool-runner rerun RECORD --lend), or choose the "
+            "data yourself.",
+        )
     remarks: list[str] = []
     if tool.digest != record.tool.digest:
         remarks.append(
@@ -79,9 +109,47 @@ def rerun(
             f"{record.tool.version} then, {tool.version} now); the result may differ."
         )
     values = {**record.settable, **_recorded_values(record, remarks)}
-    service = runner or record.runner.service
+    then = record.runner.service
+    # a stranger's record could choose a service without walls
+    service = runner or (then if record.ours else None)
     job = prepare(tool, values, runner=service, config=config, extent=record.slices)
+    if service is None and job.request.choice.name not in ("", then):
+        remarks.append(f"It ran with {then} then; here {job.request.choice.name} is chosen.")
     return job, remarks
+
+
+def borrowed(record: RunRecord, tool: Tool | None = None) -> list[Path]:
+    """Return what a rerun would give to the tool and lies outside of the record's own folder.
+
+    Empty for a record that this installation wrote where it lies. What its own folder holds
+    counts by where it leads to.
+    """
+    if record.ours:
+        return []
+    named = [place for one in record.inputs if (place := one.locate()) is not None]
+    for name, value in record.settable.items():
+        parameter = find_parameter(tool.inputs, name) if tool is not None else None
+        chosen = isinstance(parameter, FileParameter | DirectoryParameter)
+        if parameter is not None and chosen and value == getattr(parameter, "default", None):
+            continue  # the descriptor says so, which was approved
+        for text in value if isinstance(value, list | tuple) else [value]:
+            written = isinstance(text, str) and (chosen or "/" in text or os.sep in text)
+            path = Path(os.path.expanduser(str(text).removeprefix("file://"))).absolute()
+            if written and text and os.path.lexists(path):
+                named.append(path)
+    own = os.path.realpath(record.folder)
+    real = (Path(os.path.realpath(path)) for path in named)
+    return [*dict.fromkeys(path for path in real if not path.is_relative_to(own))]
+
+
+def borrowed_words(paths: Sequence[Path]) -> str:
+    """Say what a record of others asks for."""
+    names = ", ".join(one_line(str(path), 500) for path in paths[:5])
+    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+    return (
+        "its record was not written by this installation, and it gives the tool what lies outside "
+        f"of its folder: {names}{more}."
+    )
 
 
 def _not_by_record(tool: Tool, trust: Trust) -> TrustError:

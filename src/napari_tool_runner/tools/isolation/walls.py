@@ -28,6 +28,7 @@ __all__ = [
     "missing_walls",
     "private_below",
     "program_filter",
+    "reader_words",
     "system_places",
     "wall_in",
 ]
@@ -101,6 +102,15 @@ def missing_walls() -> str:
     if platform.machine() not in _MACHINES:
         return "calls to the system cannot be closed on this kind of processor"
     return ""
+
+
+def reader_words() -> str:
+    """Say how templates, filters and validators of others are evaluated here."""
+    told = "in a process of its own, whose memory and time are limited"
+    missing = missing_walls()
+    if missing:
+        return f"{told}; weaker here: {missing}."
+    return f"{told}; it sees its job and the tool's folder, writes nothing, has no network."
 
 
 def system_places() -> list[str]:

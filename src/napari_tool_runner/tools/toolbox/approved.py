@@ -47,6 +47,7 @@ _BYTECODE = (".pyc", ".pyo")
 MOST_FILES = 200_000
 MOST_BYTES = 50 * 10**9
 _DEEPEST = 64
+_MOST_MANIFESTS = 50
 _CHUNK = 2**20
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -134,11 +135,16 @@ def look(folder: Path, known: Mapping[str, Entry] | None = None) -> Listing:
     return _listing(folder, known or {}, None)
 
 
-def _listing(folder: Path, known: Mapping[str, Entry], draft: Path | None) -> Listing:
-    """Return the files of `folder`, those that are not `known` read; `draft`: and copied there."""
+def _listing(
+    folder: Path, known: Mapping[str, Entry], draft: Path | None, *, whole: bool = False
+) -> Listing:
+    """Return the files of `folder`, those that are not `known` read; `draft`: and copied there.
+
+    `whole`: also what is skipped in a toolbox, and must not be in a copy.
+    """
     found: Listing = {}
     total = 0
-    for name, path, mark in _files(folder):
+    for name, path, mark in _files(folder, whole=whole):
         info = os.lstat(path)
         before = known.get(name)
         if mark:
@@ -161,7 +167,7 @@ def _stamp(info: os.stat_result) -> tuple[int, int, int]:
     return info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-def _files(folder: Path) -> Iterator[tuple[str, str, str]]:
+def _files(folder: Path, *, whole: bool = False) -> Iterator[tuple[str, str, str]]:
     """Yield name, path and (for what is left out) mark of everything that is a file.
 
     A link to inside of the folder is what it leads to; one that leads out is left out.
@@ -181,7 +187,7 @@ def _files(folder: Path) -> Iterator[tuple[str, str, str]]:
             found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
             name = f"{prefix}{entry.name}"
-            if entry.name in SKIPPED or entry.name.endswith(_BYTECODE):
+            if not whole and (entry.name in SKIPPED or entry.name.endswith(_BYTECODE)):
                 continue
             path = entry.path
             if entry.is_symlink():
@@ -306,16 +312,52 @@ def intact(digest: str) -> bool:
     has no such time (Windows), every file is read.
     """
     base = kept_folder(digest)
-    if not base.is_dir():
-        return False
     try:
-        told = listing_from(read_json(_manifest(digest)))
-        if digest_of(told) != digest:
+        told, wanted = _told(digest)
+        now = _listing(base, wanted, None, whole=True)
+        for name in now.keys() - wanted.keys():
+            if not _is_bytecode(name):
+                return False
+            (base / name).unlink()  # Python wrote it beside its source: nobody has seen it
+            del now[name]
+        if _marks(now) != _marks(wanted):
             return False
-        wanted = {name: entry for name, entry in told.items() if entry.kept}
-        return _marks(look(base, wanted)) == _marks(wanted)
+        if now != wanted:  # times have moved, the content has not: look here the next time
+            with suppress(OSError):
+                _write_manifest(digest, told)
+        return True
     except (OSError, ValueError, TypeError, TrustError):
         return False
+
+
+_manifests: dict[str, tuple[tuple[int, ...], Listing, Listing]] = {}
+
+
+def _told(digest: str) -> tuple[Listing, Listing]:
+    """Return what the manifest of a copy tells, and those of it that were copied.
+
+    Raises
+    ------
+    OSError, ValueError
+        There is none, or it is of another content.
+    """
+    path = _manifest(digest)
+    info = path.stat()
+    stamp = (info.st_ino, *_stamp(info))
+    known = _manifests.get(digest)
+    if known is None or known[0] != stamp or sys.platform == "win32":
+        told = listing_from(read_json(path))
+        if digest_of(told) != digest:
+            raise ValueError("it tells of another content")
+        while len(_manifests) >= _MOST_MANIFESTS:
+            del _manifests[next(iter(_manifests))]
+        wanted = {name: entry for name, entry in told.items() if entry.kept}
+        known = _manifests[digest] = stamp, told, wanted
+    return known[1], known[2]
+
+
+def _is_bytecode(name: str) -> bool:
+    return name.endswith(_BYTECODE)
 
 
 def _marks(listing: Mapping[str, Entry]) -> dict[str, str]:

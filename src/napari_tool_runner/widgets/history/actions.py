@@ -15,6 +15,8 @@ from napari_tool_runner.jobs import (
     as_command,
     as_json,
     as_python,
+    borrowed,
+    borrowed_words,
     compare_outputs,
     delete_job,
     export_crate,
@@ -123,13 +125,32 @@ class HistoryActions(QObject):
 
     # -- again -------------------------------------------------------------------------
 
-    def run_again(self, record: RunRecord) -> None:
-        """Repeat a job as it was; its results are added, compared with those of then."""
+    def run_again(self, record: RunRecord, lend: Sequence[Path] = ()) -> None:
+        """Repeat a job as it was; its results are added, compared with those of then.
+
+        What a record of others names outside of its folder is asked about, unless it is in `lend`.
+        """
         self.say(f"Preparing “{record.tool_name}” once more…", "busy")
         edit = [("Edit and run again…", lambda: self.edit(record))]
+
+        def found(done: tuple[Job, list[str]] | list[Path]) -> None:
+            if isinstance(done, tuple):
+                self._submit(record, *done)
+                return
+            again = ("Give them and run again", lambda: self.run_again(record, done))
+            words = f"“{record.tool_name}” was not run again: {borrowed_words(done)}"
+            self.say(words, "problem", [again, *edit])
+
+        def work() -> tuple[Job, list[str]] | list[Path]:
+            config = load_config()
+            asked = borrowed(record, recorded_tool(record, config))
+            if [path for path in asked if path not in lend]:
+                return asked
+            return rerun(record, config, lend=lend)
+
         self._later(
-            lambda: rerun(record, load_config()),
-            lambda found: self._submit(record, *found),
+            work,
+            found,
             lambda error: self.say(f"It cannot be run again as it was. {error}", "failed", edit),
         )
 
@@ -179,6 +200,8 @@ class HistoryActions(QObject):
             tool = recorded_tool(record, load_config())
             page = self._open_tool(tool)
             remarks = [] if page is None else fill_form(page, record)
+            if asked := borrowed(record, tool):
+                remarks.append(f"Look before you run: {borrowed_words(asked)}")
         except ToolRunnerError as error:
             self.say(str(error), "failed")
             return None

@@ -26,6 +26,7 @@ from napari_tool_runner.errors import ToolRunnerError, TrustError
 from napari_tool_runner.jobs import Question
 from napari_tool_runner.names import size_text
 from napari_tool_runner.quoting import one_line
+from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.toolbox.trust import Trust, TrustState, approve, discard, review
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.layouts import plain_label
@@ -159,6 +160,8 @@ class TrustDialog(QDialog):
         if seen.left_out:
             names = ", ".join(map(one_line, seen.left_out[:3]))
             warnings.append(f"Left out, since it leads out of the folder or is no file: {names}.")
+        if missing := missing_walls():
+            warnings.append(f"What reads its templates is weaker on this computer: {missing}.")
         if warnings:
             self._warning.say(" ".join(warnings), "problem")
         self.approve_button.setEnabled(True)
