@@ -20,7 +20,12 @@ import tifffile
 
 from benchmarks.fuzz import HERE, Target
 from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import ParameterError, TemplateError, ToolRunnerError
+from napari_tool_runner.errors import (
+    DescriptorError,
+    ParameterError,
+    TemplateError,
+    ToolRunnerError,
+)
 from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.jobs.past.history import history, read_record
@@ -40,14 +45,14 @@ from napari_tool_runner.tools.common import Notes, read_shed
 from napari_tool_runner.tools.dialect import DataFile, JobPaths
 from napari_tool_runner.tools.formats import FORMATS, read_formats_file
 from napari_tool_runner.tools.isolation.operations import command_from
+from napari_tool_runner.tools.isolation.rendering import render
 from napari_tool_runner.tools.isolation.wire import decode, encode, error_from, formats_from
-from napari_tool_runner.tools.reader import dialect_of
 from napari_tool_runner.tools.toolbox.categories import category_tree
 from napari_tool_runner.tools.toolbox.entries import make_entry
 from napari_tool_runner.tools.tree import map_data
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.model import Parameter, Tool
+    from napari_tool_runner.tools.model import DataParameter, Tool
 
 __all__ = ["TARGETS"]
 
@@ -64,7 +69,7 @@ def _descriptors(galaxy: bool) -> list[bytes]:
     return [p.read_bytes() for p in paths if p.parent.name.startswith("galaxy_") is galaxy]
 
 
-def _descriptor(data: bytes, folder: Path, *, renders: bool) -> None:
+def _descriptor(data: bytes, folder: Path) -> None:
     path = folder / "t.xml"
     path.write_bytes(data)
     with suppress(ToolRunnerError):
@@ -75,18 +80,19 @@ def _descriptor(data: bytes, folder: Path, *, renders: bool) -> None:
         names = [parameter.name for parameter in tool.parameters()]
         assert len(names) == len(set(names))
         check_tool(tool)
-        if renders:  # what a language evaluates is evaluated by the reader's process only
-            _render(tool, folder)
+        _render(tool, folder)
 
 
 def _render(tool: Tool, folder: Path) -> None:
-    def some(_: Parameter, value: object) -> DataFile:
+    def some(name: str, parameter: DataParameter, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return [some(name, parameter, entry) for entry in value]
         return DataFile(folder / "inputs" / "i.tif", "imagetiff", "i")
 
     try:
         values = map_data(tool.inputs, bind(tool, {}), some)
-        rendered = dialect_of(tool).render(tool, values, JobPaths(folder), {})
-    except (ParameterError, TemplateError):
+        rendered = render(tool, values, JobPaths(folder), {})  # Galaxy: in the reader's process
+    except (ParameterError, TemplateError, DescriptorError):
         return
     assert all(isinstance(argument, str) for argument in rendered.argv)
     assert all(planned.path.parent == folder / "outputs" for planned in rendered.outputs)
@@ -438,8 +444,8 @@ def _file(name: str, fmt: str, seeds: Callable[[], list[bytes]]) -> Target:
 
 
 TARGETS = {
-    "bioimageit": Target(partial(_descriptors, False), partial(_descriptor, renders=True)),
-    "galaxy": Target(partial(_descriptors, True), partial(_descriptor, renders=False)),
+    "bioimageit": Target(partial(_descriptors, False), _descriptor),
+    "galaxy": Target(partial(_descriptors, True), _descriptor),
     "formats": Target(
         _of(b'{"formats": [{"name": "x", "extension": "tif", "viewer": "napari"}]}'), _formats
     ),

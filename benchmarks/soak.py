@@ -49,7 +49,7 @@ class Held:
     threads: int
     processes: int
     jobs: int
-    locks: int
+    files: int  # besides those of the jobs
 
     @classmethod
     def now(cls, data: Path) -> Held:
@@ -61,7 +61,7 @@ class Held:
             threading.active_count(),
             len(process.children(recursive=True)),
             len(job_manager().jobs),
-            sum(1 for _ in data.rglob("*.lock")),
+            sum(1 for one in data.iterdir() if one.name != "jobs" for _ in one.rglob("*")),
         )
 
 
@@ -150,7 +150,10 @@ def main() -> int:
         limits = (options.descriptors, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     with tempfile.TemporaryDirectory() as name:
-        os.environ["XDG_DATA_HOME"] = f"{name}/data"
+        for variable in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "TMPDIR"):
+            os.environ[variable] = f"{name}/{variable.lower()}"
+        Path(os.environ["TMPDIR"]).mkdir()
+        tempfile.tempdir = None
         every = max(1, options.jobs // 20)
         # what is filled once (caches, the jobs that are remembered) is full after a tenth
         found = soak(options.jobs, options.side, Path(name), every=every, how=options.how)

@@ -193,9 +193,13 @@ def read_tiff(path: Path, *, writable: bool = False, root: Path | None = None) -
         if data is None:
             import zarr
 
+            from napari_tool_runner.exchange.carriers.zarr_store import check_array
+
             again = open_file(path, root)  # stays open as long as the store lives
             lazy = tifffile.TiffFile(again, _multifile=False, is_ome=tif.is_ome)
-            data = as_lazy(zarr.open(lazy.aszarr(series=0, level=0), mode="r"))
+            array = zarr.open_array(lazy.aszarr(series=0, level=0), mode="r")
+            check_array(array, path.name)
+            data = as_lazy(array)
     return _content(data, axes, facts)
 
 

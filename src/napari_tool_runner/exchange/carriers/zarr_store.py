@@ -155,16 +155,17 @@ def _check_codec(name: object, path: Path) -> None:
         )
 
 
-def check_array(array: zarr.Array[Any]) -> None:
-    """Refuse an array of no numbers, or one that a computer cannot go through.
+def check_array(array: zarr.Array[Any], what: str = "") -> None:
+    """Refuse an array (`what`, for sentences) of no numbers, or one that nobody can go through.
 
     Raises
     ------
     OutputError
     """
     place = Path(array.path or "Zarr")
+    what = what or f"{place.name} of a Zarr folder"
     if np.dtype(array.dtype).kind not in "biufc":
-        raise OutputError(f"{place.name} of a Zarr folder holds {array.dtype}, which is no image.")
+        raise OutputError(f"{what} holds {array.dtype}, which is no image.")
     chunks = array.shards or array.chunks
     check_fits(math.prod(chunks) * array.dtype.itemsize, place)
     blocks = math.prod(
@@ -172,6 +173,6 @@ def check_array(array: zarr.Array[Any]) -> None:
     )
     if blocks > _MOST_BLOCKS:
         raise OutputError(
-            f"{place.name} of a Zarr folder is cut into {blocks} blocks, too many to be shown.",
+            f"{what} is cut into {blocks} blocks, too many to be shown.",
             hint="Let the tool write larger chunks.",
         )
