@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tool_runner.errors import (
-    ExchangeError,
-    LossyConversionError,
-    OutputError,
-    ToolRunnerError,
-)
+from napari_tool_runner.errors import ExchangeError, LossyConversionError, ToolRunnerError
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import ArrayLike, Pixels, Progress
@@ -173,28 +168,14 @@ def planes(array: ArrayLike, plane_ndim: int, limit: int | None = None) -> Itera
 
 
 def middle_plane(array: ArrayLike) -> np.ndarray:
-    """Return the middle of an array, at most 512 × 512 of its last two axes.
-
-    Raises
-    ------
-    OutputError
-        What is read as it is wanted cannot be: a damaged part of a file.
-    """
+    """Return the middle of an array, at most 512 × 512 of its last two axes."""
     shape = tuple(array.shape)
     key = []
     for axis, size in enumerate(shape):
         width = min(size, _SAMPLE if axis >= len(shape) - 2 else 1)
         start = (size - width) // 2
         key.append(slice(start, start + width))
-    try:
-        return np.squeeze(read(array, tuple(key)))
-    except (ToolRunnerError, MemoryError):
-        raise
-    except Exception as error:  # the libraries of the formats raise anything
-        raise OutputError(
-            f"Its pixels cannot be read: {error}",
-            hint="See the log of the job: the tool may have stopped while writing them.",
-        ) from error
+    return np.squeeze(read(array, tuple(key)))
 
 
 def chunk_sizes(array: ArrayLike) -> tuple[tuple[int, ...], ...] | None:
