@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.names import unique_names
+from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.storage import (
-    content_sha256,
     join_lock,
     locked,
     read_json,

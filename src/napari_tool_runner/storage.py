@@ -1,4 +1,4 @@
-"""Files that we keep: written whole, locked, hashed, with safe and free names.
+"""Files that we keep: written whole, locked, hashed.
 
 Whoever keeps something (settings, records, approvals, caches) writes it here, so that a
 crash, a full disk or a second program leaves the old file or the new one, never a half.
@@ -22,7 +22,6 @@ from pathlib import Path
 import platformdirs
 
 from napari_tool_runner.names import free_path, size_text
-from napari_tool_runner.sealed import content_sha256
 
 __all__ = [
     "APP",
@@ -32,7 +31,6 @@ __all__ = [
     "Kept",
     "NewerError",
     "check_depth",
-    "content_sha256",
     "join_lock",
     "joint_sha256",
     "lock_file",
@@ -395,12 +393,6 @@ def short_digest(content: str | bytes) -> str:
 
 
 def joint_sha256(paths: Iterable[Path]) -> str:
-    """Return ``sha256:…`` that stands for the contents of several files, in order.
-
-    Raises
-    ------
-    OSError
-        One of them cannot be read.
-    """
+    """Return ``sha256:…`` of the contents of several files, in order; raises OSError."""
     digests = (hashlib.sha256(path.read_bytes()).digest() for path in paths)
     return sha256_of(b"".join(digests))

@@ -31,7 +31,7 @@ from napari_tool_runner.jobs import (
     rerun,
     run_job,
 )
-from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.sealed import content_sha256
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
 NOISE = """

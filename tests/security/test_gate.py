@@ -31,7 +31,7 @@ from napari_tool_runner.jobs import (
 from napari_tool_runner.plugins import runnerServices
 from napari_tool_runner.tools import dialect_of, load_toolbox, read_tool
 from napari_tool_runner.tools.toolbox import approved
-from napari_tool_runner.tools.toolbox.box import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, unnamed
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, revoke, trust_state
 

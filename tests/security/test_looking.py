@@ -23,8 +23,8 @@ from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.model import Citation, Tool
 from napari_tool_runner.tools.reader import find_descriptors, read_tool
 from napari_tool_runner.tools.toolbox import index
-from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder, bundled_folder
-from napari_tool_runner.tools.toolbox.entries import Made
+from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.toolbox.entries import Made, bundled_folder
 from napari_tool_runner.widgets.help_text import help_html
 from napari_tool_runner.widgets.tool_page import page_html
 

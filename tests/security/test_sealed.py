@@ -32,7 +32,7 @@ from napari_tool_runner.errors import (
 from napari_tool_runner.jobs import Extent, JobManager, reclaim, reclaimable
 from napari_tool_runner.jobs.delivery import deliver
 from napari_tool_runner.names import file_name
-from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.tools import read_tool
 
 if TYPE_CHECKING:
@@ -527,7 +527,10 @@ def _many(folder: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize("work", ["walk", "listed", "found", "hash", "copy", "remove"])
-def test_what_nobody_wants_any_more_ends_soon(work: str, tmp_path: Path) -> None:
+def test_what_nobody_wants_any_more_ends_soon(
+    work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_tool_runner.sealed.opening._PAUSE", 0)
     io = tmp_path / "io"
     _many(io, 10)
     _many(io / "d", 3000)

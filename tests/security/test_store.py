@@ -36,11 +36,11 @@ from napari_tool_runner.plugins.programs import output as program_output
 from napari_tool_runner.plugins.programs.output import LineSplitter
 from napari_tool_runner.processes import process_mark
 from napari_tool_runner.quoting import comment, one_line, python_value, shell_line
+from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.storage import (
     JsonLimitError,
     Kept,
     NewerError,
-    content_sha256,
     parse_json,
     read_json,
     user_data,

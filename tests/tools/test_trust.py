@@ -7,7 +7,8 @@ import pytest
 from napari_tool_runner.config import user_data
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.tools import Toolbox, find_tool, read_tool
-from napari_tool_runner.tools.toolbox.box import ToolboxFolder, bundled_folder
+from napari_tool_runner.tools.toolbox.box import ToolboxFolder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.toolbox.trust import (
     TrustState,
     approve,

@@ -8,7 +8,8 @@ import pytest
 from qtpy.QtCore import QModelIndex, Qt
 
 from napari_tool_runner.tools import load_toolbox
-from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder, bundled_folder
+from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.finding.badges import BadgeLookup, needs_of
 from napari_tool_runner.widgets.finding.favourites import Favourites

@@ -33,7 +33,7 @@ from napari_tool_runner.exchange.model import (
     Table,
     items,
 )
-from napari_tool_runner.storage import content_sha256
+from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 

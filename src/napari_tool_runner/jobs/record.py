@@ -27,7 +27,8 @@ from napari_tool_runner.jobs.secrets import is_ours
 from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
 from napari_tool_runner.jobs.workspace import RECORD, disk_size
 from napari_tool_runner.processes import boot_mark, process_mark
-from napari_tool_runner.storage import NewerError, check_depth, content_sha256
+from napari_tool_runner.sealed import content_sha256
+from napari_tool_runner.storage import NewerError, check_depth
 from napari_tool_runner.tools.candidate import split_entry
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, WorkspaceError
 from napari_tool_runner.names import safe_name, size_text
 from napari_tool_runner.plugins import Progress
-from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class Workspace:
         OSError, OutputError
         """
         top = self.paths.top
-        return content_sha256(path, top if path.is_relative_to(top) else None)
+        return sealed.content_sha256(path, top if path.is_relative_to(top) else None)
 
     def remove_scratch(self) -> None:
         """Delete ``tmp`` and ``home``, which nobody needs after the run."""

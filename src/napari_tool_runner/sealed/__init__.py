@@ -25,15 +25,15 @@ from napari_tool_runner.sealed.changing import (
     remove,
     write,
 )
-from napari_tool_runner.sealed.finding import found
+from napari_tool_runner.sealed.finding import found, listed
 from napari_tool_runner.sealed.hashing import content_sha256
-from napari_tool_runner.sealed.hearing import heard, listening
 from napari_tool_runner.sealed.links import link_free, settled
 from napari_tool_runner.sealed.opening import (
     MAX_DEPTH,
     MAX_PARSED,
+    heard,
     kind,
-    listed,
+    listening,
     open_file,
     read_bytes,
     walk,

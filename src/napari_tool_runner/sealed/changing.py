@@ -14,11 +14,11 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
-from napari_tool_runner.sealed.hearing import heard
 from napari_tool_runner.sealed.opening import (
     FLAGS,
     Folder,
     folder_of,
+    heard,
     kind,
     open_file,
     outside,

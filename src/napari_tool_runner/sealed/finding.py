@@ -1,13 +1,33 @@
-"""Looking for results by a pattern of the shell, through no link."""
+"""What lies in a folder of results, and fits a pattern of the shell; through no link."""
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from napari_tool_runner.sealed.opening import MAX_DEPTH, folder_of
 
-__all__ = ["found"]
+__all__ = ["found", "listed"]
+
+
+def listed(folder: Path, root: Path) -> dict[Path, str]:
+    """Return what lies in a folder, hidden entries too, with its `kind`, by name.
+
+    Raises
+    ------
+    OutputError, OSError
+    """
+    with folder_of(folder, root) as opened:
+        return {folder / entry.name: _kind_of(entry) for entry in opened.entries()}
+
+
+def _kind_of(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "link"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
 
 
 def found(folder: Path, pattern: str, root: Path) -> list[Path]:

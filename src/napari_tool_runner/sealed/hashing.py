@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from napari_tool_runner.sealed.hearing import heard
-from napari_tool_runner.sealed.opening import kind, open_file, walk
+from napari_tool_runner.sealed.opening import heard, kind, open_file, walk
 
 __all__ = ["content_sha256"]
 

@@ -6,13 +6,14 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.sealed.hearing import heard
 
 __all__ = [
     "FLAGS",
@@ -20,9 +21,10 @@ __all__ = [
     "MAX_PARSED",
     "Folder",
     "folder_of",
+    "heard",
     "is_plain_file",
     "kind",
-    "listed",
+    "listening",
     "open_file",
     "outside",
     "parts_of",
@@ -38,6 +40,8 @@ MAX_DEPTH = 64  # folders in folders; a plate in OME-Zarr has 7, and each holds 
 MAX_PARSED = 2**30  # bytes of a file that is parsed whole: it takes ten times that in memory
 
 _OFTEN = 1024  # entries from one look at `heard` to the next
+_PAUSE = 0.02  # seconds
+_ear = threading.local()
 
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -54,6 +58,25 @@ _WORDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFREG: "a file",
 }
+
+
+@contextmanager
+def listening(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop`, which may raise, again and again while this thread works on results."""
+    before = getattr(_ear, "stop", None)
+    _ear.stop, _ear.asked = stop, time.monotonic()
+    try:
+        yield
+    finally:
+        _ear.stop = before
+
+
+def heard() -> None:
+    """Raise what `listening` says, if this thread listens."""
+    stop = getattr(_ear, "stop", None)
+    if stop is not None and time.monotonic() - _ear.asked > _PAUSE:
+        stop()
+        _ear.asked = time.monotonic()
 
 
 class Folder:
@@ -307,25 +330,6 @@ def kind(path: Path, root: Path) -> str:
         raise
     names = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
     return names.get(stat.S_IFMT(mode), "other")
-
-
-def listed(folder: Path, root: Path) -> dict[Path, str]:
-    """Return what lies in a folder, hidden entries too, with its `kind`, by name.
-
-    Raises
-    ------
-    OutputError, OSError
-    """
-    with folder_of(folder, root) as opened:
-        return {folder / entry.name: _kind_of(entry) for entry in opened.entries()}
-
-
-def _kind_of(entry: os.DirEntry[str]) -> str:
-    if entry.is_symlink():
-        return "link"
-    if entry.is_dir(follow_symlinks=False):
-        return "folder"
-    return "file" if entry.is_file(follow_symlinks=False) else "other"
 
 
 def walk(folder: Path, root: Path, *, links: bool = False) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from napari_tool_runner.exchange import open_snapshot, snapshot
 from napari_tool_runner.quoting import shell_line
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
-from napari_tool_runner.tools.toolbox.box import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
 from napari_tool_runner.widgets.help_text import shortened as _e

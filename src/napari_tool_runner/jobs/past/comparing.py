@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import same_data
-from napari_tool_runner.storage import content_sha256, short_digest
+from napari_tool_runner.sealed import content_sha256
+from napari_tool_runner.storage import short_digest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,6 @@ from napari_tool_runner.errors import OutputError, ToolRunnerError, WorkspaceErr
 from napari_tool_runner.jobs.record import JobState, differs
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.names import safe_name
-from napari_tool_runner.storage import content_sha256
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.reader import may_be_descriptor
 
@@ -118,7 +117,9 @@ def export_crate(record: RunRecord, target: Path) -> Path:
 def _add(
     crate: ROCrate, record: RunRecord, one: RecordedInput | RecordedOutput, kind: str
 ) -> object:
-    path, place = one.locate(), record.inside(one.path)
+    # a link is followed when the record states what is there
+    path = one.path if one.path.is_symlink() else one.locate()
+    place = record.inside(one.path)
     # a crate tells places as addresses: in one, % and \\ may mean another folder
     odd = place in _TAKEN or not place.isprintable() or any(c in place for c in "%\\:?#")
     if odd or not _is_own(one.path, record):
@@ -131,11 +132,10 @@ def _add(
             f"{one.path} of job {record.id} is gone.",
             hint="A job can be exported as long as its files are kept.",
         )
-    own = _is_own(path, record)
-    if not own and not one.sha256:
+    if not one.sha256 and not _is_own(path, record):
         raise WorkspaceError(
-            f"{path} of job {record.id} is left where it is: it lies outside the job's folder, "
-            "or is reached by a link, and the record states no content of it.",
+            f"{path} of job {record.id} is left where it is: it lies outside "
+            "the job's folder, or is reached by a link, and the record states no content of it.",
             hint="A job of your own can be exported once its content hashes are written.",
         )
     if (path != one.path or one.sha256) and differs(path, one.sha256):
@@ -173,6 +173,6 @@ def _is_descriptor(path: Path, digest: str) -> bool:
     try:
         if not os.path.isfile(path) or not may_be_descriptor(path.name):
             return False
-        return digest == content_sha256(path) or digest == read_tool(path).digest
+        return digest == sealed.content_sha256(path) or digest == read_tool(path).digest
     except (OSError, ToolRunnerError):
         return False

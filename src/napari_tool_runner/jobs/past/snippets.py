@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.quoting import comment, python_value, shell_line
-from napari_tool_runner.tools.toolbox.box import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.record import RunRecord

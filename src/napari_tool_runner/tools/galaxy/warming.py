@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from napari_tool_runner.tools.galaxy.templates import fill
 from napari_tool_runner.tools.reader import read_tool
-from napari_tool_runner.tools.toolbox.box import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder
 
 __all__ = ["warm"]
 

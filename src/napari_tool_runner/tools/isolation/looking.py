@@ -25,9 +25,13 @@ from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.operations import rst_html
 from napari_tool_runner.tools.isolation.wire import refused, tell_formats
 from napari_tool_runner.tools.reader import language_stamps
-from napari_tool_runner.tools.toolbox.box import bundled_folder
-from napari_tool_runner.tools.toolbox.entries import LISTS, Made, ToolEntry
-from napari_tool_runner.tools.toolbox.index import file_stat
+from napari_tool_runner.tools.toolbox.entries import (
+    LISTS,
+    Made,
+    ToolEntry,
+    bundled_folder,
+    file_stat,
+)
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
@@ -185,7 +189,7 @@ def look(
     """
     if came_through(uri, root):
         return
-    path = split_entry(uri)[0].absolute()
+    uri, path = _whole(uri), split_entry(uri)[0].absolute()
     told = reader.ask(
         "look",
         {"uri": uri, "root": str(root or ""), "formats": tell_formats(formats) if formats else []},
@@ -207,8 +211,13 @@ def look(
 
 def came_through(uri: str, root: Path | None = None, *, within: float = float("inf")) -> bool:
     """Whether the reader read the same content before, in so many seconds."""
-    seen = _memory().seen.get(uri)
+    seen = _memory().seen.get(_whole(uri))
     return seen is not None and seen.seconds <= within and seen.holds(root)
+
+
+def _whole(uri: str) -> str:
+    path, entry = split_entry(uri)
+    return join_entry(path.absolute(), entry)
 
 
 def _seen(told: object) -> _Seen:

@@ -17,8 +17,7 @@ from napari_tool_runner.tools.dialect import JobPaths, PlannedOutput, RenderedCo
 from napari_tool_runner.tools.isolation.wire import decode, encode, formats_from, tell_formats
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput, Tool
 from napari_tool_runner.tools.reader import dialect_of, dialects, read_tool
-from napari_tool_runner.tools.toolbox.entries import made_of
-from napari_tool_runner.tools.toolbox.index import file_stat
+from napari_tool_runner.tools.toolbox.entries import file_stat, made_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.tree import BoundValues

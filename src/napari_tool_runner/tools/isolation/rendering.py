@@ -18,7 +18,7 @@ from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.operations import command_from, tell_call
 from napari_tool_runner.tools.isolation.wire import refused
 from napari_tool_runner.tools.reader import dialect_of
-from napari_tool_runner.tools.toolbox.box import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.tree import chosen_places, leaves
 
 if TYPE_CHECKING:

@@ -41,6 +41,7 @@ _WRITE = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 14
 _ACCESSES = {1: 13, 2: 14, 3: 15, 4: 15}
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER, _END_WITH_PARENT = 38, 22, 2, 1
 _THREAD = 0x10000
+_READ_OF_OTHERS = 1 << 1  # CAP_DAC_OVERRIDE
 _FILES = 256
 
 # calls that reach beyond the process: number on x86_64, on aarch64 (-1: has none)
@@ -148,9 +149,11 @@ def wall_in(
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     _close_files(libc, places, frozenset(writes))
-    # rights of the super-user, if it has them
-    header, nothing = struct.pack("Ii", 0x20080522, 0), bytes(24)
-    libc.capset(header, nothing)
+    # rights of the super-user, if it has them; one is kept: to read in `places` what is of others
+    header, rights = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
+    libc.capget(header, rights)
+    kept = struct.unpack("6I", rights.raw)[1] & _READ_OF_OTHERS
+    libc.capset(header, struct.pack("6I", kept, kept, 0, 0, 0, 0))
     _forbid(libc)
 
 

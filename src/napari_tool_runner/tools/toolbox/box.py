@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import UnknownToolError
 from napari_tool_runner.names import unique_name
-from napari_tool_runner.tools.toolbox.index import Problem, file_stat, index_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder, file_stat
+from napari_tool_runner.tools.toolbox.index import Problem, index_folder
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
@@ -21,15 +22,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
     from napari_tool_runner.tools.toolbox.search import SearchIndex
 
-__all__ = [
-    "BUNDLED",
-    "Toolbox",
-    "ToolboxFolder",
-    "bundled_folder",
-    "config_formats",
-    "find_tool",
-    "load_toolbox",
-]
+__all__ = ["BUNDLED", "Toolbox", "ToolboxFolder", "config_formats", "find_tool", "load_toolbox"]
 
 BUNDLED = "bundled"
 """Name of the toolbox that ships with the package."""
@@ -250,11 +243,6 @@ class Toolbox(Mapping[str, "Tool"]):
 
             self._search = SearchIndex(self.entries)
         return self._search.search(text, limit)
-
-
-def bundled_folder() -> Path:
-    """Return the folder of the tools that ship with the package."""
-    return Path(__file__).parents[2] / "bundled_tools"
 
 
 def load_toolbox(

@@ -5,16 +5,31 @@ An entry is made of the outline that a tool's language gives; nothing is evaluat
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
 
-__all__ = ["LISTS", "Made", "ToolEntry", "made_of", "make_entry"]
+__all__ = ["LISTS", "Made", "ToolEntry", "bundled_folder", "file_stat", "made_of", "make_entry"]
 
 _HELP_CHARACTERS = 4000
 _THUMBNAILS = ("thumbnail.png", "thumbnail.jpg")
+
+
+def bundled_folder() -> Path:
+    """Return the folder of the tools that ship with the package."""
+    return Path(__file__).parents[2] / "bundled_tools"
+
+
+def file_stat(path: str) -> tuple[int, int]:
+    """Return size and modification time (ns) of a file; (-1, 0) when there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (-1, 0)
+    return (found.st_size, found.st_mtime_ns)
 
 
 class ToolEntry(NamedTuple):

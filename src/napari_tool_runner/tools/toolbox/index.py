@@ -25,9 +25,9 @@ from napari_tool_runner.storage import (
 from napari_tool_runner.tools.candidate import MAX_BYTES
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.reader import dialects, language_stamps, may_be_descriptor
-from napari_tool_runner.tools.toolbox.entries import Made, ToolEntry, made_of
+from napari_tool_runner.tools.toolbox.entries import Made, ToolEntry, file_stat, made_of
 
-__all__ = ["Problem", "file_stat", "index_folder"]
+__all__ = ["Problem", "index_folder"]
 
 _VERSION = 5
 _MAX_DEPTH = 12
@@ -189,15 +189,6 @@ def _list(path: str, mtime: int, real_root: str, problems: list[Problem]) -> _Fo
 
 
 # -- one file ----------------------------------------------------------------------------
-
-
-def file_stat(path: str) -> _Stat:
-    """Return size and modification time (ns) of a file; (-1, 0) when there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return (-1, 0)
-    return (found.st_size, found.st_mtime_ns)
 
 
 def _unchanged(path: str, kept: _File) -> bool:

@@ -38,7 +38,7 @@ from napari_tool_runner.tools.toolbox.approved import (
     left_out,
     look,
 )
-from napari_tool_runner.tools.toolbox.box import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
