@@ -351,7 +351,7 @@ def test_a_request_that_loops_ends_with_a_reader_that_is_killed(
     fill(make(tmp_path / "box", "echo"), paths)
     process = patient._process
     assert process is not None
-    looping = make(tmp_path / "loop", "#while True\n#end while")
+    looping = make(tmp_path / "loop", "#while True\n#set $x = 1\n#end while")
 
     def ask() -> None:
         with suppress(ToolRunnerError):
@@ -361,6 +361,7 @@ def test_a_request_that_loops_ends_with_a_reader_that_is_killed(
     asking.start()
     children = psutil.Process(process.pid).children()
     while not any(child.cpu_times().user > 0.5 for child in children):
+        assert asking.is_alive()
         time.sleep(0.05)
         children = psutil.Process(process.pid).children()
     process.kill()
