@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -25,7 +26,14 @@ from napari_tool_runner.errors import (
     TemplateError,
     ToolRunnerError,
 )
-from napari_tool_runner.tools.dialect import DataFile, JobPaths, RenderedCommand
+from napari_tool_runner.tools.dialect import (
+    CollectedFile,
+    CollectedOutput,
+    DataFile,
+    JobPaths,
+    RenderedCommand,
+    TestOutcome,
+)
 from napari_tool_runner.tools.formats import FORMATS, Trait
 from napari_tool_runner.tools.galaxy import judge
 from napari_tool_runner.tools.isolation import rendering
@@ -45,7 +53,9 @@ walled = pytest.mark.skipif(bool(missing_walls()), reason=missing_walls())
 MARK = "NAPARI_TOOL_RUNNER_READER_TEST"
 
 
-def make(folder: Path, code: str, *, filters: str = "", validator: str = "") -> Tool:
+def make(
+    folder: Path, code: str, *, filters: str = "", validator: str = "", test: str = ""
+) -> Tool:
     """Write a container-only tool whose command evaluates `code` (Cheetah) and read it."""
     folder.mkdir(exist_ok=True)
     path = folder / "tool.xml"
@@ -57,7 +67,11 @@ def make(folder: Path, code: str, *, filters: str = "", validator: str = "") -> 
           <param name="x" type="text" value="hi">{validator}</param>
           <param name="i" type="data" format="txt" optional="true"/>
         </inputs>
-        <outputs><data name="o" format="txt">{filters}</data></outputs></tool>""",
+        <outputs><data name="o" format="txt">{filters}</data></outputs>
+        <tests><test><output name="o">
+          <assert_contents>{test}</assert_contents>
+        </output></test></tests>
+        </tool>""",
         encoding="utf-8",
     )
     return read_tool(path)
@@ -144,6 +158,37 @@ def test_a_template_reaches_nothing(code: str, tmp_path: Path, paths: JobPaths) 
     assert (after.st_mode, after.st_mtime, after.st_nlink) == (before.st_mode, before.st_mtime, 1)
     assert [*home.iterdir()] == [secret]
     assert [*paths.work.iterdir()] == []
+
+
+def outcome_of(path: Path, tool: Tool) -> TestOutcome:
+    output = CollectedOutput(tool.outputs[0], (CollectedFile(path, "txt"),))
+    return TestOutcome(
+        exit_code=0, stdout="said", stderr="", outputs={"o": output}, command="echo", failed=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("assertion", "told"),
+    [
+        ('has_text_matching expression="(a+)+$"', "processor|took longer"),
+        ('has_line_matching expression="(a|a)*b"', "processor|took longer"),
+        ('has_text text="aaaa"', ""),
+        ('has_text text="b"', "Output"),
+    ],
+)
+def test_what_a_test_expects_is_compared_in_the_reader(
+    assertion: str, told: str, tmp_path: Path, paths: JobPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "_OF_TESTS", Limits(2**30, processor=2, seconds=30))
+    tool = make(tmp_path / "box", "echo", test=f"<{assertion}/>")
+    made = paths.outputs / "o.txt"
+    made.write_text("a" * 60 + "!")
+    try:
+        problems = rendering.verify(tool, tool.tests[0], outcome_of(made, tool), paths)
+    except DescriptorError as error:
+        problems = [str(error)]
+    assert bool(problems) is bool(told)
+    assert re.search(told, " ".join(problems))
 
 
 def test_the_environment_is_none_of_ours(

@@ -19,6 +19,7 @@ from napari_tool_runner.jobs.api import run_job
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, TestOutcome
+from napari_tool_runner.tools.isolation.rendering import verify
 from napari_tool_runner.tools.model import CollectionOutput
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def run_test(tool: Tool, test: ToolTest, **options: Unpack[RunOptions]) -> TestR
     if test.expect_failure and not failed:
         return report("fail", "The test expects a failure, but the tool ended well.")
     try:
-        problems = dialect_of(tool).verify(tool, test, _outcome(job, failed))
+        problems = verify(tool, test, _outcome(job, failed), job.workspace.paths)
     except ToolRunnerError as error:
         return report("error", str(error))
     return report("fail", "\n".join(problems)) if problems else report("pass")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,13 +14,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import join_entry
-from napari_tool_runner.tools.dialect import JobPaths, PlannedOutput, RenderedCommand
+from napari_tool_runner.tools.dialect import (
+    CollectedFile,
+    CollectedOutput,
+    JobPaths,
+    PlannedOutput,
+    RenderedCommand,
+    TestOutcome,
+)
 from napari_tool_runner.tools.isolation.wire import decode, encode, formats_from, tell_formats
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput, Tool
 from napari_tool_runner.tools.reader import dialect_of, dialects, read_tool
 from napari_tool_runner.tools.toolbox.entries import file_stat, made_of
 
 if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import ToolTest
     from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = [
@@ -30,6 +39,7 @@ __all__ = [
     "preload",
     "rst_html",
     "tell_call",
+    "tell_test",
     "warm",
 ]
 
@@ -77,13 +87,35 @@ def tell_call(
 ) -> dict[str, object]:
     """Return what `_render` needs of a call."""
     return {
+        **_tell_tool(tool),
+        "values": encode(values),
+        "paths": str(paths.root),
+        "variables": dict(variables),
+    }
+
+
+def tell_test(tool: Tool, test: ToolTest, outcome: TestOutcome, folder: str) -> dict[str, object]:
+    """Return what `_verify` needs; `folder`: where it may put something away."""
+    return {
+        **_tell_tool(tool),
+        "test": test.index,
+        "streams": [outcome.exit_code, outcome.stdout, outcome.stderr],
+        "command": outcome.command,
+        "failed": outcome.failed,
+        "outputs": [
+            [name, [[str(file.path), file.format, file.name] for file in collected.files]]
+            for name, collected in outcome.outputs.items()
+        ],
+        "folder": folder,
+    }
+
+
+def _tell_tool(tool: Tool) -> dict[str, object]:
+    return {
         "uri": join_entry(tool.source_path, tool.entry),
         "root": tool.copy or tool.toolbox,
         "digest": tool.digest,
         "formats": tell_formats(tool.formats),
-        "values": encode(values),
-        "paths": str(paths.root),
-        "variables": dict(variables),
     }
 
 
@@ -129,7 +161,14 @@ def _tool(of: dict[str, object]) -> Tool:
     formats = of["formats"]
     assert isinstance(formats, list)
     root = Path(str(of["root"])) if of["root"] else None
-    return read_tool(str(of["uri"]), root=root, formats=formats_from(formats))
+    tool = read_tool(str(of["uri"]), root=root, formats=formats_from(formats))
+    if of.get("digest", tool.digest) != tool.digest:
+        raise DescriptorError(
+            f"{tool.path.name} has changed since it was read.",
+            path=tool.path,
+            hint="Reload the toolbox.",
+        )
+    return tool
 
 
 def _render(of: dict[str, object]) -> dict[str, object]:
@@ -137,12 +176,6 @@ def _render(of: dict[str, object]) -> dict[str, object]:
     assert isinstance(values, dict)
     assert isinstance(variables, dict)
     tool = _tool(of)
-    if tool.digest != of["digest"]:
-        raise DescriptorError(
-            f"{tool.path.name} has changed since it was read.",
-            path=tool.path,
-            hint="Reload the toolbox.",
-        )
     paths = JobPaths(Path(str(of["paths"])))
     rendered = dialect_of(tool).render(tool, values, paths, variables)
     return {
@@ -153,6 +186,32 @@ def _render(of: dict[str, object]) -> dict[str, object]:
         "notes": list(rendered.notes),
         "outputs": [_tell_output(planned) for planned in rendered.outputs],
     }
+
+
+def _verify(of: dict[str, object]) -> list[str]:
+    streams, told = of["streams"], of["outputs"]
+    assert isinstance(streams, list)
+    assert isinstance(told, list)
+    tool = _tool(of)
+    tempfile.tempdir = str(of["folder"])
+    known = {output.name: output for output in tool.outputs}
+    outputs = {
+        name: CollectedOutput(
+            known[name], tuple(CollectedFile(Path(path), *more) for path, *more in files)
+        )
+        for name, files in told
+    }
+    exit_code, stdout, stderr = streams
+    outcome = TestOutcome(
+        exit_code=exit_code,
+        stdout=stdout,
+        stderr=stderr,
+        outputs=outputs,
+        command=str(of["command"]),
+        failed=bool(of["failed"]),
+    )
+    test = next(test for test in tool.tests if test.index == of["test"])
+    return dialect_of(tool).verify(tool, test, outcome)
 
 
 def _tell_output(planned: PlannedOutput) -> list[object]:
@@ -173,6 +232,7 @@ class WithData(NamedTuple):
 
 _OPERATIONS: Mapping[str, Callable[[dict[str, object]], object]] = {
     "help": _help, "index": _index, "look": _look, "render": _render,
+    "verify": _verify,
 }  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""The command of a call, of strangers' tools filled by the reader; what one sees of its folder."""
+"""Strangers' tools in the reader: command and test; what a tool sees of its folder."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache, lru_cache
@@ -14,24 +15,26 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import read_bytes
 from napari_tool_runner.tools.dialect import data_files
+from napari_tool_runner.tools.isolation.asking import Limits
 from napari_tool_runner.tools.isolation.client import reader
-from napari_tool_runner.tools.isolation.operations import command_from, tell_call
+from napari_tool_runner.tools.isolation.operations import command_from, tell_call, tell_test
 from napari_tool_runner.tools.isolation.wire import refused
 from napari_tool_runner.tools.reader import dialect_of
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.tree import chosen_places, leaves
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
-    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand, TestOutcome
+    from napari_tool_runner.tools.model import Tool, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["folder_is_shared", "is_shipped", "render", "tool_places"]
+__all__ = ["folder_is_shared", "is_shipped", "render", "tool_places", "verify"]
 
 _MOST_FILES = 2000
 _MOST_BYTES = 4 * 2**30
 _MOST_NAMES = 400
 _TEXT = 2**20
+_OF_TESTS = Limits(memory=2**32, processor=60, seconds=300.0)
 # where people keep all sorts of files, as desktops name it; others are told in user-dirs.dirs
 _GATHERED = "Desktop Documents Downloads Music Pictures Public Templates Videos Dropbox OneDrive"
 _OF_DESKTOP = re.compile(r'^XDG_\w+_DIR="\$HOME/([^"/]+)"', re.MULTILINE)
@@ -95,19 +98,48 @@ def render(
         raise refused(f"To {what} gave what is no command: {error}.", tool.path) from error
 
 
+def verify(tool: Tool, test: ToolTest, outcome: TestOutcome, paths: JobPaths) -> list[str]:
+    """Compare a test's outcome with what it expects; patterns of a stranger's in the reader.
+
+    Takes and raises what `Dialect.verify` does, and DescriptorError when it takes too much.
+    """
+    dialect = dialect_of(tool)
+    if not dialect.code_needs or is_shipped(tool):
+        return dialect.verify(tool, test, outcome)
+    what = f"compare the outcome of test {test.index + 1} of “{tool.name}”"
+    with tempfile.TemporaryDirectory() as folder:
+        told = reader.ask(
+            "verify",
+            tell_test(tool, test, outcome, folder),
+            what=what,
+            path=tool.path,
+            language=tool.dialect,
+            reads=[*_own(tool), tool.folder / "test-data", paths.root],
+            writes=[Path(folder)],
+            limits=_OF_TESTS,
+        )
+    if not isinstance(told, list):
+        raise refused(f"To {what} gave what is no list.", tool.path)
+    return [str(problem) for problem in told]
+
+
 def _reads(tool: Tool, values: BoundValues, paths: JobPaths) -> list[Path]:
     """Return what a template may look at: the tool's folder, the job's, and what it is given."""
-    root = tool.copy or tool.toolbox
-    whole = root and (tool.copy or not folder_is_shared(Path(root)))
-    own = [place.resolve() for place in tool_places(tool)[0]]
-    found = [*own, paths.root, *([Path(root)] if whole else ())]
     given = leaves(tool.inputs, values)
+    found = [*_own(tool), paths.root]
     found += chosen_places(given)
     for leaf in given:
         found += [file.path for file in data_files(leaf.value)]
         if isinstance(leaf.value, Path):
             found.append(leaf.value)
     return [one.absolute() for one in found]
+
+
+def _own(tool: Tool) -> list[Path]:
+    root = tool.copy or tool.toolbox
+    whole = root and (tool.copy or not folder_is_shared(Path(root)))
+    own = [place.resolve() for place in tool_places(tool)[0]]
+    return [*own, *([Path(root).absolute()] if whole else ())]
 
 
 # -- the tool's own folder -----------------------------------------------------------------
