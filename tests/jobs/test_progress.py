@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_tool_runner.jobs.workspace import parse_progress
+from napari_tool_runner.jobs.workspace import parse_notes, parse_progress
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,22 @@ def test_what_is_no_progress(line: str) -> None:
 def test_any_line_is_safe(line: str) -> None:
     found = parse_progress(line)
     assert found is None or (found.total is not None and 0 <= found.done <= found.total)
+
+
+@pytest.mark.parametrize(
+    ("said", "notes"),
+    [
+        ("note: the image has no pixel size", ("The image has no pixel size",)),
+        ("a\nwarning: 3 pixels are left out\nnote: b", ("Warning: 3 pixels are left out", "B")),
+        ("note: twice\nnote: twice\r\n", ("Twice",)),
+        ("Note: of others\nx.c:1: warning: unused\nnote:\nnotes: no", ()),
+        ("note: \x1b[31mred", ("\\x1b[31mred",)),
+        ("note: " + "x" * 5000, ("X" + "x" * 292 + "…",)),
+    ],
+)
+def test_what_a_program_wants_to_be_known(said: str, notes: tuple[str, ...]) -> None:
+    assert parse_notes(said) == notes
+
+
+def test_a_program_does_not_want_much_to_be_known() -> None:
+    assert len(parse_notes("\n".join(f"note: {number}" for number in range(10**5)))) == 10

@@ -230,10 +230,10 @@ def test_an_entry_of_another_place_is_not_believed(
     assert looking.entries_of([path], tmp_path, "box")[path].problem
 
 
-def test_the_reader_reads_what_we_read() -> None:
-    here, _, _ = index.index_folder(CORPUS, "x", cache_dir=Path("/nowhere"))
+def test_the_reader_reads_what_we_read(tmp_path: Path) -> None:
+    here, _, _ = index.index_folder(CORPUS, "x", cache_dir=tmp_path / "a")
     there, problems, whole = index.index_folder(
-        CORPUS, "x", cache_dir=Path("/nowhere"), strange=True
+        CORPUS, "x", cache_dir=tmp_path / "b", strange=True
     )
     assert here == there
     assert not problems

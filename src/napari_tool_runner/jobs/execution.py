@@ -35,6 +35,7 @@ from napari_tool_runner.jobs.workspace import (
     JobLog,
     Workspace,
     disk_size,
+    parse_notes,
     tool_folder,
     workspace_problem,
 )
@@ -93,7 +94,6 @@ class Run:
         self.request = request
         self.id, self.choice = run_id, request.choice
         self._secrets, self._user = Secrets(config.variables), config.user
-        network = config.network or request.tool.network
         timeout = request.timeout if request.timeout is not None else config.timeout
         self.workspace = Workspace(tool_folder(config.workspaces, request.tool.id) / run_id)
         self.log = JobLog(self.workspace.root)
@@ -103,7 +103,7 @@ class Run:
             paths.temp,
             paths.home,
             resources=Resources(config.cpus, config.memory_bytes, config.gpus),
-            network=network,
+            network=config.network or request.tool.network,
             timeout=timeout,
             root=paths.root,
             named=named_places(config.variables),
@@ -242,12 +242,12 @@ class Run:
             raise self.failure(
                 f"{', '.join(map(str, changed[:3]))} changed while the tool ran: it wrote to "
                 "your file, or somebody else did.",
-                "Restore it from a copy. Where programs run enclosed (see `napari-tool-runner "
-                "runners`) they cannot do that.",
+                "Restore it from a copy. Enclosed programs cannot do that: see “runners”.",
             )
         stdout, stderr = (self.log.text(stream, start) for stream, start in begun.items())
         verdict = self._dialect.judge(self.request.tool, self.exit_code, stdout, stderr)
-        self.notes += verdict.warnings
+        told = (*verdict.warnings, *parse_notes(f"{stdout}\n{stderr}"))
+        self.notes += [note for note in told if note not in self.notes]  # of each slice
         if not verdict.ok:
             raise self.failure(verdict.reason, self._unseen or "The log below says more.")
 

@@ -18,6 +18,7 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, WorkspaceError
 from napari_tool_runner.names import safe_name, size_text
 from napari_tool_runner.plugins import Progress
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "made_at",
     "make_folders",
     "new_job_id",
+    "parse_notes",
     "parse_progress",
     "remove_scratch",
     "tool_folder",
@@ -55,6 +57,8 @@ _COUNT = re.compile(r"(?:^|[ \[(])(?P<done>\d+) ?(?:/|of) ?(?P<total>\d+)(?=$|[ 
 _SLICER = re.compile(r"<filter-progress> ?(?P<part>0(?:\.\d+)?|1(?:\.0+)?) ?</filter-progress>")
 _JOB_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _LONGEST = 300
+_NOTE = re.compile(r"^(?:note|warning): \S.{0,1000}", re.MULTILINE)
+_MOST_NOTES = 10
 
 
 def new_job_id() -> str:
@@ -289,6 +293,19 @@ def parse_progress(line: str) -> Progress | None:
         return None
     rest = f"{line[: found.start()]} {after}".strip(" []():,.;-")
     return Progress(" ".join(rest.split())[:60] or "Running", done, total)
+
+
+def parse_notes(said: str) -> tuple[str, ...]:
+    """Return what a program wants to be known: its lines ``note: …`` and ``warning: …``.
+
+    Each once, at most ten; of a warning the word is kept.
+    """
+    found = dict.fromkeys(one_line(line) for line in _NOTE.findall(said))
+    told = [line.partition(":") for line in list(found)[:_MOST_NOTES]]
+    return tuple(
+        f"{text.strip()[:1].upper()}{text.strip()[1:]}" if word == "note" else f"Warning:{text}"
+        for word, _, text in told
+    )
 
 
 def workspace_problem(error: OSError, place: Path) -> WorkspaceError:
