@@ -187,3 +187,33 @@ def test_declared_output_kind_wins(tmp_path):
     output = DataOutput(name="o", format="imagetiff", kind=LayerKind.LABELS)
     loaded = load(collected(path, "imagetiff"), output, make_tool(), inputs={})
     assert loaded.kind is LayerKind.LABELS
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ({}, {}, ""),
+        ({"translate": (0, 5)}, {}, "lie at different places"),
+        ({"scale": (0.5, 0.5)}, {}, "differ in pixel size"),
+        ({"rotate": 30}, {}, "lie at different places"),
+        (
+            {"scale": (500, 500), "units": ("nanometer",) * 2},
+            {"scale": (0.5, 0.5), "units": ("micrometer",) * 2},
+            "",
+        ),
+        ({"scale": (2, 1, 1)}, {}, ""),  # a stack and a mask of each plane
+        ({"scale": (2, 1, 1), "translate": (0, 0, 3)}, {}, "lie at different places"),
+    ],
+)
+def test_images_that_do_not_lie_on_each_other_are_told(
+    one: dict[str, object], other: dict[str, object], said: str, tmp_path
+) -> None:
+    shape = (3, 8, 8) if len(np.atleast_1d(one.get("scale", 1))) == 3 else (8, 8)
+    first = snapshot((np.zeros((8, 8), np.uint8), other, "labels"), "mask")
+    second = snapshot((np.zeros(shape, np.uint8), one, "image"), "cells")
+    notes = export(second, parameter("tiff"), tmp_path, formats=GALAXY, reference=first).notes
+    assert [note for note in notes if "pixels of both" in note] == (
+        [f"“cells” and “mask” {said}; the tool is given the pixels of both as they are."]
+        if said
+        else []
+    )

@@ -21,7 +21,12 @@ from napari_tool_runner.exchange.coordinates import (
     vectors_table,
 )
 from napari_tool_runner.exchange.files import place_file, whole_file
-from napari_tool_runner.exchange.geometry import convert_coordinates, select
+from napari_tool_runner.exchange.geometry import (
+    conversion,
+    convert_coordinates,
+    same_place,
+    select,
+)
 from napari_tool_runner.exchange.handover import HandOver, plan
 from napari_tool_runner.exchange.model import (
     PIXELS,
@@ -98,12 +103,35 @@ def export(
     else:
         with whole_file(file.path, snap.name):
             metadata = _write(hand, file.path, parameter, reference, progress, notes)
+    if reference is not None and (apart := _apart(snap, reference)):
+        notes.append(apart)
     if source := str(hand.original or snap.source):
         metadata["source"] = source
     # The job hashes in the background what takes time.
     small = file.path.is_file() and file.path.stat().st_size <= _HASHED
     sha256 = content_sha256(file.path) if small else ""
     return Exported(replace(file, metadata=metadata), copied, tuple(notes), sha256)
+
+
+def _apart(snap: LayerSnapshot, reference: LayerSnapshot) -> str:
+    """Say that the pixels of two images do not lie on each other, an empty text when they do.
+
+    Axes are compared from the last one; nothing is said of files that were not opened.
+    """
+    shared = min(snap.geometry.ndim, reference.geometry.ndim)
+    if snap.kind not in PIXELS or not shared:
+        return ""
+    both = (snap.geometry, reference.geometry)
+    one, other = (select(g, range(g.ndim - shared, g.ndim))[0] for g in both)
+    if same_place(one, other):
+        return ""
+    units = map(conversion, one.units, other.units)
+    sizes = [size * factor for size, factor in zip(one.scale, units, strict=True)]
+    how = "lie at different places" if np.allclose(sizes, other.scale) else "differ in pixel size"
+    return (
+        f"“{snap.name}” and “{reference.name}” {how}; the tool is given the pixels of both as "
+        "they are."
+    )
 
 
 def _write(
