@@ -231,3 +231,30 @@ def test_every_file_of_the_corpus_opens(tmp_path):
         except OutputError as error:
             failed[path.name] = str(error)
     assert failed == {}
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "planar", "rgb"),
+    [
+        ((3, 20, 30), (3, 20, 30), True, False),  # as a plain writer marks a stack of three
+        ((4, 20, 30), (4, 20, 30), True, False),
+        ((2, 3, 20, 30), (2, 3, 20, 30), True, False),
+        ((3, 20, 30), (5, 20, 30), True, True),
+        ((3, 20, 30), (20, 30), True, True),
+        ((20, 30, 3), (3, 20, 30), False, True),  # a picture that somebody painted
+    ],
+)
+def test_planes_are_a_colour_when_no_such_stack_went_in(tmp_path, shape, given, planar, rgb):
+    data = RNG.integers(0, 255, shape).astype("u1")
+    path = tmp_path / "o.tiff"
+    options = {"planarconfig": "separate"} if planar else {}
+    tifffile.imwrite(path, data, photometric="rgb", **options)
+    place = {"scale": (2.0,) * len(given)}
+    image = snapshot((np.zeros(given, "u1"), place, "image"), "i")
+    output = DataOutput(name="o", format="tiff")
+    result = load(collected(path, "tiff"), output, make_tool(), inputs={"i": image})
+    assert result.attributes["rgb"] is rgb
+    if not rgb:
+        np.testing.assert_array_equal(np.asarray(result.data), data)
+        assert result.attributes["scale"] == place["scale"]
+    Layer.create(*result.as_layer_data_tuple())

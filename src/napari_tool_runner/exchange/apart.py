@@ -358,6 +358,8 @@ def _attributes(told: Mapping[str, object]) -> dict[str, object]:
         found["labels"] = True
     if "channel_names" in told:
         found["channel_names"] = tuple(map(str, items(told["channel_names"])))
+    if isinstance(told.get("samples"), int):
+        found["samples"] = told["samples"]
     if "graph" in told:
         pairs = (items(entry) for entry in items(told["graph"]))
         found["graph"] = {

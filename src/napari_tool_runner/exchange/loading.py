@@ -31,6 +31,7 @@ from napari_tool_runner.exchange.model import (
     items,
 )
 from napari_tool_runner.exchange.placing import (
+    as_stack,
     place_coordinates,
     place_pixels,
     reference_of_coordinates,
@@ -77,10 +78,12 @@ def load(
         return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
     editable = (kind or output.kind) is LayerKind.LABELS
     content = _read(read, path, fmt, output.name, what, writable=editable, root=root)
+    content = as_stack(content, inputs, tool.formats)
     chosen = _choose_kind(content, output, tool, kind, file.name)
     if chosen is LayerKind.LABELS and not (editable or _may_be_edited(content.data)):
         # Labels are edited by hand: their pixels must not be read-only.
         content = _read(read, path, fmt, output.name, what, writable=True, root=root)
+        content = as_stack(content, inputs, tool.formats)
     notes = list(content.notes)
     if chosen is LayerKind.TABLE:
         return LoadedOutput(content.table, chosen, {}, tuple(notes))

@@ -23,15 +23,44 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.blocks import transposed
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.geometry import conversion, crop, plain_geometry, select
-from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
+from napari_tool_runner.exchange.model import Content, Geometry, LayerSnapshot
 from napari_tool_runner.tools.formats import Carrier, Formats
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataOutput
 
-__all__ = ["place_coordinates", "place_pixels", "reference_of_coordinates", "reference_of_pixels"]
+__all__ = [
+    "as_stack",
+    "place_coordinates",
+    "place_pixels",
+    "reference_of_coordinates",
+    "reference_of_pixels",
+]
+
+
+def as_stack(content: Content, inputs: Mapping[str, LayerSnapshot], formats: Formats) -> Content:
+    """Return planes that a TIFF tells as red, green and blue as the stack that went in.
+
+    Plain TIFF writers mark three or four planes so, whatever they are. It is no colour when
+    an input that is none has the shape of those planes.
+    """
+    position = content.attributes.get("samples")
+    if not isinstance(position, int):
+        return content
+    shape = list(content.pixels.shape)
+    shape.insert(position, shape.pop())
+    if not any(
+        not snap.rgb and (geometry := _geometry(snap, formats)) and list(geometry.shape) == shape
+        for snap in inputs.values()
+    ):
+        return content
+    order = list(range(len(shape) - 1))
+    order.insert(position, len(order))
+    stack = transposed(content.pixels, order)
+    return replace(content, data=stack, geometry=plain_geometry(shape), rgb=False)
 
 
 def reference_of_pixels(

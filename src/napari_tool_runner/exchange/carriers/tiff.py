@@ -365,8 +365,9 @@ def _resolution_facts(page: tifffile.TiffPage, unit: str, facts: _Facts) -> None
 
 def _content(data: ArrayLike, axes: str, facts: _Facts) -> Content:
     is_rgb = facts.rgb and data.shape[axes.index("S")] in (3, 4)
+    attributes: dict[str, object] = {"channel_names": facts.channels} if facts.channels else {}
     if is_rgb and not axes.endswith("S"):  # planes of red, green, blue
-        position = axes.index("S")
+        attributes["samples"] = position = axes.index("S")
         data = transposed(data, [*(i for i in range(len(axes)) if i != position), position])
     letters = axes.replace("S", "")
     if "S" in axes and not is_rgb:
@@ -377,7 +378,6 @@ def _content(data: ArrayLike, axes: str, facts: _Facts) -> Content:
     shape = tuple(data.shape[:-1] if is_rgb else data.shape)
     steps = [facts.steps.get(axis, (1.0, "pixel")) for axis in letters]
     labels = letters.lower() if facts.declared and "Q" not in letters else ""
-    attributes = {"channel_names": facts.channels} if facts.channels else {}
     return Content(
         data=data,
         geometry=plain_geometry(shape, letters, steps, labels),
