@@ -484,7 +484,9 @@ def as_a_strangers(
     return folder
 
 
-@pytest.mark.parametrize("how", ["d", "t", "home", "relative", "input", "source", "link", "ours"])
+@pytest.mark.parametrize(
+    "how", ["d", "t", "home", "relative", "input", "source", "link", "inner", "ours"]
+)
 def test_a_strangers_record_lends_nothing(
     reader_box: Path, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -503,7 +505,7 @@ def test_a_strangers_record_lends_nothing(
         one = told["inputs"][0]
         if how in ("input", "relative"):
             one["path"] = str(secret) if how == "input" else "../keys/id_rsa"
-        elif how == "link":
+        elif how in ("link", "inner"):
             one["path"] = "planted.txt"
         elif how == "source":
             one |= {"path": "gone", "source": {"kind": "file", "path": str(secret)}}
@@ -517,6 +519,9 @@ def test_a_strangers_record_lends_nothing(
     sent = as_a_strangers(first, tmp_path, change)
     if how == "link":
         (sent / "planted.txt").symlink_to(secret)
+    if how == "inner":  # of a Zarr: the folder lies in the record, what it holds does not
+        (sent / "planted.txt" / "0").mkdir(parents=True)
+        (sent / "planted.txt" / "0" / "leak").symlink_to(secret)
     record = read_record(sent / "record.json")
     assert not record.ours
     with pytest.raises(TrustError, match=r"not written by this installation.*/(keys|harmless)"):

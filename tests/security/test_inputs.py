@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ import pytest
 import tifffile
 
 import napari_tool_runner as ntr
+from napari_tool_runner import sealed
 from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import ToolFailedError
+from napari_tool_runner.exchange import files
 from napari_tool_runner.jobs import read_record, rerun, run_job
 from napari_tool_runner.jobs.workspace import disk_size
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
@@ -191,6 +195,92 @@ def test_what_is_large_is_not_copied(
         assert int(result.outputs["o"].path.read_text()) == disk_size(given) > 16 * 2**20
         written += blocks(result.workspace)
     assert written < 2**20, "bytes that the jobs wrote"
+
+
+CAT = """
+import os, sys
+with open(sys.argv[2], "w") as out:
+    for at, _, names in os.walk(sys.argv[1]):
+        out.writelines(open(os.path.join(at, one), errors="replace").read() for one in names)
+"""
+
+
+@pytest.mark.parametrize("large", [True, False])
+@pytest.mark.parametrize(
+    ("name", "leads", "words"),
+    [
+        ("leak", "../secret.txt", r"the link leak in it leads out of .*, to .*secret\.txt"),
+        ("0/leak", "/proc/self/environ", "the link 0/leak in it leads out"),
+        ("0/leak", "../../mine", "the link 0/leak in it leads out"),
+        ("0/again", ".", "the link 0/again in it leads to a folder with such links in it"),
+        ("more", "0/back", "the link (more|0/back) in it leads to a folder with such links in it"),
+        ("more", "0", ""),
+        ("more", "0/plain", ""),
+    ],
+)
+def test_a_link_inside_a_folder_leads_nowhere_else(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, name: str, leads: str, words: str, large: bool,
+) -> None:  # fmt: skip
+    """Of a Zarr that was downloaded, whoever packed it chose the links."""
+    given = tmp_path / "image.zarr"
+    (given / "0").mkdir(parents=True)
+    (given / ".zgroup").write_text('{"zarr_format": 2}')
+    (given / "0" / "plain").write_text("plain")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "secret.txt").write_text("TOPSECRET")
+    (given / name).symlink_to(leads)
+    if leads == "0/back":
+        (given / "0" / "back").symlink_to("..")
+    if large:
+        monkeypatch.setattr(files, "_OWN", 1)
+    tool = make_tool(
+        CAT,
+        inputs='<param name="i" type="data" format="zarr"/>',
+        outputs='<data name="o" format="txt"/>',
+    )
+    if words:
+        with pytest.raises(ToolFailedError, match=words) as refused:
+            ntr.run(tool, i=given, config=config)
+        assert ("cp -rL" in refused.value.hint) is ("out" in words)
+        return
+    result = ntr.run(tool, i=given, config=config)
+    assert result.outputs["o"].path.read_text().count("plain") == 2, "a copy, not a link"
+
+
+def test_a_link_that_leads_to_the_folder_may_be_given(tmp_path: Path) -> None:
+    """What the user names is the user's: only what lies in it is somebody else's."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "one").write_text("1")
+    (tmp_path / "disk" / "two").symlink_to(tmp_path / "disk" / "one")
+    (tmp_path / "mine").symlink_to(tmp_path / "disk")
+    files.place_file(tmp_path / "mine", tmp_path / "placed")
+    assert (tmp_path / "placed" / "two").read_text() == "1"
+
+
+def test_a_million_chunks_are_not_asked_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(600):
+        (tmp_path / "many.zarr" / f"{number % 3}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "many.zarr" / f"{number % 3}" / f"{number}").touch()
+    asked: list[object] = []
+    real = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda *a, **k: asked.append(a) or real(*a, **k))
+    files.place_file(tmp_path / "many.zarr", tmp_path / "placed", lend=True)
+    assert (tmp_path / "placed").is_symlink()
+    assert len(asked) < 5
+
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    with sealed.listening(stop):
+        time.sleep(0.03)
+        with pytest.raises(Stopped):
+            files.place_file(tmp_path / "many.zarr", tmp_path / "again", lend=True)
 
 
 def blocks(folder: Path) -> int:

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 import weakref
+import zipfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -399,6 +401,29 @@ def crate_of(told: dict[str, object], tmp_path: Path) -> dict[str, bytes]:
     assert not any(path.is_symlink() for path in target.rglob("*"))
     found = {p.relative_to(target).as_posix(): p for p in target.rglob("*") if p.is_file()}
     return {name: path.read_bytes() for name, path in found.items()}
+
+
+def test_half_a_zip_never_has_its_name(
+    told: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rocrate = pytest.importorskip("rocrate.rocrate")
+    target = tmp_path / "sent" / "job.zip"
+    target.parent.mkdir()
+    record = read_record(Path(str(told["where"])) / "record.json")
+
+    def interrupted(crate: object, **_: object) -> Iterator[bytes]:
+        yield b"half"
+        assert not target.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rocrate.ROCrate, "_stream_zip", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            export_crate(record, target)
+    assert not list(target.parent.iterdir())
+    export_crate(record, target)
+    assert zipfile.is_zipfile(target)
+    assert [path.name for path in target.parent.iterdir()] == ["job.zip"]
 
 
 @POSIX

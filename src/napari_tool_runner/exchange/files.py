@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import time
 import weakref
 from collections.abc import Iterator
@@ -21,7 +20,8 @@ import psutil
 
 from napari_tool_runner.errors import ExchangeError, OutputError
 from napari_tool_runner.names import size_text
-from napari_tool_runner.sealed import cloned
+from napari_tool_runner.quoting import one_line
+from napari_tool_runner.sealed import below, cloned, heard
 from napari_tool_runner.tools.file_types import has_zarr_attributes
 
 __all__ = [
@@ -48,27 +48,40 @@ def place_file(source: Path, target: Path, *, lend: bool = False) -> None:
     lent by a symbolic link instead, when `lend` says that the program sees the original
     (`lent_original`) through a read-only mount only. Folders become folders of such files,
     or are lent as a whole. Never a hard link: who writes to it writes to the original.
+    A link inside a folder is what it leads to; one that leads out of the folder is refused.
 
     Raises
     ------
     ExchangeError
     """
     try:
-        if lend and _is_large(source):
+        folder = source.is_dir()
+        large = _is_large_folder(source) if folder else lend and _is_large(source)
+        if lend and large:
             target.symlink_to(source.resolve(strict=True))
-        elif source.is_dir():
-            target.mkdir()
-            for entry in sorted(source.iterdir()):
-                place_file(entry, target / entry.name)
+        elif folder:
+            _place_folder(source, target)
         else:
-            check_plain(source)
-            if not _clone(source, target):
-                shutil.copyfile(source, target)
+            _place_plain(source, target)
     except OSError as error:
         raise ExchangeError(
             f"{source} cannot be handed to the tool: {error.strerror or error}.",
             hint="Check that the file can be read and that the disk has room.",
         ) from error
+
+
+def _place_folder(source: Path, target: Path) -> None:
+    target.mkdir()
+    for entry in sorted(source.iterdir()):
+        place = _place_folder if entry.is_dir() else _place_plain
+        place(entry, target / entry.name)
+
+
+def _place_plain(source: Path, target: Path) -> None:
+    heard()
+    check_plain(source)
+    if not _clone(source, target):
+        shutil.copyfile(source, target)
 
 
 def check_fits(size: int, path: Path) -> None:
@@ -114,20 +127,51 @@ def lent_original(path: Path) -> Path:
 
 
 def _is_large(source: Path) -> bool:
-    """Whether it is too large for a copy; a folder with links in it cannot be lent."""
-    if not source.is_dir():
-        # in an enclosure root has the rights of its own files only
-        facts = source.stat()
-        mine = facts.st_uid == os.geteuid() or facts.st_mode & 0o004
-        return facts.st_size > _OWN and bool(mine)
-    size, number = 0, 0
-    for folder, names, files in os.walk(source):
-        for name in (*names, *files):
-            facts = os.lstat(os.path.join(folder, name))
-            if stat.S_ISLNK(facts.st_mode):
-                return False
-            size, number = size + facts.st_size, number + 1
-    return size > _OWN or number > _MANY
+    """Whether a file is too large for a copy, and can be lent."""
+    # in an enclosure root has the rights of its own files only
+    facts = source.stat()
+    mine = facts.st_uid == os.geteuid() or facts.st_mode & 0o004
+    return facts.st_size > _OWN and bool(mine)
+
+
+def _is_large_folder(source: Path) -> bool:
+    """Whether a folder is too large for a copy, and can be lent: not with links in it.
+
+    Raises
+    ------
+    ExchangeError
+        A link in it leads out, or in a circle.
+    """
+    root = source.resolve(strict=True)
+    size, number, links = 0, 0, list[Path]()
+    for entry in below(root):
+        number += 1
+        if entry.is_symlink():
+            links.append(Path(entry.path))
+        elif number <= _MANY:  # a million chunks are not asked for their sizes
+            size += entry.stat(follow_symlinks=False).st_size
+    _check_links(root, links)
+    return not links and (size > _OWN or number > _MANY)
+
+
+def _check_links(root: Path, links: list[Path]) -> None:
+    """Refuse links that lead out of `root`: who packed a folder chose them, not its user."""
+    real = {link: Path(os.path.realpath(link)) for link in links}
+    circles = {folder for link, to in real.items() if to.is_dir() for folder in link.parents}
+    for link, to in real.items():
+        if not to.is_relative_to(root):
+            why = f"leads out of the folder, to {one_line(str(to), 500)}"
+            hint = "If the tool may have that, copy it to the place of the link, and give the "
+            hint += "copy: cp -rL FOLDER COPY does so for all links."
+        elif to in circles:
+            why = "leads to a folder with such links in it"
+            hint = "Remove the link, or put in its place what it leads to."
+        else:
+            continue
+        name = one_line(str(link.relative_to(root)), 500)
+        raise ExchangeError(
+            f"{root} cannot be handed to the tool: the link {name} in it {why}.", hint=hint
+        )
 
 
 def _clone(source: Path, target: Path) -> bool:

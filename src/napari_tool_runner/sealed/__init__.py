@@ -7,7 +7,8 @@ never through a link; what was opened must be a regular file, or a folder of suc
 are limits. Whatever is refused is an `OutputError` that names the file and the reason.
 
 `root` is the folder that a program may write to. A path without a root is the user's own
-file: links on the way are the user's business, only pipes and devices are refused.
+file: links on the way are the user's business, only pipes and devices are refused; those `below` a
+folder may be anybody's.
 
 Windows cannot open below a folder: there each step is looked at first, which a program that
 still runs could outrun.
@@ -27,7 +28,7 @@ from napari_tool_runner.sealed.changing import (
 )
 from napari_tool_runner.sealed.finding import found, listed
 from napari_tool_runner.sealed.hashing import content_sha256
-from napari_tool_runner.sealed.links import link_free, settled
+from napari_tool_runner.sealed.links import below, link_free, settled
 from napari_tool_runner.sealed.opening import (
     MAX_DEPTH,
     MAX_PARSED,
@@ -42,6 +43,7 @@ from napari_tool_runner.sealed.opening import (
 __all__ = [
     "MAX_DEPTH",
     "MAX_PARSED",
+    "below",
     "cloned",
     "content_sha256",
     "copy",

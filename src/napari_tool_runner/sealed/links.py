@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from napari_tool_runner.sealed.changing import copy_bytes, new_file
 from napari_tool_runner.sealed.opening import (
     MAX_DEPTH,
     folder_of,
+    heard,
     is_plain_file,
     kind,
     open_file,
@@ -24,9 +25,29 @@ from napari_tool_runner.sealed.opening import (
     word_of,
 )
 
-__all__ = ["link_free", "settled"]
+__all__ = ["below", "link_free", "settled"]
 
 _MAX_LINKS = 8  # from one link to the next; wrappers make one or two
+
+
+def below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what lies below a folder of the user; links are given, never entered.
+
+    Of a file nothing is asked: its folder says what it is.
+
+    Raises
+    ------
+    OSError
+    """
+    todo = [os.fspath(folder)]
+    while todo:
+        with os.scandir(todo.pop()) as entries:
+            for count, entry in enumerate(entries):
+                if not count % 1024:
+                    heard()
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+                yield entry
 
 
 def link_free(path: Path, root: Path, lent: Collection[Path] = ()) -> Path:

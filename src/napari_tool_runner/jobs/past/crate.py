@@ -16,6 +16,7 @@ from napari_tool_runner.errors import OutputError, ToolRunnerError, WorkspaceErr
 from napari_tool_runner.jobs.record import JobState, differs
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.names import safe_name
+from napari_tool_runner.storage import replacing
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.reader import may_be_descriptor
 
@@ -106,7 +107,11 @@ def export_crate(record: RunRecord, target: Path) -> Path:
         if os.path.isfile(path) and _is_own(path, record):
             crate.add_file(path, place)
     try:
-        (crate.write_zip if target.suffix == ".zip" else crate.write)(target)
+        if target.suffix == ".zip":
+            with replacing(target) as draft:
+                crate.write_zip(draft)
+        else:
+            crate.write(target)
     except OSError as error:
         raise WorkspaceError(
             f"{target} cannot be written: {error.strerror or error}.", hint="Name another target."

@@ -22,6 +22,7 @@ from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 from napari_tool_runner.jobs.record import present
 from napari_tool_runner.jobs.typed_json import as_object
 from napari_tool_runner.quoting import one_line
+from napari_tool_runner.sealed import below
 from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile
@@ -122,7 +123,7 @@ def borrowed(record: RunRecord, tool: Tool | None = None) -> list[Path]:
     """Return what a rerun would give to the tool and lies outside of the record's own folder.
 
     Empty for a record that this installation wrote where it lies. What its own folder holds
-    counts by where it leads to.
+    counts by where it leads to, as do links inside a folder.
     """
     if record.ours:
         return []
@@ -138,8 +139,21 @@ def borrowed(record: RunRecord, tool: Tool | None = None) -> list[Path]:
             if written and text and os.path.lexists(path):
                 named.append(path)
     own = os.path.realpath(record.folder)
-    real = (Path(os.path.realpath(path)) for path in named)
+    real = [Path(os.path.realpath(path)) for path in named]
+    real += [to for path in real if path.is_relative_to(own) for to in _links_of(path)]
     return [*dict.fromkeys(path for path in real if not path.is_relative_to(own))]
+
+
+def _links_of(folder: Path) -> list[Path]:
+    """Return where the links below a folder lead to."""
+    if not folder.is_dir():
+        return []
+    try:
+        return [Path(os.path.realpath(one.path)) for one in below(folder) if one.is_symlink()]
+    except OSError as error:
+        raise WorkspaceError(
+            f"{one_line(str(folder), 500)} cannot be looked at: {error.strerror or error}."
+        ) from error
 
 
 def borrowed_words(paths: Sequence[Path]) -> str:
