@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import tifffile
 
 import napari_tool_runner as ntr
+from napari_tool_runner import cli
 from napari_tool_runner.jobs import (
     Extent,
     as_command,
@@ -192,3 +194,36 @@ def test_the_original_is_named_when_the_copy_is_gone(
     assert str(source) not in as_command(entry)
     shutil.rmtree(entry.folder / "io" / "inputs")
     assert str(source) in as_command(entry)
+
+
+@pytest.mark.parametrize("option", ["--config", "--output-dir", "--path", "-v", "--runner"])
+@pytest.mark.parametrize("place", ["parameter", "tool", "service", "input"])
+def test_a_strangers_record_gives_a_command_no_option(
+    option: str, place: str, tmp_path: Path
+) -> None:
+    """Who pastes the command of a record consents to its tool, to nothing else."""
+    record = {
+        "id": "1",
+        "tool": {"id": "t", "name": "T", "version": "1", "descriptor": "gone.xml"},
+        "runner": {"service": "LOCAL"},
+        "inputs": [],
+        "parameters": {"x": 1},
+    }
+    evil = f"{option}=/evil/c.json"
+    record |= {
+        "parameter": {"parameters": {option: "/evil/c.json"}},
+        "tool": {"tool": {"id": evil, "name": "T", "version": "1", "descriptor": "gone.xml"}},
+        "service": {"runner": {"service": evil}},
+        "input": {"inputs": [{"name": option, "label": "a", "path": "a.tif", "source": ""}]},
+    }[place]
+    from napari_tool_runner.jobs import RunRecord
+
+    words = shlex.split(as_command(RunRecord.from_json(record, tmp_path)))
+    assert words[:2] == ["napari-tool-runner", "run"]
+    plain = vars(cli._arguments(["run", "t"]))
+    told = vars(cli._arguments(words[1:]))
+    harmless = {"tool", "values", "runner"}
+    assert {k: v for k, v in told.items() if k not in harmless} == {
+        k: v for k, v in plain.items() if k not in harmless
+    }
+    assert told["runner"] == (evil if place == "service" else "LOCAL")

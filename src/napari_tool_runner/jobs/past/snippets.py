@@ -50,15 +50,19 @@ def as_command(record: RunRecord) -> str:
     record. So is one with a value that no command line can hold. Either names the tool: who
     pastes it sees what runs, and that is what permits it.
     """
-    again = ["napari-tool-runner", "rerun", str(record.path), "--tool", _tool(record)]
+    again = ["napari-tool-runner", "rerun", str(record.path), f"--tool={_tool(record)}"]
     if record.slices is not None:
         return shell_line(again)
-    words = ["napari-tool-runner", "run", _tool(record)]
+    words = [_tool(record)]
     for name, value in _values(record).items():
         many = value if isinstance(value, list) else [value]
         words += [f"{name}={_word(one)}" for one in many if one is not None]
     try:
-        return shell_line([*words, "--runner", record.runner.service])
+        runner = f"--runner={record.runner.service}"
+        # of a record of others a name may look like an option
+        head = [runner, "--"] if any(word.startswith("-") for word in words) else []
+        tail = [] if head else [runner]
+        return shell_line(["napari-tool-runner", "run", *head, *words, *tail])
     except ValueError:
         return shell_line(again)
 
