@@ -303,3 +303,16 @@ def test_the_program_starts_without_qt_and_napari() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "set()"
+
+
+def test_what_cannot_be_seen_is_written_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.xml").write_text(
+        '<tool id="x" name="A\u202egnp.exe" version="1"><command>echo</command></tool>'
+    )
+    for words in (["show"], ["check"], ["render"]):
+        main([*words, str(tmp_path / "x.xml")])
+        out, err = capsys.readouterr()
+        assert "\u202e" not in out + err
+        assert words[0] != "show" or "A\\u202egnp" in out

@@ -16,7 +16,7 @@ from napari_tool_runner import jobs, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ParameterError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.names import safe_name, size_text
-from napari_tool_runner.quoting import one_line
+from napari_tool_runner.quoting import one_line, visible_text
 from napari_tool_runner.storage import write_json
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def list_tools(args: Namespace) -> int:
         return 0
     width = max((len(entry.key) for entry in entries), default=0)
     for entry in entries:
-        print(f"{entry.key:<{width}}  {entry.name}: {entry.description}".rstrip(": "))
+        row = f"{entry.key:<{width}}  {entry.name}: {entry.description}"
+        print(visible_text(row).rstrip(": "))
     return 0
 
 
@@ -49,7 +50,7 @@ def show_tool(args: Namespace) -> int:
     if args.json:
         print_json(describe_json(tool))
     else:
-        print(describe_text(tool))
+        print(visible_text(describe_text(tool)))
     return 0
 
 
@@ -64,9 +65,8 @@ def check_descriptors(args: Namespace) -> int:
         print_json([report.as_dict() for report in reports])
     else:
         for report in reports:
-            print(f"{report.uri}: {'usable' if report.usable else 'cannot be used'}")
-            for note in report.notes:
-                print(f"  {note}")
+            state = "usable" if report.usable else "cannot be used"
+            print(visible_text("\n  ".join([f"{report.uri}: {state}", *map(str, report.notes)])))
     return 0 if all(report.usable for report in reports) else 1
 
 
@@ -102,7 +102,7 @@ def render_tool(args: Namespace) -> int:
     if args.json:
         print_json(preview.as_dict())
     else:
-        print(preview.as_text())
+        print(visible_text(preview.as_text()))
     return 0
 
 
@@ -113,7 +113,7 @@ def test_tools(args: Namespace) -> int:
         reports.append(report)
         print(f"{report.status:5} {report.tool} [{report.test}] {report.seconds:.2f} s")
         if report.message:
-            print("      " + report.message.replace("\n", "\n      "))
+            print(visible_text("      " + report.message.replace("\n", "\n      ")))
     counts = {s: sum(r.status == s for r in reports) for s in ("pass", "fail", "error", "skip")}
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if args.json:
@@ -392,7 +392,7 @@ def _echo(job: Job, event: object) -> None:
 
 def say(text: str) -> None:
     """Print to standard error: what is no result."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible_text(text), file=sys.stderr, flush=True)
 
 
 def print_json(value: object) -> None:
