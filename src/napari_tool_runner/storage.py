@@ -6,16 +6,18 @@ crash, a full disk or a second program leaves the old file or the new one, never
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
+import shlex
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +33,10 @@ __all__ = [
     "Kept",
     "NewerError",
     "check_depth",
-    "join_lock",
-    "joint_sha256",
     "lock_file",
     "locked",
     "parse_json",
+    "private_folder",
     "read_json",
     "read_limited",
     "replacing",
@@ -69,11 +70,26 @@ def user_cache() -> Path:
 # -- writing and reading -------------------------------------------------------------------
 
 
-def _private_folder(path: Path) -> None:
-    """Make `path` and what is missing above it, for its owner alone; raises OSError."""
+def _made(path: Path) -> None:
     if not path.is_dir():
-        _private_folder(path.parent)
+        _made(path.parent)
         path.mkdir(0o700, exist_ok=True)
+
+
+def private_folder(path: Path) -> None:
+    """Make `path`, below the user's data folder, and what is missing above it.
+
+    Both are for their owner alone, also where an older version left them open to others.
+
+    Raises
+    ------
+    OSError
+    """
+    _made(path)
+    for one in (user_data(), path):
+        if os.name == "posix" and one.stat().st_mode & 0o077:
+            with suppress(PermissionError):  # of another user, who lends it
+                one.chmod(0o700)
 
 
 def write_whole(
@@ -102,7 +118,7 @@ def write_whole(
     OSError
         It cannot be written; the old file is as it was, and no draft is left.
     """
-    _private_folder(path.parent)
+    _made(path.parent)
     data = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file():
         if private:
@@ -349,33 +365,24 @@ def lock_file(path: Path, *, timeout: float = LOCK_SECONDS) -> Iterator[None]:
     OSError
         It cannot be made.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
+    ours = path.is_relative_to(user_data())
+    if ours:
+        private_folder(path.parent)
+        if path.exists() and os.name == "posix":
+            path.chmod(0o600)  # an older version left it open: whoever opens it can hold it
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path, timeout=timeout, thread_local=False):
+    lock = FileLock(path, timeout=timeout, thread_local=False, mode=0o600 if ours else 0o644)
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock)
+        except Timeout as error:
+            who = f"a window or job of yours, or who opened it: fuser -v {shlex.quote(str(path))}"
+            raise TimeoutError(
+                errno.EAGAIN, f"a program holds the lock {path} for {timeout:g} s ({who})"
+            ) from error
         yield
-
-
-def join_lock(path: Path, *, alone: bool) -> Callable[[], None] | None:
-    """Join those who hold the lock `path`, or (`alone`) take it when nobody does.
-
-    Returns what gives it free, None when it is not to be had. A killed program holds nothing.
-    On Windows, and where the file cannot be opened, nothing is locked.
-    """
-    if sys.platform == "win32":
-        return lambda: None
-    import fcntl
-
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (0 if alone else os.O_CREAT), 0o666)
-    except OSError:
-        return lambda: None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return lambda: os.close(descriptor)
 
 
 # -- digests -------------------------------------------------------------------------------
@@ -390,9 +397,3 @@ def short_digest(content: str | bytes) -> str:
     """Return 16 characters that stand for `content` in a name."""
     data = content.encode() if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()[:16]
-
-
-def joint_sha256(paths: Iterable[Path]) -> str:
-    """Return ``sha256:…`` of the contents of several files, in order; raises OSError."""
-    digests = (hashlib.sha256(path.read_bytes()).digest() for path in paths)
-    return sha256_of(b"".join(digests))

@@ -235,7 +235,7 @@ def approve_folder(args: Namespace) -> int:
     if args.revoke:
         print("approval taken back" if revoke(folder) else "it was not approved")
         return 0
-    found = review(folder)
+    found = review(folder, mine=args.mine)
     asked = jobs.Question(found, _config(args))
     print(f"now: {found.trust.state.value}")
     for change in found.trust.changes:

@@ -30,7 +30,7 @@ from napari_tool_runner.jobs import (
 )
 from napari_tool_runner.plugins import runnerServices
 from napari_tool_runner.tools import dialect_of, load_toolbox, read_tool
-from napari_tool_runner.tools.toolbox import approved
+from napari_tool_runner.tools.toolbox import approved, weighing
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, unnamed
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, revoke, trust_state
@@ -235,7 +235,7 @@ def test_a_folder_with_everything_is_no_toolbox(user_dirs: Path) -> None:
 
 
 def test_a_folder_with_too_much_is_no_toolbox(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(approved, "MOST_FILES", 2)
+    monkeypatch.setattr(weighing, "MOST_FILES", 2)
     with pytest.raises(TrustError, match="holds more than 2 files"):
         approve(box)
     assert list((user_data() / "approved").iterdir()) == []

@@ -410,3 +410,19 @@ def test_help_is_laid_out_soon_or_shown_as_it_is_written(name: str, qtbot: QtBot
     QApplication.processEvents()
     assert time.monotonic() - begun < 3, "laid out on the thread of the window"
     assert about
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_to_itself_is_told_beside_the_good_tools(tmp_path: Path) -> None:
+    box = tmp_path / "box"
+    (box / "below").mkdir(parents=True)
+    (box / "good.xml").write_text(GOOD.format("a"))
+    (box / "below" / "good.xml").write_text(GOOD.format("b"))
+    (box / "loop").symlink_to("loop")
+    (box / "below" / "loop.xml").symlink_to("loop.xml")
+    for _ in range(2):  # also when the index comes from the cache
+        entries, problems, whole = index.index_folder(box, "x", cache_dir=tmp_path / "cache")
+        assert whole
+        assert {one.id for one in entries} == {"a", "b"}
+        assert {one.path for one in problems} == {box / "loop", box / "below" / "loop.xml"}
+        assert all("left out" in one.message for one in problems)

@@ -14,9 +14,10 @@ import pytest
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, TrustError
+from napari_tool_runner.processes import join_lock
 from napari_tool_runner.sealed import opening
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.toolbox import approved
+from napari_tool_runner.tools.toolbox import approved, weighing
 from napari_tool_runner.tools.toolbox.gate import admit, unnamed
 from napari_tool_runner.tools.toolbox.trust import approve
 
@@ -85,15 +86,15 @@ def test_a_folder_that_holds_too_much(
 ) -> None:
     (box / "more").write_text("x" * 100)
     most = 2 if limit == "MOST_FILES" else sum(one.stat().st_size for one in box.iterdir())
-    monkeypatch.setattr(approved, limit, most)
+    monkeypatch.setattr(weighing, limit, most)
     assert len(approved.look(box)) == 2
-    monkeypatch.setattr(approved, limit, most - 1)
+    monkeypatch.setattr(weighing, limit, most - 1)
     with pytest.raises(TrustError, match="that is no toolbox"):
         approved.look(box)
 
 
 def test_a_folder_that_is_too_deep(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(approved, "_DEEPEST", 3)
+    monkeypatch.setattr(weighing, "_DEEPEST", 3)
     (box / "1" / "2" / "3").mkdir(parents=True)
     approved.look(box)
     (box / "1" / "2" / "3" / "4").mkdir()
@@ -144,7 +145,12 @@ def test_drafts_of_the_dead_are_found_and_those_of_the_living_left(box: Path) ->
     for name, age in ((".draft-old", 4000), (".draft-new", 10)):
         (home / name).mkdir()
         os.utime(home / name, (time.time() - age,) * 2)
+    release = join_lock(approved._copying(), alone=False)
+    assert release is not None
     assert [one for one in approved.kept_copies() if one.startswith(".")] == [".draft-old"]
+    release()
+    told = [one for one in approved.kept_copies() if one.startswith(".")]
+    assert told == ([".draft-old"] if os.name == "nt" else [".draft-new", ".draft-old"])
 
 
 # -- the gate ----------------------------------------------------------------------------------

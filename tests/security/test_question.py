@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import TrustError
 from napari_tool_runner.jobs import Question
+from napari_tool_runner.jobs.past.reclaim import reclaim, reclaimable
 from napari_tool_runner.jobs.question import _lines
 from napari_tool_runner.tools.isolation import walls
-from napari_tool_runner.tools.toolbox import approved
+from napari_tool_runner.tools.toolbox import approved, weighing
 from napari_tool_runner.tools.toolbox.trust import approve, review, trust_state
 from security.test_gate import alter, box, say
 
@@ -138,3 +144,96 @@ def test_what_is_weaker_here_is_told(
     told = capsys.readouterr().out
     assert "weaker on this computer: this kernel cannot close files" in told
     assert "They are not enclosed (bubblewrap is not installed)" in told
+
+
+def sparse(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+def test_a_huge_file_is_told_before_anything_is_copied(
+    box: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sparse(box / "data.bin", 64 * 2**20)
+    monkeypatch.setattr(weighing, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(approved, "_entry", lambda *_: pytest.fail("a file was opened"))
+    assert main(["trust", str(box), "--show"]) == 1
+    told = capsys.readouterr().err
+    assert "that is no toolbox. The largest files: data.bin (6" in told
+    assert "by its path" in told
+    assert "--mine" in told
+    assert not [one for one in approved._home().iterdir() if one.name.startswith(".draft")]
+
+
+def test_what_is_mine_is_not_copied_whatever_it_weighs(
+    box: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sparse(box / "data.bin", 64 * 2**20)
+    monkeypatch.setattr(weighing, "MOST_BYTES", 2**20)
+    assert main(["trust", str(box), "--mine", "--show"]) == 0
+    assert "write_text('approved')" in capsys.readouterr().out
+    assert not trust_state(box).ok
+    assert main(["trust", str(box), "--mine", "--yes"]) == 0
+    assert trust_state(box).ok
+    assert not approved._home().exists()
+
+
+def test_a_copy_leaves_room_on_the_disk(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sparse(box / "data.bin", 64 * 2**20)
+    usage = weighing.shutil.disk_usage(box)._replace(total=10**10, free=500_000_000)
+    monkeypatch.setattr(weighing.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(approved, "_entry", lambda *_: pytest.fail("a file was opened"))
+    with pytest.raises(TrustError, match="free") as refused:
+        review(box)
+    assert "napari-tool-runner clean" in str(refused.value.hint)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="holes as Linux keeps them")
+def test_holes_of_a_file_are_copied_as_holes(box: Path) -> None:
+    sparse(box / "data.bin", 64 * 2**20)
+    with (box / "data.bin").open("r+b") as file:
+        file.seek(32 * 2**20)
+        file.write(b"in the middle")
+    seen = review(box)
+    copy = seen.copy / "data.bin"
+    assert copy.stat().st_blocks * 512 < 2**22
+    assert copy.read_bytes() == (box / "data.bin").read_bytes()
+    assert approved.intact(seen.digest)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing is locked there")
+def test_a_copy_that_was_killed_is_cleaned_at_once(box: Path) -> None:
+    code = """
+import os, sys, time
+from pathlib import Path
+from napari_tool_runner.tools.toolbox import approved
+approved._entry = lambda *_: (print("copying", flush=True), time.sleep(60))
+approved.keep(Path(sys.argv[1]))
+"""
+    copier = subprocess.Popen([sys.executable, "-c", code, str(box)], stdout=subprocess.PIPE)
+    try:
+        assert copier.stdout is not None
+        assert copier.stdout.readline() == b"copying\n"
+        assert approved.kept_copies() == [], "it is alive"
+    finally:
+        copier.kill()
+        copier.communicate()
+    assert len(approved.kept_copies()) == 1
+    items = [one for one in reclaimable(load_config()) if one.kind == "toolbox"]
+    assert reclaim(items) == []
+    assert approved.kept_copies() == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links_from_folder_to_folder_do_not_keep_the_question_waiting(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        (box / f"f{number}").mkdir()
+        for name in "ab":
+            (box / f"f{number}" / name).symlink_to(f"../f{number + 1}")
+    monkeypatch.setattr(weighing, "MOST_FILES", 1000)
+    start = time.monotonic()
+    with pytest.raises(TrustError, match="more than 1,000"):
+        review(box)
+    assert time.monotonic() - start < 20

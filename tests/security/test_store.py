@@ -26,8 +26,14 @@ import pytest
 
 import napari_tool_runner as ntr
 from jobs.conftest import INVERT
+from napari_tool_runner import storage
 from napari_tool_runner.config import changed_config, load_config, save_config
-from napari_tool_runner.errors import ToolFailedError, UnsafeDescriptorError, WorkspaceError
+from napari_tool_runner.errors import (
+    ToolFailedError,
+    TrustError,
+    UnsafeDescriptorError,
+    WorkspaceError,
+)
 from napari_tool_runner.jobs import as_command, as_python, export_crate, read_record
 from napari_tool_runner.jobs.past.history import ended_jobs, history
 from napari_tool_runner.jobs.record import JobState, RecordedHost, RunRecord
@@ -43,12 +49,14 @@ from napari_tool_runner.storage import (
     JsonLimitError,
     Kept,
     NewerError,
+    locked,
     parse_json,
     read_json,
     user_data,
     write_json,
 )
 from napari_tool_runner.tools.candidate import parse_json as parse_descriptor
+from napari_tool_runner.tools.toolbox import approvals
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from support import REPOSITORY
 
@@ -73,6 +81,48 @@ def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:
     assert [stat.S_IMODE(p.stat().st_mode) for p in (path.parent, path.parent.parent)] == [
         0o700
     ] * 2
+
+
+@POSIX
+def test_folders_and_locks_of_ours_are_their_owners_alone(user_dirs: Path, tmp_path: Path) -> None:
+    """Whoever can open a lock can hold it."""
+    home = user_data()
+    before = os.umask(0)
+    try:
+        with locked(tmp_path / "one"):
+            lock = next((home / "locks").iterdir())
+            assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+        for place, mode in ((home, 0o755), (home / "locks", 0o777)):
+            assert stat.S_IMODE(place.stat().st_mode) == 0o700
+            place.chmod(mode)
+        lock.write_text("")  # as an older version left it
+        lock.chmod(0o644)
+        with locked(tmp_path / "one"):
+            found = [stat.S_IMODE(one.stat().st_mode) for one in (home, home / "locks", lock)]
+    finally:
+        os.umask(before)
+    assert found == [0o700, 0o700, 0o600]
+
+
+@POSIX
+def test_a_lock_that_somebody_holds_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_dirs: Path
+) -> None:
+    import fcntl
+
+    approvals.remember(tmp_path, None)
+    monkeypatch.setattr(storage.locked, "__kwdefaults__", {"timeout": 0.2}, raising=False)
+    monkeypatch.setattr(storage.locked.__wrapped__, "__kwdefaults__", {"timeout": 0.2})
+    name = f"{storage.short_digest(os.path.realpath(user_data() / 'trust.json'))}.lock"
+    with (user_data() / "locks" / name).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(TrustError) as refused:
+            approvals.remember(tmp_path, None)
+    told = str(refused.value)
+    assert ".." not in told
+    assert f"holds the lock {user_data() / 'locks' / name}" in told
+    assert "fuser -v" in told
+    assert "writable" not in told + refused.value.hint
 
 
 @POSIX
@@ -582,6 +632,15 @@ def test_a_bad_record_is_a_note_beside_the_good_ones(tmp_path: Path) -> None:
     assert len(ended_jobs(tmp_path)) == 5
     with pytest.raises(WorkspaceError):
         read_record(bad[0].path)
+
+
+@POSIX
+def test_a_link_to_itself_hides_no_job(tmp_path: Path) -> None:
+    folder = running(tmp_path, {**here(), "pid": None})
+    (tmp_path / "loop").symlink_to("loop")
+    (folder.parent / "loop").symlink_to("loop")
+    assert [one.folder for one in history(tmp_path)] == [folder]
+    assert [one.folder for one in ended_jobs(tmp_path)] == [folder]
 
 
 def test_only_folders_of_jobs_are_offered_for_deletion(tmp_path: Path) -> None:

@@ -155,9 +155,16 @@ def _folders(folder: Path) -> list[Path]:
     """Return the folders in one; none where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            return [Path(one.path) for one in entries if one.is_dir()]
+            return [Path(one.path) for one in entries if _is_folder(one)]
     except OSError:
         return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_trace(folder: Path) -> bool:

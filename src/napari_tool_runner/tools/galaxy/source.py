@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ from lxml import etree
 from packaging.version import InvalidVersion, Version
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.storage import joint_sha256
+from napari_tool_runner.storage import sha256_of
 from napari_tool_runner.tools.galaxy.macros import Expander
 
 if TYPE_CHECKING:
@@ -217,8 +219,14 @@ def load_source(path: Path, root: Path | None, formats: Formats) -> GalaxySource
             hint="Check its <macros>, <expand> and <token> elements.",
         ) from error
     files = tuple(expander.files)
-    return GalaxySource(tool, path, files, joint_sha256(files), formats)
+    return GalaxySource(tool, path, files, _joint_sha256(files), formats)
 
 
 def _checkout(path: Path) -> Path | None:
     return next((folder for folder in path.parents if (folder / ".git").exists()), None)
+
+
+def _joint_sha256(paths: Iterable[Path]) -> str:
+    """Return ``sha256:…`` of the contents of several files, in order; raises OSError."""
+    digests = (hashlib.sha256(path.read_bytes()).digest() for path in paths)
+    return sha256_of(b"".join(digests))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.storage import Kept, read_json, user_data
-from napari_tool_runner.tools.toolbox.approved import VERSIONS, Listing, digest_of, listing_from
+from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, listing_from
+from napari_tool_runner.tools.toolbox.weighing import VERSIONS
 
 __all__ = ["Approval", "approval_of", "approvals", "approved_above", "remember", "shared_places"]
 
@@ -109,7 +110,9 @@ def remember(folder: Path, approval: Approval | None) -> None:
     except OSError as error:
         raise TrustError(
             f"The approval cannot be kept in {store}: {error.strerror or error}.",
-            hint="Make that folder writable.",
+            hint="End what holds it, then try again."
+            if isinstance(error, TimeoutError)
+            else "Make that folder writable.",
         ) from error
 
 

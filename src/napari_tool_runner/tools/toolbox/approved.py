@@ -14,18 +14,26 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
 from napari_tool_runner.errors import TrustError
-from napari_tool_runner.names import size_text
-from napari_tool_runner.sealed import cloned
-from napari_tool_runner.storage import locked, read_json, sha256_of, user_data, write_json
+from napari_tool_runner.processes import join_lock
+from napari_tool_runner.sealed import copy_bytes
+from napari_tool_runner.storage import (
+    locked,
+    private_folder,
+    read_json,
+    sha256_of,
+    user_data,
+    write_json,
+)
+from napari_tool_runner.tools.toolbox.weighing import BYTECODE, refuse_full, weighed
 
 __all__ = [
-    "VERSIONS",
     "Entry",
     "Listing",
     "digest_of",
@@ -39,16 +47,7 @@ __all__ = [
     "look",
 ]
 
-VERSIONS = frozenset({".git", ".hg", ".svn", ".bzr", "CVS"})
-"""Folders of version control."""
-SKIPPED = VERSIONS | {"__pycache__"}
-"""Folders that are neither hashed nor copied, so nothing in them runs."""
-_BYTECODE = (".pyc", ".pyo")
-MOST_FILES = 200_000
-MOST_BYTES = 50 * 10**9
-_DEEPEST = 64
 _MOST_MANIFESTS = 50
-_CHUNK = 2**20
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
@@ -84,6 +83,11 @@ Listing = dict[str, Entry]
 def _home() -> Path:
     """Return the folder that holds the copies."""
     return user_data() / "approved"
+
+
+def _copying() -> Path:
+    """Return the lock of those who make drafts: while nobody holds it, drafts are of the dead."""
+    return user_data() / "locks" / "copying.lock"
 
 
 def kept_folder(digest: str) -> Path:
@@ -143,9 +147,10 @@ def _listing(
     `whole`: also what is skipped in a toolbox, and must not be in a copy.
     """
     found: Listing = {}
-    total = 0
-    for name, path, mark in _files(folder, whole=whole):
-        info = os.lstat(path)
+    rows = weighed(folder, whole=whole)
+    if draft is not None:
+        refuse_full(folder, sum(info.st_size for *_, info in rows), draft.parent)
+    for name, path, mark, info in rows:
         before = known.get(name)
         if mark:
             found[name] = Entry(mark, 0, info.st_mtime_ns, info.st_ctime_ns)
@@ -153,63 +158,13 @@ def _listing(
             found[name] = before
         else:
             found[name] = _entry(path, draft and draft / name)
-        total += found[name].size
-        if len(found) > MOST_FILES or total > MOST_BYTES:
-            raise TrustError(
-                f"The folder {folder} holds more than {MOST_FILES:,} files or "
-                f"{size_text(MOST_BYTES)}: that is no toolbox.",
-                hint="Name the folder that holds the tools and nothing else.",
-            )
+            if found[name].size > info.st_size:
+                raise TrustError(f"{path} grew while it was read.", hint="Try again.")
     return found
 
 
 def _stamp(info: os.stat_result) -> tuple[int, int, int]:
     return info.st_size, info.st_mtime_ns, info.st_ctime_ns
-
-
-def _files(folder: Path, *, whole: bool = False) -> Iterator[tuple[str, str, str]]:
-    """Yield name, path and (for what is left out) mark of everything that is a file.
-
-    A link to inside of the folder is what it leads to; one that leads out is left out.
-    """
-    root = os.path.realpath(folder)
-    if Path(os.path.realpath(user_data())).is_relative_to(root):
-        raise TrustError(
-            f"The folder {folder} holds this program's own data: that is no toolbox.",
-            hint="Name the folder that holds the tools and nothing else.",
-        )
-    if not os.path.isdir(root):
-        return  # a toolbox that is gone: all its files were removed
-    waiting: list[tuple[str, str, tuple[str, ...]]] = [("", root, (root,))]
-    while waiting:
-        prefix, place, above = waiting.pop()
-        with os.scandir(place) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            name = f"{prefix}{entry.name}"
-            if not whole and (entry.name in SKIPPED or entry.name.endswith(_BYTECODE)):
-                continue
-            path = entry.path
-            if entry.is_symlink():
-                path = os.path.realpath(path)
-                if not _inside(path, root) or path in above or not os.path.exists(path):
-                    yield name, entry.path, f"link:{os.readlink(entry.path)}"
-                    continue
-            mode = os.lstat(path).st_mode
-            if stat.S_ISDIR(mode):
-                if len(above) > _DEEPEST:
-                    raise TrustError(f"The folder {folder} is nested too deeply ({name}).")
-                waiting.append((f"{name}/", path, (*above, path)))
-            elif stat.S_ISREG(mode):
-                yield name, path, ""
-            else:
-                yield name, path, f"special:{stat.S_IFMT(mode):o}"
-
-
-def _inside(path: str, root: str) -> bool:
-    inner = os.path.relpath(path, root)
-    parts = inner.split(os.sep)
-    return parts[0] != os.pardir and not SKIPPED & {*parts} and not inner.endswith(_BYTECODE)
 
 
 def _entry(path: str, draft: Path | None) -> Entry:
@@ -219,7 +174,7 @@ def _entry(path: str, draft: Path | None) -> Entry:
     except OSError:
         info = os.lstat(path)
         return Entry("unreadable", 0, info.st_mtime_ns, info.st_ctime_ns)
-    with open(source, "rb", buffering=0) as file:
+    with open(source, "rb") as file:
         info = os.fstat(source)
         if not stat.S_ISREG(info.st_mode):
             return Entry(f"special:{stat.S_IFMT(info.st_mode):o}", 0, 0, 0)
@@ -227,23 +182,18 @@ def _entry(path: str, draft: Path | None) -> Entry:
         if draft is None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         else:
-            digest = _copied(file.fileno(), draft, 0o500 if executable else 0o400)
+            digest = _copied(file, draft, 0o500 if executable else 0o400)
     return Entry(digest + ("+x" if executable else ""), *_stamp(info))
 
 
-def _copied(source: int, draft: Path, mode: int) -> str:
-    """Copy an open file, sharing its blocks where the disk can; return the copy's SHA-256."""
+def _copied(source: BufferedReader, draft: Path, mode: int) -> str:
+    """Copy an open file, its holes as holes; return the copy's SHA-256."""
     draft.parent.mkdir(parents=True, exist_ok=True)
     target = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
-    with open(target, "r+b", buffering=0) as copy:
-        digest = hashlib.sha256()
-        if cloned(source, target):
-            digest = hashlib.file_digest(copy, "sha256")
-        else:
-            while chunk := os.read(source, _CHUNK):
-                digest.update(chunk)
-                while chunk:
-                    chunk = chunk[os.write(target, chunk) :]
+    with open(target, "r+b") as copy:
+        copy_bytes(source, copy)
+        copy.seek(0)
+        digest = hashlib.file_digest(copy, "sha256")
         if os.name == "posix":
             os.fchmod(target, mode)
     return digest.hexdigest()
@@ -263,12 +213,12 @@ def keep(folder: Path) -> tuple[str, Listing]:
         It cannot be listed, or the copy not be written.
     """
     home = _home()
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if os.name == "posix":
-        home.chmod(0o700)
+    private_folder(home)
+    private_folder(_copying().parent)
+    release = join_lock(_copying(), alone=False, mode=0o600)
     draft = home / f".draft-{secrets.token_hex(6)}"
-    draft.mkdir(mode=0o700)
     try:
+        draft.mkdir(mode=0o700)
         found = _listing(folder, {}, draft)
         digest = digest_of(found)
         with locked(home):
@@ -279,6 +229,8 @@ def keep(folder: Path) -> tuple[str, Listing]:
                 _write_manifest(digest, found)
     finally:
         _delete(draft)
+        if release is not None:
+            release()
     return digest, found
 
 
@@ -357,7 +309,7 @@ def _told(digest: str) -> tuple[Listing, Listing]:
 
 
 def _is_bytecode(name: str) -> bool:
-    return name.endswith(_BYTECODE)
+    return name.endswith(BYTECODE)
 
 
 def _marks(listing: Mapping[str, Entry]) -> dict[str, str]:
@@ -369,12 +321,17 @@ def kept_copies() -> list[str]:
     home = _home()
     if not home.is_dir():
         return []
-    young = time.time() - 3600  # somebody may be copying now
+    release = join_lock(_copying(), alone=True)
+    # while somebody copies (and on Windows, which has no such lock) the young may be theirs
+    alive = release is None or sys.platform == "win32"
+    young = time.time() - (3600 if alive else 0)
     folders = sorted(entry for entry in home.iterdir() if entry.is_dir())
+    if release is not None:
+        release()
     return [
         one.name if one.name.startswith(".") else f"sha256:{one.name}"
         for one in folders
-        if not one.name.startswith(".") or one.stat().st_mtime < young
+        if not one.name.startswith(".") or one.lstat().st_mtime <= young or not alive
     ]
 
 

@@ -150,8 +150,11 @@ def _walk(root: Path, old: _Cache, new: _Cache, problems: list[Problem]) -> bool
             mtime = os.stat(path).st_mtime_ns
             known = old.folders.get(path)
             if known is None or known.mtime != mtime:
-                changed = True
+                count = len(problems)
                 known = _list(path, mtime, real_root, problems)
+                if len(problems) > count:
+                    known.mtime = -1  # listed again, so that they are told again
+                changed = changed or known != old.folders.get(path)
         except OSError as error:
             why = error.strerror or str(error)
             problems.append(Problem(Path(path), f"The folder cannot be read: {why}."))
@@ -171,20 +174,23 @@ def _list(path: str, mtime: int, real_root: str, problems: list[Problem]) -> _Fo
             name = entry.name
             if name.startswith(".") or name in _SKIPPED or name.endswith(_SKIPPED_SUFFIXES):
                 continue
-            if entry.is_symlink():
-                target = os.path.realpath(entry.path)
-                if not Path(target).is_relative_to(real_root):
-                    if may_be_descriptor(name) or os.path.isdir(target):
-                        problems.append(
-                            Problem(Path(entry.path), "It is a link out of the toolbox; left out.")
-                        )
-                    continue
+            try:
+                if entry.is_symlink():
+                    target = os.path.realpath(entry.path)
+                    if not Path(target).is_relative_to(real_root):
+                        if may_be_descriptor(name) or os.path.isdir(target):
+                            why = "It is a link out of the toolbox; left out."
+                            problems.append(Problem(Path(entry.path), why))
+                        continue
+                    if entry.is_dir():
+                        continue  # the folder itself is met elsewhere
                 if entry.is_dir():
-                    continue  # the folder itself is met elsewhere
-            if entry.is_dir():
-                folders.append(name)
-            elif may_be_descriptor(name) and entry.is_file():
-                files.append(name)
+                    folders.append(name)
+                elif may_be_descriptor(name) and entry.is_file():
+                    files.append(name)
+            except OSError as error:  # a link to itself
+                why = f"It cannot be looked at ({error.strerror or error}); left out."
+                problems.append(Problem(Path(entry.path), why))
     return _Folder(mtime, sorted(folders), sorted(files))
 
 

@@ -28,6 +28,7 @@ from napari_tool_runner.tools.toolbox.approvals import (
     shared_places,
 )
 from napari_tool_runner.tools.toolbox.approved import (
+    Entry,
     Listing,
     digest_of,
     forget,
@@ -39,6 +40,7 @@ from napari_tool_runner.tools.toolbox.approved import (
     look,
 )
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
+from napari_tool_runner.tools.toolbox.weighing import weighed
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -248,8 +250,10 @@ def require_trust(tool: Tool, config: Config | None = None) -> Trust:
     )
 
 
-def review(folder: Path) -> Review:
+def review(folder: Path, *, mine: bool = False) -> Review:
     """Look at a copy of a toolbox folder before it is approved. Evaluates nothing.
+
+    `mine`: at the folder itself, from which its tools would run.
 
     Raises
     ------
@@ -257,11 +261,11 @@ def review(folder: Path) -> Review:
         It holds too much, or no copy can be kept.
     """
     folder = folder.absolute()
-    digest, found = _keep(folder)
+    digest, found = _weighed(folder) if mine else _keep(folder)
     return Review(
         folder=folder,
         digest=digest,
-        copy=kept_folder(digest),
+        copy=folder if mine else kept_folder(digest),
         files=sum(entry.kept for entry in found.values()),
         size=sum(entry.size for entry in found.values()),
         trust=trust_state(folder),
@@ -291,18 +295,18 @@ def approve(folder: Path, *, digest: str | None = None, mine: bool = False) -> T
     folder = folder.absolute()
     if not folder.is_dir():
         raise TrustError(f"{folder} is no folder.", hint="Name the folder of a toolbox.")
-    found = _keep(folder)
-    if digest is not None and digest != found[0]:
+    found = ("", Listing()) if mine else _keep(folder)
+    if not mine and digest is not None and digest != found[0]:
         raise TrustError(
             f"The toolbox {folder} changed while it was being looked at.",
             hint="Look at it again before you approve it.",
         )
     if mine:
         _refuse_shared(folder)
-    remember(folder, Approval("" if mine else found[0], {} if mine else found[1], mine))
+    remember(folder, Approval(*found, mine))
     _tidy(found[0])
     state = TrustState.MINE if mine else TrustState.APPROVED
-    return Trust(state, folder, digest="" if mine else found[0])
+    return Trust(state, folder, digest=found[0])
 
 
 def revoke(folder: Path) -> bool:
@@ -350,6 +354,12 @@ def _keep(folder: Path) -> tuple[str, Listing]:
             f"A copy of {folder} cannot be kept: {error}.",
             hint="Approving copies the toolbox to the user's data folder; make it writable.",
         ) from error
+
+
+def _weighed(folder: Path) -> tuple[str, Listing]:
+    """Return the files of a folder that is not copied, unread."""
+    rows = weighed(folder, mine=True)
+    return "", {name: Entry(mark, info.st_size, 0, 0) for name, _, mark, info in rows}
 
 
 def _tidy(digest: str) -> None:
