@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import shutil
 import socket
 import stat
@@ -29,6 +30,7 @@ from napari_tool_runner.jobs.past.scan import Scan
 from napari_tool_runner.jobs.secrets import Secrets
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.foreign.children import recording
+from napari_tool_runner.plugins.programs import enclosure
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem, with_prefixes
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.setting_types import Secret
@@ -476,6 +478,90 @@ def test_a_daemon_with_a_cleared_environment_ends(
     assert "left processes running" in done.log.read_text()
     found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     assert name not in found.stdout
+
+
+DAEMON = """
+    import ctypes, os, struct, sys, time
+    out = sys.argv[1]
+    if os.fork():
+        while not os.path.exists(out + ".tried"):
+            time.sleep(0.01)
+        open(out, "w").write("good")
+        os._exit(0)
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDWR)
+    for one in (0, 1, 2):
+        os.dup2(null, one)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long] * 2 + [ctypes.c_void_p] * 2
+    libc.ptrace.restype = ctypes.c_long
+    def trace(request, data=0):
+        if libc.ptrace(request, 1, 0, data) < 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+    def put(values):
+        buffer = ctypes.create_string_buffer(struct.pack("27Q", *values))
+        trace(13, ctypes.addressof(buffer))
+    try:
+        trace(16)
+        os.waitpid(1, 0x40000000)
+        found = ctypes.create_string_buffer(27 * 8)
+        trace(12, ctypes.addressof(found))
+        before = list(struct.unpack("27Q", found.raw))
+        held = "/proc/1/fd/"  # where it can be seen; but for that, its streams
+        seen = [one for one in os.listdir("/proc/1") and os.listdir(held)
+                if os.readlink(held + one).startswith("pipe:")]
+        for number in map(int, seen or (1, 2)):
+            values = list(before)
+            values[10], values[15], values[16], values[14] = 3, 2**64 - 1, before[16] - 2, number
+            put(values)
+            trace(9)
+            os.waitpid(1, 0x40000000)
+        again = list(before)
+        if before[10] > 2**63:
+            again[16], again[10] = before[16] - 2, before[15]
+        put(again)
+        trace(17)
+        told = "traced"
+    except OSError as error:
+        told = error.strerror
+    open(out + ".tried", "w").write(told)
+    for number in range(600):
+        time.sleep(0.05)
+        open(out, "w").write("changed")
+"""
+
+
+@enclosed
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="written for one kind of processor")
+@pytest.mark.parametrize("filtered", [True, False])
+def test_no_daemon_outlives_its_job(
+    make_tool: MakeTool, config: dict[str, object], monkeypatch: pytest.MonkeyPatch, filtered: bool
+) -> None:
+    """Also one that closes, with a debugger, what the first process inside holds."""
+    if not filtered:
+        monkeypatch.setattr(enclosure, "program_filter", lambda: b"")
+    done = ntr.run(make_tool(DAEMON, **NO_DATA), config=config)
+    path = done.outputs["o"].path
+    assert path.with_name(path.name + ".tried").read_text() == ("ptrace" if filtered else "traced")
+    assert "left processes running" in done.log.read_text()
+    before = path.stat().st_mtime_ns
+    time.sleep(0.5)
+    assert path.stat().st_mtime_ns == before, "it goes on"
+
+
+@enclosed
+def test_results_are_not_taken_while_something_lives(
+    make_tool: MakeTool, config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = enclosure.Enclosure.end
+    monkeypatch.setattr(enclosure.Enclosure, "end", lambda self: real(self) and False)
+    script = """
+        import subprocess, sys
+        subprocess.Popen(["sleep", "30"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        open(sys.argv[1], "w").write("x")
+    """
+    with pytest.raises(ntr.ToolFailedError, match="cannot be ended, so its results are not taken"):
+        ntr.run(make_tool(script, **NO_DATA), config=config)
 
 
 @enclosed

@@ -7,7 +7,6 @@ Processes have a numbering of their own, so that whatever a program leaves behin
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import re
@@ -25,9 +24,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
+from napari_tool_runner.plugins.programs.environment import check_program
 from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.tools.isolation.rendering import folder_is_shared
-from napari_tool_runner.tools.isolation.walls import keep_apart, private_below, program_filter
+from napari_tool_runner.tools.isolation.walls import (
+    end_held,
+    hold,
+    keep_apart,
+    private_below,
+    program_filter,
+)
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount
@@ -46,6 +52,7 @@ _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEVICES = re.compile(r"nvidia.*|dri|kfd|dxg|accel")
 _APART = ("user", "pid", "ipc", "uts")
 _LINKS = 40
+_LAST = 10.0  # seconds that the kernel may take to end what runs inside
 # what the kernel tells of processors, memory and devices, without its doors for administrators
 _HARDWARE = ("bus", "class", "dev", "devices", "fs/cgroup", "kernel/mm", "module")
 
@@ -63,15 +70,15 @@ class Enclosure:
 
     def __init__(self, options: Sequence[str], *, apart: bool = False) -> None:
         self._options, self._apart = options, apart
-        self._status = self._life = -1
+        self._status = self._first = -1
+        self._told = b""
 
     def start(
         self, args: Sequence[str], work_dir: Path, environment: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
         """Start `args`; raises OSError, also for what could not be executed."""
-        _check_program(args[0], work_dir, environment)
+        check_program(args[0], work_dir, environment)
         self._status, status = os.pipe()
-        self._life, life = os.pipe()
         options, kernel = os.memfd_create("options"), os.memfd_create("kernel")
         try:
             given = [*self._options, "--chdir", str(work_dir)]
@@ -86,7 +93,7 @@ class Enclosure:
                 os.write(file, data)
                 os.lseek(file, 0, os.SEEK_SET)
             program = [_bwrap(), "--args", str(options), "--json-status-fd", str(status)]
-            program += ["--sync-fd", str(life), "--", *args]
+            program += ["--", *args]
 
             def start() -> subprocess.Popen[bytes]:
                 return subprocess.Popen(
@@ -100,37 +107,61 @@ class Enclosure:
                     bufsize=0,
                     # no terminal to write to; and the group that is ended as a whole
                     start_new_session=True,
-                    pass_fds=(options, kernel, status, life),
+                    pass_fds=(options, kernel, status),
                 )
 
             if not self._apart or os.stat(program[0]).st_mode & stat.S_ISUID:
-                return start()
-            # it lasts as long as the thread, and in what the thread starts
-            with ThreadPoolExecutor(1, initializer=keep_apart) as thread:
-                return thread.submit(start).result()
+                started = start()
+            else:
+                # it lasts as long as the thread, and in what the thread starts
+                with ThreadPoolExecutor(1, initializer=keep_apart) as thread:
+                    started = thread.submit(start).result()
         except BaseException:
             os.close(self._status)
-            os.close(self._life)
             raise
         finally:
-            for one in (options, kernel, status, life):
+            for one in (options, kernel, status):
                 os.close(one)
+        try:
+            self._hold()
+        except BaseException:
+            os.close(self._status)
+            with started:
+                started.kill()
+            raise
+        return started
+
+    def _hold(self) -> None:
+        """Take hold of the first process inside: all in there ends with it, whatever they do."""
+        while b"\n" not in self._told and (more := os.read(self._status, 65536)):
+            self._told += more  # told before anything of the program's runs
+        # without it, bubblewrap has not come so far, and says why
+        if found := re.search(rb'"child-pid": (\d+)', self._told):
+            with suppress(ProcessLookupError):
+                self._first = hold(int(found[1]))
 
     def ended(self, seconds: float) -> bool:
         """Wait until nothing runs inside; False when something still does."""
-        # the other end is held by the first process inside, which ends last
-        return bool(select.select([self._life], [], [], max(0.0, seconds))[0])
+        held = self._first
+        return held < 0 or bool(select.select([held], [], [], max(0.0, seconds))[0])
+
+    def end(self) -> bool:
+        """End all that runs inside; False when the kernel could not, in time."""
+        if self.ended(0.0):
+            return True
+        end_held(self._first)
+        return self.ended(_LAST)
 
     def ran(self) -> bool:
         """Whether the program was executed; asked once, when all has ended."""
         os.set_blocking(self._status, False)
-        told = b""
         with suppress(OSError):
             while more := os.read(self._status, 65536):
-                told += more
+                self._told += more
         os.close(self._status)
-        os.close(self._life)
-        return b'"exit-code"' in told
+        if self._first >= 0:
+            os.close(self._first)
+        return b'"exit-code"' in self._told
 
 
 def is_enclosing(config: Mapping[str, object]) -> bool:
@@ -199,7 +230,8 @@ def enclosure_problem() -> str:
                     said = tried.communicate(timeout=20)[1].decode(errors="replace").strip()
                 finally:
                     tried.kill()
-            enclosure.ran()
+                    enclosure.end()
+                    enclosure.ran()
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"bubblewrap does not work here: {error}"
     if tried.returncode == 0:
@@ -289,6 +321,8 @@ def _options(
     yield from ("--proc", "/proc", "--dev", "/dev", "--dir", "/run")
     # the kernel's settings, which root may write
     yield from ("--ro-bind", "/proc/sys", "/proc/sys")
+    # the memory and descriptors of the first process, which is bubblewrap's own
+    yield from ("--tmpfs", "/proc/1", "--remount-ro", "/proc/1")
     for device in filter(_DEVICES.fullmatch, sorted(os.listdir("/dev"))):
         yield from ("--dev-bind-try", f"/dev/{device}", f"/dev/{device}")
     if network:
@@ -348,44 +382,6 @@ def _binds(wanted: Mapping[Path, bool], seen: set[Path], hidden: Path | None) ->
 
 def _bwrap() -> str:
     return shutil.which("bwrap") or "bwrap"
-
-
-def _check_program(name: str, work_dir: Path, environment: Mapping[str, str]) -> None:
-    """Raise what starting it would have raised: bubblewrap tells no such things apart."""
-    if not work_dir.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    where = shutil.which(name, path=environment.get("PATH", os.defpath))
-    if os.sep in name and where is None and os.path.exists(work_dir / name):
-        where = str(work_dir / name)
-        if not os.access(where, os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    if where is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    try:
-        head = _beginning_of(where)
-    except PermissionError:
-        if not stat.S_ISREG(os.stat(where).st_mode):
-            raise
-        return  # it may be executed, but not read
-    if head.startswith(b"#!"):
-        words = head[2:].split(b"\n")[0].split()
-        if words and not os.path.isfile(words[0]):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    elif head.isascii() and b"\0" not in head:
-        raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC))
-
-
-def _beginning_of(path: str) -> bytes:
-    """Return the first bytes of a regular file; nothing else can be executed, or ends."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return os.read(descriptor, 256)
-    finally:
-        os.close(descriptor)
 
 
 def _masks(top: str) -> Iterator[str]:

@@ -6,7 +6,10 @@ business: a program gets what is named here, or in ``runner.pass_on``.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "at_home",
+    "check_program",
     "followed_environment",
     "host_environment",
     "path_with",
@@ -162,3 +166,41 @@ def path_with(folders: Iterable[str | Path], path: str | None) -> str:
     if path is None:
         path = os.defpath
     return os.pathsep.join([*parts, path] if path else parts)
+
+
+def check_program(name: str, work_dir: Path, environment: Mapping[str, str]) -> None:
+    """Raise what starting a program would have raised: bubblewrap tells no such things apart."""
+    if not work_dir.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    where = shutil.which(name, path=environment.get("PATH", os.defpath))
+    if os.sep in name and where is None and os.path.exists(work_dir / name):
+        where = str(work_dir / name)
+        if not os.access(where, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if where is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    try:
+        head = _beginning_of(where)
+    except PermissionError:
+        if not stat.S_ISREG(os.stat(where).st_mode):
+            raise
+        return  # it may be executed, but not read
+    if head.startswith(b"#!"):
+        words = head[2:].split(b"\n")[0].split()
+        if words and not os.path.isfile(words[0]):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    elif head.isascii() and b"\0" not in head:
+        raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC))
+
+
+def _beginning_of(path: str) -> bytes:
+    """Return the first bytes of a regular file; nothing else can be executed, or ends."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return os.read(descriptor, 256)
+    finally:
+        os.close(descriptor)

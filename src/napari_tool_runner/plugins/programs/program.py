@@ -125,10 +125,12 @@ def run_program(
                 raise
     finally:
         program.wait()
-        _finish_readers(readers, program.pid, mark, context, enclosure)
+        gone = _finish_readers(readers, program.pid, mark, context, enclosure)
         watchdog.discard(program.pid)
         ran = enclosure is None or enclosure.ran()
     ender.raise_reason()
+    if not gone:
+        raise _still_there()
     raise_broken(readers)
     if not ran and code > 0:
         raise _not_enclosed(args[0], said)
@@ -175,18 +177,20 @@ def _finish_readers(
     mark: str,
     context: ExecContext,
     enclosure: Enclosure | None,
-) -> None:
-    """Wait for the last lines; end what the program left behind."""
+) -> bool:
+    """Wait for the last lines; end what the program left behind; say whether all has ended."""
     deadline = time.monotonic() + _LEFTOVER_WAIT
     for reader in readers:
         reader.join(max(0.0, deadline - time.monotonic()))
     alive = not _ended(pid, deadline, enclosure)
     if not any(reader.is_alive() for reader in readers) and not alive:
-        return
+        return True
     end_processes([], grace=0.5, mark=mark, group=pid)
+    gone = enclosure is None or enclosure.end()
     for reader in readers:
         reader.join(1.0)
     context.say("The program had ended but left processes running; they were ended, too.")
+    return gone
 
 
 def _ended(pid: int, deadline: float, enclosure: Enclosure | None) -> bool:
@@ -200,6 +204,15 @@ def _ended(pid: int, deadline: float, enclosure: Enclosure | None) -> bool:
         time.sleep(pause)
         pause = min(0.02, pause * 2)
     return True
+
+
+def _still_there() -> RunnerExecError:
+    """Return the error for what outlives its enclosure: it could still change the results."""
+    return RunnerExecError(
+        "A process that the program started cannot be ended, so its results are not taken.",
+        hint="Such a process waits for a disk or a device. Run the tool again when that answers, "
+        "or after a restart of the computer.",
+    )
 
 
 def _not_enclosed(name: str, said: str) -> RunnerExecError:

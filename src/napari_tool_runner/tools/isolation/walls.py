@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 __all__ = [
+    "end_held",
     "end_with_parent",
+    "hold",
     "keep_apart",
     "missing_walls",
     "private_below",
@@ -69,7 +71,7 @@ _FORBIDDEN = {
     "init_module": (175, 105), "finit_module": (313, 273), "kexec_load": (246, 104),
     "reboot": (169, 142), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "msgget": (68, 186),
-    "semget": (64, 190), "mq_open": (240, 180),
+    "semget": (64, 190), "mq_open": (240, 180), "kcmp": (312, 272),
 }  # fmt: skip
 # of these an enclosed program is kept, too: the kernel's keys and its log know no namespaces,
 # and what else there is for those who administer a system only makes the kernel's face larger
@@ -77,8 +79,10 @@ _ADMINISTRATION = (
     "mount", "umount2", "pivot_root", "chroot", "setns", "open_tree", "move_mount", "fsopen",
     "fsmount", "mount_setattr", "bpf", "perf_event_open", "userfaultfd", "add_key",
     "request_key", "keyctl", "init_module", "finit_module", "kexec_load", "reboot",
-    "open_by_handle_at",
+    "open_by_handle_at", "pidfd_getfd", "kcmp",
 )  # fmt: skip
+# what reaches into a process, and which argument tells into which one
+_REACHING = {"ptrace": 24, "process_vm_readv": 16, "process_vm_writev": 16}
 _LOG, _IO_URING = (103, 116), (425, 425)
 _CLONE, _CLONE3, _UNSHARE = (56, 220), (435, 435), (272, 97)
 _SOCKET, _IOCTL = (41, 198), (16, 29)
@@ -258,7 +262,8 @@ def program_filter() -> bytes:
     """Return what an enclosed program may not ask the kernel for; empty where there is none.
 
     Keys, the kernel's log, further namespaces, sockets of other kinds than local ones and
-    the internet's (those to hypervisors pass namespaces by), and typing into terminals.
+    the internet's (those to hypervisors pass namespaces by), typing into terminals, and what
+    reaches into the first process of the enclosure, which is no program's.
     """
     known = _MACHINES.get(platform.machine())
     if sys.platform != "linux" or known is None:
@@ -274,6 +279,9 @@ def program_filter() -> bytes:
     for numbers in (_CLONE, _UNSHARE):
         looked = (_LOAD, 0, 0, _FIRST), (_BITS, 0, 1, _NAMESPACES)
         steps += _call(numbers[column], *looked, _REFUSE, allow)
+    for name, place in _REACHING.items():
+        looked = (_LOAD, 0, 0, place), (_EQUAL, 0, 1, 1)
+        steps += _call(_FORBIDDEN[name][column], *looked, _REFUSE, allow)
     typed = [(_EQUAL, 2 - n, 0, one) for n, one in enumerate(_TERMINAL)]
     steps += _call(_IOCTL[column], (_LOAD, 0, 0, _SECOND), *typed, allow, _REFUSE)
     # of netlink the routes, which tell a program its own addresses
@@ -282,6 +290,24 @@ def program_filter() -> bytes:
     refuse = (_LEAVE, 0, 0, _ERRNO | errno.EAFNOSUPPORT)
     steps += _call(_SOCKET[column], (_LOAD, 0, 0, _FIRST), *families, *netlink, refuse, allow)
     return _packed([*steps, allow])
+
+
+def hold(pid: int) -> int:
+    """Return a descriptor of a process that is readable once it ended, and never another's.
+
+    Not by ``os``, which lacks it in a Python that was built for older systems.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    held = int(libc.syscall(_FORBIDDEN["pidfd_open"][0], pid, 0))
+    if held < 0:
+        raise OSError(ctypes.get_errno(), "the process cannot be held")
+    return held
+
+
+def end_held(held: int) -> None:
+    """Kill the process of a descriptor of `hold`, if it has not ended."""
+    number = _FORBIDDEN["pidfd_send_signal"][0]
+    ctypes.CDLL(None).syscall(number, held, int(signal.SIGKILL), None, 0)
 
 
 def keep_apart() -> bool:
