@@ -185,11 +185,14 @@ def _finish_readers(
     alive = not _ended(pid, deadline, enclosure)
     if not any(reader.is_alive() for reader in readers) and not alive:
         return True
-    end_processes([], grace=0.5, mark=mark, group=pid)
+    left = end_processes([], grace=0.5, mark=mark, group=pid)
     gone = enclosure is None or enclosure.end()
     for reader in readers:
         reader.join(1.0)
-    context.say("The program had ended but left processes running; they were ended, too.")
+    # without an enclosure one may hide, but its hold of our pipes shows
+    goes_on = left or any(reader.is_alive() for reader in readers)
+    what = "some go on" if goes_on else "they were ended, too"
+    context.say(f"The program had ended but left processes running; {what}.")
     return gone
 
 
