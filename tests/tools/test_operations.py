@@ -1,0 +1,135 @@
+"""What the reader does for others, done here: the same answers, in JSON, as without it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.dialect import (
+    CollectedFile,
+    CollectedOutput,
+    DataFile,
+    JobPaths,
+    TestOutcome,
+)
+from napari_tool_runner.tools.isolation import operations
+from napari_tool_runner.tools.isolation.operations import (
+    command_from,
+    operation,
+    preload,
+    rst_html,
+    tell_call,
+    tell_test,
+    warm,
+)
+from napari_tool_runner.tools.reader import dialect_of, read_tool
+from napari_tool_runner.tools.toolbox.entries import bundled_folder, made_of
+from napari_tool_runner.tools.values import bind
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+
+
+def answer(name: str, of: dict[str, object]) -> object:
+    """Ask as over the wire: only JSON goes in and comes out."""
+    return json.loads(json.dumps(operation(name)(json.loads(json.dumps(of)))))
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> JobPaths:
+    made = JobPaths(tmp_path / "job")
+    for folder in (made.inputs, made.outputs, made.work):
+        folder.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def tool() -> Tool:
+    return read_tool(bundled_folder() / "galaxy_enhance_contrast")
+
+
+def test_a_command_is_the_one_of_its_language(tool: Tool, paths: JobPaths) -> None:
+    image = paths.inputs / "a.tif"
+    image.write_bytes(b"")
+    values = bind(tool, {"input": DataFile(image, "tiff", "a")})
+    here = dialect_of(tool).render(tool, values, paths, {"NAME": "value"})
+    told = answer("render", tell_call(tool, values, paths, {"NAME": "value"}))
+    assert command_from(told, tool, paths) == here
+
+
+def test_what_has_changed_since_is_not_filled(tool: Tool, paths: JobPaths) -> None:
+    values = bind(tool, {"input": DataFile(paths.inputs / "a.tif", "tiff", "a")})
+    of = tell_call(tool, values, paths, {}) | {"digest": "sha256:other"}
+    with pytest.raises(DescriptorError, match="has changed"):
+        answer("render", of)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"argv": "x"},
+        {"files": [["/etc/passwd", "x"]]},
+        {"outputs": [["nobody", "/x", "tiff", "", []]]},
+        {"notes": None},
+    ],
+)
+def test_a_command_of_another_shape_is_none(
+    spoilt: dict[str, object], tool: Tool, paths: JobPaths
+) -> None:
+    values = bind(tool, {"input": DataFile(paths.inputs / "a.tif", "tiff", "a")})
+    told = answer("render", tell_call(tool, values, paths, {}))
+    assert isinstance(told, dict)
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it is, it is told as one
+        command_from(told | spoilt, tool, paths)
+
+
+def test_entries_and_files_are_told_as_they_are(tool: Tool) -> None:
+    of = {"files": [str(tool.path)], "root": str(bundled_folder()), "toolbox": "box"}
+    entry = made_of(tool.path, bundled_folder(), "box")
+    assert answer("index", of) == json.loads(json.dumps([entry]))
+    files, seconds = answer("look", {"uri": tool.uri, "root": "", "formats": []})  # type: ignore[misc]
+    assert [Path(path).name for path, _, _ in files][:1] == [tool.path.name]
+    assert seconds >= 0
+
+
+def test_help_is_html(tool: Tool) -> None:
+    assert "<strong>b</strong>" in str(answer("help", {"text": "a **b**"}))
+    assert "<script" not in rst_html(".. raw:: html\n\n   <script>1</script>")
+    assert rst_html("a `b <x") is not None
+
+
+@pytest.mark.parametrize(("said", "problems"), [("hello", 0), ("bye", 1)])
+def test_an_outcome_is_compared(said: str, problems: int, tmp_path: Path, paths: JobPaths) -> None:
+    (tmp_path / "t.xml").write_text(
+        """<tool id="t" name="T" version="1" profile="22.05"><command>echo</command><inputs/>
+        <outputs><data name="o" format="txt"/></outputs><tests><test><output name="o">
+        <assert_contents><has_text text="hello"/></assert_contents></output></test></tests></tool>
+        """
+    )
+    made = read_tool(tmp_path / "t.xml")
+    file = paths.outputs / "o.txt"
+    file.write_text(said)
+    collected = CollectedOutput(made.outputs[0], (CollectedFile(file, "txt"),))
+    outcome = TestOutcome(
+        exit_code=0, stdout="", stderr="", outputs={"o": collected}, command="echo", failed=False
+    )
+    told = answer("verify", tell_test(made, made.tests[0], outcome, str(tmp_path)))
+    assert isinstance(told, list)
+    assert len(told) == problems
+
+
+def test_what_reading_needs_is_imported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "_loaded", set())
+    assert preload("galaxy") is True
+    assert preload("galaxy") is False
+    warm()
+    assert preload("nobody") is True
+    warm()  # a language that is not there
+
+
+def test_others_bring_their_own_operation() -> None:
+    assert operation("json:dumps")({"a": 1}) == '{"a": 1}'
