@@ -12,11 +12,11 @@ from napari_tool_runner.errors import TrustError
 from napari_tool_runner.names import size_text
 from napari_tool_runner.storage import user_data
 
-__all__ = ["BYTECODE", "MOST_BYTES", "MOST_FILES", "SKIPPED", "VERSIONS", "refuse_full", "weighed"]
+__all__ = ["BYTECODE", "MOST_BYTES", "MOST_FILES", "VERSIONS", "refuse_full", "weighed"]
 
 VERSIONS = frozenset({".git", ".hg", ".svn", ".bzr", "CVS"})
 """Folders of version control."""
-SKIPPED = VERSIONS | {"__pycache__"}
+_SKIPPED = VERSIONS | {"__pycache__"}
 """Folders that are neither hashed nor copied, so nothing in them runs."""
 BYTECODE = (".pyc", ".pyo")
 MOST_FILES = 200_000
@@ -101,7 +101,7 @@ def _files(folder: Path, *, whole: bool = False) -> Iterator[tuple[str, str, str
             found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
             name = f"{prefix}{entry.name}"
-            if not whole and (entry.name in SKIPPED or entry.name.endswith(BYTECODE)):
+            if not whole and (entry.name in _SKIPPED or entry.name.endswith(BYTECODE)):
                 continue
             path = entry.path
             if entry.is_symlink():
@@ -123,4 +123,4 @@ def _files(folder: Path, *, whole: bool = False) -> Iterator[tuple[str, str, str
 def _inside(path: str, root: str) -> bool:
     inner = os.path.relpath(path, root)
     parts = inner.split(os.sep)
-    return parts[0] != os.pardir and not SKIPPED & {*parts} and not inner.endswith(BYTECODE)
+    return parts[0] != os.pardir and not _SKIPPED & {*parts} and not inner.endswith(BYTECODE)
