@@ -198,7 +198,7 @@ def test_a_form_that_is_dropped_while_it_is_built_is_no_harm(qtbot, qapp):
     from napari_tool_runner.widgets.forms.form import FormWidget
 
     for _ in range(3):
-        form = FormWidget(long_tool(600))
+        form = FormWidget(long_tool(2900))
         form.show()
         form.builder.work_a_little()  # however fast this machine is
         assert form.builder.pending > 0
