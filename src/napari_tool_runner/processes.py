@@ -1,4 +1,4 @@
-"""Which process it was (a number alone is given again to others), and which still lives."""
+"""Which process it was (a number alone is given again to others), and locks that end with it."""
 
 from __future__ import annotations
 

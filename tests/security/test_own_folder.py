@@ -17,7 +17,7 @@ from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.isolation.rendering import folder_is_shared, tool_places
+from napari_tool_runner.tools.own_folder import folder_is_shared, tool_places
 from plugins.runner_helpers import make_process
 
 enclosed = pytest.mark.skipif(bool(enclosure_problem()), reason="no bubblewrap here")

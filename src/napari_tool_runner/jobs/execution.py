@@ -49,13 +49,14 @@ from napari_tool_runner.plugins import (
 )
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import DataFile
-from napari_tool_runner.tools.isolation.rendering import is_shipped, render, tool_places
+from napari_tool_runner.tools.isolation.rendering import is_shipped, render
 from napari_tool_runner.tools.model import (
     CollectionOutput,
     DataParameter,
     HiddenParameter,
     LayerKind,
 )
+from napari_tool_runner.tools.own_folder import tool_places
 from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
@@ -277,9 +278,8 @@ class Run:
 
     def loader(self) -> OutputLoader:
         """Return what opens outputs as layers, which are named after the first input."""
-        told, top = self.record().summary(), self.workspace.paths.top
-        note, read = self.notes.append, self.files
-        return OutputLoader(self.request, self._named_after, told, note, top, read)
+        told, top, note = self.record().summary(), self.workspace.paths.top, self.notes.append
+        return OutputLoader(self.request, self._named_after, told, note, top, self.files)
 
     def settle(self) -> None:
         """Choose the service; pass the gate. May ask a daemon: not for a GUI thread."""

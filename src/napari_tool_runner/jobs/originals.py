@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.jobs.record import SourceKind
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.sealed import content_sha256
-from napari_tool_runner.tools.isolation.rendering import tool_places
+from napari_tool_runner.tools.own_folder import tool_places
 from napari_tool_runner.tools.tree import chosen_places
 
 if TYPE_CHECKING:

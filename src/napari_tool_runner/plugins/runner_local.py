@@ -26,8 +26,8 @@ from napari_tool_runner.plugins.programs.enclosure import (
 from napari_tool_runner.plugins.programs.environment import host_environment, path_with
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
-from napari_tool_runner.tools.isolation.rendering import folder_is_shared
 from napari_tool_runner.tools.model import ContainerRequirement
+from napari_tool_runner.tools.own_folder import folder_is_shared
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Requirement, Tool

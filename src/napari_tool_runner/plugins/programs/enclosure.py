@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.programs.environment import check_program
 from napari_tool_runner.plugins.programs.watchdog import MARK
-from napari_tool_runner.tools.isolation.rendering import folder_is_shared
 from napari_tool_runner.tools.isolation.walls import (
     end_held,
     hold,
@@ -34,6 +33,7 @@ from napari_tool_runner.tools.isolation.walls import (
     private_below,
     program_filter,
 )
+from napari_tool_runner.tools.own_folder import folder_is_shared
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount

@@ -1,0 +1,158 @@
+"""What a tool is shown of the folder that it lies in."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools.candidate import read_bytes
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["folder_is_shared", "tool_places"]
+
+_MOST_FILES = 2000
+_MOST_BYTES = 4 * 2**30
+_MOST_NAMES = 400
+_TEXT = 2**20
+# where people keep all sorts of files, as desktops name it; others are told in user-dirs.dirs
+_GATHERED = "Desktop Documents Downloads Music Pictures Public Templates Videos Dropbox OneDrive"
+_OF_DESKTOP = re.compile(r'^XDG_\w+_DIR="\$HOME/([^"/]+)"', re.MULTILINE)
+# what lies hidden beside a tool, and is neither shown nor a reason to show nothing
+_OF_DEVELOPERS = re.compile(
+    r"\.(git\w*|gitlab-ci\.yml|editorconfig|pre-commit-config\.yaml|DS_Store|directory|hidden|tox|nox"
+    r"|\w+_(cache|checkpoints|skip)(\.yml)?|coverage(rc)?|flake8|pylintrc|lintr|dockerignore|idea"
+    r"|(shed|travis|planemo)\.yml|z(group|attrs|array|metadata)|readthedocs\.ya?ml|vscode|venv|R\w+|Rproj\.user|zenodo\.json)"
+)
+_INSTALLED = frozenset({".local", ".cache", ".conda", ".pixi", ".venv", ".venvs", ".virtualenvs"})
+_KEYS = re.compile(
+    r"id_(rsa|dsa|ecdsa|ed25519)\w*|(?!cacert).*\.(pem|key|kdbx?|p12|pfx|jks|keyrings?|ppk|ovpn|gpg)"
+    r"|((credentials?|client_secret.*|tokens?|passwords?|secrets?)(\.(json|txt|csv|ya?ml|ini|toml))?)",
+    re.IGNORECASE,
+)
+_PROGRAMS = re.compile(
+    r"[\w@+.-]+\.(pyc?|r|sh|bash|p[lm]|rb|jl|lua|js|m|ijm|bsh|groovy|java|jar|class|clj|awk|sed|tcl|so"
+    r"|dll|exe|xml|json|ya?ml|toml|cfg|ini|loc|cppipe|cpproj|ilp|ipynb|nf|pth?|onnx|keras|safetensors)",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"[\w@+.-]+(?:/[\w@+.-]+)*")
+
+
+def tool_places(tool: Tool) -> tuple[list[Path], str]:
+    """Return what a tool is shown of the folder that it lies in, and why that is not all.
+
+    Of an approved copy and of a folder of its own everything (but hidden files). Of one that
+    holds other things of the user's, too: the descriptor, and the programs that it names.
+    """
+    folder = tool.folder
+    problem = "" if tool.copy else folder_is_shared(folder)
+    if not problem:
+        entries = [] if tool.copy else sorted(os.listdir(folder))
+        if not any(name.startswith(".") for name in entries):
+            return [folder], ""
+        real, places = os.path.realpath(folder), [folder / name for name in entries]
+        # a link that is mounted would be what it leads to
+        within = [one for one in places if os.path.realpath(one).startswith(real + os.sep)]
+        return [one for one in within if one.name[0] != "." and one.name != "__pycache__"], ""
+    shown = _named_programs(tool, folder)
+    names = ", ".join(path.name for path in (tool.path, *shown))
+    note = (
+        f"Of the folder {folder} the tool sees {names} only, since {problem}. If it needs more, "
+        "put it into a folder of its own, with all that belongs to it."
+    )
+    return [tool.path, *shown], note
+
+
+def folder_is_shared(folder: Path, *, installed: bool = False) -> str:
+    """Say why a folder is not one tool's, or one toolbox's, own; empty when it may be.
+
+    `installed`: programs that the user has installed there may be many, and in a hidden folder.
+    """
+    real = os.path.realpath(folder)
+    try:
+        facts = os.stat(real)
+    except OSError:
+        return ""
+    return _shared(real, os.path.expanduser("~"), facts.st_mtime_ns, facts.st_mode, installed)
+
+
+@lru_cache(maxsize=256)
+def _shared(real: str, home: str, _changed: int, mode: int, installed: bool) -> str:
+    path, homes = Path(real), [Path(home), Path(os.path.realpath(home))]
+    if path.parent in (Path("/home"), Path("/Users"), Path(path.anchor)):
+        return "it is a home, or stands at the top of the file system"
+    if any(one.is_relative_to(path) for one in homes):
+        return "it is your home, or holds it"
+    if mode & stat.S_ISVTX or os.path.ismount(real):
+        return "it is a place for everybody's files"
+    for one in homes:
+        if path.is_relative_to(one):
+            below = path.relative_to(one).parts
+            if len(below) == 1 and below[0] in _gathered(one):
+                return "it is a place for all sorts of files"
+            hidden = any(part.startswith(".") and part not in _INSTALLED for part in below)
+            if hidden and not installed:
+                return "it lies among your settings"
+    return "" if installed else _holds_more(real)
+
+
+def _gathered(home: Path) -> set[str]:
+    told = ""
+    with suppress(OSError, DescriptorError):
+        told = read_bytes(home / ".config" / "user-dirs.dirs", _TEXT).decode("utf-8", "replace")
+    return {*_GATHERED.split(), *_OF_DESKTOP.findall(told)}
+
+
+def _holds_more(folder: str) -> str:
+    """Say what a folder holds that is no part of a tool; it is looked at as far as need be."""
+    todo, count, size = [folder], 0, 0
+    while todo:
+        here = todo.pop()
+        with suppress(OSError), os.scandir(here) as entries:
+            for entry in entries:
+                name, count = entry.name, count + 1
+                if _OF_DEVELOPERS.fullmatch(name) and name != ".git-credentials":
+                    continue
+                if name.startswith(".") or _KEYS.fullmatch(name):
+                    return f"“{name}” lies there"
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+                else:
+                    size += entry.stat(follow_symlinks=False).st_size
+                if count > _MOST_FILES or size > _MOST_BYTES:
+                    return "it holds more than a tool needs"
+    return ""
+
+
+def _named_programs(tool: Tool, folder: Path) -> list[Path]:
+    """Return the programs and their settings beside a descriptor that it names."""
+    texts = [tool.command]
+    with suppress(OSError, DescriptorError):
+        texts.append(read_bytes(tool.path, _TEXT).decode("utf-8", "replace"))
+    names = dict.fromkeys(name for text in texts for name in _NAME.findall(text) if "." in name)
+    found: dict[Path, None] = {}
+    for name in list(names)[:_MOST_NAMES]:
+        parts = name.split("/")
+        for start in range(min(3, len(parts))):  # “$__tool_directory__/scripts/run.py”
+            if _is_program(parts[start:], folder):
+                found[folder.joinpath(*parts[start:])] = None
+                break
+    found.pop(tool.path, None)
+    return list(found)
+
+
+def _is_program(parts: list[str], folder: Path) -> bool:
+    """Whether it is a file below `folder`, through no link, that may be part of a tool."""
+    if any(part.startswith(".") or _KEYS.fullmatch(part) for part in parts):
+        return False
+    path = folder.joinpath(*parts)
+    if not _PROGRAMS.fullmatch(path.name) or not path.is_file():
+        return False
+    return Path(os.path.realpath(path)) == Path(os.path.realpath(folder)).joinpath(*parts)
