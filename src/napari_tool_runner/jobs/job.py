@@ -187,6 +187,10 @@ class Job:
         """Return the record; after the end it is complete and equals the file."""
         if self._completing is not None:
             self._completing.join()
+        return self._told()
+
+    def _told(self) -> dict[str, object]:
+        """Return the record as it stands now, as it is kept."""
         return with_seal(self.recorded().to_json(), self.workspace.root)
 
     def recorded(self) -> RunRecord:
@@ -270,8 +274,7 @@ class Job:
         On a full disk the last one takes the place of the one that says that the job runs;
         if even that fails, no record is the truer one.
         """
-        path = self.workspace.record_path
-        told = with_seal(self.recorded().to_json(), self.workspace.root)
+        path, told = self.workspace.record_path, self._told()
         try:
             try:
                 write_json(path, told, durable=durable)

@@ -37,9 +37,9 @@ def mounts_of(
         Where paths led when they were met first, which is kept there: a program that ran since
         (on another slice) may have made links of them.
     """
-    # what is mounted by itself cannot be replaced as a whole
-    own = [root, *(one for one in (root / "inputs",) if one.is_dir())]
-    mounts = {one: Mount(one, read_only=False) for one in own}
+    mounts, inner = {root: Mount(root, read_only=False)}, root / "inputs"
+    if inner.is_dir():  # what is mounted by itself cannot be replaced as a whole
+        mounts[inner] = Mount(inner, read_only=False)
     foreign = [
         *tool_places(process.tool)[0],
         *(entry.path for entry in inputs),

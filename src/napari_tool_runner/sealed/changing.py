@@ -10,7 +10,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import IO
 
@@ -48,10 +48,12 @@ _FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when wri
 @contextmanager
 def new_file(path: Path, root: Path) -> Iterator[IO[bytes]]:
     """Make a file below `root` that was not there, in a folder that is there."""
-    with folder_of(path.parent, root) as folder:
-        descriptor = os.open(folder.name(path.name), _NEW, 0o666, dir_fd=folder.fd)
-        with open(descriptor, "wb") as file:
-            yield file
+    with folder_of(path.parent, root) as folder, _new_in(folder, path.name) as file:
+        yield file
+
+
+def _new_in(folder: Folder, name: str) -> BufferedWriter:
+    return open(os.open(folder.name(name), _NEW, 0o666, dir_fd=folder.fd), "wb")
 
 
 def cloned(source: int, target: int) -> bool:
@@ -224,10 +226,8 @@ def write(path: Path, text: str, root: Path) -> None:
     ------
     OutputError, OSError
     """
-    with _room(path, root) as folder:
-        descriptor = os.open(folder.name(path.name), _NEW, 0o666, dir_fd=folder.fd)
-        with open(descriptor, "wb") as file:
-            file.write(text.encode())
+    with _room(path, root) as folder, _new_in(folder, path.name) as file:
+        file.write(text.encode())
 
 
 def put(ours: Path, target: Path, root: Path) -> None:
