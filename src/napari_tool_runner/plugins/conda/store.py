@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
-from napari_tool_runner.processes import join_lock
+from napari_tool_runner.locks import join_lock
 from napari_tool_runner.storage import lock_file, read_json, write_json
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from napari_tool_runner.errors import TrustError
-from napari_tool_runner.processes import join_lock
+from napari_tool_runner.locks import join_lock
 from napari_tool_runner.sealed import copy_bytes
 from napari_tool_runner.storage import (
     locked,
