@@ -14,7 +14,7 @@ import pytest
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, TrustError
-from napari_tool_runner.processes import join_lock
+from napari_tool_runner.locks import join_lock
 from napari_tool_runner.sealed import opening
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.toolbox import approved, weighing
