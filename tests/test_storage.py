@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_tool_runner.names import unique_names
 from napari_tool_runner.locks import join_lock
+from napari_tool_runner.names import unique_names
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.storage import locked, read_json, sha256_of, write_json, write_whole
 
