@@ -306,6 +306,36 @@ def test_same_place_no_conversion(tmp_path):
     assert written.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes", "names", "expected"),
+    [
+        ((1, 20, 20), "zyx", "axis-0,axis-1", [[0, 2, 3], [0, 5, 6]]),
+        ((4, 1, 20, 20), "tzyx", "axis-0,axis-1,axis-2", [[1, 0, 2, 3], [2, 0, 5, 6]]),
+        ((4, 1, 20, 20), "tzyx", "frame,y,x", [[1, 0, 2, 3], [2, 0, 5, 6]]),
+        ((1, 4, 20, 20), "tzyx", "axis-0,axis-1", None),  # of a plane of several: as before
+    ],
+)
+def test_coordinates_get_the_axes_of_size_one_that_a_program_dropped(
+    tmp_path, shape, axes, names, expected
+):
+    layer = Image(np.zeros(shape, "u1"), axis_labels=tuple(axes), scale=[2] * len(axes))
+    path = tmp_path / "spots.csv"
+    rows = [[1, 2, 3], [2, 5, 6]]
+    lines = [",".join(map(str, row[3 - len(names.split(",")) :])) for row in rows]
+    path.write_text("\n".join([names, *lines]) + "\n")
+    output = DataOutput(name="o", format="tablecsv", kind=LayerKind.POINTS, reference="image")
+    loaded = load(
+        collected(path, "tablecsv"), output, make_tool(), inputs={"image": snapshot(layer)}
+    )
+    data, attributes, _ = loaded.as_layer_data_tuple()
+    if expected is None:
+        assert data.shape[1] == 2
+        return
+    np.testing.assert_array_equal(data, expected)
+    assert attributes["axis_labels"] == tuple(axes)
+    assert tuple(attributes["scale"]) == (2.0,) * len(axes)
+
+
 def test_points_found_in_an_image_lie_on_it(tmp_path):
     layer = stack(rotate=ROTATED)
     path = tmp_path / "spots.csv"

@@ -35,6 +35,7 @@ __all__ = [
     "track_columns",
     "tracks_table",
     "vectors_table",
+    "with_axes",
 ]
 
 _AXIS = re.compile(r"axis[-_ ]?(\d+)$", re.IGNORECASE)
@@ -270,6 +271,16 @@ def coordinate_data(
         return data[order], features, extra, _letters(names[1:]), data.shape[1] - 1
     names = coordinate_columns(table)
     return _stacked(table, names), _rest(table, names), {}, _letters(names), len(names)
+
+
+def with_axes(data: object, kind: LayerKind, axes: Sequence[int]) -> object:
+    """Return points, tracks, vectors or shapes with coordinates 0 along more `axes`."""
+    if isinstance(data, list):
+        return [with_axes(shape, kind, axes) for shape in data]
+    array = np.asarray(data)
+    for axis in axes:  # the first column of tracks is their number
+        array = np.insert(array, axis + (kind is LayerKind.TRACKS), 0, axis=-1)
+    return array
 
 
 def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarray], list[str]]:

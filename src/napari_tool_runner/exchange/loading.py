@@ -18,6 +18,7 @@ from napari_tool_runner.exchange.coordinates import (
     coordinate_data,
     table_kinds,
     track_columns,
+    with_axes,
 )
 from napari_tool_runner.exchange.files import remember_origin
 from napari_tool_runner.exchange.geometry import attributes_of
@@ -32,6 +33,7 @@ from napari_tool_runner.exchange.model import (
 )
 from napari_tool_runner.exchange.placing import (
     as_stack,
+    dropped_axes,
     place_coordinates,
     place_pixels,
     reference_of_coordinates,
@@ -279,13 +281,13 @@ def _coordinates(
     if output.axes and len(output.axes) == ndim:
         axes = output.axes
     reference = reference_of_coordinates(output, inputs, notes, formats)
+    if (lacking := dropped_axes(axes, ndim, reference)) and kind is not LayerKind.SURFACE:
+        data, axes, ndim = with_axes(data, kind, lacking), "", ndim + len(lacking)
     geometry, lost = place_coordinates(axes, ndim, reference)
     if lost:
         notes.append(lost)
-    attributes = attributes_of(geometry) | extra
-    if features:
-        attributes["features"] = features
-    return data, attributes
+    more = {"features": features} if features else {}
+    return data, attributes_of(geometry) | extra | more
 
 
 def _name(file: CollectedFile, output: DataOutput, tool: Tool) -> str:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_stack",
+    "dropped_axes",
     "place_coordinates",
     "place_pixels",
     "reference_of_coordinates",
@@ -191,6 +192,20 @@ def place_coordinates(axes: str, ndim: int, reference: Geometry | None) -> tuple
         return replace(part, shape=()), ""
     part, lost = select(reference, keep)
     return replace(part, shape=()), lost
+
+
+def dropped_axes(axes: str, ndim: int, reference: Geometry | None) -> list[int]:
+    """Return the axes of size 1 of the input that coordinates lack; all others are there.
+
+    Many programs drop such axes when they read. Parameters as of `place_coordinates`.
+    """
+    if reference is None or not reference.shape or ndim >= reference.ndim:
+        return []
+    lacking = [i for i, size in enumerate(reference.shape) if size == 1]
+    if axes and len(axes) == ndim and set(axes) <= set(reference.axes):
+        named = [i for i, axis in enumerate(reference.axes) if axis not in axes]
+        lacking = named if set(named) <= set(lacking) else []
+    return lacking if len(lacking) == reference.ndim - ndim else []
 
 
 def _with_singletons(own: Geometry, reference: Geometry) -> Geometry:
