@@ -243,7 +243,13 @@ def test_lengths_grow_with_the_pixels(tmp_path, tool, factor):
         np.testing.assert_allclose(made[1].image(), made[0].image() * factor, rtol=1e-5)
         return
     table = "counts" if tool == "count_points" else "table"
-    power = {"length_um": 1, "width_um": 1, "volume_um3": 3, "points_per_um3": -3}
+    power = {
+        "length_um": 1,
+        "width_um": 1,
+        "surface_um2": 2,
+        "volume_um3": 3,
+        "points_per_um3": -3,
+    }
     for column in made[0].rows(table)[0]:
         before, after = (m.column(column, table) for m in made)
         np.testing.assert_allclose(

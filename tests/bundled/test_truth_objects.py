@@ -6,13 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, special
 from skimage import measure, segmentation
 
 from bundled.inside import Image, run, script
 
 MICRONS = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0}
-OBLONG = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 1.0}
 
 
 def cells(seed=0, shape=(40, 44), count=9, top=60_000):
@@ -84,21 +83,54 @@ def test_measurements_are_those_of_scikit_image(tmp_path, shape, sizes):
                 for r in flat
             ],
         }
-    assert set(wanted) == set(made.rows()[0])
+    more = {f"surface_{unit}2"} if len(shape) == 3 else set()
+    assert set(wanted) | more == set(made.rows()[0])
     for name, values in wanted.items():
         np.testing.assert_allclose(made.column(name), values, rtol=1e-7, atol=1e-6, err_msg=name)
 
 
-def test_pixels_that_are_no_squares(tmp_path):
-    rows, columns = np.mgrid[:41, :81]
-    disk = ((rows - 20) * 1.0) ** 2 + ((columns - 40) * 0.5) ** 2 <= 15.0**2
-    labels = Image(disk.astype(np.uint8), "YX", OBLONG)
+@pytest.mark.parametrize(("high", "most"), [(1.001, 0.02), (1.5, 0.02), (2, 0.02), (4, 0.06)])
+@pytest.mark.parametrize("turn", [0, 0.4, 1.1])
+def test_pixels_that_are_no_squares(tmp_path, high, most, turn):
+    """Ellipses, of an outline that SciPy knows, in pixels `high` times as high as wide."""
+    rows, columns = np.mgrid[: 2 * round(60 / high) + 1, :121].astype(float)
+    rows, columns = (rows - round(60 / high)) * high, columns - 60.3
+    along = rows * np.sin(turn) + columns * np.cos(turn)
+    across = rows * np.cos(turn) - columns * np.sin(turn)
+    inside = ((along / 50) ** 2 + (across / 30) ** 2 <= 1).astype(np.uint8)
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5 * high}
+    labels = Image(inside, "YX", sizes)
     (row,) = run("measure_regions", tmp_path, labels=labels, image=labels).rows()
-    assert float(row["area_um2"]) == pytest.approx(np.pi * 15**2, rel=0.01)
-    assert float(row["length_um"]) == pytest.approx(30, rel=0.01)
-    assert float(row["width_um"]) == pytest.approx(30, rel=0.01)
-    assert float(row["eccentricity"]) < 0.15
-    assert float(row["perimeter_um"]) == pytest.approx(2 * np.pi * 15, rel=0.1)
+    around = 4 * 25 * special.ellipe(1 - 0.6**2)
+    assert float(row["area_um2"]) == pytest.approx(np.pi * 25 * 15, rel=0.01)
+    assert float(row["length_um"]) == pytest.approx(50, rel=0.02)
+    assert float(row["width_um"]) == pytest.approx(30, rel=0.02)
+    assert float(row["eccentricity"]) == pytest.approx(0.8, abs=0.01)
+    assert float(row["perimeter_um"]) == pytest.approx(around, rel=most)
+
+
+@pytest.mark.parametrize(("deep", "most"), [(1, 0.03), (2, 0.04), (4, 0.05)])
+def test_surfaces_are_those_of_balls(tmp_path, deep, most):
+    away = np.mgrid[: 2 * (16 // deep) + 3, :35, :35].astype(float)
+    away = (away - np.array(away.shape[1:])[:, None, None, None] / 2 + 0.3) * [
+        [[[deep]]],
+        [[[1]]],
+        [[[1]]],
+    ]
+    labels = ((away**2).sum(axis=0) <= 15**2).astype(np.uint16)
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 0.5 * deep}
+    image = Image(labels * 7, "ZYX", sizes)
+    (row,) = run("measure_regions", tmp_path, labels=image, image=image).rows()
+    assert float(row["surface_um2"]) == pytest.approx(4 * np.pi * 7.5**2, rel=most)
+    assert float(row["volume_um3"]) == pytest.approx(4 / 3 * np.pi * 7.5**3, rel=0.03)
+
+
+def test_crossings_of_squares_are_those_of_scikit_image():
+    labels = cells(4).astype(int) % 50
+    made = script("measure_regions").borders(labels, 50, [1.0, 1.0])
+    for number in np.unique(labels[labels > 0]):
+        wanted = measure.perimeter_crofton(labels == number, directions=4)
+        assert made[number] == pytest.approx(wanted, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +238,20 @@ def test_points_are_counted_in_their_frame(tmp_path):
         assert int(row["points"]) == count
         assert float(row["points_per_um2"]) == pytest.approx(count / area)
     assert "no place" in made.text
+
+
+def test_frames_of_points_with_depth_are_those_of_flat_labels(tmp_path):
+    """A movie of stacks of one slice: readers drop that axis, and time stays time."""
+    labels = movie()[:, None]
+    rng = np.random.default_rng(4)
+    points = np.column_stack(
+        [rng.integers(0, 3, 99), rng.integers(0, 3, 99), rng.uniform(0, 40, (99, 2))]
+    )
+    made = run("count_points", tmp_path, points=points, labels=Image(labels, "TZYX"))
+    places = np.floor(points + 0.5).astype(int)
+    owners = [labels[t, 0, y, x] if y < 40 else 0 for t, _, y, x in places]
+    assert [int(row["object"]) for row in made.rows("assigned")] == owners
+    assert "the objects are flat" in made.text
 
 
 @pytest.mark.parametrize("mask", [False, True])

@@ -141,8 +141,11 @@ def main():
         print(
             f"note: {np.count_nonzero(~placed)} points have no place (NaN): they lie in no object"
         )
-    # flat labels serve for every time point of the points
-    pixels = np.floor(np.where(placed[:, None], points, -1)[:, -labels.ndim :] + 0.5).astype(int)
+    # flat labels serve for every time point and slice of the points; time is the first axis
+    columns = np.arange(points.shape[1])[-labels.ndim :]
+    if axes.startswith("T") and not set(axes) & set("ZQ"):
+        columns[:-2] = np.arange(labels.ndim - 2)
+    pixels = np.floor(np.where(placed[:, None], points, -1)[:, columns] + 0.5).astype(int)
     inside = ((pixels >= 0) & (pixels < labels.shape)).all(axis=1)
     owner = np.zeros(len(points), labels.dtype)
     owner[inside] = labels[tuple(pixels[inside].T)]

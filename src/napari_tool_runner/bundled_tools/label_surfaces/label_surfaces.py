@@ -120,6 +120,8 @@ def main():
     args = parser.parse_args()
 
     labels, axes, sizes = read_objects(args.labels)
+    if axes == "YX":  # a stack of one slice
+        labels, axes = labels[np.newaxis], "ZYX"
     if labels.ndim != 3 or set(axes) & set("TC"):
         sys.exit(f"A surface is made of one stack (Z, Y, X), not of an image with {axes}.")
     labels, numbers = compact(labels)

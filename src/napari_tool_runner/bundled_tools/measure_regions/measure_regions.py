@@ -3,7 +3,7 @@
 import argparse
 import csv
 import sys
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import tifffile
@@ -90,8 +90,8 @@ def ellipses(labels, count, steps):
     return centres, np.sqrt((16.0 if labels.ndim == 2 else 20.0) * along)
 
 
-def perimeters(labels, count, steps):
-    """Return the length of the outline of each object (Benkrid and Crookes 2000)."""
+def perimeters(labels, count):
+    """Return the length of the outline of each object in pixels (Benkrid and Crookes 2000)."""
     wide = np.pad(labels, 1)
     flat, row = wide.ravel(), wide.shape[1]
     inside = np.flatnonzero(flat)
@@ -100,19 +100,50 @@ def perimeters(labels, count, steps):
         rim[inside[flat[inside + step] != flat[inside]]] = True
     inside = np.flatnonzero(rim)
     owners = flat[inside]
-    right, down, across = (
+    beside, across = (
         sum((rim[inside + s] & (flat[inside + s] == owners)).astype(int) for s in way)
-        for way in ((1, -1), (row, -row), (row + 1, row - 1, -row + 1, -row - 1))
+        for way in ((1, -1, row, -row), (row + 1, row - 1, -row + 1, -row - 1))
     )
-    codes = 10 * across + 2 * (right + down) + 1
+    codes = 10 * across + 2 * beside + 1
     # a pixel of the rim is as long as the way to the next: straight on, slanted, or half of each
-    straight = (right * steps[1] + down * steps[0]) / np.maximum(right + down, 1)
-    slanted = np.hypot(*steps)
-    length = straight * np.isin(codes, (5, 7, 15, 17, 25, 27))
-    length += slanted * np.isin(codes, (21, 33)) + (straight + slanted) / 2 * np.isin(
-        codes, (13, 23)
-    )
+    length = 1.0 * np.isin(codes, (5, 7, 15, 17, 25, 27)) + 2**0.5 * np.isin(codes, (21, 33))
+    length += (1 + 2**0.5) / 2 * np.isin(codes, (13, 23))
     return np.bincount(owners, length, minlength=count)
+
+
+def borders(labels, count, steps):
+    """Return the outline (surface) of each object: how often lines cross it (Crofton).
+
+    Lines through neighbouring pixels; a direction counts by its share of all directions
+    (Lehmann and Legland 2012). Across flat pixels there are more directions.
+    """
+    flatter = max(steps) / np.array(steps)
+    more = labels.ndim == 2 and flatter.max() > 1
+    reach = np.where((flatter > 1) & more, np.rint(flatter) + 1, 1).astype(int)
+    ways = [way for way in product(*[range(-r, r + 1) for r in reach]) if way > (0,) * labels.ndim]
+    ways = np.array([way for way in ways if np.gcd.reduce(way) == 1])
+    real = ways * steps
+    lengths = np.linalg.norm(real, axis=1)
+    nearest = np.abs(real / lengths[:, None] @ directions(labels.ndim)).argmax(axis=0)
+    shares = np.bincount(nearest, minlength=len(ways)) / len(nearest)
+    wide = np.pad(labels, [(r, r) for r in reach])
+    flat, total = wide.ravel(), np.zeros(count)
+    jumps = ways @ (np.array(wide.strides) // wide.itemsize)
+    for jump, share, length in zip(jumps, shares, lengths, strict=True):
+        crossed = np.flatnonzero(flat[:-jump] != flat[jump:])
+        for ends in (flat[crossed], flat[crossed + jump]):
+            total += np.bincount(ends, minlength=count) * (share * np.prod(steps) / length)
+    return total * (np.pi / 2 if labels.ndim == 2 else 2.0)
+
+
+def directions(ndim, count=20_000):
+    """Return unit vectors of all directions, evenly: an array of shape (ndim, count)."""
+    turn = (np.arange(count) + 0.5) * np.pi
+    if ndim == 2:
+        return np.array([np.sin(turn / count), np.cos(turn / count)])
+    height = 1 - 2 * turn / np.pi / count  # a spiral from pole to pole
+    around, golden = np.sqrt(1 - height**2), turn * (1 + 5**0.5)
+    return np.array([height, around * np.sin(golden), around * np.cos(golden)])
 
 
 def hulls(labels, count):
@@ -177,10 +208,13 @@ def measure(labels, image, steps, wide):
         columns[f"centroid_{axis}"] = values[numbers]
     columns[f"length_{unit}"] = lengths[numbers, 0] * scale
     columns[f"width_{unit}"] = lengths[numbers, -1] * scale
-    if not solid:
+    if solid:
+        columns[f"surface_{unit}2"] = borders(labels, count, steps)[numbers] * scale**2
+    else:
         columns |= {f"perimeter_{unit}": [], "circularity": [], "eccentricity": [], "solidity": []}
     if not solid and len(numbers):
-        around = perimeters(labels, count, steps)[numbers]
+        square = steps[0] == steps[1]
+        around = (perimeters(labels, count) if square else borders(labels, count, steps))[numbers]
         columns[f"perimeter_{unit}"] = around * scale
         safe = np.where(around > 0, around, np.inf)
         columns["circularity"] = np.minimum(4 * np.pi * sizes / safe**2, 1.0)
