@@ -243,7 +243,7 @@ def test_a_tiff_of_several_images_opens_the_first(tmp_path) -> None:
         tif.write(np.ones((7, 8), np.uint16), photometric="minisblack", metadata=None)
     found = read_file(path, FORMATS["imagetiff"])
     assert found.pixels.shape == (4, 5)
-    assert "It holds 2 images; the first was opened." in found.notes
+    assert "It holds 2 images (4 × 5, 7 × 8); the first was opened." in found.notes
 
 
 def test_a_pyramid_opens_in_full(tmp_path) -> None:

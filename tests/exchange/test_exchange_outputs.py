@@ -116,7 +116,7 @@ def test_planar_rgb_and_other_samples(tmp_path):
         collected(path, "tiff"), DataOutput(name="o", kind=LayerKind.IMAGE), make_tool(), inputs={}
     )
     assert result.attributes["rgb"] is False
-    assert result.data.shape == (20, 30, 2)
+    assert result.data.shape == (2, 20, 30)  # channels, no rows of two pixels
 
 
 # -- not as declared ---------------------------------------------------------------

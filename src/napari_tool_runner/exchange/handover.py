@@ -18,6 +18,7 @@ from napari_tool_runner.exchange.files import is_whole_map
 from napari_tool_runner.exchange.geometry import geometry_of, same_place
 from napari_tool_runner.exchange.model import (
     PIXELS,
+    Content,
     Geometry,
     LayerSnapshot,
     ShapeList,
@@ -105,13 +106,18 @@ def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMA
         Its file is gone.
     """
     accepted = _as_it_is(snap, parameter, formats)
-    if accepted is not None and snap.path is not None:
-        name = snap.path.name
-        given = replace(formats.resolve(accepted), name=accepted)
-        extension = formats.extension_of(name).lower() or snap.path.suffix or given.extension
-        return HandOver(snap, snap.kind, given, name, extension, snap.path)
     remarks: list[str] = []
-    if snap.data is None:
+    if accepted is not None and snap.path is not None:
+        given = replace(formats.resolve(accepted), name=accepted)
+        content = _looked_at(snap, parameter, given, remarks)
+        if content is None:
+            name = snap.path.name
+            extension = formats.extension_of(name).lower() or snap.path.suffix or given.extension
+            return HandOver(
+                snap, snap.kind, given, name, extension, snap.path, remarks=tuple(remarks)
+            )
+        snap = _opened(snap, content, parameter, formats)
+    elif snap.data is None:
         snap = _open_file(snap, parameter, remarks, formats)
     kind, chosen = _as_what(snap, parameter, formats)
     if kind is LayerKind.TABLE and snap.kind is not kind and not _is_matrix(snap):
@@ -239,11 +245,41 @@ def _file_says_the_same(snap: LayerSnapshot, path: Path, formats: Formats) -> bo
     own = content.geometry
     if own is None or own.shape != snap.geometry.shape or content.rgb != snap.rgb:
         return False
+    if content.hidden:
+        return False
     if not is_whole_map(snap.pixels, content.pixels):
         return False
     origin = (0.0,) * own.ndim
     here = replace(snap.geometry, translate=origin, linear=None, affine=None)
     return same_place(own, here) and (not snap.geometry.labels or own.axes == snap.geometry.axes)
+
+
+def _looked_at(
+    snap: LayerSnapshot, parameter: DataParameter, given: Format, remarks: list[str]
+) -> Content | None:
+    """Return the image of a file in which programs may not find what it says; None: as it is.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        It is damaged, or lacks parts.
+    """
+    path = snap.path
+    assert path is not None
+    pixels = given.carrier is Carrier.TIFF and {*PIXELS} & {*fitting_kinds(parameter)}
+    if snap.data is not None or not pixels or not path.is_file():
+        return None
+    try:
+        content = read_file(path, given, name=snap.name)
+    except OutputError as error:
+        if content_type(path) is None:  # by its name only
+            return None
+        raise UnsupportedLayerError(error.message, hint=error.hint) from error
+    remarks += [f"{path.name}: {note}" for note in content.notes]
+    if not content.hidden:
+        return None
+    remarks.append(f"{path.name} was written anew for the tool: {content.hidden}.")
+    return content
 
 
 def _open_file(
@@ -273,7 +309,17 @@ def _open_file(
         content = read_file(path, known[0], name=snap.name)
     except OutputError as error:
         raise refusal from error
+    remarks += [f"{path.name}: {note}" for note in content.notes]
     remarks.append(f"{path.name} was converted, as the tool takes {accepted}.")
+    return _opened(snap, content, parameter, formats)
+
+
+def _opened(
+    snap: LayerSnapshot, content: Content, parameter: DataParameter, formats: Formats
+) -> LayerSnapshot:
+    """Return the snapshot of what the file of `snap` holds."""
+    path = snap.path
+    assert path is not None
     data: object = content.data
     attributes = dict(content.attributes)
     geometry = content.geometry

@@ -282,6 +282,9 @@ class Content(_Data):
         The last axis holds the samples of a colour (the file says so).
     header : bool
         Whether the columns of a table have names of their own.
+    hidden : str
+        What programs may not find in the file, or take for something else; empty:
+        nothing. Such a file is written anew for them.
     """
 
     data: object
@@ -292,3 +295,4 @@ class Content(_Data):
     header: bool = True
     attributes: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    hidden: str = ""

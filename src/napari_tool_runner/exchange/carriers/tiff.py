@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import tifffile
-from defusedxml import DefusedXmlException, ElementTree
 
-from napari_tool_runner.errors import LossyConversionError, OutputError
+from napari_tool_runner.errors import LossyConversionError, OutputError, ToolRunnerError
 from napari_tool_runner.exchange.blocks import (
     OME_TYPES,
     TypePlan,
@@ -27,8 +24,8 @@ from napari_tool_runner.exchange.blocks import (
     transposed,
     write_blocks,
 )
+from napari_tool_runner.exchange.carriers.tiff_says import Facts, ome_image
 from napari_tool_runner.exchange.geometry import (
-    canonical,
     conversion,
     default_axes,
     is_length,
@@ -130,8 +127,10 @@ def _metadata(pixels: Pixels) -> tuple[dict[str, object], list[str]]:
         if axis in "XYZ" and not (symbol == "pixel" and scale == 1.0):
             if symbol is None:
                 notes.append(f"OME knows no unit “{unit}”; the size of {axis} has none.")
-            metadata[f"PhysicalSize{axis}"] = abs(scale)
-            metadata[f"PhysicalSize{axis}Unit"] = symbol or "reference frame"
+            length = is_length(unit)  # one unit, since not every program looks at it
+            size = abs(scale) * (conversion(unit, "micrometer") if length else 1.0)
+            metadata[f"PhysicalSize{axis}"] = float(f"{size:.12g}")
+            metadata[f"PhysicalSize{axis}Unit"] = "µm" if length else symbol or "reference frame"
         elif axis == "T" and symbol not in (None, "pixel"):
             metadata["TimeIncrement"] = abs(scale)
             metadata["TimeIncrementUnit"] = symbol
@@ -165,8 +164,6 @@ def _resolution(geometry: Geometry) -> tuple[tuple[float, float] | None, str | N
 
 _EAGER = 64 * 2**20
 _EAGER_LABELS = 2**32
-_MOST_PLANES = 10_000_000  # of an OME-TIFF; an hour of a light sheet has a million
-_RGB = int(tifffile.PHOTOMETRIC.RGB)
 
 
 def read_tiff(path: Path, *, writable: bool = False, root: Path | None = None) -> Content:
@@ -183,11 +180,11 @@ def read_tiff(path: Path, *, writable: bool = False, root: Path | None = None) -
     OutputError
         Not a TIFF, truncated, or of a compression that cannot be read.
     """
-    with open_file(path, root) as file, _opened(file, path) as tif:
+    with open_file(path, root) as file, _opened(file, path, root) as (tif, how, facts):
         series = tif.series[0]
         _check_chain(tif, path)
         _check_complete(series, path)
-        facts = _facts(tif)
+        facts.add(tif)
         axes = series.axes
         data = _pixels(tif, file, writable=writable)
         if data is None:
@@ -196,63 +193,70 @@ def read_tiff(path: Path, *, writable: bool = False, root: Path | None = None) -
             from napari_tool_runner.exchange.carriers.zarr_store import check_array
 
             again = open_file(path, root)  # stays open as long as the store lives
-            lazy = tifffile.TiffFile(again, _multifile=False, is_ome=tif.is_ome)
+            lazy = tifffile.TiffFile(again, **how)
             array = zarr.open_array(lazy.aszarr(series=0, level=0), mode="r")
             check_array(array, path.name)
             data = as_lazy(array)
     return _content(data, axes, facts)
 
 
-@contextmanager
-def _opened(file: BufferedReader, path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF, without its OME metadata when those are unusable.
+class _How(TypedDict, total=False):
+    """How tifffile opens a file."""
 
-    Other files that OME metadata may name are never opened.
+    _multifile: bool
+    is_ome: bool
+    omexml: str
+
+
+@contextmanager
+def _opened(
+    file: BufferedReader, path: Path, root: Path | None
+) -> Iterator[tuple[tifffile.TiffFile, _How, Facts]]:
+    """Open a TIFF, without its OME metadata when those are unusable; say how, and what is odd.
+
+    Beside the user's own files those are opened that hold planes of the same image.
     """
-    tif = tifffile.TiffFile(file, _multifile=False)
+    how: _How = {"_multifile": False}
+    facts = Facts()
+    tif = tifffile.TiffFile(file, **how)
     try:
         try:
-            if tif.is_ome and _planes(tif.ome_metadata or "") > _MOST_PLANES:
-                raise ValueError("its OME metadata promise too many planes")
+            if tif.is_ome:
+                image = ome_image(tif.ome_metadata or "", path, alone=root is not None)
+                how = {"_multifile": bool(image.others), "omexml": image.xml}
+                tif.close()
+                file.seek(0)
+                tif = tifffile.TiffFile(file, **how)
+                if None in tif.series[0].pages:
+                    raise ValueError("they promise more planes than there are")
+                facts.notes += image.notes
+                facts.hidden += image.hidden
             found = len(tif.series)
-        except Exception:
+        except ToolRunnerError:
+            raise
+        except Exception as error:
             if not tif.is_ome:
                 raise
+            facts.notes.append(f"Its OME metadata were left out: {error}.")
+            facts.hidden.append("its OME metadata are not true")
             tif.close()
             file.seek(0)
-            tif = tifffile.TiffFile(file, is_ome=False)
+            how = {"_multifile": False, "is_ome": False}
+            tif = tifffile.TiffFile(file, **how)
             found = len(tif.series)
         if not found:
             raise OutputError(f"{path.name} is a TIFF without an image.")
-        yield tif
+        yield tif, how, facts
     finally:
         tif.close()
-
-
-@dataclass(slots=True)
-class _Facts:
-    """What a TIFF says of its pixels. `steps`: axis -> (size of a step, unit)."""
-
-    declared: bool = False
-    steps: dict[str, tuple[float, str]] = field(default_factory=dict)
-    channels: tuple[str, ...] = ()
-    rgb: bool = False
-    notes: list[str] = field(default_factory=list)
-
-
-def _planes(metadata: str) -> int:
-    """Return how many planes OME metadata promise: tifffile makes a list of them all."""
-    most = 0
-    for pixels in ElementTree.fromstring(metadata).iterfind("{*}Image/{*}Pixels"):
-        most = max(most, math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT"))
-    return most
 
 
 def _pixels(tif: tifffile.TiffFile, file: BufferedReader, *, writable: bool) -> ArrayLike | None:
     """Return the pixels as a memory map, or read; None for what is better read in parts."""
     series = tif.series[0]
     size = series.size * series.dtype.itemsize
-    if series.keyframe.is_memmappable and series.dataoffset is not None and size:
+    apart = any(page.parent is not tif for page in series.pages if page is not None)
+    if series.keyframe.is_memmappable and series.dataoffset is not None and size and not apart:
         mode: Literal["c", "r"] = "c" if writable else "r"
         dtype = series.dtype.newbyteorder(tif.byteorder)
         return np.memmap(file, dtype, mode, series.dataoffset, series.shape)
@@ -277,103 +281,49 @@ def _check_chain(tif: tifffile.TiffFile, path: Path) -> None:
 
 
 def _check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
-    """Compare where the pixels should be with the size of the file."""
-    available = path.stat().st_size
-    needed = 0
+    """Compare where the pixels should be with the size of each file, and the kinds of pixels."""
+    needed = dict.fromkeys([path.name], 0)
     for page in series.pages:
-        if page is not None and len(page.dataoffsets):
+        if page is None:
+            continue
+        name, key = page.parent.filehandle.name, page.keyframe or page
+        if (key.shape, key.dtype) != (series.keyframe.shape, series.keyframe.dtype):
+            raise OutputError(
+                f"{path.name} and {name} hold planes of one image, but differ in size or type."
+            )
+        if len(page.dataoffsets):
             ends = np.add(page.dataoffsets, page.databytecounts)
-            needed = max(needed, int(ends.max()))
+            needed[name] = max(needed.get(name, 0), int(ends.max()))
     if series.dataoffset is not None:
-        needed = max(needed, series.dataoffset + series.size * series.dtype.itemsize)
-    if needed > available:
-        raise OutputError(
-            f"{path.name} is truncated: its pixels need {needed} bytes, it has {available}.",
-            hint="The tool stopped while writing it, or the disk is full.",
-        )
+        end = series.dataoffset + series.size * series.dtype.itemsize
+        needed[path.name] = max(needed[path.name], end)
+    for name, end in needed.items():
+        available = path.with_name(name).stat().st_size
+        if end > available:
+            raise OutputError(
+                f"{name} is truncated: its pixels need {end} bytes, it has {available}.",
+                hint="What wrote it stopped too early, or the disk was full.",
+            )
 
 
-def _facts(tif: tifffile.TiffFile) -> _Facts:
-    facts = _Facts()
-    series = tif.series[0]
-    page = series.keyframe
-    facts.rgb = int(page.photometric) == _RGB and "S" in series.axes
-    if tif.is_ome and tif.ome_metadata:
-        facts.declared = True
-        _ome_facts(tif.ome_metadata, facts)
-    elif tif.is_imagej and tif.imagej_metadata:
-        facts.declared = True
-        _imagej_facts(tif, facts)
-    else:
-        shaped = tif.shaped_metadata
-        facts.declared = bool(shaped and shaped[0].get("axes"))
-        if page.tags.valueof("ResolutionUnit") == 3:
-            _resolution_facts(page, "centimeter", facts)
-    if len(tif.series) > 1:
-        facts.notes.append(f"It holds {len(tif.series)} images; the first was opened.")
-    if len(getattr(series, "levels", ())) > 1:
-        facts.notes.append("It is a pyramid; its full resolution was opened.")
-    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-        facts.notes.append("Its colour table was left out; the layer has the indices.")
-    return facts
-
-
-def _ome_facts(text: str, facts: _Facts) -> None:
-    try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, DefusedXmlException) as error:
-        facts.notes.append(f"Its OME metadata cannot be read ({error}).")
-        return
-    pixels = root.find("{*}Image/{*}Pixels")
-    if pixels is None:
-        return
-    tags = {axis: (f"PhysicalSize{axis}", "µm") for axis in "XYZ"} | {"T": ("TimeIncrement", "s")}
-    sizes = {axis: _number(pixels.get(tag)) for axis, (tag, _) in tags.items()}
-    facts.steps = {
-        axis: (sizes[axis], canonical(pixels.get(f"{tag}Unit", usual)))
-        for axis, (tag, usual) in tags.items()
-        if sizes[axis]
-    }
-    names = tuple(c.get("Name", "") for c in pixels.findall("{*}Channel"))
-    facts.channels = names if all(names) else ()
-
-
-def _imagej_facts(tif: tifffile.TiffFile, facts: _Facts) -> None:
-    metadata = tif.imagej_metadata or {}
-    unit = canonical(str(metadata.get("unit", "")).replace("\\u00B5", "µ").replace("\\u00b5", "µ"))
-    if unit != "pixel":
-        _resolution_facts(tif.series[0].keyframe, unit, facts)
-        if _number(metadata.get("spacing")):
-            facts.steps["Z"] = (abs(float(metadata["spacing"])), unit)
-    if _number(metadata.get("finterval")):
-        facts.steps["T"] = (float(metadata["finterval"]), canonical(metadata.get("tunit", "s")))
-    labels = metadata.get("Labels")
-    if isinstance(labels, list) and len(labels) == metadata.get("channels"):
-        facts.channels = tuple(str(label) for label in labels)
-
-
-def _resolution_facts(page: tifffile.TiffPage, unit: str, facts: _Facts) -> None:
-    for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
-        value = page.tags.valueof(name)
-        if isinstance(value, tuple) and len(value) == 2 and value[0] and value[1]:
-            facts.steps[axis] = (value[1] / value[0], unit)
-    if unit == "centimeter":  # nobody calls pixel sizes so
-        factor = conversion(unit, "micrometer")
-        for axis, (size, _) in facts.steps.items():
-            facts.steps[axis] = (size * factor, "micrometer")
-
-
-def _content(data: ArrayLike, axes: str, facts: _Facts) -> Content:
+def _content(data: ArrayLike, axes: str, facts: Facts) -> Content:
     is_rgb = facts.rgb and data.shape[axes.index("S")] in (3, 4)
     attributes: dict[str, object] = {"channel_names": facts.channels} if facts.channels else {}
-    if is_rgb and not axes.endswith("S"):  # planes of red, green, blue
-        attributes["samples"] = position = axes.index("S")
-        data = transposed(data, [*(i for i in range(len(axes)) if i != position), position])
     letters = axes.replace("S", "")
-    if "S" in axes and not is_rgb:
-        letters = axes.replace("S", "C" if "C" not in axes else "Q")
     if not facts.declared:
         letters = default_axes(len(letters))
+    if "S" in axes:
+        position, target = axes.index("S"), len(letters) if is_rgb else len(letters) - 2
+        if position != target:
+            order = [i for i in range(len(axes)) if i != position]
+            data = transposed(data, [*order[:target], position, *order[target:]])
+        if is_rgb and position != target:  # planes of red, green, blue
+            attributes["samples"] = position
+            facts.hidden.append("its colours lie in planes")
+        elif not is_rgb:  # grey with transparency, inks, many colours
+            letters = letters[:target] + ("Q" if "C" in letters else "C") + letters[target:]
+            facts.declared = True
+            facts.hidden.append(f"its {data.shape[target]} samples a pixel are channels")
     letters = "".join(axis if axis in "TCZYX" else "Q" for axis in letters)
     shape = tuple(data.shape[:-1] if is_rgb else data.shape)
     steps = [facts.steps.get(axis, (1.0, "pixel")) for axis in letters]
@@ -385,13 +335,5 @@ def _content(data: ArrayLike, axes: str, facts: _Facts) -> Content:
         rgb=is_rgb,
         attributes=attributes,
         notes=tuple(facts.notes),
+        hidden="; ".join(facts.hidden),
     )
-
-
-def _number(value: object) -> float:
-    """Return a finite number, 0 for anything else."""
-    try:
-        number = float(str(value))
-    except (TypeError, ValueError):
-        return 0.0
-    return number if np.isfinite(number) else 0.0

@@ -1,0 +1,303 @@
+"""What a TIFF says of its pixels: axes, pixel sizes, colours, and in which files they lie."""
+
+from __future__ import annotations
+
+import math
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element, tostring
+
+import numpy as np
+import tifffile
+from defusedxml import DefusedXmlException, ElementTree
+
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.geometry import canonical, conversion
+from napari_tool_runner.sealed import read_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Facts", "OmeImage", "ome_image"]
+
+_MOST_PLANES = 10_000_000  # of an OME-TIFF; an hour of a light sheet has a million
+_MOST_METADATA = 2**28
+_RGB, _YCC = tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR
+_NO_COLOURS: dict[int, str] = {
+    tifffile.PHOTOMETRIC.SEPARATED: "inks (CMYK)",
+    tifffile.PHOTOMETRIC.CIELAB: "L*a*b*",
+}
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a TIFF says of its pixels.
+
+    Parameters
+    ----------
+    declared : bool
+        It names its axes.
+    steps : dict of str to (float, str)
+        Axis -> size of a step and its unit.
+    hidden : list of str
+        What programs that read TIFF may not find in it, or take for something else.
+    """
+
+    declared: bool = False
+    steps: dict[str, tuple[float, str]] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+    rgb: bool = False
+    notes: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+
+    def add(self, tif: tifffile.TiffFile) -> None:
+        """Add what the first image of `tif` says."""
+        series = tif.series[0]
+        page = series.keyframe
+        photometric = page.photometric
+        decoded = photometric == _YCC and "JP" in tifffile.COMPRESSION(page.compression).name
+        self.rgb = "S" in series.axes and (photometric == _RGB or decoded)
+        if tif.is_ome and tif.ome_metadata:
+            self.declared = True
+            _ome_facts(tif.ome_metadata, self)
+        elif tif.is_imagej and tif.imagej_metadata:
+            self.declared = True
+            _imagej_facts(tif, self)
+        else:
+            shaped = tif.shaped_metadata
+            self.declared = bool(shaped and shaped[0].get("axes"))
+            if page.tags.valueof("ResolutionUnit") == 3:
+                _resolution_facts(page, "centimeter", self)
+        plain = tif.is_ome and all(
+            unit in ("micrometer", "second") for _, unit in self.steps.values()
+        )
+        if self.steps and not plain:
+            told = "OME" if tif.is_ome else "ImageJ" if tif.is_imagej else "TIFF"
+            units = dict.fromkeys(unit for _, unit in self.steps.values())
+            self.hidden.append(
+                f"the size of its pixels is told as {told} does, in {', '.join(units)}"
+            )
+        if len(tif.series) > 1:
+            self.notes.append(_several([" × ".join(map(str, s.shape)) for s in tif.series]))
+        if len(getattr(series, "levels", ())) > 1:
+            self.notes.append("It is a pyramid; its full resolution was opened.")
+        if photometric == tifffile.PHOTOMETRIC.PALETTE:
+            self.notes.append("Its colour table was left out; the layer has the indices.")
+        elif photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            self.notes.append("It shows small numbers bright; the numbers are as in the file.")
+        if photometric in _NO_COLOURS:
+            self.notes.append(
+                f"Its colours are {_NO_COLOURS[photometric]}; they are its channels."
+            )
+
+
+def _ome_facts(text: str, facts: Facts) -> None:
+    try:
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, DefusedXmlException) as error:
+        facts.notes.append(f"Its OME metadata cannot be read ({error}).")
+        return
+    pixels = root.find("{*}Image/{*}Pixels")
+    if pixels is None:
+        return
+    tags = {axis: (f"PhysicalSize{axis}", "µm") for axis in "XYZ"} | {"T": ("TimeIncrement", "s")}
+    sizes = {axis: _number(pixels.get(tag)) for axis, (tag, _) in tags.items()}
+    facts.steps = {
+        axis: (sizes[axis], canonical(pixels.get(f"{tag}Unit", usual)))
+        for axis, (tag, usual) in tags.items()
+        if sizes[axis]
+    }
+    names = tuple(c.get("Name", "") for c in pixels.findall("{*}Channel"))
+    facts.channels = names if all(names) else ()
+
+
+def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:
+    metadata = tif.imagej_metadata or {}
+    unit = canonical(str(metadata.get("unit", "")).replace("\\u00B5", "µ").replace("\\u00b5", "µ"))
+    if unit != "pixel":
+        _resolution_facts(tif.series[0].keyframe, unit, facts)
+        if _number(metadata.get("spacing")):
+            facts.steps["Z"] = (abs(float(metadata["spacing"])), unit)
+    if _number(metadata.get("finterval")):
+        facts.steps["T"] = (float(metadata["finterval"]), canonical(metadata.get("tunit", "s")))
+    labels = metadata.get("Labels")
+    if isinstance(labels, list) and len(labels) == metadata.get("channels"):
+        facts.channels = tuple(str(label) for label in labels)
+
+
+def _resolution_facts(page: tifffile.TiffPage, unit: str, facts: Facts) -> None:
+    for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
+        value = page.tags.valueof(name)
+        if isinstance(value, tuple) and len(value) == 2 and value[0] and value[1]:
+            facts.steps[axis] = (value[1] / value[0], unit)
+    if unit == "centimeter":  # nobody calls pixel sizes so
+        factor = conversion(unit, "micrometer")
+        for axis, (size, _) in facts.steps.items():
+            facts.steps[axis] = (size * factor, "micrometer")
+
+
+def _number(value: object) -> float:
+    """Return a finite number, 0 for anything else."""
+    try:
+        number = float(str(value))
+    except (TypeError, ValueError):
+        return 0.0
+    return number if np.isfinite(number) else 0.0
+
+
+# -- images of several files -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OmeImage:
+    """The image that a file of OME-TIFF shows.
+
+    Parameters
+    ----------
+    xml : str
+        OME metadata of it alone.
+    others : tuple of str
+        The files beside this one that hold planes of it.
+    notes, hidden : tuple of str
+        As of `Facts`.
+    """
+
+    xml: str
+    others: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
+def ome_image(text: str, path: Path, *, alone: bool) -> OmeImage:
+    """Return the first image of OME metadata that has a plane in the file `path`.
+
+    `alone`: no other file may be looked at; one that is needed raises ValueError.
+
+    Raises
+    ------
+    OutputError
+        Planes lie in files that are not there, or not beside this one.
+    ValueError, ParseError, DefusedXmlException
+        The metadata are unusable.
+    """
+    root = _parsed(text.encode())
+    own, binary = root.get("UUID"), root.find("{*}BinaryOnly")
+    if binary is not None:
+        if alone:
+            raise ValueError("its OME metadata lie in another file")
+        (told,) = _beside(path, [binary.get("MetadataFile", "")])
+        root = _parsed(_metadata_of(path.with_name(told)))
+    images = root.findall("{*}Image")
+    places = [_places(image, own, path) for image in images]
+    if not images:
+        raise ValueError("its OME metadata describe no image")
+    first = next((i for i, (is_here, _) in enumerate(places) if is_here), 0)
+    for image in images[:first] + images[first + 1 :]:
+        root.remove(image)
+    is_here, others = places[first]
+    if len(others) == 1 and not is_here and not path.with_name(Path(others[0]).name).exists():
+        others = []  # the one file of an image, by another name
+        for data in images[first].iterfind("{*}Pixels/{*}TiffData"):
+            for where in data.findall("{*}UUID"):
+                data.remove(where)
+    if others and alone:
+        raise ValueError("its planes lie in other files")
+    most = math.prod(
+        int(pixels.get(f"Size{axis}", 1))
+        for pixels in images[first].iterfind("{*}Pixels")
+        for axis in "ZCT"
+    )
+    if most > _MOST_PLANES:  # tifffile makes a list of them all
+        raise ValueError("its OME metadata promise too many planes")
+    xml = tostring(root, encoding="unicode")
+    notes, hidden = [], []
+    if others:
+        hidden.append(f"its planes lie in {len(others) + is_here} files")
+    if binary is not None:
+        hidden.append("its OME metadata lie in another file")
+    if len(images) > 1:
+        notes.append(_several([_size(image) for image in images], first))
+    if first:
+        hidden.append("programs would take another image")
+    others = _beside(path, others)
+    return OmeImage(xml, tuple(others), tuple(notes), tuple(hidden))
+
+
+def _several(sizes: Sequence[str], chosen: int = 0) -> str:
+    more = ", …" if len(sizes) > 6 else ""
+    which = "the first" if not chosen else f"number {chosen + 1}"
+    return f"It holds {len(sizes)} images ({', '.join(sizes[:6])}{more}); {which} was opened."
+
+
+def _size(image: Element) -> str:
+    pixels = image.find("{*}Pixels")
+    sizes = [] if pixels is None else [pixels.get(f"Size{axis}", "1") for axis in "TCZYX"]
+    return " × ".join(size for size in sizes if size != "1") or "1"
+
+
+def _parsed(text: bytes) -> Element:
+    root = ElementTree.fromstring(text)
+    assert isinstance(root, Element)
+    return root
+
+
+def _places(image: Element, own: str | None, path: Path) -> tuple[bool, list[str]]:
+    """Say whether planes of `image` lie in the file `path`, and in which others some do.
+
+    What names this file is taken out: nothing is looked for that is here.
+    """
+    is_here, others = False, dict[str, None]()
+    for data in image.iterfind("{*}Pixels/{*}TiffData"):
+        where = data.find("{*}UUID")
+        name = "" if where is None else where.get("FileName", "")
+        if where is None:
+            is_here = True
+        elif (own and where.text == own) or name.lower() == path.name.lower():
+            data.remove(where)
+            is_here = True
+        else:
+            others[name] = None
+    return is_here, list(others)
+
+
+def _beside(path: Path, names: Iterable[str]) -> list[str]:
+    """Return `names` when each is a regular file in the folder of `path`.
+
+    Raises
+    ------
+    OutputError
+    """
+    missing = []
+    for name in names:
+        if not name or name != Path(name).name or "\\" in name:
+            raise OutputError(
+                f"{path.name} is a part of an image; another part is said to be {name[:200]!r}, "
+                "which is no file beside it.",
+                hint="Put all files of the image into one folder; or export it as one file.",
+            )
+        try:
+            regular = stat.S_ISREG(path.with_name(name).lstat().st_mode)
+        except OSError:
+            regular = False
+        if not regular:
+            missing.append(name[:200])
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise OutputError(
+            f"{path.name} is a part of an image; other parts are not beside it: "
+            f"{', '.join(missing[:3])}{more}.",
+            hint="Put all files of the image into one folder; or export it as one file.",
+        )
+    return list(names)
+
+
+def _metadata_of(path: Path) -> bytes:
+    """Return the OME metadata of a companion file, or of another TIFF."""
+    with path.open("rb") as file:
+        if file.read(2) in (b"II", b"MM"):
+            file.seek(0)
+            with tifffile.TiffFile(file, _multifile=False) as tif:
+                return (tif.ome_metadata or "").encode()
+    return read_bytes(path, limit=_MOST_METADATA)
