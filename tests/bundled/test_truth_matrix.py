@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from scipy import ndimage
 
 from bundled.inside import TOOLS, Image, run
@@ -219,6 +220,68 @@ def test_empty_flat_and_full_data(tmp_path, tool, fault):
         assert told(made), made.refused
     for output in made.outputs.values():
         assert not isinstance(output, np.ndarray) or np.isfinite(output).all()
+
+
+def corners():
+    """Return name -> image, labels and axes that stand at the edge of what is usual."""
+    image, labels, stack = picture("YX"), objects("YX"), picture("ZYX")
+    gap = np.where(np.arange(3)[:, None, None] == 0, np.nan, picture("TYX")).astype("f4")
+    return {
+        "1x1": (np.full((1, 1), 7, "u1"), np.full((1, 1), 3, "u1"), "YX"),
+        "nothing": (np.zeros((1, 1), "u1"), np.zeros((1, 1), "u1"), "YX"),
+        "line": (image[:, :1], labels[:, 5:6], "YX"),
+        "slice": (stack[:1], objects("ZYX")[:1], "ZYX"),
+        "frame": (picture("TYX")[:1], objects("TYX")[:1], "TYX"),
+        "frames of a slice": (picture("TZYX")[:, :1], objects("TZYX")[:, :1], "TZYX"),
+        "channels": (picture("TCYX"), objects("TCYX"), "TCYX"),
+        "unknown axis": (stack, objects("ZYX"), "QYX"),
+        "bool": (image > 100, labels > 0, "YX"),
+        "negative": (-image.astype("i2"), -(labels % 120).astype("i2"), "YX"),
+        "alone": (image.astype("u4") * 2**24, (labels > 0).astype("u4") * 4_000_000_000, "YX"),
+        "64 bits": (image, labels.astype("u8") * 2**50, "YX"),
+        "fractions": (image, labels.astype("f4"), "YX"),
+        "first frame missing": (gap, objects("TYX"), "TYX"),
+        "filled": (np.full((4, 20, 22), 65535, "u2"), np.ones((4, 20, 22), "u2"), "ZYX"),
+        "tiny": (image.astype("f4") * 1e-38, labels, "YX"),
+        "colour": (np.stack([image] * 3, -1).astype("u1"), np.stack([labels] * 3, -1), "YXS"),
+        "complex": (image.astype("c8"), labels, "YX"),
+    }
+
+
+CORNERS = corners()
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("corner", CORNERS)
+def test_a_result_or_a_sentence(tmp_path, tool, corner):
+    """Never a traceback, and nothing becomes 0 everywhere without a word."""
+    image, labels, axes = CORNERS[corner]
+    oblong = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 1.0, "PhysicalSizeZ": 3.0}
+    made = use(tool, tmp_path, image, labels, axes, **oblong)
+    if made.refused:
+        assert told(made), made.refused
+        return
+    same_twice = {
+        "calculate_images",
+        "sort_objects",
+        "remove_small_objects",
+    }  # 0 is right, or told
+    for name, output in made.outputs.items():
+        if isinstance(output, np.ndarray) and image.any() and labels.any():
+            assert output.any() or made.notes or tool in same_twice, name
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzw"])
+def test_files_that_are_damaged_are_told(tmp_path, compression):
+    path = tmp_path / "damaged.tif"
+    tifffile.imwrite(path, picture("YX"), compression=compression)
+    with tifffile.TiffFile(path) as file:
+        start = file.pages[0].dataoffsets[0]
+    content = bytearray(path.read_bytes())
+    content[start : start + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    made = run("gaussian_filter", tmp_path, input=path)
+    assert "cannot be read as a TIFF image" in made.refused
 
 
 @pytest.mark.parametrize("tool", ["measure_regions", "distance_transform", "count_points"])

@@ -15,7 +15,7 @@ def read_image(path):
         with tifffile.TiffFile(path) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
             sizes = pixel_sizes(file)
-    except (OSError, IndexError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
@@ -140,7 +140,10 @@ def main():
 
     image, axes, sizes = read_image(args.input)
     if not ("T" in axes or "Q" in axes) or "S" in axes:
-        sys.exit(f"{args.input} has the axes {axes}: drift needs time (and no RGB colours).")
+        sys.exit(
+            f"The image has the axes {axes}: drift needs a movie of several frames, without RGB "
+            "colours."
+        )
     time = axes.index("T" if "T" in axes else "Q")
     frames = np.moveaxis(image, time, 0)
     missing = tell_missing(frames)

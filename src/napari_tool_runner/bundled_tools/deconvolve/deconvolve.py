@@ -14,7 +14,7 @@ def read_image(path):
         with tifffile.TiffFile(path) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
             sizes = pixel_sizes(file)
-    except (OSError, IndexError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
@@ -111,7 +111,7 @@ def deconvolve(image, psf, rounds, report):
     kernel = np.roll(kernel, [-(n // 2) for n in psf.shape], range(psf.ndim))
     blur = fft.rfftn(kernel)
     estimate = np.full(shape, padded.mean(), np.float32)
-    least = max(1e-6 * float(padded.max()), 1e-30)  # rounding of the transform is below
+    least = 1e-6  # of the brightest pixel: rounding of the transform is below
     for _ in range(rounds):
         blurred = fft.irfftn(fft.rfftn(estimate) * blur, shape)
         ratio = padded / np.maximum(blurred, least)
@@ -198,7 +198,7 @@ def main():
         psf = gaussian_psf(sigmas, inner)
     result = np.empty(image.shape, np.float32)
     rounds = args.rounds * int(np.prod(image.shape)) // int(np.prod(inner))
-    done = 0
+    done = even = 0
 
     def report():
         nonlocal done
@@ -207,6 +207,8 @@ def main():
 
     for volume in stack(axes, image.shape, space(axes, "volumes")):
         pixels = real(image[volume])
+        if missing[volume].all():
+            continue
         background = args.background or float(
             np.percentile(pixels[~missing[volume]], 1, axis=None)
         )
@@ -214,10 +216,15 @@ def main():
         own = "".join(axis for axis in axes if axis in space(axes, "volumes"))
         sharp = np.empty(pixels.shape, np.float32)
         for part in stack(own, pixels.shape, together):
-            light = np.clip(filled(pixels[part]) - background, 0, None).astype(np.float32)
-            sharp[part] = deconvolve(light, psf.astype(np.float32), args.rounds, report)
+            light = np.clip(filled(pixels[part]) - background, 0, None)
+            top = light.max()
+            even += not top > 0
+            light = (light / (top or 1)).astype(np.float32)
+            sharp[part] = top * deconvolve(light, psf.astype(np.float32), args.rounds, report)
         result[volume] = sharp
     result[missing] = np.nan
+    if even:
+        print(f"note: {even} planes or volumes are no brighter than the background and became 0")
     write_image(args.output, result, axes, sizes)
 
 

@@ -14,7 +14,7 @@ def read_image(path):
         with tifffile.TiffFile(path) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
             sizes = pixel_sizes(file)
-    except (OSError, IndexError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
@@ -136,7 +136,7 @@ def main():
     scale = 1.0
     if args.unit == "micrometres":
         if "PhysicalSizeX" not in sizes or "PhysicalSizeXUnit" in sizes:
-            sys.exit(f"{args.input} does not say how large its pixels are: choose pixels as unit.")
+            sys.exit("The image does not say how large its pixels are: choose pixels as unit.")
         scale = sizes["PhysicalSizeX"]
     steps = zip(axes, pitch(axes, sizes), strict=True)
     sampling = [step * scale for axis, step in steps if axis in together]

@@ -14,7 +14,7 @@ def read_image(path):
         with tifffile.TiffFile(path) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
             sizes = pixel_sizes(file)
-    except (OSError, IndexError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
@@ -128,9 +128,13 @@ def main():
     if axes.endswith("S"):
         sys.exit("A colour (RGB) image has no single brightness: split its channels first.")
     missing = tell_missing(image)
-    result = np.empty(image.shape, np.float32)
+    result, even = np.empty(image.shape, np.float32), 0
     for part in parts(axes, image.shape, "YX"):
-        result[part] = enhance(filled(image[part].astype(np.float64)), args)
+        plane = filled(image[part].astype(np.float64))
+        even += plane.min() == plane.max()
+        result[part] = enhance(plane, args)
+    if even:
+        print(f"note: {even} planes have one value only and became 0")
     result[missing] = np.nan
     shown = {"clahe": args.limit, "percentiles": args.high, "gamma": args.gamma}[args.method]
     print(args.method, shown)

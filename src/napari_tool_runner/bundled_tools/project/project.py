@@ -14,7 +14,7 @@ def read_image(path):
         with tifffile.TiffFile(path) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
             sizes = pixel_sizes(file)
-    except (OSError, IndexError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
@@ -99,12 +99,16 @@ def main():
     wanted = "ZTQC" if args.axis == "auto" else args.axis
     axis = next((letter for letter in wanted if letter in axes), None)
     if axis is None:
-        sys.exit(f"{args.input} has the axes {axes}: there is none of {wanted} to project along.")
+        known = {"Z": "depth", "T": "time", "C": "channels"}
+        along = " or ".join(known[letter] for letter in wanted if letter in known)
+        sys.exit(f"The image has the axes {axes}: there is no {along} to project along.")
     number = axes.index(axis)
     count = image.shape[number]
     last = args.last if args.last >= 0 else count + args.last
     if not 0 <= args.first <= last < count:
-        sys.exit(f"{args.first} to {args.last} is no part of 0 to {count - 1} along {axis}.")
+        sys.exit(
+            f"Slices {args.first} to {args.last} are no part of 0 to {count - 1} along {axis}."
+        )
     part = np.take(image, range(args.first, last + 1), axis=number)
     missing = tell_missing(part)
     work = getattr(np, f"nan{args.method}" if missing.any() else args.method)

@@ -14,7 +14,7 @@ def read_image(path):
         with tifffile.TiffFile(path) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
             sizes = pixel_sizes(file)
-    except (OSError, IndexError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
@@ -157,7 +157,7 @@ def main():
     factors = {"Y": args.factor, "X": args.factor, "Z": args.factor_z, "Q": args.factor_z}
     if args.cubic_voxels == "true":
         if not {"PhysicalSizeX", "PhysicalSizeZ"} <= set(sizes):
-            sys.exit(f"{args.input} does not say how deep and wide its voxels are.")
+            sys.exit("The image does not say how deep and wide its voxels are: give the factor.")
         factors |= {
             axis: args.factor * step for axis, step in zip(axes, pitch(axes, sizes), strict=True)
         }

@@ -14,7 +14,7 @@ def read_image(path):
         with tifffile.TiffFile(path) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
             sizes = pixel_sizes(file)
-    except (OSError, IndexError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
@@ -148,14 +148,17 @@ def main():
     missing = tell_missing(image)
     sign = 1.0 if args.objects == "bright" else -1.0
     steps = [step for axis, step in zip(axes, pitch(axes, sizes), strict=True) if axis in "YX"]
-    result = np.empty_like(image)
+    result, even = np.empty_like(image), 0
     for part in parts(axes, image.shape, "YX"):
         plane = sign * filled(real(image[part]))
+        even += plane.min() == plane.max()
         above = plane - background(plane, args.method, args.radius, steps)
         if sign < 0:  # dark objects stay darker than an even, bright background
             above = -above - plane.min()
         whole = np.issubdtype(image.dtype, np.integer)
         result[part] = typed(np.maximum(above, 0) if whole else above, image.dtype)
+    if even:
+        print(f"note: {even} planes have one value only: all of it is background")
     if missing.any():
         result[missing] = image[missing]
     write_image(args.output, result, axes, sizes)

@@ -14,7 +14,7 @@ def read_image(path):
         with tifffile.TiffFile(path) as file:
             image, axes = file.series[0].asarray(), file.series[0].axes.replace("I", "Q")
             sizes = pixel_sizes(file)
-    except (OSError, IndexError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"

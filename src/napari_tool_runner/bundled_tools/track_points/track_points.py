@@ -99,7 +99,7 @@ def main():
     points, features, values = read_points(args.points)
     if points.shape[1] > 4:
         sys.exit(
-            f"{args.points} has {points.shape[1]} axes; time, depth, height and width are four."
+            f"The points have {points.shape[1]} axes; time, depth, height and width are four."
         )
     placed = np.isfinite(points).all(axis=1)
     if not placed.all():
