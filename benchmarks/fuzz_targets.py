@@ -52,7 +52,7 @@ from napari_tool_runner.tools.toolbox.entries import make_entry
 from napari_tool_runner.tools.tree import map_data
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.model import DataParameter, Tool
+    from napari_tool_runner.tools.model import DataParameter, InputItem, Tool
 
 __all__ = ["TARGETS"]
 
@@ -77,10 +77,18 @@ def _descriptor(data: bytes, folder: Path) -> None:
     with suppress(ToolRunnerError):
         tool = read_tool(path)
         assert tool.id
-        names = [parameter.name for parameter in tool.parameters()]
-        assert len(names) == len(set(names))
+        _told_apart(tool.inputs)
         check_tool(tool)
         _render(tool, folder)
+
+
+def _told_apart(items: Sequence[InputItem]) -> None:
+    """What stands in one form side by side has names of its own; cases may have the same."""
+    names = [item.name for item in items]
+    assert len(names) == len(set(names)), names
+    for item in items:
+        for group in getattr(item, "inside", ()):
+            _told_apart(group)
 
 
 def _render(tool: Tool, folder: Path) -> None:

@@ -205,6 +205,12 @@ def test_a_place_that_is_none(layer: dict[str, object], words: str) -> None:
         RecordedInput("i", "i", FOLDER / "i", layer=layer).snapshot()
 
 
+def test_a_log_that_is_not_told_lies_in_the_folder(tmp_path: Path) -> None:
+    for told in ({}, {"log": None}):
+        record = RunRecord.from_json({"version": 2, "tool": {"id": "t"}, **told}, tmp_path)
+        assert record.log == tmp_path / "log.txt"
+
+
 def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
     told = {"tool": {"id": "t"}, "times": {"created": "2026-11-25T21:00:00"}}
     record = RunRecord.from_json(told, tmp_path)

@@ -6,16 +6,26 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.errors import (
+    DescriptorError,
+    OutputError,
+    ParameterError,
+    TemplateError,
+    ToolRunnerError,
+    UnsafeDescriptorError,
+)
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
     CollectedOutput,
+    DataCollection,
     DataFile,
     JobPaths,
     TestOutcome,
 )
+from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, LayerKind
 from napari_tool_runner.tools.isolation import operations
 from napari_tool_runner.tools.isolation.operations import (
     command_from,
@@ -25,6 +35,14 @@ from napari_tool_runner.tools.isolation.operations import (
     tell_call,
     tell_test,
     warm,
+)
+from napari_tool_runner.tools.isolation.wire import (
+    decode,
+    encode,
+    error_from,
+    formats_from,
+    tell_error,
+    tell_formats,
 )
 from napari_tool_runner.tools.reader import dialect_of, read_tool
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, made_of
@@ -129,6 +147,91 @@ def test_what_reading_needs_is_imported_once(monkeypatch: pytest.MonkeyPatch) ->
     warm()
     assert preload("nobody") is True
     warm()  # a language that is not there
+
+
+FILE = DataFile(Path("/i"), "tiff", "i", {"dbkey": "x"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        DataCollection("list:paired", (("a", FILE), ("b", DataCollection("paired", ()))), "all"),
+        {"i": FILE, "n": [1, (2.5, None)], "p": Path("/x")},
+    ],
+)
+def test_a_value_comes_through_as_it_was(value: object) -> None:
+    assert decode(json.loads(json.dumps(encode(value)))) == value
+
+
+def test_numbers_of_numpy_come_through_as_numbers() -> None:
+    assert encode({"a": np.float32(0.5), "b": np.arange(3)}) == {
+        "map": [["a", 0.5], ["b", [0, 1, 2]]]
+    }
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"file": ["/i", "tiff", "i"]},
+        {"file": ["/i", 1, "i", {}]},
+        {"collection": ["list", [["a", 3]], ""]},
+        {"collection": ["list", [["a"]], ""]},
+        {"path": 1},
+        {"tuple": {}},
+        {"map": [], "tuple": []},
+        {},
+    ],
+)
+def test_a_value_of_another_shape_is_none(told: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it is, it is told as one
+        decode(told)
+
+
+def test_formats_come_through() -> None:
+    new = Format("new", "nw", (LayerKind.IMAGE,), Carrier.TIFF, ("n",), ("tiff",), frozenset())
+    told = json.loads(json.dumps(tell_formats(FORMATS.extended([new]))))
+    assert [row[0] for row in told] == ["new"]
+    assert formats_from(told)["new"] == new
+    assert formats_from([]) is FORMATS
+    for spoilt in (
+        [],
+        [*told[0][:4], [], []],
+        [*told[0][:4], 1, [], []],
+        [*told[0][:3], "x", *told[0][4:]],
+    ):
+        with pytest.raises(ValueError):  # noqa: PT011
+            formats_from([spoilt])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ParameterError("It is too large.", name="n", hint="Less."),
+        TemplateError("It breaks.", line="$x", hint="Mend it."),
+        OutputError("It is missing.", hint="Look."),
+        DescriptorError("It is odd.", hint="Ask."),
+        UnsafeDescriptorError("It is harmful.", hint="Leave it."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_of_ours_comes_through(error: ToolRunnerError) -> None:
+    again = error_from(json.loads(json.dumps(tell_error(error))), "read it", Path("t.xml"))
+    assert type(again) is type(error)
+    assert (again.message, again.hint) == (error.message, error.hint)
+    assert getattr(again, "name", "") == getattr(error, "name", "")
+    assert getattr(again, "line", "") == getattr(error, "line", "")
+
+
+def test_an_error_of_others_is_blamed_on_the_descriptor() -> None:
+    def told(error: BaseException) -> ToolRunnerError:
+        return error_from(tell_error(error), "read it", Path("t.xml"))
+
+    assert str(told(KeyError("x"))).startswith("To read it failed: KeyError: 'x'.")
+    outer = TemplateError("It breaks.")
+    outer.__cause__ = MemoryError()
+    for error in (MemoryError(), outer):
+        assert "takes more memory than it may" in str(told(error))
+    assert len(str(told(ValueError("x" * 10_000)))) < 3000
 
 
 def test_others_bring_their_own_operation() -> None:

@@ -412,6 +412,8 @@ class RunRecord:
             told["folder"] = ""
             told["ours"] = is_ours(as_object(value), folder)
             told.setdefault("id", folder.name)
+            if told.get("log") is None:
+                told["log"] = "log.txt"  # of this folder, not of where we stand
             version = told.pop("version", 1)
             if type(version) is not int or version < 1:
                 raise TypeError(f"{version!r:.60} is no version")

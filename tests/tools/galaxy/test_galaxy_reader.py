@@ -424,6 +424,14 @@ def test_odd_values_become_notes(descriptor: Make) -> None:
             ),
             "“s” never has this value",
         ),
+        (
+            (
+                '<inputs><conditional name="c"><param name="s" type="boolean"/>'
+                '<when value="true"/><when value="yes"><param name="x" type="text"/></when>'
+                "</conditional></inputs>"
+            ),
+            "a case of this value before",
+        ),
         ('<version_command interpreter="python">v.py</version_command>', "version command"),
         ('<help format="strange">x</help>', "“strange”"),
     ],

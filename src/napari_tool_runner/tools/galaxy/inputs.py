@@ -148,6 +148,11 @@ class _Reader:
                     f"{where}/when[{value}]",
                     f"“{test.name}” never has this value, so this case is never shown.",
                 )
+            if text in cases:
+                self.notes.warning(
+                    f"{where}/when[{value}]",
+                    "There was a case of this value before; as in Galaxy, that one is shown.",
+                )
             cases.setdefault(text, Case(text, items))
         for value in legal:
             cases.setdefault(value, Case(value))
