@@ -171,7 +171,7 @@ def _runs_only_one_call(script: str) -> None:
     body = ast.parse(script).body
     assert all(isinstance(node, kinds) for node in body), script
     called = [ast.unparse(n.func) for n in ast.walk(ast.parse(script)) if isinstance(n, ast.Call)]
-    assert set(called) <= {"ntr.run", "float", "print", "result.outputs.items"}, called
+    assert set(called) <= {"run", "ntr.run", "float", "print", "result.outputs.items"}, called
 
 
 # -- between processes -------------------------------------------------------------------
