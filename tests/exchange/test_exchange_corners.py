@@ -418,20 +418,21 @@ def turned(axes: str, shape: tuple[int, ...]):
 def test_new_axes_of_an_output_come_before_those_of_the_input() -> None:
     reference = turned("YX", (20, 30))
     own = plain_geometry((5, 20, 30), "YXQ")
-    found, notes = placing.place_pixels(own, reference, calibrated=False)
+    found, matched, notes = placing.place_pixels(own, reference, calibrated=False)
     assert (found.axes[-2:], found.shape, notes) == ("YX", (5, 20, 30), [])
     assert len(set(found.axes)) == 3, "letters stay unique"
+    assert matched == [None, 0, 1]
     np.testing.assert_array_equal(found.linear[1:, 1:], reference.linear)
     np.testing.assert_array_equal(found.affine[1:, 1:], reference.affine)
-    grown, _ = placing.place_pixels(plain_geometry((9, 9, 9)), reference, calibrated=False)
+    grown, *_ = placing.place_pixels(plain_geometry((9, 9, 9)), reference, calibrated=False)
     np.testing.assert_array_equal(grown.linear[1:, 1:], reference.linear)
-    points, lost = placing.place_coordinates("", 3, reference)
+    points, _, lost = placing.place_coordinates("", 3, reference)
     assert (points.axes[-2:], points.ndim, lost) == ("YX", 3, "")
 
 
 def test_a_dropped_axis_of_another_size_is_no_singleton() -> None:
     reference = plain_geometry((1, 20, 30), "ZYX")
-    found, _ = placing.place_pixels(plain_geometry((10, 15)), reference, calibrated=False)
+    found, *_ = placing.place_pixels(plain_geometry((10, 15)), reference, calibrated=False)
     assert (found.axes, found.shape, found.scale) == ("YX", (10, 15), (2, 2))
 
 

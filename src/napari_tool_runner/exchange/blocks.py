@@ -32,6 +32,7 @@ __all__ = [
     "planes",
     "read",
     "read_blocks",
+    "rearranged_pixels",
     "reshaped",
     "transposed",
     "write_blocks",
@@ -44,7 +45,24 @@ MAX_BLOCK = 32 * 2**20
 
 def transposed(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
     """Return `array` with its axes in another order, never read."""
-    return array.transpose(order) if isinstance(array, np.ndarray) else _Transposed(array, order)
+    if isinstance(array, np.ndarray) or hasattr(array, "compute"):  # dask
+        moved: ArrayLike = array.transpose(order)  # type: ignore[union-attr]
+        return moved
+    return _Transposed(array, order)
+
+
+def rearranged_pixels(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
+    """Return `array` with the axes `order`; those of one step that are not in it go.
+
+    Samples of a colour, the last axis, stay where they are when `order` leaves them out.
+    """
+    shape = array.shape
+    order = [*order, *(i for i in range(len(shape)) if i not in order and shape[i] != 1)]
+    if order == list(range(len(shape))):
+        return array
+    gone = [i for i in range(len(shape)) if i not in order]
+    sizes = tuple(shape[i] for i in order)
+    return reshaped(transposed(array, [*gone, *order]), sizes)
 
 
 class _Transposed:

@@ -20,6 +20,7 @@ from napari_tool_runner.exchange.model import (
     SurfaceData,
     Table,
     feature_columns,
+    items,
 )
 from napari_tool_runner.tools.model import LayerKind
 
@@ -30,12 +31,12 @@ __all__ = [
     "coordinate_data",
     "ellipse_outline",
     "points_table",
+    "rearranged",
     "shapes_table",
     "table_kinds",
     "track_columns",
     "tracks_table",
     "vectors_table",
-    "with_axes",
 ]
 
 _AXIS = re.compile(r"axis[-_ ]?(\d+)$", re.IGNORECASE)
@@ -110,6 +111,29 @@ def shapes_table(shapes: Sequence[np.ndarray], types: Sequence[str], features: o
     columns |= {f"axis-{i}": vertices[:, i] for i in range(ndim)}
     extra = feature_columns(features, len(arrays))
     return _with_features(columns, {k: np.repeat(v, counts) for k, v in extra.items()})
+
+
+def rearranged(data: object, kind: LayerKind, order: Sequence[int]) -> object:
+    """Return the data of a coordinate layer with the axes `order`, 0 along an axis -1."""
+
+    def rows(values: object) -> np.ndarray:
+        given = np.asarray(values)
+        if [*order] == list(range(given.shape[-1])):
+            return given
+        columns = [given[..., i] if i >= 0 else np.zeros(given.shape[:-1]) for i in order]
+        return np.stack(columns, axis=-1)
+
+    match kind:
+        case LayerKind.SHAPES:
+            return [rows(shape) for shape in items(data)]
+        case LayerKind.SURFACE:
+            vertices, *rest = items(data)
+            return (rows(vertices), *rest)
+        case LayerKind.TRACKS:
+            tracks = np.asarray(data)
+            return np.column_stack([tracks[:, 0], rows(tracks[:, 1:])])
+        case _:
+            return rows(data)
 
 
 def ellipse_outline(corners: np.ndarray, count: int = 64) -> np.ndarray:
@@ -271,16 +295,6 @@ def coordinate_data(
         return data[order], features, extra, _letters(names[1:]), data.shape[1] - 1
     names = coordinate_columns(table)
     return _stacked(table, names), _rest(table, names), {}, _letters(names), len(names)
-
-
-def with_axes(data: object, kind: LayerKind, axes: Sequence[int]) -> object:
-    """Return points, tracks, vectors or shapes with coordinates 0 along more `axes`."""
-    if isinstance(data, list):
-        return [with_axes(shape, kind, axes) for shape in data]
-    array = np.asarray(data)
-    for axis in axes:  # the first column of tracks is their number
-        array = np.insert(array, axis + (kind is LayerKind.TRACKS), 0, axis=-1)
-    return array
 
 
 def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarray], list[str]]:

@@ -11,11 +11,12 @@ import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import reshaped, transposed
-from napari_tool_runner.exchange.carriers import write_geometry, write_pixels
+from napari_tool_runner.exchange.carriers import in_file_order, write_geometry, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
 from napari_tool_runner.exchange.coordinates import (
     ellipse_outline,
     points_table,
+    rearranged,
     shapes_table,
     tracks_table,
     vectors_table,
@@ -24,6 +25,7 @@ from napari_tool_runner.exchange.files import place_file, whole_file
 from napari_tool_runner.exchange.geometry import (
     conversion,
     convert_coordinates,
+    for_file,
     same_place,
     select,
 )
@@ -149,7 +151,7 @@ def _write(
     _check_ndim(snap, parameter, hand.kind)
     snap = replace(snap, kind=hand.kind)
     if snap.kind in PIXELS:
-        pixels = _as_pixels(snap, parameter)
+        pixels = in_file_order(_as_pixels(snap, parameter), chosen)
         notes += write_pixels(pixels, chosen, path, progress=progress)
         return {
             "axes": pixels.axes,
@@ -158,7 +160,7 @@ def _write(
         }
     if snap.kind is LayerKind.TABLE:
         return _write_rows(snap.table, chosen, path)
-    snap = _in_pixels_of(snap, reference, notes)
+    snap = _in_file_order(_in_pixels_of(snap, reference, notes), reference)
     if chosen.carrier is Carrier.TABLE:
         return _write_rows(_rows(snap, positions=Trait.POSITIONS in chosen.traits), chosen, path)
     notes += write_geometry(snap, chosen, path)
@@ -303,6 +305,18 @@ def _in_pixels_of(
             return snap
     notes.append(f"“{snap.name}” was converted to the pixels of “{reference.name}”.")
     return replace(snap, data=data, geometry=replace(target, shape=()))
+
+
+def _in_file_order(snap: LayerSnapshot, reference: LayerSnapshot | None) -> LayerSnapshot:
+    """Return coordinates with their axes as those of the image that goes with them in its file."""
+    grid = snap.geometry
+    if reference is not None and reference.geometry.ndim >= grid.ndim:
+        theirs = reference.geometry
+        grid = select(theirs, range(theirs.ndim - grid.ndim, theirs.ndim))[0]
+    geometry, order = for_file(replace(grid, shape=()))
+    if order == list(range(grid.ndim)):
+        return snap
+    return replace(snap, data=rearranged(snap.data, snap.kind, order), geometry=geometry)
 
 
 def _shapes_as_labels(

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from napari_tool_runner.exchange.axes import chosen_labels, default_axes, letters
 from napari_tool_runner.exchange.model import Geometry, items
 
 __all__ = [
@@ -20,59 +21,17 @@ __all__ = [
     "convert_coordinates",
     "crop",
     "data_to_world",
-    "default_axes",
+    "for_file",
     "geometry_of",
     "is_length",
     "ome_symbol",
     "plain_geometry",
     "same_place",
     "select",
-    "with_first_axis",
+    "with_axis",
 ]
 
 _T = TypeVar("_T")
-
-_WORDS = {
-    "T": ("t", "time", "frame", "frames", "timepoint"),
-    "C": ("c", "ch", "channel", "channels", "color", "colour"),
-    "Z": ("z", "depth", "plane", "slice", "section"),
-    "Y": ("y", "row", "rows", "height", "lat"),
-    "X": ("x", "col", "column", "columns", "width", "lon"),
-}
-_LETTERS = {word: axis for axis, words in _WORDS.items() for word in words}
-
-
-def default_axes(ndim: int) -> str:
-    """Return the usual letters of `ndim` axes without names: ``YX ZYX TZYX TCZYX``."""
-    usual = {0: "", 1: "X", 2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
-    return usual[ndim] if ndim in usual else "Q" * (ndim - 5) + "TCZYX"
-
-
-def _chosen(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return `labels` when somebody chose them, empty for napari's numbered defaults."""
-    bare = [label.removeprefix("axis").strip().lstrip("-") for label in labels]
-    return () if all(not label or label.isdigit() for label in bare) else tuple(labels)
-
-
-def _letters(labels: Sequence[str], units: Sequence[str], ndim: int) -> str:
-    """Return one letter an axis; what chosen labels do not say is told by units and number.
-
-    Letters are unique except ``Q``, which stands for an axis that nobody knows.
-    """
-    found = [_LETTERS.get(label.strip().lower(), "") for label in labels] or [""] * ndim
-    found = [axis if axis and found.index(axis) == i else "" for i, axis in enumerate(found)]
-    for i, unit in enumerate(units):
-        if not found[i] and _dimension(unit) == "time" and "T" not in found:
-            found[i] = "T"
-    if not any(found):
-        return default_axes(ndim)
-    # The last unnamed axes are space, unless a unit says otherwise.
-    free = [axis for axis in "XYZ" if axis not in found]
-    for i in reversed([i for i in range(ndim) if not found[i]]):
-        unknown = labels and not is_length(units[i])
-        found[i] = free.pop(0) if free and not unknown else "Q"
-    return "".join(found)
-
 
 # canonical name -> (dimension, value in metres or seconds, OME symbol, other names)
 _UNITS: dict[str, tuple[str, float, str, tuple[str, ...]]] = {
@@ -161,15 +120,29 @@ def plain_geometry(
     )
 
 
-def with_first_axis(geometry: Geometry, axis: str, size: int) -> Geometry:
-    """Return `geometry` with one more axis before the others, in steps of one pixel."""
+def with_axis(geometry: Geometry, axis: str, size: int = 1, at: int = 0) -> Geometry:
+    """Return `geometry` with one more axis before the axis `at`, in steps of one pixel."""
+
+    def grown(row: tuple[_T, ...], value: _T) -> tuple[_T, ...]:
+        return (*row[:at], value, *row[at:]) if row else row
+
+    def spread(matrix: np.ndarray | None) -> np.ndarray | None:
+        if matrix is None:
+            return None
+        wide = np.insert(np.insert(matrix, at, 0.0, axis=0), at, 0.0, axis=1)
+        wide[at, at] = 1.0
+        return wide
+
+    others = geometry.axes.replace(axis, "Q")
     return Geometry(
-        axes=axis + geometry.axes.replace(axis, "Q"),
-        shape=(size, *geometry.shape),
-        scale=(1.0, *geometry.scale),
-        translate=(0.0, *geometry.translate),
-        units=("pixel", *geometry.units),
-        labels=(axis.lower(), *geometry.labels) if geometry.labels else (),
+        axes=others[:at] + axis + others[at:],
+        shape=grown(geometry.shape, size),
+        scale=grown(geometry.scale, 1.0),
+        translate=grown(geometry.translate, 0.0),
+        linear=spread(geometry.linear),
+        affine=spread(geometry.affine),
+        units=grown(geometry.units, "pixel"),
+        labels=grown(geometry.labels, axis.lower()),
     )
 
 
@@ -194,10 +167,10 @@ def geometry_of(
     """
     linear = _embed(_matrix(rotate, _rotation), ndim) @ _embed(_matrix(shear, _shear), ndim)
     matrix = _affine(affine, ndim)
-    labels = _chosen(_last(_texts(axis_labels, ndim), ndim, ""))
+    labels = chosen_labels(_last(_texts(axis_labels, ndim), ndim, ""))
     unit_names = _last(_texts(units, ndim), ndim, "pixel")
     return Geometry(
-        axes=_letters(labels, unit_names, ndim),
+        axes=letters(labels, [_dimension(unit) for unit in unit_names]),
         shape=tuple(int(s) for s in shape),
         scale=_last(_numbers(scale, ndim), ndim, 1.0),
         translate=_last(_numbers(translate, ndim), ndim, 0.0),
@@ -310,6 +283,30 @@ def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:
         ),
         lost,
     )
+
+
+def for_file(geometry: Geometry) -> tuple[Geometry, list[int]]:
+    """Return `geometry` with the axes that files of pixels have, and where each comes from.
+
+    Rows and columns are there and are the last two. Other axes keep their order as long as
+    those are; else they are sorted (time, channel, depth). A plane of depth and columns is
+    rows and columns to a file; what then still lacks is an axis of one step.
+
+    Returns
+    -------
+    (Geometry, list of int)
+        The index in `geometry` of each axis; -1: it has none.
+    """
+    if geometry.axes.endswith("YX"):
+        return geometry, list(range(geometry.ndim))
+    order = sorted(range(geometry.ndim), key=lambda i: "QTCZYX".index(geometry.axes[i]))
+    told = select(geometry, order)[0]
+    first = next((i for i, axis in enumerate(told.axes) if axis in "ZYX"), told.ndim)
+    told = replace(told, axes=told.axes[:first] + "ZYX"[3 - told.ndim + first :])
+    for axis in "XY"[told.ndim - first :]:
+        told = with_axis(told, axis, at=first)
+        order.insert(first, -1)
+    return told, order
 
 
 def crop(

@@ -10,30 +10,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.blocks import middle_plane, reshaped
+from napari_tool_runner.exchange.blocks import middle_plane, rearranged_pixels, reshaped
 from napari_tool_runner.exchange.carriers import BINARY, ReadFile, read_file
 from napari_tool_runner.exchange.coordinates import (
     MEASURED,
     coordinate_columns,
     coordinate_data,
+    rearranged,
     table_kinds,
     track_columns,
-    with_axes,
 )
 from napari_tool_runner.exchange.files import remember_origin
 from napari_tool_runner.exchange.geometry import attributes_of
 from napari_tool_runner.exchange.model import (
     PIXELS,
-    ArrayLike,
     LayerSnapshot,
     LoadedOutput,
     ShapeList,
     SurfaceData,
-    items,
 )
 from napari_tool_runner.exchange.placing import (
     as_stack,
     dropped_axes,
+    in_layer_order,
+    looks_like,
     place_coordinates,
     place_pixels,
     reference_of_coordinates,
@@ -79,13 +79,16 @@ def load(
     if not fmt.readable:
         return LoadedOutput(path, LayerKind.ANY, {"name": _name(file, output, tool)})
     editable = (kind or output.kind) is LayerKind.LABELS
-    content = _read(read, path, fmt, output.name, what, writable=editable, root=root)
-    content = as_stack(content, inputs, tool.formats)
+
+    def opened(*, writable: bool) -> Content:
+        content = _read(read, path, fmt, output.name, what, writable=writable, root=root)
+        return as_stack(content, inputs, tool.formats)
+
+    content = opened(writable=editable)
     chosen = _choose_kind(content, output, tool, kind, file.name)
     if chosen is LayerKind.LABELS and not (editable or _may_be_edited(content.data)):
         # Labels are edited by hand: their pixels must not be read-only.
-        content = _read(read, path, fmt, output.name, what, writable=True, root=root)
-        content = as_stack(content, inputs, tool.formats)
+        content = opened(writable=True)
     notes = list(content.notes)
     if chosen is LayerKind.TABLE:
         return LoadedOutput(content.table, chosen, {}, tuple(notes))
@@ -179,10 +182,13 @@ def _pixels(
     source, reference = reference_of_pixels(
         own, output, inputs, notes, formats=formats, calibrated=calibrated
     )
-    geometry, more = place_pixels(own, reference, calibrated=calibrated)
+    geometry, matched, more = place_pixels(own, reference, calibrated=calibrated)
     notes += more
     full = (*geometry.shape, levels[0].shape[-1]) if content.rgb else geometry.shape
-    data: object = levels if content.multiscale else reshaped(levels[0], full)
+    geometry, order = in_layer_order(geometry, matched, source)
+    whole = levels if content.multiscale else [reshaped(levels[0], full)]
+    levels = [rearranged_pixels(level, order) for level in whole]
+    data: object = levels if content.multiscale else levels[0]
     attributes = attributes_of(geometry)
     if kind is LayerKind.LABELS:
         if content.multiscale:
@@ -194,10 +200,9 @@ def _pixels(
                 notes.append(f"{what}: {note}.")
     else:
         attributes["rgb"] = content.rgb
-        attributes |= _looks(levels[0], source, rgb=content.rgb)
-        first = levels[0] if content.multiscale else data
-        if not (isinstance(first, np.ndarray) and first.flags.writeable):
-            remember_origin(first, path)
+        attributes |= looks_like(levels[0], source, rgb=content.rgb)
+        if order == sorted(order) and not _may_be_edited(levels[0]):
+            remember_origin(levels[0], path)
     if content.multiscale:
         attributes["multiscale"] = True
     if "channel_names" in content.attributes:
@@ -242,30 +247,6 @@ def _labels(data: object, what: str) -> tuple[object, str]:
     )
 
 
-def _looks(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> dict[str, object]:
-    """An image that is like its input looks like it."""
-    if source is None or source.kind is not LayerKind.IMAGE or rgb or source.rgb:
-        return {}
-    if source.data is None or source.pixels.dtype != array.dtype:
-        return {}
-    looks = {"colormap": source.attributes.get("colormap")}
-    limits = source.attributes.get("contrast_limits")
-    if limits is not None and _within(array, [float(str(limit)) for limit in items(limits)]):
-        looks["contrast_limits"] = limits
-    return {name: value for name, value in looks.items() if value is not None}
-
-
-def _within(array: ArrayLike, limits: Sequence[float]) -> bool:
-    """Whether values of the middle plane would be told apart between `limits`."""
-    low, high = limits
-    sample = middle_plane(array)
-    if sample.size == 0 or sample.dtype.kind == "c" or not np.isfinite(sample).all():
-        return False
-    span = high - low
-    darkest, brightest = float(sample.min()), float(sample.max())
-    return darkest >= low - span and low + span / 50 <= brightest <= high + span
-
-
 def _coordinates(
     content: Content,
     kind: LayerKind,
@@ -280,12 +261,18 @@ def _coordinates(
     )
     if output.axes and len(output.axes) == ndim:
         axes = output.axes
-    reference = reference_of_coordinates(output, inputs, notes, formats)
+    source, reference = reference_of_coordinates(output, inputs, notes, formats)
     if (lacking := dropped_axes(axes, ndim, reference)) and kind is not LayerKind.SURFACE:
-        data, axes, ndim = with_axes(data, kind, lacking), "", ndim + len(lacking)
-    geometry, lost = place_coordinates(axes, ndim, reference)
+        own, axes, ndim = iter(range(ndim)), "", ndim + len(lacking)
+        data = rearranged(data, kind, [-1 if i in lacking else next(own) for i in range(ndim)])
+    geometry, matched, lost = place_coordinates(axes, ndim, reference)
     if lost:
         notes.append(lost)
+    ordered, order = in_layer_order(geometry, matched, source)
+    if kind is LayerKind.TRACKS and order[:1] != [0]:
+        notes.append("Tracks have time first, other than the layer: they may not lie on it.")
+    else:
+        data, geometry = rearranged(data, kind, order), ordered
     more = {"features": features} if features else {}
     return data, attributes_of(geometry) | extra | more
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_tool_runner.errors import LossyConversionError, OutputError
 from napari_tool_runner.exchange.blocks import read
-from napari_tool_runner.exchange.carriers import write_pixels
+from napari_tool_runner.exchange.carriers import in_file_order, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_table
 from napari_tool_runner.exchange.coordinates import points_table, shapes_table
 from napari_tool_runner.exchange.files import whole_file
@@ -126,7 +126,7 @@ def _merge_pixels(
     fmt = FORMATS["imagetiff"]
     pixels = Pixels(stacked, own, name, rgb=rgb, labels=labels)
     with whole_file(path, name):
-        write_pixels(pixels, fmt, path)
+        write_pixels(in_file_order(pixels, fmt), fmt, path)
     return path, fmt.name
 
 

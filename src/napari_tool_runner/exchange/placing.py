@@ -11,6 +11,9 @@ With a reference (the input whose geometry an output takes):
   at the same pixel size instead, placed at the origin of the input;
 - more axes: the new ones start at 0 with step 1.
 
+A file has its axes in another order than some layers: what comes back is put into the order
+of the layer.
+
 Without one, what the file itself says counts.
 """
 
@@ -23,11 +26,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.blocks import transposed
+from napari_tool_runner.exchange.blocks import middle_plane, transposed
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.geometry import conversion, crop, plain_geometry, select
-from napari_tool_runner.exchange.model import Content, Geometry, LayerSnapshot
+from napari_tool_runner.exchange.geometry import conversion, crop, for_file, plain_geometry, select
+from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, LayerSnapshot, items
 from napari_tool_runner.tools.formats import Carrier, Formats
+from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataOutput
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = [
     "as_stack",
     "dropped_axes",
+    "in_layer_order",
+    "looks_like",
     "place_coordinates",
     "place_pixels",
     "reference_of_coordinates",
@@ -73,7 +79,7 @@ def reference_of_pixels(
     formats: Formats,
     calibrated: bool,
 ) -> tuple[LayerSnapshot | None, Geometry | None]:
-    """Return the input whose geometry an image takes, and that geometry."""
+    """Return the input whose geometry an image takes, and that geometry, as of its file."""
     snap, geometry = _declared_reference(output, inputs, notes, formats)
     if snap is not None:
         return snap, geometry
@@ -88,13 +94,15 @@ def reference_of_pixels(
 
 def reference_of_coordinates(
     output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str], formats: Formats
-) -> Geometry | None:
-    """Return the geometry that coordinates take: declared, of an image, of any layer."""
-    _, declared = _declared_reference(output, inputs, notes, formats)
-    asked = (_geometry(snap, formats) for snap in inputs.values())
-    known = [geometry for geometry in asked if geometry is not None]
-    images = [geometry for geometry in known if geometry.shape]
-    return declared or next(iter(images or known), None)
+) -> tuple[LayerSnapshot | None, Geometry | None]:
+    """Return the input whose geometry coordinates take: declared, an image, any layer."""
+    snap, declared = _declared_reference(output, inputs, notes, formats)
+    if declared is not None:
+        return snap, declared
+    asked = ((snap, _geometry(snap, formats)) for snap in inputs.values())
+    known = [(snap, geometry) for snap, geometry in asked if geometry is not None]
+    images = [(snap, geometry) for snap, geometry in known if geometry.shape]
+    return next(iter(images or known), (None, None))
 
 
 def _declared_reference(
@@ -113,12 +121,12 @@ def _declared_reference(
 
 
 def _geometry(snap: LayerSnapshot, formats: Formats) -> Geometry | None:
-    """Return the geometry of an input; of a file it is read from its header.
+    """Return the geometry of an input as its file has it; of a file it is read from there.
 
     None when the input has no pixels (a table, a text file), or is no longer there.
     """
     if snap.geometry.axes or snap.path is None:
-        return snap.geometry if snap.geometry.axes else None
+        return for_file(snap.geometry)[0] if snap.geometry.axes else None
     known = formats.of_file(snap.path.name)
     if not known or not known[0].readable or known[0].carrier is Carrier.TABLE:
         return None
@@ -149,8 +157,10 @@ def _closeness(own: Geometry, reference: Geometry) -> int:
 
 def place_pixels(
     own: Geometry, reference: Geometry | None, *, calibrated: bool
-) -> tuple[Geometry, list[str]]:
+) -> tuple[Geometry, list[int | None], list[str]]:
     """Return the geometry of an output image, whose pixels take its shape, and notes.
+
+    Between the two: for each axis that of the reference, None where it is new.
 
     Parameters
     ----------
@@ -160,7 +170,7 @@ def place_pixels(
         Of the input; its `shape` must be known.
     """
     if reference is None:
-        return (own if own.scale else plain_geometry(own.shape, own.axes)), []
+        return (own if own.scale else plain_geometry(own.shape, own.axes)), [], []
     own = _with_singletons(own, reference)
     matched = _match(own, reference)
     part, lost = select(reference, [index for index in matched if index is not None])
@@ -169,10 +179,41 @@ def place_pixels(
     if len(order) < own.ndim:
         steps = own if calibrated else plain_geometry(own.shape, own.axes, (), own.labels)
         part = _with_new_axes(part, steps, order)
-    return replace(part, shape=own.shape), [note for note in (lost, resized) if note]
+    return replace(part, shape=own.shape), matched, [note for note in (lost, resized) if note]
 
 
-def place_coordinates(axes: str, ndim: int, reference: Geometry | None) -> tuple[Geometry, str]:
+def in_layer_order(
+    geometry: Geometry, matched: Sequence[int | None], source: LayerSnapshot | None
+) -> tuple[Geometry, list[int]]:
+    """Return the geometry of a result with the axes in the order of `source`, which it stems from.
+
+    Axes that it lacks come first, so that the others lie on its own; an axis of one
+    step that only the file had is left out.
+
+    Parameters
+    ----------
+    matched : sequence of int or None
+        For each axis of `geometry`, that of the file of `source`.
+
+    Returns
+    -------
+    (Geometry, list of int)
+        The axis of `geometry` that each comes from.
+    """
+    if source is None or not source.geometry.axes or len(matched) != geometry.ndim:
+        return geometry, list(range(geometry.ndim))
+    order = for_file(source.geometry)[1]
+    places = [-2 if index is None else order[index] for index in matched]
+    extra = [
+        place == -1 and geometry.shape[i : i + 1] in ((), (1,)) for i, place in enumerate(places)
+    ]
+    kept = sorted((i for i in range(geometry.ndim) if not extra[i]), key=lambda i: places[i])
+    return select(geometry, kept)[0], kept
+
+
+def place_coordinates(
+    axes: str, ndim: int, reference: Geometry | None
+) -> tuple[Geometry, list[int | None], str]:
     """Return the geometry of points, shapes, tracks or vectors in pixels of `reference`.
 
     Parameters
@@ -181,7 +222,7 @@ def place_coordinates(axes: str, ndim: int, reference: Geometry | None) -> tuple
         Letters of the `ndim` coordinates when they are known, else empty.
     """
     if reference is None:
-        return plain_geometry((0,) * ndim, axes), ""
+        return plain_geometry((0,) * ndim, axes), [], ""
     if axes and len(axes) == ndim and set(axes) <= set(reference.axes):
         keep = [reference.axes.index(axis) for axis in axes]
     elif ndim <= reference.ndim:
@@ -189,9 +230,10 @@ def place_coordinates(axes: str, ndim: int, reference: Geometry | None) -> tuple
     else:
         order = list(range(ndim - reference.ndim, ndim))
         part = _with_new_axes(reference, plain_geometry((0,) * ndim), order)
-        return replace(part, shape=()), ""
+        new = ndim - reference.ndim
+        return replace(part, shape=()), [None] * new + list(range(reference.ndim)), ""
     part, lost = select(reference, keep)
-    return replace(part, shape=()), lost
+    return replace(part, shape=()), [*keep], lost
 
 
 def dropped_axes(axes: str, ndim: int, reference: Geometry | None) -> list[int]:
@@ -222,6 +264,8 @@ def _with_singletons(own: Geometry, reference: Geometry) -> Geometry:
 
 def _match(own: Geometry, reference: Geometry) -> list[int | None]:
     """Return for each own axis the axis of the reference, None where it is new."""
+    if own.labels and "Q" not in own.axes and sorted(own.axes) == sorted(reference.axes):
+        return [reference.axes.index(axis) for axis in own.axes]
     if own.shape == reference.shape:
         return list(range(own.ndim))
     foreign_channel = "C" in own.axes and "C" not in reference.axes
@@ -316,3 +360,27 @@ def _with_new_axes(part: Geometry, own: Geometry, order: Sequence[int]) -> Geome
         units=tuple(units),
         labels=tuple(label or axes[i].lower() for i, label in enumerate(labels)) if named else (),
     )
+
+
+def looks_like(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> dict[str, object]:
+    """Return how an image looks that is like its input: as that does."""
+    if source is None or source.kind is not LayerKind.IMAGE or rgb or source.rgb:
+        return {}
+    if source.data is None or source.pixels.dtype != array.dtype:
+        return {}
+    looks = {"colormap": source.attributes.get("colormap")}
+    limits = source.attributes.get("contrast_limits")
+    if limits is not None and _within(array, [float(str(limit)) for limit in items(limits)]):
+        looks["contrast_limits"] = limits
+    return {name: value for name, value in looks.items() if value is not None}
+
+
+def _within(array: ArrayLike, limits: Sequence[float]) -> bool:
+    """Whether values of the middle plane would be told apart between `limits`."""
+    low, high = limits
+    sample = middle_plane(array)
+    if sample.size == 0 or sample.dtype.kind == "c" or not np.isfinite(sample).all():
+        return False
+    span = high - low
+    darkest, brightest = float(sample.min()), float(sample.max())
+    return darkest >= low - span and low + span / 50 <= brightest <= high + span

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, ToolRunnerError, UnsupportedLayerError
+from napari_tool_runner.exchange.blocks import reshaped, transposed
 from napari_tool_runner.exchange.carriers.arrays import read_hdf5, read_npy, write_hdf5, write_npy
 from napari_tool_runner.exchange.carriers.geojson import read_geojson, write_geojson
 from napari_tool_runner.exchange.carriers.mesh import read_mesh, write_mesh
@@ -18,6 +20,7 @@ from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
 from napari_tool_runner.exchange.carriers.zarr import read_zarr, write_zarr
 from napari_tool_runner.exchange.files import check_plain
+from napari_tool_runner.exchange.geometry import for_file
 from napari_tool_runner.exchange.model import ShapeList, SurfaceData
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Trait
 from napari_tool_runner.tools.model import LayerKind
@@ -25,7 +28,10 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Content, LayerSnapshot, Pixels, Progress
 
-__all__ = ["BINARY", "ReadFile", "read_file", "write_geometry", "write_pixels"]
+__all__ = ["BINARY", "ReadFile", "in_file_order", "read_file", "write_geometry", "write_pixels"]
+
+
+_ARRAYS = (Carrier.NPY, Carrier.HDF5)
 
 
 class ReadFile(Protocol):
@@ -108,6 +114,24 @@ def _plain_name(path: Path, fmt: Format) -> str:
     return next((name for name in (*by_name, fmt.name) if name in FORMATS), "obj")
 
 
+def in_file_order(pixels: Pixels, fmt: Format) -> Pixels:
+    """Return `pixels` with the axes that a file has, see `for_file`; nothing is read.
+
+    Arrays need no rows and columns. OME-Zarr has an order of its own, which its writer tells.
+    """
+    bare = fmt.carrier in _ARRAYS and not {"Y", "X"} <= {*pixels.axes}
+    if bare or fmt.carrier is Carrier.ZARR:
+        return pixels
+    geometry, order = for_file(pixels.geometry)
+    there = [axis for axis in order if axis >= 0]
+    samples = [pixels.geometry.ndim] if pixels.rgb else []
+    array = pixels.array
+    if there != sorted(there):
+        array = transposed(array, [*there, *samples])
+    full = (*geometry.shape, *(array.shape[-1:] if pixels.rgb else ()))
+    return replace(pixels, array=reshaped(array, full), geometry=geometry)
+
+
 def write_pixels(
     pixels: Pixels, fmt: Format, path: Path, *, progress: Progress | None = None
 ) -> list[str]:
@@ -117,6 +141,11 @@ def write_pixels(
     ------
     UnsupportedLayerError, LossyConversionError
     """
+    if 0 in pixels.array.shape and fmt.carrier not in (Carrier.ZARR, *_ARRAYS):
+        size = " × ".join(map(str, pixels.array.shape))
+        raise UnsupportedLayerError(
+            f"“{pixels.name}” has no pixels: its size is {size}.", hint="Choose another layer."
+        )
     match fmt.carrier:
         case Carrier.TIFF:
             return write_tiff(pixels, path, any_type=Trait.PLAIN in fmt.traits, progress=progress)

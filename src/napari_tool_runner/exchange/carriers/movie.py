@@ -11,7 +11,7 @@ import numpy as np
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import read
 from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
-from napari_tool_runner.exchange.geometry import select, with_first_axis
+from napari_tool_runner.exchange.geometry import select, with_axis
 from napari_tool_runner.sealed import kind, read_bytes
 
 if TYPE_CHECKING:
@@ -96,4 +96,4 @@ def read_movie(path: Path, root: Path | None = None) -> Content:
     own = first.geometry
     assert own is not None
     stack = da.stack([da.asarray(array) for array in arrays])  # type: ignore[no-untyped-call]
-    return replace(first, data=stack, geometry=with_first_axis(own, "T", len(frames)))
+    return replace(first, data=stack, geometry=with_axis(own, "T", len(frames)))

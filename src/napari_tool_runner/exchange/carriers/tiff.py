@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 
 from napari_tool_runner.errors import LossyConversionError, OutputError, ToolRunnerError
+from napari_tool_runner.exchange.axes import default_axes, in_words
 from napari_tool_runner.exchange.blocks import (
     OME_TYPES,
     TypePlan,
@@ -25,13 +26,7 @@ from napari_tool_runner.exchange.blocks import (
     write_blocks,
 )
 from napari_tool_runner.exchange.carriers.tiff_says import Facts, ome_image
-from napari_tool_runner.exchange.geometry import (
-    conversion,
-    default_axes,
-    is_length,
-    ome_symbol,
-    plain_geometry,
-)
+from napari_tool_runner.exchange.geometry import conversion, is_length, ome_symbol, plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
 from napari_tool_runner.sealed import open_file
 
@@ -66,9 +61,12 @@ def write_tiff(
             f"“{pixels.name}” holds {pixels.array.dtype} values, which TIFF cannot carry.",
             hint="Convert it to a number type first.",
         )
+    told = [plan.note] if plan.note else []
     try:
-        notes = _write(pixels, path, plan, ome=True, progress=progress)
-        return notes + ([plan.note] if plan.note else [])
+        return _write(pixels, path, plan, ome=True, progress=progress) + told
+    except tifffile.OmeXmlError:  # more axes than OME has room for
+        notes = _write(pixels, path, plan, ome=False, progress=progress) + told
+        return [*notes, f"OME has no room for the axes {in_words(pixels.axes)}: a plain TIFF."]
     except LossyConversionError:
         if not any_type:
             raise
@@ -95,7 +93,7 @@ def _write(
     place = None
     big = int(np.prod(shape, dtype=np.int64)) * plan.target.itemsize > _BIGTIFF
     with tifffile.TiffWriter(path, ome=ome, bigtiff=big, byteorder="<") as writer:
-        if pixels.labels or 0 in shape:
+        if pixels.labels:
             source = _labels_planes(pixels, plan, progress)
             writer.write(source, compression="zlib", compressionargs={"level": 1}, **options)
         else:

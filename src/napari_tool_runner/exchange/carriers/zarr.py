@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.axes import default_axes
 from napari_tool_runner.exchange.blocks import as_lazy, read_blocks, transposed
 from napari_tool_runner.exchange.geometry import (
     canonical,
-    default_axes,
     ome_symbol,
     plain_geometry,
     select,
-    with_first_axis,
+    with_axis,
 )
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, Pixels, Progress
 
@@ -75,7 +75,7 @@ def _in_order(pixels: Pixels) -> tuple[ArrayLike, Geometry, list[str]]:
     array, geometry, notes = pixels.array, pixels.geometry, []
     if pixels.rgb:
         array = transposed(array, (geometry.ndim, *range(geometry.ndim)))
-        geometry = with_first_axis(geometry, "C", array.shape[0])
+        geometry = with_axis(geometry, "C", array.shape[0])
         notes.append("The colours were written as a channel axis.")
     order = sorted(range(geometry.ndim), key=lambda i: (_ORDER + "Q").index(geometry.axes[i]))
     if geometry.axes and "Q" not in geometry.axes and order != list(range(geometry.ndim)):

@@ -1,0 +1,64 @@
+"""What the axes of pixels are: told by names and units, else guessed and said to be a guess.
+
+An axis has a letter: ``T C Z Y X``, or ``Q`` where nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["chosen_labels", "default_axes", "in_words", "letter", "letters"]
+
+_WORDS = {
+    "T": ("t", "time", "frame", "frames", "timepoint"),
+    "C": ("c", "ch", "channel", "channels", "color", "colour"),
+    "Z": ("z", "depth", "plane", "slice", "section"),
+    "Y": ("y", "row", "rows", "height", "lat"),
+    "X": ("x", "col", "column", "columns", "width", "lon"),
+}
+_LETTERS = {word: axis for axis, words in _WORDS.items() for word in words}
+
+
+def letter(label: object) -> str:
+    """Return the letter that a name of an axis means (``Time`` -> ``T``), empty for none."""
+    return _LETTERS.get(str(label).strip().lower(), "")
+
+
+def default_axes(ndim: int) -> str:
+    """Return the usual letters of `ndim` axes without names: ``YX ZYX TZYX TCZYX``."""
+    usual = {0: "", 1: "X", 2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
+    return usual[ndim] if ndim in usual else "Q" * (ndim - 5) + "TCZYX"
+
+
+def in_words(axes: Iterable[str], between: str = ", ") -> str:
+    """Return letters for a person: ``Z, Y, X``, ``?`` where nobody knows."""
+    return between.join("?" if axis == "Q" else axis for axis in axes)
+
+
+def chosen_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return `labels` when somebody chose them, empty for napari's numbered defaults."""
+    bare = [label.removeprefix("axis").strip().lstrip("-") for label in labels]
+    return () if all(not label or label.isdigit() for label in bare) else tuple(labels)
+
+
+def letters(labels: Sequence[str], dimensions: Sequence[str]) -> str:
+    """Return one letter an axis; what chosen labels do not say is told by units and number.
+
+    Letters are unique except ``Q``. `dimensions`: what the unit of each axis measures
+    (``length``, ``time``, or an empty text).
+    """
+    ndim = len(dimensions)
+    found = [letter(label) for label in labels] or [""] * ndim
+    found = [axis if axis and found.index(axis) == i else "" for i, axis in enumerate(found)]
+    for i, dimension in enumerate(dimensions):
+        if not found[i] and dimension == "time" and "T" not in found:
+            found[i] = "T"
+    if not any(found):
+        return default_axes(ndim)
+    # The last unnamed axes are space, unless a name that nobody knows says otherwise:
+    # an image has rows and columns.
+    free = [axis for axis in "XYZ" if axis not in found]
+    for i in reversed([i for i in range(ndim) if not found[i]]):
+        unknown = labels and dimensions[i] != "length" and free[:1] in ([], ["Z"])
+        found[i] = free.pop(0) if free and not unknown else "Q"
+    return "".join(found)

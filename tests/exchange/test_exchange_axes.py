@@ -1,0 +1,165 @@
+"""Axes in any order: into files, and results back onto the layer."""
+
+from __future__ import annotations
+
+import itertools
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from exchange_helpers import collected, make_tool, parameter
+from napari.layers import Image, Points, Shapes
+
+from napari_tool_runner.errors import UnsupportedLayerError
+from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.exchange.geometry import data_to_world, for_file, plain_geometry
+from napari_tool_runner.tools.model import DataOutput, LayerKind
+
+SIZES = {"t": 2, "c": 3, "z": 4, "y": 6, "x": 7}
+TIFF = parameter("imagetiff")
+IMAGE = DataOutput(name="o", kind=LayerKind.IMAGE)
+
+
+def named(labels: str, **more: object) -> Image:
+    shape = tuple(SIZES[label] for label in labels)
+    data = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    scale = tuple(float("tczyx".index(label) + 1) for label in labels)
+    return Image(data, axis_labels=tuple(labels), scale=scale, **more)
+
+
+def read(path) -> tuple[np.ndarray, str]:
+    with tifffile.TiffFile(path) as tif:
+        series = tif.series[0]
+        return series.asarray(), series.axes
+
+
+@pytest.mark.parametrize("labels", ["".join(p) for p in itertools.permutations("tyx")])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_rows_and_columns_are_last_in_a_file_and_back(tmp_path, labels: str, lazy: bool) -> None:
+    layer = named(labels)
+    if lazy:
+        layer.data = da.from_array(layer.data, chunks=2)
+    snap = snapshot(layer)
+    written = export(snap, TIFF, tmp_path / "in")
+    values, axes = read(written.file.path)
+    assert axes == "TYX"
+    order = [labels.index(axis) for axis in "tyx"]
+    np.testing.assert_array_equal(values, np.asarray(layer.data).transpose(order))
+    assert written.file.metadata["axes"] == "TYX"
+    loaded = load(
+        collected(written.file.path, "imagetiff"), IMAGE, make_tool(), inputs={"input": snap}
+    )
+    np.testing.assert_array_equal(loaded.data, layer.data)
+    assert loaded.attributes["axis_labels"] == tuple(labels)
+    assert loaded.attributes["scale"] == tuple(layer.scale)
+
+
+@pytest.mark.parametrize(
+    ("labels", "axes"),
+    [
+        ("tzcyx", "TZCYX"),  # a file may have these in any order
+        ("yxtzc", "TCZYX"),
+        ("xyzt", "TZYX"),
+        ("zx", "YX"),  # a plane is a plane
+        ("tz", "TYX"),
+        ("tc", "TCYX"),
+    ],
+)
+def test_any_axes_have_a_place_in_a_file(tmp_path, labels: str, axes: str) -> None:
+    layer = named(labels)
+    snap = snapshot(layer)
+    written = export(snap, TIFF, tmp_path)
+    assert read(written.file.path)[1] == axes
+    loaded = load(
+        collected(written.file.path, "imagetiff"), IMAGE, make_tool(), inputs={"i": snap}
+    )
+    np.testing.assert_array_equal(loaded.data, layer.data)
+    assert loaded.attributes["axis_labels"] == tuple(labels)
+    assert loaded.attributes["scale"] == tuple(layer.scale)
+
+
+def test_a_cube_is_told_by_its_letters(tmp_path) -> None:
+    data = np.arange(64, dtype=np.uint8).reshape(4, 4, 4)
+    snap = snapshot(Image(data, axis_labels=("x", "y", "z")))
+    written = export(snap, TIFF, tmp_path)
+    path = collected(written.file.path, "imagetiff")
+    loaded = load(path, IMAGE, make_tool(), inputs={"i": snap})
+    np.testing.assert_array_equal(loaded.data, data)
+
+
+def test_a_projection_and_a_new_axis_lie_on_the_layer(tmp_path) -> None:
+    layer = named("yxz")
+    values = layer.data.transpose(2, 0, 1)
+    for axes, result, there in (
+        ("YX", values.max(axis=0), ("y", "x")),
+        ("ZCYX", np.stack([values] * 2, 1), ("c", "y", "x", "z")),
+    ):
+        path = tmp_path / f"{axes}.tif"
+        tifffile.imwrite(path, result, ome=True, metadata={"axes": axes})
+        loaded = load(
+            collected(path, "imagetiff"), IMAGE, make_tool(), inputs={"i": snapshot(layer)}
+        )
+        assert loaded.attributes["axis_labels"] == there
+        wanted = layer.data.max(axis=2) if axes == "YX" else np.stack([layer.data] * 2)
+        np.testing.assert_array_equal(loaded.data, wanted)
+
+
+def test_colours_stay_last(tmp_path) -> None:
+    data = np.random.default_rng(0).integers(0, 99, (5, 8, 9, 3), dtype=np.uint8)
+    snap = snapshot(Image(data, axis_labels=("x", "y", "z"), rgb=True))
+    written = export(snap, TIFF, tmp_path)
+    assert read(written.file.path)[0].shape == (9, 8, 5, 3)
+    loaded = load(
+        collected(written.file.path, "imagetiff"), IMAGE, make_tool(), inputs={"i": snap}
+    )
+    np.testing.assert_array_equal(loaded.data, data)
+    assert loaded.attributes["rgb"]
+
+
+def test_points_and_shapes_go_and_come_as_their_image(tmp_path) -> None:
+    image = snapshot(named("xyz"))
+    places = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 0.0]])
+    points = snapshot(Points(places, scale=tuple(image.geometry.scale)))
+    written = export(points, parameter("tablecsv"), tmp_path, reference=image)
+    table = pd.read_csv(written.file.path)
+    assert table["axis-0"].tolist() == [3, 0], "of the file: z, y, x"
+    output = DataOutput(name="o", kind=LayerKind.POINTS)
+    inputs = {"image": image, "points": points}
+    loaded = load(collected(written.file.path, "tablecsv"), output, make_tool(), inputs=inputs)
+    np.testing.assert_array_equal(loaded.data, places)
+    assert loaded.attributes["scale"] == tuple(image.geometry.scale)
+
+    outline = np.array([[1.0, 2.0, 3.0], [4.0, 2.0, 3.0], [4.0, 5.0, 3.0]])
+    shapes = snapshot(Shapes([outline], shape_type="polygon", scale=tuple(image.geometry.scale)))
+    written = export(
+        shapes, parameter("tablecsv", kinds=(LayerKind.SHAPES,)), tmp_path / "s", reference=image
+    )
+    assert pd.read_csv(written.file.path)["axis-0"].tolist() == [3, 3, 3]
+
+
+def test_six_axes_and_none(tmp_path) -> None:
+    data = np.zeros((2, 2, 2, 3, 8, 9), np.uint8)
+    snap = snapshot(data, "six")
+    written = export(snap, TIFF, tmp_path)
+    assert any("no room for the axes ?, T, C, Z, Y, X" in note for note in written.notes)
+    loaded = load(
+        collected(written.file.path, "imagetiff"), IMAGE, make_tool(), inputs={"i": snap}
+    )
+    assert loaded.data.shape == data.shape
+    with pytest.raises(UnsupportedLayerError, match=r"“empty” has no pixels: its size is 0 × 9"):
+        export(snapshot(np.zeros((0, 9), np.uint8), "empty"), TIFF, tmp_path / "empty")
+
+
+@pytest.mark.parametrize("axes", ["XYZ", "YXQ", "ZX", "TZ", "TC", "X", "CYX"])
+def test_the_place_of_what_is_in_a_file(axes: str) -> None:
+    shape = tuple(range(2, 2 + len(axes)))
+    own = plain_geometry(shape, axes, [(i + 2.0, "pixel") for i in range(len(axes))])
+    told, order = for_file(own)
+    assert told.axes.endswith("YX")
+    index = np.array([*range(1, 1 + len(axes)), 1.0])
+    there = np.array([index[i] if i >= 0 else 0.0 for i in order] + [1.0])
+    world = data_to_world(own) @ index
+    moved = data_to_world(told) @ there
+    assert [moved[k] for k, i in enumerate(order) if i >= 0] == [world[i] for i in order if i >= 0]
