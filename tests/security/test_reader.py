@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
@@ -23,9 +24,11 @@ from napari_tool_runner.errors import (
     DescriptorError,
     JobCancelledError,
     OutputError,
+    ParameterError,
     TemplateError,
     ToolRunnerError,
 )
+from napari_tool_runner.tools import patterns
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
     CollectedOutput,
@@ -493,11 +496,31 @@ def looked_at(folder: Path, inputs: str, *, command: str = "echo", more: str = "
         f"<validator type='expression'>__import__('re').findall({SLOW!r}, value)</validator>",
     ],
 )
-def test_a_pattern_that_never_ends_is_not_checked(validator: str, tmp_path: Path) -> None:
+def test_a_pattern_that_never_ends_accepts_nothing(validator: str, tmp_path: Path) -> None:
     tool = looked_at(tmp_path, f"<param name='x' type='text'>{validator}</param>")
     (rule,) = tool.parameters()[0].validators
-    assert rule.problem(LONG) is None
-    assert bind(tool, {"x": LONG})["x"] == LONG
+    assert "takes too long" in str(rule.problem(LONG))
+    with pytest.raises(ParameterError, match="takes too long"):
+        bind(tool, {"x": LONG})
+
+
+def test_a_negated_pattern_that_never_ends_accepts_nothing(tmp_path: Path) -> None:
+    rule = f"<validator type='regex' negate='true'>{SLOW}</validator>"
+    tool = looked_at(tmp_path, f"<param name='x' type='text'>{rule}</param>")
+    with pytest.raises(ParameterError, match=r"“a{60}” is not accepted: the pattern .* too long"):
+        bind(tool, {"x": LONG})
+    assert bind(tool, {"x": "zz"})["x"] == "zz"
+
+
+def test_many_patterns_share_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))
+    monkeypatch.setattr(patterns, "time", SimpleNamespace(monotonic=lambda: next(clock) / 10))
+    with patterns.together(1.0):
+        for _ in range(9):
+            assert patterns.find("a", "xa")
+        with patterns.together(100.0), pytest.raises(patterns.SlowPatternError):
+            patterns.find("a", "xa")
+    assert patterns.find("a", "xa")
 
 
 def test_a_pattern_that_ends_is_checked_as_before(tmp_path: Path) -> None:
@@ -508,7 +531,7 @@ def test_a_pattern_that_ends_is_checked_as_before(tmp_path: Path) -> None:
     assert rule_read.problem("12") == "Letters, not 12."
 
 
-def test_a_filter_of_choices_that_never_ends_is_left_out(tmp_path: Path) -> None:
+def test_a_filter_of_choices_that_never_ends_leaves_no_choice(tmp_path: Path) -> None:
     data = tmp_path / "table.txt"
     data.write_text(f"{LONG}\tx\n" * 1000, encoding="utf-8")
     choices = (
@@ -521,7 +544,8 @@ def test_a_filter_of_choices_that_never_ends_is_left_out(tmp_path: Path) -> None
     )
     source = getattr(tool.parameters()[1], "source", None)
     assert source is not None
-    assert [one.value for one in source.options({"i": data})] == [LONG]
+    with pytest.raises(ParameterError, match=r"choices cannot be told.*takes too long"):
+        source.options({"i": data})
 
 
 def test_a_rule_for_what_a_program_says_is_left_out(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -24,11 +25,13 @@ __all__ = [
     "match_each",
     "match_start",
     "problem_of",
+    "together",
 ]
 
 _SECONDS = 0.3
 _TOGETHER = 1.0
 _LONGEST = 10_000
+_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
 Match: TypeAlias = regex.Match[str]
 
@@ -51,32 +54,36 @@ def match_start(pattern: str, text: str, *, whole: bool = False, flags: int = 0)
     """
     compiled = _compiled(pattern, flags)
     take = compiled.fullmatch if whole else compiled.match
-    with _in_time(pattern):
-        return take(text, timeout=_SECONDS)
+    with _in_time(pattern, _SECONDS) as left:
+        return take(text, timeout=left)
+
+
+@contextmanager
+def together(seconds: float = _TOGETHER) -> Iterator[None]:
+    """Let all matches inside share so much time: many that are each quick enough are slow, too."""
+    token = _deadline.set(min(_deadline.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 def match_each(pattern: str, texts: Iterable[str]) -> list[bool]:
     """Say of each text whether `match_start` finds something; all of them share the time."""
-    deadline = time.monotonic() + _TOGETHER
-    found = []
-    with _in_time(pattern):
-        for text in texts:
-            found.append(match_start(pattern, text) is not None)
-            if time.monotonic() > deadline:
-                raise TimeoutError
-    return found
+    with together():
+        return [match_start(pattern, text) is not None for text in texts]
 
 
 def find(pattern: str, text: str, *, flags: int = 0, seconds: float = _SECONDS) -> Match | None:
     """Return where `pattern` is found first in `text`; raises what `match_start` does."""
-    with _in_time(pattern):
-        return _compiled(pattern, flags).search(text, timeout=seconds)
+    with _in_time(pattern, seconds) as left:
+        return _compiled(pattern, flags).search(text, timeout=left)
 
 
 def find_all(pattern: str, text: str, *, flags: int = 0) -> list[object]:
     """Return all that `pattern` finds in `text`; raises what `match_start` does."""
-    with _in_time(pattern):
-        found: list[object] = _compiled(pattern, flags).findall(text, timeout=_SECONDS)
+    with _in_time(pattern, _SECONDS) as left:
+        found: list[object] = _compiled(pattern, flags).findall(text, timeout=left)
     return found
 
 
@@ -113,10 +120,13 @@ def _compiled(pattern: str, flags: int) -> regex.Pattern[str]:
 
 
 @contextmanager
-def _in_time(pattern: str) -> Iterator[None]:
-    """Tell of a match that was ended since it took too long."""
+def _in_time(pattern: str, seconds: float) -> Iterator[float]:
+    """Give the seconds that a match may take; tell of one that was ended since it took longer."""
     try:
-        yield
+        left = min(seconds, _deadline.get() - time.monotonic())
+        if left <= 0:
+            raise TimeoutError
+        yield left
     except TimeoutError as error:
         shown = pattern if len(pattern) < 60 else f"{pattern[:59]}…"
         what = f"the pattern “{shown}” takes too long; it was not checked"

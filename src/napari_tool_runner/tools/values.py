@@ -37,6 +37,7 @@ from napari_tool_runner.tools.model import (
     TextParameter,
     Tool,
 )
+from napari_tool_runner.tools.patterns import together
 from napari_tool_runner.tools.tree import BoundValues, places
 
 __all__ = [
@@ -407,8 +408,9 @@ def check_value(parameter: Parameter, value: object) -> str | None:
     if isinstance(parameter, DataParameter):
         return _check_count(parameter, value, label) if parameter.multiple else None
     problem = _check_kind(parameter, value, label)
-    for validator in () if problem else parameter.validators:
-        problem = problem or validator.problem(value)
+    with together():
+        for validator in () if problem else parameter.validators:
+            problem = problem or validator.problem(value)
     return problem or None
 
 

@@ -30,7 +30,7 @@ from napari_tool_runner.tools.file_types import content_type, file_type
 from napari_tool_runner.tools.galaxy.discovered import Match, parse_metadata, safe_path
 from napari_tool_runner.tools.galaxy.output_plan import element_path, extra_files_folder
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput
-from napari_tool_runner.tools.patterns import PatternError, match_start
+from napari_tool_runner.tools.patterns import PatternError, match_start, together
 from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["collect"]
 
 _METADATA = 64 * 2**20  # bytes of a galaxy.json; a thousand elements take 0.2 MB
+_SECONDS = 10.0  # of a pattern, with all names of files
 _UNKNOWN = frozenset({"auto", "_sniff_", ""})
 
 
@@ -227,7 +228,9 @@ class _Collector:
                         place = Path(os.path.normpath(folder / filename))
                         yield Match(place, filename, entry, collector)
                 continue
-            yield from self.sorted(self.walk(folder, collector, number), collector)
+            with together(_SECONDS):
+                matches = self.sorted(self.walk(folder, collector, number), collector)
+            yield from matches
 
     def walk(
         self, folder: Path, collector: DatasetCollectionDescription, number: int

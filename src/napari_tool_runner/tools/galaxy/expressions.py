@@ -17,13 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 
-from napari_tool_runner.tools.patterns import (
-    SlowPatternError,
-    find,
-    find_all,
-    is_match,
-    match_start,
-)
+from napari_tool_runner.tools.patterns import find, find_all, is_match, match_start, together
 
 __all__ = ["NotSimpleError", "evaluate"]
 
@@ -78,19 +72,16 @@ _METHODS = frozenset(
 
 
 def _timed(name: str) -> Callable[..., object]:
-    """Return a function of `re` that gives up: an expression with it is not evaluated then."""
+    """Return a function of `re` that gives up: the expression fails then (`SlowPatternError`)."""
 
     def call(pattern: object, text: object, flags: int = 0) -> object:
         if not isinstance(pattern, str) or not isinstance(text, str):
             raise TypeError("expected a pattern and a text")
-        try:
-            if name in ("match", "fullmatch"):
-                return match_start(pattern, text, whole=name == "fullmatch", flags=flags & re.I)
-            if name == "search":
-                return find(pattern, text, flags=flags & re.I)
-            return find_all(pattern, text, flags=flags & re.I)
-        except SlowPatternError as error:
-            raise NotSimpleError(str(error)) from error
+        if name in ("match", "fullmatch"):
+            return match_start(pattern, text, whole=name == "fullmatch", flags=flags & re.I)
+        if name == "search":
+            return find(pattern, text, flags=flags & re.I)
+        return find_all(pattern, text, flags=flags & re.I)
 
     return call
 
@@ -120,7 +111,8 @@ def evaluate(expression: str, names: Mapping[str, object]) -> object:
         tree = ast.parse(expression.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError) as error:
         raise NotSimpleError(str(error)) from error
-    return _walk(tree.body, {**names, _STEPS: [_MAX_STEPS]})
+    with together():
+        return _walk(tree.body, {**names, _STEPS: [_MAX_STEPS]})
 
 
 def _walk(node: ast.AST, names: dict[str, object]) -> object:

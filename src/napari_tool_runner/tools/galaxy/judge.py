@@ -11,7 +11,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import Verdict
-from napari_tool_runner.tools.patterns import Match, PatternError, expanded, find
+from napari_tool_runner.tools.patterns import Match, PatternError, expanded, find, together
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.stdio import ToolStdioRegex
@@ -76,7 +76,8 @@ def _check(
         from galaxy.tool_util.parser.stdio import error_on_exit_code
 
         codes, regexes = error_on_exit_code()
-    rules, slow = _looked_for(regexes, stdout, stderr)
+    with together(2 * _SECONDS):
+        rules, slow = _looked_for(regexes, stdout, stderr)
     state, _, _, found = check_output(rules, codes, stdout, stderr, exit_code)
     return state, [dict(entry) for entry in found] + slow
 

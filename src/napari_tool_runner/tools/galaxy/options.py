@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.common import is_true
 from napari_tool_runner.tools.dialect import DataCollection, DataFile, data_files
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
@@ -274,8 +275,10 @@ class _Filtering:
         cells = (_cell(row, self.index) for row in rows)
         try:
             found = match_each(self.entry.get("value"), cells)
-        except SlowPatternError:
-            return rows  # not checked: as without the filter
+        except SlowPatternError as error:
+            raise ParameterError(
+                f"The choices cannot be told: {error}.", hint="Tell the author of the descriptor."
+            ) from error
         return [row for row, hit in zip(rows, found, strict=True) if self.keep is hit]
 
     def param_value(self, rows: list[Row]) -> list[Row]:

@@ -245,8 +245,8 @@ def _value_rule(element: Element, kind: str) -> ValueRule | None:
             return
         try:
             holds = match_start(pattern, str(value or "")) is not None
-        except SlowPatternError:
-            return  # not checked, and nobody waits for it
+        except SlowPatternError as error:
+            raise ValueError(f"“%s” is not accepted: {error}.") from error
         raise_error_if_validation_fails(holds, model, value_to_show=str(value or ""))
 
     return ValueRule(kind, message, negate=negate, check=check)

@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.model import DataParameter, HiddenParameter, Parameter
+from napari_tool_runner.tools.patterns import together
 from napari_tool_runner.tools.values import check_value, coerce, default_value
 
 __all__ = ["Items", "LeafNode", "Node", "Owner", "Problem"]
@@ -218,7 +219,8 @@ class Items:
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with the leaves that apply now."""
-        return [Problem(leaf.name, leaf.problem) for leaf in self.leaves() if leaf.problem]
+        with together():
+            return [Problem(leaf.name, leaf.problem) for leaf in self.leaves() if leaf.problem]
 
     def reset(self) -> None:
         """Set everything back to the defaults."""
