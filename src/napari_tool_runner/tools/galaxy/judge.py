@@ -22,6 +22,7 @@ __all__ = ["judge", "messages"]
 
 _NEVER = r"(?!)"
 _SECONDS = 4.0
+_ALL = 10.0  # each rule has a moment, even when one before it took them all
 
 logging.getLogger("galaxy.tool_util.output_checker").setLevel(logging.WARNING)
 
@@ -76,7 +77,7 @@ def _check(
         from galaxy.tool_util.parser.stdio import error_on_exit_code
 
         codes, regexes = error_on_exit_code()
-    with together(2 * _SECONDS):
+    with together(_ALL):
         rules, slow = _looked_for(regexes, stdout, stderr)
     state, _, _, found = check_output(rules, codes, stdout, stderr, exit_code)
     return state, [dict(entry) for entry in found] + slow
