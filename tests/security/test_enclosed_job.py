@@ -683,6 +683,40 @@ def test_a_secret_is_in_no_command_line_and_no_record(
     assert "hush" not in capsys.readouterr().out
 
 
+def test_a_secret_that_a_program_tells_is_shown_by_its_name(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    key = "-----BEGIN-----\nMIIE'abc\\def/+=\n-----END-----\n"
+    login = {"name": "OMERO_PASSWORD", "value": "hush/hush"}
+    config["env"] = [login, {"name": "SIGN_SECRET", "value": key}]
+    script = f"""
+        import os, sys, time
+        first = "hush/"
+        sys.stdout.write("[3/10] " + first); sys.stdout.flush(); time.sleep(0.2)
+        print("hush is progress"); print(repr({key!r})); print({key!r}, file=sys.stderr)
+        print("x" * 8187 + first + "hush" + "y" * 999)
+        print("hush%2Fhush"); print("note: it is hush/hush")
+        sys.exit("the login hush/hush failed")
+    """
+    tool = make_tool(script, **NO_DATA)
+    said: list[object] = []
+    job = ntr.submit(tool, config=config)
+    job.subscribe(lambda _, event: said.append(event))
+    job.wait()
+    told = f"{said} {job.record()} {job.error} {job.error.log_tail if job.error else ''}"  # type: ignore[attr-defined]
+    kept = [one.read_bytes() for one in (tmp_path / "jobs").rglob("*") if one.is_file()]
+    for text in (told.encode(), *kept):
+        for part in (b"hush", b"MIIE"):
+            place = text.find(part)
+            assert place < 0, text[max(place - 80, 0) : place + 40]
+    assert "the login ‹OMERO_PASSWORD› failed" in str(job.error)
+    log = job.log_path.read_text()
+    assert "[3/10] ‹OMERO_PASSWORD› is progress" in log
+    assert "x‹OMERO_PASSWORD› … (" in log
+    assert "‹SIGN_SECRET›" in log
+    assert "It is ‹OMERO_PASSWORD›" in job.run.notes[-1]
+
+
 def test_no_template_knows_a_secret(tmp_path: Path) -> None:
     """A template is code: it could write the value backwards, which nobody recognises."""
     told = Secrets({"WHERE": "there", "KEY": Secret("hush-hush")}).variables(JobPaths(tmp_path))

@@ -108,7 +108,7 @@ class Run:
             timeout=timeout,
             root=paths.root,
             named=named_places(config.variables),
-            report=report,
+            report=self._secrets.hiding(report),
         )
         trusted, self._cancelled = is_shipped(request.tool), partial(self.context.cancel.wait, 0)
         self.files = exchange.ReadApart(paths.top, self._cancelled, trusted=trusted)
@@ -310,13 +310,13 @@ class Run:
         if reason[-1:].isalnum():  # the hint follows
             reason += "."
         error = ToolFailedError(
-            reason,
+            self._secrets.hide(reason),
             tool=self.request.tool.id,
             exit_code=self.exit_code,
             argv=self.rendered.argv if self.rendered else (),
             log_tail=self.log.tail(),
             workspace=self.workspace.root,
-            hint=hint,
+            hint=self._secrets.hide(hint),
         )
         error.__cause__ = cause
         return error
@@ -348,13 +348,11 @@ class Run:
         error: RecordedError | None = None,
     ) -> RunRecord:
         """Return the record as it stands now."""
-        rendered = self.rendered
-        return replace(
+        rendered, choice = self.rendered, self.choice
+        told = replace(
             self._asked,
             state=state,
-            runner=RecordedRunner(
-                self.choice.name, self.choice.reason, dict(self.context.provenance)
-            ),
+            runner=RecordedRunner(choice.name, choice.reason, dict(self.context.provenance)),
             inputs=tuple(self.inputs),
             outputs=tuple(
                 part.recorded(name, element, self.digests.get(part.path))
@@ -374,6 +372,7 @@ class Run:
             error=error,
             notes=tuple(self.notes),
         )
+        return self._secrets.hide_in(told)
 
     @cached_property
     def _asked(self) -> RunRecord:

@@ -1,7 +1,7 @@
 """Secrets of the configuration: a program gets them in a file of its job, nobody else sees them.
 
 A command line can be read by everybody on a computer, and is recorded; so no secret is put
-into one.
+into one; what a program prints, and what is told of it, has the name of a secret in its place.
 """
 
 from __future__ import annotations
@@ -10,23 +10,34 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from secrets import token_hex
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.jobs.typed_json import as_object
+from napari_tool_runner.plugins import OutputLine
 from napari_tool_runner.setting_types import Secret
 from napari_tool_runner.storage import read_limited, user_data, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_tool_runner.jobs.record import RunRecord
+    from napari_tool_runner.plugins import Event
     from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
 
 __all__ = ["Secrets", "is_ours", "with_seal"]
 
 _FILE = "_FILE"
+_LINE = 8
+"""Characters that a line of a longer secret has at least: the others are met everywhere."""
+
+_CUT = re.compile(r" … \(\d+ more characters\)$")  # of a long line, the beginning is kept
 
 
 def with_seal(told: Mapping[str, object], folder: Path) -> dict[str, object]:
@@ -68,6 +79,10 @@ class Secrets:
         self._secrets = {n: v for n, v in variables.items() if isinstance(v, Secret) and v}
         # what a template gets: it is code, and could hide a value that it knows
         self._stand_ins = {name: token_hex(16) for name in self._secrets}
+        shown = {
+            text: f"‹{n}›" for n, value in self._secrets.items() for text in _spelled(str(value))
+        }
+        self._shown = sorted(shown.items(), key=lambda one: -len(one[0]))
 
     def variables(self, paths: JobPaths) -> Mapping[str, str]:
         """Return what a command may name: for each secret also ``NAME_FILE``."""
@@ -93,6 +108,65 @@ class Secrets:
             if any(str(place) in text for text in (*rendered.argv, rendered.script)):
                 sealed.write(place, value, paths.top)
                 os.chmod(place, 0o600)
+
+    def hide(self, text: str) -> str:
+        """Return `text` with the name of a secret where its value stands, whole or cut off."""
+        for value, name in self._shown:
+            text = text.replace(value, name)
+        cut = _CUT.search(text) if self._shown else None
+        if cut is None:
+            return text
+        head = text[: cut.start()]
+        for value, name in self._shown:
+            size = next((n for n in range(len(value), 3, -1) if head.endswith(value[:n])), 0)
+            head = f"{head[:-size]}{name}" if size else head
+        return head + cut[0]
+
+    def hide_in(self, record: RunRecord) -> RunRecord:
+        """Return `record` without the values of secrets, whoever told them."""
+        if not self._shown:
+            return record
+        error, runner = record.error, record.runner
+        return replace(
+            record,
+            parameters=as_object(self._hidden(record.parameters)),
+            runner=replace(runner, provenance=as_object(self._hidden(runner.provenance))),
+            notes=tuple(map(self.hide, record.notes)),
+            error=error
+            and replace(
+                error,
+                message=self.hide(error.message),
+                hint=self.hide(error.hint),
+                log=tuple(map(self.hide, error.log)),
+            ),
+        )
+
+    def _hidden(self, told: object) -> object:
+        if isinstance(told, str):
+            return self.hide(told)
+        if isinstance(told, Mapping):
+            return {key: self._hidden(value) for key, value in told.items()}
+        return [self._hidden(one) for one in told] if isinstance(told, list | tuple) else told
+
+    def hiding(self, report: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Return what passes events on to `report` without the values of secrets."""
+        if not self._shown:
+            return report
+
+        def passed(event: Event) -> None:
+            if isinstance(event, OutputLine):
+                report(replace(event, text=self.hide(event.text)))
+            else:
+                report(replace(event, phase=self.hide(event.phase)))
+
+        return passed
+
+
+def _spelled(value: str) -> Iterator[str]:
+    """Yield how a secret stands in what is printed: plain, quoted, and line by line."""
+    lines = [line.strip() for line in value.splitlines()]
+    for text in (value, value.strip(), *(one for one in lines if len(one) >= _LINE)):
+        yield from (text, repr(text)[1:-1], json.dumps(text)[1:-1], quote(text), quote(text, ""))
 
 
 def _place(paths: JobPaths, name: str) -> Path:

@@ -78,6 +78,7 @@ class LineSplitter:
             self._take(self._decoder.decode(data))
             return
         if self._tail is None:
+            self._dropped += len(data) if self._pending else 0
             self._end()
             self._tail = b""
         self._unread += len(data)
