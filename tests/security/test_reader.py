@@ -40,11 +40,17 @@ from napari_tool_runner.tools.dialect import (
 from napari_tool_runner.tools.formats import FORMATS, Trait
 from napari_tool_runner.tools.galaxy import judge
 from napari_tool_runner.tools.isolation import rendering
-from napari_tool_runner.tools.isolation.asking import Limits
+from napari_tool_runner.tools.isolation.asking import Exchange, Limits
 from napari_tool_runner.tools.isolation.client import Reader
 from napari_tool_runner.tools.isolation.operations import command_from
 from napari_tool_runner.tools.isolation.walls import missing_walls
-from napari_tool_runner.tools.isolation.wire import decode, encode, formats_from, tell_formats
+from napari_tool_runner.tools.isolation.wire import (
+    decode,
+    encode,
+    formats_from,
+    refused,
+    tell_formats,
+)
 from napari_tool_runner.tools.reader import dialect_of, read_tool
 from napari_tool_runner.tools.values import bind
 
@@ -248,6 +254,16 @@ def test_what_does_not_end_is_ended(
     assert caught.value.hint
     quick.limits = Limits()
     assert "echo" in fill(make(tmp_path / "box", "echo"), paths).script
+
+
+def test_a_template_has_ten_seconds_from_when_it_begins(tmp_path: Path) -> None:
+    usual = Limits()
+    assert usual.processor < 10
+    assert usual.seconds < 15
+    asked = Exchange(usual, "fill it", tmp_path, refused, lambda: False)
+    before = asked.deadline  # a reader that has to be started on a busy machine
+    asked.begin()
+    assert before - asked.deadline > 40
 
 
 def test_cancel_ends_it(tmp_path: Path, paths: JobPaths, quick: Reader) -> None:

@@ -349,10 +349,12 @@ class Run:
     ) -> RunRecord:
         """Return the record as it stands now."""
         rendered, choice = self.rendered, self.choice
-        told = replace(
+        return replace(
             self._asked,
             state=state,
-            runner=RecordedRunner(choice.name, choice.reason, dict(self.context.provenance)),
+            runner=RecordedRunner(
+                choice.name, choice.reason, self._secrets.hidden(self.context.provenance)
+            ),
             inputs=tuple(self.inputs),
             outputs=tuple(
                 part.recorded(name, element, self.digests.get(part.path))
@@ -372,13 +374,14 @@ class Run:
             error=error,
             notes=tuple(self.notes),
         )
-        return self._secrets.hide_in(told)
 
     @cached_property
     def _asked(self) -> RunRecord:
         """The part of the record that is known from the beginning."""
         request, tool = self.request, self.request.tool
         values = leaves(tool.inputs, request.values)
+        settings = (v for v in values if not isinstance(v.parameter, DataParameter))
+        plain = {setting.name: to_json(setting.value) for setting in settings}
         return RunRecord(
             folder=self.workspace.root,
             ours=True,
@@ -386,11 +389,7 @@ class Run:
             tool=RecordedTool(
                 tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest
             ),
-            parameters={
-                leaf.name: to_json(leaf.value)
-                for leaf in values
-                if not isinstance(leaf.parameter, DataParameter)
-            },
+            parameters=self._secrets.hidden(plain),
             hidden=tuple(v.name for v in values if isinstance(v.parameter, HiddenParameter)),
             extent=request.extent,
             user=self._user,

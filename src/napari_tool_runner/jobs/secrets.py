@@ -27,7 +27,6 @@ from napari_tool_runner.storage import read_limited, user_data, write_whole
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_tool_runner.jobs.record import RunRecord
     from napari_tool_runner.plugins import Event
     from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
 
@@ -122,24 +121,9 @@ class Secrets:
             head = f"{head[:-size]}{name}" if size else head
         return head + cut[0]
 
-    def hide_in(self, record: RunRecord) -> RunRecord:
-        """Return `record` without the values of secrets, whoever told them."""
-        if not self._shown:
-            return record
-        error, runner = record.error, record.runner
-        return replace(
-            record,
-            parameters=as_object(self._hidden(record.parameters)),
-            runner=replace(runner, provenance=as_object(self._hidden(runner.provenance))),
-            notes=tuple(map(self.hide, record.notes)),
-            error=error
-            and replace(
-                error,
-                message=self.hide(error.message),
-                hint=self.hide(error.hint),
-                log=tuple(map(self.hide, error.log)),
-            ),
-        )
+    def hidden(self, told: Mapping[str, object]) -> dict[str, object]:
+        """Return what is told, in JSON types, without the values of secrets."""
+        return as_object(self._hidden(told))
 
     def _hidden(self, told: object) -> object:
         if isinstance(told, str):
