@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from exchange_helpers import parameter
+from PIL import Image
 
+from bundled import inside
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange import Exported, export, snapshot
 
@@ -38,7 +42,7 @@ def identity(number: int) -> str:
     return f"urn:uuid:{uuid.UUID(int=number + 1)}"
 
 
-def image(number: int, name: str, count: int, *, where: bool = True) -> str:
+def described(number: int, name: str, count: int, *, where: bool = True) -> str:
     """Return OME metadata of an image with a plane in each of `count` files."""
     told = '<UUID FileName="{1}">{0}</UUID>' if where else ""
     planes = "".join(
@@ -62,7 +66,7 @@ def several(folder: Path, metadata: str, name: str = "z{}.ome.tif", first: int =
 
 
 def test_planes_in_several_files_come_in_one(tmp_path: Path) -> None:
-    path = several(tmp_path, image(0, "z{}.ome.tif", 3))
+    path = several(tmp_path, described(0, "z{}.ome.tif", 3))
     found = handed(path)
     np.testing.assert_array_equal(alone(found), STACK)
     assert any("its planes lie in 3 files" in note for note in found.notes)
@@ -71,7 +75,7 @@ def test_planes_in_several_files_come_in_one(tmp_path: Path) -> None:
 
 
 def test_metadata_in_another_file(tmp_path: Path) -> None:
-    whole = _OME.format(identity(99), image(0, "z{}.ome.tif", 3))
+    whole = _OME.format(identity(99), described(0, "z{}.ome.tif", 3))
     (tmp_path / "all.companion.ome").write_text(whole)
     binary = f'<BinaryOnly MetadataFile="all.companion.ome" UUID="{identity(99)}"/>'
     path = several(tmp_path, binary)
@@ -82,7 +86,7 @@ def test_metadata_in_another_file(tmp_path: Path) -> None:
 
 
 def test_the_image_of_a_file_is_that_with_a_plane_in_it(tmp_path: Path) -> None:
-    both = image(0, "a{}.ome.tif", 3) + image(1, "b{}.ome.tif", 3)
+    both = described(0, "a{}.ome.tif", 3) + described(1, "b{}.ome.tif", 3)
     path = several(tmp_path, both, "b{}.ome.tif", first=10)
     found = handed(path)  # those of the other position are not needed
     np.testing.assert_array_equal(alone(found), STACK)
@@ -95,13 +99,13 @@ def test_the_image_of_a_file_is_that_with_a_plane_in_it(tmp_path: Path) -> None:
      ("/etc/z{}.tif", "no file beside it"), ("c:\\\\z{}.tif", "no file beside it")],
 )  # fmt: skip
 def test_planes_that_are_not_there_are_told(tmp_path: Path, name: str, words: str) -> None:
-    metadata = image(5, name, 3)
+    metadata = described(5, name, 3)
     with pytest.raises(UnsupportedLayerError, match=words):
         handed(several(tmp_path, metadata))
 
 
 def test_a_part_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    path = several(tmp_path, image(0, "z{}.ome.tif", 3))
+    path = several(tmp_path, described(0, "z{}.ome.tif", 3))
     (tmp_path / "z1.ome.tif").rename(tmp_path / "real.tif")
     (tmp_path / "z1.ome.tif").symlink_to(tmp_path / "real.tif")
     with pytest.raises(UnsupportedLayerError, match=r"z1\.ome\.tif"):
@@ -109,21 +113,23 @@ def test_a_part_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_part_of_another_size(tmp_path: Path) -> None:
-    path = several(tmp_path, image(0, "z{}.ome.tif", 3))
+    path = several(tmp_path, described(0, "z{}.ome.tif", 3))
     tifffile.imwrite(tmp_path / "z2.ome.tif", STACK[0, :10])
     with pytest.raises(UnsupportedLayerError, match="differ in size or type"):
         handed(path)
 
 
 def test_one_file_by_another_name(tmp_path: Path) -> None:
-    metadata = _OME.format("", image(0, "old.ome.tif", 1)).replace(' UUID=""', "")
+    metadata = _OME.format("", described(0, "old.ome.tif", 1)).replace(' UUID=""', "")
     tifffile.imwrite(tmp_path / "new.ome.tif", STACK[0], description=metadata, metadata=None)
     np.testing.assert_array_equal(alone(handed(tmp_path / "new.ome.tif")), STACK[0])
 
 
 def test_fewer_planes_than_promised_are_no_zeros(tmp_path: Path) -> None:
     path = tmp_path / "short.ome.tif"
-    metadata = image(0, "", 9, where=False).replace(' IFD="0" PlaneCount="1"', ' PlaneCount="1"')
+    metadata = described(0, "", 9, where=False).replace(
+        ' IFD="0" PlaneCount="1"', ' PlaneCount="1"'
+    )
     for i in range(9):
         metadata = metadata.replace(f'FirstZ="{i}"', f'FirstZ="{i}" IFD="{i}"')
     with tifffile.TiffWriter(path) as tif:
@@ -187,3 +193,142 @@ def test_what_programs_find_stays_as_it_is(tmp_path: Path, unit: str | None) -> 
     found = handed(tmp_path / "a.ome.tif")
     assert not found.copied
     assert not found.notes
+
+
+# -- what people's files hold --------------------------------------------------------------
+
+GREY = RNG.integers(0, 255, (40, 50)).astype(np.uint8)
+DEEP = RNG.integers(0, 60000, (40, 50)).astype(np.uint16)
+REAL = RNG.random((40, 50)).astype(np.float32)
+COLOUR = RNG.integers(0, 255, (40, 50, 3)).astype(np.uint8)
+SMOOTH = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+SMOOTH_COLOUR = np.stack([SMOOTH, SMOOTH[::-1], SMOOTH.T], axis=-1)
+PALETTE = Image.fromarray(COLOUR).convert("P")
+
+
+def tiff(values: np.ndarray, **how: object) -> Callable[[Path], None]:
+    return lambda path: tifffile.imwrite(path, values, **how)
+
+
+def picture(values: np.ndarray | Image.Image, **how: object) -> Callable[[Path], None]:
+    made = Image.fromarray(values) if isinstance(values, np.ndarray) else values
+    return lambda path: made.save(path, **how)
+
+
+def pyramid(path: Path) -> None:
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(SMOOTH, subifds=1, tile=(16, 16), photometric="minisblack")
+        tif.write(SMOOTH[::2, ::2], subfiletype=1, tile=(16, 16))
+
+
+def turned(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(SMOOTH).save(path, exif=exif, quality=100)
+
+
+_packed = {
+    f"{name}{predictor or ''}.tif": (
+        tiff(DEEP, compression=name, photometric="minisblack", predictor=predictor), DEEP, "YX"
+    )
+    for name, predictor in [
+        ("lzw", None), ("lzw", 2), ("zlib", 2), ("zstd", None), ("lerc", None),
+        ("packbits", None), ("lzma", None), ("jpeg2000", None), ("jpegxl", None),
+    ]
+}  # fmt: skip
+_planes = {"photometric": "rgb", "planarconfig": "separate"}
+_two = {"photometric": "minisblack", "extrasamples": ["unassalpha"]}
+_inks = np.dstack([COLOUR, GREY])
+KINDS: dict[str, tuple[Callable[[Path], None], np.ndarray, str]] = _packed | {
+    "big-endian.tif": (tiff(DEEP, byteorder=">"), DEEP, "YX"),
+    "bigtiff.tif": (tiff(DEEP, bigtiff=True), DEEP, "YX"),
+    "tiles.tif": (tiff(DEEP, tile=(16, 16), compression="lzw"), DEEP, "YX"),
+    "predicted-floats.tif": (tiff(REAL, compression="zlib", predictor=True), REAL, "YX"),
+    "float16.tif": (tiff(REAL.astype(np.float16)), REAL.astype(np.float16), "YX"),
+    "mask.tif": (tiff(GREY > 99), GREY > 99, "YX"),
+    "one-bit.tif": (picture(Image.fromarray(GREY > 99)), GREY > 99, "YX"),
+    "fax.tif": (picture(Image.fromarray(GREY > 99), compression="group4"), GREY > 99, "YX"),
+    "int8.tif": (tiff(GREY.astype(np.int8)), GREY.astype(np.int8), "YX"),
+    "int64.tif": (tiff(DEEP.astype(np.int64) << 40), DEEP.astype(np.int64) << 40, "YX"),
+    "colour.tif": (tiff(COLOUR, photometric="rgb"), COLOUR, "YXS"),
+    "planes.tif": (tiff(COLOUR.transpose(2, 0, 1), **_planes), COLOUR, "YXS"),
+    "colour-alpha.tif": (
+        tiff(_inks, photometric="rgb", extrasamples=["unassalpha"]), _inks, "YXS"
+    ),
+    "grey-alpha.tif": (tiff(COLOUR[..., :2], **_two), COLOUR[..., :2].transpose(2, 0, 1), "CYX"),
+    "five.tif": (
+        tiff(np.dstack([COLOUR, COLOUR[..., :2]]), photometric="minisblack",
+             planarconfig="contig"),
+        np.dstack([COLOUR, COLOUR[..., :2]]).transpose(2, 0, 1), "CYX",
+    ),
+    "inks.tif": (tiff(_inks, photometric="separated"), _inks.transpose(2, 0, 1), "CYX"),
+    "jpeg.tif": (tiff(SMOOTH, compression="jpeg", compressionargs={"level": 100}), SMOOTH, "YX"),
+    "ycbcr.tif": (picture(SMOOTH_COLOUR, compression="jpeg"), SMOOTH_COLOUR, "YXS"),
+    "white-is-0.tif": (tiff(GREY, photometric="miniswhite"), GREY, "YX"),
+    "palette.tif": (picture(PALETTE), np.asarray(PALETTE), "YX"),
+    "palette.png": (picture(PALETTE), np.asarray(PALETTE.convert("RGB")), "YXS"),
+    "palette.gif": (picture(PALETTE), np.asarray(PALETTE.convert("RGB")), "YXS"),
+    "pyramid.tif": (pyramid, SMOOTH, "YX"),
+    "pages.tif": (
+        lambda path: Image.fromarray(GREY).save(
+            path, save_all=True, append_images=[Image.fromarray(GREY[::-1])]
+        ),
+        np.stack([GREY, GREY[::-1]]), "QYX",
+    ),
+    "deep.png": (picture(DEEP), DEEP, "YX"),
+    "deep-colour.png": (
+        lambda path: path.write_bytes(imagecodecs.png_encode(COLOUR.astype(np.uint16) * 200)),
+        COLOUR.astype(np.uint16) * 200, "YXS",
+    ),
+    "mask.png": (picture(Image.fromarray(GREY > 99)), GREY > 99, "YX"),
+    "turned.jpg": (turned, SMOOTH, "YX"),
+    "moving.png": (
+        lambda path: Image.fromarray(GREY).save(
+            path, save_all=True, append_images=[Image.fromarray(GREY[::-1])]
+        ),
+        np.stack([GREY, GREY[::-1]]), "TYX",
+    ),
+    "really-png.tif": (lambda path: Image.fromarray(GREY).save(path, "PNG"), GREY, "YX"),
+    "really-tiff.png": (lambda path: tifffile.imwrite(path, GREY), GREY, "YX"),
+}  # fmt: skip
+_LOSSY = {"jpeg.tif": 3, "ycbcr.tif": 40, "turned.jpg": 3}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_tool_gets_what_the_file_holds(tmp_path: Path, name: str) -> None:
+    write, want, axes = KINDS[name]
+    write(tmp_path / name)
+    found = handed(tmp_path / name)
+    values, letters, _ = inside.script("gaussian_filter").read_image(str(found.file.path))
+    assert (values.shape, letters) == (want.shape, axes)
+    assert np.abs(values.astype(float) - want).max() <= _LOSSY.get(name, 0)
+    said = {"palette.tif": "colour table", "turned.jpg": "turned", "inks.tif": "inks",
+            "white-is-0.tif": "bright", "pyramid.tif": "full resolution",
+            "really-png.tif": "is PNG", "really-tiff.png": "is TIFF"}  # fmt: skip
+    assert said.get(name, "") in " ".join(found.notes)
+
+
+def cut(write: Callable[[Path], None], size: int) -> Callable[[Path], None]:
+    def shorter(path: Path) -> None:
+        write(path)
+        path.write_bytes(path.read_bytes()[:size])
+
+    return shorter
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "words"),
+    [("a.tif", Path.touch, "a.tif is empty"), ("a.png", Path.touch, "a.png cannot be read"),
+     ("a.tif", cut(tiff(DEEP), 3000), "is truncated"),
+     ("a.tif", cut(tiff(DEEP, compression="lzw"), 1500), "is truncated"),
+     ("a.png", cut(picture(COLOUR), 2000), "truncated"),
+     ("a.jpg", cut(picture(SMOOTH_COLOUR), 700), "truncated"),
+     ("a.gif", cut(picture(PALETTE), 900), "truncated")],
+)  # fmt: skip
+def test_what_is_damaged_is_told(
+    tmp_path: Path, name: str, write: Callable[[Path], None], words: str
+) -> None:
+    write(tmp_path / name)
+    with pytest.raises(UnsupportedLayerError, match=words) as told:
+        handed(tmp_path / name)
+    assert "log of the job" not in told.value.hint

@@ -216,7 +216,18 @@ def _as_it_is(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -
         return None
     if not path.exists():
         raise ExchangeError(f"The file {path} is no longer there.", hint="Choose it again.")
-    return accepted
+    return None if _another_image(path, formats.resolve(accepted), formats) else accepted
+
+
+def _another_image(path: Path, told: Format | None, formats: Formats) -> tuple[str, str] | None:
+    """Return what an image file is by its first bytes when its name tells another image."""
+    images = (Carrier.TIFF, Carrier.PICTURE)
+    if told is None or told.carrier not in images or not path.is_file():
+        return None
+    found = content_type(path)
+    if found is None or formats[found[0]].carrier not in images:
+        return None
+    return None if formats.are_alike(told, formats[found[0]]) else found
 
 
 def _by_content(path: Path, parameter: DataParameter, formats: Formats) -> str | None:
@@ -270,9 +281,12 @@ def _looked_at(
     if snap.data is not None or not pixels or not path.is_file():
         return None
     try:
+        if not path.stat().st_size:
+            raise OutputError(f"{path.name} is empty.", hint="Choose another file.")
         content = read_file(path, given, name=snap.name)
     except OutputError as error:
-        if content_type(path) is None:  # by its name only
+        if path.stat().st_size and content_type(path) is None:  # no TIFF but by its name
+            remarks.append(error.message)
             return None
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
     remarks += [f"{path.name}: {note}" for note in content.notes]
@@ -303,12 +317,16 @@ def _open_file(
     if parameter.formats and not fitting_kinds(parameter, formats):
         refusal.hint = "Choose a file of that format, or convert it yourself."
         raise refusal
-    if not known or not known[0].readable:
+    own = known[0] if known else None
+    if own is not None and (found := _another_image(path, own, formats)):
+        own = formats[found[0]]
+        remarks.append(f"{path.name} is {found[1]}, whatever its name says.")
+    if own is None or not own.readable:
         raise refusal
     try:
-        content = read_file(path, known[0], name=snap.name)
+        content = read_file(path, own, name=snap.name)
     except OutputError as error:
-        raise refusal from error
+        raise UnsupportedLayerError(error.message, hint=error.hint) from error
     remarks += [f"{path.name}: {note}" for note in content.notes]
     remarks.append(f"{path.name} was converted, as the tool takes {accepted}.")
     return _opened(snap, content, parameter, formats)

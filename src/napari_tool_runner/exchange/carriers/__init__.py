@@ -76,7 +76,9 @@ def read_file(
     except Exception as error:  # the libraries of the formats raise anything
         raise OutputError(
             f"{path.name} cannot be read as {BINARY.get(fmt.carrier, fmt.name)}: {error}",
-            hint="See the log of the job: the tool may have stopped while writing it.",
+            hint="See the log of the job: the tool may have stopped while writing it."
+            if root is not None
+            else "Save it anew with the program that made it, or choose another file.",
         ) from error
 
 

@@ -19,6 +19,7 @@ __all__ = ["read_raster", "write_raster"]
 
 _KINDS = ("PNG", "JPEG", "BMP", "GIF")
 _DEEP = (b"\x10\x02", b"\x10\x06")  # 16 bits a colour, without and with transparency
+_TURNED = 0x0112  # Exif: orientation
 _U1, _U2 = np.dtype(np.uint8), np.dtype(np.uint16)
 
 
@@ -77,6 +78,7 @@ def write_raster(pixels: Pixels, path: Path, kind: str, *, lossy: bool = False) 
 def read_raster(path: Path, root: Path | None = None) -> Content:
     """Read a picture; several frames become the first axis."""
     frames: list[np.ndarray] = []
+    notes: list[str] = []
     with open_file(path, root) as file:
         head = file.read(26)
         file.seek(0)
@@ -89,6 +91,10 @@ def read_raster(path: Path, root: Path | None = None) -> Content:
             return Content(deep, plain_geometry(deep.shape[:2]), rgb=True)
         # no others: Pillow starts programs for some
         with Image.open(file, formats=_KINDS) as picture:
+            if picture.mode == "CMYK":
+                notes.append("Its inks (CMYK) became red, green and blue.")
+            if picture.getexif().get(_TURNED, 1) != 1:
+                notes.append("It says that it is to be shown turned; its pixels are as they lie.")
             for frame in ImageSequence.Iterator(picture):
                 frames.append(_frame(frame))
                 check_fits(2 * len(frames) * frames[0].nbytes, path)
@@ -96,7 +102,7 @@ def read_raster(path: Path, root: Path | None = None) -> Content:
     is_rgb = frames[0].ndim == 3
     shape = values.shape[:-1] if is_rgb else values.shape
     axes = "TYX" if len(frames) > 1 else "YX"
-    return Content(values, plain_geometry(shape, axes), rgb=is_rgb)
+    return Content(values, plain_geometry(shape, axes), rgb=is_rgb, notes=tuple(notes))
 
 
 def _frame(picture: Image.Image) -> np.ndarray:

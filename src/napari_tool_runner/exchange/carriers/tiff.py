@@ -274,14 +274,14 @@ def _check_chain(tif: tifffile.TiffFile, path: Path) -> None:
     if following >= path.stat().st_size:
         raise OutputError(
             f"{path.name} is truncated: of more pages than {len(tif.pages)} the rest is missing.",
-            hint="The tool stopped while writing it, or the disk is full.",
+            hint="What wrote it stopped too early, or the disk was full.",
         )
 
 
 def _check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
     """Compare where the pixels should be with the size of each file, and the kinds of pixels."""
     needed = dict.fromkeys([path.name], 0)
-    for page in series.pages:
+    for page in series.pages if series.size else ():
         if page is None:
             continue
         name, key = page.parent.filehandle.name, page.keyframe or page
@@ -292,7 +292,7 @@ def _check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
         if len(page.dataoffsets):
             ends = np.add(page.dataoffsets, page.databytecounts)
             needed[name] = max(needed.get(name, 0), int(ends.max()))
-    if series.dataoffset is not None:
+    if series.dataoffset is not None and series.size:
         end = series.dataoffset + series.size * series.dtype.itemsize
         needed[path.name] = max(needed[path.name], end)
     for name, end in needed.items():
