@@ -212,8 +212,8 @@ def test_images_that_do_not_lie_on_each_other_are_told(
     first = snapshot((np.zeros((8, 8), np.uint8), other, "labels"), "mask")
     second = snapshot((np.zeros(shape, np.uint8), one, "image"), "cells")
     notes = export(second, parameter("tiff"), tmp_path, formats=GALAXY, reference=first).notes
-    assert [note for note in notes if "pixels of both" in note] == (
-        [f"“cells” and “mask” {said}; the tool is given the pixels of both as they are."]
-        if said
-        else []
+    told = [note.split(" as they are. ") for note in notes if "pixels of both" in note]
+    assert [first for first, _ in told] == (
+        [f"“cells” and “mask” {said}; the tool is given the pixels of both"] if said else []
     )
+    assert all("“Register two images”" in hint for _, hint in told)

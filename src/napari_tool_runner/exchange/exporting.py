@@ -129,10 +129,13 @@ def _apart(snap: LayerSnapshot, reference: LayerSnapshot) -> str:
         return ""
     units = map(conversion, one.units, other.units)
     sizes = [size * factor for size, factor in zip(one.scale, units, strict=True)]
-    how = "lie at different places" if np.allclose(sizes, other.scale) else "differ in pixel size"
+    if np.allclose(sizes, other.scale):
+        how, hint = "lie at different places", "“Register two images” moves one onto the other"
+    else:
+        how, hint = "differ in pixel size", "“Rescale” or “Register two images” makes them alike"
     return (
         f"“{snap.name}” and “{reference.name}” {how}; the tool is given the pixels of both as "
-        "they are."
+        f"they are. {hint}."
     )
 
 

@@ -99,9 +99,7 @@ def edges(labels):
 
 
 def outlines(labels, tolerance):
-    """Yield the number of each object of a plane and its outline as (y, x) in pixels."""
-    from skimage.measure import approximate_polygon
-
+    """Return the number of each object of a plane and its outline as (y, x) in pixels."""
     small, numbers = compact(labels)
     middle, own, following = edges(small)
     nexts, seen, largest = following.tolist(), bytearray(len(own)), {}
@@ -116,14 +114,44 @@ def outlines(labels, tolerance):
             area = abs(np.dot(y[1:], x[:-1]) - np.dot(y[:-1], x[1:])) / 2
             if area > largest.get(own[start], (0,))[0]:  # of several pieces the largest
                 largest[own[start]] = area, np.column_stack([y, x])
-    for number, (_, line) in sorted(largest.items()):
+    lines = []
+    for _, (_, line) in sorted(largest.items()):
         bends = np.any(np.diff(line[:-1], axis=0) != np.diff(line[1:], axis=0), axis=1)
-        line = line[np.concatenate([[True], bends, [True]])]
-        # a corner that stands out by a quarter of the object belongs to its shape
-        most = min(tolerance, np.ptp(line, axis=0).min() / 4)
-        simple = approximate_polygon(line, most) if most > 0 else line
-        # the first point comes again at the end
-        yield int(numbers[number]), simple if len(simple) >= 4 else line
+        lines.append(line[np.concatenate([[True], bends, [True]])])
+    # a corner that stands out by a quarter of the object belongs to its shape
+    limits = [min(tolerance, np.ptp(line, axis=0).min() / 4) for line in lines]
+    simple = simplified(lines, limits) if tolerance > 0 and lines else lines
+    return [
+        (int(numbers[number]), short if len(short) >= 4 else line)  # the first point comes again
+        for number, short, line in zip(sorted(largest), simple, lines, strict=True)
+    ]
+
+
+def simplified(lines, limits):
+    """Return lines without corners that stand out less than a limit (Douglas and Peucker 1973)."""
+    points, limits = np.concatenate(lines), np.array(limits)
+    last = np.cumsum([len(line) for line in lines]) - 1
+    first = np.append(0, last[:-1] + 1)
+    ends, keep = last[:-1] + 1, np.zeros(len(points), bool)
+    keep[first] = keep[last] = True
+    while len(first):  # all lines at once: each round cuts each part in two at its furthest corner
+        count = last - first + 1
+        begins = np.append(0, np.cumsum(count)[:-1])
+        part = np.repeat(np.arange(len(count)), count)
+        index = np.arange(len(part)) + (first - begins)[part]
+        along = points[last] - points[first]
+        away = points[index] - points[first][part]
+        square = np.maximum((along**2).sum(axis=1), 1e-12)[part]
+        share = np.clip((away * along[part]).sum(axis=1) / square, 0, 1)
+        away = np.linalg.norm(away - share[:, None] * along[part], axis=1)
+        most = np.maximum.reduceat(away, begins)
+        furthest = np.flatnonzero(away == most[part])
+        corner = index[furthest[np.unique(part[furthest], return_index=True)[1]]]
+        cut = most > limits
+        keep[corner[cut]] = True
+        first, last = np.append(first[cut], corner[cut]), np.append(corner[cut], last[cut])
+        limits = np.tile(limits[cut], 2)
+    return np.split(points[keep], np.cumsum(keep)[ends - 1])
 
 
 def read_objects(path):

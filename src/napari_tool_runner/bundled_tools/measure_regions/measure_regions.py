@@ -224,15 +224,14 @@ def measure(labels, image, steps, wide):
     if image is not None:
         known = np.where(np.isfinite(image), labels, 0)  # what has no value is not measured
         none = np.bincount(known.ravel(), minlength=count)[numbers] == 0
-        for name, work in (
-            ("mean", ndimage.mean),
-            ("std", ndimage.standard_deviation),
-            ("min", ndimage.minimum),
-            ("max", ndimage.maximum),
-            ("sum", ndimage.sum),
-        ):
-            with np.errstate(invalid="ignore", divide="ignore"):
-                columns[f"intensity_{name}"] = np.where(none, np.nan, work(image, known, numbers))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = ndimage.mean(image, known, numbers)
+            spread = ndimage.standard_deviation(image, known, numbers)
+            least, most = ndimage.extrema(image, known, numbers)[:2]
+            total = ndimage.sum(image, known, numbers)
+        light = {"mean": means, "std": spread, "min": least, "max": most, "sum": total}
+        for name, values in light.items():
+            columns[f"intensity_{name}"] = np.where(none, np.nan, values)
     return columns
 
 

@@ -168,7 +168,8 @@ def main():
     way = (
         args.interpolation if args.interpolation != "auto" else "nearest" if patches else "linear"
     )
-    print(f"interpolation: {way}")
+    if args.interpolation == "auto" and image.dtype.kind in "iu":
+        print(f"note: taken for {'objects' if patches else 'a picture'}, interpolation {way}")
     if patches and way != "nearest":
         print("warning: these look like objects; only “nearest” keeps their numbers")
     middles = [
