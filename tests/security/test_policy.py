@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -15,7 +16,8 @@ from napari_tool_runner.errors import PreparationError, ToolFailedError, TrustEr
 from napari_tool_runner.jobs import Question, dry_run
 from napari_tool_runner.plugins import obey_policy, runnerServices
 from napari_tool_runner.plugins.conda import channels
-from napari_tool_runner.plugins.contract import RunnerService
+from napari_tool_runner.plugins.contract import Origin, RunnerService
+from napari_tool_runner.plugins.policy import _covers
 from napari_tool_runner.tools import load_toolbox, read_tool
 from napari_tool_runner.tools.toolbox.gate import admit
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, trust_state
@@ -151,6 +153,47 @@ def test_people_cannot_override_it(
         ]
 
 
+@pytest.mark.parametrize("by", ["folder", "content"])
+def test_a_policy_that_anybody_may_write_forbids_and_does_not_consent(
+    box: Path, policy, by: str
+) -> None:
+    policy(toolboxes=[str(box) if by == "folder" else review(box).digest]).chmod(0o666)
+    assert trust_state(say()).state is TrustState.UNKNOWN
+    with pytest.raises(TrustError):
+        ntr.run(say())
+    approve(box)
+    assert trust_state(say()).state is TrustState.APPROVED
+    policy(toolboxes=[])
+    assert trust_state(say()).state is TrustState.FORBIDDEN
+
+
+def test_a_folder_in_a_policy_begins_where_its_file_lies(
+    box: Path, policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = policy(toolboxes=["box"])
+    monkeypatch.chdir(box.parent)  # where a folder of that name lies, by chance
+    assert trust_state(say()).state is TrustState.FORBIDDEN
+    policy(toolboxes=[os.path.relpath(box, path.parent)])
+    assert trust_state(say()).state is TrustState.CONFIGURED
+
+
+def test_what_was_approved_is_not_widened_by_a_policy(box: Path, policy) -> None:
+    policy(toolboxes=[str(box)])
+    approve(box)
+    assert trust_state(say()).state is TrustState.APPROVED  # so it runs from its copy
+
+
+def test_a_line_of_setup_is_asked_about_where_origins_are_named(box: Path, policy) -> None:
+    require(box, '<package type="conda" env="e" init="pip install x">numpy</package>')
+    approve(box)
+    policy(services=["CONDA"])
+    obeyed(box, "CONDA")
+    for rules in ({"channels": ["conda-forge"]}, {"indexes": ["https://pypi.org/simple"]}):
+        policy(**rules)
+        with pytest.raises(TrustError, match="may fetch from anywhere"):
+            obeyed(box, "CONDA", {"runner": {"channels": ["conda-forge"]}})
+
+
 # -- an origin has many writings --------------------------------------------------------------
 
 _EVIL = "https://evil.example/linux-64/evil-1.0-0.conda"
@@ -214,6 +257,36 @@ PACKAGES = [
     "-c conda-forge numpy pip install evil",
     "-c conda-forge numpy && conda install -c evil numpy && true",
 ]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "place", "kind"),
+    [
+        ("conda-forge/", "https://conda.anaconda.org/conda-forge", "channel"),
+        ("https://PyPI.org:443/simple/", "https://pypi.org/simple", "index"),
+        ("http://h:80/x", "http://h/x", "index"),
+        ("/srv/x/", "file://localhost/srv/x", "channel"),
+        ("quay.io/b", "quay.io/b/x:1", "registry"),
+    ],
+)
+def test_a_place_is_one_in_every_writing(allowed: str, place: str, kind: str) -> None:
+    assert _covers(allowed, Origin(kind, place, "x"))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "place", "kind"),
+    [
+        ("/srv", "/srv/x", "channel"),  # only registries hold others
+        ("https://h/x", "http://h/x", "index"),
+        ("https://h:80/x", "https://h/x", "index"),
+        *((odd, odd, kind) for odd, kind in (
+            ("https://joe:pw@h/x", "channel"), ("/srv/a%b", "channel"), ("/srv/../x", "channel"),
+            ("file:srv", "channel"), ("/srv/x?y", "channel"), ("/srv/x\x07", "channel"),
+            ("", "channel"), ("quay.io/b?c", "registry"))),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_not_covered(allowed: str, place: str, kind: str) -> None:
+    assert not _covers(allowed, Origin(kind, place, "x"))
 
 
 def obeyed(box: Path, runner: str, config: object = None) -> None:
@@ -281,6 +354,16 @@ def test_the_facilitys_own_mirror_needs_no_second_line(box: Path, policy) -> Non
     require(box, '<package type="conda" env="e">numpy</package>')
     approve(box)
     obeyed(box, "CONDA")
+
+
+def test_a_mirror_of_channels_opens_no_registry(box: Path, policy) -> None:
+    mirror = {"https://conda.anaconda.org/conda-forge": ["quay.io/other"]}
+    path = policy(registries=["quay.io/biocontainers"])
+    path.write_text(json.dumps({**json.loads(path.read_text()), "runner": {"mirrors": mirror}}))
+    require(box, '<container type="docker">quay.io/other/x:1</container>')
+    approve(box)
+    with pytest.raises(TrustError, match=r"does not allow the registry quay.io/other/x"):
+        obeyed(box, "DOCKER")
 
 
 def test_the_mirrors_of_rattlers_own_configuration_are_seen(
