@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["file_name", "free_path", "safe_name", "size_text", "unique_name", "unique_names"]
+__all__ = [
+    "file_name",
+    "free_path",
+    "real_path",
+    "safe_name",
+    "size_text",
+    "unique_name",
+    "unique_names",
+]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 # Windows keeps these names for devices, whatever the extension.
@@ -22,6 +28,14 @@ _LONGEST = 80
 _MAX_BYTES = 200  # of a name that strangers gave: file systems end at 255, and drafts are longer
 _INVISIBLE = {"C": "_", "Z": " "}  # by the first letter of the category
 _FORBIDDEN = re.compile(r'[<>:"|?*/\\]')
+
+
+def real_path(path: Path) -> Path:
+    """Return where links lead; of one that leads to itself, its own place.
+
+    `Path.resolve` raises RuntimeError for such a link, in some versions of Python.
+    """
+    return Path(os.path.realpath(path))
 
 
 def safe_name(name: str, *, fallback: str = "data") -> str:

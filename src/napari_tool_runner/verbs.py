@@ -235,14 +235,13 @@ def approve_folder(args: Namespace) -> int:
     if args.revoke:
         print("approval taken back" if revoke(folder) else "it was not approved")
         return 0
-    found = review(folder, mine=args.mine)
+    found = review(folder, mine=args.mine, copied=not args.show)
     asked = jobs.Question(found, _config(args))
     print(f"now: {found.trust.state.value}")
     for change in found.trust.changes:
         print(f"  {one_line(change)}")
     print(asked.as_text(None if args.show else 10))
     if args.show:
-        discard(found)
         return 0
     if found.trust.ok and not args.mine:
         discard(found)

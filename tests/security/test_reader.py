@@ -480,6 +480,9 @@ def test_values_come_through_whole() -> None:
         encode(object())
     with pytest.raises(ValueError, match="known"):
         decode({"pickle": "x"})
+    for bad in ({"map": [3]}, {"map": [["a"]]}, {"map": ["ab"]}, {}, {"map": [], "path": "x"}):
+        with pytest.raises(ValueError, match=r"no |known"):
+            decode(bad)
     more = FORMATS.with_traits({"csv": (Trait.XYZ,)})
     again = formats_from(json.loads(json.dumps(tell_formats(more))))
     assert [*again.values()] == [*more.values()]

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 
 from napari_tool_runner.errors import ExchangeError, OutputError
-from napari_tool_runner.names import size_text
+from napari_tool_runner.names import real_path, size_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.sealed import below, cloned, heard
 from napari_tool_runner.tools.file_types import has_zarr_attributes
@@ -123,7 +123,7 @@ def check_plain(path: Path) -> None:
 
 def lent_original(path: Path) -> Path:
     """Return the original that was lent at `path`, else `path` itself."""
-    return path.resolve() if path.is_symlink() else path
+    return real_path(path) if path.is_symlink() else path
 
 
 def _is_large(source: Path) -> bool:

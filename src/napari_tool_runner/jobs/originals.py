@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.jobs.record import SourceKind
+from napari_tool_runner.names import real_path
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.tools.own_folder import tool_places
@@ -48,7 +49,7 @@ def mounts_of(
     ]
     for path in foreign:
         if path not in known:  # what is lent is a link in the job's folder
-            known[path] = path.resolve() if path.is_symlink() else path
+            known[path] = real_path(path) if path.is_symlink() else path
     for path in (*foreign, *(known[one] for one in foreign)):
         if path.is_absolute() and path.exists() and not path.is_relative_to(root):
             mounts.setdefault(path, Mount(path))

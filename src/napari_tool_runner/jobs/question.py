@@ -70,11 +70,13 @@ class Question:
     def summary(self) -> list[str]:
         """Return what is true of the folder, in lines."""
         seen = self.review
-        place = "copy     " if seen.digest else "in place "
+        place = f"copy     {seen.copy}" if seen.digest else f"in place {seen.copy}"
+        if seen.digest and seen.copy == seen.folder:
+            place = "copy     none yet, it is made with the question"
         lines = [
             f"folder   {one_line(str(seen.folder))}",
             f"content  {seen.files} files, {size_text(seen.size)}, {seen.digest or 'not copied'}",
-            f"{place}{seen.copy}: its tools would run from there",
+            f"{place}: its tools would run from there",
         ]
         if missing := missing_walls():
             lines.append(f"reader   weaker on this computer: {missing}")

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from napari_tool_runner.names import real_path
 from napari_tool_runner.sealed.changing import copy_bytes, new_file
 from napari_tool_runner.sealed.opening import (
     MAX_DEPTH,
@@ -90,7 +91,7 @@ def link_free(path: Path, root: Path, lent: Collection[Path] = ()) -> Path:
         if text.is_absolute():
             if not todo and text in lent:
                 return text
-            base = next((b for b in (root, root.resolve()) if text.is_relative_to(b)), None)
+            base = next((b for b in (root, real_path(root)) if text.is_relative_to(b)), None)
             if base is None:
                 raise outside(path, f"is a link that leads out, to {text},")
             here, text = root, text.relative_to(base)

@@ -14,6 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.names import size_text
 
 __all__ = [
     "FLAGS",
@@ -39,6 +40,8 @@ MAX_ENTRIES = 1_000_000  # in one result: the chunks of a terabyte; a walk over 
 MAX_DEPTH = 64  # folders in folders; a plate in OME-Zarr has 7, and each holds a descriptor
 MAX_PARSED = 2**30  # bytes of a file that is parsed whole: it takes ten times that in memory
 
+MAX_HOLLOW = 2**37  # bytes that a file of holes may claim: a minute of hashing
+_HOLLOW = 64  # times what it holds: what a disk compresses seldom comes to that
 _OFTEN = 1024  # entries from one look at `heard` to the next
 _PAUSE = 0.02  # seconds
 _ear = threading.local()
@@ -217,6 +220,13 @@ def _checked(facts: os.stat_result, path: Path, *, below: bool) -> None:
         raise refused(path, word_of(facts), "a file")
     if below and sys.platform != "win32" and facts.st_nlink > 1 and facts.st_uid != os.geteuid():
         raise refused(path, "also a file of another user", "a file of its own")
+    held = getattr(facts, "st_blocks", facts.st_size) * 512  # not told by every system
+    if below and facts.st_size > MAX_HOLLOW and held < facts.st_size // _HOLLOW:
+        told = f"says that it has {size_text(facts.st_size)}, and holds {size_text(held)}"
+        raise OutputError(
+            f"{path} {told}: nearly all of it are holes, which would be read for hours.",
+            hint="The tool went astray, or its result must be packed into a smaller file.",
+        )
 
 
 def open_file(path: Path, root: Path | None = None) -> BufferedReader:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
 
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.names import real_path
 from napari_tool_runner.tools.candidate import load_xml, parse_yaml, read_bytes
 from napari_tool_runner.tools.dialect import Outline
 from napari_tool_runner.tools.formats import split_formats
@@ -345,13 +346,13 @@ def xml_outline(candidate: Candidate, root: Path) -> Outline:
 
 def _imports(element: Element, path: Path, root: Path) -> dict[Path, Element]:
     """Return the macro files that `element` imports, also indirectly, inside `root`."""
-    base = root.resolve()
+    base = real_path(root)
     found: dict[Path, Element] = {}
     waiting = [(element, path)]
     while waiting and len(found) < _MAX_IMPORTS:
         here, place = waiting.pop()
         for child in here.iter("import"):
-            target = (place.parent / (child.text or "").strip()).resolve()
+            target = real_path(place.parent / (child.text or "").strip())
             if target in found or not target.is_relative_to(base) or not target.is_file():
                 continue
             try:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from napari_tool_runner import sealed
+from napari_tool_runner.names import real_path
 from napari_tool_runner.tools.guard import guarded
 from napari_tool_runner.tools.model import DataParameter, PackageRequirement, Tool
 from napari_tool_runner.tools.tree import leaves
@@ -95,7 +96,7 @@ def lent_files(tool: Tool, values: BoundValues) -> frozenset[Path]:
     """Return the files that a call hands to its program, which a link may lead to."""
     files = data_files([leaf.value for leaf in leaves(tool.inputs, values)])
     given = {file.path for file in files}
-    return frozenset(given | {path.resolve() for path in given})
+    return frozenset(given | {real_path(path) for path in given})
 
 
 class JobPaths:

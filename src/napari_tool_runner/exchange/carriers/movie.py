@@ -12,6 +12,7 @@ from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import read
 from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.geometry import select, with_axis
+from napari_tool_runner.names import real_path
 from napari_tool_runner.sealed import kind, read_bytes
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _frames(path: Path, root: Path | None) -> list[Path]:
         if not line.strip():
             break
         frame = path.parent / line.strip()
-        if not frame.resolve().is_relative_to(path.parent.resolve()):
+        if not real_path(frame).is_relative_to(real_path(path.parent)):
             raise OutputError(f"{path.name} names a frame outside its folder: {line.strip()}")
         if not (frame.is_file() if root is None else kind(frame, root) == "file"):
             raise OutputError(f"{path.name} names a frame that does not exist: {line.strip()}")

@@ -13,6 +13,7 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import ended_jobs
 from napari_tool_runner.jobs.workspace import disk_size
+from napari_tool_runner.names import real_path
 from napari_tool_runner.plugins import recover, runnerServices
 from napari_tool_runner.tools.toolbox.approved import forget, kept_folder
 from napari_tool_runner.tools.toolbox.trust import unapproved_copies
@@ -54,6 +55,7 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
     found = [
         Reclaimable("job", f"{job.tool.id} {job.id}", job.size(), partial(_remove, job.folder))
         for job in ended_jobs(config.workspaces, older_than_days)
+        if not job.folder.parent.is_symlink()  # what lies elsewhere was put there by somebody
     ]
     known: set[tuple[str, str]] = set()
     for name in runnerServices.names():
@@ -88,7 +90,7 @@ def reclaim(items: list[Reclaimable]) -> list[str]:
 def _remove(folder: Path) -> None:
     """Delete a job's folder, however a program left it; nothing that a link leads to."""
     folder.lstat()  # somebody else deleted it: FileNotFoundError
-    tool = folder.parent.resolve()
+    tool = real_path(folder.parent)
     sealed.remove(tool / folder.name, tool)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
+from napari_tool_runner.names import real_path
 from napari_tool_runner.tools.common import is_true, layer_kinds, limits, ndims, real, whole
 from napari_tool_runner.tools.formats import Formats, split_formats
 from napari_tool_runner.tools.hints import input_kinds
@@ -352,8 +353,8 @@ def read_tests(
 
 def _inside_test_data(folder: Path, name: str) -> Path | None:
     """Return ``test-data/name`` of `folder`; None when it would lie outside."""
-    base = (folder / _TEST_DATA).resolve()
-    path = (base / name).resolve()
+    base = real_path(folder / _TEST_DATA)
+    path = real_path(base / name)
     return path if path.is_relative_to(base) and path != base else None
 
 

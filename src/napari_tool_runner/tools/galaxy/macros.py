@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import UnsafeDescriptorError
+from napari_tool_runner.names import real_path
 from napari_tool_runner.storage import JSON_DEPTH
 from napari_tool_runner.tools.candidate import load_xml
 
@@ -51,7 +52,7 @@ class Expander:
         from galaxy.util.xml_macros import XmlMacroDef, raw_xml_tree
 
         load_xml(self.path)
-        self.files[self.path.resolve()] = None
+        self.files[real_path(self.path)] = None
         tree = raw_xml_tree(str(self.path))
         root = tree.getroot()
         container = root.find("macros")
@@ -108,7 +109,7 @@ class Expander:
         for element in reversed(container.findall("import")):
             wanted = (element.text or "").strip()
             file = self.path.parent / wanted  # Galaxy looks there for all, links unresolved
-            real = file.resolve()
+            real = real_path(file)
             if not real.is_relative_to(self.limit):
                 what = f"imports “{wanted}”, which lies outside its toolbox ({self.limit})"
                 raise UnsafeDescriptorError(

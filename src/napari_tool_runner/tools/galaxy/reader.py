@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.names import real_path
 from napari_tool_runner.tools.common import HELP_FORMATS, Notes, dedent, read_page
 from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
 from napari_tool_runner.tools.galaxy.inputs import read_inputs
@@ -210,7 +211,7 @@ def _help(source: GalaxySource, notes: Notes) -> tuple[str, HelpFormat]:
 
 
 def _icon(source: GalaxySource) -> str:
-    folder = source.path.parent.resolve()
+    folder = real_path(source.path.parent)
     icon = source.root.find("icon[@src]")
-    path = folder if icon is None else (folder / icon.get("src", "")).resolve()
+    path = folder if icon is None else real_path(folder / icon.get("src", ""))
     return str(path) if path.is_relative_to(folder) and path.is_file() else ""

@@ -16,6 +16,7 @@ from lxml import etree
 from packaging.version import InvalidVersion, Version
 
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.names import real_path
 from napari_tool_runner.storage import sha256_of
 from napari_tool_runner.tools.galaxy.macros import Expander
 
@@ -202,7 +203,7 @@ def load_source(path: Path, root: Path | None, formats: Formats) -> GalaxySource
     from galaxy.tool_util.parser.xml import XmlToolSource
 
     path = path.absolute()
-    limit = (root or _checkout(path) or path.parent).resolve()
+    limit = real_path(root or _checkout(path) or path.parent)
     expander = Expander(path, limit)
     try:
         tool = XmlToolSource(expander.expand(), source_path=str(path))

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.names import real_path
 from napari_tool_runner.tools.dialect import data_files
 from napari_tool_runner.tools.isolation.asking import Limits
 from napari_tool_runner.tools.isolation.client import reader
@@ -35,7 +36,7 @@ def is_shipped(tool: Tool) -> bool:
 
 @cache
 def _is_shipped(path: Path) -> bool:
-    return path.resolve().is_relative_to(bundled_folder().resolve())
+    return real_path(path).is_relative_to(real_path(bundled_folder()))
 
 
 def render(
@@ -108,5 +109,5 @@ def _reads(tool: Tool, values: BoundValues, paths: JobPaths) -> list[Path]:
 def _own(tool: Tool) -> list[Path]:
     root = tool.copy or tool.toolbox
     whole = root and (tool.copy or not folder_is_shared(Path(root)))
-    own = [place.resolve() for place in tool_places(tool)[0]]
+    own = [real_path(place) for place in tool_places(tool)[0]]
     return [*own, *([Path(root).absolute()] if whole else ())]

@@ -80,6 +80,8 @@ def decode(told: object) -> object:
         return [decode(entry) for entry in told]
     if not isinstance(told, dict):
         return told
+    if len(told) != 1:
+        raise ValueError("no single kind")
     ((kind, body),) = told.items()
     match kind, body:
         case "path", str():
@@ -90,10 +92,17 @@ def decode(told: object) -> object:
         case "collection", [str(type_), list(elements), str(name)]:
             return DataCollection(type_, tuple(map(_element, elements)), name)
         case "map", list():
-            return {str(key): decode(entry) for key, entry in body}
+            return dict(map(_pair, body))
         case "tuple", list():
             return tuple(decode(entry) for entry in body)
     raise ValueError(f"{kind!r} is not known")
+
+
+def _pair(told: object) -> tuple[str, object]:
+    match told:
+        case [str(name), entry]:
+            return name, decode(entry)
+    raise ValueError("no entry of a map")
 
 
 def _element(told: object) -> tuple[str, DataFile | DataCollection]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.names import real_path
 
 __all__ = ["LISTS", "Made", "ToolEntry", "bundled_folder", "file_stat", "made_of", "make_entry"]
 
@@ -162,6 +163,10 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
 def _thumbnail(named: str, path: Path) -> str:
     for name in (named, *_THUMBNAILS, f"{path.stem}.png"):
         picture = path.parent / name
-        if name and picture.is_file() and picture.resolve().is_relative_to(path.parent.resolve()):
+        if (
+            name
+            and picture.is_file()
+            and real_path(picture).is_relative_to(real_path(path.parent))
+        ):
             return str(picture)
     return ""

@@ -12,6 +12,7 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -250,10 +251,10 @@ def require_trust(tool: Tool, config: Config | None = None) -> Trust:
     )
 
 
-def review(folder: Path, *, mine: bool = False) -> Review:
+def review(folder: Path, *, mine: bool = False, copied: bool = True) -> Review:
     """Look at a copy of a toolbox folder before it is approved. Evaluates nothing.
 
-    `mine`: at the folder itself, from which its tools would run.
+    `mine`: at the folder itself, from which its tools would run; not `copied`: at it, too.
 
     Raises
     ------
@@ -261,11 +262,11 @@ def review(folder: Path, *, mine: bool = False) -> Review:
         It holds too much, or no copy can be kept.
     """
     folder = folder.absolute()
-    digest, found = _weighed(folder) if mine else _keep(folder)
+    digest, found = _weighed(folder) if mine else _keep(folder, copied=copied)
     return Review(
         folder=folder,
         digest=digest,
-        copy=folder if mine else kept_folder(digest),
+        copy=kept_folder(digest) if copied and not mine else folder,
         files=sum(entry.kept for entry in found.values()),
         size=sum(entry.size for entry in found.values()),
         trust=trust_state(folder),
@@ -341,13 +342,14 @@ def _configured() -> Config:
 # -- content -----------------------------------------------------------------------------
 
 
-def _keep(folder: Path) -> tuple[str, Listing]:
+def _keep(folder: Path, *, copied: bool = True) -> tuple[str, Listing]:
     """Return the digest and the files of a copy of `folder`, made now unless it is there."""
     try:
         approval = approval_of(folder)
-        found = look(folder, approval.files) if approval is not None else None
-        if found is not None and intact(digest_of(found)):
-            return digest_of(found), found
+        if approval is not None or not copied:
+            found = look(folder, approval.files if approval else None)
+            if not copied or intact(digest_of(found)):
+                return digest_of(found), found
         return keep(folder)
     except OSError as error:
         raise TrustError(
@@ -365,10 +367,8 @@ def _weighed(folder: Path) -> tuple[str, Listing]:
 def _tidy(digest: str) -> None:
     """Delete a copy that no approval names."""
     if digest and digest in unapproved_copies():
-        try:
+        with suppress(OSError):  # `clean` lists it
             forget(digest)
-        except OSError:
-            return  # `clean` lists it
 
 
 def _others_may_write(path: Path) -> bool:
