@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from exchange_helpers import GALAXY, collected, make_tool, parameter
 from napari.layers import Image, Labels, Layer, Points, Shapes, Tracks, Vectors
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.exchange import export, grid_of, load, snapshot
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
@@ -205,3 +206,170 @@ def test_the_unnamed_index_of_pandas(tmp_path):
     pd.DataFrame({"area": [5, 6]}, index=[1, 2]).to_csv(path)
     loaded = load(collected(path, "csv"), DataOutput(name="t"), make_tool(), inputs={})
     assert list(loaded.data) == ["index", "area"]
+
+
+TRACKMATE = """LABEL,ID,TRACK_ID,QUALITY,POSITION_X,POSITION_Y,POSITION_Z,POSITION_T,FRAME
+Label,Spot ID,Track ID,Quality,X,Y,Z,T,Frame
+Label,Spot ID,Track ID,Quality,X,Y,Z,T,Frame
+,,,(quality),(micron),(micron),(micron),(sec),
+ID1,7,2,5.1,1.25,0.75,0,0,0
+ID2,8,2,5.1,2,1.5,0,10,1
+ID3,9,None,5.1,2,1.5,0,10,1
+"""
+SPOTS = {  # all of them: (1.5, 2.5) and (3, 4) in pixels of 0.5 µm
+    "semicolons": "y;x\n1.5;2.5\n3;4\n",
+    "decimal comma": "x;y;q\n2,5;1,5;0,1\n4,0;3,0;0,2\n",
+    "three decimals": "x;y\n2,500;1,500\n4,000;3,000\n",
+    "decimal comma and tabs": "x\ty\n2,5\t1,5\n4\t3\n",
+    "thousands": 'x;y;n\n2,5;1,5;1.234\n4;3;2.000\n',
+    "thousands, english": 'x,y,n\n2.5,1.5,"1,234"\n4,3,"2,000"\n',
+    "bars": "x|y\n2.5|1.5\n4|3\n",
+    "blanks": "  x    y\n2.5  1.5\n  4  3\n",
+    "R": '"x" "y"\n"1" 2.5 1.5\n"2" 4 3\n',
+    "NumPy": "# x,y\n2.5,1.5\n4,3\n",
+    "comments": "% made by\n%\nx,y\n2.5,1.5\n# half\n4,3\n% end\n",
+    "comments of semicolons": ";; made by\nx;y\n2.5;1.5\n4;3\n",
+    "Excel": "sep=;\nx;y\n2,5;1,5\n4;3\n",
+    "ThunderSTORM": '"id","frame ","x [nm]","y [nm]"\n1,,1250,750\n2,,2000,1500\n',
+    "QuPath": "Name\tCentroid X µm\tCentroid Y µm\na\t1.25\t0.75\nb\t2\t1.5\n",
+    "QuPath without scale": "Name,Centroid X px,Centroid Y px\na,2.5,1.5\nb,4,3\n",
+    "CellProfiler": "ObjectNumber,AreaShape_BoundingBoxMaximum_X,AreaShape_Center_X,"
+    "AreaShape_Center_Y,AreaShape_Center_Z\n1,9,2.5,1.5,0\n2,9,4,3,0\n",
+    "CellProfiler's locations": "Location_Center_X,Location_Center_Y\n2.5,1.5\n4,3\n",
+    "Imaris": "\nPosition\n=======\nPosition X,Position Y,Unit,ID\n2.5,1.5,um,0\n4,3,um,1\n",
+    "scikit-image": "label,centroid-0,centroid-1\n1,1.5,2.5\n2,3,4\n",
+    "MATLAB": "Centroid_1,Centroid_2\n2.5,1.5\n4,3\n",
+    "ilastik": "Center of the object_0,Center of the object_1\n2.5,1.5\n4,3\n",
+    "ImageJ": " ,Area,Mean,X,Y\n1,10,5,2.5,1.5\n2,12,5,4,3\n",
+    "units below": "x,y\nnm,nm\n1250,750\n2000,1500\n",
+    "two units": "x_um,y_um,x_px,y_px\n9,9,2.5,1.5\n9,9,4,3\n",
+    "inch": "x (mm),y (mm)\n1.25e-3,0.75e-3\n2e-3,1.5e-3\n",
+    "row, col": "row,col\n1.5,2.5\n3,4\n",
+    "X_position": "X_position,Y_position\n2.5,1.5\n4,3\n",
+    "UTF-16": "x,y\r\n2.5,1.5\r\n4,3\r\n",
+    "missing": "x,y,q\n2.5,1.5,1\nNaN,3,2\n4,3,3\n,,4\n",
+    "quoted": '"x";"y"\n"2,5";"1,5"\n"4";"3"\n',
+}  # fmt: skip
+
+
+def loaded_from(tmp_path, text, kind=None, *, axes="YX", encoding="utf-8"):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text.encode(encoding))
+    steps = {"T": (2.0, "second"), "Y": (0.5, "micrometer"), "X": (0.5, "micrometer")}
+    scale, units = zip(*[steps[axis] for axis in axes], strict=True)
+    image = Image(np.zeros((8,) * len(axes)), scale=scale, units=units, axis_labels=list(axes))
+    output = DataOutput(name="o", format="tablecsv", kind=kind)
+    return load(collected(path, "tablecsv"), output, make_tool(), inputs={"i": snapshot(image)})
+
+
+@pytest.mark.parametrize("name", SPOTS)
+def test_spots_of_other_programs(tmp_path, name):
+    encoding = "utf-16" if name == "UTF-16" else "utf-8-sig"
+    loaded = loaded_from(tmp_path, SPOTS[name], LayerKind.POINTS, encoding=encoding)
+    np.testing.assert_allclose(loaded.data, [[1.5, 2.5], [3, 4]])
+    assert loaded.attributes["scale"] == (0.5, 0.5)
+
+
+def test_what_was_made_of_a_table_is_told(tmp_path):
+    def notes(name, **more):
+        return " ".join(loaded_from(tmp_path, SPOTS[name], LayerKind.POINTS, **more).notes)
+
+    assert "x [nm] (0.5 micrometer)" in notes("ThunderSTORM")
+    assert "say no unit: they were taken as pixels" in notes("semicolons")
+    assert notes("QuPath without scale") == ""
+    assert "decimal comma" in notes("decimal comma")
+    assert "“1.234” in the column “n” was read as 1234." in notes("thousands")
+    assert "2 of 4 rows have no place (NaN) and were left out" in notes("missing")
+    assert "2 lines before the table" in notes("comments")
+
+
+def test_lengths_without_a_pixel_size_are_told(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x [nm],y [nm]\n2.5,1.5\n")
+    output = DataOutput(name="o", format="tablecsv")
+    inputs = {"i": snapshot(Image(np.zeros((8, 8))))}
+    loaded = load(collected(path, "tablecsv"), output, make_tool(), inputs=inputs)
+    np.testing.assert_array_equal(loaded.data, [[1.5, 2.5]])
+    assert "does not say how large its pixels are" in loaded.notes[0]
+    alone = load(collected(path, "tablecsv"), output, make_tool(), inputs={})
+    assert [str(unit) for unit in alone.attributes["units"]] == ["nanometer", "nanometer"]
+
+
+def test_tracks_of_trackmate(tmp_path):
+    loaded = loaded_from(tmp_path, TRACKMATE, axes="TYX")
+    assert loaded.kind is LayerKind.TRACKS
+    np.testing.assert_array_equal(loaded.data, [[2, 0, 1.5, 2.5], [2, 1, 3, 4]])
+    assert list(loaded.attributes["features"]["ID"]) == [7, 8]
+
+
+def test_tables_of_objects_stay_tables(tmp_path):
+    for name in ("ImageJ", "CellProfiler", "scikit-image"):
+        assert loaded_from(tmp_path, SPOTS[name]).kind is LayerKind.TABLE
+
+
+def test_places_that_are_nan_are_left_out_of_shapes_and_vectors(tmp_path):
+    shapes = (
+        "index,shape-type,vertex-index,axis-0,axis-1\n"
+        "0,line,0,1,1\n0,line,1,2,2\n1,line,0,nan,1\n1,line,1,2,2\n"
+    )
+    loaded = loaded_from(tmp_path, shapes)
+    assert (loaded.kind, len(loaded.data)) == (LayerKind.SHAPES, 1)
+    assert "1 of 2 shapes" in loaded.notes[0]
+    vectors = "axis-0,axis-1,direction-0,direction-1\n1,1,0,1\n1,nan,0,1\n"
+    loaded = loaded_from(tmp_path, vectors)
+    assert (loaded.kind, len(loaded.data)) == (LayerKind.VECTORS, 1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 2**53 + 1, -(2**53) - 1],
+        [0, 2**63 - 1, -(2**63)],
+        [2**64 - 1, 0, 1],
+        [2**24 + 1, 1_234_567, 999_999_999_999],
+        [-1, 2**64 - 1, 3],
+        [0.1, 1 / 3, 1e-300],
+        [np.float32(0.1), np.float32(16777217), np.float32(1e30)],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("missing", [False, True])
+def test_no_number_is_rounded(tmp_path, values, missing):
+    path = tmp_path / "t.csv"
+    cells = ["" if missing and i == 0 else str(v) for i, v in enumerate(values)]
+    path.write_text("name,v\n" + "".join(f"a,{cell}\n" for cell in cells))
+    loaded = load(collected(path, "csv"), DataOutput(name="t"), make_tool(), inputs={})
+    again = list(loaded.data["v"])[missing:]
+    assert [type(v)(w) for v, w in zip(values[missing:], again, strict=True)] == values[missing:]
+    if isinstance(values[0], int):
+        assert [int(value) for value in again] == values[missing:]
+
+
+@pytest.mark.parametrize("name", SPOTS)
+def test_files_of_points_are_given_as_a_layer_of_points_is(tmp_path, name):
+    path, image = tmp_path / "spots.csv", tmp_path / "image.tif"
+    path.write_bytes(SPOTS[name].encode("utf-16" if name == "UTF-16" else "utf-8"))
+    size = {"PhysicalSizeX": 500, "PhysicalSizeXUnit": "nm"}
+    size |= {"PhysicalSizeY": 500, "PhysicalSizeYUnit": "nm"}
+    tifffile.imwrite(image, np.zeros((8, 8), np.uint8), ome=True, metadata=size)
+    points = parameter("tablecsv", kinds=(LayerKind.POINTS,))
+    reference = grid_of([snapshot(path), snapshot(image)], FORMATS)
+    written = export(snapshot(path), points, tmp_path / "in", reference=reference)
+    table = pd.read_csv(written.file.path)
+    assert list(table)[:3] == ["index", "axis-0", "axis-1"]
+    np.testing.assert_allclose(table[["axis-0", "axis-1"]], [[1.5, 2.5], [3, 4]])
+    assert "with the columns that layers are given with" in written.notes[0]
+    assert path.read_bytes()  # the person's own file stays
+
+
+@pytest.mark.parametrize("text", ["index,axis-0,axis-1\n0,1,2\n", "name,v\na,1\n"])
+def test_other_files_go_as_they_are(tmp_path, text):
+    path = tmp_path / "spots.csv"
+    path.write_text(text)
+    written = export(
+        snapshot(path), parameter("tablecsv", kinds=(LayerKind.POINTS,)), tmp_path / "in"
+    )
+    assert (written.copied, written.notes) == (False, ())
+    any_table = parameter("tablecsv", kinds=(LayerKind.POINTS, LayerKind.TABLE))
+    path.write_text("x;y\n1;2\n")
+    assert not export(snapshot(path), any_table, tmp_path / "in2").copied

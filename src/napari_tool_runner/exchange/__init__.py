@@ -20,7 +20,12 @@ from napari_tool_runner.exchange.loading import load
 from napari_tool_runner.exchange.merging import label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.parts import Index, cut
-from napari_tool_runner.exchange.snapshots import geometry_record, snapshot, snapshot_from_record
+from napari_tool_runner.exchange.snapshots import (
+    geometry_record,
+    grid_of,
+    snapshot,
+    snapshot_from_record,
+)
 
 __all__ = [
     "Exported",
@@ -38,6 +43,7 @@ __all__ = [
     "features_for",
     "fitting_kinds",
     "geometry_record",
+    "grid_of",
     "label_offsets",
     "lent_original",
     "load",

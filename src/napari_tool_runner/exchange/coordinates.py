@@ -9,13 +9,18 @@ formats want points to begin with ``pos_x, pos_y``, by name or by place.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.columns import AXIS, coordinate_columns, track_columns
+from napari_tool_runner.exchange.geometry import comparable, conversion, is_length
 from napari_tool_runner.exchange.model import (
     Content,
+    Geometry,
     ShapeList,
     SurfaceData,
     Table,
@@ -25,32 +30,19 @@ from napari_tool_runner.exchange.model import (
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
-    "MEASURED",
-    "OBJECT_IDS",
-    "coordinate_columns",
+    "Coordinates",
     "coordinate_data",
     "ellipse_outline",
+    "in_pixels",
     "points_table",
     "rearranged",
     "shapes_table",
     "table_kinds",
-    "track_columns",
     "tracks_table",
     "vectors_table",
 ]
 
-_AXIS = re.compile(r"axis[-_ ]?(\d+)$", re.IGNORECASE)
 _DIRECTION = re.compile(r"(?:direction|vector)[-_](\d+)$", re.IGNORECASE)
-_PREFIXES = ("", "pos_", "position_", "coord_", "centroid_", "center_")
-# Names that tools give to columns, best first.
-_TIMES = ("t", "frame", "time", "position_t", "pos_t")
-_TRACK_IDS = ("id", "track_id", "trackid", "track", "particle")
-_LABELS = ("label", "labels", "label_id", "labelid")
-_OBJECTS = ("object", "objectid", "object_id")
-OBJECT_IDS = (*_LABELS, "index", "id", *_OBJECTS)
-"""What the id of an object is called."""
-MEASURED = {*_LABELS, *_OBJECTS, "area", "volume"}
-"""What only a table of measured objects has."""
 
 
 def points_table(
@@ -145,56 +137,13 @@ def ellipse_outline(corners: np.ndarray, count: int = 64) -> np.ndarray:
     return outline
 
 
-def coordinate_columns(table: Table) -> list[str]:
-    """Return the columns that are coordinates, in the order of axes; empty: none.
-
-    Known are ``axis-0…``, and ``x y z`` with ``t``/``frame``, bare or with a usual
-    prefix (``pos_x``, ``centroid_y``), as well as scikit-image's ``centroid-0…``.
-    """
-    if list(table)[:2] == ["pos_x", "pos_y"]:  # what `points_table` doubles
-        return _position_columns(table)
-    for pattern in (_AXIS, re.compile(r"centroid-(\d+)$")):
-        found = {int(m[1]): name for name in table if (m := pattern.match(name))}
-        if len(found) >= 2 and sorted(found) == list(range(len(found))):
-            return [found[i] for i in sorted(found)]
-    return _position_columns(table)
-
-
-def _position_columns(table: Table) -> list[str]:
-    lower = {name.lower().replace("-", "_"): name for name in reversed(list(table))}
-    for prefix in reversed(_PREFIXES):
-        spatial = [lower.get(f"{prefix}{axis}") for axis in "zyx"]
-        if spatial[1] and spatial[2]:
-            time = next((lower[t] for t in _TIMES if t in lower), None)
-            return [name for name in (time, *spatial) if name]
-    return []
-
-
-def track_columns(table: Table) -> list[str]:
-    """Return the columns of tracks: id, time, then space; empty when there are none."""
-    lower = {name.lower(): name for name in reversed(list(table))}
-    identity = next((lower[name] for name in _TRACK_IDS if name in lower), None)
-    time = next((lower[name] for name in _TIMES if name in lower), None)
-    if identity is None:
-        return []
-    position = _position_columns(table)
-    if time and position:
-        return [identity, time, *(name for name in position if name != time)]
-    axes = [name for name in coordinate_columns(table) if name != time]
-    if time:
-        return [identity, time, *axes] if len(axes) >= 2 else []
-    return [identity, *axes] if len(axes) >= 3 else []
-
-
 def table_kinds(table: Table, *, header: bool) -> tuple[LayerKind, ...]:
     """Return what a table can become, the plainest first; `header`: it has names."""
     kinds = [LayerKind.TABLE]
     numeric = [n for n, column in table.items() if column.dtype.kind in "biuf"]
-    coordinates = coordinate_columns(table)
-    if (coordinates and set(coordinates) <= set(numeric)) or (not header and len(numeric) >= 2):
+    if coordinate_columns(table) or (not header and len(numeric) >= 2):
         kinds.append(LayerKind.POINTS)
-    tracks = track_columns(table)
-    if (tracks and set(tracks) <= set(numeric)) or (not header and len(numeric) >= 4):
+    if track_columns(table) or (not header and len(numeric) >= 4):
         kinds.append(LayerKind.TRACKS)
     if _vectors(table) is not None:
         kinds.append(LayerKind.VECTORS)
@@ -210,7 +159,7 @@ def _stacked(table: Table, names: Sequence[str]) -> np.ndarray:
 
 def _vectors(table: Table) -> tuple[np.ndarray, Table] | None:
     """Return vectors (N, 2, D) and features; None when the columns are not those."""
-    starts = {int(m[1]): n for n in table if (m := _AXIS.match(n))}
+    starts = {int(m[1]): n for n in table if (m := AXIS.match(n))}
     ends = {int(m[1]): n for n in table if (m := _DIRECTION.match(n))}
     if not starts or sorted(starts) != sorted(ends):
         return None
@@ -223,7 +172,7 @@ def _shapes(table: Table) -> ShapeList | None:
     """Return the shapes of a table in napari's layout; None when it is not in it."""
     if not {"index", "shape-type", "vertex-index"} <= set(table):
         return None
-    found = {int(m[1]): name for name in table if (m := _AXIS.match(name))}
+    found = {int(m[1]): name for name in table if (m := AXIS.match(name))}
     names = [found[i] for i in sorted(found)]
     index = np.asarray(table["index"])
     values = _stacked(table, names)
@@ -242,8 +191,8 @@ def _shapes(table: Table) -> ShapeList | None:
 def _rest(table: Table, used: Sequence[str]) -> Table:
     # The layout's own running number and the doubled coordinates are no features.
     doubled = set(used) | {"index"}
-    if used and _AXIS.match(used[-1]) is None and "index" in table:
-        doubled |= {name for name in table if _AXIS.match(name)}
+    if used and AXIS.match(used[-1]) is None and "index" in table:
+        doubled |= {name for name in table if AXIS.match(name)}
     return {name: column for name, column in table.items() if name not in doubled}
 
 
@@ -254,47 +203,141 @@ def _with_features(columns: Table, features: Table) -> Table:
     return columns
 
 
-def coordinate_data(
-    content: Content, kind: LayerKind, notes: list[str], *, xyz: bool = False
-) -> tuple[object, Table, dict[str, object], str, int]:
-    """Return data, features, more attributes, letters of the axes, and their number.
+class Coordinates(NamedTuple):
+    """Data of a coordinate layer, as napari takes them.
 
-    `xyz`: columns without names are x, y, z; else they are the axes in order.
+    `axes`: letters of the coordinates, empty where a name does not say one. `units`: of
+    each; ``pixel`` for pixels, empty where nobody says one; none where all are pixels.
+    """
+
+    data: object
+    features: Table
+    attributes: dict[str, object]
+    ndim: int
+    axes: str = ""
+    units: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+def coordinate_data(
+    content: Content, kind: LayerKind, notes: list[str], *, xyz: bool = False, flat: bool = False
+) -> Coordinates:
+    """Return what a file holds as a layer of `kind`; rows without a place are left out.
+
+    `xyz`: columns without names are x, y, z; else they are the axes in order. `flat`: the
+    image that they belong to has no Z, so a z of 0 everywhere says nothing.
     """
     if isinstance(content.data, SurfaceData):
         mesh = content.data
         parts = (mesh.vertices, mesh.faces)
         whole = parts if mesh.values is None else (*parts, mesh.values)
-        return whole, {}, {}, "", int(mesh.vertices.shape[1])
+        return Coordinates(whole, {}, {}, int(mesh.vertices.shape[1]))
     shapes = content.data
     if isinstance(shapes, dict) and kind is LayerKind.SHAPES:
         shapes = _shapes(shapes)
     if isinstance(shapes, ShapeList):
+        shapes = _placed_shapes(shapes, notes)
         ndim = int(shapes.vertices[0].shape[1]) if shapes.vertices else 2
         if kind is LayerKind.POINTS:
             points = np.concatenate(shapes.vertices) if shapes.vertices else np.zeros((0, 2))
-            return points, shapes.features, {}, "", ndim
+            return Coordinates(points, shapes.features, {}, ndim)
         outlines, types = _without_points(shapes, notes)
-        extra: dict[str, object] = {"shape_type": types}
-        return outlines, shapes.features, extra, "", ndim
+        return Coordinates(outlines, shapes.features, {"shape_type": types}, ndim)
     table = content.table
     if kind is LayerKind.VECTORS:
         vectors = _vectors(table)
         if vectors is None:
             raise OutputError("The table has no columns axis-0… and direction-0….")
-        return vectors[0], vectors[1], {}, "", int(vectors[0].shape[2])
+        data, features = _placed(*vectors, "vectors", notes)
+        return Coordinates(data, features, {}, int(data.shape[2]))
     if not content.header:
         table = _headerless(table, kind, notes, xyz=xyz)
+    told = content.attributes.get("units")
+    units = {str(k): str(v) for k, v in told.items()} if isinstance(told, Mapping) else {}
+    columns = (track_columns if kind is LayerKind.TRACKS else coordinate_columns)(table, units)
+    if flat:
+        columns = [c for c in columns if c.axis != "Z" or np.nan_to_num(table[c.name]).any()]
+    names = [column.name for column in columns]
+    data, features = _placed(_stacked(table, names), _rest(table, names), "rows", notes)
+    extra: dict[str, object] = {}
     if kind is LayerKind.TRACKS:
-        names = track_columns(table)
-        data = _stacked(table, names)
         order = np.lexsort((data[:, 1], data[:, 0]))
-        features = {name: column[order] for name, column in _rest(table, names).items()}
-        graph = content.attributes.get("graph")
-        extra = {"graph": graph} if graph else {}
-        return data[order], features, extra, _letters(names[1:]), data.shape[1] - 1
-    names = coordinate_columns(table)
-    return _stacked(table, names), _rest(table, names), {}, _letters(names), len(names)
+        data, features = data[order], {name: column[order] for name, column in features.items()}
+        columns, names = columns[1:], names[1:]
+        if graph := content.attributes.get("graph"):
+            extra["graph"] = graph
+    if any(column.name.lower() == "slice" for column in columns):
+        notes.append("The column “Slice” was taken as z, counted from 0.")
+    axes = [column.axis for column in columns]
+    units_of = tuple("pixel" if not content.header else column.unit for column in columns)
+    letters = "".join(axes) if all(axes) else ""
+    return Coordinates(data, features, extra, len(columns), letters, units_of, tuple(names))
+
+
+def in_pixels(
+    found: Coordinates, geometry: Geometry, notes: list[str], *, placed: bool
+) -> tuple[object, Geometry]:
+    """Return coordinates in the pixels of `geometry`, and where these lie.
+
+    What the names of the columns say counts: lengths and times are divided by the pixel
+    size. Where they say nothing, the numbers are pixels; that is told where it may be wrong.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        As `place_coordinates` returns it; `placed`: it is that of an input.
+    """
+    if all(unit == "pixel" for unit in found.units):
+        return found.data, geometry
+    factors, units = [1.0] * found.ndim, list(geometry.units)
+    divided, unknown, silent = [], [], []
+    for i, (name, unit) in enumerate(zip(found.names, found.units, strict=True)):
+        here, size = geometry.units[i], abs(geometry.scale[i])
+        if comparable(unit, here):
+            factors[i] = conversion(unit, here) / size
+            divided.append(f"{name} ({size:g} {here})")
+        elif unit not in ("", "pixel"):
+            units[i] = here if placed else unit
+            unknown += [f"{name} ({unit})"] if placed else []
+        elif not unit and is_length(here):
+            silent.append(name)
+    if divided:
+        notes.append(f"Columns were divided by the pixel size: {', '.join(divided)}.")
+    if unknown:
+        notes.append(
+            f"The columns {', '.join(unknown)} were taken as pixels: the input does not say how "
+            "large its pixels are. Set the scale and units of its layer."
+        )
+    if silent:
+        notes.append(f"The columns {', '.join(silent)} say no unit: they were taken as pixels.")
+    data = np.array(found.data, dtype=float)
+    data[:, -found.ndim :] *= factors
+    return data, replace(geometry, units=tuple(units))
+
+
+def _placed(
+    data: np.ndarray, features: Table, what: str, notes: list[str]
+) -> tuple[np.ndarray, Table]:
+    """Leave out what has no place: a coordinate (or a track's number) that is NaN."""
+    placed = np.isfinite(data).all(axis=tuple(range(1, data.ndim)))
+    if placed.all():
+        return data, features
+    missing = len(data) - np.count_nonzero(placed)
+    notes.append(f"{missing} of {len(data)} {what} have no place (NaN) and were left out.")
+    return data[placed], {name: column[placed] for name, column in features.items()}
+
+
+def _placed_shapes(shapes: ShapeList, notes: list[str]) -> ShapeList:
+    placed = np.array([np.isfinite(vertices).all() for vertices in shapes.vertices], dtype=bool)
+    if placed.all():
+        return shapes
+    keep = np.flatnonzero(placed)
+    notes.append(
+        f"{len(placed) - len(keep)} of {len(placed)} shapes have no place (NaN) and were left out."
+    )
+    features = {name: np.asarray(column)[keep] for name, column in shapes.features.items()}
+    types = tuple(shapes.types[i] for i in keep)
+    return ShapeList(tuple(shapes.vertices[i] for i in keep), types, features)
 
 
 def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarray], list[str]]:
@@ -327,13 +370,3 @@ def _headerless(table: Table, kind: LayerKind, notes: list[str], *, xyz: bool) -
         names = [f"axis-{i}" for i in range(len(columns))]
     notes.append(f"The table has no header; its columns were taken as {', '.join(names)}.")
     return dict(zip(names, columns, strict=False))
-
-
-def _letters(names: list[str]) -> str:
-    """Return the letters that names of columns end with; empty when one has none."""
-    letters = []
-    for name in names:
-        lower = name.lower()
-        end = "T" if lower in _TIMES else lower[-1:].upper()
-        letters.append(end if end in "TZYX" else "")
-    return "".join(letters) if all(letters) else ""

@@ -40,6 +40,8 @@ from napari_tool_runner.exchange.model import (
     Table,
     items,
 )
+from napari_tool_runner.exchange.placing import located
+from napari_tool_runner.exchange.wanted import is_read, with_columns
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
@@ -99,6 +101,8 @@ def export(
     hand = plan(snap, parameter, formats)
     file = hand.file(folder)
     notes, copied, metadata = list(hand.remarks), True, {}
+    grid = located(reference, formats).geometry if is_read(hand.snap) and reference else None
+    hand = replace(hand, snap=with_columns(hand.snap, grid, notes))
     if hand.original is not None:
         place_file(hand.original, file.path, lend=lend)
         copied = False

@@ -17,6 +17,7 @@ from napari_tool_runner.exchange.model import Geometry, items
 __all__ = [
     "attributes_of",
     "canonical",
+    "comparable",
     "conversion",
     "convert_coordinates",
     "crop",
@@ -82,12 +83,15 @@ def is_length(unit: str) -> bool:
     return _dimension(unit) == "length"
 
 
+def comparable(unit: str, other: str) -> bool:
+    """Whether both are lengths, or both times (``pixel`` is neither)."""
+    return bool(_dimension(unit)) and _dimension(unit) == _dimension(other)
+
+
 def conversion(unit: str, other: str) -> float:
     """Return the factor from `unit` to `other`; 1 where they cannot be compared."""
-    known = _UNITS.get(canonical(unit)), _UNITS.get(canonical(other))
-    if known[0] is None or known[1] is None or known[0][0] != known[1][0]:
-        return 1.0
-    return known[0][1] / known[1][1]
+    one, two = (_UNITS.get(canonical(u), ("", 1.0)) for u in (unit, other))
+    return one[1] / two[1] if comparable(unit, other) else 1.0
 
 
 def ome_symbol(unit: str) -> str | None:

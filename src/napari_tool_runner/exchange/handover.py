@@ -24,6 +24,7 @@ from napari_tool_runner.exchange.model import (
     ShapeList,
     SurfaceData,
 )
+from napari_tool_runner.exchange.wanted import coordinate_kind, in_other_columns
 from napari_tool_runner.names import free_path
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.file_types import content_type
@@ -268,7 +269,9 @@ def _file_says_the_same(snap: LayerSnapshot, path: Path, formats: Formats) -> bo
 def _looked_at(
     snap: LayerSnapshot, parameter: DataParameter, given: Format, remarks: list[str]
 ) -> Content | None:
-    """Return the image of a file in which programs may not find what it says; None: as it is.
+    """Return what a file holds in which programs may not find what it says; None: as it is.
+
+    An image, or points and tracks in other columns than layers are given with.
 
     Raises
     ------
@@ -278,6 +281,9 @@ def _looked_at(
     path = snap.path
     assert path is not None
     pixels = given.carrier is Carrier.TIFF and {*PIXELS} & {*fitting_kinds(parameter)}
+    if snap.data is None and (table := in_other_columns(path, given, parameter)):
+        remarks.append(f"{path.name} was written with the columns that layers are given with.")
+        return table
     if snap.data is not None or not pixels or not path.is_file():
         return None
     try:
@@ -327,7 +333,8 @@ def _open_file(
         content = read_file(path, own, name=snap.name)
     except OutputError as error:
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
-    remarks += [f"{path.name}: {note}" for note in content.notes]
+    if not coordinate_kind(content, parameter):
+        remarks += [f"{path.name}: {note}" for note in content.notes]
     remarks.append(f"{path.name} was converted, as the tool takes {accepted}.")
     return _opened(snap, content, parameter, formats)
 
@@ -343,6 +350,8 @@ def _opened(
     geometry = content.geometry
     if isinstance(data, dict):
         kind, geometry = LayerKind.TABLE, geometry or Geometry(axes="")
+        if coordinates := coordinate_kind(content, parameter):
+            kind, attributes = coordinates, {"content": content}  # read when it is written
     elif isinstance(data, SurfaceData):
         kind = LayerKind.SURFACE
         data = tuple(part for part in (data.vertices, data.faces, data.values) if part is not None)

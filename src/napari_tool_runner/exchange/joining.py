@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from napari_tool_runner.exchange.coordinates import OBJECT_IDS
+from napari_tool_runner.exchange.columns import object_ids
 from napari_tool_runner.exchange.model import items
 from napari_tool_runner.names import unique_name
 
@@ -88,12 +88,8 @@ def _for_rows(present: pd.DataFrame, table: pd.DataFrame, count: int) -> pd.Data
 
 def id_column(table: pd.DataFrame) -> str | None:
     """Return the column that holds the ids of objects, None when there is none."""
-    by_name = {str(name).strip().lower(): str(name) for name in table.columns}
-    for wanted in OBJECT_IDS:
-        name = by_name.get(wanted)
-        if name is not None and _whole(table[name].to_numpy()):
-            return name
-    return None
+    named = object_ids(table.columns)
+    return next((name for name in named if _whole(table[name].to_numpy())), None)
 
 
 def _whole(values: np.ndarray) -> bool:

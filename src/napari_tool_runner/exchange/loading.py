@@ -12,13 +12,12 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane, rearranged_pixels, reshaped
 from napari_tool_runner.exchange.carriers import BINARY, ReadFile, read_file
+from napari_tool_runner.exchange.columns import coordinate_columns, is_measured, track_columns
 from napari_tool_runner.exchange.coordinates import (
-    MEASURED,
-    coordinate_columns,
     coordinate_data,
+    in_pixels,
     rearranged,
     table_kinds,
-    track_columns,
 )
 from napari_tool_runner.exchange.files import remember_origin
 from napari_tool_runner.exchange.geometry import attributes_of
@@ -256,16 +255,16 @@ def _coordinates(
     notes: list[str],
     formats: Formats,
 ) -> tuple[object, dict[str, object]]:
-    data, features, extra, axes, ndim = coordinate_data(
-        content, kind, notes, xyz=Trait.XYZ in fmt.traits
-    )
-    if output.axes and len(output.axes) == ndim:
-        axes = output.axes
     source, reference = reference_of_coordinates(output, inputs, notes, formats)
+    flat = reference is not None and reference.flat
+    found = coordinate_data(content, kind, notes, xyz=Trait.XYZ in fmt.traits, flat=flat)
+    axes, ndim = output.axes if len(output.axes) == found.ndim else found.axes, found.ndim
+    geometry, matched, lost = place_coordinates(axes, ndim, reference)
+    data, geometry = in_pixels(found, geometry, notes, placed=reference is not None)
     if (lacking := dropped_axes(axes, ndim, reference)) and kind is not LayerKind.SURFACE:
         own, axes, ndim = iter(range(ndim)), "", ndim + len(lacking)
         data = rearranged(data, kind, [-1 if i in lacking else next(own) for i in range(ndim)])
-    geometry, matched, lost = place_coordinates(axes, ndim, reference)
+        geometry, matched, lost = place_coordinates(axes, ndim, reference)
     if lost:
         notes.append(lost)
     ordered, order = in_layer_order(geometry, matched, source)
@@ -273,8 +272,8 @@ def _coordinates(
         notes.append("Tracks have time first, other than the layer: they may not lie on it.")
     else:
         data, geometry = rearranged(data, kind, order), ordered
-    more = {"features": features} if features else {}
-    return data, attributes_of(geometry) | extra | more
+    more = {"features": found.features} if found.features else {}
+    return data, attributes_of(geometry) | found.attributes | more
 
 
 def _name(file: CollectedFile, output: DataOutput, tool: Tool) -> str:
@@ -340,12 +339,11 @@ def _choose_table(
     if output.join or not coordinate_columns(table):
         return LayerKind.TABLE
     if LayerKind.TRACKS in possible:
-        named = track_columns(table)[0].lower() != "id" or "T" in table
+        named = track_columns(table)[0].name.lower() != "id" or "T" in table
         if named or LayerKind.TRACKS in hints:
             return LayerKind.TRACKS
     if LayerKind.POINTS in possible:
-        measured = MEASURED & {column.lower() for column in table}
-        bare = "axis-0" in table or not (measured or LayerKind.TABLE in hints)
+        bare = "axis-0" in table or not (is_measured(table) or LayerKind.TABLE in hints)
         if LayerKind.POINTS in hints or bare:
             return LayerKind.POINTS
     return LayerKind.TABLE

@@ -97,6 +97,11 @@ class Geometry:
     labels: tuple[str, ...] = ()
 
     @property
+    def flat(self) -> bool:
+        """Whether there is known to be no depth."""
+        return not set("ZQ") & set(self.axes)
+
+    @property
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.axes)

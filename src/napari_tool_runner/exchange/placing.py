@@ -40,6 +40,7 @@ __all__ = [
     "as_stack",
     "dropped_axes",
     "in_layer_order",
+    "located",
     "looks_like",
     "place_coordinates",
     "place_pixels",
@@ -135,6 +136,12 @@ def _geometry(snap: LayerSnapshot, formats: Formats) -> Geometry | None:
     except OutputError:
         # The tool could read it though we cannot: it lends no geometry.
         return None
+
+
+def located(snap: LayerSnapshot, formats: Formats) -> LayerSnapshot:
+    """Return a snapshot that says where its pixels lie, as its file has them."""
+    geometry = _geometry(snap, formats)
+    return snap if geometry is None else replace(snap, geometry=geometry)
 
 
 def _closeness(own: Geometry, reference: Geometry) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
@@ -24,8 +24,9 @@ from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import ArrayLike
+    from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["geometry_record", "snapshot", "snapshot_from_record"]
+__all__ = ["geometry_record", "grid_of", "snapshot", "snapshot_from_record"]
 
 _GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _KEPT = {
@@ -222,6 +223,15 @@ def _of_path(path: Path, name: str) -> LayerSnapshot:
         ) from error
     snap = LayerSnapshot(None, LayerKind.ANY, name or path.name, Geometry(""))
     return replace(snap, path=path, source=str(path), key=key)
+
+
+def grid_of(snaps: Sequence[LayerSnapshot], formats: Formats) -> LayerSnapshot | None:
+    """Return the input in whose pixels coordinates go out: an image, else a file of one."""
+    images = [snap for snap in snaps if snap.kind in PIXELS]
+    for snap in snaps:
+        known = formats.of_file(snap.path.name) if snap.path and snap.data is None else ()
+        images += [snap] if known and set(PIXELS) & set(known[0].kinds) else []
+    return images[0] if images else None
 
 
 def geometry_record(snap: LayerSnapshot) -> dict[str, object]:

@@ -50,12 +50,7 @@ from napari_tool_runner.plugins import (
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.isolation.rendering import is_shipped, render
-from napari_tool_runner.tools.model import (
-    CollectionOutput,
-    DataParameter,
-    HiddenParameter,
-    LayerKind,
-)
+from napari_tool_runner.tools.model import CollectionOutput, DataParameter, HiddenParameter
 from napari_tool_runner.tools.own_folder import tool_places
 from napari_tool_runner.tools.tree import leaves
 
@@ -145,7 +140,7 @@ class Run:
         tool = self.request.tool
         snaps = list(self.request.snapshots(values))
         self._lenders = {name: snap.placed_only() for name, snap in snaps}
-        grid = next((s for _, s in snaps if s.kind in (LayerKind.IMAGE, LayerKind.LABELS)), None)
+        grid = exchange.grid_of([snap for _, snap in snaps], tool.formats)
 
         def written(done: int, total: int) -> None:
             self.stop_if_cancelled()

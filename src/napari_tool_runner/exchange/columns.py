@@ -1,0 +1,196 @@
+"""What tools call the columns of a table: coordinates, their axes and units, and ids.
+
+A name is a place, an axis and a unit, in any order and writing: ``Centroid X µm``, ``x [nm]``,
+``AreaShape_Center_X``, ``POSITION_X``, ``X_position``, ``centroid-0``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from napari_tool_runner.exchange.geometry import canonical
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.model import Table
+
+__all__ = ["AXIS", "Column", "coordinate_columns", "is_measured", "object_ids", "track_columns"]
+
+AXIS = re.compile(r"axis[-_ ]?(\d+)$", re.IGNORECASE)
+"""napari's names of coordinates."""
+_PLACE = (
+    r"(?:areashape|object|centroid|cent(?:er|re)|of|the|mass|coord(?:inate)?s?|loc(?:ation)?"
+    r"|pos(?:ition)?|com|spot|peak|point|c)"
+)
+_LETTERS = {
+    "x": "X", "col": "X", "column": "X", "y": "Y", "row": "Y", "z": "Z", "plane": "Z",
+    "slice": "Z", "t": "T", "frame": "T", "frames": "T", "timepoint": "T", "time": "T",
+}  # fmt: skip
+_NAME = re.compile(rf"({_PLACE}*)({'|'.join(sorted(_LETTERS, key=len)[::-1])})({_PLACE}*)")
+_NUMBERED = re.compile(rf"(?=.*(?:cent|pos|coord|loc))({_PLACE}+)(\d)")
+_BARE_UNIT = r"[nµμumc]m|microns?|(?:micro|nano)met(?:er|re)s?|px|(?:pix|vox)(?:els?)?"
+_WITH_UNIT = re.compile(
+    rf"(.+?)[\s_.:]*(?:[(\[](.*?)[)\]]|(?<=[\s_.:])({_BARE_UNIT}|s|sec))", re.IGNORECASE
+)
+# What an id is called, best first: the bare ``id`` of a row with a track's is its own.
+_TRACK_IDS = ("trackid", "track", "tracknumber", "trajectory", "trajectoryid", "particle", "id")
+_LABELS = ("label", "labels", "labelid")
+_OBJECTS = ("objectnumber", "numberobjectnumber", "object", "objectid")
+_OBJECT_IDS = (*_LABELS, "index", "id", *_OBJECTS)
+_MEASURED = {*_LABELS, *_OBJECTS, "area", "volume", "areashapearea"}
+
+
+class Column(NamedTuple):
+    """A coordinate: `axis` is empty where only the order tells; so is a unit not told.
+
+    `place`: what kind of position it is, of its name; `rank`: of names for the same.
+    """
+
+    name: str
+    axis: str = ""
+    unit: str = "pixel"
+    place: str = ""
+    rank: int = 0
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _bare(name: str, units: Mapping[str, str]) -> tuple[str, str]:
+    """Return a name without its unit, and the unit; `units`: what stands below the header."""
+    found = _WITH_UNIT.fullmatch(name.strip())
+    unit = units.get(name, "") if found is None else found[2] or found[3]
+    return _plain(name if found is None else found[1]), _unit(unit)
+
+
+def _meaning(name: str, units: Mapping[str, str]) -> Column | None:
+    """Return what a column means by its name, None when it is no coordinate."""
+    bare, unit = _bare(name, units)
+    found = _NAME.fullmatch(bare)
+    if found is None or found[0] in ("ct", "tc"):
+        return None
+    place = found[1] + found[3]
+    if found[2] in ("row", "col", "column"):
+        place = f"grid {place}"
+    return Column(name, _LETTERS[found[2]], unit, place, list(_LETTERS).index(found[2]))
+
+
+def _unit(text: str) -> str:
+    pixels = re.fullmatch(r"px|(?:pix|vox)(?:els?)?", text.strip(), re.IGNORECASE)
+    return "pixel" if pixels else canonical(text) if text.strip() else ""
+
+
+def object_ids(names: Iterable[object]) -> list[str]:
+    """Return those of `names` that ids of objects are called by, best first."""
+    by_name = {_plain(str(name)): str(name) for name in reversed(list(names))}
+    return [by_name[wanted] for wanted in _OBJECT_IDS if wanted in by_name]
+
+
+def is_measured(names: Iterable[str]) -> bool:
+    """Whether columns are those of measured objects: with their number, area or volume."""
+    return not _MEASURED.isdisjoint(_bare(name, {})[0] for name in names)
+
+
+def coordinate_columns(table: Table, units: Mapping[str, str] = {}) -> list[Column]:
+    """Return the columns that are coordinates, in the order of axes; empty: none.
+
+    Known are ``axis-0…``, ``x y z`` with ``t``/``frame`` and ``row col``, bare or as a
+    position or centre, with a unit or without, and scikit-image's ``centroid-0…``.
+
+    Parameters
+    ----------
+    units : mapping
+        What the table says of its columns beside their names.
+    """
+    if list(table)[:2] != ["pos_x", "pos_y"]:  # what `points_table` doubles
+        found = {int(m[1]): name for name in table if (m := AXIS.match(name))}
+        if len(found) >= 2 and sorted(found) == list(range(len(found))):
+            return [Column(found[i]) for i in sorted(found)]
+        if numbered := _numbered(table, units):
+            return numbered
+    time = _time(table, units)
+    space = _space(table, units)
+    return [time, *space] if time and space else space
+
+
+def track_columns(table: Table, units: Mapping[str, str] = {}) -> list[Column]:
+    """Return the columns of tracks: id, time, then space; empty when there are none."""
+    by_name = {_plain(name): name for name in reversed(list(table))}
+    identity = next((by_name[name] for name in _TRACK_IDS if name in by_name), None)
+    time = _time(table, units)
+    columns = [column for column in coordinate_columns(table, units) if column != time]
+    columns = [time, *columns] if time else columns
+    return [Column(identity), *columns] if identity and len(columns) >= 3 else []
+
+
+def _known(table: Table, units: Mapping[str, str]) -> list[Column]:
+    """Return the columns of numbers (not of NaN alone) whose names say an axis."""
+    numeric = [
+        name
+        for name, column in table.items()
+        if column.dtype.kind in "biu"
+        or (column.dtype.kind == "f" and not (len(column) and np.isnan(column).all()))
+    ]
+    found = [meaning for name in numeric if (meaning := _meaning(name, units))]
+    if list(table)[:2] == ["ID", "T"]:  # as `tracks_table` writes them
+        found = [c._replace(unit="pixel") for c in found if c.name in ("T", "Z", "Y", "X")]
+    return found
+
+
+def _time(table: Table, units: Mapping[str, str]) -> Column | None:
+    found = [column for column in _known(table, units) if column.axis == "T"]
+    # Frames are the axis of the image; seconds are what they mean.
+    return min(found, key=lambda c: (c.unit not in ("", "pixel"), c.rank), default=None)
+
+
+def _space(table: Table, units: Mapping[str, str]) -> list[Column]:
+    """Return the columns (z,) y, x of the best kind of position.
+
+    Pixels are certain; a centre or position is more than a bare x, and this more than row
+    and column, which may be those of a plate of wells.
+    """
+    kinds: dict[tuple[str, str], dict[str, Column]] = {}
+    for column in _known(table, units):
+        kinds.setdefault((column.place, column.unit), {}).setdefault(column.axis, column)
+
+    def order(key: tuple[str, str]) -> tuple[bool, int, int]:
+        place, unit = key
+        return place.startswith("grid"), {"pixel": 0, "": 1}.get(unit, 2), -len(place)
+
+    flat = min(
+        (k for k, found in kinds.items() if {"X", "Y"} <= set(found)), key=order, default=None
+    )
+    if flat is None:
+        return []
+    depths = [
+        found["Z"]
+        for key, found in kinds.items()
+        if "Z" in found and key in (flat, ("", flat[1]), ("", ""))
+    ]
+    depth = min(depths, key=lambda c: (c.place != flat[0], c.unit != flat[1]), default=None)
+    return [column for column in (depth, kinds[flat]["Y"], kinds[flat]["X"]) if column]
+
+
+def _numbered(table: Table, units: Mapping[str, str]) -> list[Column]:
+    """Return ``centroid-0…`` in the order of axes; x comes first where they begin with 1.
+
+    So they do in MATLAB's tables; ilastik's centres of objects have x first, too.
+    """
+    groups: dict[str, dict[int, Column]] = {}
+    for name in table:
+        bare, unit = _bare(name, units)
+        if found := _NUMBERED.fullmatch(bare):
+            groups.setdefault(found[1], {})[int(found[2])] = Column(name, unit=unit)
+    for place, group in groups.items():
+        columns = [group[i] for i in sorted(group)]
+        if len(group) < 2 or max(group) - min(group) != len(group) - 1:
+            continue
+        if len(group) <= 3 and (min(group) == 1 or "object" in place):
+            return [c._replace(axis=a) for c, a in zip(columns, "XYZ", strict=False)][::-1]
+        if min(group) == 0:
+            return columns
+    return []
