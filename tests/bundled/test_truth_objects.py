@@ -497,6 +497,24 @@ def test_every_object_has_an_outline_around_it(tmp_path, tolerance):
             np.testing.assert_array_equal(polygon, inside)
 
 
+@pytest.mark.parametrize("limit", [0.6, 1.5])
+def test_simplified_outlines_stay_near(limit):
+    """Every corner lies within the limit of what is left, which are fewer corners."""
+    rng = np.random.default_rng(2)
+    ways = [np.sort(rng.uniform(0, 2 * np.pi, count)) for count in (40, 3, 200)]
+    lines = [np.column_stack([9 * np.sin(w), 20 * np.cos(w)]) for w in ways]
+    lines = [np.round(2 * line[[*range(len(line)), 0]]) / 2 for line in lines]
+    made = script("label_outlines").simplified(lines, [limit] * len(lines))
+    for before, after in zip(lines, made, strict=True):
+        np.testing.assert_array_equal(after[[0, -1]], before[[0, 0]])
+        starts, ways = after[:-1], np.diff(after, axis=0)
+        away = before[:, None] - starts
+        share = np.clip((away * ways).sum(2) / np.maximum((ways**2).sum(1), 1e-9), 0, 1)
+        near = np.linalg.norm(away - share[..., None] * ways, axis=2).min(axis=1)
+        assert near.max() <= limit + 1e-9
+    assert len(made[2]) < len(lines[2]) / 4
+
+
 def test_surfaces_have_the_volume_of_their_objects(tmp_path):
     labels = np.zeros((14, 24, 40), np.uint32)
     labels[2:12, 4:20, 4:18], labels[0:5, 4:20, 20:36] = 7, 4_000_000_001
