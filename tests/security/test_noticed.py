@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -311,3 +312,77 @@ def test_what_becomes_a_link_while_we_look(job: Path, monkeypatch: pytest.Monkey
     (job / "x.txt").write_text("")
     with pytest.raises(OutputError, match=r"x\.txt is a link, not a file"):
         sealed.open_file(job / "x.txt", job)
+
+
+# -- links in results --------------------------------------------------------------------------
+
+
+def test_a_link_to_a_file_of_the_job_is_that_file(job: Path) -> None:
+    (job / "real.txt").write_text("mine")
+    (job / "link.txt").symlink_to("real.txt")
+    assert sealed.settled(job / "link.txt", job) == job / "link.txt"
+    assert (job / "link.txt").lstat().st_ino == (job / "real.txt").stat().st_ino, "no copy"
+    (job / "inner").mkdir()
+    (job / "inner" / "f.txt").write_text("inner")
+    (job / "alias").symlink_to("inner")
+    assert sealed.settled(job / "alias" / "f.txt", job) == job / "inner" / "f.txt"
+    assert (job / "alias").is_symlink()
+
+
+def test_a_link_to_what_was_lent_becomes_a_copy(job: Path, tmp_path: Path) -> None:
+    lent = tmp_path / "raw.tif"
+    lent.write_bytes(b"raw")
+    (job / "o.tif").symlink_to(lent)
+    assert sealed.settled(job / "o.tif", job, [lent]) == job / "o.tif"
+    (job / "o.tif").write_bytes(b"changed")
+    assert lent.read_bytes() == b"raw"
+    (job / "p.tif").symlink_to(lent)
+    with pytest.raises(OutputError, match="leads out"):
+        sealed.settled(job / "p.tif", job)
+
+
+@pytest.mark.parametrize("links", [8, 9])
+def test_links_to_links_end(job: Path, links: int) -> None:
+    (job / "0").write_text("x")
+    for number in range(1, links + 1):
+        (job / str(number)).symlink_to(str(number - 1))
+    if links == 8:
+        assert sealed.link_free(job / "8", job) == job / "0"
+        return
+    with pytest.raises(OutputError, match="without end"):
+        sealed.link_free(job / "9", job)
+
+
+@posix
+def test_what_is_neither_file_nor_folder_is_no_result(job: Path) -> None:
+    (job / "folder").mkdir()
+    (job / "other").mkdir()
+    (job / "folder" / "link").symlink_to("../other")
+    with pytest.raises(OutputError, match="a link to a folder"):
+        sealed.settled(job / "folder", job)
+    os.mkfifo(job / "pipe")
+    with pytest.raises(OutputError, match="pipe"):
+        sealed.settled(job / "pipe", job)
+
+
+# -- digests -----------------------------------------------------------------------------------
+
+
+def test_a_digest_is_of_names_and_contents(job: Path) -> None:
+    (job / "f").write_bytes(b"x" * 3_000_000)
+    told = f"sha256:{sha256(b'x' * 3_000_000).hexdigest()}"
+    assert sealed.content_sha256(job / "f", job) == sealed.content_sha256(job / "f") == told
+    (job / "box").mkdir()
+    (job / "box" / "a").write_text("1")
+    (job / "box" / "b").write_text("2")
+    found = [sealed.content_sha256(job / "box", job)]
+    assert found == [sealed.content_sha256(job / "box")]
+    (job / "box" / "a").write_text("3")
+    found.append(sealed.content_sha256(job / "box", job))
+    (job / "box" / "b").rename(job / "box" / "c")
+    found.append(sealed.content_sha256(job / "box", job))
+    assert len({*found}) == 3
+    assert all(one.startswith("sha256:") for one in found)
+    (job / "box" / "link").symlink_to(job / "f")
+    with pytest.raises(OutputError):
+        sealed.content_sha256(job / "box", job)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.version import Version
 
 from napari_tool_runner.errors import DescriptorError, ParameterError, TemplateError
-from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.dialect import DataCollection, DataFile, JobPaths
+from napari_tool_runner.tools.galaxy.script import Rules
+from napari_tool_runner.tools.galaxy.templates import fill
 from napari_tool_runner.tools.model import Tool
 
 if TYPE_CHECKING:
@@ -246,3 +253,84 @@ def test_choices_as_json(
     done = run(made, {"m": ["a", "b"], "d": "mouse"})
     found = json.loads(done.stdout)
     assert (found["m"], found["d"]) == (chosen, ["mouse"])
+
+
+# -- what is told of a template that breaks ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "number", "words"),
+    [
+        ("a\n#set $x = 1 / 0\n$x", 2, "ZeroDivisionError: division by zero"),
+        ("#set $y = 0\n#set global $x = 2\n#set $x = 1 / $y\n$x", 3, "division by zero"),
+        ("#set $x = [1]\n#set $x[0] = 2\n#set $x[1] = 3\n#set $x[2] = 4", 3, "IndexError"),
+        ("#set $y = 0\n$y\n#set global $x = 1\n#set global $x = 1 / $y", 4, "division by zero"),
+        ("a\n#set $y = 0\nb\n#if 1 / $y\nc\n#end if", 4, "division by zero"),
+        ("#for $i in [1]\n${i.nope}\n#end for", 2, "it uses “$nope”, which has no value here"),
+        ("a\nb\n  ${missing}\n$missing", 3, "it uses “$missing”, which has no value here"),
+        ("a\n\n${1 +}", 3, "it is no valid template"),
+        ("a\n#if $x\nb", 0, "it is no valid template: Some #directives are missing"),
+        ("#raise ValueError('\\n no \\nmore')", 0, "ValueError: no."),
+        ("#raise ValueError()", 0, "ValueError: no message."),
+    ],
+)
+def test_the_line_that_breaks_is_named(template: str, number: int, words: str) -> None:
+    with pytest.raises(TemplateError) as broken:
+        fill(template, {}, Version("3.11"), "configfile c")
+    line = template.splitlines()[number - 1].strip() if number else ""
+    place = f", line {number}: {line}" if number else ""
+    assert broken.value.line == line
+    assert str(broken.value).startswith(f"The template of the configfile c failed{place} — ")
+    assert words in str(broken.value)
+
+
+# -- what a script does first --------------------------------------------------------
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Rules:
+    paths = JobPaths(tmp_path / "my job")
+    paths.work.mkdir(parents=True)
+    (tmp_path / "it's").mkdir()
+    source = SimpleNamespace(
+        path=tmp_path / "it's" / "t.xml", sanitizes=True, profile=Version("22.05")
+    )
+    return Rules(source, paths)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+def test_odd_paths_are_reached_through_links_that_end_with_the_script(rules: Rules) -> None:
+    assert rules.preamble() == ""
+    assert rules.shown(Path("/a/b.c-1,2%=:@+_")) == Path("/a/b.c-1,2%=:@+_")
+    assert rules.preamble() == ""
+    rules.folders.append(rules.paths.root / "made for it" / "deep")
+    file, odd = rules.paths.work / "f.txt", rules.paths.work / "odd; name"
+    for path in (file, odd, rules.source.path):
+        path.write_text(path.name)
+    shown = [rules.shown(path) for path in (file, odd, rules.source.path, file)]
+    assert shown[0] == shown[3]
+    root = rules.shown(rules.paths.root)
+    assert shown[0].is_relative_to(root), "one link for all that lies below"
+    assert all(re.fullmatch(r"/tmp/ntr-[0-9a-f]{16}/\d/[\w./;-]+", str(one)) for one in shown)
+    script = f"{rules.preamble()}cat {' '.join(map(str, shown))}; stat -c %a {shown[0].parts[2]}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, cwd="/tmp", check=True
+    )
+    assert done.stdout == "f.txtodd; namet.xmlf.txt700\n"
+    assert rules.folders[0].is_dir()
+    assert not Path(*shown[0].parts[:3]).exists()
+    taken = Path(*shown[0].parts[:3])
+    taken.mkdir()
+    try:
+        again = subprocess.run(["bash", "-c", f"{rules.preamble()}echo went on"], check=False,
+                               capture_output=True, text=True)  # fmt: skip
+    finally:
+        taken.rmdir()
+    assert (again.returncode, again.stdout) == (1, ""), "what somebody else made is not used"
+
+
+def test_lists_become_files_of_their_own(rules: Rules) -> None:
+    first, second = rules.write("a"), rules.write("b")
+    assert first != second
+    assert [*rules.files.values()] == ["a", "b"]
+    assert {path.parent for path in rules.files} == {rules.configs}

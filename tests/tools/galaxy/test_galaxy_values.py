@@ -13,6 +13,7 @@ from conftest import execute  # type: ignore[import-not-found]
 from napari_tool_runner.errors import ParameterError, TemplateError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
+from napari_tool_runner.tools.galaxy.sanitize import Sanitizer
 from napari_tool_runner.tools.model import Tool
 
 Line = Callable[..., str]
@@ -447,6 +448,24 @@ def test_a_sanitised_value_is_told(descriptor: Make, run) -> None:
             "aé",
             "aX",
         ),
+        (
+            (
+                '<sanitizer invalid_char="-"><valid initial="string.letters, string.digits">'
+                '<remove preset="string.digits" value="b"/></valid>'
+                '<mapping initial="none"><add preset="default"/><add source="1" target="one"/>'
+                '<add source="2"/><remove source="&lt;"/></mapping></sanitizer>'
+            ),
+            "ab12>&lt;",
+            "a-one-__gt__-lt-",
+        ),
+        (
+            (
+                '<sanitizer><valid initial="string.lowercase"/><mapping>'
+                '<remove preset="default"/><add source="1" target="I"/></mapping></sanitizer>'
+            ),
+            "aA1<",
+            "aXIX",
+        ),
     ],
 )
 def test_sanitizers(
@@ -454,6 +473,16 @@ def test_sanitizers(
 ) -> None:
     made = tool(descriptor, "$x", f'<param name="x" type="text">{sanitizer}</param>')
     assert line(made, {"x": text}) == expected
+
+
+def test_what_is_replaced_is_told_once_each() -> None:
+    cleaning = Sanitizer(frozenset("ab"), ((";", "_"),), "?")
+    assert cleaning.clean("a;b!") == "a_b?"
+    told = cleaning.remark("a;b!;")
+    assert "(';!')" in told
+    assert "it gets 'a_b?_'" in told
+    assert cleaning.remark("ab") == ""
+    assert Sanitizer(frozenset(), active=False).remark("a;") == ""
 
 
 def test_a_descriptor_may_turn_cleaning_off(descriptor: Make, line: Line) -> None:

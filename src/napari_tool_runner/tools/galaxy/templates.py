@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["fill"]
 
 _PLACE = re.compile(r"(?:on|from) line (\d+), col \d+")
-_ASSIGNMENT = re.compile(r"\s*(?:VFFSL\(.*?\)|(\w+)).*?=")
+_ASSIGNED = re.compile(
+    r"""\s*(?:self\._CHEETAH__globalSetVars\["(\w+)"\]|VFFSL\(SL,"(\w+).*?\)|(\w+)).*?="""
+)
 _NAME = re.compile(r"cannot find '([^']+)'")
 
 
@@ -79,15 +81,7 @@ def _line(text: str, error: Exception) -> tuple[str, int]:
             code = getattr(template, "_CHEETAH_generatedModuleCode", None)
             if frame.f_code.co_name != "respond" or not isinstance(code, str):
                 continue
-            code_lines = code.splitlines()[:lineno]
-            places = (_PLACE.search(compiled) for compiled in reversed(code_lines))
-            number = next((int(place[1]) for place in places if place), 0)
-            # the code of a #set carries no place of its own
-            assignment = _ASSIGNMENT.match(code_lines[-1]) if code_lines else None
-            if assignment and not _PLACE.search(code_lines[-1]):
-                directive = re.compile(rf"\s*#set\s+(?:global\s+)?\$?{assignment[1]}\b")
-                rest = enumerate(lines[max(number - 1, 0) :], max(number, 1))
-                number = next((n for n, text_line in rest if directive.match(text_line)), number)
+            number = _of_code(code.splitlines()[:lineno], lines)
     if 0 < number <= len(lines):
         return lines[number - 1].strip(), number
     name = _NAME.search(str(error))
@@ -96,3 +90,22 @@ def _line(text: str, error: Exception) -> tuple[str, int]:
             if re.search(rf"\$\{{?{re.escape(name[1])}\b", candidate):
                 return candidate.strip(), index
     return "", 0
+
+
+def _of_code(code: list[str], lines: list[str]) -> int:
+    """Return the line of the template that the last line of this code is of; 0: none."""
+    places = [(at, place) for at, told in enumerate(code) if (place := _PLACE.search(told))]
+    at, number = (places[-1][0], int(places[-1][1][1])) if places else (-1, 0)
+    # the code of a #set carries no place of its own: it is the so-and-so-many of its name since
+    since = [_assigned(told) for told in code[at + 1 :]]
+    if not since or not since[-1]:
+        return number
+    directive = re.compile(rf"\s*#set\s+(?:global\s+|local\s+)?\$?{since[-1]}\b")
+    first = max(number, 1)
+    sets = [n for n, told in enumerate(lines[first - 1 :], first) if directive.match(told)]
+    return sets[since.count(since[-1]) - 1] if len(sets) >= since.count(since[-1]) else number
+
+
+def _assigned(code: str) -> str:
+    met = _ASSIGNED.match(code)
+    return next(filter(None, met.groups()), "") if met else ""
