@@ -47,11 +47,11 @@ def shown(qtbot) -> Callable[[QWidget], QWidget]:
 
 
 @pytest.fixture
-def form(shown, model_viewer) -> Callable[[Tool], FormWidget]:
+def form(shown, model_viewer) -> Callable[..., FormWidget]:
     """Shows the form of a tool, all rows built, on the layers of `model_viewer`."""
 
-    def make(tool: Tool) -> FormWidget:
-        widget = FormWidget(tool, LayerSource(model_viewer))
+    def make(tool: Tool, **more: object) -> FormWidget:
+        widget = FormWidget(tool, LayerSource(model_viewer), **more)
         shown(widget)
         widget.builder.finish()
         return widget

@@ -314,3 +314,20 @@ def test_no_part_appears_as_a_window_before_it_has_its_place(qtbot, qapp, model_
     assert not widget.page.extent_bar.isHidden()
     qapp.removeEventFilter(windows)
     assert windows.seen == []
+
+
+def test_intensities_are_thresholded_from_the_form_that_wants_objects(
+    qtbot, shown, model_viewer, manager
+):
+    from napari_tool_runner import load_toolbox
+
+    values = np.random.default_rng(0).integers(1, 4000, (64, 64)).astype(np.uint16)
+    model_viewer.add_image(np.zeros((4, 4)), name="other")
+    raw = model_viewer.add_image(values, name="raw")
+    dock = shown(ToolRunnerWidget(model_viewer, toolbox=load_toolbox(), manager=manager))
+    page = dock.open_tool("label_components")
+    page.set_values({"input": raw})
+    (button,) = page.form.row("input")._message.buttons
+    button.click()
+    qtbot.waitUntil(lambda: dock.page is not None and dock.page.tool.id == "threshold")
+    assert dock.page.form.values()["input"] is raw

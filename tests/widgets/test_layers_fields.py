@@ -175,3 +175,41 @@ def test_what_takes_no_layer_asks_for_a_file(form, add):
     widget = form(tool_of(only_files, dialect="galaxy"))
     (problem,) = widget.problems()
     assert problem.sentence == "“Archive” needs a file (zip)."
+
+
+OBJECTS = replace(LABELS, name="mask", kinds=(LayerKind.LABELS, LayerKind.IMAGE))
+RAW = np.random.default_rng(0).integers(1, 4000, (64, 64)).astype(np.uint16)
+
+
+def test_intensities_in_the_place_of_objects_are_told(form, model_viewer):
+    raw = model_viewer.add_image(RAW, name="raw")
+    opened = []
+    widget = form(tool_of(OBJECTS), segment=opened.append)
+    row = widget.row("mask")
+    assert row.message() == "“raw” looks like intensities, not objects: threshold it first."
+    row._message.buttons[0].click()
+    assert opened == [raw]
+    assert row.message()
+    mask = model_viewer.add_image((RAW > 2000).astype(np.uint8), name="mask")
+    widget.set_values({"mask": mask})
+    assert (row.message(), row._message.buttons) == ("", ())
+
+
+def test_objects_are_chosen_before_selected_intensities(form, model_viewer):
+    raw = model_viewer.add_image(RAW, name="raw")
+    labels = model_viewer.add_labels(np.ones((64, 64), np.uint8), name="objects")
+    mask = model_viewer.add_image((RAW > 2000).astype(np.uint8), name="mask")
+    model_viewer.layers.selection.active = raw
+    widget = form(tool_of(OBJECTS))
+    assert widget.values()["mask"] is labels
+    model_viewer.layers.selection.active = mask  # a mask may be an image
+    assert widget.values()["mask"] is mask
+    model_viewer.layers.remove(labels)
+    model_viewer.layers.selection.active = raw
+    assert widget.values()["mask"] is mask
+
+
+def test_objects_in_the_place_of_intensities_are_told(form, model_viewer, add):
+    add("labels", "objects")
+    widget = form(tool_of(IMAGE))
+    assert "“objects” holds objects" in widget.row("image").message()

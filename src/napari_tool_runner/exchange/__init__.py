@@ -26,6 +26,7 @@ from napari_tool_runner.exchange.snapshots import (
     snapshot,
     snapshot_from_record,
 )
+from napari_tool_runner.exchange.wanted import misfit, wants_objects
 
 __all__ = [
     "Exported",
@@ -48,6 +49,7 @@ __all__ = [
     "lent_original",
     "load",
     "merge_parts",
+    "misfit",
     "open_snapshot",
     "plan",
     "read_file",
@@ -55,4 +57,5 @@ __all__ = [
     "snapshot",
     "snapshot_from_record",
     "takes_features",
+    "wants_objects",
 ]

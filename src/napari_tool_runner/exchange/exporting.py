@@ -41,7 +41,7 @@ from napari_tool_runner.exchange.model import (
     items,
 )
 from napari_tool_runner.exchange.placing import located
-from napari_tool_runner.exchange.wanted import is_read, with_columns
+from napari_tool_runner.exchange.wanted import is_read, misfits, with_columns
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
@@ -100,7 +100,7 @@ def export(
         ) from error
     hand = plan(snap, parameter, formats)
     file = hand.file(folder)
-    notes, copied, metadata = list(hand.remarks), True, {}
+    notes, copied, metadata = [*hand.remarks, *misfits(snap, parameter, formats)], True, {}
     grid = located(reference, formats).geometry if is_read(hand.snap) and reference else None
     hand = replace(hand, snap=with_columns(hand.snap, grid, notes))
     if hand.original is not None:

@@ -1,4 +1,8 @@
-"""What an input wants beside a format: the columns that layers are given with."""
+"""What an input wants beside a format: objects, not intensities; the columns of a layer.
+
+Objects and intensities are both whole numbers. Objects are told by their neighbours: within
+one, all are the same.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.carriers.tables import has_napari_columns
 from napari_tool_runner.exchange.coordinates import coordinate_data, in_pixels, table_kinds
-from napari_tool_runner.exchange.model import Content
+from napari_tool_runner.exchange.model import ArrayLike, Content
 from napari_tool_runner.exchange.placing import place_coordinates
 from napari_tool_runner.tools.formats import Carrier, Format
 from napari_tool_runner.tools.model import LayerKind
@@ -17,10 +22,23 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+
     from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
+    from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.model import DataParameter
 
-__all__ = ["coordinate_kind", "in_other_columns", "is_read", "with_columns"]
+__all__ = [
+    "coordinate_kind",
+    "in_other_columns",
+    "is_read",
+    "misfit",
+    "misfits",
+    "wants_objects",
+    "with_columns",
+]
+
+_ENOUGH = 100  # pairs of neighbours
 
 
 def in_other_columns(path: Path, given: Format, parameter: DataParameter) -> Content | None:
@@ -68,3 +86,53 @@ def with_columns(snap: LayerSnapshot, grid: Geometry | None, notes: list[str]) -
     geometry = place_coordinates(found.axes, found.ndim, grid)[0]
     data, geometry = in_pixels(found, geometry, notes, placed=True)
     return replace(snap, data=data, geometry=geometry, attributes={"features": found.features})
+
+
+def wants_objects(parameter: DataParameter) -> bool:
+    """Whether an input takes objects before anything else."""
+    return parameter.kinds[:1] == (LayerKind.LABELS,)
+
+
+def misfit(
+    parameter: DataParameter, kind: LayerKind, array: ArrayLike | None, name: str, *, rgb: bool
+) -> str:
+    """Return a sentence when a layer of `kind` is hardly what `parameter` is for, else none.
+
+    Parameters
+    ----------
+    array : ArrayLike or None
+        The pixels, of which a sample is looked at; None: they are not looked at.
+    """
+    if kind is LayerKind.IMAGE and wants_objects(parameter) and array is not None and not rgb:
+        if _is_brightness(middle_plane(array)):
+            return f"“{name}” looks like intensities, not objects: threshold it first."
+    elif kind is LayerKind.LABELS and parameter.kinds == (LayerKind.IMAGE,):
+        return f"“{name}” holds objects: their numbers are taken for intensities."
+    return ""
+
+
+def misfits(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -> list[str]:
+    """Return what `misfit` says of an input, of a file by what it holds."""
+    path, data, kind, rgb = snap.path, snap.data, snap.kind, snap.rgb
+    known = formats.of_file(path.name) if path is not None and data is None else ()
+    if path is not None and known and LayerKind.IMAGE in known[0].kinds:
+        if not wants_objects(parameter):
+            return []
+        try:
+            content = read_file(path, known[0], name=snap.name)
+        except OutputError:
+            return []  # the tool may read it, or says what is wrong
+        data, kind, rgb = content.data, LayerKind.IMAGE, content.rgb
+    pixels = data[0] if isinstance(data, list) and data else data
+    array = pixels if isinstance(pixels, ArrayLike) else None
+    text = misfit(parameter, kind, array, snap.name, rgb=rgb)
+    return [text] if text else []
+
+
+def _is_brightness(sample: np.ndarray) -> bool:
+    """Whether most neighbours that are not 0 differ."""
+    if sample.ndim == 0 or sample.dtype.kind not in "iuf":
+        return False
+    left, right = sample[..., :-1], sample[..., 1:]
+    both = (left != 0) & (right != 0)
+    return bool(both.sum() > _ENOUGH and (left != right)[both].mean() > 0.5)

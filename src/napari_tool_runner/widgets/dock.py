@@ -195,6 +195,7 @@ class ToolRunnerWidget(QWidget):
                 presets=self._presets,
                 toolbox=self.toolbox,
                 open_sample=self._default_sample,
+                open_tool=self.open_tool,
             )
             page.header.back_button.show()
             page.header.back.connect(self.show_finder)

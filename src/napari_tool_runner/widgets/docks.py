@@ -100,7 +100,13 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
         page.deleteLater()
         page = None
     if page is None:
-        page = ToolWidget(tool, viewer, toolbox=toolbox, open_sample=_open_sample)
+        page = ToolWidget(
+            tool,
+            viewer,
+            toolbox=toolbox,
+            open_sample=_open_sample,
+            open_tool=partial(open_tool_dock, toolbox=toolbox, viewer=viewer),
+        )
         page.setObjectName(name)
         title = tool.name if tool.name not in window.dock_widgets else f"{tool.name} ({key})"
         window.add_dock_widget(page, name=title, area="right", tabify=True)

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError, TrustError
 from napari_tool_runner.jobs import JobState
+from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.forms.extents import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = ["ToolWidget"]
 
 _log = logging.getLogger(__name__)
+SEGMENTING = "threshold"
+"""The tool that makes objects of intensities."""
 
 
 class ToolWidget(QWidget):
@@ -64,6 +67,8 @@ class ToolWidget(QWidget):
     open_sample : callable, optional
         Called with the kinds of layers that are missing, by the button that is offered
         when no open layer fits.
+    open_tool : callable, optional
+        Shows the page of a tool of the toolbox, by its key.
     """
 
     job_started = Signal(object)
@@ -80,6 +85,7 @@ class ToolWidget(QWidget):
         presets: PresetStore | None = None,
         toolbox: Toolbox | None = None,
         open_sample: Callable[[], None] | None = None,
+        open_tool: Callable[[str], ToolWidget | None] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -90,12 +96,15 @@ class ToolWidget(QWidget):
         self._presets = presets if presets is not None else PresetStore()
         self._open_sample = open_sample
         self._toolbox = toolbox
+        self._open_tool = open_tool
         self._trust = trust_state(tool)
         self._bridges: dict[Job, JobBridge] = {}
 
         self.layer_source = LayerSource(viewer, self)
         self.header = ToolHeader(tool)
-        self.form = FormWidget(tool, self.layer_source)
+        can_open = toolbox is not None and open_tool is not None and SEGMENTING in toolbox
+        segment = self._segment if can_open else None
+        self.form = FormWidget(tool, self.layer_source, segment=segment)
         self.run_bar = RunBar()
         self.log = LogView()
         line = QFrame()
@@ -210,6 +219,19 @@ class ToolWidget(QWidget):
     def reset_choices(self, event: object = None) -> None:
         """Follow the layer list (napari calls it on the docked widget)."""
         self.form.refresh_layers()
+
+    def _segment(self, layer: object) -> None:
+        """Open the tool that makes objects of intensities, with `layer` chosen."""
+        assert self._open_tool is not None
+        if self.viewer is not None:  # what is selected is chosen, also when the page comes later
+            self.viewer.layers.selection.active = next(
+                (one for one in self.viewer.layers if one is layer), None
+            )
+        page = self._open_tool(SEGMENTING)
+        if page is not None:
+            leaves = page.form.model.leaves()
+            data = [leaf.name for leaf in leaves if isinstance(leaf.parameter, DataParameter)]
+            page.set_values(dict.fromkeys(data[:1], layer))
 
     def _attach(self, bridge: JobBridge) -> None:
         """Show how far a run is, whoever started it."""

@@ -12,14 +12,17 @@ from superqt.utils import signals_blocked
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
-from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_tool_runner.tools.model import ParameterBase
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.layers import LayerChooser
     from napari_tool_runner.widgets.forms.node import LeafNode, Node
+    from napari_tool_runner.widgets.parts.messages import Button
 
 __all__ = ["Field", "FieldRow", "FormContext", "OptionalField"]
 
@@ -35,12 +38,15 @@ class FormContext:
         Which layers fit an input.
     label_width : int
         Width of the column of labels, in pixels.
+    segment : callable or None
+        Opens a tool that makes objects of a layer of intensities.
     """
 
     model: FormModel
     chooser: LayerChooser
     label_width: int = 120
     show_all_problems: bool = False
+    segment: Callable[[object], object] | None = None
 
 
 class Field:
@@ -68,6 +74,10 @@ class Field:
     def hint(self) -> str:
         """Return a remark to show under the field, an empty text for none."""
         return ""
+
+    def offers(self) -> tuple[Button, ...]:
+        """Return the buttons that go with `hint`."""
+        return ()
 
     def edited(self, value: object) -> None:
         """Pass on what the user entered."""
@@ -181,7 +191,7 @@ class FieldRow(QWidget):
         self.field = field
         self.node = field.node
         self.context = context
-        self._message: MessageLabel | None = None
+        self._message: MessageBar | None = None
         self._reset: IconButton | None = None
         parameter: ParameterBase = self.node.parameter
         text = parameter.label or parameter.name
@@ -246,9 +256,10 @@ class FieldRow(QWidget):
         if not text and self._message is None:
             return
         if self._message is None:
-            self._message = MessageLabel()
+            self._message = MessageBar(stays=True)
             self._grid.addWidget(self._message, 2, 0, 1, 3)
-        self._message.say(text, "problem" if is_problem else "info")
+        offers = () if is_problem else self.field.offers()
+        self._message.say(text, "problem" if is_problem else "info", offers)
         described = f"{text} {self.node.parameter.help}".strip()
         self.field.focus_widget().setAccessibleDescription(described)
 

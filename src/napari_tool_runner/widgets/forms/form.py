@@ -28,7 +28,7 @@ from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from napari_tool_runner.tools.model import Tool
 
@@ -111,13 +111,20 @@ class FormWidget(QScrollArea):
     tool : Tool
     layers : LayerSource, optional
         Where the data inputs find layers; without it only files can be given.
+    segment : callable, optional
+        Opens a tool that makes objects of a layer of intensities.
     """
 
     changed = Signal()
     """A value, or what is wrong with it, changed."""
 
     def __init__(
-        self, tool: Tool, layers: LayerSource | None = None, parent: QWidget | None = None
+        self,
+        tool: Tool,
+        layers: LayerSource | None = None,
+        parent: QWidget | None = None,
+        *,
+        segment: Callable[[object], object] | None = None,
     ) -> None:
         super().__init__(parent)
         self.tool = tool
@@ -133,6 +140,7 @@ class FormWidget(QScrollArea):
             model=self.model,
             chooser=self.chooser,
             label_width=self.fontMetrics().averageCharWidth() * 17,
+            segment=segment,
         )
         self.builder = IdleWork(self)
         body = QWidget()

@@ -6,9 +6,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_tool_runner.exchange import fitting_kinds, takes_features
+from napari_tool_runner.exchange import fitting_kinds, misfit, takes_features, wants_objects
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.node import LeafNode
 
-__all__ = ["LayerChooser", "LayerSource", "as_list", "kind_of", "told"]
+__all__ = ["LayerChooser", "LayerSource", "as_list", "hardly_fits", "kind_of", "told"]
 
 _log = logging.getLogger(__name__)
 _KINDS = {
@@ -149,6 +150,17 @@ def _described(value: object) -> str:
     return f"{kind}, {' × '.join(map(str, shape))}, {dtype}"
 
 
+def hardly_fits(parameter: DataParameter, layer: object) -> str:
+    """Return a sentence when a layer is hardly what an input is for, else an empty text.
+
+    Of pixels only those in memory are looked at: nothing is computed for a form.
+    """
+    data = getattr(layer, "data", None)
+    pixels = data if isinstance(data, np.ndarray) and data.ndim else None
+    rgb = bool(getattr(layer, "rgb", False))
+    return misfit(parameter, kind_of(layer), pixels, told(layer)[0], rgb=rgb)
+
+
 class Takes(NamedTuple):
     """What an input takes of a viewer."""
 
@@ -265,12 +277,17 @@ class LayerChooser:
         pool = free or fitting
         active = self.source.active()
         meant = LayerKind.ANY in parameter.kinds or kind_of(active) in parameter.kinds
-        if active is not None and meant and any(active is layer for layer in pool):
-            return [active]
         kinds = self.takes(parameter).kinds
 
-        def rank(layer: object) -> int:
+        def rank(layer: object) -> tuple[int, bool]:
             kind = kind_of(layer)
-            return kinds.index(kind) if kind in kinds else len(kinds)
+            place = kinds.index(kind) if kind in kinds else len(kinds)
+            return place, wants_objects(parameter) and bool(hardly_fits(parameter, layer))
+
+        if active is not None and meant and any(active is layer for layer in pool):
+            # objects are preferred to intensities, even to selected ones
+            best = rank(min(pool, key=rank)) if wants_objects(parameter) else rank(active)
+            if not rank(active)[1] or best[1]:
+                return [active]
 
         return [min(pool, key=rank)] if pool else []

@@ -18,16 +18,18 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_tool_runner.exchange import wants_objects
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.choice_fields import CheckList
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext
-from napari_tool_runner.widgets.forms.layers import as_list, told
+from napari_tool_runner.widgets.forms.layers import as_list, hardly_fits, told
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.node import LeafNode
+    from napari_tool_runner.widgets.parts.messages import Button
 
 __all__ = ["LayerField", "LayersField", "ask_for_files"]
 
@@ -81,14 +83,24 @@ class _DataField(Field):
         self.show(self.node.value)
 
     def hint(self) -> str:
-        """Say when the chosen layer has other dimensions than the tool works on."""
+        """Say when the chosen layer is hardly what the tool is for, or of other dimensions."""
         wanted = self.parameter.ndim
         for value in as_list(self.node.value):
             ndim = getattr(value, "ndim", None)
             if wanted and isinstance(ndim, int) and ndim not in wanted:
                 numbers = " or ".join(str(number) for number in wanted)
                 return f"The tool works on {numbers} dimensions; “{told(value)[0]}” has {ndim}."
+            if text := hardly_fits(self.parameter, value):
+                return text
         return ""
+
+    def offers(self) -> tuple[Button, ...]:
+        """Offer to make objects of the intensities that were chosen."""
+        open_tool = self.context.segment
+        if open_tool is None or not wants_objects(self.parameter):
+            return ()
+        layers = [v for v in as_list(self.node.value) if hardly_fits(self.parameter, v)]
+        return (("Threshold it…", lambda: open_tool(layers[0])),) if layers else ()
 
 
 class LayerField(_DataField):
