@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -10,10 +11,12 @@ import pandas as pd
 import pytest
 import tifffile
 from exchange_helpers import collected, make_tool, parameter
+from napari.components import ViewerModel
 from napari.layers import Image, Points, Shapes
+from napari.plugins import _initialize_plugins
 
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.exchange import export, guess_notes, load, snapshot, with_known_axes
 from napari_tool_runner.exchange.geometry import data_to_world, for_file, plain_geometry
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
@@ -163,3 +166,90 @@ def test_the_place_of_what_is_in_a_file(axes: str) -> None:
     world = data_to_world(own) @ index
     moved = data_to_world(told) @ there
     assert [moved[k] for k, i in enumerate(order) if i >= 0] == [world[i] for i in order if i >= 0]
+
+
+# -- known, told, guessed ----------------------------------------------------------------------
+
+
+def hyperstack(path, axes: str = "TZCYX", **more: object) -> np.ndarray:
+    shape = tuple(SIZES[axis.lower()] for axis in axes)
+    data = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    tifffile.imwrite(path, data, metadata={"axes": axes}, **more)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("axes", "how"),
+    [("TZCYX", "imagej"), ("ZCYX", "imagej"), ("CYX", "imagej"), ("TCYX", "ome"), ("CZYX", "ome")],
+)
+def test_the_file_behind_a_layer_tells_its_axes(tmp_path, axes: str, how: str) -> None:
+    path = tmp_path / "a.tif"
+    hyperstack(path, axes, **{how: True})
+    _initialize_plugins()
+    viewer = ViewerModel()
+    (layer,) = viewer.open(str(path), plugin="napari")
+    snap = with_known_axes(snapshot(layer))
+    assert snap.geometry.axes == axes
+    written = export(snap, TIFF, tmp_path / "in")
+    assert read(written.file.path)[1] == axes
+    assert not guess_notes([("a", snap.geometry)])
+    if "C" in axes[1:]:
+        several = viewer.open(str(path), plugin="napari", channel_axis=axes.index("C"))
+        assert with_known_axes(snapshot(several[0])).geometry.axes == axes.replace("C", "")
+
+
+def test_a_file_of_another_shape_or_without_names_tells_nothing(tmp_path) -> None:
+    path = tmp_path / "a.tif"
+    data = hyperstack(path, imagej=True)
+    snap = replace(snapshot(data[0], "x"), source=str(path))
+    assert with_known_axes(snap) == snap
+    plain = tmp_path / "b.tif"
+    tifffile.imwrite(plain, data[0, 0], photometric="minisblack")
+    snap = replace(snapshot(data[0, 0], "x"), source=str(plain))
+    assert with_known_axes(snap) == snap
+    assert with_known_axes(snap, "TYX").geometry.axes == "TYX", "what the tool takes them for"
+    for gone in ("nowhere/c.tif", "https://example.org/c.tif", "array", "cells3d", "\0"):
+        assert with_known_axes(replace(snap, source=gone)) == replace(snap, source=gone)
+
+
+def test_names_of_the_layer_count_more_than_its_file(tmp_path) -> None:
+    path = tmp_path / "a.tif"
+    data = hyperstack(path, "CYX", imagej=True)
+    snap = replace(snapshot((data, {"axis_labels": "tyx"}, "image")), source=str(path))
+    assert with_known_axes(snap).geometry.axes == "TYX"
+
+
+@pytest.mark.parametrize(
+    ("shape", "attributes", "guessed"),
+    [
+        ((5, 6), {}, False),  # rows and columns
+        ((1, 5, 6), {}, False),
+        ((4, 5, 6), {}, True),
+        ((4, 5, 6), {"axis_labels": "zyx"}, False),
+        ((4, 5, 6), {"axis_labels": ("angle", "y", "x")}, True),
+        ((4, 5, 6), {"units": ("um", "um", "um")}, False),
+        ((4, 5, 6), {"units": ("s", "um", "um")}, False),
+        ((4, 5, 6), {"units": ("pixel", "um", "um")}, True),
+        ((4, 5, 3), {"rgb": True}, False),
+    ],
+)
+def test_what_is_a_guess(shape, attributes, guessed: bool) -> None:
+    snap = snapshot((np.zeros(shape, np.uint8), attributes, "image"))
+    assert bool(guess_notes([("a", snap.geometry)])) is guessed
+
+
+def test_guesses_are_told_together() -> None:
+    one, other = snapshot(np.zeros((2, 3, 4))).geometry, snapshot(np.zeros((2, 2, 3, 4))).geometry
+    notes = guess_notes([("a", one), ("b", one), ("c", one), ("d", other), ("e", None)])
+    assert [note.split(";")[0] for note in notes] == [
+        "The axes of “a”, “b” and 1 more are not known",
+        "The axes of “d” are not known",
+    ]
+
+
+def test_a_file_that_names_no_axes_is_a_guess_too(tmp_path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((4, 5, 6), np.uint8), photometric="minisblack")
+    for formats in ("imagetiff", "npy"):
+        written = export(snapshot(path), parameter(formats), tmp_path / formats)
+        assert any("“a.tif” are not known" in note for note in written.notes)

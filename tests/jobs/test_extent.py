@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 napari = pytest.importorskip("napari")
 from napari.components import ViewerModel  # noqa: E402
+from napari.layers import Image  # noqa: E402
+from napari.layers._source import Source  # noqa: E402
 
 from jobs.conftest import INVERT, MakeTool  # noqa: E402
 from napari_tool_runner.config import load_config  # noqa: E402
@@ -19,6 +23,7 @@ from napari_tool_runner.jobs import (  # noqa: E402
     add_result,
     compare_outputs,
     placed_result,
+    prepare,
     read_record,
     rerun,
     run_job,
@@ -289,3 +294,22 @@ def test_the_slice_of_what_has_no_such_place(make_tool: MakeTool, config: Config
         JobManager().submit(
             make_tool(PLANE), {"i": STACK}, config=config, extent=Extent("current", 2, (1,))
         ).result()
+
+
+def test_axes_are_told_by_the_file_or_the_record_says_they_are_guessed(
+    make_tool: MakeTool, config: Config, tmp_path: Path
+) -> None:
+    stack = np.arange(2 * 3 * 5 * 6, dtype=np.uint8).reshape(2, 3, 5, 6)
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "TCYX"})
+    tool = make_tool(INVERT)
+    layer = Image(stack, name="a")
+    for extent in (None, Extent("each", ndim=2), Extent(crop=((0, 1), None, None, None))):
+        layer._source = Source()
+        job = prepare(tool, {"i": layer}, config=config, extent=extent)
+        notes = run_job(job).record["notes"]
+        assert [note for note in notes if "The axes of “a” are not known" in note], extent
+        layer._source = Source(path=str(tmp_path / "a.tif"))
+        job = prepare(tool, {"i": layer}, config=config, extent=extent)
+        result = run_job(job)
+        assert not result.record["notes"]
+        assert result.outputs["o"].as_layer_data_tuple()[1]["axis_labels"] == ("t", "c", "y", "x")

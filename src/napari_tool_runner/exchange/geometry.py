@@ -22,6 +22,7 @@ __all__ = [
     "convert_coordinates",
     "crop",
     "data_to_world",
+    "dimension",
     "for_file",
     "geometry_of",
     "is_length",
@@ -74,13 +75,14 @@ def canonical(unit: object) -> str:
     return text if found is None else found
 
 
-def _dimension(unit: str) -> str:
+def dimension(unit: str) -> str:
+    """Return what a unit measures: ``length``, ``time``, or an empty text."""
     return _UNITS.get(canonical(unit), ("",))[0]
 
 
 def is_length(unit: str) -> bool:
     """Whether `unit` is a length (``pixel`` is none)."""
-    return _dimension(unit) == "length"
+    return dimension(unit) == "length"
 
 
 def comparable(unit: str, other: str) -> bool:
@@ -171,10 +173,11 @@ def geometry_of(
     """
     linear = _embed(_matrix(rotate, _rotation), ndim) @ _embed(_matrix(shear, _shear), ndim)
     matrix = _affine(affine, ndim)
-    labels = chosen_labels(_last(_texts(axis_labels, ndim), ndim, ""))
+    named = [*axis_labels] if isinstance(axis_labels, str) else axis_labels  # "TZCYX"
+    labels = chosen_labels(_last(_texts(named, ndim), ndim, ""))
     unit_names = _last(_texts(units, ndim), ndim, "pixel")
     return Geometry(
-        axes=letters(labels, [_dimension(unit) for unit in unit_names]),
+        axes=letters(labels, [dimension(unit) for unit in unit_names]),
         shape=tuple(int(s) for s in shape),
         scale=_last(_numbers(scale, ndim), ndim, 1.0),
         translate=_last(_numbers(translate, ndim), ndim, 0.0),

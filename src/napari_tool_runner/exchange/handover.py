@@ -16,6 +16,7 @@ from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLay
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.files import is_whole_map
 from napari_tool_runner.exchange.geometry import geometry_of, same_place
+from napari_tool_runner.exchange.knowing import guess_notes
 from napari_tool_runner.exchange.model import (
     PIXELS,
     Content,
@@ -296,6 +297,7 @@ def _looked_at(
             return None
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
     remarks += [f"{path.name}: {note}" for note in content.notes]
+    remarks += guess_notes([(path.name, content.geometry)])
     if not content.hidden:
         return None
     remarks.append(f"{path.name} was written anew for the tool: {content.hidden}.")
@@ -335,6 +337,7 @@ def _open_file(
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
     if not coordinate_kind(content, parameter):
         remarks += [f"{path.name}: {note}" for note in content.notes]
+    remarks += guess_notes([(path.name, content.geometry)])
     remarks.append(f"{path.name} was converted, as the tool takes {accepted}.")
     return _opened(snap, content, parameter, formats)
 

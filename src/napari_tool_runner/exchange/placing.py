@@ -60,8 +60,11 @@ def as_stack(content: Content, inputs: Mapping[str, LayerSnapshot], formats: For
         return content
     shape = list(content.pixels.shape)
     shape.insert(position, shape.pop())
+    long = [size for size in shape if size != 1]  # axes of one step come and go
     if not any(
-        not snap.rgb and (geometry := _geometry(snap, formats)) and list(geometry.shape) == shape
+        not snap.rgb
+        and (geometry := _geometry(snap, formats))
+        and [size for size in geometry.shape if size != 1] == long
         for snap in inputs.values()
     ):
         return content

@@ -86,8 +86,7 @@ class Run:
         enter: Callable[[JobState, str], None],
         report: Callable[[Event], None],
     ) -> None:
-        config = request.config
-        self.request = request
+        config, self.request = request.config, request
         self.id, self.choice = run_id, request.choice
         self._secrets, self._user = Secrets(config.variables), config.user
         timeout = request.timeout if request.timeout is not None else config.timeout
@@ -111,7 +110,7 @@ class Run:
         self.outputs: dict[str, JobOutput] = {}
         self.digests: dict[Path, str] = {}
         self.rendered: RenderedCommand | None = None
-        self.notes: list[str] = [*request.notes]
+        self.notes: list[str] = []
         self.exit_code: int | None = None
         self._dialect, self._hashing = dialect_of(request.tool), threading.Lock()
         self._number, self._enter = number, enter
@@ -159,10 +158,9 @@ class Run:
                     progress=written,
                     lend=self.service.lends,
                 )
-                for note in exported.notes:
-                    if note not in self.notes:
-                        self.notes.append(note)
-                        self.context.say(note)
+                for note in [note for note in exported.notes if note not in self.notes]:
+                    self.notes.append(note)
+                    self.context.say(note)
                 value, digest = exported.file, exported.sha256
             if record and isinstance(value, DataFile):
                 self._keep(name, value, snap, digest)
@@ -277,7 +275,9 @@ class Run:
         return OutputLoader(self.request, self._named_after, told, note, top, self.files)
 
     def settle(self) -> None:
-        """Choose the service; pass the gate. May ask a daemon: not for a GUI thread."""
+        """Learn the axes, choose the service, pass the gate: not for a GUI thread."""
+        self.request = self.request.with_known_axes()
+        self.notes += self.request.notes
         if not self.choice.name:
             self.choice = choose_service(self.request.tool, self.request.config.runner)
         self.request.pass_gate(self.choice.name)

@@ -330,7 +330,7 @@ def execute(job: Job) -> None:
         run.context.say(
             f"{job.tool.name} {job.tool.version} — {run.choice.name}, {run.choice.reason}"
         )
-        for note in job.request.notes:
+        for note in run.notes:
             run.context.say(note)
         with sealed.listening(run.stop_if_cancelled):
             run.execute()

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
-from napari_tool_runner.exchange import LayerSnapshot, cut, open_snapshot, snapshot
+from napari_tool_runner.exchange import (
+    LayerSnapshot,
+    cut,
+    guess_notes,
+    open_snapshot,
+    snapshot,
+    with_known_axes,
+)
 from napari_tool_runner.plugins import Choice, choose_service, obey_policy, runnerServices
 from napari_tool_runner.settings import TIMEOUT
 from napari_tool_runner.tools import bind, find_tool
@@ -30,6 +37,9 @@ ToolLike: TypeAlias = Tool | str | os.PathLike[str]
 """A tool, the id of one, or the path of a descriptor."""
 ConfigLike: TypeAlias = Config | Mapping[str, object] | str | os.PathLike[str] | None
 """See `napari_tool_runner.config.load_config`."""
+
+
+_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 
 
 class RunOptions(TypedDict, total=False):
@@ -134,6 +144,24 @@ class Request:
         )
         return replace(self, values=values)
 
+    def with_known_axes(self) -> Request:
+        """Return it with the axes that files behind layers tell; notes say what is guessed.
+
+        Of parts nothing more is asked: it was, of the whole.
+        """
+        if self.grid is not None:
+            return self
+        values = each_value(
+            self.tool,
+            self.values,
+            lambda _, parameter, one: (
+                with_known_axes(one, parameter.axes) if isinstance(one, LayerSnapshot) else one
+            ),
+        )
+        snaps = [snap for _, snap in self.snapshots(values) if snap.kind in _PIXELS]
+        notes = guess_notes((snap.name, snap.geometry) for snap in snaps)
+        return replace(self, values=values, notes=(*self.notes, *notes))
+
     def cut(self, index: Index) -> BoundValues:
         """Return the values with every snapshot cut to `index` of the grid."""
         grid = self.grid
@@ -192,14 +220,13 @@ def make_request(
     )
     if extent is None or extent.trivial:
         return request
-    return _on_part(request, extent)
+    return _on_part(request.with_known_axes(), extent)
 
 
 def _on_part(request: Request, extent: Extent) -> Request:
     """Return `request` with the grid that `extent` refers to; a single part is cut out."""
-    pixels = (LayerKind.IMAGE, LayerKind.LABELS)
     for _, snap in request.snapshots(request.values):
-        if snap.kind in pixels and snap.data is not None:
+        if snap.kind in _PIXELS and snap.data is not None:
             request = replace(request, grid=snap.geometry)
             pieces = extent.indices(snap.geometry.shape)
             apart = extent.apart(snap.geometry.shape)

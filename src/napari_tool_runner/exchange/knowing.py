@@ -1,0 +1,110 @@
+"""What the axes of an input are: named on the layer, told by the file behind it, else a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.axes import in_words, letter
+from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.files import file_key
+from napari_tool_runner.exchange.geometry import dimension
+from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot
+from napari_tool_runner.tools.formats import FORMATS
+
+__all__ = ["guess_notes", "is_guess", "with_known_axes"]
+
+
+def is_guess(geometry: Geometry | None) -> bool:
+    """Whether nobody says what each axis of an image of more than two is.
+
+    Names say it, and units: a length is space, a second is time. Axes of one step count as
+    little as the guess matters.
+    """
+    if geometry is None:
+        return False
+    long = [i for i in range(geometry.ndim) if geometry.shape[i : i + 1] != (1,)]
+    measures = {"X": "length", "Y": "length", "Z": "length", "T": "time"}
+    return len(long) > 2 and not all(
+        letter((geometry.labels or geometry.ndim * ("",))[i])
+        or dimension(geometry.units[i]) == measures.get(geometry.axes[i], "?")
+        for i in long
+    )
+
+
+def guess_notes(guessed: Iterable[tuple[str, Geometry | None]]) -> list[str]:
+    """Return a sentence for the names of all images whose axes are guessed to be the same."""
+    names: dict[str, list[str]] = {}
+    for name, geometry in guessed:
+        if geometry is not None and is_guess(geometry):
+            names.setdefault(in_words(geometry.axes), []).append(f"“{name}”")
+    return [
+        f"The axes of {', '.join(who[:2])}{f' and {len(who) - 2} more' * (len(who) > 2)} are not "
+        f"known; they were taken for {axes}. Name them in the form, or as axis_labels."
+        for axes, who in names.items()
+    ]
+
+
+def with_known_axes(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:
+    """Return `snap` with the axes that the file behind it tells, if they were a guess.
+
+    Opens that file, once as long as it does not change: not for a GUI thread.
+
+    Parameters
+    ----------
+    wanted : str
+        The letters that the tool takes unnamed axes for; empty: it does not say.
+    """
+    own = snap.geometry
+    if snap.kind not in PIXELS or snap.data is None or own.labels or not is_guess(own):
+        return snap
+    told = _behind(snap.source)
+    axes = next((axes for axes, shape in told if shape == own.shape), "")
+    if axes:
+        own = replace(own, axes=axes, labels=tuple(axes.lower()))
+    elif len(wanted) == own.ndim:
+        own = replace(own, axes=wanted.upper())
+    return replace(snap, geometry=own)
+
+
+def _behind(source: str) -> list[tuple[str, tuple[int, ...]]]:
+    """Return what the axes of a layer from the file `source` can be, by its shape."""
+    path = Path(source)
+    # the built-in reader of napari opens a level inside of an OME-Zarr
+    folders = [folder for folder in path.parents if folder.suffix == ".zarr"]
+    try:
+        path = folders[-1] if folders else path
+        return _told_by(path, file_key(path))
+    except (OSError, ValueError):  # a sample, a URL, a file that is gone
+        return []
+
+
+@lru_cache(maxsize=64)
+def _told_by(path: Path, key: str) -> list[tuple[str, tuple[int, ...]]]:
+    known = FORMATS.of_file(path.name)
+    if not known or not known[0].readable:
+        return []
+    try:
+        content = read_file(path, known[0], name=path.name)
+    except OutputError:  # who opened it knew more
+        return []
+    own, samples = content.geometry, content.attributes.get("samples")
+    if own is None or not own.labels or "Q" in own.axes:
+        return []
+    axes, shape = list(own.axes), list(own.shape)
+    if isinstance(samples, int) and "C" not in axes:  # planes of red, green, blue
+        whole = tuple(content.pixels.shape)
+        axes.insert(samples, "C")
+        shape.insert(samples, whole[-1])
+    return list(_ways(axes, shape))
+
+
+def _ways(axes: list[str], shape: list[int]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield what readers make of an image: all axes, each channel apart, without axes of one."""
+    for apart in ("", "C"):
+        kept = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis != apart]
+        for part in (kept, [(axis, size) for axis, size in kept if size != 1]):
+            yield "".join(axis for axis, _ in part), tuple(size for _, size in part)
