@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
+from napari.layers._source import Source
 from qtpy.QtCore import Qt
 from widget_tools import IMAGE, LABELS, METHOD, tool_of
 
@@ -213,3 +215,73 @@ def test_objects_in_the_place_of_intensities_are_told(form, model_viewer, add):
     add("labels", "objects")
     widget = form(tool_of(IMAGE))
     assert "“objects” holds objects" in widget.row("image").message()
+
+
+# -- what the axes are taken for ---------------------------------------------------------------
+
+
+def axes_of(widget, name: str = "image"):
+    return widget.row(name).field.axes
+
+
+def test_a_guess_is_said_and_can_be_changed_and_undone(form, add, qtbot):
+    layer = add("image", "movie", ndim=3)
+    row = axes_of(form(tool_of(IMAGE)))
+    assert row.isVisible()
+    assert row.combo.currentText() == "Z · Y · X"
+    assert "guess" in row.words.text()
+    qtbot.keyClick(row.combo, Qt.Key.Key_Tab)
+    assert layer._has_default_axis_labels(), "to pass by is no choice"
+    index = row.combo.findData("TYX")
+    row.combo.setCurrentIndex(index)
+    row.combo.activated.emit(index)
+    assert layer.axis_labels == ("t", "y", "x")
+    assert row.combo.currentText() == "T · Y · X"
+    assert row.words.isHidden()
+    line = row.combo.lineEdit()
+    line.selectAll()
+    qtbot.keyClicks(line, "cyy")
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    assert "does not name 3 axes" in row.words.text()
+    assert layer.axis_labels == ("t", "y", "x")
+    line.selectAll()
+    qtbot.keyClicks(line, "x y c")
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    assert layer.axis_labels == ("x", "y", "c")
+    row.combo.setCurrentIndex(0)
+    row.combo.activated.emit(0)
+    assert layer._has_default_axis_labels()
+    assert row.combo.currentText() == "Z · Y · X"
+
+
+def test_the_file_behind_a_layer_is_asked(form, add, qtbot, tmp_path):
+    path = tmp_path / "a.tif"
+    data = np.zeros((4, 4, 4), np.uint8)
+    tifffile.imwrite(path, data, imagej=True, metadata={"axes": "TYX"})
+    layer = add("image", "movie", ndim=3)
+    layer._source = Source(path=str(path))
+    widget = form(tool_of(IMAGE))
+    row = axes_of(widget)
+    qtbot.waitUntil(lambda: row.combo.currentText() == "T · Y · X")
+    assert row.words.isHidden()
+    layer._source = Source()
+    widget.row("image").field.show(path)
+    qtbot.waitUntil(lambda: row.isVisible() and not row.combo.isEnabled())
+    assert row.combo.currentText() == "T · Y · X", "of a file it is only shown"
+
+
+def test_planes_and_named_axes_say_no_more_than_needed(form, add, model_viewer):
+    flat = add("image", "flat")
+    widget = form(tool_of(IMAGE))
+    row = axes_of(widget)
+    assert row.isHidden()
+    deep = add("image", "deep", ndim=3)
+    deep.axis_labels = ("time", "row", "column")
+    widget.row("image").field.edited(deep)
+    widget.row("image").refresh()
+    widget.row("image").field.show(deep)
+    assert row.combo.currentText() == "T · Y · X"
+    assert row.words.isHidden()
+    deep.axis_labels = ("c", "y", "x")
+    assert row.combo.currentText() == "C · Y · X", "it follows the layer"
+    assert flat.ndim == 2

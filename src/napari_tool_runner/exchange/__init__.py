@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_tool_runner.exchange.apart import ReadApart
+from napari_tool_runner.exchange.axes import in_words, read_axes
 from napari_tool_runner.exchange.carriers import ReadFile, read_file
 from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
@@ -47,6 +48,7 @@ __all__ = [
     "geometry_record",
     "grid_of",
     "guess_notes",
+    "in_words",
     "is_guess",
     "label_offsets",
     "lent_original",
@@ -55,6 +57,7 @@ __all__ = [
     "misfit",
     "open_snapshot",
     "plan",
+    "read_axes",
     "read_file",
     "same_data",
     "snapshot",

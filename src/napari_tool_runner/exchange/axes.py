@@ -5,9 +5,12 @@ An axis has a letter: ``T C Z Y X``, or ``Q`` where nobody knows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["chosen_labels", "default_axes", "in_words", "letter", "letters"]
+from napari_tool_runner.errors import ParameterError
+
+__all__ = ["chosen_labels", "default_axes", "in_words", "letter", "letters", "read_axes"]
 
 _WORDS = {
     "T": ("t", "time", "frame", "frames", "timepoint"),
@@ -33,6 +36,27 @@ def default_axes(ndim: int) -> str:
 def in_words(axes: Iterable[str], between: str = ", ") -> str:
     """Return letters for a person: ``Z, Y, X``, ``?`` where nobody knows."""
     return between.join("?" if axis == "Q" else axis for axis in axes)
+
+
+def read_axes(text: str, ndim: int) -> tuple[str, ...]:
+    """Return the names of axes that a person wrote: ``TZCYX``, ``t, y, x``, ``time y x``.
+
+    Raises
+    ------
+    ParameterError
+        Others than `ndim`, one twice, or one that nobody knows.
+    """
+    words = re.findall(r"[^\s,;·/]+", text)
+    words = [*words[0]] if len(words) == 1 else words
+    found = ["?" if word in ("?", "Q", "q") else letter(word) for word in words]
+    known = [axis for axis in found if axis != "?"]
+    if len(found) != ndim or not all(known) or len(set(known)) < len(known):
+        raise ParameterError(
+            f"“{text}” does not name {ndim} axes.",
+            name="axes",
+            hint=f"Write {ndim} letters of T C Z Y X, each once, and ? for what you do not know.",
+        )
+    return tuple(axis.lower() for axis in found)
 
 
 def chosen_labels(labels: Sequence[str]) -> tuple[str, ...]:

@@ -65,6 +65,8 @@ class Field:
         self.node = node
         self.context = context
         self.widget: QWidget = QWidget()
+        self.below: QWidget | None = None
+        """What belongs under the editor."""
         self._editing = False
 
     def show(self, value: object) -> None:
@@ -117,7 +119,7 @@ class OptionalField(Field):
     def __init__(self, inner: Field) -> None:
         super().__init__(inner.node, inner.context)
         self.inner = inner
-        self.wide = inner.wide
+        self.wide, self.below = inner.wide, inner.below
         self.widget = QWidget()
         self.box = QCheckBox()
         self.box.setToolTip(tooltip("Set this value. Unchecked: the tool decides."))
@@ -227,6 +229,8 @@ class FieldRow(QWidget):
             self._grid.addWidget(editor, row, first, 1, (2 if unit else 3) - first)
             if unit:
                 self._grid.addWidget(plain_label(unit), row, 2)
+            if field.below is not None:
+                self._grid.addWidget(field.below, 3, 0, 1, 3)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.node.changed.connect(self.refresh)
         keep_wheel_away(editor)

@@ -20,6 +20,7 @@ from superqt.utils import signals_blocked
 
 from napari_tool_runner.exchange import wants_objects
 from napari_tool_runner.tools.model import DataParameter, LayerKind
+from napari_tool_runner.widgets.forms.axes_row import AxesRow
 from napari_tool_runner.widgets.forms.choice_fields import CheckList
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.forms.layers import as_list, hardly_fits, told
@@ -57,6 +58,14 @@ class _DataField(Field):
         assert isinstance(node.parameter, DataParameter)
         self.parameter = node.parameter
         self._files: list[Path] = []
+        self.axes = self.below = AxesRow(
+            self.parameter.label or self.parameter.name, context.label_width
+        )
+
+    def release(self) -> None:
+        """Stop following the form and the layers."""
+        self.axes.release()
+        super().release()
 
     @property
     def dialog_title(self) -> str:
@@ -138,6 +147,7 @@ class LayerField(_DataField):
             self.combo.setPlaceholderText(self._empty_text() if not entries else "")
             self.combo.setCurrentIndex(index)
         self._values = entries
+        self.axes.show_values(as_list(value))
         self.combo.setToolTip("" if value is None else told(value)[1])
 
     def _empty_text(self) -> str:
@@ -194,6 +204,7 @@ class LayersField(_DataField):
 
     def _show_count(self) -> None:
         number = len(as_list(self.node.value))
+        self.axes.show_values(as_list(self.node.value))
         self.count.setText(f"{number} chosen")
         self.none.setEnabled(number > 0)
 
