@@ -172,6 +172,20 @@ def test_batch(
     assert "no file matches" in capsys.readouterr().err
 
 
+def test_axes_of_a_file(
+    make_tool: MakeTool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, tool = tmp_path / "stack.tif", str(make_tool(INVERT).path)
+    tifffile.imwrite(path, np.zeros((4, 5, 6), np.uint8), photometric="minisblack")
+    given = ["run", tool, f"i={path}", "--runner", "LOCAL", "--quiet", "--json"]
+    assert main(given) == 0
+    assert "not known" in capsys.readouterr().out
+    assert main([*given, "--axes", "i=TYX"]) == 0
+    assert "not known" not in capsys.readouterr().out
+    assert main([*given, "--axes", "j=TYX"]) == 1
+    assert "--axes names j" in capsys.readouterr().err
+
+
 def test_history_rerun_export_clean(
     make_tool: MakeTool, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -108,6 +108,7 @@ _RUNNING = (
         "--path", "put FOLDER first on the PATH of LOCAL tools", "FOLDER", "append", default=[]
     ),
 )
+_AXES = Argument("--axes", "what the axes of a file are", "NAME=TZCYX", "append", default=[])
 _OUTPUT_DIR = Argument("--output-dir", "copy the results there", "DIR")
 _QUIET = Argument("--quiet", "do not echo the tool's output", action="store_true")
 _RECORD = Argument("record", "id, record.json, or a job's folder", "RECORD")
@@ -133,6 +134,7 @@ VERBS = (
         (
             _TOOL,
             _VALUES,
+            _AXES,
             *_RUNNING,
             _OUTPUT_DIR,
             Argument("--dry-run", "say what would happen", action="store_true"),
@@ -144,7 +146,7 @@ VERBS = (
         "render",
         "Print the exact command and files, without running.",
         verbs.render_tool,
-        (_TOOL, _VALUES, *_RUNNING, _JSON),
+        (_TOOL, _VALUES, _AXES, *_RUNNING, _JSON),
     ),
     Verb(
         "test",

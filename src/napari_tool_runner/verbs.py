@@ -337,19 +337,19 @@ def _uris(name: str) -> list[str]:
 
 def _values(args: Namespace) -> dict[str, object]:
     """Read ``NAME=VALUE``; a name that comes again makes a list."""
-    values: dict[str, object] = {}
+    values: dict[str, list[object]] = {}
+    axes = dict(pair.partition("=")[::2] for pair in getattr(args, "axes", ()))
     for pair in args.values:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise ParameterError(
                 f"“{pair}” is no NAME=VALUE.", hint="Write it as sigma=2, without spaces."
             )
-        if name in values:
-            present = values[name]
-            values[name] = [*(present if isinstance(present, list) else [present]), value]
-        else:
-            values[name] = value
-    return values
+        told = (value, {"axis_labels": axes[name]}) if name in axes else value
+        values.setdefault(name, []).append(told)
+    if unknown := axes.keys() - values.keys():
+        raise ParameterError(f"--axes names {', '.join(sorted(unknown))}, which is not given.")
+    return {name: given if len(given) > 1 else given[0] for name, given in values.items()}
 
 
 def _entry(args: Namespace) -> RunRecord:

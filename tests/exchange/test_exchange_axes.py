@@ -15,8 +15,16 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points, Shapes
 from napari.plugins import _initialize_plugins
 
-from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import export, guess_notes, load, snapshot, with_known_axes
+from napari_tool_runner.errors import ParameterError, UnsupportedLayerError
+from napari_tool_runner.exchange import (
+    export,
+    guess_notes,
+    load,
+    open_snapshot,
+    read_axes,
+    snapshot,
+    with_known_axes,
+)
 from napari_tool_runner.exchange.geometry import data_to_world, for_file, plain_geometry
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
@@ -253,3 +261,31 @@ def test_a_file_that_names_no_axes_is_a_guess_too(tmp_path) -> None:
     for formats in ("imagetiff", "npy"):
         written = export(snapshot(path), parameter(formats), tmp_path / formats)
         assert any("“a.tif” are not known" in note for note in written.notes)
+
+
+@pytest.mark.parametrize("labels", ["TZYX", ("t", "z", "y", "x"), ("Time", "depth", "row", "col")])
+def test_axes_of_a_file_can_be_told(tmp_path, labels) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((2, 4, 5, 6), np.uint8), photometric="minisblack")
+    told = open_snapshot(snapshot((path, {"axis_labels": labels})))
+    assert told.geometry.axes == "TZYX"
+    assert not guess_notes([("a", told.geometry)])
+    with pytest.raises(
+        ParameterError, match=r"does not name 4 axes. Write 4 letters of T C Z Y X"
+    ):
+        open_snapshot(snapshot((path, {"axis_labels": "TYX"})))
+
+
+@pytest.mark.parametrize(
+    ("text", "axes"),
+    [
+        ("tzcyx", "tzcyx"), ("T · Z · Y", "tzy"), ("time, row/col", "tyx"), ("?yx", "?yx"),
+        ("Q Y X", "?yx"), ("tzz", ""), ("ab", ""), ("", ""), ("x y w", ""),
+    ],
+)  # fmt: skip
+def test_axes_as_people_write_them(text: str, axes: str) -> None:
+    if axes:
+        assert "".join(read_axes(text, len(axes))) == axes
+    else:
+        with pytest.raises(ParameterError, match="does not name"):
+            read_axes(text, len(text.split()) or 1)

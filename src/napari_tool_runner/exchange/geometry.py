@@ -87,7 +87,7 @@ def is_length(unit: str) -> bool:
 
 def comparable(unit: str, other: str) -> bool:
     """Whether both are lengths, or both times (``pixel`` is neither)."""
-    return bool(_dimension(unit)) and _dimension(unit) == _dimension(other)
+    return bool(dimension(unit)) and dimension(unit) == dimension(other)
 
 
 def conversion(unit: str, other: str) -> float:
@@ -173,8 +173,8 @@ def geometry_of(
     """
     linear = _embed(_matrix(rotate, _rotation), ndim) @ _embed(_matrix(shear, _shear), ndim)
     matrix = _affine(affine, ndim)
-    named = [*axis_labels] if isinstance(axis_labels, str) else axis_labels  # "TZCYX"
-    labels = chosen_labels(_last(_texts(named, ndim), ndim, ""))
+    axis_labels = [*axis_labels] if isinstance(axis_labels, str) else axis_labels
+    labels = chosen_labels(_last(_texts(axis_labels, ndim), ndim, ""))
     unit_names = _last(_texts(units, ndim), ndim, "pixel")
     return Geometry(
         axes=letters(labels, [dimension(unit) for unit in unit_names]),
@@ -271,8 +271,7 @@ def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:
         kept = [*keep, *range(n, len(matrix))]
         return matrix[np.ix_(kept, kept)]
 
-    lost = ""
-    linear, affine = block(geometry.linear), block(geometry.affine)
+    lost, linear, affine = "", block(geometry.linear), block(geometry.affine)
     if geometry.linear is not None and linear is None:
         lost = "the rotation mixes axes that the output does not have and was left out"
     if geometry.affine is not None and affine is None:
@@ -295,18 +294,17 @@ def select(geometry: Geometry, axes: Sequence[int]) -> tuple[Geometry, str]:
 def for_file(geometry: Geometry) -> tuple[Geometry, list[int]]:
     """Return `geometry` with the axes that files of pixels have, and where each comes from.
 
-    Rows and columns are there and are the last two. Other axes keep their order as long as
-    those are; else they are sorted (time, channel, depth). A plane of depth and columns is
-    rows and columns to a file; what then still lacks is an axis of one step.
+    Rows and columns are the last two. While they are, others keep their order, else they are
+    sorted. Two axes of space are rows and columns; what still lacks is an axis of one step.
 
     Returns
     -------
-    (Geometry, list of int)
-        The index in `geometry` of each axis; -1: it has none.
+    (Geometry, list of int): the index in `geometry` of each axis; -1: it has none.
     """
+    order = list(range(geometry.ndim))
     if geometry.axes.endswith("YX"):
-        return geometry, list(range(geometry.ndim))
-    order = sorted(range(geometry.ndim), key=lambda i: "QTCZYX".index(geometry.axes[i]))
+        return geometry, order
+    order.sort(key=lambda i: "QTCZYX".index(geometry.axes[i]))
     told = select(geometry, order)[0]
     first = next((i for i, axis in enumerate(told.axes) if axis in "ZYX"), told.ndim)
     told = replace(told, axes=told.axes[:first] + "ZYX"[3 - told.ndim + first :])
@@ -393,9 +391,8 @@ def _numbers(value: object, n: int) -> list[float]:
 
 
 def _texts(value: object, n: int) -> list[str]:
-    if value is None or isinstance(value, str):
-        return [] if value is None else [value] * n
-    return [str(item) for item in items(value)]
+    given = items(() if value is None else value)
+    return [value] * n if isinstance(value, str) else [str(item) for item in given]
 
 
 def _last(given: list[_T], n: int, filler: _T) -> tuple[_T, ...]:

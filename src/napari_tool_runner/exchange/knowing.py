@@ -8,14 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.axes import in_words, letter
+from napari_tool_runner.exchange.axes import in_words, letter, read_axes
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.files import file_key
 from napari_tool_runner.exchange.geometry import dimension
-from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot
+from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, items
 from napari_tool_runner.tools.formats import FORMATS
 
-__all__ = ["guess_notes", "is_guess", "with_known_axes"]
+__all__ = ["guess_notes", "is_guess", "named", "with_known_axes"]
 
 
 def is_guess(geometry: Geometry | None) -> bool:
@@ -46,6 +46,12 @@ def guess_notes(guessed: Iterable[tuple[str, Geometry | None]]) -> list[str]:
         f"known; they were taken for {axes}. Name them in the form, or as axis_labels."
         for axes, who in names.items()
     ]
+
+
+def named(geometry: Geometry, labels: object) -> Geometry:
+    """Return `geometry` with the names that a person gave its axes; raises as `read_axes`."""
+    told = read_axes(" ".join(map(str, items(labels))), geometry.ndim)
+    return replace(geometry, axes="".join(told).upper().replace("?", "Q"), labels=told)
 
 
 def with_known_axes(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:

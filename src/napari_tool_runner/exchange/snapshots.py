@@ -140,6 +140,9 @@ def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
         if isinstance(data, str | os.PathLike):
             return _of_path(Path(data), name)
         raise UnsupportedLayerError(f"“{text}” is no type of layer.")
+    if isinstance(data, str | os.PathLike):  # what is told of a file
+        told = {key: attributes[key] for key in ("axis_labels",) if key in attributes}
+        return replace(_of_path(Path(data), name), attributes=told)
     kind = LayerKind(text)
     name = name or str(attributes.get("name", "") or "")
     if kind is LayerKind.TABLE:

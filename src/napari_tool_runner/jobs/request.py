@@ -151,13 +151,14 @@ class Request:
         """
         if self.grid is not None:
             return self
-        values = each_value(
-            self.tool,
-            self.values,
-            lambda _, parameter, one: (
-                with_known_axes(one, parameter.axes) if isinstance(one, LayerSnapshot) else one
-            ),
-        )
+
+        def known(_: str, parameter: DataParameter, one: object) -> object:
+            if not isinstance(one, LayerSnapshot):
+                return one
+            named = one.data is None and "axis_labels" in one.attributes  # of a file
+            return with_known_axes(open_snapshot(one) if named else one, parameter.axes)
+
+        values = each_value(self.tool, self.values, known)
         snaps = [snap for _, snap in self.snapshots(values) if snap.kind in _PIXELS]
         notes = guess_notes((snap.name, snap.geometry) for snap in snaps)
         return replace(self, values=values, notes=(*self.notes, *notes))
