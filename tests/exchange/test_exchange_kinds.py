@@ -280,6 +280,13 @@ KINDS: dict[str, tuple[Callable[[Path], None], np.ndarray, str]] = _packed | {
         lambda path: path.write_bytes(imagecodecs.png_encode(COLOUR.astype(np.uint16) * 200)),
         COLOUR.astype(np.uint16) * 200, "YXS",
     ),
+    "grey-alpha.png": (
+        picture(Image.fromarray(GREY).convert("LA")), np.stack([GREY, GREY * 0 + 255]), "CYX",
+    ),
+    "deep-grey-alpha.png": (
+        lambda path: path.write_bytes(imagecodecs.png_encode(np.dstack([DEEP, DEEP[::-1]]))),
+        np.stack([DEEP, DEEP[::-1]]), "CYX",
+    ),
     "mask.png": (picture(Image.fromarray(GREY > 99)), GREY > 99, "YX"),
     "turned.jpg": (turned, SMOOTH, "YX"),
     "moving.png": (
@@ -316,9 +323,11 @@ def cut(write: Callable[[Path], None], size: int) -> Callable[[Path], None]:
     return shorter
 
 
+@pytest.mark.filterwarnings("ignore:.*zero-size")
 @pytest.mark.parametrize(
     ("name", "write", "words"),
-    [("a.tif", Path.touch, "a.tif is empty"), ("a.png", Path.touch, "a.png cannot be read"),
+    [("a.tif", tiff(DEEP[:0]), "a.tif has no pixels"),
+     ("a.tif", Path.touch, "a.tif is empty"), ("a.png", Path.touch, "a.png cannot be read"),
      ("a.tif", cut(tiff(DEEP), 3000), "is truncated"),
      ("a.tif", cut(tiff(DEEP, compression="lzw"), 1500), "is truncated"),
      ("a.png", cut(picture(COLOUR), 2000), "truncated"),

@@ -116,7 +116,8 @@ def test_planar_rgb_and_other_samples(tmp_path):
         collected(path, "tiff"), DataOutput(name="o", kind=LayerKind.IMAGE), make_tool(), inputs={}
     )
     assert result.attributes["rgb"] is False
-    assert result.data.shape == (2, 20, 30)  # channels, no rows of two pixels
+    assert result.data.shape == (20, 30, 2)
+    assert result.attributes["axis_labels"] == ("y", "x", "c")
 
 
 # -- not as declared ---------------------------------------------------------------

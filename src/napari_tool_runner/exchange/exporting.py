@@ -30,6 +30,7 @@ from napari_tool_runner.exchange.geometry import (
     select,
 )
 from napari_tool_runner.exchange.handover import HandOver, plan
+from napari_tool_runner.exchange.knowing import with_known_sizes
 from napari_tool_runner.exchange.model import (
     PIXELS,
     ArrayLike,
@@ -98,9 +99,10 @@ def export(
             f"The folder {folder} cannot be made: {error.strerror or error}.",
             hint="Check the rights of the workspace folder.",
         ) from error
+    snap, sized = with_known_sizes(snap)
     hand = plan(snap, parameter, formats)
     file = hand.file(folder)
-    notes, copied, metadata = [*hand.remarks, *misfits(snap, parameter, formats)], True, {}
+    notes, copied, metadata = [*sized, *hand.remarks, *misfits(snap, parameter, formats)], True, {}
     grid = located(reference, formats).geometry if is_read(hand.snap) and reference else None
     hand = replace(hand, snap=with_columns(hand.snap, grid, notes))
     if hand.original is not None:

@@ -221,12 +221,10 @@ def _as_it_is(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -
     return None if _another_image(path, formats.resolve(accepted), formats) else accepted
 
 
-def _another_image(path: Path, told: Format | None, formats: Formats) -> tuple[str, str] | None:
+def _another_image(path: Path, told: Format, formats: Formats) -> tuple[str, str] | None:
     """Return what an image file is by its first bytes when its name tells another image."""
     images = (Carrier.TIFF, Carrier.PICTURE)
-    if told is None or told.carrier not in images or not path.is_file():
-        return None
-    found = content_type(path)
+    found = content_type(path) if told.carrier in images and path.is_file() else None
     if found is None or formats[found[0]].carrier not in images:
         return None
     return None if formats.are_alike(told, formats[found[0]]) else found
@@ -291,6 +289,8 @@ def _looked_at(
         if not path.stat().st_size:
             raise OutputError(f"{path.name} is empty.", hint="Choose another file.")
         content = read_file(path, given, name=snap.name)
+        if content.geometry is not None and 0 in content.geometry.shape:
+            raise OutputError(f"{path.name} has no pixels.", hint="Choose another file.")
     except OutputError as error:
         if path.stat().st_size and content_type(path) is None:  # no TIFF but by its name
             remarks.append(error.message)
@@ -298,10 +298,11 @@ def _looked_at(
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
     remarks += [f"{path.name}: {note}" for note in content.notes]
     remarks += guess_notes([(path.name, content.geometry)])
-    if not content.hidden:
-        return None
-    remarks.append(f"{path.name} was written anew for the tool: {content.hidden}.")
-    return content
+    own, axes = content.geometry or Geometry(""), parameter.axes.upper()
+    other = axes not in ("", own.axes) or own.ndim not in (parameter.ndim or (own.ndim,))
+    if content.hidden:
+        remarks.append(f"{path.name} was written anew for the tool: {content.hidden}.")
+    return content if content.hidden or other else None
 
 
 def _open_file(

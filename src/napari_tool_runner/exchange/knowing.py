@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +11,11 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import in_words, letter, read_axes
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.files import file_key
-from napari_tool_runner.exchange.geometry import dimension
+from napari_tool_runner.exchange.geometry import dimension, select, with_axis
 from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, items
 from napari_tool_runner.tools.formats import FORMATS
 
-__all__ = ["guess_notes", "is_guess", "named", "with_known_axes"]
+__all__ = ["guess_notes", "is_guess", "named", "with_known_axes", "with_known_sizes"]
 
 
 def is_guess(geometry: Geometry | None) -> bool:
@@ -67,29 +67,48 @@ def with_known_axes(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:
     own = snap.geometry
     if snap.kind not in PIXELS or snap.data is None or own.labels or not is_guess(own):
         return snap
-    told = _behind(snap.source)
-    axes = next((axes for axes, shape in told if shape == own.shape), "")
-    if axes:
-        own = replace(own, axes=axes, labels=tuple(axes.lower()))
+    told = _behind(snap.source, own.shape)
+    if told is not None and told.labels and "Q" not in told.axes:
+        own = replace(own, axes=told.axes, labels=told.labels)
     elif len(wanted) == own.ndim:
         own = replace(own, axes=wanted.upper())
     return replace(snap, geometry=own)
 
 
-def _behind(source: str) -> list[tuple[str, tuple[int, ...]]]:
-    """Return what the axes of a layer from the file `source` can be, by its shape."""
+def with_known_sizes(snap: LayerSnapshot) -> tuple[LayerSnapshot, tuple[str, ...]]:
+    """Return a layer without a pixel size with that of the file behind it, and a note.
+
+    Most readers of napari leave it out. Opens that file, as `with_known_axes`.
+    """
+    own = snap.geometry
+    bare = {*own.scale} <= {1.0} and {*own.units} <= {"pixel"} and own.affine is None
+    if snap.kind not in PIXELS or snap.data is None or not bare:
+        return snap, ()
+    told = _behind(snap.source, own.shape)
+    if told is None or {*told.units} <= {"pixel"}:
+        return snap, ()
+    pairs = zip(told.scale, told.units, strict=True)
+    sizes = dict.fromkeys(f"{size:.4g} {unit}" for size, unit in pairs if unit != "pixel")
+    note = f"“{snap.name}” has no pixel size; the tool is told that of {Path(snap.source).name}: "
+    geometry = replace(own, scale=told.scale, units=told.units)
+    return replace(snap, geometry=geometry), (f"{note}{', '.join(sizes)}.",)
+
+
+def _behind(source: str, shape: tuple[int, ...]) -> Geometry | None:
+    """Return what the file `source` says of a layer of that shape; None: nothing."""
     path = Path(source)
     # the built-in reader of napari opens a level inside of an OME-Zarr
     folders = [folder for folder in path.parents if folder.suffix == ".zarr"]
     try:
         path = folders[-1] if folders else path
-        return _told_by(path, file_key(path))
+        return next((one for one in _told_by(path, file_key(path)) if one.shape == shape), None)
     except (OSError, ValueError):  # a sample, a URL, a file that is gone
-        return []
+        return None
 
 
 @lru_cache(maxsize=64)
-def _told_by(path: Path, key: str) -> list[tuple[str, tuple[int, ...]]]:
+def _told_by(path: Path, key: str) -> list[Geometry]:
+    """Return what readers make of an image: all axes, each channel apart, none of one step."""
     known = FORMATS.of_file(path.name)
     if not known or not known[0].readable:
         return []
@@ -97,20 +116,15 @@ def _told_by(path: Path, key: str) -> list[tuple[str, tuple[int, ...]]]:
         content = read_file(path, known[0], name=path.name)
     except OutputError:  # who opened it knew more
         return []
-    own, samples = content.geometry, content.attributes.get("samples")
-    if own is None or not own.labels or "Q" in own.axes:
+    own = content.geometry
+    if own is None:
         return []
-    axes, shape = list(own.axes), list(own.shape)
-    if isinstance(samples, int) and "C" not in axes:  # planes of red, green, blue
-        whole = tuple(content.pixels.shape)
-        axes.insert(samples, "C")
-        shape.insert(samples, whole[-1])
-    return list(_ways(axes, shape))
-
-
-def _ways(axes: list[str], shape: list[int]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield what readers make of an image: all axes, each channel apart, without axes of one."""
-    for apart in ("", "C"):
-        kept = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis != apart]
-        for part in (kept, [(axis, size) for axis, size in kept if size != 1]):
-            yield "".join(axis for axis, _ in part), tuple(size for _, size in part)
+    samples = content.attributes.get("samples", own.ndim)
+    if content.rgb and isinstance(samples, int) and "C" not in own.axes:  # taken for an axis
+        own = with_axis(own, "C", content.pixels.shape[-1], samples)
+    whole = range(own.ndim)
+    apart = [i for i in whole if own.axes[i] != "C"]
+    ways = [
+        part for kept in (whole, apart) for part in (kept, [i for i in kept if own.shape[i] != 1])
+    ]
+    return [select(own, way)[0] for way in ways]

@@ -18,7 +18,7 @@ from napari_tool_runner.sealed import open_file
 __all__ = ["read_raster", "write_raster"]
 
 _KINDS = ("PNG", "JPEG", "BMP", "GIF")
-_DEEP = (b"\x10\x02", b"\x10\x06")  # 16 bits a colour, without and with transparency
+_DEEP = (b"\x10\x02", b"\x10\x04", b"\x10\x06")  # 16 bits: colours, grey or colours with alpha
 _TURNED = 0x0112  # Exif: orientation
 _U1, _U2 = np.dtype(np.uint8), np.dtype(np.uint16)
 
@@ -87,8 +87,7 @@ def read_raster(path: Path, root: Path | None = None) -> Content:
 
             width, height = struct.unpack(">II", head[16:24])
             check_fits(width * height * 8, path)
-            deep = imagecodecs.png_decode(file.read())
-            return Content(deep, plain_geometry(deep.shape[:2]), rgb=True)
+            return _content([imagecodecs.png_decode(file.read())], [])
         # no others: Pillow starts programs for some
         with Image.open(file, formats=_KINDS) as picture:
             if picture.mode == "CMYK":
@@ -98,23 +97,29 @@ def read_raster(path: Path, root: Path | None = None) -> Content:
             for frame in ImageSequence.Iterator(picture):
                 frames.append(_frame(frame))
                 check_fits(2 * len(frames) * frames[0].nbytes, path)
+    return _content(frames, notes)
+
+
+def _content(frames: list[np.ndarray], notes: list[str]) -> Content:
+    """Return frames as one image; grey and its transparency are channels."""
     values = frames[0] if len(frames) == 1 else np.stack(frames)
-    is_rgb = frames[0].ndim == 3
-    shape = values.shape[:-1] if is_rgb else values.shape
-    axes = "TYX" if len(frames) > 1 else "YX"
-    return Content(values, plain_geometry(shape, axes), rgb=is_rgb, notes=tuple(notes))
+    samples = frames[0].shape[2:]
+    is_rgb = samples in ((3,), (4,))
+    axes = "TYX"[len(frames) == 1 :] + ("C" if samples and not is_rgb else "")
+    geometry = plain_geometry(values.shape[: len(axes)], axes, labels=tuple(axes.lower()))
+    return Content(values, geometry, rgb=is_rgb, notes=tuple(notes))
 
 
 def _frame(picture: Image.Image) -> np.ndarray:
     match picture.mode:
         case "1":
             return np.array(picture.convert("L")) > 0
-        case "L" | "I" | "I;16" | "I;16B" | "F" | "RGB" | "RGBA":
+        case "L" | "LA" | "I" | "I;16" | "I;16B" | "F" | "RGB" | "RGBA":
             values = np.array(picture)
             if picture.mode == "I" and values.size and 0 <= values.min() <= values.max() < 2**16:
                 return values.astype(np.uint16)
             return values
-        case "LA" | "PA" | "La" | "RGBa":
+        case "PA" | "La" | "RGBa":
             return np.array(picture.convert("RGBA"))
         case "P":
             return np.array(picture.convert("RGBA" if "transparency" in picture.info else "RGB"))

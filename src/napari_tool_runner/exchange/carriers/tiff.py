@@ -310,22 +310,21 @@ def _content(data: ArrayLike, axes: str, facts: Facts) -> Content:
     letters = axes.replace("S", "")
     if not facts.declared:
         letters = default_axes(len(letters))
-    if "S" in axes:
-        position, target = axes.index("S"), len(letters) if is_rgb else len(letters) - 2
-        if position != target:
-            order = [i for i in range(len(axes)) if i != position]
-            data = transposed(data, [*order[:target], position, *order[target:]])
-        if is_rgb and position != target:  # planes of red, green, blue
-            attributes["samples"] = position
-            facts.hidden.append("its colours lie in planes")
-        elif not is_rgb:  # grey with transparency, inks, many colours
-            letters = letters[:target] + ("Q" if "C" in letters else "C") + letters[target:]
-            facts.declared = True
-            facts.hidden.append(f"its {data.shape[target]} samples a pixel are channels")
+    position = axes.find("S")
+    if is_rgb and position != len(letters):  # planes of red, green, blue
+        attributes["samples"] = position
+        data = transposed(data, [*(i for i in range(len(axes)) if i != position), position])
+        facts.hidden.append("its colours lie in planes")
+    elif position >= 0 and not is_rgb:  # grey with transparency, inks, many colours
+        letters = letters[:position] + ("Q" if "C" in letters else "C") + letters[position:]
+        facts.declared = True
+        facts.hidden.append(f"its {data.shape[position]} samples a pixel are channels")
     letters = "".join(axis if axis in "TCZYX" else "Q" for axis in letters)
     shape = tuple(data.shape[:-1] if is_rgb else data.shape)
     steps = [facts.steps.get(axis, (1.0, "pixel")) for axis in letters]
     labels = letters.lower() if facts.declared and "Q" not in letters else ""
+    if labels and not letters.endswith("YX"):
+        facts.hidden.append(f"its axes lie in the order {in_words(letters)}")
     return Content(
         data=data,
         geometry=plain_geometry(shape, letters, steps, labels),
