@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -77,8 +76,6 @@ def test_a_script_ends(state: str, count: int, tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "ends\n"
-            begun = time.monotonic()
             process.wait(25)
         finally:
             process.kill()
-    assert time.monotonic() - begun < 25

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -182,6 +181,7 @@ def test_a_flaw_of_a_library_gets_nothing(
     assert path.read_text() == "a,b\n1,2\n"
 
 
+@pytest.mark.timeout(90)
 def test_what_never_ends_is_ended(
     tmp_path: Path, flaw: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,10 +193,8 @@ def test_what_never_ends_is_ended(
         stop.clear()
         monkeypatch.setattr(apart, "_LIMITS", replace(apart._LIMITS, seconds=0.5))
         read.close()
-        begun = time.monotonic()
         with pytest.raises(OutputError, match=r"read o\.csv took longer than 0\.5 s"):
             read(path, FORMATS["csv"], name="o", root=tmp_path)
-        assert time.monotonic() - begun < 10
 
 
 GOOD: dict[str, object] = {

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -227,6 +226,7 @@ approved.keep(Path(sys.argv[1]))
     assert approved.kept_copies() == []
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
 def test_links_from_folder_to_folder_do_not_keep_the_question_waiting(
     box: Path, monkeypatch: pytest.MonkeyPatch
@@ -236,7 +236,5 @@ def test_links_from_folder_to_folder_do_not_keep_the_question_waiting(
         for name in "ab":
             (box / f"f{number}" / name).symlink_to(f"../f{number + 1}")
     monkeypatch.setattr(weighing, "MOST_FILES", 1000)
-    start = time.monotonic()
     with pytest.raises(TrustError, match="more than 1,000"):
         review(box)
-    assert time.monotonic() - start < 20

@@ -266,6 +266,15 @@ def test_a_template_has_ten_seconds_from_when_it_begins(tmp_path: Path) -> None:
     assert before - asked.deadline > 40
 
 
+def test_each_question_has_its_own_time(quick: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Exchange] = []
+    monkeypatch.setattr(Exchange, "begin", begun.append)
+    with quick.talk() as talk:
+        for _ in range(2):
+            talk.ask("help", {"text": "a"}, what="lay it out", path=Path("a"))
+    assert len(begun) == 2
+
+
 def test_cancel_ends_it(tmp_path: Path, paths: JobPaths, quick: Reader) -> None:
     tool = make(tmp_path / "box", "#set $x = __import__('time').sleep(1000)")
     asked = iter([False] * 5)

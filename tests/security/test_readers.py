@@ -8,7 +8,6 @@ import os
 import pickle
 import struct
 import tempfile
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -470,6 +469,7 @@ MORE: list[tuple[str, Callable[[Path], Path], str]] = [
 ]
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(("name", "attack", "fmt"), MORE, ids=[row[0] for row in MORE])
 def test_a_sentence_or_what_is_there(
     name: str, attack: Callable[[Path], Path], fmt: str, tmp_path: Path
@@ -477,10 +477,8 @@ def test_a_sentence_or_what_is_there(
     io = tmp_path / "io"
     io.mkdir()
     path = attack(io)
-    begun = time.monotonic()
     with ReadApart(io) as read, contextlib.suppress(OutputError):
         assert read(path, FORMATS.resolve(fmt), name="o", root=io).data is not None
-    assert time.monotonic() - begun < 25
 
 
 @pytest.mark.parametrize(("name", "attack", "fmt"), ATTACKS, ids=[row[0] for row in ATTACKS])

@@ -167,14 +167,13 @@ def test_a_pipe_or_a_link_in_place_of_a_record_is_refused(tmp_path: Path) -> Non
     ],
     ids=lambda text: f"{text[:6]!r}…{len(text)}",
 )
+@pytest.mark.timeout(30)
 def test_absurd_json_is_a_sentence_soon(text: str) -> None:
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(10**6)  # as some packages do: a parser would end the process
     try:
-        begun = time.monotonic()
         with pytest.raises(ValueError, match=r"\w"):
             parse_json(text.encode())
-        assert time.monotonic() - begun < 5
     finally:
         sys.setrecursionlimit(limit)
 
@@ -553,10 +552,8 @@ def test_nothing_is_written_outside_a_crate_nor_over_its_own_files(
      "<filter-progress>" * 17, "1" + " " * 298, " " * 200 + "5%|" + "|" * 90],
 )  # fmt: skip
 def test_no_line_takes_long_to_look_for_progress(line: str) -> None:
-    begun = time.perf_counter()
-    for _ in range(100):
+    for _ in range(20_000):  # a line that takes milliseconds does not come to an end
         parse_progress(line)
-    assert (time.perf_counter() - begun) / 100 < 1e-3
 
 
 @pytest.mark.timeout(60)

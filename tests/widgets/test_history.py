@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -444,12 +443,12 @@ def many(tmp_path) -> Callable[[int], Path]:
 def test_thousands_of_records_never_block(qtbot, shown, many):
     folder = many(3000)
     panel = HistoryPanel(None, manager=JobManager(), workspaces=lambda: folder)
-    longest = 0.0
     shown(panel)
-    while panel.model.busy:  # each turn of the event loop is short, however long all takes
-        before = time.perf_counter()
+    turns = 0
+    while panel.model.busy:  # the event loop turns meanwhile, however long all takes
         qtbot.wait(1)
-        longest = max(longest, time.perf_counter() - before)
+        turns += 1
+    assert turns > 3
     assert panel.model.rowCount() == 3000
     ids = [row.id for row in panel.model.rows]
     assert ids == sorted(ids, reverse=True)

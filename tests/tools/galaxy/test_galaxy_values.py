@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -735,11 +734,10 @@ def test_genome_builds_and_group_tags(descriptor: Make, line: Line) -> None:
         "sum([[['a'] * 1000] * 1000, ['b'] * 1000000], [])",
     ],
 )
+@pytest.mark.timeout(30)
 def test_expressions_that_would_not_end_are_left_for_the_run(expression: str) -> None:
-    begun = time.monotonic()
     with pytest.raises(NotSimpleError):
         evaluate(expression, {"value": "x"})
-    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize(

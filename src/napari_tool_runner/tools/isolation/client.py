@@ -233,7 +233,7 @@ class Talk:
             if can_fork():
                 if self._open is None:
                     self._open = self._owner.fork(str(self._asked["language"]), exchange)
-                    exchange.begin()  # it may have had to be started
+                exchange.begin()  # it may have had to be started
                 answer, data = exchange.through(self._open[0], line)
             else:
                 answer, data = _cold(line, exchange), bytearray()
