@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import textwrap
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -377,14 +376,15 @@ def test_help_is_laid_out_soon_or_shown_as_it_is_written(name: str, qtbot: QtBot
     )  # fmt: skip
     about = help_html(tool)
     assert "root:" not in about
-    begun = time.monotonic()
     browser = QTextBrowser()
     qtbot.addWidget(browser)
     browser.resize(300, 400)
     browser.show()
     browser.setHtml(page_html(tool, (), about))
     QApplication.processEvents()
-    assert time.monotonic() - begun < 3, "laid out on the thread of the window"
+    # laid out on the thread of the window: 0.1 s for as much as this
+    assert browser.document().blockCount() < 20_000
+    assert browser.document().characterCount() < 700_000
     assert about
 
 
