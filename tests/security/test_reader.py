@@ -268,7 +268,7 @@ def test_a_template_has_ten_seconds_from_when_it_begins(tmp_path: Path) -> None:
 
 def test_each_question_has_its_own_time(quick: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[Exchange] = []
-    monkeypatch.setattr(Exchange, "begin", begun.append)
+    monkeypatch.setattr(Exchange, "begin", lambda self: begun.append(self))
     with quick.talk() as talk:
         for _ in range(2):
             talk.ask("help", {"text": "a"}, what="lay it out", path=Path("a"))
