@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from napari.layers import Labels, Points
 
@@ -58,3 +59,12 @@ def test_points_join_by_row_or_id():
     assert list(features_for(layer, {"q": [3, 4]})["q"]) == [3, 4]
     assert list(features_for(layer, {"index": [1, 0], "q": [4, 3]})["q"]) == [3, 4]
     assert features_for(layer, {"q": [1, 2, 3]}) is None
+
+
+def test_large_numbers_of_objects_are_joined_in_full():
+    big = 2**53 + 1
+    layer = Labels(np.array([[0, 1], [2, 2]]))
+    table = features_for(layer, {"label": np.array([1, 2]), "parent": np.array([big, big + 2])})
+    rows = table.set_index("index")["parent"]
+    assert [int(rows[1]), int(rows[2])] == [big, big + 2]
+    assert pd.isna(rows[0])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from exchange_helpers import collected, make_tool
+from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
 from napari_tool_runner.errors import OutputError
@@ -259,3 +260,36 @@ def test_planes_are_a_colour_when_no_such_stack_went_in(tmp_path, shape, given, 
         np.testing.assert_array_equal(np.asarray(result.data), data)
         assert result.attributes["scale"] == place["scale"]
     Layer.create(*result.as_layer_data_tuple())
+
+
+def test_a_surface_does_not_move_the_slider_off_the_slices(tmp_path):
+    box = np.array([[z, y, x] for z in (-0.5, 2.5) for y in (1, 3.5) for x in (-0.5, 3)])
+    faces = "".join(f"f {a} {b} {c}\n" for a, b, c in [(1, 2, 3), (5, 6, 7), (4, 5, 8)])
+    rows = "".join(f"v {z} {y} {x}\n" for z, y, x in box)
+    (tmp_path / "o.obj").write_text(rows + faces)
+    viewer = ViewerModel()
+    image = viewer.add_labels(np.ones((4, 8, 8), np.uint8), scale=(2, 0.5, 0.5))
+    before = viewer.dims.range
+    output = DataOutput(name="o", format="obj")
+    inputs = {"i": snapshot(image)}
+    loaded = load(collected(tmp_path / "o.obj", "obj"), output, make_tool(), inputs=inputs)
+    viewer.add_layer(Layer.create(*loaded.as_layer_data_tuple()))
+    for axis, old in zip(viewer.dims.range, before, strict=True):
+        assert axis.step == old.step
+        assert axis.start % axis.step == 0
+    vertices, triangles, *_ = viewer.layers[1].data
+    np.testing.assert_array_equal(vertices[: len(box)], box)
+    assert triangles.max() < len(box)
+
+
+def test_labels_that_a_float_does_not_hold_are_told(tmp_path):
+    tifffile.imwrite(tmp_path / "o.tif", np.full((4, 4), 2**24, np.float32))
+    loaded = loaded_labels(tmp_path)
+    assert "may have been rounded" in " ".join(loaded.notes)
+    tifffile.imwrite(tmp_path / "o.tif", np.full((4, 4), 2**24, np.float64))
+    assert "rounded" not in " ".join(loaded_labels(tmp_path).notes)
+
+
+def loaded_labels(tmp_path):
+    output = DataOutput(name="o", format="imagetiff", kind=LayerKind.LABELS)
+    return load(collected(tmp_path / "o.tif", "imagetiff"), output, make_tool(), inputs={})

@@ -373,3 +373,9 @@ def test_other_files_go_as_they_are(tmp_path, text):
     any_table = parameter("tablecsv", kinds=(LayerKind.POINTS, LayerKind.TABLE))
     path.write_text("x;y\n1;2\n")
     assert not export(snapshot(path), any_table, tmp_path / "in2").copied
+
+
+def test_a_number_that_is_missing_is_written_as_one(tmp_path):
+    layer = Points([[1, np.nan]], features={"name": ["a"], "q": [np.nan]})
+    written = export(snapshot(layer), parameter("tablecsv"), tmp_path)
+    assert written.file.path.read_text() == "index,axis-0,axis-1,name,q\n0,1.0,NaN,a,NaN\n"

@@ -34,6 +34,7 @@ __all__ = [
     "coordinate_data",
     "ellipse_outline",
     "in_pixels",
+    "on_the_grid",
     "points_table",
     "rearranged",
     "shapes_table",
@@ -126,6 +127,21 @@ def rearranged(data: object, kind: LayerKind, order: Sequence[int]) -> object:
             return np.column_stack([tracks[:, 0], rows(tracks[:, 1:])])
         case _:
             return rows(data)
+
+
+def on_the_grid(surface: object) -> object:
+    """Return a surface in pixels that begins at a whole one.
+
+    napari's sliders step from where the first layer begins: half a pixel before an image they
+    stop between its slices, and what lies in one slice vanishes. A corner that no triangle
+    has is not seen and begins where a pixel would.
+    """
+    vertices, faces, *values = (np.asarray(part) for part in items(surface))
+    low = vertices.min(axis=0, initial=0)
+    if np.all(low == np.floor(low)):
+        return surface
+    vertices = np.vstack([vertices, np.floor(low)])
+    return (vertices, faces, *(np.append(row, row[-1:], axis=0) for row in values))
 
 
 def ellipse_outline(corners: np.ndarray, count: int = 64) -> np.ndarray:

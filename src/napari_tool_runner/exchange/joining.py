@@ -47,6 +47,10 @@ def features_for(layer: object, columns: Mapping[str, object]) -> pd.DataFrame |
     import pandas as pd
 
     table = pd.DataFrame({name: np.asarray(values) for name, values in columns.items()})
+    for name in table.columns:  # rows without a value would make floats of them
+        if table[name].dtype.kind in "iu" and (table[name].abs() > 2**53).any():
+            signed = table[name].dtype.kind == "i"
+            table[name] = table[name].astype(pd.Int64Dtype() if signed else pd.UInt64Dtype())
     if not isinstance(layer, _Featured):
         return None
     if getattr(layer, "_type_string", "") == "labels":

@@ -16,6 +16,7 @@ from napari_tool_runner.exchange.columns import coordinate_columns, is_measured,
 from napari_tool_runner.exchange.coordinates import (
     coordinate_data,
     in_pixels,
+    on_the_grid,
     rearranged,
     table_kinds,
 )
@@ -240,6 +241,8 @@ def _labels(data: object, what: str) -> tuple[object, str]:
         info = np.iinfo(target)
         if info.min <= low and high <= info.max:
             note = f"whole numbers stored as {dtype.name} were taken as {target} labels"
+            if max(high, -low) >= 2 ** (np.finfo(dtype).nmant + 1):
+                note += "; the largest may have been rounded by the tool"
             return np.asarray(data).astype(target), note
     raise OutputError(
         f"{what} holds numbers from {low:g} to {high:g}, too large for labels.", hint=hint
@@ -272,6 +275,8 @@ def _coordinates(
         notes.append("Tracks have time first, other than the layer: they may not lie on it.")
     else:
         data, geometry = rearranged(data, kind, order), ordered
+    if kind is LayerKind.SURFACE and reference is not None:
+        data = on_the_grid(data)
     more = {"features": found.features} if found.features else {}
     return data, attributes_of(geometry) | found.attributes | more
 

@@ -44,7 +44,11 @@ _UNIT = re.compile(r"[(\[].*[)\]]|px|pixels?|[nµμum]m[²³23]?|microns?|s|sec|
 def write_table(columns: Mapping[str, np.ndarray], path: Path, *, tabs: bool = False) -> None:
     """Write columns with a header line; numbers so that they read back unchanged."""
     frame = pd.DataFrame(dict(columns))
-    frame.to_csv(path, index=False, sep="\t" if tabs else ",", lineterminator="\n")
+    for name in frame.columns:  # a number that is missing is NaN to every reader, a text is none
+        if frame[name].dtype.kind not in "biuf":
+            frame[name] = frame[name].astype(object).where(frame[name].notna(), "")
+    separator = "\t" if tabs else ","
+    frame.to_csv(path, index=False, sep=separator, lineterminator="\n", na_rep="NaN")
 
 
 def write_matrix(values: np.ndarray, path: Path, *, tabs: bool = False) -> None:
