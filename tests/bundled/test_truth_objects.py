@@ -217,6 +217,13 @@ def test_tables_are_frame_by_frame_and_channel_by_channel(tmp_path, tool):
     assert [sorted(row.items()) for row in made] == [sorted(row.items()) for row in wanted]
 
 
+def test_points_outside_belong_to_no_object_where_nothing_is_background(tmp_path):
+    labels = np.repeat([[1, 2]], 2, axis=0).astype(np.uint8)
+    points = np.array([[0, 0], [0, np.nan], [9, 9]])
+    made = run("count_points", tmp_path, points=points, labels=Image(labels, "YX", {}))
+    assert [int(row["points"]) for row in made.rows("counts")] == [1, 0]
+
+
 def test_points_are_counted_in_their_frame(tmp_path):
     labels = movie(top=12)
     rng = np.random.default_rng(4)

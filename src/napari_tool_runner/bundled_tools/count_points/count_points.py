@@ -165,7 +165,7 @@ def main():
             place = [part[number] for number in outer]
             numbers, size = np.unique(labels[part], return_counts=True)
             here = owner[(pixels[:, outer] == place).all(axis=1)]
-            order = np.searchsorted(numbers, here)
+            order = np.searchsorted(numbers, here[here != 0])
             counts = np.bincount(order, minlength=len(numbers))
             for number, count, area in zip(numbers, counts, size, strict=True):
                 if number != 0:
