@@ -365,7 +365,8 @@ def columns(**given: list[float]) -> dict[str, np.ndarray]:
     ],
 )
 def test_which_columns_are_tracks(names: list[str], found: list[str]) -> None:
-    assert track_columns({name: np.zeros(2) for name in names}) == found
+    columns = track_columns({name: np.zeros(2) for name in names})
+    assert [column.name for column in columns] == found
 
 
 @pytest.mark.parametrize(
