@@ -386,3 +386,38 @@ def test_a_digest_is_of_names_and_contents(job: Path) -> None:
     (job / "box" / "link").symlink_to(job / "f")
     with pytest.raises(OutputError):
         sealed.content_sha256(job / "box", job)
+
+
+# -- copies and moves below a job --------------------------------------------------------------
+
+
+def test_what_is_put_lies_there_and_nowhere_else(job: Path, tmp_path: Path) -> None:
+    (tmp_path / "ours").write_text("new")
+    sealed.put(tmp_path / "ours", job / "deep" / "er", job)
+    assert (job / "deep" / "er").read_text() == "new", "what lay there is gone"
+    assert not (tmp_path / "ours").exists()
+
+
+def test_copies_below_a_job(job: Path, tmp_path: Path) -> None:
+    (tmp_path / "lent").write_text("lent")
+    sealed.copy_below(tmp_path / "lent", job / "a" / "b", job)
+    assert (job / "a" / "b").read_text() == "lent"
+    sealed.copy_below(job / "deep", job / "a", job)
+    assert [path.relative_to(job).as_posix() for path in sealed.walk(job / "a", job)] == [
+        "a/er/x.txt"
+    ]
+    assert (job / "deep" / "er" / "x.txt").exists()
+    (job / "empty").mkdir()
+    sealed.copy_below(job / "empty", job / "c", job)
+    assert (job / "c").is_dir()
+    sealed.copy_below(job / ".hidden", job / "c", job)
+    assert (job / "c").read_text() == ""
+
+
+@posix
+def test_what_is_deleted_leaves_nothing_open(job: Path) -> None:
+    (job / "deep" / "er" / "est").mkdir()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    sealed.remove(job / "deep", job)
+    assert not (job / "deep").exists()
+    assert len(os.listdir("/proc/self/fd")) == descriptors
