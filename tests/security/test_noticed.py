@@ -375,6 +375,8 @@ def test_a_digest_is_of_names_and_contents(job: Path) -> None:
     (job / "box").mkdir()
     (job / "box" / "a").write_text("1")
     (job / "box" / "b").write_text("2")
+    (job / "box" / "inner").mkdir()
+    (job / "box" / "inner" / "d").write_text("4")
     found = [sealed.content_sha256(job / "box", job)]
     assert found == [sealed.content_sha256(job / "box")]
     (job / "box" / "a").write_text("3")
