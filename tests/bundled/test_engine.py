@@ -111,4 +111,4 @@ def test_a_mistake_is_told_in_the_words_of_the_tool(run):
     (stack,) = sample("nuclei_3d")
     with pytest.raises(ntr.ToolFailedError) as caught:
         run("project", input=stack, axis="T")
-    assert "there is none of T to project along" in "\n".join(caught.value.log_tail)
+    assert "there is no time to project along" in "\n".join(caught.value.log_tail)
