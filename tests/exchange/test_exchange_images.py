@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from exchange_helpers import GALAXY, collected, make_tool, parameter
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from napari.layers import Image, Labels, Layer
 
 from napari_tool_runner.errors import LossyConversionError
-from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.exchange import export, features_for, load, snapshot
+from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.carriers.tables import read_table, write_table
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(0)
@@ -77,26 +86,52 @@ def test_types_that_ome_lacks_travel_without_loss(round_trip, dtype, stored):
     assert any(stored in note or "1/0" in note for note in written.notes)
 
 
-def test_int64_that_does_not_fit_is_refused_and_leaves_no_file(tmp_path):
-    data = np.full((4, 4), 2**40)
+@pytest.mark.parametrize("layer", [Image, Labels])
+@pytest.mark.parametrize("fmt", ["ome.tiff", "png"])
+def test_integers_that_do_not_fit_are_refused_and_leave_no_file(tmp_path, layer, fmt):
     with pytest.raises(LossyConversionError, match="1099511627776"):
-        export(snapshot(data), parameter("imagetiff"), tmp_path)
+        export(snapshot(layer(np.full((4, 4), 2**40))), parameter(fmt), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_labels_that_do_not_fit_are_refused_too(tmp_path):
-    snap = snapshot(Labels(np.full((3, 4, 4), 2**40)))
-    with pytest.raises(LossyConversionError, match="1099511627776"):
-        export(snap, parameter("imagetiff"), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_galaxy_tiff_takes_any_integer(round_trip):
-    data = np.full((4, 4), 2**40)
-    written, loaded = round_trip(data, "tiff", formats=GALAXY)
+@pytest.mark.parametrize("fmt", ["imagetiff", "tiff", "image"])
+def test_tiff_takes_any_integer_and_says_its_pixel_sizes(round_trip, fmt):
+    data, axes = np.full((2, 4, 4), 2**40), ("z", "y", "x")
+    layer = Image(data, scale=(3, 0.5, 0.5), units=("um",) * 3, axis_labels=axes)
+    written, loaded = round_trip(layer, fmt)
     assert loaded.data.dtype == np.int64
     np.testing.assert_array_equal(np.asarray(loaded.data), data)
-    assert any("plain TIFF" in note for note in written.notes)
+    assert any("plain TIFF" in note and "depth" in note for note in written.notes)
+    found = read_file(written.file.path, FORMATS["imagetiff"], name="a").geometry
+    assert (found.scale, set(found.units)) == ((3.0, 0.5, 0.5), {"micrometer"})
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    ids=st.sets(st.integers(1, 2**64 - 1), min_size=1, max_size=5),
+    fmt=st.sampled_from(["imagetiff", "npy", "imagezarr"]),
+)
+@example(ids={2**40}, fmt="imagetiff")
+@example(ids={7, 4 * 10**9}, fmt="imagetiff")
+@example(ids={2**53 + 1, 2**63 + 5}, fmt="imagetiff")
+def test_ids_survive_the_way_to_a_tool_and_back_and_its_table(ids, fmt):
+    numbers = sorted(ids)
+    data = np.zeros((6, 8), np.int64 if numbers[-1] < 2**63 else np.uint64)
+    for row, number in enumerate(numbers):
+        data[row, 1:4] = number
+    layer, output = Labels(data), DataOutput(name="o", format=fmt, kind=LayerKind.LABELS)
+    with TemporaryDirectory() as folder:
+        file = export(snapshot(layer), parameter(fmt), Path(folder)).file
+        loaded = load(collected(file.path, file.format), output, make_tool(), inputs={})
+        np.testing.assert_array_equal(np.asarray(loaded.data), data)
+        again = Labels(np.asarray(loaded.data))
+        write_table({"label": np.array(numbers, data.dtype)}, Path(folder) / "t.csv")
+        table = read_table(Path(folder) / "t.csv").table
+    for features in (pd.DataFrame(), pd.DataFrame({"index": [0, 3], "area": [1, 2]})):
+        again.features = features
+        rows = features_for(again, table | {"row": np.arange(len(numbers))})
+        assert rows is not None
+        assert set(numbers) <= set(rows["index"].tolist()) <= {*numbers, 0, 3}
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 8, 9), (1, 4, 8, 9), (4, 1, 8, 9), (1, 9), (1, 1)])

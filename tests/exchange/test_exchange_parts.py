@@ -19,6 +19,7 @@ from napari_tool_runner.exchange import (
     snapshot,
 )
 from napari_tool_runner.exchange.blocks import read
+from napari_tool_runner.exchange.carriers.tables import read_table
 from napari_tool_runner.exchange.geometry import attributes_of, geometry_of
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
@@ -87,16 +88,29 @@ def test_labels_of_slices_stay_different(tmp_path):
     np.testing.assert_array_equal(again.scale, (2, 1, 1))
 
 
-@pytest.mark.parametrize(("value", "fits"), [(2**31 - 1, True), (2**31, False)])
+@pytest.mark.parametrize(("value", "fits"), [(2**31, True), (2**62, True), (2**63, False)])
 def test_labels_are_never_wrapped(tmp_path, value, fits):
     whole = Image(RNG.random((2, 4, 4)))
-    parts = [LoadedOutput(np.full((4, 4), value, "u4"), LayerKind.LABELS, {})] * 2
+    parts = [LoadedOutput(np.full((4, 4), value, "u8"), LayerKind.LABELS, {})] * 2
     if fits:
         assert np.unique(merged(parts, tmp_path, [2], whole).data).tolist() == [value, 2 * value]
     else:
         with pytest.raises(ExchangeError, match="too large"):
             merged(parts, tmp_path, [2], whole)
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("value", "fits"), [(2**61, True), (2**62, True), (2**63, False)])
+def test_numbers_of_objects_in_tables_are_never_wrapped_and_0_is_none(tmp_path, value, fits):
+    table = {"label": np.array([0, value], "u8"), "area": np.array([5.0, 6.0])}
+    parts = [LoadedOutput(table, LayerKind.TABLE, {})] * 2
+    geometry = snapshot(np.zeros((2, 4, 4))).geometry
+    if not fits:
+        with pytest.raises(ExchangeError, match="too large"):
+            merge_parts(parts, [2], "Z", geometry, tmp_path, "all", [0, value])
+        return
+    path, _ = merge_parts(parts, [2], "Z", geometry, tmp_path, "all", [0, value])
+    assert read_table(path).table["label"].tolist() == [0, value, 0, 2 * value]
 
 
 def test_points_and_shapes_keep_their_features(tmp_path):

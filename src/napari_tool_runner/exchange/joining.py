@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -64,17 +64,31 @@ def _for_labels(present: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame | No
     key = id_column(table)
     if key is None or table[key].duplicated().any():
         return None
-    table = table.rename(columns={key: "index"}).astype({"index": int})
+    known = not present.empty and "index" in present.columns
+    kind = _holding([table[key], present["index"]] if known else [table[key]])
+    if kind is None:
+        return None
+    table = table.rename(columns={key: "index"}).astype({"index": kind})
     if 0 not in set(table["index"]):
-        table = pd.concat([pd.DataFrame({"index": [0]}), table], ignore_index=True)
-    if present.empty or "index" not in present.columns:
+        table = pd.concat([pd.DataFrame({"index": np.zeros(1, kind)}), table], ignore_index=True)
+    if not known:
         return table
-    merged = present.merge(
+    merged = present.astype({"index": kind}).merge(
         _renamed(table.set_index("index"), present.set_index("index")).reset_index(),
         on="index",
         how="outer",
     )
     return merged.sort_values("index", ignore_index=True)
+
+
+def _holding(columns: Sequence[pd.Series[int]]) -> type[np.integer] | None:
+    """Return the type that holds the ids of all `columns`; None: none does."""
+    low = min(int(column.min()) for column in columns if len(column))
+    high = max(int(column.max()) for column in columns if len(column))
+    fitting = [
+        t for t in (np.int64, np.uint64) if np.iinfo(t).min <= low and high <= np.iinfo(t).max
+    ]
+    return fitting[0] if fitting else None
 
 
 def _for_rows(present: pd.DataFrame, table: pd.DataFrame, count: int) -> pd.DataFrame | None:

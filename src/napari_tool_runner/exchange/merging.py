@@ -152,14 +152,7 @@ class _Stacked:
         pairs = list(zip(self._arrays, offsets, strict=True))
         highest = max(int(np.asarray(a).max(initial=0)) + offset for a, offset in pairs)
         lowest = min(int(np.asarray(a).min(initial=0)) for a in self._arrays)
-        for name in ("int32", "uint32"):
-            info = np.iinfo(name)
-            if info.min <= lowest and highest <= info.max:
-                return np.dtype(name)
-        raise LossyConversionError(
-            f"The slices have labels from {lowest} to {highest}, too large for one image.",
-            hint="Relabel them from 1 on, or run the tool on one slice.",
-        )
+        return _holding(lowest, highest, ("int32", "uint32", "int64", "uint64"))
 
     @property
     def chunks(self) -> tuple[tuple[int, ...], ...]:
@@ -181,6 +174,26 @@ class _Stacked:
         values = block.astype(self.dtype)
         values[values > 0] += self._offsets[number]
         return values
+
+
+def _holding(lowest: int, highest: int, names: Sequence[str]) -> np.dtype:
+    """Return the first of the types that holds labels up to `highest`."""
+    for name in names:
+        info = np.iinfo(name)
+        if info.min <= lowest and highest <= info.max:
+            return np.dtype(name)
+    raise LossyConversionError(
+        f"The slices have labels from {lowest} to {highest}, too large for one image.",
+        hint="Relabel them from 1 on, or run the tool on one slice.",
+    )
+
+
+def _shifted(ids: np.ndarray, offset: int) -> np.ndarray:
+    """Return ids of objects with `offset` added; 0 is none."""
+    if ids.dtype.kind in "iu" and ids.size:
+        names = ("int64", "uint64")
+        ids = ids.astype(_holding(int(ids.min()), int(ids.max()) + offset, names))
+    return np.where(ids > 0, ids + ids.dtype.type(offset), ids)
 
 
 def _merge_points(parts: Sequence[LoadedOutput], places: np.ndarray) -> Table:
@@ -218,7 +231,7 @@ def _merge_tables(
         frame = pd.DataFrame(part.table)
         key = id_column(frame)
         if key is not None and offsets is not None:
-            frame[key] += offsets[number]
+            frame[key] = _shifted(frame[key].to_numpy(), offsets[number])
         for letter, position in zip(axes.lower(), place, strict=True):
             name = letter if letter not in frame.columns else f"slice_{letter}"
             frame[name] = int(position)

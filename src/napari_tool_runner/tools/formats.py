@@ -71,9 +71,8 @@ class Trait(StrEnum):
 
     ``ANYTHING``: the name stands for files of any format. ``FOLDER``: it is a folder on
     disk. ``TABS``: columns are parted by tabs. ``BINARY``: written in binary, not as text.
-    ``ZARR3``: Zarr 3 (OME-Zarr 0.5). ``LOSSY``: values change a little. ``PLAIN``: what OME
-    has no type for may be a plain TIFF. ``POSITIONS``: points begin with ``pos_x``,
-    ``pos_y``. ``XYZ``: columns without names are x, y, z.
+    ``ZARR3``: Zarr 3 (OME-Zarr 0.5). ``LOSSY``: values change a little. ``POSITIONS``:
+    points begin with ``pos_x``, ``pos_y``. ``XYZ``: columns without names are x, y, z.
     """
 
     ANYTHING = "anything"
@@ -82,7 +81,6 @@ class Trait(StrEnum):
     BINARY = "binary"
     ZARR3 = "zarr3"
     LOSSY = "lossy"
-    PLAIN = "plain"
     POSITIONS = "positions"
     XYZ = "xyz"
 

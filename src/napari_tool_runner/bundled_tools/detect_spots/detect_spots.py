@@ -30,11 +30,11 @@ def read_image(path):
 
 
 def pixel_sizes(file):
-    """Return what OME or ImageJ say of the pixels: in µm, or with a unit that is no length."""
-    found, unit = {}, "pixel"
+    """Return what a TIFF says of its pixels: in µm, or with a unit that is no length."""
+    found, unit = (file.shaped_metadata or [{}])[0], "µm"
     if file.ome_metadata:
         image = tifffile.xml2dict(file.ome_metadata)["OME"].get("Image", {})
-        found, unit = (image[0] if isinstance(image, list) else image).get("Pixels", {}), "µm"
+        found = (image[0] if isinstance(image, list) else image).get("Pixels", {})
     elif file.imagej_metadata:
         told, tags = file.imagej_metadata, file.pages[0].tags
         unit = told.get("unit", "pixel")

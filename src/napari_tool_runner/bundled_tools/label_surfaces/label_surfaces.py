@@ -29,11 +29,11 @@ def read_image(path):
 
 
 def pixel_sizes(file):
-    """Return what OME or ImageJ say of the pixels: in µm, or with a unit that is no length."""
-    found, unit = {}, "pixel"
+    """Return what a TIFF says of its pixels: in µm, or with a unit that is no length."""
+    found, unit = (file.shaped_metadata or [{}])[0], "µm"
     if file.ome_metadata:
         image = tifffile.xml2dict(file.ome_metadata)["OME"].get("Image", {})
-        found, unit = (image[0] if isinstance(image, list) else image).get("Pixels", {}), "µm"
+        found = (image[0] if isinstance(image, list) else image).get("Pixels", {})
     elif file.imagej_metadata:
         told, tags = file.imagej_metadata, file.pages[0].tags
         unit = told.get("unit", "pixel")
@@ -142,11 +142,14 @@ def main():
     with open(args.surface, "w", encoding="ascii") as file:
         file.write("ply\nformat ascii 1.0\ncomment value: the label\n")
         file.write(f"element vertex {len(points)}\n")
-        file.writelines(f"property float {name}\n" for name in ("x", "y", "z", "value"))
+        file.writelines(f"property float {name}\n" for name in "xyz")
+        file.write("property double value\n")  # holds numbers of objects above 2^24
         file.write(f"element face {len(triangles)}\nproperty list uchar int vertex_indices\n")
         file.write("end_header\n")
         np.savetxt(file, points, fmt=["%.3f", "%.3f", "%.3f", "%d"])
         np.savetxt(file, np.insert(triangles, 0, 3, axis=1), fmt="%d")
+    if numbers[-1] > 2**53:
+        print("note: the value of an object is its number, rounded: it is above 2^53")
     print(f"{len(vertices)} objects, {len(triangles)} triangles")
 
 

@@ -29,11 +29,11 @@ def read_image(path):
 
 
 def pixel_sizes(file):
-    """Return what OME or ImageJ say of the pixels: in µm, or with a unit that is no length."""
-    found, unit = {}, "pixel"
+    """Return what a TIFF says of its pixels: in µm, or with a unit that is no length."""
+    found, unit = (file.shaped_metadata or [{}])[0], "µm"
     if file.ome_metadata:
         image = tifffile.xml2dict(file.ome_metadata)["OME"].get("Image", {})
-        found, unit = (image[0] if isinstance(image, list) else image).get("Pixels", {}), "µm"
+        found = (image[0] if isinstance(image, list) else image).get("Pixels", {})
     elif file.imagej_metadata:
         told, tags = file.imagej_metadata, file.pages[0].tags
         unit = told.get("unit", "pixel")
@@ -61,7 +61,7 @@ def write_image(path, image, axes, sizes):
     """Write an OME-TIFF (a plain TIFF where OME has no such numbers)."""
     colour = "rgb" if axes.endswith("S") else "minisblack"
     ome = image.dtype.name not in ("int64", "uint64", "float16")
-    tags = {"axes": axes, **sizes} if ome else {"axes": axes}
+    tags = {"axes": axes, **sizes}
     tifffile.imwrite(path, image, ome=ome, photometric=colour, metadata=tags)
 
 

@@ -150,7 +150,8 @@ def write_pixels(
         )
     match fmt.carrier:
         case Carrier.TIFF:
-            return write_tiff(pixels, path, any_type=Trait.PLAIN in fmt.traits, progress=progress)
+            plain = not fmt.extension.startswith(".ome")
+            return write_tiff(pixels, path, any_type=plain, progress=progress)
         case Carrier.ZARR:
             version = "0.5" if Trait.ZARR3 in fmt.traits else "0.4"
             return write_zarr(pixels, path, version=version, progress=progress)

@@ -188,7 +188,11 @@ def _columns(rows: Sequence[Mapping[str, object]]) -> Table:
     for name in names:
         values = [row.get(name) for row in rows]
         if all(isinstance(value, bool | int | float) for value in values):
-            columns[name] = np.array(values)
+            large = all(type(value) is int and 0 <= value < 2**64 for value in values)
+            column = np.array(values)  # of whole numbers above int64: rounded to floats
+            columns[name] = (
+                np.array(values, np.uint64) if large and column.dtype == float else column
+            )
         else:
             columns[name] = np.array(
                 [json.dumps(v) if isinstance(v, dict | list) else v for v in values], dtype=object

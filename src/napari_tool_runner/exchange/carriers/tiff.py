@@ -49,7 +49,8 @@ def write_tiff(
     ----------
     any_type : bool
         Fall back on a plain TIFF for types that OME does not know (64-bit integers
-        that do not fit into 32 bits); else those are refused.
+        that do not fit into 32 bits); else those are refused. It says the sizes of its
+        pixels as an OME-TIFF does, in the words of tifffile.
 
     Raises
     ------
@@ -73,7 +74,9 @@ def write_tiff(
         native = np.dtype(pixels.array.dtype).newbyteorder("=")
         whole = TypePlan(np.dtype(pixels.array.dtype), native, checked=False)
         notes = _write(pixels, path, whole, ome=False, progress=progress)
-        return [*notes, f"{native.name} was written as a plain TIFF: OME-TIFF ends at 32 bits."]
+        said = f"{native.name} was written as a plain TIFF, since OME-TIFF ends at 32 bits"
+        deep = "Z" in pixels.axes and "PhysicalSizeZ" in _metadata(pixels)[0]
+        return [*notes, f"{said}; few programs find its pixel depth." if deep else f"{said}."]
 
 
 def _write(
@@ -86,7 +89,7 @@ def _write(
         "shape": shape,
         "dtype": plan.target,
         "photometric": "rgb" if pixels.rgb else "minisblack",
-        "metadata": metadata if ome else {"axes": pixels.axes},
+        "metadata": metadata if ome else metadata | {"axes": pixels.axes},
         "resolution": resolution,
         "resolutionunit": unit,
     }

@@ -18,7 +18,7 @@ from napari_tool_runner.exchange.geometry import canonical, conversion
 from napari_tool_runner.sealed import read_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["Facts", "OmeImage", "ome_image"]
 
@@ -66,9 +66,10 @@ class Facts:
             self.declared = True
             _imagej_facts(tif, self)
         else:
-            shaped = tif.shaped_metadata
-            self.declared = bool(shaped and shaped[0].get("axes"))
-            if page.tags.valueof("ResolutionUnit") == 3:
+            shaped = (tif.shaped_metadata or [{}])[0]
+            self.declared = bool(shaped.get("axes"))
+            self.steps = _sizes(shaped)
+            if not self.steps and page.tags.valueof("ResolutionUnit") == 3:
                 _resolution_facts(page, "centimeter", self)
         plain = tif.is_ome and all(
             unit in ("micrometer", "second") for _, unit in self.steps.values()
@@ -102,15 +103,19 @@ def _ome_facts(text: str, facts: Facts) -> None:
     pixels = root.find("{*}Image/{*}Pixels")
     if pixels is None:
         return
-    tags = {axis: (f"PhysicalSize{axis}", "µm") for axis in "XYZ"} | {"T": ("TimeIncrement", "s")}
-    sizes = {axis: _number(pixels.get(tag)) for axis, (tag, _) in tags.items()}
-    facts.steps = {
-        axis: (sizes[axis], canonical(pixels.get(f"{tag}Unit", usual)))
-        for axis, (tag, usual) in tags.items()
-        if sizes[axis]
-    }
+    facts.steps = _sizes(pixels.attrib)
     names = tuple(c.get("Name", "") for c in pixels.findall("{*}Channel"))
     facts.channels = names if all(names) else ()
+
+
+def _sizes(told: Mapping[str, object]) -> dict[str, tuple[float, str]]:
+    """Return the steps that are told in the words of OME."""
+    tags = {axis: (f"PhysicalSize{axis}", "µm") for axis in "XYZ"} | {"T": ("TimeIncrement", "s")}
+    return {
+        axis: (_number(told[tag]), canonical(str(told.get(f"{tag}Unit", usual))))
+        for axis, (tag, usual) in tags.items()
+        if _number(told.get(tag))
+    }
 
 
 def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:

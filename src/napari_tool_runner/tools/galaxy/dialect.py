@@ -66,7 +66,6 @@ class GalaxyDialect(Dialect):
     must_write = False
     code_needs = ("napari_tool_runner.tools.galaxy.warming",)
     traits: ClassVar[Mapping[str, Sequence[Trait]]] = {
-        **dict.fromkeys(["tiff", "tif"], (Trait.PLAIN,)),
         **dict.fromkeys(["tsv", "tabular"], _POINTS),
         "csv": (Trait.XYZ,),
     }
