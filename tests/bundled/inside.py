@@ -84,6 +84,7 @@ def script(tool: str) -> ModuleType:
 def write(path: Path, image: Image) -> Path:
     """Write an image as the package does: OME-TIFF, plain where OME has no such numbers."""
     ome = image.pixels.dtype.name not in {"int64", "uint64", "float16"}
+    ome &= len(image.axes.replace("S", "")) <= 5
     tifffile.imwrite(
         path,
         image.pixels,

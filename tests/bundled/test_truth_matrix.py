@@ -141,6 +141,25 @@ def test_frames_and_channels_are_as_if_they_were_alone(tmp_path, tool):
                     assert other["strength"] == row["strength"]
 
 
+@pytest.mark.parametrize("tool", ALONE)
+def test_an_axis_that_nobody_knows_is_no_space(tmp_path, tool):
+    image, labels = picture("CYX"), objects("CYX")
+    known, unknown = (use(tool, tmp_path, image, labels, axes) for axes in ("CYX", "QYX"))
+    for name, output in known.outputs.items():
+        same(output, unknown.outputs[name])
+    assert any("is not known" in note for note in unknown.notes)
+
+
+@pytest.mark.parametrize("tool", [*ALONE, "correct_drift", "correct_bleaching", "project"])
+def test_more_axes_than_ome_has_room_for(tmp_path, tool):
+    image, labels = picture("TCZYX")[:2, :, :2], objects("TCZYX")[:2, :, :2]
+    many = use(tool, tmp_path, np.stack([image] * 2, 3), np.stack([labels] * 2, 3), "TCZQYX")
+    assert not many.refused
+    for output in many.outputs.values():
+        if isinstance(output, np.ndarray) and tool not in {"project", "rescale"}:
+            assert output.shape == (2, 2, 2, 2, 20, 22)
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize(
     "dtype",

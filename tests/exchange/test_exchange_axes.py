@@ -261,6 +261,8 @@ def test_a_file_that_names_no_axes_is_a_guess_too(tmp_path) -> None:
     for formats in ("imagetiff", "npy"):
         written = export(snapshot(path), parameter(formats), tmp_path / formats)
         assert any("“a.tif” are not known" in note for note in written.notes)
+        if formats == "imagetiff":
+            assert read(written.file.path)[1] == "ZYX", "the tool gets what the note says"
 
 
 @pytest.mark.parametrize("labels", ["TZYX", ("t", "z", "y", "x"), ("Time", "depth", "row", "col")])

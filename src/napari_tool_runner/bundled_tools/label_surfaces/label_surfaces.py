@@ -18,6 +18,8 @@ def read_image(path):
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
+    if "Q" in axes:
+        print("note: what an axis of the image is, is not known: it is not taken for space")
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
     if image.dtype.kind == "c":

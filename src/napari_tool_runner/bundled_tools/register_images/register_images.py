@@ -19,6 +19,8 @@ def read_image(path):
         sys.exit(f"{path} cannot be read as a TIFF image: {error}")
     if "S" in axes[:-1]:  # planes of red, green and blue
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
+    if "Q" in axes:
+        print("note: what an axis of the image is, is not known: it is not taken for space")
     if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
     if image.dtype.kind == "c":
@@ -59,11 +61,14 @@ def pixel_sizes(file):
 
 
 def write_image(path, image, axes, sizes):
-    """Write an OME-TIFF (a plain TIFF where OME has no such numbers)."""
+    """Write an OME-TIFF (a plain TIFF where OME has no such numbers, or no room for the axes)."""
     colour = "rgb" if axes.endswith("S") else "minisblack"
     ome = image.dtype.name not in ("int64", "uint64", "float16")
-    tags = {"axes": axes, **sizes}
-    tifffile.imwrite(path, image, ome=ome, photometric=colour, metadata=tags)
+    told = {"photometric": colour, "metadata": {"axes": axes, **sizes}}
+    try:
+        tifffile.imwrite(path, image, ome=ome, **told)
+    except tifffile.OmeXmlError:
+        tifffile.imwrite(path, image, ome=False, **told)
 
 
 def spectrum(image):
@@ -119,8 +124,7 @@ def find_turn(fixed, moving, largest):
 
 def space(axes, mode):
     """Return the axes that belong together: of a volume, or of each plane."""
-    depth = "Z" if "Z" in axes else "Q"
-    return "YX" if mode == "planes" else depth + "YX"
+    return "YX" if mode == "planes" or "Z" not in axes else "ZYX"
 
 
 def ratio(axes, fixed, moving):

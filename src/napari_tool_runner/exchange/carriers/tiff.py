@@ -313,6 +313,10 @@ def _content(data: ArrayLike, axes: str, facts: Facts) -> Content:
     letters = axes.replace("S", "")
     if not facts.declared:
         letters = default_axes(len(letters))
+        if len(letters) > 2:
+            facts.hidden.append("its axes have no names")
+        if len(letters) > 2:
+            facts.hidden.append("its axes have no names")
     position = axes.find("S")
     if is_rgb and position != len(letters):  # planes of red, green, blue
         attributes["samples"] = position
