@@ -182,6 +182,9 @@ def test_axes_of_a_file(
     assert "not known" in capsys.readouterr().out
     assert main([*given, "--axes", "i=TYX"]) == 0
     assert "not known" not in capsys.readouterr().out
+    many = ["batch", tool, f"i={tmp_path}/*.tif", "--json", "--axes", "i=TYX"]
+    assert main(many) == 0
+    assert "not known" not in capsys.readouterr().out
     assert main([*given, "--axes", "j=TYX"]) == 1
     assert "--axes names j" in capsys.readouterr().err
 

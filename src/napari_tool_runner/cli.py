@@ -165,6 +165,7 @@ VERBS = (
         (
             _TOOL,
             Argument("values", _PLACES, "NAME=GLOB", nargs="*"),
+            _AXES,
             *_RUNNING,
             Argument("--jobs", "how many at once", "N", type=int, default=1),
             _OUTPUT_DIR,

@@ -417,7 +417,8 @@ def test_sentences_for_what_cannot_work(call):
     assert "needs time" in call("correct_drift", fails=True, input=plane)
     assert "whole numbers" in call("measure_regions", fails=True, labels=fraction, image=fraction)
     assert "differ in size" in call("measure_regions", fails=True, labels=even, image=plane)
-    assert "one stack" in call("label_surfaces", fails=True, labels=plane)
+    for axes in ("TYX", "QYX"):  # no depth
+        assert "one stack" in call("label_surfaces", fails=True, labels=(stack[0], axes))
     assert "no objects" in call(
         "label_surfaces", fails=True, labels=(np.zeros((4, 5, 6), np.uint8), "ZYX")
     )

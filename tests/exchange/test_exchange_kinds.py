@@ -273,7 +273,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], np.ndarray, str]] = _packed | {
         lambda path: Image.fromarray(GREY).save(
             path, save_all=True, append_images=[Image.fromarray(GREY[::-1])]
         ),
-        np.stack([GREY, GREY[::-1]]), "QYX",
+        np.stack([GREY, GREY[::-1]]), "ZYX",
     ),
     "deep.png": (picture(DEEP), DEEP, "YX"),
     "deep-colour.png": (

@@ -30,6 +30,9 @@ def test_patterns_are_walked_together(make_tool: MakeTool, files: Path) -> None:
     assert [item.stem for item in items] == ["a1", "a2"]
     assert [item.values["i"] for item in items] == [f"{files}/a1.tif", f"{files}/a2.tif"]
     assert {item.values["j"] for item in items} == {f"{files}/b1.tif"}
+    told = {"axis_labels": "TYX"}
+    both = plan_batch(tool, {"i": (f"{files}/a*.tif", told), "j": files / "b1.tif"})
+    assert [item.values["i"] for item in both] == [(f"{files}/a{n}.tif", told) for n in (1, 2)]
     (single,) = plan_batch(tool, {"n": 3})
     assert (single.stem, single.values) == ("run", {"n": 3})
 

@@ -34,7 +34,8 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
     """Unfold the globs of data values into one call for each file.
 
     Several globs are walked together, in the order of their sorted names, and must
-    match equally many files; a glob that matches one file is used for every call.
+    match equally many files; a glob that matches one file is used for every call. What is
+    told beside a glob, ``(glob, {"axis_labels": "TYX"})``, is told of each of its files.
 
     Raises
     ------
@@ -43,14 +44,16 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
     """
     data = {p.name for p in tool.parameters() if isinstance(p, DataParameter) and not p.multiple}
     found: dict[str, list[str]] = {}
+    beside: dict[str, tuple[object, ...]] = {}
     for name, value in values.items():
-        if name.rsplit("|", 1)[-1] in data and isinstance(value, str):
-            matches = sorted(glob.glob(os.path.expanduser(value), recursive=True))
+        pattern, *more = value if isinstance(value, tuple) and value else (value,)
+        if name.rsplit("|", 1)[-1] in data and isinstance(pattern, str | os.PathLike):
+            matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
             if not matches:
                 raise ParameterError(
-                    f"“{name}”: no file matches {value}.", name=name, hint="Check the pattern."
+                    f"“{name}”: no file matches {pattern}.", name=name, hint="Check the pattern."
                 )
-            found[name] = matches
+            found[name], beside[name] = matches, tuple(more)
     counts = {name: len(files) for name, files in found.items() if len(files) > 1}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} matches {count}" for name, count in counts.items())
@@ -63,11 +66,13 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
     files = found[leader] if leader else ["run"]
     wanted = [tool.formats.split(Path(name).name)[0] for name in files]
     stems = unique_names(wanted, numbered="_{}", first=2)
+
+    def given(name: str, index: int) -> object:
+        file = found[name][index if len(found[name]) > 1 else 0]
+        return (file, *beside[name]) if beside[name] else file
+
     return [
-        BatchItem(
-            stems[index],
-            {**values, **{n: files[index if len(files) > 1 else 0] for n, files in found.items()}},
-        )
+        BatchItem(stems[index], {**values, **{name: given(name, index) for name in found}})
         for index in range(total)
     ]
 

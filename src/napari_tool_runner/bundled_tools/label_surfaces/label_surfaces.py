@@ -124,7 +124,7 @@ def main():
     labels, axes, sizes = read_objects(args.labels)
     if axes == "YX":  # a stack of one slice
         labels, axes = labels[np.newaxis], "ZYX"
-    if labels.ndim != 3 or set(axes) & set("TC"):
+    if labels.ndim != 3 or set(axes) & set("TCQ"):
         sys.exit(f"A surface is made of one stack (Z, Y, X), not of an image with {axes}.")
     labels, numbers = compact(labels)
     vertices, faces, count = [], [], 0
