@@ -315,8 +315,6 @@ def _content(data: ArrayLike, axes: str, facts: Facts) -> Content:
         letters = default_axes(len(letters))
         if len(letters) > 2:
             facts.hidden.append("its axes have no names")
-        if len(letters) > 2:
-            facts.hidden.append("its axes have no names")
     position = axes.find("S")
     if is_rgb and position != len(letters):  # planes of red, green, blue
         attributes["samples"] = position
