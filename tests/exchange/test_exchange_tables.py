@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 import tifffile
 from exchange_helpers import GALAXY, collected, make_tool, parameter
+from hypothesis import given
+from hypothesis import strategies as st
 from napari.layers import Image, Labels, Layer, Points, Shapes, Tracks, Vectors
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange import export, grid_of, load, snapshot
+from napari_tool_runner.exchange.carriers.tables import read_table
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
@@ -236,7 +239,9 @@ SPOTS = {  # all of them: (1.5, 2.5) and (3, 4) in pixels of 0.5 µm
     "CellProfiler": "ObjectNumber,AreaShape_BoundingBoxMaximum_X,AreaShape_Center_X,"
     "AreaShape_Center_Y,AreaShape_Center_Z\n1,9,2.5,1.5,0\n2,9,4,3,0\n",
     "CellProfiler's locations": "Location_Center_X,Location_Center_Y\n2.5,1.5\n4,3\n",
-    "Imaris": "\nPosition\n=======\nPosition X,Position Y,Unit,ID\n2.5,1.5,um,0\n4,3,um,1\n",
+    "Imaris": "\nPosition\n=======\nPosition X,Position Y,Unit,ID\n1.25,0.75,um,0\n2,1.5,um,1\n",
+    "CellProfiler's two lines": "Image,Nuclei,Nuclei,Nuclei\nImageNumber,ObjectNumber,"
+    "Location_Center_X,Location_Center_Y\n1,1,2.5,1.5\n1,2,4,3\n",
     "scikit-image": "label,centroid-0,centroid-1\n1,1.5,2.5\n2,3,4\n",
     "MATLAB": "Centroid_1,Centroid_2\n2.5,1.5\n4,3\n",
     "ilastik": "Center of the object_0,Center of the object_1\n2.5,1.5\n4,3\n",
@@ -379,3 +384,50 @@ def test_a_number_that_is_missing_is_written_as_one(tmp_path):
     layer = Points([[1, np.nan]], features={"name": ["a"], "q": [np.nan]})
     written = export(snapshot(layer), parameter("tablecsv"), tmp_path)
     assert written.file.path.read_text() == "index,axis-0,axis-1,name,q\n0,1.0,NaN,a,NaN\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["area\n2,5\n3,5\n", "x,y\n2,5,1,5\n4,0,3,0\n", "n,area\n1,2,5\n", "a;b\n5;2;3\n"]
+)
+def test_cells_without_a_name_are_told_with_their_line(tmp_path, text):
+    with pytest.raises(OutputError, match=r"t\.csv, line 2 .* columns"):
+        loaded_from(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "note"),
+    [
+        ('"x" "y"\n"a" 1 2\n"b" 3 4\n', ["index", "x", "y"], "names of rows"),
+        ("a,b,c\n1,2\n3,4,5\n", ["a", "b", "c"], "1 rows have fewer cells"),
+        ("a,b\n1,2,\n3,4,\n", ["a", "b"], "ends in an empty cell"),
+        ("a\n1\nx\n3\n", ["a"], "as text: 1 of its 3 cells are no numbers, first “x”"),
+        ("I,A,A,B\nn,id,q,id\n1,1,2,3\n", ["n", "A_id", "q", "B_id"], "two lines of names"),
+    ],
+)
+def test_what_is_odd_in_rows_is_told(tmp_path, text, columns, note):
+    loaded = loaded_from(tmp_path, text, LayerKind.TABLE)
+    assert list(loaded.data) == columns
+    assert note in " ".join(loaded.notes)
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda width: st.lists(
+            st.lists(st.decimals(-999, 999, places=1), min_size=width, max_size=width),
+            min_size=1,
+            max_size=5,
+        )
+    )
+)
+def test_decimal_commas_between_commas_never_change_numbers(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("t") / "t.csv"
+    # As people's programs write them: whole numbers bare, others with a comma.
+    cells = [[f"{cell.normalize():f}".replace(".", ",") for cell in row] for row in rows]
+    head = ",".join("abcd"[: len(rows[0])])
+    path.write_text("\n".join([head, *map(",".join, cells)]) + "\n")
+    try:
+        content = read_table(path)
+    except OutputError:
+        return
+    found = np.column_stack([*content.table.values()])
+    assert content.notes or np.array_equal(found, np.array(rows, float))

@@ -1,4 +1,4 @@
-"""What tools call the columns of a table: coordinates, their axes and units, and ids.
+"""What the columns of a table say: by their names, coordinates, axes, units and ids; numbers.
 
 A name is a place, an axis and a unit, in any order and writing: ``Centroid X µm``, ``x [nm]``,
 ``AreaShape_Center_X``, ``POSITION_X``, ``X_position``, ``centroid-0``.
@@ -6,18 +6,36 @@ A name is a place, an axis and a unit, in any order and writing: ``Centroid X µ
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_tool_runner.exchange.geometry import canonical
+from napari_tool_runner.exchange.geometry import canonical, is_length
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Table
 
-__all__ = ["AXIS", "Column", "coordinate_columns", "is_measured", "object_ids", "track_columns"]
+__all__ = [
+    "AXIS",
+    "NOTHING",
+    "WHOLE",
+    "Column",
+    "as_numbers",
+    "coordinate_columns",
+    "grouped_names",
+    "has_decimal_comma",
+    "is_measured",
+    "is_number",
+    "may_be_decimals",
+    "object_ids",
+    "track_columns",
+    "unique_names",
+    "units_by_column",
+    "units_line",
+]
 
 AXIS = re.compile(r"axis[-_ ]?(\d+)$", re.IGNORECASE)
 """napari's names of coordinates."""
@@ -35,6 +53,14 @@ _BARE_UNIT = r"[nµμumc]m|microns?|(?:micro|nano)met(?:er|re)s?|px|(?:pix|vox)(
 _WITH_UNIT = re.compile(
     rf"(.+?)[\s_.:]*(?:[(\[](.*?)[)\]]|(?<=[\s_.:])({_BARE_UNIT}|s|sec))", re.IGNORECASE
 )
+NOTHING = {"", "na", "n/a", "nan", "-nan", "none", "null"}
+WHOLE = re.compile(r"[+-]?\d+")
+# A number, maybe with groups of thousands; where only the groups say what a comma means.
+_PLAIN = r"[+-]?(?:(?:\d+(?:{0}\d*)?|{0}\d+)(?:[eE][+-]?\d+)?|(?i:inf(?:inity)?))"
+COMMA = re.compile(_PLAIN.format(",") + r"|[+-]?[1-9]\d{0,2}(?:[.' \u00a0\u202f]\d{3})+(?:,\d+)?")
+POINT = re.compile(_PLAIN.format(r"\.") + r"|[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+_UNIT = re.compile(r"[(\[].*[)\]]|px|pixels?|[nµμum]m[²³23]?|microns?|s|sec|seconds?|frames?|%")
 # What an id is called, best first: the bare ``id`` of a row with a track's is its own.
 _TRACK_IDS = ("trackid", "track", "tracknumber", "trajectory", "trajectoryid", "particle", "id")
 _LABELS = ("label", "labels", "labelid")
@@ -88,6 +114,28 @@ def object_ids(names: Iterable[object]) -> list[str]:
     """Return those of `names` that ids of objects are called by, best first."""
     by_name = {_plain(str(name)): str(name) for name in reversed(list(names))}
     return [by_name[wanted] for wanted in _OBJECT_IDS if wanted in by_name]
+
+
+def units_by_column(table: Table, told: object, notes: list[str]) -> dict[str, str]:
+    """Return the units of columns: `told` beside their names, or in a column of units.
+
+    Imaris writes ``Position X,Position Y,Unit`` with ``um`` in every row.
+    """
+    units = {str(k): str(v) for k, v in told.items()} if isinstance(told, Mapping) else {}
+    name = next((n for n in table if _plain(n) in ("unit", "units")), None)
+    if name is None or table[name].dtype.kind != "O" or not len(table[name]):
+        return units
+    found = sorted({str(cell).strip() for cell in table[name]})
+    if len(found) > 1:
+        notes.append(
+            f"The column “{name}” says several units, none is used: {', '.join(found[:3])}."
+        )
+    elif _unit(found[0]) == "pixel" or is_length(_unit(found[0])):
+        for column in table:
+            known = _meaning(column, units)
+            if known and known.axis in "XYZ" and not known.unit and known.place:
+                units[column] = found[0]
+    return units
 
 
 def is_measured(names: Iterable[str]) -> bool:
@@ -194,3 +242,108 @@ def _numbered(table: Table, units: Mapping[str, str]) -> list[Column]:
         if min(group) == 0:
             return columns
     return []
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell says a number, or that there is none."""
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return bool(COMMA.fullmatch(cell))
+    return True
+
+
+def may_be_decimals(row: Sequence[str]) -> bool:
+    """Whether a comma between two cells may be one within a number."""
+    pairs = [f"{a},{b}" for a, b in itertools.pairwise(row) if a and b]
+    return any(COMMA.fullmatch(pair) or POINT.fullmatch(pair) for pair in pairs)
+
+
+def units_line(rows: Sequence[Sequence[str]]) -> int:
+    """Return which row below the header holds units, with words above it; 0: none does.
+
+    Columns whose next rows are numbers say their unit there, as in TrackMate's tables.
+    """
+    for i, row in enumerate(rows[1:4], start=1):
+        if any(cell and is_number(cell) for cell in row):
+            return 0
+        below = rows[i + 1 : i + 6]
+        of_numbers = [
+            cell
+            for cell, *others in zip(row, *below, strict=False)
+            if cell and any(o and is_number(o) for o in others)
+        ]
+        if 2 * sum(bool(_UNIT.fullmatch(cell)) for cell in of_numbers) > len(of_numbers):
+            return i
+    return 0
+
+
+def grouped_names(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names in the second of two lines; empty where there is one.
+
+    The first says the group of each, as CellProfiler's object (``Image,Nuclei,Nuclei``); it
+    is put before a name that is in several groups.
+    """
+    if len(rows) < 3 or len({*rows[0]}) == len(rows[0]) or len(rows[0]) != len(rows[1]):
+        return []
+    if any(cell and is_number(cell) for cell in rows[1]) or not any(map(is_number, rows[2])):
+        return []
+    if units_line(rows) or len({*rows[1]}) == 1:
+        return []
+    groups = list(rows[0])
+    for i in range(1, len(groups)):
+        groups[i] = groups[i] or groups[i - 1]
+    return [
+        f"{group}_{name}".strip("_") if rows[1].count(name) > 1 else name
+        for group, name in zip(groups, rows[1], strict=True)
+    ]
+
+
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of columns, each once; what pandas writes for its index has no name."""
+    found: list[str] = []
+    for i, name in enumerate(names):
+        plain = name or ("index" if i == 0 else f"column-{i + 1}")
+        number = sum(plain == other or other.startswith(f"{plain}.") for other in found)
+        found.append(f"{plain}.{number}" if plain in found else plain)
+    return tuple(found)
+
+
+def has_decimal_comma(texts: Sequence[Sequence[str]], separator: str) -> bool:
+    """Whether the columns that are no plain numbers are some with a decimal comma.
+
+    ``1,234`` may be either: where commas separate cells it has a group of thousands.
+    """
+    found = False
+    for column in texts:
+        cells = [cell for cell in column if cell.lower() not in NOTHING]
+        if any("," in cell and "." in cell and GROUPS.fullmatch(cell) for cell in cells):
+            return False
+        commas = [cell for cell in cells if "," in cell]
+        if commas and all(map(COMMA.fullmatch, cells)):
+            found |= separator != "," or not all(map(GROUPS.fullmatch, commas))
+    return found
+
+
+def as_numbers(
+    cells: Sequence[str], name: str, notes: list[str], *, comma: bool
+) -> np.ndarray | None:
+    """Return cells as numbers, None when they are none; whole ones keep every digit."""
+    given = [cell for cell in cells if cell.lower() not in NOTHING]
+    if not given or not all(map((COMMA if comma else POINT).fullmatch, given)):
+        return None
+    group = r"[.' \u00a0\u202f]" if comma else ","
+    plain = [re.sub(group, "", cell).replace(",", ".") for cell in cells]
+    grouped = next((i for i, cell in enumerate(cells) if re.search(group, cell)), None)
+    if grouped is not None:
+        notes.append(f"“{cells[grouped]}” in the column “{name}” was read as {plain[grouped]}.")
+    missing = [cell.lower() in NOTHING for cell in cells]
+    if all(WHOLE.fullmatch(p) for p, none in zip(plain, missing, strict=True) if not none):
+        whole = [int(p) for p, none in zip(plain, missing, strict=True) if not none]
+        low, high = min(whole), max(whole)
+        if not any(missing) and (high < 2**63 or low >= 0) and -(2**63) <= low <= high < 2**64:
+            return np.array(whole, np.int64 if high < 2**63 else np.uint64)
+        if max(high, -low) > 2**53:
+            rest = iter(whole)
+            return np.array([None if none else next(rest) for none in missing], dtype=object)
+    return np.array([np.nan if n else float(p) for p, n in zip(plain, missing, strict=True)])

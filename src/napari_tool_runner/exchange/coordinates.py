@@ -9,14 +9,19 @@ formats want points to begin with ``pos_x, pos_y``, by name or by place.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.columns import AXIS, coordinate_columns, track_columns
+from napari_tool_runner.exchange.columns import (
+    AXIS,
+    coordinate_columns,
+    track_columns,
+    units_by_column,
+)
 from napari_tool_runner.exchange.geometry import comparable, conversion, is_length
 from napari_tool_runner.exchange.model import (
     Content,
@@ -268,8 +273,7 @@ def coordinate_data(
         return Coordinates(data, features, {}, int(data.shape[2]))
     if not content.header:
         table = _headerless(table, kind, notes, xyz=xyz)
-    told = content.attributes.get("units")
-    units = {str(k): str(v) for k, v in told.items()} if isinstance(told, Mapping) else {}
+    units = units_by_column(table, content.attributes.get("units"), notes)
     columns = (track_columns if kind is LayerKind.TRACKS else coordinate_columns)(table, units)
     if flat:
         columns = [c for c in columns if c.axis != "Z" or np.nan_to_num(table[c.name]).any()]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,17 @@ import numpy as np
 import pandas as pd
 
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.columns import (
+    NOTHING,
+    WHOLE,
+    as_numbers,
+    grouped_names,
+    has_decimal_comma,
+    is_number,
+    may_be_decimals,
+    unique_names,
+    units_line,
+)
 from napari_tool_runner.exchange.model import Content, Table
 from napari_tool_runner.sealed import read_bytes
 
@@ -31,14 +43,6 @@ _OLD = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if _OLD else {}
 _SPACES = " "
 _COMMENTS = ("#", "%", ";;", "//")
-_NOTHING = {"", "na", "n/a", "nan", "-nan", "none", "null"}
-_WHOLE = re.compile(r"[+-]?\d+")
-# A number, maybe with groups of thousands; where only the groups say what a comma means.
-_PLAIN = r"[+-]?(?:(?:\d+(?:{0}\d*)?|{0}\d+)(?:[eE][+-]?\d+)?|(?i:inf(?:inity)?))"
-_COMMA = re.compile(_PLAIN.format(",") + r"|[+-]?[1-9]\d{0,2}(?:[.' \u00a0\u202f]\d{3})+(?:,\d+)?")
-_POINT = re.compile(_PLAIN.format(r"\.") + r"|[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
-_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
-_UNIT = re.compile(r"[(\[].*[)\]]|px|pixels?|[nµμum]m[²³23]?|microns?|s|sec|seconds?|frames?|%")
 
 
 def write_table(columns: Mapping[str, np.ndarray], path: Path, *, tabs: bool = False) -> None:
@@ -79,7 +83,7 @@ def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None
     text = _text(path, root)
     if not text.strip():
         return Content(data={}, notes=("The table is empty.",))
-    layout = _layout(text, tabs)
+    layout = _layout(text, tabs, path.name)
     if len(layout.names) > _COLUMNS:
         raise OutputError(
             f"{path.name} has {len(layout.names)} columns; a table may have {_COLUMNS}.",
@@ -104,15 +108,16 @@ class _Layout:
 
     separator: str
     names: tuple[str, ...]
+    width: int  # cells of a row: the names, and what ends in a separator
     lines: Sequence[str]
     header: bool
     units: dict[str, str]
     notes: Sequence[str]
 
 
-def _layout(text: str, tabs: bool | None) -> _Layout:
+def _layout(text: str, tabs: bool | None, file: str) -> _Layout:
     """Find out how a table is written."""
-    lines = re.split(r"\r\n|\r|\n", text)
+    lines = everything = re.split(r"\r\n|\r|\n", text)
     order, notes = "\t,;|" if tabs else ",\t;|", list[str]()
     if told := re.match(r'"?sep=(.)"?\s*$', lines[0]):  # Excel's
         order, lines = told[1], lines[1:]
@@ -120,7 +125,7 @@ def _layout(text: str, tabs: bool | None) -> _Layout:
     comments, lines = [line for line in lines[:first] if line.strip()], lines[first:]
     separator, titles = _separator(_sample(lines), order)
     rows = _cells(_sample(lines), separator)
-    if comments and (not rows or (len(rows[0]) > 1 and all(map(_is_number, rows[0])))):
+    if comments and (not rows or (len(rows[0]) > 1 and all(map(is_number, rows[0])))):
         # Where rows without names follow, the last comment may be the names, as NumPy has it.
         last = comments[-1].lstrip("#%;/ ")
         if not rows or len(_cells([last], separator)[0]) == len(rows[0]):
@@ -130,29 +135,93 @@ def _layout(text: str, tabs: bool | None) -> _Layout:
     if titles or comments:
         notes.append(f"{titles + len(comments)} lines before the table are no part of it.")
     rows = _cells(_sample(lines), separator)
-    header = not all(map(_is_number, rows[0]))
+    header = not all(map(is_number, rows[0]))
     names = rows[0] if header else [f"column-{i + 1}" for i in range(len(rows[0]))]
     units: dict[str, str] = {}
     if header:
-        count = _units_line(rows)
+        if grouped := grouped_names(rows):
+            notes.append("Of two lines of names, the first says what the columns belong to.")
+            names, rows = grouped, rows[1:]
+            lines = lines[1 + next(i for i, line in enumerate(lines) if line.strip()) :]
+        count = units_line(rows)
         lines = lines[1 + next(i for i, line in enumerate(lines) if line.strip()) :]
         if count:
             notes.append(f"{count} lines below the header are names and units.")
             units = {n: u.strip("()[] ") for n, u in zip(names, rows[count], strict=False) if u}
             lines = [line for line in lines if line.strip()][count:]
-        rows = rows[1 + count :]
-        if rows and all(len(row) == len(names) + 1 and row[-1] for row in rows):
-            names = ["index", *names]  # R does not name the column of row names
     found = [
         line
         for line in lines
         if not _is_comment(line)
         or not line.strip()
-        or len(_cells([line], separator)[0]) == len(names)
+        or len(_cells([line], separator)[0]) - len(names) in (0, 1)
     ]
     if len(found) < len(lines):
         notes.append(f"{len(lines) - len(found)} lines of comment were left out.")
-    return _Layout(separator, _unique(names), found, header, units, notes)
+    names, width = _fitted(names, found, separator, (file, everything), notes)
+    return _Layout(separator, unique_names(names), width, found, header, units, notes)
+
+
+def _fitted(
+    names: list[str],
+    lines: Sequence[str],
+    separator: str,
+    source: tuple[str, Sequence[str]],
+    notes: list[str],
+) -> tuple[list[str], int]:
+    """Return the names of all columns, and how many cells rows have: none is lost.
+
+    `source`: the name of the file and all its lines.
+
+    Raises
+    ------
+    OutputError
+        Rows have cells without a name, as where decimal commas stand between commas.
+    """
+    width = len(names)
+    rows = list(_with_lines(lines, separator))
+    long = [(line, row) for line, row in rows if len(row) > width]
+    file, everything = source
+
+    def told(line: str) -> str:
+        return f"line {everything.index(line) + 1} (“{line.strip()[:60]}”)"
+
+    if short := [line for line, row in rows if len(row) < width]:
+        notes.append(
+            f"{len(short)} rows have fewer cells than the table has columns, first "
+            f"{told(short[0])}; what they lack at their end is missing."
+        )
+    if not long:
+        return names, width
+    one_more = all(len(row) == width + 1 for _, row in rows)
+    if one_more and not any(row[-1] for _, row in rows):
+        notes.append(f"Every row ends in an empty cell without a name, first {told(rows[0][0])}.")
+        return names, width + 1
+    # R's column of the names of rows has no name.
+    first = [row[0] for _, row in rows]
+    unsure = separator == "," and any(map(may_be_decimals, (row for _, row in rows)))
+    quoted = all(line.lstrip().startswith(('"', "'")) for line, _ in rows)
+    counted = first == [str(i + 1) for i in range(len(first))]
+    words = not any(map(is_number, first))
+    if (
+        one_more
+        and len({*first}) == len(first)
+        and (quoted or ((counted or words) and not unsure))
+    ):
+        notes.append(
+            "The first column has no name; it was taken for the names of rows, "
+            f"first {told(rows[0][0])}."
+        )
+        return ["index", *names], width + 1
+    line, row = long[0]
+    commas = separator == "," and may_be_decimals(row)
+    raise OutputError(
+        f"{file}, {told(line)}: {len(row)} cells, but the table has {width} columns"
+        + (": its commas may be decimal commas, or a name is missing." if commas else "."),
+        hint="Let the program separate cells with semicolons or tabs, or write decimal points."
+        if commas
+        else "Give every column a name, and every row as many cells.",
+    )
 
 
 def _is_comment(line: str) -> bool:
@@ -165,19 +234,17 @@ def _sample(lines: Sequence[str]) -> list[str]:
 
 def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
     """Return the cells of lines, without the blanks around them."""
-    if separator == _SPACES:
-        lines = [" ".join(line.split()) for line in lines]
-    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    return [[cell.strip() for cell in row] for row in rows]
+    return [cells for _, cells in _with_lines(lines, separator)]
 
 
-def _is_number(cell: str) -> bool:
-    """Whether a cell says a number, or that there is none."""
-    try:
-        float(cell or "nan")
-    except ValueError:
-        return bool(_COMMA.fullmatch(cell))
-    return True
+def _with_lines(lines: Sequence[str], separator: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield every row that is not blank: its last line, and its cells."""
+    plain = map(" ".join, map(str.split, lines)) if separator == _SPACES else lines
+    rows = csv.reader(plain, delimiter=separator, skipinitialspace=True)
+    for row in rows:
+        cells = [cell.strip() for cell in row]
+        if len(cells) > 1 or any(cells):
+            yield lines[rows.line_num - 1], cells
 
 
 def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
@@ -195,7 +262,7 @@ def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
         short = table and len(widths) > 1 and widths[0] != widths[1]
         if not table or (short and widths[0] != widths[1] - 1):
             continue
-        numbers = [sum(map(_is_number, row)) for row in rows[titles:]]
+        numbers = [sum(map(is_number, row)) for row in rows[titles:]]
         headed = len(numbers) > 1 and not numbers[0] and all(numbers[1:])
         if (titles or short) and not headed:
             continue
@@ -205,35 +272,6 @@ def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
     if found:
         return min(found)[3], min(found)[1]
     return next((s for s in order if lines and s in lines[0]), order[0]), 0
-
-
-def _units_line(rows: Sequence[Sequence[str]]) -> int:
-    """Return which row below the header holds units, with words above it; 0: none does.
-
-    Columns whose next rows are numbers say their unit there, as in TrackMate's tables.
-    """
-    for i, row in enumerate(rows[1:4], start=1):
-        if any(cell and _is_number(cell) for cell in row):
-            return 0
-        below = rows[i + 1 : i + 6]
-        of_numbers = [
-            cell
-            for cell, *others in zip(row, *below, strict=False)
-            if cell and any(o and _is_number(o) for o in others)
-        ]
-        if 2 * sum(bool(_UNIT.fullmatch(cell)) for cell in of_numbers) > len(of_numbers):
-            return i
-    return 0
-
-
-def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of columns, each once; what pandas writes for its index has no name."""
-    found: list[str] = []
-    for i, name in enumerate(names):
-        plain = name or ("index" if i == 0 else f"column-{i + 1}")
-        number = sum(plain == other or other.startswith(f"{plain}.") for other in found)
-        found.append(f"{plain}.{number}" if plain in found else plain)
-    return tuple(found)
 
 
 def _columns(layout: _Layout, path: Path, notes: list[str]) -> Table:
@@ -246,7 +284,7 @@ def _columns(layout: _Layout, path: Path, notes: list[str]) -> Table:
     ]
     words = frame if all(numeric) else _parsed(layout, path, words=True)
     texts = [_written(words.iloc[:, i]) for i, done in enumerate(numeric) if not done]
-    comma = _has_decimal_comma(texts, layout.separator)
+    comma = has_decimal_comma(texts, layout.separator)
     if comma:
         notes.append("The numbers were read with a decimal comma.")
         words = _parsed(layout, path, words=True)
@@ -256,11 +294,18 @@ def _columns(layout: _Layout, path: Path, notes: list[str]) -> Table:
         if len(values) == 0:
             values = values.astype(float)  # nothing found is no text
         elif comma or not numeric[i]:
-            numbers = _numbers(_written(words.iloc[:, i]), name, notes, comma=comma)
+            numbers = as_numbers(_written(words.iloc[:, i]), name, notes, comma=comma)
             if numbers is not None:
                 values = numbers
             elif values.dtype.kind not in "biuf":
                 values = words.iloc[:, i].to_numpy().astype(object)
+                given = [t for t in _written(words.iloc[:, i]) if t.lower() not in NOTHING]
+                odd = [cell for cell in given if not is_number(cell)]
+                if odd and 2 * len(odd) <= len(given):
+                    notes.append(
+                        f"The column “{name}” was read as text: {len(odd)} of its {len(given)} "
+                        f"cells are no numbers, first “{odd[0][:60]}”."
+                    )
         columns[name] = values
     return columns
 
@@ -269,62 +314,32 @@ def _written(column: pd.Series[str]) -> list[str]:
     return [str(cell).strip() for cell in column]
 
 
-def _has_decimal_comma(texts: Sequence[Sequence[str]], separator: str) -> bool:
-    """Whether the columns that are no plain numbers are some with a decimal comma.
-
-    ``1,234`` may be either: where commas separate cells it has a group of thousands.
-    """
-    found = False
-    for column in texts:
-        cells = [cell for cell in column if cell.lower() not in _NOTHING]
-        if any("," in cell and "." in cell and _GROUPS.fullmatch(cell) for cell in cells):
-            return False
-        commas = [cell for cell in cells if "," in cell]
-        if commas and all(map(_COMMA.fullmatch, cells)):
-            found |= separator != "," or not all(map(_GROUPS.fullmatch, commas))
-    return found
-
-
-def _numbers(
-    cells: Sequence[str], name: str, notes: list[str], *, comma: bool
-) -> np.ndarray | None:
-    """Return cells as numbers, None when they are none; whole ones keep every digit."""
-    given = [cell for cell in cells if cell.lower() not in _NOTHING]
-    if not given or not all(map((_COMMA if comma else _POINT).fullmatch, given)):
-        return None
-    group = r"[.' \u00a0\u202f]" if comma else ","
-    plain = [re.sub(group, "", cell).replace(",", ".") for cell in cells]
-    grouped = next((i for i, cell in enumerate(cells) if re.search(group, cell)), None)
-    if grouped is not None:
-        notes.append(f"“{cells[grouped]}” in the column “{name}” was read as {plain[grouped]}.")
-    missing = [cell.lower() in _NOTHING for cell in cells]
-    if all(_WHOLE.fullmatch(p) for p, none in zip(plain, missing, strict=True) if not none):
-        whole = [int(p) for p, none in zip(plain, missing, strict=True) if not none]
-        low, high = min(whole), max(whole)
-        if not any(missing) and (high < 2**63 or low >= 0) and -(2**63) <= low <= high < 2**64:
-            return np.array(whole, np.int64 if high < 2**63 else np.uint64)
-        if max(high, -low) > 2**53:
-            rest = iter(whole)
-            return np.array([None if none else next(rest) for none in missing], dtype=object)
-    return np.array([np.nan if n else float(p) for p, n in zip(plain, missing, strict=True)])
-
-
 def _parsed(layout: _Layout, path: Path, *, words: bool = False) -> pd.DataFrame:
     """Parse the rows; with `words`, every cell stays the text that it is."""
     spaced = layout.separator == _SPACES
-    dummy = (_SPACES if spaced else layout.separator).join(map(str, range(len(layout.names))))
+    dummy = (_SPACES if spaced else layout.separator).join(map(str, range(layout.width)))
     try:
-        frame: pd.DataFrame = pd.read_csv(
-            io.StringIO("\n".join([dummy, *layout.lines])),
-            sep=r"\s+" if spaced else layout.separator,
-            skipinitialspace=True,
-            index_col=False,
-            keep_default_na=not words,
-            dtype=object if words else None,
-            **_EXACT,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Columns of several types are read again as words.
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+            frame: pd.DataFrame = pd.read_csv(
+                io.StringIO("\n".join([dummy, *layout.lines])),
+                sep=r"\s+" if spaced else layout.separator,
+                skipinitialspace=True,
+                index_col=False,
+                keep_default_na=not words,
+                dtype=object if words else None,
+                **_EXACT,
+            )
         return frame
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, csv.Error) as error:
+    except (
+        pd.errors.ParserError,
+        pd.errors.ParserWarning,
+        pd.errors.EmptyDataError,
+        ValueError,
+        csv.Error,
+    ) as error:
         raise OutputError(
             f"{path.name} is no table: {error}", hint="Open it in a text editor."
         ) from error
@@ -347,7 +362,7 @@ def read_numbers(path: Path, name: str, root: Path | None = None) -> Content:
             hint="Declare the output as tablecsv when it is a table.",
         ) from error
     whole = [cell for cell in cells if cell]
-    if values.size and all(map(_WHOLE.fullmatch, whole)):
+    if values.size and all(map(WHOLE.fullmatch, whole)):
         values = np.array([int(cell) for cell in whole])  # they keep every digit
     return Content(data={name: values}, header=False)
 
