@@ -349,3 +349,27 @@ def test_points_found_in_an_image_lie_on_it(tmp_path):
     again = Layer.create(*loaded.as_layer_data_tuple())
     np.testing.assert_allclose(again.data_to_world([1, 2, 3]), layer.data_to_world([1, 2, 3]))
     assert again.units == layer.units
+
+
+@pytest.mark.parametrize("kind", ["points", "shapes"])
+def test_coordinates_go_out_in_the_pixels_of_a_file(tmp_path, kind):
+    told = {"axes": "YX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2}
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((60, 50), "u2"), metadata=told)
+    corners = np.array([[2, 2], [2, 4], [4, 4], [4, 2.0]])
+    data = corners if kind == "points" else [corners]
+    wanted = parameter("tablecsv", kinds=(LayerKind.POINTS,))
+    if kind == "shapes":
+        wanted = parameter("imagetiff", kinds=(LayerKind.LABELS,))
+    exported = export(
+        snapshot((data, {"units": ("um", "um")}, kind)),
+        wanted,
+        tmp_path / "inputs",
+        reference=snapshot(str(tmp_path / "a.ome.tif")),
+    )
+    if kind == "points":
+        assert exported.file.path.read_text().split()[1] == "0,10.0,10.0"
+    else:
+        mask = tifffile.imread(exported.file.path)
+        assert mask.shape == (60, 50)
+        assert mask[15, 15] == 1
+        assert mask[3, 3] == 0

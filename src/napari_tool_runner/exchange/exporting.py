@@ -55,6 +55,7 @@ __all__ = ["Exported", "export"]
 _HASHED = 16 * 2**20
 """Bytes: what is copied is hashed before a program could change it."""
 _LARGEST = 2**31
+_PLACED = {*LayerKind} - {*PIXELS, LayerKind.TABLE, LayerKind.ANY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,10 @@ def export(
     hand = plan(snap, parameter, formats)
     file = hand.file(folder)
     notes, copied, metadata = [*sized, *hand.remarks, *misfits(snap, parameter, formats)], True, {}
-    grid = located(reference, formats).geometry if is_read(hand.snap) and reference else None
+    unseen = reference is not None and not reference.geometry.axes  # a file
+    if reference and (is_read(hand.snap) or (unseen and hand.snap.kind in _PLACED)):
+        reference = located(reference, formats)
+    grid = reference.geometry if reference else None
     hand = replace(hand, snap=with_columns(hand.snap, grid, notes))
     if hand.original is not None:
         place_file(hand.original, file.path, lend=lend)
