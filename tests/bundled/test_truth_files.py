@@ -15,10 +15,11 @@ from napari.layers._source import layer_source
 from napari_builtins.io import napari_get_reader
 
 from bundled import direct, inside
-from napari_tool_runner.exchange import export, snapshot, with_known_axes
+from napari_tool_runner.exchange import cut, export, snapshot, with_known_axes
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.reader import read_tool
 from napari_tool_runner.tools.tree import find_parameter
+from support import CORPUS, NO_CORPUS
 
 SHIPPED = Path(skimage.__file__).parent / "data"
 ENDINGS = (".tif", ".tiff", ".png", ".jpg", ".gif", ".bmp")
@@ -54,8 +55,11 @@ def handed(value: object, folder: Path, tool: str = "gaussian_filter") -> Path:
 def seen(path: Path) -> tuple[np.ndarray, str, dict[str, object]]:
     """Return what every script reads; an axis without a name serves as depth."""
     values, axes, sizes = inside.script("gaussian_filter").read_image(str(path))
+    kept = [i for i, axis in enumerate(axes) if values.shape[i] != 1 or axis == "S"]
+    values = values.reshape([values.shape[i] for i in kept])  # axes of one step do not count
+    axes = "".join(axes[i] for i in kept)
     unit = sizes.get("PhysicalSizeXUnit", "µm")
-    lengths = {key: value for key, value in sizes.items() if key[-1] in "XYZ" and unit == "µm"}
+    lengths = {key: value for key, value in sizes.items() if key[-1] in axes and unit == "µm"}
     return values, axes.replace("Q", "Z") if "Z" not in axes else axes, lengths
 
 
@@ -71,11 +75,8 @@ def same(path: Path, folder: Path) -> str:
     return "" if fits else f"{path.name}: the pixels differ"
 
 
-READ_OTHERWISE = {
-    "chessboard_RGB.png": "napari reads 8 of its 16 bits",
-    "multipage_rgb.tif": "napari shows the planes of its colours one by one",
-    "no_time_for_that_tiny.gif": "napari takes the colours of what is so small for an axis",
-}
+READ_OTHERWISE = {"chessboard_RGB.png": "napari reads 8 of its 16 bits",
+                  "no_time_for_that_tiny.gif": "napari takes its colours for an axis"}  # fmt: skip
 
 
 def test_what_scikit_image_ships(tmp_path: Path) -> None:
@@ -86,6 +87,67 @@ def test_what_scikit_image_ships(tmp_path: Path) -> None:
         for path in paths
         if path.name not in READ_OTHERWISE and (said := same(path, tmp_path / path.name))
     ]
+    assert wrong == []
+
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (5, 44, 48, 4), np.uint8)
+COLOURS = PIXELS[0, ..., :3]
+PLANES = np.moveaxis(COLOURS, -1, 0)
+ODD: dict[str, tuple[np.ndarray, dict[str, object]]] = {
+    "planes of colours": (PLANES.copy(), {"photometric": "rgb", "planarconfig": "separate"}),
+    "tiny planes": (PLANES[:, :8, :9].copy(), {"photometric": "rgb", "planarconfig": "separate"}),
+    "tiny": (COLOURS[:8, :9], {"photometric": "rgb"}),
+    "stack of planes": (
+        np.moveaxis(PIXELS[..., :3], -1, 1).copy(),
+        {"photometric": "rgb", "planarconfig": "separate"},
+    ),
+    "inks": (PIXELS[0], {"photometric": "separated"}),
+    "L*a*b*": (COLOURS, {"photometric": "cielab"}),
+    "colours called channels": (COLOURS, {"photometric": "rgb", "metadata": {"axes": "YXC"}}),
+    "depth marked as colours": (COLOURS, {"photometric": "rgb", "metadata": {"axes": "YXZ"}}),
+} | {
+    f"{axes} {shape}": (
+        np.random.default_rng(1).integers(0, 900, shape).astype(np.uint16),
+        {"photometric": "minisblack", "metadata": {"axes": axes}},
+    )
+    for axes, shape in {
+        "YXT": (40, 44, 4), "XYT": (40, 44, 3), "XY": (20, 24), "YXC": (40, 44, 1),
+        "YXCZ": (20, 24, 1, 1), "ZYXC": (1, 40, 44, 3), "TZYX": (3, 1, 20, 24),
+        "QTZYXC": (1, 1, 1, 16, 20, 1), "RCYX": (2, 3, 20, 24), "CYX": (1, 40, 44),
+    }.items()
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_napari_shows_otherwise_goes_out_as_its_file(tmp_path: Path, kind: str) -> None:
+    values, options = ODD[kind]
+    tifffile.imwrite(tmp_path / "a.tif", values, **options)
+    assert same(tmp_path / "a.tif", tmp_path / "out") == ""
+
+
+def test_values_that_napari_changed_are_told(tmp_path: Path) -> None:
+    path = SHIPPED / "chessboard_RGB.png"
+    snap = with_known_axes(snapshot(opened(path)))
+    notes = export(snap, parameter("gaussian_filter"), tmp_path).notes
+    assert any("holds uint8, its file uint16" in note for note in notes)
+
+
+def test_a_part_has_the_pixel_size_of_its_file(tmp_path: Path) -> None:
+    imagej(tmp_path / "a.tif")
+    whole = with_known_axes(snapshot(opened(tmp_path / "a.tif")))
+    part = cut(whole, whole.geometry, (2, slice(0, 20), slice(4, 30)))
+    file = export(part, parameter("gaussian_filter"), tmp_path / "out").file
+    values, axes, sizes = seen(file.path)
+    assert (values.shape, axes) == ((20, 26), "YX")
+    assert (sizes["PhysicalSizeX"], sizes["PhysicalSizeY"]) == (0.25, 0.25)
+
+
+@pytest.mark.skipif(CORPUS is None, reason=NO_CORPUS)
+def test_every_image_of_a_folder(tmp_path: Path) -> None:
+    assert CORPUS is not None
+    paths = [p for p in sorted(CORPUS.rglob("*")) if p.suffix in ENDINGS and p.is_file()]
+    paths = [p for p in paths if p.stat().st_size < 20e6]
+    wrong = [said for i, p in enumerate(paths) if (said := same(p, tmp_path / str(i)))]
     assert wrong == []
 
 

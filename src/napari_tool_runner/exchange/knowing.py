@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import in_words, letter, read_axes
+from napari_tool_runner.exchange.blocks import transposed
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.files import file_key
 from napari_tool_runner.exchange.geometry import dimension, select, with_axis
 from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, items
 from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.model import LayerKind
 
 __all__ = ["guess_notes", "is_guess", "named", "with_known_axes", "with_known_sizes"]
 
@@ -55,9 +59,11 @@ def named(geometry: Geometry, labels: object) -> Geometry:
 
 
 def with_known_axes(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:
-    """Return `snap` with the axes that the file behind it tells, if they were a guess.
+    """Return `snap` with what the file behind it tells of its axes, colours and pixel size.
 
-    Opens that file, once as long as it does not change: not for a GUI thread.
+    A layer whose pixels are those of that file goes out as the file would, whatever napari
+    took the last axis for; names that a person gave count more. Opens the file, once as long
+    as it does not change: not for a GUI thread.
 
     Parameters
     ----------
@@ -65,49 +71,105 @@ def with_known_axes(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:
         The letters that the tool takes unnamed axes for; empty: it does not say.
     """
     own = snap.geometry
-    if snap.kind not in PIXELS or snap.data is None or own.labels or not is_guess(own):
+    if snap.kind not in PIXELS or snap.data is None or (own.labels and not _is_bare(own)):
         return snap
-    told = _behind(snap.source, own.shape)
-    if told is not None and told.labels and "Q" not in told.axes:
-        own = replace(own, axes=told.axes, labels=told.labels)
-    elif len(wanted) == own.ndim:
-        own = replace(own, axes=wanted.upper())
-    return replace(snap, geometry=own)
+    told = _behind(snap)
+    if told is not None:
+        snap = _as_in_file(snap, told)
+    own = snap.geometry
+    if not own.labels and is_guess(own) and len(wanted) == own.ndim:
+        snap = replace(snap, geometry=replace(own, axes=wanted.upper()))
+    return snap
 
 
 def with_known_sizes(snap: LayerSnapshot) -> tuple[LayerSnapshot, tuple[str, ...]]:
-    """Return a layer without a pixel size with that of the file behind it, and a note.
+    """Return a layer without a pixel size with that of the file behind it, and notes.
 
-    Most readers of napari leave it out. Opens that file, as `with_known_axes`.
+    Most readers of napari leave it out. `with_known_axes` has asked the file.
     """
-    own = snap.geometry
-    bare = {*own.scale} <= {1.0} and {*own.units} <= {"pixel"} and own.affine is None
-    if snap.kind not in PIXELS or snap.data is None or not bare:
-        return snap, ()
-    told = _behind(snap.source, own.shape)
-    if told is None or {*told.units} <= {"pixel"}:
-        return snap, ()
+    own, told = snap.geometry, snap.behind
+    if told is None or not _is_bare(own):
+        return snap, snap.remarks
     pairs = zip(told.scale, told.units, strict=True)
     sizes = dict.fromkeys(f"{size:.4g} {unit}" for size, unit in pairs if unit != "pixel")
     note = f"“{snap.name}” has no pixel size; the tool is told that of {Path(snap.source).name}: "
     geometry = replace(own, scale=told.scale, units=told.units)
-    return replace(snap, geometry=geometry), (f"{note}{', '.join(sizes)}.",)
+    return replace(snap, geometry=geometry), (*snap.remarks, f"{note}{', '.join(sizes)}.")
 
 
-def _behind(source: str, shape: tuple[int, ...]) -> Geometry | None:
-    """Return what the file `source` says of a layer of that shape; None: nothing."""
-    path = Path(source)
+def _is_bare(geometry: Geometry) -> bool:
+    """Whether nobody said how large a pixel is."""
+    one = {*geometry.scale} <= {1.0} and {*geometry.units} <= {"pixel"}
+    return one and geometry.affine is None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a file says of an array of `geometry.shape`; `samples`: which axis are colours."""
+
+    geometry: Geometry
+    samples: int | None
+    dtype: np.dtype
+
+
+def _as_in_file(snap: LayerSnapshot, told: _Told) -> LayerSnapshot:
+    """Return a layer as the file that holds its pixels would be handed over."""
+    own, array = snap.geometry, snap.pixels
+    rgb = told.samples is not None and snap.kind is LayerKind.IMAGE
+    axes = [i for i in range(told.geometry.ndim) if not rgb or i != told.samples]
+    behind = select(told.geometry, axes)[0]
+    if "S" in behind.axes:  # an axis like others, where pixels have no colours
+        behind = replace(behind, axes=behind.axes.replace("S", "Q" if "C" in behind.axes else "C"))
+    sizes = None if {*behind.units} <= {"pixel"} else behind
+    remarks = []
+    if array.dtype.itemsize < told.dtype.itemsize:
+        remarks.append(
+            f"“{snap.name}” holds {array.dtype}, its file {told.dtype}: give the tool the file "
+            "for all that is in it."
+        )
+    snap = replace(snap, remarks=tuple(remarks))
+    if own.labels:  # a person's own names
+        return replace(snap, behind=sizes) if behind.ndim == own.ndim else snap
+    if rgb is not snap.rgb and not (rgb or behind.labels):  # nobody says what else it is
+        return snap
+    own = with_axis(own, "C", array.shape[-1], own.ndim) if snap.rgb else own
+    own = select(own, axes)[0]
+    if behind.labels:
+        own = replace(own, axes=behind.axes, labels=behind.labels)
+    elif rgb:
+        own = replace(own, axes=behind.axes, labels=())
+    if rgb is not snap.rgb:
+        what = "colours" if rgb else f"the axes {in_words(own.axes)}"
+        remarks.append(f"“{snap.name}” goes to the tool as its file has it: {what}.")
+    moved = rgb and told.samples != len(axes)
+    return replace(
+        snap,
+        data=transposed(array, [*axes, told.samples or 0]) if moved else snap.data,
+        geometry=own,
+        rgb=rgb,
+        multiscale=snap.multiscale and not moved,
+        path=snap.path if rgb is snap.rgb else None,
+        behind=sizes,
+        remarks=tuple(remarks),
+    )
+
+
+def _behind(snap: LayerSnapshot) -> _Told | None:
+    """Return what the file of a layer says of an array of its shape; None: nothing."""
+    path = Path(snap.source)
     # the built-in reader of napari opens a level inside of an OME-Zarr
     folders = [folder for folder in path.parents if folder.suffix == ".zarr"]
+    shape = tuple(snap.pixels.shape)
     try:
         path = folders[-1] if folders else path
-        return next((one for one in _told_by(path, file_key(path)) if one.shape == shape), None)
+        told = _told_by(path, file_key(path))
+        return next((one for one in told if one.geometry.shape == shape), None)
     except (OSError, ValueError):  # a sample, a URL, a file that is gone
         return None
 
 
 @lru_cache(maxsize=64)
-def _told_by(path: Path, key: str) -> list[Geometry]:
+def _told_by(path: Path, key: str) -> list[_Told]:
     """Return what readers make of an image: all axes, each channel apart, none of one step."""
     known = FORMATS.of_file(path.name)
     if not known or not known[0].readable:
@@ -119,12 +181,20 @@ def _told_by(path: Path, key: str) -> list[Geometry]:
     own = content.geometry
     if own is None:
         return []
-    samples = content.attributes.get("samples", own.ndim)
-    if content.rgb and isinstance(samples, int) and "C" not in own.axes:  # taken for an axis
-        own = with_axis(own, "C", content.pixels.shape[-1], samples)
-    whole = range(own.ndim)
-    apart = [i for i in whole if own.axes[i] != "C"]
+    samples = None
+    if content.rgb:
+        at = content.attributes.get("samples", own.ndim)
+        samples = at if isinstance(at, int) else own.ndim
+        labels = own.labels
+        own = with_axis(own, "S", content.pixels.shape[-1], samples)
+        own = own if labels else replace(own, labels=())
+    every = range(own.ndim)
+    apart = [i for i in every if own.axes[i] != "C"]
     ways = [
-        part for kept in (whole, apart) for part in (kept, [i for i in kept if own.shape[i] != 1])
+        part for kept in (every, apart) for part in (kept, [i for i in kept if own.shape[i] != 1])
     ]
-    return [select(own, way)[0] for way in ways]
+    dtype = np.dtype(content.pixels.dtype)
+    return [
+        _Told(select(own, way)[0], [*way].index(samples) if samples in way else None, dtype)
+        for way in ways
+    ]

@@ -197,6 +197,10 @@ class LayerSnapshot(_Layer):
         Where it came from, for the record (path, sample, "array").
     key : str
         Cheap identity within this session (data object and its change counter).
+    behind : Geometry or None
+        What the file that a layer was opened from says of the same axes.
+    remarks : tuple of str
+        What else a person should know of that.
     """
 
     data: object
@@ -209,6 +213,8 @@ class LayerSnapshot(_Layer):
     attributes: Mapping[str, object] = field(default_factory=dict)
     source: str = ""
     key: str = ""
+    behind: Geometry | None = None
+    remarks: tuple[str, ...] = ()
 
     def placed_only(self) -> LayerSnapshot:
         """Return where it lay, without its data."""

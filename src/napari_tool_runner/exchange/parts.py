@@ -72,6 +72,7 @@ def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
         snap,
         data=window[everything] if isinstance(array, np.ndarray) else window,
         geometry=select(whole, kept)[0],
+        behind=snap.behind and select(snap.behind, kept)[0],
         multiscale=False,
         path=None,
         key=f"{snap.key}{index}",

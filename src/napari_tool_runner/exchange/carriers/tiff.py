@@ -308,7 +308,10 @@ def _check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
 
 
 def _content(data: ArrayLike, axes: str, facts: Facts) -> Content:
-    is_rgb = facts.rgb and data.shape[axes.index("S")] in (3, 4)
+    if facts.rgb and axes.endswith("C") and "S" not in axes:  # colours by another name
+        axes = axes[:-1] + "S"
+        facts.hidden.append("its colours are told as channels")
+    is_rgb = facts.rgb and "S" in axes and data.shape[axes.index("S")] in (3, 4)
     attributes: dict[str, object] = {"channel_names": facts.channels} if facts.channels else {}
     letters = axes.replace("S", "")
     if not facts.declared:
@@ -324,10 +327,12 @@ def _content(data: ArrayLike, axes: str, facts: Facts) -> Content:
         letters = letters[:position] + ("Q" if "C" in letters else "C") + letters[position:]
         facts.declared = True
         facts.hidden.append(f"its {data.shape[position]} samples a pixel are channels")
+    if facts.declared and set(letters) - set("TCZYXQ"):
+        facts.hidden.append(f"what its axes {', '.join(letters)} are is not known")
     letters = "".join(axis if axis in "TCZYX" else "Q" for axis in letters)
     shape = tuple(data.shape[:-1] if is_rgb else data.shape)
     steps = [facts.steps.get(axis, (1.0, "pixel")) for axis in letters]
-    labels = letters.lower() if facts.declared and "Q" not in letters else ""
+    labels = letters.lower().replace("q", "?") if facts.declared else ""
     if labels and not letters.endswith("YX"):
         facts.hidden.append(f"its axes lie in the order {in_words(letters)}")
     return Content(

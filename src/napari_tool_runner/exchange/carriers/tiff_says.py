@@ -58,7 +58,7 @@ class Facts:
         page = series.keyframe
         photometric = page.photometric
         decoded = photometric == _YCC and "JP" in tifffile.COMPRESSION(page.compression).name
-        self.rgb = "S" in series.axes and (photometric == _RGB or decoded)
+        self.rgb = page.samplesperpixel > 1 and (photometric == _RGB or decoded)
         if tif.is_ome and tif.ome_metadata:
             self.declared = True
             _ome_facts(tif.ome_metadata, self)
