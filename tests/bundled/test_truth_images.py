@@ -475,3 +475,57 @@ def test_places_are_read_back_as_they_were(tmp_path):
         points[:, 1].tolist(), rel=1e-10
     )
     assert csv.list_dialects()
+
+
+@pytest.mark.parametrize("method", ["otsu", "yen", "manual"])
+def test_dark_objects_are_what_is_not_bright(tmp_path, method):
+    image = np.full((40, 40), 180, np.uint8)
+    image[10:20, 10:20] = 0
+    given = {"input": Image(image, "YX"), "method": method, "value": 0}
+    dark = run("threshold", tmp_path, objects="dark", **given).image()
+    np.testing.assert_array_equal(dark, image == 0)
+    bright = run("threshold", tmp_path, objects="bright", **given).image()
+    np.testing.assert_array_equal(bright, 1 - dark)
+
+
+def test_the_margin_of_a_local_threshold_lies_on_the_side_of_the_objects(tmp_path):
+    image = noise((64, 64), 6, 3).astype(np.float32) + 100
+    image[20:30, 20:30] -= 40
+    given = {"input": Image(image, "YX"), "method": "local", "value": 15}
+    dark = run("threshold", tmp_path, objects="dark", **given).image()
+    turned = {**given, "input": Image(-image, "YX")}
+    np.testing.assert_array_equal(dark, run("threshold", tmp_path, **turned).image())
+    assert dark[20:30, 20:30].all()
+    assert dark.sum() == 100
+
+
+@pytest.mark.parametrize("method", ["max", "mean", "min", "median", "sum", "std"])
+def test_infinite_pixels_are_left_out_of_projections(tmp_path, method):
+    image = noise((4, 10, 11)).astype(np.float32)
+    image[1, 2, 3], image[2, 4, 5] = np.inf, -np.inf
+    made = run("project", tmp_path, input=Image(image, "ZYX"), method=method).image()
+    known = np.where(np.isfinite(image), image, np.nan).astype(float)
+    np.testing.assert_allclose(made, getattr(np, f"nan{method}")(known, axis=0), rtol=1e-5)
+
+
+def test_pixels_that_are_limited_are_told(tmp_path):
+    image = np.full((40, 40), 250, np.uint8)
+    image[10:20, 10:20] = 5
+    assert "limited to 0 … 255" in run("unsharp_mask", tmp_path, input=Image(image, "YX")).text
+
+
+def test_labels_without_a_background_are_no_picture(tmp_path):
+    labels = np.repeat(np.repeat(np.array([[1000, 3], [70000, 12]], np.int32), 30, 0), 30, 1)
+    made = run("rescale", tmp_path, input=Image(labels, "YX"), factor=0.5)
+    assert set(np.unique(made.image())) == {3, 12, 1000, 70000}
+
+
+def test_images_of_other_axes_are_told(tmp_path):
+    one = noise((4, 10, 11))
+    given = {"first": Image(one, "ZYX"), "second": Image(one, "TYX")}
+    for tool in ("calculate_images", "colocalize"):
+        made = run(tool, tmp_path, **given)
+        assert made.refused or "the axes are ZYX in the one and TYX" in made.text
+    labels = (one > 20).astype(np.uint16)
+    given = {"labels": Image(labels, "ZYX"), "image": Image(one, "TYX")}
+    assert "the axes are ZYX" in run("measure_regions", tmp_path, **given).text

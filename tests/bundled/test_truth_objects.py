@@ -564,3 +564,22 @@ def test_brightness_given_for_objects_is_told(tmp_path, tool):
 
 def test_the_script_is_found_under_its_name():
     assert script("measure_regions").ellipses
+
+
+def test_colocalization_of_whole_numbers_has_their_threshold(tmp_path):
+    from skimage.filters import threshold_otsu
+
+    one, two = (np.random.default_rng(n).integers(40, 70, (40, 44), np.uint16) for n in (1, 2))
+    made = run("colocalize", tmp_path, first=Image(one, "YX"), second=Image(two, "YX"))
+    bright = (one > threshold_otsu(one)) & (two > threshold_otsu(two))
+    for column, own in (("manders_m1", one), ("manders_m2", two)):
+        wanted = own[bright].sum() / own[own > threshold_otsu(own)].sum()
+        np.testing.assert_allclose(made.column(column), wanted, rtol=1e-12)
+
+
+def test_a_lone_object_like_a_mask_is_told(tmp_path):
+    labels = np.zeros((20, 20), np.uint16)
+    labels[2:8, 2:8] = labels[12:18, 12:18] = 1
+    made = run("remove_small_objects", tmp_path, input=Image(labels, "YX"))
+    assert "each piece counts alone" in made.text
+    assert not made.image().any()

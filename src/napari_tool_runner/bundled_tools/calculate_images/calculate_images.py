@@ -114,6 +114,15 @@ def tell_sizes(first, second):
             )
 
 
+def tell_axes(axes, others):
+    """Warn when two images of one size, laid on each other, have other axes."""
+    if axes != others:
+        print(
+            f"warning: the axes are {axes} in the one and {others} in the other: both count as "
+            f"{axes}. Where that is wrong, name the axes alike"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", required=True)
@@ -130,6 +139,7 @@ def main():
         second = second.transpose([others.index(axis) for axis in axes if axis in others])
         missing = tuple(number for number, axis in enumerate(axes) if axis not in others)
         second = np.expand_dims(second, missing)
+        others = axes
     try:
         fits = np.broadcast_shapes(first.shape, second.shape) == first.shape
     except ValueError:
@@ -137,6 +147,7 @@ def main():
     if not fits:
         sys.exit(f"The images do not fit together: {shapes}.")
     tell_sizes(sizes, own)
+    tell_axes(axes, others)
     for image in (first, second):
         tell_missing(image)
     kept, dtype = args.operation in KEEP, first.dtype

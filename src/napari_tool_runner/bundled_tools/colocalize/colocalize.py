@@ -68,7 +68,12 @@ def otsu(pixels):
     """Return the threshold that separates bright from dark best."""
     from skimage.filters import threshold_otsu
 
-    return threshold_otsu(pixels) if np.ptp(pixels) > 0 else pixels.flat[0]
+    lowest, highest = pixels.min(), pixels.max()
+    if lowest == highest:
+        return float(lowest)
+    if pixels.dtype.kind in "iu" and int(highest) - int(lowest) > 2**20:
+        pixels = pixels.astype(float)  # a histogram of classes, not one with every number
+    return float(threshold_otsu(pixels))
 
 
 def agreement(first, second, labels):
@@ -82,7 +87,7 @@ def agreement(first, second, labels):
     inside = inside[np.argsort(labels[inside], kind="stable")]
     numbers, starts = np.unique(labels[inside], return_index=True)
     for number, pixels in zip(numbers, np.split(inside, starts[1:]), strict=True):
-        a, b = first[pixels], second[pixels]
+        a, b = first[pixels].astype(float), second[pixels].astype(float)
         with np.errstate(invalid="ignore", divide="ignore"):  # one value only: nan
             pearson = np.corrcoef(a, b)[0, 1] if len(a) > 1 else np.nan
             bright_a, bright_b = a > levels[0], b > levels[1]
@@ -155,6 +160,15 @@ def tell_sizes(first, second):
             )
 
 
+def tell_axes(axes, others):
+    """Warn when two images of one size, laid on each other, have other axes."""
+    if axes != others:
+        print(
+            f"warning: the axes are {axes} in the one and {others} in the other: both count as "
+            f"{axes}. Where that is wrong, name the axes alike"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", required=True)
@@ -164,12 +178,16 @@ def main():
     args = parser.parse_args()
 
     first, axes, sizes = read_image(args.first)
-    second, _, own = read_image(args.second)
+    second, others, own = read_image(args.second)
     tell_sizes(sizes, own)
-    labels = read_objects(args.labels)[0] if args.labels else np.ones(first.shape, np.uint8)
+    labels, objects, _ = (
+        read_objects(args.labels) if args.labels else (np.ones(first.shape, np.uint8), axes, {})
+    )
     if not first.shape == second.shape == labels.shape:
         shapes = ", ".join(str(image.shape) for image in (first, second, labels))
         sys.exit(f"The two channels and the objects must have one size, not {shapes}.")
+    for told in {others, objects}:
+        tell_axes(axes, told)
     if axes.endswith("S"):
         sys.exit("A colour (RGB) image has no single brightness: split its channels first.")
     for image in (first, second):
@@ -182,8 +200,7 @@ def main():
         table.writerow(["label", *where, "pearson", "manders_m1", "manders_m2", "overlap"])
         for part in parts(axes, labels.shape, together):
             place = [part[number] for number in outer]
-            found = agreement(first[part].astype(float), second[part].astype(float), labels[part])
-            for number, values in found:
+            for number, values in agreement(first[part], second[part], labels[part]):
                 table.writerow([number, *place, *map(exact, values)])
 
 

@@ -94,6 +94,15 @@ def typed(values, dtype):
     return values.astype(dtype)
 
 
+def tell_limited(values, dtype):
+    """Say how many pixels are beyond what whole numbers of this type hold."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        beyond = np.count_nonzero((values < limits.min - 0.5) | (values > limits.max + 0.5))
+        if beyond:
+            print(f"note: {beyond} pixels are limited to {limits.min} … {limits.max} ({dtype})")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
@@ -133,6 +142,7 @@ def main():
     if lost:
         print(f"note: {lost} frames are no brighter than the background and stay as they are")
     result = np.where(missing, frames, result)
+    tell_limited(result, image.dtype)
     write_image(args.output, np.moveaxis(typed(result, image.dtype), 0, time), axes, sizes)
 
 

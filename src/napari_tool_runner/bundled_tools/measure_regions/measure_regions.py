@@ -305,6 +305,15 @@ def tell_sizes(first, second):
             )
 
 
+def tell_axes(axes, others):
+    """Warn when two images of one size, laid on each other, have other axes."""
+    if axes != others:
+        print(
+            f"warning: the axes are {axes} in the one and {others} in the other: both count as "
+            f"{axes}. Where that is wrong, name the axes alike"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", required=True)
@@ -313,10 +322,11 @@ def main():
     args = parser.parse_args()
 
     labels, axes, sizes = read_objects(args.labels)
-    image, _, own = read_image(args.image)
+    image, others, own = read_image(args.image)
     tell_sizes(sizes, own)
     if image.shape != labels.shape:
         sys.exit(f"The image {image.shape} and the labels {labels.shape} differ in size.")
+    tell_axes(axes, others)
     # the objects as their own image: only shapes are wanted
     image = None if np.array_equal(image, labels) else image
     if image is not None:

@@ -117,7 +117,7 @@ def main():
     part = np.take(image, range(args.first, last + 1), axis=number)
     missing = tell_missing(part)
     work = getattr(np, f"nan{args.method}" if missing.any() else args.method)
-    pixels = np.where(np.isnan(part), np.nan, part) if missing.any() else part
+    pixels = np.where(missing, np.nan, part) if missing.any() else part
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no value at all stays no value
         if args.method in {"max", "min"}:

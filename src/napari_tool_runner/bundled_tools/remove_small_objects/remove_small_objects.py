@@ -152,6 +152,10 @@ def main():
                     keep[np.take(numbered, [0, -1], axis=dimension)] = False
         result[part] = np.where(keep[numbered], labels[part], 0)
         stay, count = stay + np.count_nonzero(keep), count + np.count_nonzero(pixels[1:])
+    if mask:
+        print(
+            f"note: all objects have the number {values[0]}, as in a mask: each piece counts alone"
+        )
     print(f"{stay} of {count} objects stay")
     write_image(args.output, result, axes, sizes)
 

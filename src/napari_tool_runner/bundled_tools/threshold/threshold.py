@@ -150,7 +150,7 @@ def main():
     if args.method == "local":
         radii = [args.radius / 2 / step for step in steps]
         sigmas = [radius if axis in "YX" else 0 for axis, radius in zip(axes, radii, strict=True)]
-        level = smoothed(real(image), sigmas, missing) + args.value
+        level = smoothed(real(image), sigmas, missing)
     else:
         together = space(axes, args.scope) if args.scope != "whole" else axes.replace("C", "")
         level, even = np.full(image.shape, np.nan), []
@@ -170,7 +170,14 @@ def main():
             print(
                 f"note: {len(even)} planes or volumes have one value only, so nothing to separate"
             )
-    mask = (image > level if args.objects == "bright" else image < level) & ~missing
+    # without a margin a pixel like its surroundings is neither; else the two classes are all
+    if args.method == "local":
+        mask = (
+            image > level + args.value if args.objects == "bright" else image < level - args.value
+        )
+    else:
+        mask = image > level if args.objects == "bright" else image <= level
+    mask &= ~missing & ~np.isnan(level)
     print(f"{mask.mean():.1%} of the image is foreground")
     write_image(args.output, mask.astype(np.uint8), axes, sizes)
 

@@ -105,6 +105,8 @@ def main():
     if not placed.all():
         print(f"note: {np.count_nonzero(~placed)} points have no place (NaN) and are left out")
         points, values = points[placed], [v for v, ok in zip(values, placed, strict=True) if ok]
+    if points.shape[1] == 4 and args.depth == 1:
+        print("note: slices are taken to lie as far apart as pixels are wide (“Depth of a slice”)")
     stretched = points * ([1, args.depth, 1, 1] if points.shape[1] == 4 else 1)
     owner = track(stretched, args.distance, args.gap)
     lengths = np.bincount(owner, minlength=1)

@@ -115,6 +115,15 @@ def smoothed(pixels, sigmas, missing):
     return np.where(missing, pixels, smooth / np.where(missing, 1, known))
 
 
+def tell_limited(values, dtype):
+    """Say how many pixels are beyond what whole numbers of this type hold."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        beyond = np.count_nonzero((values < limits.min - 0.5) | (values > limits.max + 0.5))
+        if beyond:
+            print(f"note: {beyond} pixels are limited to {limits.min} … {limits.max} ({dtype})")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
@@ -133,6 +142,7 @@ def main():
     with np.errstate(invalid="ignore"):
         sharp = pixels + args.amount * (pixels - smoothed(pixels, sigmas, missing))
     sharp = np.where(missing, pixels, sharp)
+    tell_limited(sharp, image.dtype)
     write_image(args.output, typed(sharp, image.dtype), axes, sizes)
 
 
