@@ -89,6 +89,8 @@ def run_tool(args: Namespace) -> int:
         say(f"log: {job.log_path}")
         return 1
     places, facts = _delivered(args, job)
+    if args.quiet and job.run.notes:  # else they were echoed
+        say("\n".join(job.run.notes))
     if args.json:
         print_json(facts)
     else:
@@ -384,8 +386,7 @@ def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
 def _echo(job: Job, event: object) -> None:
     from napari_tool_runner.plugins import OutputLine
 
-    told = job.request.config.notes  # already
-    if isinstance(event, OutputLine) and event.text not in told:
+    if isinstance(event, OutputLine) and event.text not in job.request.config.notes:  # said
         say(event.text)
 
 

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from exchange_helpers import collected, make_tool
 from napari.components import ViewerModel
-from napari.layers import Image, Layer
+from napari.layers import Image, Labels, Layer
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange import LoadedOutput, load, snapshot
@@ -293,3 +293,38 @@ def test_labels_that_a_float_does_not_hold_are_told(tmp_path):
 def loaded_labels(tmp_path):
     output = DataOutput(name="o", format="imagetiff", kind=LayerKind.LABELS)
     return load(collected(tmp_path / "o.tif", "imagetiff"), output, make_tool(), inputs={})
+
+
+@pytest.mark.parametrize(
+    ("data", "label", "expected"),
+    [
+        (BLOBS, "Output image", "labels"),
+        (BLOBS, "Distances", "image"),
+        (NOISE, "Output image", "image"),
+        (NOISE / 7, "Output image", "image"),
+    ],
+)
+def test_whole_numbers_of_objects_that_went_in_are_objects(tmp_path, data, label, expected):
+    tifffile.imwrite(tmp_path / "o.tiff", data)
+    output = DataOutput(name="o", label=label, format="tiff", reference="i")
+    inputs = {"i": snapshot(Labels(BLOBS))}
+    file = collected(tmp_path / "o.tiff", "tiff")
+    assert load(file, output, make_tool(), inputs=inputs).kind == expected
+    as_image = load(file, output, make_tool(), inputs=inputs, kind=LayerKind.IMAGE)
+    assert as_image.kind == "image"
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "-inf"])
+def test_corners_without_a_place_are_left_out_with_a_word(tmp_path, bad):
+    head = "ply\nformat ascii 1.0\nelement vertex 5\n"
+    head += "".join(f"property double {name}\n" for name in ("x", "y", "z", "value"))
+    head += "element face 2\nproperty list uchar int vertex_indices\nend_header\n"
+    rows = f"{bad} 0 0 9\n0 0 0 1\n1 0 0 2\n0 1 0 3\n0 0 1 4\n3 0 1 2\n3 2 3 4\n"
+    (tmp_path / "o.ply").write_text(head + rows)
+    output = DataOutput(name="o", format="ply")
+    result = load(collected(tmp_path / "o.ply", "ply"), output, make_tool(), inputs={})
+    vertices, faces, values = result.data
+    assert np.isfinite(vertices).all()
+    assert faces.tolist() == [[1, 2, 3]]
+    assert values.tolist() == [1, 2, 3, 4]
+    assert any("1 of 5 corners" in note and "1 triangles" in note for note in result.notes)

@@ -250,6 +250,17 @@ def coordinate_data(
     """
     if isinstance(content.data, SurfaceData):
         mesh = content.data
+        placed = np.isfinite(mesh.vertices).all(axis=1)
+        whole_faces = placed[mesh.faces].all(axis=1)
+        if not placed.all():  # an unplaced corner would move napari's sliders
+            lost = len(placed) - np.count_nonzero(placed)
+            notes.append(
+                f"{lost} of {len(placed)} corners have no place (NaN or infinite): they and "
+                f"{np.count_nonzero(~whole_faces)} triangles were left out."
+            )
+            faces = (np.cumsum(placed) - 1)[mesh.faces[whole_faces]]
+            values = None if mesh.values is None else mesh.values[placed]
+            mesh = SurfaceData(mesh.vertices[placed], faces, values)
         parts = (mesh.vertices, mesh.faces)
         whole = parts if mesh.values is None else (*parts, mesh.values)
         return Coordinates(whole, {}, {}, int(mesh.vertices.shape[1]))

@@ -39,6 +39,7 @@ from napari_tool_runner.exchange.placing import (
     reference_of_coordinates,
     reference_of_pixels,
 )
+from napari_tool_runner.exchange.wanted import as_its_reference
 from napari_tool_runner.sealed import kind as kind_of
 from napari_tool_runner.tools.file_types import content_type
 from napari_tool_runner.tools.formats import Carrier, Format, Formats, Trait
@@ -85,7 +86,8 @@ def load(
         return as_stack(content, inputs, tool.formats)
 
     content = opened(writable=editable)
-    chosen = _choose_kind(content, output, tool, kind, file.name)
+    asked = kind or as_its_reference(content, output, inputs)
+    chosen = _choose_kind(content, output, tool, asked, file.name)
     if chosen is LayerKind.LABELS and not (editable or _may_be_edited(content.data)):
         # Labels are edited by hand: their pixels must not be read-only.
         content = opened(writable=True)

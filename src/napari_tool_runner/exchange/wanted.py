@@ -14,21 +14,24 @@ from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.carriers.tables import has_napari_columns
 from napari_tool_runner.exchange.coordinates import coordinate_data, in_pixels, table_kinds
-from napari_tool_runner.exchange.model import ArrayLike, Content
+from napari_tool_runner.exchange.model import ArrayLike, Content, ShapeList, SurfaceData
 from napari_tool_runner.exchange.placing import place_coordinates
 from napari_tool_runner.tools.formats import Carrier, Format
+from napari_tool_runner.tools.hints import is_picture
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
 
     from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
     from napari_tool_runner.tools.formats import Formats
-    from napari_tool_runner.tools.model import DataParameter
+    from napari_tool_runner.tools.model import DataOutput, DataParameter
 
 __all__ = [
+    "as_its_reference",
     "coordinate_kind",
     "in_other_columns",
     "is_read",
@@ -127,6 +130,22 @@ def misfits(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -> 
     array = pixels if isinstance(pixels, ArrayLike) else None
     text = misfit(parameter, kind, array, snap.name, rgb=rgb)
     return [text] if text else []
+
+
+def as_its_reference(
+    content: Content, output: DataOutput, inputs: Mapping[str, LayerSnapshot]
+) -> LayerKind | None:
+    """Return labels for whole numbers of which nobody says more than that objects went in."""
+    if output.kind is not None or not output.reference or is_picture(output.name, output.label):
+        return None
+    names = [name for name in inputs if output.reference in (name, name.split("|")[-1])]
+    if not names or inputs[names[0]].kind is not LayerKind.LABELS:
+        return None
+    if isinstance(content.data, SurfaceData | ShapeList | dict) or content.rgb:
+        return None
+    array = content.pixels
+    whole = array.dtype.kind in "iu" and not _is_brightness(middle_plane(array))
+    return LayerKind.LABELS if whole else None
 
 
 def _is_brightness(sample: np.ndarray) -> bool:
