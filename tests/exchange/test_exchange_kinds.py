@@ -188,7 +188,11 @@ def test_units_of_each_axis_become_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unit", ["µm", None])
 def test_what_programs_find_stays_as_it_is(tmp_path: Path, unit: str | None) -> None:
-    told = {} if unit is None else {"PhysicalSizeX": 0.2, "PhysicalSizeXUnit": unit}
+    told = (
+        {}
+        if unit is None
+        else {f"PhysicalSize{x}": 0.2 for x in "XY"} | {"PhysicalSizeXUnit": unit}
+    )
     tifffile.imwrite(tmp_path / "a.ome.tif", STACK, metadata={"axes": "ZYX", **told})
     found = handed(tmp_path / "a.ome.tif")
     assert not found.copied

@@ -208,7 +208,7 @@ def test_the_first_of_several_images_in_a_zarr(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "pixel", "expected"),
-    [("1", 1, True), ("LA", (9, 100), [9, 9, 9, 100]), ("P", 3, [30, 31, 32])],
+    [("1", 1, True), ("LA", (9, 100), [9, 100]), ("P", 3, [30, 31, 32])],
 )
 def test_pictures_of_every_kind(
     tmp_path: Path, mode: str, pixel: object, expected: object
@@ -220,9 +220,11 @@ def test_pictures_of_every_kind(
     picture.save(tmp_path / "a.png")
     content = read(tmp_path / "a.png", "png")
     assert content.geometry is not None
-    assert content.geometry.shape == (3, 4)
+    # grey and alpha are no colour: two channels
+    assert content.geometry.shape == ((3, 4, 2) if mode == "LA" else (3, 4))
+    assert content.geometry.axes == ("YXC" if mode == "LA" else "YX")
     assert np.asarray(content.pixels)[2, 1].tolist() == expected
-    assert content.rgb is (mode != "1")
+    assert content.rgb is (mode == "P")
 
 
 def test_other_colours_become_red_green_and_blue(tmp_path: Path) -> None:
@@ -311,6 +313,56 @@ def test_resolution_in_centimetres(tmp_path: Path) -> None:
     assert geometry is not None
     assert geometry.scale == pytest.approx((1, 0.5))
     assert set(geometry.units) == {"micrometer"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "count", "size"),
+    [("MILLIMETER", 5000, 0.2), ("MICROMETER", 5, 0.2), ("INCH", 127000, 0.2), ("INCH", 72, None),
+     ("INCH", 300, None), ("INCH", 2400, None), ("CENTIMETER", 300 / 2.54, None)],
+)  # fmt: skip
+@pytest.mark.parametrize("imagej", [True, False])
+def test_resolution_is_a_size_unless_it_is_that_of_a_print(
+    tmp_path: Path, unit: str, count: float, size: float | None, *, imagej: bool
+) -> None:
+    path, data = tmp_path / "a.tif", np.zeros((3, 4), "uint8")
+    told = {"axes": "YX"} if imagej else None
+    tifffile.imwrite(
+        path, data, imagej=imagej, resolution=(count, count), resolutionunit=unit, metadata=told
+    )
+    content = read(path, "tiff")
+    assert content.geometry is not None
+    assert content.geometry.scale == pytest.approx((size or 1,) * 2)
+    assert set(content.geometry.units) == {"micrometer" if size else "pixel"}
+    assert bool(content.notes) == (size is None and count != 72)
+
+
+def test_each_axis_has_its_unit_in_imagej(tmp_path: Path) -> None:
+    told = {"axes": "ZYX", "spacing": 1000.0, "unit": "um", "yunit": "mm", "zunit": "nm"}
+    data = np.zeros((2, 3, 4), "uint8")
+    tifffile.imwrite(tmp_path / "a.tif", data, imagej=True, resolution=(5, 5000), metadata=told)
+    geometry = read(tmp_path / "a.tif", "tiff").geometry
+    assert geometry is not None
+    assert geometry.scale == pytest.approx((1000, 0.0002, 0.2))
+    assert geometry.units == ("nanometer", "millimeter", "micrometer")
+
+
+@pytest.mark.parametrize("unit", [{"unit": "pixel"}, {}])
+def test_a_spacing_without_a_unit_is_how_many_pixels_deep(
+    tmp_path: Path, unit: dict[str, str]
+) -> None:
+    told = {"axes": "ZYX", "spacing": 5.0, **unit}
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 3, 4), "uint8"), imagej=True, metadata=told)
+    content = read(tmp_path / "a.tif", "tiff")
+    assert content.geometry is not None
+    assert content.geometry.scale == (5, 1, 1)
+    assert set(content.geometry.units) == {"pixel"}
+    assert any("5 pixel widths" in note for note in content.notes)
+
+
+def test_a_size_that_ome_tells_of_one_axis_only_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, np.zeros((3, 4)), metadata={"axes": "YX", "PhysicalSizeX": 0.2})
+    assert "along Y" in " ".join(read(path, "tiff").notes)
 
 
 def test_channels_that_imagej_names(tmp_path: Path) -> None:

@@ -110,8 +110,9 @@ def test_the_facilitys_consent_holds_everywhere(facility: Path, tmp_path: Path) 
 def test_a_call_does_not_unlock(facility: Path, box: Path) -> None:
     job = prepare(box / "writer.xml", {}, runner="DOCKER", timeout=1)
     assert job.runner == "LOCAL"
-    assert len(job.run.notes) == 2
+    assert len(job.request.notes) == 2
     run_job(job)
+    assert set(job.request.notes) <= set(job.run.notes)
     log = job.log_path.read_text()
     assert "runner DOCKER is not used" in log
     assert "time limit of the call is not used" in log

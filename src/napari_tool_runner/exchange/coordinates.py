@@ -2,8 +2,7 @@
 
 Layouts that are written: napari's own (``index, axis-0, axis-1…``) for points, shapes
 (``index, shape-type, vertex-index, axis-0…``) and vectors (with ``direction-0…``),
-``ID, T, Z, Y, X`` for tracks. Features follow as further columns. Some
-formats want points to begin with ``pos_x, pos_y``, by name or by place.
+``ID, T, Z, Y, X`` for tracks; then features. Some formats want ``pos_x, pos_y`` first.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ __all__ = [
     "vectors_table",
 ]
 
-_DIRECTION = re.compile(r"(?:direction|vector)[-_](\d+)$", re.IGNORECASE)
+_DIRECTION = re.compile(r"(?i)(?:direction|vector)[-_](\d+)$")
 
 
 def points_table(
@@ -228,7 +227,7 @@ class Coordinates(NamedTuple):
     """Data of a coordinate layer, as napari takes them.
 
     `axes`: letters of the coordinates, empty where a name does not say one. `units`: of
-    each; ``pixel`` for pixels, empty where nobody says one; none where all are pixels.
+    each, empty where nobody says one; none where all are pixels.
     """
 
     data: object
@@ -251,18 +250,16 @@ def coordinate_data(
     if isinstance(content.data, SurfaceData):
         mesh = content.data
         placed = np.isfinite(mesh.vertices).all(axis=1)
-        whole_faces = placed[mesh.faces].all(axis=1)
         if not placed.all():  # an unplaced corner would move napari's sliders
-            lost = len(placed) - np.count_nonzero(placed)
+            kept = placed[mesh.faces].all(axis=1)
             notes.append(
-                f"{lost} of {len(placed)} corners have no place (NaN or infinite): they and "
-                f"{np.count_nonzero(~whole_faces)} triangles were left out."
+                f"{np.count_nonzero(~placed)} of {len(placed)} corners have no place (NaN or "
+                f"infinite): they and {np.count_nonzero(~kept)} triangles were left out."
             )
-            faces = (np.cumsum(placed) - 1)[mesh.faces[whole_faces]]
+            faces = (np.cumsum(placed) - 1)[mesh.faces[kept]]
             values = None if mesh.values is None else mesh.values[placed]
             mesh = SurfaceData(mesh.vertices[placed], faces, values)
-        parts = (mesh.vertices, mesh.faces)
-        whole = parts if mesh.values is None else (*parts, mesh.values)
+        whole = (mesh.vertices, mesh.faces, mesh.values)[: 2 + (mesh.values is not None)]
         return Coordinates(whole, {}, {}, int(mesh.vertices.shape[1]))
     shapes = content.data
     if isinstance(shapes, dict) and kind is LayerKind.SHAPES:

@@ -21,6 +21,8 @@ from napari_tool_runner.tools.model import LayerKind
 
 __all__ = ["guess_notes", "is_guess", "named", "with_known_axes", "with_known_sizes"]
 
+_BARE = (1.0, "pixel")
+
 
 def is_guess(geometry: Geometry | None) -> bool:
     """Whether nobody says what each axis of an image of more than two is.
@@ -91,7 +93,7 @@ def with_known_sizes(snap: LayerSnapshot) -> tuple[LayerSnapshot, tuple[str, ...
     if told is None or not _is_bare(own):
         return snap, snap.remarks
     pairs = zip(told.scale, told.units, strict=True)
-    sizes = dict.fromkeys(f"{size:.4g} {unit}" for size, unit in pairs if unit != "pixel")
+    sizes = dict.fromkeys(f"{size:.4g} {unit}" for size, unit in pairs if (size, unit) != _BARE)
     note = f"“{snap.name}” has no pixel size; the tool is told that of {Path(snap.source).name}: "
     geometry = replace(own, scale=told.scale, units=told.units)
     return replace(snap, geometry=geometry), (*snap.remarks, f"{note}{', '.join(sizes)}.")
@@ -99,8 +101,8 @@ def with_known_sizes(snap: LayerSnapshot) -> tuple[LayerSnapshot, tuple[str, ...
 
 def _is_bare(geometry: Geometry) -> bool:
     """Whether nobody said how large a pixel is."""
-    one = {*geometry.scale} <= {1.0} and {*geometry.units} <= {"pixel"}
-    return one and geometry.affine is None
+    sizes = {*zip(geometry.scale, geometry.units, strict=True)}
+    return sizes <= {_BARE} and geometry.affine is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def _as_in_file(snap: LayerSnapshot, told: _Told) -> LayerSnapshot:
     behind = select(told.geometry, axes)[0]
     if "S" in behind.axes:  # an axis like others, where pixels have no colours
         behind = replace(behind, axes=behind.axes.replace("S", "Q" if "C" in behind.axes else "C"))
-    sizes = None if {*behind.units} <= {"pixel"} else behind
+    sizes = None if _is_bare(behind) else behind
     remarks = []
     if array.dtype.itemsize < told.dtype.itemsize:
         remarks.append(

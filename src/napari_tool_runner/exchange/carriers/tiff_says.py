@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ __all__ = ["Facts", "OmeImage", "ome_image"]
 
 _MOST_PLANES = 10_000_000  # of an OME-TIFF; an hour of a light sheet has a million
 _MOST_METADATA = 2**28
+_TAG_UNITS = {2: "inch", 3: "centimeter", 4: "millimeter", 5: "micrometer"}
+_DPI = (72, 96, 150, 200, 300, 400, 600, 1200)
+_SCANNERS = 5000
 _RGB, _YCC = tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR
 _NO_COLOURS: dict[int, str] = {
     tifffile.PHOTOMETRIC.SEPARATED: "inks (CMYK)",
@@ -69,8 +73,8 @@ class Facts:
             shaped = (tif.shaped_metadata or [{}])[0]
             self.declared = bool(shaped.get("axes"))
             self.steps = _sizes(shaped)
-            if not self.steps and page.tags.valueof("ResolutionUnit") == 3:
-                _resolution_facts(page, "centimeter", self)
+            if not self.steps:
+                _tag_facts(page, self)
         plain = tif.is_ome and all(
             unit in ("micrometer", "second") for _, unit in self.steps.values()
         )
@@ -104,6 +108,8 @@ def _ome_facts(text: str, facts: Facts) -> None:
     if pixels is None:
         return
     facts.steps = _sizes(pixels.attrib)
+    if len(lacking := {"X", "Y"} - {*facts.steps}) == 1:
+        facts.notes.append(f"It does not tell the size of its pixels along {lacking.pop()}.")
     names = tuple(c.get("Name", "") for c in pixels.findall("{*}Channel"))
     facts.channels = names if all(names) else ()
 
@@ -119,12 +125,27 @@ def _sizes(told: Mapping[str, object]) -> dict[str, tuple[float, str]]:
 
 
 def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:
-    metadata = tif.imagej_metadata or {}
-    unit = canonical(str(metadata.get("unit", "")).replace("\\u00B5", "µ").replace("\\u00b5", "µ"))
+    metadata, page = tif.imagej_metadata or {}, tif.series[0].keyframe
+
+    def named(key: str) -> str:
+        return canonical(re.sub(r"\\u00b5", "µ", str(metadata.get(key, "")), flags=re.IGNORECASE))
+
+    unit, depth = named("unit"), abs(_number(metadata.get("spacing")))
+    if unit == "pixel" and "unit" not in metadata:
+        _tag_facts(page, facts)
+        unit = next((unit for _, unit in facts.steps.values()), unit)
+        # a spacing is in the unit of the tags, which is a centimetre or an inch
+        depth *= conversion(_TAG_UNITS.get(page.tags.valueof("ResolutionUnit"), ""), unit)
+    elif unit != "pixel":
+        facts.steps = _resolution(page, unit)
     if unit != "pixel":
-        _resolution_facts(tif.series[0].keyframe, unit, facts)
-        if _number(metadata.get("spacing")):
-            facts.steps["Z"] = (abs(float(metadata["spacing"])), unit)
+        if depth:
+            facts.steps["Z"] = (depth, unit)
+        for axis in "YZ":  # else that of x
+            if axis in facts.steps and f"{axis.lower()}unit" in metadata:
+                facts.steps[axis] = (facts.steps[axis][0], named(f"{axis.lower()}unit"))
+    elif depth and "Z" in tif.series[0].axes:
+        _ratio_facts(_resolution(page, unit) | {"Z": (depth, unit)}, facts)
     if _number(metadata.get("finterval")):
         facts.steps["T"] = (float(metadata["finterval"]), canonical(metadata.get("tunit", "s")))
     labels = metadata.get("Labels")
@@ -132,15 +153,50 @@ def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:
         facts.channels = tuple(str(label) for label in labels)
 
 
-def _resolution_facts(page: tifffile.TiffPage, unit: str, facts: Facts) -> None:
-    for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
-        value = page.tags.valueof(name)
-        if isinstance(value, tuple) and len(value) == 2 and value[0] and value[1]:
-            facts.steps[axis] = (value[1] / value[0], unit)
-    if unit == "centimeter":  # nobody calls pixel sizes so
-        factor = conversion(unit, "micrometer")
-        for axis, (size, _) in facts.steps.items():
-            facts.steps[axis] = (size * factor, "micrometer")
+def _ratio_facts(steps: dict[str, tuple[float, str]], facts: Facts) -> None:
+    """Take steps without a unit as how many pixels wide each is, and say so."""
+    wide = steps.get("X", (1.0, ""))[0]
+    ratios = {axis: (float(f"{size / wide:.12g}"), unit) for axis, (size, unit) in steps.items()}
+    if any(size != 1 for size, _ in ratios.values()):
+        facts.steps = ratios
+        facts.notes.append(
+            f"It tells no unit: a step in depth is taken for {ratios['Z'][0]:.4g} pixel widths."
+        )
+
+
+def _resolution(page: tifffile.TiffPage, unit: str) -> dict[str, tuple[float, str]]:
+    """Return the steps of the tags, which tell pixels per `unit`."""
+    told = {axis: page.tags.valueof(f"{axis}Resolution") for axis in "XY"}
+    return {
+        axis: (value[1] / value[0], unit)
+        for axis, value in told.items()
+        if isinstance(value, tuple) and len(value) == 2 and value[0] and value[1]
+    }
+
+
+def _tag_facts(page: tifffile.TiffPage, facts: Facts) -> None:
+    """Add the steps of the tags in their unit, unless they tell how large a page is printed.
+
+    ImageJ takes 72 dots an inch for no calibration; cameras and programs write others so.
+    Scanners end at 4800 an inch, and coarser inches are no measure of what was imaged.
+    """
+    unit = _TAG_UNITS.get(page.tags.valueof("ResolutionUnit"), "pixel")
+    if unit == "pixel":
+        return
+    factor = conversion(unit, "micrometer")  # nobody calls pixel sizes in inches
+    steps = {
+        axis: (size * factor, "micrometer") for axis, (size, _) in _resolution(page, unit).items()
+    }
+    dots = [25400 / size for size, _ in steps.values()]
+    printed = all(any(abs(value - dpi) < 0.5 for dpi in _DPI) for value in dots)
+    coarse = unit == "inch" and min(dots, default=0.0) <= _SCANNERS
+    if not coarse and not (unit == "centimeter" and printed):
+        facts.steps = steps
+    elif not all(any(abs(value - dpi) < 0.5 for dpi in (1, *_DPI[:2])) for value in dots):
+        facts.notes.append(
+            f"It tells {dots[0]:.4g} dots an inch, as prints and cameras do: not taken for the "
+            "size of its pixels."
+        )
 
 
 def _number(value: object) -> float:

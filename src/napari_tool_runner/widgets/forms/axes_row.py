@@ -6,6 +6,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
@@ -83,7 +84,20 @@ class AxesRow(QWidget):
         line.textEdited.connect(self._editing)
         line.returnPressed.connect(self._confirmed)
         line.editingFinished.connect(self._typed)
+        self._there = False
         self.setVisible(False)
+
+    def _reveal(self, there: bool) -> None:
+        """Show or hide the row; one that has no place yet would be a window of its own."""
+        self._there = there
+        if self.parent() is not None:
+            self.setVisible(there)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Appear in the place that it was given."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            self._reveal(self._there)
 
     def show_values(self, values: Sequence[object]) -> None:
         """Show the axes of layers, or of one file."""
@@ -99,7 +113,7 @@ class AxesRow(QWidget):
         for layer in self._layers:
             layer.events.axis_labels.connect(self._renamed)
         if not self._layers:
-            self.setVisible(False)
+            self._reveal(False)
             return
         self._tell(snaps[0])
         if is_guess(snaps[0].geometry):
@@ -127,7 +141,7 @@ class AxesRow(QWidget):
 
     def _unread(self, error: ToolRunnerError) -> None:
         self._task = None  # the run says what is wrong with the file
-        self.setVisible(bool(self._layers))
+        self._reveal(bool(self._layers))
 
     def _tell(self, snap: LayerSnapshot) -> None:
         """Show the axes of `snap`."""
@@ -146,7 +160,7 @@ class AxesRow(QWidget):
         guessed = is_guess(geometry)
         self.words.say(_GUESSED if guessed else "", "info")
         pixels = snap.kind in _PIXELS and snap.data is not None
-        self.setVisible(pixels and (guessed or geometry.ndim > 2))
+        self._reveal(pixels and (guessed or geometry.ndim > 2))
 
     def _renamed(self, event: object = None) -> None:
         self.show_values([*self._layers])
