@@ -75,6 +75,14 @@ def test_a_job_is_private(make_tool: MakeTool, config: dict[str, object]) -> Non
     assert {one.name for one in done.workspace.iterdir()} >= {"io", "record.json", "log.txt"}
 
 
+@pytest.mark.usefixtures("many_open")
+def test_a_session_of_many_open_files_runs_jobs(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    done = ntr.run(make_tool("import sys; open(sys.argv[1], 'w')", **NO_DATA), config=config)
+    assert done.outputs["o"].path.is_file()
+
+
 def test_the_workspace_of_a_group_stays_open(
     make_tool: MakeTool, config: dict[str, object], tmp_path: Path
 ) -> None:

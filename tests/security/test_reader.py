@@ -289,6 +289,11 @@ def test_one_call_changes_nothing_for_the_next(tmp_path: Path, paths: JobPaths) 
     assert "echo" in fill(make(tmp_path / "other", "echo"), paths).script
 
 
+@pytest.mark.usefixtures("many_open", "quick")
+def test_a_session_of_many_open_files_asks_it(tmp_path: Path, paths: JobPaths) -> None:
+    assert "echo" in fill(make(tmp_path / "box", "echo"), paths).script
+
+
 def test_two_are_answered_at_once(tmp_path: Path, paths: JobPaths) -> None:
     slow = make(tmp_path / "slow", "#set $x = __import__('time').sleep(1000)")
     stop = threading.Event()

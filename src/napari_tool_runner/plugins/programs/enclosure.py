@@ -142,8 +142,11 @@ class Enclosure:
 
     def ended(self, seconds: float) -> bool:
         """Wait until nothing runs inside; False when something still does."""
-        held = self._first
-        return held < 0 or bool(select.select([held], [], [], max(0.0, seconds))[0])
+        if self._first < 0:
+            return True
+        held = select.poll()  # `select.select` takes no number above 1023
+        held.register(self._first, select.POLLIN)
+        return bool(held.poll(max(0.0, seconds) * 1000))
 
     def end(self) -> bool:
         """End all that runs inside; False when the kernel could not, in time."""

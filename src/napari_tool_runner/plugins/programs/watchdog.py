@@ -35,8 +35,9 @@ def _watch(owner: str, descriptor: int) -> None:
     while True:
         if os.name == "posix":
             # a fork of napari may hold the pipe open: so look at the parent, too
-            ready, _, _ = select.select([descriptor], [], [], 2.0)
-            if not ready:
+            pipe = select.poll()
+            pipe.register(descriptor, select.POLLIN)
+            if not pipe.poll(2000):
                 if os.getppid() != parent:
                     break
                 continue

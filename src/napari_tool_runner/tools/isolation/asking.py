@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,15 @@ STEP = 0.05
 """Seconds from one look at cancel to the next."""
 
 _STARTS = 60.0  # to import what reading needs, on a busy machine
+# the one of `select` takes no descriptor above 1023, and a session may hold more
+_Selector = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
+
+
+def _ready(connection: socket.socket, events: int) -> int:
+    """Return which of `events` there are within a step."""
+    with _Selector() as watched:
+        watched.register(connection, events)
+        return next((now for _, now in watched.select(STEP)), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ class Exchange:
         told = b""
         while len(told) < size:
             self.wait()
-            if select.select([control], [], [], STEP)[0]:
+            if _ready(control, selectors.EVENT_READ):
                 more = control.recv(size - len(told))
                 if not more:
                     return b""
@@ -93,13 +103,11 @@ class Exchange:
         left, parts, size = memoryview(line), [], 0
         while True:
             self.wait()
-            readable, writable, _ = select.select(
-                [connection], [connection] if left else [], [], STEP
-            )
+            now = _ready(connection, selectors.EVENT_READ | (selectors.EVENT_WRITE if left else 0))
             with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-                if writable:
+                if now & selectors.EVENT_WRITE:
                     left = left[connection.send(left) :]
-            if not readable:
+            if not now & selectors.EVENT_READ:
                 continue
             try:
                 part = connection.recv(1 << 20)
@@ -126,7 +134,7 @@ class Exchange:
         view = memoryview(data)
         while place < count:
             self.wait()
-            if select.select([opened[0]], [], [], STEP)[0]:
+            if _ready(opened[0], selectors.EVENT_READ):
                 try:
                     more = opened[0].recv_into(view[place:])
                 except ConnectionResetError:

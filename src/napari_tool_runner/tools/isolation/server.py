@@ -54,11 +54,13 @@ class _Forks:
 
     def serve(self, woken: int) -> None:
         """Answer until nobody asks any more."""
+        watched = select.poll()  # `select.select` takes no number above 1023
+        for descriptor in (self.control.fileno(), woken):
+            watched.register(descriptor, select.POLLIN)
         try:
             while True:
-                watched = [self.control.fileno(), woken]
-                patience = None if self.busy else _IDLE_SECONDS
-                ready, _, _ = select.select(watched, [], [], patience)
+                patience = None if self.busy else _IDLE_SECONDS * 1000
+                ready = {descriptor for descriptor, _ in watched.poll(patience)}
                 if not ready:
                     return
                 if woken in ready:
