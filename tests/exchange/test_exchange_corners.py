@@ -42,8 +42,9 @@ from napari_tool_runner.exchange.carriers.raster import write_raster
 from napari_tool_runner.exchange.carriers.zarr_store import SealedStore
 from napari_tool_runner.exchange.coordinates import coordinate_data, track_columns
 from napari_tool_runner.exchange.exporting import _in_pixels_of, _shapes_as_labels
-from napari_tool_runner.exchange.geometry import canonical, plain_geometry, same_place, select
+from napari_tool_runner.exchange.geometry import plain_geometry, same_place, select
 from napari_tool_runner.exchange.model import Content, Pixels, ShapeList, SurfaceData
+from napari_tool_runner.exchange.units import canonical
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 

@@ -81,6 +81,37 @@ def test_rotations_in_any_form(rotate, ndim):
     np.testing.assert_allclose(data_to_world(given_form), data_to_world(snapshot(layer).geometry))
 
 
+@pytest.mark.parametrize("angle", [0.0, 30.0])
+def test_the_pixel_size_of_an_affine_is_the_layers(tmp_path, angle):
+    turn = np.eye(4)
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turn[1:3, 1:3] = [[c, -s], [s, c]]
+    affine = turn @ np.diag([1, 0.2, 0.4, 1])
+    affine[:3, 3] = 5, 6, 7
+    layer = Image(np.zeros((3, 8, 9), "u1"), affine=affine, units=("um",) * 3, name="a")
+    geometry = snapshot(layer).geometry
+    np.testing.assert_allclose(geometry.scale, [1, 0.2, 0.4])
+    assert (geometry.affine is None) == (angle == 0)
+    hand = export(snapshot(layer), parameter("imagetiff"), tmp_path)
+    with tifffile.TiffFile(hand.file.path) as file:
+        assert 'PhysicalSizeX="0.4"' in file.ome_metadata
+        assert 'PhysicalSizeY="0.2"' in file.ome_metadata
+    again = Image(layer.data, **attributes_of(geometry))
+    np.testing.assert_allclose(again.data_to_world((1, 2, 3)), layer.data_to_world((1, 2, 3)))
+
+
+def test_a_sheared_image_is_told(tmp_path):
+    affine = np.eye(3)
+    affine[0, 1] = 0.5
+    for layer, told in (
+        (Image(np.zeros((8, 9), "u1"), affine=affine, name="a"), True),
+        (Image(np.zeros((8, 9), "u1"), shear=[0.5], name="a"), True),
+        (Image(np.zeros((8, 9), "u1"), rotate=30, scale=(2, 3), name="a"), False),
+    ):
+        notes = export(snapshot(layer), parameter("imagetiff"), tmp_path).notes
+        assert any("sheared" in note for note in notes) is told
+
+
 def test_units_are_converted_between_layers():
     image = geometry_of(2, (9, 9), scale=(500, 500), units="nm")
     points = geometry_of(2, scale=(1, 1), units="um")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_tool_runner.exchange.geometry import canonical, is_length
+from napari_tool_runner.exchange.units import canonical, is_length
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Table

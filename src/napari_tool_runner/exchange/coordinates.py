@@ -21,7 +21,6 @@ from napari_tool_runner.exchange.columns import (
     track_columns,
     units_by_column,
 )
-from napari_tool_runner.exchange.geometry import comparable, conversion, is_length
 from napari_tool_runner.exchange.model import (
     Content,
     Geometry,
@@ -31,6 +30,7 @@ from napari_tool_runner.exchange.model import (
     feature_columns,
     items,
 )
+from napari_tool_runner.exchange.units import comparable, conversion, is_length
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [

@@ -23,9 +23,9 @@ from napari_tool_runner.exchange.coordinates import (
 )
 from napari_tool_runner.exchange.files import place_file, whole_file
 from napari_tool_runner.exchange.geometry import (
-    conversion,
     convert_coordinates,
     for_file,
+    is_sheared,
     same_place,
     select,
 )
@@ -42,6 +42,7 @@ from napari_tool_runner.exchange.model import (
     items,
 )
 from napari_tool_runner.exchange.placing import located
+from napari_tool_runner.exchange.units import conversion
 from napari_tool_runner.exchange.wanted import is_read, misfits, with_columns
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
@@ -117,6 +118,10 @@ def export(
             metadata = _write(hand, file.path, parameter, reference, progress, notes)
     if reference is not None and (apart := _apart(snap, reference)):
         notes.append(apart)
+    if snap.kind in PIXELS and is_sheared(snap.geometry):
+        notes.append(
+            f"“{snap.name}” is sheared: the tool is given its pixels as if they were not."
+        )
     if source := str(hand.original or snap.source):
         metadata["source"] = source
     # The job hashes in the background what takes time.

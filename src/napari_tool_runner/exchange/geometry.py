@@ -13,20 +13,16 @@ import numpy as np
 
 from napari_tool_runner.exchange.axes import chosen_labels, default_axes, letters
 from napari_tool_runner.exchange.model import Geometry, items
+from napari_tool_runner.exchange.units import canonical, conversion, dimension
 
 __all__ = [
     "attributes_of",
-    "canonical",
-    "comparable",
-    "conversion",
     "convert_coordinates",
     "crop",
     "data_to_world",
-    "dimension",
     "for_file",
     "geometry_of",
-    "is_length",
-    "ome_symbol",
+    "is_sheared",
     "plain_geometry",
     "same_place",
     "select",
@@ -34,74 +30,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-
-# canonical name -> (dimension, value in metres or seconds, OME symbol, other names)
-_UNITS: dict[str, tuple[str, float, str, tuple[str, ...]]] = {
-    "angstrom": ("length", 1e-10, "Å", ("\u212b",)),
-    "picometer": ("length", 1e-12, "pm", ()),
-    "nanometer": ("length", 1e-9, "nm", ("nanometre",)),
-    "micrometer": (
-        "length", 1e-6, "µm", ("um", "\u03bcm", "micron", "microns", "micrometre", "\\u00b5m"),
-    ),
-    "millimeter": ("length", 1e-3, "mm", ("millimetre",)),
-    "centimeter": ("length", 1e-2, "cm", ()),
-    "decimeter": ("length", 1e-1, "dm", ()),
-    "meter": ("length", 1.0, "m", ("metre",)),
-    "kilometer": ("length", 1e3, "km", ()),
-    "inch": ("length", 0.0254, "in", ()),
-    "foot": ("length", 0.3048, "ft", ()),
-    "nanosecond": ("time", 1e-9, "ns", ()),
-    "microsecond": ("time", 1e-6, "µs", ("us", "\u03bcs")),
-    "millisecond": ("time", 1e-3, "ms", ()),
-    "second": ("time", 1.0, "s", ("sec",)),
-    "minute": ("time", 60.0, "min", ()),
-    "hour": ("time", 3600.0, "h", ()),
-    "day": ("time", 86400.0, "d", ()),
-}  # fmt: skip
-_NAMES = {
-    other: name
-    for name, (_, _, symbol, others) in _UNITS.items()
-    for other in (name, symbol, *others)
-} | dict.fromkeys(("", "px", "pixels", "dimensionless", "reference frame", "frame"), "pixel")
-
-
-def canonical(unit: object) -> str:
-    """Return the napari name of a unit (``µm`` -> ``micrometer``); unknown ones as text."""
-    text = str(unit or "").strip()
-    lower = text.lower()
-    found = _NAMES.get(text) or _NAMES.get(lower)
-    if found is None and lower.endswith("s") and lower[:-1] in _UNITS:
-        return lower[:-1]
-    return text if found is None else found
-
-
-def dimension(unit: str) -> str:
-    """Return what a unit measures: ``length``, ``time``, or an empty text."""
-    return _UNITS.get(canonical(unit), ("",))[0]
-
-
-def is_length(unit: str) -> bool:
-    """Whether `unit` is a length (``pixel`` is none)."""
-    return dimension(unit) == "length"
-
-
-def comparable(unit: str, other: str) -> bool:
-    """Whether both are lengths, or both times (``pixel`` is neither)."""
-    return bool(dimension(unit)) and dimension(unit) == dimension(other)
-
-
-def conversion(unit: str, other: str) -> float:
-    """Return the factor from `unit` to `other`; 1 where they cannot be compared."""
-    one, two = (_UNITS.get(canonical(u), ("", 1.0)) for u in (unit, other))
-    return one[1] / two[1] if comparable(unit, other) else 1.0
-
-
-def ome_symbol(unit: str) -> str | None:
-    """Return OME's symbol of a unit (``µm``, ``s``, ``pixel``), None if OME has none."""
-    name = canonical(unit)
-    if name == "pixel":
-        return "pixel"
-    return _UNITS[name][2] if name in _UNITS else None
 
 
 def plain_geometry(
@@ -176,7 +104,7 @@ def geometry_of(
     axis_labels = [*axis_labels] if isinstance(axis_labels, str) else axis_labels
     labels = chosen_labels(_last(_texts(axis_labels, ndim), ndim, ""))
     unit_names = _last(_texts(units, ndim), ndim, "pixel")
-    return Geometry(
+    made = Geometry(
         axes=letters(labels, [dimension(unit) for unit in unit_names]),
         shape=tuple(int(s) for s in shape),
         scale=_last(_numbers(scale, ndim), ndim, 1.0),
@@ -186,6 +114,33 @@ def geometry_of(
         units=tuple(canonical(unit) for unit in unit_names),
         labels=labels,
     )
+    return made if made.affine is None else _with_its_size(made)
+
+
+def _with_its_size(geometry: Geometry) -> Geometry:
+    """Return `geometry` with the pixel size that its affine holds as `scale`, in the same place.
+
+    The size of a pixel along an axis is the length of one step along it in the world.
+    """
+    n = geometry.ndim
+    whole = data_to_world(geometry)
+    steps = np.linalg.norm(whole[:n, :n], axis=0)
+    if not steps.all() or np.allclose(steps, np.abs(geometry.scale), rtol=1e-9):
+        return geometry
+    straight = np.diag(whole)[:n]
+    if np.allclose(whole[:n, :n], np.diag(straight), atol=1e-12 * steps.max()):
+        scale, place = straight.tolist(), whole[:n, n].tolist()
+        return replace(geometry, scale=(*scale,), translate=(*place,), linear=None, affine=None)
+    scale, turned = steps.tolist(), whole / [*steps, 1.0]
+    return replace(geometry, scale=(*scale,), translate=(0.0,) * n, linear=None, affine=turned)
+
+
+def is_sheared(geometry: Geometry) -> bool:
+    """Whether the axes of pixels are not at right angles in the world."""
+    inner = data_to_world(geometry)[:-1, :-1]
+    steps = inner / np.where((size := np.linalg.norm(inner, axis=0)) > 0, size, 1.0)
+    angles = steps.T @ steps
+    return not np.allclose(angles, np.diag(np.diag(angles)), atol=1e-6)
 
 
 def attributes_of(geometry: Geometry) -> dict[str, object]:

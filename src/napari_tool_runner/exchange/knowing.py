@@ -14,8 +14,9 @@ from napari_tool_runner.exchange.axes import in_words, letter, read_axes
 from napari_tool_runner.exchange.blocks import transposed
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.files import file_key
-from napari_tool_runner.exchange.geometry import dimension, select, with_axis
+from napari_tool_runner.exchange.geometry import select, with_axis
 from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, items
+from napari_tool_runner.exchange.units import dimension
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind
 

@@ -28,8 +28,9 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane, transposed
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.geometry import conversion, crop, for_file, plain_geometry, select
+from napari_tool_runner.exchange.geometry import crop, for_file, plain_geometry, select
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, LayerSnapshot, items
+from napari_tool_runner.exchange.units import conversion
 from napari_tool_runner.tools.formats import Carrier, Formats
 from napari_tool_runner.tools.model import LayerKind
 

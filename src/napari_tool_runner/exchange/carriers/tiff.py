@@ -26,8 +26,9 @@ from napari_tool_runner.exchange.blocks import (
     write_blocks,
 )
 from napari_tool_runner.exchange.carriers.tiff_says import Facts, ome_image
-from napari_tool_runner.exchange.geometry import conversion, is_length, ome_symbol, plain_geometry
+from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
+from napari_tool_runner.exchange.units import conversion, is_length, ome_symbol
 from napari_tool_runner.sealed import open_file
 
 if TYPE_CHECKING:

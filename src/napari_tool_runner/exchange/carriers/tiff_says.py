@@ -15,7 +15,7 @@ import tifffile
 from defusedxml import DefusedXmlException, ElementTree
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.geometry import canonical, conversion
+from napari_tool_runner.exchange.units import canonical, conversion
 from napari_tool_runner.sealed import read_bytes
 
 if TYPE_CHECKING:

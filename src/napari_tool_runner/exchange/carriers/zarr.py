@@ -12,14 +12,9 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import default_axes
 from napari_tool_runner.exchange.blocks import as_lazy, read_blocks, transposed
-from napari_tool_runner.exchange.geometry import (
-    canonical,
-    ome_symbol,
-    plain_geometry,
-    select,
-    with_axis,
-)
+from napari_tool_runner.exchange.geometry import plain_geometry, select, with_axis
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, Pixels, Progress
+from napari_tool_runner.exchange.units import canonical, ome_symbol
 
 if TYPE_CHECKING:
     import zarr
