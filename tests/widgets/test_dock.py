@@ -331,3 +331,21 @@ def test_intensities_are_thresholded_from_the_form_that_wants_objects(
     button.click()
     qtbot.waitUntil(lambda: dock.page is not None and dock.page.tool.id == "threshold")
     assert dock.page.form.values()["input"] is raw
+
+
+def test_where_no_objects_are_open_an_image_is_offered_for_them(
+    qtbot, shown, model_viewer, manager
+):
+    from napari_tool_runner import load_toolbox
+
+    raw = model_viewer.add_image(np.random.default_rng(0).random((64, 64)), name="raw")
+    dock = shown(ToolRunnerWidget(model_viewer, toolbox=load_toolbox(), manager=manager))
+    page = dock.open_tool("measure_regions")
+    assert "No objects are open yet" in page.form.row("labels").message()
+    (button,) = page.form.row("labels")._message.buttons
+    button.click()
+    qtbot.waitUntil(lambda: dock.page is not None and dock.page.tool.id == "threshold")
+    assert dock.page.form.values()["input"] is raw
+    model_viewer.add_labels(np.eye(64, dtype=int), name="cells")
+    page = dock.open_tool("measure_regions")
+    assert "No objects" not in page.form.row("labels").message()

@@ -23,7 +23,7 @@ from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.axes_row import AxesRow
 from napari_tool_runner.widgets.forms.choice_fields import CheckList
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext
-from napari_tool_runner.widgets.forms.layers import as_list, hardly_fits, told
+from napari_tool_runner.widgets.forms.layers import as_list, hardly_fits, kind_of, told
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
@@ -101,15 +101,25 @@ class _DataField(Field):
                 return f"The tool works on {numbers} dimensions; “{told(value)[0]}” has {ndim}."
             if text := hardly_fits(self.parameter, value):
                 return text
-        return ""
+        return "No objects are open yet: make them of an image." if self._unsegmented() else ""
 
     def offers(self) -> tuple[Button, ...]:
-        """Offer to make objects of the intensities that were chosen."""
+        """Offer to make objects of the intensities that were chosen, or are open."""
         open_tool = self.context.segment
         if open_tool is None or not wants_objects(self.parameter):
             return ()
         layers = [v for v in as_list(self.node.value) if hardly_fits(self.parameter, v)]
+        layers += self._unsegmented()
         return (("Threshold it…", lambda: open_tool(layers[0])),) if layers else ()
+
+    def _unsegmented(self) -> list[object]:
+        """Return the open images, the top first, where objects are wanted and none are open."""
+        chooser = self.context.chooser
+        if self.context.segment is None or not wants_objects(self.parameter):
+            return []
+        if as_list(self.node.value) or chooser.candidates(self.parameter):
+            return []
+        return [one for one in chooser.source.layers() if kind_of(one) is LayerKind.IMAGE]
 
 
 class LayerField(_DataField):
