@@ -74,8 +74,9 @@ def read_file(
     except (ToolRunnerError, MemoryError):
         raise
     except Exception as error:  # the libraries of the formats raise anything
+        what, why = BINARY.get(fmt.carrier, fmt.name), str(error).rstrip(".")
         raise OutputError(
-            f"{path.name} cannot be read as {BINARY.get(fmt.carrier, fmt.name)}: {error}",
+            f"{path.name} cannot be read as {what}: {why}.",
             hint="See the log of the job: the tool may have stopped while writing it."
             if root is not None
             else "Save it anew with the program that made it, or choose another file.",
