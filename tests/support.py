@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.dialect import JobPaths
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -29,3 +33,14 @@ NO_CORPUS = (
     "no descriptor corpus here: set NAPARI_TOOL_RUNNER_CORPUS, "
     "or put shared/corpus beside the checkout"
 )
+
+
+def job_paths(folder: Path) -> JobPaths:
+    """Return the places of a job at `folder`, made."""
+    # the package may read what the tests set up first
+    from napari_tool_runner.tools.dialect import JobPaths
+
+    made = JobPaths(folder)
+    for one in (made.inputs, made.outputs, made.work):
+        one.mkdir(parents=True)
+    return made

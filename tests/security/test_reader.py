@@ -53,6 +53,7 @@ from napari_tool_runner.tools.isolation.wire import (
 )
 from napari_tool_runner.tools.reader import dialect_of, read_tool
 from napari_tool_runner.tools.values import bind
+from support import job_paths
 
 if TYPE_CHECKING:
     from jobs.conftest import MakeTool
@@ -88,10 +89,7 @@ def make(
 
 @pytest.fixture
 def paths(tmp_path: Path) -> JobPaths:
-    made = JobPaths(tmp_path / "job")
-    for folder in (made.inputs, made.outputs, made.work):
-        folder.mkdir(parents=True)
-    return made
+    return job_paths(tmp_path / "job")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from napari_tool_runner.tools.bioimageit.verifying import compare_files
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, JobPaths, TestOutcome
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind, TestOutput, Tool, ToolTest
+from support import job_paths
 
 DIALECT = dialects["bioimageit"]
 
@@ -32,10 +33,7 @@ def test_judge() -> None:
 
 @pytest.fixture
 def job(tmp_path: Path) -> JobPaths:
-    paths = JobPaths(tmp_path / "job")
-    for folder in (paths.inputs, paths.outputs, paths.work):
-        folder.mkdir(parents=True)
-    return paths
+    return job_paths(tmp_path / "job")
 
 
 def collected(tool: Tool, job: JobPaths) -> dict[str, str]:

@@ -47,6 +47,7 @@ from napari_tool_runner.tools.isolation.wire import (
 from napari_tool_runner.tools.reader import dialect_of, read_tool
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, made_of
 from napari_tool_runner.tools.values import bind
+from support import job_paths
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -59,10 +60,7 @@ def answer(name: str, of: dict[str, object]) -> object:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> JobPaths:
-    made = JobPaths(tmp_path / "job")
-    for folder in (made.inputs, made.outputs, made.work):
-        folder.mkdir(parents=True)
-    return made
+    return job_paths(tmp_path / "job")
 
 
 @pytest.fixture

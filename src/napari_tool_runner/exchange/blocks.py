@@ -26,6 +26,7 @@ __all__ = [
     "as_lazy",
     "blocks",
     "chunk_sizes",
+    "first_holding",
     "middle_plane",
     "nbytes",
     "plan_type",
@@ -183,6 +184,13 @@ def planes(array: ArrayLike, plane_ndim: int, limit: int | None = None) -> Itera
         for start in range(0, lead[-1], span):
             slab = read(array, (*outer, slice(start, min(start + span, lead[-1])), *whole))
             yield from slab.reshape((-1, *shape[len(lead) :]))
+
+
+def first_holding(low: float, high: float, names: Sequence[str]) -> np.dtype | None:
+    """Return the first of the integer types `names` that holds `low` to `high`; None: none."""
+    infos = {name: np.iinfo(name) for name in names}
+    found = next((n for n, i in infos.items() if i.min <= low and high <= i.max), None)
+    return None if found is None else np.dtype(found)
 
 
 def middle_plane(array: ArrayLike) -> np.ndarray:

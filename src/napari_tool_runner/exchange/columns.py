@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from napari_tool_runner.exchange.axes import letter
 from napari_tool_runner.exchange.units import canonical, is_length
 
 if TYPE_CHECKING:
@@ -43,11 +44,12 @@ _PLACE = (
     r"(?:areashape|object|centroid|cent(?:er|re)|of|the|mass|coord(?:inate)?s?|loc(?:ation)?"
     r"|pos(?:ition)?|com|spot|peak|point|c)"
 )
-_LETTERS = {
-    "x": "X", "col": "X", "column": "X", "y": "Y", "row": "Y", "z": "Z", "plane": "Z",
-    "slice": "Z", "t": "T", "frame": "T", "frames": "T", "timepoint": "T", "time": "T",
-}  # fmt: skip
-_NAME = re.compile(rf"({_PLACE}*)({'|'.join(sorted(_LETTERS, key=len)[::-1])})({_PLACE}*)")
+# of the words for axes those that columns have, best first: a width is a measure
+_AXES = (
+    "x", "col", "column", "y", "row", "z", "plane", "slice", "t", "frame", "frames",
+    "timepoint", "time",
+)  # fmt: skip
+_NAME = re.compile(rf"({_PLACE}*)({'|'.join(sorted(_AXES, key=len)[::-1])})({_PLACE}*)")
 _NUMBERED = re.compile(rf"(?=.*(?:cent|pos|coord|loc))({_PLACE}+)(\d)")
 _BARE_UNIT = r"[nµμumc]m|microns?|(?:micro|nano)met(?:er|re)s?|px|(?:pix|vox)(?:els?)?"
 _WITH_UNIT = re.compile(
@@ -102,7 +104,7 @@ def _meaning(name: str, units: Mapping[str, str]) -> Column | None:
     place = found[1] + found[3]
     if found[2] in ("row", "col", "column"):
         place = f"grid {place}"
-    return Column(name, _LETTERS[found[2]], unit, place, list(_LETTERS).index(found[2]))
+    return Column(name, letter(found[2]), unit, place, _AXES.index(found[2]))
 
 
 def _unit(text: str) -> str:

@@ -129,10 +129,16 @@ def _with_its_size(geometry: Geometry) -> Geometry:
         return geometry
     straight = np.diag(whole)[:n]
     if np.allclose(whole[:n, :n], np.diag(straight), atol=1e-12 * steps.max()):
-        scale, place = straight.tolist(), whole[:n, n].tolist()
-        return replace(geometry, scale=(*scale,), translate=(*place,), linear=None, affine=None)
-    scale, turned = steps.tolist(), whole / [*steps, 1.0]
-    return replace(geometry, scale=(*scale,), translate=(0.0,) * n, linear=None, affine=turned)
+        scale, place, rest = straight, whole[:n, n], None
+    else:
+        scale, place, rest = steps, np.zeros(n), whole / [*steps, 1.0]
+    return replace(
+        geometry,
+        scale=tuple(scale.tolist()),
+        translate=tuple(place.tolist()),
+        linear=None,
+        affine=rest,
+    )
 
 
 def is_sheared(geometry: Geometry) -> bool:

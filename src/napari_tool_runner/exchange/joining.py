@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from napari_tool_runner.exchange.blocks import first_holding
 from napari_tool_runner.exchange.columns import object_ids
 from napari_tool_runner.exchange.model import items
 from napari_tool_runner.names import unique_name
@@ -81,14 +82,11 @@ def _for_labels(present: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame | No
     return merged.sort_values("index", ignore_index=True)
 
 
-def _holding(columns: Sequence[pd.Series[int]]) -> type[np.integer] | None:
+def _holding(columns: Sequence[pd.Series[int]]) -> np.dtype | None:
     """Return the type that holds the ids of all `columns`; None: none does."""
     low = min(int(column.min()) for column in columns if len(column))
     high = max(int(column.max()) for column in columns if len(column))
-    fitting = [
-        t for t in (np.int64, np.uint64) if np.iinfo(t).min <= low and high <= np.iinfo(t).max
-    ]
-    return fitting[0] if fitting else None
+    return first_holding(low, high, ("int64", "uint64"))
 
 
 def _for_rows(present: pd.DataFrame, table: pd.DataFrame, count: int) -> pd.DataFrame | None:

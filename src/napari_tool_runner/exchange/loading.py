@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.blocks import middle_plane, rearranged_pixels, reshaped
+from napari_tool_runner.exchange.blocks import (
+    first_holding,
+    middle_plane,
+    rearranged_pixels,
+    reshaped,
+)
 from napari_tool_runner.exchange.carriers import BINARY, ReadFile, read_file
 from napari_tool_runner.exchange.columns import coordinate_columns, is_measured, track_columns
 from napari_tool_runner.exchange.coordinates import (
@@ -239,16 +244,15 @@ def _labels(data: object, what: str) -> tuple[object, str]:
             )
         if part.size:
             low, high = min(low, float(part.min())), max(high, float(part.max()))
-    for target in ("uint8", "uint16", "uint32", "int32", "uint64", "int64"):
-        info = np.iinfo(target)
-        if info.min <= low and high <= info.max:
-            note = f"whole numbers stored as {dtype.name} were taken as {target} labels"
-            if max(high, -low) >= 2 ** (np.finfo(dtype).nmant + 1):
-                note += "; the largest may have been rounded by the tool"
-            return np.asarray(data).astype(target), note
-    raise OutputError(
-        f"{what} holds numbers from {low:g} to {high:g}, too large for labels.", hint=hint
-    )
+    target = first_holding(low, high, ("uint8", "uint16", "uint32", "int32", "uint64", "int64"))
+    if target is None:
+        raise OutputError(
+            f"{what} holds numbers from {low:g} to {high:g}, too large for labels.", hint=hint
+        )
+    note = f"whole numbers stored as {dtype.name} were taken as {target.name} labels"
+    if max(high, -low) >= 2 ** (np.finfo(dtype).nmant + 1):
+        note += "; the largest may have been rounded by the tool"
+    return np.asarray(data).astype(target), note
 
 
 def _coordinates(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import LossyConversionError, OutputError
-from napari_tool_runner.exchange.blocks import read
+from napari_tool_runner.exchange.blocks import first_holding, read
 from napari_tool_runner.exchange.carriers import in_file_order, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_table
 from napari_tool_runner.exchange.coordinates import points_table, shapes_table
@@ -178,14 +178,13 @@ class _Stacked:
 
 def _holding(lowest: int, highest: int, names: Sequence[str]) -> np.dtype:
     """Return the first of the types that holds labels up to `highest`."""
-    for name in names:
-        info = np.iinfo(name)
-        if info.min <= lowest and highest <= info.max:
-            return np.dtype(name)
-    raise LossyConversionError(
-        f"The slices have labels from {lowest} to {highest}, too large for one image.",
-        hint="Relabel them from 1 on, or run the tool on one slice.",
-    )
+    found = first_holding(lowest, highest, names)
+    if found is None:
+        raise LossyConversionError(
+            f"The slices have labels from {lowest} to {highest}, too large for one image.",
+            hint="Relabel them from 1 on, or run the tool on one slice.",
+        )
+    return found
 
 
 def _shifted(ids: np.ndarray, offset: int) -> np.ndarray:

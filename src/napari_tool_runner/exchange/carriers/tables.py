@@ -131,7 +131,7 @@ def _layout(text: str, tabs: bool | None, file: str) -> _Layout:
         if not rows or len(_cells([last], separator)[0]) == len(rows[0]):
             comments, lines = comments[:-1], [last, *lines]
     for _ in range(titles):
-        lines = lines[1 + next(i for i, line in enumerate(lines) if line.strip()) :]
+        lines = _below_first(lines)
     if titles or comments:
         notes.append(f"{titles + len(comments)} lines before the table are no part of it.")
     rows = _cells(_sample(lines), separator)
@@ -142,9 +142,9 @@ def _layout(text: str, tabs: bool | None, file: str) -> _Layout:
         if grouped := grouped_names(rows):
             notes.append("Of two lines of names, the first says what the columns belong to.")
             names, rows = grouped, rows[1:]
-            lines = lines[1 + next(i for i, line in enumerate(lines) if line.strip()) :]
+            lines = _below_first(lines)
         count = units_line(rows)
-        lines = lines[1 + next(i for i, line in enumerate(lines) if line.strip()) :]
+        lines = _below_first(lines)
         if count:
             notes.append(f"{count} lines below the header are names and units.")
             units = {n: u.strip("()[] ") for n, u in zip(names, rows[count], strict=False) if u}
@@ -178,39 +178,33 @@ def _fitted(
     OutputError
         Rows have cells without a name, as where decimal commas stand between commas.
     """
-    width = len(names)
-    rows = list(_with_lines(lines, separator))
-    long = [(line, row) for line, row in rows if len(row) > width]
+    width, widths = len(names), set[int]()
+    odd: list[tuple[str, list[str]]] = []
+    for line, row in _with_lines(lines, separator):
+        widths.add(len(row))
+        if len(row) != width:
+            odd.append((line, row))
+    long = [(line, row) for line, row in odd if len(row) > width]
     file, everything = source
 
     def told(line: str) -> str:
         return f"line {everything.index(line) + 1} (“{line.strip()[:60]}”)"
 
-    if short := [line for line, row in rows if len(row) < width]:
+    if short := [line for line, row in odd if len(row) < width]:
         notes.append(
             f"{len(short)} rows have fewer cells than the table has columns, first "
             f"{told(short[0])}; what they lack at their end is missing."
         )
     if not long:
         return names, width
-    one_more = all(len(row) == width + 1 for _, row in rows)
-    if one_more and not any(row[-1] for _, row in rows):
-        notes.append(f"Every row ends in an empty cell without a name, first {told(rows[0][0])}.")
+    one_more = widths == {width + 1}
+    if one_more and not any(row[-1] for _, row in long):
+        notes.append(f"Every row ends in an empty cell without a name, first {told(long[0][0])}.")
         return names, width + 1
-    # R's column of the names of rows has no name.
-    first = [row[0] for _, row in rows]
-    unsure = separator == "," and any(map(may_be_decimals, (row for _, row in rows)))
-    quoted = all(line.lstrip().startswith(('"', "'")) for line, _ in rows)
-    counted = first == [str(i + 1) for i in range(len(first))]
-    words = not any(map(is_number, first))
-    if (
-        one_more
-        and len({*first}) == len(first)
-        and (quoted or ((counted or words) and not unsure))
-    ):
+    if one_more and _name_rows(long, separator):
         notes.append(
             "The first column has no name; it was taken for the names of rows, "
-            f"first {told(rows[0][0])}."
+            f"first {told(long[0][0])}."
         )
         return ["index", *names], width + 1
     line, row = long[0]
@@ -222,6 +216,20 @@ def _fitted(
         if commas
         else "Give every column a name, and every row as many cells.",
     )
+
+
+def _name_rows(rows: Sequence[tuple[str, list[str]]], separator: str) -> bool:
+    """Whether the first cells are R's names of rows, whose column has no name."""
+    first = [row[0] for _, row in rows]
+    unsure = separator == "," and any(may_be_decimals(row) for _, row in rows)
+    quoted = all(line.lstrip().startswith(('"', "'")) for line, _ in rows)
+    told = first == [str(i + 1) for i in range(len(first))] or not any(map(is_number, first))
+    return len({*first}) == len(first) and (quoted or (told and not unsure))
+
+
+def _below_first(lines: Sequence[str]) -> list[str]:
+    """Return the lines below the first that is not blank."""
+    return list(lines[1 + next(i for i, line in enumerate(lines) if line.strip()) :])
 
 
 def _is_comment(line: str) -> bool:
@@ -287,7 +295,6 @@ def _columns(layout: _Layout, path: Path, notes: list[str]) -> Table:
     comma = has_decimal_comma(texts, layout.separator)
     if comma:
         notes.append("The numbers were read with a decimal comma.")
-        words = _parsed(layout, path, words=True)
     columns: Table = {}
     for i, name in enumerate(layout.names):
         values: np.ndarray = frame.iloc[:, i].to_numpy()
@@ -333,13 +340,7 @@ def _parsed(layout: _Layout, path: Path, *, words: bool = False) -> pd.DataFrame
                 **_EXACT,
             )
         return frame
-    except (
-        pd.errors.ParserError,
-        pd.errors.ParserWarning,
-        pd.errors.EmptyDataError,
-        ValueError,
-        csv.Error,
-    ) as error:
+    except (ValueError, pd.errors.ParserWarning, csv.Error) as error:  # pandas' own are the first
         raise OutputError(
             f"{path.name} is no table: {error}", hint="Open it in a text editor."
         ) from error

@@ -284,10 +284,10 @@ class LayerChooser:
             place = kinds.index(kind) if kind in kinds else len(kinds)
             return place, wants_objects(parameter) and bool(hardly_fits(parameter, layer))
 
-        if active is not None and meant and any(active is layer for layer in pool):
-            # objects are preferred to intensities, even to selected ones
-            best = rank(min(pool, key=rank)) if wants_objects(parameter) else rank(active)
-            if not rank(active)[1] or best[1]:
-                return [active]
-
-        return [min(pool, key=rank)] if pool else []
+        best = min(pool, key=rank, default=None)
+        if best is None:
+            return []
+        # objects are preferred to intensities, even to selected ones
+        if meant and any(active is one for one in pool) and (not rank(active)[1] or rank(best)[1]):
+            return [active]
+        return [best]
