@@ -16,7 +16,7 @@ from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLay
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.files import is_whole_map
 from napari_tool_runner.exchange.geometry import geometry_of, same_place
-from napari_tool_runner.exchange.knowing import guess_notes, named
+from napari_tool_runner.exchange.knowing import as_recorded, guess_notes, named
 from napari_tool_runner.exchange.model import (
     PIXELS,
     Content,
@@ -395,6 +395,4 @@ def open_snapshot(snap: LayerSnapshot) -> LayerSnapshot:
         return snap
     if found.kind in PIXELS and "axis_labels" in snap.attributes:
         found = replace(found, geometry=named(found.geometry, snap.attributes["axis_labels"]))
-    if not snap.geometry.axes or found.geometry.shape != snap.geometry.shape:
-        return found
-    return replace(found, geometry=snap.geometry, name=snap.name, kind=snap.kind, rgb=snap.rgb)
+    return as_recorded(found, snap) if snap.geometry.axes else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,16 +12,23 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import in_words, letter, read_axes
-from napari_tool_runner.exchange.blocks import transposed
+from napari_tool_runner.exchange.blocks import rearranged_pixels, reshaped, transposed
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.files import file_key
-from napari_tool_runner.exchange.geometry import select, with_axis
+from napari_tool_runner.exchange.geometry import for_file, select, with_axis
 from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, items
 from napari_tool_runner.exchange.units import dimension
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind
 
-__all__ = ["guess_notes", "is_guess", "named", "with_known_axes", "with_known_sizes"]
+__all__ = [
+    "as_recorded",
+    "guess_notes",
+    "is_guess",
+    "named",
+    "with_known_axes",
+    "with_known_sizes",
+]
 
 _BARE = (1.0, "pixel")
 
@@ -59,6 +67,39 @@ def named(geometry: Geometry, labels: object) -> Geometry:
     """Return `geometry` with the names that a person gave its axes; raises as `read_axes`."""
     told = read_axes(" ".join(map(str, items(labels))), geometry.ndim)
     return replace(geometry, axes="".join(told).upper().replace("?", "Q"), labels=told)
+
+
+def as_recorded(found: LayerSnapshot, told: LayerSnapshot) -> LayerSnapshot:
+    """Return what a file holds as the layer `told` that it was written from, axes as they were.
+
+    A file has an order of its own (`for_file`, or what its tool takes): its letters tell it,
+    else what was recorded. Of other data, or other axes, it is what the file says.
+    """
+    own, there = told.geometry, found.geometry
+    written, order = for_file(own)
+    letters = [there.axes] if there.labels else []
+    letters += [str(told.attributes.get("stored", "")), written.axes, own.axes]
+    long = [j for j, size in enumerate(there.shape) if size != 1]  # others come and go
+    sources = ((written.axes, order), (own.axes, [*range(own.ndim)]))
+    for axes, (known, places) in itertools.product(letters, sources):
+        free = [(known[k], i) for k, i in enumerate(places) if i >= 0 and own.shape[i] != 1]
+        names = [axes[j] for j in long] if len(axes) == there.ndim else []
+        if sorted(names) != sorted(name for name, _ in free):
+            continue
+        came = [free.pop([name for name, _ in free].index(name))[1] for name in names]
+        if [there.shape[j] for j in long] == [own.shape[i] for i in came]:
+            kept = [j for _, j in sorted(zip(came, long, strict=True))]
+            full = (*own.shape, *found.pixels.shape[there.ndim :])
+            return replace(
+                found,
+                data=reshaped(rearranged_pixels(found.pixels, kept), full),
+                geometry=own,
+                name=told.name,
+                kind=told.kind,
+                rgb=told.rgb,
+                multiscale=False,
+            )
+    return found
 
 
 def with_known_axes(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:

@@ -237,9 +237,14 @@ def grid_of(snaps: Sequence[LayerSnapshot], formats: Formats) -> LayerSnapshot |
     return images[0] if images else None
 
 
-def geometry_record(snap: LayerSnapshot) -> dict[str, object]:
-    """Return, in JSON types, what a file may not carry of a layer."""
+def geometry_record(snap: LayerSnapshot, stored: object = None) -> dict[str, object]:
+    """Return, in JSON types, what a file may not carry of a layer.
+
+    `stored`: the letters of the axes as they were written, which the file may not tell either.
+    """
     told: dict[str, object] = {"kind": snap.kind.value, "rgb": snap.rgb}
+    if stored:
+        told["stored"] = stored
     for fact in fields(snap.geometry):
         value = getattr(snap.geometry, fact.name)
         value = list(value) if isinstance(value, tuple) else value
@@ -296,7 +301,10 @@ def snapshot_from_record(
         or not np.isfinite([*geometry.scale, *geometry.translate]).all()
     ):
         raise ValueError(f"the place of “{name:.60}” is not that of {count} axes")
-    return replace(snap, kind=kind, geometry=geometry, rgb=bool(told.get("rgb", False)))
+    stored = {"stored": told.get("stored", "")}
+    return replace(
+        snap, kind=kind, geometry=geometry, rgb=bool(told.get("rgb", False)), attributes=stored
+    )
 
 
 class _DataArray(Protocol):

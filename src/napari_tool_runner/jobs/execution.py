@@ -175,7 +175,7 @@ class Run:
         source = RecordedSource.of(snap.source if snap else str(file.path))
         if snap and snap.path is None and source.kind is SourceKind.FILE:
             source = replace(source, kind=SourceKind.LAYER)  # its data are not the file's
-        layer = geometry_record(snap) if snap else None
+        layer = geometry_record(snap, file.metadata.get("axes")) if snap else None
         path = lent_original(file.path)
         self.inputs.append(
             RecordedInput(name, file.name, path, file.format, digest or None, source, layer)
