@@ -117,7 +117,10 @@ def test_what_has_no_value_is_named(
     [
         ("#if $i.metadata.element_is_set('columns')#yes#end if#", "yes"),
         ("#if $i.metadata.element_is_set('frames')#yes#else#no#end if#", "no"),
-        ("$i.metadata.column_types $i.metadata.column_names", "int,str ['n', 'word']"),
+        (
+            "$i.metadata.column_types $i.metadata.column_names",
+            "int,str __ob____sq__n__sq__, __sq__word__sq____cb__",
+        ),
         ("#echo dict($i.metadata.items())['data_lines']#", "2"),
         ("#echo 'columns' in list($i.metadata)#", "True"),
         ("#if $i.metadata#yes#end if##if $none.metadata#no#end if#", "yes"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import execute  # type: ignore[import-not-found]
+from conftest import Run, execute  # type: ignore[import-not-found]
 from napari_tool_runner.errors import ParameterError, TemplateError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
 from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
 from napari_tool_runner.tools.galaxy.sanitize import Sanitizer
 from napari_tool_runner.tools.model import Tool
@@ -798,3 +801,74 @@ def test_deep_json_in_a_validator_is_a_note(descriptor: Callable[..., Tool]) -> 
     )
     (note,) = tool.notes
     assert "nests" in note.what
+
+
+# -- what a file says is a stranger's text -------------------------------------------
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+SAID = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def texts(value: object) -> list[str]:
+    """Every text that a template can get out of a value."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for pair in value.items() for part in pair for text in texts(part)]
+    if isinstance(value, list):
+        return [str(value), *(text for entry in value for text in texts(entry))]
+    return []
+
+
+@given(st.dictionaries(st.sampled_from(["column_names", "axes", "own", "delimiter"]), SAID))
+def test_no_metadata_ends_a_shells_quotes(said: dict[str, object]) -> None:
+    from galaxy.util import valid_chars
+
+    told = DatasetValue(DataFile(Path("a.csv"), "csv", "a", said), FORMATS).metadata
+    seen = [told.get(name) for name in said] + [value for _, value in told.items()]
+    assert {char for value in seen for text in texts(value) for char in text} <= valid_chars
+
+
+EVIL = "x'; echo got > canary; echo '"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "#for $n in $t.metadata.column_names#echo '$n';#end for#",
+        "echo '$t.metadata.column_names'",
+        "echo '$t.metadata.delimiter' $t.metadata.delimiter",
+        "#for $k, $v in $t.metadata.items()#echo '$v';#end for#",
+        "echo '$s' '$s.value_label' '$s.fields.name' '$s.fields.value' '$s.fields.more'",
+        "#for $one in $m#echo '$one';#end for#",
+        "echo $s.get_display_text()",
+        "#for $k in $c.keys()#echo '$k' $c[$k];#end for#",
+        "#for $p in $c.get_all_staging_paths()#echo '$p';#end for#",
+    ],
+)
+def test_what_a_file_says_runs_nothing(
+    descriptor: Make, run: Callable[..., Run], dataset: Data, command: str
+) -> None:
+    options = (
+        '<options from_dataset="t" separator=","><column name="value" index="0"/>'
+        '<column name="name" index="1"/><column name="more" index="1"/></options></param>'
+    )
+    made = tool(
+        descriptor,
+        command,
+        '<param name="t" type="data" format="csv"/>'
+        f'<param name="s" type="select">{options}<param name="m" type="select" multiple="true">'
+        f'{options}<param name="c" type="data_collection" collection_type="list" format="csv"/>',
+    )
+    table = dataset("t.csv", f"{EVIL},{EVIL}\nword,{EVIL}\n", delimiter=EVIL)
+    done = run(
+        made,
+        {"t": table, "s": EVIL, "m": [EVIL], "c": DataCollection("list", ((EVIL, table),), "c")},
+    )
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.strip()
+    assert not (done.paths.work / "canary").exists()

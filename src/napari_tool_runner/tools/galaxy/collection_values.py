@@ -93,7 +93,7 @@ class CollectionValue(Wrapper):
 
     def keys(self) -> list[str]:
         """Return the element identifiers."""
-        return list(self._elements)
+        return [safe_identifier(key) for key in self._elements]
 
     @property
     def has_single_item(self) -> bool:
@@ -128,7 +128,10 @@ class CollectionValue(Wrapper):
         paths = []
         for identifiers, dataset in self.flat():
             parts = [self.name] if include_collection_name else []
-            parts += [filesystem_safe_string(p, invalid_chars=invalid_chars) for p in identifiers]
+            parts += [
+                filesystem_safe_string(safe_identifier(part), invalid_chars=invalid_chars)
+                for part in identifiers
+            ]
             paths.append(f"{os.sep.join(parts)}.{dataset.ext}")
         return paths
 
@@ -139,7 +142,7 @@ class CollectionValue(Wrapper):
         paths = self.get_all_staging_paths(invalid_chars, include_collection_name)
         return [
             {
-                "element_identifier": identifiers,
+                "element_identifier": [safe_identifier(part) for part in identifiers],
                 "ext": dataset.ext,
                 "staging_path": path,
                 "source_path": str(dataset),
@@ -157,7 +160,9 @@ class CollectionValue(Wrapper):
             return None
         if isinstance(key, int):
             return list(self._elements.values())[key]
-        return self._elements[str(key)]
+        if str(key) in self._elements:
+            return self._elements[str(key)]
+        return dict(zip(self.keys(), self._elements.values(), strict=True))[str(key)]
 
     def __getattr__(self, name: str) -> DatasetValue | CollectionValue | None:
         elements = self.__dict__.get("_elements")

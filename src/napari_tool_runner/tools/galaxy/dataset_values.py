@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
-from napari_tool_runner.tools.galaxy.sanitize import safe_name
+from napari_tool_runner.tools.galaxy.sanitize import clean_all, safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 
 if TYPE_CHECKING:
@@ -70,13 +70,12 @@ class _MetadataValue:
         return ((name, self.get(name)) for name in self._load())
 
     def _present(self, name: str, value: object) -> object:
-        if isinstance(value, list | tuple):
-            return (
-                ",".join(str(entry) for entry in value) if name == "column_types" else list(value)
-            )
-        if isinstance(value, str) and name not in ("store_root", "delimiter"):
-            return safe_name(value)
-        return value
+        """Return what cannot end a shell's quotes; a file tells what stands in it."""
+        if name == "store_root":
+            return value  # a path of the job, which stands in scripts as it is
+        if name == "column_types" and isinstance(value, list | tuple):
+            value = ",".join(str(entry) for entry in value)
+        return clean_all(value)
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("_"):

@@ -163,7 +163,12 @@ class SelectValue(Wrapper):
     def __iter__(self) -> Iterator[str]:
         if not isinstance(self.value, list):
             raise TypeError(f"“{self.input.name}” takes one choice; it cannot be iterated")
-        return iter([str(entry) for entry in self.value])
+        return iter([self._told(str(entry)) for entry in self.value])
+
+    def _told(self, text: str) -> str:
+        """Return the text of a choice; what a file says is cleaned."""
+        computed = isinstance(getattr(self.input, "source", None), ComputedOptions)
+        return self._rules.clean(self.input, text) if computed else text
 
     def __len__(self) -> int:
         return len(self.value) if isinstance(self.value, list) else len(str(self))
@@ -185,7 +190,7 @@ class SelectValue(Wrapper):
             found = [(_option(self.input.options, entry), entry) for entry in chosen]
             labels = [(option.label if option else "") or entry for option, entry in found]
         else:
-            labels = chosen
+            labels = [self._told(entry) for entry in chosen]
         return "\n".join(labels) or "Nothing selected."
 
     def __getattr__(self, name: str) -> object:
@@ -212,9 +217,9 @@ class _Fields:
             cells = [
                 cell for entry in chosen for cell in source.fields(select._values, entry, name)
             ]
-            return separator.join(cells)
+            return separator.join(select._told(cell) for cell in cells)
         if name == "value":
-            return separator.join(chosen)
+            return separator.join(select._told(entry) for entry in chosen)
         if name == "name":
             return separator.join(select.display_text().split("\n"))
         raise AttributeError(f"the choices of “{select.input.name}” have no field “{name}”")
