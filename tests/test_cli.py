@@ -172,6 +172,21 @@ def test_batch(
     assert "no file matches" in capsys.readouterr().err
 
 
+def test_a_batch_tells_each_kind_of_note_once(
+    make_tool: MakeTool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(3):
+        tifffile.imwrite(tmp_path / f"im{index}.tif", np.eye(4, dtype=np.uint8) * index)
+    said = 'print("note: im1" if "im1" in sys.argv[1] else f"note: {len(sys.argv[1])} of 7.5")\n'
+    tool = make_tool(INVERT + "import sys\n" + said)
+    assert main(["batch", str(tool.path), f"i={tmp_path}/*.tif", "--json"]) == 0
+    out, err = capsys.readouterr()
+    told = [line for line in err.splitlines() if line.startswith("note: ")]
+    assert len([line for line in told if "of 7.5 (2 items)" in line]) == 1
+    assert "note: im1: Im1" in told
+    assert all(row["notes"] for row in json.loads(out))
+
+
 def test_axes_of_a_file(
     make_tool: MakeTool, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

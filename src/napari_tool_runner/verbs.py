@@ -59,7 +59,7 @@ def check_descriptors(args: Namespace) -> int:
     from napari_tool_runner.tools.checker import check_paths
     from napari_tool_runner.tools.toolbox.box import config_formats
 
-    config, paths = _config(args), [Path(path) for path in args.paths]
+    config, paths = _config(args), [*map(Path, args.paths)]
     reports = check_paths(paths, variables=config.variables, formats=config_formats(config))
     if args.json:
         print_json([report.as_dict() for report in reports])
@@ -128,9 +128,9 @@ def batch(args: Namespace) -> int:
     tool = _tool(args)
     items = jobs.plan_batch(tool, _values(args))
     rows: list[dict[str, object]] = []
-    done = jobs.run_batch(
-        tool, items, runner=args.runner, config=_config(args), parallel=max(1, args.jobs)
-    )
+    ended: list[tuple[jobs.BatchItem, Job | ToolRunnerError]] = []
+    runner, parallel = args.runner, max(1, args.jobs)
+    done = jobs.run_batch(tool, items, runner=runner, config=_config(args), parallel=parallel)
     for number, (item, job) in enumerate(done, 1):
         row: dict[str, object] = {"stem": item.stem, "state": jobs.JobState.FAILED, "outputs": {}}
         if isinstance(job, ToolRunnerError):
@@ -140,9 +140,12 @@ def batch(args: Namespace) -> int:
         else:
             row |= _delivered(args, job, f"{item.stem}_")[1]
         rows.append(row)
+        ended.append((item, job))
         say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
     if args.json:
         print_json(rows)
+    for note in jobs.notes_by_kind(ended):
+        say(f"note: {note}")
     failed = sum(row["state"] != jobs.JobState.DONE for row in rows)
     say(f"{len(rows) - failed} of {len(rows)} done")
     return 1 if failed else 0
@@ -155,9 +158,8 @@ def list_runners(args: Namespace) -> int:
 
     found = check_all(_config(args).runner)
     if args.json:
-        facts = [(name, state.ok, state.message, state.details) for name, state in found]
-        told = [(n, ok, text, {**more, "reader": reader_words()}) for n, ok, text, more in facts]
-        print_json([{"name": n, "ok": ok, "message": text, **more} for n, ok, text, more in told])
+        told = [{"name": n, "ok": s.ok, "message": s.message, **s.details} for n, s in found]
+        print_json([{**one, "reader": reader_words()} for one in told])
         return 0
     width = max(len(name) for name, _ in found)
     for name, state in found:
@@ -261,9 +263,8 @@ def clean(args: Namespace) -> int:
     """List what jobs and environments use; delete it after a question."""
     config = _config(args)
     days = config.keep_days if args.older_than is None else args.older_than
-    items = jobs.reclaimable(config, older_than_days=days)
-    if args.only:
-        items = [item for item in items if item.kind in args.only]
+    found = jobs.reclaimable(config, older_than_days=days)
+    items = [item for item in found if not args.only or item.kind in args.only]
     for item in items:
         print(f"{size_text(item.size):>10}  {item.kind:<12} {item.name}")
     total = sum(item.size for item in items)
@@ -313,8 +314,7 @@ def _tool(args: Namespace) -> Tool:
 def _test_reports(args: Namespace) -> Iterator[TestReport]:
     """Run the tests of the named tools, of all that ship when none is named."""
     config = _config(args)
-    names = args.tools
-    if not names:
+    if not (names := args.tools):
         box = tools.load_toolbox(config)
         names = [entry.key for entry in box.entries if box.folder_of(entry).bundled]
     for name in (uri for given in names for uri in _uris(given)):
@@ -363,8 +363,8 @@ def _delivered(
 ) -> tuple[Mapping[str, Path], dict[str, object]]:
     """Return where the results are, copied if a folder is named, and the facts of the run."""
     result = job.result()
-    folder = Path(args.output_dir) if args.output_dir else None
-    places = jobs.deliver(result, folder, prefix) if folder else jobs.output_paths(result)
+    to = args.output_dir
+    places = jobs.deliver(result, Path(to), prefix) if to else jobs.output_paths(result)
     return places, {**jobs.job_json(job), "outputs": jobs.outputs_json(result, places)}
 
 

@@ -160,6 +160,21 @@ def test_what_was_added_is_told(viewer: ViewerModel, make_tool: MakeTool, config
     assert AddedResult().sentence() == "Done; the tool made nothing to show."
 
 
+def test_notes_stand_beside_what_was_added(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    script = INVERT + 'print("note: two are left out")\nprint("warning: all is flat")\n'
+    job = JobManager().submit(make_tool(script), {"i": viewer.layers["cells"]}, config=config)
+    sentence = add_result(viewer, job.result(), job).sentence()
+    more = len(job.run.notes) - 1
+    assert sentence.startswith("Added “cells")
+    assert "Warning: all is flat" in sentence
+    assert f"{more} more note" in sentence
+    long = AddedResult(notes=("word " * 100,)).sentence()
+    assert long.endswith("word …")
+    assert len(long) < 220
+
+
 def test_a_name_of_a_layer_or_of_a_file(
     viewer: ViewerModel, make_tool: MakeTool, config: Config, tmp_path: Path
 ) -> None:

@@ -1,5 +1,5 @@
 from .api import run, run_in_viewer, run_job, submit
-from .batch import plan_batch, run_batch
+from .batch import BatchItem, notes_by_kind, plan_batch, run_batch
 from .delivery import deliver, job_json, output_paths, outputs_json
 from .extent import Extent
 from .job import Job, execute
@@ -28,6 +28,7 @@ from .viewer import AddedResult, add_result, placed_result
 
 __all__ = [
     "AddedResult",
+    "BatchItem",
     "Extent",
     "Job",
     "JobManager",
@@ -61,6 +62,7 @@ __all__ = [
     "job_manager",
     "known_record",
     "live_row",
+    "notes_by_kind",
     "output_paths",
     "outputs_json",
     "placed_result",

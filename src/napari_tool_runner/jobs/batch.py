@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["BatchItem", "plan_batch", "run_batch"]
+__all__ = ["BatchItem", "notes_by_kind", "plan_batch", "run_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +107,23 @@ def run_batch(
             yield item, job
     finally:
         manager.shutdown()
+
+
+def notes_by_kind(ended: Iterable[tuple[BatchItem, Job | ToolRunnerError]]) -> list[str]:
+    """Return the notes of many items: of each kind the first, and how many items have it.
+
+    Notes are of one kind when they differ only in numbers and in the names of files.
+    """
+    kinds: dict[str, tuple[str, dict[str, None]]] = {}
+    for item, job in ended:
+        given = (v[0] if isinstance(v, tuple) and v else v for v in item.values.values())
+        files = [Path(v) for v in given if isinstance(v, str | os.PathLike)]
+        names = sorted({n for f in files for n in (f.name, f.stem) if n}, key=len, reverse=True)
+        same = re.compile("|".join([*map(re.escape, names), r"\d+(?:[.,]\d+)*"]))
+        for note in () if isinstance(job, ToolRunnerError) else job.run.notes:
+            if note not in job.request.config.notes:
+                kinds.setdefault(same.sub("#", note), (note, {}))[1][item.stem] = None
+    return [
+        f"{next(iter(stems))}: {note}" + f" ({len(stems)} items)" * (len(stems) > 1)
+        for note, stems in kinds.values()
+    ]

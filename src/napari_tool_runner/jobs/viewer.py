@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
+_SHORT = 160
 _ALONG_AXES = ("scale", "translate", "units", "axis_labels")
 
 
@@ -87,12 +88,15 @@ class AddedResult:
         Output name -> the layer whose ``features`` took the table.
     files : list of str
         Labels of the outputs that are no layer; they are in the workspace.
+    notes : tuple of str
+        What a person should know of it.
     """
 
     layers: list[object] = field(default_factory=list)
     tables: dict[str, Mapping[str, object]] = field(default_factory=dict)
     joined: dict[str, object] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """Return what happened, for a person."""
@@ -105,7 +109,15 @@ class AddedResult:
             parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
         if self.files:
             parts.append(f"{', '.join(self.files)}: a file in the workspace.")
-        return " ".join(parts) or "Done; the tool made nothing to show."
+        parts = parts or ["Done; the tool made nothing to show."]
+        if self.notes:
+            first = self.notes[0]
+            parts.append(
+                first if len(first) <= _SHORT else f"{first[:_SHORT].rsplit(' ', 1)[0]} …"
+            )
+            more = len(self.notes) - 1
+            parts += [f"{more} more note{'s' * (more > 1)} in the log."] if more else []
+        return " ".join(parts)
 
 
 def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) -> AddedResult:
@@ -117,7 +129,7 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
     points that its descriptor names (``join=``): columns are added to ``features``,
     existing ones stay.
     """
-    added = AddedResult()
+    added = AddedResult(notes=_notes(result, job))
     made: dict[str, LayerLike] = {}
     tables: list[JobOutput] = []
     for name, output in result.outputs.items():
@@ -147,6 +159,15 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
             target.features = features
             added.joined[table.name] = target
     return added
+
+
+def _notes(result: JobResult, job: Job | None) -> tuple[str, ...]:
+    """Return what a person should know of a result, warnings first."""
+    if job is None:  # the record may wait for hashes
+        files = [file for output in result.outputs.values() for file in output.files().values()]
+        return tuple(note for file in files for note in file.notes)
+    said = [note for note in job.run.notes if note not in job.request.config.notes]
+    return tuple(sorted(said, key=lambda note: not note.startswith("Warning")))
 
 
 def named_layers(

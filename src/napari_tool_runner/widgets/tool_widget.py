@@ -271,7 +271,8 @@ class ToolWidget(QWidget):
             self.run_bar.say(bridge.problem, "failed", self._job_buttons(job))
             self.log.set_open(True)
             return
-        buttons = self._job_buttons(job)[1:2] if shown.files else []
+        show_log, open_folder, _ = self._job_buttons(job)
+        buttons = [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
         viewer = self.viewer
         for layer in shown.joined.values() if viewer is not None else ():
             buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
