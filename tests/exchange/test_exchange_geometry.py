@@ -20,6 +20,7 @@ from napari_tool_runner.exchange.geometry import (
     data_to_world,
     geometry_of,
 )
+from napari_tool_runner.exchange.units import canonical, conversion, dimension, ome_symbol
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 small = st.floats(-3, 3, allow_nan=False)
@@ -58,7 +59,7 @@ def test_data_to_world_is_naparis(layer, point):
     geometry = snapshot(layer).geometry
     ours = data_to_world(geometry) @ [*point, 1]
     np.testing.assert_allclose(ours[:-1], layer.data_to_world(point), atol=1e-8)
-    again = Image(layer.data, **attributes_of(geometry))
+    again = Image(layer.data, **attributes_of(geometry, []))
     np.testing.assert_allclose(again.data_to_world(point), layer.data_to_world(point), atol=1e-8)
 
 
@@ -96,7 +97,7 @@ def test_the_pixel_size_of_an_affine_is_the_layers(tmp_path, angle):
     with tifffile.TiffFile(hand.file.path) as file:
         assert 'PhysicalSizeX="0.4"' in file.ome_metadata
         assert 'PhysicalSizeY="0.2"' in file.ome_metadata
-    again = Image(layer.data, **attributes_of(geometry))
+    again = Image(layer.data, **attributes_of(geometry, []))
     np.testing.assert_allclose(again.data_to_world((1, 2, 3)), layer.data_to_world((1, 2, 3)))
 
 
@@ -404,3 +405,59 @@ def test_coordinates_go_out_in_the_pixels_of_a_file(tmp_path, kind):
         assert mask.shape == (60, 50)
         assert mask[15, 15] == 1
         assert mask[3, 3] == 0
+
+
+OME_LENGTHS = (
+    "Ym Zm Em Pm Tm Gm Mm km hm dam m dm cm mm µm nm pm fm am zm ym Å thou li in ft yd mi ua ly "
+    "pc pt pixel"
+)
+OME_TIMES = "Ys Zs Es Ps Ts Gs Ms ks hs das s ds cs ms µs ns ps fs as zs ys min h d"
+
+
+def test_all_units_of_ome_are_known():
+    for symbol in f"{OME_LENGTHS} {OME_TIMES}".split():
+        assert ome_symbol(symbol) == symbol
+        assert symbol == "pixel" or dimension(symbol)
+    assert canonical("reference frame") == "pixel"
+
+
+@pytest.mark.parametrize("unit", [u for u in OME_LENGTHS.split() if u not in ("pixel", "li")])
+def test_units_are_as_large_as_napari_takes_them(unit):
+    pint = pytest.importorskip("pint")
+    size = pint.get_application_registry().Quantity(1, canonical(unit)).to("meter").magnitude
+    assert conversion(unit, "m") == pytest.approx(size, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("µm|μm|um|UM|\\u00B5m|\\u00b5m|µm.", "micrometer"),
+        ("micron|Microns|Mikrometer|Mikron|micromètres|micrómetros|micrometri", "micrometer"),
+        ("Å|\u212b|A\u030a|Angstroms|ångström", "angstrom"),
+        ("mil|thou", "thou"),
+        ("yards|yd", "yard"),
+        ("Pm", "petameter"),
+        ("pm|PM|picometres", "picometer"),
+        ("Mm", "megameter"),
+        ("mm|MM|Millimeter|millimètre", "millimeter"),
+        ("px|Pixels|voxel|reference frame||pixel", "pixel"),
+        ("seconds|sec|secs|Sekunden|secondes|s", "second"),
+        ("wavelengths", "wavelengths"),
+    ],
+)
+def test_units_in_any_writing(written, meant):
+    assert {canonical(unit) for unit in written.split("|")} == {meant}
+
+
+@pytest.mark.parametrize("unit", ["cells", "line"])
+def test_a_unit_that_napari_does_not_know_is_told(unit, tmp_path):
+    path = tmp_path / "o.tif"
+    told = {"unit": unit}
+    tifffile.imwrite(
+        path, np.eye(8, dtype=np.uint8), imagej=True, resolution=(4, 4), metadata=told
+    )
+    output = DataOutput(name="o", format="imagetiff", kind=LayerKind.IMAGE)
+    loaded = load(collected(path, "imagetiff"), output, make_tool(), inputs={})
+    layer = Layer.create(*loaded.as_layer_data_tuple())
+    assert tuple(layer.scale) == (0.25, 0.25)
+    assert any(f"no unit “{unit}”" in note for note in loaded.notes)

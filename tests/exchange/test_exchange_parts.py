@@ -38,7 +38,7 @@ def test_a_crop_lies_where_it_was(start, size, angle):
     index = tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))
     part = cut(snap, snap.geometry, index)
     np.testing.assert_array_equal(part.data, layer.data[index])
-    cropped = Image(part.data, **attributes_of(part.geometry))
+    cropped = Image(part.data, **attributes_of(part.geometry, []))
     for corner in ((0, 0, 0), (1, 2, 3)):
         np.testing.assert_allclose(
             cropped.data_to_world(corner), layer.data_to_world(np.add(start, corner))

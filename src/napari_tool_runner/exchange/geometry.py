@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_tool_runner.exchange.axes import chosen_labels, default_axes, letters
 from napari_tool_runner.exchange.model import Geometry, items
-from napari_tool_runner.exchange.units import canonical, conversion, dimension
+from napari_tool_runner.exchange.units import canonical, conversion, dimension, is_shown
 
 __all__ = [
     "attributes_of",
@@ -149,9 +149,13 @@ def is_sheared(geometry: Geometry) -> bool:
     return not np.allclose(angles, np.diag(np.diag(angles)), atol=1e-6)
 
 
-def attributes_of(geometry: Geometry) -> dict[str, object]:
-    """Return the keywords of a napari layer that put it at `geometry`."""
+def attributes_of(geometry: Geometry, notes: list[str]) -> dict[str, object]:
+    """Return the keywords of a napari layer that put it at `geometry`; `notes`: what it cannot."""
     n = len(geometry.axes)
+    if unknown := sorted({unit for unit in geometry.units if not is_shown(unit)}):
+        notes.append(f"Layers have no unit “{', '.join(unknown)}”; its numbers were kept.")
+        units = tuple("pixel" if unit in unknown else unit for unit in geometry.units)
+        geometry = replace(geometry, units=units)
     attributes: dict[str, object] = {
         "scale": tuple(geometry.scale) or (1.0,) * n,
         "translate": tuple(geometry.translate) or (0.0,) * n,

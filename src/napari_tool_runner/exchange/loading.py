@@ -196,7 +196,7 @@ def _pixels(
     whole = levels if content.multiscale else [reshaped(levels[0], full)]
     levels = [rearranged_pixels(level, order) for level in whole]
     data: object = levels if content.multiscale else levels[0]
-    attributes = attributes_of(geometry)
+    attributes = attributes_of(geometry, notes)
     if kind is LayerKind.LABELS:
         if content.multiscale:
             if any(np.dtype(level.dtype).kind not in "iu" for level in levels):
@@ -284,7 +284,7 @@ def _coordinates(
     if kind is LayerKind.SURFACE and reference is not None:
         data = on_the_grid(data)
     more = {"features": found.features} if found.features else {}
-    return data, attributes_of(geometry) | found.attributes | more
+    return data, attributes_of(geometry, notes) | found.attributes | more
 
 
 def _name(file: CollectedFile, output: DataOutput, tool: Tool) -> str:

@@ -1,47 +1,84 @@
-"""Units of lengths and times: their names, sizes and symbols."""
+"""Units of lengths and times: their names, sizes and symbols.
+
+All that OME knows, in the writings of English, German, French, Spanish and Italian.
+"""
 
 from __future__ import annotations
 
-__all__ = ["canonical", "comparable", "conversion", "dimension", "is_length", "ome_symbol"]
+import re
+import unicodedata
 
-# canonical name -> (dimension, value in metres or seconds, OME symbol, other names)
-_UNITS: dict[str, tuple[str, float, str, tuple[str, ...]]] = {
-    "angstrom": ("length", 1e-10, "Å", ("\u212b",)),
-    "picometer": ("length", 1e-12, "pm", ()),
-    "nanometer": ("length", 1e-9, "nm", ("nanometre",)),
-    "micrometer": (
-        "length", 1e-6, "µm", ("um", "\u03bcm", "micron", "microns", "micrometre", "\\u00b5m"),
-    ),
-    "millimeter": ("length", 1e-3, "mm", ("millimetre",)),
-    "centimeter": ("length", 1e-2, "cm", ()),
-    "decimeter": ("length", 1e-1, "dm", ()),
-    "meter": ("length", 1.0, "m", ("metre",)),
-    "kilometer": ("length", 1e3, "km", ()),
-    "inch": ("length", 0.0254, "in", ()),
-    "foot": ("length", 0.3048, "ft", ()),
-    "nanosecond": ("time", 1e-9, "ns", ()),
-    "microsecond": ("time", 1e-6, "µs", ("us", "\u03bcs")),
-    "millisecond": ("time", 1e-3, "ms", ()),
-    "second": ("time", 1.0, "s", ("sec",)),
-    "minute": ("time", 60.0, "min", ()),
-    "hour": ("time", 3600.0, "h", ()),
-    "day": ("time", 86400.0, "d", ()),
+__all__ = [
+    "canonical",
+    "comparable",
+    "conversion",
+    "dimension",
+    "is_length",
+    "is_shown",
+    "ome_symbol",
+]
+
+_PREFIXES = {
+    "yotta": ("Y", 24), "zetta": ("Z", 21), "exa": ("E", 18), "peta": ("P", 15),
+    "tera": ("T", 12), "giga": ("G", 9), "mega": ("M", 6), "kilo": ("k", 3), "hecto": ("h", 2),
+    "deca": ("da", 1), "": ("", 0), "deci": ("d", -1), "centi": ("c", -2), "milli": ("m", -3),
+    "micro": ("µ", -6), "nano": ("n", -9), "pico": ("p", -12), "femto": ("f", -15),
+    "atto": ("a", -18), "zepto": ("z", -21), "yocto": ("y", -24),
 }  # fmt: skip
+# canonical name -> (dimension, value in metres or seconds, OME symbol)
+_UNITS: dict[str, tuple[str, float, str]] = {
+    f"{prefix}{name}": (dimension, float(f"1e{power}"), f"{sign}{symbol}")
+    for name, dimension, symbol in (("meter", "length", "m"), ("second", "time", "s"))
+    for prefix, (sign, power) in _PREFIXES.items()
+} | {
+    "angstrom": ("length", 1e-10, "Å"),
+    "thou": ("length", 2.54e-5, "thou"),
+    "line": ("length", 0.0254 / 12, "li"),
+    "point": ("length", 0.0254 / 72, "pt"),
+    "inch": ("length", 0.0254, "in"),
+    "foot": ("length", 0.3048, "ft"),
+    "yard": ("length", 0.9144, "yd"),
+    "mile": ("length", 1609.344, "mi"),
+    "astronomical_unit": ("length", 149597870700.0, "ua"),
+    "light_year": ("length", 9460730472580800.0, "ly"),
+    "parsec": ("length", 3.0856775814913673e16, "pc"),
+    "minute": ("time", 60.0, "min"),
+    "hour": ("time", 3600.0, "h"),
+    "day": ("time", 86400.0, "d"),
+}
+_OTHERS = {
+    "um": "micrometer", "micron": "micrometer", "mikron": "micrometer",
+    "micra": "micrometer", "us": "microsecond", "mil": "thou", "inches": "inch", "feet": "foot",
+    "au": "astronomical_unit", "lightyear": "light_year", "sec": "second", "hr": "hour",
+} | dict.fromkeys(
+    ("", "pixel", "px", "pix", "voxel", "dimensionless", "reference frame", "frame"), "pixel"
+)  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    """Return a name with one writing of µ and Å, whose accents are gone."""
+    told = unicodedata.normalize("NFKC", text).replace("Å", "\ue000")
+    bare = unicodedata.normalize("NFD", told).replace("\ue000", "Å")
+    return "".join(sign for sign in bare if not unicodedata.combining(sign))
+
+
 _NAMES = {
-    other: name
-    for name, (_, _, symbol, others) in _UNITS.items()
-    for other in (name, symbol, *others)
-} | dict.fromkeys(("", "px", "pixels", "dimensionless", "reference frame", "frame"), "pixel")
+    _plain(other): name for name, (_, _, symbol) in _UNITS.items() for other in (name, symbol)
+} | _OTHERS
 
 
 def canonical(unit: object) -> str:
     """Return the napari name of a unit (``µm`` -> ``micrometer``); unknown ones as text."""
-    text = str(unit or "").strip()
+    given = str(unit or "").strip()
+    text = _plain(re.sub(r"\\u00[bB]5", "µ", given)).rstrip(".")
     lower = text.lower()
     found = _NAMES.get(text) or _NAMES.get(lower)
-    if found is None and lower.endswith("s") and lower[:-1] in _UNITS:
-        return lower[:-1]
-    return text if found is None else found
+    if found is None:  # mikrometer, nanomètres, micrómetros, Sekunden
+        lower = lower.replace("mikro", "micro").replace("zenti", "centi").replace("deka", "deca")
+        lower = re.sub(r"met(?:re|ro|ri)$|met(?:re|er|ro)s$", "meter", lower)
+        lower = re.sub(r"(?:sekunden?|secondes?|segundos?|secondo)$", "second", lower)
+        found = _NAMES.get(lower) or _NAMES.get(lower.removesuffix("s"))
+    return given if found is None else found
 
 
 def dimension(unit: str) -> str:
@@ -52,6 +89,18 @@ def dimension(unit: str) -> str:
 def is_length(unit: str) -> bool:
     """Whether `unit` is a length (``pixel`` is none)."""
     return dimension(unit) == "length"
+
+
+def is_shown(unit: str) -> bool:
+    """Whether a layer of napari can have a unit: one of ours, or another that pint knows."""
+    name = canonical(unit)
+    if name == "pixel" or (name in _UNITS and name != "line"):
+        return True
+    try:
+        from pint import get_application_registry
+    except ImportError:  # without napari
+        return False
+    return name in get_application_registry()
 
 
 def comparable(unit: str, other: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +127,7 @@ def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:
     metadata, page = tif.imagej_metadata or {}, tif.series[0].keyframe
 
     def named(key: str) -> str:
-        return canonical(re.sub(r"\\u00b5", "µ", str(metadata.get(key, "")), flags=re.IGNORECASE))
+        return canonical(metadata.get(key))
 
     unit, depth = named("unit"), abs(_number(metadata.get("spacing")))
     if unit == "pixel" and "unit" not in metadata:
