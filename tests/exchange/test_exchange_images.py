@@ -252,3 +252,36 @@ def test_images_that_do_not_lie_on_each_other_are_told(
         [f"“cells” and “mask” {said}; the tool is given the pixels of both"] if said else []
     )
     assert all("“Register two images”" in hint for _, hint in told)
+
+
+def test_files_that_do_not_lie_on_layers_or_files_are_told_where_they_say_so(tmp_path) -> None:
+    def file(name: str, size: float | None, unit: str = "um") -> Path:
+        path, told = tmp_path / name, {} if size is None else {"unit": unit}
+        more = {} if size is None else {"resolution": (1 / size, 1 / size)}
+        tifffile.imwrite(path, np.eye(8, dtype=np.uint8), imagej=True, metadata=told, **more)
+        return path
+
+    layer = Image(np.zeros((8, 8)), name="layer", scale=(0.5, 0.5), units=("um", "um"))
+    half, same, nm = file("half.tif", 0.5), file("same.tif", 0.5), file("nm.tif", 500, "nm")
+    coarse, silent = file("coarse.tif", 2), file("silent.tif", None)
+    for one, other, told in (
+        (half, coarse, True),
+        (layer, coarse, True),
+        (coarse, layer, True),
+        (half, layer, False),
+        (half, nm, False),
+        (half, same, False),
+        (silent, layer, False),
+        (half, silent, False),
+        (Image(np.zeros((8, 8)), scale=(2, 2)), half, True),
+    ):
+        first, second = snapshot(one), snapshot(other)
+        notes = export(second, parameter("tiff"), tmp_path / "in", reference=first).notes
+        assert ["pixel size" in note for note in notes].count(True) == told, (one, other, notes)
+
+
+def test_steps_of_time_are_no_pixel_sizes(tmp_path) -> None:
+    seconds = {"units": ("s", "um", "um"), "axis_labels": ("t", "y", "x")}
+    movie = snapshot(Image(np.zeros((3, 8, 8)), scale=(5, 1, 1), **seconds))
+    mask = snapshot(Labels(np.zeros((3, 8, 8), np.uint8), scale=(1, 1, 1), **seconds))
+    assert not export(mask, parameter("tiff"), tmp_path, reference=movie).notes

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import skimage.io
 import tifffile
 from exchange_helpers import parameter
 from napari.layers import Image, Labels
 
-from napari_tool_runner.exchange import export, misfit, snapshot
+from napari_tool_runner.exchange import export, handover, misfit, snapshot, wanted
 from napari_tool_runner.tools.model import LayerKind
 
 RAW = np.random.default_rng(0).integers(1, 4000, (64, 64)).astype(np.uint16)
 OBJECTS = np.kron(np.arange(1, 17).reshape(4, 4), np.ones((16, 16), int)).astype(np.uint16)
-WANTS_OBJECTS = parameter("imagetiff", kinds=(LayerKind.LABELS, LayerKind.IMAGE))
+KINDS = (LayerKind.LABELS, LayerKind.IMAGE)
+WANTS_OBJECTS = parameter("imagetiff", kinds=KINDS)
 TOLD = "looks like intensities, not objects: threshold it first."
 
 
@@ -68,3 +70,34 @@ def test_objects_in_the_place_of_intensities_are_told(tmp_path):
     layer = Labels(OBJECTS, name="cells")
     assert "“cells” holds objects" in export(snapshot(layer), only, tmp_path).notes[-1]
     assert not export(snapshot(layer), both, tmp_path).notes
+
+
+def test_a_table_that_cannot_be_read_is_told(tmp_path):
+    path = tmp_path / "spots.csv"
+    path.write_text("x,y\n1,2\n3\n4,5,6,7,8\n")
+    wanted = parameter("tablecsv", kinds=(LayerKind.POINTS,))
+    given = export(snapshot(path), wanted, tmp_path / "in")
+    assert given.notes, given
+    path.write_bytes(b"x,y\n\0\0,2\n")
+    given = export(snapshot(path), wanted, tmp_path / "in")
+    assert any("as it is" in note for note in given.notes), given
+
+
+@pytest.mark.parametrize("name", ["raw.tif", "raw.png"])
+def test_a_file_is_opened_once(tmp_path, name, monkeypatch):
+    opened, kept = [], handover.read_file
+
+    def counted(path, *more, **how):
+        opened.append(path)
+        return kept(path, *more, **how)
+
+    for module in (handover, wanted):
+        monkeypatch.setattr(module, "read_file", counted)
+    skimage.io.imsave(tmp_path / name, RAW, check_contrast=False)
+    for formats in (("imagetiff",), ("png", "imagetiff")):
+        opened.clear()
+        given = export(
+            snapshot(tmp_path / name), parameter(*formats, kinds=KINDS), tmp_path / "in"
+        )
+        assert any(TOLD in note for note in given.notes)
+        assert len(opened) == 1

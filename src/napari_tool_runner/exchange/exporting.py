@@ -22,13 +22,7 @@ from napari_tool_runner.exchange.coordinates import (
     vectors_table,
 )
 from napari_tool_runner.exchange.files import place_file, whole_file
-from napari_tool_runner.exchange.geometry import (
-    convert_coordinates,
-    for_file,
-    is_sheared,
-    same_place,
-    select,
-)
+from napari_tool_runner.exchange.geometry import convert_coordinates, for_file, is_sheared, select
 from napari_tool_runner.exchange.handover import HandOver, plan
 from napari_tool_runner.exchange.knowing import with_known_sizes
 from napari_tool_runner.exchange.model import (
@@ -42,8 +36,7 @@ from napari_tool_runner.exchange.model import (
     items,
 )
 from napari_tool_runner.exchange.placing import located
-from napari_tool_runner.exchange.units import conversion
-from napari_tool_runner.exchange.wanted import is_read, misfits, with_columns
+from napari_tool_runner.exchange.wanted import apart, is_read, misfits, with_columns
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind
@@ -104,7 +97,8 @@ def export(
     snap, sized = with_known_sizes(snap)
     hand = plan(snap, parameter, formats)
     file = hand.file(folder)
-    notes, copied, metadata = [*sized, *hand.remarks, *misfits(snap, parameter, formats)], True, {}
+    notes = [*sized, *hand.remarks, *misfits(snap, hand.held, parameter, formats)]
+    copied, metadata = True, dict[str, object]()
     unseen = reference is not None and not reference.geometry.axes  # a file
     if reference and (is_read(hand.snap) or (unseen and hand.snap.kind in _PLACED)):
         reference = located(reference, formats)
@@ -116,8 +110,8 @@ def export(
     else:
         with whole_file(file.path, snap.name):
             metadata = _write(hand, file.path, parameter, reference, progress, notes)
-    if reference is not None and (apart := _apart(snap, reference)):
-        notes.append(apart)
+    if reference is not None:
+        notes += apart(snap, hand.held, reference, formats)
     if snap.kind in PIXELS and is_sheared(snap.geometry):
         notes.append(
             f"“{snap.name}” is sheared: the tool is given its pixels as if they were not."
@@ -128,30 +122,6 @@ def export(
     small = file.path.is_file() and file.path.stat().st_size <= _HASHED
     sha256 = content_sha256(file.path) if small else ""
     return Exported(replace(file, metadata=metadata), copied, tuple(notes), sha256)
-
-
-def _apart(snap: LayerSnapshot, reference: LayerSnapshot) -> str:
-    """Say that the pixels of two images do not lie on each other, an empty text when they do.
-
-    Axes are compared from the last one; nothing is said of files that were not opened.
-    """
-    shared = min(snap.geometry.ndim, reference.geometry.ndim)
-    if snap.kind not in PIXELS or not shared:
-        return ""
-    both = (snap.geometry, reference.geometry)
-    one, other = (select(g, range(g.ndim - shared, g.ndim))[0] for g in both)
-    if same_place(one, other):
-        return ""
-    units = map(conversion, one.units, other.units)
-    sizes = [size * factor for size, factor in zip(one.scale, units, strict=True)]
-    if np.allclose(sizes, other.scale):
-        how, hint = "lie at different places", "“Register two images” moves one onto the other"
-    else:
-        how, hint = "differ in pixel size", "“Rescale” or “Register two images” makes them alike"
-    return (
-        f"“{snap.name}” and “{reference.name}” {how}; the tool is given the pixels of both as "
-        f"they are. {hint}."
-    )
 
 
 def _write(

@@ -60,6 +60,8 @@ class HandOver:
         The file itself goes, nothing is written.
     remarks : tuple of str
         What a person should know.
+    content : Content or None
+        What was found in the file that goes.
     """
 
     snap: LayerSnapshot
@@ -69,6 +71,12 @@ class HandOver:
     extension: str
     original: Path | None = None
     remarks: tuple[str, ...] = ()
+    content: Content | None = None
+
+    @property
+    def held(self) -> LayerSnapshot | Content | None:
+        """The pixels, columns… that go; None: nobody has looked into the file."""
+        return self.content if self.snap.data is None else self.snap
 
     def file(self, folder: Path) -> DataFile:
         """Return the file that it will be in `folder`, before it is there."""
@@ -111,13 +119,12 @@ def plan(snap: LayerSnapshot, parameter: DataParameter, formats: Formats = FORMA
     remarks: list[str] = []
     if accepted is not None and snap.path is not None:
         given = replace(formats.resolve(accepted), name=accepted)
-        content = _looked_at(snap, parameter, given, remarks)
-        if content is None:
+        content, written = _looked_at(snap, parameter, given, remarks)
+        if content is None or not written:
             name = snap.path.name
             extension = formats.extension_of(name).lower() or snap.path.suffix or given.extension
-            return HandOver(
-                snap, snap.kind, given, name, extension, snap.path, remarks=tuple(remarks)
-            )
+            told = tuple(remarks)
+            return HandOver(snap, snap.kind, given, name, extension, snap.path, told, content)
         snap = _opened(snap, content, parameter, formats)
     elif snap.data is None:
         snap = _open_file(snap, parameter, remarks, formats)
@@ -267,10 +274,11 @@ def _file_says_the_same(snap: LayerSnapshot, path: Path, formats: Formats) -> bo
 
 def _looked_at(
     snap: LayerSnapshot, parameter: DataParameter, given: Format, remarks: list[str]
-) -> Content | None:
-    """Return what a file holds in which programs may not find what it says; None: as it is.
+) -> tuple[Content | None, bool]:
+    """Return what a file holds, None: not looked at; and whether it must be written anew.
 
-    An image, or points and tracks in other columns than layers are given with.
+    So must an image in which programs may not find what it says, and points and tracks in
+    other columns than layers are given with.
 
     Raises
     ------
@@ -280,11 +288,11 @@ def _looked_at(
     path = snap.path
     assert path is not None
     pixels = given.carrier is Carrier.TIFF and {*PIXELS} & {*fitting_kinds(parameter)}
-    if snap.data is None and (table := in_other_columns(path, given, parameter)):
+    if snap.data is None and (table := in_other_columns(path, given, parameter, remarks)):
         remarks.append(f"{path.name} was written with the columns that layers are given with.")
-        return table
+        return table, True
     if snap.data is not None or not pixels or not path.is_file():
-        return None
+        return None, False
     try:
         if not path.stat().st_size:
             raise OutputError(f"{path.name} is empty.", hint="Choose another file.")
@@ -294,7 +302,7 @@ def _looked_at(
     except OutputError as error:
         if path.stat().st_size and content_type(path) is None:  # no TIFF but by its name
             remarks.append(error.message)
-            return None
+            return None, False
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
     remarks += [f"{path.name}: {note}" for note in content.notes]
     remarks += guess_notes([(path.name, content.geometry)])
@@ -302,7 +310,7 @@ def _looked_at(
     other = axes not in ("", own.axes) or own.ndim not in (parameter.ndim or (own.ndim,))
     if content.hidden:
         remarks.append(f"{path.name} was written anew for the tool: {content.hidden}.")
-    return content if content.hidden or other else None
+    return content, bool(content.hidden) or other
 
 
 def _open_file(

@@ -100,7 +100,7 @@ def is_shown(unit: str) -> bool:
         from pint import get_application_registry
     except ImportError:  # without napari
         return False
-    return name in get_application_registry()
+    return name in get_application_registry()  # type: ignore[no-untyped-call]
 
 
 def comparable(unit: str, other: str) -> bool:

@@ -14,8 +14,9 @@ from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.carriers.tables import has_napari_columns
 from napari_tool_runner.exchange.coordinates import coordinate_data, in_pixels, table_kinds
+from napari_tool_runner.exchange.geometry import how_apart, is_placed
 from napari_tool_runner.exchange.model import ArrayLike, Content, ShapeList, SurfaceData
-from napari_tool_runner.exchange.placing import place_coordinates
+from napari_tool_runner.exchange.placing import located, place_coordinates
 from napari_tool_runner.tools.formats import Carrier, Format
 from napari_tool_runner.tools.hints import is_picture
 from napari_tool_runner.tools.model import LayerKind
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataOutput, DataParameter
 
 __all__ = [
+    "apart",
     "as_its_reference",
     "coordinate_kind",
     "in_other_columns",
@@ -44,11 +46,13 @@ __all__ = [
 _ENOUGH = 100  # pairs of neighbours
 
 
-def in_other_columns(path: Path, given: Format, parameter: DataParameter) -> Content | None:
+def in_other_columns(
+    path: Path, given: Format, parameter: DataParameter, remarks: list[str]
+) -> Content | None:
     """Return a table of coordinates whose columns are not those that layers are given with.
 
     None where the input takes more than points and tracks, or where no column says where
-    something lies: then the file goes as it is.
+    something lies: then the file goes as it is; `remarks` say so where it cannot be read.
     """
     if given.carrier is not Carrier.TABLE or not _only_coordinates(parameter):
         return None
@@ -56,7 +60,8 @@ def in_other_columns(path: Path, given: Format, parameter: DataParameter) -> Con
         return None
     try:
         content = read_file(path, given, name=path.name)
-    except OutputError:
+    except OutputError as error:
+        remarks.append(f"{path.name} was given to the tool as it is: {error.message}")
         return None
     return content if coordinate_kind(content, parameter) else None
 
@@ -114,22 +119,59 @@ def misfit(
     return ""
 
 
-def misfits(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -> list[str]:
-    """Return what `misfit` says of an input, of a file by what it holds."""
-    path, data, kind, rgb = snap.path, snap.data, snap.kind, snap.rgb
-    known = formats.of_file(path.name) if path is not None and data is None else ()
+def misfits(
+    snap: LayerSnapshot,
+    held: LayerSnapshot | Content | None,
+    parameter: DataParameter,
+    formats: Formats,
+) -> list[str]:
+    """Return what `misfit` says of an input, of a file by what it holds.
+
+    `held`: what the file of `snap` was found to hold; None: nobody has looked.
+    """
+    path, kind, found = snap.path, snap.kind, snap if snap.data is not None else held
+    known = formats.of_file(path.name) if path is not None and snap.data is None else ()
     if path is not None and known and LayerKind.IMAGE in known[0].kinds:
         if not wants_objects(parameter):
             return []
+        kind = LayerKind.IMAGE
         try:
-            content = read_file(path, known[0], name=snap.name)
+            found = found or read_file(path, known[0], name=snap.name)
         except OutputError:
             return []  # the tool may read it, or says what is wrong
-        data, kind, rgb = content.data, LayerKind.IMAGE, content.rgb
+    data = None if found is None else found.data
     pixels = data[0] if isinstance(data, list) and data else data
     array = pixels if isinstance(pixels, ArrayLike) else None
-    text = misfit(parameter, kind, array, snap.name, rgb=rgb)
+    text = misfit(parameter, kind, array, snap.name, rgb=found is not None and found.rgb)
     return [text] if text else []
+
+
+def apart(
+    snap: LayerSnapshot,
+    held: LayerSnapshot | Content | None,
+    reference: LayerSnapshot,
+    formats: Formats,
+) -> list[str]:
+    """Return a sentence when the pixels of two images do not lie on each other, else none.
+
+    A file that says no pixel size says nothing, and nothing is said of it. `held`: as of
+    `misfits`.
+    """
+    found = snap if snap.data is not None or held is None else held
+    if found.geometry is None or not found.geometry.axes:
+        found = located(snap, formats)
+    other = located(reference, formats)
+    if found.geometry is None or not (found.geometry.shape and other.geometry.shape):
+        return []
+    both = (found.geometry, other.geometry)
+    if (snap.data is None or reference.data is None) and not all(map(is_placed, both)):
+        return []
+    how = how_apart(*both)
+    hint = "“Register two images” moves one onto the other"
+    if "size" in how:
+        hint = "“Rescale” or “Register two images” makes them alike"
+    told = f"“{snap.name}” and “{reference.name}” {how}; the tool is given the pixels of both as"
+    return [f"{told} they are. {hint}."] if how else []
 
 
 def as_its_reference(

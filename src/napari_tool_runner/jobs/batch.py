@@ -120,9 +120,10 @@ def notes_by_kind(ended: Iterable[tuple[BatchItem, Job | ToolRunnerError]]) -> l
         files = [Path(v) for v in given if isinstance(v, str | os.PathLike)]
         names = sorted({n for f in files for n in (f.name, f.stem) if n}, key=len, reverse=True)
         same = re.compile("|".join([*map(re.escape, names), r"\d+(?:[.,]\d+)*"]))
-        for note in () if isinstance(job, ToolRunnerError) else job.run.notes:
-            if note not in job.request.config.notes:
-                kinds.setdefault(same.sub("#", note), (note, {}))[1][item.stem] = None
+        if isinstance(job, ToolRunnerError):
+            continue
+        for note in [n for n in job.run.notes if n not in job.request.config.notes]:
+            kinds.setdefault(same.sub("#", note), (note, {}))[1][item.stem] = None
     return [
         f"{next(iter(stems))}: {note}" + f" ({len(stems)} items)" * (len(stems) > 1)
         for note, stems in kinds.values()
