@@ -253,19 +253,16 @@ def _file_says_the_same(snap: LayerSnapshot, path: Path, formats: Formats) -> bo
     """Whether a layer's own file also tells where it lies (a placed output may not)."""
     if snap.kind not in PIXELS:
         return True
-    known = formats.of_file(path.name)
-    if not known:
-        return False
     try:
-        content = read_file(path, known[0], name=snap.name)
+        known = formats.of_file(path.name)
+        content = read_file(path, known[0], name=snap.name) if known else None
     except OutputError:
+        content = None
+    if content is None:
         return False
     own = content.geometry
-    if own is None or own.shape != snap.geometry.shape or content.rgb != snap.rgb:
-        return False
-    if content.hidden:
-        return False
-    if not is_whole_map(snap.pixels, content.pixels):
+    other = own is None or own.shape != snap.geometry.shape or content.rgb != snap.rgb
+    if own is None or other or content.hidden or not is_whole_map(snap.pixels, content.pixels):
         return False
     origin = (0.0,) * own.ndim
     here = replace(snap.geometry, translate=origin, linear=None, affine=None)
@@ -287,10 +284,9 @@ def _looked_at(
     """
     path = snap.path
     assert path is not None
-    pixels = given.carrier is Carrier.TIFF and {*PIXELS} & {*fitting_kinds(parameter)}
     if snap.data is None and (table := in_other_columns(path, given, parameter, remarks)):
-        remarks.append(f"{path.name} was written with the columns that layers are given with.")
         return table, True
+    pixels = given.carrier is Carrier.TIFF and {*PIXELS} & {*fitting_kinds(parameter)}
     if snap.data is not None or not pixels or not path.is_file():
         return None, False
     try:
@@ -325,16 +321,14 @@ def _open_file(
     path = snap.path
     assert path is not None
     accepted = ", ".join(parameter.formats)
-    known = formats.of_file(path.name)
+    own = next(iter(formats.of_file(path.name)), None)
     refusal = UnsupportedLayerError(
         f"{path.name} cannot be given to “{parameter.label or parameter.name}”, which takes "
         f"{accepted}.",
         hint="Open it in napari and choose the layer, or convert it yourself.",
     )
     if parameter.formats and not fitting_kinds(parameter, formats):
-        refusal.hint = "Choose a file of that format, or convert it yourself."
-        raise refusal
-    own = known[0] if known else None
+        refusal.hint, own = "Choose a file of that format, or convert it yourself.", None
     if own is not None and (found := _another_image(path, own, formats)):
         own = formats[found[0]]
         remarks.append(f"{path.name} is {found[1]}, whatever its name says.")

@@ -63,7 +63,10 @@ def in_other_columns(
     except OutputError as error:
         remarks.append(f"{path.name} was given to the tool as it is: {error.message}")
         return None
-    return content if coordinate_kind(content, parameter) else None
+    if not coordinate_kind(content, parameter):
+        return None
+    remarks.append(f"{path.name} was written with the columns that layers are given with.")
+    return content
 
 
 def coordinate_kind(content: Content, parameter: DataParameter) -> LayerKind | None:
