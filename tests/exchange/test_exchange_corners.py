@@ -484,7 +484,7 @@ def result(data: object, kind: LayerKind):
 
 def test_results_of_slices_that_do_not_fit_together(tmp_path) -> None:
     grid = plain_geometry((2, 4, 4), "ZYX")
-    options = {"loop": (2,), "axes": "Z", "geometry": grid, "folder": tmp_path, "name": "o"}
+    options = {"outer": (0,), "geometry": grid, "folder": tmp_path, "name": "o"}
     uneven = [result(np.zeros((4, n)), LayerKind.IMAGE) for n in (4, 5)]
     with pytest.raises(OutputError, match="results of different sizes"):
         merge_parts(uneven, **options)

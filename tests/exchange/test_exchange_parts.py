@@ -70,8 +70,8 @@ def test_a_lazy_part_reads_only_itself():
 def merged(parts, tmp_path, loop, whole) -> Layer:
     offsets = label_offsets(parts) if parts[0].kind is LayerKind.LABELS else None
     geometry = snapshot(whole).geometry
-    axes = geometry.axes[: len(loop)]
-    path, fmt = merge_parts(parts, loop, axes, geometry, tmp_path, "all", offsets)
+    assert [*loop] == [*geometry.shape[: len(loop)]]
+    path, fmt = merge_parts(parts, [*range(len(loop))], geometry, tmp_path, "all", offsets)
     output = DataOutput(name="o", format=fmt, kind=parts[0].kind)
     loaded = load(collected(path, fmt), output, make_tool(), inputs={"i": snapshot(whole)})
     return Layer.create(*loaded.as_layer_data_tuple())
@@ -107,9 +107,9 @@ def test_numbers_of_objects_in_tables_are_never_wrapped_and_0_is_none(tmp_path, 
     geometry = snapshot(np.zeros((2, 4, 4))).geometry
     if not fits:
         with pytest.raises(ExchangeError, match="too large"):
-            merge_parts(parts, [2], "Z", geometry, tmp_path, "all", [0, value])
+            merge_parts(parts, [0], geometry, tmp_path, "all", [0, value])
         return
-    path, _ = merge_parts(parts, [2], "Z", geometry, tmp_path, "all", [0, value])
+    path, _ = merge_parts(parts, [0], geometry, tmp_path, "all", [0, value])
     assert read_table(path).table["label"].tolist() == [0, value, 0, 2 * value]
 
 

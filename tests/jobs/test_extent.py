@@ -313,3 +313,50 @@ def test_axes_are_told_by_the_file_or_the_record_says_they_are_guessed(
         result = run_job(job)
         assert not result.record["notes"]
         assert result.outputs["o"].as_layer_data_tuple()[1]["axis_labels"] == ("t", "c", "y", "x")
+
+
+@pytest.mark.parametrize("order", ["xyz", "yxz", "yzx"])
+def test_slices_of_layers_in_any_order(make_tool: MakeTool, config: Config, order: str) -> None:
+    """Each slice and the current one are planes of rows and columns, wherever depth stands."""
+    places = ["zyx".index(axis) for axis in order]
+    scale = {"z": 2.0, "y": 0.5, "x": 0.25}
+    image = Image(
+        STACK.transpose(places),
+        axis_labels=tuple(order),
+        scale=[scale[axis] for axis in order],
+        translate=[10 * scale[axis] for axis in order],
+        units=("um",) * 3,
+    )
+    tool = make_tool(OBJECTS, outputs=OBJECTS_OUT, arguments="${i} ${o} ${t} ${p}")
+    job = JobManager().submit(tool, {"i": image}, config=config, extent=Extent("each"))
+    labels, points = (job.result().outputs[name].loaded for name in "op")
+    wanted = np.zeros(STACK.shape, int)
+    for z in range(len(STACK)):
+        wanted[z, :2, :3], wanted[z, 4:, 5:] = 2 * z + 1, 2 * z + 2
+    np.testing.assert_array_equal(np.asarray(labels.data), wanted.transpose(places))
+    np.testing.assert_allclose(labels.attributes["scale"], image.scale)
+    np.testing.assert_allclose(labels.attributes["translate"], image.translate)
+    centres = np.array([[z, *at] for z in range(len(STACK)) for at in ((0.5, 1), (4.5, 7))])
+    np.testing.assert_allclose(points.data, centres[:, places])
+    np.testing.assert_allclose(points.attributes["scale"], image.scale)
+    position = tuple(3 if axis == "z" else 0 for axis in order)
+    job = JobManager().submit(
+        tool, {"i": image}, config=config, extent=Extent("current", 2, position)
+    )
+    placed = placed_result(job, job.result()).outputs
+    one = np.where(wanted[3:4] > 0, wanted[3:4] - 6, 0)
+    np.testing.assert_array_equal(np.asarray(placed["o"].loaded.data), one.transpose(places))
+    start = [(13 if axis == "z" else 10) * scale[axis] for axis in order]
+    np.testing.assert_allclose(placed["o"].loaded.attributes["translate"], start)
+    np.testing.assert_allclose(placed["p"].loaded.data, centres[6:8][:, places])
+
+
+def test_slices_with_other_pixels_keep_their_size(make_tool: MakeTool, config: Config) -> None:
+    halved = PLANE.replace("image.max() - image", "image[::2, ::2]")
+    image = (STACK, {"scale": (2, 0.5, 0.5), "units": ("um",) * 3}, "image")
+    job = JobManager().submit(
+        make_tool(halved), {"i": image}, config=config, extent=Extent("each")
+    )
+    loaded = job.result().outputs["o"].loaded
+    assert loaded.data.shape == (5, 3, 5)
+    np.testing.assert_allclose(loaded.attributes["scale"], (2, 1, 1))

@@ -326,3 +326,14 @@ def test_a_slice_of_a_turned_stack_comes_back_to_its_place(
         np.testing.assert_allclose(
             result.data_to_world((0, y, x)), layer.data_to_world((place, y, x))
         )
+
+
+def test_slices_are_rows_and_columns_wherever_they_stand(model_viewer):
+    layer = model_viewer.add_image(np.zeros((6, 7, 3), np.uint8), axis_labels=("y", "x", "c"))
+    found = Sliced(layer, DataParameter(name="i", ndim=(2,)), model_viewer)
+    assert (found.outer, found.count, found.noun) == ([2], 3, "slice")
+    assert "c" in found.label(Choice.CURRENT)
+    at = found.position()[2]
+    crop = found.extent(Choice.CURRENT, seen=False).crop
+    assert crop == (None, None, (at, at + 1))
+    assert found.explain(Choice.EACH, seen=False).startswith("3 runs, one for each slice along c")

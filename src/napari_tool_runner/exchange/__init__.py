@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_tool_runner.exchange.apart import ReadApart
-from napari_tool_runner.exchange.axes import in_words, read_axes
+from napari_tool_runner.exchange.axes import in_words, outer_axes, read_axes
 from napari_tool_runner.exchange.carriers import ReadFile, read_file
 from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
@@ -56,6 +56,7 @@ __all__ = [
     "merge_parts",
     "misfit",
     "open_snapshot",
+    "outer_axes",
     "plan",
     "read_axes",
     "read_file",

@@ -10,7 +10,16 @@ from collections.abc import Iterable, Sequence
 
 from napari_tool_runner.errors import ParameterError
 
-__all__ = ["chosen_labels", "default_axes", "in_words", "letter", "letters", "read_axes"]
+__all__ = [
+    "chosen_labels",
+    "default_axes",
+    "in_words",
+    "letter",
+    "letters",
+    "outer_axes",
+    "rank",
+    "read_axes",
+]
 
 _WORDS = {
     "T": ("t", "time", "frame", "frames", "timepoint"),
@@ -31,6 +40,20 @@ def default_axes(ndim: int) -> str:
     """Return the usual letters of `ndim` axes without names: ``YX ZYX TZYX TCZYX``."""
     usual = {0: "", 1: "X", 2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
     return usual[ndim] if ndim in usual else "Q" * (ndim - 5) + "TCZYX"
+
+
+def rank(axis: str) -> int:
+    """Return where an axis stands in the usual order."""
+    return "QTCZYX".index(axis)
+
+
+def outer_axes(axes: str, inner: int) -> list[int]:
+    """Return which of `axes` slices of `inner` axes lie along, the slowest first.
+
+    A slice has rows and columns, a volume depth too, wherever they stand among `axes`.
+    """
+    order = sorted(range(len(axes)), key=lambda i: rank(axes[i]))
+    return order[: max(0, len(axes) - inner)]
 
 
 def in_words(axes: Iterable[str], between: str = ", ") -> str:

@@ -10,21 +10,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
+from napari_tool_runner.exchange.axes import outer_axes
 from napari_tool_runner.exchange.blocks import reshaped, transposed
 from napari_tool_runner.exchange.carriers import in_file_order, write_geometry, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
 from napari_tool_runner.exchange.coordinates import (
     ellipse_outline,
     points_table,
-    rearranged,
     shapes_table,
     tracks_table,
     vectors_table,
 )
 from napari_tool_runner.exchange.files import place_file, whole_file
-from napari_tool_runner.exchange.geometry import convert_coordinates, for_file, is_sheared, select
+from napari_tool_runner.exchange.geometry import convert_coordinates, is_sheared, select
 from napari_tool_runner.exchange.handover import HandOver, plan
-from napari_tool_runner.exchange.knowing import with_known_sizes
+from napari_tool_runner.exchange.knowing import (
+    along_image,
+    coordinates_in_file_order,
+    with_known_sizes,
+)
 from napari_tool_runner.exchange.model import (
     PIXELS,
     ArrayLike,
@@ -148,7 +152,7 @@ def _write(
         }
     if snap.kind is LayerKind.TABLE:
         return _write_rows(snap.table, chosen, path)
-    snap = _in_file_order(_in_pixels_of(snap, reference, notes), reference)
+    snap = coordinates_in_file_order(_in_pixels_of(snap, reference, notes), reference)
     if chosen.carrier is Carrier.TABLE:
         return _write_rows(_rows(snap, positions=Trait.POSITIONS in chosen.traits), chosen, path)
     notes += write_geometry(snap, chosen, path)
@@ -264,7 +268,7 @@ def _in_pixels_of(
     """Convert coordinates to the pixel grid of the image that goes with them."""
     if reference is None or not reference.geometry.axes or reference is snap:
         return snap
-    source, target = snap.geometry, reference.geometry
+    source, target = snap.geometry, along_image(snap, reference)[0]
     trial = np.vstack([np.zeros(source.ndim), np.eye(source.ndim) * 100])
     if np.allclose(convert_coordinates(trial, source, target), trial, atol=1e-6):
         return snap
@@ -295,25 +299,13 @@ def _in_pixels_of(
     return replace(snap, data=data, geometry=replace(target, shape=()))
 
 
-def _in_file_order(snap: LayerSnapshot, reference: LayerSnapshot | None) -> LayerSnapshot:
-    """Return coordinates with their axes as those of the image that goes with them in its file."""
-    grid = snap.geometry
-    if reference is not None and reference.geometry.ndim >= grid.ndim:
-        theirs = reference.geometry
-        grid = select(theirs, range(theirs.ndim - grid.ndim, theirs.ndim))[0]
-    geometry, order = for_file(replace(grid, shape=()))
-    if order == list(range(grid.ndim)):
-        return snap
-    return replace(snap, data=rearranged(snap.data, snap.kind, order), geometry=geometry)
-
-
 def _shapes_as_labels(
     snap: LayerSnapshot, reference: LayerSnapshot | None, notes: list[str]
 ) -> LayerSnapshot:
     """Draw shapes, numbered from 1, into the pixel grid of `reference`.
 
-    Later shapes cover earlier ones. A shape lies in one plane of the leading axes
-    (the rounded mean of its vertices there).
+    Later shapes cover earlier ones. A shape lies in one plane of rows and columns
+    (the rounded mean of its vertices along the other axes).
 
     Raises
     ------
@@ -336,17 +328,20 @@ def _shapes_as_labels(
 
     shapes, names = snap.parts, snap.shape_types
     labels = np.zeros(grid.shape, np.uint16 if len(shapes) < 2**16 else np.uint32)
-    outside = 0
+    lead = outer_axes(grid.axes, 2)
+    order = [*lead, *(axis for axis in range(grid.ndim) if axis not in lead)]
+    planes, outside = labels.transpose(order), 0
     for number, (shape, name) in enumerate(zip(shapes, names, strict=True), start=1):
         points = convert_coordinates(shape, snap.geometry, grid)
         full = np.zeros((len(points), len(grid.shape)))
         width = min(points.shape[1], full.shape[1])
         full[:, full.shape[1] - width :] = points[:, points.shape[1] - width :]
-        lead = np.rint(full[:, :-2].mean(axis=0)).astype(int)
-        if np.any(lead < 0) or np.any(lead >= grid.shape[:-2]):
+        full = full[:, order]
+        place = np.rint(full[:, :-2].mean(axis=0)).astype(int)
+        if np.any(place < 0) or np.any(place >= planes.shape[:-2]):
             outside += 1
             continue
-        plane = labels[tuple(lead)]
+        plane = planes[tuple(place)]
         outline = ellipse_outline(full[:, -2:]) if name == "ellipse" else full[:, -2:]
         if name in ("line", "path"):
             for start, stop in itertools.pairwise(outline):

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from napari_tool_runner.exchange.axes import chosen_labels, default_axes, letters
+from napari_tool_runner.exchange.axes import chosen_labels, default_axes, letters, rank
 from napari_tool_runner.exchange.model import Geometry, items
 from napari_tool_runner.exchange.units import canonical, conversion, dimension, is_shown
 
@@ -298,7 +298,7 @@ def for_file(geometry: Geometry) -> tuple[Geometry, list[int]]:
     order = list(range(geometry.ndim))
     if geometry.axes.endswith("YX"):
         return geometry, order
-    order.sort(key=lambda i: "QTCZYX".index(geometry.axes[i]))
+    order.sort(key=lambda i: rank(geometry.axes[i]))
     told = select(geometry, order)[0]
     first = next((i for i, axis in enumerate(told.axes) if axis in "ZYX"), told.ndim)
     told = replace(told, axes=told.axes[:first] + "ZYX"[3 - told.ndim + first :])

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import LossyConversionError, OutputError
-from napari_tool_runner.exchange.blocks import first_holding, read
+from napari_tool_runner.exchange.axes import outer_axes
+from napari_tool_runner.exchange.blocks import first_holding, read, transposed
 from napari_tool_runner.exchange.carriers import in_file_order, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_table
-from napari_tool_runner.exchange.coordinates import points_table, shapes_table
+from napari_tool_runner.exchange.coordinates import points_table, rearranged, shapes_table
 from napari_tool_runner.exchange.files import whole_file
-from napari_tool_runner.exchange.geometry import select
+from napari_tool_runner.exchange.geometry import for_file, select
 from napari_tool_runner.exchange.joining import id_column
-from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Pixels
+from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Pixels, items
 from napari_tool_runner.names import file_name
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind
@@ -43,8 +44,7 @@ def label_offsets(parts: Sequence[LoadedOutput]) -> list[int]:
 
 def merge_parts(
     parts: Sequence[LoadedOutput],
-    loop: Sequence[int],
-    axes: str,
+    outer: Sequence[int],
     geometry: Geometry,
     folder: Path,
     name: str,
@@ -56,17 +56,15 @@ def merge_parts(
     Parameters
     ----------
     parts : sequence of LoadedOutput
-        In the order of the slices (the last loop axis fastest), all of one kind.
-    loop : sequence of int
-        Number of slices along each leading axis; their product is ``len(parts)``.
-    axes : str
-        Letters of the loop axes.
+        In the order of the slices (the last of `outer` fastest), all of one kind.
+    outer : sequence of int
+        Which axes of `geometry` the slices lie along; their sizes make ``len(parts)``.
     geometry : Geometry
         Of the grid, or of the part of it that the slices cover.
     offsets : sequence of int, optional
         What is added to label ids: in labels, and in the id column of a table.
     first : sequence of int, optional
-        Number of the first slice along each loop axis, for tables (default: 0).
+        Number of the first slice along each of `outer`, for tables (default: 0).
 
     Returns
     -------
@@ -78,18 +76,26 @@ def merge_parts(
         Slices gave images of different sizes or types.
     """
     kind = parts[0].kind
+    loop = [geometry.shape[axis] for axis in outer]
     places = np.stack(
         [axis.ravel() for axis in np.meshgrid(*[np.arange(n) for n in loop], indexing="ij")], 1
     )
     if kind in PIXELS:
         return _merge_pixels(
-            parts, tuple(loop), geometry, folder / f"{file_name(name)}.tif", name, offsets
+            parts, outer, geometry, folder / f"{file_name(name)}.tif", name, offsets
         )
     if kind is LayerKind.POINTS:
-        table = _merge_points(parts, places)
+        points = [np.asarray(part.data, dtype=float) for part in parts]
+        moved = _in_place(points, places, outer, geometry)
+        table = points_table(np.concatenate(moved), _merge_features(parts, map(len, points)))
     elif kind is LayerKind.SHAPES:
-        table = _merge_shapes(parts, places)
+        shapes = [part.parts for part in parts]
+        at = np.repeat(places, [len(group) for group in shapes], axis=0)
+        moved = _in_place([one for group in shapes for one in group], at, outer, geometry)
+        types = [kind for part in parts for kind in part.shape_types]
+        table = shapes_table(moved, types, _merge_features(parts, map(len, shapes)))
     elif kind is LayerKind.TABLE:
+        axes = "".join(geometry.axes[axis] for axis in outer)
         table = _merge_tables(parts, places + np.asarray(first or 0), axes, offsets)
     else:
         return None
@@ -100,7 +106,7 @@ def merge_parts(
 
 def _merge_pixels(
     parts: Sequence[LoadedOutput],
-    loop: tuple[int, ...],
+    outer: Sequence[int],
     geometry: Geometry,
     path: Path,
     name: str,
@@ -117,17 +123,41 @@ def _merge_pixels(
                 hint="Run the tool on the whole, or on the current slice.",
             )
     labels = parts[0].kind is LayerKind.LABELS
+    loop = tuple(geometry.shape[axis] for axis in outer)
     stacked = _Stacked(arrays, loop, (offsets or [0] * len(parts)) if labels else None)
-    inner = len(first.shape) - int(rgb)
-    axes = list(range(len(loop))) + list(range(geometry.ndim - inner, geometry.ndim))
-    if len(set(axes)) != len(loop) + inner:  # only the loop's place is known
-        raise OutputError("The slices gave results with more axes than went in.")
-    own = replace(select(geometry, axes)[0], shape=stacked.shape[: len(loop) + inner])
+    axes = [*outer, *_inner_axes(parts[0], len(first.shape) - int(rgb), outer, geometry)]
+    own = replace(select(geometry, axes)[0], shape=stacked.shape[: len(axes)])
+    size = [float(str(step)) for step in items(parts[0].attributes.get("scale", ()))]
+    if len(size) == len(axes) - len(loop):  # a slice may have come back with other pixels
+        own = replace(own, scale=(*own.scale[: len(loop)], *size))
+    order = sorted(range(len(axes)), key=lambda i: axes[i])
+    whole = transposed(stacked, [*order, len(order)] if rgb else order)
     fmt = FORMATS["imagetiff"]
-    pixels = Pixels(stacked, own, name, rgb=rgb, labels=labels)
+    pixels = Pixels(whole, select(own, order)[0], name, rgb=rgb, labels=labels)
     with whole_file(path, name):
         write_pixels(in_file_order(pixels, fmt), fmt, path)
     return path, fmt.name
+
+
+def _inner_axes(
+    part: LoadedOutput, ndim: int, outer: Sequence[int], geometry: Geometry
+) -> list[int]:
+    """Return which axes of `geometry` those of a slice's result are: by name, else the last.
+
+    Raises
+    ------
+    OutputError
+        It has more axes than a slice.
+    """
+    rest = [axis for axis in range(geometry.ndim) if axis not in outer]
+    if ndim > len(rest):  # only the slice's place is known
+        raise OutputError("The slices gave results with more axes than went in.")
+    names = [str(name) for name in items(part.attributes.get("axis_labels", ()))]
+    by_name = {geometry.labels[axis]: axis for axis in rest} if geometry.labels else {}
+    if len(names) == ndim and set(names) <= set(by_name):
+        return [by_name[name] for name in names]
+    dropped = outer_axes("".join(geometry.axes[axis] for axis in rest), ndim)
+    return [axis for i, axis in enumerate(rest) if i not in dropped]
 
 
 class _Stacked:
@@ -195,22 +225,28 @@ def _shifted(ids: np.ndarray, offset: int) -> np.ndarray:
     return np.where(ids > 0, ids + ids.dtype.type(offset), ids)
 
 
-def _merge_points(parts: Sequence[LoadedOutput], places: np.ndarray) -> Table:
-    points = [np.asarray(part.data, dtype=float) for part in parts]
-    moved = [_in_slice(rows, place) for rows, place in zip(points, places, strict=True)]
-    return points_table(np.concatenate(moved), _merge_features(parts, map(len, points)))
+def _in_place(
+    groups: Sequence[np.ndarray], places: np.ndarray, outer: Sequence[int], geometry: Geometry
+) -> list[np.ndarray]:
+    """Return coordinates (N, D) of slices in the whole, its axes as a file has them.
 
-
-def _merge_shapes(parts: Sequence[LoadedOutput], places: np.ndarray) -> Table:
-    shapes = [part.parts for part in parts]
-    moved = [_in_slice(v, at) for group, at in zip(shapes, places, strict=True) for v in group]
-    types = [kind for part in parts for kind in part.shape_types]
-    return shapes_table(moved, types, _merge_features(parts, map(len, shapes)))
-
-
-def _in_slice(points: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Return coordinates (N, D) with those of their slice before them."""
-    return np.hstack([np.tile(place, (len(points), 1)), points])
+    Raises
+    ------
+    OutputError
+        They have other axes than a slice.
+    """
+    rest = [axis for axis in range(geometry.ndim) if axis not in outer]
+    order = for_file(replace(geometry, shape=()))[1]
+    moved = []
+    for rows, place in zip(groups, places, strict=True):
+        if rows.shape[1] != len(rest):
+            raise OutputError(
+                f"The slices have {len(rest)} axes, what was found in them {rows.shape[1]}."
+            )
+        whole = np.empty((len(rows), geometry.ndim))
+        whole[:, [*outer]], whole[:, rest] = place, rows
+        moved.append(np.asarray(rearranged(whole, LayerKind.POINTS, order)))
+    return moved
 
 
 def _merge_features(parts: Sequence[LoadedOutput], counts: Iterable[int]) -> pd.DataFrame:

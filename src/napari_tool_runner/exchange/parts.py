@@ -20,7 +20,7 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
 
-__all__ = ["Index", "cut"]
+__all__ = ["Index", "counterparts", "cut"]
 
 Index: TypeAlias = "tuple[int | slice, ...]"
 
@@ -28,7 +28,7 @@ Index: TypeAlias = "tuple[int | slice, ...]"
 def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     """Return the part of `snap` that lies at `index` of the grid; nothing is read.
 
-    Axes are matched from the last one; pixels are cut along an axis where their size
+    Axes are matched as `counterparts` says; pixels are cut along an axis where their size
     is the grid's. Tracks, surfaces and tables pass whole.
 
     Parameters
@@ -47,16 +47,36 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     return snap
 
 
-def _aligned(ndim: int, grid: Geometry, index: Index) -> list[tuple[int, int | slice]]:
+def counterparts(own: Geometry, other: Geometry) -> list[int]:
+    """Return for each axis of `own` the axis of `other` that it lies along, -1: none.
+
+    By name where both have names (a plane of pixels has rows and columns), else counted from
+    the last, as napari does.
+    """
+    mine, theirs = _names(own), _names(other)
+    known = other.labels and (own.labels or (own.shape and own.ndim == 2))
+    if known and set(mine) <= set(theirs) and len(set(theirs)) == other.ndim:
+        return [theirs.index(name) for name in mine]
+    missing = other.ndim - own.ndim
+    return [max(-1, i + missing) for i in range(own.ndim)]
+
+
+def _names(geometry: Geometry) -> list[str]:
+    """Return the letter of each axis; of one that nobody knows, its word."""
+    words = geometry.labels or geometry.axes
+    return [w if axis == "Q" else axis for axis, w in zip(geometry.axes, words, strict=True)]
+
+
+def _aligned(own: Geometry, grid: Geometry, index: Index) -> list[tuple[int, int | slice]]:
     """Return the size of the grid and the entry of `index` for each axis of a layer."""
-    found = list(zip(grid.shape, index, strict=True))[-ndim:] if ndim else []
-    return [(0, slice(None))] * (ndim - len(found)) + found
+    there = counterparts(own, grid)
+    return [(grid.shape[i], index[i]) if i >= 0 else (0, slice(None)) for i in there]
 
 
 def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     array = snap.pixels
     n, shape = snap.geometry.ndim, snap.geometry.shape
-    aligned = zip(_aligned(n, grid, index), shape, strict=True)
+    aligned = zip(_aligned(snap.geometry, grid, index), shape, strict=True)
     picked = [
         range(size)[entry if size == length else slice(None)] for (length, entry), size in aligned
     ]
@@ -87,7 +107,7 @@ def _cut_points(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
     keep = np.ones(len(points), bool)
     start = np.zeros(n)
     kept: list[int] = []
-    for axis, (length, entry) in enumerate(_aligned(n, grid, index)):
+    for axis, (length, entry) in enumerate(_aligned(snap.geometry, grid, index)):
         if not isinstance(entry, slice):
             keep &= np.round(points[:, axis]) == entry
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.exchange import outer_axes
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import Index
@@ -28,7 +29,8 @@ class Extent:
         every slice (of the crop, if there is one), one after the other; the results
         become one stack again, also when it is a stack of one.
     ndim : int
-        How many axes, the last ones, a slice has. Without meaning for ``whole``.
+        How many axes a slice has: rows and columns, then depth, wherever they stand among
+        the axes. Without meaning for ``whole``.
     position : tuple of int
         Index along every axis, for ``current`` (``viewer.dims.current_step``).
     crop : tuple of (int, int) or None
@@ -52,16 +54,20 @@ class Extent:
         """Whether everything goes in."""
         return self.mode == "whole" and not any(self.crop)
 
-    def loop_axes(self, shape: Sequence[int]) -> int:
-        """Return how many leading axes are taken apart."""
-        return 0 if self.mode == "whole" else max(0, len(shape) - self.ndim)
+    def loop_axes(self, shape: Sequence[int], axes: str = "") -> list[int]:
+        """Return which axes are taken apart, the slowest first.
+
+        `axes`: the letter of each; without them the last ones are rows and columns.
+        """
+        known = axes or "Q" * len(shape)
+        return [] if self.mode == "whole" else outer_axes(known, self.ndim)
 
     def apart(self, shape: Sequence[int]) -> bool:
         """Whether the tool runs on slices whose results are put together again."""
-        return self.mode == "each" and self.loop_axes(shape) > 0
+        return self.mode == "each" and len(self.loop_axes(shape)) > 0
 
-    def indices(self, shape: Sequence[int]) -> list[Index]:
-        """Return the index of every piece, the last loop axis fastest.
+    def indices(self, shape: Sequence[int], axes: str = "") -> list[Index]:
+        """Return the index of every piece, the last of `loop_axes` fastest.
 
         Raises
         ------
@@ -69,20 +75,25 @@ class Extent:
             The crop is empty, or the position outside.
         """
         ranges = self.ranges(shape)
-        loop = self.loop_axes(shape)
-        inner = tuple(slice(start, stop) for start, stop in ranges[loop:])
+        loop = self.loop_axes(shape, axes)
+        box = tuple(slice(start, stop) for start, stop in ranges)
+
+        def piece(place: Sequence[int]) -> Index:
+            at = dict(zip(loop, place, strict=True))
+            return tuple(at.get(axis, whole) for axis, whole in enumerate(box))
+
         if self.mode == "current":
             if len(self.position) < len(shape):
                 raise ParameterError("The current slice needs a position for every axis.")
-            position = self.position[-len(shape) :][:loop]
-            for axis, (index, size) in enumerate(zip(position, shape, strict=False)):
-                if not 0 <= index < size:
+            position = self.position[-len(shape) :]
+            for axis in loop:
+                if not 0 <= position[axis] < shape[axis]:
                     raise ParameterError(
-                        f"Slice {index} of axis {axis} is outside the data (0 to {size - 1})."
+                        f"Slice {position[axis]} of axis {axis} is outside the data "
+                        f"(0 to {shape[axis] - 1})."
                     )
-            return [(*position, *inner)]
-        places = itertools.product(*[range(start, stop) for start, stop in ranges[:loop]])
-        return [(*place, *inner) for place in places]
+            return [piece([position[axis] for axis in loop])]
+        return [*map(piece, itertools.product(*[range(*ranges[axis]) for axis in loop]))]
 
     def ranges(self, shape: Sequence[int]) -> list[tuple[int, int]]:
         """Return first index and end along every axis, inside the data."""

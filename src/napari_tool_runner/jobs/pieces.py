@@ -117,13 +117,10 @@ class SlicedRun(Run):
         assert grid is not None, "with a grid is run in slices"
         ranges = extent.ranges(grid.shape)  # the part of the grid that the pieces cover
         starts = [start for start, _ in ranges]
-        sizes = [stop - start for start, stop in ranges]
-        depth = extent.loop_axes(grid.shape)
-        covered = crop(grid, starts, sizes)
-        axes = covered.axes[:depth]
-        made = merge_parts(
-            loaded, sizes[:depth], axes, covered, draft, name, shift, starts[:depth]
-        )
+        covered = crop(grid, starts, [stop - start for start, stop in ranges])
+        loop = extent.loop_axes(grid.shape, grid.axes)
+        first = [starts[axis] for axis in loop]
+        made = merge_parts(loaded, loop, covered, draft, name, shift, first)
         if made is None:
             return None
         written, fmt = made

@@ -114,7 +114,7 @@ class Request:
         if self.extent is None or self.grid is None:
             return []
         shape = self.grid.shape
-        return self.extent.indices(shape) if self.extent.apart(shape) else []
+        return self.extent.indices(shape, self.grid.axes) if self.extent.apart(shape) else []
 
     @property
     def sources(self) -> dict[str, object]:
@@ -229,7 +229,7 @@ def _on_part(request: Request, extent: Extent) -> Request:
     for _, snap in request.snapshots(request.values):
         if snap.kind in _PIXELS and snap.data is not None:
             request = replace(request, grid=snap.geometry)
-            pieces = extent.indices(snap.geometry.shape)
+            pieces = extent.indices(snap.geometry.shape, snap.geometry.axes)
             apart = extent.apart(snap.geometry.shape)
             return request if apart else replace(request, values=request.cut(pieces[0]))
     return request

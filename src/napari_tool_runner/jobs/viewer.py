@@ -253,17 +253,17 @@ def placed_result(job: Job, result: JobResult) -> JobResult:
     extent, grid = job.request.extent, job.request.grid
     if extent is None or grid is None or extent.mode == "whole":
         return result
-    pieces = extent.indices(grid.shape)
+    pieces = extent.indices(grid.shape, grid.axes)
     if len(pieces) != 1 or job.request.pieces:  # put together by the engine: it has its axes
         return result
-    index = [entry for entry in pieces[0] if isinstance(entry, int)]
+    index = {axis: entry for axis, entry in enumerate(pieces[0]) if isinstance(entry, int)}
     if not index:
         return result
     outputs = {name: _placed(output, grid, index) for name, output in result.outputs.items()}
     return replace(result, outputs=outputs)
 
 
-def _placed(output: JobOutput, grid: Geometry, index: Sequence[int]) -> JobOutput:
+def _placed(output: JobOutput, grid: Geometry, index: Mapping[int, int]) -> JobOutput:
     elements = {name: _placed(part, grid, index) for name, part in output.elements.items()}
     loaded = output.loaded
     if loaded is not None:
@@ -271,63 +271,66 @@ def _placed(output: JobOutput, grid: Geometry, index: Sequence[int]) -> JobOutpu
     return replace(output, loaded=loaded, elements=elements)
 
 
-def _with_axes(loaded: LoadedOutput, grid: Geometry, index: Sequence[int]) -> LoadedOutput:
-    """Put the leading axes that `index` cut away in front of what is left."""
-    count, flat = len(index), grid.ndim - len(index)
-    if len(cast("Sequence[object]", loaded.attributes.get("scale", ()))) not in (0, flat):
+def _with_axes(loaded: LoadedOutput, grid: Geometry, index: Mapping[int, int]) -> LoadedOutput:
+    """Put the axes that `index` (axis of the grid -> position) cut away among what is left."""
+    rest = [axis for axis in range(grid.ndim) if axis not in index]
+    if len(cast("Sequence[object]", loaded.attributes.get("scale", ()))) not in (0, len(rest)):
         return loaded  # the tool made another number of axes: its place is not known
+
+    def rows(values: object) -> np.ndarray:
+        given = np.asarray(values, float)
+        full = np.empty((len(given), grid.ndim))
+        full[:, rest], full[:, [*index]] = given, [*index.values()]
+        return full
+
     data: object
     if loaded.kind in _PIXELS:
-        data = np.asanyarray(loaded.data)[(np.newaxis,) * count]
+        data = np.expand_dims(np.asanyarray(loaded.data), tuple(index))
     elif loaded.kind is LayerKind.POINTS:
-        data = _in_front(np.asarray(loaded.data), index)
+        data = rows(loaded.data)
     elif loaded.kind is LayerKind.SHAPES:
-        shapes = cast("Sequence[object]", loaded.data)
-        data = [_in_front(np.asarray(shape), index) for shape in shapes]
+        data = [rows(shape) for shape in cast("Sequence[object]", loaded.data)]
     else:
         return loaded
     attributes = dict(loaded.attributes)
-    scale = grid.scale[:count] or (1.0,) * count
-    start = grid.translate[:count] or (0.0,) * count
-    before: dict[str, Sequence[object]] = {
-        "scale": scale,
+    start = grid.translate or (0.0,) * grid.ndim
+    whole: dict[str, Sequence[object]] = {
+        "scale": grid.scale or (1.0,) * grid.ndim,
         "translate": start,
-        "units": grid.units[:count] or ("pixel",) * count,
-        "axis_labels": grid.labels[:count] or tuple(grid.axes[:count].lower()),
+        "units": grid.units or ("pixel",) * grid.ndim,
+        "axis_labels": grid.labels or tuple(grid.axes.lower()),
     }
     if loaded.kind in _PIXELS:  # one slice thick, at its height
-        before["translate"] = [
-            origin + step * number
-            for origin, step, number in zip(start, scale, index, strict=True)
+        steps = grid.scale or (1.0,) * grid.ndim
+        whole["translate"] = [
+            origin + step * index.get(i, 0)
+            for i, (origin, step) in enumerate(zip(start, steps, strict=True))
         ]
-    after = {"scale": 1.0, "translate": 0.0, "units": "pixel", "axis_labels": ""}
+    plain = {"scale": 1.0, "translate": 0.0}
     for name in _ALONG_AXES:
         given = attributes.get(name)
         if given is None and name in ("units", "axis_labels"):
             continue
-        rest = list(cast("Sequence[object]", given)) if given is not None else [after[name]] * flat
-        attributes[name] = (*before[name], *rest)
+        own = [plain[name]] * len(rest) if given is None else cast("Sequence[object]", given)
+        inner = dict(zip(rest, own, strict=True))
+        attributes[name] = tuple(inner.get(i, value) for i, value in enumerate(whole[name]))
     for name in ("rotate", "affine"):
         if attributes.get(name) is not None:
-            attributes[name] = _grown(np.asarray(attributes[name]), count)
+            attributes[name] = _grown(np.asarray(attributes[name]), rest, grid.ndim)
     shear = attributes.get("shear")
     if shear is not None:  # the values above the diagonal
-        matrix = np.eye(flat)
-        matrix[np.triu_indices(flat, 1)] = np.asarray(shear, float)
-        attributes["shear"] = _grown(matrix, count)[np.triu_indices(flat + count, 1)]
+        matrix = np.eye(len(rest))
+        matrix[np.triu_indices(len(rest), 1)] = np.asarray(shear, float)
+        grown = _grown(matrix, rest, grid.ndim)
+        attributes["shear"] = grown[np.triu_indices(grid.ndim, 1)]
     return replace(loaded, data=data, attributes=attributes)
 
 
-def _in_front(rows: np.ndarray, index: Sequence[int]) -> np.ndarray:
-    rows = np.asarray(rows, float)
-    return np.hstack([np.tile(np.asarray(index, float), (len(rows), 1)), rows])
-
-
-def _grown(matrix: np.ndarray, count: int) -> np.ndarray:
-    """Return `matrix` acting on the last axes of `count` more."""
+def _grown(matrix: np.ndarray, axes: Sequence[int], ndim: int) -> np.ndarray:
+    """Return `matrix` (homogeneous or not) acting on `axes` of `ndim`."""
     if matrix.ndim != 2:
         return matrix
-    size = len(matrix) + count
-    grown = np.eye(size)
-    grown[count:, count:] = matrix
+    at = [*axes, *range(ndim, ndim + len(matrix) - len(axes))]
+    grown = np.eye(ndim + len(matrix) - len(axes))
+    grown[np.ix_(at, at)] = matrix
     return grown

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-__all__ = ["AxesRow"]
+__all__ = ["AxesRow", "axes_of"]
 
 _PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 _USUAL = {
@@ -44,6 +44,14 @@ _USUAL = {
 _GUESSED = "A guess: nobody named the axes."
 # layer -> the names that it had before somebody chose others here
 _before: weakref.WeakKeyDictionary[Layer, tuple[str, ...]] = weakref.WeakKeyDictionary()
+# layer without names -> the letters that the file behind it told
+_told: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
+
+
+def axes_of(layer: Layer) -> str:
+    """Return the letters of a layer's axes, as the form shows them; opens no file."""
+    own = snapshot(layer).geometry
+    return own.axes if own.labels else _told.get(layer, own.axes)
 
 
 class AxesRow(QWidget):
@@ -137,6 +145,9 @@ class AxesRow(QWidget):
 
     def _answered(self, snap: LayerSnapshot) -> None:
         self._task = None
+        for layer in self._layers:
+            if snap.geometry.ndim == layer.ndim:
+                _told[layer] = snap.geometry.axes
         self._tell(snap)
 
     def _unread(self, error: ToolRunnerError) -> None:

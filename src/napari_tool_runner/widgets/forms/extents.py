@@ -12,9 +12,11 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayou
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.exchange import outer_axes
 from napari_tool_runner.jobs import Extent
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import leaves
+from napari_tool_runner.widgets.forms.axes_row import axes_of
 from napari_tool_runner.widgets.forms.layers import as_list, kind_of
 from napari_tool_runner.widgets.parts.background import soon
 from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
@@ -87,19 +89,19 @@ class Sliced:
         return tuple(int(size) for size in data.shape[: self._layer.ndim])
 
     @property
-    def depth(self) -> int:
-        """How many leading axes are taken apart."""
-        return len(self.shape) - self.inner if self.inner else 0
+    def outer(self) -> list[int]:
+        """Which axes are taken apart."""
+        return outer_axes(axes_of(self._layer), self.inner) if self.inner else []
 
     @property
     def count(self) -> int:
         """Number of slices."""
-        return prod(self.shape[: self.depth])
+        return prod(self.shape[axis] for axis in self.outer)
 
     @property
     def choices(self) -> tuple[Choice, ...]:
         """What can be chosen; the usual one first."""
-        if not self.depth:
+        if not self.outer:
             return (Choice.WHOLE,)
         if self.needed:
             return (Choice.EACH, Choice.CURRENT, Choice.WHOLE)
@@ -147,8 +149,9 @@ class Sliced:
         """
         box = list(self.visible() if seen else ()) or [None] * len(self.shape)
         if choice is Choice.CURRENT:
-            for axis, at in enumerate(self.position()[: self.depth]):
-                box[axis] = (at, at + 1)
+            at = self.position()
+            for axis in self.outer:
+                box[axis] = (at[axis], at[axis] + 1)
         crop = tuple(box) if any(box) else ()
         if choice is Choice.WHOLE and not crop:
             return None
@@ -164,9 +167,9 @@ class Sliced:
 
     def place(self) -> str:
         """Return ``z 12/23``, as the sliders say it."""
+        at = self.position()
         return ", ".join(
-            f"{self._axis(axis)} {at}/{self.shape[axis] - 1}".strip()
-            for axis, at in enumerate(self.position()[: self.depth])
+            f"{self._axis(axis)} {at[axis]}/{self.shape[axis] - 1}".strip() for axis in self.outer
         )
 
     def label(self, choice: Choice) -> str:
@@ -175,13 +178,13 @@ class Sliced:
             return f"each {self.noun} ({self.count})"
         if choice is Choice.CURRENT:
             return f"current {self.noun} ({self.place()})"
-        return "whole stack" if self.depth else "whole layer"
+        return "whole stack" if self.outer else "whole layer"
 
     def explain(self, choice: Choice, *, seen: bool) -> str:
         """Return what will happen, when it is not what one expects anyway."""
         words: list[str] = []
         if choice is Choice.EACH:
-            along = ", ".join(filter(None, map(self._axis, range(self.depth))))
+            along = ", ".join(filter(None, map(self._axis, self.outer)))
             which = f"{self.noun} along {along}" if along else self.noun
             words.append(
                 "One run" if self.count == 1 else f"{self.count} runs, one for each {which}"
@@ -198,7 +201,7 @@ class Sliced:
         if choice is Choice.EACH:
             return f"{said}; the results become one stack, labels stay distinct."
         said = f"{said}; the result lies there." if said else ""
-        if choice is Choice.WHOLE and self.needed and self.depth:
+        if choice is Choice.WHOLE and self.needed and self.outer:
             said = f"The tool is made for {self.inner}-D data: it may refuse the stack. {said}"
         return said.strip()
 
@@ -206,7 +209,7 @@ class Sliced:
         label = str(self._layer.axis_labels[axis])
         # napari's default labels are negative numbers, which tell nobody anything
         named = label.strip("-").isalpha() and not label.startswith("axis")
-        return label if named else ("" if self.depth == 1 else f"axis {axis}")
+        return label if named else ("" if len(self.outer) == 1 else f"axis {axis}")
 
 
 class ExtentBar(QWidget):
