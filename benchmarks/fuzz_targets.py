@@ -40,7 +40,7 @@ from napari_tool_runner.plugins.contract import Event, OutputLine
 from napari_tool_runner.plugins.programs.output import LineSplitter
 from napari_tool_runner.quoting import comment, one_line, python_value, shell_line
 from napari_tool_runner.storage import NewerError, parse_json
-from napari_tool_runner.tools import bind, read_tool
+from napari_tool_runner.tools import bind
 from napari_tool_runner.tools.bioimageit.rendering import parse_template
 from napari_tool_runner.tools.checker import check_tool
 from napari_tool_runner.tools.common import Notes, read_shed
@@ -49,6 +49,7 @@ from napari_tool_runner.tools.formats import FORMATS, read_formats_file
 from napari_tool_runner.tools.isolation.operations import command_from
 from napari_tool_runner.tools.isolation.rendering import render
 from napari_tool_runner.tools.isolation.wire import decode, encode, error_from, formats_from
+from napari_tool_runner.tools.reader import read_tool
 from napari_tool_runner.tools.toolbox.categories import category_tree
 from napari_tool_runner.tools.toolbox.entries import make_entry
 from napari_tool_runner.tools.tree import map_data

@@ -330,10 +330,10 @@ def _test_reports(args: Namespace) -> Iterator[TestReport]:
 
 def _uris(name: str) -> list[str]:
     """Return what names each tool of a descriptor that holds several, else `name`."""
-    from napari_tool_runner.tools.reader import tool_uris
+    from napari_tool_runner.tools.isolation.looking import uris_of
 
     path = Path(os.path.expanduser(name))
-    uris = tool_uris(path) if path.is_file() else []
+    uris = uris_of(path) if path.is_file() else []
     return uris if len(uris) > 1 else [name]
 
 

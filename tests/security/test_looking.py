@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 import pytest
 from qtpy.QtWidgets import QApplication, QTextBrowser
 
+import napari_tool_runner as ntr
 from napari_tool_runner import tools
+from napari_tool_runner.cli import main
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.tools import checker
 from napari_tool_runner.tools.isolation import looking
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.model import Citation, Tool
-from napari_tool_runner.tools.reader import find_descriptors, read_tool
+from napari_tool_runner.tools.reader import named_files, read_tool
 from napari_tool_runner.tools.toolbox import index
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.entries import Made, bundled_folder
@@ -60,7 +63,7 @@ def codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place.mkdir(parents=True)
     (place / "dialect.py").write_text(LANGUAGE, encoding="utf-8")
     monkeypatch.setattr(tools, "__path__", [*tools.__path__, str(tmp_path / "languages")])
-    monkeypatch.setattr(looking, "_LIMITS", replace(looking._LIMITS, processor=2, seconds=10))
+    monkeypatch.setattr(looking, "_LIMITS", replace(looking._LIMITS, processor=1, seconds=5))
     looking._memory.cache_clear()
     folder = tmp_path / "box"
     folder.mkdir()
@@ -128,6 +131,107 @@ def test_a_tool_that_does_harm_when_it_is_opened_is_a_sentence(
             box["b"]
         assert caught.value.hint
     assert not box.is_quick("b")
+
+
+HARM = [
+    ("while True: pass", "of a processor|took longer"),  # on a busy machine
+    ("x = 'x' * 2**34", "more memory|MemoryError"),
+    ("import os; os._exit(3)", "ended before it answered"),
+    ("def f(): f()\nf()", "recursion"),
+]
+
+
+@pytest.mark.parametrize(("code", "sentence"), HARM)
+def test_a_harmful_descriptor_named_by_its_path_is_a_sentence(
+    code: str, sentence: str, codes: Path
+) -> None:
+    path = codes / "b.codes"
+    path.write_text(code)
+    with pytest.raises(DescriptorError, match=sentence):
+        ntr.read_tool(path)
+
+
+@pytest.mark.parametrize("act", [tools.find_tool, ntr.run, ntr.submit])
+def test_whatever_reads_a_path_reads_it_apart(act: Callable[[str], object], codes: Path) -> None:
+    path = codes / "b.codes"
+    path.write_text("import os; os._exit(3)")
+    for named in (path, codes):
+        with pytest.raises(DescriptorError, match="ended before it answered"):
+            act(str(named))
+
+
+@pytest.mark.parametrize(("code", "sentence"), HARM)
+@pytest.mark.parametrize("verb", ["check", "show", "test"])
+def test_a_harmful_descriptor_is_a_sentence_of_the_command(
+    verb: str, code: str, sentence: str, codes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = codes / "b.codes"
+    path.write_text(code)
+    assert main([verb, str(path)]) == 1
+    told = capsys.readouterr()
+    assert re.search(sentence, told.out + told.err)
+
+
+def test_what_is_checked_is_read_in_the_reader(codes: Path) -> None:
+    (codes / "a.codes").write_text("import os; name = os.getpid()")
+    (codes / "b.codes").write_text("while True: pass")
+    (codes / "c.xml").write_text(GOOD.format("c"))
+    (codes / "d.xml").write_text("<other/>")
+    checked = tools.check_paths([codes], variables={})
+    assert [one.path.name for one in checked] == ["a.codes", "b.codes", "c.xml"]
+    names = [one.tool.name if one.tool else "" for one in checked]
+    assert names[0].isdigit()
+    assert names[0] != str(os.getpid())
+    assert names[1:] == ["", "Good c"]
+    assert [one.usable for one in checked] == [True, False, True]
+
+
+@pytest.mark.timeout(60)
+def test_checking_a_folder_of_harmful_descriptors_takes_a_minute_at_most(
+    codes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checker, "_PATIENCE", 0.5)
+    for number in range(50):
+        (codes / f"{number:02}.codes").write_text("while True: pass")
+    checked = tools.check_paths([codes], variables={})
+    assert len(checked) == 50
+    assert "others here took too long" in checked[-1].notes[0].what
+
+
+@pytest.mark.parametrize(
+    "told", [None, "x", [3], [["/etc/passwd", None, []]], [["{}", [1], []]], [["{}", None, [[]]]]]
+)
+def test_what_the_reader_tells_of_a_path_is_not_believed(
+    told: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text(GOOD.format("a"))
+    if isinstance(told, list) and isinstance(told[0], list):
+        told = [[str(told[0][0]).format(path), *told[0][1:]]]
+    monkeypatch.setattr(looking.reader, "ask", lambda *args, **more: told)
+    (checked,) = tools.check_paths([path], variables={})
+    assert not checked.usable
+    assert "what is no report" in checked.notes[0].what
+    with pytest.raises(DescriptorError, match="what is no answer"):
+        ntr.read_tool(path)
+
+
+def test_a_path_is_read_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (tmp_path / "real.xml").write_text(GOOD.format("a"))
+    (folder / "a.xml").symlink_to(tmp_path / "real.xml")
+    assert ntr.read_tool(folder).uri == str(folder / "a.xml")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert ntr.read_tool("~/one/a.xml").id == "a"
+    monkeypatch.chdir(folder)
+    assert ntr.read_tool("a.xml").id == "a"
+    (folder / "b.xml").write_text(GOOD.format("b"))
+    with pytest.raises(DescriptorError, match=r"several descriptors: a\.xml, b\.xml"):
+        ntr.read_tool(folder)
+    with pytest.raises(DescriptorError, match="There is no file") as caught:
+        ntr.read_tool(tmp_path / "absent.xml")
+    assert caught.value.hint
 
 
 @pytest.mark.skipif(bool(missing_walls()), reason=missing_walls())
@@ -295,7 +399,7 @@ def test_odd_files_of_a_toolbox_keep_nobody_waiting(tmp_path: Path) -> None:
     assert "link out of" in told["zero.xml"]
     with pytest.raises(DescriptorError, match="not a file"):
         box["i"]
-    assert folder / "good.xml" in find_descriptors(folder, deep=True)
+    assert folder / "good.xml" in named_files(folder, deep=True)
 
 
 def test_a_deep_folder_is_no_error(tmp_path: Path) -> None:
@@ -311,7 +415,7 @@ def test_a_deep_folder_is_no_error(tmp_path: Path) -> None:
     os.close(here)
     try:
         assert [*box_of(folder)] == ["good"]
-        assert find_descriptors(folder, deep=True) == [folder / "good.xml"]
+        assert named_files(folder, deep=True) == [folder / "good.xml"]
     finally:  # pytest could not delete it, and would end without its summary
         subprocess.run(["rm", "-rf", folder / "d"], check=True)
 

@@ -22,6 +22,7 @@ from napari_tool_runner.jobs import as_command, compare_outputs, read_record, re
 from napari_tool_runner.jobs.testing import run_tests
 from napari_tool_runner.tools import dialects, find_tool, load_toolbox, read_tool
 from napari_tool_runner.tools.checker import check_paths
+from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import approve, require_trust
 
@@ -281,18 +282,25 @@ def test_an_installed_package_may_bring_a_language(box: Path, tmp_path: Path) ->
 def test_a_language_that_stumbles_hides_no_other(
     box: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    toy = dialects["toy"]
     (box / "plain.xml").write_text('<tool id="plain"><command>plain</command></tool>')
     (box / "bad.toy.json").write_text('{"toy_tools": {"bad": {}}}')
     shelf = Toolbox([ToolboxFolder("box", box)], cache_dir=tmp_path / "cache")
     assert list(shelf) == ["plain", "scale", "copy"]
     (problem,) = shelf.problems
     assert problem.path.name == "bad.toy.json"
-    toy.score = lambda candidate: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    _replace(box, "score", "1 / 0")
     assert read_tool(box / "plain.xml").id == "plain"
     with pytest.raises(DescriptorError, match="no descriptor language"):
         read_tool(box / "package.json")
     assert "The language toy stumbles over" in caplog.text
+
+
+def _replace(box: Path, method: str, body: str) -> None:
+    """Give the language another method, as it is loaded when the reader starts."""
+    file = box.parent / "languages" / "toy" / "dialect.py"
+    rest = f"\n    def {method}(self, *given): {body}\n\n    def was_{method}("
+    file.write_text(LANGUAGE.replace(f"\n    def {method}(", rest))
+    reader.close()
 
 
 def _rewrite(box: Path, tools_of_it: object) -> Path:
@@ -314,7 +322,8 @@ def test_a_file_that_its_language_did_not_expect(
         assert "Traceback" not in said.out + said.err
     assert main(["check", str(path)]) == 1
     assert f"stumbles over {path}" in capsys.readouterr().out
-    assert any(record.exc_info for record in caplog.records)
+    assert "Traceback" in caplog.text
+    assert "dialect.py" in caplog.text
     shelf = Toolbox([ToolboxFolder("box", box)], cache_dir=box.parent / "cache")
     assert [problem.path for problem in shelf.problems] == [path]
 
@@ -332,6 +341,7 @@ def test_a_language_that_breaks_in_its_work(
     toy.__class__ = scope["Broken"]
     sentence = f"The language Toy stumbles over {tool.path}: "
     if method == "check":
+        _replace(box, method, body)
         assert sentence in check_paths([tool.path], variables={})[0].notes[-1].what
     elif method == "verify":
         report = next(run_tests(tool, config=config))

@@ -103,11 +103,19 @@ def test_a_command_of_another_shape_is_none(
         command_from(told | spoilt, tool, paths)
 
 
-def test_entries_and_files_are_told_as_they_are(tool: Tool) -> None:
+def test_entries_and_files_are_told_as_they_are(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     of = {"files": [str(tool.path)], "root": str(bundled_folder()), "toolbox": "box"}
     entry = made_of(tool.path, bundled_folder(), "box")
     assert answer("index", of) == json.loads(json.dumps([entry]))
-    files, seconds = answer("look", {"uri": tool.uri, "root": "", "formats": []})  # type: ignore[misc]
+    monkeypatch.setattr(operations, "_loaded", set())
+    asked = {"uri": tool.uri, "root": "", "formats": []}
+    assert answer("look", asked) == answer("uris", asked) == "galaxy"  # to be imported first
+    monkeypatch.setattr(operations, "_loaded", {"galaxy"})
+    assert answer("uris", asked) == [tool.uri]
+    uri, files, seconds = answer("look", asked)  # type: ignore[misc]
+    assert uri == tool.uri
     assert [Path(path).name for path, _, _ in files][:1] == [tool.path.name]
     assert seconds >= 0
 

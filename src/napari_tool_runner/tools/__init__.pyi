@@ -1,6 +1,7 @@
 from .checker import Report, check_paths
+from .isolation.looking import read_tool
 from .model import LayerKind, Note, Severity, Tool
-from .reader import dialect_of, dialects, read_tool
+from .reader import dialect_of, dialects
 from .toolbox.box import Toolbox, find_tool, load_toolbox
 from .toolbox.entries import ToolEntry
 from .toolbox.trust import require_trust, trust_state

@@ -6,23 +6,47 @@ Nothing is run, and no template that is code (Galaxy's) is evaluated.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
+from napari_tool_runner.tools.candidate import split_entry
 from napari_tool_runner.tools.common import Notes
+from napari_tool_runner.tools.isolation.looking import ask_of
+from napari_tool_runner.tools.isolation.operations import wanted_language
+from napari_tool_runner.tools.isolation.wire import formats_from, refused
 from napari_tool_runner.tools.model import Note, Severity, Tool, ToolTest
-from napari_tool_runner.tools.reader import dialect_of, find_descriptors, read_tool, tool_uris
+from napari_tool_runner.tools.reader import (
+    dialect_of,
+    is_descriptor,
+    named_files,
+    read_tool,
+    tool_uris,
+)
+from napari_tool_runner.tools.toolbox.entries import ships
 from napari_tool_runner.tools.tree import missing_files
 from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["Report", "check_paths", "check_tool"]
+__all__ = ["Report", "Summary", "answer", "check_paths", "check_tool"]
+
+_PATIENCE = 60.0
+
+
+class Summary(NamedTuple):
+    """What a report says of a tool."""
+
+    id: str
+    name: str
+    version: str
+    dialect: str
+    tests: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +55,22 @@ class Report:
 
     Parameters
     ----------
-    path : Path
-    tool : Tool or None
+    uri : str
+        The descriptor, with ``#entry`` where it holds several tools.
+    tool : Summary or None
         None when nothing can be shown of it; `notes` then says why.
     notes : tuple of Note
         Those of the reader, then those of the checker.
     """
 
-    path: Path
-    tool: Tool | None
+    uri: str
+    tool: Summary | None
     notes: tuple[Note, ...]
 
     @property
-    def uri(self) -> str:
-        """The descriptor, with ``#entry`` where it holds several tools."""
-        return self.tool.uri if self.tool else str(self.path)
+    def path(self) -> Path:
+        """The file of the descriptor."""
+        return split_entry(self.uri)[0]
 
     @property
     def usable(self) -> bool:
@@ -56,15 +81,13 @@ class Report:
 
     def as_dict(self) -> dict[str, object]:
         """Return what ``check --json`` prints."""
-        tool = self.tool
+        told = self.tool or Summary("", "", "", "", 0)
+        facts = {key: value if self.tool else None for key, value in told._asdict().items()}
         return {
             "path": str(self.path),
             "usable": self.usable,
-            "id": tool.id if tool else None,
-            "name": tool.name if tool else None,
-            "version": tool.version if tool else None,
-            "dialect": tool.dialect if tool else None,
-            "tests": len(tool.tests) if tool else 0,
+            **facts,
+            "tests": told.tests,
             "notes": [asdict(note) for note in self.notes],
         }
 
@@ -76,6 +99,9 @@ def check_paths(
     formats: Formats | None = None,
 ) -> list[Report]:
     """Check descriptors, and all those below folders.
+
+    Those that do not ship are read and checked by the reader, each within its limits; when
+    the harmful ones of a folder took a minute, the rest of it is left out, which is told.
 
     Parameters
     ----------
@@ -90,13 +116,81 @@ def check_paths(
     reports: list[Report] = []
     for path in (Path(os.path.expanduser(path)).absolute() for path in paths):
         root = path if path.is_dir() else None
-        files = find_descriptors(path, deep=True) if root else [path]
-        found = [one for file in files for one in _check_file(file, root, variables, formats)]
+        found: list[Report] = []
+        lost = 0.0
+        for file in named_files(path, deep=True) if root else [path]:
+            begun = time.monotonic()
+            try:
+                if lost > _PATIENCE:
+                    raise DescriptorError("It was not checked: others here took too long.")
+                found += _checked(file, root, variables, formats)
+            except DescriptorError as error:
+                lost += time.monotonic() - begun
+                found.append(_unusable(str(file), error))
         if not found:
             note = Note(Severity.ERROR, "folder", f"{path} holds no descriptor.")
-            found = [Report(path, None, (note,))]
+            found = [Report(str(path), None, (note,))]
         reports += found
     return reports
+
+
+def _checked(
+    path: Path, root: Path | None, variables: Mapping[str, str], formats: Formats | None
+) -> list[Report]:
+    """Return the reports on a file; raises DescriptorError when the reader gives it up."""
+    if ships(path):
+        return _check_file(path, root, variables, formats)
+    told = ask_of(
+        f"{__name__}:answer",
+        split_entry(path)[0],
+        {"uri": str(path), "variables": dict(variables)},
+        root=root,
+        formats=formats,
+    )
+    try:
+        return _reports_from(told, split_entry(path)[0])
+    except (TypeError, ValueError) as error:
+        raise refused(f"To read {path.name} gave what is no report.", path) from error
+
+
+def answer(of: dict[str, object]) -> object:
+    """Do what `_checked` asks, inside the reader: a list of what reports hold, in JSON types."""
+    uri, variables, formats = str(of["uri"]), of["variables"], of["formats"]
+    if wanted := wanted_language(uri):
+        return wanted
+    assert isinstance(variables, dict)
+    assert isinstance(formats, list)
+    root = Path(str(of["root"])) if of["root"] else None
+    found = _check_file(Path(uri), root, variables, formats_from(formats))
+    return [[one.uri, one.tool, [[*asdict(note).values()] for note in one.notes]] for one in found]
+
+
+def _reports_from(told: object, path: Path) -> list[Report]:
+    """Return the reports on `path` that the reader told of; raises TypeError, ValueError."""
+    found: list[Report] = []
+    for row in told if isinstance(told, list) else [None]:
+        match row:
+            case [str(uri), tool, list(notes)] if split_entry(uri)[0] == path:
+                found.append(Report(uri, _summary(tool), tuple(map(_note, notes))))
+            case _:
+                raise ValueError("no report on this file")
+    return found
+
+
+def _summary(told: object) -> Summary | None:
+    match told:
+        case None:
+            return None
+        case [str(id_), str(name), str(version), str(dialect), int(tests)]:
+            return Summary(id_, name, version, dialect, tests)
+    raise ValueError("no summary of a tool")
+
+
+def _note(told: object) -> Note:
+    match told:
+        case [str(severity), str(where), str(what)]:
+            return Note(Severity(severity), where, what)
+    raise ValueError("no note")
 
 
 def check_tool(tool: Tool, *, variables: Mapping[str, str] | None = None) -> Report:
@@ -108,21 +202,31 @@ def check_tool(tool: Tool, *, variables: Mapping[str, str] | None = None) -> Rep
         more = dialect_of(tool).check(tool, variables or {})
     except DescriptorError as error:
         more = (Note(Severity.ERROR, "file", str(error)),)
-    return Report(tool.path, tool, (*tool.notes, *notes.found, *more))
+    facts = Summary(tool.id, tool.name, tool.version, tool.dialect, len(tool.tests))
+    return Report(tool.uri, facts, (*tool.notes, *notes.found, *more))
 
 
 def _check_file(
     path: Path, root: Path | None, variables: Mapping[str, str], formats: Formats | None
 ) -> list[Report]:
-    """Return a report for the tool that is named, or for each tool of the file."""
+    """Return a report for the tool that is named, or for each tool of the file.
+
+    None, where it was found below a folder and no language takes it.
+    """
+    if root is not None and not is_descriptor(path):
+        return []
     reports = []
     for uri in tool_uris(path):
         try:
             report = check_tool(read_tool(uri, root=root, formats=formats), variables=variables)
         except DescriptorError as error:
-            report = Report(Path(uri), None, (Note(Severity.ERROR, "file", str(error)),))
+            report = _unusable(uri, error)
         reports.append(report)
     return reports
+
+
+def _unusable(uri: str, error: DescriptorError) -> Report:
+    return Report(uri, None, (Note(Severity.ERROR, "file", str(error)),))
 
 
 def _check_test(tool: Tool, test: ToolTest, notes: Notes) -> None:

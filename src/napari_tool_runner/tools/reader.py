@@ -32,9 +32,10 @@ __all__ = [
     "choose_dialect",
     "dialect_of",
     "dialects",
-    "find_descriptors",
+    "is_descriptor",
     "language_stamps",
     "may_be_descriptor",
+    "named_files",
     "read_tool",
     "tool_uris",
     "unknown_language",
@@ -230,11 +231,10 @@ def tool_uris(path: Path) -> list[str]:
     return [join_entry(path, name) for name in names]
 
 
-def find_descriptors(folder: Path, *, deep: bool = False) -> list[Path]:
-    """Return the files of a folder that are descriptors, or may be and cannot be read.
+def named_files(folder: Path, *, deep: bool = False) -> list[Path]:
+    """Return the files of a folder whose names may be of descriptors; none is opened.
 
-    Files that no language knows are passed over. `deep`: also in the folders below, but
-    in no hidden one and in no ``test-data``.
+    `deep`: also in the folders below, but in no hidden one and in no ``test-data``.
     """
     found, waiting = [], [(folder, 0)]
     while waiting:
@@ -246,10 +246,14 @@ def find_descriptors(folder: Path, *, deep: bool = False) -> list[Path]:
                     if deep and depth < _DEEPEST and not hidden and not path.is_symlink():
                         waiting.append((path, depth + 1))
                 elif not hidden and may_be_descriptor(path.name):
-                    candidate = Candidate(path)
-                    if choose_dialect(candidate)[0] is not None or candidate.problem is not None:
-                        found.append(path)
+                    found.append(path)
     return sorted(found)
+
+
+def is_descriptor(path: Path) -> bool:
+    """Whether a file is a descriptor, or may be and cannot be read; others no language knows."""
+    candidate = Candidate(path)
+    return choose_dialect(candidate)[0] is not None or candidate.problem is not None
 
 
 def _find_descriptor(path: Path) -> Path:
@@ -262,7 +266,7 @@ def _find_descriptor(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    candidates = [Candidate(file) for file in find_descriptors(path)]
+    candidates = [Candidate(file) for file in named_files(path) if is_descriptor(file)]
     broken = [candidate for candidate in candidates if candidate.problem is not None]
     found = [candidate.path for candidate in candidates if candidate.problem is None]
     if len(found) == 1:

@@ -26,7 +26,6 @@ from napari_tool_runner.sealed import below
 from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile
-from napari_tool_runner.tools.isolation.looking import look
 from napari_tool_runner.tools.model import (
     DataOutput,
     DirectoryParameter,
@@ -189,7 +188,6 @@ def recorded_tool(record: RunRecord, config: Config) -> Tool:
     if then.id in box and box[then.id].uri == then.descriptor:
         return box[then.id]
     if present(then.file):
-        look(then.descriptor)
         return unnamed(find_tool(then.descriptor, None))
     if then.id in box:
         return box[then.id]

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.quoting import comment, python_value, shell_line
-from napari_tool_runner.tools.toolbox.entries import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import ships
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.record import RunRecord
@@ -84,7 +84,7 @@ def _values(record: RunRecord) -> dict[str, object]:
 def _tool(record: RunRecord) -> str:
     """Return what names the tool: the id of a shipped tool, else its descriptor."""
     descriptor = record.tool.file
-    if os.path.isfile(descriptor) and not descriptor.is_relative_to(bundled_folder()):
+    if os.path.isfile(descriptor) and not ships(descriptor):
         return record.tool.descriptor
     return record.tool.id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import tools
+from napari_tool_runner.quoting import visible_text
 from napari_tool_runner.tools.candidate import parse_json
 from napari_tool_runner.tools.isolation.asking import STEP, Exchange, Limits
 from napari_tool_runner.tools.isolation.wire import MESSAGE, error_from, refused, to_line
@@ -38,6 +40,7 @@ _ENVIRONMENT = {
     # no threads before the fork, and none after it
     **dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1"),
 }
+_log = logging.getLogger(tools.__name__)
 _KEPT = ("SYSTEMROOT", "TEMP", "TMP")  # without them no Python starts on Windows
 
 
@@ -245,6 +248,10 @@ class Talk:
             raise
         if not isinstance(told, dict):
             told = {}
+        for note in told.get("log") or ():
+            match note:
+                case [int(level), str(text)] if level < logging.ERROR:
+                    _log.log(level, "%s", visible_text(text))
         if "answer" in told:
             return told["answer"], data
         if "error" in told:

@@ -8,9 +8,10 @@ once.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -18,26 +19,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.names import real_path
 from napari_tool_runner.storage import parse_json, read_limited, user_cache, write_json
 from napari_tool_runner.tools.candidate import join_entry, split_entry
 from napari_tool_runner.tools.isolation.asking import Limits
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.operations import rst_html
 from napari_tool_runner.tools.isolation.wire import refused, tell_formats
-from napari_tool_runner.tools.reader import language_stamps
-from napari_tool_runner.tools.toolbox.entries import (
-    LISTS,
-    Made,
-    ToolEntry,
-    bundled_folder,
-    file_stat,
-)
+from napari_tool_runner.tools.reader import language_stamps, named_files, tool_uris
+from napari_tool_runner.tools.reader import read_tool as read_here
+from napari_tool_runner.tools.toolbox.entries import LISTS, Made, ToolEntry, file_stat, ships
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["came_through", "entries_of", "help_of", "look"]
+__all__ = ["ask_of", "came_through", "entries_of", "help_of", "look", "read_tool", "uris_of"]
 
 _LIMITS = Limits(memory=2**29, processor=5, seconds=30.0, answer=2**24)
 _BATCH = 200
@@ -148,7 +145,7 @@ def help_of(tool: Tool) -> str:
 
     Empty: it cannot be converted. Raises DescriptorError when that takes more than it may.
     """
-    if tool.source_path.is_relative_to(bundled_folder()):
+    if ships(tool.source_path):
         return rst_html(tool.help)
     told = reader.ask(
         "help",
@@ -164,22 +161,60 @@ def help_of(tool: Tool) -> str:
 # -- whole tools -------------------------------------------------------------------------
 
 
+def read_tool(
+    path: str | os.PathLike[str],
+    *,
+    root: Path | None = None,
+    formats: Formats | None = None,
+    language: str = "",
+) -> Tool:
+    """Read the descriptor at `path`; one that does not ship is read by the reader first.
+
+    Parameters
+    ----------
+    path : path
+        A descriptor, ``path#entry`` for one of several tools in it, or a folder that
+        holds exactly one descriptor.
+    root : Path, optional
+        The folder that imports may not leave (default: the descriptor's own).
+    formats : Formats, optional
+        The formats that descriptors may name (default: the built-in ones).
+    language : str
+        Its language, where that is known.
+
+    Returns
+    -------
+    Tool
+        Its ``notes`` tell what could not be honoured.
+
+    Raises
+    ------
+    DescriptorError
+        There is no descriptor, it holds several tools or none of that name, nothing can be
+        shown of it, or reading it takes more than it may.
+    """
+    uri = os.fspath(path)
+    if not ships(split_entry(uri)[0]):
+        uri = look(uri, root=root, formats=formats, language=language)
+    return read_here(uri, root=root, formats=formats)
+
+
 def look(
     uri: str,
     *,
     root: Path | None = None,
     formats: Formats | None = None,
-    language: str = "*",
+    language: str = "",
     stop: Callable[[], bool] = lambda: False,
-) -> None:
+) -> str:
     """Have the reader read a descriptor, unless it read the same content before.
+
+    Returns what names it: of a folder, the one descriptor in it.
 
     Parameters
     ----------
-    uri, root, formats
+    uri, root, formats, language
         As `read_tool` takes them.
-    language : str
-        Its language, where that is known.
 
     Raises
     ------
@@ -188,25 +223,62 @@ def look(
     JobCancelledError
     """
     if came_through(uri, root):
-        return
-    uri, path = _whole(uri), split_entry(uri)[0].absolute()
-    told = reader.ask(
-        "look",
-        {"uri": uri, "root": str(root or ""), "formats": tell_formats(formats) if formats else []},
-        what=f"read {path.name}",
-        path=path,
-        language=language,
-        reads=[root or path.parent],
-        limits=_LIMITS,
-        stop=stop,
+        return _whole(uri)
+    uri = _whole(uri)
+    path = split_entry(uri)[0]
+    told = ask_of(
+        "look", path, {"uri": uri}, root=root, formats=formats, language=language, stop=stop
     )
-    try:
-        if not isinstance(told, list):
-            raise TypeError("no list")
-        seen = _seen([str(root or ""), *told])
-    except (TypeError, ValueError) as error:
-        raise refused(f"To read {path.name} gave what is no answer.", path) from error
-    _memory().keep(uri, seen)
+    match told:
+        case [str(found), *rest] if path in (split_entry(found)[0], split_entry(found)[0].parent):
+            with suppress(TypeError, ValueError):
+                _memory().keep(found if path.is_dir() else uri, _seen([str(root or ""), *rest]))
+                return found
+    raise refused(f"To read {path.name} gave what is no answer.", path)
+
+
+def ask_of(
+    operation: str,
+    path: Path,
+    of: Mapping[str, object],
+    *,
+    root: Path | None = None,
+    formats: Formats | None = None,
+    language: str = "",
+    stop: Callable[[], bool] = lambda: False,
+) -> object:
+    """Return what the reader answers about the descriptor at `path`, or the folder of one.
+
+    Raises what `look` does. An answer that is a text is the name of a language: it is asked
+    again when what that needs is imported.
+    """
+    files = named_files(path) if path.is_dir() else [path]  # which may be links
+    reads = [root or (path if path.is_dir() else path.parent), *map(real_path, files)]
+
+    def ask(language: str) -> object:
+        return reader.ask(
+            operation,
+            {**of, "root": str(root or ""), "formats": tell_formats(formats) if formats else []},
+            what=f"read {path.name}",
+            path=path,
+            language=language,
+            reads=reads,
+            limits=_LIMITS,
+            stop=stop,
+        )
+
+    told = ask(language)
+    return ask(told) if isinstance(told, str) else told
+
+
+def uris_of(path: Path) -> list[str]:
+    """Return what names each tool of a descriptor, as `tool_uris`; raises what `look` does."""
+    if ships(path):
+        return tool_uris(path)
+    told = ask_of("uris", path, {"uri": _whole(str(path))})
+    if not isinstance(told, list) or not told:
+        raise refused(f"To read {path.name} gave what is no list of tools.", path)
+    return [*map(str, told)]
 
 
 def came_through(uri: str, root: Path | None = None, *, within: float = float("inf")) -> bool:
@@ -217,7 +289,7 @@ def came_through(uri: str, root: Path | None = None, *, within: float = float("i
 
 def _whole(uri: str) -> str:
     path, entry = split_entry(uri)
-    return join_entry(path.absolute(), entry)
+    return join_entry(Path(os.path.expanduser(path)).absolute(), entry)
 
 
 def _seen(told: object) -> _Seen:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.candidate import join_entry
+from napari_tool_runner.tools.candidate import Candidate, join_entry, split_entry
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
     CollectedOutput,
@@ -24,8 +24,14 @@ from napari_tool_runner.tools.dialect import (
 )
 from napari_tool_runner.tools.isolation.wire import decode, encode, formats_from, tell_formats
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput, Tool
-from napari_tool_runner.tools.reader import dialect_of, dialects, read_tool
-from napari_tool_runner.tools.toolbox.entries import file_stat, made_of
+from napari_tool_runner.tools.reader import (
+    choose_dialect,
+    dialect_of,
+    dialects,
+    read_tool,
+    tool_uris,
+)
+from napari_tool_runner.tools.toolbox.entries import bundled_folder, file_stat, made_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import ToolTest
@@ -40,6 +46,7 @@ __all__ = [
     "rst_html",
     "tell_call",
     "tell_test",
+    "wanted_language",
     "warm",
 ]
 
@@ -73,6 +80,7 @@ def warm() -> None:
     Before the fork, so that nothing is left to import; and in each child before it is asked,
     so that it has its own copy of the memory that it writes to.
     """
+    read_tool(bundled_folder() / "threshold")
     every = dialects if "*" in _loaded else _loaded
     for name in every:
         with suppress(ImportError, KeyError):  # reading says what is missing
@@ -126,12 +134,30 @@ def _index(of: dict[str, object]) -> list[object]:
     return [made_of(Path(str(file)), root, toolbox) for file in files]
 
 
-def _look(of: dict[str, object]) -> list[object]:
+def _look(of: dict[str, object]) -> list[object] | str:
+    if wanted := wanted_language(str(of["uri"])):
+        return wanted
     begun = time.monotonic()
     tool = _tool(of)
     seconds = time.monotonic() - begun
     files = map(str, dialect_of(tool).files(tool))
-    return [[[file, *file_stat(file)] for file in files], seconds]
+    return [tool.uri, [[file, *file_stat(file)] for file in files], seconds]
+
+
+def _uris(of: dict[str, object]) -> list[str] | str:
+    return wanted_language(str(of["uri"])) or tool_uris(Path(str(of["uri"])))
+
+
+def wanted_language(uri: str) -> str:
+    """Return the language of a descriptor if the reader lacks what that needs; else nothing."""
+    path, _ = split_entry(uri)
+    if path.is_dir():
+        return ""
+    dialect, _ = choose_dialect(Candidate(path))
+    ready = (
+        dialect is None or not dialect.code_needs or not _loaded.isdisjoint({dialect.name, "*"})
+    )
+    return "" if ready or dialect is None else dialect.name
 
 
 def _help(of: dict[str, object]) -> str:
@@ -232,7 +258,7 @@ class WithData(NamedTuple):
 
 _OPERATIONS: Mapping[str, Callable[[dict[str, object]], object]] = {
     "help": _help, "index": _index, "look": _look, "render": _render,
-    "verify": _verify,
+    "uris": _uris, "verify": _verify,
 }  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from napari_tool_runner.tools.isolation.operations import command_from, tell_cal
 from napari_tool_runner.tools.isolation.wire import refused
 from napari_tool_runner.tools.own_folder import folder_is_shared, tool_places
 from napari_tool_runner.tools.reader import dialect_of
-from napari_tool_runner.tools.toolbox.entries import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import ships
 from napari_tool_runner.tools.tree import chosen_places, leaves
 
 if TYPE_CHECKING:
@@ -31,12 +30,7 @@ _OF_TESTS = Limits(memory=2**32, processor=60, seconds=300.0)
 
 def is_shipped(tool: Tool) -> bool:
     """Whether a tool is one of this package."""
-    return _is_shipped(tool.source_path)
-
-
-@cache
-def _is_shipped(path: Path) -> bool:
-    return real_path(path).is_relative_to(real_path(bundled_folder()))
+    return ships(tool.source_path)
 
 
 def render(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import select
 import signal
@@ -26,6 +27,8 @@ __all__ = ["serve"]
 
 _IDLE_SECONDS = 900.0
 _MOST_FILES = 4096
+_MOST_NOTES = 20
+_LONGEST_NOTE = 8000
 
 
 def serve(descriptor: int | None = None) -> None:
@@ -182,6 +185,7 @@ def _answer(received: BinaryIO, stream: BinaryIO) -> None:
     """Answer requests until there are no more, behind walls from the first one on."""
     walled = False
     parts: list[bytes | memoryview]
+    notes = _Notes()
     while request := received.readline():
         try:
             told = json.loads(request)
@@ -193,15 +197,37 @@ def _answer(received: BinaryIO, stream: BinaryIO) -> None:
             answer = operation(told["do"])(told["of"])
             whole = answer if isinstance(answer, WithData) else WithData(answer, ())
             size = sum(part.nbytes for part in whole.data)
-            parts = [to_line({"answer": whole.told, "bytes": size}), *whole.data]
+            line = {"answer": whole.told, "bytes": size, "log": notes.taken()}
+            parts = [to_line(line), *whole.data]
         except BaseException as error:  # noqa: BLE001 - whatever strangers' code raises is told
-            parts = [to_line(tell_error(error))]
+            parts = [to_line({**tell_error(error), "log": notes.taken()})]
         for part in parts:
             left = memoryview(part)
             while len(left):
                 left = left[stream.write(left) :]
         if not walled:
             return
+
+
+class _Notes(logging.Handler):
+    """Keeps what is logged here, for the log of those who ask: its level and its text."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.kept: list[tuple[int, str]] = []
+        ours = logging.getLogger(tools.__name__)
+        ours.addHandler(self)
+        ours.setLevel(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one, unless there are many."""
+        if len(self.kept) < _MOST_NOTES:
+            self.kept.append((record.levelno, self.format(record)[-_LONGEST_NOTE:]))
+
+    def taken(self) -> list[tuple[int, str]]:
+        """Return them, and begin anew."""
+        kept, self.kept = self.kept, []
+        return kept
 
 
 def _answer_one() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import UnknownToolError
 from napari_tool_runner.names import unique_name
-from napari_tool_runner.tools.toolbox.entries import bundled_folder, file_stat
+from napari_tool_runner.tools.toolbox.entries import bundled_folder, file_stat, ships
 from napari_tool_runner.tools.toolbox.index import Problem, index_folder
 
 if TYPE_CHECKING:
@@ -175,14 +175,8 @@ class Toolbox(Mapping[str, "Tool"]):
         kept = self._tools.get(entry.key)
         if kept is not None and kept[0] == stat:
             return kept[1]
-        from napari_tool_runner.tools.reader import read_tool
-
         folder = self.folder_of(entry).path
-        if not self.folder_of(entry).bundled:
-            from napari_tool_runner.tools.isolation.looking import look
-
-            look(entry.uri, root=folder, formats=self.formats, language=entry.dialect)
-        tool = read_tool(entry.uri, root=folder, formats=self.formats)
+        tool = _read(entry.uri, folder, self.formats, entry.dialect)
         tool = replace(
             tool,
             toolbox=str(folder),
@@ -319,7 +313,7 @@ def find_tool(
     """
     from napari_tool_runner.tools.candidate import split_entry
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.reader import dialect_of, may_be_descriptor, read_tool
+    from napari_tool_runner.tools.reader import dialect_of, may_be_descriptor
 
     if isinstance(ref, Tool):
         formats = config_formats(load_config(config))
@@ -331,19 +325,32 @@ def find_tool(
     written = not isinstance(ref, str) or path.is_absolute() or text.startswith(starts)
     named = may_be_descriptor(path.name)
     if written and path.exists():
-        return read_tool(text, formats=config_formats(load_config(config)))
+        return _read(text, None, config_formats(load_config(config)))
     box = toolbox if toolbox is not None else load_toolbox(config)
     if text in box:
         return box[text]
     is_path = written or named or os.sep in text or "/" in text
     if is_path and path.exists():
-        return read_tool(text, formats=box.formats)
+        return _read(text, None, box.formats)
     if is_path and named:
         raise UnknownToolError(f"There is no descriptor {text}.", hint="Check the path.")
     near = _near(text, box)
     if path.exists():
         near = f"For what is called so in this folder, write .{os.sep}{text}. {near}"
     raise UnknownToolError(f"There is no tool “{text}”.", hint=near)
+
+
+def _read(uri: str, root: Path | None, formats: Formats | None, language: str = "") -> Tool:
+    """Read a descriptor; nothing of the reader is imported for one that ships."""
+    from napari_tool_runner.tools.candidate import split_entry
+
+    if ships(split_entry(uri)[0]):
+        from napari_tool_runner.tools.reader import read_tool
+
+        return read_tool(uri, root=root, formats=formats)
+    from napari_tool_runner.tools.isolation import looking
+
+    return looking.read_tool(uri, root=root, formats=formats, language=language)
 
 
 def config_formats(settings: Config) -> Formats | None:

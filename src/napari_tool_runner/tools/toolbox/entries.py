@@ -13,7 +13,16 @@ from typing import NamedTuple
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.names import real_path
 
-__all__ = ["LISTS", "Made", "ToolEntry", "bundled_folder", "file_stat", "made_of", "make_entry"]
+__all__ = [
+    "LISTS",
+    "Made",
+    "ToolEntry",
+    "bundled_folder",
+    "file_stat",
+    "made_of",
+    "make_entry",
+    "ships",
+]
 
 _HELP_CHARACTERS = 4000
 _THUMBNAILS = ("thumbnail.png", "thumbnail.jpg")
@@ -22,6 +31,11 @@ _THUMBNAILS = ("thumbnail.png", "thumbnail.jpg")
 def bundled_folder() -> Path:
     """Return the folder of the tools that ship with the package."""
     return Path(__file__).parents[2] / "bundled_tools"
+
+
+def ships(path: Path) -> bool:
+    """Whether a descriptor or folder ships with the package, as the disk has it."""
+    return real_path(path).is_relative_to(real_path(bundled_folder()))
 
 
 def file_stat(path: str) -> tuple[int, int]:

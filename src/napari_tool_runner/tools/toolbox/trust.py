@@ -40,7 +40,7 @@ from napari_tool_runner.tools.toolbox.approved import (
     left_out,
     look,
 )
-from napari_tool_runner.tools.toolbox.entries import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder, ships
 from napari_tool_runner.tools.toolbox.weighing import weighed
 
 if TYPE_CHECKING:
@@ -151,11 +151,9 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     config : Config, optional
         Whose consent counts; default: the facility's and the personal configuration.
     """
-    bundled = bundled_folder()
     path = what.absolute() if isinstance(what, Path) else what.path
-    # as the disk has it: a way through the shipped tools may lead out of them
-    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bundled)):
-        return Trust(TrustState.BUNDLED, bundled)
+    if ships(path):  # a way through the shipped tools may lead out of them
+        return Trust(TrustState.BUNDLED, bundled_folder())
     config = config or _configured()
     named = not isinstance(what, Path) and not what.toolbox
     folder = path if isinstance(what, Path) else Path(what.toolbox or path.parent)
