@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from napari_tool_runner.errors import ParameterError
 
 __all__ = [
+    "are_colours",
     "chosen_labels",
     "default_axes",
     "in_words",
@@ -54,6 +55,11 @@ def outer_axes(axes: str, inner: int) -> list[int]:
     """
     order = sorted(range(len(axes)), key=lambda i: rank(axes[i]))
     return order[: max(0, len(axes) - inner)]
+
+
+def are_colours(shape: Sequence[int]) -> bool:
+    """Whether napari takes the last axis of a bare array for red, green, blue (and alpha)."""
+    return len(shape) > 2 and shape[-1] in (3, 4) and all(size > 30 for size in shape[-3:-1])
 
 
 def in_words(axes: Iterable[str], between: str = ", ") -> str:

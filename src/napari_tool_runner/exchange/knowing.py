@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,10 +18,11 @@ from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.coordinates import rearranged
 from napari_tool_runner.exchange.files import file_key
 from napari_tool_runner.exchange.geometry import for_file, select, with_axis
-from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, items
+from napari_tool_runner.exchange.model import PIXELS, Content, Geometry, LayerSnapshot, items
 from napari_tool_runner.exchange.parts import counterparts
 from napari_tool_runner.exchange.units import dimension
-from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.file_types import file_type
+from napari_tool_runner.tools.formats import FORMATS, Format
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
@@ -121,7 +123,8 @@ def with_known_axes(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:
     own = snap.geometry
     if snap.kind not in PIXELS or snap.data is None or (own.labels and not _is_bare(own)):
         return snap
-    told = _behind(snap)
+    told, other = _behind(snap)
+    snap = replace(snap, remarks=(*snap.remarks, other)) if other else snap
     if told is not None:
         snap = _as_in_file(snap, told)
     own = snap.geometry
@@ -153,11 +156,14 @@ def _is_bare(geometry: Geometry) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What a file says of an array of `geometry.shape`; `samples`: which axis are colours."""
+    """What a file says of an array of `geometry.shape`; `samples`: which axis are colours.
+
+    `content`: the whole of it, without its pixels.
+    """
 
     geometry: Geometry
     samples: int | None
-    dtype: np.dtype
+    content: Content
 
 
 def _as_in_file(snap: LayerSnapshot, told: _Told) -> LayerSnapshot:
@@ -169,16 +175,11 @@ def _as_in_file(snap: LayerSnapshot, told: _Told) -> LayerSnapshot:
     if "S" in behind.axes:  # an axis like others, where pixels have no colours
         behind = replace(behind, axes=behind.axes.replace("S", "Q" if "C" in behind.axes else "C"))
     sizes = None if _is_bare(behind) else behind
-    remarks = []
-    if array.dtype.itemsize < told.dtype.itemsize:
-        remarks.append(
-            f"“{snap.name}” holds {array.dtype}, its file {told.dtype}: give the tool the file "
-            "for all that is in it."
-        )
-    snap = replace(snap, remarks=tuple(remarks))
+    snap = _with_stored_values(snap, told.content)
+    remarks, array = [*snap.remarks], snap.pixels
     if own.labels:  # a person's own names
         return replace(snap, behind=sizes) if behind.ndim == own.ndim else snap
-    if rgb is not snap.rgb and not (rgb or behind.labels):  # nobody says what else it is
+    if rgb is not snap.rgb and told.content.bare:  # nobody says what else it is
         return snap
     own = with_axis(own, "C", array.shape[-1], own.ndim) if snap.rgb else own
     own = select(own, axes)[0]
@@ -202,28 +203,73 @@ def _as_in_file(snap: LayerSnapshot, told: _Told) -> LayerSnapshot:
     )
 
 
-def _behind(snap: LayerSnapshot) -> _Told | None:
-    """Return what the file of a layer says of an array of its shape; None: nothing."""
+def _with_stored_values(snap: LayerSnapshot, content: Content) -> LayerSnapshot:
+    """Return a layer with the values of its file, where napari made others of just those.
+
+    Of 16 bits a colour it reads 8, and 16 bits of other pictures as 32.
+    """
+    own, stored = np.dtype(snap.pixels.dtype), np.dtype(content.pixels.dtype)
+    if own.newbyteorder("=") == stored.newbyteorder("="):
+        return snap
+    if isinstance(snap.data, np.ndarray) and own.kind + stored.kind in ("uu", "iu"):
+        path = _file_of(snap)
+        known = _format_of(path)
+        assert known is not None  # it was read before
+        values = np.asarray(read_file(path, known, name=path.name).pixels)
+        shown = values >> 8 * max(0, stored.itemsize - own.itemsize)
+        if np.array_equal(shown, snap.data):
+            note = f"“{snap.name}” holds {own}; the tool is given the {stored} of its file."
+            return replace(snap, data=values, path=None, remarks=(*snap.remarks, note))
+    if own.itemsize < stored.itemsize:
+        note = f"“{snap.name}” holds {own}, its file {stored}: give the tool the file "
+        return replace(snap, remarks=(*snap.remarks, f"{note}for all that is in it."))
+    return snap
+
+
+def _file_of(snap: LayerSnapshot) -> Path:
+    """Return the file of a layer; of a level inside of an OME-Zarr the image that it is of."""
     path = Path(snap.source)
-    # the built-in reader of napari opens a level inside of an OME-Zarr
-    folders = [folder for folder in path.parents if folder.suffix == ".zarr"]
-    shape = tuple(snap.pixels.shape)
+    stores = [folder for folder in (path, *path.parents) if folder.suffix == ".zarr"]
+    images = [one for one in (path, path.parent) if stores and file_type(one) == "ome_zarr"]
+    return next(iter((*images, *stores[::-1])), path)
+
+
+def _behind(snap: LayerSnapshot) -> tuple[_Told | None, str]:
+    """Return what the file of a layer says of an array of its shape, and what is other in it.
+
+    None: nothing.
+    """
+    path, shape = _file_of(snap), tuple(snap.pixels.shape)
     try:
-        path = folders[-1] if folders else path
         told = _told_by(path, file_key(path))
-        return next((one for one in told if one.geometry.shape == shape), None)
     except (OSError, ValueError):  # a sample, a URL, a file that is gone
-        return None
+        return None, ""
+    found = next((one for one in told if one.geometry.shape == shape), None)
+    whole = told[0].geometry if told else Geometry("")
+    if not told or (found and math.prod(shape) == math.prod(whole.shape)):
+        return found, ""
+    # channels that a reader made layers of are known to be a part
+    apart = found is not None and found.geometry.ndim >= whole.ndim - 1 and "C" in whole.axes
+    own, held = (" × ".join(map(str, sizes)) for sizes in (shape, whole.shape))
+    axes = in_words(whole.axes).replace("S", "colours")
+    note = f"“{snap.name}” is {own}, its file {held} ({axes}): the tool is given the layer."
+    return found, "" if apart else note
+
+
+def _format_of(path: Path) -> Format | None:
+    """Return the format of a file by its name; a folder is an image in a Zarr."""
+    found = FORMATS.of_file(path.name)
+    return found[0] if found else FORMATS["zarr"] if path.is_dir() else None
 
 
 @lru_cache(maxsize=64)
 def _told_by(path: Path, key: str) -> list[_Told]:
     """Return what readers make of an image: all axes, each channel apart, none of one step."""
-    known = FORMATS.of_file(path.name)
-    if not known or not known[0].readable:
+    known = _format_of(path)
+    if known is None or not known.readable:
         return []
     try:
-        content = read_file(path, known[0], name=path.name)
+        content = read_file(path, known, name=path.name)
     except OutputError:  # who opened it knew more
         return []
     own = content.geometry
@@ -236,14 +282,22 @@ def _told_by(path: Path, key: str) -> list[_Told]:
         labels = own.labels
         own = with_axis(own, "S", content.pixels.shape[-1], samples)
         own = own if labels else replace(own, labels=())
+    stub = np.broadcast_to(np.zeros((), content.pixels.dtype), content.pixels.shape)
+    content = replace(content, data=stub, multiscale=False)  # no pixels are kept
     every = range(own.ndim)
     apart = [i for i in every if own.axes[i] != "C"]
+    plane = [every[-2:]] if own.axes.endswith("YX") else []  # one file of several, one frame
     ways = [
-        part for kept in (every, apart) for part in (kept, [i for i in kept if own.shape[i] != 1])
+        part
+        for kept in (every, apart, *plane)
+        for part in (kept, [i for i in kept if own.shape[i] != 1])
     ]
-    dtype = np.dtype(content.pixels.dtype)
     return [
-        _Told(select(own, way)[0], [*way].index(samples) if samples in way else None, dtype)
+        _Told(
+            select(own, way)[0],
+            [*way].index(samples) if samples is not None and samples in way else None,
+            content,
+        )
         for way in ways
     ]
 

@@ -296,6 +296,8 @@ class Content(_Data):
     hidden : str
         What programs may not find in the file, or take for something else; empty:
         nothing. Such a file is written anew for them.
+    bare : bool
+        It holds an array and does not say what its axes are, nor which are colours.
     """
 
     data: object
@@ -307,3 +309,4 @@ class Content(_Data):
     attributes: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     hidden: str = ""
+    bare: bool = False

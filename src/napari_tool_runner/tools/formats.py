@@ -73,6 +73,7 @@ class Trait(StrEnum):
     disk. ``TABS``: columns are parted by tabs. ``BINARY``: written in binary, not as text.
     ``ZARR3``: Zarr 3 (OME-Zarr 0.5). ``LOSSY``: values change a little. ``POSITIONS``:
     points begin with ``pos_x``, ``pos_y``. ``XYZ``: columns without names are x, y, z.
+    ``READ``: it is read, nothing is written as it.
     """
 
     ANYTHING = "anything"
@@ -83,6 +84,7 @@ class Trait(StrEnum):
     LOSSY = "lossy"
     POSITIONS = "positions"
     XYZ = "xyz"
+    READ = "read"
 
 
 _PIXELS = (
@@ -157,7 +159,7 @@ class Format:
     def rank(self, kind: LayerKind) -> int | None:
         """Say how well a layer of `kind` is written as this (0: best); None: it is not."""
         carriers = _WRITERS.get(kind, ())
-        if kind not in self.kinds or self.carrier not in carriers:
+        if kind not in self.kinds or self.carrier not in carriers or Trait.READ in self.traits:
             return None
         return carriers.index(self.carrier)
 
@@ -191,9 +193,11 @@ jpg            .jpg,.jpeg,.jpe                          image     picture   -   
 jpeg           .jpeg,.jpg                               image     picture   jpg       lossy
 gif            =                                        image     picture
 movietxt       .txt                                     pixels    movie
-pbm,pgm,ppm,pcx,psd,xbm,xpm,rgb,im,pcd,rast,nrrd =                                        pixels
+pbm,pgm,ppm,pnm,pcx,tga,webp,avif,j2k = pixels picture - read
+jp2            .jp2,.j2c,.jpx                           pixels    picture   -         read
+psd,xbm,xpm,rgb,im,pcd,rast,nrrd =                                        pixels
 nhdr           =                                        pixels    -         nrrd
-jp2,fits       =                                        pixels
+fits           =                                        pixels
 dicom          .dicom,.dcm                              pixels
 vms,mrxs,svslide,mrc,nii1 =                                        pixels
 nii1.gz        =                                        pixels    -         binary

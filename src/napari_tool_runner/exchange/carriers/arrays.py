@@ -8,13 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
+from napari_tool_runner.exchange.axes import are_colours
 from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks
 from napari_tool_runner.exchange.files import check_fits
 from napari_tool_runner.exchange.geometry import plain_geometry
-from napari_tool_runner.exchange.model import Content, Pixels, Progress
+from napari_tool_runner.exchange.model import ArrayLike, Content, Pixels, Progress
 from napari_tool_runner.sealed import open_file
 
-__all__ = ["read_hdf5", "read_npy", "write_hdf5", "write_npy"]
+__all__ = ["bare_content", "read_hdf5", "read_npy", "write_hdf5", "write_npy"]
 
 
 def write_npy(pixels: Pixels, path: Path, *, progress: Progress | None = None) -> list[str]:
@@ -31,6 +32,17 @@ def write_npy(pixels: Pixels, path: Path, *, progress: Progress | None = None) -
     plan = TypePlan(np.dtype(pixels.array.dtype), native, checked=False)
     write_blocks(pixels, path, offset, plan, progress)
     return []
+
+
+def bare_content(data: ArrayLike, *, own: bool) -> Content:
+    """Return an array of which nobody says what its axes are.
+
+    `own`: it is the user's, who sees its last axis as colours where napari takes it for those.
+    """
+    rgb = own and are_colours(data.shape)
+    shape = data.shape[:-1] if rgb else data.shape
+    note = f"Its last axis, of {data.shape[-1]} steps, was taken for colours, as napari takes it."
+    return Content(data, plain_geometry(shape), rgb=rgb, bare=True, notes=(note,) * rgb)
 
 
 def read_npy(path: Path, *, writable: bool = False, root: Path | None = None) -> Content:
@@ -51,7 +63,7 @@ def read_npy(path: Path, *, writable: bool = False, root: Path | None = None) ->
         order: Literal["C", "F"] = "F" if fortran else "C"
         mode: Literal["c", "r"] = "c" if writable else "r"
         data = np.memmap(file, dtype, mode, file.tell(), shape, order)
-    return Content(data, plain_geometry(data.shape))
+    return bare_content(data, own=root is None)
 
 
 def write_hdf5(pixels: Pixels, path: Path, *, progress: Progress | None = None) -> list[str]:

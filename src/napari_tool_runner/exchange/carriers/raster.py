@@ -1,4 +1,4 @@
-"""PNG, JPEG, BMP, GIF: only when a tool takes nothing better."""
+"""PNG, JPEG, BMP, GIF: only when a tool takes nothing better; others of Pillow are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_tool_runner.sealed import open_file
 
 __all__ = ["read_raster", "write_raster"]
 
-_KINDS = ("PNG", "JPEG", "BMP", "GIF")
+_KINDS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TGA", "PCX", "JPEG2000", "AVIF")
 _DEEP = (b"\x10\x02", b"\x10\x04", b"\x10\x06")  # 16 bits: colours, grey or colours with alpha
 _TURNED = 0x0112  # Exif: orientation
 _U1, _U2 = np.dtype(np.uint8), np.dtype(np.uint16)
@@ -90,21 +90,26 @@ def read_raster(path: Path, root: Path | None = None) -> Content:
             return _content([imagecodecs.png_decode(file.read())], [])
         # no others: Pillow starts programs for some
         with Image.open(file, formats=_KINDS) as picture:
-            if picture.mode == "CMYK":
-                notes.append("Its inks (CMYK) became red, green and blue.")
+            inks = picture.mode == "CMYK"
+            if inks:
+                notes.append("Its colours are inks (CMYK); they are its channels.")
+            if picture.mode in ("P", "PA") and "transparency" in picture.info:
+                notes.append("Some of its colours are transparent; that was left out.")
             if picture.getexif().get(_TURNED, 1) != 1:
                 notes.append("It says that it is to be shown turned; its pixels are as they lie.")
             for frame in ImageSequence.Iterator(picture):
                 frames.append(_frame(frame))
                 check_fits(2 * len(frames) * frames[0].nbytes, path)
-    return _content(frames, notes)
+    return _content(frames, notes, inks=inks)
 
 
-def _content(frames: list[np.ndarray], notes: list[str]) -> Content:
-    """Return frames as one image; grey and its transparency are channels."""
+def _content(frames: list[np.ndarray], notes: list[str], *, inks: bool = False) -> Content:
+    """Return frames as one image; inks, and grey and its transparency, are channels."""
+    if len({frame.shape[2:] for frame in frames}) > 1:  # some of a GIF with transparency
+        frames = [frame[..., :3] for frame in frames]
     values = frames[0] if len(frames) == 1 else np.stack(frames)
     samples = frames[0].shape[2:]
-    is_rgb = samples in ((3,), (4,))
+    is_rgb = samples in ((3,), (4,)) and not inks
     axes = "TYX"[len(frames) == 1 :] + ("C" if samples and not is_rgb else "")
     geometry = plain_geometry(values.shape[: len(axes)], axes, labels=tuple(axes.lower()))
     return Content(values, geometry, rgb=is_rgb, notes=tuple(notes))
@@ -114,14 +119,12 @@ def _frame(picture: Image.Image) -> np.ndarray:
     match picture.mode:
         case "1":
             return np.array(picture.convert("L")) > 0
-        case "L" | "LA" | "I" | "I;16" | "I;16B" | "F" | "RGB" | "RGBA":
+        case "L" | "LA" | "I" | "I;16" | "I;16B" | "F" | "RGB" | "RGBA" | "CMYK":
             values = np.array(picture)
             if picture.mode == "I" and values.size and 0 <= values.min() <= values.max() < 2**16:
                 return values.astype(np.uint16)
             return values
-        case "PA" | "La" | "RGBa":
+        case "La" | "RGBa":
             return np.array(picture.convert("RGBA"))
-        case "P":
-            return np.array(picture.convert("RGBA" if "transparency" in picture.info else "RGB"))
         case _:
             return np.array(picture.convert("RGB"))

@@ -25,6 +25,7 @@ from napari_tool_runner.exchange.blocks import (
     transposed,
     write_blocks,
 )
+from napari_tool_runner.exchange.carriers.arrays import bare_content
 from napari_tool_runner.exchange.carriers.tiff_says import Facts, ome_image
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
@@ -199,7 +200,7 @@ def read_tiff(path: Path, *, writable: bool = False, root: Path | None = None) -
             array = zarr.open_array(lazy.aszarr(series=0, level=0), mode="r")
             check_array(array, path.name)
             data = as_lazy(array)
-    return _content(data, axes, facts)
+    return _content(data, axes, facts, own=root is None and series.kind == "shaped")
 
 
 class _How(TypedDict, total=False):
@@ -308,7 +309,12 @@ def _check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
             )
 
 
-def _content(data: ArrayLike, axes: str, facts: Facts) -> Content:
+def _content(data: ArrayLike, axes: str, facts: Facts, *, own: bool) -> Content:
+    bare = own and not facts.declared and "S" not in axes
+    if bare and (guessed := bare_content(data, own=True)).rgb:  # an array somebody saved
+        axes, facts.rgb = f"{axes[:-1]}S", True
+        facts.notes += guessed.notes
+        facts.hidden.append("that it has colours is not told")
     if facts.rgb and axes.endswith("C") and "S" not in axes:  # colours by another name
         axes = axes[:-1] + "S"
         facts.hidden.append("its colours are told as channels")
@@ -344,4 +350,5 @@ def _content(data: ArrayLike, axes: str, facts: Facts) -> Content:
         attributes=attributes,
         notes=tuple(facts.notes),
         hidden="; ".join(facts.hidden),
+        bare=bare,
     )

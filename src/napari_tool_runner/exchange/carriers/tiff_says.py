@@ -143,8 +143,9 @@ def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:
         for axis in "YZ":  # else that of x
             if axis in facts.steps and f"{axis.lower()}unit" in metadata:
                 facts.steps[axis] = (facts.steps[axis][0], named(f"{axis.lower()}unit"))
-    elif depth and "Z" in tif.series[0].axes:
-        _ratio_facts(_resolution(page, unit) | {"Z": (depth, unit)}, facts)
+    else:
+        told = {"Z": (depth, unit)} if depth and "Z" in tif.series[0].axes else {}
+        _ratio_facts(_resolution(page, unit) | told, facts)
     if _number(metadata.get("finterval")):
         facts.steps["T"] = (float(metadata["finterval"]), canonical(metadata.get("tunit", "s")))
     labels = metadata.get("Labels")
@@ -158,9 +159,10 @@ def _ratio_facts(steps: dict[str, tuple[float, str]], facts: Facts) -> None:
     ratios = {axis: (float(f"{size / wide:.12g}"), unit) for axis, (size, unit) in steps.items()}
     if any(size != 1 for size, _ in ratios.values()):
         facts.steps = ratios
-        facts.notes.append(
-            f"It tells no unit: a step in depth is taken for {ratios['Z'][0]:.4g} pixel widths."
-        )
+        said = [
+            f"{size:.4g} pixel widths along {a}" for a, (size, _) in ratios.items() if size != 1
+        ]
+        facts.notes.append(f"It tells no unit: a step is taken for {' and '.join(said)}.")
 
 
 def _resolution(page: tifffile.TiffPage, unit: str) -> dict[str, tuple[float, str]]:
@@ -181,6 +183,7 @@ def _tag_facts(page: tifffile.TiffPage, facts: Facts) -> None:
     """
     unit = _TAG_UNITS.get(page.tags.valueof("ResolutionUnit"), "pixel")
     if unit == "pixel":
+        _ratio_facts(_resolution(page, unit), facts)
         return
     factor = conversion(unit, "micrometer")  # nobody calls pixel sizes in inches
     steps = {

@@ -12,6 +12,7 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import default_axes
 from napari_tool_runner.exchange.blocks import as_lazy, read_blocks, transposed
+from napari_tool_runner.exchange.carriers.arrays import bare_content
 from napari_tool_runner.exchange.geometry import plain_geometry, select, with_axis
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, Pixels, Progress
 from napari_tool_runner.exchange.units import canonical, ome_symbol
@@ -146,13 +147,14 @@ def read_zarr(path: Path, *, writable: bool = False, root: Path | None = None) -
 
     node = zarr.open(SealedStore(path, read_only=True, beneath=root), mode="r")
     if isinstance(node, zarr.Array):
-        return _bare(node, writable=writable)
+        return _bare(node, writable=writable, own=root is None)
     notes: list[str] = []
     node, image, metadata = _image(node, path, notes)
     if image is None:
         arrays = [a for _, a in node.arrays()]
         if len(arrays) == 1:
-            return replace(_bare(arrays[0], writable=writable), notes=tuple(notes))
+            alone = _bare(arrays[0], writable=writable, own=root is None)
+            return replace(alone, notes=(*notes, *alone.notes))
         raise OutputError(
             f"{path.name} holds {len(arrays)} arrays and says nothing of images.",
             hint="Let the tool write OME-Zarr metadata (multiscales).",
@@ -183,30 +185,38 @@ def _image(
     node: zarr.Group, path: Path, notes: list[str]
 ) -> tuple[zarr.Group, Mapping[str, Any] | None, Mapping[str, Any]]:
     """Return the group with the first image, its ``multiscales`` entry, all metadata."""
-    for _ in range(3):  # a collection of images, a plate's field: a few levels down
+    inside, many = list[str](), list[int]()
+    image: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] = {}
+    for _ in range(4):  # a collection of images; row, column and field of a plate
         attributes = node.attrs.asdict()
         told = attributes.get("ome", attributes)
-        metadata: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
-        if metadata.get("multiscales"):
-            if len(metadata["multiscales"]) > 1:
+        own: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+        metadata = own
+        if own.get("multiscales"):
+            if len(own["multiscales"]) > 1:
                 notes.append("It holds several images; the first was opened.")
-            return node, metadata["multiscales"][0], metadata
+            image = own["multiscales"][0]
+            break
         groups = {name: group for name, group in node.groups() if name != "OME"}
         if not groups or any(True for _ in node.arrays()):
             break
-        name = min(groups)
-        if len(groups) > 1:
-            notes.append(f"{path.name} holds {len(groups)} images; “{name}” was opened.")
-        node = groups[name]
-    return node, None, {}
+        name = min(groups, key=lambda name: (len(name), name) if name.isdigit() else (0, name))
+        many += [len(groups)] if len(groups) > 1 else []
+        inside, node = [*inside, name], groups[name]
+    if many:
+        count = "several" if many[1:] else many[0]
+        notes.append(f"{path.name} holds {count} images; “{'/'.join(inside)}” was opened.")
+    return node, image, metadata
 
 
-def _bare(array: zarr.Array[Any], *, writable: bool) -> Content:
+def _bare(array: zarr.Array[Any], *, writable: bool, own: bool) -> Content:
     names = [str(n or "").upper() for n in getattr(array.metadata, "dimension_names", None) or ()]
     known = len(names) == array.ndim and all(n in _ORDER and n for n in names)
-    axes = "".join(names) if known else default_axes(array.ndim)
-    geometry = plain_geometry(array.shape, axes, labels=axes.lower() if known else "")
-    return Content(data=_opened(array, writable=writable), geometry=geometry)
+    data, axes = _opened(array, writable=writable), "".join(names)
+    if not known:
+        return bare_content(data, own=own)
+    return Content(data, plain_geometry(array.shape, axes, labels=axes.lower()))
 
 
 def _opened(array: zarr.Array[Any], *, writable: bool) -> ArrayLike:

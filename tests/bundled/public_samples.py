@@ -1,0 +1,542 @@
+"""Sample images that people know, in the format in which they are public; small, pixels drawn.
+
+What is true of each stands beside it: its axes without those of one step, and its pixel sizes
+in µm (in widths of a pixel where it has no unit).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import tifffile
+import zarr
+from PIL import Image
+
+RNG = np.random.default_rng(11)
+_LENGTH = {"um": "\\u00B5m", "nm": "nm", "mm": "mm"}
+
+
+def drawn(*shape: int, dtype: str = "uint8", top: int = 250) -> np.ndarray:
+    """Return bright blocks on a dim noise."""
+    values = RNG.integers(0, top // 10, shape)
+    values[..., 6:14, 8:18] += top // 2
+    values[..., 20:29, 22:30] += top // 3
+    return values.astype(dtype)
+
+
+COLOUR = drawn(3, 40, 44).transpose(1, 2, 0).copy()
+PLANE = drawn(40, 44)
+
+
+# -- ImageJ -------------------------------------------------------------------------------
+
+
+def imagej(path: Path, values: np.ndarray, said: str = "", **more: object) -> None:
+    """Write a TIFF as ImageJ does: big endian, one description, planes one after another."""
+    axes = str(more.pop("axes", "YX"))
+    pixel = float(str(more.pop("pixel", 0)))
+    steps = dict(zip(axes, values.shape, strict=False))
+    names = {"C": "channels", "Z": "slices", "T": "frames"}
+    lines = ["ImageJ=1.53t", f"images={np.prod([steps[a] for a in axes if a in names] or [1])}"]
+    lines += [f"{name}={steps[axis]}" for axis, name in names.items() if axis in steps]
+    lines += [*(["hyperstack=true"] if len(axes) > 3 else []), *said.split(), "loop=false", ""]
+    if pixel:
+        more |= {"resolution": (1 / pixel, 1 / pixel), "resolutionunit": "none"}
+    tifffile.imwrite(
+        path, values, byteorder=">", description="\n".join(lines), metadata=None,
+        **({"photometric": "minisblack"} | more),
+    )  # fmt: skip
+
+
+def palette(path: Path, values: np.ndarray, table: np.ndarray, **how: object) -> None:
+    picture = Image.fromarray(values).convert("P") if values.ndim == 3 else None
+    picture = picture or Image.fromarray(values, "P")
+    if values.ndim == 2:
+        picture.putpalette(table.astype(np.uint8).tobytes())
+    picture.save(path, **how)
+
+
+def boats(path: Path) -> None:
+    """A GIF of greys, each of which it has: others lose those that are not used."""
+    values = drawn(40, 44)
+    values.flat[-256:] = np.arange(256)
+    Image.fromarray(values).save(path)
+
+
+def overlays(path: Path) -> None:
+    """An ImageJ TIFF with a region and an overlay in it."""
+    roi = b"Iout\0\xe3\1\0" + struct.pack(">4h", 4, 5, 20, 21) + bytes(48)
+    tifffile.imwrite(
+        path, drawn(40, 44), imagej=True, resolution=(4, 4),
+        metadata={"unit": "um", "ROI": roi, "Overlays": [roi, roi]},
+    )  # fmt: skip
+
+
+def one_page(path: Path) -> None:
+    """As ImageJ writes more than 4 GB: one page is described, the others follow it."""
+    tifffile.imwrite(
+        path, drawn(9, 40, 44, dtype="uint16"), imagej=True, truncate=True, resolution=(2, 2),
+        metadata={"axes": "ZYX", "unit": "um", "spacing": 2.0},
+    )  # fmt: skip
+
+
+def composite(
+    path: Path, shape: tuple[int, ...], axes: str, unit: str, dtype: str, **more: object
+) -> None:
+    table = np.zeros((3, 256), np.uint8)
+    table[0] = np.arange(256)
+    told = {
+        "axes": axes,
+        "unit": unit,
+        "mode": "composite",
+        "LUTs": [table] * shape[axes.index("C")],
+    }
+    tifffile.imwrite(
+        path,
+        drawn(*shape, dtype=dtype),
+        imagej=True,
+        resolution=(1 / 0.0885, 1 / 0.0885),
+        metadata=told | more,
+    )
+
+
+GREY = np.repeat(np.arange(256)[:, None], 3, axis=1)
+FIRE = np.stack([np.arange(256), np.arange(256) // 2, 255 - np.arange(256)], axis=1)
+
+Kind = tuple[Callable[[Path], None], str, dict[str, float]]
+PIXEL = {"X": 0.0885, "Y": 0.0885}
+IMAGEJ: dict[str, Kind] = {
+    "blobs.gif": (lambda p: palette(p, drawn(40, 44), 255 - GREY), "YXS", {}),
+    "boats.gif": (boats, "YX", {}),
+    "t1-head.tif": (
+        lambda p: imagej(
+            p, drawn(12, 40, 44, dtype="uint16"), "unit=mm spacing=1.5", axes="ZYX", pixel=1
+        ),
+        "ZYX",
+        {"X": 1000, "Y": 1000, "Z": 1500},
+    ),
+    "t1-uncalibrated.tif": (
+        lambda p: imagej(p, drawn(12, 40, 44, dtype="uint16"), "", axes="ZYX"),
+        "ZYX",
+        {},
+    ),
+    "mitosis.tif": (
+        lambda p: composite(
+            p, (6, 5, 2, 40, 44), "TZCYX", "um", "uint16", spacing=1.0, finterval=0.14
+        ),
+        "TZCYX",
+        PIXEL | {"Z": 1.0},
+    ),
+    "confocal-series.tif": (
+        lambda p: composite(p, (7, 2, 40, 44), "ZCYX", "micron", "uint8", spacing=0.5),
+        "ZCYX",
+        PIXEL | {"Z": 0.5},
+    ),
+    "confocal-nm.tif": (
+        lambda p: composite(p, (7, 2, 40, 44), "ZCYX", "nm", "uint8", spacing=500.0),
+        "ZCYX",
+        {"X": 0.0000885, "Y": 0.0000885, "Z": 0.5},
+    ),
+    "hela-cells.tif": (lambda p: composite(p, (3, 40, 44), "CYX", "um", "uint16"), "CYX", PIXEL),
+    "fluorescent-cells.tif": (
+        lambda p: composite(p, (3, 40, 44), "CYX", "um", "uint8"),
+        "CYX",
+        PIXEL,
+    ),
+    "organ-of-corti.tif": (
+        lambda p: composite(p, (5, 4, 40, 44), "ZCYX", "um", "uint8", spacing=1),
+        "ZCYX",
+        PIXEL | {"Z": 1.0},
+    ),
+    "bat-cochlea.tif": (
+        lambda p: imagej(
+            p,
+            (drawn(9, 40, 44) > 99) * np.uint8(255),
+            "unit=pixel",
+            axes="ZYX",
+            photometric="miniswhite",
+        ),
+        "ZYX",
+        {},
+    ),
+    "bat-cochlea-lut.tif": (
+        lambda p: imagej(
+            p,
+            (drawn(40, 44) > 99) * np.uint8(255),
+            "",
+            axes="YX",
+            photometric="palette",
+            colormap=(255 - GREY.T).astype(np.uint16) * 257,
+        ),
+        "YX",
+        {},
+    ),
+    "fire-lut.tif": (
+        lambda p: imagej(
+            p,
+            drawn(40, 44),
+            "",
+            axes="YX",
+            photometric="palette",
+            colormap=FIRE.T.astype(np.uint16) * 257,
+        ),
+        "YX",
+        {},
+    ),
+    "cell-colony.jpg": (lambda p: Image.fromarray(drawn(40, 44)).save(p), "YX", {}),
+    "leaf.jpg": (lambda p: Image.fromarray(COLOUR).save(p, dpi=(300, 300)), "YXS", {}),
+    "float-stack.tif": (
+        lambda p: imagej(
+            p, drawn(6, 40, 44, dtype="float32") / 7, "unit=um spacing=3", axes="ZYX", pixel=0.5
+        ),
+        "ZYX",
+        {"X": 0.5, "Y": 0.5, "Z": 3.0},
+    ),
+    "rgb-stack.tif": (
+        lambda p: imagej(
+            p,
+            np.moveaxis(drawn(3, 6, 40, 44), 0, -1).copy(),
+            "unit=um spacing=3",
+            axes="ZYX",
+            pixel=0.5,
+            photometric="rgb",
+        ),
+        "ZYXS",
+        {"X": 0.5, "Y": 0.5, "Z": 3.0},
+    ),
+    "tiny-rgb-stack.tif": (
+        lambda p: imagej(
+            p,
+            np.moveaxis(drawn(3, 6, 30, 31), 0, -1)[:, :12, :14].copy(),
+            "",
+            axes="ZYX",
+            photometric="rgb",
+        ),
+        "ZYXS",
+        {},
+    ),
+    "movie-of-3.tif": (
+        lambda p: imagej(p, drawn(8, 40, 44), "finterval=0.5 fps=2", axes="TYX"),
+        "TYX",
+        {},
+    ),
+    "inches.tif": (
+        lambda p: tifffile.imwrite(
+            p, drawn(40, 44), imagej=True, resolution=(1000, 500), metadata={"unit": "inch"}
+        ),
+        "YX",
+        {"X": 25.4, "Y": 50.8},
+    ),
+    "wide-pixels.tif": (
+        lambda p: tifffile.imwrite(p, drawn(40, 44), imagej=True, resolution=(1, 2)),
+        "YX",
+        {"Y": 0.5},
+    ),
+    "pixels.tif": (
+        lambda p: tifffile.imwrite(p, drawn(40, 44), imagej=True, resolution=(9e3, 9e3)),
+        "YX",
+        {},
+    ),
+    "overlays.tif": (overlays, "YX", {"X": 0.25, "Y": 0.25}),
+    "larger-than-4GB.tif": (one_page, "ZYX", {"X": 0.5, "Y": 0.5, "Z": 2.0}),
+}
+
+
+# -- OME ----------------------------------------------------------------------------------
+
+_OME = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" {}>{}</OME>'
+)
+
+
+def pixels_xml(
+    sizes: dict[str, int], kind: str, order: str, told: str, planes: str, channels: int = -1
+) -> str:
+    spans = " ".join(f'Size{a}="{sizes.get(a, 1)}"' for a in "XYZCT")
+    number = sizes.get("C", 1) if channels < 0 else channels
+    made = "".join(
+        f'<Channel ID="Channel:0:{i}" Name="c{i}" SamplesPerPixel="1"/>' for i in range(number)
+    )
+    return (
+        f'<Image ID="Image:0" Name="i"><Pixels ID="Pixels:0" DimensionOrder="{order}" '
+        f'Type="{kind}" {spans} BigEndian="true" {told}>{made}{planes}</Pixels></Image>'
+    )
+
+
+SIZED = 'PhysicalSizeX="0.25" PhysicalSizeY="0.25" PhysicalSizeZ="2.0"'
+
+
+def series(
+    path: Path,
+    t: int,
+    z: int,
+    c: int,
+    order: str = "XYZCT",
+    kind: str = "int8",
+    told: str = "",
+    more: str = "",
+) -> None:
+    """Write an OME-TIFF as Bio-Formats does; its planes in any order of axes."""
+    sizes = {"T": t, "C": c, "Z": z, "Y": 40, "X": 44}
+    values = drawn(t, c, z, 40, 44, dtype=kind, top=120)
+    slow = order[:1:-1]  # the slowest axis first
+    planes = values.transpose(*("TCZ".index(a) for a in slow), 3, 4).reshape(-1, 40, 44)
+    text = _OME.format("", pixels_xml(sizes, kind, order, told, "<TiffData/>") + more)
+    with tifffile.TiffWriter(path, byteorder=">") as tif:
+        for i, plane in enumerate(planes):
+            tif.write(plane, description=text.encode() if not i else None, metadata=None,
+                      contiguous=False, photometric="minisblack")  # fmt: skip
+
+
+def tubhiswt(path: Path) -> None:
+    """A file for each channel and time point; each one has the metadata of all."""
+    values = drawn(2, 3, 4, 40, 44, dtype="uint8", top=200)  # CTZYX
+    names = {(c, t): f"tubhiswt_C{c}_TP{t}.ome.tif" for c in range(2) for t in range(3)}
+    names[0, 0] = path.name
+    where = "".join(
+        f'<TiffData FirstC="{c}" FirstT="{t}" FirstZ="{z}" IFD="{z}" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{c}{t}</UUID></TiffData>'
+        for (c, t), name in names.items()
+        for z in range(4)
+    )
+    for (c, t), name in names.items():
+        pixels = pixels_xml(
+            {"X": 44, "Y": 40, "Z": 4, "C": 2, "T": 3}, "uint8", "XYZTC", SIZED, where
+        )
+        text = _OME.format(f'UUID="urn:uuid:{c}{t}"', pixels)
+        with tifffile.TiffWriter(path.with_name(name), byteorder=">") as tif:
+            for z in range(4):
+                tif.write(values[c, t, z], description=text.encode() if not z else None,
+                          metadata=None, contiguous=False, photometric="minisblack")  # fmt: skip
+
+
+def companion(path: Path) -> None:
+    """The metadata lie in a companion file; those of the TIFF are binary only."""
+    values = drawn(3, 40, 44, dtype="uint16")
+    names = [path.name, "z1.ome.tif", "z2.ome.tif"]
+    where = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="{n}">urn:uuid:{z}</UUID>'
+        "</TiffData>"
+        for z, n in enumerate(names)
+    )
+    pixels = pixels_xml({"X": 44, "Y": 40, "Z": 3}, "uint16", "XYZCT", SIZED, where)
+    path.with_name("all.companion.ome").write_text(_OME.format('UUID="urn:uuid:9"', pixels))
+    for z, name in enumerate(names):
+        text = _OME.format(
+            f'UUID="urn:uuid:{z}"',
+            '<BinaryOnly MetadataFile="all.companion.ome" UUID="urn:uuid:9"/>',
+        )
+        tifffile.imwrite(path.with_name(name), values[z], description=text.encode(), metadata=None)
+
+
+def pyramid(path: Path) -> None:
+    """Smaller levels as SubIFDs, as Bio-Formats 6 writes them."""
+    values = drawn(2, 64, 80, dtype="uint16")
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        told = {"axes": "CYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+        tif.write(values, subifds=2, tile=(16, 16), metadata=told, photometric="minisblack")
+        tif.write(values[:, ::2, ::2], subfiletype=1, tile=(16, 16), photometric="minisblack")
+        tif.write(values[:, ::4, ::4], subfiletype=1, tile=(16, 16), photometric="minisblack")
+
+
+def rgb_ome(path: Path) -> None:
+    told = {
+        "axes": "YXS",
+        "PhysicalSizeX": 500,
+        "PhysicalSizeXUnit": "nm",
+        "PhysicalSizeY": 500,
+        "PhysicalSizeYUnit": "nm",
+    }
+    tifffile.imwrite(
+        path,
+        np.moveaxis(drawn(3, 40, 44), 0, -1).copy(),
+        photometric="rgb",
+        metadata=told,
+        ome=True,
+    )
+
+
+MODULO = (
+    '<StructuredAnnotations xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+    "<XMLAnnotation "
+    'ID="Annotation:0" Namespace="openmicroscopy.org/omero/dimension/modulo"><Value><Modulo '
+    'namespace="http://www.openmicroscopy.org/Schemas/Additions/2011-09"><ModuloAlongZ '
+    'Type="angle" Unit="degree" Start="0" End="45" Step="45"/></Modulo></Value></XMLAnnotation>'
+    "</StructuredAnnotations>"
+)
+MIXED = (
+    'PhysicalSizeX="250" PhysicalSizeXUnit="nm" PhysicalSizeY="250" PhysicalSizeYUnit="nm" '
+    'PhysicalSizeZ="0.002" PhysicalSizeZUnit="mm"'
+)
+UM = {"X": 0.25, "Y": 0.25}
+OME: dict[str, Kind] = {
+    "single-channel.ome.tif": (lambda p: series(p, 1, 1, 1), "YX", {}),
+    "multi-channel.ome.tif": (lambda p: series(p, 1, 1, 3), "CYX", {}),
+    "z-series.ome.tif": (lambda p: series(p, 1, 5, 1), "ZYX", {}),
+    "time-series.ome.tif": (lambda p: series(p, 7, 1, 1), "TYX", {}),
+    "multi-channel-z-series.ome.tif": (lambda p: series(p, 1, 5, 3), "CZYX", {}),
+    "multi-channel-time-series.ome.tif": (lambda p: series(p, 7, 1, 3), "TCYX", {}),
+    "4D-series.ome.tif": (lambda p: series(p, 7, 5, 1), "TZYX", {}),
+    "multi-channel-4D-series.ome.tif": (lambda p: series(p, 7, 5, 3), "TCZYX", {}),
+    "sized.ome.tif": (
+        lambda p: series(p, 2, 5, 3, told=SIZED, kind="uint8"),
+        "TCZYX",
+        UM | {"Z": 2.0},
+    ),
+    "nm.ome.tif": (
+        lambda p: series(p, 1, 5, 1, kind="uint16", told=MIXED),
+        "ZYX",
+        UM | {"Z": 2.0},
+    ),
+    "float.ome.tif": (
+        lambda p: series(p, 1, 4, 2, kind="float32", told=SIZED),
+        "CZYX",
+        UM | {"Z": 2.0},
+    ),
+    "modulo.ome.tif": (
+        lambda p: series(p, 1, 6, 1, told=SIZED, more=MODULO),
+        "ZYX",
+        UM | {"Z": 2.0},
+    ),
+    "tubhiswt_C0_TP0.ome.tif": (tubhiswt, "CTZYX", UM | {"Z": 2.0}),
+    "companion.ome.tif": (companion, "ZYX", UM | {"Z": 2.0}),
+    "pyramid.ome.tif": (pyramid, "CYX", UM),
+    "colours.ome.tif": (rgb_ome, "YXS", {"X": 0.5, "Y": 0.5}),
+} | {
+    f"{order}.ome.tif": (
+        lambda p, order=order: series(p, 3, 4, 2, order, "uint8", SIZED),
+        order[::-1],
+        UM | {"Z": 2.0},
+    )
+    for order in ("XYZCT", "XYZTC", "XYCTZ", "XYCZT", "XYTCZ", "XYTZC")
+}
+
+
+# -- OME-Zarr -----------------------------------------------------------------------------
+
+
+def ome_zarr(
+    path: Path, version: str = "0.4", axes: str = "czyx", where: str = "", labels: bool = True
+) -> None:
+    """Write an image of two levels, with labels beside it."""
+    sizes = {"t": 3, "c": 2, "z": 5, "y": 40, "x": 44}
+    values = drawn(*(sizes[a] for a in axes), dtype="uint16")
+    root = zarr.open_group(path, mode="a", zarr_format=2 if version == "0.4" else 3)
+
+    def image(group: zarr.Group, data: np.ndarray, names: str, **more: object) -> None:
+        levels = []
+        for i in range(2):
+            group.create_array(str(i), data=np.ascontiguousarray(data[..., :: 2**i, :: 2**i]))
+            step = {"t": 1.0, "c": 1.0, "z": 2.0, "y": 0.25 * 2**i, "x": 0.25 * 2**i}
+            levels.append(
+                {
+                    "path": str(i),
+                    "coordinateTransformations": [
+                        {"type": "scale", "scale": [step[a] for a in names]}
+                    ],
+                }
+            )
+        kinds = {"t": {"type": "time"}, "c": {"type": "channel"}}
+        told = {
+            "axes": [
+                {"name": a, **kinds.get(a, {"type": "space", "unit": "micrometer"})} for a in names
+            ],
+            "datasets": levels,
+        }
+        told |= {"version": "0.4"} if version == "0.4" else {}
+        said = {"multiscales": [told], **more}
+        group.attrs.update(said if version == "0.4" else {"ome": {"version": "0.5", **said}})
+
+    group = root.require_group(where) if where else root
+    image(group, values, axes)
+    if labels:
+        found = group.require_group("labels")
+        names = {"labels": ["nuclei"]}
+        found.attrs.update(names if version == "0.4" else {"ome": {"version": "0.5", **names}})
+        spatial = axes.replace("c", "").replace("t", "")
+        pick = tuple(slice(None) if a in spatial else 0 for a in axes)
+        image(
+            found.require_group("nuclei"),
+            (values[pick] > 99).astype(np.uint16),
+            spatial,
+            **{"image-label": {"version": version}},
+        )
+
+
+def plate(path: Path) -> None:
+    root = zarr.open_group(path, mode="w", zarr_format=2)
+    root.attrs["plate"] = {"wells": [{"path": "A/1"}, {"path": "A/2"}], "version": "0.4"}
+    for well in ("A/1", "A/2"):
+        for field in "01":
+            ome_zarr(path, axes="cyx", where=f"{well}/{field}", labels=False)
+        root[well].attrs["well"] = {"images": [{"path": "0"}, {"path": "1"}], "version": "0.4"}
+
+
+ZARR: dict[str, Kind] = {
+    "czyx.ome.zarr": (ome_zarr, "CZYX", UM | {"Z": 2.0}),
+    "v3.ome.zarr": (lambda p: ome_zarr(p, "0.5"), "CZYX", UM | {"Z": 2.0}),
+    "tczyx.ome.zarr": (lambda p: ome_zarr(p, axes="tczyx"), "TCZYX", UM | {"Z": 2.0}),
+    "plate.ome.zarr": (plate, "CYX", UM),
+}
+SAMPLES = IMAGEJ | OME | ZARR
+
+
+# -- pictures and bare arrays -----------------------------------------------------------------
+
+
+def picture(values: np.ndarray, mode: str = "", **how: object) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        made = Image.fromarray(values)
+        (made.convert(mode) if mode else made).save(path, **how)
+
+    return write
+
+
+def deep(path: Path) -> None:
+    path.write_bytes(imagecodecs.png_encode(COLOUR.astype(np.uint16) * 200))
+
+
+def moving(path: Path) -> None:
+    frames = [Image.fromarray(plane) for plane in drawn(3, 40, 44)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+
+
+PICTURES: dict[str, Kind] = {
+    "cmyk.jpg": (picture(COLOUR, "CMYK"), "CYX", {}),
+    "cmyk.tif": (picture(COLOUR, "CMYK"), "CYX", {}),
+    "transparent.png": (picture(COLOUR, "P", transparency=5), "YXS", {}),
+    "transparencies.png": (picture(COLOUR, "P", transparency=bytes(range(200))), "YXS", {}),
+    "transparent.gif": (
+        lambda p: Image.fromarray(COLOUR).quantize(200).save(p, transparency=7),
+        "YXS",
+        {},
+    ),
+    "deep.png": (deep, "YXS", {}),
+    "grey.pgm": (picture(PLANE), "YX", {}),
+    "deep.pgm": (picture(PLANE.astype(np.uint16) * 200), "YX", {}),
+    "mask.pbm": (picture(PLANE > 99), "YX", {}),
+    "lossless.webp": (picture(COLOUR, lossless=True), "YXS", {}),
+    "alpha.webp": (picture(np.dstack([COLOUR, PLANE]), lossless=True), "YXS", {}),
+    "moving.webp": (moving, "TYXS", {}),
+    "grey.jp2": (picture(PLANE), "YX", {}),
+    "array.npy": (lambda p: np.save(p, drawn(5, 40, 44)), "ZYX", {}),
+    "colours.npy": (lambda p: np.save(p, COLOUR), "YXS", {}),
+    "fractions.npy": (lambda p: np.save(p, COLOUR / 255), "YXS", {}),
+    "tiny-colours.npy": (lambda p: np.save(p, np.repeat(COLOUR[5:13, 5:14], 1, 0)), "ZYX", {}),
+    "stack-of-colours.npy": (lambda p: np.save(p, np.stack([COLOUR] * 5)), "ZYXS", {}),
+    "array-of-colours.tif": (
+        lambda p: tifffile.imwrite(p, COLOUR.astype(np.uint16), photometric="minisblack"),
+        "YXS",
+        {},
+    ),
+    "colours.zarr": (lambda p: zarr.save_array(p, COLOUR, zarr_format=2), "YXS", {}),
+    "whole.tif": (lambda p: tifffile.imwrite(p, PLANE.astype(np.uint64) << 40), "YX", {}),
+} | {
+    f"colours.{ending}": (picture(COLOUR), "YXS", {})
+    for ending in ("bmp", "png", "jpg", "webp", "ppm", "tga", "pcx", "jp2", "avif")
+}
