@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,9 @@ from widget_tools import IMAGE, LABELS, METHOD, tool_of
 
 from napari_tool_runner.tools.model import Case, Conditional, DataParameter, LayerKind, Section
 from napari_tool_runner.widgets.forms import layers_field
+from napari_tool_runner.widgets.forms.layers import as_list
+from napari_tool_runner.widgets.forms.presets import plain_values
+from napari_tool_runner.widgets.tool_page import command_line
 
 PAIR = (replace(IMAGE, name="first", label="First"), replace(IMAGE, name="second", label="Second"))
 
@@ -266,8 +270,76 @@ def test_the_file_behind_a_layer_is_asked(form, add, qtbot, tmp_path):
     assert row.words.isHidden()
     layer._source = Source()
     widget.row("image").field.show(path)
-    qtbot.waitUntil(lambda: row.isVisible() and not row.combo.isEnabled())
-    assert row.combo.currentText() == "T · Y · X", "of a file it is only shown"
+    qtbot.waitUntil(lambda: row.combo.currentText() == "T · Y · X" and row.isVisible())
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A stack whose file names no axes."""
+    path = tmp_path / "bare.npy"
+    np.save(path, np.zeros((3, 4, 5), np.uint8))
+    return path
+
+
+def name_axes(qtbot, row, text: str) -> None:
+    line = row.combo.lineEdit()
+    line.selectAll()
+    qtbot.keyClicks(line, text)
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+def test_axes_of_a_file_are_told_with_it_and_undone(qtbot, form, bare, multiple):
+    tool = tool_of(replace(IMAGE, multiple=multiple))
+    widget = form(tool)
+    field, row = widget.row("image").field, axes_of(widget)
+    field.edited([bare] if multiple else bare)
+    field.show(field.node.value)
+    qtbot.waitUntil(row.isVisible)
+    assert "nobody named the axes" in row.words.text()
+    name_axes(qtbot, row, "tyx")
+    told = (bare, {"axis_labels": ("t", "y", "x")})
+    assert widget.values()["image"] == ([told] if multiple else told)
+    qtbot.waitUntil(lambda: row.isVisible() and row.words.isHidden())
+    assert row.combo.currentText() == "T · Y · X"
+    widget.refresh_layers()
+    assert as_list(widget.values()["image"]) == [told], "layers that come and go change nothing"
+    line = command_line(tool, widget.values())
+    assert f"image={bare} --axes=image=t,y,x" in line
+    preset = json.loads(json.dumps(plain_values(widget.values())))
+    widget.reset()
+    assert not widget.values()["image"]
+    widget.set_values(preset)
+    assert as_list(widget.values()["image"]) == [told]
+    qtbot.waitUntil(lambda: row.combo.currentText() == "T · Y · X")
+    row.combo.setCurrentIndex(0)
+    row.combo.activated.emit(0)
+    assert as_list(widget.values()["image"]) == [bare]
+    qtbot.waitUntil(lambda: row.combo.currentText() == "Z · Y · X")
+
+
+def test_axes_that_do_not_fit_a_file_are_said(qtbot, form, bare):
+    widget = form(tool_of(IMAGE))
+    widget.set_values({"image": [str(bare), {"axis_labels": ["t", "z", "y", "x"]}]})
+    row = axes_of(widget)
+    qtbot.waitUntil(lambda: "does not name 3 axes" in row.words.text())
+    assert row.isVisible()
+    name_axes(qtbot, row, "")
+    qtbot.waitUntil(lambda: row.combo.currentText() == "Z · Y · X")
+    assert widget.values()["image"] == bare
+
+
+def test_what_is_unknown_is_said_and_files_that_differ(qtbot, form, add, bare, tmp_path):
+    layer = add("image", "spectrum", ndim=3)
+    layer.axis_labels = ("wavelength", "y", "x")
+    row = axes_of(form(tool_of(IMAGE)))
+    assert row.words.text() == "A guess: nobody knows what “wavelength” is."
+    other = tmp_path / "named.tif"
+    tifffile.imwrite(other, np.zeros((3, 4, 5), np.uint8), ome=True, metadata={"axes": "TYX"})
+    widget = form(tool_of(replace(IMAGE, multiple=True)))
+    widget.set_values({"image": [bare, other]})
+    row = axes_of(widget)
+    qtbot.waitUntil(lambda: "“named” has T, Y, X." in row.words.text())
 
 
 def test_planes_and_named_axes_say_no_more_than_needed(form, add, model_viewer):

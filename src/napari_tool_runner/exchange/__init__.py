@@ -17,7 +17,7 @@ from napari_tool_runner.exchange.handover import (
     takes_features,
 )
 from napari_tool_runner.exchange.joining import features_for
-from napari_tool_runner.exchange.knowing import guess_notes, is_guess, with_known_axes
+from napari_tool_runner.exchange.knowing import guess_notes, is_guess, why_guess, with_known_axes
 from napari_tool_runner.exchange.loading import load
 from napari_tool_runner.exchange.merging import label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
@@ -65,5 +65,6 @@ __all__ = [
     "snapshot_from_record",
     "takes_features",
     "wants_objects",
+    "why_guess",
     "with_known_axes",
 ]

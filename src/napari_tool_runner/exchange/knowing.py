@@ -32,6 +32,7 @@ __all__ = [
     "guess_notes",
     "is_guess",
     "named",
+    "why_guess",
     "with_known_axes",
     "with_known_sizes",
 ]
@@ -58,15 +59,22 @@ def is_guess(geometry: Geometry | None) -> bool:
 
 def guess_notes(guessed: Iterable[tuple[str, Geometry | None]]) -> list[str]:
     """Return a sentence for the names of all images whose axes are guessed to be the same."""
-    names: dict[str, list[str]] = {}
+    names: dict[tuple[str, str], list[str]] = {}
     for name, geometry in guessed:
         if geometry is not None and is_guess(geometry):
-            names.setdefault(in_words(geometry.axes), []).append(f"“{name}”")
+            why = f" ({why_guess(geometry)})" if geometry.labels else ""
+            names.setdefault((in_words(geometry.axes), why), []).append(f"“{name}”")
     return [
         f"The axes of {', '.join(who[:2])}{f' and {len(who) - 2} more' * (len(who) > 2)} are not "
-        f"known; they were taken for {axes}. Name them in the form, or as axis_labels."
-        for axes, who in names.items()
+        f"known{why}; they were taken for {axes}. Name them in the form, or as axis_labels."
+        for (axes, why), who in names.items()
     ]
+
+
+def why_guess(geometry: Geometry) -> str:
+    """Say why axes are a guess: they have no names, or names that mean nothing here."""
+    words = ", ".join(f"“{label}”" for label in geometry.labels if label and not letter(label))
+    return f"nobody knows what {words} is" if words else "nobody named the axes"
 
 
 def named(geometry: Geometry, labels: object) -> Geometry:

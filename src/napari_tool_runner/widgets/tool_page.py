@@ -19,6 +19,7 @@ from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.tree import leaves, map_data
+from napari_tool_runner.widgets.forms.layers import as_list, axes_told, path_of
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
 from napari_tool_runner.widgets.help_text import shortened as _e
 from napari_tool_runner.widgets.parts.background import Task
@@ -120,22 +121,24 @@ def command_line(tool: Tool, values: Mapping[str, object]) -> str:
     """
     bundled = tool.path.is_relative_to(bundled_folder())
     words = ["napari-tool-runner", "run", tool.id if bundled else tool.uri]
+    axes: dict[str, str] = {}
     for leaf in leaves(tool.inputs, values):
-        many = leaf.value if isinstance(leaf.value, list | tuple) else [leaf.value]
-        for value in many:
+        for value in as_list(leaf.value):
             if value is None:
                 continue
             if isinstance(leaf.parameter, DataParameter):
                 text = _file_of(value)
+                if told := axes_told(value):
+                    axes[leaf.name] = ",".join(told)
             else:
                 text = str(value).lower() if isinstance(value, bool) else str(value)
             words.append(f"{leaf.name}={text}".replace("\0", ""))  # of which no program hears
-    return shell_line(words)
+    return shell_line([*words, *(f"--axes={name}={told}" for name, told in axes.items())])
 
 
 def _file_of(value: object) -> str:
-    if isinstance(value, str | Path):
-        return str(value)
+    if (file := path_of(value)) is not None:
+        return str(file)
     path = getattr(getattr(value, "source", None), "path", None)
     if path and Path(path).exists():
         return str(path)

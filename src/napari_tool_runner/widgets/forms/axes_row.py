@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
@@ -18,10 +17,11 @@ from napari_tool_runner.exchange import (
     open_snapshot,
     read_axes,
     snapshot,
+    why_guess,
     with_known_axes,
 )
 from napari_tool_runner.tools.model import LayerKind
-from napari_tool_runner.widgets.forms.layers import kind_of
+from napari_tool_runner.widgets.forms.layers import axes_told, kind_of, path_of
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
@@ -41,7 +41,6 @@ _USUAL = {
     4: ("TZYX", "CZYX", "ZCYX", "TCYX"),
     5: ("TCZYX", "TZCYX", "CTZYX"),
 }
-_GUESSED = "A guess: nobody named the axes."
 # layer -> the names that it had before somebody chose others here
 _before: weakref.WeakKeyDictionary[Layer, tuple[str, ...]] = weakref.WeakKeyDictionary()
 # layer without names -> the letters that the file behind it told
@@ -54,17 +53,24 @@ def axes_of(layer: Layer) -> str:
     return own.axes if own.labels else _told.get(layer, own.axes)
 
 
-class AxesRow(QWidget):
-    """Shows and changes the names of the axes of layers, which keep them (`axis_labels`).
+def _opened(file: object) -> LayerSnapshot:
+    return open_snapshot(snapshot(file))
 
-    Hidden while there is nothing to say: of planes, and of what is no image. Of a file it only
-    shows what it tells.
+
+class AxesRow(QWidget):
+    """Shows and changes the names of the axes of layers and files.
+
+    Layers keep them (`axis_labels`). Hidden while there is nothing to say: of planes, and of
+    what is no image.
     """
+
+    named = Signal(object)
+    """Carries the names that a person chose; empty: automatic; None: a layer was renamed."""
 
     def __init__(self, name: str, label_width: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._layers: list[Layer] = []
-        self._ndim, self._edited = 0, False
+        self._ndim, self._edited, self._told = 0, False, False
         self._task: Task | None = None
         self.combo = QComboBox()
         self.combo.setEditable(True)
@@ -76,7 +82,8 @@ class AxesRow(QWidget):
             tooltip(
                 "What each axis is: T time, C channel, Z depth, Y rows, X columns, "
                 "? if you do not know.",
-                "Choose, or type the letters. The layer keeps them as its axis labels.",
+                "Choose, or type the letters. A layer keeps them as its axis labels; of a file "
+                "they are told with it.",
             )
         )
         label = plain_label("Axes")
@@ -108,24 +115,17 @@ class AxesRow(QWidget):
             self._reveal(self._there)
 
     def show_values(self, values: Sequence[object]) -> None:
-        """Show the axes of layers, or of one file."""
+        """Show the axes of layers and files; files are opened for it."""
         self.release()
-        if len(values) == 1 and isinstance(values[0], str | Path):
-            path = Path(values[0])
-            self._ask(lambda: open_snapshot(snapshot(path)))
-            return
-        images = [cast("Layer", one) for one in values if kind_of(one) in _PIXELS]
-        snaps = [snapshot(layer) for layer in images]
-        ndims = {snap.geometry.ndim for snap in snaps}
-        self._layers = images if len(ndims) == 1 else []
+        self._layers = [cast("Layer", one) for one in values if kind_of(one) in _PIXELS]
         for layer in self._layers:
             layer.events.axis_labels.connect(self._renamed)
-        if not self._layers:
-            self._reveal(False)
-            return
-        self._tell(snaps[0])
-        if is_guess(snaps[0].geometry):
-            self._ask(lambda: with_known_axes(snaps[0]))
+        files = [one for one in values if path_of(one) is not None]
+        self._told = any(map(axes_told, files))
+        snaps = [snapshot(layer) for layer in self._layers]
+        self._tell(snaps)
+        if files or any(is_guess(snap.geometry) for snap in snaps):
+            self._ask(lambda: [*map(with_known_axes, snaps), *map(_opened, files)])
 
     def release(self) -> None:
         """Stop following the layers."""
@@ -136,27 +136,32 @@ class AxesRow(QWidget):
             self._task.drop()
             self._task = None
 
-    def _ask(self, work: Callable[[], LayerSnapshot]) -> None:
-        """Show what a file tells once it was read."""
+    def _ask(self, work: Callable[[], list[LayerSnapshot]]) -> None:
+        """Show what files tell once they were read."""
         self._task = Task(work, self)
         self._task.done.connect(self._answered)
         self._task.failed.connect(self._unread)
         self._task.start()
 
-    def _answered(self, snap: LayerSnapshot) -> None:
+    def _answered(self, snaps: list[LayerSnapshot]) -> None:
         self._task = None
-        for layer in self._layers:
+        for layer, snap in zip(self._layers, snaps, strict=False):
             if snap.geometry.ndim == layer.ndim:
                 _told[layer] = snap.geometry.axes
-        self._tell(snap)
+        self._tell([snap for snap in snaps if snap.kind in _PIXELS and snap.data is not None])
 
     def _unread(self, error: ToolRunnerError) -> None:
-        self._task = None  # the run says what is wrong with the file
-        self._reveal(bool(self._layers))
+        self._task = None  # the run says what is wrong with a file
+        if self._told:  # unless it is what was told of it
+            self.words.say(str(error), "problem")
+        self._reveal(bool(self._layers) or self._told)
 
-    def _tell(self, snap: LayerSnapshot) -> None:
-        """Show the axes of `snap`."""
-        geometry = snap.geometry
+    def _tell(self, snaps: Sequence[LayerSnapshot]) -> None:
+        """Show the axes of images, if they have equally many."""
+        if len({snap.geometry.ndim for snap in snaps}) != 1:
+            self._reveal(False)
+            return
+        geometry = snaps[0].geometry
         self._ndim = geometry.ndim
         shown = in_words(geometry.axes, " · ")
         with signals_blocked(self.combo):
@@ -167,14 +172,16 @@ class AxesRow(QWidget):
             self.combo.setCurrentIndex(self.combo.findText(shown))
             self.combo.setEditText(shown)
             self._line.setCursorPosition(0)  # what does not fit is cut at the end
-        self.combo.setEnabled(bool(self._layers))
-        guessed = is_guess(geometry)
-        self.words.say(_GUESSED if guessed else "", "info")
-        pixels = snap.kind in _PIXELS and snap.data is not None
-        self._reveal(pixels and (guessed or geometry.ndim > 2))
+        guesses = [snap.geometry for snap in snaps if is_guess(snap.geometry)]
+        other = next((snap for snap in snaps if snap.geometry.axes != geometry.axes), None)
+        words = [f"A guess: {why_guess(guesses[0])}."] if guesses else []
+        if other is not None:
+            words.append(f"“{other.name}” has {in_words(other.geometry.axes)}.")
+        self.words.say(" ".join(words), "info")
+        self._reveal(bool(words) or geometry.ndim > 2)
 
     def _renamed(self, event: object = None) -> None:
-        self.show_values([*self._layers])
+        self.named.emit(None)
 
     def _editing(self, text: str) -> None:
         self._edited = True
@@ -187,7 +194,7 @@ class AxesRow(QWidget):
             self._confirmed()
 
     def _confirmed(self) -> None:
-        if self._layers and self.combo.isEnabled():
+        if not self.isHidden():
             self._name(self.combo.currentText())
 
     def _name(self, text: str) -> None:
@@ -198,11 +205,10 @@ class AxesRow(QWidget):
         except ParameterError as error:
             self.words.say(str(error), "problem")
             return
-        layers = [*self._layers]
-        for layer in layers:
+        for layer in [*self._layers]:
             if labels is not None:
                 _before.setdefault(layer, tuple(layer.axis_labels))
                 layer.axis_labels = labels
             elif layer in _before:
                 layer.axis_labels = _before.pop(layer)
-        self.show_values(layers)
+        self.named.emit(labels or ())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
@@ -14,15 +15,23 @@ from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari.components import ViewerModel
     from napari.layers import Layer
 
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.node import LeafNode
 
-__all__ = ["LayerChooser", "LayerSource", "as_list", "hardly_fits", "kind_of", "told"]
+__all__ = [
+    "LayerChooser",
+    "LayerSource",
+    "as_list",
+    "axes_told",
+    "hardly_fits",
+    "kind_of",
+    "path_of",
+    "told",
+    "with_axes",
+]
 
 _log = logging.getLogger(__name__)
 _KINDS = {
@@ -124,16 +133,48 @@ class LayerSource(QObject):
 
 
 def as_list(value: object) -> list[object]:
-    """Return the data values of a node as a list."""
+    """Return the data values of a node as a list.
+
+    A file of which something is told, ``(path, {"axis_labels": …})``, is one of them.
+    """
     if value is None:
         return []
+    if _is_told(value):
+        return [value if isinstance(value, tuple) else tuple(value)]
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _is_told(value: object) -> TypeGuard[Sequence[object]]:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and isinstance(value[0], str | Path)
+        and isinstance(value[1], Mapping)
+    )
+
+
+def path_of(value: object) -> Path | None:
+    """Return the path of a file, whether or not something is told of it; None of a layer."""
+    path = value[0] if _is_told(value) else value
+    return Path(path) if isinstance(path, str | Path) else None
+
+
+def axes_told(value: object) -> tuple[str, ...]:
+    """Return the names of axes that are told of a file, if any."""
+    more = value[1] if _is_told(value) else None
+    return tuple(map(str, more.get("axis_labels", ()))) if isinstance(more, Mapping) else ()
+
+
+def with_axes(value: object, labels: Sequence[str]) -> object:
+    """Return a file with other names of its axes; without any: the file itself."""
+    path = path_of(value)
+    return (path, {"axis_labels": tuple(labels)}) if labels else path
 
 
 def told(value: object) -> tuple[str, str]:
     """Return the name of a layer or file, and a tooltip on it."""
-    if isinstance(value, Path):
-        return value.name, tooltip(value.name, str(value))
+    if not isinstance(value, str) and (path := path_of(value)) is not None:
+        return path.name, tooltip(path.name, str(path))
     name = str(getattr(value, "name", value))
     return name, tooltip(name, _described(value))
 
@@ -229,7 +270,7 @@ class LayerChooser:
         present = [
             entry
             for entry in as_list(leaf.value)
-            if isinstance(entry, str | Path) or any(entry is layer for layer in fitting)
+            if path_of(entry) is not None or any(entry is layer for layer in fitting)
         ]
         lost = len(present) < len(as_list(leaf.value))
         chosen = leaf.chosen and not (lost and not present)

@@ -23,7 +23,15 @@ from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.axes_row import AxesRow
 from napari_tool_runner.widgets.forms.choice_fields import CheckList
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext
-from napari_tool_runner.widgets.forms.layers import as_list, hardly_fits, kind_of, told
+from napari_tool_runner.widgets.forms.layers import (
+    as_list,
+    axes_told,
+    hardly_fits,
+    kind_of,
+    path_of,
+    told,
+    with_axes,
+)
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
@@ -57,10 +65,11 @@ class _DataField(Field):
         super().__init__(node, context)
         assert isinstance(node.parameter, DataParameter)
         self.parameter = node.parameter
-        self._files: list[Path] = []
+        self._files: dict[Path, object] = {}  # with what is told of each
         self.axes = self.below = AxesRow(
             self.parameter.label or self.parameter.name, context.label_width
         )
+        self.axes.named.connect(self._name_axes)
 
     def release(self) -> None:
         """Stop following the form and the layers."""
@@ -74,7 +83,15 @@ class _DataField(Field):
 
     def _entries(self) -> list[object]:
         """Return the layers that fit, then the files that were loaded here."""
-        return [*self.context.chooser.candidates(self.parameter), *self._files]
+        return [*self.context.chooser.candidates(self.parameter), *self._files.values()]
+
+    def _name_axes(self, labels: tuple[str, ...] | None) -> None:
+        """Tell the names that axes were given with what is chosen; none: automatic."""
+        values = as_list(self.node.value)
+        if labels is not None:
+            values = [one if path_of(one) is None else with_axes(one, labels) for one in values]
+            self.node.set(values if self.parameter.multiple else values[0])
+        self.node.recheck()  # layers have the names themselves
 
     def _resolve(self, entry: object) -> object:
         """Return the layer or path that a stored name means."""
@@ -82,9 +99,9 @@ class _DataField(Field):
             layer = self.context.chooser.named(self.parameter, entry)
             if layer is not None:
                 return layer
-            entry = Path(entry)
-        if isinstance(entry, Path) and entry not in self._files:
-            self._files.append(entry)
+        path = path_of(entry)
+        if path is not None:
+            entry = self._files[path] = with_axes(entry, axes_told(entry))
         return entry
 
     def layers_changed(self) -> None:
@@ -137,7 +154,7 @@ class LayerField(_DataField):
     def show(self, value: object) -> None:
         """Select `value`, which may be a layer, a layer's name or a path."""
         resolved = self._resolve(value)
-        if resolved is not value:
+        if not _same(resolved, value):
             self.node.set(resolved)
             value = resolved
         entries: list[object] = [None] if self.parameter.optional else []
@@ -205,7 +222,7 @@ class LayersField(_DataField):
         """Check what is in `value`; names and paths are resolved."""
         given = as_list(value)
         resolved = [self._resolve(entry) for entry in given]
-        if any(one is not other for one, other in zip(given, resolved, strict=True)):
+        if not all(map(_same, resolved, given)):
             self.node.set(resolved)
         self._values = self._entries()
         self.list.fill(map(told, self._values))
@@ -237,7 +254,12 @@ class LayersField(_DataField):
         self.show(None)
 
 
+def _same(one: object, other: object) -> bool:
+    """Whether a value is the one that it was made of; layers are not compared."""
+    return one is other or (path_of(one) is not None and one == other)
+
+
 def _is(one: object, other: object) -> bool:
-    if isinstance(one, str | Path) and isinstance(other, str | Path):
-        return Path(one) == Path(other)
+    if (path := path_of(one)) is not None:
+        return path == path_of(other)
     return one is other
