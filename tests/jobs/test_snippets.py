@@ -17,13 +17,16 @@ import tifffile
 
 import napari_tool_runner as ntr
 from napari_tool_runner import cli
+from napari_tool_runner.config import load_config
 from napari_tool_runner.jobs import (
     Extent,
     as_command,
+    as_given,
     as_json,
     as_python,
     prepare,
     read_record,
+    rerun,
     run_job,
 )
 
@@ -227,3 +230,25 @@ def test_a_strangers_record_gives_a_command_no_option(
         k: v for k, v in plain.items() if k not in harmless
     }
     assert told["runner"] == (evil if place == "service" else "LOCAL")
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+def test_axes_that_a_file_cannot_tell_are_copied_too(
+    multiple: bool, make_tool: MakeTool, config: dict[str, object], tmp_path: Path
+) -> None:
+    tool = make_tool(
+        "import sys, numpy\nnumpy.save(open(sys.argv[2], 'wb'), numpy.load(sys.argv[1]) + 1)\n",
+        inputs=f'<param name="i" type="data" format="npy" multiple="{str(multiple).lower()}"/>',
+        outputs='<data name="o" format="npy" layer="image"/>',
+    )
+    np.save(tmp_path / "a.npy", np.zeros((2, 3, 4)))
+    value = (tmp_path / "a.npy", {"axis_labels": "tyx"})
+    result = ntr.run(tool, i=value, config=config)
+    entry = entry_of(result)
+    (given,) = entry.inputs
+    assert as_given(given) == (str(given.path), {"axis_labels": "tyx"})
+    assert f"'i': ('{given.path}', {{'axis_labels': 'tyx'}})" in as_python(entry)
+    line = shlex.split(as_command(entry))
+    assert {f"i={given.path}", "--axes=i=tyx"} <= {*line}
+    again, _ = rerun(entry, load_config(config))
+    assert run_job(again).outputs["o"].as_layer_data_tuple()[1]["axis_labels"] == ("t", "y", "x")

@@ -244,7 +244,7 @@ def geometry_record(snap: LayerSnapshot, stored: object = None) -> dict[str, obj
     """
     told: dict[str, object] = {"kind": snap.kind.value, "rgb": snap.rgb}
     if stored:
-        told["stored"] = stored
+        told["stored"] = str(stored).removesuffix("S" if snap.rgb else "")
     for fact in fields(snap.geometry):
         value = getattr(snap.geometry, fact.name)
         value = list(value) if isinstance(value, tuple) else value

@@ -18,7 +18,7 @@ from .past.repeat import (
     rerun,
 )
 from .past.scan import JobRow, Scan, Stamp, live_row
-from .past.snippets import as_command, as_json, as_python
+from .past.snippets import as_command, as_given, as_json, as_python
 from .preview import dry_run
 from .question import Question
 from .record import JobState, RecordedInput, RunRecord
@@ -44,6 +44,7 @@ __all__ = [
     "TestReport",
     "add_result",
     "as_command",
+    "as_given",
     "as_json",
     "as_python",
     "borrowed",

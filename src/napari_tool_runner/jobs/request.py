@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
@@ -25,6 +25,7 @@ from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate
 from napari_tool_runner.tools.tree import leaves, map_data
+from napari_tool_runner.tools.values import datasets
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import Geometry, Index
@@ -279,10 +280,9 @@ def _snapshot(name: str, parameter: DataParameter, value: object) -> object:
         # identifiers and what they stand for: {"forward": …, "reverse": …}
         return [replace(_take(entry, str(key)), name=str(key)) for key, entry in value.items()]
     if parameter.multiple:
-        entries: Sequence[object] = value if isinstance(value, list | tuple) else [value]
         return [
             entry if isinstance(entry, DataFile) else _take(entry, f"{name}_{index}")
-            for index, entry in enumerate(entries)
+            for index, entry in enumerate(datasets(value))
         ]
     if isinstance(value, list):
         raise ParameterError(

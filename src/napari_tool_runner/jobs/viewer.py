@@ -16,7 +16,7 @@ from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import features_for
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.tree import map_data
-from napari_tool_runner.tools.values import bind
+from napari_tool_runner.tools.values import bind, datasets
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import Geometry, LoadedOutput
@@ -197,8 +197,8 @@ def named_layers(
         )
 
     def convert(name: str, parameter: DataParameter, value: object) -> object:
-        if isinstance(value, list | tuple) and parameter.multiple:
-            return [look_up(name, entry) for entry in value]
+        if parameter.multiple and isinstance(value, list | tuple):
+            return [look_up(name, entry) for entry in datasets(value)]
         return look_up(name, value)
 
     return map_data(tool.inputs, bind(tool, values), convert)

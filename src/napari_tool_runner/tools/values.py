@@ -47,6 +47,7 @@ __all__ = [
     "bind",
     "check_value",
     "coerce",
+    "datasets",
     "default_value",
     "nest",
 ]
@@ -458,10 +459,17 @@ def _plain(number: float) -> str:
     return str(number).removesuffix(".0")
 
 
+def datasets(value: object) -> list[object]:
+    """Return what is given to an input that takes several, one by one.
+
+    A tuple may also be one: napari's ``(data, attributes, type)``, a file and what is told of it.
+    """
+    one = isinstance(value, tuple) and 2 <= len(value) <= 3 and isinstance(value[1], Mapping)
+    return [*value] if isinstance(value, list | tuple) and not one else [value]
+
+
 def _check_count(parameter: DataParameter, value: object, label: str) -> str | None:
-    # a tuple may also be napari's ``(data, attributes, type)``, one layer
-    layer = isinstance(value, tuple) and 2 <= len(value) <= 3 and isinstance(value[1], Mapping)
-    count = len(value) if isinstance(value, list | tuple) and not layer else 1
+    count = len(datasets(value))
     if parameter.minimum is not None and count < parameter.minimum:
         return f"{label} needs at least {parameter.minimum} datasets, not {count}."
     if parameter.maximum is not None and count > parameter.maximum:

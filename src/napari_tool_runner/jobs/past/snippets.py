@@ -7,12 +7,22 @@ import os
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.quoting import comment, python_value, shell_line
+from napari_tool_runner.tools.formats import FORMATS, Carrier
 from napari_tool_runner.tools.toolbox.entries import ships
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs.record import RunRecord
+    from napari_tool_runner.jobs.record import RecordedInput, RunRecord
 
-__all__ = ["as_command", "as_json", "as_python"]
+__all__ = ["as_command", "as_given", "as_json", "as_python"]
+
+
+def as_given(entry: RecordedInput) -> str | tuple[str, dict[str, str]]:
+    """Return an input as a script gives it: a file, with axes where its format has none."""
+    path, layer = str(entry.locate() or entry.path), entry.layer or {}
+    stored = str(layer.get("stored", "")).lower().replace("q", "?")
+    named = FORMATS.resolve(entry.format).carrier in (Carrier.TIFF, Carrier.ZARR)
+    told = stored and layer.get("labels") and not named
+    return (path, {"axis_labels": stored}) if told else path
 
 
 def as_python(record: RunRecord) -> str:
@@ -23,7 +33,7 @@ def as_python(record: RunRecord) -> str:
     """
     extent = record.slices
     values = _values(record)
-    entries = (f"{python_value(name)}: {python_value(value)}" for name, value in values.items())
+    entries = (f"{python_value(name)}: {_written(value)}" for name, value in values.items())
     body = "".join(f"        {entry},\n" for entry in entries)
     arguments = f"    {python_value(_tool(record))},\n" + (
         f"    values={{\n{body}    }},\n" if values else "    values={},\n"
@@ -53,15 +63,21 @@ def as_command(record: RunRecord) -> str:
     again = ["napari-tool-runner", "rerun", str(record.path), f"--tool={_tool(record)}"]
     if record.slices is not None:
         return shell_line(again)
-    words = [_tool(record)]
+    words, axes = [_tool(record)], dict[str, str]()
     for name, value in _values(record).items():
-        many = value if isinstance(value, list) else [value]
-        words += [f"{name}={_word(one)}" for one in many if one is not None]
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, tuple):
+                words.append(f"{name}={one[0]}")
+                option = f"--axes={name}={one[1]['axis_labels']}"
+                if axes.setdefault(name, option) != option:  # one for all of an input
+                    return shell_line(again)
+            elif one is not None:
+                words.append(f"{name}={_word(one)}")
     try:
-        runner = f"--runner={record.runner.service}"
+        options = [*axes.values(), f"--runner={record.runner.service}"]
         # of a record of others a name may look like an option
-        head = [runner, "--"] if any(word.startswith("-") for word in words) else []
-        tail = [] if head else [runner]
+        head = [*options, "--"] if any(word.startswith("-") for word in words) else []
+        tail = [] if head else options
         return shell_line(["napari-tool-runner", "run", *head, *words, *tail])
     except ValueError:
         return shell_line(again)
@@ -74,11 +90,20 @@ def as_json(record: RunRecord) -> str:
 
 def _values(record: RunRecord) -> dict[str, object]:
     """Return data as paths, then the other parameters, flat, as far as one may set them."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[object]] = {}
     for entry in record.inputs:
-        found.setdefault(entry.name, []).append(str(entry.locate() or entry.path))
+        found.setdefault(entry.name, []).append(as_given(entry))
     data = {name: paths if len(paths) > 1 else paths[0] for name, paths in found.items()}
     return {**data, **record.settable}
+
+
+def _written(value: object) -> str:
+    """Return Python for a value; a file and what is told of it is a tuple."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, tuple) and isinstance(value[-1], dict):
+        return f"({', '.join(map(python_value, value))})"
+    return python_value(value)
 
 
 def _tool(record: RunRecord) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.jobs import Extent, recorded_form
+from napari_tool_runner.jobs import Extent, as_given, recorded_form
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.widgets.forms.extents import Choice
+from napari_tool_runner.widgets.forms.layers import path_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import RecordedInput, RunRecord
@@ -39,8 +40,8 @@ def fill_form(page: ToolWidget, record: RunRecord, *, data: bool = True) -> list
         except KeyError:
             remarks.append(f"The input “{told.name}” is not in the form any more.")
             continue
-        value = _layer(page, leaf, told) or told.locate()
-        if value is None:
+        value = _layer(page, leaf, told) or as_given(told)
+        if path_of(value) is not None and told.locate() is None:
             remarks.append(
                 f"“{told.label}” is neither an open layer nor a file any more: choose another."
             )
