@@ -483,7 +483,100 @@ ZARR: dict[str, Kind] = {
     "tczyx.ome.zarr": (lambda p: ome_zarr(p, axes="tczyx"), "TCZYX", UM | {"Z": 2.0}),
     "plate.ome.zarr": (plate, "CYX", UM),
 }
-SAMPLES = IMAGEJ | OME | ZARR
+
+# -- microscopes ------------------------------------------------------------------------------
+
+
+def patched(path: Path, old: tuple[int, ...], new: tuple[int, ...]) -> None:
+    """Change the type and number of a tag that tifffile writes as bytes only."""
+    data = path.read_bytes()
+    told, meant = (struct.pack("<HHI", *entry) for entry in (old, new))
+    assert data.count(told) == 1
+    path.write_bytes(data.replace(told, meant))
+
+
+def lsm(path: Path) -> None:
+    """Z, channels apart and a thumbnail after each plane, as Zeiss' LSM 510 writes them."""
+    z, c = 4, 3
+    info = bytearray(512)
+    struct.pack_into("<Ii", info, 0, 0x00400494C, 512)
+    struct.pack_into("<8i", info, 8, 44, 40, z, c, 1, 2, 16, 16)
+    struct.pack_into("<6d", info, 40, 0.25e-6, 0.25e-6, 2e-6, 0, 0, 0)
+    struct.pack_into("<HH", info, 88, 0, 0)  # scan type 0: x, y, z
+    with tifffile.TiffWriter(path) as tif:
+        for i, planes in enumerate(drawn(z, c, 40, 44, dtype="uint16")):
+            tags = [(34412, 1, len(info), bytes(info), True)] if not i else []
+            tif.write(planes, photometric="minisblack", planarconfig="separate",
+                      extratags=tags, metadata=None, contiguous=False)  # fmt: skip
+            tif.write(np.zeros((16, 16), np.uint8), subfiletype=1, metadata=None, contiguous=False)
+
+
+def stk(path: Path) -> None:
+    """MetaMorph's: one page, whose planes follow each other; sizes at the end of the file."""
+    n = 5
+    depths = b"".join(struct.pack("<6I", 2, 1, 2459000, 1000 + i, 2459000, 0) for i in range(n))
+    tags = [(33628, 1, 24, bytes(24), True), (33629, 1, len(depths), depths, True)]
+    planes = drawn(n, 40, 44, dtype="uint16")
+    tifffile.imwrite(path, planes[0], metadata=None, extratags=tags, photometric="minisblack")
+    with tifffile.TiffFile(path) as tif:
+        offset = tif.pages[0].dataoffsets[0]
+        uic = tif.pages[0].tags[33628].valueoffset
+    data = bytearray(path.read_bytes())
+    data[offset:] = planes.tobytes()
+    at = len(data)
+    data += struct.pack("<2I", 1, 4) + struct.pack("<I3s", 3, b"um\\0")
+    data[uic : uic + 24] = struct.pack("<6I", 4, at, 5, at, 6, at + 8)
+    path.write_bytes(data)
+    patched(path, (33628, 1, 24), (33628, 4, 3))
+    patched(path, (33629, 1, len(depths)), (33629, 5, n))
+
+
+def fluoview(path: Path) -> None:
+    """Olympus' FV1000: the sizes of its axes are those of a header."""
+    steps = [
+        (b"X", 44, 0.25, b"um"),
+        (b"Y", 40, 0.25, b"um"),
+        (b"Z", 4, 2.0, b"um"),
+        (b"Ch", 2, 1.0, b"Ch"),
+    ]
+    rows = b"".join(
+        struct.pack("<16sidd64s", name, size, 0.0, step, unit) for name, size, step, unit in steps
+    )
+    head = struct.pack("<hB257sIiIIiI", 0, 0, b"i", 0, 0, 0, 0, 0, 0) + rows
+    head += bytes(100 * (10 - len(steps))) + bytes(400)
+    tags = [(34361, 1, len(head), head, True), (34362, 1, 8, bytes(8), True)]
+    with tifffile.TiffWriter(path) as tif:
+        for i, plane in enumerate(drawn(8, 40, 44, dtype="uint16")):
+            tif.write(plane, extratags=tags if not i else [], metadata=None, contiguous=False,
+                      photometric="minisblack")  # fmt: skip
+
+
+def metaseries(path: Path) -> None:
+    """A plane of MetaMorph as TIFF: its size stands in the description."""
+    props = {"spatial-calibration-state": "on", "spatial-calibration-x": "0.25",
+             "spatial-calibration-y": "0.25", "spatial-calibration-units": "um"}  # fmt: skip
+    kinds = dict.fromkeys(props, "float") | {
+        "spatial-calibration-state": "bool",
+        "spatial-calibration-units": "string",
+    }
+    told = "".join(
+        f'<prop id="{key}" type="{kinds[key]}" value="{value}"/>' for key, value in props.items()
+    )
+    text = f"<MetaData><PlaneInfo>{told}</PlaneInfo></MetaData>"
+    tifffile.imwrite(
+        path, drawn(40, 44, dtype="uint16"), description=text, software="MetaSeries", metadata=None
+    )
+
+
+MAKERS: dict[str, Kind] = {
+    "cells.lsm": (lsm, "ZCYX", UM | {"Z": 2.0}),
+    "cells.stk": (stk, "ZYX", UM | {"Z": 2.0}),
+    "fluoview.tif": (fluoview, "CZYX", UM | {"Z": 2.0}),
+    "metaseries.tif": (metaseries, "YX", UM),
+}
+
+
+SAMPLES = IMAGEJ | OME | ZARR | MAKERS
 
 
 # -- pictures and bare arrays -----------------------------------------------------------------

@@ -13,6 +13,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import skimage
+import tifffile
 from PIL import Image
 
 from bundled import public_samples
@@ -27,7 +28,9 @@ from bundled.both_ways import (
     same,
     seen,
 )
+from napari_tool_runner.errors import LossyConversionError
 from napari_tool_runner.exchange import export, snapshot, with_known_axes
+from napari_tool_runner.tools.model import DataParameter
 from support import CORPUS, NO_CORPUS
 
 SIDE = 1_000_000 if os.environ.get("NTR_WHOLE") else 64
@@ -126,3 +129,20 @@ def test_frames_of_a_gif_that_differ_in_transparency(tmp_path: Path) -> None:
     )
     values, axes, _ = seen(handed(tmp_path / "a.gif", tmp_path / "o"))
     assert (values.shape, axes) == ((3, 40, 44, 3), "TYXS")
+
+
+@pytest.mark.parametrize("format_", ["ome.tiff", "tiff"])
+def test_numbers_of_64_bits_go_alike(tmp_path: Path, format_: str) -> None:
+    public_samples.PICTURES["whole.tif"][0](tmp_path / "a.tif")
+    said = []
+    for how, value in enumerate((tmp_path / "a.tif", opened(tmp_path / "a.tif"))):
+        try:
+            given = export(
+                with_known_axes(snapshot(value, "a")),
+                DataParameter(name="i", formats=(format_,)),
+                tmp_path / str(how),
+            )
+            said.append(str(tifffile.imread(given.file.path).sum()))
+        except LossyConversionError as error:
+            said.append(error.message)
+    assert said[0] == said[1]

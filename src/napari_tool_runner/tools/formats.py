@@ -177,7 +177,7 @@ tif            .tif,.tiff,.ome.tiff,.ome.tif            pixels    tiff      tiff
 imagetiff      .tif,.tiff,.ome.tiff,.ome.tif            pixels    tiff
 image          .tif,.tiff                               pixels    tiff
 bigtiff        .tif,.tiff,.btf                          pixels    tiff
-qptiff,stk,lsm,svs,scn,ndpi,bif,tf2,tf8,btf = image - tiff
+qptiff,stk,lsm,svs,scn,ndpi,bif,tf2,tf8,btf = image tiff tiff read
 ome_zarr       .ome.zarr,.zarr                          pixels    zarr      zarr      folder
 ome_zarr_0.5   .ome.zarr,.zarr                          pixels    zarr      ome_zarr  folder,zarr3
 zarr           .zarr,.ome.zarr                          pixels    zarr      directory folder

@@ -124,6 +124,8 @@ def _frame(picture: Image.Image) -> np.ndarray:
             if picture.mode == "I" and values.size and 0 <= values.min() <= values.max() < 2**16:
                 return values.astype(np.uint16)
             return values
+        case "P" | "PA":  # with its transparencies first, or Pillow warns
+            return np.array(picture.convert("RGBA").convert("RGB"))
         case "La" | "RGBa":
             return np.array(picture.convert("RGBA"))
         case _:

@@ -28,6 +28,9 @@ _TAG_UNITS = {2: "inch", 3: "centimeter", 4: "millimeter", 5: "micrometer"}
 _DPI = (72, 96, 150, 200, 300, 400, 600, 1200)
 _SCANNERS = 5000
 _RGB, _YCC = tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR
+_MAKERS = {
+    *["lsm", "stk", "fluoview", "sis", "micromanager", "mmstack", "ndtiff", "scanimage", "nih"]
+}
 _NO_COLOURS: dict[int, str] = {
     tifffile.PHOTOMETRIC.SEPARATED: "inks (CMYK)",
     tifffile.PHOTOMETRIC.CIELAB: "L*a*b*",
@@ -70,8 +73,8 @@ class Facts:
             _imagej_facts(tif, self)
         else:
             shaped = (tif.shaped_metadata or [{}])[0]
-            self.declared = bool(shaped.get("axes"))
-            self.steps = _sizes(shaped)
+            self.declared = bool(shaped.get("axes")) or series.kind in _MAKERS
+            self.steps = _sizes(shaped) or _maker_steps(tif)
             if not self.steps:
                 _tag_facts(page, self)
         plain = tif.is_ome and all(
@@ -151,6 +154,35 @@ def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:
     labels = metadata.get("Labels")
     if isinstance(labels, list) and len(labels) == metadata.get("channels"):
         facts.channels = tuple(str(label) for label in labels)
+
+
+def _maker_steps(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
+    """Return the steps that microscopes tell in words of their own."""
+    told: dict[str, tuple[object, object]] = {}
+    if lsm := tif.lsm_metadata:
+        told = {axis: (lsm.get(f"VoxelSize{axis}"), "meter") for axis in "XYZ"}
+        told["T"] = (lsm.get("TimeIntervall"), "second")
+    elif stk := tif.stk_metadata:
+        unit, depths = stk.get("CalibrationUnits"), np.unique(stk.get("ZDistance", ()))
+        told = {axis: (stk.get(f"{axis}Calibration"), unit) for axis in "XY"}
+        told["Z"] = (depths[0] if len(depths) == 1 else 0, unit)
+    elif fluoview := tif.fluoview_metadata:
+        letters = tifffile.TIFF.MM_DIMENSIONS
+        rows = fluoview.get("Dimensions", ())
+        told = {letters.get(row[0].upper(), ""): (row[3], row[4]) for row in rows}
+    elif metaseries := tif.metaseries_metadata:
+        plane = metaseries.get("PlaneInfo", {})
+        unit = plane.get("spatial-calibration-units")
+        told = {axis: (plane.get(f"spatial-calibration-{axis.lower()}"), unit) for axis in "XY"}
+    elif sem := tif.sem_metadata:
+        _, size, unit = sem.get("ap_image_pixel_size", ("", 0, ""))
+        told = dict.fromkeys("XY", (size, unit))
+    elif (fei := tif.fei_metadata) and isinstance(scan := fei.get("Scan"), dict):
+        told = {"X": (scan.get("PixelWidth"), "meter"), "Y": (scan.get("PixelHeight"), "meter")}
+    elif sis := tif.sis_metadata:
+        told = {axis: (sis.get(f"pixelsize{axis.lower()}"), "meter") for axis in "XY"}
+    sizes = {axis: (_number(size), canonical(unit)) for axis, (size, unit) in told.items()}
+    return {axis: step for axis, step in sizes.items() if step[0] > 0 and step[1] != "pixel"}
 
 
 def _ratio_facts(steps: dict[str, tuple[float, str]], facts: Facts) -> None:
