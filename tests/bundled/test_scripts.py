@@ -26,6 +26,7 @@ SHARED = (
     "pitch",
     "parts",
     "tell_missing",
+    "is_bright",
     "tell_brightness",
     "tell_sizes",
     "filled",

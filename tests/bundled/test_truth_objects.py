@@ -562,6 +562,21 @@ def test_brightness_given_for_objects_is_told(tmp_path, tool):
         assert "warning:" not in text
 
 
+def test_scripts_and_forms_tell_brightness_alike():
+    from skimage import data, measure
+
+    from napari_tool_runner.exchange.wanted import is_bright
+
+    rng = np.random.default_rng(0)
+    for image in (
+        data.moon(), data.cell(), data.coins(), rng.poisson(0.05, (300, 300)),
+        rng.random((64, 64)),
+        measure.label(data.coins() > 110), measure.label(rng.random((300, 300)) > 0.6), cells(),
+        cells().astype(float), (cells() > 0) * 255, cells().astype(np.int64) + 2**40,
+    ):  # fmt: skip
+        assert script("label_components").is_bright(image) == is_bright(image)
+
+
 def test_the_script_is_found_under_its_name():
     assert script("measure_regions").ellipses
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import dask.array
 import numpy as np
 import pytest
+import skimage.data
+import skimage.draw
 import skimage.io
+import skimage.measure
+import skimage.segmentation
 import tifffile
 from exchange_helpers import parameter
 from napari.layers import Image, Labels
+from scipy import ndimage
 
 from napari_tool_runner.exchange import export, handover, misfit, snapshot, wanted
 from napari_tool_runner.tools.model import LayerKind
@@ -101,3 +109,113 @@ def test_a_file_is_opened_once(tmp_path, name, monkeypatch):
         )
         assert any(TOLD in note for note in given.notes)
         assert len(opened) == 1
+
+
+def sampled(path):
+    """One plane of an image that scikit-image ships."""
+    image = np.load(path) if path.suffix == ".npy" else skimage.io.imread(path)
+    image = image[..., 1] if image.ndim == 3 and image.shape[-1] in (3, 4) else image
+    while image.ndim > 2:
+        image = image[len(image) // 2]
+    return image
+
+
+# drawn with few greys, or of less than a hundred pixels: nobody can tell
+UNTOLD = {
+    "chessboard_GRAY.png", "chessboard_RGB.png", "phantom.png", "multipage_rgb.tif",
+    "no_time_for_that_tiny.gif",
+}  # fmt: skip
+SHIPPED = [
+    path
+    for path in sorted(Path(skimage.data.__file__).parent.iterdir())
+    if path.suffix in {".png", ".jpg", ".tif", ".gif", ".npy"}
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_raw_images_are_told(path):
+    assert wanted.is_bright(sampled(path)) == (path.name not in UNTOLD)
+
+
+def drawn(count, radius, size=512, seed=0):
+    """Discs with numbers, later ones over earlier ones."""
+    rng, labels = np.random.default_rng(seed), np.zeros((size, size), np.int64)
+    for number in range(1, count + 1):
+        where = skimage.draw.disk(rng.integers(0, size, 2), radius, shape=labels.shape)
+        labels[where] = number
+    return labels
+
+
+def poisson(mean, size=512):
+    return np.random.default_rng(1).poisson(mean, (size, size)).astype(np.uint16)
+
+
+NOISE = np.random.default_rng(0).random((512, 512))
+SMOOTH = ndimage.gaussian_filter(NOISE, 6)
+LEVELS = np.quantile(SMOOTH, [0.2, 0.4, 0.6, 0.8])
+MARKERS = np.zeros((512, 512), int)
+MARKERS.flat[np.random.default_rng(2).permutation(512 * 512)[:400]] = np.arange(1, 401)
+CORNER = np.pad(poisson(20, 300), ((0, 1700), (0, 1700)))
+
+
+@pytest.mark.parametrize("radius", [1.5, 2, 4, 10, 40])
+@pytest.mark.parametrize("kind", [np.uint16, np.int64, np.float32, "large", "stack", "dask"])
+def test_drawn_objects_are_not_told(radius, kind):
+    labels = drawn(int(20000 / radius**2), radius)
+    if kind == "large":
+        labels = np.where(labels > 0, labels.astype(np.uint64) * 7919 + 2**40, 0)
+    elif kind == "stack":
+        labels = np.stack([labels] * 3)
+    elif kind == "dask":
+        labels = dask.array.from_array(labels, chunks=100)
+    else:
+        labels = labels.astype(kind)
+    assert not wanted.is_bright(labels)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "told"),
+    [
+        (poisson(0.01), True),
+        (poisson(0.2), True),
+        (poisson(1), True),
+        (poisson(0.01) * np.random.default_rng(3).integers(100, 1000, (512, 512)), True),
+        ((255 * SMOOTH / SMOOTH.max()).astype(np.uint8), True),
+        (SMOOTH, True),
+        (ndimage.distance_transform_edt(drawn(60, 25)), True),
+        (CORNER, True),
+        (ndimage.median_filter(skimage.data.moon(), 9), True),
+        ((NOISE > 0.5) * 255, False),
+        (NOISE > 0.5, False),
+        (ndimage.label(NOISE > 0.6)[0], False),
+        (skimage.measure.label(NOISE > 0.58), False),
+        (skimage.measure.label(skimage.data.coins() > 110), False),
+        (np.digitize(SMOOTH, LEVELS) + 1, False),
+        (drawn(150, 10) % 5, False),
+        (np.where(drawn(150, 10) > 0, drawn(150, 10), np.nan), False),
+        (MARKERS, False),
+        (skimage.segmentation.slic(skimage.data.astronaut(), 400), False),
+        (np.zeros((512, 512), complex), False),
+        (drawn(150, 10)[250], False),
+    ],
+)
+def test_sparse_smooth_and_odd_images(pixels, told):
+    assert wanted.is_bright(pixels) == told
+
+
+def test_a_lazy_image_is_read_in_few_places():
+    read = []
+
+    def block(info):
+        read.append(info[None]["chunk-location"])
+        return np.zeros((1, 512, 512), np.uint16)
+
+    lazy = dask.array.map_blocks(
+        lambda block_info: block(block_info),
+        chunks=((1,) * 30, (512,) * 8, (512,) * 8),
+        dtype=np.uint16,
+        meta=np.zeros((0, 0, 0), np.uint16),
+    )
+    read.clear()
+    assert not wanted.is_bright(lazy)
+    assert len(read) <= 20

@@ -193,13 +193,16 @@ def first_holding(low: float, high: float, names: Sequence[str]) -> np.dtype | N
     return None if found is None else np.dtype(found)
 
 
-def middle_plane(array: ArrayLike) -> np.ndarray:
-    """Return the middle of an array, at most 512 × 512 of its last two axes."""
+def middle_plane(array: ArrayLike, at: float = 0.5) -> np.ndarray:
+    """Return the middle of an array, at most 512 × 512 of its last two axes.
+
+    `at`: which part of the way along each axis, for others than the middle.
+    """
     shape = tuple(array.shape)
     key = []
     for axis, size in enumerate(shape):
         width = min(size, _SAMPLE if axis >= len(shape) - 2 else 1)
-        start = (size - width) // 2
+        start = int((size - width) * at)
         key.append(slice(start, start + width))
     return np.squeeze(read(array, tuple(key)))
 

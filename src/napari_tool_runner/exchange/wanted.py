@@ -1,13 +1,15 @@
 """What an input wants beside a format: objects, not intensities; the columns of a layer.
 
 Objects and intensities are both whole numbers. Objects are told by their neighbours: within
-one, all are the same.
+one, all are the same, and no other has its number.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import numpy as np
-
     from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
     from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.model import DataOutput, DataParameter
@@ -43,7 +43,7 @@ __all__ = [
     "with_columns",
 ]
 
-_ENOUGH = 100  # pairs of neighbours
+_FEW, _ENOUGH = 100, 1000  # pixels of a sample that are not 0
 
 
 def in_other_columns(
@@ -115,7 +115,7 @@ def misfit(
         The pixels, of which a sample is looked at; None: they are not looked at.
     """
     if kind is LayerKind.IMAGE and wants_objects(parameter) and array is not None and not rgb:
-        if _is_brightness(middle_plane(array)):
+        if is_bright(array):
             return f"“{name}” looks like intensities, not objects: threshold it first."
     elif kind is LayerKind.LABELS and parameter.kinds == (LayerKind.IMAGE,):
         return f"“{name}” holds objects: their numbers are taken for intensities."
@@ -189,14 +189,44 @@ def as_its_reference(
     if isinstance(content.data, SurfaceData | ShapeList | dict) or content.rgb:
         return None
     array = content.pixels
-    whole = array.dtype.kind in "iu" and not _is_brightness(middle_plane(array))
+    whole = array.dtype.kind in "iu" and not is_bright(array)
     return LayerKind.LABELS if whole else None
 
 
-def _is_brightness(sample: np.ndarray) -> bool:
-    """Whether most neighbours that are not 0 differ."""
-    if sample.ndim == 0 or sample.dtype.kind not in "iuf":
+def is_bright(array: ArrayLike) -> bool:
+    """Whether pixels look like brightness, in at most five parts of 512 × 512.
+
+    The middle is looked at, and other places where it is nearly empty.
+    """
+    for at in (0.5, 0.25, 0.75, 0.0, 1.0):
+        plane = np.atleast_2d(middle_plane(array, at))
+        if plane.dtype.kind not in "iuf" or plane.ndim > 2:
+            return False
+        if _bright_plane(plane):
+            return True
+        if np.count_nonzero(plane) > _ENOUGH:
+            break
+    return False
+
+
+def _bright_plane(plane: np.ndarray) -> bool:
+    """Whether neighbours differ, or values come again in bits all over, as in no objects.
+
+    The bundled scripts do the same.
+    """
+    there = (plane != 0) & np.isfinite(plane)
+    values, count = np.unique(plane[there]), np.count_nonzero(there)
+    if count <= _FEW or values.size < 2:
         return False
-    left, right = sample[..., :-1], sample[..., 1:]
-    both = (left != 0) & (right != 0)
-    return bool(both.sum() > _ENOUGH and (left != right)[both].mean() > 0.5)
+    across, down = there[:, 1:] & there[:, :-1], there[1:] & there[:-1]
+    same_x, same_y = across & (plane[:, 1:] == plane[:, :-1]), down & (plane[1:] == plane[:-1])
+    squares = same_x[1:] & same_x[:-1] & same_y[:, 1:]
+    # pieces of one value, by Euler's formula: an object is one, a grey value many small ones
+    pieces = max(1, int(count - same_x.sum() - same_y.sum() + squares.sum()))
+    again, size, few = pieces / values.size, count / pieces, values.size < 10
+    differ = 1 - same_x.sum() / max(1, across.sum())
+    bits = (again > 8 and size < (4 if few else 50)) or (again > 1.5 and size < 2)
+    fractions = plane.dtype.kind == "f" and values.size > 2 and (values % 1).any()
+    return bool(
+        (differ > 0.5 and across.sum() > _FEW) or (bits and (differ > 0.01 or few)) or fractions
+    )
