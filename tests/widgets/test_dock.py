@@ -333,6 +333,42 @@ def test_intensities_are_thresholded_from_the_form_that_wants_objects(
     assert dock.page.form.values()["input"] is raw
 
 
+def test_lazy_layers_and_files_are_looked_at_off_the_gui_thread(
+    qtbot, shown, model_viewer, manager, tmp_path
+):
+    import threading
+
+    import dask.array
+    import tifffile
+
+    from napari_tool_runner import load_toolbox
+
+    values = np.random.default_rng(0).integers(1, 4000, (64, 64)).astype(np.uint16)
+    threads = set()
+
+    def computed(block):
+        threads.add(threading.current_thread())
+        return block
+
+    chunks = dask.array.from_array(values, chunks=32)
+    lazy = chunks.map_blocks(computed, dtype=values.dtype, meta=values[:0, :0])
+    raw = model_viewer.add_image(lazy, name="raw", contrast_limits=(0, 4000))
+    path = tmp_path / "raw.tif"
+    tifffile.imwrite(path, values)
+    dock = shown(ToolRunnerWidget(model_viewer, toolbox=load_toolbox(), manager=manager))
+    page = dock.open_tool("label_components")
+    threads.clear()
+    for given in (raw, path):
+        page.set_values({"input": given})
+        row = page.form.row("input")
+        qtbot.waitUntil(lambda row=row: "looks like intensities" in row.message())
+        assert len(row._message.buttons) == 1
+    assert threading.main_thread() not in threads
+    row._message.buttons[0].click()
+    qtbot.waitUntil(lambda: dock.page is not None and dock.page.tool.id == "threshold")
+    assert str(dock.page.form.values()["input"]) == str(path)
+
+
 def test_where_no_objects_are_open_an_image_is_offered_for_them(
     qtbot, shown, model_viewer, manager
 ):

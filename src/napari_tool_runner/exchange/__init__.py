@@ -28,7 +28,7 @@ from napari_tool_runner.exchange.snapshots import (
     snapshot,
     snapshot_from_record,
 )
-from napari_tool_runner.exchange.wanted import misfit, wants_objects
+from napari_tool_runner.exchange.wanted import misfit, misfits, wants_objects
 
 __all__ = [
     "Exported",
@@ -55,6 +55,7 @@ __all__ = [
     "load",
     "merge_parts",
     "misfit",
+    "misfits",
     "open_snapshot",
     "outer_axes",
     "plan",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
@@ -60,6 +61,8 @@ class Field:
     """Whether the editor wants the whole width, below its label."""
     labels_itself = False
     """Whether the editor shows the label (check boxes)."""
+    hinted = Signal()
+    """`hint` says something else, though the value is the same."""
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         self.node = node
@@ -120,6 +123,7 @@ class OptionalField(Field):
         super().__init__(inner.node, inner.context)
         self.inner = inner
         self.wide, self.below = inner.wide, inner.below
+        inner.hinted.connect(self.hinted.emit)
         self.widget = QWidget()
         self.box = QCheckBox()
         self.box.setToolTip(tooltip("Set this value. Unchecked: the tool decides."))
@@ -233,12 +237,14 @@ class FieldRow(QWidget):
                 self._grid.addWidget(field.below, 3, 0, 1, 3)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.node.changed.connect(self.refresh)
+        field.hinted.connect(self._show_state)
         keep_wheel_away(editor)
         self._show_state()
 
     def release(self) -> None:
         """Stop following the node; call before the row is deleted."""
         self.node.changed.disconnect(self.refresh, missing_ok=True)
+        self.field.hinted.disconnect(self._show_state, missing_ok=True)
         self.field.release()
 
     def refresh(self) -> None:

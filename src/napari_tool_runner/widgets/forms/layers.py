@@ -29,6 +29,7 @@ __all__ = [
     "hardly_fits",
     "kind_of",
     "path_of",
+    "takes_time",
     "told",
     "with_axes",
 ]
@@ -200,6 +201,14 @@ def hardly_fits(parameter: DataParameter, layer: object) -> str:
     pixels = data if isinstance(data, np.ndarray) and data.ndim else None
     rgb = bool(getattr(layer, "rgb", False))
     return misfit(parameter, kind_of(layer), pixels, told(layer)[0], rgb=rgb)
+
+
+def takes_time(value: object) -> bool:
+    """Whether pixels must be read or computed to say what `hardly_fits` says of a value."""
+    if path_of(value) is not None:
+        return True
+    lazy = kind_of(value) is LayerKind.IMAGE and not getattr(value, "rgb", False)
+    return lazy and not isinstance(getattr(value, "data", None), np.ndarray)
 
 
 class Takes(NamedTuple):

@@ -18,7 +18,8 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_tool_runner.exchange import wants_objects
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.exchange import misfits, snapshot, wants_objects
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.axes_row import AxesRow
 from napari_tool_runner.widgets.forms.choice_fields import CheckList
@@ -29,9 +30,11 @@ from napari_tool_runner.widgets.forms.layers import (
     hardly_fits,
     kind_of,
     path_of,
+    takes_time,
     told,
     with_axes,
 )
+from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
@@ -66,6 +69,7 @@ class _DataField(Field):
         assert isinstance(node.parameter, DataParameter)
         self.parameter = node.parameter
         self._files: dict[Path, object] = {}  # with what is told of each
+from napari_tool_runner.widgets.parts.background import Task
         self.axes = self.below = AxesRow(
             self.parameter.label or self.parameter.name, context.label_width
         )
@@ -75,6 +79,27 @@ class _DataField(Field):
         """Stop following the form and the layers."""
         self.axes.release()
         super().release()
+
+    def _misfit(self, value: object) -> str:
+        """Return what `hardly_fits` says; of what must be read, as soon as it was looked at."""
+        if not (wants_objects(self.parameter) and takes_time(value)):
+            return hardly_fits(self.parameter, value)
+        try:
+            snap = snapshot(value)
+        except ToolRunnerError:  # gone: the run says so
+            return ""
+        if snap.key not in self._seen:
+            self._seen[snap.key] = ""
+            parameter, formats = self.parameter, self.context.model.tool.formats
+
+            def answered(found: list[str]) -> None:
+                self._seen[snap.key] = " ".join(found)
+                self.hinted.emit()
+
+            look = Task(lambda: misfits(snap, None, parameter, formats), self.axes)
+            look.done.connect(answered)
+            look.start()
+        return self._seen[snap.key]
 
     @property
     def dialog_title(self) -> str:
@@ -116,7 +141,7 @@ class _DataField(Field):
             if wanted and isinstance(ndim, int) and ndim not in wanted:
                 numbers = " or ".join(str(number) for number in wanted)
                 return f"The tool works on {numbers} dimensions; “{told(value)[0]}” has {ndim}."
-            if text := hardly_fits(self.parameter, value):
+            if text := self._misfit(value):
                 return text
         return "No objects are open yet: make them of an image." if self._unsegmented() else ""
 
@@ -125,7 +150,7 @@ class _DataField(Field):
         open_tool = self.context.segment
         if open_tool is None or not wants_objects(self.parameter):
             return ()
-        layers = [v for v in as_list(self.node.value) if hardly_fits(self.parameter, v)]
+        layers = [v for v in as_list(self.node.value) if self._misfit(v)]
         layers += self._unsegmented()
         return (("Threshold it…", lambda: open_tool(layers[0])),) if layers else ()
 
