@@ -69,7 +69,7 @@ class _DataField(Field):
         assert isinstance(node.parameter, DataParameter)
         self.parameter = node.parameter
         self._files: dict[Path, object] = {}  # with what is told of each
-from napari_tool_runner.widgets.parts.background import Task
+        self._seen: dict[str, str] = {}
         self.axes = self.below = AxesRow(
             self.parameter.label or self.parameter.name, context.label_width
         )
