@@ -19,6 +19,7 @@ from napari_tool_runner.errors import ParameterError, UnsupportedLayerError
 from napari_tool_runner.exchange import (
     export,
     guess_notes,
+    learned,
     load,
     open_snapshot,
     read_axes,
@@ -293,3 +294,38 @@ def test_axes_as_people_write_them(text: str, axes: str) -> None:
     else:
         with pytest.raises(ParameterError, match="does not name"):
             read_axes(text, len(text.split()) or 1)
+
+
+def test_a_guess_learns_from_an_input_of_its_shape() -> None:
+    movie = snapshot((np.zeros((3, 4, 5)), {"name": "movie", "axis_labels": "tyx"}))
+    colours = snapshot((np.zeros((2, 3, 4, 5)), {"name": "two", "axis_labels": "ctyx"}))
+    stack = snapshot((np.zeros((3, 4, 5)), {"name": "stack", "axis_labels": "zyx"}))
+    mask = snapshot((np.zeros((3, 4, 5), int), {"name": "mask"}, "labels"))
+    for other in (movie, colours):
+        found = learned(mask, [mask, other])
+        assert (found.geometry.axes, found.geometry.labels) == ("TYX", ("t", "y", "x"))
+        told = f"The axes of “mask” were taken to be those of “{other.name}”: T, Y, X."
+        assert found.remarks == (told,)
+        assert not guess_notes([("mask", found.geometry)])
+    assert learned(mask, [movie, stack]) == mask, "inputs that differ teach nothing"
+    assert learned(stack, [movie]) == stack, "a name counts more"
+
+
+@pytest.mark.parametrize("fmt", ["npy", "hdf5"])
+def test_files_without_names_that_go_as_they_are_are_told(tmp_path, fmt: str) -> None:
+    path = tmp_path / f"a.{fmt}"
+    export(snapshot(np.zeros((3, 4, 5)), "a"), parameter(fmt), tmp_path / "w")
+    (made,) = (tmp_path / "w").iterdir()
+    made.rename(path)
+    for axes, words in (("", "Z, Y, X"), ("TYX", "T, Y, X")):
+        taken = parameter(fmt, kinds=(LayerKind.IMAGE,), axes=axes)
+        written = export(snapshot(path), taken, tmp_path / f"in{axes}")
+        assert not written.copied
+        (note,) = [note for note in written.notes if "not known" in note]
+        assert f"{path.name}” are not known; they were taken for {words}" in note
+
+
+def test_a_name_that_means_nothing_is_told() -> None:
+    layer = Image(np.zeros((3, 4, 5)), axis_labels=("wavelength", "y", "x"), name="a")
+    (note,) = guess_notes([("a", snapshot(layer).geometry)])
+    assert note.startswith("The axes of “a” are not known (nobody knows what “wavelength” is)")

@@ -360,3 +360,26 @@ def test_slices_with_other_pixels_keep_their_size(make_tool: MakeTool, config: C
     loaded = job.result().outputs["o"].loaded
     assert loaded.data.shape == (5, 3, 5)
     np.testing.assert_allclose(loaded.attributes["scale"], (2, 1, 1))
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_axes_are_those_of_another_input_of_the_same_shape(
+    make_tool: MakeTool, config: Config, tmp_path: Path, as_file: bool
+) -> None:
+    tool = make_tool(
+        "import sys, tifffile\nwith tifffile.TiffFile(sys.argv[2]) as tif:\n"
+        "    tifffile.imwrite(sys.argv[3], tif.asarray())\n    print(tif.series[0].axes)\n",
+        inputs='<param name="i" type="data" format="imagetiff"/>'
+        '<param name="m" type="data" format="imagetiff"/>',
+        arguments="${i} ${m} ${o}",
+    )
+    movie = Image(STACK, axis_labels=("t", "y", "x"), name="movie")
+    mask: object = Image(STACK, name="mask")
+    if as_file:
+        mask = tmp_path / "mask.tif"
+        tifffile.imwrite(mask, STACK, photometric="minisblack", metadata=None)
+    result = run_job(prepare(tool, {"i": movie, "m": mask}, config=config))
+    assert "TYX" in result.log.read_text()
+    told = "The axes of “mask” were taken to be those of “movie”: T, Y, X."
+    assert told in result.record["notes"]
+    assert not [note for note in result.record["notes"] if "not known" in note]

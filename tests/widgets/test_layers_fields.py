@@ -342,6 +342,19 @@ def test_what_is_unknown_is_said_and_files_that_differ(qtbot, form, add, bare, t
     qtbot.waitUntil(lambda: "“named” has T, Y, X." in row.words.text())
 
 
+def test_a_guess_learns_from_another_input_in_the_form(qtbot, form, add):
+    movie, mask = add("image", "movie", ndim=3), add("image", "mask", ndim=3)
+    widget = form(tool_of(*PAIR))
+    widget.set_values({"first": movie, "second": mask})
+    row = axes_of(widget, "second")
+    qtbot.waitUntil(lambda: "guess" in row.words.text())
+    movie.axis_labels = ("t", "y", "x")
+    assert row.combo.currentText() == "T · Y · X"
+    assert "those of “movie”: T, Y, X" in row.words.text()
+    movie.axis_labels = ("c", "y", "x")
+    assert row.combo.currentText() == "C · Y · X"
+
+
 def test_planes_and_named_axes_say_no_more_than_needed(form, add, model_viewer):
     flat = add("image", "flat")
     widget = form(tool_of(IMAGE))

@@ -17,7 +17,13 @@ from napari_tool_runner.exchange.handover import (
     takes_features,
 )
 from napari_tool_runner.exchange.joining import features_for
-from napari_tool_runner.exchange.knowing import guess_notes, is_guess, why_guess, with_known_axes
+from napari_tool_runner.exchange.knowing import (
+    guess_notes,
+    is_guess,
+    learned,
+    why_guess,
+    with_known_axes,
+)
 from napari_tool_runner.exchange.loading import load
 from napari_tool_runner.exchange.merging import label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
@@ -51,6 +57,7 @@ __all__ = [
     "in_words",
     "is_guess",
     "label_offsets",
+    "learned",
     "lent_original",
     "load",
     "merge_parts",

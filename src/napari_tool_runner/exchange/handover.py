@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.carriers import BINARY, read_file
 from napari_tool_runner.exchange.files import is_whole_map
 from napari_tool_runner.exchange.geometry import geometry_of, same_place
 from napari_tool_runner.exchange.knowing import as_recorded, guess_notes, named
@@ -282,12 +282,12 @@ def _looked_at(
     UnsupportedLayerError
         It is damaged, or lacks parts.
     """
-    path = snap.path
+    path, tiff = snap.path, given.carrier is Carrier.TIFF
     assert path is not None
     if snap.data is None and (table := in_other_columns(path, given, parameter, remarks)):
         return table, True
-    pixels = given.carrier is Carrier.TIFF and {*PIXELS} & {*fitting_kinds(parameter)}
-    if snap.data is not None or not pixels or not path.is_file():
+    pixels = given.carrier in BINARY and {*PIXELS} & {*fitting_kinds(parameter)}
+    if snap.data is not None or not pixels or not path.exists():
         return None, False
     try:
         if not path.stat().st_size:
@@ -296,17 +296,17 @@ def _looked_at(
         if content.geometry is not None and 0 in content.geometry.shape:
             raise OutputError(f"{path.name} has no pixels.", hint="Choose another file.")
     except OutputError as error:
-        if path.stat().st_size and content_type(path) is None:  # no TIFF but by its name
-            remarks.append(error.message)
+        if not tiff or (path.stat().st_size and content_type(path) is None):  # only by its name
+            remarks += [error.message] * tiff  # of others the tool may know more
             return None, False
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
     remarks += [f"{path.name}: {note}" for note in content.notes]
-    remarks += guess_notes([(path.name, content.geometry)])
+    remarks += guess_notes([(path.name, content.geometry)], parameter.axes)
     own, axes = content.geometry or Geometry(""), parameter.axes.upper()
     other = axes not in ("", own.axes) or own.ndim not in (parameter.ndim or (own.ndim,))
-    if content.hidden:
-        remarks.append(f"{path.name} was written anew for the tool: {content.hidden}.")
-    return content, bool(content.hidden) or other
+    told = f"{path.name} was written anew for the tool: {content.hidden}."
+    remarks += [told] * bool(content.hidden)
+    return content, bool(content.hidden) or (tiff and other)
 
 
 def _open_file(
@@ -340,7 +340,7 @@ def _open_file(
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
     if not coordinate_kind(content, parameter):
         remarks += [f"{path.name}: {note}" for note in content.notes]
-    remarks += guess_notes([(path.name, content.geometry)])
+    remarks += guess_notes([(path.name, content.geometry)], parameter.axes)
     remarks.append(f"{path.name} was converted, as the tool takes {accepted}.")
     return _opened(snap, content, parameter, formats)
 

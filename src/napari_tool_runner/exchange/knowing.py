@@ -31,6 +31,7 @@ __all__ = [
     "coordinates_in_file_order",
     "guess_notes",
     "is_guess",
+    "learned",
     "named",
     "why_guess",
     "with_known_axes",
@@ -57,11 +58,15 @@ def is_guess(geometry: Geometry | None) -> bool:
     )
 
 
-def guess_notes(guessed: Iterable[tuple[str, Geometry | None]]) -> list[str]:
-    """Return a sentence for the names of all images whose axes are guessed to be the same."""
+def guess_notes(guessed: Iterable[tuple[str, Geometry | None]], wanted: str = "") -> list[str]:
+    """Return a sentence for the names of all images whose axes are guessed to be the same.
+
+    `wanted`: as of `with_known_axes`.
+    """
     names: dict[tuple[str, str], list[str]] = {}
-    for name, geometry in guessed:
-        if geometry is not None and is_guess(geometry):
+    for name, told in guessed:
+        if told is not None and is_guess(told):
+            geometry = _as_wanted(told, wanted)
             why = f" ({why_guess(geometry)})" if geometry.labels else ""
             names.setdefault((in_words(geometry.axes), why), []).append(f"“{name}”")
     return [
@@ -135,10 +140,40 @@ def with_known_axes(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:
     snap = replace(snap, remarks=(*snap.remarks, other)) if other else snap
     if told is not None:
         snap = _as_in_file(snap, told)
+    return replace(snap, geometry=_as_wanted(snap.geometry, wanted))
+
+
+def _as_wanted(own: Geometry, wanted: str) -> Geometry:
+    """Return axes that nobody named as those that the tool takes them for, if it says any."""
+    guess = not own.labels and is_guess(own) and len(wanted) == own.ndim
+    return replace(own, axes=wanted.upper()) if guess else own
+
+
+def learned(snap: LayerSnapshot, others: Iterable[LayerSnapshot]) -> LayerSnapshot:
+    """Return an image whose axes nobody named with those of the other inputs of its shape.
+
+    That may be an image without its channels. A remark tells it; where inputs of that shape
+    differ in their axes, nothing is learned.
+    """
     own = snap.geometry
-    if not own.labels and is_guess(own) and len(wanted) == own.ndim:
-        snap = replace(snap, geometry=replace(own, axes=wanted.upper()))
-    return snap
+    if snap.kind not in PIXELS or snap.data is None or own.labels or not is_guess(own):
+        return snap
+    found: dict[str, tuple[Geometry, str]] = {}
+    for other in others:
+        theirs = other.geometry
+        if other.kind not in PIXELS or not theirs.labels or is_guess(theirs):
+            continue
+        every = range(theirs.ndim)
+        for kept in (every, [i for i in every if theirs.axes[i] != "C"]):
+            if tuple(theirs.shape[i] for i in kept) == own.shape:
+                part = select(theirs, kept)[0]
+                found[part.axes] = (part, other.name)
+    if len(found) != 1:
+        return snap
+    ((axes, (part, name)),) = found.items()
+    told = f"The axes of “{snap.name}” were taken to be those of “{name}”: {in_words(axes)}."
+    named = replace(own, axes=axes, labels=part.labels)
+    return replace(snap, geometry=named, remarks=(*snap.remarks, told))
 
 
 def with_known_sizes(snap: LayerSnapshot) -> tuple[LayerSnapshot, tuple[str, ...]]:

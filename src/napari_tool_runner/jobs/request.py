@@ -13,7 +13,9 @@ from napari_tool_runner.errors import DescriptorError, ParameterError
 from napari_tool_runner.exchange import (
     LayerSnapshot,
     cut,
+    grid_of,
     guess_notes,
+    learned,
     open_snapshot,
     snapshot,
     with_known_axes,
@@ -159,7 +161,17 @@ class Request:
             named = one.data is None and "axis_labels" in one.attributes  # of a file
             return with_known_axes(open_snapshot(one) if named else one, parameter.axes)
 
+        def like_others(_: str, parameter: DataParameter, one: object) -> object:
+            snap = one if isinstance(one, LayerSnapshot) else None
+            if snap is None or parameter.axes or not grid_of([snap], self.tool.formats):
+                return one
+            better = learned(open_snapshot(snap), others)
+            return better if better.remarks != snap.remarks else one
+
         values = each_value(self.tool, self.values, known)
+        others = [snap for _, snap in self.snapshots(values) if snap.geometry.labels]
+        if others:
+            values = each_value(self.tool, values, like_others)
         snaps = [snap for _, snap in self.snapshots(values) if snap.kind in _PIXELS]
         notes = guess_notes((snap.name, snap.geometry) for snap in snaps)
         return replace(self, values=values, notes=(*self.notes, *notes))

@@ -14,6 +14,7 @@ from napari_tool_runner.exchange import (
     LayerSnapshot,
     in_words,
     is_guess,
+    learned,
     open_snapshot,
     read_axes,
     snapshot,
@@ -53,22 +54,22 @@ def axes_of(layer: Layer) -> str:
     return own.axes if own.labels else _told.get(layer, own.axes)
 
 
-def _opened(file: object) -> LayerSnapshot:
-    return open_snapshot(snapshot(file))
-
-
 class AxesRow(QWidget):
     """Shows and changes the names of the axes of layers and files.
 
     Layers keep them (`axis_labels`). Hidden while there is nothing to say: of planes, and of
-    what is no image.
+    what is no image. `wanted`: the axes that the tool takes unnamed ones for.
     """
 
     named = Signal(object)
     """Carries the names that a person chose; empty: automatic; None: a layer was renamed."""
 
-    def __init__(self, name: str, label_width: int, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, name: str, label_width: int, wanted: str = "", parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
+        self._wanted = wanted
+        self._others: list[LayerSnapshot] = []
         self._layers: list[Layer] = []
         self._ndim, self._edited, self._told = 0, False, False
         self._task: Task | None = None
@@ -114,9 +115,11 @@ class AxesRow(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange:
             self._reveal(self._there)
 
-    def show_values(self, values: Sequence[object]) -> None:
-        """Show the axes of layers and files; files are opened for it."""
+    def show_values(self, values: Sequence[object], others: Sequence[object] = ()) -> None:
+        """Show the axes of layers and files, which `others` may tell; files are opened for it."""
         self.release()
+        images = [] if self._wanted else [one for one in others if kind_of(one) in _PIXELS]
+        self._others = [snapshot(one) for one in images]
         self._layers = [cast("Layer", one) for one in values if kind_of(one) in _PIXELS]
         for layer in self._layers:
             layer.events.axis_labels.connect(self._renamed)
@@ -125,7 +128,13 @@ class AxesRow(QWidget):
         snaps = [snapshot(layer) for layer in self._layers]
         self._tell(snaps)
         if files or any(is_guess(snap.geometry) for snap in snaps):
-            self._ask(lambda: [*map(with_known_axes, snaps), *map(_opened, files)])
+            wanted = self._wanted
+            self._ask(
+                lambda: [
+                    *(with_known_axes(snap, wanted) for snap in snaps),
+                    *(with_known_axes(open_snapshot(snapshot(file)), wanted) for file in files),
+                ]
+            )
 
     def release(self) -> None:
         """Stop following the layers."""
@@ -145,9 +154,6 @@ class AxesRow(QWidget):
 
     def _answered(self, snaps: list[LayerSnapshot]) -> None:
         self._task = None
-        for layer, snap in zip(self._layers, snaps, strict=False):
-            if snap.geometry.ndim == layer.ndim:
-                _told[layer] = snap.geometry.axes
         self._tell([snap for snap in snaps if snap.kind in _PIXELS and snap.data is not None])
 
     def _unread(self, error: ToolRunnerError) -> None:
@@ -161,6 +167,10 @@ class AxesRow(QWidget):
         if len({snap.geometry.ndim for snap in snaps}) != 1:
             self._reveal(False)
             return
+        snaps = [learned(snap, self._others) for snap in snaps]
+        for layer, snap in zip(self._layers, snaps, strict=False):
+            if snap.geometry.ndim == layer.ndim:  # else its file has colours
+                _told[layer] = snap.geometry.axes
         geometry = snaps[0].geometry
         self._ndim = geometry.ndim
         shown = in_words(geometry.axes, " · ")
@@ -174,7 +184,7 @@ class AxesRow(QWidget):
             self._line.setCursorPosition(0)  # what does not fit is cut at the end
         guesses = [snap.geometry for snap in snaps if is_guess(snap.geometry)]
         other = next((snap for snap in snaps if snap.geometry.axes != geometry.axes), None)
-        words = [f"A guess: {why_guess(guesses[0])}."] if guesses else []
+        words = [f"A guess: {why_guess(guesses[0])}."] if guesses else [*snaps[0].remarks[-1:]]
         if other is not None:
             words.append(f"“{other.name}” has {in_words(other.geometry.axes)}.")
         self.words.say(" ".join(words), "info")

@@ -34,13 +34,14 @@ from napari_tool_runner.widgets.forms.layers import (
     told,
     with_axes,
 )
+from napari_tool_runner.widgets.forms.node import LeafNode
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
-    from napari_tool_runner.widgets.forms.node import LeafNode
+    from napari_tool_runner.widgets.forms.node import Node
     from napari_tool_runner.widgets.parts.messages import Button
 
 __all__ = ["LayerField", "LayersField", "ask_for_files"]
@@ -71,9 +72,21 @@ class _DataField(Field):
         self._files: dict[Path, object] = {}  # with what is told of each
         self._seen: dict[str, str] = {}
         self.axes = self.below = AxesRow(
-            self.parameter.label or self.parameter.name, context.label_width
+            self.parameter.label or self.parameter.name, context.label_width, self.parameter.axes
         )
         self.axes.named.connect(self._name_axes)
+        self.follow_model()
+
+    def _show_axes(self, value: object) -> None:
+        """Show what the axes are taken for; those of other inputs may tell it."""
+        inputs = [leaf for leaf in self.context.model.leaves() if leaf.is_data]
+        others = [one for leaf in inputs if leaf is not self.node for one in as_list(leaf.value)]
+        self.axes.show_values(as_list(value), others)
+
+    def other_changed(self, node: Node) -> None:
+        """Look whether another input tells more of the axes, or less."""
+        if node is not self.node and isinstance(node, LeafNode) and node.is_data:
+            self._show_axes(self.node.value)
 
     def release(self) -> None:
         """Stop following the form and the layers."""
@@ -199,7 +212,7 @@ class LayerField(_DataField):
             self.combo.setPlaceholderText(self._empty_text() if not entries else "")
             self.combo.setCurrentIndex(index)
         self._values = entries
-        self.axes.show_values(as_list(value))
+        self._show_axes(value)
         self.combo.setToolTip("" if value is None else told(value)[1])
 
     def _empty_text(self) -> str:
@@ -256,7 +269,7 @@ class LayersField(_DataField):
 
     def _show_count(self) -> None:
         number = len(as_list(self.node.value))
-        self.axes.show_values(as_list(self.node.value))
+        self._show_axes(self.node.value)
         self.count.setText(f"{number} chosen")
         self.none.setEnabled(number > 0)
 
