@@ -131,15 +131,15 @@ def test_what_is_written_meanwhile_is_removed_at_last(
 ) -> None:
     home = tmp_path / "key"
     tries: list[Path] = []
-    remove = shutil.rmtree
+    remove = store.sealed.remove
 
-    def busy(path: Path, **options: object) -> None:
+    def busy(path: Path, root: Path) -> None:
         tries.append(path)
         if len(tries) in (1, 3, 4, 5):
             raise OSError(39, "Directory not empty")
-        remove(path)
+        remove(path, root)
 
-    monkeypatch.setattr(store.shutil, "rmtree", busy)
+    monkeypatch.setattr(store.sealed, "remove", busy)
     write(home / "p1" / "a", "")
     environments = EnvironmentStore(tmp_path)
     with environments.building("key", CancelToken()):

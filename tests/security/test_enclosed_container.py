@@ -22,6 +22,7 @@ from napari_tool_runner.plugins.docker.slot import Slot, recover
 from napari_tool_runner.plugins.runners_factory import runnerServices
 from plugins.conftest import docker_engine
 from security.test_inputs import attack_script, blocks
+from security.test_sealed import as_anybody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,6 +245,54 @@ def test_a_slot_that_goes_while_a_job_is_in_it(
     assert (io / "data").read_text() == "x"
     assert not slot.root.exists()
     shutil.rmtree(tmp_path / "tool")
+
+
+def in_one_another(folder: Path, depth: int) -> None:
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+
+
+def test_what_a_program_leaves_beside_its_folder_is_deleted_however_deep(tmp_path: Path) -> None:
+    with as_anybody() as top:
+        io = top / "tool" / "job" / "io"
+        io.mkdir(parents=True)
+        (io / "data").write_text("x")
+        slot = Slot(top / "tool")
+        with slot.holding(io):
+            given = io.readlink().parent
+            in_one_another(given, 1200)
+            (given / "closed" / "inner").mkdir(parents=True)
+            for path, mode in ((given / "closed", 0), (io.readlink(), 0o500), (given, 0)):
+                path.chmod(mode)
+        assert (io / "data").read_text() == "x"
+        assert not any(given.iterdir())
+        slot.remove()
+        assert not slot.root.exists()
+
+
+def test_a_dead_slot_that_resists_hides_no_other(tmp_path: Path) -> None:
+    from napari_tool_runner.plugins.docker import slot
+
+    jobs = tmp_path / "tool"
+    dead = [tmp_path / ".slots" / f"{slot._host()}-{2**22 + at}-0a-{at}" for at in range(3)]
+    for at, root in enumerate(dead):
+        place, link = root / "job" / "io", root / "links" / f"job{at}" / "io"
+        place.mkdir(parents=True)
+        (place / "data").write_text("x")
+        link.parent.mkdir(parents=True)
+        link.symlink_to(place)
+        (jobs / f"job{at}").mkdir(parents=True)
+        (jobs / f"job{at}" / "io").symlink_to(place)
+        in_one_another(root / "job", 1200)
+    (dead[0] / "job").rename(dead[0] / "elsewhere")
+    recover(tmp_path)
+    assert [(jobs / f"job{at}" / "io" / "data").exists() for at in range(3)] == [False, True, True]
+    assert not any((tmp_path / ".slots").iterdir())
 
 
 @docker

@@ -11,7 +11,8 @@ import os
 import socket
 import stat
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -226,6 +227,105 @@ def test_a_folder_of_any_depth_is_deleted_and_nothing_that_links_lead_to(
     sealed.remove(io, io.parent)
     assert not io.exists()
     assert (tmp_path / "home" / "key").read_text() == SECRET
+
+
+@contextlib.contextmanager
+def as_anybody() -> Iterator[Path]:
+    """Be a user without rights of root, with a folder."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        if root:
+            os.chown(name, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+@pytest.mark.parametrize("mode", [0, 0o500, 0o300])
+def test_a_user_deletes_folders_without_rights_and_half_of_none(mode: int) -> None:
+    with as_anybody() as top:
+        for inner in ("a/b/c", "a/b/d", "a/e"):
+            (top / "job" / inner).mkdir(parents=True)
+            (top / "job" / inner / "file").write_text("x")
+        for inner in ("a/b/c", "a/b/d", "a/b", "a/e", "a", ""):
+            (top / "job" / inner).chmod(mode)
+        sealed.remove(top / "job", top)
+        assert not any(top.iterdir())
+
+
+def test_what_cannot_be_deleted_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b" / "c" / "d").mkdir(parents=True)
+    rmdir = os.rmdir
+
+    def held(name: str, *, dir_fd: int | None = None) -> None:
+        if name == "c":
+            raise PermissionError(1, "Operation not permitted", name)
+        rmdir(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", held)
+    with pytest.raises(PermissionError):
+        sealed.remove(tmp_path / "a", tmp_path)
+    assert [one.name for one in tmp_path.rglob("*")] == ["a", "b", "c"]
+
+
+def test_a_folder_that_moves_while_it_is_deleted_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "job" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "job" / "a" / "b" / "file").write_text("x")
+    (tmp_path / "mine" / "b").mkdir(parents=True)
+    unlink = os.unlink
+
+    def moves(name: str, *, dir_fd: int | None = None) -> None:
+        unlink(name, dir_fd=dir_fd)
+        (tmp_path / "mine" / "b").rmdir()
+        (tmp_path / "job" / "a" / "b").rename(tmp_path / "mine" / "b")
+
+    monkeypatch.setattr(os, "unlink", moves)
+    with pytest.raises(OutputError, match="moved"):
+        sealed.remove(tmp_path / "job", tmp_path)
+    assert (tmp_path / "mine" / "b").exists()
+
+
+# -- patterns of results ---------------------------------------------------------------------
+
+
+def test_a_pattern_costs_one_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_tool_runner.sealed import finding
+
+    folders = [tmp_path / tree / "/".join(["d"] * 40) for tree in "ab"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "x").write_text("")
+    opened: list[Path] = []
+
+    def counted(path: Path, root: Path) -> contextlib.AbstractContextManager[object]:
+        opened.append(path)
+        return folder_of(path, root)
+
+    folder_of = finding.folder_of
+    monkeypatch.setattr(finding, "folder_of", counted)
+    found = sealed.found(tmp_path, "**/" * 8 + "x", tmp_path)
+    assert found == [folder / "x" for folder in folders]
+    assert len(opened) == len(set(opened)) == 83
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["*", "**", "**/x", "a/*", "a/**/x", "**/b/*", "**/**/b/**/x", "?/b", "**/.h/x", "a/b/x"],
+)
+def test_patterns_find_what_they_did(tmp_path: Path, pattern: str) -> None:
+    for name in ("x", "a/x", "a/b/x", "a/b/c/b/x", "a/.h/x", "b"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    told = [] if pattern.endswith("**") else tmp_path.glob(pattern)
+    wanted = {one for one in told if one.name[0] != "."}
+    assert set(sealed.found(tmp_path, pattern, tmp_path)) == wanted
 
 
 # -- names ----------------------------------------------------------------------------------
@@ -562,10 +662,9 @@ def test_what_nobody_wants_any_more_ends_soon(
 def test_a_folder_of_more_files_than_are_taken_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_tool_runner.sealed import changing, opening
+    from napari_tool_runner.sealed import opening
 
     monkeypatch.setattr(opening, "MAX_ENTRIES", 5)
-    monkeypatch.setattr(changing, "_BATCH", 3)
     _many(tmp_path / "a", 20)
     _many(tmp_path / "a" / "b", 20)
     (tmp_path / "a" / "b" / "c" / "d").mkdir(parents=True)

@@ -21,7 +21,7 @@ import psutil
 from napari_tool_runner.errors import ExchangeError, OutputError
 from napari_tool_runner.names import real_path, size_text
 from napari_tool_runner.quoting import one_line
-from napari_tool_runner.sealed import below, cloned, heard
+from napari_tool_runner.sealed import below, cloned, heard, remove
 from napari_tool_runner.tools.file_types import has_zarr_attributes
 
 __all__ = [
@@ -207,7 +207,8 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         # Zarr writes chunks at the same time; those under way may still arrive.
         for _ in range(40):
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):  # what else there is arrives
+                remove(path, path.parent)
             time.sleep(0.05)
             if not path.exists():
                 break

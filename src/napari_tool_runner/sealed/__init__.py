@@ -24,6 +24,7 @@ from napari_tool_runner.sealed.changing import (
     make_folder,
     move,
     put,
+    regain,
     remove,
     write,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "open_file",
     "put",
     "read_bytes",
+    "regain",
     "remove",
     "settled",
     "walk",

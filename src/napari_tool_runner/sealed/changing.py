@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from typing import IO
 
 from napari_tool_runner.sealed.opening import (
     FLAGS,
+    FOLDER,
     Folder,
     folder_of,
     heard,
@@ -23,7 +22,9 @@ from napari_tool_runner.sealed.opening import (
     open_file,
     outside,
     parts_of,
+    refused,
     walk,
+    word_of,
 )
 
 __all__ = [
@@ -35,13 +36,13 @@ __all__ = [
     "move",
     "new_file",
     "put",
+    "regain",
     "remove",
     "write",
 ]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | FLAGS
 _PART = 2**20
-_BATCH = 10_000  # entries of a folder that are deleted before it is looked at again
 _FICLONE = 0x40049409  # Linux: share the blocks of a file, copied only when written to
 
 
@@ -167,47 +168,109 @@ def _remove_from(folder: Folder, name: str) -> None:
     if stat.S_ISDIR(folder.stat(name).st_mode):
         _remove_tree(folder, name)
     else:
+        _unlink(folder, name)
+
+
+def _unlink(folder: Folder, name: str) -> None:
+    try:
         os.unlink(folder.name(name), dir_fd=folder.fd)
+    except PermissionError:
+        if folder.fd is not None:
+            raise
+        os.chmod(folder.name(name), 0o600)  # Windows deletes nothing that is read-only
+        os.unlink(folder.name(name))
 
 
 def _remove_tree(parent: Folder, name: str) -> None:
-    """Delete a folder, however deep: what lies in its folders is brought up before."""
-    if parent.fd is None:
-        shutil.rmtree(parent.name(name))
-        return
-    with suppress(PermissionError):  # a program may have taken the right to write from itself
-        os.chmod(name, 0o700, dir_fd=parent.fd)
-    top = parent.enter(name)
+    """Delete a folder, however deep, and whatever rights in it a program took.
+
+    Besides `parent` one folder is open at a time, opened from the one above it; on the way
+    back the one above must be the one that was left.
+    """
+    above: list[tuple[tuple[int, int], list[str]]] = []  # which it is, what is still in it
+    here = _entered(parent, name)
     try:
-        queue, raised = [""], 0
-        while queue:
-            inner = queue.pop()
+        inner = _emptied(here)
+        while inner or above:
             if inner:
-                with suppress(PermissionError):
-                    os.chmod(inner, 0o700, dir_fd=top.fd)
-            here = top.enter(inner) if inner else top
-            try:
-                while entries := here.some(sys.maxsize if here is top else _BATCH):
-                    for entry in entries:
-                        if not entry.is_dir(follow_symlinks=False):
-                            os.unlink(entry.name, dir_fd=here.fd)
-                        elif here is top:
-                            queue.append(entry.name)
-                        else:
-                            raised += 1
-                            fresh = f".{os.getpid()}-{raised}-{secrets.token_hex(4)}"
-                            os.rename(entry.name, fresh, src_dir_fd=here.fd, dst_dir_fd=top.fd)
-                            queue.append(fresh)
-                    if here is top:
-                        break
-            finally:
-                if here is not top:
-                    here.close()
-            if inner:
-                os.rmdir(inner, dir_fd=top.fd)
+                above.append((_mark(here), inner))
+                here = _instead(here, _entered(here, inner[-1]))
+                inner = _emptied(here)
+                continue
+            mark, inner = above.pop()
+            here = _instead(here, here.up())
+            if _mark(here) != mark:
+                raise refused(here.path, "a folder that was moved", "the one it was")
+            os.rmdir(here.name(inner[-1]), dir_fd=here.fd)
+            inner.pop()
     finally:
-        top.close()
-    os.rmdir(name, dir_fd=parent.fd)
+        here.close()
+    os.rmdir(parent.name(name), dir_fd=parent.fd)
+
+
+def _instead(left: Folder, entered: Folder) -> Folder:
+    left.close()
+    return entered
+
+
+def _mark(folder: Folder) -> tuple[int, int]:
+    facts = os.stat(folder.path if folder.fd is None else folder.fd)
+    return facts.st_dev, facts.st_ino
+
+
+def _entered(folder: Folder, name: str) -> Folder:
+    """Open a folder that is to be emptied; with a descriptor it keeps the path of the top."""
+    facts = folder.stat(name)
+    if not stat.S_ISDIR(facts.st_mode):
+        raise refused(folder.path / name, word_of(facts), "a folder")
+    if facts.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        _regain(folder, name)
+    if folder.fd is None:
+        return Folder(folder.path / name, None)
+    return Folder(folder.path, os.open(name, FOLDER, dir_fd=folder.fd))
+
+
+def _regain(folder: Folder, name: str) -> None:
+    """Give us all rights to a folder, if it is ours; a link that came in its place stays."""
+    place, held = folder.name(name), None
+    follow = os.chmod not in os.supports_follow_symlinks
+    if sys.platform == "linux":
+        held = os.open(name, os.O_PATH | FOLDER, dir_fd=folder.fd)
+        place, follow = f"/proc/self/fd/{held}", True
+    try:
+        with suppress(PermissionError):  # somebody else's: deleted where we may
+            os.chmod(place, stat.S_IRWXU, dir_fd=folder.fd, follow_symlinks=follow)
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def _emptied(folder: Folder) -> list[str]:
+    """Delete what is no folder in `folder`; return the names of the folders in it."""
+    while True:
+        inner: list[str] = []
+        deleted = 0  # a listing that is deleted from may leave something out
+        with os.scandir(folder.path if folder.fd is None else folder.fd) as listing:
+            for entry in listing:
+                heard()
+                if entry.is_dir(follow_symlinks=False):
+                    inner.append(entry.name)
+                else:
+                    _unlink(folder, entry.name)
+                    deleted += 1
+        if not deleted:
+            return inner
+
+
+def regain(path: Path, root: Path) -> None:
+    """Give us all rights to a folder below `root`, whatever a program made of them.
+
+    Raises
+    ------
+    OutputError, OSError
+    """
+    with folder_of(path.parent, root) as folder:
+        _regain(folder, path.name)
 
 
 @contextmanager

@@ -38,27 +38,38 @@ def found(folder: Path, pattern: str, root: Path) -> list[Path]:
     steps = PurePosixPath(pattern).parts
     if ".." in steps or PurePosixPath(pattern).is_absolute():
         return []
-    matches: dict[Path, None] = {}
-
-    def look(place: Path, rest: tuple[str, ...], depth: int) -> None:
-        if depth > MAX_DEPTH or not rest:
-            return
+    matches: list[Path] = []
+    # one walk, whatever the pattern: with each folder go the places in it that were reached
+    waiting = [(folder, _reached(steps, {0}), 0)]
+    while waiting:
+        place, reached, depth = waiting.pop()
         try:
             with folder_of(place, root) as opened:
                 entries = [(e.name, e.is_dir(follow_symlinks=False)) for e in opened.entries()]
         except FileNotFoundError:
-            return
-        if rest[0] == "**":
-            look(place, rest[1:], depth)
+            continue
         for name, is_folder in entries:
-            if rest[0] == "**":
-                if is_folder:
-                    look(place / name, rest, depth + 1)
-            elif fnmatchcase(name, rest[0]) and (name[0] != "." or rest[0][0] == "."):
-                if len(rest) == 1:
-                    matches[place / name] = None
-                elif is_folder:
-                    look(place / name, rest[1:], depth + 1)
-
-    look(folder, steps, 0)
+            fits = {at + 1 for at in reached if steps[at] != "**" and _fits(name, steps[at])}
+            if len(steps) in fits:
+                matches.append(place / name)
+            inner = _reached(steps, fits | {at for at in reached if steps[at] == "**"})
+            if is_folder and inner and depth < MAX_DEPTH:
+                waiting.append((place / name, inner, depth + 1))
     return sorted(matches)
+
+
+def _fits(name: str, step: str) -> bool:
+    return fnmatchcase(name, step) and (name[0] != "." or step[0] == ".")
+
+
+def _reached(steps: tuple[str, ...], places: set[int]) -> set[int]:
+    """Return `places`, and those behind a ``**`` of no steps; none behind the last step."""
+    found: set[int] = set()
+    for start in places:
+        at = start
+        while at < len(steps):
+            found.add(at)
+            if steps[at] != "**":
+                break
+            at += 1
+    return found

@@ -18,6 +18,7 @@ from napari_tool_runner.names import size_text
 
 __all__ = [
     "FLAGS",
+    "FOLDER",
     "MAX_DEPTH",
     "MAX_PARSED",
     "Folder",
@@ -49,7 +50,7 @@ _ear = threading.local()
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | _NO_FOLLOW
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | FLAGS
+FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | FLAGS
 # a pipe is not waited for
 _FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (FLAGS & ~_NO_FOLLOW)
 _WORDS = {
@@ -94,7 +95,7 @@ class Folder:
     @classmethod
     def at(cls, root: Path) -> Folder:
         """Open a folder by its name: one of ours."""
-        return cls(root, os.open(root, _FOLDER) if _BY_DESCRIPTOR else None)
+        return cls(root, os.open(root, FOLDER) if _BY_DESCRIPTOR else None)
 
     def name(self, name: str) -> str:
         """Return how `name` in here is called in a call that gets `fd` as well."""
@@ -113,7 +114,7 @@ class Folder:
         if self.fd is None:
             return Folder(inner, None)
         try:
-            return Folder(inner, os.open(name, _FOLDER, dir_fd=self.fd))
+            return Folder(inner, os.open(name, FOLDER, dir_fd=self.fd))
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):  # changed since it was looked at
                 raise refused(inner, "a link", "a folder") from error
@@ -121,22 +122,21 @@ class Folder:
 
     def entries(self) -> list[os.DirEntry[str]]:
         """Return what is in here, by name."""
-        entries = self.some(MAX_ENTRIES + 1)
-        if len(entries) > MAX_ENTRIES:
-            raise too_much(self.path, f"more than {MAX_ENTRIES} files")
-        return sorted(entries, key=lambda entry: entry.name)
-
-    def some(self, most: int) -> list[os.DirEntry[str]]:
-        """Return up to `most` of what is in here, in no order."""
         entries: list[os.DirEntry[str]] = []
         with os.scandir(self.path if self.fd is None else self.fd) as listing:
             for entry in listing:
                 if not len(entries) % _OFTEN:
                     heard()
                 entries.append(entry)
-                if len(entries) == most:
-                    break
-        return entries
+                if len(entries) > MAX_ENTRIES:
+                    raise too_much(self.path, f"more than {MAX_ENTRIES} files")
+        return sorted(entries, key=lambda entry: entry.name)
+
+    def up(self) -> Folder:
+        """Open the folder above, which may be another one than the one it was opened from."""
+        if self.fd is None:
+            return Folder(self.path.parent, None)
+        return Folder(self.path, os.open("..", FOLDER, dir_fd=self.fd))
 
     def close(self) -> None:
         """Close it; again does nothing."""
@@ -271,9 +271,9 @@ def _quickly(path: Path, root: Path) -> int | None:
     here = None
     try:
         *folders, name = parts_of(path, root)
-        here = os.open(root, _FOLDER)
+        here = os.open(root, FOLDER)
         for folder in folders:
-            inner = os.open(folder, _FOLDER, dir_fd=here)
+            inner = os.open(folder, FOLDER, dir_fd=here)
             os.close(here)
             here = inner
         facts = os.stat(name, dir_fd=here, follow_symlinks=False)

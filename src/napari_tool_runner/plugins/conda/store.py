@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_tool_runner import sealed
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.locks import join_lock
 from napari_tool_runner.storage import lock_file, read_json, write_json
@@ -327,25 +326,11 @@ def _disk_usage(folder: Path) -> tuple[int, int]:
 
 def _remove_tree(path: Path) -> None:
     """Remove a file or a folder, also what is write-protected in it."""
-
-    def make_writable(function: Callable[[str], object], name: str, _: object) -> None:
-        os.chmod(os.path.dirname(name), 0o700)
-        if not os.path.islink(name):
-            os.chmod(name, 0o700)
-        function(name)
-
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        # background threads of a cancelled attempt may add files meanwhile
-        for attempt in range(3):
-            try:
-                if sys.version_info >= (3, 12):
-                    shutil.rmtree(path, onexc=make_writable)
-                else:
-                    shutil.rmtree(path, onerror=make_writable)
-                return
-            except OSError:
-                if attempt == 2:
-                    raise
-                time.sleep(0.1)
+    # background threads of a cancelled attempt may add files meanwhile
+    for attempt in range(3):
+        try:
+            return sealed.remove(path, path.parent)
+        except OSError:
+            if attempt == 2:
+                raise
+            time.sleep(0.1)

@@ -13,13 +13,13 @@ import os
 import platform
 import re
 import secrets
-import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from napari_tool_runner.errors import RunnerExecError
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import OutputError, RunnerExecError
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.plugins.process import Mount
 from napari_tool_runner.processes import process_mark
@@ -84,7 +84,7 @@ class Slot:
                 self._move_back(folder, place, (was.st_dev, was.st_ino))
             finally:
                 with suppress(OSError):
-                    shutil.rmtree(link.parent)
+                    sealed.remove(link.parent, self._links)
                 with self._lock:
                     self._held, doomed = False, self._doomed
                 if doomed:
@@ -96,12 +96,14 @@ class Slot:
             self._doomed = True
             if self._held:
                 return
-        shutil.rmtree(self.root, ignore_errors=True)
+        _delete(self.root)
 
     def _move_back(self, folder: Path, place: Path, was: tuple[int, int]) -> None:
-        try:
+        try:  # a program may have taken all rights from them
+            sealed.regain(self._given, self.root)
+            sealed.regain(place, self._given)
             found = os.lstat(place)
-        except OSError:
+        except (OSError, OutputError):
             found = None
         folder.unlink()  # the link
         if found is None or (found.st_dev, found.st_ino) != was:
@@ -111,8 +113,14 @@ class Slot:
                 hint="Such a tool cannot be run here.",
             )
         place.rename(folder)
-        for left in self._given.iterdir():
-            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        try:
+            for left in self._given.iterdir():
+                sealed.remove(left, self._given)
+        except (OSError, OutputError) as error:
+            raise RunnerExecError(
+                f"What the program left beside its job's folder cannot be deleted: {error}.",
+                hint=f"Delete {self.root}, then run the tool again.",
+            ) from error
 
 
 def recover(workspaces: Path) -> None:
@@ -125,14 +133,26 @@ def recover(workspaces: Path) -> None:
             told = _NAME.fullmatch(root.name)  # what is called otherwise is not ours
             if told is None or told["host"] != _host() or _owner(int(told["pid"])) == told[1]:
                 continue
-            for link in (root / "links").glob("*/io"):
-                for tool in workspaces.iterdir():
-                    folder, place = tool / link.parent.name / link.name, root / "job" / link.name
-                    mine = folder.is_symlink() and folder.readlink() == place
-                    if mine and place.is_dir() and not place.is_symlink():
-                        folder.unlink()
-                        place.rename(folder)
-            shutil.rmtree(root, ignore_errors=True)
+            with suppress(OSError, OutputError):  # a slot that resists hides no other
+                _put_back(root, workspaces)
+            _delete(root)
+
+
+def _put_back(root: Path, workspaces: Path) -> None:
+    sealed.regain(root / "job", root)
+    for link in (root / "links").glob("*/io"):
+        place = root / "job" / link.name
+        for tool in workspaces.iterdir():
+            folder = tool / link.parent.name / link.name
+            if folder.is_symlink() and folder.readlink() == place:
+                sealed.regain(place, root)
+                folder.unlink()
+                place.rename(folder)
+
+
+def _delete(root: Path) -> None:
+    with suppress(OSError, OutputError):  # tried again with the next slot
+        sealed.remove(root, root.parent)
 
 
 def _move_in(folder: Path, place: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import shutil
 import stat
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import NamedTuple
 
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.locks import join_lock
-from napari_tool_runner.sealed import copy_bytes
+from napari_tool_runner.sealed import copy_bytes, remove
 from napari_tool_runner.storage import (
     locked,
     private_folder,
@@ -343,11 +342,5 @@ def forget(digest: str) -> None:
 
 
 def _delete(folder: Path) -> None:
-    if not folder.is_dir():
-        return
-    for place, _, _ in os.walk(folder):
-        os.chmod(place, 0o700)
-    if os.name != "posix":
-        for file in folder.rglob("*"):
-            file.chmod(0o600)
-    shutil.rmtree(folder)
+    if folder.is_dir():
+        remove(folder, folder.parent)
