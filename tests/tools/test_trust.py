@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,38 @@ def test_a_link_is_its_target_name_and_is_not_followed(folder: Path, tmp_path: P
     (folder / "a" / "link.py").unlink()
     (folder / "a" / "link.py").symlink_to(tmp_path / "another.py")
     assert trust_state(tool).changes == ("changed a/link.py",)
+
+
+def test_macros_that_links_share_belong_to_a_toolbox(tmp_path: Path) -> None:
+    """The folder ``tools`` of a repository, whose tools have links to ``../../macros``."""
+    shared = tmp_path / "repository" / "macros" / "m.xml"
+    tools = tmp_path / "repository" / "tools"
+    (tools / "a").mkdir(parents=True)
+    shared.parent.mkdir()
+    shared.write_text('<macros><token name="@A@">shared</token></macros>')
+    (tools / "a" / "m.xml").symlink_to("../../macros/m.xml")
+    (tools / "a" / "a.xml").write_text(
+        '<tool id="a" name="A" profile="23.0"><description>@A@</description>'
+        "<macros><import>m.xml</import></macros><command>echo</command></tool>"
+    )
+    box = box_of(tools)
+    assert [entry.key for entry in box.entries] == ["a"]
+    assert box["a"].description == "shared"
+    assert approve(tools).ok
+    require_trust(box["a"])
+    assert trust_state(box["a"]).ok
+    shared.write_text('<macros><token name="@A@">changed</token></macros>')
+    assert trust_state(box["a"]).changes == ("changed a/m.xml",)
+    shared.write_text("my keys")
+    assert trust_state(box["a"]).changes == ("changed a/m.xml",)
+    assert review(tools).left_out == ("a/m.xml",)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"process": {"xml_dirs": [str(tmp_path / "repository")]}}))
+    shared.write_text("<macros/>")
+    (tools / "a" / "m.xml").unlink()
+    text = (tools / "a" / "a.xml").read_text().replace(">m.xml", ">../../macros/m.xml")
+    (tools / "a" / "a.xml").write_text(text)
+    assert find_tool(tools / "a" / "a.xml", config=config).name == "A"
 
 
 def test_review_shows_what_would_be_approved(folder: Path) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BYTES",
     "Candidate",
+    "holds_macros",
     "join_entry",
     "load_xml",
     "parse_json",
@@ -45,6 +46,9 @@ _HEAD_BYTES = 4096
 _MARKED = rb"\xff\xfe|\xfe\xff"  # of UTF-16
 _XML = re.compile(b"<|" + _MARKED)
 _BEGINNINGS = {".xml": _XML, ".json": re.compile(rb"[\[{\"\d-]|" + _MARKED)}
+_MACROS = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<macros[\s/>]", re.DOTALL
+)
 _MAX_ALIASES = 100_000
 _MAX_VALUES = 500_000
 # as in YAML 1.2: the base 60 of an older one takes quadratic time. What is longer is a text
@@ -233,6 +237,11 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
 def load_xml(path: Path) -> Element:
     """Read and parse one XML file."""
     return parse_xml(read_bytes(path), path)
+
+
+def holds_macros(path: Path) -> bool:
+    """Whether it is a file of Galaxy's macros: what is no tool, and may be shared by a link."""
+    return _MACROS.match(Candidate(path).head) is not None
 
 
 def parse_xml(data: bytes, path: Path) -> Element:

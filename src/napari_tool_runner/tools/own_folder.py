@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.candidate import read_bytes
+from napari_tool_runner.names import real_path
+from napari_tool_runner.tools.candidate import holds_macros, read_bytes
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["folder_is_shared", "tool_places"]
+__all__ = ["folder_is_shared", "import_limit", "import_places", "tool_places"]
 
 _MOST_FILES = 2000
 _MOST_BYTES = 4 * 2**30
@@ -41,6 +43,17 @@ _PROGRAMS = re.compile(
     r"[\w@+.-]+\.(pyc?|r|sh|bash|p[lm]|rb|jl|lua|js|m|ijm|bsh|groovy|java|jar|class|clj|awk|sed|tcl|so"
     r"|dll|exe|xml|json|ya?ml|toml|cfg|ini|loc|cppipe|cpproj|ilp|ipynb|nf|pth?|onnx|keras|safetensors)",
     re.IGNORECASE,
+)
+# what stands at the top of a repository, and what a single tool may have as well
+_TOPS = (".git", ".hg", ".github", ".gitlab-ci.yml", ".gitignore", ".gitattributes")
+_PAPERS = (
+    "LICENSE",
+    "LICENSE.md",
+    "LICENSE.txt",
+    "COPYING",
+    "README.md",
+    "README.rst",
+    "README.txt",
 )
 _NAME = re.compile(r"[\w@+.-]+(?:/[\w@+.-]+)*")
 
@@ -68,6 +81,38 @@ def tool_places(tool: Tool) -> tuple[list[Path], str]:
         "put it into a folder of its own, with all that belongs to it."
     )
     return [tool.path, *shown], note
+
+
+def import_limit(path: Path, root: Path | None) -> Path:
+    """Return the folder that what a descriptor imports may not leave.
+
+    The toolbox `root`, else the repository around `path`, else its folder. A repository need not
+    be a checkout (a ZIP has no .git): what only stands at the top of one settles it; a licence or
+    a readme may be one tool's, so the outermost counts. Folders of all sorts of things are none.
+    """
+    if root is not None:
+        return root
+    found = path.parent
+    for folder in path.parents:
+        if any((folder / name).exists() for name in _TOPS):
+            return folder
+        if folder_is_shared(folder, installed=True):
+            break
+        if any((folder / name).exists() for name in _PAPERS):
+            found = folder
+    return found
+
+
+def import_places(paths: Iterable[Path], root: Path | None) -> set[Path]:
+    """Return where lies what descriptors import: also macros that links beside them lead to."""
+    places = set()
+    for folder, path in {path.parent: path for path in paths}.items():
+        places.add(import_limit(path, root))
+        links: list[Path] = []
+        with suppress(OSError), os.scandir(folder) as entries:
+            links = [Path(entry.path) for entry in entries if entry.is_symlink()]
+        places |= {real_path(link) for link in links if holds_macros(link)}
+    return places
 
 
 def folder_is_shared(folder: Path, *, installed: bool = False) -> str:

@@ -554,20 +554,44 @@ def test_imports_stay_in_the_root(tmp_path: Path) -> None:
         write(path, TOOL.format("", body.format(name)))
         with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
             DIALECT.read(Candidate(path), root=tmp_path / "box")
-    (tmp_path / "box" / "t" / "link.xml").symlink_to(tmp_path / "outside.xml")
+    (tmp_path / "box" / "t" / "link.xml").symlink_to(tmp_path / "private.xml")
     write(path, TOOL.format("", body.format("link.xml")))
-    with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
-        DIALECT.read(Candidate(path), root=tmp_path / "box")
+    for text in (
+        "<keys><macros/></keys>",
+        "<macrosx/>",
+        "macros",
+        '<!-- <macros/> --><tool id="a"/>',
+    ):
+        write(tmp_path / "private.xml", text)
+        with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
+            DIALECT.read(Candidate(path), root=tmp_path / "box")
 
 
-def test_a_checkout_is_a_toolbox(tmp_path: Path) -> None:
-    """Repositories share macros by links to a common folder."""
-    (tmp_path / ".git").mkdir()
-    write(tmp_path / "macros" / "m.xml", '<macros><token name="@A@">shared</token></macros>')
-    body = "<macros><import>m.xml</import></macros><description>@A@</description>"
+SHARED = (
+    '<?xml version="1.0"?>\n<!-- all tools --><macros><token name="@A@">shared</token></macros>'
+)
+
+
+@pytest.mark.parametrize("kind", ["import", "link", "text"])
+@pytest.mark.parametrize("mark", [".git/", ".gitignore", "LICENSE", "README.md", ""])
+def test_a_repository_is_a_toolbox(tmp_path: Path, kind: str, mark: str) -> None:
+    """Repositories share macros by links to a common folder; some ZIPs make texts of links."""
+    if mark:
+        (tmp_path / mark).mkdir() if mark[-1] == "/" else (tmp_path / mark).touch()
+    write(tmp_path / "macros" / "m.xml", SHARED)
+    wanted = "../../macros/m.xml" if kind == "import" else "m.xml"
+    body = f"<macros><import>{wanted}</import></macros><description>@A@</description>"
     path = write(tmp_path / "tools" / "t" / "t.xml", TOOL.format("", body))
-    (path.parent / "m.xml").symlink_to("../../macros/m.xml")
-    assert DIALECT.read(Candidate(path)).description == "shared"
+    (path.parent / "README.md").touch()  # of the tool alone
+    if kind == "link":
+        (path.parent / "m.xml").symlink_to("../../macros/m.xml")
+    if kind == "text":
+        write(path.parent / "m.xml", "../../macros/m.xml")
+    if mark or kind == "link":
+        assert DIALECT.read(Candidate(path)).description == "shared"
+    else:
+        with pytest.raises(UnsafeDescriptorError, match="outside its toolbox"):
+            DIALECT.read(Candidate(path))
 
 
 def test_the_digest_covers_the_macros(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def _source(tool: Tool) -> GalaxySource:
 
     if isinstance(tool.source, GalaxySource):
         return replace(tool.source, formats=tool.formats)
-    again = read_tool(tool.source_path, None, tool.formats)
+    root = tool.copy or tool.toolbox
+    again = read_tool(tool.source_path, Path(root) if root else None, tool.formats)
     if again.digest != tool.digest:
         raise DescriptorError(
             f"{tool.path.name} has changed since it was read.",

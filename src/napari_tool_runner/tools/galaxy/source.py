@@ -19,6 +19,7 @@ from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.names import real_path
 from napari_tool_runner.storage import sha256_of
 from napari_tool_runner.tools.galaxy.macros import Expander
+from napari_tool_runner.tools.own_folder import import_limit
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
@@ -190,8 +191,8 @@ def load_source(path: Path, root: Path | None, formats: Formats) -> GalaxySource
     ----------
     path : Path
     root : Path or None
-        Imports may not leave this folder. Without it: the checkout (``.git``) that
-        the descriptor belongs to, else the descriptor's own folder.
+        Imports may not leave this folder, but by a link to a file of macros. Without it:
+        the repository that the descriptor belongs to, else the descriptor's own folder.
 
     Raises
     ------
@@ -203,7 +204,7 @@ def load_source(path: Path, root: Path | None, formats: Formats) -> GalaxySource
     from galaxy.tool_util.parser.xml import XmlToolSource
 
     path = path.absolute()
-    limit = real_path(root or _checkout(path) or path.parent)
+    limit = real_path(import_limit(path, root))
     expander = Expander(path, limit)
     try:
         tool = XmlToolSource(expander.expand(), source_path=str(path))
@@ -221,10 +222,6 @@ def load_source(path: Path, root: Path | None, formats: Formats) -> GalaxySource
         ) from error
     files = tuple(expander.files)
     return GalaxySource(tool, path, files, _joint_sha256(files), formats)
-
-
-def _checkout(path: Path) -> Path | None:
-    return next((folder for folder in path.parents if (folder / ".git").exists()), None)
 
 
 def _joint_sha256(paths: Iterable[Path]) -> str:

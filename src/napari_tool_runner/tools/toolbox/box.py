@@ -325,13 +325,14 @@ def find_tool(
     written = not isinstance(ref, str) or path.is_absolute() or text.startswith(starts)
     named = may_be_descriptor(path.name)
     if written and path.exists():
-        return _read(text, None, config_formats(load_config(config)))
+        loaded = load_config(config)
+        return _read(text, _holder(path, loaded), config_formats(loaded))
     box = toolbox if toolbox is not None else load_toolbox(config)
     if text in box:
         return box[text]
     is_path = written or named or os.sep in text or "/" in text
     if is_path and path.exists():
-        return _read(text, None, box.formats)
+        return _read(text, _holder(path, load_config(config)), box.formats)
     if is_path and named:
         raise UnknownToolError(f"There is no descriptor {text}.", hint="Check the path.")
     near = _near(text, box)
@@ -351,6 +352,12 @@ def _read(uri: str, root: Path | None, formats: Formats | None, language: str = 
     from napari_tool_runner.tools.isolation import looking
 
     return looking.read_tool(uri, root=root, formats=formats, language=language)
+
+
+def _holder(path: Path, settings: Config) -> Path | None:
+    """Return the configured toolbox that holds a descriptor, the outermost first."""
+    boxes = [box for box in settings.toolbox_dirs if path.absolute().is_relative_to(box)]
+    return min(boxes, key=lambda box: len(box.parts), default=None)
 
 
 def config_formats(settings: Config) -> Formats | None:

@@ -1,4 +1,4 @@
-"""What a toolbox folder holds, and whether that can be copied: nothing is opened for it."""
+"""What a toolbox folder holds, and whether that can be copied: its files are not opened for it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.names import size_text
 from napari_tool_runner.storage import user_data
+from napari_tool_runner.tools.candidate import holds_macros
 
 __all__ = ["BYTECODE", "MOST_BYTES", "MOST_FILES", "VERSIONS", "refuse_full", "weighed"]
 
@@ -81,7 +82,8 @@ def refuse_full(folder: Path, size: int, home: Path) -> None:
 def _files(folder: Path, *, whole: bool = False) -> Iterator[tuple[str, str, str]]:
     """Yield name, path and (for what is left out) mark of everything that is a file.
 
-    A link to inside of the folder is what it leads to; one that leads out is left out.
+    A link to inside of the folder is what it leads to, and so is one to a file of macros, which
+    repositories share; any other that leads out is left out.
     """
     root = os.path.realpath(folder)
     if Path(os.path.realpath(user_data())).is_relative_to(root):
@@ -106,7 +108,8 @@ def _files(folder: Path, *, whole: bool = False) -> Iterator[tuple[str, str, str
             path = entry.path
             if entry.is_symlink():
                 path = os.path.realpath(path)
-                if not _inside(path, root) or path in above or not os.path.exists(path):
+                known = _inside(path, root) and path not in above and os.path.exists(path)
+                if not known and not holds_macros(Path(path)):
                     yield name, entry.path, f"link:{os.readlink(entry.path)}"
                     continue
             mode = os.lstat(path).st_mode
