@@ -16,6 +16,7 @@ from napari_tool_runner.tools.candidate import load_xml, parse_yaml, read_bytes
 from napari_tool_runner.tools.dialect import Outline
 from napari_tool_runner.tools.formats import split_formats
 from napari_tool_runner.tools.model import Citation, HelpFormat, LayerKind, Link, Note, Severity
+from napari_tool_runner.tools.own_folder import imported_file
 from napari_tool_runner.tools.values import TRUE_WORDS
 
 if TYPE_CHECKING:
@@ -304,20 +305,20 @@ def ndims(text: str, notes: Notes) -> tuple[int, ...]:
 # -- the outline of an XML descriptor ----------------------------------------------------
 
 
-def xml_outline(candidate: Candidate, root: Path) -> Outline:
+def xml_outline(candidate: Candidate, root: Path, *, whole: bool = False) -> Outline:
     """Make the outline of a ``<tool>`` from its XML alone: nothing of it is evaluated.
 
     Own elements, tokens and the macro files that it imports are looked at, so that
     2,000 tools are indexed in seconds. Imported files outside of `root`, the folder of
-    the toolbox, are not looked at.
+    the toolbox, are not looked at; `whole`: a tool that imports one is none.
 
     Raises
     ------
     DescriptorError
-        It is no XML.
+        It is no XML, or not whole.
     """
     element, path = candidate.root("tool"), candidate.path
-    imported = _imports(element, path, root)
+    imported = _imports(element, path, root, whole)
     sources = [element, *imported.values()]
     tokens = _tokens(sources)
     tool_id = _fill(element.get("id", ""), tokens).strip() or path.stem
@@ -344,22 +345,22 @@ def xml_outline(candidate: Candidate, root: Path) -> Outline:
     )
 
 
-def _imports(element: Element, path: Path, root: Path) -> dict[Path, Element]:
+def _imports(element: Element, path: Path, root: Path, whole: bool) -> dict[Path, Element]:
     """Return the macro files that `element` imports, also indirectly, inside `root`."""
     base = real_path(root)
     found: dict[Path, Element] = {}
-    waiting = [(element, path)]
+    waiting = [element]
     while waiting and len(found) < _MAX_IMPORTS:
-        here, place = waiting.pop()
-        for child in here.iter("import"):
-            target = real_path(place.parent / (child.text or "").strip())
-            if target in found or not target.is_relative_to(base) or not target.is_file():
-                continue
+        for child in waiting.pop().iter("import"):
             try:
-                found[target] = load_xml(target)
+                file = imported_file(path.parent / (child.text or "").strip(), path, base)
+                target = real_path(file)
+                if target not in found:
+                    found[target] = load_xml(target)
+                    waiting.append(found[target])
             except DescriptorError:
-                continue  # told when the tool itself is read
-            waiting.append((found[target], target))
+                if whole:
+                    raise  # what is listed can be shown
     return found
 
 

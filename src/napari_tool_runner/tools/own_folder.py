@@ -11,19 +11,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.names import real_path
 from napari_tool_runner.tools.candidate import holds_macros, read_bytes
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["folder_is_shared", "import_limit", "import_places", "tool_places"]
+__all__ = ["folder_is_shared", "import_limit", "import_places", "imported_file", "tool_places"]
 
 _MOST_FILES = 2000
 _MOST_BYTES = 4 * 2**30
 _MOST_NAMES = 400
 _TEXT = 2**20
+_LONGEST = 1000  # characters of a path
 # where people keep all sorts of files, as desktops name it; others are told in user-dirs.dirs
 _GATHERED = "Desktop Documents Downloads Music Pictures Public Templates Videos Dropbox OneDrive"
 _OF_DESKTOP = re.compile(r'^XDG_\w+_DIR="\$HOME/([^"/]+)"', re.MULTILINE)
@@ -101,6 +102,32 @@ def import_limit(path: Path, root: Path | None) -> Path:
         if any((folder / name).exists() for name in _PAPERS):
             found = folder
     return found
+
+
+def imported_file(file: Path, path: Path, limit: Path) -> Path:
+    """Return a file that the descriptor `path` imports, which is in `limit`, or macros by a link.
+
+    A link that became a text (in a ZIP, or on Windows) leads where it says.
+
+    Raises
+    ------
+    UnsafeDescriptorError
+        It lies elsewhere.
+    """
+    with suppress(DescriptorError, ValueError):
+        text = read_bytes(file, _TEXT).decode() if file.suffix == ".xml" else ""
+        if 0 < len(text) < _LONGEST and "<" not in text and (file.parent / text.strip()).is_file():
+            file = file.parent / text.strip()
+    if real_path(file).is_relative_to(limit):
+        return file
+    if file.is_symlink() and real_path(file.parent).is_relative_to(limit) and holds_macros(file):
+        return file  # approving copies it
+    raise UnsafeDescriptorError(
+        f"{path.name} imports “{os.path.relpath(file, path.parent)}”, which lies outside its "
+        f"toolbox ({limit}).",
+        path=path,
+        hint="Copy the file into the toolbox, or add the folder above as a toolbox.",
+    )
 
 
 def import_places(paths: Iterable[Path], root: Path | None) -> set[Path]:

@@ -78,7 +78,7 @@ class GalaxyDialect(Dialect):
         """Return what an index needs, from the XML alone."""
         from napari_tool_runner.tools.common import xml_outline
 
-        return xml_outline(candidate, root)
+        return xml_outline(candidate, root, whole=True)
 
     def read(self, candidate: Candidate, entry: str = "", *, root: Path | None = None) -> Tool:
         """Read one descriptor; `root` is the folder that imports may not leave."""

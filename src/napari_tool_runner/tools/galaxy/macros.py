@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import UnsafeDescriptorError
 from napari_tool_runner.names import real_path
-from napari_tool_runner.storage import JSON_DEPTH, read_limited
-from napari_tool_runner.tools.candidate import holds_macros, load_xml
+from napari_tool_runner.storage import JSON_DEPTH
+from napari_tool_runner.tools.candidate import load_xml
+from napari_tool_runner.tools.own_folder import imported_file
 
 if TYPE_CHECKING:
     from galaxy.util import Element, ElementTree
@@ -30,7 +30,6 @@ _BUDGET = 20_000_000
 _ELEMENT = 100  # what an element costs besides its characters
 _FILE = 1000  # what it costs to read a file
 _LOOK = 10  # what it costs to look for tokens in a text
-_PLACE = 1000  # bytes of a path
 
 
 class Expander:
@@ -110,15 +109,9 @@ class Expander:
         found: list[tuple[str, Element]] = []
         for element in reversed(container.findall("import")):
             wanted = (element.text or "").strip()
-            file = self._written_out(self.path.parent / wanted)  # Galaxy looks there for all
+            # Galaxy looks there for all
+            file = imported_file(self.path.parent / wanted, self.path, self.limit)
             real = real_path(file)
-            if not real.is_relative_to(self.limit) and not self._leads_to_macros(file):
-                what = f"imports “{wanted}”, which lies outside its toolbox ({self.limit})"
-                raise UnsafeDescriptorError(
-                    f"{self.path.name} {what}.",
-                    path=self.path,
-                    hint="Copy the file into the toolbox, or add the folder above as a toolbox.",
-                )
             if real in chain:
                 raise self._cycle(wanted, wanted)
             if real not in self.files:
@@ -129,19 +122,6 @@ class Expander:
         for kind in ("template", "xml", "token"):
             found += [(kind, macro) for macro in container.findall(kind)]
         return found
-
-    def _leads_to_macros(self, file: Path) -> bool:
-        """Whether it is a link, in the toolbox, to a file of macros (which approving copies)."""
-        inside = real_path(file.parent).is_relative_to(self.limit)
-        return inside and file.is_symlink() and holds_macros(file)
-
-    def _written_out(self, file: Path) -> Path:
-        """Return where a link leads that became a text file (in a ZIP, or on Windows)."""
-        with suppress(OSError, ValueError):
-            text = read_limited(file, _PLACE).decode().strip()
-            if text and "<" not in text and "\n" not in text and (file.parent / text).is_file():
-                return file.parent / text
-        return file
 
     def _tokens(self, tokens: dict[str, str]) -> dict[str, str]:
         """Replace tokens in tokens."""

@@ -96,7 +96,7 @@ def _entries(batch: list[Path], root: Path, toolbox: str) -> dict[Path, Made]:
         what=what,
         path=batch[0],
         language="",
-        reads=[root],
+        reads=import_places(batch, root),
         limits=replace(_LIMITS, processor=_LIMITS.processor + len(batch) // 20),
     )
     try:
@@ -253,7 +253,7 @@ def ask_of(
     again when what that needs is imported.
     """
     files = named_files(path) if path.is_dir() else [path]  # which may be links
-    reads = [root or (path if path.is_dir() else path.parent), *map(real_path, files)]
+    reads = import_places(files, root) | {path, *map(real_path, files)}
 
     def ask(language: str) -> object:
         return reader.ask(

@@ -103,5 +103,5 @@ def _reads(tool: Tool, values: BoundValues, paths: JobPaths) -> list[Path]:
 def _own(tool: Tool) -> list[Path]:
     root = tool.copy or tool.toolbox
     whole = root and (tool.copy or not folder_is_shared(Path(root)))
-    own = [real_path(place) for place in tool_places(tool)[0]]
+    own = [real_path(place) for place in (*tool_places(tool)[0], *dialect_of(tool).files(tool))]
     return [*own, *([Path(root).absolute()] if whole else ())]
