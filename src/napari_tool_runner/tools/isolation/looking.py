@@ -26,6 +26,7 @@ from napari_tool_runner.tools.isolation.asking import Limits
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.operations import rst_html
 from napari_tool_runner.tools.isolation.wire import refused, tell_formats
+from napari_tool_runner.tools.own_folder import import_places
 from napari_tool_runner.tools.reader import language_stamps, named_files, tool_uris
 from napari_tool_runner.tools.reader import read_tool as read_here
 from napari_tool_runner.tools.toolbox.entries import LISTS, Made, ToolEntry, file_stat, ships
