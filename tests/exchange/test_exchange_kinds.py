@@ -10,12 +10,13 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from exchange_helpers import parameter
 from PIL import Image
 
-from bundled import inside
+from bundled import inside, public_samples
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import Exported, export, snapshot
+from napari_tool_runner.exchange import Exported, export, open_snapshot, snapshot
 
 RNG = np.random.default_rng(7)
 STACK = RNG.integers(1, 4000, (3, 20, 24)).astype(np.uint16)
@@ -150,6 +151,40 @@ def test_several_images_are_told(tmp_path: Path) -> None:
     assert not found.copied
     (note,) = found.notes
     assert note.startswith("positions.ome.tif: It holds 2 images (3 × 20 × 24, 9 × 24)")
+
+
+def test_one_of_several_images_is_chosen_by_its_number(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tif:
+        tif.write(STACK, metadata={"axes": "ZYX"})
+        tif.write(
+            STACK[0, :9], metadata={"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+        )
+    with tifffile.TiffWriter(tmp_path / "b.tif") as tif:
+        tif.write(STACK, photometric="minisblack")
+        tif.write(STACK[0, :9], photometric="minisblack", compression="lzw")
+    for name in ("a.ome.tif", "b.tif"):
+        first, second = (handed(tmp_path / f"{name}{mark}") for mark in ("#1", "#2"))
+        np.testing.assert_array_equal(alone(first), STACK)
+        np.testing.assert_array_equal(alone(second), STACK[0, :9])
+        assert any("number 2 was opened" in note for note in second.notes)
+        with pytest.raises(UnsupportedLayerError, match=r"no image number 3: it holds 2"):
+            handed(tmp_path / f"{name}#3")
+    assert sizes(handed(tmp_path / "a.ome.tif#2"))["PhysicalSizeX"] == 0.5
+    snap = open_snapshot(snapshot(tmp_path / "a.ome.tif#2"))
+    assert snap.geometry.shape == (9, 24)
+    assert "number 2 was opened" in snap.remarks[0]
+    (tmp_path / "b.tif").rename(tmp_path / "b.tif#2")  # a file may be called so
+    np.testing.assert_array_equal(alone(handed(tmp_path / "b.tif#2")), STACK)
+    Image.fromarray(GREY).save(tmp_path / "c.png")
+    with pytest.raises(UnsupportedLayerError, match="in TIFF only"):
+        handed(tmp_path / "c.png#2")
+
+
+def test_an_image_inside_of_a_plate_by_its_path(tmp_path: Path) -> None:
+    public_samples.plate(tmp_path / "p.ome.zarr")
+    found = handed(tmp_path / "p.ome.zarr" / "A" / "2" / "1")
+    want = zarr.open_array(tmp_path / "p.ome.zarr" / "A" / "2" / "1" / "0", mode="r")[...]
+    np.testing.assert_array_equal(alone(found), want)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,10 @@ def test_patterns_are_walked_together(make_tool: MakeTool, files: Path) -> None:
     told = {"axis_labels": "TYX"}
     both = plan_batch(tool, {"i": (f"{files}/a*.tif", told), "j": files / "b1.tif"})
     assert [item.values["i"] for item in both] == [(f"{files}/a{n}.tif", told) for n in (1, 2)]
+    numbered = plan_batch(tool, {"i": f"{files}/a*.tif#2", "j": files / "b1.tif"})
+    assert [str(item.values["i"]) for item in numbered] == [
+        f"{item.values['i']}#2" for item in items
+    ]
     (single,) = plan_batch(tool, {"n": 3})
     assert (single.stem, single.values) == ("run", {"n": 3})
 

@@ -28,6 +28,7 @@ __all__ = [
     "check_fits",
     "check_plain",
     "file_key",
+    "image_number",
     "is_whole_map",
     "lent_original",
     "origin_of",
@@ -229,6 +230,13 @@ def file_key(path: Path) -> str:
     """
     facts = path.stat()
     return f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}"
+
+
+def image_number(path: Path) -> tuple[Path, int]:
+    """Return a file, and which of its images is meant: ``a.tif#2``; 0: nobody said."""
+    name, mark, number = path.name.rpartition("#")
+    whole = path.with_name(name) if mark and name and number.isdecimal() else path
+    return (path, 0) if whole is path or path.exists() else (whole, int(number))
 
 
 def remember_origin(data: object, path: Path) -> None:

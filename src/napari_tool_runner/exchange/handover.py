@@ -28,7 +28,7 @@ from napari_tool_runner.exchange.model import (
 from napari_tool_runner.exchange.wanted import coordinate_kind, in_other_columns
 from napari_tool_runner.names import free_path
 from napari_tool_runner.tools.dialect import DataFile
-from napari_tool_runner.tools.file_types import content_type
+from napari_tool_runner.tools.file_types import content_type, has_zarr_attributes
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
@@ -214,14 +214,11 @@ def _is_matrix(snap: LayerSnapshot) -> bool:
 def _as_it_is(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -> str | None:
     """Return the accepted format of the file that holds `snap`, None: it must be written."""
     path = snap.path
-    if path is None:
+    if path is None or snap.image:
         return None
-    accepted = formats.accepted(parameter.formats, path.name) or _by_content(
-        path, parameter, formats
-    )
-    if accepted is None or (
-        snap.data is not None and not _file_says_the_same(snap, path, formats)
-    ):
+    accepted = formats.accepted(parameter.formats, path.name)
+    accepted = accepted or _by_content(path, parameter, formats)
+    if not accepted or (snap.data is not None and not _file_says_the_same(snap, path, formats)):
         return None
     if not path.exists():
         raise ExchangeError(f"The file {path} is no longer there.", hint="Choose it again.")
@@ -241,8 +238,7 @@ def _by_content(path: Path, parameter: DataParameter, formats: Formats) -> str |
     """Return the accepted format of a file whose name says nothing."""
     if formats.of_file(path.name) or not path.is_file():
         return None
-    found = content_type(path)
-    own = formats[found[0]] if found is not None else None
+    own = formats[found[0]] if (found := content_type(path)) else None
     if own is None or not own.readable:
         return None
     written = formats.writable(parameter.formats)
@@ -321,7 +317,9 @@ def _open_file(
     path = snap.path
     assert path is not None
     accepted = ", ".join(parameter.formats)
-    own = next(iter(formats.of_file(path.name)), None)
+    own = next(
+        iter(formats.of_file(path.name)), formats["zarr"] if has_zarr_attributes(path) else None
+    )
     refusal = UnsupportedLayerError(
         f"{path.name} cannot be given to “{parameter.label or parameter.name}”, which takes "
         f"{accepted}.",
@@ -335,7 +333,7 @@ def _open_file(
     if own is None or not own.readable:
         raise refusal
     try:
-        content = read_file(path, own, name=snap.name)
+        content = read_file(path, own, name=snap.name, image=snap.image)
     except OutputError as error:
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
     if not coordinate_kind(content, parameter):
@@ -391,10 +389,12 @@ def open_snapshot(snap: LayerSnapshot) -> LayerSnapshot:
     """
     if snap.data is not None or snap.path is None:
         return snap
+    notes: list[str] = []
     try:
-        found = _open_file(snap, DataParameter(name="", kinds=(snap.kind,)), [])
+        found = _open_file(snap, DataParameter(name="", kinds=(snap.kind,)), notes)
     except UnsupportedLayerError:
         return snap
+    found = replace(found, remarks=tuple(notes[:-1]) if snap.image else ())
     if found.kind in PIXELS and "axis_labels" in snap.attributes:
         found = replace(found, geometry=named(found.geometry, snap.attributes["axis_labels"]))
     return as_recorded(found, snap) if snap.geometry.axes else found

@@ -216,6 +216,12 @@ class LayerSnapshot(_Layer):
     behind: Geometry | None = None
     remarks: tuple[str, ...] = ()
 
+    @property
+    def image(self) -> int:
+        """Which of several images of its file is meant, counted from 1; 0: nobody said."""
+        number = self.attributes.get("image", 0)
+        return number if isinstance(number, int) else 0
+
     def placed_only(self) -> LayerSnapshot:
         """Return where it lay, without its data."""
         return replace(self, data=None, attributes={})

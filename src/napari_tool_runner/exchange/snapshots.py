@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 import numpy as np
 
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange.files import file_key, origin_of
+from napari_tool_runner.exchange.files import file_key, image_number, origin_of
 from napari_tool_runner.exchange.geometry import geometry_of
 from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, columns_of, items
 from napari_tool_runner.tools.model import LayerKind
@@ -142,7 +142,7 @@ def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
         raise UnsupportedLayerError(f"“{text}” is no type of layer.")
     if isinstance(data, str | os.PathLike):  # what is told of a file
         told = {key: attributes[key] for key in ("axis_labels",) if key in attributes}
-        return replace(_of_path(Path(data), name), attributes=told)
+        return _of_path(Path(data), name, told)
     kind = LayerKind(text)
     name = name or str(attributes.get("name", "") or "")
     if kind is LayerKind.TABLE:
@@ -216,8 +216,8 @@ def _of_table(value: object, name: str) -> LayerSnapshot:
     return LayerSnapshot(columns, LayerKind.TABLE, name or "table", Geometry(""), source="table")
 
 
-def _of_path(path: Path, name: str) -> LayerSnapshot:
-    path = Path(os.path.expanduser(path)).absolute()
+def _of_path(path: Path, name: str, told: Mapping[str, object] | None = None) -> LayerSnapshot:
+    path, number = image_number(Path(os.path.expanduser(path)).absolute())
     try:
         key = file_key(path)
     except OSError as error:
@@ -225,7 +225,8 @@ def _of_path(path: Path, name: str) -> LayerSnapshot:
             f"The file {path} cannot be read ({error.strerror or error}).", hint="Check the path."
         ) from error
     snap = LayerSnapshot(None, LayerKind.ANY, name or path.name, Geometry(""))
-    return replace(snap, path=path, source=str(path), key=key)
+    told = {**(told or {}), **({"image": number} if number else {})}
+    return replace(snap, path=path, source=str(path), key=key, attributes=told)
 
 
 def grid_of(snaps: Sequence[LayerSnapshot], formats: Formats) -> LayerSnapshot | None:

@@ -36,7 +36,8 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
 
     Several globs are walked together, in the order of their sorted names, and must
     match equally many files; a glob that matches one file is used for every call. What is
-    told beside a glob, ``(glob, {"axis_labels": "TYX"})``, is told of each of its files.
+    told beside a glob, ``(glob, {"axis_labels": "TYX"})``, is told of each of its files; so is
+    which image is meant (``*.tif#2``).
 
     Raises
     ------
@@ -49,7 +50,11 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
     for name, value in values.items():
         pattern, *more = value if isinstance(value, tuple) and value else (value,)
         if name.rsplit("|", 1)[-1] in data and isinstance(pattern, str | os.PathLike):
-            matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
+            pattern = os.path.expanduser(pattern)
+            matches = sorted(glob.glob(pattern, recursive=True))
+            base, mark, number = str(pattern).rpartition("#")
+            if not matches and mark and number.isdecimal():  # that image of each file
+                matches = [f"{one}#{number}" for one in sorted(glob.glob(base, recursive=True))]
             if not matches:
                 raise ParameterError(
                     f"“{name}”: no file matches {pattern}.", name=name, hint="Check the pattern."

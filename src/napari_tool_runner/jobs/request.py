@@ -158,6 +158,8 @@ class Request:
         def known(_: str, parameter: DataParameter, one: object) -> object:
             if not isinstance(one, LayerSnapshot):
                 return one
+            if one.image:  # of others in its file nothing more is known
+                return open_snapshot(one)
             named = one.data is None and "axis_labels" in one.attributes  # of a file
             return with_known_axes(open_snapshot(one) if named else one, parameter.axes)
 

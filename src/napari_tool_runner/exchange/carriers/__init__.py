@@ -48,7 +48,13 @@ BINARY = {Carrier.TIFF: "TIFF", Carrier.ZARR: "Zarr", Carrier.NPY: "NumPy", Carr
 
 
 def read_file(
-    path: Path, fmt: Format, *, name: str, writable: bool = False, root: Path | None = None
+    path: Path,
+    fmt: Format,
+    *,
+    name: str,
+    writable: bool = False,
+    root: Path | None = None,
+    image: int = 0,
 ) -> Content:
     """Open a file by the carrier of its format.
 
@@ -61,6 +67,8 @@ def read_file(
     root : Path, optional
         The folder of the program that made it: nothing is opened through a link, nor
         beside it (see `sealed`). None: a file of the user's.
+    image : int
+        Which of several images of a TIFF, counted from 1; 0: nobody chose.
 
     Raises
     ------
@@ -70,6 +78,13 @@ def read_file(
     try:
         if root is None:
             check_plain(path)
+        if image and fmt.carrier is Carrier.TIFF:
+            return read_tiff(path, writable=writable, root=root, image=image)
+        if image:
+            raise OutputError(
+                f"{path.name}: one of several images is chosen by its number in TIFF only.",
+                hint="Of a Zarr, give the path of the image inside.",
+            )
         return _read(path, fmt, name=name, writable=writable, root=root)
     except (ToolRunnerError, MemoryError):
         raise

@@ -169,7 +169,9 @@ _EAGER = 64 * 2**20
 _EAGER_LABELS = 2**32
 
 
-def read_tiff(path: Path, *, writable: bool = False, root: Path | None = None) -> Content:
+def read_tiff(
+    path: Path, *, writable: bool = False, root: Path | None = None, image: int = 0
+) -> Content:
     """Open the first image of a TIFF: memory-mapped, or lazily where it is compressed.
 
     Parameters
@@ -177,19 +179,27 @@ def read_tiff(path: Path, *, writable: bool = False, root: Path | None = None) -
     writable : bool
         The pixels will be edited (labels): a private copy-on-write map, or an array
         in memory up to 4 GB.
+    image : int
+        The number of another image, counted from 1; 0: nobody chose.
 
     Raises
     ------
     OutputError
         Not a TIFF, truncated, or of a compression that cannot be read.
     """
-    with open_file(path, root) as file, _opened(file, path, root) as (tif, how, facts):
-        series = tif.series[0]
+    with open_file(path, root) as file, _opened(file, path, root, image) as (tif, how, facts):
+        index = max(0, image - 1) if how.get("omexml") is None else 0
+        if index >= len(tif.series):
+            raise OutputError(
+                f"{path.name} has no image number {image}: it holds {len(tif.series)}.",
+                hint="Images are counted from 1.",
+            )
+        series = tif.series[index]
         _check_chain(tif, path)
         _check_complete(series, path)
-        facts.add(tif)
+        facts.add(tif, index)
         axes = series.axes
-        data = _pixels(tif, file, writable=writable)
+        data = _pixels(series, tif, file, writable=writable)
         if data is None:
             import zarr
 
@@ -197,7 +207,7 @@ def read_tiff(path: Path, *, writable: bool = False, root: Path | None = None) -
 
             again = open_file(path, root)  # stays open as long as the store lives
             lazy = tifffile.TiffFile(again, **how)
-            array = zarr.open_array(lazy.aszarr(series=0, level=0), mode="r")
+            array = zarr.open_array(lazy.aszarr(series=index, level=0), mode="r")
             check_array(array, path.name)
             data = as_lazy(array)
     return _content(data, axes, facts, own=root is None and series.kind == "shaped")
@@ -213,7 +223,7 @@ class _How(TypedDict, total=False):
 
 @contextmanager
 def _opened(
-    file: BufferedReader, path: Path, root: Path | None
+    file: BufferedReader, path: Path, root: Path | None, number: int
 ) -> Iterator[tuple[tifffile.TiffFile, _How, Facts]]:
     """Open a TIFF, without its OME metadata when those are unusable; say how, and what is odd.
 
@@ -225,7 +235,8 @@ def _opened(
     try:
         try:
             if tif.is_ome:
-                image = ome_image(tif.ome_metadata or "", path, alone=root is not None)
+                text, alone = tif.ome_metadata or "", root is not None
+                image = ome_image(text, path, alone=alone, number=number)
                 how = {"_multifile": bool(image.others), "omexml": image.xml}
                 tif.close()
                 file.seek(0)
@@ -254,9 +265,14 @@ def _opened(
         tif.close()
 
 
-def _pixels(tif: tifffile.TiffFile, file: BufferedReader, *, writable: bool) -> ArrayLike | None:
+def _pixels(
+    series: tifffile.TiffPageSeries,
+    tif: tifffile.TiffFile,
+    file: BufferedReader,
+    *,
+    writable: bool,
+) -> ArrayLike | None:
     """Return the pixels as a memory map, or read; None for what is better read in parts."""
-    series = tif.series[0]
     size = series.size * series.dtype.itemsize
     apart = any(page.parent is not tif for page in series.pages if page is not None)
     if series.keyframe.is_memmappable and series.dataoffset is not None and size and not apart:

@@ -58,9 +58,9 @@ class Facts:
     notes: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
 
-    def add(self, tif: tifffile.TiffFile) -> None:
-        """Add what the first image of `tif` says."""
-        series = tif.series[0]
+    def add(self, tif: tifffile.TiffFile, index: int = 0) -> None:
+        """Add what an image of `tif` says."""
+        series = tif.series[index]
         page = series.keyframe
         photometric = page.photometric
         decoded = photometric == _YCC and "JP" in tifffile.COMPRESSION(page.compression).name
@@ -87,7 +87,8 @@ class Facts:
                 f"the size of its pixels is told as {told} does, in {', '.join(units)}"
             )
         if len(tif.series) > 1:
-            self.notes.append(_several([" × ".join(map(str, s.shape)) for s in tif.series]))
+            sizes = [" × ".join(map(str, one.shape)) for one in tif.series]
+            self.notes.append(_several(sizes, index))
         if len(getattr(series, "levels", ())) > 1:
             self.notes.append("It is a pyramid; its full resolution was opened.")
         if photometric == tifffile.PHOTOMETRIC.PALETTE:
@@ -265,10 +266,11 @@ class OmeImage:
     hidden: tuple[str, ...] = ()
 
 
-def ome_image(text: str, path: Path, *, alone: bool) -> OmeImage:
+def ome_image(text: str, path: Path, *, alone: bool, number: int = 0) -> OmeImage:
     """Return the first image of OME metadata that has a plane in the file `path`.
 
-    `alone`: no other file may be looked at; one that is needed raises ValueError.
+    `alone`: no other file may be looked at; one that is needed raises ValueError. `number`:
+    that image instead, counted from 1.
 
     Raises
     ------
@@ -286,9 +288,9 @@ def ome_image(text: str, path: Path, *, alone: bool) -> OmeImage:
         root = _parsed(_metadata_of(path.with_name(told)))
     images = root.findall("{*}Image")
     places = [_places(image, own, path) for image in images]
-    if not images:
-        raise ValueError("its OME metadata describe no image")
-    first = next((i for i, (is_here, _) in enumerate(places) if is_here), 0)
+    if len(images) < max(number, 1):
+        raise ValueError(f"they describe {len(images) or 'no'} images")
+    first = number - 1 if number else next((i for i, (here, _) in enumerate(places) if here), 0)
     for image in images[:first] + images[first + 1 :]:
         root.remove(image)
     is_here, others = places[first]
@@ -314,7 +316,7 @@ def ome_image(text: str, path: Path, *, alone: bool) -> OmeImage:
         hidden.append("its OME metadata lie in another file")
     if len(images) > 1:
         notes.append(_several([_size(image) for image in images], first))
-    if first:
+    if number or first:
         hidden.append("programs would take another image")
     others = _beside(path, others)
     return OmeImage(xml, tuple(others), tuple(notes), tuple(hidden))
