@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,10 @@ import zarr
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange import ReadApart
 from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.tools.dialect import DataFile
+from napari_tool_runner.tools.file_types import check_pages
 from napari_tool_runner.tools.formats import FORMATS
+from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX"),
@@ -525,6 +529,67 @@ def test_a_chain_of_pages_ends(attack: Callable[[Path], Path], tmp_path: Path) -
     except OutputError:
         return
     assert np.asarray(content.data).size <= 3 * PIXELS.size
+
+
+def tiff_of(pages: int, after: int, tags: int = 1) -> bytes:
+    """A TIFF of so many pages, the last of which leads back to that of number `after`."""
+    number = struct.Struct("<HHII")
+    told = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (273, 4, 1, 8), (279, 4, 1, 64)]
+    first = b"".join(number.pack(*one) for one in told)
+    places = [72, *(78 + len(first) + (6 + 12 * tags) * n for n in range(pages))]
+    data = b"II*\0" + struct.pack("<I", 72) + bytes(64)
+    data += struct.pack("<H", len(told)) + first + struct.pack("<I", places[1])
+    for following in (*places[2:], places[after]):
+        data += struct.pack("<H", tags) + number.pack(256, 3, 1, 8) * tags
+        data += struct.pack("<I", following)
+    return data
+
+
+def tiff_over_itself() -> bytes:
+    """A TIFF whose pages begin four bytes after one another, each in the tags of the last."""
+    data = bytearray(tiff_of(1, 0)[:72])
+    data += struct.pack("<H", 40) * 1000
+    for place in range(72, 540, 4):
+        data[place + 482 : place + 486] = struct.pack("<I", place + 4)
+    return bytes(data)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "data",
+    [
+        tiff_of(150, 120),
+        tiff_of(150, 150),
+        tiff_of(95, 95),
+        tiff_of(1000, 500),
+        tiff_over_itself(),
+    ],
+    ids=["circle", "itself", "before-a-hundred", "long", "overlapping"],
+)
+@pytest.mark.parametrize("said", [False, True], ids=["read", "metadata"])
+def test_pages_without_end_are_a_sentence(data: bytes, said: bool, tmp_path: Path) -> None:
+    path = tmp_path / "o.tif"
+    path.write_bytes(data)
+    assert len(data) < 20_000
+    if said:
+        found = dataset_metadata(DataFile(path, "tiff", "o"), FORMATS)
+        assert found == {"dbkey": "?"}
+        return
+    with pytest.raises(OutputError, match="lie over one another, or follow in a circle") as told:
+        read_file(path, FORMATS["tiff"], name="o", root=tmp_path)
+    assert told.value.hint
+
+
+@pytest.mark.parametrize("how", [{}, {"bigtiff": True}, {"byteorder": ">"}, {"imagej": True}])
+def test_many_pages_are_read(how: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "o.tif"
+    pixels = np.arange(300 * 6, dtype=np.uint8).reshape(300, 2, 3)
+    tifffile.imwrite(path, pixels, **how)
+    content = read_file(path, FORMATS["tiff"], name="o", root=tmp_path)
+    np.testing.assert_array_equal(content.data, pixels)
+    with path.open("r+b") as file:
+        check_pages(file, path.name)
+        assert file.tell() == 0
 
 
 @pytest.mark.parametrize(

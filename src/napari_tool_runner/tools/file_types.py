@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,9 +15,10 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.sealed import kind, open_file, read_bytes
 from napari_tool_runner.tools.formats import FORMATS, Formats
 
-__all__ = ["content_type", "file_type", "has_zarr_attributes"]
+__all__ = ["check_pages", "content_type", "file_type", "has_zarr_attributes"]
 
 _HEAD = 65536
+_ROUND = 90  # pages; fewer than tifffile looks at before it knows a circle
 _METADATA = 16 * 2**20  # bytes; metadata of a plate with thousands of fields have 1 MB
 # Where, which bytes, name of the format, what people call it.
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
@@ -39,6 +42,61 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
 )
 _ZARR_ATTRIBUTES = ("zarr.json", ".zattrs")
 _ZARR_MARKS = (*_ZARR_ATTRIBUTES, ".zgroup", ".zarray")
+
+
+def check_pages(file: BinaryIO, name: str) -> None:
+    """Refuse a TIFF whose pages are too many for it; `file` is left at its beginning.
+
+    Each page says where the next one is. What is led in a circle, or over the same bytes again
+    and again, would be read for hours; tifffile ends a circle among the first hundred only.
+
+    Raises
+    ------
+    OutputError
+        More pages than there are bytes for, or the next one is beyond the end of the file.
+    """
+    try:
+        _follow_pages(file, name)
+    except struct.error:
+        pass  # it ends in the middle of a page, which tifffile tells
+    finally:
+        file.seek(0)
+
+
+def _follow_pages(file: BinaryIO, name: str) -> None:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    order = {b"II": "<", b"EP": "<", b"MM": ">"}.get(head[:2])
+    if order is None:
+        return
+    large = struct.unpack(f"{order}H", head[2:4])[0] == 43
+    wide = large or name.lower().endswith(".ndpi")
+    if size >= 2**32 and not wide:
+        return  # larger than its offsets can tell: of an instrument that tifffile knows
+    count, offset = f"{order}{'Q' if large else 'H'}", f"{order}{'Q' if wide else 'I'}"
+    (place,) = struct.unpack_from(offset, head, 8 if large else 4)
+    seen, used = {0}, 0
+    while place not in seen:
+        if place >= size and used:
+            raise OutputError(
+                f"{name} is truncated: of more pages than {len(seen) - 1} the rest is missing.",
+                hint="What wrote it stopped too early, or the disk was full.",
+            )
+        seen.add(place)
+        file.seek(place)
+        (tags,) = struct.unpack(count, file.read(struct.calcsize(count)))
+        length = tags * (20 if large else 12)
+        used += length + struct.calcsize(count) + struct.calcsize(offset)
+        if used > size:
+            break
+        file.seek(length, os.SEEK_CUR)
+        (place,) = struct.unpack(offset, file.read(struct.calcsize(offset)))
+    if used > size or (place and len(seen) > _ROUND):
+        raise OutputError(
+            f"{name} is damaged: its pages lie over one another, or follow in a circle.",
+            hint="Write it again.",
+        )
 
 
 def content_type(path: Path, root: Path | None = None) -> tuple[str, str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -31,6 +30,7 @@ from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
 from napari_tool_runner.exchange.units import conversion, is_length, ome_symbol
 from napari_tool_runner.sealed import open_file
+from napari_tool_runner.tools.file_types import check_pages
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Pixels, Progress
@@ -195,7 +195,6 @@ def read_tiff(
                 hint="Images are counted from 1.",
             )
         series = tif.series[index]
-        _check_chain(tif, path)
         _check_complete(series, path)
         facts.add(tif, index)
         axes = series.axes
@@ -231,6 +230,7 @@ def _opened(
     """
     how: _How = {"_multifile": False}
     facts = Facts()
+    check_pages(file, path.name)
     tif = tifffile.TiffFile(file, **how)
     try:
         try:
@@ -282,21 +282,6 @@ def _pixels(
     if size <= (_EAGER_LABELS if writable else _EAGER):
         return series.asarray()
     return None
-
-
-def _check_chain(tif: tifffile.TiffFile, path: Path) -> None:
-    """Tell a file whose last page points to another that is not there any more."""
-    fmt, file = tif.tiff, tif.filehandle
-    offset = tif.pages[-1].offset
-    file.seek(offset)
-    count = struct.unpack(fmt.tagnoformat, file.read(fmt.tagnosize))[0]
-    file.seek(offset + fmt.tagnosize + count * fmt.tagsize)
-    following = struct.unpack(fmt.offsetformat, file.read(fmt.offsetsize))[0]
-    if following >= path.stat().st_size:
-        raise OutputError(
-            f"{path.name} is truncated: of more pages than {len(tif.pages)} the rest is missing.",
-            hint="What wrote it stopped too early, or the disk was full.",
-        )
 
 
 def _check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:

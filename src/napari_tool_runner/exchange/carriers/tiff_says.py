@@ -16,6 +16,7 @@ from defusedxml import DefusedXmlException, ElementTree
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.units import canonical, conversion
 from napari_tool_runner.sealed import read_bytes
+from napari_tool_runner.tools.file_types import check_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -394,7 +395,7 @@ def _metadata_of(path: Path) -> bytes:
     """Return the OME metadata of a companion file, or of another TIFF."""
     with path.open("rb") as file:
         if file.read(2) in (b"II", b"MM"):
-            file.seek(0)
+            check_pages(file, path.name)
             with tifffile.TiffFile(file, _multifile=False) as tif:
                 return (tif.ome_metadata or "").encode()
     return read_bytes(path, limit=_MOST_METADATA)

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.tools.file_types import check_pages
 from napari_tool_runner.tools.formats import Carrier, LayerKind
 
 if TYPE_CHECKING:
+    import tifffile
+
     from napari_tool_runner.tools.dialect import DataFile
     from napari_tool_runner.tools.formats import Formats
 
@@ -58,9 +62,7 @@ def unique_values(dataset: DataFile, formats: Formats) -> int | list[int] | None
     """
     try:
         if formats.family(dataset.format) is Carrier.TIFF:
-            import tifffile
-
-            with tifffile.TiffFile(dataset.path) as tif:
+            with _opened(dataset.path) as tif:
                 counts = [_count(page.asarray() for page in s.pages if page) for s in tif.series]
             return counts[0] if len(counts) == 1 else counts
         if LayerKind.IMAGE in formats.canonical(dataset.format).kinds:
@@ -98,10 +100,22 @@ def _reader(name: str, formats: Formats) -> Callable[[Path], dict[str, object]] 
 # -- images --------------------------------------------------------------------------
 
 
-def _tiff(path: Path) -> dict[str, object]:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF, without the files that it names; raises ValueError for a damaged one."""
     import tifffile
 
-    with tifffile.TiffFile(path) as tif:
+    with path.open("rb") as file:
+        try:
+            check_pages(file, path.name)
+        except OutputError as error:
+            raise ValueError(str(error)) from error
+        with tifffile.TiffFile(file, _multifile=False) as tif:
+            yield tif
+
+
+def _tiff(path: Path) -> dict[str, object]:
+    with _opened(path) as tif:
         found = [(series.axes.upper(), series.shape, str(series.dtype)) for series in tif.series]
     columns: dict[str, list[object]] = {
         "axes": [axes for axes, _, _ in found],
