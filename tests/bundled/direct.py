@@ -6,6 +6,7 @@ replacement does it. What the package makes of the same descriptors is tested el
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def prepared(
     """Return the arguments after ``python``, and where the outputs go: into `folder`."""
     root = ElementTree.parse(path).getroot()
     names = {param.get("name", "") for param in root.findall("inputs/param")}
-    assert set(values) <= names, set(values) - names
+    assert {*values} - {"sizes"} <= names, set(values) - names
     outputs = {
         data.get("name", ""): folder / (data.get("name", "") + EXTENSIONS[data.get("format", "")])
         for data in root.findall("outputs/data")
@@ -67,10 +68,12 @@ def prepared(
     argv = []
     for token in shlex.split(root.findtext("command", "")):
         token = token.replace("$__tool_directory__", str(path.parent))
+        token = re.sub(r"\$\{\w+\.sizes\}", str(values.get("sizes", "")), token)
         for name, value in filled.items():
             token = token.replace(f"${{{name}}}", str(value))
         assert "$" not in token, token
-        argv.append(token)
+        if not token.endswith("="):  # an option goes with its value
+            argv.append(token)
     assert argv[0] == "python"
     return argv[1:], outputs
 

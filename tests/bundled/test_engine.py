@@ -92,6 +92,38 @@ def test_from_a_movie_to_tracks(run):
     assert str(tracks.units[0]) == "second"
 
 
+@pytest.mark.parametrize("unit", ["nm", "um", "mm", "inch"])
+def test_steps_are_those_of_the_layer_of_points(run, tmp_path, unit):
+    from napari_tool_runner.exchange.units import conversion
+
+    width = conversion("um", unit)
+    # two particles step half a slice (1 µm), or three rows (1.5 µm)
+    points = np.array(
+        [[t, 0.5 * t, 5, 5] for t in range(4)] + [[t, 0, 20 + 3 * t, 5] for t in range(4)]
+    )
+    where = {"scale": (1, 2 * width, 0.5 * width, 0.5 * width), "units": ("s", unit, unit, unit)}
+    layer = layers.Points(points, **where)
+    table = tmp_path / "spots.csv"
+    rows = points * [1, 2, 0.5, 0.5]
+    lines = [",".join(map(str, row)) for row in rows]
+    table.write_text("\n".join(["frame,z [um],y [um],x [um]", *lines]))
+    for given in (layer, table):
+        for distance, count in ((1.2, 1), (1.6, 2)):
+            made = run("track_points", points=given, distance=distance, unit="um")["tracks"]
+            assert len({*made.data[:, 0]}) == count
+    for distance, count in ((2.4, 1), (3.2, 2)):
+        made = run("track_points", points=layer, distance=distance)["tracks"]
+        assert len({*made.data[:, 0]}) == count
+
+
+def test_no_track_at_all_is_told(tmp_path):
+    points = np.array([[0.0, 1, 1], [1, 1, 1]])
+    config = {"workspace": str(tmp_path)}
+    result = ntr.run("track_points", points=layers.Points(points), min_length=9, config=config)
+    assert result.outputs["tracks"].layer_type != "tracks"
+    assert any("no tracks to show" in note for note in result.record["notes"])
+
+
 def test_objects_have_their_measurements(run):
     cytoplasm, nuclei = sample("cells_2d")
     smooth = run("gaussian_filter", input=nuclei)["output"]

@@ -465,6 +465,56 @@ def test_steps_of_tracks_have_the_least_squares(tmp_path, depth):
     assert got - 37.8 * alone == pytest.approx(wanted)
 
 
+def linked(points, reach):
+    """Pairs of the points of two frames with the least sum of squares, in units of `reach`."""
+    one, two = (points[points[:, 0] == frame, 1:] / reach for frame in (0, 1))
+    squares = ((one[:, None] - two[None]) ** 2).sum(axis=2)
+    size = len(one) + len(two)
+    cost = np.full((size, size), 1.05 / 2)
+    cost[: len(one), : len(two)] = np.where(squares <= 1, squares, 1e9)
+    cost[len(one) :, len(two) :] = 0
+    pairs = zip(*optimize.linear_sum_assignment(cost), strict=True)
+    return {(i, j) for i, j in pairs if i < len(one) and j < len(two)}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "given", "reach"),
+    [
+        ("1s,2um,0.5um,0.5um", {"distance": 6}, (1.5, 6, 6)),
+        ("1px,4px,1px,1px", {"distance": 6}, (1.5, 6, 6)),
+        ("1s,2um,0.5um,0.5um", {"distance": 3, "unit": "um"}, (1.5, 6, 6)),
+        ("1px,2um,0.25um,0.5um", {"distance": 3, "unit": "um"}, (1.5, 12, 6)),
+        ("1s,2um,0.25um,0.5um", {"distance": 6}, (1.5, 12, 6)),
+        ("1s,2um,0.5um,0.5um", {"distance": 6, "depth": 1}, (6, 6, 6)),
+        ("", {"distance": 6, "depth": 4}, (1.5, 6, 6)),
+        ("", {"distance": 6}, (6, 6, 6)),
+        ("1s,4px,0.5um,0.5um", {"distance": 6}, (6, 6, 6)),
+    ],
+)
+def test_steps_of_tracks_are_those_of_the_world(tmp_path, sizes, given, reach):
+    rng = np.random.default_rng(5)
+    start = rng.uniform(0, 30, (40, 3)) * [0.5, 2, 1]
+    points = np.concatenate(
+        [np.column_stack([np.full(40, t), start + rng.normal(0, 2, start.shape)]) for t in (0, 1)]
+    )
+    made = run("track_points", tmp_path, points=points, min_length=2, gap=0, sizes=sizes, **given)
+    assert not made.refused
+    place = {tuple(row): i % 40 for i, row in enumerate(points[:, 1:].round(9).tolist())}
+    tracks = {}
+    for row in made.rows("tracks"):
+        tracks.setdefault(row["ID"], []).append(
+            place[tuple(round(float(row[a]), 9) for a in "ZYX")]
+        )
+    assert {tuple(pair) for pair in tracks.values()} == linked(points, np.array(reach))
+    assert ("Depth of a slice" in made.text) == (reach[0] == 6 and "depth" not in given)
+
+
+def test_micrometres_need_a_pixel_size(tmp_path):
+    points = np.array([[0, 1, 1], [1, 1, 2], [2, 1, 3.0]])
+    made = run("track_points", tmp_path, points=points, unit="um", sizes="1s,1px,1px")
+    assert "how large a pixel is" in made.refused
+
+
 def test_places_are_read_back_as_they_were(tmp_path):
     points = np.array([[0, 12345.678901, 0.1], [1, 12345.678902, 0.2], [2, 12345.678903, 1e-7]])
     rows = run("track_points", tmp_path, points=points).rows("tracks")

@@ -22,7 +22,12 @@ from napari_tool_runner.exchange.coordinates import (
     vectors_table,
 )
 from napari_tool_runner.exchange.files import place_file, whole_file
-from napari_tool_runner.exchange.geometry import convert_coordinates, is_sheared, select
+from napari_tool_runner.exchange.geometry import (
+    convert_coordinates,
+    is_sheared,
+    select,
+    sizes_in_words,
+)
 from napari_tool_runner.exchange.handover import HandOver, plan
 from napari_tool_runner.exchange.knowing import (
     along_image,
@@ -153,10 +158,12 @@ def _write(
     if snap.kind is LayerKind.TABLE:
         return _write_rows(snap.table, chosen, path)
     snap = coordinates_in_file_order(_in_pixels_of(snap, reference, notes), reference)
+    told: dict[str, object] = {"sizes": sizes_in_words(snap.geometry)}
     if chosen.carrier is Carrier.TABLE:
-        return _write_rows(_rows(snap, positions=Trait.POSITIONS in chosen.traits), chosen, path)
+        rows = _rows(snap, positions=Trait.POSITIONS in chosen.traits)
+        return told | _write_rows(rows, chosen, path)
     notes += write_geometry(snap, chosen, path)
-    return {}
+    return told
 
 
 def _rows(snap: LayerSnapshot, *, positions: bool) -> Table:

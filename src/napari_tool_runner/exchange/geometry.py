@@ -28,6 +28,7 @@ __all__ = [
     "plain_geometry",
     "same_place",
     "select",
+    "sizes_in_words",
     "with_axis",
 ]
 
@@ -176,6 +177,21 @@ def how_apart(one: Geometry, other: Geometry) -> str:
     sizes = [size * factor for size, factor in zip(mine.scale, units, strict=True)]
     alike = np.allclose(sizes, theirs.scale)
     return "lie at different places" if alike else "differ in pixel size"
+
+
+def sizes_in_words(geometry: Geometry) -> str:
+    """Return how large a pixel is along each axis: ``1s,2um,0.5um,0.5um``; empty: nobody says.
+
+    Lengths are in micrometres, times in seconds, others in ``px`` of unknown size.
+    """
+    usual = {"length": ("micrometer", "um"), "time": ("second", "s")}
+    told = [
+        (abs(size) * conversion(unit, usual.get(dimension(unit), (unit, ""))[0]), dimension(unit))
+        for size, unit in zip(geometry.scale, geometry.units, strict=False)
+    ]
+    if all(size == 1 and not what for size, what in told):
+        return ""
+    return ",".join(f"{size:.12g}{usual.get(what, ('', 'px'))[1]}" for size, what in told)
 
 
 def attributes_of(geometry: Geometry, notes: list[str]) -> dict[str, object]:

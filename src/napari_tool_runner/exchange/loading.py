@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tool_runner.errors import OutputError
+from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import (
     first_holding,
     middle_plane,
@@ -33,6 +33,7 @@ from napari_tool_runner.exchange.model import (
     LoadedOutput,
     ShapeList,
     SurfaceData,
+    items,
 )
 from napari_tool_runner.exchange.placing import (
     as_stack,
@@ -267,6 +268,11 @@ def _coordinates(
     source, reference = reference_of_coordinates(output, inputs, notes, formats)
     flat = reference is not None and reference.flat
     found = coordinate_data(content, kind, notes, xyz=Trait.XYZ in fmt.traits, flat=flat)
+    if kind in (LayerKind.TRACKS, LayerKind.SURFACE) and not any(
+        map(np.size, map(np.asarray, items(found.data)[:1]))
+    ):
+        what = f"“{output.label or output.name}” holds no {kind.value} to show"
+        raise UnsupportedLayerError(f"{what}: a layer of {kind.value} cannot be empty.")
     axes, ndim = output.axes if len(output.axes) == found.ndim else found.axes, found.ndim
     geometry, matched, lost = place_coordinates(axes, ndim, reference)
     data, geometry = in_pixels(found, geometry, notes, placed=reference is not None)

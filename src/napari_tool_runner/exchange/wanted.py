@@ -19,6 +19,7 @@ from napari_tool_runner.exchange.coordinates import coordinate_data, in_pixels, 
 from napari_tool_runner.exchange.geometry import how_apart, is_placed
 from napari_tool_runner.exchange.model import ArrayLike, Content, ShapeList, SurfaceData
 from napari_tool_runner.exchange.placing import located, place_coordinates
+from napari_tool_runner.exchange.units import is_length
 from napari_tool_runner.tools.formats import Carrier, Format
 from napari_tool_runner.tools.hints import is_picture
 from napari_tool_runner.tools.model import LayerKind
@@ -95,7 +96,13 @@ def with_columns(snap: LayerSnapshot, grid: Geometry | None, notes: list[str]) -
     notes += content.notes
     found = coordinate_data(content, snap.kind, notes, flat=grid is not None and grid.flat)
     geometry = place_coordinates(found.axes, found.ndim, grid)[0]
-    data, geometry = in_pixels(found, geometry, notes, placed=True)
+    data, geometry = in_pixels(found, geometry, notes, placed=grid is not None)
+    lengths = sorted({unit for unit in geometry.units if is_length(unit)})
+    if grid is None and lengths:
+        notes.append(
+            f"“{snap.name}” is in {', '.join(lengths)}, and no image says how large a pixel is: "
+            "the tool was given its numbers as they are."
+        )
     return replace(snap, data=data, geometry=geometry, attributes={"features": found.features})
 
 

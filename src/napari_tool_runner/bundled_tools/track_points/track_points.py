@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import re
 import sys
 
 import numpy as np
@@ -81,6 +82,17 @@ def track(points, distance, gap):
     return owner
 
 
+def pixel_steps(text, count):
+    """Return the steps along the last `count` axes, and their unit: um, px, empty: not known."""
+    told = re.findall(r"([0-9.e+-]+?)(um|px|s)(?:,|$)", text)[-count:]
+    units = {unit for _, unit in told}
+    if len(told) < count or len(units) != 1 or units == {"s"}:
+        if units - {"s"}:
+            print(f"note: the sizes {text} do not fit together: only pixels are counted")
+        return np.ones(count), ""
+    return np.array([float(size) for size, _ in told]), units.pop()
+
+
 def exact(value):
     """Return a number as text that is read back as it was: counts and labels in full."""
     return f"{value:.15g}" if isinstance(value, (float, np.floating)) else str(value)
@@ -92,7 +104,9 @@ def main():
     parser.add_argument("--tracks", required=True)
     parser.add_argument("--distance", type=float, default=6.0)
     parser.add_argument("--gap", type=int, default=1)
-    parser.add_argument("--depth", type=float, default=1.0)
+    parser.add_argument("--unit", choices=["px", "um"], default="px")
+    parser.add_argument("--depth", type=float)
+    parser.add_argument("--sizes", default="")
     parser.add_argument("--min-length", type=int, default=3)
     args = parser.parse_args()
 
@@ -105,10 +119,20 @@ def main():
     if not placed.all():
         print(f"note: {np.count_nonzero(~placed)} points have no place (NaN) and are left out")
         points, values = points[placed], [v for v, ok in zip(values, placed, strict=True) if ok]
-    if points.shape[1] == 4 and args.depth == 1:
+    steps, unit = pixel_steps(args.sizes, points.shape[1] - 1)
+    if args.unit == "um" and unit != "um":
+        sys.exit(
+            "Nobody says how large a pixel is: give the largest step in px, or set the scale and "
+            "units of the layer of points."
+        )
+    if points.shape[1] == 4 and args.depth:
+        steps[0] = args.depth * steps[-1]
+    elif points.shape[1] == 4 and not unit:
         print("note: slices are taken to lie as far apart as pixels are wide (“Depth of a slice”)")
-    stretched = points * ([1, args.depth, 1, 1] if points.shape[1] == 4 else 1)
-    owner = track(stretched, args.distance, args.gap)
+    if unit == "um" and args.unit == "px":
+        print(f"pixels are {steps[-1]:.4g} µm wide: {args.distance * steps[-1]:.4g} µm a step")
+    places = points * [1, *(steps if args.unit == "um" else steps / steps[-1])]
+    owner = track(places, args.distance, args.gap)
     lengths = np.bincount(owner, minlength=1)
     kept = [
         row for row in np.lexsort((points[:, 0], owner)) if lengths[owner[row]] >= args.min_length

@@ -11,6 +11,7 @@ from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.bioimageit.parameters import read_parameter, read_tests
 from napari_tool_runner.tools.bioimageit.rendering import (
     FIJI,
+    SIZES,
     TOOL_DIRECTORY,
     Source,
     parse_template,
@@ -144,7 +145,8 @@ def _inputs(
         found[parameter.name] = parameter
         for alias in _aliases(child.get("argument", ""), child.get("name", ""), parameter.name):
             aliases.setdefault(alias, parameter.name)
-    return tuple(found.values()), aliases
+    sizes = [f"{p.name}{SIZES}" for p in found.values() if isinstance(p, DataParameter)]
+    return tuple(found.values()), {**dict(zip(sizes, sizes, strict=True)), **aliases}
 
 
 def _outputs(

@@ -37,6 +37,7 @@ from napari_tool_runner.tools.tree import BoundValues, Leaf, leaves
 
 __all__ = [
     "FIJI",
+    "SIZES",
     "TOOL_DIRECTORY",
     "Placeholder",
     "Source",
@@ -52,6 +53,8 @@ _Filled: TypeAlias = str | list[str] | None
 
 TOOL_DIRECTORY = "__tool_directory__"
 FIJI = "__fiji__"
+SIZES = ".sizes"
+"""After the name of a data input: how large its pixels are, see `sizes_in_words`."""
 
 # the two special names end where their own text ends: $__tool_directory__script.py
 _PLACEHOLDER = re.compile(
@@ -111,6 +114,10 @@ def render_command(
         if tool.type == "merge" and isinstance(leaf.parameter, DataParameter):
             value = _merged(leaf.name, value, paths, files)
         found[leaf.name] = (leaf, _filled(leaf.parameter, value))
+        if isinstance(value, DataFile):
+            found[f"{leaf.name}{SIZES}"] = (None, str(value.metadata.get("sizes") or "") or None)
+        elif isinstance(leaf.parameter, DataParameter):
+            found[f"{leaf.name}{SIZES}"] = (None, None)
     for planned in outputs:
         found[planned.output.name] = (None, str(planned.path))
     aliases = tool.source.aliases if isinstance(tool.source, Source) else {}
