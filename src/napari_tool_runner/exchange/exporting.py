@@ -22,12 +22,7 @@ from napari_tool_runner.exchange.coordinates import (
     vectors_table,
 )
 from napari_tool_runner.exchange.files import place_file, whole_file
-from napari_tool_runner.exchange.geometry import (
-    convert_coordinates,
-    is_sheared,
-    select,
-    sizes_in_words,
-)
+from napari_tool_runner.exchange.geometry import convert_coordinates, is_sheared, select
 from napari_tool_runner.exchange.handover import HandOver, plan
 from napari_tool_runner.exchange.knowing import (
     along_image,
@@ -45,7 +40,13 @@ from napari_tool_runner.exchange.model import (
     items,
 )
 from napari_tool_runner.exchange.placing import located
-from napari_tool_runner.exchange.wanted import apart, is_read, misfits, with_columns
+from napari_tool_runner.exchange.wanted import (
+    apart,
+    is_read,
+    misfits,
+    sizes_in_words,
+    with_columns,
+)
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats, Trait
 from napari_tool_runner.tools.model import DataParameter, LayerKind

@@ -22,13 +22,10 @@ __all__ = [
     "data_to_world",
     "for_file",
     "geometry_of",
-    "how_apart",
-    "is_placed",
     "is_sheared",
     "plain_geometry",
     "same_place",
     "select",
-    "sizes_in_words",
     "with_axis",
 ]
 
@@ -150,48 +147,6 @@ def is_sheared(geometry: Geometry) -> bool:
     steps = inner / np.where((size := np.linalg.norm(inner, axis=0)) > 0, size, 1.0)
     angles = steps.T @ steps
     return not np.allclose(angles, np.diag(np.diag(angles)), atol=1e-6)
-
-
-def is_placed(geometry: Geometry) -> bool:
-    """Whether anything is known of where pixels lie in space, or how large they are."""
-    space = [i for i, axis in enumerate(geometry.axes) if axis in "ZYX"]
-    flat = select(replace(geometry, shape=()), space)[0]
-    known = any(unit != "pixel" for unit in flat.units)
-    return known or not same_place(flat, plain_geometry((0,) * flat.ndim, flat.axes))
-
-
-def how_apart(one: Geometry, other: Geometry) -> str:
-    """Say how the pixels of two images do not lie on each other, an empty text when they do.
-
-    Axes of space are compared by their letters, axes of unknown meaning from the last one.
-    """
-    shared = [axis for axis in one.axes if axis in other.axes and axis in "ZYX"]
-    both = [select(g, [g.axes.index(axis) for axis in shared])[0] for g in (one, other)]
-    if "Q" in one.axes + other.axes or not {*shared} & {*"YX"}:
-        count = min(one.ndim, other.ndim)
-        both = [select(g, range(g.ndim - count, g.ndim))[0] for g in (one, other)]
-    mine, theirs = both
-    if same_place(mine, theirs):
-        return ""
-    units = map(conversion, mine.units, theirs.units)
-    sizes = [size * factor for size, factor in zip(mine.scale, units, strict=True)]
-    alike = np.allclose(sizes, theirs.scale)
-    return "lie at different places" if alike else "differ in pixel size"
-
-
-def sizes_in_words(geometry: Geometry) -> str:
-    """Return how large a pixel is along each axis: ``1s,2um,0.5um,0.5um``; empty: nobody says.
-
-    Lengths are in micrometres, times in seconds, others in ``px`` of unknown size.
-    """
-    usual = {"length": ("micrometer", "um"), "time": ("second", "s")}
-    told = [
-        (abs(size) * conversion(unit, usual.get(dimension(unit), (unit, ""))[0]), dimension(unit))
-        for size, unit in zip(geometry.scale, geometry.units, strict=False)
-    ]
-    if all(size == 1 and not what for size, what in told):
-        return ""
-    return ",".join(f"{size:.12g}{usual.get(what, ('', 'px'))[1]}" for size, what in told)
 
 
 def attributes_of(geometry: Geometry, notes: list[str]) -> dict[str, object]:

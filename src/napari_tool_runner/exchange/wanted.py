@@ -16,10 +16,10 @@ from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.carriers.tables import has_napari_columns
 from napari_tool_runner.exchange.coordinates import coordinate_data, in_pixels, table_kinds
-from napari_tool_runner.exchange.geometry import how_apart, is_placed
+from napari_tool_runner.exchange.geometry import plain_geometry, same_place, select
 from napari_tool_runner.exchange.model import ArrayLike, Content, ShapeList, SurfaceData
 from napari_tool_runner.exchange.placing import located, place_coordinates
-from napari_tool_runner.exchange.units import is_length
+from napari_tool_runner.exchange.units import conversion, dimension, is_length
 from napari_tool_runner.tools.formats import Carrier, Format
 from napari_tool_runner.tools.hints import is_picture
 from napari_tool_runner.tools.model import LayerKind
@@ -40,6 +40,7 @@ __all__ = [
     "is_read",
     "misfit",
     "misfits",
+    "sizes_in_words",
     "wants_objects",
     "with_columns",
 ]
@@ -174,14 +175,56 @@ def apart(
     if found.geometry is None or not (found.geometry.shape and other.geometry.shape):
         return []
     both = (found.geometry, other.geometry)
-    if (snap.data is None or reference.data is None) and not all(map(is_placed, both)):
+    if (snap.data is None or reference.data is None) and not all(map(_is_placed, both)):
         return []
-    how = how_apart(*both)
+    how = _how_apart(*both)
     hint = "“Register two images” moves one onto the other"
     if "size" in how:
         hint = "“Rescale” or “Register two images” makes them alike"
     told = f"“{snap.name}” and “{reference.name}” {how}; the tool is given the pixels of both as"
     return [f"{told} they are. {hint}."] if how else []
+
+
+def _is_placed(geometry: Geometry) -> bool:
+    """Whether anything is known of where pixels lie in space, or how large they are."""
+    space = [i for i, axis in enumerate(geometry.axes) if axis in "ZYX"]
+    flat = select(replace(geometry, shape=()), space)[0]
+    known = any(unit != "pixel" for unit in flat.units)
+    return known or not same_place(flat, plain_geometry((0,) * flat.ndim, flat.axes))
+
+
+def _how_apart(one: Geometry, other: Geometry) -> str:
+    """Say how the pixels of two images do not lie on each other, an empty text when they do.
+
+    Axes of space are compared by their letters, axes of unknown meaning from the last one.
+    """
+    shared = [axis for axis in one.axes if axis in other.axes and axis in "ZYX"]
+    both = [select(g, [g.axes.index(axis) for axis in shared])[0] for g in (one, other)]
+    if "Q" in one.axes + other.axes or not {*shared} & {*"YX"}:
+        count = min(one.ndim, other.ndim)
+        both = [select(g, range(g.ndim - count, g.ndim))[0] for g in (one, other)]
+    mine, theirs = both
+    if same_place(mine, theirs):
+        return ""
+    units = map(conversion, mine.units, theirs.units)
+    sizes = [size * factor for size, factor in zip(mine.scale, units, strict=True)]
+    alike = np.allclose(sizes, theirs.scale)
+    return "lie at different places" if alike else "differ in pixel size"
+
+
+def sizes_in_words(geometry: Geometry) -> str:
+    """Return how large a pixel is along each axis: ``1s,2um,0.5um,0.5um``; empty: nobody says.
+
+    Lengths are in micrometres, times in seconds, others in ``px`` of unknown size.
+    """
+    usual = {"length": ("micrometer", "um"), "time": ("second", "s")}
+    told = [
+        (abs(size) * conversion(unit, usual.get(dimension(unit), (unit, ""))[0]), dimension(unit))
+        for size, unit in zip(geometry.scale, geometry.units, strict=False)
+    ]
+    if all(size == 1 and not what for size, what in told):
+        return ""
+    return ",".join(f"{size:.12g}{usual.get(what, ('', 'px'))[1]}" for size, what in told)
 
 
 def as_its_reference(
