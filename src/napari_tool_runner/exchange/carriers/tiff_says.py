@@ -130,11 +130,7 @@ def _sizes(told: Mapping[str, object]) -> dict[str, tuple[float, str]]:
 
 def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:
     metadata, page = tif.imagej_metadata or {}, tif.series[0].keyframe
-
-    def named(key: str) -> str:
-        return canonical(metadata.get(key))
-
-    unit, depth = named("unit"), abs(_number(metadata.get("spacing")))
+    unit, depth = canonical(metadata.get("unit")), abs(_number(metadata.get("spacing")))
     if unit == "pixel" and "unit" not in metadata:
         _tag_facts(page, facts)
         unit = next((unit for _, unit in facts.steps.values()), unit)
@@ -147,7 +143,10 @@ def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:
             facts.steps["Z"] = (depth, unit)
         for axis in "YZ":  # else that of x
             if axis in facts.steps and f"{axis.lower()}unit" in metadata:
-                facts.steps[axis] = (facts.steps[axis][0], named(f"{axis.lower()}unit"))
+                facts.steps[axis] = (
+                    facts.steps[axis][0],
+                    canonical(metadata[f"{axis.lower()}unit"]),
+                )
     else:
         told = {"Z": (depth, unit)} if depth and "Z" in tif.series[0].axes else {}
         _ratio_facts(_resolution(page, unit) | told, facts)
