@@ -560,11 +560,13 @@ def tiff_over_itself() -> bytes:
     [
         tiff_of(150, 120),
         tiff_of(150, 150),
+        tiff_of(3, 0),
+        tiff_of(3, 3),
         tiff_of(95, 95),
         tiff_of(1000, 500),
         tiff_over_itself(),
     ],
-    ids=["circle", "itself", "before-a-hundred", "long", "overlapping"],
+    ids=["circle", "itself", "three", "short", "before-a-hundred", "long", "overlapping"],
 )
 @pytest.mark.parametrize("said", [False, True], ids=["read", "metadata"])
 def test_pages_without_end_are_a_sentence(data: bytes, said: bool, tmp_path: Path) -> None:

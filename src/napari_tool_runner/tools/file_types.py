@@ -18,7 +18,6 @@ from napari_tool_runner.tools.formats import FORMATS, Formats
 __all__ = ["check_pages", "content_type", "file_type", "has_zarr_attributes"]
 
 _HEAD = 65536
-_ROUND = 90  # pages; fewer than tifffile looks at before it knows a circle
 _METADATA = 16 * 2**20  # bytes; metadata of a plate with thousands of fields have 1 MB
 # Where, which bytes, name of the format, what people call it.
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
@@ -48,7 +47,7 @@ def check_pages(file: BinaryIO, name: str) -> None:
     """Refuse a TIFF whose pages are too many for it; `file` is left at its beginning.
 
     Each page says where the next one is. What is led in a circle, or over the same bytes again
-    and again, would be read for hours; tifffile ends a circle among the first hundred only.
+    and again, would be read for hours: tifffile knows few of the circles.
 
     Raises
     ------
@@ -92,7 +91,7 @@ def _follow_pages(file: BinaryIO, name: str) -> None:
             break
         file.seek(length, os.SEEK_CUR)
         (place,) = struct.unpack(offset, file.read(struct.calcsize(offset)))
-    if used > size or (place and len(seen) > _ROUND):
+    if used > size or place:
         raise OutputError(
             f"{name} is damaged: its pages lie over one another, or follow in a circle.",
             hint="Write it again.",
