@@ -35,6 +35,10 @@ ODD: dict[str, tuple[np.ndarray, dict[str, object]]] = {
     "L*a*b*": (COLOURS, {"photometric": "cielab"}),
     "colours called channels": (COLOURS, {"photometric": "rgb", "metadata": {"axes": "YXC"}}),
     "depth marked as colours": (COLOURS, {"photometric": "rgb", "metadata": {"axes": "YXZ"}}),
+    "narrow pages": (
+        PIXELS[..., 0].repeat(8, 0)[..., :3].copy(),
+        {"metadata": None, "photometric": "minisblack"},
+    ),
 } | {
     f"{axes} {shape}": (
         np.random.default_rng(1).integers(0, 900, shape).astype(np.uint16),

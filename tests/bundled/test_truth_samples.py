@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 import skimage
 import tifffile
+from napari.layers import Layer
+from napari.layers._source import layer_source
+from napari_builtins._skimage_data import SKIMAGE_DATA, _load_skimage_data
 from PIL import Image
 
 from bundled import public_samples
@@ -77,6 +80,25 @@ def test_samples_that_people_know(tmp_path: Path, name: str) -> None:
     if name not in A_PART:
         assert same(tmp_path / name, tmp_path / "whole") == ""
         assert otherwise(tmp_path / name, tmp_path) == []
+
+
+NAMES = {"clock": "clock_motion", "colorwheel": "color", "immunohistochemistry": "ihc"}
+
+
+def test_samples_that_napari_shows_are_their_files(tmp_path: Path) -> None:
+    compared = 0
+    for name in SKIMAGE_DATA:  # of a horse it shows a mask of the colours
+        of = NAMES.get(name, name)
+        path = next((one for one in FILES if one.stem == of and of != "horse"), None)
+        if path is not None:
+            (data, *more), *_ = _load_skimage_data(name)
+            with layer_source(sample=("napari", name)):
+                shown = seen(handed(Layer.create(data, *more), tmp_path / name))
+            held = seen(handed(path, tmp_path / f"{name}-file"))
+            assert shown[1:] == held[1:], name
+            np.testing.assert_array_equal(shown[0], held[0], name)
+            compared += 1
+    assert compared > 15
 
 
 @pytest.mark.skipif(CORPUS is None, reason=NO_CORPUS)

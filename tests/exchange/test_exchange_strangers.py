@@ -360,6 +360,20 @@ def test_a_spacing_without_a_unit_is_how_many_pixels_deep(
     assert any("5 pixel widths" in note for note in content.notes)
 
 
+def test_proportions_are_read_where_no_size_is(tmp_path: Path) -> None:
+    stack, told = np.zeros((2, 3, 4), "uint8"), {"axes": "ZYX", "spacing": 5.0}
+    imwrite = tifffile.imwrite
+    imwrite(tmp_path / "a.tif", stack, imagej=True, resolution=(1, 2), metadata=told)
+    imwrite(tmp_path / "fax.tif", stack[0], resolution=(204, 102), resolutionunit="INCH")
+    content, fax = read(tmp_path / "a.tif", "tiff"), read(tmp_path / "fax.tif", "tiff")
+    assert content.geometry is not None
+    assert fax.geometry is not None
+    assert (content.geometry.scale, fax.geometry.scale) == ((5, 0.5, 1), (2, 1))
+    (note,) = content.notes
+    assert "0.5 pixel widths along Y and 5 pixel widths along Z" in note
+    assert "204 dots an inch" in fax.notes[1]
+
+
 def test_a_size_that_ome_tells_of_one_axis_only_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, np.zeros((3, 4)), metadata={"axes": "YX", "PhysicalSizeX": 0.2})

@@ -226,10 +226,8 @@ def _as_in_file(snap: LayerSnapshot, told: _Told) -> LayerSnapshot:
         return snap
     own = with_axis(own, "C", array.shape[-1], own.ndim) if snap.rgb else own
     own = select(own, axes)[0]
-    if behind.labels:
+    if behind.labels or rgb or snap.rgb:
         own = replace(own, axes=behind.axes, labels=behind.labels)
-    elif rgb:
-        own = replace(own, axes=behind.axes, labels=())
     if rgb is not snap.rgb:
         what = "colours" if rgb else f"the axes {in_words(own.axes)}"
         remarks.append(f"“{snap.name}” goes to the tool as its file has it: {what}.")

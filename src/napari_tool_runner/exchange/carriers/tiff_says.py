@@ -192,10 +192,10 @@ def _ratio_facts(steps: dict[str, tuple[float, str]], facts: Facts) -> None:
     ratios = {axis: (float(f"{size / wide:.12g}"), unit) for axis, (size, unit) in steps.items()}
     if any(size != 1 for size, _ in ratios.values()):
         facts.steps = ratios
-        said = [
-            f"{size:.4g} pixel widths along {a}" for a, (size, _) in ratios.items() if size != 1
-        ]
-        facts.notes.append(f"It tells no unit: a step is taken for {' and '.join(said)}.")
+        said = [f"{s:.4g} pixel widths along {a}" for a, (s, _) in ratios.items() if s != 1]
+        ours = "It tells proportions only"
+        facts.notes = [note for note in facts.notes if not note.startswith(ours)]
+        facts.notes.append(f"{ours}: a step is taken for {' and '.join(said)}.")
 
 
 def _resolution(page: tifffile.TiffPage, unit: str) -> dict[str, tuple[float, str]]:
@@ -227,11 +227,11 @@ def _tag_facts(page: tifffile.TiffPage, facts: Facts) -> None:
     coarse = unit == "inch" and min(dots, default=0.0) <= _SCANNERS
     if not coarse and not (unit == "centimeter" and printed):
         facts.steps = steps
-    elif not all(any(abs(value - dpi) < 0.5 for dpi in (1, *_DPI[:2])) for value in dots):
-        facts.notes.append(
-            f"It tells {dots[0]:.4g} dots an inch, as prints and cameras do: not taken for the "
-            "size of its pixels."
-        )
+        return
+    _ratio_facts(_resolution(page, "pixel"), facts)
+    if not all(any(abs(value - dpi) < 0.5 for dpi in (1, *_DPI[:2])) for value in dots):
+        said = f"It tells {dots[0]:.4g} dots an inch, as prints and cameras do"
+        facts.notes.append(f"{said}: not taken for the size of its pixels.")
 
 
 def _number(value: object) -> float:
