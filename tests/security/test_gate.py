@@ -506,7 +506,7 @@ def test_a_strangers_record_lends_nothing(
         if how in ("input", "relative"):
             one["path"] = str(secret) if how == "input" else "../keys/id_rsa"
         elif how in ("link", "inner"):
-            one["path"] = "planted.txt"
+            one["path"] = "io/planted.txt"
         elif how == "source":
             one |= {"path": "gone", "source": {"kind": "file", "path": str(secret)}}
         elif how in ("d", "ours"):
@@ -518,10 +518,10 @@ def test_a_strangers_record_lends_nothing(
 
     sent = as_a_strangers(first, tmp_path, change)
     if how == "link":
-        (sent / "planted.txt").symlink_to(secret)
+        (sent / "io" / "planted.txt").symlink_to(secret)
     if how == "inner":  # of a Zarr: the folder lies in the record, what it holds does not
-        (sent / "planted.txt" / "0").mkdir(parents=True)
-        (sent / "planted.txt" / "0" / "leak").symlink_to(secret)
+        (sent / "io" / "planted.txt" / "0").mkdir(parents=True)
+        (sent / "io" / "planted.txt" / "0" / "leak").symlink_to(secret)
     record = read_record(sent / "record.json")
     assert not record.ours
     with pytest.raises(TrustError, match=r"not written by this installation.*/(keys|harmless)"):

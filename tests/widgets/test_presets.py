@@ -69,7 +69,7 @@ def test_a_preset_of_another_version_is_read_and_the_difference_told(form, store
     widget = form(TOOL)
     menu = PresetMenu(TOOL, widget, store, widget)
     told: list[str] = []
-    menu.told.connect(told.append)
+    menu.told.connect(lambda text, _: told.append(text))
     menu.apply(
         Preset("old", "small", "0.9", {"sigma": 4, "gone": 1, "cond": {"method": "manual"}})
     )

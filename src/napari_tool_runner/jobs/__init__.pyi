@@ -10,7 +10,9 @@ from .past.crate import export_crate
 from .past.history import find_record, history, known_record, read_record, remembered
 from .past.reclaim import delete_job, reclaim, reclaimable
 from .past.repeat import (
+    allowed_values,
     borrowed,
+    borrowed_by,
     borrowed_words,
     recorded_form,
     recorded_result,
@@ -43,11 +45,13 @@ __all__ = [
     "Stamp",
     "TestReport",
     "add_result",
+    "allowed_values",
     "as_command",
     "as_given",
     "as_json",
     "as_python",
     "borrowed",
+    "borrowed_by",
     "borrowed_words",
     "compare_outputs",
     "compare_runs",

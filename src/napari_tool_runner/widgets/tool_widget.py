@@ -120,7 +120,9 @@ class ToolWidget(QWidget):
 
         self.preset_menu = PresetMenu(tool, self.form, self._presets, self)
         self.header.menu_button.set_menu(self.preset_menu)
-        self.preset_menu.told.connect(lambda text: self.run_bar.say(text, "info"))
+        self.preset_menu.told.connect(
+            lambda text, buttons: self.run_bar.say(text, "problem" if buttons else "info", buttons)
+        )
         self.service_lookup = ServiceLookup(tool, self)
         self.service_lookup.found.connect(self._show_services)
         self.run_bar.runner_changed.connect(self._judge)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, ToolRunnerError, WorkspaceError
+from napari_tool_runner.jobs.past.history import own_folder
 from napari_tool_runner.jobs.record import JobState, differs
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.names import safe_name
@@ -59,7 +60,7 @@ def export_crate(record: RunRecord, target: Path) -> Path:
         ) from error
     if target.exists():
         raise WorkspaceError(f"{target} exists already.", hint="Name another target.")
-    told, name = record.tool, record.tool_name
+    told, name, own = record.tool, record.tool_name, own_folder(record)
     crate = ROCrate()
     crate.name = f"{name}: job {record.id}"
     crate.description = f"One run of {name} {told.version} by napari-tool-runner."
@@ -81,8 +82,8 @@ def export_crate(record: RunRecord, target: Path) -> Path:
     if _is_descriptor(descriptor, told.digest):
         tool["url"] = place = f"descriptor/{safe_name(descriptor.name)}"
         crate.add_file(descriptor, place)
-    inputs = [_add(crate, record, one, "inputs") for one in record.inputs]
-    outputs = [_add(crate, record, one, "outputs") for one in record.outputs]
+    inputs = [_add(crate, record, own, one, "inputs") for one in record.inputs]
+    outputs = [_add(crate, record, own, one, "outputs") for one in record.outputs]
     parameters = [
         add(f"#parameter-{key}", "PropertyValue", name=key, value=str(value))
         for key, value in record.parameters.items()
@@ -104,7 +105,7 @@ def export_crate(record: RunRecord, target: Path) -> Path:
     action["result"] = outputs
     crate.root_dataset["mentions"] = action
     for path, place in ((record.path, "record.json"), (record.log, "log.txt")):
-        if os.path.isfile(path) and _is_own(path, record):
+        if os.path.isfile(path) and _is_own(path, own):
             crate.add_file(path, place)
     try:
         if target.suffix == ".zip":
@@ -120,14 +121,18 @@ def export_crate(record: RunRecord, target: Path) -> Path:
 
 
 def _add(
-    crate: ROCrate, record: RunRecord, one: RecordedInput | RecordedOutput, kind: str
+    crate: ROCrate,
+    record: RunRecord,
+    own: Path | None,
+    one: RecordedInput | RecordedOutput,
+    kind: str,
 ) -> object:
     # a link is followed when the record states what is there
     path = one.path if one.path.is_symlink() else one.locate()
     place = record.inside(one.path)
     # a crate tells places as addresses: in one, % and \\ may mean another folder
     odd = place in _TAKEN or not place.isprintable() or any(c in place for c in "%\\:?#")
-    if odd or not _is_own(one.path, record):
+    if odd or not _is_own(one.path, own):
         name = safe_name(one.path.name)  # from elsewhere; never out of the crate
         taken = {str(entity.id).strip("/") for entity in crate.get_entities()}
         numbered = (f"{kind}/{number or ''}{'_' * bool(number)}{name}" for number in count())
@@ -137,7 +142,7 @@ def _add(
             f"{one.path} of job {record.id} is gone.",
             hint="A job can be exported as long as its files are kept.",
         )
-    if not one.sha256 and not _is_own(path, record):
+    if not one.sha256 and not _is_own(path, own):
         raise WorkspaceError(
             f"{path} of job {record.id} is left where it is: it lies outside "
             "the job's folder, or is reached by a link, and the record states no content of it.",
@@ -155,9 +160,10 @@ def _add(
     return add(path, place, properties=properties)
 
 
-def _is_own(path: Path, record: RunRecord) -> bool:
+def _is_own(path: Path, root: Path | None) -> bool:
     """Whether it lies below the job's folder, with no link on the way nor below it."""
-    root = record.folder
+    if root is None:
+        return not os.path.lexists(path)
     try:
         match sealed.kind(path, root):
             case "file":

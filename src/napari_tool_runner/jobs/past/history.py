@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -21,18 +22,26 @@ from napari_tool_runner.jobs.record import (
 )
 from napari_tool_runner.jobs.workspace import RECORD, made_at
 from napari_tool_runner.storage import NewerError, read_json
+from napari_tool_runner.tools.own_folder import folder_is_shared
+from napari_tool_runner.tools.toolbox.approvals import shared_places
 
 __all__ = [
     "ended_jobs",
     "find_record",
     "history",
     "known_record",
+    "own_folder",
     "read_record",
     "record_files",
     "remembered",
 ]
 
 _logger = logging.getLogger(__name__)
+_OF_A_JOB = frozenset(
+    {RECORD, "log.txt", "stdout.txt", "stderr.txt", "io", "inputs", "outputs", "work"}
+    | {"descriptor", "ro-crate-metadata.json", "ro-crate-preview.html", ".DS_Store"}
+)
+"""What lies in the folder of a job, also of an older version, or of a crate."""
 _KILLED = "It was killed, or the disk was full, before it could write its record."
 RECORD_BYTES = 32 * 2**20
 """More than any job tells of itself."""
@@ -101,6 +110,27 @@ def read_record(path: Path) -> RunRecord:
             hint="It may be half-written or of another program.",
         ) from error
     return RunRecord.from_json(told, path.absolute().parent)
+
+
+def own_folder(record: RunRecord) -> Path | None:
+    """Return the folder whose files are part of a record; None when none is known to be.
+
+    Of a record of ours it is the job's. One of others is as good as what lies there: a folder
+    with this record, of a job or crate and nothing else, that nobody but the user can change.
+    """
+    folder = record.folder
+    if record.ours:
+        return folder
+    try:
+        alone = _OF_A_JOB.issuperset(os.listdir(folder))
+        there = read_record(record.path) if alone else None
+    except (OSError, WorkspaceError):
+        return None
+    # what a layer remembers names a place, and is not what lies there
+    if there is None or json.dumps(there.to_json()) != json.dumps(record.to_json()):
+        return None
+    shared = folder_is_shared(folder, installed=True) or next(shared_places(folder), None)
+    return None if shared else folder
 
 
 def remembered(layer: object) -> RunRecord | None:

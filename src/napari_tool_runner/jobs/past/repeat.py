@@ -19,6 +19,7 @@ from napari_tool_runner.errors import (
 from napari_tool_runner.exchange import ReadApart, load
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.outputs import JobOutput, JobResult
+from napari_tool_runner.jobs.past.history import own_folder
 from napari_tool_runner.jobs.record import present
 from napari_tool_runner.jobs.typed_json import as_object
 from napari_tool_runner.quoting import one_line
@@ -26,16 +27,10 @@ from napari_tool_runner.sealed import below
 from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile
-from napari_tool_runner.tools.model import (
-    DataOutput,
-    DirectoryParameter,
-    FileParameter,
-    LayerKind,
-    Tool,
-)
+from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
 from napari_tool_runner.tools.toolbox.gate import unnamed
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
-from napari_tool_runner.tools.tree import find_parameter, with_lists
+from napari_tool_runner.tools.tree import named_paths, with_lists
 from napari_tool_runner.tools.values import nest
 
 if TYPE_CHECKING:
@@ -47,7 +42,9 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.trust import Trust
 
 __all__ = [
+    "allowed_values",
     "borrowed",
+    "borrowed_by",
     "borrowed_words",
     "recorded_form",
     "recorded_result",
@@ -96,12 +93,14 @@ def rerun(
     tool = recorded_tool(record, config) if tool is None else find_tool(tool, config=config)
     if not named and not (trust := trust_state(tool, config)).ok:
         raise _not_by_record(tool, trust)
-    if asked := [path for path in borrowed(record, tool) if path not in lend]:
-        raise TrustError(
-            f"“{tool.name}” was not run again: {borrowed_words(asked)}",
-            hint="Lend them by a word (napari-tool-runner rerun RECORD --lend), or choose the "
-            "data yourself.",
-        )
+    if not record.ours:
+        own, record = own_folder(record), _settled(record)
+        if asked := _once(_borrowed(record, tool, own, lend)):
+            raise TrustError(
+                f"“{tool.name}” was not run again: {borrowed_words(asked)}",
+                hint="Lend them by a word (napari-tool-runner rerun RECORD --lend), or choose the "
+                "data yourself.",
+            )
     remarks: list[str] = []
     if tool.digest != record.tool.digest:
         remarks.append(
@@ -118,29 +117,51 @@ def rerun(
     return job, remarks
 
 
-def borrowed(record: RunRecord, tool: Tool | None = None) -> list[Path]:
-    """Return what a rerun would give to the tool and lies outside of the record's own folder.
+def borrowed(record: RunRecord, tool: Tool) -> list[Path]:
+    """Return what a rerun would give to the tool and is not known to be the record's own.
 
     Empty for a record that this installation wrote where it lies. What its own folder holds
     counts by where it leads to, as do links inside a folder.
     """
-    if record.ours:
-        return []
-    named = [place for one in record.inputs if (place := one.locate()) is not None]
-    for name, value in record.settable.items():
-        parameter = find_parameter(tool.inputs, name) if tool is not None else None
-        chosen = isinstance(parameter, FileParameter | DirectoryParameter)
-        if parameter is not None and chosen and value == getattr(parameter, "default", None):
-            continue  # the descriptor says so, which was approved
-        for text in value if isinstance(value, list | tuple) else [value]:
-            written = isinstance(text, str) and (chosen or "/" in text or os.sep in text)
-            path = Path(os.path.expanduser(str(text).removeprefix("file://"))).absolute()
-            if written and text and os.path.lexists(path):
-                named.append(path)
-    own = os.path.realpath(record.folder)
-    real = [Path(os.path.realpath(path)) for path in named]
-    real += [to for path in real if path.is_relative_to(own) for to in _links_of(path)]
-    return [*dict.fromkeys(path for path in real if not path.is_relative_to(own))]
+    return _once(borrowed_by(record, tool))
+
+
+def borrowed_by(
+    record: RunRecord, tool: Tool, lend: Collection[Path] = ()
+) -> dict[str, list[Path]]:
+    """Return the full names of values -> what of `borrowed` they name, and is not in `lend`."""
+    return {} if record.ours else _borrowed(record, tool, own_folder(record), lend)
+
+
+def _borrowed(
+    record: RunRecord, tool: Tool, folder: Path | None, lend: Collection[Path]
+) -> dict[str, list[Path]]:
+    told = named_paths(tool.inputs, record.settable).items()
+    named = {name: paths for name, (_, paths) in told if paths}
+    for one in record.inputs:
+        if (place := one.locate()) is not None:
+            named.setdefault(one.name, []).append(place)
+    own = folder and os.path.realpath(folder)
+    found: dict[str, list[Path]] = {}
+    for name, paths in named.items():
+        real = [Path(os.path.realpath(path)) for path in paths]
+        if own:
+            real += [to for path in real if path.is_relative_to(own) for to in _links_of(path)]
+            real = [path for path in real if not path.is_relative_to(own)]
+        if asked := [path for path in real if path not in lend]:
+            found[name] = asked
+    return found
+
+
+def _once(named: Mapping[str, Sequence[Path]]) -> list[Path]:
+    return [*dict.fromkeys(path for paths in named.values() for path in paths)]
+
+
+def _settled(record: RunRecord) -> RunRecord:
+    """Return a record with the inputs where links lead now: what was asked about is given."""
+    places = [(one, one.locate()) for one in record.inputs]
+    real = (replace(one, path=Path(os.path.realpath(at))) if at else one for one, at in places)
+    return replace(record, inputs=tuple(real))
 
 
 def _links_of(folder: Path) -> list[Path]:
@@ -160,8 +181,8 @@ def borrowed_words(paths: Sequence[Path]) -> str:
     names = ", ".join(one_line(str(path), 500) for path in paths[:5])
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return (
-        "its record was not written by this installation, and it gives the tool what lies outside "
-        f"of its folder: {names}{more}."
+        "its record was not written by this installation, and it gives the tool what is not known "
+        f"to be a part of it: {names}{more}."
     )
 
 
@@ -221,12 +242,25 @@ def _recorded_values(record: RunRecord, remarks: list[str]) -> dict[str, object]
     return {name: many if len(many) > 1 else many[0] for name, many in found.items()}
 
 
-def recorded_form(record: RunRecord, tool: Tool) -> dict[str, object]:
+def recorded_form(
+    record: RunRecord, tool: Tool, without: Collection[str] = ()
+) -> dict[str, object]:
     """Return the parameters that are no data as a form takes them: nested, repeats as lists.
 
-    Names that `tool` no longer has are kept: the form tells about them.
+    Names that `tool` no longer has are kept: the form tells about them. `without`: names of
+    `borrowed_by`.
     """
-    return with_lists(tool.inputs, nest(record.settable))
+    return allowed_values(tool, record.settable, without)
+
+
+def allowed_values(
+    tool: Tool, values: Mapping[str, object], without: Collection[str] = ()
+) -> dict[str, object]:
+    """Return values of others as a form takes them, without those of some full names."""
+    if without:
+        told = named_paths(tool.inputs, values).items()
+        values = {name: value for name, (value, _) in told if name not in without}
+    return with_lists(tool.inputs, nest(values))
 
 
 # -- results -------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
+from napari_tool_runner.jobs import allowed_values
+from napari_tool_runner.quoting import one_line
+from napari_tool_runner.tools.tree import named_paths
 from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore
 from napari_tool_runner.widgets.parts.layouts import menu_entry
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.forms.form import FormWidget
+    from napari_tool_runner.widgets.parts.messages import Button
 
 __all__ = ["PresetMenu"]
 
@@ -24,8 +28,8 @@ __all__ = ["PresetMenu"]
 class PresetMenu(QMenu):
     """Reset all, and presets. Further entries may be added by others (`addAction`)."""
 
-    told = Signal(str)
-    """Something worth saying in the page's message line."""
+    told = Signal(str, object)
+    """Something worth saying in the page's message line, and the buttons for it."""
 
     def __init__(self, tool: Tool, form: FormWidget, store: PresetStore, parent: QWidget) -> None:
         super().__init__(parent)
@@ -42,14 +46,26 @@ class PresetMenu(QMenu):
         self.presets_menu.aboutToShow.connect(self._fill)
         self.aboutToShow.connect(self._fill)
 
-    def apply(self, preset: Preset) -> None:
-        """Fill the form with `preset` and say what did not fit."""
-        unknown = self._form.set_values(preset.values)
+    def apply(self, preset: Preset, *, of_others: bool = False) -> None:
+        """Fill the form with `preset` and say what did not fit.
+
+        `of_others`: files that it names are filled in by a button only.
+        """
+        found = named_paths(self._tool.inputs, preset.values) if of_others else {}
+        named = {name: paths for name, (_, paths) in found.items() if paths}
+        unknown = self._form.set_values(allowed_values(self._tool, preset.values, named))
         self._form.outputs.set_kinds(preset.kinds)
         parts = [f"Preset “{preset.name}” loaded.", preset.remark(self._tool)]
         if unknown:
             parts.append(f"Without a place here: {', '.join(unknown)}.")
-        self.told.emit(" ".join(part for part in parts if part))
+        buttons: list[Button] = []
+        if named:
+            paths = dict.fromkeys(path for some in named.values() for path in some)
+            names = ", ".join(one_line(str(path), 500) for path in [*paths][:5])
+            more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+            parts.append(f"Left out, since it names files of yours: {names}{more}.")
+            buttons.append(("Fill them in", lambda: self.apply(preset)))
+        self.told.emit(" ".join(part for part in parts if part), buttons)
 
     def save(self, name: str) -> None:
         """Keep the form's values under `name`."""
@@ -60,7 +76,7 @@ class PresetMenu(QMenu):
 
     def import_file(self, path: Path) -> None:
         """Fill the form from a preset file."""
-        self._try(lambda: self.apply(self._store.read(path)))
+        self._try(lambda: self.apply(self._store.read(path), of_others=True))
 
     def export_file(self, path: Path) -> None:
         """Write the form's values as a preset file."""
@@ -74,7 +90,7 @@ class PresetMenu(QMenu):
         except PresetError as error:
             said = str(error)
         if said:
-            self.told.emit(said)
+            self.told.emit(said, [])
 
     def _fill(self) -> None:
         self.presets_menu.clear()
@@ -94,7 +110,7 @@ class PresetMenu(QMenu):
 
     def _reset(self) -> None:
         self._form.reset()
-        self.told.emit("All fields are back at their defaults.")
+        self.told.emit("All fields are back at their defaults.", [])
 
     def _ask_name(self) -> None:
         name, accepted = QInputDialog.getText(self, "Save as preset", "Name of the preset:")

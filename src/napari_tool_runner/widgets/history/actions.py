@@ -199,22 +199,14 @@ class HistoryActions(QObject):
         try:
             tool = recorded_tool(record, load_config())
             page = self._open_tool(tool)
-            remarks = [] if page is None else fill_form(page, record)
-            if asked := borrowed(record, tool):
-                remarks.append(f"Look before you run: {borrowed_words(asked)}")
+            if page is None:
+                self.say("There is no window to open the form in.", "problem")
+                return None
+            tell = fill_form(page, record, f"The form of “{tool.name}” is filled as it was then.")
         except ToolRunnerError as error:
             self.say(str(error), "failed")
             return None
-        if page is None:
-            self.say("There is no window to open the form in.", "problem")
-            return None
-        said = " ".join([f"The form of “{tool.name}” is filled as it was then.", *remarks])
-        page.run_bar.say(said, "problem" if remarks else "info")
-        self._tell_changes(
-            [one for one in record.inputs if one.locate()],
-            said,
-            lambda text: page.run_bar.say(text, "problem"),
-        )
+        self._tell_changes([one for one in record.inputs if one.locate()], tell)
         self.say("")
         return page
 
@@ -256,17 +248,14 @@ class HistoryActions(QObject):
         said = f"Copied {what} as {words}."
         self.say(said, "done")
         if form != "json":
-            self._tell_changes(
-                [one for record in records for one in record.inputs], said, self.say
-            )
+            inputs = [one for record in records for one in record.inputs]
+            self._tell_changes(inputs, lambda found: self.say(f"{said} {found}"))
 
-    def _tell_changes(
-        self, inputs: list[RecordedInput], said: str, say: Callable[[str], object]
-    ) -> None:
-        """Say once more what was `said`, with what has changed: files are read to know it."""
+    def _tell_changes(self, inputs: list[RecordedInput], tell: Callable[[str], object]) -> None:
+        """Tell what has changed since: files are read to know it."""
         self._later(
             lambda: " ".join(filter(None, (one.remark() for one in inputs))),
-            lambda found: say(f"{said} {found}") if found else None,
+            lambda found: tell(found) if found else None,
         )
 
     def export(self, record: RunRecord, target: Path) -> None:

@@ -2,35 +2,77 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.jobs import Extent, as_given, recorded_form
+from napari_tool_runner.jobs import Extent, as_given, borrowed_by, borrowed_words, recorded_form
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.layers import path_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
     from napari_tool_runner.jobs import RecordedInput, RunRecord
     from napari_tool_runner.widgets.forms.node import LeafNode
+    from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["fill_form"]
 
 
-def fill_form(page: ToolWidget, record: RunRecord, *, data: bool = True) -> list[str]:
+def fill_form(
+    page: ToolWidget,
+    record: RunRecord,
+    said: str,
+    *,
+    data: bool = True,
+    lend: Collection[Path] = (),
+) -> Callable[[str], None]:
     """Set parameters, and data from the layers of that name, else from the job's files.
 
-    `data`: False leaves the choice of data to the form.
+    Above the Run button stands what was `said`, and what could not be set. Files that are
+    not known to be the record's own are filled in by a button there.
+
+    Parameters
+    ----------
+    data : bool
+        False leaves the choice of data to the form.
+    lend : collection of Path
+        Of what `borrowed_by` returns, what may be filled in.
 
     Returns
     -------
-    list of str
-        Sentences on what could not be set.
+    callable
+        Adds a sentence to those.
     """
+    asked = borrowed_by(record, page.tool, lend)
+    remarks = _fill(page, record, asked, data=data)
+    buttons: list[Button] = []
+    chosen = set() if data else {told.name for told in record.inputs}  # not filled in here
+    named = (path for name, paths in asked.items() if name not in chosen for path in paths)
+    if paths := [*dict.fromkeys(named)]:
+        remarks.append(f"Left out, since {borrowed_words(paths)}")
+        given = partial(fill_form, page, record, said, data=data, lend={*lend, *paths})
+        buttons.append(("Fill them in", given))
+    text = " ".join([said, *remarks])
+
+    def tell(more: str = "") -> None:
+        told = f"{text} {more}".rstrip()
+        page.run_bar.say(told, "info" if told == said else "problem", buttons)
+
+    tell()
+    return tell
+
+
+def _fill(
+    page: ToolWidget, record: RunRecord, without: Collection[str], *, data: bool
+) -> list[str]:
     form = page.form
     form.reset()
     remarks: list[str] = []
-    unknown = form.set_values(recorded_form(record, page.tool))
+    unknown = form.set_values(recorded_form(record, page.tool, without))
     if unknown:
         remarks.append(f"Not in the form any more: {', '.join(unknown)}.")
     wanted: dict[str, list[object]] = {}
@@ -41,6 +83,8 @@ def fill_form(page: ToolWidget, record: RunRecord, *, data: bool = True) -> list
             remarks.append(f"The input “{told.name}” is not in the form any more.")
             continue
         value = _layer(page, leaf, told) or as_given(told)
+        if path_of(value) is not None and told.name in without:
+            continue
         if path_of(value) is not None and told.locate() is None:
             remarks.append(
                 f"“{told.label}” is neither an open layer nor a file any more: choose another."

@@ -79,10 +79,9 @@ def run_again_on(layer: object, open_tool: Callable[[Tool], ToolWidget | None]) 
     tool = recorded_tool(record, load_config())
     page = open_tool(tool)
     if page is not None:
-        remarks = fill_form(page, record, data=False)
         name = getattr(layer, "name", "")
         said = f"The parameters that made “{name}”. Choose what to run on."
-        page.run_bar.say(" ".join([said, *remarks]), "problem" if remarks else "info")
+        fill_form(page, record, said, data=False)
 
 
 class MadeByBar(QWidget):
