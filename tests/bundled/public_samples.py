@@ -17,7 +17,6 @@ import zarr
 from PIL import Image
 
 RNG = np.random.default_rng(11)
-_LENGTH = {"um": "\\u00B5m", "nm": "nm", "mm": "mm"}
 
 
 def drawn(*shape: int, dtype: str = "uint8", top: int = 250) -> np.ndarray:
@@ -34,30 +33,58 @@ PLANE = drawn(40, 44)
 
 # -- ImageJ -------------------------------------------------------------------------------
 
-
-def imagej(path: Path, values: np.ndarray, said: str = "", **more: object) -> None:
-    """Write a TIFF as ImageJ does: big endian, one description, planes one after another."""
-    axes = str(more.pop("axes", "YX"))
-    pixel = float(str(more.pop("pixel", 0)))
-    steps = dict(zip(axes, values.shape, strict=False))
-    names = {"C": "channels", "Z": "slices", "T": "frames"}
-    lines = ["ImageJ=1.53t", f"images={np.prod([steps[a] for a in axes if a in names] or [1])}"]
-    lines += [f"{name}={steps[axis]}" for axis, name in names.items() if axis in steps]
-    lines += [*(["hyperstack=true"] if len(axes) > 3 else []), *said.split(), "loop=false", ""]
-    if pixel:
-        more |= {"resolution": (1 / pixel, 1 / pixel), "resolutionunit": "none"}
-    tifffile.imwrite(
-        path, values, byteorder=">", description="\n".join(lines), metadata=None,
-        **({"photometric": "minisblack"} | more),
-    )  # fmt: skip
+Kind = tuple[Callable[[Path], None], str, dict[str, float]]
+UNITS = {"um": 1, "micron": 1, "\\u00B5m": 1, "nm": 1e-3, "mm": 1e3, "inch": 25400}
+STEPS = {"T": 3, "C": 2, "Z": 5, "Y": 40, "X": 44, "S": 3}
+NAMES = {"C": "channels", "Z": "slices", "T": "frames"}
+GREY = np.repeat(np.arange(256)[:, None], 3, axis=1)
+FIRE = np.stack([np.arange(256), np.arange(256) // 2, 255 - np.arange(256)], axis=1)
 
 
-def palette(path: Path, values: np.ndarray, table: np.ndarray, **how: object) -> None:
-    picture = Image.fromarray(values).convert("P") if values.ndim == 3 else None
-    picture = picture or Image.fromarray(values, "P")
-    if values.ndim == 2:
-        picture.putpalette(table.astype(np.uint8).tobytes())
-    picture.save(path, **how)
+def ij(
+    axes: str, dtype: str = "uint8", unit: str = "", pixel: float = 0, spacing: float = 0,
+    said: str = "", **more: object,
+) -> Kind:  # fmt: skip
+    """Return a TIFF as ImageJ writes it: big endian, one description, planes one after another."""
+
+    def write(path: Path) -> None:
+        shape = [STEPS[axis] for axis in axes]
+        values = drawn(*shape, dtype=dtype)
+        if axes.endswith("S"):
+            values = np.moveaxis(drawn(3, *shape[:-1], dtype=dtype), 0, -1).copy()
+        count = np.prod([STEPS[axis] for axis in axes if axis in NAMES] or [1])
+        lines = ["ImageJ=1.53t", f"images={count}", f"unit={unit}" * bool(unit)]
+        lines += [f"{name}={STEPS[axis]}" for axis, name in NAMES.items() if axis in axes]
+        lines += ["hyperstack=true\nmode=composite" * ("C" in axes), *said.split()]
+        lines += [f"spacing={spacing}" * bool(spacing), "loop=false", ""]
+        how = {"photometric": "rgb" if axes.endswith("S") else "minisblack"} | more
+        if pixel:
+            how |= {"resolution": (1 / pixel, 1 / pixel), "resolutionunit": "none"}
+        text = "\n".join(line for line in lines if line) + "\n"
+        tifffile.imwrite(path, values, byteorder=">", description=text, metadata=None, **how)
+
+    sizes = {"X": pixel, "Y": pixel, "Z": spacing}
+    return write, axes, {axis: size * UNITS[unit] for axis, size in sizes.items() if size}
+
+
+def own_ij(truth: dict[str, float], resolution: tuple[float, float], **told: object) -> Kind:
+    """Return what tifffile writes in the name of ImageJ, with metadata that it knows."""
+    axes = str(told.get("axes", "YX"))
+    truncate = bool(told.pop("truncate", False))
+
+    def write(path: Path) -> None:
+        values = drawn(*(STEPS[axis] for axis in axes), dtype="uint16")
+        tifffile.imwrite(
+            path, values, imagej=True, resolution=resolution, metadata=told, truncate=truncate
+        )
+
+    return write, axes, truth
+
+
+def palette(path: Path, values: np.ndarray, table: np.ndarray) -> None:
+    picture = Image.fromarray(values, "P")
+    picture.putpalette(table.astype(np.uint8).tobytes())
+    picture.save(path)
 
 
 def boats(path: Path) -> None:
@@ -67,183 +94,51 @@ def boats(path: Path) -> None:
     Image.fromarray(values).save(path)
 
 
-def overlays(path: Path) -> None:
-    """An ImageJ TIFF with a region and an overlay in it."""
-    roi = b"Iout\0\xe3\1\0" + struct.pack(">4h", 4, 5, 20, 21) + bytes(48)
-    tifffile.imwrite(
-        path, drawn(40, 44), imagej=True, resolution=(4, 4),
-        metadata={"unit": "um", "ROI": roi, "Overlays": [roi, roi]},
-    )  # fmt: skip
+def tiny(path: Path) -> None:
+    values = np.moveaxis(drawn(3, 6, 30, 31), 0, -1)[:, :12, :14].copy()
+    tifffile.imwrite(path, values, imagej=True, photometric="rgb", metadata={"axes": "ZYXS"})
 
 
-def one_page(path: Path) -> None:
-    """As ImageJ writes more than 4 GB: one page is described, the others follow it."""
-    tifffile.imwrite(
-        path, drawn(9, 40, 44, dtype="uint16"), imagej=True, truncate=True, resolution=(2, 2),
-        metadata={"axes": "ZYX", "unit": "um", "spacing": 2.0},
-    )  # fmt: skip
+def table(colours: np.ndarray) -> dict[str, object]:
+    return {"photometric": "palette", "colormap": colours.T.astype(np.uint16) * 257}
 
 
-def composite(
-    path: Path, shape: tuple[int, ...], axes: str, unit: str, dtype: str, **more: object
-) -> None:
-    table = np.zeros((3, 256), np.uint8)
-    table[0] = np.arange(256)
-    told = {
-        "axes": axes,
-        "unit": unit,
-        "mode": "composite",
-        "LUTs": [table] * shape[axes.index("C")],
-    }
-    tifffile.imwrite(
-        path,
-        drawn(*shape, dtype=dtype),
-        imagej=True,
-        resolution=(1 / 0.0885, 1 / 0.0885),
-        metadata=told | more,
-    )
-
-
-GREY = np.repeat(np.arange(256)[:, None], 3, axis=1)
-FIRE = np.stack([np.arange(256), np.arange(256) // 2, 255 - np.arange(256)], axis=1)
-
-Kind = tuple[Callable[[Path], None], str, dict[str, float]]
-PIXEL = {"X": 0.0885, "Y": 0.0885}
+_ROI = b"Iout\0\xe3\1\0" + struct.pack(">4h", 4, 5, 20, 21) + bytes(48)
+_LUT = np.stack([np.arange(256), np.zeros(256), np.zeros(256)]).astype(np.uint8)
 IMAGEJ: dict[str, Kind] = {
     "blobs.gif": (lambda p: palette(p, drawn(40, 44), 255 - GREY), "YXS", {}),
     "boats.gif": (boats, "YX", {}),
-    "t1-head.tif": (
-        lambda p: imagej(
-            p, drawn(12, 40, 44, dtype="uint16"), "unit=mm spacing=1.5", axes="ZYX", pixel=1
-        ),
-        "ZYX",
-        {"X": 1000, "Y": 1000, "Z": 1500},
-    ),
-    "t1-uncalibrated.tif": (
-        lambda p: imagej(p, drawn(12, 40, 44, dtype="uint16"), "", axes="ZYX"),
-        "ZYX",
-        {},
-    ),
-    "mitosis.tif": (
-        lambda p: composite(
-            p, (6, 5, 2, 40, 44), "TZCYX", "um", "uint16", spacing=1.0, finterval=0.14
-        ),
-        "TZCYX",
-        PIXEL | {"Z": 1.0},
-    ),
-    "confocal-series.tif": (
-        lambda p: composite(p, (7, 2, 40, 44), "ZCYX", "micron", "uint8", spacing=0.5),
-        "ZCYX",
-        PIXEL | {"Z": 0.5},
-    ),
-    "confocal-nm.tif": (
-        lambda p: composite(p, (7, 2, 40, 44), "ZCYX", "nm", "uint8", spacing=500.0),
-        "ZCYX",
-        {"X": 0.0000885, "Y": 0.0000885, "Z": 0.5},
-    ),
-    "hela-cells.tif": (lambda p: composite(p, (3, 40, 44), "CYX", "um", "uint16"), "CYX", PIXEL),
-    "fluorescent-cells.tif": (
-        lambda p: composite(p, (3, 40, 44), "CYX", "um", "uint8"),
-        "CYX",
-        PIXEL,
-    ),
-    "organ-of-corti.tif": (
-        lambda p: composite(p, (5, 4, 40, 44), "ZCYX", "um", "uint8", spacing=1),
-        "ZCYX",
-        PIXEL | {"Z": 1.0},
-    ),
-    "bat-cochlea.tif": (
-        lambda p: imagej(
-            p,
-            (drawn(9, 40, 44) > 99) * np.uint8(255),
-            "unit=pixel",
-            axes="ZYX",
-            photometric="miniswhite",
-        ),
-        "ZYX",
-        {},
-    ),
-    "bat-cochlea-lut.tif": (
-        lambda p: imagej(
-            p,
-            (drawn(40, 44) > 99) * np.uint8(255),
-            "",
-            axes="YX",
-            photometric="palette",
-            colormap=(255 - GREY.T).astype(np.uint16) * 257,
-        ),
-        "YX",
-        {},
-    ),
-    "fire-lut.tif": (
-        lambda p: imagej(
-            p,
-            drawn(40, 44),
-            "",
-            axes="YX",
-            photometric="palette",
-            colormap=FIRE.T.astype(np.uint16) * 257,
-        ),
-        "YX",
-        {},
-    ),
+    "t1-head.tif": ij("ZYX", "uint16", "mm", 1, 1.5),
+    "t1-uncalibrated.tif": ij("ZYX", "uint16"),
+    "mitosis.tif": ij("TZCYX", "uint16", "\\u00B5m", 0.0885, 1, "finterval=0.14"),
+    "confocal-series.tif": ij("ZCYX", "uint8", "micron", 0.0885, 0.5),
+    "confocal-nm.tif": ij("ZCYX", "uint8", "nm", 88.5, 500),
+    "hela-cells.tif": ij("CYX", "uint16", "um", 0.0885),
+    "fluorescent-cells.tif": ij("CYX", "uint8", "um", 0.0885),
+    "organ-of-corti.tif": ij("TCYX", "uint8", "um", 0.0885),
+    "bat-cochlea.tif": ij("ZYX", photometric="miniswhite"),
+    "bat-cochlea-lut.tif": ij("YX", **table(255 - GREY)),
+    "fire-lut.tif": ij("YX", **table(FIRE)),
     "cell-colony.jpg": (lambda p: Image.fromarray(drawn(40, 44)).save(p), "YX", {}),
     "leaf.jpg": (lambda p: Image.fromarray(COLOUR).save(p, dpi=(300, 300)), "YXS", {}),
-    "float-stack.tif": (
-        lambda p: imagej(
-            p, drawn(6, 40, 44, dtype="float32") / 7, "unit=um spacing=3", axes="ZYX", pixel=0.5
-        ),
-        "ZYX",
-        {"X": 0.5, "Y": 0.5, "Z": 3.0},
+    "float-stack.tif": ij("ZYX", "float32", "um", 0.5, 3),
+    "rgb-stack.tif": ij("ZYXS", "uint8", "um", 0.5, 3),
+    "tiny-rgb-stack.tif": (tiny, "ZYXS", {}),
+    "movie-of-3.tif": ij("TYX", said="finterval=0.5 fps=2"),
+    "inches.tif": own_ij({"X": 25.4, "Y": 50.8}, (1000, 500), unit="inch"),
+    "wide-pixels.tif": own_ij({"Y": 0.5}, (1, 2)),
+    "pixels.tif": own_ij({}, (9e3, 9e3)),
+    "overlays.tif": own_ij(
+        {"X": 0.25, "Y": 0.25}, (4, 4), unit="um", ROI=_ROI, Overlays=[_ROI, _ROI]
     ),
-    "rgb-stack.tif": (
-        lambda p: imagej(
-            p,
-            np.moveaxis(drawn(3, 6, 40, 44), 0, -1).copy(),
-            "unit=um spacing=3",
-            axes="ZYX",
-            pixel=0.5,
-            photometric="rgb",
-        ),
-        "ZYXS",
-        {"X": 0.5, "Y": 0.5, "Z": 3.0},
+    "composite-luts.tif": own_ij(
+        {"X": 0.25, "Y": 0.25, "Z": 2}, (4, 4), axes="ZCYX", unit="um", spacing=2,
+        mode="composite", LUTs=[_LUT, _LUT],
     ),
-    "tiny-rgb-stack.tif": (
-        lambda p: imagej(
-            p,
-            np.moveaxis(drawn(3, 6, 30, 31), 0, -1)[:, :12, :14].copy(),
-            "",
-            axes="ZYX",
-            photometric="rgb",
-        ),
-        "ZYXS",
-        {},
+    "larger-than-4GB.tif": own_ij(  # one page is described, the others follow it
+        {"X": 0.5, "Y": 0.5, "Z": 2}, (2, 2), axes="ZYX", unit="um", spacing=2, truncate=True
     ),
-    "movie-of-3.tif": (
-        lambda p: imagej(p, drawn(8, 40, 44), "finterval=0.5 fps=2", axes="TYX"),
-        "TYX",
-        {},
-    ),
-    "inches.tif": (
-        lambda p: tifffile.imwrite(
-            p, drawn(40, 44), imagej=True, resolution=(1000, 500), metadata={"unit": "inch"}
-        ),
-        "YX",
-        {"X": 25.4, "Y": 50.8},
-    ),
-    "wide-pixels.tif": (
-        lambda p: tifffile.imwrite(p, drawn(40, 44), imagej=True, resolution=(1, 2)),
-        "YX",
-        {"Y": 0.5},
-    ),
-    "pixels.tif": (
-        lambda p: tifffile.imwrite(p, drawn(40, 44), imagej=True, resolution=(9e3, 9e3)),
-        "YX",
-        {},
-    ),
-    "overlays.tif": (overlays, "YX", {"X": 0.25, "Y": 0.25}),
-    "larger-than-4GB.tif": (one_page, "ZYX", {"X": 0.5, "Y": 0.5, "Z": 2.0}),
-}
+}  # fmt: skip
 
 
 # -- OME ----------------------------------------------------------------------------------
@@ -374,45 +269,32 @@ MIXED = (
     'PhysicalSizeZ="0.002" PhysicalSizeZUnit="mm"'
 )
 UM = {"X": 0.25, "Y": 0.25}
+
+
+def made(axes: str, t: int, z: int, c: int, **how: str) -> Kind:
+    truth = UM | {"Z": 2.0} if "told" in how else {}
+    return lambda path: series(path, t, z, c, **how), axes, truth
+
+
 OME: dict[str, Kind] = {
-    "single-channel.ome.tif": (lambda p: series(p, 1, 1, 1), "YX", {}),
-    "multi-channel.ome.tif": (lambda p: series(p, 1, 1, 3), "CYX", {}),
-    "z-series.ome.tif": (lambda p: series(p, 1, 5, 1), "ZYX", {}),
-    "time-series.ome.tif": (lambda p: series(p, 7, 1, 1), "TYX", {}),
-    "multi-channel-z-series.ome.tif": (lambda p: series(p, 1, 5, 3), "CZYX", {}),
-    "multi-channel-time-series.ome.tif": (lambda p: series(p, 7, 1, 3), "TCYX", {}),
-    "4D-series.ome.tif": (lambda p: series(p, 7, 5, 1), "TZYX", {}),
-    "multi-channel-4D-series.ome.tif": (lambda p: series(p, 7, 5, 3), "TCZYX", {}),
-    "sized.ome.tif": (
-        lambda p: series(p, 2, 5, 3, told=SIZED, kind="uint8"),
-        "TCZYX",
-        UM | {"Z": 2.0},
-    ),
-    "nm.ome.tif": (
-        lambda p: series(p, 1, 5, 1, kind="uint16", told=MIXED),
-        "ZYX",
-        UM | {"Z": 2.0},
-    ),
-    "float.ome.tif": (
-        lambda p: series(p, 1, 4, 2, kind="float32", told=SIZED),
-        "CZYX",
-        UM | {"Z": 2.0},
-    ),
-    "modulo.ome.tif": (
-        lambda p: series(p, 1, 6, 1, told=SIZED, more=MODULO),
-        "ZYX",
-        UM | {"Z": 2.0},
-    ),
+    "single-channel.ome.tif": made("YX", 1, 1, 1),
+    "multi-channel.ome.tif": made("CYX", 1, 1, 3),
+    "z-series.ome.tif": made("ZYX", 1, 5, 1),
+    "time-series.ome.tif": made("TYX", 7, 1, 1),
+    "multi-channel-z-series.ome.tif": made("CZYX", 1, 5, 3),
+    "multi-channel-time-series.ome.tif": made("TCYX", 7, 1, 3),
+    "4D-series.ome.tif": made("TZYX", 7, 5, 1),
+    "multi-channel-4D-series.ome.tif": made("TCZYX", 3, 5, 2),
+    "sized.ome.tif": made("TCZYX", 2, 5, 3, kind="uint8", told=SIZED),
+    "nm.ome.tif": made("ZYX", 1, 5, 1, kind="uint16", told=MIXED),
+    "float.ome.tif": made("CZYX", 1, 4, 2, kind="float32", told=SIZED),
+    "modulo.ome.tif": made("ZYX", 1, 6, 1, told=SIZED, more=MODULO),
     "tubhiswt_C0_TP0.ome.tif": (tubhiswt, "CTZYX", UM | {"Z": 2.0}),
     "companion.ome.tif": (companion, "ZYX", UM | {"Z": 2.0}),
     "pyramid.ome.tif": (pyramid, "CYX", UM),
     "colours.ome.tif": (rgb_ome, "YXS", {"X": 0.5, "Y": 0.5}),
 } | {
-    f"{order}.ome.tif": (
-        lambda p, order=order: series(p, 3, 4, 2, order, "uint8", SIZED),
-        order[::-1],
-        UM | {"Z": 2.0},
-    )
+    f"{order}.ome.tif": made(order[::-1], 3, 4, 2, order=order, kind="uint8", told=SIZED)
     for order in ("XYZCT", "XYZTC", "XYCTZ", "XYCZT", "XYTCZ", "XYTZC")
 }
 
