@@ -190,3 +190,28 @@ def test_others_are_cut_along_the_axes_of_the_same_name() -> None:
     np.testing.assert_array_equal(
         cut(stack, grid, (slice(0, 4), slice(0, 5), 1)).data, stack.data[1]
     )
+
+
+@pytest.mark.parametrize("order", ["zyx", "xyz", "yxz"])
+def test_shapes_go_with_their_slice(tmp_path: Path, order: str) -> None:
+    places = ["zyx".index(axis) for axis in order]
+    image = layer_of([*order], cube=False)
+    box = np.array([[0, 0.6, 0.6], [0, 0.6, 2.4], [0, 2.4, 2.4], [0, 2.4, 0.6]])
+    where = {"scale": image.scale, "translate": image.translate, "units": image.units}
+    shapes = Shapes(
+        [(box + np.array([z, 0, z]))[:, places] for z in (0, 2)],
+        shape_type="polygon",
+        features={"n": ["a", "b"]},
+        axis_labels=tuple(order),
+        **where,
+    )
+    grid = snapshot(image).geometry
+    labels = parameter("imagetiff", kinds=(LayerKind.LABELS,))
+    for z, index in enumerate(Extent("each").indices(grid.shape, grid.axes)):
+        piece, part = cut(snapshot(image), grid, index), cut(snapshot(shapes), grid, index)
+        assert list(part.features(len(part.parts)).get("n", [])) == {0: ["a"], 2: ["b"]}.get(z, [])
+        written = export(part, labels, tmp_path / str(z), reference=piece)
+        wanted = np.zeros((4, 5), int)
+        if z != 1:
+            wanted[1:3, 1 + z : 3 + z] = 1
+        np.testing.assert_array_equal(tifffile.imread(written.file.path), wanted)

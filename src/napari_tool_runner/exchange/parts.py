@@ -6,6 +6,7 @@ picks one position and drops the axis, a slice (step 1) crops it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -29,7 +30,7 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     """Return the part of `snap` that lies at `index` of the grid; nothing is read.
 
     Axes are matched as `counterparts` says; pixels are cut along an axis where their size
-    is the grid's. Tracks, surfaces and tables pass whole.
+    is the grid's. Tracks, vectors, surfaces and tables pass whole.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
         return snap
     if snap.kind in PIXELS:
         return _cut_pixels(snap, grid, index)
-    if snap.kind is LayerKind.POINTS:
-        return _cut_points(snap, grid, index)
+    if snap.kind in (LayerKind.POINTS, LayerKind.SHAPES):
+        return _cut_coordinates(snap, grid, index)
     return snap
 
 
@@ -99,35 +100,47 @@ def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
     )
 
 
-def _cut_points(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
+def _cut_coordinates(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
+    """Return the points or shapes of a part; a shape lies in the slice of its middle."""
     import pandas as pd
 
-    points = np.asarray(snap.data, dtype=float)
-    n = points.shape[1]
-    keep = np.ones(len(points), bool)
+    shapes, n = snap.kind is LayerKind.SHAPES, snap.geometry.ndim
+    lows = middles = highs = np.asarray([] if shapes else snap.data, float).reshape(-1, n)
+    if shapes:
+        lows, middles, highs = (
+            np.array([of(one, axis=0) for one in snap.parts], float).reshape(-1, n)
+            for of in (np.min, np.mean, np.max)
+        )
+    keep = np.ones(len(middles), bool)
     start = np.zeros(n)
     kept: list[int] = []
     for axis, (length, entry) in enumerate(_aligned(snap.geometry, grid, index)):
         if not isinstance(entry, slice):
-            keep &= np.round(points[:, axis]) == entry
+            keep &= np.round(middles[:, axis]) == entry
             continue
         kept.append(axis)
         if entry != slice(None):
             low, high, _ = entry.indices(length)
             # a pixel reaches half a step to both sides of its index
-            keep &= (points[:, axis] >= low - 0.5) & (points[:, axis] < high - 0.5)
+            keep &= (highs[:, axis] >= low - 0.5) & (lows[:, axis] < high - 0.5)
             start[axis] = low
     attributes = dict(snap.attributes)
-    features = attributes.get("features")
-    if isinstance(features, pd.DataFrame) and len(features) == len(points):
-        attributes["features"] = features.loc[keep].reset_index(drop=True)
-    size = attributes.get("size")
-    if isinstance(size, np.ndarray) and size.shape[:1] == (len(points),):
-        attributes["size"] = size[keep]
+    for name, value in attributes.items():  # one of each
+        if isinstance(value, pd.DataFrame) and len(value) == len(keep):
+            attributes[name] = value.loc[keep].reset_index(drop=True)
+        elif isinstance(value, dict) and name == "features":
+            attributes[name] = {k: column[keep] for k, column in snap.features(len(keep)).items()}
+        elif isinstance(value, np.ndarray) and value.shape[:1] == keep.shape:
+            attributes[name] = value[keep]
+        elif isinstance(value, list) and len(value) == len(keep):
+            attributes[name] = [*itertools.compress(value, keep)]
     moved = crop(snap.geometry, start.tolist(), [0] * n)
+    data: object = (middles[keep] - start)[:, kept]
+    if shapes:
+        data = [(one - start)[:, kept] for one in itertools.compress(snap.parts, keep)]
     return replace(
         snap,
-        data=(points[keep] - start)[:, kept],
+        data=data,
         geometry=select(replace(moved, shape=()), kept)[0],
         path=None,
         attributes=attributes,
