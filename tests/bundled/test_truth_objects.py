@@ -562,6 +562,24 @@ def test_brightness_given_for_objects_is_told(tmp_path, tool):
         assert "warning:" not in text
 
 
+@pytest.mark.parametrize("tool", ["compare_labels", "cut_out_objects", "sort_objects"])
+def test_images_of_other_axes_or_pixels_are_told(tmp_path, tool):
+    stack = np.stack([cells()] * 3).astype(np.uint16)
+    names = {
+        "compare_labels": ("reference", "candidate"),
+        "cut_out_objects": ("labels", "image"),
+        "sort_objects": ("labels", "image"),
+    }[tool]
+
+    def text(other, **sizes):
+        given = (Image(stack, "ZYX", {"PhysicalSizeX": 1.0}), Image(stack, other, sizes))
+        return run(tool, tmp_path, **dict(zip(names, given, strict=True))).text
+
+    assert "the axes are ZYX in the one and TYX in the other" in text("TYX")
+    assert "pixels of different size" in text("ZYX", PhysicalSizeX=2.0)
+    assert "warning" not in text("ZYX", PhysicalSizeX=1.0)
+
+
 def test_scripts_and_forms_tell_brightness_alike():
     from skimage import data, measure
 

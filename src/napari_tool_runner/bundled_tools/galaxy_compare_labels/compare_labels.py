@@ -167,6 +167,26 @@ def exact(value):
     return f"{value:.15g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
+def tell_sizes(first, second):
+    """Warn when two images that are laid on each other have pixels of different size."""
+    for axis in "XYZ":
+        one, other = (sizes.get(f"PhysicalSize{axis}") for sizes in (first, second))
+        if one and other and abs(one - other) > 1e-3 * one:
+            print(
+                f"warning: pixels of different size ({one:g} and {other:g} along {axis}) are laid "
+                "on each other one by one: “Rescale” makes them alike"
+            )
+
+
+def tell_axes(axes, others):
+    """Warn when two images of one size, laid on each other, have other axes."""
+    if axes != others:
+        print(
+            f"warning: the axes are {axes} in the one and {others} in the other: both count as "
+            f"{axes}. Where that is wrong, name the axes alike"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reference", required=True)
@@ -177,14 +197,16 @@ def main():
     parser.add_argument("--summary", required=True)
     args = parser.parse_args()
 
-    truth, axes, _ = read_objects(args.reference)
+    truth, axes, sizes = read_objects(args.reference)
     together = space(axes, "volumes")
     outer = [number for number, axis in enumerate(axes) if axis not in together]
     columns, rows = [], []
     for path, name in args.candidate:
-        labels, _, _ = read_objects(path)
+        labels, others, theirs = read_objects(path)
         if labels.shape != truth.shape:
             sys.exit(f"“{name}” has the shape {labels.shape}, the reference has {truth.shape}.")
+        tell_axes(axes, others)
+        tell_sizes(sizes, theirs)
         objects, overlaps, matched, count = [], [], 0, 0
         for part in parts(axes, truth.shape, together):  # an object is compared in each frame
             numbers, best, same, there = overlaps_of(truth[part], labels[part], args.overlap)

@@ -158,6 +158,26 @@ def compact(labels):
     return small, np.concatenate([np.zeros(1, values.dtype), values])
 
 
+def tell_sizes(first, second):
+    """Warn when two images that are laid on each other have pixels of different size."""
+    for axis in "XYZ":
+        one, other = (sizes.get(f"PhysicalSize{axis}") for sizes in (first, second))
+        if one and other and abs(one - other) > 1e-3 * one:
+            print(
+                f"warning: pixels of different size ({one:g} and {other:g} along {axis}) are laid "
+                "on each other one by one: “Rescale” makes them alike"
+            )
+
+
+def tell_axes(axes, others):
+    """Warn when two images of one size, laid on each other, have other axes."""
+    if axes != others:
+        print(
+            f"warning: the axes are {axes} in the one and {others} in the other: both count as "
+            f"{axes}. Where that is wrong, name the axes alike"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("image")
@@ -172,13 +192,15 @@ def main():
     from scipy import ndimage
 
     image, axes, sizes = read_image(args.image)
-    labels, own, _ = read_objects(args.labels)
+    labels, own, theirs = read_objects(args.labels)
     colour = axes.endswith("S")
     if image.shape[: image.ndim - colour] != labels.shape:
         sys.exit(f"The image has the shape {image.shape}, the labels have {labels.shape}.")
+    tell_axes(own, axes.rstrip("S"))
+    tell_sizes(sizes, theirs)
     together = space(own, "volumes")
     outer = [number for number, axis in enumerate(own) if axis not in together]
-    inner = "".join(axis for axis in axes if axis in together or axis == "S")
+    inner = "".join(axis for axis in own if axis in together) + "S" * colour
     found = []  # of every object in every frame: its size, its name, its frame, its box
     for part in parts(own, labels.shape, together):
         small, numbers = compact(labels[part])

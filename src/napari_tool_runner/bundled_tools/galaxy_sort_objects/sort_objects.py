@@ -196,6 +196,26 @@ def compact(labels):
     return small, np.concatenate([np.zeros(1, values.dtype), values])
 
 
+def tell_sizes(first, second):
+    """Warn when two images that are laid on each other have pixels of different size."""
+    for axis in "XYZ":
+        one, other = (sizes.get(f"PhysicalSize{axis}") for sizes in (first, second))
+        if one and other and abs(one - other) > 1e-3 * one:
+            print(
+                f"warning: pixels of different size ({one:g} and {other:g} along {axis}) are laid "
+                "on each other one by one: “Rescale” makes them alike"
+            )
+
+
+def tell_axes(axes, others):
+    """Warn when two images of one size, laid on each other, have other axes."""
+    if axes != others:
+        print(
+            f"warning: the axes are {axes} in the one and {others} in the other: both count as "
+            f"{axes}. Where that is wrong, name the axes alike"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", required=True)
@@ -208,7 +228,7 @@ def main():
     settings = json.loads(Path(args.settings).read_text(encoding="utf-8"))
     feature = settings["feature"]
     labels, axes, sizes = read_objects(args.labels)
-    image = read_image(args.image)[0] if args.image else None
+    image, others, theirs = read_image(args.image) if args.image else (None, axes, sizes)
     together = space(axes, "volumes")
     steps = [s for s, axis in zip(pitch(axes, sizes), axes, strict=True) if axis in together]
     if feature == "intensity_mean" and image is None:
@@ -219,6 +239,8 @@ def main():
         sys.exit(f"The image has the shape {image.shape}, the labels have {labels.shape}.")
     if image is not None:
         tell_missing(image)
+        tell_axes(axes, others)
+        tell_sizes(sizes, theirs)
     outer = [number for number, axis in enumerate(axes) if axis not in together]
     rows, values, small = [], [], np.zeros(labels.shape, np.int32)
     for part in parts(axes, labels.shape, together):  # an object is measured in each frame
