@@ -281,7 +281,11 @@ def test_what_was_made_of_a_table_is_told(tmp_path):
 
     assert "x [nm] (0.5 micrometer)" in notes("ThunderSTORM")
     assert "say no unit: they were taken as pixels" in notes("semicolons")
-    assert notes("QuPath without scale") == ""
+    for corner in ("QuPath", "QuPath without scale", "ThunderSTORM", "ImageJ"):
+        assert "corner of the first pixel" in notes(corner)
+    for middle in ("CellProfiler", "CellProfiler's locations", "scikit-image", "two units", "R"):
+        assert "first pixel" not in notes(middle)
+    assert "count pixels from 1" in notes("MATLAB")
     assert "decimal comma" in notes("decimal comma")
     assert "“1.234” in the column “n” was read as 1234." in notes("thousands")
     assert "2 of 4 rows have no place (NaN) and were left out" in notes("missing")
@@ -295,7 +299,7 @@ def test_lengths_without_a_pixel_size_are_told(tmp_path):
     inputs = {"i": snapshot(Image(np.zeros((8, 8))))}
     loaded = load(collected(path, "tablecsv"), output, make_tool(), inputs=inputs)
     np.testing.assert_array_equal(loaded.data, [[1.5, 2.5]])
-    assert "does not say how large its pixels are" in loaded.notes[0]
+    assert "does not say how large its pixels are" in " ".join(loaded.notes)
     alone = load(collected(path, "tablecsv"), output, make_tool(), inputs={})
     assert [str(unit) for unit in alone.attributes["units"]] == ["nanometer", "nanometer"]
 

@@ -26,6 +26,7 @@ __all__ = [
     "Column",
     "as_numbers",
     "coordinate_columns",
+    "counting_notes",
     "grouped_names",
     "has_decimal_comma",
     "is_measured",
@@ -165,6 +166,32 @@ def coordinate_columns(table: Table, units: Mapping[str, str] = {}) -> list[Colu
     time = _time(table, units)
     space = _space(table, units)
     return [time, *space] if time and space else space
+
+
+def counting_notes(table: Iterable[str], columns: Sequence[Column]) -> list[str]:
+    """Return what is known of where `columns` count from, when it is not as here.
+
+    Here 0 is the middle of the first pixel, as in scikit-image, CellProfiler, TrackMate and
+    napari. In QuPath, ImageJ's results and ThunderSTORM it is its corner; MATLAB begins with 1.
+    """
+    names, notes = [column.name for column in columns], list[str]()
+    if any(name.lower() == "slice" for name in names):
+        notes.append("The column “Slice” was taken as z, counted from 0.")
+    space = [column.name for column in columns if column.axis in ("X", "Y")]
+    centroid = any(re.match(r"Centroid [XY] (?:µm|px)$", name) for name in space)
+    nanometres = any(re.match(r"[xy] \[nm\]$", name) for name in space)
+    results = {*space} == {"X", "Y"} and not {"Area", "Mean", "%Area"}.isdisjoint(table)
+    if centroid or nanometres or results:
+        notes.append(
+            f"{', '.join(space)} may count from the corner of the first pixel (QuPath, ImageJ, "
+            "ThunderSTORM): taken from its middle, places are half a pixel too large then."
+        )
+    if names and all(re.fullmatch(r"(?i)centroid_[123]", name) for name in names):
+        notes.append(
+            f"{', '.join(names)} may count pixels from 1 (MATLAB): they were taken as counted "
+            "from 0, places are one pixel too large then."
+        )
+    return notes
 
 
 def track_columns(table: Table, units: Mapping[str, str] = {}) -> list[Column]:

@@ -18,6 +18,7 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.columns import (
     AXIS,
     coordinate_columns,
+    counting_notes,
     track_columns,
     units_by_column,
 )
@@ -294,8 +295,7 @@ def coordinate_data(
         columns, names = columns[1:], names[1:]
         if graph := content.attributes.get("graph"):
             extra["graph"] = graph
-    if any(column.name.lower() == "slice" for column in columns):
-        notes.append("The column “Slice” was taken as z, counted from 0.")
+    notes += counting_notes(table, columns)
     axes = [column.axis for column in columns]
     units_of = tuple("pixel" if not content.header else column.unit for column in columns)
     letters = "".join(axes) if all(axes) else ""

@@ -105,7 +105,7 @@ def main():
     parser.add_argument("--distance", type=float, default=6.0)
     parser.add_argument("--gap", type=int, default=1)
     parser.add_argument("--unit", choices=["px", "um"], default="px")
-    parser.add_argument("--depth", type=float)
+    parser.add_argument("--depth", type=float, default=0)
     parser.add_argument("--sizes", default="")
     parser.add_argument("--min-length", type=int, default=3)
     args = parser.parse_args()
