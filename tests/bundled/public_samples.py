@@ -514,4 +514,5 @@ PICTURES: dict[str, Kind] = {
 } | {
     f"colours.{ending}": (picture(COLOUR), "YXS", {})
     for ending in ("bmp", "png", "jpg", "webp", "ppm", "tga", "pcx", "jp2", "avif")
+    if f".{ending}" in Image.registered_extensions()
 }

@@ -88,8 +88,9 @@ def read_raster(path: Path, root: Path | None = None) -> Content:
             width, height = struct.unpack(">II", head[16:24])
             check_fits(width * height * 8, path)
             return _content([imagecodecs.png_decode(file.read())], [])
+        Image.init()  # an older Pillow, or one built without its library, does not know each
         # no others: Pillow starts programs for some
-        with Image.open(file, formats=_KINDS) as picture:
+        with Image.open(file, formats=[kind for kind in _KINDS if kind in Image.OPEN]) as picture:
             inks = picture.mode == "CMYK"
             if inks:
                 notes.append("Its colours are inks (CMYK); they are its channels.")
