@@ -48,7 +48,7 @@ def test_what_scripts_change_is_applied_again(
         'export LIST="first:$LIST:last" NEW="1 2"; unset OUT\n',
     )
     process, _ = make_process(tmp_path)
-    found = activate(prefix, process.context)
+    found = activate(prefix, process.context, {})
     assert found.changes == {"LIST": ["first:", ":last"], "NEW": "1 2", "OUT": None}
     applied = found.apply({"PATH": "/usr/bin", "LIST": "b:c", "OUT": "y", "OTHER": "z"})
     assert applied["LIST"] == "first:b:c:last"
@@ -63,11 +63,11 @@ def test_variables_of_files(tmp_path: Path) -> None:
     write(prefix / "etc/conda/env_vars.d/b.json", "no json")
     write(prefix / "etc/conda/env_vars.d/c.json", "[1]")
     process, _ = make_process(tmp_path)
-    assert activate(prefix, process.context).changes == {"A": "1", "B": "package"}
+    assert activate(prefix, process.context, {}).changes == {"A": "1", "B": "package"}
     write(prefix / "conda-meta/state", json.dumps({"env_vars": {"B": "user"}}))
-    assert activate(prefix, process.context).changes == {"A": "1", "B": "user"}
+    assert activate(prefix, process.context, {}).changes == {"A": "1", "B": "user"}
     write(prefix / "conda-meta/state", "[]")
-    assert activate(prefix, process.context).changes == {"A": "1", "B": "package"}
+    assert activate(prefix, process.context, {}).changes == {"A": "1", "B": "package"}
 
 
 @posix
@@ -79,7 +79,8 @@ def test_scripts_of_other_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         activation, "sys", SimpleNamespace(platform="darwin", executable=activation.sys.executable)
     )
     process, _ = make_process(tmp_path)
-    assert activate(prefix, process.context).changes["NEW"] == "a\nb"
+    found = activate(prefix, process.context, {"enclose": False})
+    assert found.changes["NEW"] == "a\nb"
 
 
 @posix
@@ -87,7 +88,7 @@ def test_a_script_that_ends_the_shell_is_told(tmp_path: Path) -> None:
     prefix = tmp_path / "env"
     write(prefix / "etc/conda/activate.d/a.sh", "export NEW=1; echo the reason; exit 4\n")
     process, events = make_process(tmp_path)
-    assert activate(prefix, process.context).changes == {}
+    assert activate(prefix, process.context, {}).changes == {}
     assert events.lines("runner") == ["The activation scripts failed (exit code 4)."]
     assert events.lines("stderr") == ["the reason"]
 
@@ -251,7 +252,7 @@ def test_a_cancel_while_it_is_finished(
     requirement = PackageRequirement(name="demo-tool", version="1.0")
     process, _ = make_process(tmp_path, requirement)
 
-    def activated(prefix: Path, _: object) -> Activation:
+    def activated(prefix: Path, *_: object) -> Activation:
         process.context.cancel.cancel()  # too late to break anything off
         return Activation(prefix, {})
 

@@ -18,7 +18,7 @@ def reporter(sizes: dict[str, int | None], download: int) -> tuple[InstallReport
         for name, size in sizes.items()
     ]
     told: list[Event] = []
-    return InstallReporter(records, download, told.append), told
+    return InstallReporter(records, download, lambda _: None, told.append), told
 
 
 def test_downloads_and_links_add_up_to_the_whole() -> None:

@@ -107,12 +107,26 @@ def test_the_second_job_makes_nothing_and_touches_no_network(server, envs, tmp_p
     assert service.plan(make_tool(DEMO)).ready
 
 
-def test_activation_is_computed_once(conda, tmp_path):
+@pytest.fixture
+def activations(monkeypatch):
+    """Which prefixes were activated by their scripts."""
+    from napari_tool_runner.plugins.conda import activation
+
+    found, real = [], activation._after_scripts
+    monkeypatch.setattr(
+        activation,
+        "_after_scripts",
+        lambda prefix, *rest: (found.append(prefix), real(prefix, *rest))[1],
+    )
+    return found
+
+
+def test_activation_is_computed_once(conda, tmp_path, activations):
     for _ in range(3):
         _, events, process = run(conda, tmp_path, DEMO)
         assert events.lines()[2].startswith("var=activated")
     prefix = Path(process.context.provenance["environment"]["prefix"])
-    assert (prefix / "activations.txt").read_text() == "run\n"
+    assert activations == [prefix]
 
 
 def test_different_packages_are_different_environments(conda, tmp_path):
@@ -400,14 +414,13 @@ def test_a_tool_without_packages_runs_as_with_local(conda, tmp_path):
     assert conda.plan(process.tool).ready
 
 
-def test_an_existing_environment_of_the_config_is_used_as_it_is(conda, tmp_path):
+def test_an_existing_environment_of_the_config_is_used_as_it_is(conda, tmp_path, activations):
     # made by somebody else: here by another service, moved under conda's folders
     _, _, process = run(conda, tmp_path, DEMO)
     prefix = process.context.provenance["environment"]["prefix"]
     root = tmp_path / "miniconda"
     (root / "envs").mkdir(parents=True)
     shutil.copytree(prefix, root / "envs" / "theirs", symlinks=True)
-    (root / "envs" / "theirs" / "activations.txt").unlink()
     config = {"conda_dir": str(root), "environments_dir": str(tmp_path / "none")}
     service = CondaRunnerService({**config, "channels": ["file:///nowhere"]})
     requirement = package("whatever=3", env="theirs")
@@ -417,7 +430,7 @@ def test_an_existing_environment_of_the_config_is_used_as_it_is(conda, tmp_path)
     assert code == 0
     assert events.lines()[1:] == [f"prefix={theirs}", f"var=activated in {theirs}"]
     assert process.context.provenance["environment"]["packages"][0]["name"] == "demo-tool"
-    assert Path(theirs, "activations.txt").read_text() == "run\n"
+    assert activations[1:] == [Path(theirs)]
     assert not (tmp_path / "none").exists()
     assert "theirs" in service.plan(process.tool).remarks[0]
     # without that name there, an environment is made

@@ -104,9 +104,10 @@ class CondaRunnerService(RunnerService):
                 f"Environments cannot be made in {folder}: set 'environments_dir' in the runner "
                 "section to a folder that can be written.",
             )
+        walls = f"{enclosure_words(self.config)} {_making(self.config)}"
         return Availability(
             True,
-            f"Environments are made in {folder}. {enclosure_words(self.config)}",
+            f"Environments are made in {folder}. {walls}",
             {"environments": str(folder), "py-rattler": version("py-rattler")},
         )
 
@@ -149,7 +150,8 @@ class CondaRunnerService(RunnerService):
             return local
         packages = ", ".join(spec.specs)
         found = tuple(Origin("channel", one, packages) for one in origins(spec, self.config))
-        return Place(self.service_name, found, spec.commands, local.rights)
+        rights = f"{local.rights} {_making(self.config, spec)}"
+        return Place(self.service_name, found, spec.commands, rights)
 
     def stored(self) -> list[Stored]:
         """Return environments that nobody uses now, and the cache of packages."""
@@ -204,7 +206,7 @@ class CondaRunnerService(RunnerService):
         with self._lock:
             found = self._existing.get((prefix, stamp))
         if found is None:
-            found = activate(prefix, context)
+            found = activate(prefix, context, self.config)
             with self._lock:
                 self._existing[prefix, stamp] = found
         context.provenance["environment"] = {
@@ -212,6 +214,19 @@ class CondaRunnerService(RunnerService):
             "packages": installed_packages(prefix),
         }
         return found
+
+
+def _making(config: Mapping[str, object], spec: CondaSpec | None = None) -> str:
+    """Say what may be done by scripts that packages bring, and by lines of set-up."""
+    if not is_enclosing(config):
+        return (
+            "Scripts of packages, and lines that make an environment, are not enclosed either: "
+            "they run as you, when it is made."
+        )
+    told = "Scripts of packages run enclosed, too, when an environment is made"
+    if spec is not None and not spec.commands:
+        return f"{told}."
+    return f"{told}, and so do lines that make one, with the network."
 
 
 class _CondaSession:

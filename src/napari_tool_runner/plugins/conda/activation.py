@@ -7,23 +7,33 @@ the scripts run once, when the environment is made; the difference is kept.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari_tool_runner.plugins.process import Event, ExecContext, OutputLine
-from napari_tool_runner.plugins.programs.environment import host_environment, path_with
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.plugins.process import Event, ExecContext, Mount, OutputLine
+from napari_tool_runner.plugins.programs.enclosure import enclosure_of
+from napari_tool_runner.plugins.programs.environment import (
+    at_home,
+    host_environment,
+    path_with,
+    program_environment,
+)
 from napari_tool_runner.plugins.programs.program import run_program
-from napari_tool_runner.storage import read_json
+from napari_tool_runner.storage import parse_json
 
-__all__ = ["Activation", "activate", "run_in_prefix"]
+__all__ = ["Activation", "activate", "own_room", "run_in_prefix"]
+
+_MOST = 2**22  # bytes of variables
 
 # variables of the shell itself, and of the run in which the scripts were tried
 _IGNORED = frozenset(
@@ -67,10 +77,16 @@ class Activation:
         return found
 
 
-def activate(prefix: Path, context: ExecContext) -> Activation:
+def activate(prefix: Path, context: ExecContext, config: Mapping[str, object]) -> Activation:
     """Run the activation scripts of `prefix` and return what they change.
 
-    Lines that the scripts print, and their failures, go to ``context.report``.
+    They run as a job's program does: enclosed where that is possible, and they change no file
+    of the environment. Lines that they print, and failures, go to ``context.report``.
+
+    Parameters
+    ----------
+    config : mapping
+        The ``runner`` section.
 
     Raises
     ------
@@ -81,19 +97,55 @@ def activate(prefix: Path, context: ExecContext) -> Activation:
     after = {**start, **_variables_of_files(prefix)}
     folder = prefix / "etc" / "conda" / "activate.d"
     if scripts := sorted(folder.glob("*.bat" if sys.platform == "win32" else "*.sh")):
-        after = _after_scripts(scripts, after, context)
+        after = _after_scripts(prefix, scripts, after, context, config)
     return Activation(prefix, _difference(start, after))
 
 
+@contextmanager
+def own_room(context: ExecContext) -> Iterator[ExecContext]:
+    """Give what makes an environment a home and temporary folder, which end with it.
+
+    It makes the environment for all jobs: variables and files of this one are not for it.
+    """
+    context.temp_dir.mkdir(parents=True, exist_ok=True)
+    room = Path(tempfile.mkdtemp(prefix="making-", dir=context.temp_dir))
+    own = replace(
+        context, temp_dir=room / "tmp", home_dir=room / "home", work_dir=room, environment={},
+        mounts=(Mount(room, read_only=False),), named=(), timeout=None,
+    )  # fmt: skip
+    own.temp_dir.mkdir()
+    own.home_dir.mkdir()
+    try:
+        yield own
+    finally:
+        with suppress(OSError, OutputError):  # deleted with the job at last
+            sealed.remove(room, context.temp_dir)
+
+
 def run_in_prefix(
-    line: str, environment: Mapping[str, str], context: ExecContext, work_dir: Path
+    line: str,
+    variables: Mapping[str, str],
+    room: ExecContext,
+    config: Mapping[str, object],
+    prefix: Path,
+    shown: Iterable[Path] = (),
 ) -> int:
-    """Run a shell line and return its exit code."""
+    """Run a shell line in an `own_room`, enclosed where that is possible; return its exit code.
+
+    It sees `prefix` and `shown`, and writes to its mounts only.
+    """
     if sys.platform == "win32":
         args = ["cmd", "/d", "/s", "/c", line]
     else:
-        args = [shutil.which("bash") or "/bin/sh", "-c", line]
-    return run_program(args, replace(context, work_dir=work_dir, timeout=None), environment)
+        system = os.pathsep.join(("/bin", "/usr/bin"))
+        args = [shutil.which("bash", path=system) or shutil.which("bash") or "/bin/sh", "-c", line]
+    room = replace(room, root=room.root or prefix)
+    enclosure = enclosure_of(room, config, [prefix, *shown])
+    return run_program(args, room, _with_room(variables, room), enclosure=enclosure)
+
+
+def _with_room(variables: Mapping[str, str], room: ExecContext) -> dict[str, str]:
+    return program_environment(at_home(variables, room), room)
 
 
 def _plain(prefix: Path, variables: Mapping[str, str]) -> dict[str, str]:
@@ -117,8 +169,8 @@ def _variables_of_files(prefix: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in [*files, prefix / "conda-meta" / "state"]:
         try:
-            data = read_json(path)
-        except (OSError, ValueError):
+            data = parse_json(sealed.read_bytes(path, prefix, limit=_MOST))
+        except (OSError, ValueError, OutputError):
             continue
         if path.name == "state":
             data = data.get("env_vars", {}) if isinstance(data, dict) else {}
@@ -128,7 +180,11 @@ def _variables_of_files(prefix: Path) -> dict[str, str]:
 
 
 def _after_scripts(
-    scripts: Sequence[Path], base: Mapping[str, str], context: ExecContext
+    prefix: Path,
+    scripts: Sequence[Path],
+    base: Mapping[str, str],
+    context: ExecContext,
+    config: Mapping[str, object],
 ) -> dict[str, str]:
     """Return the variables after the scripts ran in one shell."""
     failed: list[str] = []
@@ -138,12 +194,11 @@ def _after_scripts(
         if isinstance(event, OutputLine) and not event.transient:
             failed.append(event.text)
 
-    with tempfile.TemporaryDirectory(prefix="napari-tool-runner-") as scratch:
-        dump = Path(scratch) / "variables"
-        helper = Path(scratch) / "dump.py"
+    with own_room(replace(context, report=report)) as room:
+        dump, helper = room.work_dir / "variables", room.work_dir / "dump.py"
         helper.write_text(_DUMP, encoding="utf-8")
         if sys.platform == "win32":
-            script = Path(scratch) / "activate.bat"
+            script = room.work_dir / "activate.bat"
             lines = [f'@call "{entry}"' for entry in scripts]
             lines.append(f'@"{sys.executable}" -I -S "{helper}" "{dump}"')
             script.write_text("\r\n".join(lines), encoding="utf-8")
@@ -155,23 +210,28 @@ def _after_scripts(
             else:
                 lines.append(shlex.join([sys.executable, "-I", "-S", str(helper), str(dump)]))
             line = "\n".join(lines)
-        quiet = replace(context, report=report)
-        code = run_in_prefix(line, base, quiet, Path(scratch))
-        found = _read_dump(dump)
+        before = _with_room(base, room)
+        code = run_in_prefix(line, base, room, config, prefix)
+        found = _read_dump(dump, room.work_dir)
     if code or not found:
         context.say(f"The activation scripts failed (exit code {code}).")
         for text in failed[-20:]:
             context.report(OutputLine(text, "stderr"))
-    return found or dict(base)
+    if not found:
+        return dict(base)
+    # what is so because of the room is none of theirs
+    kept = {name: value for name, value in base.items() if name in found}
+    return kept | {name: value for name, value in found.items() if before.get(name) != value}
 
 
-def _read_dump(path: Path) -> dict[str, str]:
+def _read_dump(path: Path, room: Path) -> dict[str, str]:
     try:
-        raw = path.read_bytes()
-    except OSError:
+        raw = sealed.read_bytes(path, room, limit=_MOST)
+        if raw.startswith(b"{"):
+            told = parse_json(raw)
+            return {k: str(v) for k, v in told.items()} if isinstance(told, dict) else {}
+    except (OSError, ValueError, OutputError):
         return {}
-    if raw.startswith(b"{"):
-        return {str(k): str(v) for k, v in json.loads(raw).items()}
     pairs = (entry.partition("=") for entry in os.fsdecode(raw).split("\0") if entry)
     return {name: value for name, _, value in pairs}
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from rattler.platform import Subdir
 
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.channels import Channels, public_url
+from napari_tool_runner.plugins.conda.package_paths import PackagePaths
 from napari_tool_runner.plugins.conda.progress import InstallReporter
 from napari_tool_runner.plugins.process import Event, OutputLine, Progress
 from napari_tool_runner.storage import replacing
@@ -27,12 +29,21 @@ from napari_tool_runner.storage import replacing
 if TYPE_CHECKING:
     from rattler.networking.fetch_repo_data import CacheAction
 
-__all__ = ["Builder", "Solution", "installed_packages"]
+__all__ = ["Builder", "LinkScript", "Solution", "installed_packages"]
 
 _NETWORK_HINT = (
     "Check the network, and the channels in the runner section of the configuration "
     "('channels', 'channel_alias', 'mirrors')."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LinkScript:
+    """What a package wants to be run once: its name, the script, and variables for it."""
+
+    package: str
+    path: Path
+    variables: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,22 @@ class Solution:
     records: tuple[Any, ...]
     download_size: int
     missing: int
+
+    def scripts(self, prefix: Path) -> list[LinkScript]:
+        """Return the scripts that packages in `prefix` want to be run once, first things first."""
+        found: list[LinkScript] = []
+        for record in rattler.PackageRecord.sort_topologically(list(self.records)):
+            name, version = record.name.normalized, str(record.version)
+            inner = (
+                f"Scripts/.{name}-post-link.bat"
+                if sys.platform == "win32"
+                else (f"bin/.{name}-post-link.sh")
+            )
+            if (prefix / inner).is_file():
+                told = {"PREFIX": str(prefix), "PKG_NAME": name, "PKG_VERSION": version}
+                told["PKG_BUILDNUM"] = str(record.build_number)
+                found.append(LinkScript(name, prefix / inner, told))
+        return found
 
     def packages(self) -> list[dict[str, object]]:
         """Return the packages for the record: no credentials in the addresses."""
@@ -171,8 +198,11 @@ class Builder:
         PreparationError
             A package cannot be fetched or written.
         """
+        paths = PackagePaths(solution.records, self.packages)
         # its other methods do nothing, which mypy takes for abstract
-        reporter = InstallReporter(solution.records, solution.download_size, report)  # type: ignore[abstract]
+        reporter = InstallReporter(  # type: ignore[abstract]
+            solution.records, solution.download_size, paths.look, report
+        )
         try:
             await rattler.install(
                 list(solution.records),
@@ -181,12 +211,17 @@ class Builder:
                 installed_packages=[],
                 client=self.client,
                 platform=self._subdirs()[0],
-                # BioImageIT's tools were made with conda, which runs them
-                execute_link_scripts=True,
+                execute_link_scripts=False,  # run by us, in walls
                 reporter=reporter,
             )
         except _INSTALL_ERRORS as error:
-            raise _install_error(error, prefix) from error
+            if not paths.problem:
+                raise _install_error(error, prefix) from error
+        if paths.problem:
+            raise PreparationError(
+                f"The packages could not be installed: {paths.problem}.",
+                hint="No sound package does so: tell whoever runs the channel, and use another.",
+            )
 
     @cached_property
     def client(self) -> Any:

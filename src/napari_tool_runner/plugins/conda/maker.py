@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
+import shlex
 import shutil
+import stat
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from importlib.metadata import distributions
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from napari_tool_runner import settings
-from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner import sealed, settings
+from napari_tool_runner.errors import JobCancelledError, OutputError, PreparationError
 from napari_tool_runner.names import size_text
-from napari_tool_runner.plugins.conda.activation import Activation, activate, run_in_prefix
+from napari_tool_runner.plugins.conda.activation import (
+    Activation,
+    activate,
+    own_room,
+    run_in_prefix,
+)
 from napari_tool_runner.plugins.conda.channels import Channels, resolve_channels
 from napari_tool_runner.plugins.conda.spec import (
     CondaSpec,
@@ -27,11 +36,12 @@ from napari_tool_runner.plugins.conda.spec import (
 )
 from napari_tool_runner.plugins.conda.store import existing_parent
 from napari_tool_runner.plugins.contract import Fetch, Plan
-from napari_tool_runner.plugins.process import CancelToken, ExecContext, Progress
-from napari_tool_runner.plugins.programs.environment import host_environment, program_environment
+from napari_tool_runner.plugins.process import CancelToken, ExecContext, Mount, Progress
+from napari_tool_runner.plugins.programs.enclosure import is_enclosing
+from napari_tool_runner.plugins.programs.environment import host_environment
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.conda.build import Builder, Solution
+    from napari_tool_runner.plugins.conda.build import Builder, LinkScript, Solution
     from napari_tool_runner.plugins.conda.store import Environment, EnvironmentStore
     from napari_tool_runner.tools.model import Tool
 
@@ -41,6 +51,7 @@ _T = TypeVar("_T")
 
 # how long a solution of the pre-flight may serve the run after it
 _SOLUTION_AGE = 600.0
+_METADATA = 2**20  # bytes of what a package says of itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,8 @@ class Wanted:
     platform: str
     key: str
     store: EnvironmentStore
+    config: Mapping[str, object] = field(repr=False)
+    """The ``runner`` section."""
     offline: bool = False
 
 
@@ -71,7 +84,9 @@ def wanted_environment(
     channels = resolve_channels(spec, config)
     platform = conda_platform(settings.PLATFORM.of(config))
     key = environment_key(spec, channels.identity, platform)
-    return Wanted(spec, channels, platform, key, store, offline=settings.OFFLINE.of(config))
+    return Wanted(
+        spec, channels, platform, key, store, config, offline=settings.OFFLINE.of(config)
+    )
 
 
 class EnvironmentMaker:
@@ -155,11 +170,15 @@ class EnvironmentMaker:
     ) -> Environment:
         """Activate, run the tool's commands, and declare the environment complete."""
         context.report(Progress("Activating the environment"))
-        activation = activate(prefix, context)
-        for line in wanted.spec.commands:
-            _run_command(line, activation, prefix, context)
-        if wanted.spec.commands:
-            activation = activate(prefix, context)  # they may have added scripts
+        activation = activate(prefix, context, wanted.config)
+        scripts = solution.scripts(prefix)
+        if scripts or wanted.spec.commands:
+            _made_its_own(prefix)
+            for script in scripts:
+                _run_link_script(script, activation, context, wanted.config)
+            for line in wanted.spec.commands:
+                _run_command(line, activation, context, wanted.config)
+            activation = activate(prefix, context, wanted.config)  # they may have added scripts
         if context.cancel.requested:
             raise JobCancelledError("The job was cancelled while its environment was made.")
         return wanted.store.complete(
@@ -247,18 +266,65 @@ def _builder(wanted: Wanted) -> Builder:
     )
 
 
-def _run_command(line: str, activation: Activation, prefix: Path, context: ExecContext) -> None:
-    """Run a command of the descriptor inside the new environment."""
+def _made_its_own(prefix: Path) -> None:
+    """Take the files of `prefix` from the cache of packages, which other environments share.
+
+    What runs in it now may change them.
+    """
+    for folder, _, names in os.walk(prefix):
+        for name in names:
+            path = Path(folder, name)
+            facts = path.lstat()
+            if stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1:
+                draft = path.with_name(f".own-{secrets.token_hex(4)}")
+                with path.open("rb") as source, draft.open("wb") as target:
+                    sealed.copy_bytes(source, target)
+                shutil.copystat(path, draft)
+                draft.replace(path)
+
+
+def _run_link_script(
+    script: LinkScript, activation: Activation, context: ExecContext, config: Mapping[str, object]
+) -> None:
+    """Run what a package wants to be run once; it may what a job of the tool may."""
+    context.report(Progress("Running scripts of packages"))
+    context.say(f"Running the link script of the package {script.package}.")
+    prefix = activation.prefix
+    variables = activation.apply(host_environment(isolated=True, network=context.network))
+    with own_room(context) as room:
+        room = replace(
+            room, work_dir=prefix, mounts=(*room.mounts, Mount(prefix, read_only=False))
+        )
+        line = f". {shlex.quote(str(script.path))}" if os.name == "posix" else f'"{script.path}"'
+        code = run_in_prefix(line, {**variables, **script.variables}, room, config, prefix)
+    if code:
+        hint = "The log says why."
+        if is_enclosing(config):
+            network = "" if context.network else ", and has no network"
+            hint += f" It sees the environment and nothing else of yours{network}."
+        raise PreparationError(
+            f"The link script of the package {script.package} failed with exit code {code}.",
+            hint=hint,
+        )
+
+
+def _run_command(
+    line: str, activation: Activation, context: ExecContext, config: Mapping[str, object]
+) -> None:
+    """Run a command of the descriptor inside the new environment; it has the network."""
     context.report(Progress("Running the tool's set-up command"))
     context.say(f"$ {line}")
-    # it makes the environment for all jobs: the variables of this one are not for it
+    prefix = activation.prefix
     pip = [name for name in os.environ if name.startswith("PIP_")]  # which index it may ask
-    variables = program_environment(
-        activation.apply(host_environment(isolated=True, network=True, passed=pip)),
-        replace(context, environment={}),
-    )
+    variables = activation.apply(host_environment(isolated=True, network=True, passed=pip))
+    shown = [path for path in _pip_files(variables) if path.is_file()]
     variables.update(PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
-    code = run_in_prefix(line, variables, context, prefix)
+    if shown:
+        variables["PIP_CONFIG_FILE"] = str(shown[0])
+    with own_room(context) as room:
+        mounts = (*room.mounts, Mount(prefix, read_only=False))
+        room = replace(room, work_dir=prefix, mounts=mounts, network=True)
+        code = run_in_prefix(line, variables, room, config, prefix, shown)
     if code:
         raise PreparationError(
             f"The set-up command of the tool failed with exit code {code}: {line}.",
@@ -266,14 +332,26 @@ def _run_command(line: str, activation: Activation, prefix: Path, context: ExecC
         )
 
 
+def _pip_files(variables: Mapping[str, str]) -> Iterator[Path]:
+    """Yield where the user's own file for pip may lie, which names the index to ask."""
+    if told := variables.get("PIP_CONFIG_FILE"):
+        yield Path(told).absolute()
+    folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    for name in (f"{folder}/pip/pip.conf", "~/.pip/pip.conf"):
+        yield Path(name).expanduser()
+
+
 def _pip_packages(prefix: Path) -> list[str]:
     """Return ``name==version`` of what was added with pip; conda knows nothing of it."""
     found: set[str] = set()
     for folder in [*prefix.glob("lib/python3*/site-packages"), prefix / "Lib" / "site-packages"]:
-        if folder.is_dir():
-            for entry in distributions(path=[str(folder)]):
-                if (entry.read_text("INSTALLER") or "").strip() == "pip":
-                    found.add(f"{entry.name}=={entry.version}")
+        for entry in folder.glob("*.dist-info"):
+            with suppress(OSError, OutputError):  # what a line of set-up left there
+                by = sealed.read_bytes(entry / "INSTALLER", prefix, limit=100)
+                told = sealed.read_bytes(entry / "METADATA", prefix, limit=_METADATA)
+                if by.strip() == b"pip":
+                    facts = BytesHeaderParser().parsebytes(told)
+                    found.add(f"{facts['Name']}=={facts['Version']}")
     return sorted(found)
 
 

@@ -23,6 +23,8 @@ class InstallReporter(rattler.InstallerReporter):
         rattler's records of all packages.
     download_size : int
         Bytes of those that are not in the cache.
+    look : callable
+        Gets the name of each package once it is unpacked, before anything of it is linked.
     report : callable
         Gets `Progress` with the bytes of all downloads, and with the packages linked.
     """
@@ -30,9 +32,13 @@ class InstallReporter(rattler.InstallerReporter):
     _PAUSE = 0.05
 
     def __init__(
-        self, records: Iterable[Any], download_size: int, report: Callable[[Event], None]
+        self,
+        records: Iterable[Any],
+        download_size: int,
+        look: Callable[[str], None],
+        report: Callable[[Event], None],
     ) -> None:
-        self._report = report
+        self._look, self._report = look, report
         self._sizes = {record.name.normalized: int(record.size or 0) for record in records}
         self._names: dict[int, str] = {}
         self._fetched: dict[int, int] = {}
@@ -66,6 +72,7 @@ class InstallReporter(rattler.InstallerReporter):
 
     def on_populate_cache_complete(self, cache_entry: int) -> None:
         """Count a package whole, also when it came from a folder or the cache."""
+        self._look(self._names.get(cache_entry, ""))
         with self._lock:
             name = self._names.get(cache_entry, "")
             self._fetched[cache_entry] = self._sizes.get(name, 0)

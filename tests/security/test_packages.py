@@ -1,0 +1,273 @@
+"""Conda packages of strangers: what they run, and where their files go, tried / got."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import os
+import shlex
+import socket
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.plugins import as_service
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.runner_conda import CondaRunnerService
+from napari_tool_runner.tools.model import PackageRequirement
+from plugins.runner_helpers import make_process, make_tool
+
+pytest.importorskip("rattler", reason="py-rattler is not installed")
+pytestmark = [
+    pytest.mark.conda,
+    pytest.mark.skipif(os.name == "nt", reason="the packages hold shell programs"),
+]
+enclosed = pytest.mark.skipif(bool(enclosure_problem()), reason=enclosure_problem())
+KEY = "the key of a stranger's victim"
+TOOL = "#!/bin/sh\necho ran\n"
+Files = Mapping[str, str | tuple[str, str]]
+"""Place -> text, or what kind it is listed as and where a link leads."""
+
+
+def pack(
+    channel: Path,
+    name: str,
+    files: Files,
+    *,
+    listed: Mapping[str, str] | None = None,
+    build: str = "0",
+    link: object = None,
+    **fields: object,
+) -> None:
+    """Write a package as a stranger would, who lists what he likes."""
+    paths = [
+        {"_path": path, "path_type": kind, "sha256": hashlib.sha256(b"x").hexdigest()}
+        for path, kind in (listed or {}).items()
+    ]
+    index = {"name": name, "version": "1.0", "build": build, "build_number": 0, "depends": []}
+    index |= {"subdir": "noarch", "noarch": "generic", "timestamp": 1700000000000, **fields}
+    (channel / "noarch").mkdir(parents=True, exist_ok=True)
+    (channel / "linux-64").mkdir(exist_ok=True)
+    with tarfile.open(channel / "noarch" / f"{name}-1.0-0.tar.bz2", "w:bz2") as archive:
+
+        def add(path: str, text: str) -> None:
+            info = tarfile.TarInfo(path)
+            info.size, info.mode = len(text.encode()), 0o755
+            archive.addfile(info, io.BytesIO(text.encode()))
+
+        for path, what in files.items():
+            if isinstance(what, str):
+                add(path, what)
+                kind = "hardlink"
+            else:
+                info = tarfile.TarInfo(path)
+                info.type, info.linkname = tarfile.SYMTYPE, what[1]
+                archive.addfile(info)
+                kind = what[0]
+            if kind:
+                paths.append({"_path": path, "path_type": kind})
+        add("info/index.json", json.dumps(index))
+        add("info/paths.json", json.dumps({"paths": paths, "paths_version": 1}))
+        if link is not None:
+            add("info/link.json", json.dumps(link))
+
+
+class Place:
+    """A channel, a home with a key, and the service that is to make environments."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.channel, self.home, self.envs = (folder / one for one in ("chan", "home", "envs"))
+        self.home.mkdir()
+        (self.home / "taxes.txt").write_text(KEY)
+
+    def run(self, *names: str, init: str = "", enclose: bool = True) -> list[str]:
+        from rattler.index import index_fs
+
+        asyncio.run(index_fs(self.channel))
+        config = {"channels": [self.channel.as_uri()], "environments_dir": str(self.envs)}
+        service = as_service(CondaRunnerService({**config, "enclose": enclose}))
+        wanted = PackageRequirement(text=" ".join(names), init=init)
+        process, events = make_process(self.folder / "job", wanted)
+        try:
+            service.set_up(process)
+            assert service.exec(process, ["tool"]) == 0
+        finally:
+            service.tear_down(process)
+        return [*events.lines(), *events.lines("runner"), *events.lines("stderr")]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    found = Place(tmp_path)
+    monkeypatch.setenv("HOME", str(found.home))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
+    pack(found.channel, "base", {"bin/tool": TOOL, "share/data": "whole"})
+    return found
+
+
+def attack(place: Place, port: int) -> str:
+    """A script that takes what it can, and leaves it in the environment."""
+    home = shlex.quote(str(place.home))
+    return f"""
+        {{ env; cat {home}/taxes.txt; ls {home}; cat "$HOME"/*; }} > "$CONDA_PREFIX/took" 2>&1
+        touch {home}/wrote
+        (exec 3<>/dev/tcp/127.0.0.1/{port}) && echo reached >> "$CONDA_PREFIX/took"
+        export GIVEN="$(echo yes)"
+        true
+    """
+
+
+@enclosed
+@pytest.mark.parametrize("way", ["link", "activate", "init"])
+def test_what_packages_run_is_enclosed(place: Place, way: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        script = attack(place, listening.getsockname()[1])
+        name = {"link": "bin/.evil-post-link.sh", "activate": "etc/conda/activate.d/evil.sh"}
+        pack(place.channel, "evil", {name[way]: script} if way in name else {})
+        said = place.run("base", "evil", init=script if way == "init" else "")
+    assert said[0] == "ran"
+    (took,) = place.envs.glob("*/p*/took") if way != "activate" else [None]
+    # an activation changes nothing in the environment
+    told = took.read_text() if took is not None else ""
+    assert ("GIVEN" not in told, bool(told)) == (True, way != "activate")
+    assert KEY not in told
+    assert "taxes.txt\n" not in told
+    assert ("reached" in told) == (way == "init")
+    assert [one.name for one in place.home.iterdir()] == ["taxes.txt"]
+
+
+@pytest.mark.parametrize("enclose", [pytest.param(True, marks=enclosed), False])
+def test_variables_are_an_allow_list_for_scripts_of_packages(place: Place, enclose: bool) -> None:
+    told = 'env > "$PREFIX/env"; echo "$PKG_NAME $PKG_VERSION $PKG_BUILDNUM" > "$PREFIX/told"'
+    pack(place.channel, "evil", {"bin/.evil-post-link.sh": told})
+    place.run("base", "evil", enclose=enclose)
+    (prefix,) = place.envs.glob("*/p*")
+    assert KEY not in (prefix / "env").read_text()
+    assert (prefix / "told").read_text() == "evil 1.0 0\n"
+
+
+@enclosed
+def test_a_script_changes_no_file_of_another_environment(place: Place) -> None:
+    change = 'echo poisoned > "$PREFIX/share/data"'
+    pack(place.channel, "evil", {"bin/.evil-post-link.sh": change})
+    place.run("base", "evil")
+    place.run("base")
+    assert {one.read_text() for one in place.envs.glob("*/p*/share/data")} == {
+        "poisoned\n",
+        "whole",
+    }
+    assert {one.read_text() for one in place.envs.glob(".packages/*/share/data")} == {"whole"}
+
+
+def test_a_script_that_fails_makes_no_environment(place: Place) -> None:
+    pack(place.channel, "evil", {"bin/.evil-post-link.sh": "echo no; exit 3"})
+    with pytest.raises(PreparationError, match=r"link script of the package evil .* exit code 3"):
+        place.run("base", "evil")
+
+
+def test_what_activation_learns_is_read_through_no_link(place: Place) -> None:
+    (place.home / "keys.json").write_text(json.dumps({"KEY": KEY}))
+    inner = "etc/conda/env_vars.d/x.json"
+    leads = str(place.home / "keys.json")
+    pack(place.channel, "evil", {"bin/told": TOOL, inner: ("softlink", leads)})
+    pack(place.channel, "shows", {"bin/tool": "#!/bin/sh\nenv\n"})
+    assert KEY not in " ".join(place.run("shows", "evil"))
+
+
+def test_the_dump_of_an_activation_is_no_link(place: Place) -> None:
+    (place.home / "keys").write_text(f"KEY={KEY}")
+    leads = f'ln -s {place.home}/keys "$PWD/variables"; mkfifo pipe'
+    pack(place.channel, "evil", {"etc/conda/activate.d/a.sh": leads})
+    pack(place.channel, "shows", {"bin/tool": "#!/bin/sh\nenv\n"})
+    assert KEY not in " ".join(place.run("shows", "evil"))
+    assert (place.home / "keys").read_text() == f"KEY={KEY}"
+
+
+def out_of_it(place: Place) -> None:
+    pack(place.channel, "evil", {"share/x": "x"}, listed={"../evil-1.0-0/share/x": "hardlink"})
+
+
+def absolute(place: Place) -> None:
+    pack(place.channel, "evil", {"share/x": "x"}, listed={str(place.home / "wrote"): "hardlink"})
+
+
+def through_its_own_link(place: Place) -> None:
+    files = {"share/out": ("softlink", str(place.home)), "share/x": "x"}
+    pack(place.channel, "evil", files, listed={"share/out/wrote": "hardlink"})
+
+
+def through_the_link_of_another(place: Place) -> None:
+    pack(place.channel, "linking", {"share/out": ("softlink", str(place.home))})
+    pack(place.channel, "evil", {"share/out/wrote": "x"}, depends=["linking"])
+
+
+def through_a_chain(place: Place) -> None:
+    pack(place.channel, "first", {"share/a": ("softlink", "../lib/b")})
+    pack(place.channel, "second", {"lib/b": ("softlink", str(place.home))}, depends=["first"])
+    pack(place.channel, "evil", {"share/a/wrote": "x"}, depends=["second"])
+
+
+def up_and_up(place: Place) -> None:
+    pack(place.channel, "linking", {"share/out": ("softlink", "x/../../../../home")})
+    pack(place.channel, "evil", {"share/out/wrote": "x"}, depends=["linking"])
+
+
+def a_link_as_a_file(place: Place) -> None:
+    pack(place.channel, "evil", {"share/x": ("hardlink", str(place.home / "taxes.txt"))})
+
+
+def a_command(place: Place) -> None:
+    link = {"noarch": {"type": "python", "entry_points": ["../../../home/wrote = a:b"]}}
+    pack(place.channel, "evil", {"share/x": "x"}, link=link, package_metadata_version=1)
+
+
+def a_build(place: Place) -> None:
+    pack(place.channel, "evil", {"share/x": "x"}, build="0/../../../home/wrote")
+
+
+def site_packages(place: Place) -> None:
+    pack(place.channel, "evil", {"share/x": "x"}, python_site_packages_path="../../../home")
+
+
+@pytest.mark.parametrize(
+    "tried",
+    [
+        *(out_of_it, absolute, through_its_own_link, through_the_link_of_another, through_a_chain),
+        *(up_and_up, a_link_as_a_file, a_command, a_build, site_packages),
+    ],
+)
+def test_a_package_puts_nothing_elsewhere(place: Place, tried: Callable[[Place], None]) -> None:
+    tried(place)
+    with pytest.raises(PreparationError, match=r"package .* refused|leads out of|outside"):
+        place.run("base", "evil")
+    assert {one.name for one in place.home.iterdir()} == {"taxes.txt"}
+    with pytest.raises(PreparationError):  # nor when it is asked for again
+        place.run("base", "evil")
+    assert place.run("base")[0] == "ran"
+
+
+def test_sound_links_are_linked(place: Place) -> None:
+    files = {"lib/x": "x", "lib64": ("softlink", "lib"), "lib/y": ("softlink", "x")}
+    pack(place.channel, "sound", {**files, "share/up": ("softlink", "../lib/x")})
+    pack(place.channel, "other", {"lib64/z": "z"}, depends=["sound"])
+    assert place.run("base", "sound")[0] == "ran"
+    (prefix,) = place.envs.glob("*/p*")
+    assert (prefix / "share" / "up").read_text() == (prefix / "lib64" / "y").read_text() == "x"
+
+
+def test_the_question_and_the_service_say_what_packages_run(place: Place) -> None:
+    tool = make_tool(PackageRequirement(text="base", init="pip install x"))
+    config = {"channels": [place.channel.as_uri()], "environments_dir": str(place.envs)}
+    with_walls = CondaRunnerService(config)
+    if not enclosure_problem():
+        assert "Scripts of packages run enclosed, too" in with_walls.place(tool).rights
+        assert "lines that make one, with the network" in with_walls.place(tool).rights
+    open_ = CondaRunnerService({**config, "enclose": False})
+    for told in (open_.place(tool).rights, open_.check().message):
+        assert "Scripts of packages, and lines that make an environment, are not enclosed" in told
