@@ -29,6 +29,7 @@ from napari_tool_runner.jobs import (
     run_job,
 )
 from napari_tool_runner.plugins import runnerServices
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.tools import dialect_of, load_toolbox, read_tool
 from napari_tool_runner.tools.toolbox import approved, weighing
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
@@ -37,8 +38,10 @@ from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from napari_tool_runner.jobs import JobResult, RunRecord
+    from napari_tool_runner.plugins import Process, Session
     from napari_tool_runner.tools import Tool
 
 SAY = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text({text!r})"
@@ -76,6 +79,77 @@ def record_of(result: JobResult) -> RunRecord:
 
 
 # -- what was approved is what runs -----------------------------------------------------------
+
+
+@pytest.fixture
+def image(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the engine says of the image ``some/tool:1``; here LOCAL says it."""
+    told = {"image": "some/tool:1", "image_id": "sha256:aa", "image_digest": ""}
+    real = LocalRunnerService.session
+
+    def session(self: LocalRunnerService, process: Process) -> AbstractContextManager[Session]:
+        process.context.provenance.update(told)
+        return real(self, process)
+
+    monkeypatch.setattr(LocalRunnerService, "session", session)
+    return told
+
+
+def test_another_image_of_the_same_name_is_asked_about(
+    box: Path, image: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    approve(box)
+    assert said(ntr.run(say())) == said(ntr.run(say())) == "approved"
+    waiting = prepare(say(), {})
+    image["image_id"] = "sha256:bb"
+    words = r"approved with another image; .* was not run: .* it was sha256:aa, and is sha256:bb"
+    with pytest.raises(ToolFailedError, match=words):
+        ntr.run(say())
+    image["image_id"] = "sha256:aa"  # asked is asked
+    assert trust_state(say()).changes == (
+        "the image some/tool:1 is another one: it was sha256:aa, and is sha256:bb",
+    )
+    for act in (lambda: ntr.run(say()), lambda: run_job(waiting)):
+        with pytest.raises((TrustError, ToolFailedError)):
+            act()
+    assert main(["trust", str(box), "--show"]) == 0
+    assert "the image some/tool:1 is another one" in capsys.readouterr().out
+    approve(box)
+    image["image_id"] = "sha256:bb"
+    assert said(ntr.run(say())) == "approved"
+
+
+@pytest.mark.parametrize("scope", ["mine", "named"])
+def test_another_image_of_ones_own_tool_is_told(
+    box: Path, image: dict[str, str], scope: str
+) -> None:
+    approve(box, mine=True)
+    tool = say() if scope == "mine" else read_tool(box / "say")
+    assert record_of(ntr.run(tool)).notes == ()
+    image["image_id"] = "sha256:bb"
+    done = ntr.run(tool)
+    (note,) = record_of(done).notes
+    assert note.startswith("Warning: the image some/tool:1 is another one")
+    assert note in (done.workspace / "log.txt").read_text()
+    assert record_of(ntr.run(tool)).notes == ()
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"image_id": "sha256:cc", "image_digest": "sha256:dd"},
+        {"image": "some/tool@sha256:dd", "image_id": "sha256:ee"},
+        {"image": "some/other:1", "image_id": "sha256:ee"},
+    ],
+)
+def test_the_same_image_is_not_asked_about(
+    box: Path, image: dict[str, str], same: dict[str, str]
+) -> None:
+    image["image_digest"] = "sha256:dd"
+    approve(box)
+    ntr.run(say())
+    image |= same
+    assert record_of(ntr.run(say())).notes == ()
 
 
 def alter(box: Path, text: str = "evil") -> None:

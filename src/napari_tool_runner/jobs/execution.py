@@ -52,6 +52,7 @@ from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.isolation.rendering import is_shipped, render
 from napari_tool_runner.tools.model import CollectionOutput, DataParameter, HiddenParameter
 from napari_tool_runner.tools.own_folder import tool_places
+from napari_tool_runner.tools.toolbox.gate import pass_image
 from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
@@ -204,6 +205,10 @@ class Run:
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
         self.files.prepare(self.request.tool.formats.resolve(o.format) for o in rendered.outputs)
         with self.service.session(process) as session:
+            request = self.request
+            if note := pass_image(request.tool, request.permit, self.context.provenance):
+                self.notes.append(note)
+                self.context.say(note)
             if not all(entry.sha256 for entry in self.inputs):
                 threading.Thread(target=self.hash_files, daemon=True).start()
             yield partial(self._call, session, process)

@@ -7,6 +7,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from napari_tool_runner.storage import Kept, read_json, user_data
 from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, listing_from
 from napari_tool_runner.tools.toolbox.weighing import VERSIONS
 
-__all__ = ["Approval", "approval_of", "approvals", "approved_above", "remember", "shared_places"]
+__all__ = [
+    "Approval",
+    "approval_of",
+    "approvals",
+    "approved_above",
+    "image_before",
+    "remember",
+    "shared_places",
+]
 
 _VERSION = 2
 _MOST_LINKS = 40
@@ -31,12 +40,15 @@ class Approval:
         Its changes are followed, nothing is kept.
     old : bool
         An older version approved it, without a copy.
+    other : str
+        What is another than it was, outside of the folder: it is asked again.
     """
 
     digest: str
     files: Listing = field(default_factory=dict)
     mine: bool = False
     old: bool = False
+    other: str = ""
 
 
 def approval_of(folder: Path) -> Approval | None:
@@ -93,7 +105,7 @@ def _read(kept: object, version: object) -> Approval | None:
     except (ValueError, TypeError):
         return None
     # what was approved is what its files say, whatever else stands there
-    return Approval(digest_of(files), files)
+    return Approval(digest_of(files), files, other=str(kept.get("other") or ""))
 
 
 def remember(folder: Path, approval: Approval | None) -> None:
@@ -121,7 +133,39 @@ def _written(approval: Approval) -> dict[str, object]:
         return {"old": True}
     if approval.mine:
         return {"mine": True}
-    return {"digest": approval.digest, "files": approval.files}
+    other = {"other": approval.other} if approval.other else {}
+    return {"digest": approval.digest, "files": approval.files, **other}
+
+
+def image_before(folder: Path, name: str, image: str, digest: str) -> str:
+    """Remember which image a name stands for in a toolbox; return what it was, if another one.
+
+    Parameters
+    ----------
+    image, digest : str
+        What the engine calls it, and the registry, which may be empty.
+
+    Raises
+    ------
+    OSError
+        It cannot be remembered.
+    """
+    kept = Kept(user_data() / "images.json")
+    with suppress(ValueError):  # damaged: put aside below
+        if _is_known(kept.read().get(str(folder)), name, image, digest):
+            return ""
+    with kept.changing() as told:
+        found = told.get(str(folder))
+        names = dict(found) if isinstance(found, dict) else {}
+        known = names.get(name)
+        names[name] = [image, digest]
+        told[str(folder)] = names
+    return " ".join(filter(None, known)) if isinstance(known, list) else ""
+
+
+def _is_known(names: object, name: str, image: str, digest: str) -> bool:
+    known = names.get(name) if isinstance(names, dict) else None
+    return isinstance(known, list) and (image in known or (bool(digest) and digest in known))
 
 
 def shared_places(folder: Path) -> Iterator[Path]:

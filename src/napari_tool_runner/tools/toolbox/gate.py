@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import TrustError
-from napari_tool_runner.tools.toolbox.approvals import approval_of, approved_above
+from napari_tool_runner.tools.toolbox.approvals import (
+    approval_of,
+    approved_above,
+    image_before,
+    remember,
+)
 from napari_tool_runner.tools.toolbox.approved import intact, kept_folder
 from napari_tool_runner.tools.toolbox.trust import (
     HOW_TO_APPROVE,
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.config import Config
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["Permit", "admit", "pass_gate", "unnamed"]
+__all__ = ["Permit", "admit", "pass_gate", "pass_image", "unnamed"]
 
 _ANSWERED = frozenset({TrustState.APPROVED, TrustState.MINE})
 
@@ -81,7 +87,7 @@ def pass_gate(tool: Tool, permit: Permit) -> None:
     folder = Path(tool.toolbox)
     approval = approval_of(folder) if permit.scope in _ANSWERED else None
     if permit.scope is TrustState.APPROVED:
-        valid = approval is not None and approval.digest == permit.digest
+        valid = approval is not None and (approval.digest, approval.other) == (permit.digest, "")
     else:
         valid = permit.scope not in _ANSWERED or (approval is not None and approval.mine)
     if tool.copy:
@@ -100,6 +106,45 @@ def pass_gate(tool: Tool, permit: Permit) -> None:
         raise TrustError(
             f"The permit is of another tool; “{tool.name}” was not run.", hint=HOW_TO_APPROVE
         )
+
+
+def pass_image(tool: Tool, permit: Permit, told: Mapping[str, object]) -> str:
+    """Return a note when the image that a tool named is another one than before; else nothing.
+
+    The name of an image says little: whoever looks after it can put another one in its place.
+
+    Parameters
+    ----------
+    told : mapping
+        What the service says of its preparation: ``image``, ``image_id``, ``image_digest``.
+
+    Raises
+    ------
+    TrustError
+        The tool is a stranger's: its toolbox is asked about again.
+    """
+    name, image, digest = (
+        str(told.get(one) or "") for one in ("image", "image_id", "image_digest")
+    )
+    if not image or "@" in name:  # none, or named by its content
+        return ""
+    folder = Path(tool.toolbox or tool.path.parent)
+    try:
+        before = image_before(folder, name, image, digest)
+    except OSError as error:
+        return f"Which image {name} is cannot be remembered: {error.strerror or error}."
+    if not before:
+        return ""
+    why = f"the image {name} is another one: it was {before}, and is {digest or image}"
+    if permit.scope is not TrustState.APPROVED:
+        return f"Warning: {why}."
+    approval = approval_of(folder)
+    if approval is not None:
+        remember(folder, replace(approval, other=why))
+    raise TrustError(
+        f"The toolbox {folder} was approved with another image; “{tool.name}” was not run: {why}.",
+        hint=HOW_TO_APPROVE,
+    )
 
 
 def unnamed(tool: Tool) -> Tool:
