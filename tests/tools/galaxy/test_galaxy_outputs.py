@@ -563,6 +563,60 @@ def test_provided_metadata_of_discovered_files(descriptor: Make, run: Go) -> Non
     assert (two.name, two.format) == ("two", "json")
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(
+            '{"o": 5}',
+            '{"o": [1]}',
+            "[1]",
+            '{"o": {"datasets": [1]}}',
+            '{"o": {"datasets": [{}]}}',
+        ),
+        *('{"o": {"elements": [{}]}}', '{"o": {"elements": 3}}', "no json", '{"type": "dataset"}'),
+        *("[" * 100_000, '{"type": "new_primary_dataset"}', '{"type": "dataset", "dataset": 1}'),
+        '{"type": "dataset", "dataset": "x", "dataset_id": "y"}',
+    ],
+)
+def test_metadata_that_cannot_be_used_are_a_sentence(descriptor: Make, run: Go, told: str) -> None:
+    made = tool(
+        descriptor,
+        "cp '$about' galaxy.json; echo 1 > $o",
+        '<data name="o" format="txt"><discover_datasets from_provided_metadata="true"/></data>',
+        "",
+        f'<configfiles><configfile name="about">{told}</configfile></configfiles>',
+    )
+    with pytest.raises(OutputError, match=r"described its outputs in galaxy.json, which cannot"):
+        run(made)
+
+
+def test_metadata_of_a_stranger_are_read_in_the_reader(
+    descriptor: Make, run: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from galaxy.tool_util import provided_metadata
+
+    def here(*_: object) -> None:
+        raise AssertionError("parsed in this process")
+
+    monkeypatch.setattr(provided_metadata.ToolProvidedMetadata, "__init__", here)
+    about = {"o": {"name": "my name"}}
+    made = tool(
+        descriptor,
+        "cp '$about' galaxy.json; echo 1 > $o",
+        '<data name="o" format="txt"/>',
+        "",
+        f'<configfiles><configfile name="about">{json.dumps(about)}</configfile></configfiles>',
+    )
+    assert run(made).outputs["o"].files[0].name == "my name"
+    large = tool(
+        descriptor,
+        "head -c 5000000 /dev/zero > galaxy.json; echo 1 > $o",
+        '<data name="o" format="txt"/>',
+    )
+    with pytest.raises(OutputError, match="more than 4 MB"):
+        run(large)
+
+
 def test_an_output_that_the_tool_calls_failed(descriptor: Make, run: Go) -> None:
     made = tool(
         descriptor,

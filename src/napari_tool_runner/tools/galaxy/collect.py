@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import OutputError
+from napari_tool_runner.errors import DescriptorError, OutputError
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
     CollectedOutput,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["collect"]
 
-_METADATA = 64 * 2**20  # bytes of a galaxy.json; a thousand elements take 0.2 MB
+_METADATA = 4 * 2**20  # bytes of a galaxy.json; a thousand elements take 0.2 MB
 _SECONDS = 10.0  # of a pattern, with all names of files
 _UNKNOWN = frozenset({"auto", "_sniff_", ""})
 
@@ -64,7 +64,7 @@ def collect(
         the same name.
     """
     inputs = tuple(data_files([leaf.value for leaf in leaves(tool.inputs, values)]))
-    collector = _Collector(source, paths, inputs, lent_files(tool, values))
+    collector = _Collector(tool, source, paths, inputs, lent_files(tool, values))
     found = []
     for number, planned in enumerate(rendered.outputs, 1):
         files = collector.output(planned, number)
@@ -76,12 +76,13 @@ def collect(
 class _Collector:
     def __init__(
         self,
+        tool: Tool,
         source: GalaxySource,
         paths: JobPaths,
         inputs: tuple[DataFile, ...],
         lent: frozenset[Path],
     ) -> None:
-        self.source = source
+        self.tool, self.source = tool, source
         self.paths = paths
         self.lent = lent
         self.input_format = inputs[0].format if inputs else "data"
@@ -361,14 +362,13 @@ class _Collector:
         style = self.source.tool.parse_provided_metadata_style()
         text = sealed.read_bytes(self.check(path), self.paths.top, limit=_METADATA)
         try:
-            provided = parse_metadata(text, style)
-            failed = provided.has_failed_outputs()
-        except Exception as error:
+            provided = parse_metadata(text, style, self.tool)
+        except (ValueError, DescriptorError) as error:
             raise OutputError(
                 f"The tool described its outputs in {name}, which cannot be read: {error}",
                 hint="This is a fault of the tool.",
             ) from error
-        if failed:
+        if provided.has_failed_outputs():
             raise OutputError(
                 f"The tool says in {name} that it could not make an output.",
                 hint="Its log may say why.",

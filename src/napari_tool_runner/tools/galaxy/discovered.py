@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.tools.isolation.client import reader
+from napari_tool_runner.tools.toolbox.entries import ships
+
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.output_collection_def import DatasetCollectionDescription
     from galaxy.tool_util.provided_metadata import BaseToolProvidedMetadata
 
-__all__ = ["Match", "parse_metadata", "safe_path"]
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["Match", "parse_metadata", "safe_path", "told_metadata"]
 
 
 @dataclass(slots=True)
@@ -55,15 +60,63 @@ class Match:
         return str(self.collector.default_ext or "data")
 
 
-def parse_metadata(text: bytes, style: str | None) -> BaseToolProvidedMetadata:
-    """Let Galaxy read what a tool said of its outputs, from a file of our own."""
-    from galaxy.tool_util.provided_metadata import parse_tool_provided_metadata
+def parse_metadata(text: bytes, style: str | None, tool: Tool) -> BaseToolProvidedMetadata:
+    """Let Galaxy read what a tool said of its outputs: what a stranger's said, in the reader.
+
+    Raises
+    ------
+    DescriptorError
+        It takes too much to be read.
+    ValueError
+        It cannot be read, or used.
+    """
+    from galaxy.tool_util.provided_metadata import LegacyToolProvidedMetadata, ToolProvidedMetadata
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "galaxy.json"
         path.write_bytes(text)
-        provided: BaseToolProvidedMetadata = parse_tool_provided_metadata(str(path), style)
-        return provided
+        of: dict[str, object] = {"path": str(path), "style": style}
+        if ships(tool.source_path):
+            told: object = told_metadata(of)
+        else:
+            told = reader.ask(
+                f"{__name__}:{told_metadata.__name__}",
+                of,
+                what=f"read what “{tool.name}” says of its outputs",
+                path=path,
+                language=tool.dialect,
+                reads=[Path(folder)],
+            )
+    match told:
+        case [bool(legacy), (list() | dict()) as entries]:
+            old, new = LegacyToolProvidedMetadata, ToolProvidedMetadata
+            provided = old.__new__(old) if legacy else new.__new__(new)  # they would read a file
+            provided.tool_provided_job_metadata = entries
+            return provided
+    raise ValueError(str(told))
+
+
+def told_metadata(of: dict[str, object]) -> object:
+    """Return which kind the file is of and what it says, or why that cannot be used."""
+    from galaxy.tool_util.provided_metadata import (
+        LegacyToolProvidedMetadata,
+        parse_tool_provided_metadata,
+    )
+
+    try:
+        provided = parse_tool_provided_metadata(of["path"], of["style"])
+        told = provided.tool_provided_job_metadata
+        # as they will be asked: nothing breaks then that does not break here
+        provided.has_failed_outputs()
+        provided.get_dataset_meta("", -1, None)
+        for name in [""] if isinstance(told, list) else told:
+            if name != "__unnamed_outputs":
+                provided.get_new_dataset_meta_by_basename(name, "")
+                for entry in provided.get_new_datasets(name):
+                    entry.get("filename")
+    except Exception as error:  # noqa: BLE001 (Galaxy's, of what a stranger wrote)
+        return f"{type(error).__name__}: {error}"[:300]
+    return [isinstance(provided, LegacyToolProvidedMetadata), told]
 
 
 def safe_path(name: str) -> Path:
