@@ -22,12 +22,12 @@ import tifffile
 
 import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
-from napari_tool_runner.config import load_config
+from napari_tool_runner.config import load_config, user_data
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError, ToolRunnerError
 from napari_tool_runner.jobs import reclaim, reclaimable
-from napari_tool_runner.jobs.past.history import ended_jobs, history
+from napari_tool_runner.jobs.past.history import ended_jobs, history, record_files
 from napari_tool_runner.jobs.past.scan import Scan
-from napari_tool_runner.jobs.secrets import Secrets
+from napari_tool_runner.jobs.secrets import Secrets, forget_left
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.foreign.children import recording
 from napari_tool_runner.plugins.programs import enclosure
@@ -36,7 +36,7 @@ from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.setting_types import Secret
 from napari_tool_runner.settings import ENV
 from napari_tool_runner.tools.dialect import JobPaths
-from plugins.runner_helpers import make_process
+from plugins.runner_helpers import make_process, wait_until
 
 if TYPE_CHECKING:
     from jobs.conftest import MakeTool
@@ -689,6 +689,61 @@ def test_a_secret_is_in_no_command_line_and_no_record(
     assert not [one for one in kept if b"hush" in one.read_bytes()]
     assert main(["runners", "--config", str(tmp_path / "c.json")]) == 0
     assert "hush" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("next_one", ["history", "job", "clean"])
+def test_the_secrets_of_a_killed_session_go_with_the_next_one(
+    config: dict[str, object], tmp_path: Path, next_one: str
+) -> None:
+    box = tmp_path / "login.xml"
+    (tmp_path / "login.py").write_text("import time; print('begun', flush=True); time.sleep(600)")
+    box.write_text(LOGIN.format("${MY_TOKEN_FILE}"))
+    config["env"] = [{"name": "MY_TOKEN", "value": "hush-hush"}]
+    code = (
+        "import sys, napari_tool_runner as ntr;"
+        "ntr.run(ntr.read_tool(sys.argv[1]), config=sys.argv[2])"
+    )
+    words = [sys.executable, "-c", code, str(box), str(_written(tmp_path, config))]
+    killed = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    jobs = tmp_path / "jobs"
+
+    def secrets() -> list[Path]:
+        return [one for one in jobs.rglob("MY_TOKEN") if one.read_text() == "hush-hush"]
+
+    assert wait_until(lambda: any("begun" in one.read_text() for one in jobs.rglob("log.txt")))
+    list(record_files(jobs))
+    assert len(secrets()) == 1  # it lives, and needs it
+    killed.kill()
+    killed.wait()
+    loaded = load_config(config)
+    if next_one == "history":
+        history(jobs)
+    elif next_one == "clean":
+        reclaimable(loaded, older_than_days=30)
+    else:
+        (tmp_path / "login.py").write_text("import sys; open(sys.argv[2], 'w')")
+        ntr.run(ntr.read_tool(box), config=config)
+    assert secrets() == []
+    forget_left()  # a job that ended needs no more than the next look
+    assert json.loads((user_data() / "secrets.json").read_text()).keys() <= {"version"}
+
+
+def test_what_is_told_of_secrets_deletes_nothing_else(tmp_path: Path) -> None:
+    io, mine = tmp_path / "tool" / "job" / "io", tmp_path / "mine" / "tmp" / "secrets"
+    io.mkdir(parents=True)
+    mine.mkdir(parents=True)
+    (io / "tmp").symlink_to(mine.parent)
+    dead = f"{platform.node()} 4194399 never"
+    rows = {
+        str(io / "tmp" / "secrets"): [str(io), dead],
+        str(mine): [str(io), dead],
+        str(tmp_path / "mine" / "tmp"): [str(tmp_path / "mine"), "elsewhere 1 x"],
+        "odd": 3,
+    }
+    (user_data()).mkdir(parents=True, exist_ok=True)
+    (user_data() / "secrets.json").write_text(json.dumps(rows))
+    forget_left()
+    assert mine.is_dir()
 
 
 def test_a_secret_that_a_program_tells_is_shown_by_its_name(

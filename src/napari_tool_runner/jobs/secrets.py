@@ -9,29 +9,33 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import os
+import platform
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.errors import OutputError, TemplateError
 from napari_tool_runner.jobs.typed_json import as_object
-from napari_tool_runner.plugins import OutputLine
+from napari_tool_runner.plugins import OutputLine, recover
+from napari_tool_runner.processes import process_mark
 from napari_tool_runner.setting_types import Secret
-from napari_tool_runner.storage import read_limited, user_data, write_whole
+from napari_tool_runner.storage import Kept, read_limited, user_data, write_whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_tool_runner.plugins import Event
     from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
 
-__all__ = ["Secrets", "is_ours", "with_seal"]
+__all__ = ["Secrets", "forget_left", "is_ours", "with_seal"]
 
+_log = logging.getLogger(__name__)
+_FOLDER = "secrets"
 _FILE = "_FILE"
 _LINE = 8
 """Characters that a line of a longer secret has at least: the others are met everywhere."""
@@ -74,6 +78,7 @@ class Secrets:
     """Those of `variables` (``env`` in the configuration) that are secrets."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
+        forget_left()
         self._variables = variables
         self._secrets = {n: v for n, v in variables.items() if isinstance(v, Secret) and v}
         # what a template gets: it is code, and could hide a value that it knows
@@ -102,11 +107,18 @@ class Secrets:
 
     def write(self, rendered: RenderedCommand, paths: JobPaths) -> None:
         """Write the files of the secrets that the command names; raises OSError."""
-        for name, value in self._secrets.items():
-            place = _place(paths, name)
-            if any(str(place) in text for text in (*rendered.argv, rendered.script)):
-                sealed.write(place, value, paths.top)
-                os.chmod(place, 0o600)
+        texts = (*rendered.argv, rendered.script)
+        places = {name: _place(paths, name) for name in self._secrets}
+        named = [
+            name for name, place in places.items() if any(str(place) in text for text in texts)
+        ]
+        if not named:
+            return
+        with _written().changing() as told:  # before they are there: we may be killed
+            told[str(paths.temp / _FOLDER)] = [str(paths.top), _session()]
+        for name in named:
+            sealed.write(places[name], self._secrets[name], paths.top)
+            os.chmod(places[name], 0o600)
 
     def hide(self, text: str) -> str:
         """Return `text` with the name of a secret where its value stands, whole or cut off."""
@@ -154,4 +166,57 @@ def _spelled(value: str) -> Iterator[str]:
 
 
 def _place(paths: JobPaths, name: str) -> Path:
-    return paths.temp / "secrets" / name
+    return paths.temp / _FOLDER / name
+
+
+def _written() -> Kept:
+    """Folder with files of secrets -> what its program sees, and the session that wrote them."""
+    return Kept(user_data() / "secrets.json")
+
+
+def _session(pid: int | None = None) -> str:
+    pid = os.getpid() if pid is None else pid
+    return f"{platform.node()} {pid} {process_mark(pid)}"
+
+
+def forget_left() -> None:
+    """Delete the secrets of jobs whose session was killed."""
+    kept = _written()
+    try:
+        if not any(_is_over(*row) for row in kept.read().items()):
+            return
+        with kept.changing() as told:
+            for folder, entry in list(told.items()):
+                if _is_over(folder, entry) and _delete(Path(folder), entry):
+                    del told[folder]
+    except (OSError, ValueError) as error:
+        _log.warning("Files of secrets that a session left cannot be looked for: %s", error)
+
+
+def _is_over(folder: str, entry: object) -> bool:
+    match entry:
+        case [str(_), str(session)]:
+            host, _, rest = session.partition(" ")
+            number = rest.partition(" ")[0]
+            if host != platform.node() or not number.isdigit():
+                return False  # of another computer, which looks itself
+            return _session(int(number)) != session or not os.path.exists(folder)
+    return folder != "version"
+
+
+def _delete(folder: Path, entry: object) -> bool:
+    """Delete what a dead session wrote; whether it is gone."""
+    match entry:
+        case [str(top), str(_)] if folder.name == _FOLDER and folder.is_relative_to(top):
+            if os.path.islink(top):  # a slot of a container has it
+                recover(Path(top).parents[2])
+            try:
+                sealed.remove(folder, Path(top))
+            except FileNotFoundError:
+                pass
+            except OutputError as error:  # the program put something else there
+                _log.warning("The secrets in %s are not deleted: %s", folder, error)
+            except OSError as error:
+                _log.warning("The secrets in %s are not deleted yet: %s", folder, error)
+                return False
+    return True

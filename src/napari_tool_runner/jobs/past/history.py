@@ -20,6 +20,7 @@ from napari_tool_runner.jobs.record import (
     RecordedTool,
     RunRecord,
 )
+from napari_tool_runner.jobs.secrets import forget_left
 from napari_tool_runner.jobs.workspace import RECORD, made_at
 from napari_tool_runner.storage import NewerError, read_json
 from napari_tool_runner.tools.own_folder import folder_is_shared
@@ -173,7 +174,11 @@ def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
 
 
 def record_files(workspaces: Path) -> Iterator[Path]:
-    """Yield the place of record.json of every job, in no order; the file may be missing."""
+    """Yield the place of record.json of every job, in no order; the file may be missing.
+
+    What killed sessions left of secrets is deleted.
+    """
+    forget_left()
     for tool in _folders(workspaces):
         for folder in _folders(tool):
             path = folder / RECORD
