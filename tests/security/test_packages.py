@@ -57,7 +57,7 @@ def pack(
 
         def add(path: str, text: str) -> None:
             info = tarfile.TarInfo(path)
-            info.size, info.mode = len(text.encode()), 0o755
+            info.size, info.mode = len(text.encode()), 0o6755
             archive.addfile(info, io.BytesIO(text.encode()))
 
         for path, what in files.items():
@@ -163,6 +163,15 @@ def test_a_script_changes_no_file_of_another_environment(place: Place) -> None:
         "whole",
     }
     assert {one.read_text() for one in place.envs.glob(".packages/*/share/data")} == {"whole"}
+
+
+def test_nothing_in_an_environment_runs_as_its_owner(place: Place) -> None:
+    marks = 'cp "$PREFIX/bin/tool" "$PREFIX/bin/mine"; chmod 6755 "$PREFIX/bin/mine"'
+    pack(place.channel, "evil", {"bin/.evil-post-link.sh": marks})
+    place.run("base", "evil")
+    modes = {one.name: one.stat().st_mode & 0o7777 for one in place.envs.glob("*/p*/bin/*")}
+    assert modes["mine"] == 0o755
+    assert not any(mode & 0o6000 for mode in modes.values())
 
 
 def test_a_script_that_fails_makes_no_environment(place: Place) -> None:

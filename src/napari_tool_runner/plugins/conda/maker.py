@@ -178,6 +178,7 @@ class EnvironmentMaker:
                 _run_link_script(script, activation, context, wanted.config)
             for line in wanted.spec.commands:
                 _run_command(line, activation, context, wanted.config)
+            _unmarked(prefix)
             activation = activate(prefix, context, wanted.config)  # they may have added scripts
         if context.cancel.requested:
             raise JobCancelledError("The job was cancelled while its environment was made.")
@@ -281,6 +282,16 @@ def _made_its_own(prefix: Path) -> None:
                     sealed.copy_bytes(source, target)
                 shutil.copystat(path, draft)
                 draft.replace(path)
+
+
+def _unmarked(prefix: Path) -> None:
+    """Take the mark from programs that others would run as this user."""
+    for folder, _, names in os.walk(prefix):
+        for name in names:
+            path = os.path.join(folder, name)
+            mode = os.lstat(path).st_mode
+            if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+                os.chmod(path, stat.S_IMODE(mode) & 0o777)
 
 
 def _run_link_script(
