@@ -18,6 +18,7 @@ from docker_engine import Engine, python_image
 
 import napari_tool_runner as ntr
 from napari_tool_runner.exchange import files
+from napari_tool_runner.jobs import read_record
 from napari_tool_runner.plugins.docker.slot import Slot, recover
 from napari_tool_runner.plugins.runners_factory import runnerServices
 from plugins.conftest import docker_engine
@@ -293,6 +294,29 @@ def test_a_dead_slot_that_resists_hides_no_other(tmp_path: Path) -> None:
     recover(tmp_path)
     assert [(jobs / f"job{at}" / "io" / "data").exists() for at in range(3)] == [False, True, True]
     assert not any((tmp_path / ".slots").iterdir())
+
+
+@docker
+def test_an_image_that_was_put_in_the_place_of_another_is_told(
+    make_tool: MakeTool, here: dict[str, object], docker_engine: Engine
+) -> None:
+    api, name = docker_engine.client.api, "test/swapped"
+    api.tag(IMAGE, name, "1")
+    named = f'<container type="docker">{name}:1</container>'
+    tool = make_tool("import sys; open(sys.argv[1], 'w')", **{**NO_DATA, "requirements": named})
+    try:
+        first = ntr.run(tool, config=here)
+        made = api.create_container(IMAGE, ["true"])["Id"]
+        api.commit(made, name, "1", message="another")
+        api.remove_container(made)
+        second, third = (ntr.run(tool, config=here) for _ in range(2))
+    finally:
+        api.remove_image(f"{name}:1", force=True)
+    records = [read_record(done.workspace / "record.json") for done in (first, second, third)]
+    told = [one for record in records for one in record.notes]
+    assert len(told) == 1
+    assert f"the image {name}:1 is another one: it was sha256:" in told[0]
+    assert told[0] in (second.workspace / "log.txt").read_text()
 
 
 @docker
