@@ -17,6 +17,7 @@ import pytest
 
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins import as_service
+from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.tools.model import PackageRequirement
@@ -172,6 +173,23 @@ def test_nothing_in_an_environment_runs_as_its_owner(place: Place) -> None:
     modes = {one.name: one.stat().st_mode & 0o7777 for one in place.envs.glob("*/p*/bin/*")}
     assert modes["mine"] == 0o755
     assert not any(mode & 0o6000 for mode in modes.values())
+
+
+@enclosed
+def test_folders_of_any_depth_and_without_rights_do_no_harm(place: Place) -> None:
+    deep = 'cd "$PREFIX"; d=$(printf "d/%.0s" $(seq 300)); '
+    deep += "for i in 1 2 3 4 5; do mkdir -p $d && cd $d || exit 1; done"
+    hide = 'mkdir "$PREFIX/shut"; cp "$PREFIX/bin/tool" "$PREFIX/shut/mine"'
+    hide += '; chmod 6755 "$PREFIX/shut/mine"; chmod 111 "$PREFIX/shut"'
+    pack(place.channel, "evil", {"bin/.evil-post-link.sh": f"{hide}; {deep}"})
+    assert place.run("base", "evil")[0] == "ran"
+    (made,) = place.envs.glob("*/p*/shut/mine")
+    assert made.stat().st_mode & 0o7777 == 0o755
+    store = EnvironmentStore(place.envs)
+    (environment,) = store.environments()
+    assert environment.size
+    store.remove(environment.key)
+    assert not environment.path.exists()
 
 
 def test_a_script_that_fails_makes_no_environment(place: Place) -> None:

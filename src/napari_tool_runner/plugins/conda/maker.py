@@ -34,7 +34,7 @@ from napari_tool_runner.plugins.conda.spec import (
     environment_key,
     read_spec,
 )
-from napari_tool_runner.plugins.conda.store import existing_parent
+from napari_tool_runner.plugins.conda.store import existing_parent, files_of
 from napari_tool_runner.plugins.contract import Fetch, Plan
 from napari_tool_runner.plugins.process import CancelToken, ExecContext, Mount, Progress
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
@@ -272,26 +272,23 @@ def _made_its_own(prefix: Path) -> None:
 
     What runs in it now may change them.
     """
-    for folder, _, names in os.walk(prefix):
-        for name in names:
-            path = Path(folder, name)
-            facts = path.lstat()
-            if stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1:
-                draft = path.with_name(f".own-{secrets.token_hex(4)}")
-                with path.open("rb") as source, draft.open("wb") as target:
-                    sealed.copy_bytes(source, target)
-                shutil.copystat(path, draft)
-                draft.replace(path)
+    for entry in files_of(prefix):
+        path = Path(entry.path)
+        facts = path.lstat()
+        if stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1:
+            draft = path.with_name(f".own-{secrets.token_hex(4)}")
+            with path.open("rb") as source, draft.open("wb") as target:
+                sealed.copy_bytes(source, target)
+            shutil.copystat(path, draft)
+            draft.replace(path)
 
 
 def _unmarked(prefix: Path) -> None:
     """Take the mark from programs that others would run as this user."""
-    for folder, _, names in os.walk(prefix):
-        for name in names:
-            path = os.path.join(folder, name)
-            mode = os.lstat(path).st_mode
-            if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
-                os.chmod(path, stat.S_IMODE(mode) & 0o777)
+    for entry in files_of(prefix, whole=True):
+        mode = os.lstat(entry.path).st_mode
+        if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+            os.chmod(entry.path, stat.S_IMODE(mode) & 0o777)
 
 
 def _run_link_script(

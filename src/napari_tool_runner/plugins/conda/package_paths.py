@@ -20,6 +20,7 @@ from rattler import exceptions as rattler_errors
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, PreparationError
+from napari_tool_runner.plugins.conda.store import files_of
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.storage import read_json
 
@@ -96,10 +97,9 @@ class PackagePaths:
     def _wrong(self, folder: Path) -> Iterator[str]:
         """Yield what of an unpacked package would leave the environment, or what it reads."""
         unpacked = {
-            os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
-            for place, folders, files in os.walk(folder)
-            for name in (*folders, *files)
-            if os.path.islink(os.path.join(place, name))
+            os.path.relpath(entry.path, folder).replace(os.sep, "/")
+            for entry in files_of(folder, whole=True)
+            if entry.is_symlink()
         }
         found = rattler.PathsJson.from_package_directory_with_deprecated_fallback(folder)
         listed = [(str(one.relative_path).replace("\\", "/"), one) for one in found.paths]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +36,7 @@ from napari_tool_runner.storage import lock_file, read_json, write_json
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import CancelToken
 
-__all__ = ["Environment", "EnvironmentInfo", "EnvironmentStore", "existing_parent"]
+__all__ = ["Environment", "EnvironmentInfo", "EnvironmentStore", "existing_parent", "files_of"]
 
 MARKER = "environment.json"
 LOCK = "environment.lock"
@@ -309,19 +310,42 @@ def _disk_usage(folder: Path) -> tuple[int, int]:
     """
     total = alone = 0
     met: dict[tuple[int, int], int] = {}
-    for root, _, names in os.walk(folder):
-        for name in names:
-            try:
-                status = os.lstat(os.path.join(root, name))
-            except OSError:
-                continue  # removed meanwhile
-            inode = (status.st_dev, status.st_ino)
-            seen = met[inode] = met.get(inode, 0) + 1
-            if seen == 1:
-                total += status.st_size
-            if seen == status.st_nlink:
-                alone += status.st_size
+    for entry in files_of(folder):
+        try:
+            status = os.lstat(entry.path)
+        except OSError:
+            continue  # removed meanwhile
+        inode = (status.st_dev, status.st_ino)
+        seen = met[inode] = met.get(inode, 0) + 1
+        if seen == 1:
+            total += status.st_size
+        if seen == status.st_nlink:
+            alone += status.st_size
     return total, alone
+
+
+def files_of(folder: Path, *, whole: bool = False) -> Iterator[os.DirEntry[str]]:
+    """Yield what is no folder below `folder`, however deep scripts made it; links are not entered.
+
+    `whole`: folders that we may not look into are made ours; else they are left out.
+    """
+    waiting = [os.fspath(folder)]
+    while waiting:
+        place = waiting.pop()
+        try:
+            if whole and os.lstat(place).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.chmod(place, stat.S_IRWXU)
+            with os.scandir(place) as listing:
+                entries = list(listing)
+        except OSError:
+            if whole:
+                raise
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            else:
+                yield entry
 
 
 def _remove_tree(path: Path) -> None:
