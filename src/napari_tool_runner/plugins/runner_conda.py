@@ -226,7 +226,7 @@ def _making(config: Mapping[str, object], spec: CondaSpec | None = None) -> str:
     told = "Scripts of packages run enclosed, too, when an environment is made"
     if spec is not None and not spec.commands:
         return f"{told}."
-    return f"{told}, and so do lines that make one, with the network."
+    return f"{told}, and so do lines that make one, with the network and your pip.conf."
 
 
 class _CondaSession:
