@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["Match", "parse_metadata", "safe_path", "told_metadata"]
+__all__ = ["Match", "parse_metadata", "safe_path"]
 
 
 @dataclass(slots=True)
@@ -77,10 +77,10 @@ def parse_metadata(text: bytes, style: str | None, tool: Tool) -> BaseToolProvid
         path.write_bytes(text)
         of: dict[str, object] = {"path": str(path), "style": style}
         if ships(tool.source_path):
-            told: object = told_metadata(of)
+            told: object = _told_metadata(of)
         else:
             told = reader.ask(
-                f"{__name__}:{told_metadata.__name__}",
+                f"{__name__}:{_told_metadata.__name__}",
                 of,
                 what=f"read what “{tool.name}” says of its outputs",
                 path=path,
@@ -96,7 +96,7 @@ def parse_metadata(text: bytes, style: str | None, tool: Tool) -> BaseToolProvid
     raise ValueError(str(told))
 
 
-def told_metadata(of: dict[str, object]) -> object:
+def _told_metadata(of: dict[str, object]) -> object:
     """Return which kind the file is of and what it says, or why that cannot be used."""
     from galaxy.tool_util.provided_metadata import (
         LegacyToolProvidedMetadata,
