@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 import napari_tool_runner as ntr
+from napari_tool_runner import config as config_module
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import PreparationError, ToolFailedError, TrustError
 from napari_tool_runner.jobs import Question, dry_run
@@ -151,6 +152,48 @@ def test_people_cannot_override_it(
         assert vain == [
             f"“policy.toolboxes” in {mine} is not used: only a facility’s file has a policy."
         ]
+
+
+@pytest.mark.parametrize("wall", ["variable", "personal", "call", "mapping"])
+def test_who_names_a_toolbox_does_not_make_it_the_facilitys(
+    box: Path, policy, wall: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = policy(local_for_others=False)
+    boxes = {"process": {"xml_dirs": [str(box)]}}
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps({**boxes, "policy": {"toolboxes": [str(box)]}}))
+    given: object = None
+    if wall in ("variable", "personal"):
+        name = {"variable": "FACILITY", "personal": "CONFIG"}[wall]
+        monkeypatch.setenv(f"NAPARI_TOOL_RUNNER_{name}", str(mine))
+    else:
+        given = mine if wall == "call" else boxes
+    with pytest.raises((ToolFailedError, TrustError), match="tools of others to run with LOCAL"):
+        ntr.run("say", config=given)  # type: ignore[arg-type]
+    path.write_text(json.dumps({**boxes, "policy": {"local_for_others": False}}))
+    assert said(ntr.run("say", config=given)) == "approved", "the facility's own"
+
+
+@pytest.mark.parametrize("how", ["folder", "content"])
+def test_what_its_policy_names_is_the_facilitys_own(box: Path, policy, how: str) -> None:
+    named = str(box) if how == "folder" else review(box).digest
+    policy(local_for_others=False, toolboxes=[named])
+    assert said(ntr.run(say())) == "approved"
+
+
+@pytest.mark.parametrize("first", ["forbids", "allows"])
+def test_each_file_of_the_facility_forbids_by_itself(
+    box: Path, user_dirs: Path, policy, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one file forbids, another does not lift, whichever lies above."""
+    paths = [policy(toolboxes=[]), user_dirs / "other.json"]
+    paths[1].write_text(json.dumps({"policy": {"toolboxes": [str(box)]}}))
+    order = paths if first == "forbids" else paths[::-1]
+    monkeypatch.setattr(config_module, "_facility_paths", lambda: order)
+    assert trust_state(say()).state is TrustState.FORBIDDEN
+    assert trust_state(say()).policy == str(paths[0])
+    with pytest.raises(TrustError, match="your facility allows"):
+        ntr.run(say())
 
 
 @pytest.mark.parametrize("by", ["folder", "content"])

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import TrustError
-from napari_tool_runner.tools.toolbox.trust import TrustState
+from napari_tool_runner.tools.toolbox.trust import TrustState, is_of_the_house
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["obey_policy"]
 
-_OF_THE_HOUSE = frozenset({TrustState.BUNDLED, TrustState.CONFIGURED})
 _ALLOWED: dict[str, Setting[tuple[str, ...] | None]] = {
     "registry": settings.REGISTRIES_ALLOWED,
     "channel": settings.CHANNELS_ALLOWED,
@@ -55,19 +54,23 @@ def obey_policy(
         return
     place = service.place(tool)
     for policy in policies:
-        for why in _refusals(policy, name, place, permit):
+        scope = permit.scope  # who configured it may be anybody
+        own = scope is TrustState.BUNDLED or (
+            scope is TrustState.CONFIGURED and is_of_the_house(tool, permit.digest, policy)
+        )
+        for why in _refusals(policy, name, place, own=own):
             raise TrustError(
                 f"“{tool.name}” was not run: {why} ({policy.place}).",
                 hint="Ask those who look after that file.",
             )
 
 
-def _refusals(policy: Config, service: str, place: Place, permit: Permit) -> Iterator[str]:
+def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Iterator[str]:
     services = policy.own(settings.SERVICES_ALLOWED)
     if services is not None and not {service, place.service} & {*services}:
         yield f"your facility does not allow the runner {service}"
     local = policy.own(settings.LOCAL_FOR_OTHERS)
-    if place.service == "LOCAL" and not local and permit.scope not in _OF_THE_HOUSE:
+    if place.service == "LOCAL" and not local and not own:
         yield "your facility does not allow tools of others to run with LOCAL"
     for origin in place.origins:
         allowed = policy.own(_ALLOWED[origin.kind])

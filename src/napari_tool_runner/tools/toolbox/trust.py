@@ -53,6 +53,7 @@ __all__ = [
     "TrustState",
     "approve",
     "discard",
+    "is_of_the_house",
     "require_trust",
     "review",
     "revoke",
@@ -160,7 +161,7 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     found = Trust(TrustState.NAMED, folder) if named else _answered(folder, config)
     for policy in config.policies:
         allowed = policy.own(settings.TOOLBOXES_ALLOWED)
-        if allowed is not None:
+        if allowed is not None and found.state is not TrustState.FORBIDDEN:  # nobody lifts that
             found = _under(policy, allowed, found, path)
     return found
 
@@ -190,13 +191,8 @@ def _answered(folder: Path, config: Config) -> Trust:
 
 def _under(policy: Config, allowed: tuple[str, ...], found: Trust, path: Path) -> Trust:
     """Return the state of a toolbox under a facility's policy, which names those that may run."""
-    real = Path(os.path.realpath(path))
-    folders = (entry for entry in allowed if not entry.startswith("sha256:"))
-    places = (
-        os.path.realpath((policy.base or Path()) / Path(entry).expanduser()) for entry in folders
-    )
     digest = ""
-    if not any(real.is_relative_to(place) for place in places):
+    if not _names(policy, allowed, path):
         if found.state is not TrustState.NAMED and any(e.startswith("sha256:") for e in allowed):
             digest = _digest_now(found.folder)
         if digest not in allowed:
@@ -206,6 +202,36 @@ def _under(policy: Config, allowed: tuple[str, ...], found: Trust, path: Path) -
     if not found.ok and policy.explicit:
         return Trust(TrustState.CONFIGURED, found.folder)
     return found
+
+
+def _names(policy: Config, allowed: tuple[str, ...], path: Path) -> bool:
+    """Whether one of the folders that a policy allows is `path`, or holds it."""
+    real = Path(os.path.realpath(path))
+    folders = (entry for entry in allowed if not entry.startswith("sha256:"))
+    places = (
+        os.path.realpath((policy.base or Path()) / Path(entry).expanduser()) for entry in folders
+    )
+    return any(real.is_relative_to(place) for place in places)
+
+
+def is_of_the_house(tool: Tool, digest: str, policy: Config) -> bool:
+    """Whether the file of a `policy`, or one that lies below it, names the toolbox of `tool`.
+
+    A file above it may be anybody's: the environment names it.
+
+    Parameters
+    ----------
+    digest : str
+        Of the content that runs.
+    """
+    for layer in policy.layers:
+        allowed = layer.own(settings.TOOLBOXES_ALLOWED) or ()
+        named = Path(tool.toolbox) in layer.own(settings.TOOLBOXES) if tool.toolbox else False
+        if layer.explicit and (
+            named or digest in allowed or _names(layer, allowed, Path(tool.toolbox or tool.path))
+        ):
+            return True
+    return False
 
 
 _looked: dict[Path, Listing] = {}
