@@ -348,3 +348,26 @@ def test_what_cannot_be_seen_is_written_out(
         out, err = capsys.readouterr()
         assert "\u202e" not in out + err
         assert words[0] != "show" or "A\\u202egnp" in out
+
+
+def test_a_terminal_obeys_no_name_of_a_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = "\x1b[2J\u202egnp\n\x9bforged: x"
+    (tmp_path / "t.xml").write_text(
+        '<tool id="t" name="T" version="1"><command>mkdir d &amp;&amp; python '
+        "'$__tool_directory__/t.py'</command><outputs><collection name='c' type='list'>"
+        "<discover_datasets pattern='(?P&lt;designation&gt;[\\s\\S]+)' "
+        "directory='d' format='txt'/>"
+        "</collection></outputs></tool>"
+    )
+    (tmp_path / "t.py").write_text(f"open('d/' + {odd!r}, 'w').close()")
+    assert main(["run", str(tmp_path / "t.xml"), "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert not {*"\x1b\u202e\x9b"} & {*(said.out + said.err)}
+    assert len(said.out.splitlines()) == 1
+    (record,) = (tmp_path / "jobs").rglob("record.json")
+    assert main(["history", "--as", "json", str(record.parent)]) == 0
+    told = capsys.readouterr().out
+    assert not {*"\x1b\u202e\x9b"} & {*told}
+    assert json.loads(told)["tool"]["id"] == "t"

@@ -16,6 +16,7 @@ __all__ = [
     "html_text",
     "one_line",
     "python_value",
+    "seen",
     "shell_line",
     "shell_word",
     "visible_text",
@@ -25,11 +26,15 @@ __all__ = [
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
+def seen(text: str) -> str:
+    """Return a name as it is; what cannot be seen, line breaks too, is written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def one_line(text: str, most: int = 300) -> str:
     """Return `text` as one line of characters that can be seen, not longer than `most`."""
-    flat = " ".join(text.split())
-    seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in flat)
-    return seen if len(seen) <= most else seen[: most - 1] + "…"
+    flat = seen(" ".join(text.split()))
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
 def visible_text(text: str) -> str:

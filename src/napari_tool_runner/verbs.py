@@ -16,7 +16,7 @@ from napari_tool_runner import jobs, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ParameterError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.names import safe_name, size_text
-from napari_tool_runner.quoting import one_line, visible_text
+from napari_tool_runner.quoting import one_line, seen, visible_text
 from napari_tool_runner.storage import write_json
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def list_tools(args: Namespace) -> int:
         return 0
     width = max((len(entry.key) for entry in entries), default=0)
     for entry in entries:
-        row = f"{entry.key:<{width}}  {entry.name}: {entry.description}"
-        print(visible_text(row).rstrip(": "))
+        show(f"{entry.key:<{width}}  {entry.name}: {entry.description}".rstrip(": "))
     return 0
 
 
@@ -50,7 +49,7 @@ def show_tool(args: Namespace) -> int:
     if args.json:
         print_json(describe_json(tool))
     else:
-        print(visible_text(describe_text(tool)))
+        show(describe_text(tool))
     return 0
 
 
@@ -66,7 +65,7 @@ def check_descriptors(args: Namespace) -> int:
     else:
         for report in reports:
             state = "usable" if report.usable else "cannot be used"
-            print(visible_text("\n  ".join([f"{report.uri}: {state}", *map(str, report.notes)])))
+            show("\n  ".join([f"{report.uri}: {state}", *map(str, report.notes)]))
     return 0 if all(report.usable for report in reports) else 1
 
 
@@ -74,9 +73,8 @@ def run_tool(args: Namespace) -> int:
     """Run a tool and print where its results are."""
     if args.dry_run:
         return render_tool(args)
-    config = _config(args)
     job = jobs.prepare(
-        _tool(args), _values(args), runner=args.runner, config=config, timeout=args.timeout
+        _tool(args), _values(args), runner=args.runner, config=_config(args), timeout=args.timeout
     )
     if not args.quiet:
         job.subscribe(_echo)
@@ -85,8 +83,7 @@ def run_tool(args: Namespace) -> int:
     except ToolFailedError as error:
         if args.json:
             print_json(jobs.job_json(job))
-        say(f"error: {error}")
-        say(f"log: {job.log_path}")
+        say(f"error: {error}\nlog: {job.log_path}")
         return 1
     places, facts = _delivered(args, job)
     if args.quiet and job.run.notes:  # else they were echoed
@@ -104,7 +101,7 @@ def render_tool(args: Namespace) -> int:
     if args.json:
         print_json(preview.as_dict())
     else:
-        print(visible_text(preview.as_text()))
+        show(preview.as_text())
     return 0
 
 
@@ -113,11 +110,11 @@ def test_tools(args: Namespace) -> int:
     reports = []
     for report in _test_reports(args):
         reports.append(report)
-        print(f"{report.status:5} {report.tool} [{report.test}] {report.seconds:.2f} s")
+        show(f"{report.status:5} {seen(report.tool)} [{report.test}] {report.seconds:.2f} s")
         if report.message:
-            print(visible_text("      " + report.message.replace("\n", "\n      ")))
+            show("      " + report.message.replace("\n", "\n      "))
     counts = {s: sum(r.status == s for r in reports) for s in ("pass", "fail", "error", "skip")}
-    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    show(", ".join(f"{count} {status}" for status, count in counts.items()))
     if args.json:
         write_json(Path(args.json), [report.as_dict() for report in reports], private=False)
     return 1 if counts["fail"] or counts["error"] else 0
@@ -138,7 +135,10 @@ def batch(args: Namespace) -> int:
         elif job.error is not None:
             row |= {**jobs.job_json(job), "message": str(job.error)}
         else:
-            row |= _delivered(args, job, f"{item.stem}_")[1]
+            try:
+                row |= _delivered(args, job, f"{item.stem}_")[1]
+            except ToolRunnerError as error:
+                row |= {**jobs.job_json(job), "state": jobs.JobState.FAILED, "message": str(error)}
         rows.append(row)
         ended.append((item, job))
         say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
@@ -163,9 +163,9 @@ def list_runners(args: Namespace) -> int:
         return 0
     width = max(len(name) for name, _ in found)
     for name, state in found:
-        print(f"{name:<{width}}  {'works' if state.ok else 'not here'}  {state.message}".rstrip())
-    print(f"\nTools of others are read {reader_words()}")
-    print("\n" + "\n".join(layer_lines(_config(args))))
+        show(f"{name:<{width}}  {'works' if state.ok else 'not here'}  {state.message}".rstrip())
+    lines = f"\nTools of others are read {reader_words()}", "", *layer_lines(_config(args))
+    show("\n".join(lines))
     return 0
 
 
@@ -181,7 +181,7 @@ def list_history(args: Namespace) -> int:
             if remark := one.remark():
                 say(f"note: {remark}")
         forms = {"python": jobs.as_python, "command": jobs.as_command, "json": jobs.as_json}
-        print(forms[form](records[0]).rstrip("\n"))
+        print(forms[form](records[0]).rstrip("\n"))  # which is to be executed as it is
         return 0
     if args.tool:
         records = [record for record in records if args.tool in (record.tool.id, record.tool_name)]
@@ -190,10 +190,10 @@ def list_history(args: Namespace) -> int:
         print_json([record.to_json() for record in records])
         return 0
     for record in records:
-        created, seconds = record.times.created, record.times.seconds
-        when = f"{created.astimezone():%Y-%m-%d %H:%M:%S}" if created else ""
+        times, state = record.times, record.state
+        when = f"{times.created.astimezone():%Y-%m-%d %H:%M:%S}" if times.created else ""
         job, tool, said = (one_line(x, 2000) for x in (record.id, record.tool.id, record.message))
-        print(f"{job}  {when}  {record.state:<11}  {seconds:8.2f} s  {tool}  {said}".rstrip())
+        show(f"{job}  {when}  {state:<11}  {times.seconds:8.2f} s  {tool}  {said}".rstrip())
     return 0
 
 
@@ -218,7 +218,7 @@ def run_again(args: Namespace) -> int:
         print_json({**facts, "notes": [*job.run.notes, *remarks], "differences": differences})
     else:
         _print_places(places)
-        print("\n".join(differences) if differences else "the results are the same as before")
+        show("\n".join(differences) if differences else "the results are the same as before")
     return 0
 
 
@@ -227,7 +227,7 @@ def export_record(args: Namespace) -> int:
     entry = _entry(args)
     name = safe_name(f"{entry.tool.id}-{entry.id}")
     target = Path(args.to) if args.to else Path.cwd() / f"{name}.crate.zip"
-    print(jobs.export_crate(entry, target))
+    show(seen(str(jobs.export_crate(entry, target))))
     return 0
 
 
@@ -237,14 +237,12 @@ def approve_folder(args: Namespace) -> int:
 
     folder = Path(os.path.expanduser(args.folder)).absolute()
     if args.revoke:
-        print("approval taken back" if revoke(folder) else "it was not approved")
+        show("approval taken back" if revoke(folder) else "it was not approved")
         return 0
     found = review(folder, mine=args.mine, copied=not args.show)
     asked = jobs.Question(found, _config(args))
-    print(f"now: {found.trust.state.value}")
-    for change in found.trust.changes:
-        print(f"  {one_line(change)}")
-    print(asked.as_text(None if args.show else 10))
+    show("\n  ".join([f"now: {found.trust.state.value}", *map(one_line, found.trust.changes)]))
+    show(asked.as_text(None if args.show else 10))
     if args.show:
         return 0
     if found.trust.ok and not args.mine:
@@ -255,7 +253,7 @@ def approve_folder(args: Namespace) -> int:
         discard(found)
         return 1
     approve(folder, digest=found.digest, mine=args.mine)
-    print("approved; its changes are followed" if args.mine else "approved")
+    show("approved; its changes are followed" if args.mine else "approved")
     return 0
 
 
@@ -266,16 +264,14 @@ def clean(args: Namespace) -> int:
     found = jobs.reclaimable(config, older_than_days=days)
     items = [item for item in found if not args.only or item.kind in args.only]
     for item in items:
-        print(f"{size_text(item.size):>10}  {item.kind:<12} {item.name}")
-    total = sum(item.size for item in items)
-    print(f"{size_text(total):>10}  in all")
+        show(f"{size_text(item.size):>10}  {item.kind:<12} {seen(item.name)}")
+    show(f"{size_text(sum(item.size for item in items)):>10}  in all")
     otherwise = "nothing was deleted; add --yes to delete what is listed"
     if not items or not _agreed(args, "Delete all of this?", otherwise):
         return 0
     problems = jobs.reclaim(items)
-    for problem in problems:
-        say(f"error: {problem}")
-    say(f"deleted {len(items) - len(problems)} of {len(items)}")
+    done = f"deleted {len(items) - len(problems)} of {len(items)}"
+    say("\n".join([*(f"error: {problem}" for problem in problems), done]))
     return 1 if problems else 0
 
 
@@ -362,15 +358,14 @@ def _delivered(
     args: Namespace, job: Job, prefix: str = ""
 ) -> tuple[Mapping[str, Path], dict[str, object]]:
     """Return where the results are, copied if a folder is named, and the facts of the run."""
-    result = job.result()
-    to = args.output_dir
+    result, to = job.result(), args.output_dir
     places = jobs.deliver(result, Path(to), prefix) if to else jobs.output_paths(result)
     return places, {**jobs.job_json(job), "outputs": jobs.outputs_json(result, places)}
 
 
 def _print_places(places: Mapping[str, Path]) -> None:
     for name, path in places.items():
-        print(f"{name}: {path}")
+        show(f"{seen(name)}: {seen(str(path))}")
 
 
 def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
@@ -393,6 +388,11 @@ def _echo(job: Job, event: object) -> None:
 def say(text: str) -> None:
     """Print to standard error: what is no result."""
     print(visible_text(text), file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """Print a result: a terminal obeys nothing that is in a name of others."""
+    print(visible_text(text))
 
 
 def print_json(value: object) -> None:

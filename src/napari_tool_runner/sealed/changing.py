@@ -98,7 +98,7 @@ def _next_data(source: BufferedReader, place: int, end: int) -> int:
 
 
 def copy(source: Path, target: Path, root: Path | None) -> None:
-    """Copy a result to a place of the user: a file, or a folder of files.
+    """Copy a result to a place of the user: a file, or a folder of files that is not there yet.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def copy(source: Path, target: Path, root: Path | None) -> None:
         with open_file(source, root) as file, target.open("wb") as draft:
             copy_bytes(file, draft)
         return
-    target.mkdir(parents=True, exist_ok=True)
+    target.mkdir(parents=True)
     for path in walk(source, root):
         place = target / path.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)

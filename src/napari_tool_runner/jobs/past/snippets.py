@@ -85,7 +85,8 @@ def as_command(record: RunRecord) -> str:
 
 def as_json(record: RunRecord) -> str:
     """Return the record as JSON, indented."""
-    return json.dumps(record.to_json(), indent=2, ensure_ascii=False)
+    told = json.dumps(record.to_json(), indent=2, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in told)
 
 
 def _values(record: RunRecord) -> dict[str, object]:

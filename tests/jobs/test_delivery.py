@@ -1,0 +1,141 @@
+"""Results that are delivered stand alone: whole, or not at all, and nothing else is deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from napari_tool_runner import sealed
+from napari_tool_runner.cli import main
+from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner.jobs import JobResult, deliver, prepare, run_job
+from napari_tool_runner.jobs import delivery as module
+
+MAKE = """import pathlib, sys
+k, zarr, folder, parts, file = sys.argv[1:]
+zarr, folder = pathlib.Path(zarr), pathlib.Path(folder)
+(zarr / "c").mkdir(parents=True)
+(zarr / "zarr.json").write_text("{}")
+(zarr / "c" / k).write_text(k)
+folder.mkdir()
+(folder / f"{k}.txt").write_text(k)
+pathlib.Path("parts").mkdir()
+for name in parts.split(","):
+    pathlib.Path("parts", f"{name}.txt").write_text(k)
+pathlib.Path(file).write_text(k)
+"""
+TOOL = """<tool id="m" name="M" version="1" profile="23.0"><command>
+python '$__tool_directory__/make.py' '$k' '$z' '$d' '$parts' '$f'</command><inputs>
+<param name="k" type="text" value="1"/><param name="parts" type="text" value="a,b"/></inputs>
+<outputs><data name="z" format="zarr"/><data name="d" format="directory"/>
+<data name="f" format="txt"/><collection name="c" type="list">
+<discover_datasets pattern="__name_and_ext__" directory="parts"/></collection></outputs></tool>"""
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Path:
+    folder = tmp_path / "tool"
+    folder.mkdir()
+    (folder / "make.py").write_text(MAKE)
+    (folder / "m.xml").write_text(TOOL)
+    return folder / "m.xml"
+
+
+def made(tool: Path, k: int, parts: str = "a,b") -> JobResult:
+    return run_job(prepare(tool, {"k": str(k), "parts": parts}, must_load=False))
+
+
+def held(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_nothing_of_an_earlier_result_stays_inside(tool: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    out = tmp_path / "out"
+    out.symlink_to(tmp_path / "real")
+    places = deliver(made(tool, 1), out)
+    (places["d"] / "1.txt").unlink()  # the user took it
+    assert (places["z"] / "c" / "1").exists()
+    deliver(made(tool, 2), out)
+    assert held(places["z"]) == {"c/2": "2", "zarr.json": "{}"}
+    assert held(places["d"]) == {"2.txt": "2"}
+    assert places["f"].read_text() == "2"
+    assert not [name for name in os.listdir(out) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("what", ["folder", "zarr", "collection", "file", "a file's place"])
+def test_what_we_did_not_write_is_not_deleted(tool: Path, tmp_path: Path, what: str) -> None:
+    out = tmp_path / "out"
+    places = deliver(made(tool, 1), out)
+    place = {
+        "folder": places["d"] / "mine.txt",
+        "zarr": places["z"] / "c" / "notes.txt",
+        "collection": places["c/a"].parent / "mine.txt",
+    }.get(what)
+    if place is None:
+        place = places["d"] if what == "file" else places["f"]
+        sealed.remove(place, out)
+        if what != "file":
+            place.mkdir()
+            place = place / "mine.txt"
+    place.write_text("mine")
+    before = held(out)
+    with pytest.raises(WorkspaceError, match=r"(mine|notes)\.txt|d\.?\w* is a file") as refused:
+        deliver(made(tool, 1), out)
+    assert "another folder" in str(refused.value)
+    assert held(out) == before
+    assert not list(out.rglob(".*"))
+
+
+def test_a_delivery_that_fails_changes_nothing(
+    tool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    deliver(made(tool, 1), out)["f"].write_text("older")
+    before, copied = held(out), list[Path]()
+    copy = sealed.copy
+
+    def full(source: Path, target: Path, root: Path | None) -> None:
+        copied.append(source)
+        if len(copied) == 3:
+            raise OSError(28, "No space left on device")
+        copy(source, target, root)
+
+    monkeypatch.setattr(module.sealed, "copy", full)
+    with pytest.raises(WorkspaceError, match=r"No space left on device.*results lie in"):
+        deliver(made(tool, 1), out)
+    assert held(out) == before
+    assert not list(out.rglob(".*"))
+
+
+def test_fewer_elements_than_before_are_told(tool: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    deliver(made(tool, 1), out)
+    with pytest.raises(WorkspaceError, match=r"holds b\.txt, which is not of this result"):
+        deliver(made(tool, 1, "a"), out)
+
+
+def test_a_batch_tells_a_delivery_that_was_refused(
+    tool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TOOL.replace("<inputs>", '<inputs><param name="i" type="data" format="txt"/>')
+    tool.write_text(text.replace('"zarr"', '"directory"'))
+    (tool.parent / "make.py").write_text(MAKE.replace("zarr.json", "x.json"))
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").touch()
+    out = tmp_path / "out"
+    (out / "one_d.dir" / "mine").mkdir(parents=True)
+    (out / "one_d.dir" / "mine" / "x.txt").touch()
+    call = ["batch", str(tool), f"i={tmp_path}/[ot]*.txt", "--output-dir", str(out), "--json"]
+    assert main(call) == 1
+    said = capsys.readouterr()
+    states = {row["stem"]: row["state"] for row in json.loads(said.out)}
+    assert states == {"one": "failed", "two": "done"}
+    assert "x.txt" in said.err
