@@ -111,8 +111,7 @@ def _demo_tool(folder: Path, stage: Path, version: str) -> None:
     _write(
         stage / "etc" / "conda" / "activate.d" / "demo.sh",
         'export DEMO_VAR="activated in $CONDA_PREFIX"\n'
-        'export DEMO_LIST="${DEMO_LIST:+$DEMO_LIST:}demo"\n'
-        'echo run >> "$CONDA_PREFIX/activations.txt"\n',
+        'export DEMO_LIST="${DEMO_LIST:+$DEMO_LIST:}demo"\n',
     )
     _assemble(folder, stage, "demo-tool", version, depends=["__unix"])
 

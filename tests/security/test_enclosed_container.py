@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,8 +19,10 @@ import tifffile
 from docker_engine import Engine, python_image
 
 import napari_tool_runner as ntr
+from napari_tool_runner.config import user_data
 from napari_tool_runner.exchange import files
 from napari_tool_runner.jobs import read_record
+from napari_tool_runner.jobs.secrets import forget_left
 from napari_tool_runner.plugins.docker.slot import Slot, recover
 from napari_tool_runner.plugins.runners_factory import runnerServices
 from plugins.conftest import docker_engine
@@ -227,6 +231,27 @@ def test_a_folder_left_in_a_slot_is_put_back(tmp_path: Path) -> None:
     assert not io.is_symlink()
     assert (io / "data").read_text() == "x"
     assert list((tmp_path / ".slots").iterdir()) == []
+
+
+def test_secrets_that_a_dead_slot_holds_are_deleted(tmp_path: Path) -> None:
+    io = tmp_path / "tool" / "job" / "io"
+    (io / "tmp" / "secrets").mkdir(parents=True)
+    (io / "tmp" / "secrets" / "KEY").write_text("hush")
+    code = """
+        import os, sys
+        from pathlib import Path
+        from napari_tool_runner.plugins.docker.slot import Slot
+        with Slot(Path(sys.argv[1]).parents[1]).holding(Path(sys.argv[1])):
+            os._exit(9)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(io)], check=False)
+    assert io.is_symlink()
+    row = [str(io), f"{platform.node()} {2**22 + 1} of another day"]
+    user_data().mkdir(parents=True, exist_ok=True)
+    (user_data() / "secrets.json").write_text(json.dumps({str(io / "tmp" / "secrets"): row}))
+    forget_left()
+    assert not io.is_symlink()
+    assert [one.name for one in io.rglob("*")] == ["tmp"]
 
 
 @pytest.mark.parametrize("at_once", [True, False])
