@@ -25,7 +25,7 @@ from napari_tool_runner.exchange.knowing import (
     with_known_axes,
 )
 from napari_tool_runner.exchange.loading import load
-from napari_tool_runner.exchange.merging import label_offsets, merge_parts
+from napari_tool_runner.exchange.merging import in_its_slice, label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.parts import Index, cut
 from napari_tool_runner.exchange.snapshots import (
@@ -54,6 +54,7 @@ __all__ = [
     "geometry_record",
     "grid_of",
     "guess_notes",
+    "in_its_slice",
     "in_words",
     "is_guess",
     "label_offsets",

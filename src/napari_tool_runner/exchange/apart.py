@@ -21,7 +21,14 @@ import psutil
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.model import Content, Geometry, ShapeList, SurfaceData, items
+from napari_tool_runner.exchange.model import (
+    Content,
+    ShapeList,
+    SurfaceData,
+    geometry_from,
+    geometry_told,
+    items,
+)
 from napari_tool_runner.tools.formats import Carrier
 from napari_tool_runner.tools.isolation.asking import Limits
 from napari_tool_runner.tools.isolation.client import can_fork, reader
@@ -129,7 +136,7 @@ class ReadApart:
             return read_file(path, fmt, name=name, writable=writable, root=root)
         try:
             return _Unpacked(data).content(told)
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
             raise _blame(f"To read {path.name} gave what is no data: {error}.", path) from error
 
 
@@ -164,7 +171,8 @@ class _Packed:
         """Return it in JSON types; None when it is lazy, and was looked at."""
         told: dict[str, object] = {
             "calibrated": content.calibrated, "rgb": content.rgb, "header": content.header,
-            "notes": list(content.notes), "geometry": _tell_geometry(content.geometry),
+            "notes": list(content.notes),
+            "geometry": content.geometry and geometry_told(content.geometry),
             "attributes": _tell_attributes(content.attributes),
         }  # fmt: skip
         match content.data:
@@ -221,15 +229,6 @@ def _is_mapped(array: np.ndarray) -> bool:
     return False
 
 
-def _tell_geometry(geometry: Geometry | None) -> list[object] | None:
-    if geometry is None:
-        return None
-    return [
-        geometry.axes, [*map(int, geometry.shape)], [*map(float, geometry.scale)],
-        [*map(float, geometry.translate)], [*geometry.units], [*geometry.labels],
-    ]  # fmt: skip
-
-
 def _tell_attributes(attributes: Mapping[str, object]) -> dict[str, object]:
     told = dict(attributes)
     if isinstance(graph := told.get("graph"), Mapping):
@@ -251,11 +250,11 @@ class _Unpacked:
         match told:
             case {
                 "calibrated": bool(calibrated), "rgb": bool(rgb), "header": bool(header),
-                "notes": list(notes), "geometry": geometry, "attributes": dict(attributes),
-                **rest,
+                "notes": list(notes), "attributes": dict(attributes),
+                "geometry": (dict() | None) as geometry, **rest,
             }:  # fmt: skip
                 data = self._held(rest)
-                own = _geometry(geometry)
+                own = None if geometry is None else geometry_from(geometry)
                 if isinstance(data, np.ndarray) and (
                     own is None or own.shape != data.shape[: data.ndim - rgb]
                 ):
@@ -331,25 +330,6 @@ class _Unpacked:
                 if len(found) == count and all(isinstance(one, plain) for one in found):
                     return list(found)
         raise ValueError("a text of it is none")
-
-
-def _geometry(told: object) -> Geometry | None:
-    match told:
-        case None:
-            return None
-        case [str(axes), list(shape), list(scale), list(move), list(units), list(labels)]:
-            parts = shape, scale, move, units
-            if any(len(one) != len(axes) for one in parts) or len(labels) not in (0, len(axes)):
-                raise ValueError("its axes do not fit together")
-            return Geometry(
-                axes,
-                tuple(int(one) for one in shape),
-                tuple(float(one) for one in scale),
-                tuple(float(one) for one in move),
-                units=tuple(map(str, units)),
-                labels=tuple(map(str, labels)),
-            )
-    raise ValueError("it has no axes")
 
 
 def _attributes(told: Mapping[str, object]) -> dict[str, object]:

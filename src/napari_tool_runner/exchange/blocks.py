@@ -36,6 +36,7 @@ __all__ = [
     "rearranged_pixels",
     "reshaped",
     "transposed",
+    "window",
     "write_blocks",
 ]
 
@@ -49,7 +50,7 @@ def transposed(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
     if isinstance(array, np.ndarray) or hasattr(array, "compute"):  # dask
         moved: ArrayLike = array.transpose(order)  # type: ignore[union-attr]
         return moved
-    return _Transposed(array, order)
+    return _View(array, [*map(range, array.shape)], order)
 
 
 def rearranged_pixels(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
@@ -66,14 +67,15 @@ def rearranged_pixels(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
     return reshaped(transposed(array, [*gone, *order]), sizes)
 
 
-class _Transposed:
-    def __init__(self, array: ArrayLike, order: Sequence[int]) -> None:
-        self._array = array
-        self._order = tuple(order)
+class _View:
+    """Some of an array in another order of its axes, read when it is asked for."""
+
+    def __init__(self, array: ArrayLike, ranges: Sequence[range], order: Sequence[int]) -> None:
+        self._array, self._ranges, self._order = array, ranges, order
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self._array.shape[i] for i in self._order)
+        return tuple(len(self._ranges[axis]) for axis in self._order)
 
     @property
     def dtype(self) -> np.dtype:
@@ -82,13 +84,28 @@ class _Transposed:
     @property
     def chunks(self) -> tuple[tuple[int, ...], ...] | None:
         sizes = chunk_sizes(self._array)
-        return None if sizes is None else tuple(sizes[i] for i in self._order)
+        if sizes is None:
+            return None
+        # the borders do not matter for reading in turn, only how much fits at once
+        return _regular(self.shape, [max(1, sizes[axis][0]) for axis in self._order])
 
     def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
-        source = [slice(None)] * len(self._order)
+        parts = [*self._ranges]
         for part, axis in zip(key, self._order, strict=True):
-            source[axis] = part
-        return read(self._array, tuple(source)).transpose(self._order)
+            parts[axis] = parts[axis][part]
+        block = read(self._array, tuple(slice(part.start, part.stop) for part in parts))
+        gone = [axis for axis in range(len(parts)) if axis not in self._order]
+        moved = block.transpose([*gone, *self._order])
+        return moved.reshape(moved.shape[len(gone) :])
+
+
+def window(array: ArrayLike, ranges: Sequence[range], kept: Sequence[int]) -> ArrayLike:
+    """Return a part of `array`, not read: `ranges` along its axes, of which only `kept` stay.
+
+    The others have a single step.
+    """
+    view = _View(array, ranges, kept)
+    return view[(slice(None),) * len(kept)] if isinstance(array, np.ndarray) else view
 
 
 def nbytes(array: ArrayLike) -> int:
@@ -330,9 +347,8 @@ _COMPATIBLE = {"i": "i", "u": "ui", "f": "fc", "c": "c"}
 class TypePlan:
     """How values travel: `target` type, and whether each block must be checked."""
 
-    source: np.dtype
     target: np.dtype
-    checked: bool
+    checked: bool = False
     note: str = ""
 
     def convert(self, block: np.ndarray, name: str) -> np.ndarray:
@@ -365,32 +381,19 @@ def plan_type(dtype: np.dtype, allowed: Iterable[np.dtype]) -> TypePlan | None:
     (bool as 0/1, float16 as float32); else, for 64-bit integers, the widest integer
     of the same sign, with each block checked. None: the carrier cannot hold it.
     """
-    types = {np.dtype(t) for t in allowed}
-    source = np.dtype(dtype)
-    native = source.newbyteorder("=")
+    types, native = {np.dtype(t) for t in allowed}, np.dtype(dtype).newbyteorder("=")
     if native in types:
-        return TypePlan(source, native, checked=False)
-    if source.kind == "b":
-        target = np.dtype("u1")
-        if target in types:
-            return TypePlan(source, target, checked=False, note="True/False was written as 1/0.")
-        return None
-    exact = sorted(
-        (
-            t
-            for t in types
-            if t.kind in _COMPATIBLE.get(source.kind, "") and np.can_cast(native, t, "safe")
-        ),
-        key=lambda t: (t.kind != source.kind, t.itemsize),
-    )
+        return TypePlan(native)
+    if native.kind == "b":
+        byte = np.dtype("u1")
+        return TypePlan(byte, note="True/False was written as 1/0.") if byte in types else None
+    kinds = _COMPATIBLE.get(native.kind, "")
+    exact = [t for t in types if t.kind in kinds and np.can_cast(native, t, "safe")]
     if exact:
-        note = f"{source.name} was written as {exact[0].name}; no value changes."
-        return TypePlan(source, exact[0], checked=False, note=note)
-    if source.kind in "iu":
-        whole = [t for t in types if t.kind in "iu"]
-        same = [t for t in whole if t.kind == source.kind]
-        if whole:
-            target = max(same or whole, key=lambda t: t.itemsize)
-            note = f"{source.name} was written as {target.name}; all values fit."
-            return TypePlan(source, target, checked=True, note=note)
-    return None
+        target = min(exact, key=lambda t: (t.kind != native.kind, t.itemsize))
+        return TypePlan(target, note=f"{native} was written as {target}; no value changes.")
+    whole = [t for t in types if t.kind in "iu"] if native.kind in "iu" else []
+    if not whole:
+        return None
+    target = max(whole, key=lambda t: (t.kind == native.kind, t.itemsize))
+    return TypePlan(target, True, f"{native} was written as {target}; all values fit.")

@@ -8,7 +8,7 @@ Layouts that are written: napari's own (``index, axis-0, axis-1…``) for points
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ __all__ = [
     "coordinate_data",
     "ellipse_outline",
     "in_pixels",
+    "moved",
     "on_the_grid",
     "points_table",
     "rearranged",
@@ -56,12 +57,7 @@ def points_table(
 ) -> Table:
     """Return points of shape (N, D) as columns.
 
-    Parameters
-    ----------
-    axes : str
-        Letters of the D axes, for `positions`.
-    positions : bool
-        Begin with ``pos_x``, ``pos_y`` (and ``pos_z``, ``frame``).
+    `positions`: begin with ``pos_x``, ``pos_y`` (and ``pos_z``, ``frame``), as `axes` says.
     """
     points = np.asarray(points)
     columns: Table = {}
@@ -111,27 +107,31 @@ def shapes_table(shapes: Sequence[np.ndarray], types: Sequence[str], features: o
     return _with_features(columns, {k: np.repeat(v, counts) for k, v in extra.items()})
 
 
+def moved(data: object, kind: LayerKind, rows: Callable[[np.ndarray], np.ndarray]) -> object:
+    """Return the data of a coordinate layer with what `rows` makes of coordinates (…, D)."""
+    match kind:
+        case LayerKind.SHAPES:
+            return [rows(np.asarray(shape)) for shape in items(data)]
+        case LayerKind.SURFACE:
+            vertices, *rest = items(data)
+            return (rows(np.asarray(vertices)), *rest)
+        case LayerKind.TRACKS:
+            tracks = np.asarray(data)
+            return np.column_stack([tracks[:, 0], rows(tracks[:, 1:])])
+        case _:
+            return rows(np.asarray(data))
+
+
 def rearranged(data: object, kind: LayerKind, order: Sequence[int]) -> object:
     """Return the data of a coordinate layer with the axes `order`, 0 along an axis -1."""
 
-    def rows(values: object) -> np.ndarray:
-        given = np.asarray(values)
+    def rows(given: np.ndarray) -> np.ndarray:
         if [*order] == list(range(given.shape[-1])):
             return given
         columns = [given[..., i] if i >= 0 else np.zeros(given.shape[:-1]) for i in order]
         return np.stack(columns, axis=-1)
 
-    match kind:
-        case LayerKind.SHAPES:
-            return [rows(shape) for shape in items(data)]
-        case LayerKind.SURFACE:
-            vertices, *rest = items(data)
-            return (rows(vertices), *rest)
-        case LayerKind.TRACKS:
-            tracks = np.asarray(data)
-            return np.column_stack([tracks[:, 0], rows(tracks[:, 1:])])
-        case _:
-            return rows(data)
+    return moved(data, kind, rows)
 
 
 def on_the_grid(surface: object) -> object:
@@ -197,9 +197,7 @@ def _shapes(table: Table) -> ShapeList | None:
     names = [found[i] for i in sorted(found)]
     index = np.asarray(table["index"])
     values = _stacked(table, names)
-    _, firsts = np.unique(index, return_index=True)
-    ids = index[np.sort(firsts)]
-    rows = [np.flatnonzero(index == i) for i in ids]
+    rows = [np.flatnonzero(index == i) for i in dict.fromkeys(index.tolist())]
     rest = {
         k: np.asarray([v[r[0]] for r in rows])
         for k, v in table.items()

@@ -16,6 +16,7 @@ from napari_tool_runner.exchange.carriers import in_file_order, write_geometry, 
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
 from napari_tool_runner.exchange.coordinates import (
     ellipse_outline,
+    moved,
     points_table,
     shapes_table,
     tracks_table,
@@ -276,33 +277,20 @@ def _in_pixels_of(
     """Convert coordinates to the pixel grid of the image that goes with them."""
     if reference is None or not reference.geometry.axes or reference is snap:
         return snap
+    if snap.kind not in _PLACED:
+        return snap
     source, target = snap.geometry, along_image(snap, reference)[0]
     trial = np.vstack([np.zeros(source.ndim), np.eye(source.ndim) * 100])
     if np.allclose(convert_coordinates(trial, source, target), trial, atol=1e-6):
         return snap
 
-    def moved(points: object) -> np.ndarray:
-        return convert_coordinates(np.asarray(points), source, target)
+    def rows(points: np.ndarray) -> np.ndarray:
+        if points.ndim == 2:
+            return convert_coordinates(points, source, target)
+        starts, ends = rows(points[:, 0]), rows(points[:, 0] + points[:, 1])  # vectors
+        return np.stack([starts, ends - starts], axis=1)
 
-    data: object
-    match snap.kind:
-        case LayerKind.POINTS:
-            data = moved(snap.data)
-        case LayerKind.TRACKS:
-            tracks = np.array(snap.data, dtype=float)
-            tracks[:, 1:] = moved(tracks[:, 1:])
-            data = tracks
-        case LayerKind.VECTORS:
-            vectors = np.asarray(snap.data, dtype=float)
-            starts, ends = moved(vectors[:, 0]), moved(vectors[:, 0] + vectors[:, 1])
-            data = np.stack([starts, ends - starts], axis=1)
-        case LayerKind.SHAPES:
-            data = [moved(shape) for shape in snap.parts]
-        case LayerKind.SURFACE:
-            vertices, *rest = snap.parts
-            data = (moved(vertices), *rest)
-        case _:
-            return snap
+    data = moved(snap.data, snap.kind, rows)
     notes.append(f"“{snap.name}” was converted to the pixels of “{reference.name}”.")
     return replace(snap, data=data, geometry=replace(target, shape=()))
 

@@ -16,6 +16,7 @@ from napari_tool_runner.exchange.model import Geometry, items
 from napari_tool_runner.exchange.units import canonical, conversion, dimension, is_shown
 
 __all__ = [
+    "PLACE",
     "attributes_of",
     "convert_coordinates",
     "crop",
@@ -29,6 +30,8 @@ __all__ = [
     "with_axis",
 ]
 
+PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+"""Attributes of a layer that say where it lies."""
 _T = TypeVar("_T")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,18 @@ from napari_tool_runner.exchange.axes import outer_axes
 from napari_tool_runner.exchange.blocks import first_holding, read, transposed
 from napari_tool_runner.exchange.carriers import in_file_order, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_table
-from napari_tool_runner.exchange.coordinates import points_table, rearranged, shapes_table
+from napari_tool_runner.exchange.coordinates import moved, points_table, rearranged, shapes_table
 from napari_tool_runner.exchange.files import whole_file
-from napari_tool_runner.exchange.geometry import for_file, select
+from napari_tool_runner.exchange.geometry import (
+    PLACE,
+    attributes_of,
+    for_file,
+    geometry_of,
+    select,
+)
 from napari_tool_runner.exchange.joining import id_column
 from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Pixels, items
+from napari_tool_runner.exchange.placing import spread
 from napari_tool_runner.names import file_name
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.exchange.model import Geometry, LoadedOutput, Table
 
-__all__ = ["label_offsets", "merge_parts"]
+__all__ = ["in_its_slice", "label_offsets", "merge_parts"]
 
 
 def label_offsets(parts: Sequence[LoadedOutput]) -> list[int]:
@@ -86,14 +94,14 @@ def merge_parts(
         )
     if kind is LayerKind.POINTS:
         points = [np.asarray(part.data, dtype=float) for part in parts]
-        moved = _in_place(points, places, outer, geometry)
-        table = points_table(np.concatenate(moved), _merge_features(parts, map(len, points)))
+        rows = _in_place(points, places, outer, geometry)
+        table = points_table(np.concatenate(rows), _merge_features(parts, map(len, points)))
     elif kind is LayerKind.SHAPES:
         shapes = [part.parts for part in parts]
         at = np.repeat(places, [len(group) for group in shapes], axis=0)
-        moved = _in_place([one for group in shapes for one in group], at, outer, geometry)
+        rows = _in_place([one for group in shapes for one in group], at, outer, geometry)
         types = [kind for part in parts for kind in part.shape_types]
-        table = shapes_table(moved, types, _merge_features(parts, map(len, shapes)))
+        table = shapes_table(rows, types, _merge_features(parts, map(len, shapes)))
     elif kind is LayerKind.TABLE:
         axes = "".join(geometry.axes[axis] for axis in outer)
         table = _merge_tables(parts, places + np.asarray(first or 0), axes, offsets)
@@ -237,16 +245,53 @@ def _in_place(
     """
     rest = [axis for axis in range(geometry.ndim) if axis not in outer]
     order = for_file(replace(geometry, shape=()))[1]
-    moved = []
+    found = []
     for rows, place in zip(groups, places, strict=True):
         if rows.shape[1] != len(rest):
             raise OutputError(
                 f"The slices have {len(rest)} axes, what was found in them {rows.shape[1]}."
             )
-        whole = np.empty((len(rows), geometry.ndim))
-        whole[:, [*outer]], whole[:, rest] = place, rows
-        moved.append(np.asarray(rearranged(whole, LayerKind.POINTS, order)))
-    return moved
+        whole = _in_whole(rows, place, outer, geometry.ndim)
+        found.append(np.asarray(rearranged(whole, LayerKind.POINTS, order)))
+    return found
+
+
+def in_its_slice(loaded: LoadedOutput, grid: Geometry, index: Mapping[int, int]) -> LoadedOutput:
+    """Return what was made of one slice with the axes of `grid` that the slice left out.
+
+    Unchanged where its place is not known: of other axes than a slice, of another kind.
+
+    Parameters
+    ----------
+    index : mapping
+        Axis of `grid` that was left out -> where along it the slice lies.
+    """
+    rest = [axis for axis in range(grid.ndim) if axis not in index]
+    facts = {name: loaded.attributes.get(name) for name in PLACE}
+    if len(items(facts["scale"] or ())) not in (0, len(rest)):
+        return loaded
+    is_pixels, places = loaded.kind in PIXELS, np.array([[*index.values()]])
+    if is_pixels:
+        data: object = np.expand_dims(np.asanyarray(loaded.data), tuple(index))
+    elif loaded.kind in (LayerKind.POINTS, LayerKind.SHAPES):
+        rows = partial(_in_whole, places=places, outer=[*index], ndim=grid.ndim)
+        data = moved(loaded.data, loaded.kind, rows)
+    else:
+        return loaded
+    place = spread(geometry_of(len(rest), (), **facts), replace(grid, shape=()), rest)
+    start = [*place.translate]
+    for axis, at in index.items():  # pixels are one slice thick, at its height
+        start[axis] = grid.translate[axis] + grid.scale[axis] * at * is_pixels
+    attributes = attributes_of(replace(place, translate=tuple(start)), [])
+    return replace(loaded, data=data, attributes={**loaded.attributes, **attributes})
+
+
+def _in_whole(rows: np.ndarray, places: np.ndarray, outer: Sequence[int], ndim: int) -> np.ndarray:
+    """Return coordinates (N, D) of a slice with its place along the axes `outer`."""
+    rest = [axis for axis in range(ndim) if axis not in outer]
+    whole = np.empty((len(rows), ndim))
+    whole[:, [*outer]], whole[:, rest] = places, rows
+    return whole
 
 
 def _merge_features(parts: Sequence[LoadedOutput], counts: Iterable[int]) -> pd.DataFrame:

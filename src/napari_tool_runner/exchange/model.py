@@ -7,7 +7,7 @@ Nothing here imports napari: a layer is known by its attributes (``data``, ``sca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast, runtime_checkable
 
@@ -30,6 +30,8 @@ __all__ = [
     "Table",
     "columns_of",
     "feature_columns",
+    "geometry_from",
+    "geometry_told",
     "items",
 ]
 
@@ -112,6 +114,55 @@ def items(value: object) -> list[object]:
     if not isinstance(value, Iterable):
         raise TypeError(f"{type(value).__name__} holds no items")
     return list(value)
+
+
+def geometry_told(geometry: Geometry) -> dict[str, object]:
+    """Return a geometry in JSON types."""
+    facts = {fact.name: getattr(geometry, fact.name) for fact in fields(geometry)}
+    return facts | {
+        name: np.asarray(value).tolist()
+        for name, value in facts.items()
+        if isinstance(value, tuple | np.ndarray)
+    }
+
+
+def geometry_from(told: Mapping[str, object]) -> Geometry:
+    """Return what `geometry_told` told, out of the hands of a stranger.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        It is none, or its parts do not fit together.
+    """
+
+    def matrix(key: str) -> np.ndarray | None:
+        return None if told.get(key) is None else np.asarray(told[key], dtype=float)
+
+    def row(key: str) -> list[str]:
+        return [str(value) for value in items(told.get(key, ()))]
+
+    made = Geometry(
+        axes=str(told.get("axes", "")),
+        shape=tuple(int(float(size)) for size in row("shape")),
+        scale=tuple(map(float, row("scale"))),
+        translate=tuple(map(float, row("translate"))),
+        linear=matrix("linear"),
+        affine=matrix("affine"),
+        units=tuple(row("units")),
+        labels=tuple(row("labels")),
+    )
+    n = made.ndim
+    lengths = {len(given) for given in (made.scale, made.translate, made.units)}
+    lengths |= {len(given) for given in (made.shape, made.labels) if given}
+    sizes = [(made.linear, n), (made.affine, n + 1)]
+    if (
+        lengths != {n}
+        or any(m is not None and m.shape != (size, size) for m, size in sizes)
+        or not all(0 <= size < 2**40 for size in made.shape)
+        or not np.isfinite([*made.scale, *made.translate]).all()
+    ):
+        raise ValueError(f"the place of data is not that of {n} axes")
+    return made
 
 
 class _Data:

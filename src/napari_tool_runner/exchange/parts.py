@@ -7,15 +7,14 @@ picks one position and drops the axis, a slice (step 1) crops it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from napari_tool_runner.exchange.blocks import chunk_sizes, read
+from napari_tool_runner.exchange.blocks import window
 from napari_tool_runner.exchange.geometry import crop, select
-from napari_tool_runner.exchange.model import PIXELS, ArrayLike
+from napari_tool_runner.exchange.model import PIXELS
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -76,22 +75,18 @@ def _aligned(own: Geometry, grid: Geometry, index: Index) -> list[tuple[int, int
 
 def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     array = snap.pixels
-    n, shape = snap.geometry.ndim, snap.geometry.shape
-    aligned = zip(_aligned(snap.geometry, grid, index), shape, strict=True)
+    aligned = zip(_aligned(snap.geometry, grid, index), snap.geometry.shape, strict=True)
     picked = [
         range(size)[entry if size == length else slice(None)] for (length, entry), size in aligned
     ]
-    ranges = [(p.start, p.stop) if isinstance(p, range) else (p, p + 1) for p in picked]
-    dropped = [axis for axis, p in enumerate(picked) if not isinstance(p, range)]
-    kept = [axis for axis in range(n) if axis not in dropped]
-    starts = [start for start, _ in ranges]
-    whole = crop(snap.geometry, starts, [stop - start for start, stop in ranges])
-    extra = [(0, size) for size in array.shape[n:]]  # the samples of RGB
-    window = _Window(array, [*ranges, *extra], dropped)
-    everything = (slice(None),) * len(window.shape)
+    ranges = [p if isinstance(p, range) else range(p, p + 1) for p in picked]
+    kept = [axis for axis, p in enumerate(picked) if isinstance(p, range)]
+    whole = crop(snap.geometry, [part.start for part in ranges], [*map(len, ranges)])
+    samples = range(len(ranges), len(array.shape))  # of RGB
+    ranges += [range(array.shape[axis]) for axis in samples]
     return replace(
         snap,
-        data=window[everything] if isinstance(array, np.ndarray) else window,
+        data=window(array, ranges, [*kept, *samples]),
         geometry=select(whole, kept)[0],
         behind=snap.behind and select(snap.behind, kept)[0],
         multiscale=False,
@@ -146,43 +141,3 @@ def _cut_coordinates(snap: LayerSnapshot, grid: Geometry, index: Index) -> Layer
         attributes=attributes,
         key=f"{snap.key}{index}",
     )
-
-
-class _Window:
-    """A lazy part of an array: ranges along its axes, and axes of length 1 left out."""
-
-    def __init__(
-        self, array: ArrayLike, ranges: Sequence[tuple[int, int]], dropped: Sequence[int]
-    ) -> None:
-        self._array = array
-        self._ranges = tuple(ranges)
-        self._kept = [axis for axis in range(len(self._ranges)) if axis not in set(dropped)]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self._ranges[a][1] - self._ranges[a][0] for a in self._kept)
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self._array.dtype
-
-    @property
-    def chunks(self) -> tuple[tuple[int, ...], ...] | None:
-        sizes = chunk_sizes(self._array)
-        if sizes is None:
-            return None
-        # the borders do not matter for reading in turn, only how much fits at once
-        return tuple(
-            tuple(min(sizes[a][0], length - at) for at in range(0, length, max(1, sizes[a][0])))
-            for a, length in zip(self._kept, self.shape, strict=True)
-        )
-
-    def __getitem__(self, part: tuple[slice, ...]) -> np.ndarray:
-        source = [slice(start, stop) for start, stop in self._ranges]
-        sizes = []
-        for entry, axis, length in zip(part, self._kept, self.shape, strict=True):
-            start, stop, _ = entry.indices(length)
-            first = self._ranges[axis][0]
-            source[axis] = slice(first + start, first + stop)
-            sizes.append(max(0, stop - start))
-        return read(self._array, tuple(source)).reshape(sizes)

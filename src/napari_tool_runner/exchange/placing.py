@@ -47,6 +47,7 @@ __all__ = [
     "place_pixels",
     "reference_of_coordinates",
     "reference_of_pixels",
+    "spread",
 ]
 
 
@@ -189,7 +190,7 @@ def place_pixels(
     part, resized = _resized(part, own, order, calibrated=calibrated)
     if len(order) < own.ndim:
         steps = own if calibrated else plain_geometry(own.shape, own.axes, (), own.labels)
-        part = _with_new_axes(part, steps, order)
+        part = spread(part, steps, order)
     return replace(part, shape=own.shape), matched, [note for note in (lost, resized) if note]
 
 
@@ -240,7 +241,7 @@ def place_coordinates(
         keep = list(range(reference.ndim - ndim, reference.ndim))
     else:
         order = list(range(ndim - reference.ndim, ndim))
-        part = _with_new_axes(reference, plain_geometry((0,) * ndim), order)
+        part = spread(reference, plain_geometry((0,) * ndim), order)
         new = ndim - reference.ndim
         return replace(part, shape=()), [None] * new + list(range(reference.ndim)), ""
     part, lost = select(reference, keep)
@@ -339,7 +340,7 @@ def _resized(
     return resized, f"Resized: a pixel is {ratios} of the input's."
 
 
-def _with_new_axes(part: Geometry, own: Geometry, order: Sequence[int]) -> Geometry:
+def spread(part: Geometry, own: Geometry, order: Sequence[int]) -> Geometry:
     """Return `part` spread over the axes `order` of `own`; other axes are new."""
     n = own.ndim
     scale, units, axes = list(own.scale), list(own.units), list(own.axes)

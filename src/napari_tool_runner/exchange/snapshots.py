@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 
@@ -18,8 +18,16 @@ import numpy as np
 
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange.files import file_key, image_number, origin_of
-from napari_tool_runner.exchange.geometry import geometry_of
-from napari_tool_runner.exchange.model import PIXELS, Geometry, LayerSnapshot, columns_of, items
+from napari_tool_runner.exchange.geometry import PLACE, geometry_of
+from napari_tool_runner.exchange.model import (
+    PIXELS,
+    Geometry,
+    LayerSnapshot,
+    columns_of,
+    geometry_from,
+    geometry_told,
+    items,
+)
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -28,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["geometry_record", "grid_of", "snapshot", "snapshot_from_record"]
 
-_GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 _KEPT = {
     LayerKind.IMAGE: ("colormap", "contrast_limits", "gamma", "metadata"),
     LayerKind.LABELS: ("features", "metadata"),
@@ -116,7 +123,7 @@ def _layer_kind(layer: object) -> LayerKind:
 def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
     kind = _layer_kind(layer)
     raw = layer.data
-    names = ("rgb", "multiscale", *_GEOMETRY, *_KEPT[kind])
+    names = ("rgb", "multiscale", *PLACE, *_KEPT[kind])
     attributes = {a: getattr(layer, a) for a in names if hasattr(layer, a)}
     attributes["multiscale"] = bool(attributes.get("multiscale", False))
     snap = _taken(raw, kind, attributes, name or str(layer.name), layer.ndim)
@@ -193,7 +200,7 @@ def _taken(
         data=data,
         kind=kind,
         name=name,
-        geometry=geometry_of(ndim, shape, **{a: attributes.get(a) for a in _GEOMETRY}),
+        geometry=geometry_of(ndim, shape, **{a: attributes.get(a) for a in PLACE}),
         rgb=rgb,
         multiscale=multiscale,
         path=origin,
@@ -246,11 +253,7 @@ def geometry_record(snap: LayerSnapshot, stored: object = None) -> dict[str, obj
     told: dict[str, object] = {"kind": snap.kind.value, "rgb": snap.rgb}
     if stored:
         told["stored"] = str(stored).removesuffix("S" if snap.rgb else "")
-    for fact in fields(snap.geometry):
-        value = getattr(snap.geometry, fact.name)
-        value = list(value) if isinstance(value, tuple) else value
-        told[fact.name] = value.tolist() if isinstance(value, np.ndarray) else value
-    return told
+    return told | geometry_told(snap.geometry)
 
 
 def snapshot_from_record(
@@ -274,34 +277,9 @@ def snapshot_from_record(
     if told is None:
         return snap
 
-    def matrix(key: str) -> np.ndarray | None:
-        return None if told.get(key) is None else np.asarray(told[key], dtype=float)
-
-    def row(key: str) -> tuple[float, ...]:
-        return tuple(float(str(v)) for v in items(told.get(key, ())))
-
-    geometry = Geometry(
-        axes=str(told.get("axes", "")),
-        shape=tuple(int(v) for v in row("shape")),
-        scale=row("scale"),
-        translate=row("translate"),
-        linear=matrix("linear"),
-        affine=matrix("affine"),
-        units=tuple(str(v) for v in items(told.get("units", ()))),
-        labels=tuple(str(v) for v in items(told.get("labels", ()))),
-    )
-    kind, count = LayerKind(str(told.get("kind", "any"))), geometry.ndim
-    lengths = {len(row) for row in (geometry.scale, geometry.translate, geometry.units)}
-    lengths |= {len(row) for row in (geometry.shape, geometry.labels) if row}
-    sizes = [(geometry.linear, count), (geometry.affine, count + 1)]
-    if (
-        lengths != {count}
-        or (kind in PIXELS and not geometry.shape)
-        or any(m is not None and m.shape != (size, size) for m, size in sizes)
-        or not all(0 <= size < 2**40 for size in geometry.shape)
-        or not np.isfinite([*geometry.scale, *geometry.translate]).all()
-    ):
-        raise ValueError(f"the place of “{name:.60}” is not that of {count} axes")
+    kind, geometry = LayerKind(str(told.get("kind", "any"))), geometry_from(told)
+    if kind in PIXELS and not geometry.shape:
+        raise ValueError(f"the place of “{name:.60}” has no size")
     stored = {"stored": told.get("stored", "")}
     return replace(
         snap, kind=kind, geometry=geometry, rgb=bool(told.get("rgb", False)), attributes=stored
@@ -366,7 +344,7 @@ def _coordinate_ndim(data: object, kind: LayerKind) -> int:
 
 _EVENTS = (
     "data", "paint", "labels_update", "features", "properties", "reload", "refresh",
-    *_GEOMETRY,
+    *PLACE,
 )  # fmt: skip
 
 

@@ -6,20 +6,18 @@ imports napari.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
-import numpy as np
-
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.exchange import features_for
+from napari_tool_runner.exchange import features_for, in_its_slice
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.tools.values import bind, datasets
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange import Geometry, LoadedOutput
+    from napari_tool_runner.exchange import Geometry
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 
@@ -32,9 +30,7 @@ __all__ = [
     "placed_result",
 ]
 
-_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 _SHORT = 160
-_ALONG_AXES = ("scale", "translate", "units", "axis_labels")
 
 
 class LayerLike(Protocol):
@@ -265,72 +261,5 @@ def placed_result(job: Job, result: JobResult) -> JobResult:
 
 def _placed(output: JobOutput, grid: Geometry, index: Mapping[int, int]) -> JobOutput:
     elements = {name: _placed(part, grid, index) for name, part in output.elements.items()}
-    loaded = output.loaded
-    if loaded is not None:
-        loaded = _with_axes(loaded, grid, index)
+    loaded = output.loaded and in_its_slice(output.loaded, grid, index)
     return replace(output, loaded=loaded, elements=elements)
-
-
-def _with_axes(loaded: LoadedOutput, grid: Geometry, index: Mapping[int, int]) -> LoadedOutput:
-    """Put the axes that `index` (axis of the grid -> position) cut away among what is left."""
-    rest = [axis for axis in range(grid.ndim) if axis not in index]
-    if len(cast("Sequence[object]", loaded.attributes.get("scale", ()))) not in (0, len(rest)):
-        return loaded  # the tool made another number of axes: its place is not known
-
-    def rows(values: object) -> np.ndarray:
-        given = np.asarray(values, float)
-        full = np.empty((len(given), grid.ndim))
-        full[:, rest], full[:, [*index]] = given, [*index.values()]
-        return full
-
-    data: object
-    if loaded.kind in _PIXELS:
-        data = np.expand_dims(np.asanyarray(loaded.data), tuple(index))
-    elif loaded.kind is LayerKind.POINTS:
-        data = rows(loaded.data)
-    elif loaded.kind is LayerKind.SHAPES:
-        data = [rows(shape) for shape in cast("Sequence[object]", loaded.data)]
-    else:
-        return loaded
-    attributes = dict(loaded.attributes)
-    start = grid.translate or (0.0,) * grid.ndim
-    whole: dict[str, Sequence[object]] = {
-        "scale": grid.scale or (1.0,) * grid.ndim,
-        "translate": start,
-        "units": grid.units or ("pixel",) * grid.ndim,
-        "axis_labels": grid.labels or tuple(grid.axes.lower()),
-    }
-    if loaded.kind in _PIXELS:  # one slice thick, at its height
-        steps = grid.scale or (1.0,) * grid.ndim
-        whole["translate"] = [
-            origin + step * index.get(i, 0)
-            for i, (origin, step) in enumerate(zip(start, steps, strict=True))
-        ]
-    plain = {"scale": 1.0, "translate": 0.0}
-    for name in _ALONG_AXES:
-        given = attributes.get(name)
-        if given is None and name in ("units", "axis_labels"):
-            continue
-        own = [plain[name]] * len(rest) if given is None else cast("Sequence[object]", given)
-        inner = dict(zip(rest, own, strict=True))
-        attributes[name] = tuple(inner.get(i, value) for i, value in enumerate(whole[name]))
-    for name in ("rotate", "affine"):
-        if attributes.get(name) is not None:
-            attributes[name] = _grown(np.asarray(attributes[name]), rest, grid.ndim)
-    shear = attributes.get("shear")
-    if shear is not None:  # the values above the diagonal
-        matrix = np.eye(len(rest))
-        matrix[np.triu_indices(len(rest), 1)] = np.asarray(shear, float)
-        grown = _grown(matrix, rest, grid.ndim)
-        attributes["shear"] = grown[np.triu_indices(grid.ndim, 1)]
-    return replace(loaded, data=data, attributes=attributes)
-
-
-def _grown(matrix: np.ndarray, axes: Sequence[int], ndim: int) -> np.ndarray:
-    """Return `matrix` (homogeneous or not) acting on `axes` of `ndim`."""
-    if matrix.ndim != 2:
-        return matrix
-    at = [*axes, *range(ndim, ndim + len(matrix) - len(axes))]
-    grown = np.eye(ndim + len(matrix) - len(axes))
-    grown[np.ix_(at, at)] = matrix
-    return grown

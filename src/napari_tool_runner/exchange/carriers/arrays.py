@@ -29,7 +29,7 @@ def write_npy(pixels: Pixels, path: Path, *, progress: Progress | None = None) -
     with path.open("wb") as file:
         np.lib.format.write_array_header_2_0(file, header)
         offset = file.tell()
-    plan = TypePlan(np.dtype(pixels.array.dtype), native, checked=False)
+    plan = TypePlan(native)
     write_blocks(pixels, path, offset, plan, progress)
     return []
 

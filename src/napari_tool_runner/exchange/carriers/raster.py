@@ -47,7 +47,7 @@ def write_raster(pixels: Pixels, path: Path, kind: str, *, lossy: bool = False) 
         )
     plan = plan_type(pixels.array.dtype, (_U1, _U2) if png else (_U1,))
     if plan is None and pixels.array.dtype.kind in "iu":
-        plan = TypePlan(pixels.array.dtype, _U2 if png else _U1, checked=True)
+        plan = TypePlan(_U2 if png else _U1, checked=True)
     if 0 in shape:
         raise UnsupportedLayerError(f"“{pixels.name}” has no pixel; a {kind} file has some.")
     if plan is None:

@@ -74,7 +74,7 @@ def write_tiff(
         if not any_type:
             raise
         native = np.dtype(pixels.array.dtype).newbyteorder("=")
-        whole = TypePlan(np.dtype(pixels.array.dtype), native, checked=False)
+        whole = TypePlan(native)
         notes = _write(pixels, path, whole, ome=False, progress=progress)
         said = f"{native.name} was written as a plain TIFF, since OME-TIFF ends at 32 bits"
         deep = "Z" in pixels.axes and "PhysicalSizeZ" in _metadata(pixels)[0]
