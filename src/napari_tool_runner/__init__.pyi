@@ -1,5 +1,6 @@
 from ._version import __version__
 from .errors import ToolFailedError, ToolRunnerError
+from .exchange import resample_onto
 from .jobs import Job, JobResult, run, run_in_viewer, submit
 from .tools import Tool, Toolbox, load_toolbox, read_tool
 
@@ -13,6 +14,7 @@ __all__ = [
     "__version__",
     "load_toolbox",
     "read_tool",
+    "resample_onto",
     "run",
     "run_in_viewer",
     "submit",

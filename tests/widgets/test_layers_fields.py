@@ -370,3 +370,43 @@ def test_planes_and_named_axes_say_no_more_than_needed(form, add, model_viewer):
     deep.axis_labels = ("c", "y", "x")
     assert row.combo.currentText() == "C · Y · X", "it follows the layer"
     assert flat.ndim == 2
+
+
+def test_images_that_differ_are_brought_together_on_request(form, model_viewer, qtbot):
+    fine = model_viewer.add_image(np.arange(64.0).reshape(8, 8), name="fine", scale=(1, 1))
+    coarse = model_viewer.add_image(np.ones((4, 4), np.uint8), name="coarse", scale=(2, 2))
+    widget = form(tool_of(*PAIR))
+    widget.set_values({"first": fine, "second": fine})
+    row = widget.row("second")
+    assert row.message() == ""
+    widget.set_values({"second": coarse})
+    assert "“coarse” and “fine” differ in pixel size" in row.message()
+    assert widget.row("first").message() == ""  # the tool works in its pixels
+    (button,) = row._message.buttons
+    assert button.text() == "Resample onto “fine”"
+    model_viewer.layers.selection = {fine}
+    button.click()
+    qtbot.waitUntil(lambda: len(model_viewer.layers) == 3)
+    made = model_viewer.layers[-1]
+    assert (made.name, made.data.shape, tuple(made.scale)) == ("coarse on fine", (8, 8), (1, 1))
+    assert widget.values() == {"first": fine, "second": made}
+    assert row.field.combo.currentText() == "coarse on fine"
+    assert model_viewer.layers.selection == {fine}
+    assert (row.message(), row._message.buttons) == ("", ())
+    widget.set_values({"first": made, "second": coarse})
+    fine.scale = made.scale = (3, 3)
+    widget.set_values({"first": made, "second": fine})
+    assert row.message() == ""
+
+
+def test_images_that_nowhere_meet_are_told_why(form, model_viewer, qtbot):
+    here = model_viewer.add_image(np.ones((4, 4)), name="here")
+    there = model_viewer.add_image(np.ones((4, 4)), name="there", translate=(50, 0))
+    widget = form(tool_of(*PAIR))
+    widget.set_values({"first": here, "second": there})
+    row = widget.row("second")
+    assert "lie at different places" in row.message()
+    row._message.buttons[0].click()
+    qtbot.waitUntil(lambda: "lie nowhere over each other" in row.message())
+    assert row._message.buttons == ()
+    assert len(model_viewer.layers) == 2

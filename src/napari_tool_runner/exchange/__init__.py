@@ -28,13 +28,14 @@ from napari_tool_runner.exchange.loading import load
 from napari_tool_runner.exchange.merging import in_its_slice, label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.parts import Index, cut
+from napari_tool_runner.exchange.resampling import resample_onto
 from napari_tool_runner.exchange.snapshots import (
     geometry_record,
     grid_of,
     snapshot,
     snapshot_from_record,
 )
-from napari_tool_runner.exchange.wanted import misfit, misfits, wants_objects
+from napari_tool_runner.exchange.wanted import apart, misfit, misfits, wants_objects
 
 __all__ = [
     "Exported",
@@ -46,6 +47,7 @@ __all__ = [
     "LoadedOutput",
     "ReadApart",
     "ReadFile",
+    "apart",
     "crop",
     "cut",
     "export",
@@ -69,6 +71,7 @@ __all__ = [
     "plan",
     "read_axes",
     "read_file",
+    "resample_onto",
     "same_data",
     "snapshot",
     "snapshot_from_record",

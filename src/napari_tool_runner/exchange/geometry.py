@@ -196,6 +196,15 @@ def same_place(one: Geometry, other: Geometry) -> bool:
     return bool(np.allclose(moved, data_to_world(other), rtol=1e-9))
 
 
+def pixels_to_pixels(source: Geometry, target: Geometry) -> np.ndarray:
+    """Return the homogeneous matrix, (n + 1, n + 1), from pixels of `source` to those of `target`.
+
+    Both have n axes.
+    """
+    world = _unit_factors(source, target, source.ndim) @ data_to_world(source)
+    return np.asarray(np.linalg.inv(data_to_world(target)) @ world)
+
+
 def convert_coordinates(points: np.ndarray, source: Geometry, target: Geometry) -> np.ndarray:
     """Convert data coordinates of `source` into data coordinates of `target`.
 

@@ -40,6 +40,7 @@ __all__ = [
     "is_read",
     "misfit",
     "misfits",
+    "shared_axes",
     "sizes_in_words",
     "wants_objects",
     "with_columns",
@@ -162,11 +163,13 @@ def apart(
     held: LayerSnapshot | Content | None,
     reference: LayerSnapshot,
     formats: Formats,
+    *,
+    advice: bool = True,
 ) -> list[str]:
     """Return a sentence when the pixels of two images do not lie on each other, else none.
 
     A file that says no pixel size says nothing, and nothing is said of it. `held`: as of
-    `misfits`.
+    `misfits`; `advice`: what to do follows.
     """
     found = snap if snap.data is not None or held is None else held
     if found.geometry is None or not found.geometry.axes:
@@ -178,11 +181,11 @@ def apart(
     if (snap.data is None or reference.data is None) and not all(map(_is_placed, both)):
         return []
     how = _how_apart(*both)
-    hint = "“Register two images” moves one onto the other"
-    if "size" in how:
-        hint = "“Rescale” or “Register two images” makes them alike"
+    if not how:
+        return []
     told = f"“{snap.name}” and “{reference.name}” {how}; the tool is given the pixels of both as"
-    return [f"{told} they are. {hint}."] if how else []
+    hint = " “Resample onto” in the form, or `resample_onto`, brings one onto those of the other."
+    return [f"{told} they are.{hint if advice else ''}"]
 
 
 def _is_placed(geometry: Geometry) -> bool:
@@ -193,17 +196,22 @@ def _is_placed(geometry: Geometry) -> bool:
     return known or not same_place(flat, plain_geometry((0,) * flat.ndim, flat.axes))
 
 
-def _how_apart(one: Geometry, other: Geometry) -> str:
-    """Say how the pixels of two images do not lie on each other, an empty text when they do.
+def shared_axes(one: Geometry, other: Geometry) -> tuple[list[int], list[int]]:
+    """Return which axes of two images are the same axes of space, in the order of the first.
 
-    Axes of space are compared by their letters, axes of unknown meaning from the last one.
+    By their letters; axes of unknown meaning from the last one.
     """
     shared = [axis for axis in one.axes if axis in other.axes and axis in "ZYX"]
-    both = [select(g, [g.axes.index(axis) for axis in shared])[0] for g in (one, other)]
     if "Q" in one.axes + other.axes or not {*shared} & {*"YX"}:
         count = min(one.ndim, other.ndim)
-        both = [select(g, range(g.ndim - count, g.ndim))[0] for g in (one, other)]
-    mine, theirs = both
+        return [*range(one.ndim - count, one.ndim)], [*range(other.ndim - count, other.ndim)]
+    return [one.axes.index(axis) for axis in shared], [other.axes.index(axis) for axis in shared]
+
+
+def _how_apart(one: Geometry, other: Geometry) -> str:
+    """Say how the pixels of two images do not lie on each other, an empty text when they do."""
+    axes = shared_axes(one, other)
+    mine, theirs = (select(g, kept)[0] for g, kept in zip((one, other), axes, strict=True))
     if same_place(mine, theirs):
         return ""
     units = map(conversion, mine.units, theirs.units)

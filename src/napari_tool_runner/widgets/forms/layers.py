@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from napari_tool_runner.exchange import LoadedOutput
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.node import LeafNode
 
@@ -93,6 +94,17 @@ class LayerSource(QObject):
     def layers(self) -> list[Layer]:
         """Return the layers, top of the list first, as napari shows them."""
         return list(reversed(self._viewer.layers)) if self._viewer is not None else []
+
+    def add(self, made: LoadedOutput) -> Layer:
+        """Add a layer that was made of others; it is not selected."""
+        from napari.layers import Layer
+
+        assert self._viewer is not None  # what it was made of lies there
+        chosen = set(self._viewer.layers.selection)
+        layer = Layer.create(*made.as_layer_data_tuple())
+        self._viewer.add_layer(layer)  # which may return a proxy of it
+        self._viewer.layers.selection = chosen
+        return layer
 
     def active(self) -> Layer | None:
         """Return the layer that is selected alone."""

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.exchange import misfits, snapshot, wants_objects
+from napari_tool_runner.exchange import apart, misfits, resample_onto, snapshot, wants_objects
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.axes_row import AxesRow
 from napari_tool_runner.widgets.forms.choice_fields import CheckList
@@ -41,6 +41,7 @@ from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
+    from napari_tool_runner.exchange import LoadedOutput
     from napari_tool_runner.widgets.forms.node import Node
     from napari_tool_runner.widgets.parts.messages import Button
 
@@ -87,6 +88,7 @@ class _DataField(Field):
         """Look whether another input tells more of the axes, or less."""
         if node is not self.node and isinstance(node, LeafNode) and node.is_data:
             self._show_axes(self.node.value)
+            self.hinted.emit()
 
     def release(self) -> None:
         """Stop following the form and the layers."""
@@ -113,6 +115,44 @@ class _DataField(Field):
             look.done.connect(answered)
             look.start()
         return self._seen[snap.key]
+
+    def _grid(self) -> object:
+        """Return the layer in whose pixels the tool works, when another input has it."""
+        for leaf in self.context.model.leaves():
+            for value in as_list(leaf.value) if leaf.is_data else ():
+                if _is_pixels(value):
+                    return None if leaf is self.node else value
+        return None
+
+    def _apart(self, value: object) -> tuple[str, bool]:
+        """Say when a layer's pixels do not lie on those of `_grid`; whether that can be mended."""
+        grid = self._grid()
+        if grid is None or grid is value or not _is_pixels(value):
+            return "", False
+        one, other = snapshot(value), snapshot(grid)
+        if refused := self._seen.get(one.key + other.key):
+            return refused, False
+        found = apart(one, None, other, self.context.model.tool.formats, advice=False)
+        return " ".join(found), bool(found)
+
+    def _resample(self, layer: object) -> None:
+        """Choose `layer` as it is in the pixels of the other input, once that is computed."""
+        one, other = snapshot(layer), snapshot(self._grid())
+
+        def answered(made: LoadedOutput) -> None:
+            new = self.context.chooser.source.add(made)
+            values = [new if value is layer else value for value in as_list(self.node.value)]
+            self.node.set(values if self.parameter.multiple else values[0])
+            self.show(self.node.value)
+
+        def failed(error: ToolRunnerError) -> None:
+            self._seen[one.key + other.key] = str(error)
+            self.hinted.emit()
+
+        task = Task(lambda: resample_onto(one, other), self.axes)
+        task.done.connect(answered)
+        task.failed.connect(failed)
+        task.start()
 
     @property
     def dialog_title(self) -> str:
@@ -154,18 +194,22 @@ class _DataField(Field):
             if wanted and isinstance(ndim, int) and ndim not in wanted:
                 numbers = " or ".join(str(number) for number in wanted)
                 return f"The tool works on {numbers} dimensions; “{told(value)[0]}” has {ndim}."
-            if text := self._misfit(value):
+            if text := self._misfit(value) or self._apart(value)[0]:
                 return text
         return "No objects are open yet: make them of an image." if self._unsegmented() else ""
 
     def offers(self) -> tuple[Button, ...]:
-        """Offer to make objects of the intensities that were chosen, or are open."""
-        open_tool = self.context.segment
-        if open_tool is None or not wants_objects(self.parameter):
+        """Offer to make objects of intensities, or to bring an image onto another's pixels."""
+        open_tool, chosen = self.context.segment, as_list(self.node.value)
+        if open_tool is not None and wants_objects(self.parameter):
+            layers = [v for v in chosen if self._misfit(v)] + self._unsegmented()
+            if layers:
+                return (("Threshold it…", lambda: open_tool(layers[0])),)
+        lying = [v for v in chosen if self._apart(v)[1]]
+        if not lying:
             return ()
-        layers = [v for v in as_list(self.node.value) if self._misfit(v)]
-        layers += self._unsegmented()
-        return (("Threshold it…", lambda: open_tool(layers[0])),) if layers else ()
+        label = f"Resample onto “{told(self._grid())[0]}”"
+        return ((label, lambda: self._resample(lying[0])),)
 
     def _unsegmented(self) -> list[object]:
         """Return the open images, the top first, where objects are wanted and none are open."""
@@ -175,6 +219,10 @@ class _DataField(Field):
         if as_list(self.node.value) or chooser.candidates(self.parameter):
             return []
         return [one for one in chooser.source.layers() if kind_of(one) is LayerKind.IMAGE]
+
+
+def _is_pixels(value: object) -> bool:
+    return path_of(value) is None and kind_of(value) in (LayerKind.IMAGE, LayerKind.LABELS)
 
 
 class LayerField(_DataField):
