@@ -35,7 +35,7 @@ from napari_tool_runner.exchange.snapshots import (
     snapshot,
     snapshot_from_record,
 )
-from napari_tool_runner.exchange.wanted import apart, misfit, misfits, wants_objects
+from napari_tool_runner.exchange.wanted import lying_apart, misfit, misfits, wants_objects
 
 __all__ = [
     "Exported",
@@ -47,7 +47,6 @@ __all__ = [
     "LoadedOutput",
     "ReadApart",
     "ReadFile",
-    "apart",
     "crop",
     "cut",
     "export",
@@ -63,6 +62,7 @@ __all__ = [
     "learned",
     "lent_original",
     "load",
+    "lying_apart",
     "merge_parts",
     "misfit",
     "misfits",

@@ -42,8 +42,8 @@ from napari_tool_runner.exchange.model import (
 )
 from napari_tool_runner.exchange.placing import located
 from napari_tool_runner.exchange.wanted import (
-    apart,
     is_read,
+    lying_apart,
     misfits,
     sizes_in_words,
     with_columns,
@@ -122,7 +122,7 @@ def export(
         with whole_file(file.path, snap.name):
             metadata = _write(hand, file.path, parameter, reference, progress, notes)
     if reference is not None:
-        notes += apart(snap, hand.held, reference, formats)
+        notes += lying_apart(snap, hand.held, reference, formats)
     if snap.kind in PIXELS and is_sheared(snap.geometry):
         notes.append(
             f"“{snap.name}” is sheared: the tool is given its pixels as if they were not."

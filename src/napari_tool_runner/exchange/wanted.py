@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataOutput, DataParameter
 
 __all__ = [
-    "apart",
     "as_its_reference",
     "coordinate_kind",
     "in_other_columns",
     "is_read",
+    "lying_apart",
     "misfit",
     "misfits",
     "shared_axes",
@@ -158,7 +158,7 @@ def misfits(
     return [text] if text else []
 
 
-def apart(
+def lying_apart(
     snap: LayerSnapshot,
     held: LayerSnapshot | Content | None,
     reference: LayerSnapshot,

@@ -19,7 +19,13 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.exchange import apart, misfits, resample_onto, snapshot, wants_objects
+from napari_tool_runner.exchange import (
+    lying_apart,
+    misfits,
+    resample_onto,
+    snapshot,
+    wants_objects,
+)
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.axes_row import AxesRow
 from napari_tool_runner.widgets.forms.choice_fields import CheckList
@@ -132,7 +138,7 @@ class _DataField(Field):
         one, other = snapshot(value), snapshot(grid)
         if refused := self._seen.get(one.key + other.key):
             return refused, False
-        found = apart(one, None, other, self.context.model.tool.formats, advice=False)
+        found = lying_apart(one, None, other, self.context.model.tool.formats, advice=False)
         return " ".join(found), bool(found)
 
     def _resample(self, layer: object) -> None:
