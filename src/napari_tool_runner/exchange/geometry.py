@@ -24,6 +24,7 @@ __all__ = [
     "for_file",
     "geometry_of",
     "is_sheared",
+    "pixels_to_pixels",
     "plain_geometry",
     "same_place",
     "select",
