@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import outer_axes
-from napari_tool_runner.exchange.blocks import reshaped, transposed
+from napari_tool_runner.exchange.blocks import rearranged_pixels, transposed
 from napari_tool_runner.exchange.carriers import in_file_order, write_geometry, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
 from napari_tool_runner.exchange.coordinates import (
@@ -228,7 +228,7 @@ def _as_pixels(snap: LayerSnapshot, parameter: DataParameter) -> Pixels:
     geometry = snap.geometry
     name = parameter.label or parameter.name
     if parameter.ndim and geometry.ndim not in parameter.ndim:
-        array, geometry = _without_singletons(array, geometry, max(parameter.ndim), rgb=snap.rgb)
+        array, geometry = _without_singletons(array, geometry, max(parameter.ndim))
     wanted = parameter.axes.upper()
     if wanted and wanted != geometry.axes:
         if not geometry.labels and len(wanted) == geometry.ndim:
@@ -260,15 +260,13 @@ def _as_pixels(snap: LayerSnapshot, parameter: DataParameter) -> Pixels:
 
 
 def _without_singletons(
-    array: ArrayLike, geometry: Geometry, ndim: int, *, rgb: bool
+    array: ArrayLike, geometry: Geometry, ndim: int
 ) -> tuple[ArrayLike, Geometry]:
     """Drop leading axes of size 1 until there are `ndim`; results get them back."""
     surplus = geometry.ndim - ndim
     single = [i for i, size in enumerate(geometry.shape) if size == 1][:surplus]
     keep = [i for i in range(geometry.ndim) if i not in single]
-    shape = tuple(geometry.shape[i] for i in keep)
-    full = (*shape, array.shape[-1]) if rgb else shape
-    return reshaped(array, full), select(geometry, keep)[0]
+    return rearranged_pixels(array, keep), select(geometry, keep)[0]
 
 
 def _in_pixels_of(

@@ -21,6 +21,7 @@ __all__ = [
     "convert_coordinates",
     "crop",
     "data_to_world",
+    "embedded",
     "for_file",
     "geometry_of",
     "is_sheared",
@@ -64,21 +65,15 @@ def with_axis(geometry: Geometry, axis: str, size: int = 1, at: int = 0) -> Geom
     def grown(row: tuple[_T, ...], value: _T) -> tuple[_T, ...]:
         return (*row[:at], value, *row[at:]) if row else row
 
-    def spread(matrix: np.ndarray | None) -> np.ndarray | None:
-        if matrix is None:
-            return None
-        wide = np.insert(np.insert(matrix, at, 0.0, axis=0), at, 0.0, axis=1)
-        wide[at, at] = 1.0
-        return wide
-
-    others = geometry.axes.replace(axis, "Q")
+    others, n = geometry.axes.replace(axis, "Q"), geometry.ndim + 1
+    order = [i for i in range(n) if i != at]
     return Geometry(
         axes=others[:at] + axis + others[at:],
         shape=grown(geometry.shape, size),
         scale=grown(geometry.scale, 1.0),
         translate=grown(geometry.translate, 0.0),
-        linear=spread(geometry.linear),
-        affine=spread(geometry.affine),
+        linear=embedded(geometry.linear, n, order),
+        affine=embedded(geometry.affine, n + 1, [*order, n]),
         units=grown(geometry.units, "pixel"),
         labels=grown(geometry.labels, axis.lower()),
     )
@@ -345,13 +340,19 @@ def _affine(affine: object, ndim: int) -> np.ndarray:
     return _embed(value, ndim + 1)
 
 
-def _embed(matrix: np.ndarray, n: int) -> np.ndarray:
-    """Put a square matrix into the last axes of an identity."""
-    size = len(matrix)
-    if size > n:
-        return matrix[size - n :, size - n :]
+def embedded(matrix: np.ndarray | None, n: int, axes: Sequence[int]) -> np.ndarray | None:
+    """Return a square matrix put into `axes` of an identity of `n`; None as it is."""
+    if matrix is None:
+        return None
     full = np.eye(n)
-    full[n - size :, n - size :] = matrix
+    full[np.ix_(axes, axes)] = matrix
+    return full
+
+
+def _embed(matrix: np.ndarray, n: int) -> np.ndarray:
+    """Put a square matrix into the last axes of an identity, or take its last ones."""
+    full, size = np.eye(n), min(len(matrix), n)
+    full[n - size :, n - size :] = matrix[len(matrix) - size :, len(matrix) - size :]
     return full
 
 

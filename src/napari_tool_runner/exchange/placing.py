@@ -28,7 +28,7 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane, transposed
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.geometry import crop, for_file, plain_geometry, select
+from napari_tool_runner.exchange.geometry import crop, embedded, for_file, plain_geometry, select
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, LayerSnapshot, items
 from napari_tool_runner.exchange.units import conversion
 from napari_tool_runner.tools.formats import Carrier, Formats
@@ -47,6 +47,7 @@ __all__ = [
     "place_pixels",
     "reference_of_coordinates",
     "reference_of_pixels",
+    "referred",
     "spread",
 ]
 
@@ -89,8 +90,7 @@ def reference_of_pixels(
     snap, geometry = _declared_reference(output, inputs, notes, formats)
     if snap is not None:
         return snap, geometry
-    asked = ((snap, _geometry(snap, formats)) for snap in inputs.values())
-    known = [(snap, geometry) for snap, geometry in asked if geometry is not None]
+    known = _lenders(inputs, formats)
     ranked = [(_closeness(own, geometry), snap, geometry) for snap, geometry in known]
     best = max((score for score, _, _ in ranked), default=0)
     if best == 0 or (best == 1 and calibrated):
@@ -105,25 +105,33 @@ def reference_of_coordinates(
     snap, declared = _declared_reference(output, inputs, notes, formats)
     if declared is not None:
         return snap, declared
-    asked = ((snap, _geometry(snap, formats)) for snap in inputs.values())
-    known = [(snap, geometry) for snap, geometry in asked if geometry is not None]
+    known = _lenders(inputs, formats)
     images = [(snap, geometry) for snap, geometry in known if geometry.shape]
     return next(iter(images or known), (None, None))
+
+
+def _lenders(
+    inputs: Mapping[str, LayerSnapshot], formats: Formats
+) -> list[tuple[LayerSnapshot, Geometry]]:
+    asked = ((snap, _geometry(snap, formats)) for snap in inputs.values())
+    return [(snap, geometry) for snap, geometry in asked if geometry is not None]
+
+
+def referred(output: DataOutput, inputs: Mapping[str, LayerSnapshot]) -> LayerSnapshot | None:
+    """Return the input that an output names as its reference, None when it was not given."""
+    names = (name for name in inputs if output.reference in (name, name.split("|")[-1]))
+    return next((inputs[name] for name in names if output.reference), None)
 
 
 def _declared_reference(
     output: DataOutput, inputs: Mapping[str, LayerSnapshot], notes: list[str], formats: Formats
 ) -> tuple[LayerSnapshot | None, Geometry | None]:
-    if not output.reference:
-        return None, None
-    names = [name for name in inputs if output.reference in (name, name.split("|")[-1])]
-    snap = inputs[names[0]] if names else None
+    snap = referred(output, inputs)
     geometry = None if snap is None else _geometry(snap, formats)
-    if geometry is None:
+    if geometry is None and output.reference:
         what = "was not given" if snap is None else "has no geometry to take"
         notes.append(f"The reference “{output.reference}” {what}.")
-        return None, None
-    return snap, geometry
+    return (None, None) if geometry is None else (snap, geometry)
 
 
 def _geometry(snap: LayerSnapshot, formats: Formats) -> Geometry | None:
@@ -354,21 +362,14 @@ def spread(part: Geometry, own: Geometry, order: Sequence[int]) -> Geometry:
     for i, axis in enumerate(axes):  # letters stay unique
         if i not in order and axis in [axes[k] for k in order]:
             axes[i] = next((a for a in "CTZQ" if a not in axes), "Q")
-    linear = None if part.linear is None else np.eye(n)
-    if linear is not None:
-        linear[np.ix_(order, order)] = part.linear
-    affine = None if part.affine is None else np.eye(n + 1)
-    if affine is not None and part.affine is not None:
-        index = [*order, n]
-        affine[np.ix_(index, index)] = part.affine
     named = part.labels and all(labels[i] or axes[i] != "Q" for i in range(n))
     return Geometry(
         axes="".join(axes),
         shape=own.shape,
         scale=tuple(scale),
         translate=tuple(translate),
-        linear=linear,
-        affine=affine,
+        linear=embedded(part.linear, n, order),
+        affine=embedded(part.affine, n + 1, [*order, n]),
         units=tuple(units),
         labels=tuple(label or axes[i].lower() for i, label in enumerate(labels)) if named else (),
     )

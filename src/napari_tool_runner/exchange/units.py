@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 __all__ = [
     "canonical",
@@ -69,7 +70,11 @@ _NAMES = {
 
 def canonical(unit: object) -> str:
     """Return the napari name of a unit (``µm`` -> ``micrometer``); unknown ones as text."""
-    given = str(unit or "").strip()
+    return _canonical(str(unit or "").strip())
+
+
+@lru_cache(maxsize=256)
+def _canonical(given: str) -> str:
     text = _plain(re.sub(r"\\u00[bB]5", "µ", given)).rstrip(".")
     lower = text.lower()
     found = _NAMES.get(text) or _NAMES.get(lower)
@@ -81,6 +86,7 @@ def canonical(unit: object) -> str:
     return given if found is None else found
 
 
+@lru_cache(maxsize=256)
 def dimension(unit: str) -> str:
     """Return what a unit measures: ``length``, ``time``, or an empty text."""
     return _UNITS.get(canonical(unit), ("",))[0]

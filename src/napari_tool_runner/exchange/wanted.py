@@ -18,7 +18,7 @@ from napari_tool_runner.exchange.carriers.tables import has_napari_columns
 from napari_tool_runner.exchange.coordinates import coordinate_data, in_pixels, table_kinds
 from napari_tool_runner.exchange.geometry import plain_geometry, same_place, select
 from napari_tool_runner.exchange.model import ArrayLike, Content, ShapeList, SurfaceData
-from napari_tool_runner.exchange.placing import located, place_coordinates
+from napari_tool_runner.exchange.placing import located, place_coordinates, referred
 from napari_tool_runner.exchange.units import conversion, dimension, is_length
 from napari_tool_runner.tools.formats import Carrier, Format
 from napari_tool_runner.tools.hints import is_picture
@@ -239,10 +239,10 @@ def as_its_reference(
     content: Content, output: DataOutput, inputs: Mapping[str, LayerSnapshot]
 ) -> LayerKind | None:
     """Return labels for whole numbers of which nobody says more than that objects went in."""
-    if output.kind is not None or not output.reference or is_picture(output.name, output.label):
+    if output.kind is not None or is_picture(output.name, output.label):
         return None
-    names = [name for name in inputs if output.reference in (name, name.split("|")[-1])]
-    if not names or inputs[names[0]].kind is not LayerKind.LABELS:
+    source = referred(output, inputs)
+    if source is None or source.kind is not LayerKind.LABELS:
         return None
     if isinstance(content.data, SurfaceData | ShapeList | dict) or content.rgb:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
@@ -88,7 +89,7 @@ class Sliced:
         data = self._layer.data[0] if self._layer.multiscale else self._layer.data
         return tuple(int(size) for size in data.shape[: self._layer.ndim])
 
-    @property
+    @cached_property
     def outer(self) -> list[int]:
         """Which axes are taken apart."""
         return outer_axes(axes_of(self._layer), self.inner) if self.inner else []
