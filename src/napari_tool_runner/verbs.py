@@ -139,7 +139,7 @@ def batch(args: Namespace) -> int:
                 row |= _delivered(args, job, f"{item.stem}_")[1]
             except ToolRunnerError as error:
                 row |= {**jobs.job_json(job), "state": jobs.JobState.FAILED, "message": str(error)}
-        rows.append(row)
+        rows.append({**row, "notes": jobs.notes_of(item, job)})
         ended.append((item, job))
         say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
     if args.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -42,15 +43,47 @@ def test_patterns_are_walked_together(make_tool: MakeTool, files: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "pairs", "told"),
+    [
+        ("lab_*.tif", "img_*.tif", ["1 1", "10 10", "2 2"], False),
+        ("lab_?.tif", "img_[12].tif", ["1 1", "2 2"], False),
+        ("*/lab.tif", "*/img.tif", ["p p", "q q"], False),
+        ("**/lab.tif", "**/img.tif", ["p p", "q q"], False),
+        ("*/lab.tif", "q*_of.tif", ["p q3", "q q4"], True),
+    ],
+)
+def test_files_of_two_patterns_belong_together_by_what_wildcards_stand_for(
+    make_tool: MakeTool, files: Path, first: str, second: str, pairs: list[str], told: bool
+) -> None:
+    made = [f"{kind}_{number}" for kind in ("lab", "img") for number in (1, 2, 10)]
+    made += ["p/lab", "q/lab", "p/img", "q/img", "q3_of", "q4_of"]
+    for name in made:
+        (files / f"{name}.tif").parent.mkdir(exist_ok=True)
+        (files / f"{name}.tif").touch()
+    items = plan_batch(
+        make_tool(INVERT, inputs=TWO), {"i": f"{files}/{first}", "j": f"{files}/{second}"}
+    )
+    names = [[Path(str(item.values[key])).relative_to(files) for key in "ij"] for item in items]
+    seen = [
+        " ".join(re.sub(r"lab|img|_|of|/|\.tif", "", str(name)) for name in pair) for pair in names
+    ]
+    assert seen == pairs
+    assert {bool(item.notes) for item in items} == {told}
+
+
+@pytest.mark.parametrize(
     ("patterns", "word"),
     [
         (("none*", "a1.tif"), "no file matches"),
-        (("a*.tif", "*1.tif", "*.tif"), "numbers of files"),
+        (("a*.tif", "*1.tif", "*.tif"), "i matches 2, j matches 4, k matches 9"),
+        (("lab_*.tif", "img_*.tif"), r"without a partner: lab_0\.tif, img_9\.tif"),
     ],
 )
 def test_patterns_that_do_not_fit(
     make_tool: MakeTool, files: Path, patterns: tuple[str, ...], word: str
 ) -> None:
+    for name in ("lab_0", "lab_1", "lab_2", "img_1", "img_2", "img_9"):
+        (files / f"{name}.tif").touch()
     inputs = TWO + '<param name="k" type="data"/>'
     values = {name: f"{files}/{text}" for name, text in zip("ijk", patterns, strict=False)}
     with pytest.raises(ParameterError, match=word):

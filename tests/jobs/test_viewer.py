@@ -97,6 +97,20 @@ def test_a_table_joins_the_input_and_keeps_its_columns(
     assert mine.data is data
 
 
+def test_a_table_of_no_layer_is_told(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    tool = make_tool(
+        "import sys; open(sys.argv[2], 'w').write('label,frame\\n1,0\\n1,1\\n')",
+        inputs='<param name="i" type="data" format="imagetiff" layer="labels"/>',
+        outputs='<data name="t" format="tablecsv" layer="table" join="i" label="Sizes"/>',
+        arguments="${i} ${t}",
+    )
+    viewer.add_labels(np.ones((2, 3, 3), int), name="mine", axis_labels=("t", "y", "x"))
+    with pytest.warns(UserWarning, match="The table “.*Sizes” has not one row for each object"):
+        assert ntr.run_in_viewer(viewer, tool, i="mine", config=config) == []
+
+
 def test_an_unknown_layer_is_told(
     viewer: ViewerModel, make_tool: MakeTool, config: Config
 ) -> None:

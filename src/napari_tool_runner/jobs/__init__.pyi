@@ -1,5 +1,5 @@
 from .api import run, run_in_viewer, run_job, submit
-from .batch import BatchItem, notes_by_kind, plan_batch, run_batch
+from .batch import BatchItem, notes_by_kind, notes_of, plan_batch, run_batch
 from .delivery import deliver, job_json, output_paths, outputs_json
 from .extent import Extent
 from .job import Job, execute
@@ -68,6 +68,7 @@ __all__ = [
     "known_record",
     "live_row",
     "notes_by_kind",
+    "notes_of",
     "output_paths",
     "outputs_json",
     "placed_result",

@@ -113,13 +113,20 @@ def run_in_viewer(
     -------
     list of Layer
         The new layers; tables that belong to a labels or points layer are in its
-        ``features``.
+        ``features``, of others a warning says where they are.
     """
     settings = load_config(config)
     found = find_tool(tool, config=settings)
     given = named_layers(viewer, found, _merge(values, more))
     job = _warned(prepare(found, given, runner=runner, config=settings))
-    return add_result(viewer, run_job(job), job).layers
+    added = add_result(viewer, run_job(job), job)
+    for name in added.tables:
+        warnings.warn(
+            f"The table “{name}” has not one row for each object of a layer, so it is in no "
+            f"layer's features; it lies in {job.workspace.root}, and `run` returns it.",
+            stacklevel=2,
+        )
+    return added.layers
 
 
 def _warned(job: Job) -> Job:

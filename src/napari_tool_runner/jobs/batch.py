@@ -20,33 +20,36 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["BatchItem", "notes_by_kind", "plan_batch", "run_batch"]
+__all__ = ["BatchItem", "notes_by_kind", "notes_of", "plan_batch", "run_batch"]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """One call of a batch: its values, and the stem its results are named after."""
+    """One call of a batch: its values, the stem of its results' names, what to tell of it."""
 
     stem: str
     values: Mapping[str, object]
+    notes: tuple[str, ...] = ()
 
 
 def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
     """Unfold the globs of data values into one call for each file.
 
-    Several globs are walked together, in the order of their sorted names, and must
-    match equally many files; a glob that matches one file is used for every call. What is
-    told beside a glob, ``(glob, {"axis_labels": "TYX"})``, is told of each of its files; so is
-    which image is meant (``*.tif#2``).
+    Several globs are walked together: files belong together whose names have the same text in
+    the place of the wildcards. Where no name has, they are taken in sorted order, which is told.
+    A glob that matches one file is used for every call. What is told beside a glob,
+    ``(glob, {"axis_labels": "TYX"})``, is told of each of its files; so is which image is meant
+    (``*.tif#2``).
 
     Raises
     ------
     ParameterError
-        A glob matches nothing, or the counts differ.
+        A glob matches nothing, or some files have no partner.
     """
     data = {p.name for p in tool.parameters() if isinstance(p, DataParameter) and not p.multiple}
     found: dict[str, list[str]] = {}
     beside: dict[str, tuple[object, ...]] = {}
+    patterns: dict[str, str] = {}
     for name, value in values.items():
         pattern, *more = value if isinstance(value, tuple) and value else (value,)
         if name.rsplit("|", 1)[-1] in data and isinstance(pattern, str | os.PathLike):
@@ -59,14 +62,8 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
                 raise ParameterError(
                     f"“{name}”: no file matches {pattern}.", name=name, hint="Check the pattern."
                 )
-            found[name], beside[name] = matches, tuple(more)
-    counts = {name: len(files) for name, files in found.items() if len(files) > 1}
-    if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} matches {count}" for name, count in counts.items())
-        raise ParameterError(
-            f"The patterns match different numbers of files: {told}.",
-            hint="Each pattern must match as many files, or just one.",
-        )
+            found[name], beside[name], patterns[name] = matches, tuple(more), str(pattern)
+    note = _pair(found, patterns)
     total = max((len(files) for files in found.values()), default=1)
     leader = next((n for n in found if len(found[n]) == total), None)
     files = found[leader] if leader else ["run"]
@@ -78,9 +75,59 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
         return (file, *beside[name]) if beside[name] else file
 
     return [
-        BatchItem(stems[index], {**values, **{name: given(name, index) for name in found}})
+        BatchItem(stems[index], {**values, **{name: given(name, index) for name in found}}, note)
         for index in range(total)
     ]
+
+
+def _pair(found: dict[str, list[str]], patterns: Mapping[str, str]) -> tuple[str, ...]:
+    """Put files that belong together into the same place; say so where only their order tells.
+
+    Raises
+    ------
+    ParameterError
+        Some have no partner.
+    """
+    several = [name for name, files in found.items() if len(files) > 1]
+    if len(several) < 2:
+        return ()
+    keyed = {name: {_wild(patterns[name], file): file for file in found[name]} for name in several}
+    shared = set.intersection(*(set(files) for files in keyed.values()))
+    alone = [
+        Path(file).name
+        for files in keyed.values()
+        for key, file in files.items()
+        if key not in shared
+    ]
+    if len({len(found[name]) for name in several}) > 1 or (shared and alone):
+        counts = ", ".join(f"{name} matches {len(found[name])}" for name in several)
+        raise ParameterError(
+            f"The patterns do not match files that belong together: {counts}"
+            + (f"; without a partner: {', '.join(alone[:5])}." if shared else "."),
+            hint="What stands in the place of * must be the same, as in a_*.tif and b_*.tif.",
+        )
+    if shared:
+        found.update(
+            {name: [files[key] for key in sorted(shared)] for name, files in keyed.items()}
+        )
+        return ()
+    first = " with ".join(Path(found[name][0]).name for name in several)
+    return (f"Files were put together in the order of their names only: {first}, and so on.",)
+
+
+def _wild(pattern: str, file: str) -> tuple[str, ...]:
+    """Return what stands in the place of each wildcard of a glob in the name of a file."""
+    parts = re.split(r"(\*\*/|\*+|\?|\[!?\]?[^]]*\])", pattern)
+    kinds = {"**/": "((?:.*/)?)", "**": "(.*)", "?": "([^/])"}
+    texts = [
+        re.escape(part)
+        if not index % 2
+        else kinds.get(part)
+        or (f"([{part[1:-1].replace('!', '^', 1)}])" if part[0] == "[" else "([^/]*)")
+        for index, part in enumerate(parts)
+    ]
+    match = re.fullmatch("".join(texts), file)
+    return match.groups() if match else (file,)
 
 
 def run_batch(
@@ -114,6 +161,11 @@ def run_batch(
         manager.shutdown()
 
 
+def notes_of(item: BatchItem, job: Job | ToolRunnerError) -> list[str]:
+    """Return what a person should know of one call."""
+    return [*item.notes, *(() if isinstance(job, ToolRunnerError) else job.run.notes)]
+
+
 def notes_by_kind(ended: Iterable[tuple[BatchItem, Job | ToolRunnerError]]) -> list[str]:
     """Return the notes of many items: of each kind the first, and how many items have it.
 
@@ -125,9 +177,8 @@ def notes_by_kind(ended: Iterable[tuple[BatchItem, Job | ToolRunnerError]]) -> l
         files = [Path(v) for v in given if isinstance(v, str | os.PathLike)]
         names = sorted({n for f in files for n in (f.name, f.stem) if n}, key=len, reverse=True)
         same = re.compile("|".join([*map(re.escape, names), r"\d+(?:[.,]\d+)*"]))
-        if isinstance(job, ToolRunnerError):
-            continue
-        for note in [n for n in job.run.notes if n not in job.request.config.notes]:
+        said = () if isinstance(job, ToolRunnerError) else job.request.config.notes
+        for note in [n for n in notes_of(item, job) if n not in said]:
             kinds.setdefault(same.sub("#", note), (note, {}))[1][item.stem] = None
     return [
         f"{next(iter(stems))}: {note}" + f" ({len(stems)} items)" * (len(stems) > 1)
