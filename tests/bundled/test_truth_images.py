@@ -231,6 +231,25 @@ def test_spots_are_found_where_they_are(tmp_path, scale):
     assert run("detect_spots", tmp_path, input=empty).rows("points") == []
 
 
+def test_spots_at_borders_are_where_they_are(tmp_path):
+    """In rows, columns and slices; none outside the image, where no object could hold it."""
+    places = np.array(
+        [(0, 10, 12.4), (8, 40, 20), (4, 62.8, 40), (4, 20, 63), (4, 0.3, 30), (7.4, 1.2, 50)]
+    )
+    grid = np.indices((9, 64, 64)).transpose(1, 2, 3, 0)
+    squares = ((grid[..., None, :] - places) ** 2).sum(axis=-1)
+    image = np.random.default_rng(0).poisson(50 + (900 * np.exp(-squares / 4.5)).sum(axis=-1))
+    made = run("detect_spots", tmp_path, input=Image(image.astype(np.uint16), "ZYX"))
+    found = np.array([[float(row[f"axis-{i}"]) for i in range(3)] for row in made.rows("points")])
+    assert len(found) == len(places)
+    assert np.linalg.norm(found[:, None] - places, axis=2).min(axis=0).max() < 0.25
+    pixels = np.rint(found)
+    assert np.array_equal(pixels, np.clip(pixels, 0, np.array(image.shape) - 1))
+    made = run("detect_spots", tmp_path, input=Image(image[4].astype(np.uint16), "YX"))
+    flat = np.array([[float(row[f"axis-{i}"]) for i in range(2)] for row in made.rows("points")])
+    assert np.linalg.norm(flat[:, None] - places[2:5, 1:], axis=2).min(axis=0).max() < 0.25
+
+
 def test_a_saturated_spot_is_one_spot(tmp_path):
     rows, columns = np.mgrid[:40, :40]
     for y, x in ((20, 20), (20.5, 20), (20.5, 20.5)):
@@ -445,7 +464,7 @@ def test_steps_of_tracks_have_the_least_squares(tmp_path, depth):
     )
     points = np.concatenate([points, np.full((1, points.shape[1]), np.nan)])
     made = run("track_points", tmp_path, points=points, min_length=1, distance=6, gap=0)
-    assert "1 points have no place" in made.text
+    assert "without a place (NaN) are left out: 1 of 51" in made.text
     rows = made.rows("tracks")
     axes = ["Z", "Y", "X"][-start.shape[1] :]
     tracks = {}

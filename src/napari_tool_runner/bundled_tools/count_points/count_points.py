@@ -164,9 +164,8 @@ def main():
         print("note: the objects are flat: points of all slices and frames count together")
     placed = np.isfinite(points).all(axis=1)
     if not placed.all():
-        print(
-            f"note: {np.count_nonzero(~placed)} points have no place (NaN): they lie in no object"
-        )
+        missing = np.count_nonzero(~placed)
+        print(f"note: points without a place (NaN) lie in no object: {missing} of {len(points)}")
     # flat labels serve for every time point and slice of the points; time is the first axis
     columns = np.arange(points.shape[1])[-labels.ndim :]
     if axes.startswith("T") and not set(axes) & set("ZQ"):

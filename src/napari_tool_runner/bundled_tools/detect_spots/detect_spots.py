@@ -86,17 +86,46 @@ def find(image, sigma, strength):
     first = np.unique(groups.flat[places], return_index=True)[1]
     positions = np.column_stack(np.unravel_index(places[first], image.shape))
     exact = positions.astype(float)
-    for axis in range(image.ndim):  # the top of a parabola through three pixels
-        step = np.zeros(image.ndim, int)
-        step[axis] = 1
-        limits = np.array(image.shape) - 1
-        before = response[tuple(np.clip(positions - step, 0, limits).T)]
-        here = response[tuple(positions.T)]
-        after = response[tuple(np.clip(positions + step, 0, limits).T)]
-        bend = before - 2 * here + after
-        shift = np.divide(before - after, 2 * bend, out=np.zeros_like(here), where=bend < 0)
-        exact[:, axis] += np.clip(shift, -0.5, 0.5)
+    for axis, size in enumerate(image.shape):  # the top of a parabola through three pixels
+        inner = np.flatnonzero((positions[:, axis] > 0) & (positions[:, axis] < size - 1))
+        here = positions[inner]
+        step = np.eye(image.ndim, dtype=int)[axis]
+        before, after = response[tuple((here - step).T)], response[tuple((here + step).T)]
+        bend = before - 2 * response[tuple(here.T)] + after
+        shift = np.divide(before - after, 2 * bend, out=np.zeros_like(bend), where=bend < 0)
+        exact[inner, axis] += np.clip(shift, -0.5, 0.5)
+        # the response to a spot that the border cuts is not that of the spot alone
+        away = np.minimum(positions[:, axis], size - 1 - positions[:, axis])
+        for row in np.flatnonzero(away < 2 * sigma[axis]):
+            exact[row, axis] = cut_top(image, positions[row], exact[row, axis], axis, sigma)
     return positions, exact, response[tuple(positions.T)] / noise
+
+
+def cut_top(image, position, otherwise, axis, sigma):
+    """Return where the top of a spot near the border is along an axis: that of a Gaussian.
+
+    The logarithm of its profile is a parabola of which a part is enough.
+    """
+
+    def around(reach):
+        return tuple(slice(max(0, p - r), p + r + 1) for p, r in zip(position, reach, strict=True))
+
+    ground = np.median(image[around(np.ceil(4 * np.array(sigma)).astype(int))])
+    reach = np.ceil(sigma).astype(int)
+    reach[axis] = np.ceil(2 * sigma[axis])
+    part = image[around(reach)] - ground
+    profile = part.sum(axis=tuple(other for other in range(image.ndim) if other != axis))
+    places = np.arange(len(profile)) + max(0, position[axis] - reach[axis])
+    high = profile > 0.15 * profile.max()
+    if high.sum() < 3 or profile.max() <= 0:
+        return otherwise
+    weights = profile[high]
+    curve, slope, _ = np.polyfit(places[high], np.log(weights), 2, w=weights)
+    if curve >= 0:
+        return otherwise
+    near, reach = position[axis], sigma[axis]
+    top = np.clip(-slope / (2 * curve), near - reach, near + reach)
+    return np.clip(top, -0.49, image.shape[axis] - 0.51)  # in a pixel of the image
 
 
 def pitch(axes, sizes):

@@ -117,7 +117,8 @@ def main():
         )
     placed = np.isfinite(points).all(axis=1)
     if not placed.all():
-        print(f"note: {np.count_nonzero(~placed)} points have no place (NaN) and are left out")
+        missing = np.count_nonzero(~placed)
+        print(f"note: points without a place (NaN) are left out: {missing} of {len(points)}")
         points, values = points[placed], [v for v, ok in zip(values, placed, strict=True) if ok]
     steps, unit = pixel_steps(args.sizes, points.shape[1] - 1)
     if args.unit == "um" and unit != "um":
