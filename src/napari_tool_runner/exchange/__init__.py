@@ -32,6 +32,7 @@ from napari_tool_runner.exchange.resampling import resample_onto
 from napari_tool_runner.exchange.snapshots import (
     geometry_record,
     grid_of,
+    layer_kind,
     snapshot,
     snapshot_from_record,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "in_words",
     "is_guess",
     "label_offsets",
+    "layer_kind",
     "learned",
     "lent_original",
     "load",

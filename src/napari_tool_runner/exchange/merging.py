@@ -85,9 +85,7 @@ def merge_parts(
     """
     kind = parts[0].kind
     loop = [geometry.shape[axis] for axis in outer]
-    places = np.stack(
-        [axis.ravel() for axis in np.meshgrid(*[np.arange(n) for n in loop], indexing="ij")], 1
-    )
+    places = np.array(list(np.ndindex(*loop)))
     if kind in PIXELS:
         return _merge_pixels(
             parts, outer, geometry, folder / f"{file_name(name)}.tif", name, offsets

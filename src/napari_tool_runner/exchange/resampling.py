@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import ExchangeError
-from napari_tool_runner.exchange.geometry import (
-    attributes_of,
-    data_to_world,
-    pixels_to_pixels,
-    select,
-)
+from napari_tool_runner.exchange.geometry import attributes_of, pixels_to_pixels, select
 from napari_tool_runner.exchange.handover import open_snapshot
 from napari_tool_runner.exchange.knowing import with_known_axes
 from napari_tool_runner.exchange.model import PIXELS, Geometry, LoadedOutput
+from napari_tool_runner.exchange.placing import spread
 from napari_tool_runner.exchange.snapshots import snapshot
 from napari_tool_runner.exchange.wanted import shared_axes
 from napari_tool_runner.tools.model import LayerKind
@@ -83,14 +79,9 @@ def resample_onto(image: object, reference: object) -> LoadedOutput:
     how = "the nearest pixel counts" if labels else "interpolated linearly"
     outside = "" if inside.all() else "; what lies outside of it is 0"
     note = f"“{mine.name}” was brought onto the pixels of “{theirs.name}”: {how}{outside}."
-    geometry = replace(_placed(mine.geometry, rows, grid), shape=())
-    told: list[str] = [note]
-    attributes = attributes_of(geometry, told)
-    kept = {
-        name: mine.attributes[name]
-        for name in ("colormap", "contrast_limits")
-        if name in mine.attributes
-    }
+    told = [note]
+    attributes = attributes_of(_placed(mine.geometry, rows, grid), told)
+    kept = {name: mine.attributes[name] for name in _LOOKS if name in mine.attributes}
     attributes |= {**kept, "name": f"{mine.name} on {theirs.name}"}
     if mine.rgb:
         attributes["rgb"] = True
@@ -159,22 +150,6 @@ def _inside(size: tuple[int, ...], matrix: np.ndarray, shape: tuple[int, ...]) -
 
 def _placed(own: Geometry, rows: list[int], grid: Geometry) -> Geometry:
     """Return the geometry of an image whose axes `rows` lie as those of `grid`."""
-    n = own.ndim
-    matrix = np.eye(n + 1)
-    matrix[np.ix_([*rows, n], [*rows, n])] = data_to_world(grid)
-    scale, translate, units = list(own.scale), list(own.translate), list(own.units)
-    for i, row in enumerate(rows):
-        scale[row], translate[row], units[row] = grid.scale[i], grid.translate[i], grid.units[i]
-    # what is no scale and translate of the grid is one affine, of the axes it has
-    plain = np.eye(n + 1)
-    plain[range(n), range(n)] = [scale[i] if i in rows else 1 for i in range(n)]
-    plain[:n, n] = [translate[i] if i in rows else 0 for i in range(n)]
-    rest = matrix @ np.linalg.inv(plain)
-    return replace(
-        own,
-        scale=tuple(scale),
-        translate=tuple(translate),
-        units=tuple(units),
-        linear=None,
-        affine=None if np.allclose(rest, np.eye(n + 1), rtol=1e-12) else rest,
-    )
+    place = spread(grid, own, rows)
+    start = [place.translate[i] if i in rows else own.translate[i] for i in range(own.ndim)]
+    return replace(place, axes=own.axes, labels=own.labels, translate=tuple(start))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import ArrayLike
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["geometry_record", "grid_of", "snapshot", "snapshot_from_record"]
+__all__ = ["geometry_record", "grid_of", "layer_kind", "snapshot", "snapshot_from_record"]
 
 _KEPT = {
     LayerKind.IMAGE: ("colormap", "contrast_limits", "gamma", "metadata"),
@@ -108,20 +108,20 @@ def _is_array(value: object) -> TypeGuard[ArrayLike]:
     return all(hasattr(value, a) for a in ("shape", "dtype", "__getitem__"))
 
 
-def _layer_kind(layer: object) -> LayerKind:
-    text = getattr(layer, "_type_string", "")
-    # Subclasses of napari layers (a plugin's own Labels) are known by their base.
-    for candidate in (text, *(base.__name__.lower() for base in type(layer).__mro__)):
-        if candidate in _LAYERS:
-            return LayerKind(candidate)
-    raise UnsupportedLayerError(
-        f"The layer “{getattr(layer, 'name', '')}” is of a type that no tool can take "
-        f"({type(layer).__name__})."
-    )
+def layer_kind(layer: object) -> LayerKind:
+    """Return the kind of a napari layer, also of a plugin's subclass; ANY for anything else."""
+    bases = (base.__name__.lower() for base in type(layer).__mro__)
+    names = (name for name in (getattr(layer, "_type_string", ""), *bases) if name in _LAYERS)
+    return LayerKind(next(names, LayerKind.ANY))
 
 
 def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
-    kind = _layer_kind(layer)
+    kind = layer_kind(layer)
+    if kind is LayerKind.ANY:
+        raise UnsupportedLayerError(
+            f"The layer “{layer.name}” is of a type that no tool can take "
+            f"({type(layer).__name__})."
+        )
     raw = layer.data
     names = ("rgb", "multiscale", *PLACE, *_KEPT[kind])
     attributes = {a: getattr(layer, a) for a in names if hasattr(layer, a)}

@@ -140,12 +140,8 @@ class Request:
 
     def placed_only(self) -> Request:
         """Return it without data: parameters, and where each layer lay."""
-        values = each_value(
-            self.tool,
-            self.values,
-            lambda _, __, one: one.placed_only() if isinstance(one, LayerSnapshot) else one,
-        )
-        return replace(self, values=values)
+        only = _each_snapshot(self.tool, self.values, lambda snap, _: snap.placed_only())
+        return replace(self, values=only)
 
     def with_known_axes(self) -> Request:
         """Return it with the axes that files behind layers tell; notes say what is guessed.
@@ -155,25 +151,22 @@ class Request:
         if self.grid is not None:
             return self
 
-        def known(_: str, parameter: DataParameter, one: object) -> object:
-            if not isinstance(one, LayerSnapshot):
-                return one
+        def known(one: LayerSnapshot, parameter: DataParameter) -> LayerSnapshot:
             if one.image:  # of others in its file nothing more is known
                 return open_snapshot(one)
             named = one.data is None and "axis_labels" in one.attributes  # of a file
             return with_known_axes(open_snapshot(one) if named else one, parameter.axes)
 
-        def like_others(_: str, parameter: DataParameter, one: object) -> object:
-            snap = one if isinstance(one, LayerSnapshot) else None
-            if snap is None or parameter.axes or not grid_of([snap], self.tool.formats):
-                return one
+        def like_others(snap: LayerSnapshot, parameter: DataParameter) -> LayerSnapshot:
+            if parameter.axes or not grid_of([snap], self.tool.formats):
+                return snap
             better = learned(open_snapshot(snap), others)
-            return better if better.remarks != snap.remarks else one
+            return better if better.remarks != snap.remarks else snap
 
-        values = each_value(self.tool, self.values, known)
+        values = _each_snapshot(self.tool, self.values, known)
         others = [snap for _, snap in self.snapshots(values) if snap.geometry.labels]
         if others:
-            values = each_value(self.tool, values, like_others)
+            values = _each_snapshot(self.tool, values, like_others)
         snaps = [snap for _, snap in self.snapshots(values) if snap.kind in _PIXELS]
         notes = guess_notes((snap.name, snap.geometry) for snap in snaps)
         return replace(self, values=values, notes=(*self.notes, *notes))
@@ -182,13 +175,7 @@ class Request:
         """Return the values with every snapshot cut to `index` of the grid."""
         grid = self.grid
         assert grid is not None, "only what has a grid is cut"
-        return each_value(
-            self.tool,
-            self.values,
-            lambda name, parameter, one: (
-                cut(one, grid, index) if isinstance(one, LayerSnapshot) else one
-            ),
-        )
+        return _each_snapshot(self.tool, self.values, lambda snap, _: cut(snap, grid, index))
 
 
 def make_request(
@@ -217,9 +204,7 @@ def make_request(
     extent = options.get("extent")
     if extent is not None and not extent.trivial:
         # a file that is taken apart is looked into (lazily)
-        bound = each_value(
-            tool, bound, lambda _, __, x: open_snapshot(x) if isinstance(x, LayerSnapshot) else x
-        )
+        bound = _each_snapshot(tool, bound, lambda snap, _: open_snapshot(snap))
     request = Request(
         tool=tool,
         values=bound,
@@ -261,6 +246,17 @@ def each_value(
         return convert(name, parameter, value)
 
     return map_data(tool.inputs, values, every)
+
+
+def _each_snapshot(
+    tool: Tool, values: BoundValues, convert: Callable[[LayerSnapshot, DataParameter], object]
+) -> BoundValues:
+    """Convert each layer, array, table and file among `values`."""
+    return each_value(
+        tool,
+        values,
+        lambda _, parameter, x: convert(x, parameter) if isinstance(x, LayerSnapshot) else x,
+    )
 
 
 def _heard(

@@ -14,6 +14,7 @@ from napari_tool_runner.exchange import (
     LayerSnapshot,
     in_words,
     is_guess,
+    layer_kind,
     learned,
     open_snapshot,
     read_axes,
@@ -22,7 +23,7 @@ from napari_tool_runner.exchange import (
     with_known_axes,
 )
 from napari_tool_runner.tools.model import LayerKind
-from napari_tool_runner.widgets.forms.layers import axes_told, kind_of, path_of
+from napari_tool_runner.widgets.forms.layers import axes_told, path_of
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
@@ -118,9 +119,9 @@ class AxesRow(QWidget):
     def show_values(self, values: Sequence[object], others: Sequence[object] = ()) -> None:
         """Show the axes of layers and files, which `others` may tell; files are opened for it."""
         self.release()
-        images = [] if self._wanted else [one for one in others if kind_of(one) in _PIXELS]
+        images = [] if self._wanted else [one for one in others if layer_kind(one) in _PIXELS]
         self._others = [snapshot(one) for one in images]
-        self._layers = [cast("Layer", one) for one in values if kind_of(one) in _PIXELS]
+        self._layers = [cast("Layer", one) for one in values if layer_kind(one) in _PIXELS]
         for layer in self._layers:
             layer.events.axis_labels.connect(self._renamed)
         files = [one for one in values if path_of(one) is not None]

@@ -13,12 +13,12 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayou
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.exchange import outer_axes
+from napari_tool_runner.exchange import layer_kind, outer_axes
 from napari_tool_runner.jobs import Extent
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.widgets.forms.axes_row import axes_of
-from napari_tool_runner.widgets.forms.layers import as_list, kind_of
+from napari_tool_runner.widgets.forms.layers import as_list
 from napari_tool_runner.widgets.parts.background import soon
 from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled
@@ -56,7 +56,7 @@ def sliced(tool: Tool, values: Mapping[str, object], viewer: ViewerModel | None)
         if not set(parameter.kinds) & {*_PIXELS, LayerKind.ANY}:
             continue
         for value in as_list(leaf.value):
-            if kind_of(value) in _PIXELS:
+            if layer_kind(value) in _PIXELS:
                 return Sliced(value, parameter, viewer)
     return None
 

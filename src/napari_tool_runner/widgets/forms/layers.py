@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_tool_runner.exchange import fitting_kinds, misfit, takes_features, wants_objects
+from napari_tool_runner.exchange import (
+    fitting_kinds,
+    layer_kind,
+    misfit,
+    takes_features,
+    wants_objects,
+)
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -28,7 +34,6 @@ __all__ = [
     "as_list",
     "axes_told",
     "hardly_fits",
-    "kind_of",
     "path_of",
     "takes_time",
     "told",
@@ -36,19 +41,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-_KINDS = {
-    kind.value.capitalize(): kind
-    for kind in LayerKind
-    if kind not in (LayerKind.TABLE, LayerKind.ANY)
-}
-
-
-def kind_of(layer: object) -> LayerKind:
-    """Return the kind of a napari layer, also of a subclass; ANY for anything else."""
-    for cls in type(layer).__mro__:
-        if cls.__name__ in _KINDS and cls.__module__.startswith("napari."):
-            return _KINDS[cls.__name__]
-    return LayerKind.ANY
 
 
 def kinds_text(kinds: Sequence[LayerKind]) -> str:
@@ -194,7 +186,7 @@ def told(value: object) -> tuple[str, str]:
 
 def _described(value: object) -> str:
     """Return kind, size and data type of a layer."""
-    kind = kind_of(value).value
+    kind = layer_kind(value).value
     data = getattr(value, "data", None)
     if getattr(value, "multiscale", False) and data is not None:
         data = data[0]
@@ -212,14 +204,14 @@ def hardly_fits(parameter: DataParameter, layer: object) -> str:
     data = getattr(layer, "data", None)
     pixels = data if isinstance(data, np.ndarray) and data.ndim else None
     rgb = bool(getattr(layer, "rgb", False))
-    return misfit(parameter, kind_of(layer), pixels, told(layer)[0], rgb=rgb)
+    return misfit(parameter, layer_kind(layer), pixels, told(layer)[0], rgb=rgb)
 
 
 def takes_time(value: object) -> bool:
     """Whether pixels must be read or computed to say what `hardly_fits` says of a value."""
     if path_of(value) is not None:
         return True
-    lazy = kind_of(value) is LayerKind.IMAGE and not getattr(value, "rgb", False)
+    lazy = layer_kind(value) is LayerKind.IMAGE and not getattr(value, "rgb", False)
     return lazy and not isinstance(getattr(value, "data", None), np.ndarray)
 
 
@@ -261,7 +253,7 @@ class LayerChooser:
         return [
             layer
             for layer in self.source.layers()
-            if kind_of(layer) in takes.kinds or (takes.features and _has_features(layer))
+            if layer_kind(layer) in takes.kinds or (takes.features and _has_features(layer))
         ]
 
     def missing_text(self, parameter: DataParameter) -> str:
@@ -338,11 +330,11 @@ class LayerChooser:
         free = [layer for layer in fitting if not any(layer is other for other in taken)]
         pool = free or fitting
         active = self.source.active()
-        meant = LayerKind.ANY in parameter.kinds or kind_of(active) in parameter.kinds
+        meant = LayerKind.ANY in parameter.kinds or layer_kind(active) in parameter.kinds
         kinds = self.takes(parameter).kinds
 
         def rank(layer: object) -> tuple[int, bool]:
-            kind = kind_of(layer)
+            kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
             return place, wants_objects(parameter) and bool(hardly_fits(parameter, layer))
 

@@ -20,6 +20,7 @@ from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import (
+    layer_kind,
     lying_apart,
     misfits,
     resample_onto,
@@ -34,7 +35,6 @@ from napari_tool_runner.widgets.forms.layers import (
     as_list,
     axes_told,
     hardly_fits,
-    kind_of,
     path_of,
     takes_time,
     told,
@@ -224,11 +224,11 @@ class _DataField(Field):
             return []
         if as_list(self.node.value) or chooser.candidates(self.parameter):
             return []
-        return [one for one in chooser.source.layers() if kind_of(one) is LayerKind.IMAGE]
+        return [one for one in chooser.source.layers() if layer_kind(one) is LayerKind.IMAGE]
 
 
 def _is_pixels(value: object) -> bool:
-    return path_of(value) is None and kind_of(value) in (LayerKind.IMAGE, LayerKind.LABELS)
+    return path_of(value) is None and layer_kind(value) in (LayerKind.IMAGE, LayerKind.LABELS)
 
 
 class LayerField(_DataField):
