@@ -18,7 +18,7 @@ from napari.layers import Image, Labels
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange import blocks as exchange_blocks
 from napari_tool_runner.exchange import export, load, snapshot
-from napari_tool_runner.exchange.blocks import blocks, planes, read, transposed
+from napari_tool_runner.exchange.blocks import blocks, planes, read, rearranged_pixels, transposed
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(3)
@@ -115,6 +115,15 @@ def test_progress_is_told_and_can_stop(tmp_path, monkeypatch):
         export(snapshot(array), parameter("tiff"), tmp_path, formats=GALAXY, progress=progress)
     assert told[0][1] == 8 * 512 * 512 * 2
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lazy_array_is_turned_and_loses_an_axis_of_one_step():
+    array = Virtual((3, 1, 40, 5), chunks=(1, 1, 40, 5))
+    turned = rearranged_pixels(array, [2, 0, 3])
+    assert turned.shape == (40, 3, 5)
+    whole = array[(slice(None),) * 4]
+    expected = whole[:, 0].transpose(1, 0, 2)
+    np.testing.assert_array_equal(read(turned, (slice(None),) * 3), expected)
 
 
 @settings(max_examples=80)

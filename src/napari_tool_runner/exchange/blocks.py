@@ -47,6 +47,8 @@ MAX_BLOCK = 32 * 2**20
 
 def transposed(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
     """Return `array` with its axes in another order, never read."""
+    if [*order] == list(range(len(array.shape))):
+        return array
     if isinstance(array, np.ndarray) or hasattr(array, "compute"):  # dask
         moved: ArrayLike = array.transpose(order)  # type: ignore[union-attr]
         return moved
@@ -60,8 +62,6 @@ def rearranged_pixels(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
     """
     shape = array.shape
     order = [*order, *(i for i in range(len(shape)) if i not in order and shape[i] != 1)]
-    if order == list(range(len(shape))):
-        return array
     gone = [i for i in range(len(shape)) if i not in order]
     sizes = tuple(shape[i] for i in order)
     return reshaped(transposed(array, [*gone, *order]), sizes)
@@ -72,6 +72,7 @@ class _View:
 
     def __init__(self, array: ArrayLike, ranges: Sequence[range], order: Sequence[int]) -> None:
         self._array, self._ranges, self._order = array, ranges, order
+        self.ndim = len(order)  # asked for by dask
 
     @property
     def shape(self) -> tuple[int, ...]:

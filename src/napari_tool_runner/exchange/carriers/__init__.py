@@ -143,9 +143,7 @@ def in_file_order(pixels: Pixels, fmt: Format) -> Pixels:
     geometry, order = for_file(pixels.geometry)
     there = [axis for axis in order if axis >= 0]
     samples = [pixels.geometry.ndim] if pixels.rgb else []
-    array = pixels.array
-    if there != sorted(there):
-        array = transposed(array, [*there, *samples])
+    array = transposed(pixels.array, [*there, *samples])
     full = (*geometry.shape, *(array.shape[-1:] if pixels.rgb else ()))
     return replace(pixels, array=reshaped(array, full), geometry=geometry)
 
