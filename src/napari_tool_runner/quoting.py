@@ -14,6 +14,7 @@ from collections.abc import Iterable
 __all__ = [
     "comment",
     "html_text",
+    "obeyed_by_none",
     "one_line",
     "python_value",
     "seen",
@@ -43,6 +44,13 @@ def visible_text(text: str) -> str:
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
         for c in text.encode("utf-8", "backslashreplace").decode()
     )
+
+
+def obeyed_by_none(text: str) -> str:
+    """Return a line in which what a terminal obeys, or turns around, is written out."""
+    if not _CONTROL.search(text):
+        return text
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def comment(text: str) -> str:

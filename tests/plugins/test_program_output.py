@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_tool_runner.jobs.workspace import JobLog
+from napari_tool_runner.plugins import OutputLine
 from napari_tool_runner.plugins.programs.output import MAX_LINE, LineSplitter
 
 
@@ -64,10 +67,25 @@ def test_colours_and_titles_are_taken_out():
     assert final(b"\x1b[31mred\x1b[0m \x1b]0;title\x07x\n") == ["red x"]
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\n\r\x1b", codec="utf-8"))), st.data())
+_TEXT = st.text(st.characters(exclude_characters="\n\r\x1b\x9b", codec="utf-8"))
+
+
+@given(st.lists(_TEXT), st.data())
 def test_chunks_do_not_matter(lines, data):
     raw = "".join(line + "\n" for line in lines).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=5)))
     edges = [0, *cuts, len(raw)]
     chunks = [raw[a:b] for a, b in pairwise(edges)]
     assert final(*chunks) == lines
+
+
+def test_a_log_holds_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    log = JobLog(tmp_path)
+    splitter = LineSplitter(log.add, "stdout")
+    splitter.feed("a\x1bcb\x1b(0c\x9b2Jd\x1b]0;title\x07e\x1b[31mf\u202eg\x08h\n".encode())
+    splitter.close()
+    log.add(OutputLine("\x1bcforged", "runner"))
+    log.close()
+    for name in ("log.txt", "stdout.txt"):
+        assert (tmp_path / name).read_text().splitlines()[0] == "abcdef\\u202eg\\x08h"
+    assert (tmp_path / "log.txt").read_text().splitlines()[1] == "\\x1bcforged"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 import napari_tool_runner as ntr
 from napari_tool_runner.errors import ToolFailedError
 from napari_tool_runner.plugins import Mount
-from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem, python_places
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.own_folder import folder_is_shared, tool_places
@@ -247,3 +248,20 @@ def test_data_that_the_configuration_names_is_shown_alone(tmp_path: Path) -> Non
     assert LocalRunnerService().exec(process, ["ls", str(tmp_path)]) == 0
     assert "licence.lic" in events.lines()
     assert "private.txt" not in events.lines()
+
+
+def test_of_a_project_on_pythons_path_only_modules_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its settings and data are nobody's business."""
+    project, library = tmp_path / "project", tmp_path / "library"
+    for folder in (project, library):
+        (folder / "package").mkdir(parents=True)
+        (folder / "package" / "__init__.py").touch()
+        (folder / "module.py").touch()
+    (project / ".env").write_text("TOKEN=1")
+    (project / "taxes.txt").write_text("private")
+    (project / "data").mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(project), str(library)])
+    shown = {place for place in python_places() if place.is_relative_to(tmp_path)}
+    assert shown == {project / "package", project / "module.py", library}

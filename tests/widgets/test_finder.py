@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -255,3 +257,15 @@ def test_badges_say_whether_it_is_there_already(qtbot, tmp_path):
     finally:
         runnerServices.register_builder("CONDA", before)
         lookup.stop()
+
+
+def test_a_picture_that_unpacks_to_a_wall_is_no_thumbnail(qtbot, tmp_path):
+    rows = zlib.compress((b"\0" + bytes(1000)) * 8000)
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 8000, 8000, 1, 0, 0, 0, 0)), (b"IDAT", rows)]
+    written = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in [*parts, (b"IEND", b"")]
+    ]
+    path = tmp_path / "thumbnail.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(written))
+    assert _picture(str(path)).isNull()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -18,7 +19,7 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, WorkspaceError
 from napari_tool_runner.names import safe_name, size_text
 from napari_tool_runner.plugins import Progress
-from napari_tool_runner.quoting import one_line
+from napari_tool_runner.quoting import obeyed_by_none, one_line
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class JobLog:
 
     def add(self, line: OutputLine) -> None:
         """Keep `line`; a disk that is full is remembered in `problem`."""
+        line = replace(line, text=obeyed_by_none(line.text))  # the files are read in terminals
         with self._lock:
             self._lines.append(line)
             self._count += 1

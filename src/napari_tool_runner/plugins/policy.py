@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import TrustError
-from napari_tool_runner.tools.toolbox.trust import TrustState, is_of_the_house
+from napari_tool_runner.tools.toolbox.trust import TrustState, names_folder
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
@@ -54,15 +55,27 @@ def obey_policy(
         return
     place = service.place(tool)
     for policy in policies:
-        scope = permit.scope  # who configured it may be anybody
-        own = scope is TrustState.BUNDLED or (
-            scope is TrustState.CONFIGURED and is_of_the_house(tool, permit.digest, policy)
-        )
-        for why in _refusals(policy, name, place, own=own):
+        for why in _refusals(policy, name, place, own=_is_its_own(tool, permit, policy)):
             raise TrustError(
                 f"“{tool.name}” was not run: {why} ({policy.place}).",
                 hint="Ask those who look after that file.",
             )
+
+
+def _is_its_own(tool: Tool, permit: Permit, policy: Config) -> bool:
+    """Whether `tool` ships, or the file of a `policy`, or one below it, names its toolbox.
+
+    Who configured it otherwise may be anybody: also a file above is named by the environment.
+    """
+    if permit.scope is not TrustState.CONFIGURED:
+        return permit.scope is TrustState.BUNDLED
+    for layer in policy.layers:
+        allowed = layer.own(settings.TOOLBOXES_ALLOWED) or ()
+        folder = Path(tool.toolbox or tool.path)
+        named = folder in layer.own(settings.TOOLBOXES) or permit.digest in allowed
+        if layer.explicit and (named or names_folder(layer, allowed, folder)):
+            return True
+    return False
 
 
 def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Iterator[str]:

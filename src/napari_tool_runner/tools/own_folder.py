@@ -18,7 +18,14 @@ from napari_tool_runner.tools.candidate import holds_macros, read_bytes
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["folder_is_shared", "import_limit", "import_places", "imported_file", "tool_places"]
+__all__ = [
+    "folder_is_shared",
+    "import_limit",
+    "import_places",
+    "importable",
+    "imported_file",
+    "tool_places",
+]
 
 _MOST_FILES = 2000
 _MOST_BYTES = 4 * 2**30
@@ -56,6 +63,7 @@ _PAPERS = (
     "README.rst",
     "README.txt",
 )
+_MODULE = re.compile(r".+\.(pyc?|so|pyd|egg|egg-link|egg-info|dist-info|zip)")
 _NAME = re.compile(r"[\w@+.-]+(?:/[\w@+.-]+)*")
 
 
@@ -153,6 +161,19 @@ def folder_is_shared(folder: Path, *, installed: bool = False) -> str:
     except OSError:
         return ""
     return _shared(real, os.path.expanduser("~"), facts.st_mtime_ns, facts.st_mode, installed)
+
+
+def importable(folder: Path) -> list[Path]:
+    """Return what Python finds in a folder of its path: all, or of a project's its modules."""
+    try:
+        entries = sorted(folder.iterdir()) if folder.is_dir() else []
+        packed = any(one.suffix == ".dist-info" for one in entries)  # somebody installed it there
+        if not entries or not folder_is_shared(folder, installed=packed):
+            return [folder]
+        seen = (one for one in entries if one.name[0] != ".")
+        return [one for one in seen if _MODULE.fullmatch(one.name) or any(one.glob("*.py"))]
+    except OSError:  # of somebody else
+        return [folder]
 
 
 @lru_cache(maxsize=256)

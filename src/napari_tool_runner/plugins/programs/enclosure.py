@@ -33,7 +33,7 @@ from napari_tool_runner.tools.isolation.walls import (
     private_below,
     program_filter,
 )
-from napari_tool_runner.tools.own_folder import folder_is_shared
+from napari_tool_runner.tools.own_folder import folder_is_shared, importable
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount
@@ -239,8 +239,7 @@ def enclosure_problem() -> str:
             return f"bubblewrap does not work here: {error}"
     if tried.returncode == 0:
         return ""
-    said = said or f"exit code {tried.returncode}"
-    return f"bubblewrap does not work here: {said}"
+    return f"bubblewrap does not work here: {said or f'exit code {tried.returncode}'}"
 
 
 def python_places() -> frozenset[Path]:
@@ -262,7 +261,9 @@ def _python_places(*_known_by: str) -> frozenset[Path]:
     script = str(getattr(sys.modules.get("__main__"), "__file__", None) or "")
     own = {"", os.getcwd(), os.path.dirname(os.path.abspath(script))}
     own -= set(os.environ.get("PYTHONPATH", "").split(os.pathsep)) - {""}
-    places |= {Path(one) for one in sys.path if one not in own and os.path.exists(one)}
+    given = {Path(one) for one in sys.path if one not in own and os.path.exists(one)}
+    given -= {one for one in given if any(_is_below(one, place) for place in places)}
+    places |= {part for one in given for part in importable(one)}
     if site.ENABLE_USER_SITE and site.USER_BASE:
         places |= {Path(site.USER_BASE) / one for one in ("bin", "lib")}
     return frozenset(one for one in places if not _is_too_much(one))

@@ -31,7 +31,9 @@ TRANSIENT_PAUSE = 0.1
 _CHUNK = 1 << 16
 
 # terminal sequences (colours, cursor moves, titles) mean nothing in a log
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]"
+)
 
 
 class LineSplitter:
@@ -159,7 +161,7 @@ def _clean(text: str, dropped: int) -> str:
     if len(text) > MAX_LINE:
         dropped += len(text) - MAX_LINE
         text = text[:MAX_LINE]
-    if "\x1b" in text:
+    if "\x1b" in text or "\x9b" in text:
         text = _ESCAPES.sub("", text)
     if dropped:
         text += f" … ({dropped} more characters)"

@@ -53,7 +53,7 @@ __all__ = [
     "TrustState",
     "approve",
     "discard",
-    "is_of_the_house",
+    "names_folder",
     "require_trust",
     "review",
     "revoke",
@@ -192,46 +192,21 @@ def _answered(folder: Path, config: Config) -> Trust:
 def _under(policy: Config, allowed: tuple[str, ...], found: Trust, path: Path) -> Trust:
     """Return the state of a toolbox under a facility's policy, which names those that may run."""
     digest = ""
-    if not _names(policy, allowed, path):
+    if not names_folder(policy, allowed, path):
         if found.state is not TrustState.NAMED and any(e.startswith("sha256:") for e in allowed):
             digest = _digest_now(found.folder)
         if digest not in allowed:
             return Trust(TrustState.FORBIDDEN, found.folder, policy=policy.place)
-    if digest and found.state is not TrustState.APPROVED and policy.explicit:
+    if policy.explicit and (not found.ok or (digest and found.state is not TrustState.APPROVED)):
         return Trust(TrustState.CONFIGURED, found.folder, digest=digest)
-    if not found.ok and policy.explicit:
-        return Trust(TrustState.CONFIGURED, found.folder)
     return found
 
 
-def _names(policy: Config, allowed: tuple[str, ...], path: Path) -> bool:
+def names_folder(policy: Config, allowed: tuple[str, ...], path: Path) -> bool:
     """Whether one of the folders that a policy allows is `path`, or holds it."""
-    real = Path(os.path.realpath(path))
-    folders = (entry for entry in allowed if not entry.startswith("sha256:"))
-    places = (
-        os.path.realpath((policy.base or Path()) / Path(entry).expanduser()) for entry in folders
-    )
-    return any(real.is_relative_to(place) for place in places)
-
-
-def is_of_the_house(tool: Tool, digest: str, policy: Config) -> bool:
-    """Whether the file of a `policy`, or one that lies below it, names the toolbox of `tool`.
-
-    A file above it may be anybody's: the environment names it.
-
-    Parameters
-    ----------
-    digest : str
-        Of the content that runs.
-    """
-    for layer in policy.layers:
-        allowed = layer.own(settings.TOOLBOXES_ALLOWED) or ()
-        named = Path(tool.toolbox) in layer.own(settings.TOOLBOXES) if tool.toolbox else False
-        if layer.explicit and (
-            named or digest in allowed or _names(layer, allowed, Path(tool.toolbox or tool.path))
-        ):
-            return True
-    return False
+    real, base = Path(os.path.realpath(path)), policy.base or Path()
+    folders = [base / Path(one).expanduser() for one in allowed if not one.startswith("sha256:")]
+    return any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)
 
 
 _looked: dict[Path, Listing] = {}

@@ -20,6 +20,7 @@ __all__ = ["ToolDelegate"]
 
 _PAD = 3
 _PICTURE = 30
+_MOST = 2_000_000  # pixels: decoded in 15 ms, while the tree is drawn
 _PIXELS = frozenset({b"png", b"jpeg", b"gif", b"bmp", b"webp"})
 
 
@@ -33,11 +34,15 @@ def _entry(index: QModelIndex) -> ToolEntry | None:
 def _picture(path: str) -> QPixmap:
     """Return a thumbnail, a null pixmap when it cannot be read.
 
-    Pixels only: a drawing (SVG) of a stranger may take for ever, before anybody trusts it.
+    Pixels only, and not too many, by what its first bytes say: a drawing (SVG) of a stranger, or
+    a picture that unpacks to a wall, may take for ever, before anybody trusts it.
     """
     reader = QImageReader(path)
     reader.setDecideFormatFromContent(True)
-    if reader.format().data() not in _PIXELS:
+    if reader.format().data() not in _PIXELS:  # even the size of a drawing may take for ever
+        return QPixmap()
+    size = reader.size()
+    if not 0 < size.width() * size.height() <= _MOST:
         return QPixmap()
     image = QPixmap.fromImage(reader.read())
     if image.isNull():
