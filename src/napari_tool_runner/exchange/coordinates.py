@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -346,24 +347,20 @@ def _placed(
 ) -> tuple[np.ndarray, Table]:
     """Leave out what has no place: a coordinate (or a track's number) that is NaN."""
     placed = np.isfinite(data).all(axis=tuple(range(1, data.ndim)))
-    if placed.all():
-        return data, features
-    missing = len(data) - np.count_nonzero(placed)
-    notes.append(f"{missing} of {len(data)} {what} have no place (NaN) and were left out.")
-    return data[placed], {name: column[placed] for name, column in features.items()}
+    return data[placed], _of_placed(placed, features, what, notes)
+
+
+def _of_placed(placed: np.ndarray, features: Table, what: str, notes: list[str]) -> Table:
+    if missing := np.count_nonzero(~placed):
+        notes.append(f"{missing} of {len(placed)} {what} have no place (NaN) and were left out.")
+    return {name: np.asarray(column)[placed] for name, column in features.items()}
 
 
 def _placed_shapes(shapes: ShapeList, notes: list[str]) -> ShapeList:
     placed = np.array([np.isfinite(vertices).all() for vertices in shapes.vertices], dtype=bool)
-    if placed.all():
-        return shapes
-    keep = np.flatnonzero(placed)
-    notes.append(
-        f"{len(placed) - len(keep)} of {len(placed)} shapes have no place (NaN) and were left out."
-    )
-    features = {name: np.asarray(column)[keep] for name, column in shapes.features.items()}
-    types = tuple(shapes.types[i] for i in keep)
-    return ShapeList(tuple(shapes.vertices[i] for i in keep), types, features)
+    features = _of_placed(placed, shapes.features, "shapes", notes)
+    vertices, types = compress(shapes.vertices, placed), compress(shapes.types, placed)
+    return ShapeList(tuple(vertices), tuple(types), features)
 
 
 def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarray], list[str]]:

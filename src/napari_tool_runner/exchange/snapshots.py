@@ -31,7 +31,6 @@ from napari_tool_runner.exchange.model import (
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange.model import ArrayLike
     from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["geometry_record", "grid_of", "layer_kind", "snapshot", "snapshot_from_record"]
@@ -86,8 +85,9 @@ def snapshot(value: object, name: str = "") -> LayerSnapshot:
         return _of_table({n: value[n] for n in value.dtype.names}, name)
     if hasattr(value, "dims") and hasattr(value, "coords") and hasattr(value, "values"):
         return _of_xarray(value, name)
-    if _is_array(value):
-        return _of_array(value, name)
+    if all(hasattr(value, a) for a in ("shape", "dtype", "__getitem__")):
+        snap = _taken(value, LayerKind.IMAGE, {}, name or "array")
+        return snap if name or snap.path is None else replace(snap, name=snap.path.stem)
     if isinstance(value, bool | int | float | np.number):
         return _of_table({"value": np.array([value])}, name)
     path = getattr(value, "path", None)
@@ -102,10 +102,6 @@ def snapshot(value: object, name: str = "") -> LayerSnapshot:
 def _is_layer(value: object) -> TypeGuard[_Layer]:
     needed = ("as_layer_data_tuple", "data", "scale", "translate", "ndim", "name")
     return all(hasattr(value, attribute) for attribute in needed)
-
-
-def _is_array(value: object) -> TypeGuard[ArrayLike]:
-    return all(hasattr(value, a) for a in ("shape", "dtype", "__getitem__"))
 
 
 def layer_kind(layer: object) -> LayerKind:
@@ -155,11 +151,6 @@ def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
     if kind is LayerKind.TABLE:
         return _of_table(data, name)
     return _taken(data, kind, attributes, name or kind.value)
-
-
-def _of_array(array: ArrayLike, name: str) -> LayerSnapshot:
-    snap = _taken(array, LayerKind.IMAGE, {}, name or "array")
-    return snap if name or snap.path is None else replace(snap, name=snap.path.stem)
 
 
 def _of_xarray(value: object, name: str) -> LayerSnapshot:
@@ -299,12 +290,6 @@ class _Coordinate(Protocol):
     attrs: Mapping[str, object]
 
 
-def _unwrapped(data: object) -> object:
-    """Return what an xarray wraps; everything else as it is."""
-    wrapped = hasattr(data, "dims") and hasattr(data, "coords") and hasattr(data, "data")
-    return data.data if wrapped else data  # type: ignore[attr-defined]
-
-
 def _frozen(data: object, kind: LayerKind) -> object:
     """Return pixels as they are, coordinates as a copy."""
     match kind:
@@ -314,8 +299,10 @@ def _frozen(data: object, kind: LayerKind) -> object:
             return [np.array(shape) for shape in items(data)]
         case LayerKind.SURFACE:
             return tuple(np.array(part) for part in items(data))
+        case _ if hasattr(data, "dims") and hasattr(data, "coords") and hasattr(data, "data"):
+            return data.data  # of an xarray
         case _:
-            return _unwrapped(data)
+            return data
 
 
 def _kept(value: object) -> object:
