@@ -131,3 +131,32 @@ def test_tools_give_the_same_numbers(tmp_path: Path, name: str) -> None:
             other = numbers(tool, given, tmp_path / f"{tool}-{how}-made")
             assert one[0]
             assert differences(one[0], other[0]) == [], f"{tool}, {how}"
+
+
+def test_a_chain_from_a_layer_gives_the_numbers_of_the_chain_by_path(tmp_path: Path) -> None:
+    import napari_tool_runner as ntr
+
+    image = np.random.default_rng(0).integers(0, 90, (60, 70)).astype(np.uint16)
+    image[10:30, 10:40] += 900
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, image, imagej=True, resolution=(4, 4), metadata={"unit": "um"})
+    layer = opened(path)
+    tables, notes = [], []
+    for given in (path, layer):
+
+        def made(tool: str, **values: object) -> dict[str, object]:
+            result = ntr.run(tool, runner="LOCAL", values=values)
+            notes.extend(result.record["notes"])
+            return {k: o.as_layer_data_tuple() for k, o in result.outputs.items()}
+
+        half = made("rescale", input=given, factor=0.5)["output"]
+        objects = made("label_components", input=made("threshold", input=half)["output"])
+        tables.append(made("measure_regions", labels=objects["output"], image=half)["table"][0])
+    for name in tables[0]:
+        np.testing.assert_allclose(tables[1][name], tables[0][name], err_msg=name)
+    assert "area_um2" in tables[1]
+    assert not any("differ in pixel size" in note for note in notes)
+    drawn = (image > 500, {}, "labels")  # as a person draws them on that layer
+    result = ntr.run("measure_regions", runner="LOCAL", values={"labels": drawn, "image": layer})
+    assert result.outputs["table"].data["area_um2"][0] == 600 / 16
+    assert any("lies on" in note for note in result.record["notes"])

@@ -204,6 +204,18 @@ def test_a_crop_with_its_own_pixel_size_is_no_resize(tmp_path):
     assert loaded.attributes["translate"] == (7, 8, 9)
 
 
+@pytest.mark.parametrize("size", [(4, 5, 12), (4, 12, 10)])
+def test_a_piece_of_other_proportions_is_not_stretched(tmp_path, size):
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros(size, "u2"), stack(), reference="image")
+    assert loaded.attributes["scale"] == (2, 0.5, 0.25)
+    assert any("in other proportions" in note for note in loaded.notes)
+
+
+def test_a_resized_image_without_a_pixel_size_is_said_to_be_unsure(tmp_path):
+    loaded = loaded_image(tmp_path / "o.tif", np.zeros((4, 6, 8), "u2"), stack())
+    assert any("if it is a piece, set its scale" in note for note in loaded.notes)
+
+
 def test_time_is_never_stretched(tmp_path):
     layer = stack((10, 12, 16), axis_labels=("t", "y", "x"), units=("s", "um", "um"))
     loaded = loaded_image(tmp_path / "o.tif", np.zeros((5, 12, 16), "u2"), layer)

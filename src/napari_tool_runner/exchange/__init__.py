@@ -21,6 +21,7 @@ from napari_tool_runner.exchange.knowing import (
     guess_notes,
     is_guess,
     learned,
+    sized_as,
     why_guess,
     with_known_axes,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "read_file",
     "resample_onto",
     "same_data",
+    "sized_as",
     "snapshot",
     "snapshot_from_record",
     "takes_features",

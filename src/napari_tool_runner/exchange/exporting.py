@@ -105,14 +105,16 @@ def export(
             f"The folder {folder} cannot be made: {error.strerror or error}.",
             hint="Check the rights of the workspace folder.",
         ) from error
-    snap, sized = with_known_sizes(snap)
+    sized = snap.remarks
+    if snap.kind in PIXELS:  # coordinates are laid on their image first
+        snap, sized = with_known_sizes(snap)
     hand = plan(snap, parameter, formats)
     file = hand.file(folder)
     notes = [*sized, *hand.remarks, *misfits(snap, hand.held, parameter, formats)]
     copied, metadata = True, dict[str, object]()
     unseen = reference is not None and not reference.geometry.axes  # a file
     if reference and (is_read(hand.snap) or (unseen and hand.snap.kind in _PLACED)):
-        reference = located(reference, formats)
+        reference = located(with_known_sizes(reference)[0], formats)
     grid = reference.geometry if reference else None
     hand = replace(hand, snap=with_columns(hand.snap, grid, notes))
     if hand.original is not None:
@@ -122,7 +124,7 @@ def export(
         with whole_file(file.path, snap.name):
             metadata = _write(hand, file.path, parameter, reference, progress, notes)
     if reference is not None:
-        notes += lying_apart(snap, hand.held, reference, formats)
+        notes += lying_apart(snap, hand.held, with_known_sizes(reference)[0], formats)
     if snap.kind in PIXELS and is_sheared(snap.geometry):
         notes.append(
             f"“{snap.name}” is sheared: the tool is given its pixels as if they were not."
@@ -159,7 +161,9 @@ def _write(
         }
     if snap.kind is LayerKind.TABLE:
         return _write_rows(snap.table, chosen, path)
-    snap = coordinates_in_file_order(_in_pixels_of(snap, reference, notes), reference)
+    snap, said = with_known_sizes(_in_pixels_of(snap, reference, notes))
+    notes += said[len(snap.remarks) :]
+    snap = coordinates_in_file_order(snap, reference)
     told: dict[str, object] = {"sizes": sizes_in_words(snap.geometry)}
     if chosen.carrier is Carrier.TABLE:
         rows = _rows(snap, positions=Trait.POSITIONS in chosen.traits)
@@ -278,6 +282,9 @@ def _in_pixels_of(
     if snap.kind not in _PLACED:
         return snap
     source, target = snap.geometry, along_image(snap, reference)[0]
+    if reference.behind is not None and target.ndim == source.ndim:
+        known = along_image(snap, with_known_sizes(reference)[0])[0]
+        snap = replace(snap, behind=replace(known, shape=()))
     trial = np.vstack([np.zeros(source.ndim), np.eye(source.ndim) * 100])
     if np.allclose(convert_coordinates(trial, source, target), trial, atol=1e-6):
         return snap
@@ -307,7 +314,7 @@ def _shapes_as_labels(
         Without an image whose grid could be taken.
     """
     grid = None if reference is None else reference.geometry
-    if grid is None or not grid.shape:
+    if reference is None or grid is None or not grid.shape:
         raise UnsupportedLayerError(
             f"“{snap.name}” are shapes; to draw them as labels an image is needed, whose size "
             "they take.",
@@ -353,7 +360,7 @@ def _shapes_as_labels(
         snap,
         data=labels,
         kind=LayerKind.LABELS,
-        geometry=replace(grid, shape=tuple(labels.shape)),
+        geometry=replace(with_known_sizes(reference)[0].geometry, shape=tuple(labels.shape)),
         attributes={},
         path=None,
     )

@@ -17,7 +17,7 @@ from napari_tool_runner.exchange.blocks import rearranged_pixels, reshaped, tran
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.coordinates import rearranged
 from napari_tool_runner.exchange.files import file_key
-from napari_tool_runner.exchange.geometry import for_file, select, with_axis
+from napari_tool_runner.exchange.geometry import for_file, same_place, select, with_axis
 from napari_tool_runner.exchange.model import PIXELS, Content, Geometry, LayerSnapshot, items
 from napari_tool_runner.exchange.parts import counterparts
 from napari_tool_runner.exchange.units import dimension
@@ -33,6 +33,7 @@ __all__ = [
     "is_guess",
     "learned",
     "named",
+    "sized_as",
     "why_guess",
     "with_known_axes",
     "with_known_sizes",
@@ -182,13 +183,31 @@ def with_known_sizes(snap: LayerSnapshot) -> tuple[LayerSnapshot, tuple[str, ...
     Most readers of napari leave it out. `with_known_axes` has asked the file.
     """
     own, told = snap.geometry, snap.behind
-    if told is None or not _is_bare(own):
+    if told is None:
         return snap, snap.remarks
     pairs = zip(told.scale, told.units, strict=True)
     sizes = dict.fromkeys(f"{size:.4g} {unit}" for size, unit in pairs if (size, unit) != _BARE)
-    note = f"“{snap.name}” has no pixel size; the tool is told that of {Path(snap.source).name}: "
+    read = snap.path or snap.source not in ("array", "layer")
+    whose = Path(snap.source).name if read else "what it was made of or lies on"
+    note = f"“{snap.name}” has no pixel size; the tool is told that of {whose}: "
     geometry = replace(own, scale=told.scale, units=told.units)
-    return replace(snap, geometry=geometry), (*snap.remarks, f"{note}{', '.join(sizes)}.")
+    remarks = (*snap.remarks, f"{note}{', '.join(sizes)}.")
+    return replace(snap, geometry=geometry, behind=None), remarks
+
+
+def sized_as(snap: LayerSnapshot, others: Iterable[LayerSnapshot]) -> LayerSnapshot:
+    """Return an image that lies on another, both without a pixel size, with what that knows."""
+    own = snap.geometry
+    if snap.kind not in PIXELS or snap.data is None or snap.behind or not _is_bare(own):
+        return snap
+    alike = (
+        one.behind
+        for one in others
+        if one.behind is not None
+        and (one.geometry.shape, one.geometry.axes) == (own.shape, own.axes)
+        and same_place(one.geometry, own)
+    )
+    return replace(snap, behind=next(alike, None))
 
 
 def _is_bare(geometry: Geometry) -> bool:
@@ -217,7 +236,7 @@ def _as_in_file(snap: LayerSnapshot, told: _Told) -> LayerSnapshot:
     behind = select(told.geometry, axes)[0]
     if "S" in behind.axes:  # an axis like others, where pixels have no colours
         behind = replace(behind, axes=behind.axes.replace("S", "Q" if "C" in behind.axes else "C"))
-    sizes = None if _is_bare(behind) else behind
+    sizes = snap.behind if _is_bare(behind) or not _is_bare(own) else behind
     snap = _with_stored_values(snap, told.content)
     remarks, array = [*snap.remarks], snap.pixels
     if own.labels:  # a person's own names

@@ -37,7 +37,9 @@ from napari_tool_runner.exchange.model import (
 )
 from napari_tool_runner.exchange.placing import (
     as_stack,
+    carried,
     dropped_axes,
+    handed,
     in_layer_order,
     looks_like,
     place_coordinates,
@@ -45,7 +47,7 @@ from napari_tool_runner.exchange.placing import (
     reference_of_coordinates,
     reference_of_pixels,
 )
-from napari_tool_runner.exchange.wanted import as_its_reference
+from napari_tool_runner.exchange.wanted import as_its_reference, is_patchy
 from napari_tool_runner.sealed import kind as kind_of
 from napari_tool_runner.tools.file_types import content_type
 from napari_tool_runner.tools.formats import Carrier, Format, Formats, Trait
@@ -190,10 +192,12 @@ def _pixels(
     source, reference = reference_of_pixels(
         own, output, inputs, notes, formats=formats, calibrated=calibrated
     )
-    geometry, matched, more = place_pixels(own, reference, calibrated=calibrated)
+    told = handed(source, reference)
+    geometry, matched, more = place_pixels(own, reference, calibrated=calibrated, told=told)
     notes += more
     full = (*geometry.shape, levels[0].shape[-1]) if content.rgb else geometry.shape
     geometry, order = in_layer_order(geometry, matched, source)
+    metadata = carried(geometry, matched, told, reference, order)
     whole = levels if content.multiscale else [reshaped(levels[0], full)]
     levels = [rearranged_pixels(level, order) for level in whole]
     data: object = levels if content.multiscale else levels[0]
@@ -214,8 +218,8 @@ def _pixels(
     if content.multiscale:
         attributes["multiscale"] = True
     if "channel_names" in content.attributes:
-        attributes["metadata"] = {"channel_names": list(content.attributes["channel_names"])}  # type: ignore[call-overload]
-    return data, attributes
+        metadata["channel_names"] = items(content.attributes["channel_names"])
+    return data, attributes | ({"metadata": metadata} if metadata else {})
 
 
 def _labels(data: object, what: str) -> tuple[object, str]:
@@ -274,8 +278,10 @@ def _coordinates(
         what = f"“{output.label or output.name}” holds no {kind.value} to show"
         raise UnsupportedLayerError(f"{what}: a layer of {kind.value} cannot be empty.")
     axes, ndim = output.axes if len(output.axes) == found.ndim else found.axes, found.ndim
-    geometry, matched, lost = place_coordinates(axes, ndim, reference)
-    data, geometry = in_pixels(found, geometry, notes, placed=reference is not None)
+    told = handed(source, reference)
+    geometry, matched, lost = place_coordinates(axes, ndim, told or reference)
+    data, placed = in_pixels(found, geometry, notes, placed=reference is not None)
+    geometry = placed if told is None else place_coordinates(axes, ndim, reference)[0]
     if (lacking := dropped_axes(axes, ndim, reference)) and kind is not LayerKind.SURFACE:
         own, axes, ndim = iter(range(ndim)), "", ndim + len(lacking)
         data = rearranged(data, kind, [-1 if i in lacking else next(own) for i in range(ndim)])
@@ -287,9 +293,11 @@ def _coordinates(
         notes.append("Tracks have time first, other than the layer: they may not lie on it.")
     else:
         data, geometry = rearranged(data, kind, order), ordered
-    if kind is LayerKind.SURFACE and reference is not None:
-        data = on_the_grid(data)
-    more = {"features": found.features} if found.features else {}
+        matched = [matched[i] for i in order] if matched else []
+    data = on_the_grid(data) if kind is LayerKind.SURFACE and reference is not None else data
+    more: dict[str, object] = {"features": found.features} if found.features else {}
+    if sizes := carried(geometry, matched, told, reference):
+        more["metadata"] = sizes
     return data, attributes_of(geometry, notes) | found.attributes | more
 
 
@@ -388,13 +396,5 @@ def _choose_pixels(content: Content, output: DataOutput, tool: Tool, name: str) 
     mask = len(values) == 2 and values[0] == 0
     weak = LayerKind.LABELS in hinted(tool.name, tool.id, *tool.categories, *tool.edam)
     wide = np.dtype(array.dtype).itemsize >= 4
-    patchy = (weak or wide) and _patchy(sample) and values[:1].tolist() == [0]
+    patchy = (weak or wide) and is_patchy(sample) and values[:1].tolist() == [0]
     return LayerKind.LABELS if mask or patchy else LayerKind.IMAGE
-
-
-def _patchy(sample: np.ndarray) -> bool:
-    """Whether nearly every pixel equals its neighbour and there are several values."""
-    if sample.ndim < 2 or min(sample.shape[-2:]) < 4:
-        return False
-    same = sample[..., 1:] == sample[..., :-1]
-    return bool(same.mean() > 0.8 and sample.min() != sample.max())

@@ -17,6 +17,7 @@ from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
     "PIXELS",
+    "PIXEL_SIZE",
     "ArrayLike",
     "Content",
     "Geometry",
@@ -38,6 +39,13 @@ __all__ = [
 
 PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 """Kinds of layers that are arrays of pixels."""
+
+PIXEL_SIZE = "pixel_size"
+"""Key of a layer's metadata: how large pixels are of what was made of a layer that says no size.
+
+``shown``: the layer's scale, as long as it is as it was made; ``scale``, ``units``: what its tool
+was told, axis by axis.
+"""
 
 
 @runtime_checkable
@@ -249,7 +257,8 @@ class LayerSnapshot(_Layer):
     key : str
         Cheap identity within this session (data object and its change counter).
     behind : Geometry or None
-        What the file that a layer was opened from says of the same axes.
+        What is known of the size of its pixels that the layer does not say: from the file
+        that it was opened from, or what it was made of. Its axes are those of `geometry`.
     remarks : tuple of str
         What else a person should know of that.
     """

@@ -15,12 +15,17 @@ import numpy as np
 from napari_tool_runner.exchange.blocks import window
 from napari_tool_runner.exchange.geometry import crop, select
 from napari_tool_runner.exchange.model import PIXELS
+from napari_tool_runner.exchange.units import conversion
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
 
-__all__ = ["Index", "counterparts", "cut"]
+__all__ = ["Index", "counterparts", "cut", "matched_axes", "resized", "subsequence"]
+
+_LOST = "where in the input it was is not told: it is put at its first pixel."
 
 Index: TypeAlias = "tuple[int | slice, ...]"
 
@@ -59,6 +64,102 @@ def counterparts(own: Geometry, other: Geometry) -> list[int]:
         return [theirs.index(name) for name in mine]
     missing = other.ndim - own.ndim
     return [max(-1, i + missing) for i in range(own.ndim)]
+
+
+def matched_axes(own: Geometry, reference: Geometry) -> list[int | None]:
+    """Return for each own axis the axis of the reference, None where it is new."""
+    if own.labels and "Q" not in own.axes and sorted(own.axes) == sorted(reference.axes):
+        return [reference.axes.index(axis) for axis in own.axes]
+    if own.shape == reference.shape:
+        return list(range(own.ndim))
+    foreign_channel = "C" in own.axes and "C" not in reference.axes
+    if own.labels and "Q" not in own.axes and (reference.labels or foreign_channel):
+        theirs = reference.axes
+        by_letter = [theirs.index(axis) if axis in theirs else None for axis in own.axes]
+        if any(index is not None for index in by_letter):
+            return by_letter
+    if own.ndim == reference.ndim:
+        return list(range(own.ndim))
+    if own.ndim < reference.ndim:
+        by_size = subsequence(own.shape, reference.shape)
+        return [*(by_size or range(reference.ndim - own.ndim, reference.ndim))]
+    inverse = subsequence(reference.shape, own.shape)
+    order = inverse or list(range(own.ndim - reference.ndim, own.ndim))
+    return [order.index(i) if i in order else None for i in range(own.ndim)]
+
+
+def subsequence(short: Sequence[int], long: Sequence[int]) -> list[int]:
+    """Return where `short` lies in `long`, in order, aligned to the end; empty: nowhere."""
+    found: list[int] = []
+    position = len(long)
+    for size in reversed(short):
+        position -= 1
+        while position >= 0 and long[position] != size:
+            position -= 1
+        if position < 0:
+            return []
+        found.insert(0, position)
+    return found
+
+
+def resized(
+    part: Geometry, own: Geometry, order: Sequence[int], *, calibrated: bool
+) -> tuple[Geometry, str]:
+    """Scale by the ratio along spatial axes; a piece keeps the pixel size."""
+    sizes = tuple(own.shape[i] for i in order)
+    if not part.shape or sizes == part.shape:
+        return part, ""
+    ratios = {
+        i: before / size
+        for i, (size, before) in enumerate(zip(sizes, part.shape, strict=True))
+        if size not in (0, before) and part.axes[i] in "ZYXQ"
+    }
+    alike = {i: _alike(own, order[i], part, i) for i in ratios} if calibrated else {}
+    plane = [i for i, axis in enumerate(part.axes) if axis in "YXQ" and sizes[i]]
+    if not calibrated and _in_other_proportions([(part.shape[i], sizes[i]) for i in plane]):
+        alike = dict.fromkeys(ratios, True)
+    if ratios and all(alike.get(i, False) for i in ratios):
+        why = (
+            ""
+            if calibrated
+            else "in other proportions and without a pixel size of its own: taken "
+        )
+        return (
+            part,
+            f"It is smaller or larger than the input, {why}at the same pixel size; {_LOST}",
+        )
+    steps = np.array([1.0 if alike.get(i) else ratios.get(i, 1.0) for i in range(part.ndim)])
+    if np.all(steps == 1.0):
+        return part, ""
+    start = (steps - 1.0) / 2.0
+    words = ", ".join(
+        f"{axis} × {s:.4g}" for axis, s in zip(part.axes, steps, strict=True) if s != 1
+    )
+    unsure = "" if calibrated else " Its file says no pixel size; if it is a piece, set its scale."
+    larger = crop(part, start.tolist(), sizes, steps.tolist())
+    return larger, f"Resized: a pixel is {words} of the input's.{unsure}"
+
+
+def _alike(own: Geometry, i: int, part: Geometry, k: int) -> bool:
+    """Whether a pixel is as large along the axis `i` of one as along `k` of the other."""
+    size = own.scale[i] * conversion(own.units[i], part.units[k])
+    return bool(np.isclose(size, abs(part.scale[k]), rtol=1e-3))
+
+
+def _in_other_proportions(plane: Sequence[tuple[int, int]]) -> bool:
+    """Whether sizes before and after tell a piece: no factor of all, no whole one of each, fits.
+
+    A program rounds a size up or down.
+    """
+    if any(size > before for before, size in plane):
+        return False
+    low = max((before / (size + 1) for before, size in plane), default=0.0)
+    high = min((before / max(size - 1, 0.5) for before, size in plane), default=0.0)
+    whole = all(
+        (k := round(before / size)) < 5 and size in (before // k, -(-before // k))
+        for before, size in plane
+    )
+    return low > high and not whole
 
 
 def _names(geometry: Geometry) -> list[str]:
@@ -137,6 +238,7 @@ def _cut_coordinates(snap: LayerSnapshot, grid: Geometry, index: Index) -> Layer
         snap,
         data=data,
         geometry=select(replace(moved, shape=()), kept)[0],
+        behind=snap.behind and select(replace(snap.behind, shape=()), kept)[0],
         path=None,
         attributes=attributes,
         key=f"{snap.key}{index}",

@@ -28,8 +28,17 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane, transposed
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.geometry import crop, embedded, for_file, plain_geometry, select
-from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, LayerSnapshot, items
+from napari_tool_runner.exchange.geometry import embedded, for_file, plain_geometry, select
+from napari_tool_runner.exchange.knowing import with_known_sizes
+from napari_tool_runner.exchange.model import (
+    PIXEL_SIZE,
+    ArrayLike,
+    Content,
+    Geometry,
+    LayerSnapshot,
+    items,
+)
+from napari_tool_runner.exchange.parts import matched_axes, resized, subsequence
 from napari_tool_runner.exchange.units import conversion
 from napari_tool_runner.tools.formats import Carrier, Formats
 from napari_tool_runner.tools.model import LayerKind
@@ -39,7 +48,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_stack",
+    "carried",
     "dropped_axes",
+    "handed",
     "in_layer_order",
     "located",
     "looks_like",
@@ -170,13 +181,13 @@ def _closeness(own: Geometry, reference: Geometry) -> int:
     short, long = sorted((own.shape, reference.shape), key=len)
     # Singleton axes come and go in files.
     short = tuple(size for size in short if size != 1) or short
-    if len(short) > 1 and _subsequence(short, long):
+    if len(short) > 1 and subsequence(short, long):
         return 2
     return 1 if own.ndim == reference.ndim else 0
 
 
 def place_pixels(
-    own: Geometry, reference: Geometry | None, *, calibrated: bool
+    own: Geometry, reference: Geometry | None, *, calibrated: bool, told: Geometry | None = None
 ) -> tuple[Geometry, list[int | None], list[str]]:
     """Return the geometry of an output image, whose pixels take its shape, and notes.
 
@@ -188,18 +199,68 @@ def place_pixels(
         What the file says: axes, sizes, and a scale when `calibrated`.
     reference : Geometry or None
         Of the input; its `shape` must be known.
+    told : Geometry or None
+        As of `handed`: in the pixel sizes of this the tool wrote.
     """
     if reference is None:
         return (own if own.scale else plain_geometry(own.shape, own.axes)), [], []
     own = _with_singletons(own, reference)
-    matched = _match(own, reference)
+    matched = matched_axes(own, reference)
+    if told is not None and calibrated:
+        own = _in_steps_of(told, own, reference, matched)
     part, lost = select(reference, [index for index in matched if index is not None])
     order = [i for i, index in enumerate(matched) if index is not None]
-    part, resized = _resized(part, own, order, calibrated=calibrated)
+    part, size_note = resized(part, own, order, calibrated=calibrated)
     if len(order) < own.ndim:
         steps = own if calibrated else plain_geometry(own.shape, own.axes, (), own.labels)
         part = spread(part, steps, order)
-    return replace(part, shape=own.shape), matched, [note for note in (lost, resized) if note]
+    return replace(part, shape=own.shape), matched, [note for note in (lost, size_note) if note]
+
+
+def handed(source: LayerSnapshot | None, reference: Geometry | None) -> Geometry | None:
+    """Return `reference`, of the file of `source`, with the pixel size that the tool was told.
+
+    None: that is its own; see `with_known_sizes`.
+    """
+    if source is None or reference is None or source.behind is None:
+        return None
+    told = for_file(with_known_sizes(source)[0].geometry)[0]
+    return told if told.axes == reference.axes else None
+
+
+def _in_steps_of(
+    told: Geometry, own: Geometry, reference: Geometry, matched: Sequence[int | None]
+) -> Geometry:
+    """Return the pixel sizes of a file, in those of `told`, in those of `reference`."""
+    scale, units = list(own.scale), list(own.units)
+    for i, k in enumerate(matched):
+        if k is not None and (factor := conversion(units[i], told.units[k])):
+            scale[i] *= factor / told.scale[k] * abs(reference.scale[k])
+            units[i] = reference.units[k]
+    return replace(own, scale=tuple(scale), units=tuple(units))
+
+
+def carried(
+    geometry: Geometry,
+    matched: Sequence[int | None],
+    told: Geometry | None,
+    reference: Geometry | None,
+    order: Sequence[int] = (),
+) -> dict[str, object]:
+    """Return what a result that lies as `geometry` remembers of the size of its pixels.
+
+    `told`, `reference`: as of `handed`; `matched`: which of their axes each one is, None for
+    new ones; `order`: which of these come, empty: all.
+    """
+    axes = [matched[i] for i in order] if matched and order else matched
+    if told is None or reference is None or len(axes) != geometry.ndim:
+        return {}
+    scale, units = list(geometry.scale), list(geometry.units)
+    for i, k in enumerate(axes):
+        if k is not None:
+            scale[i] *= told.scale[k] / reference.scale[k]
+            units[i] = told.units[k]
+    return {PIXEL_SIZE: {"shown": [*geometry.scale], "scale": scale, "units": units}}
 
 
 def in_layer_order(
@@ -280,72 +341,6 @@ def _with_singletons(own: Geometry, reference: Geometry) -> Geometry:
     steps = {i: (own.scale[k], own.units[k]) for k, i in enumerate(long)}
     filled = [steps.get(i, (1.0, "pixel")) for i in range(reference.ndim)]
     return plain_geometry(reference.shape, reference.axes, filled, reference.labels)
-
-
-def _match(own: Geometry, reference: Geometry) -> list[int | None]:
-    """Return for each own axis the axis of the reference, None where it is new."""
-    if own.labels and "Q" not in own.axes and sorted(own.axes) == sorted(reference.axes):
-        return [reference.axes.index(axis) for axis in own.axes]
-    if own.shape == reference.shape:
-        return list(range(own.ndim))
-    foreign_channel = "C" in own.axes and "C" not in reference.axes
-    if own.labels and "Q" not in own.axes and (reference.labels or foreign_channel):
-        theirs = reference.axes
-        by_letter = [theirs.index(axis) if axis in theirs else None for axis in own.axes]
-        if any(index is not None for index in by_letter):
-            return by_letter
-    if own.ndim == reference.ndim:
-        return list(range(own.ndim))
-    if own.ndim < reference.ndim:
-        by_size = _subsequence(own.shape, reference.shape)
-        return [*(by_size or range(reference.ndim - own.ndim, reference.ndim))]
-    inverse = _subsequence(reference.shape, own.shape)
-    order = inverse or list(range(own.ndim - reference.ndim, own.ndim))
-    return [order.index(i) if i in order else None for i in range(own.ndim)]
-
-
-def _subsequence(short: Sequence[int], long: Sequence[int]) -> list[int]:
-    """Return where `short` lies in `long`, in order, aligned to the end; empty: nowhere."""
-    found: list[int] = []
-    position = len(long)
-    for size in reversed(short):
-        position -= 1
-        while position >= 0 and long[position] != size:
-            position -= 1
-        if position < 0:
-            return []
-        found.insert(0, position)
-    return found
-
-
-def _resized(
-    part: Geometry, own: Geometry, order: Sequence[int], *, calibrated: bool
-) -> tuple[Geometry, str]:
-    """Scale by the ratio along spatial axes; a crop keeps the pixel size."""
-    sizes = tuple(own.shape[i] for i in order)
-    if not part.shape or sizes == part.shape:
-        return part, ""
-    steps = np.ones(part.ndim)
-    cropped = False
-    for i, (size, before) in enumerate(zip(sizes, part.shape, strict=True)):
-        if size == before or part.axes[i] not in "ZYXQ" or not size:
-            continue
-        factor = conversion(own.units[order[i]], part.units[i]) if calibrated else 0.0
-        same_step = calibrated and np.isclose(
-            own.scale[order[i]] * factor, abs(part.scale[i]), rtol=1e-3
-        )
-        cropped |= bool(same_step)
-        if not same_step:
-            steps[i] = before / size
-    if np.all(steps == 1.0):
-        note = "It is smaller or larger than the input, at the same pixel size." if cropped else ""
-        return part, note
-    start = (steps - 1.0) / 2.0
-    ratios = ", ".join(
-        f"{axis} × {s:.4g}" for axis, s in zip(part.axes, steps, strict=True) if s != 1
-    )
-    resized = crop(part, start.tolist(), sizes, steps.tolist())
-    return resized, f"Resized: a pixel is {ratios} of the input's."
 
 
 def spread(part: Geometry, own: Geometry, order: Sequence[int]) -> Geometry:

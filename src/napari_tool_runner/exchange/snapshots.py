@@ -20,6 +20,7 @@ from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange.files import file_key, image_number, origin_of
 from napari_tool_runner.exchange.geometry import PLACE, geometry_of
 from napari_tool_runner.exchange.model import (
+    PIXEL_SIZE,
     PIXELS,
     Geometry,
     LayerSnapshot,
@@ -187,11 +188,13 @@ def _taken(
     if ndim is None:
         ndim = len(shape) if kind in PIXELS else _coordinate_ndim(data, kind)
     origin = origin_of(data)
+    geometry = geometry_of(ndim, shape, **{a: attributes.get(a) for a in PLACE})
     return LayerSnapshot(
         data=data,
         kind=kind,
         name=name,
-        geometry=geometry_of(ndim, shape, **{a: attributes.get(a) for a in PLACE}),
+        geometry=geometry,
+        behind=_as_made(geometry, attributes.get("metadata")),
         rgb=rgb,
         multiscale=multiscale,
         path=origin,
@@ -200,6 +203,17 @@ def _taken(
         # An array in memory can change without a trace: only files have a key.
         key="" if origin is None else file_key(origin),
     )
+
+
+def _as_made(own: Geometry, metadata: object) -> Geometry | None:
+    """Return the pixel size that a result remembers (`PIXEL_SIZE`) while it lies as made."""
+    told = metadata.get(PIXEL_SIZE) if isinstance(metadata, Mapping) else None
+    if not isinstance(told, Mapping) or {*own.units} != {"pixel"}:
+        return None
+    shown, scale, units = (items(told.get(key, ())) for key in ("shown", "scale", "units"))
+    if [*own.scale] != [*shown] or not len(scale) == len(units) == own.ndim:
+        return None
+    return replace(own, scale=tuple(float(str(s)) for s in scale), units=tuple(map(str, units)))
 
 
 def _of_table(value: object, name: str) -> LayerSnapshot:

@@ -36,6 +36,7 @@ __all__ = [
     "as_its_reference",
     "coordinate_kind",
     "in_other_columns",
+    "is_patchy",
     "is_read",
     "lying_apart",
     "misfit",
@@ -288,3 +289,11 @@ def _bright_plane(plane: np.ndarray) -> bool:
     return bool(
         (differ > 0.5 and across.sum() > _FEW) or (bits and (differ > 0.01 or few)) or fractions
     )
+
+
+def is_patchy(sample: np.ndarray) -> bool:
+    """Whether nearly every pixel equals its neighbour and there are several values."""
+    if sample.ndim < 2 or min(sample.shape[-2:]) < 4:
+        return False
+    same = sample[..., 1:] == sample[..., :-1]
+    return bool(same.mean() > 0.8 and sample.min() != sample.max())

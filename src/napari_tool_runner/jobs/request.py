@@ -17,6 +17,7 @@ from napari_tool_runner.exchange import (
     guess_notes,
     learned,
     open_snapshot,
+    sized_as,
     snapshot,
     with_known_axes,
 )
@@ -164,6 +165,9 @@ class Request:
             return better if better.remarks != snap.remarks else snap
 
         values = _each_snapshot(self.tool, self.values, known)
+        sized = [snap for _, snap in self.snapshots(values) if snap.behind]
+        if sized:
+            values = _each_snapshot(self.tool, values, lambda snap, _: sized_as(snap, sized))
         others = [snap for _, snap in self.snapshots(values) if snap.geometry.labels]
         if others:
             values = _each_snapshot(self.tool, values, like_others)

@@ -198,6 +198,13 @@ def main():
         sys.exit(f"The image has the shape {image.shape}, the labels have {labels.shape}.")
     tell_axes(own, axes.rstrip("S"))
     tell_sizes(sizes, theirs)
+    # that a pixel is as large as those of the image tells that these are pieces of it
+    sizes = sizes or {
+        f"PhysicalSize{axis}{end}": told
+        for axis in axes
+        if axis in "ZYX"
+        for end, told in (("", 1.0), ("Unit", "pixel"))
+    }
     together = space(own, "volumes")
     outer = [number for number, axis in enumerate(own) if axis not in together]
     inner = "".join(axis for axis in own if axis in together) + "S" * colour
