@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -364,6 +365,32 @@ def test_arithmetic_by_hand(tmp_path, dtypes, operation):
     np.testing.assert_allclose(
         made.ravel(), wanted, rtol=1e-7 if operation not in {"divide", "mean"} else 1e-6
     )
+
+
+@pytest.mark.parametrize("operation", ["add", "subtract", "difference", "mean", "min", "max"])
+@pytest.mark.parametrize("dtypes", ["int64 int64", "uint64 uint8", "int64 uint64"])
+def test_whole_numbers_beyond_fractions_are_exact(tmp_path, dtypes, operation):
+    one, other = dtypes.split()
+    first = np.array([[2**53 + 1, 2**60, 2**62 - 1, 7]], one)
+    second = np.array([[1, 2, 5, 4]], other)
+    made = run(
+        "calculate_images",
+        tmp_path,
+        first=Image(first, "YX"),
+        second=Image(second, "YX"),
+        operation=operation,
+        keep_type="true",
+    ).image()
+    pairs = zip(first.ravel().tolist(), second.ravel().tolist(), strict=True)
+    wanted = {
+        "add": lambda a, b: a + b,
+        "subtract": lambda a, b: a - b,
+        "difference": lambda a, b: abs(a - b),
+        "mean": lambda a, b: round(Fraction(a + b, 2)),
+        "min": min,
+        "max": max,
+    }[operation]
+    assert made.ravel().tolist() == [wanted(a, b) for a, b in pairs]
 
 
 def test_bleaching_is_undone_in_each_channel(tmp_path):

@@ -244,7 +244,7 @@ def test_points_are_counted_in_their_frame(tmp_path):
         count, area = wanted.get((frame, number), 0), (labels[frame] == number).sum() / 4
         assert int(row["points"]) == count
         assert float(row["points_per_um2"]) == pytest.approx(count / area)
-    assert "no place" in made.text
+    assert "without a place" in made.text
 
 
 def test_frames_of_points_with_depth_are_those_of_flat_labels(tmp_path):
@@ -393,6 +393,14 @@ def test_objects_are_sorted_by_what_is_measured(tmp_path, feature):
         chosen = [n for rank, n in enumerate(ranked) if rank * 3 // len(ranked) == index]
         expected = np.where(np.isin(labels, chosen), labels, 0)
         np.testing.assert_array_equal(made.image(f"class_{index + 1}"), expected)
+
+
+def test_objects_without_a_value_take_no_rank(capsys):
+    classes, count = script("sort_objects").classify(
+        np.array([5, np.nan, 1, np.nan]), {"how": "quantiles", "count": 2}
+    )
+    assert (classes.tolist(), count) == ([2, 0, 1, 0], 2)
+    assert "2 objects have no value" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("with_labels", [False, True])

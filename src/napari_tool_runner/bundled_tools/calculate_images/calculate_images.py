@@ -94,6 +94,27 @@ def tell_missing(image):
     return missing
 
 
+def large(*images):
+    """Whether these are whole numbers of which some are beyond what 64-bit fractions hold."""
+    return all(i.dtype.kind in "iu" for i in images) and any(
+        i.dtype.itemsize == 8 and i.size and max(int(i.max()), -int(i.min())) > 2**53
+        for i in images
+    )
+
+
+def in_full(first, second, operation, *, whole):
+    """Return the result on whole numbers of any size: rounded once where it is written."""
+    pair = first.astype(object), second.astype(object)
+    if operation == "mean":  # of two halves, the even one, as others are rounded
+        total = pair[0] + pair[1]
+        if not whole:
+            return (total / 2).astype(float)
+        half = total // 2
+        return half + (total % 2) * (half % 2)
+    result = OPERATIONS[operation](*pair)
+    return result if whole else result.astype(float)
+
+
 def typed(values, dtype):
     """Return values in a type: whole numbers and within its limits where it has no fractions."""
     if np.issubdtype(dtype, np.integer):
@@ -155,12 +176,18 @@ def main():
     small = all(i.dtype.itemsize <= 2 or i.dtype == np.float32 for i in (first, second))
     same = args.operation in {"mask", "outside"} or (kept and first.dtype == second.dtype)
     with np.errstate(invalid="ignore"):
-        pair = (first, second) if same else (first.astype(float), second.astype(float))
-        result = OPERATIONS[args.operation](*pair)
+        if large(first, second) and args.operation != "divide" and not same:
+            result = in_full(first, second, args.operation, whole=kept or args.keep_type == "true")
+        else:
+            pair = (first, second) if same else (first.astype(float), second.astype(float))
+            result = OPERATIONS[args.operation](*pair)
     if kept or args.keep_type == "true":
         if dtype.kind in "iu" and result.dtype.kind == "f" and not np.isfinite(result).all():
             print("note: what has no value became 0: the type of the first image has none for it")
             result = np.nan_to_num(result, posinf=0, neginf=0)
+        if result.dtype == object:  # whole numbers of any size
+            limits = np.iinfo(dtype)
+            result = np.clip(result, int(limits.min), int(limits.max)).astype(dtype)
         result = result if result.dtype == dtype else typed(result, dtype)
     elif small and (args.operation != "multiply" or np.abs(result).max(initial=0) <= 2**24):
         result = result.astype(np.float32)  # which holds these numbers

@@ -93,13 +93,19 @@ def measure(labels, image, feature, steps):
 
 
 def classify(values, settings):
-    """Return the class of each value (from 1), and how many classes there are."""
+    """Return the class of each value (from 1; 0: not measured), and how many classes there are."""
+    known = np.isfinite(values)
+    if not known.all():
+        classes = np.zeros(len(values), int)
+        classes[known], count = classify(values[known], settings)
+        print(f"note: {np.count_nonzero(~known)} objects have no value and are in no class")
+        return classes, count
     if settings["how"] == "values":
         return np.searchsorted(settings["edges"], values, side="right") + 1, len(
             settings["edges"]
         ) + 1
     ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    return ranks * settings["count"] // len(values) + 1, settings["count"]
+    return ranks * settings["count"] // max(1, len(values)) + 1, settings["count"]
 
 
 def read_objects(path):
@@ -258,7 +264,6 @@ def main():
         sys.exit("The label image has no objects.")
     values = np.array(values)
     classes, count = classify(values, settings)
-    classes = np.where(np.isfinite(values), classes, 0)  # not measured: in no class
     for index in range(1, count + 1):
         print(f"class_{index}: {np.count_nonzero(classes == index)} objects")
         chosen = np.concatenate([[False], classes == index])[small]
