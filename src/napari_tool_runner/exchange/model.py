@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
+PIXELS = tuple(kind for kind in LayerKind if kind.is_pixels)
 """Kinds of layers that are arrays of pixels."""
 
 PIXEL_SIZE = "pixel_size"

@@ -43,9 +43,6 @@ ConfigLike: TypeAlias = Config | Mapping[str, object] | str | os.PathLike[str] |
 """See `napari_tool_runner.config.load_config`."""
 
 
-_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
-
-
 class RunOptions(TypedDict, total=False):
     """How a tool is to be run.
 
@@ -171,7 +168,7 @@ class Request:
         others = [snap for _, snap in self.snapshots(values) if snap.geometry.labels]
         if others:
             values = _each_snapshot(self.tool, values, like_others)
-        snaps = [snap for _, snap in self.snapshots(values) if snap.kind in _PIXELS]
+        snaps = [snap for _, snap in self.snapshots(values) if snap.kind.is_pixels]
         notes = guess_notes((snap.name, snap.geometry) for snap in snaps)
         return replace(self, values=values, notes=(*self.notes, *notes))
 
@@ -231,7 +228,7 @@ def make_request(
 def _on_part(request: Request, extent: Extent) -> Request:
     """Return `request` with the grid that `extent` refers to; a single part is cut out."""
     for _, snap in request.snapshots(request.values):
-        if snap.kind in _PIXELS and snap.data is not None:
+        if snap.kind.is_pixels and snap.data is not None:
             request = replace(request, grid=snap.geometry)
             pieces = extent.indices(snap.geometry.shape, snap.geometry.axes)
             apart = extent.apart(snap.geometry.shape)

@@ -42,6 +42,11 @@ class LayerKind(StrEnum):
     TABLE = "table"
     ANY = "any"
 
+    @property
+    def is_pixels(self) -> bool:
+        """Whether it is an array of pixels."""
+        return self in (LayerKind.IMAGE, LayerKind.LABELS)
+
 
 class Carrier(StrEnum):
     """Families of files that are written and read the same way.

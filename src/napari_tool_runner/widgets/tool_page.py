@@ -185,9 +185,9 @@ def _add(viewer: ViewerModel, path: Path, kinds: Sequence[LayerKind]) -> object:
     if not path.exists():
         raise ToolRunnerError(f"The sample {path} is not there.", hint="Reinstall the toolbox.")
     snap = open_snapshot(snapshot(path))
-    pixels = [kind for kind in kinds if kind in (LayerKind.IMAGE, LayerKind.LABELS)]
+    pixels = [kind for kind in kinds if kind.is_pixels]
     type_of = getattr(getattr(snap.data, "dtype", None), "kind", "")
-    if not pixels or not type_of or snap.kind not in (LayerKind.IMAGE, LayerKind.LABELS):
+    if not pixels or not type_of or not snap.kind.is_pixels:
         return path  # a table or another file: the form takes the path
     labels = pixels[0] is LayerKind.LABELS and type_of in "iub" and not snap.rgb
     attributes: dict[str, object] = {"name": path.stem}

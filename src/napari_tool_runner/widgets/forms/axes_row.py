@@ -22,7 +22,6 @@ from napari_tool_runner.exchange import (
     why_guess,
     with_known_axes,
 )
-from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.forms.layers import axes_told, path_of
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AxesRow", "axes_of"]
 
-_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
 _USUAL = {
     3: ("ZYX", "TYX", "CYX"),
     4: ("TZYX", "CZYX", "ZCYX", "TCYX"),
@@ -119,9 +117,9 @@ class AxesRow(QWidget):
     def show_values(self, values: Sequence[object], others: Sequence[object] = ()) -> None:
         """Show the axes of layers and files, which `others` may tell; files are opened for it."""
         self.release()
-        images = [] if self._wanted else [one for one in others if layer_kind(one) in _PIXELS]
+        images = [] if self._wanted else [one for one in others if layer_kind(one).is_pixels]
         self._others = [snapshot(one) for one in images]
-        self._layers = [cast("Layer", one) for one in values if layer_kind(one) in _PIXELS]
+        self._layers = [cast("Layer", one) for one in values if layer_kind(one).is_pixels]
         for layer in self._layers:
             layer.events.axis_labels.connect(self._renamed)
         files = [one for one in values if path_of(one) is not None]
@@ -155,7 +153,7 @@ class AxesRow(QWidget):
 
     def _answered(self, snaps: list[LayerSnapshot]) -> None:
         self._task = None
-        self._tell([snap for snap in snaps if snap.kind in _PIXELS and snap.data is not None])
+        self._tell([snap for snap in snaps if snap.kind.is_pixels and snap.data is not None])
 
     def _unread(self, error: ToolRunnerError) -> None:
         self._task = None  # the run says what is wrong with a file

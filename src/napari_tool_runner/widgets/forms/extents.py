@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "ExtentBar", "Sliced", "sliced"]
 
-_PIXELS = (LayerKind.IMAGE, LayerKind.LABELS)
-
 
 class Choice(StrEnum):
     """How many of the slices the tool gets."""
@@ -53,10 +51,10 @@ def sliced(tool: Tool, values: Mapping[str, object], viewer: ViewerModel | None)
         parameter = leaf.parameter
         if not isinstance(parameter, DataParameter):
             continue
-        if not set(parameter.kinds) & {*_PIXELS, LayerKind.ANY}:
+        if not any(kind.is_pixels or kind is LayerKind.ANY for kind in parameter.kinds):
             continue
         for value in as_list(leaf.value):
-            if layer_kind(value) in _PIXELS:
+            if layer_kind(value).is_pixels:
                 return Sliced(value, parameter, viewer)
     return None
 

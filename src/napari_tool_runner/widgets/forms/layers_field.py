@@ -228,7 +228,7 @@ class _DataField(Field):
 
 
 def _is_pixels(value: object) -> bool:
-    return path_of(value) is None and layer_kind(value) in (LayerKind.IMAGE, LayerKind.LABELS)
+    return path_of(value) is None and layer_kind(value).is_pixels
 
 
 class LayerField(_DataField):
