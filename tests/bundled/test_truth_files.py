@@ -160,3 +160,29 @@ def test_a_chain_from_a_layer_gives_the_numbers_of_the_chain_by_path(tmp_path: P
     result = ntr.run("measure_regions", runner="LOCAL", values={"labels": drawn, "image": layer})
     assert result.outputs["table"].data["area_um2"][0] == 600 / 16
     assert any("lies on" in note for note in result.record["notes"])
+
+
+def test_many_pieces_have_one_note_and_the_size_of_the_pixels_of_the_image(tmp_path: Path) -> None:
+    import napari_tool_runner as ntr
+
+    labels = np.zeros((96, 96), np.uint8)
+    for number in range(6):
+        labels[4 + 15 * number : 10 + 15 * number, 5 : 12 + number] = number + 1
+    values = {"image": (labels, {}, "image"), "labels": (labels, {}, "labels")}
+    for more in ({}, {"frame|kind": "square", "frame|side": 24}):
+        result = ntr.run("cut_out_objects", runner="LOCAL", values=values | more)
+        pieces = result.outputs["objects"].elements.values()
+        scales = {piece.as_layer_data_tuple()[1]["scale"] for piece in pieces}
+        assert (len(pieces), scales) == (6, {(1.0, 1.0)})
+        told = [note for note in result.record["notes"] if note.startswith("objects:")]
+        assert len(told) == 1
+        assert "where in the input it was is not told" in told[0]
+        assert "(6 files)" in told[0]
+
+
+def test_a_stack_that_says_no_size_at_all_is_told_to_be_taken_as_deep_as_wide() -> None:
+    import napari_tool_runner as ntr
+
+    stack = (STACK, {"axis_labels": ("z", "y", "x")}, "image")
+    result = ntr.run("threshold", runner="LOCAL", values={"input": stack})
+    assert any("how deep a slice is" in note for note in result.record["notes"])

@@ -329,3 +329,9 @@ def test_a_name_that_means_nothing_is_told() -> None:
     layer = Image(np.zeros((3, 4, 5)), axis_labels=("wavelength", "y", "x"), name="a")
     (note,) = guess_notes([("a", snapshot(layer).geometry)])
     assert note.startswith("The axes of “a” are not known (nobody knows what “wavelength” is)")
+
+
+def test_a_name_that_two_axes_have_is_told() -> None:
+    layer = Image(np.zeros((2, 2, 3, 8, 8)), axis_labels=("x", "x", "z", "y", "x"))
+    (note,) = guess_notes([("cells", snapshot(layer).geometry)])
+    assert "several are called X" in note

@@ -53,17 +53,14 @@ def is_guess(geometry: Geometry | None) -> bool:
     long = [i for i in range(geometry.ndim) if geometry.shape[i : i + 1] != (1,)]
     measures = {"X": "length", "Y": "length", "Z": "length", "T": "time"}
     return len(long) > 2 and not all(
-        letter((geometry.labels or geometry.ndim * ("",))[i])
+        letter((geometry.labels or geometry.ndim * ("",))[i]) == geometry.axes[i]
         or dimension(geometry.units[i]) == measures.get(geometry.axes[i], "?")
         for i in long
     )
 
 
 def guess_notes(guessed: Iterable[tuple[str, Geometry | None]], wanted: str = "") -> list[str]:
-    """Return a sentence for the names of all images whose axes are guessed to be the same.
-
-    `wanted`: as of `with_known_axes`.
-    """
+    """Return a sentence for all whose axes are guessed alike; `wanted`: what the tool takes."""
     names: dict[tuple[str, str], list[str]] = {}
     for name, told in guessed:
         if told is not None and is_guess(told):
@@ -80,7 +77,11 @@ def guess_notes(guessed: Iterable[tuple[str, Geometry | None]], wanted: str = ""
 def why_guess(geometry: Geometry) -> str:
     """Say why axes are a guess: they have no names, or names that mean nothing here."""
     words = ", ".join(f"“{label}”" for label in geometry.labels if label and not letter(label))
-    return f"nobody knows what {words} is" if words else "nobody named the axes"
+    if words:
+        return f"nobody knows what {words} is"
+    told = [*map(letter, geometry.labels)]
+    again = ", ".join(axis for axis in dict.fromkeys(told) if told.count(axis) > 1)
+    return f"several are called {again}" if again else "nobody named the axes"
 
 
 def named(geometry: Geometry, labels: object) -> Geometry:

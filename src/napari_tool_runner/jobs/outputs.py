@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["JobOutput", "JobResult", "OutputLoader", "named_after"]
 
 SEPARATOR = " · "
+_NOTES = 5  # different ones told of the files of one output
 _GENERIC = frozenset(
     {"o", "out", "output", "result", "image", "img"}
     | {"outputimage", "ouputimage", "outputfile", "outputdata"}
@@ -222,11 +224,14 @@ class OutputLoader:
         """
         output = entry.output
         if not isinstance(output, CollectionOutput) and len(entry.files) == 1:
-            return self._load_file(entry.files[0], output, lenders)
+            one = self._load_file(entry.files[0], output, lenders)
+            self._tell(output, [one])
+            return one
         named = {file.name or str(index): file for index, file in enumerate(entry.files)}
         elements = {
             name: self._load_file(file, output, lenders, name) for name, file in named.items()
         }
+        self._tell(output, elements.values())
         place = next((file.path.parent for file in entry.files), folder)
         return self.collection(output, elements, place)
 
@@ -255,6 +260,14 @@ class OutputLoader:
             label = self.request.tool.name
         return SEPARATOR.join(part for part in (self.first, label, element) if part)
 
+    def _tell(self, output: Output, files: Iterable[JobOutput]) -> None:
+        """Say what was decided or lost, once for all files of which it is the same."""
+        told = Counter(note for file in files for note in file.notes)
+        for note, count in told.most_common(_NOTES):
+            self.note(f"{output.name}: {note}{f' ({count} files)' * (count > 1)}")
+        if (more := told.total() - sum(n for _, n in told.most_common(_NOTES))) > 0:
+            self.note(f"{output.name}: {more} files have other notes like these.")
+
     def _load_file(
         self,
         file: CollectedFile,
@@ -282,8 +295,6 @@ class OutputLoader:
             self.note(str(reason))
         if loaded is not None and loaded.kind is LayerKind.ANY:  # text, an archive, …
             loaded = None
-        for note in loaded.notes if loaded else ():
-            self.note(f"{output.name}: {note}")
         return JobOutput(
             element or output.name,
             file.path,

@@ -20,7 +20,7 @@ def read_image(path):
         image, axes = np.moveaxis(image, axes.index("S"), -1), axes.replace("S", "") + "S"
     if "Q" in axes:
         print("note: what an axis of the image is, is not known: it is not taken for space")
-    if "Z" in axes and "PhysicalSizeX" in sizes and "PhysicalSizeZ" not in sizes:
+    if "Z" in axes and image.shape[axes.index("Z")] > 1 and "PhysicalSizeZ" not in sizes:
         print("note: the image does not say how deep a slice is: it is taken as deep as wide")
     if image.dtype.kind == "c":
         sys.exit(f"{path} has complex numbers: take their magnitude or one of their parts first.")
