@@ -251,7 +251,7 @@ def test_images_that_do_not_lie_on_each_other_are_told(
     assert [first for first, _ in told] == (
         [f"“cells” and “mask” {said}; the tool is given the pixels of both"] if said else []
     )
-    assert all("“Resample onto”" in hint for _, hint in told)
+    assert all("“Resample onto”" in hint and "itself" in hint for _, hint in told)
 
 
 def test_files_that_do_not_lie_on_layers_or_files_are_told_where_they_say_so(tmp_path) -> None:

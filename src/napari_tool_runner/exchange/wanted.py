@@ -185,7 +185,10 @@ def lying_apart(
     if not how:
         return []
     told = f"“{snap.name}” and “{reference.name}” {how}; the tool is given the pixels of both as"
-    hint = " “Resample onto” in the form, or `resample_onto`, brings one onto those of the other."
+    hint = (
+        " Unless the tool brings them together itself (as “Register two images” does), “Resample "
+        "onto” in the form, or `resample_onto`, brings one onto those of the other."
+    )
     return [f"{told} they are.{hint if advice else ''}"]
 
 
