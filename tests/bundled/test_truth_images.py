@@ -555,6 +555,37 @@ def test_steps_of_tracks_are_those_of_the_world(tmp_path, sizes, given, reach):
     assert ("Depth of a slice" in made.text) == (reach[0] == 6 and "depth" not in given)
 
 
+@pytest.mark.parametrize("step", [1, 0.4, 0.5])
+@pytest.mark.parametrize("start", [0, 0.5])
+def test_tracks_keep_their_moments(tmp_path, step, start):
+    times = start + step * np.arange(6)
+    points = np.column_stack([times, 10 + np.arange(6), np.full(6, 20)])[[0, 1, 3, 4, 5]]
+    made = run("track_points", tmp_path, points=points, gap=1, axes="TYX")
+    rows = made.rows("tracks")
+    assert {row["ID"] for row in rows} == {"0"}
+    assert [float(row["T"]) for row in rows] == pytest.approx(points[:, 0].tolist())
+    assert ("no whole frames" in made.text) == (step != 1 or start != 0)
+    assert (
+        run("track_points", tmp_path, points=points, gap=0, axes="TYX", min_length=1).rows(
+            "tracks"
+        )[2]["ID"]
+        == "1"
+    )
+
+
+@pytest.mark.parametrize("axes", ["TCYX", "CTYX"])
+def test_channels_are_linked_apart(tmp_path, axes):
+    """A spot that comes up in another channel where one went out is another one."""
+    points = np.array([[t, int(t > 2), 30, 20 + t] for t in range(6)], float)
+    given = points if axes == "TCYX" else points[:, [1, 0, 2, 3]]
+    sizes = "1s,1px,0.5um,0.5um" if axes == "TCYX" else "1px,1s,0.5um,0.5um"
+    made = run("track_points", tmp_path, points=given, axes=axes, sizes=sizes, unit="um")
+    rows = made.rows("tracks")
+    assert [(row["ID"], row["C"]) for row in rows] == [("0", "0")] * 3 + [("1", "1")] * 3
+    assert [float(row["T"]) for row in rows] == [*range(6)]
+    assert "channels are linked apart" in made.text
+
+
 def test_micrometres_need_a_pixel_size(tmp_path):
     points = np.array([[0, 1, 1], [1, 1, 2], [2, 1, 3.0]])
     made = run("track_points", tmp_path, points=points, unit="um", sizes="1s,1px,1px")

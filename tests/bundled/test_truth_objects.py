@@ -247,6 +247,33 @@ def test_points_are_counted_in_their_frame(tmp_path):
     assert "without a place" in made.text
 
 
+@pytest.mark.parametrize("axes", ["TZYX", "ZTYX", "CTYX", "XYTC"])
+def test_points_belong_to_axes_by_their_names(tmp_path, axes):
+    labels = movie()
+    rng = np.random.default_rng(4)
+    points = np.column_stack([rng.integers(0, 3, (99, 2)), rng.uniform(0, 39.4, (99, 2))])
+    own = dict(zip("TZYX", points.T, strict=True))
+    own["C"] = own["Z"]
+    given = np.column_stack([own[axis] for axis in axes])
+    made = run("count_points", tmp_path, points=given, labels=Image(labels, "TYX"), axes=axes)
+    places = np.floor(points + 0.5).astype(int)
+    owners = [labels[t, y, x] for t, _, y, x in places]
+    assert [int(row["object"]) for row in made.rows("assigned")] == owners
+    assert f"the objects have no {(set(axes) - set('TYX')).pop()}" in made.text
+
+
+@pytest.mark.parametrize("axes", ["CYX", "ZYX"])
+def test_channels_and_slices_are_no_frames(tmp_path, axes):
+    points, labels = np.array([[0.0, 5, 5], [1, 5, 5]]), Image(movie(), "TYX")
+    made = run("count_points", tmp_path, points=points, labels=labels, axes=axes)
+    assert "which T a point is at is not known" in made.refused
+    made = run("track_points", tmp_path, points=points, axes=axes)
+    assert "no time" in made.refused
+    single = Image(movie()[:1], "TYX")
+    made = run("count_points", tmp_path, points=points, labels=single, axes=axes)
+    assert not made.refused
+
+
 def test_frames_of_points_with_depth_are_those_of_flat_labels(tmp_path):
     """A movie of stacks of one slice: readers drop that axis, and time stays time."""
     labels = movie()[:, None]

@@ -20,6 +20,7 @@ from napari_tool_runner.exchange.geometry import (
     data_to_world,
     geometry_of,
 )
+from napari_tool_runner.exchange.parts import counterparts
 from napari_tool_runner.exchange.units import canonical, conversion, dimension, ome_symbol
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
@@ -126,6 +127,53 @@ def test_points_and_image_of_different_ndim():
     deep = geometry_of(4, scale=(1, 1, 1, 1))
     converted = convert_coordinates(np.array([[7.0, 12, 2, 3]]), deep, image)
     np.testing.assert_allclose(converted, [[7, 1, 4, 4]])
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "there"),
+    [
+        ("tzyx", "tyx", [0, -1, 1, 2]),
+        ("ctyx", "tyx", [-1, 0, 1, 2]),
+        ("cyx", "tyx", [-1, 1, 2]),
+        ("xyt", "tzyx", [3, 2, 0]),
+        ("", "tyx", [-1, 0, 1, 2]),
+    ],
+)
+def test_axes_belong_together_by_their_names(own, theirs, there):
+    one = geometry_of(len(own) or 4, axis_labels=own or None)
+    other = geometry_of(len(theirs), (3,) * len(theirs), axis_labels=theirs)
+    assert counterparts(one, other) == there
+
+
+@pytest.mark.parametrize("order", ["tzyx", "ztyx", "ctyx", "xyzt"])
+def test_points_with_an_axis_more_keep_it(tmp_path, order):
+    """They are given in the pixels of the labels along what both have, and told which axes."""
+    sizes = {"t": 2, "c": 1, "z": 1, "y": 0.5, "x": 0.5}
+    units = {"t": "s", "c": "pixel"}
+    place = {"t": 3.0, "z": 1.0, "c": 1.0, "y": 30.0, "x": 20.0}
+    labels = snapshot(
+        Labels(
+            np.zeros((5, 64, 64), int),
+            axis_labels=("t", "y", "x"),
+            scale=(2, 0.25, 0.5),
+            units=("s", "um", "um"),
+        )
+    )
+    points = snapshot(
+        Points(
+            [[place[axis] for axis in order]],
+            axis_labels=[*order],
+            scale=[sizes[axis] for axis in order],
+            units=[units.get(axis, "um") for axis in order],
+        )
+    )
+    hand = export(points, parameter("tablecsv"), tmp_path, reference=labels)
+    axes = hand.file.metadata["axes"]
+    header, row = hand.file.path.read_text().splitlines()
+    found = dict(zip(header.split(","), row.split(","), strict=True))
+    here = {axis: float(found[f"axis-{i}"]) for i, axis in enumerate(axes)}
+    assert here == {axis.upper(): place[axis] * (2 if axis == "y" else 1) for axis in order}
+    assert any("is none of the other's" in note for note in hand.notes)
 
 
 # -- outputs -----------------------------------------------------------------------

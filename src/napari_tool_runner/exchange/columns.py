@@ -200,6 +200,8 @@ def track_columns(table: Table, units: Mapping[str, str] = {}) -> list[Column]:
     identity = next((by_name[name] for name in _TRACK_IDS if name in by_name), None)
     time = _time(table, units)
     columns = [column for column in coordinate_columns(table, units) if column != time]
+    if list(table)[:3] == ["ID", "T", "C"]:  # a channel has no depth: tracks have three axes
+        columns = [Column("C", "C", "pixel"), *columns]
     columns = [time, *columns] if time else columns
     return [Column(identity), *columns] if identity and len(columns) >= 3 else []
 

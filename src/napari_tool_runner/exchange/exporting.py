@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
-from napari_tool_runner.exchange.axes import outer_axes
+from napari_tool_runner.exchange.axes import in_words, outer_axes
 from napari_tool_runner.exchange.blocks import rearranged_pixels, transposed
 from napari_tool_runner.exchange.carriers import in_file_order, write_geometry, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
@@ -25,11 +25,7 @@ from napari_tool_runner.exchange.coordinates import (
 from napari_tool_runner.exchange.files import place_file, whole_file
 from napari_tool_runner.exchange.geometry import convert_coordinates, is_sheared, select
 from napari_tool_runner.exchange.handover import HandOver, plan
-from napari_tool_runner.exchange.knowing import (
-    along_image,
-    coordinates_in_file_order,
-    with_known_sizes,
-)
+from napari_tool_runner.exchange.knowing import with_known_sizes
 from napari_tool_runner.exchange.model import (
     PIXELS,
     ArrayLike,
@@ -40,6 +36,7 @@ from napari_tool_runner.exchange.model import (
     Table,
     items,
 )
+from napari_tool_runner.exchange.parts import along_image, coordinates_in_file_order
 from napari_tool_runner.exchange.placing import located
 from napari_tool_runner.exchange.wanted import (
     is_read,
@@ -163,8 +160,8 @@ def _write(
         return _write_rows(snap.table, chosen, path)
     snap, said = with_known_sizes(_in_pixels_of(snap, reference, notes))
     notes += said[len(snap.remarks) :]
-    snap = coordinates_in_file_order(snap, reference)
-    told: dict[str, object] = {"sizes": sizes_in_words(snap.geometry)}
+    snap, axes = coordinates_in_file_order(snap, reference)
+    told: dict[str, object] = {"sizes": sizes_in_words(snap.geometry), "axes": axes}
     if chosen.carrier is Carrier.TABLE:
         rows = _rows(snap, positions=Trait.POSITIONS in chosen.traits)
         return told | _write_rows(rows, chosen, path)
@@ -281,8 +278,14 @@ def _in_pixels_of(
         return snap
     if snap.kind not in _PLACED:
         return snap
-    source, target = snap.geometry, along_image(snap, reference)[0]
-    if reference.behind is not None and target.ndim == source.ndim:
+    source, (target, there) = snap.geometry, along_image(snap, reference)
+    if apart := [source.axes[i] for i, place in enumerate(there) if place < 0]:
+        notes.append(
+            f"“{snap.name}” has {in_words(source.axes)}, “{reference.name}” has "
+            f"{in_words(reference.geometry.axes)}: {in_words(apart)} of the first is none of "
+            "the other's."
+        )
+    if reference.behind is not None:
         known = along_image(snap, with_known_sizes(reference)[0])[0]
         snap = replace(snap, behind=replace(known, shape=()))
     trial = np.vstack([np.zeros(source.ndim), np.eye(source.ndim) * 100])
@@ -327,16 +330,17 @@ def _shapes_as_labels(
         )
     from skimage.draw import line_nd, polygon
 
-    shapes, names = snap.parts, snap.shape_types
+    (target, there), shapes, names = along_image(snap, reference), snap.parts, snap.shape_types
     labels = np.zeros(grid.shape, np.uint16 if len(shapes) < 2**16 else np.uint32)
     lead = outer_axes(grid.axes, 2)
     order = [*lead, *(axis for axis in range(grid.ndim) if axis not in lead)]
     planes, outside = labels.transpose(order), 0
     for number, (shape, name) in enumerate(zip(shapes, names, strict=True), start=1):
-        points = convert_coordinates(shape, snap.geometry, grid)
+        points = convert_coordinates(shape, snap.geometry, target)
         full = np.zeros((len(points), len(grid.shape)))
-        width = min(points.shape[1], full.shape[1])
-        full[:, full.shape[1] - width :] = points[:, points.shape[1] - width :]
+        for column, place in enumerate(there):
+            if place >= 0:
+                full[:, place] = points[:, column]
         full = full[:, order]
         place = np.rint(full[:, :-2].mean(axis=0)).astype(int)
         if np.any(place < 0) or np.any(place >= planes.shape[:-2]):

@@ -15,20 +15,16 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import in_words, letter, read_axes
 from napari_tool_runner.exchange.blocks import rearranged_pixels, reshaped, transposed
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.coordinates import rearranged
 from napari_tool_runner.exchange.files import file_key
 from napari_tool_runner.exchange.geometry import for_file, same_place, select, with_axis
 from napari_tool_runner.exchange.model import PIXELS, Content, Geometry, LayerSnapshot, items
-from napari_tool_runner.exchange.parts import counterparts
 from napari_tool_runner.exchange.units import dimension
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.formats import FORMATS, Format
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
-    "along_image",
     "as_recorded",
-    "coordinates_in_file_order",
     "guess_notes",
     "is_guess",
     "learned",
@@ -361,38 +357,3 @@ def _told_by(path: Path, key: str) -> list[_Told]:
         )
         for way in ways
     ]
-
-
-def along_image(snap: LayerSnapshot, reference: LayerSnapshot) -> tuple[Geometry, list[int]]:
-    """Return the axes of an image that coordinates lie along, in their order, and which these are.
-
-    Tracks have time first: where the image has not, they are T, Z, Y, X.
-    """
-    own, theirs = replace(snap.geometry, shape=()), reference.geometry
-    first = theirs.axes[: theirs.ndim - own.ndim + 1][-1:]
-    if snap.kind is LayerKind.TRACKS and own.ndim in (3, 4) and not own.labels and first != "T":
-        axes = "TZYX" if own.ndim == 4 else "TYX"
-        own = replace(own, axes=axes, labels=tuple(axes.lower()))
-    there = counterparts(own, theirs)
-    return (select(theirs, there)[0] if min(there) >= 0 else theirs), there
-
-
-def coordinates_in_file_order(
-    snap: LayerSnapshot, reference: LayerSnapshot | None
-) -> LayerSnapshot:
-    """Return coordinates with their axes as those of the image that goes with them in its file."""
-    grid, ndim = replace(snap.geometry, shape=()), snap.geometry.ndim
-    geometry, order = for_file(grid)
-    if reference is not None and reference.geometry.ndim >= ndim:
-        (grid, there), (written, places) = (
-            along_image(snap, reference),
-            for_file(reference.geometry),
-        )
-        geometry, order = for_file(replace(grid, shape=()))
-        if -1 not in places and snap.kind is not LayerKind.TRACKS:  # these are T, Z, Y, X
-            order = sorted(range(ndim), key=lambda i: places.index(there[i]))
-            axes = "".join(written.axes[places.index(there[i])] for i in order)
-            geometry = replace(select(grid, order)[0], axes=axes, shape=())
-    if order == list(range(ndim)):
-        return snap
-    return replace(snap, data=rearranged(snap.data, snap.kind, order), geometry=geometry)

@@ -36,6 +36,7 @@ from napari_tool_runner.exchange.model import (
     items,
 )
 from napari_tool_runner.exchange.placing import (
+    along_input,
     as_stack,
     carried,
     dropped_axes,
@@ -282,12 +283,13 @@ def _coordinates(
     geometry, matched, lost = place_coordinates(axes, ndim, told or reference)
     data, placed = in_pixels(found, geometry, notes, placed=reference is not None)
     geometry = placed if told is None else place_coordinates(axes, ndim, reference)[0]
+    if not axes and (given := along_input(ndim, source, inputs)):
+        (source, geometry, matched), told = given, None
     if (lacking := dropped_axes(axes, ndim, reference)) and kind is not LayerKind.SURFACE:
         own, axes, ndim = iter(range(ndim)), "", ndim + len(lacking)
         data = rearranged(data, kind, [-1 if i in lacking else next(own) for i in range(ndim)])
         geometry, matched, lost = place_coordinates(axes, ndim, reference)
-    if lost:
-        notes.append(lost)
+    notes += [lost] if lost else []
     ordered, order = in_layer_order(geometry, matched, source)
     if kind is LayerKind.TRACKS and order[:1] != [0]:
         notes.append("Tracks have time first, other than the layer: they may not lie on it.")
@@ -295,18 +297,16 @@ def _coordinates(
         data, geometry = rearranged(data, kind, order), ordered
         matched = [matched[i] for i in order] if matched else []
     data = on_the_grid(data) if kind is LayerKind.SURFACE and reference is not None else data
-    more: dict[str, object] = {"features": found.features} if found.features else {}
-    if sizes := carried(geometry, matched, told, reference):
-        more["metadata"] = sizes
-    return data, attributes_of(geometry, notes) | found.attributes | more
+    sizes = carried(geometry, matched, told, reference)
+    more = {"features": found.features, "metadata": sizes}
+    named = {name: value for name, value in more.items() if value}
+    return data, attributes_of(geometry, notes) | found.attributes | named
 
 
 def _name(file: CollectedFile, output: DataOutput, tool: Tool) -> str:
     """Return what the layer is called: the element or the output, and the tool."""
     label = file.name or output.label
-    if not label or "$" in label:
-        label = output.name
-    return f"{label} [{tool.name}]"
+    return f"{output.name if not label or '$' in label else label} [{tool.name}]"
 
 
 def _possible_kinds(content: Content) -> tuple[LayerKind, ...]:

@@ -26,7 +26,7 @@ from napari_tool_runner.exchange.geometry import (
 )
 from napari_tool_runner.exchange.joining import id_column
 from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Pixels, items
-from napari_tool_runner.exchange.placing import spread
+from napari_tool_runner.exchange.parts import spread
 from napari_tool_runner.names import file_name
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import LayerKind

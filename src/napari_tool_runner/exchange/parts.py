@@ -13,17 +13,29 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from napari_tool_runner.exchange.blocks import window
-from napari_tool_runner.exchange.geometry import crop, select
-from napari_tool_runner.exchange.model import PIXELS
-from napari_tool_runner.exchange.units import conversion
+from napari_tool_runner.exchange.coordinates import rearranged
+from napari_tool_runner.exchange.geometry import crop, embedded, for_file, select
+from napari_tool_runner.exchange.model import PIXELS, Geometry
+from napari_tool_runner.exchange.units import conversion, dimension
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_tool_runner.exchange.model import Geometry, LayerSnapshot
+    from napari_tool_runner.exchange.model import LayerSnapshot
 
-__all__ = ["Index", "counterparts", "cut", "matched_axes", "resized", "subsequence"]
+__all__ = [
+    "Index",
+    "along_image",
+    "coordinates_in_file_order",
+    "counterparts",
+    "cut",
+    "file_axes",
+    "matched_axes",
+    "resized",
+    "spread",
+    "subsequence",
+]
 
 _LOST = "where in the input it was is not told: it is put at its first pixel."
 
@@ -55,13 +67,14 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
 def counterparts(own: Geometry, other: Geometry) -> list[int]:
     """Return for each axis of `own` the axis of `other` that it lies along, -1: none.
 
-    By name where both have names (a plane of pixels has rows and columns), else counted from
-    the last, as napari does.
+    By name where both have names (a plane of pixels has rows and columns), so that channels and
+    depth are never time; else counted from the last, as napari does.
     """
     mine, theirs = _names(own), _names(other)
     known = other.labels and (own.labels or (own.shape and own.ndim == 2))
-    if known and set(mine) <= set(theirs) and len(set(theirs)) == other.ndim:
-        return [theirs.index(name) for name in mine]
+    known = known and len({*mine}) == own.ndim and len({*theirs}) == other.ndim
+    if known and ({*mine} <= {*theirs} or ({*mine} & {*theirs} and "Q" not in own.axes)):
+        return [theirs.index(name) if name in theirs else -1 for name in mine]
     missing = other.ndim - own.ndim
     return [max(-1, i + missing) for i in range(own.ndim)]
 
@@ -162,6 +175,33 @@ def _in_other_proportions(plane: Sequence[tuple[int, int]]) -> bool:
     return low > high and not whole
 
 
+def spread(part: Geometry, own: Geometry, order: Sequence[int]) -> Geometry:
+    """Return `part` spread over the axes `order` of `own`; other axes are new."""
+    n = own.ndim
+    scale, units, axes = list(own.scale), list(own.units), list(own.axes)
+    translate = [0.0] * n
+    labels = list(own.labels) if own.labels else [""] * n
+    for k, i in enumerate(order):
+        scale[i], translate[i] = part.scale[k], part.translate[k]
+        units[i], axes[i] = part.units[k], part.axes[k]
+        if part.labels:
+            labels[i] = part.labels[k]
+    for i, axis in enumerate(axes):  # letters stay unique
+        if i not in order and axis in [axes[k] for k in order]:
+            axes[i] = next((a for a in "CTZQ" if a not in axes), "Q")
+    named = part.labels and all(labels[i] or axes[i] != "Q" for i in range(n))
+    return Geometry(
+        axes="".join(axes),
+        shape=own.shape,
+        scale=tuple(scale),
+        translate=tuple(translate),
+        linear=embedded(part.linear, n, order),
+        affine=embedded(part.affine, n + 1, [*order, n]),
+        units=tuple(units),
+        labels=tuple(label or axes[i].lower() for i, label in enumerate(labels)) if named else (),
+    )
+
+
 def _names(geometry: Geometry) -> list[str]:
     """Return the letter of each axis; of one that nobody knows, its word."""
     words = geometry.labels or geometry.axes
@@ -243,3 +283,55 @@ def _cut_coordinates(snap: LayerSnapshot, grid: Geometry, index: Index) -> Layer
         attributes=attributes,
         key=f"{snap.key}{index}",
     )
+
+
+def along_image(snap: LayerSnapshot, reference: LayerSnapshot) -> tuple[Geometry, list[int]]:
+    """Return the axes of an image that coordinates lie along, in their order, and which these are.
+
+    An axis that the image has not is as the coordinates have it, -1. Tracks have time first:
+    where the image has not, they are T, Z, Y, X.
+    """
+    own, theirs = replace(snap.geometry, shape=()), reference.geometry
+    first = theirs.axes[: theirs.ndim - own.ndim + 1][-1:]
+    if snap.kind is LayerKind.TRACKS and own.ndim in (3, 4) and not own.labels and first != "T":
+        axes = "TZYX" if own.ndim == 4 else "TYX"
+        own = replace(own, axes=axes, labels=tuple(axes.lower()))
+    there = counterparts(own, theirs)
+    paired = [i for i, place in enumerate(there) if place >= 0]
+    part = select(theirs, [there[i] for i in paired])[0]
+    return (spread(part, own, paired) if len(paired) < own.ndim else part), there
+
+
+def file_axes(snap: LayerSnapshot, reference: LayerSnapshot | None) -> tuple[Geometry, list[int]]:
+    """Return the axes of coordinates as they are written: those of the image in its file.
+
+    Returns
+    -------
+    (Geometry, list of int): which axis of `snap` each is; -1: it has none.
+    """
+    ndim = snap.geometry.ndim
+    if reference is None or not reference.geometry.axes:
+        return for_file(replace(snap.geometry, shape=()))
+    grid, there = along_image(snap, reference)
+    grid = replace(grid, shape=())
+    written, places = for_file(reference.geometry)
+    if -1 in places or -1 in there or snap.kind is LayerKind.TRACKS:  # these are T, Z, Y, X
+        return for_file(grid)
+    order = sorted(range(ndim), key=lambda i: places.index(there[i]))
+    axes = "".join(written.axes[places.index(there[i])] for i in order)
+    return replace(select(grid, order)[0], axes=axes), order
+
+
+def coordinates_in_file_order(
+    snap: LayerSnapshot, reference: LayerSnapshot | None
+) -> tuple[LayerSnapshot, str]:
+    """Return coordinates with their axes as `file_axes` says, and letters of these.
+
+    The letters are empty where nobody says what the axes are.
+    """
+    geometry, order = file_axes(snap, reference)
+    known = geometry.labels or "time" in map(dimension, geometry.units)
+    axes = geometry.axes if known else ""
+    if order == list(range(snap.geometry.ndim)):
+        return snap, axes
+    return replace(snap, data=rearranged(snap.data, snap.kind, order), geometry=geometry), axes

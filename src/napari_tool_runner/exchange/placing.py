@@ -28,17 +28,26 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane, transposed
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.geometry import embedded, for_file, plain_geometry, select
+from napari_tool_runner.exchange.geometry import for_file, plain_geometry, select
 from napari_tool_runner.exchange.knowing import with_known_sizes
 from napari_tool_runner.exchange.model import (
     PIXEL_SIZE,
+    PIXELS,
     ArrayLike,
     Content,
     Geometry,
     LayerSnapshot,
     items,
 )
-from napari_tool_runner.exchange.parts import matched_axes, resized, subsequence
+from napari_tool_runner.exchange.parts import (
+    along_image,
+    counterparts,
+    file_axes,
+    matched_axes,
+    resized,
+    spread,
+    subsequence,
+)
 from napari_tool_runner.exchange.units import conversion
 from napari_tool_runner.tools.formats import Carrier, Formats
 from napari_tool_runner.tools.model import LayerKind
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataOutput
 
 __all__ = [
+    "along_input",
     "as_stack",
     "carried",
     "dropped_axes",
@@ -59,7 +69,6 @@ __all__ = [
     "reference_of_coordinates",
     "reference_of_pixels",
     "referred",
-    "spread",
 ]
 
 
@@ -302,19 +311,41 @@ def place_coordinates(
     axes : str
         Letters of the `ndim` coordinates when they are known, else empty.
     """
+    own = plain_geometry((0,) * ndim, axes, labels=axes.lower() if len(axes) == ndim else "")
     if reference is None:
-        return plain_geometry((0,) * ndim, axes), [], ""
-    if axes and len(axes) == ndim and set(axes) <= set(reference.axes):
-        keep = [reference.axes.index(axis) for axis in axes]
-    elif ndim <= reference.ndim:
-        keep = list(range(reference.ndim - ndim, reference.ndim))
-    else:
-        order = list(range(ndim - reference.ndim, ndim))
-        part = spread(reference, plain_geometry((0,) * ndim), order)
-        new = ndim - reference.ndim
-        return replace(part, shape=()), [None] * new + list(range(reference.ndim)), ""
-    part, lost = select(reference, keep)
-    return replace(part, shape=()), [*keep], lost
+        return own, [], ""
+    there = counterparts(replace(own, shape=()), reference)
+    if own.labels and set(axes) <= set(reference.axes):
+        there = [reference.axes.index(axis) for axis in axes]
+    paired = [i for i, place in enumerate(there) if place >= 0]
+    part, lost = select(reference, [there[i] for i in paired])
+    if len(paired) < ndim:
+        part = spread(part, own, paired)
+    matched = [place if place >= 0 else None for place in there]
+    return replace(part, shape=()), matched, lost
+
+
+def along_input(
+    ndim: int, source: LayerSnapshot | None, inputs: Mapping[str, LayerSnapshot]
+) -> tuple[LayerSnapshot, Geometry, list[int | None]] | None:
+    """Return the input whose axes coordinates have that were given in the pixels of `source`.
+
+    None where all of them are axes of `source`.
+
+    Returns
+    -------
+    (LayerSnapshot, Geometry, list): the input, where its coordinates lay as they were given, and
+    which axis of it in a file each is.
+    """
+    if source is None or source.kind not in PIXELS or not source.geometry.axes:
+        return None
+    kinds = (LayerKind.POINTS, LayerKind.SHAPES, LayerKind.VECTORS)
+    for snap in inputs.values():
+        own = snap.kind in kinds and snap.geometry.axes and snap.geometry.ndim == ndim
+        if own and -1 in along_image(snap, source)[1]:
+            geometry, order = file_axes(snap, source)
+            return snap, geometry, [for_file(snap.geometry)[1].index(i) for i in order]
+    return None
 
 
 def dropped_axes(axes: str, ndim: int, reference: Geometry | None) -> list[int]:
@@ -341,33 +372,6 @@ def _with_singletons(own: Geometry, reference: Geometry) -> Geometry:
     steps = {i: (own.scale[k], own.units[k]) for k, i in enumerate(long)}
     filled = [steps.get(i, (1.0, "pixel")) for i in range(reference.ndim)]
     return plain_geometry(reference.shape, reference.axes, filled, reference.labels)
-
-
-def spread(part: Geometry, own: Geometry, order: Sequence[int]) -> Geometry:
-    """Return `part` spread over the axes `order` of `own`; other axes are new."""
-    n = own.ndim
-    scale, units, axes = list(own.scale), list(own.units), list(own.axes)
-    translate = [0.0] * n
-    labels = list(own.labels) if own.labels else [""] * n
-    for k, i in enumerate(order):
-        scale[i], translate[i] = part.scale[k], part.translate[k]
-        units[i], axes[i] = part.units[k], part.axes[k]
-        if part.labels:
-            labels[i] = part.labels[k]
-    for i, axis in enumerate(axes):  # letters stay unique
-        if i not in order and axis in [axes[k] for k in order]:
-            axes[i] = next((a for a in "CTZQ" if a not in axes), "Q")
-    named = part.labels and all(labels[i] or axes[i] != "Q" for i in range(n))
-    return Geometry(
-        axes="".join(axes),
-        shape=own.shape,
-        scale=tuple(scale),
-        translate=tuple(translate),
-        linear=embedded(part.linear, n, order),
-        affine=embedded(part.affine, n + 1, [*order, n]),
-        units=tuple(units),
-        labels=tuple(label or axes[i].lower() for i, label in enumerate(labels)) if named else (),
-    )
 
 
 def looks_like(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> dict[str, object]:

@@ -12,7 +12,7 @@ from napari_tool_runner.exchange.geometry import attributes_of, pixels_to_pixels
 from napari_tool_runner.exchange.handover import open_snapshot
 from napari_tool_runner.exchange.knowing import with_known_axes
 from napari_tool_runner.exchange.model import PIXELS, Geometry, LoadedOutput
-from napari_tool_runner.exchange.placing import spread
+from napari_tool_runner.exchange.parts import spread
 from napari_tool_runner.exchange.snapshots import snapshot
 from napari_tool_runner.exchange.wanted import shared_axes
 from napari_tool_runner.tools.model import LayerKind

@@ -132,6 +132,38 @@ def tell_brightness(image):
         print("warning: no pixel is 0, but 0 marks what belongs to no object")
 
 
+def counterparts(own, count, axes, shape):
+    """Return the column of the points for each axis of the labels, -1 for one of a single step.
+
+    By their letters; where nobody says those of the points, columns are counted from the last.
+    Labels that lack an axis serve for all of it.
+    """
+    if len(own) != count or "Q" in own + axes:
+        if count < len(axes):
+            sys.exit(f"The points have {count} coordinates, the labels {len(axes)} axes.")
+        columns = np.arange(count)[-len(axes) :]
+        if count > len(axes):
+            # time is the first axis
+            if axes.startswith("T") and "Z" not in axes and "Q" not in axes:
+                columns[:-2] = np.arange(len(axes) - 2)
+            print("note: the objects are flat: points of all slices and frames count together")
+        return columns
+    columns = [own.find(axis) for axis in axes]
+    lacking = [a for a, c, n in zip(axes, columns, shape, strict=True) if c < 0 and n > 1]
+    if lacking:
+        sys.exit(
+            f"The objects have the axes {', '.join(axes)}, the points {', '.join(own)}: which "
+            f"{', '.join(lacking)} a point is at is not known. Name the axes of both alike, or "
+            "give points or objects that have the same."
+        )
+    if further := [axis for axis in own if axis not in axes]:
+        print(
+            f"note: the objects have no {', '.join(further)}: points of all slices, frames or "
+            "channels along it count together"
+        )
+    return columns
+
+
 def parts(axes, shape, together):
     """Return where each volume (or plane) lies, and say how far the work is."""
     outer = [1 if axis in together else n for axis, n in zip(axes, shape, strict=True)]
@@ -151,6 +183,7 @@ def exact(value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", required=True)
+    parser.add_argument("--axes", default="")
     parser.add_argument("--labels", required=True)
     parser.add_argument("--counts", required=True)
     parser.add_argument("--assigned", required=True)
@@ -158,19 +191,13 @@ def main():
 
     labels, axes, sizes = read_objects(args.labels)
     points, names, features = read_points(args.points)
-    if points.shape[1] < labels.ndim:
-        sys.exit(f"The points have {points.shape[1]} coordinates, the labels {labels.ndim} axes.")
-    if points.shape[1] > labels.ndim:
-        print("note: the objects are flat: points of all slices and frames count together")
+    columns = counterparts(args.axes, points.shape[1], axes, labels.shape)
     placed = np.isfinite(points).all(axis=1)
     if not placed.all():
         missing = np.count_nonzero(~placed)
         print(f"note: points without a place (NaN) lie in no object: {missing} of {len(points)}")
-    # flat labels serve for every time point and slice of the points; time is the first axis
-    columns = np.arange(points.shape[1])[-labels.ndim :]
-    if axes.startswith("T") and not set(axes) & set("ZQ"):
-        columns[:-2] = np.arange(labels.ndim - 2)
-    pixels = np.floor(np.where(placed[:, None], points, -1)[:, columns] + 0.5).astype(int)
+    pixels = np.floor(np.where(placed[:, None], points, -1) + 0.5).astype(int)
+    pixels = np.column_stack([pixels, np.where(placed, 0, -1)])[:, columns]
     inside = ((pixels >= 0) & (pixels < labels.shape)).all(axis=1)
     owner = np.zeros(len(points), labels.dtype)
     owner[inside] = labels[tuple(pixels[inside].T)]

@@ -60,37 +60,94 @@ def assign(ends, now, limits, alone):
     return [(i, j) for i, j in pairs if i < len(ends) and j < len(now) and allowed[i, j]]
 
 
-def track(points, distance, gap):
-    """Return the track number of each point (rows: time, then space)."""
-    frames = np.rint(points[:, 0]).astype(int)
+def frames_of(times):
+    """Return in which frame each point is; moments that are no whole numbers are kept apart."""
+    if np.allclose(times, np.rint(times), rtol=0, atol=1e-6):
+        return np.rint(times).astype(int)
+    moments = np.unique(times)
+    steps = np.diff(moments)
+    step = steps[steps > 1e-6 * np.abs(times).max()].min(initial=np.inf)
+    even = (moments - moments[0]) / step
+    if np.abs(even - np.rint(even)).max() > 0.1:  # no step of all: one moment after the other
+        print("note: times are no whole frames and not evenly apart: each is taken for a frame")
+        return np.searchsorted(moments, times)
+    print(f"note: times are no whole frames: a frame is taken every {step:.6g}")
+    return np.rint((times - moments[0]) / step).astype(int)
+
+
+def track(points, frames, distance, gap):
+    """Return the track number of each point.
+
+    `points`: places, of shape (N, D); `frames`: when, of shape (N,).
+    """
     owner = np.full(len(points), -1)
     last = []  # the row of the last point of each track
-    for done, frame in enumerate(np.unique(frames), 1):
+    moments = np.unique(frames)
+    for done, frame in enumerate(moments, 1):
         here = np.flatnonzero(frames == frame)
         live = [t for t, row in enumerate(last) if frame - frames[row] <= gap + 1]
         ends = np.array([last[t] for t in live], int)
         if len(ends) and len(here):
             # a track that was lost for a while may have moved further
             limits = distance * np.sqrt(frame - frames[ends])
-            for i, j in link(points[ends, 1:], points[here, 1:], limits):
+            for i, j in link(points[ends], points[here], limits):
                 owner[here[j]] = live[i]
                 last[live[i]] = here[j]
         for row in here[owner[here] < 0]:
             owner[row] = len(last)
             last.append(row)
-        print(f"{done}/{len(np.unique(frames))}", flush=True)
+        print(f"{done}/{len(moments)}", flush=True)
     return owner
 
 
-def pixel_steps(text, count):
-    """Return the steps along the last `count` axes, and their unit: um, px, empty: not known."""
-    told = re.findall(r"([0-9.e+-]+?)(um|px|s)(?:,|$)", text)[-count:]
+def track_apart(points, times, channels, distance, gap):
+    """Return the track number of each point; those of different channels are linked apart."""
+    owner, frames = np.full(len(points), -1), frames_of(times)
+    found, channel = np.unique(channels, return_inverse=True)
+    if len(found) > 1:
+        print(f"note: points of {len(found)} channels are linked apart")
+    for done in range(len(found)):
+        here = np.flatnonzero(channel == done)
+        owner[here] = track(points[here], frames[here], distance, gap) + owner.max(initial=-1) + 1
+    return owner
+
+
+def read_axes(told, points):
+    """Return a letter for each column of points: T, C, Z, Y, X."""
+    count = points.shape[1]
+    if count > 4:
+        sys.exit(f"The points have {count} axes; time, depth, height and width are four.")
+    if len(told) != count:
+        if count > 2:
+            print("note: nobody says what the axes of the points are: the first is taken for time")
+        return ("T" + "ZYX"[4 - count :])[:count]
+    if "T" not in told:
+        sys.exit(
+            f"The points have the axes {', '.join(told)} and no time: they are no movie. If one "
+            "of them is time, name it so in the layer (axis_labels)."
+        )
+    return told
+
+
+def pixel_steps(text, count, space):
+    """Return the steps along the axes `space` of `count`, and their unit: um, px, else empty."""
+    told = re.findall(r"([0-9.e+-]+?)(um|px|s)(?:,|$)", text)
+    told = [told[i] for i in space] if len(told) == count else []
     units = {unit for _, unit in told}
-    if len(told) < count or len(units) != 1 or units == {"s"}:
-        if units - {"s"}:
+    if len(units) != 1 or units == {"s"}:
+        if text:
             print(f"note: the sizes {text} do not fit together: only pixels are counted")
-        return np.ones(count), ""
+        return np.ones(len(space)), ""
     return np.array([float(size) for size, _ in told]), units.pop()
+
+
+def channels_of(points, axes, features, values):
+    """Return the channel of each point: of the axis C, else of a column that is called so."""
+    if "C" in axes:
+        return points[:, axes.index("C")]
+    names = [name.strip().lower() for name in features]
+    column = next((names.index(n) for n in ("channel", "ch", "c") if n in names), None)
+    return np.array([0 if column is None else row[column] for row in values])
 
 
 def exact(value):
@@ -101,6 +158,7 @@ def exact(value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", required=True)
+    parser.add_argument("--axes", default="")
     parser.add_argument("--tracks", required=True)
     parser.add_argument("--distance", type=float, default=6.0)
     parser.add_argument("--gap", type=int, default=1)
@@ -111,42 +169,39 @@ def main():
     args = parser.parse_args()
 
     points, features, values = read_points(args.points)
-    if points.shape[1] > 4:
-        sys.exit(
-            f"The points have {points.shape[1]} axes; time, depth, height and width are four."
-        )
+    axes = read_axes(args.axes, points)
     placed = np.isfinite(points).all(axis=1)
     if not placed.all():
         missing = np.count_nonzero(~placed)
         print(f"note: points without a place (NaN) are left out: {missing} of {len(points)}")
         points, values = points[placed], [v for v, ok in zip(values, placed, strict=True) if ok]
-    steps, unit = pixel_steps(args.sizes, points.shape[1] - 1)
+    order = sorted(range(len(axes)), key=lambda i: "TC?QZYX".index(axes[i]))
+    space = [i for i in order if axes[i] not in "TC"]
+    names, times = [axes[i] for i in order], points[:, axes.index("T")]
+    steps, unit = pixel_steps(args.sizes, len(axes), space)
     if args.unit == "um" and unit != "um":
         sys.exit(
             "Nobody says how large a pixel is: give the largest step in px, or set the scale and "
             "units of the layer of points."
         )
-    if points.shape[1] == 4 and args.depth:
+    if len(space) == 3 and args.depth:
         steps[0] = args.depth * steps[-1]
-    elif points.shape[1] == 4 and not unit:
+    elif len(space) == 3 and not unit:
         print("note: slices are taken to lie as far apart as pixels are wide (“Depth of a slice”)")
     if unit == "um" and args.unit == "px":
         print(f"pixels are {steps[-1]:.4g} µm wide: {args.distance * steps[-1]:.4g} µm a step")
-    places = points * [1, *(steps if args.unit == "um" else steps / steps[-1])]
-    owner = track(places, args.distance, args.gap)
+    channels = channels_of(points, axes, features, values)
+    places = points[:, space] * (steps if args.unit == "um" else steps / steps[-1])
+    owner = track_apart(places, times, channels, args.distance, args.gap)
     lengths = np.bincount(owner, minlength=1)
-    kept = [
-        row for row in np.lexsort((points[:, 0], owner)) if lengths[owner[row]] >= args.min_length
-    ]
+    kept = [row for row in np.lexsort((times, owner)) if lengths[owner[row]] >= args.min_length]
     numbers = {old: new for new, old in enumerate(dict.fromkeys(owner[kept].tolist()))}
-    names = ["T", "Z", "Y", "X"] if points.shape[1] == 4 else ["T", "Y", "X"]
     with open(args.tracks, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["ID", *names, *features])
         for row in kept:
-            frame, *place = points[row]
-            place = [exact(value) for value in place]
-            table.writerow([numbers[owner[row]], round(frame), *place, *values[row]])
+            place = [exact(value) for value in points[row, order]]
+            table.writerow([numbers[owner[row]], *place, *values[row]])
     print(f"{len(numbers)} tracks")
 
 

@@ -11,7 +11,7 @@ from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.bioimageit.parameters import read_parameter, read_tests
 from napari_tool_runner.tools.bioimageit.rendering import (
     FIJI,
-    SIZES,
+    TOLD,
     TOOL_DIRECTORY,
     Source,
     parse_template,
@@ -145,8 +145,9 @@ def _inputs(
         found[parameter.name] = parameter
         for alias in _aliases(child.get("argument", ""), child.get("name", ""), parameter.name):
             aliases.setdefault(alias, parameter.name)
-    sizes = [f"{p.name}{SIZES}" for p in found.values() if isinstance(p, DataParameter)]
-    return tuple(found.values()), {**dict(zip(sizes, sizes, strict=True)), **aliases}
+    data = [parameter.name for parameter in found.values() if isinstance(parameter, DataParameter)]
+    told = [f"{name}{what}" for name in data for what in TOLD]
+    return tuple(found.values()), {**dict(zip(told, told, strict=True)), **aliases}
 
 
 def _outputs(

@@ -37,7 +37,7 @@ from napari_tool_runner.tools.tree import BoundValues, Leaf, leaves
 
 __all__ = [
     "FIJI",
-    "SIZES",
+    "TOLD",
     "TOOL_DIRECTORY",
     "Placeholder",
     "Source",
@@ -53,8 +53,9 @@ _Filled: TypeAlias = str | list[str] | None
 
 TOOL_DIRECTORY = "__tool_directory__"
 FIJI = "__fiji__"
-SIZES = ".sizes"
-"""After the name of a data input: how large its pixels are, see `sizes_in_words`."""
+TOLD = (".sizes", ".axes")
+"""After the name of a data input: how large its pixels are (see `sizes_in_words`), and which axes
+coordinates have; nothing where nobody says."""
 
 # the two special names end where their own text ends: $__tool_directory__script.py
 _PLACEHOLDER = re.compile(
@@ -114,10 +115,11 @@ def render_command(
         if tool.type == "merge" and isinstance(leaf.parameter, DataParameter):
             value = _merged(leaf.name, value, paths, files)
         found[leaf.name] = (leaf, _filled(leaf.parameter, value))
-        if isinstance(value, DataFile):
-            found[f"{leaf.name}{SIZES}"] = (None, str(value.metadata.get("sizes") or "") or None)
-        elif isinstance(leaf.parameter, DataParameter):
-            found[f"{leaf.name}{SIZES}"] = (None, None)
+        if isinstance(leaf.parameter, DataParameter):
+            metadata = value.metadata if isinstance(value, DataFile) else {}
+            for what in TOLD:
+                said = str(metadata.get(what.removeprefix(".")) or "")
+                found[f"{leaf.name}{what}"] = (None, said or None)
     for planned in outputs:
         found[planned.output.name] = (None, str(planned.path))
     aliases = tool.source.aliases if isinstance(tool.source, Source) else {}
