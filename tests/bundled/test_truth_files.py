@@ -186,3 +186,21 @@ def test_a_stack_that_says_no_size_at_all_is_told_to_be_taken_as_deep_as_wide() 
     stack = (STACK, {"axis_labels": ("z", "y", "x")}, "image")
     result = ntr.run("threshold", runner="LOCAL", values={"input": stack})
     assert any("how deep a slice is" in note for note in result.record["notes"])
+
+
+def test_points_of_a_layer_without_a_pixel_size_are_tracked_in_micrometres(tmp_path: Path) -> None:
+    import napari_tool_runner as ntr
+
+    grid = np.mgrid[:40, :44]
+    noise = np.random.default_rng(0).normal(50, 4, (6, 40, 44))
+    spots = [np.exp(-((grid[0] - 10 - 2 * t) ** 2 + (grid[1] - 20) ** 2) / 4.5) for t in range(6)]
+    told = {"axes": "TYX", "unit": "um", "finterval": 2.0}
+    movie = (noise + 900 * np.array(spots)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", movie, imagej=True, resolution=(4, 4), metadata=told)
+    tracks = []
+    for given in (tmp_path / "a.tif", opened(tmp_path / "a.tif")):
+        found = ntr.run("detect_spots", runner="LOCAL", values={"input": given})
+        values = {"points": found.outputs["points"].as_layer_data_tuple(), "unit": "um"}
+        made = ntr.run("track_points", runner="LOCAL", values={**values, "distance": 0.6})
+        tracks.append(made.outputs["tracks"].data)
+    np.testing.assert_allclose(tracks[1], tracks[0])
