@@ -14,6 +14,7 @@ from napari.layers import Image, Labels, Layer, Points, Shapes, Tracks, Vectors
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange import export, grid_of, load, snapshot
 from napari_tool_runner.exchange.carriers.tables import read_table
+from napari_tool_runner.exchange.columns import coordinate_columns, counting_notes
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
@@ -435,3 +436,13 @@ def test_decimal_commas_between_commas_never_change_numbers(tmp_path_factory, ro
         return
     found = np.column_stack([*content.table.values()])
     assert content.notes or np.array_equal(found, np.array(rows, float))
+
+
+@pytest.mark.parametrize("name", ["frame", "Frame", "Slice", "Time", "t [frame]"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_frames_that_may_count_from_one_are_told(name, first):
+    table = {"x": np.arange(3.0), "y": np.arange(3.0), name: np.arange(first, first + 3)}
+    columns = coordinate_columns(table)
+    assert columns[0].name == name
+    told = [note for note in counting_notes(table, columns) if "may count from 1" in note]
+    assert len(told) == first

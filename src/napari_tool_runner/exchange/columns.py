@@ -168,7 +168,7 @@ def coordinate_columns(table: Table, units: Mapping[str, str] = {}) -> list[Colu
     return [time, *space] if time and space else space
 
 
-def counting_notes(table: Iterable[str], columns: Sequence[Column]) -> list[str]:
+def counting_notes(table: Table, columns: Sequence[Column]) -> list[str]:
     """Return what is known of where `columns` count from, when it is not as here.
 
     Here 0 is the middle of the first pixel, as in scikit-image, CellProfiler, TrackMate and
@@ -186,6 +186,15 @@ def counting_notes(table: Iterable[str], columns: Sequence[Column]) -> list[str]
             f"{', '.join(space)} may count from the corner of the first pixel (QuPath, ImageJ, "
             "ThunderSTORM): taken from its middle, places are half a pixel too large then."
         )
+    own = list(table)[:2] == ["ID", "T"]  # as `tracks_table` writes them
+    for name, axis, unit, *_ in () if own else columns:
+        values = np.asarray(table[name])
+        whole = values.size and np.array_equal(values, np.rint(values)) and values.min() >= 1
+        if axis in ("T", "Z") and unit in ("", "pixel") and whole:
+            notes.append(
+                f"The column “{name}” begins with {values.min():g} and may count from 1 (ImageJ, "
+                "ThunderSTORM, Imaris): it was taken as counted from 0."
+            )
     if names and all(re.fullmatch(r"(?i)centroid_[123]", name) for name in names):
         notes.append(
             f"{', '.join(names)} may count pixels from 1 (MATLAB): they were taken as counted "
