@@ -260,6 +260,21 @@ def test_a_saturated_spot_is_one_spot(tmp_path):
         assert (float(spot["axis-0"]), float(spot["axis-1"])) == pytest.approx((y, x), abs=0.1)
 
 
+@pytest.mark.parametrize("bright", [800, 3000, 30_000])
+def test_a_spot_that_is_far_beyond_what_a_pixel_holds_is_one_in_its_middle(tmp_path, bright):
+    rows, columns = np.mgrid[:64, :64]
+    for number, (y, x) in enumerate(((31.3, 40.8), (25.5, 22.1), (40.0, 33.3))):
+        image = np.random.default_rng(number).normal(100, 5, (64, 64))
+        image += bright * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 4.5)
+        image += 150 * np.exp(-((rows - 10) ** 2 + (columns - 50) ** 2) / 4.5)  # a usual one
+        place = tmp_path / str(number)
+        place.mkdir()
+        given = Image(np.clip(image, 0, 255).astype(np.uint8), "YX")
+        made = run("detect_spots", place, input=given).rows("points")
+        found = np.array([[float(spot[f"axis-{axis}"]) for axis in (0, 1)] for spot in made])
+        np.testing.assert_allclose(found, [(10, 50), (y, x)], atol=0.4)
+
+
 @pytest.mark.parametrize("method", ["max", "mean", "min", "median", "sum", "std"])
 @pytest.mark.parametrize("axis", ["Z", "T", "C"])
 def test_projections_are_those_of_numpy(tmp_path, method, axis):

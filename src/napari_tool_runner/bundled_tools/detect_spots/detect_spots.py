@@ -98,7 +98,29 @@ def find(image, sigma, strength):
         away = np.minimum(positions[:, axis], size - 1 - positions[:, axis])
         for row in np.flatnonzero(away < 2 * sigma[axis]):
             exact[row, axis] = cut_top(image, positions[row], exact[row, axis], axis, sigma)
+    kept, exact = of_plateaus(image, positions, exact, response[tuple(positions.T)])
+    positions = positions[kept]
     return positions, exact, response[tuple(positions.T)] / noise
+
+
+def of_plateaus(image, positions, exact, answers):
+    """Return which spots stay, and places: of those on one saturated piece one, at its middle.
+
+    A piece is saturated when four or more pixels side by side have the largest value. Along an
+    axis at whose border it ends it may go on: there the place is that of its strongest spot.
+    """
+    pieces, count = ndimage.label(image == image.max(), np.ones((3,) * image.ndim))
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    mine = pieces[tuple(positions.T)]
+    kept = np.ones(len(positions), bool)
+    for piece in np.unique(mine[(mine > 0) & (sizes[mine] >= 4)]):
+        rows = np.flatnonzero(mine == piece)
+        best = rows[np.argmax(answers[rows])]
+        kept[rows] = rows == best
+        places = np.argwhere(pieces == piece)
+        inside = (places.min(axis=0) > 0) & (places.max(axis=0) < np.array(image.shape) - 1)
+        exact[best] = np.where(inside, places.mean(axis=0), exact[best])
+    return kept, exact[kept]
 
 
 def cut_top(image, position, otherwise, axis, sigma):
