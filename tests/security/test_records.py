@@ -88,6 +88,11 @@ HOME = "{home}"
     [
         {"i": "taxes.txt"},  # from where one stands
         {"i": "{home}/taxes.txt"},
+        {"i": "taxes.txt#0"},  # one of the images of a file
+        {"i": "taxes.txt#٣"},
+        {"s": {"j": "{home}/taxes.txt#00"}},
+        {"r": [{"i": "taxes.txt#1#2"}]},
+        {"i": "{home}/taxes.txt/0"},  # inside of a store
         {"s": {"j": "{home}/taxes.txt"}},
         {"s|j": "taxes.txt"},
         {"j": "taxes.txt"},  # a name may stand without its containers

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tools_helpers import DESCRIPTORS, notes, written
 
-from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools import dialect_of, dialects, read_tool
+from napari_tool_runner.errors import DescriptorError, UnknownToolError
+from napari_tool_runner.tools import dialect_of, dialects, find_tool, read_tool
 from napari_tool_runner.tools.candidate import Candidate, load_xml
 from napari_tool_runner.tools.reader import choose_dialect
 from support import CORPUS, NO_CORPUS
@@ -132,3 +132,13 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "b.xml").write_text('<tool id="b"><command>b</command></tool>')
     monkeypatch.chdir(tmp_path)
     assert read_tool("b.xml").uri == str(tmp_path / "b.xml")
+
+
+def test_a_name_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(
+        '<tool id="a" name="A&#10;error: disk full" version="1&#10;2"><command>x</command></tool>'
+    )
+    tool = read_tool(tmp_path / "a.xml")
+    assert (tool.name, tool.version) == ("A error: disk full", "1 2")
+    with pytest.raises(UnknownToolError, match="There is no tool"):
+        find_tool("b" * 5000)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import tools
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.candidate import Candidate, join_entry, split_entry
 
 if TYPE_CHECKING:
@@ -164,8 +165,11 @@ def read_tool(
         raise unknown_language(candidate)
     entry = _entry(dialect, candidate, entry)
     candidate.formats = (formats or candidate.formats).with_traits(dialect.traits)
+    found = dialect.read(candidate, entry, root=root)
     tool = replace(
-        dialect.read(candidate, entry, root=root),
+        found,
+        name=one_line(found.name),
+        version=one_line(found.version),
         uri=join_entry(candidate.path, entry),
         entry=entry,
         dialect=dialect.name,

@@ -369,11 +369,15 @@ def _spelled(text: str, *, bare: bool) -> Iterator[Path]:
     texts = {text, unquote(text)}
     texts |= {os.path.expandvars(one) for one in texts}
     texts |= {re.sub(r"^file:(//(localhost)?(?=/))?", "", one) for one in texts}
+    texts |= {one[: mark.start()] for one in texts for mark in re.finditer("#", one)}  # an image
     inner = {piece for one in texts for piece in _IN_COMMANDS.split(one) if len(piece) > 1}
     for one in texts | inner:
         written = one and ((bare and one in texts) or "/" in one or os.sep in one)
-        if written and os.path.lexists(path := os.path.expanduser(one)):
-            yield Path(os.path.abspath(path))
+        path = Path(os.path.abspath(os.path.expanduser(one)))
+        if written and os.path.lexists(path):
+            yield path
+        elif written:  # what lies in a file is a matter of that file
+            yield from [part for part in path.parents if os.path.isfile(part)]
 
 
 def chosen_places(found: Iterable[Leaf]) -> list[Path]:

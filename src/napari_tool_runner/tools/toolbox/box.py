@@ -323,20 +323,20 @@ def find_tool(
     path = Path(os.path.expanduser(split_entry(text)[0]))
     starts = ("./", "../", f".{os.sep}", f"..{os.sep}")
     written = not isinstance(ref, str) or path.is_absolute() or text.startswith(starts)
-    named = may_be_descriptor(path.name)
-    if written and path.exists():
+    named, there = may_be_descriptor(path.name), os.path.exists(path)  # however long it is
+    if written and there:
         loaded = load_config(config)
         return _read(text, _holder(path, loaded), config_formats(loaded))
     box = toolbox if toolbox is not None else load_toolbox(config)
     if text in box:
         return box[text]
     is_path = written or named or os.sep in text or "/" in text
-    if is_path and path.exists():
+    if is_path and there:
         return _read(text, _holder(path, load_config(config)), box.formats)
     if is_path and named:
         raise UnknownToolError(f"There is no descriptor {text}.", hint="Check the path.")
     near = _near(text, box)
-    if path.exists():
+    if there:
         near = f"For what is called so in this folder, write .{os.sep}{text}. {near}"
     raise UnknownToolError(f"There is no tool “{text}”.", hint=near)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.names import real_path
+from napari_tool_runner.quoting import one_line
 
 __all__ = [
     "LISTS",
@@ -155,8 +156,8 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
             ToolEntry(
                 key=outline.id,
                 id=outline.id,
-                name=outline.name,
-                version=outline.version,
+                name=one_line(outline.name),
+                version=one_line(outline.version),
                 description=outline.description,
                 categories=outline.categories or shed.categories,
                 formats=outline.formats,
