@@ -627,3 +627,24 @@ def test_a_zarr_of_somebody_is_read(
         place, FORMATS.resolve("ome_zarr"), name="o", root=tmp_path if sealed else None
     )
     assert np.array_equal(np.asarray(content.data), PIXELS)
+
+
+def test_a_million_pages_without_pixels_are_a_sentence(tmp_path: Path) -> None:
+    count, length = 200_000, 2 + 12 + 4
+    pages = (
+        struct.pack("<HHHIII", 1, 256, 3, 1, 4, 8 + number * length if number < count else 0)
+        for number in range(1, count + 1)
+    )
+    path = tmp_path / "pages.tif"
+    path.write_bytes(struct.pack("<2sHI", b"II", 42, 8) + b"".join(pages))
+    with (
+        path.open("rb") as file,
+        pytest.raises(OutputError, match="200,000 pages with hardly any"),
+    ):
+        check_pages(file, path.name)
+    tifffile.imwrite(path, np.zeros((12_000, 4, 4), np.uint16), photometric="minisblack")
+    with tifffile.TiffWriter(path) as many:
+        for _ in range(11_000):
+            many.write(np.zeros((4, 4), np.uint8), photometric="minisblack", metadata=None)
+    with path.open("rb") as file:
+        check_pages(file, path.name)

@@ -43,6 +43,10 @@ _ZARR_ATTRIBUTES = ("zarr.json", ".zattrs")
 _ZARR_MARKS = (*_ZARR_ATTRIBUTES, ".zgroup", ".zarray")
 
 
+_MANY_PAGES = 10_000
+_LEAST_OF_A_PAGE = 16  # bytes besides what tells of it
+
+
 def check_pages(file: BinaryIO, name: str) -> None:
     """Refuse a TIFF whose pages are too many for it; `file` is left at its beginning.
 
@@ -52,7 +56,8 @@ def check_pages(file: BinaryIO, name: str) -> None:
     Raises
     ------
     OutputError
-        More pages than there are bytes for, or the next one is beyond the end of the file.
+        More pages than there are bytes for, pages without pixels, or the next one is beyond
+        the end of the file.
     """
     try:
         _follow_pages(file, name)
@@ -95,6 +100,11 @@ def _follow_pages(file: BinaryIO, name: str) -> None:
         raise OutputError(
             f"{name} is damaged: its pages lie over one another, or follow in a circle.",
             hint="Write it again.",
+        )
+    if len(seen) > _MANY_PAGES and size - used < _LEAST_OF_A_PAGE * len(seen):
+        raise OutputError(
+            f"{name} has {len(seen) - 1:,} pages with hardly any pixels in them; it was not read.",
+            hint="Write it again, with the pages that hold images.",
         )
 
 
