@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,7 +126,7 @@ def batch(args: Namespace) -> int:
     items = jobs.plan_batch(tool, _values(args))
     rows: list[dict[str, object]] = []
     ended: list[tuple[jobs.BatchItem, Job | ToolRunnerError]] = []
-    runner, parallel = args.runner, max(1, args.jobs)
+    runner, parallel, given = args.runner, max(1, args.jobs), jobs.files_of(items)
     done = jobs.run_batch(tool, items, runner=runner, config=_config(args), parallel=parallel)
     for number, (item, job) in enumerate(done, 1):
         row: dict[str, object] = {"stem": item.stem, "state": jobs.JobState.FAILED, "outputs": {}}
@@ -136,7 +136,7 @@ def batch(args: Namespace) -> int:
             row |= {**jobs.job_json(job), "message": str(job.error)}
         else:
             try:
-                row |= _delivered(args, job, f"{item.stem}_")[1]
+                row |= _delivered(args, job, f"{item.stem}_", given)[1]
             except ToolRunnerError as error:
                 row |= {**jobs.job_json(job), "state": jobs.JobState.FAILED, "message": str(error)}
         rows.append({**row, "notes": jobs.notes_of(item, job)})
@@ -355,11 +355,11 @@ def _entry(args: Namespace) -> RunRecord:
 
 
 def _delivered(
-    args: Namespace, job: Job, prefix: str = ""
+    args: Namespace, job: Job, prefix: str = "", given: Collection[str] = ()
 ) -> tuple[Mapping[str, Path], dict[str, object]]:
     """Return where the results are, copied if a folder is named, and the facts of the run."""
     result, to = job.result(), args.output_dir
-    places = jobs.deliver(result, Path(to), prefix) if to else jobs.output_paths(result)
+    places = jobs.deliver(result, Path(to), prefix, given) if to else jobs.output_paths(result)
     return places, {**jobs.job_json(job), "outputs": jobs.outputs_json(result, places)}
 
 

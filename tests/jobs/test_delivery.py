@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from napari_tool_runner.cli import main
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs import JobResult, deliver, prepare, run_job
 from napari_tool_runner.jobs import delivery as module
+from napari_tool_runner.storage import user_data
 
 MAKE = """import pathlib, sys
 k, zarr, folder, parts, file = sys.argv[1:]
@@ -92,6 +94,152 @@ def test_what_we_did_not_write_is_not_deleted(tool: Path, tmp_path: Path, what: 
     assert "another folder" in str(refused.value)
     assert held(out) == before
     assert not list(out.rglob(".*"))
+
+
+@pytest.mark.parametrize("mine", ["labels/mine/0", "1/0", ".zshrc", "c/9", "empty/", "2.zarr@"])
+@pytest.mark.parametrize("output", ["z", "d"])
+def test_what_was_added_to_a_result_stays(
+    tool: Path, tmp_path: Path, mine: str, output: str
+) -> None:
+    out = tmp_path / "out"
+    place = deliver(made(tool, 1), out)[output] / mine.rstrip("/@")
+    (place if mine.endswith("/") else place.parent).mkdir(parents=True, exist_ok=True)
+    if mine.endswith("@"):
+        place.symlink_to(tool)
+    elif not mine.endswith("/"):
+        place.write_text("mine")
+    before = held(out)
+    with pytest.raises(WorkspaceError, match=f"holds {re.escape(mine.split('/')[0].rstrip('@'))}"):
+        deliver(made(tool, 2), out)
+    assert held(out) == before
+    assert os.path.lexists(place)
+
+
+@pytest.mark.parametrize("when", ["never delivered", "the list is damaged", "added meanwhile"])
+def test_a_folder_that_is_not_known_stays(
+    tool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    out = tmp_path / "out"
+    target = tmp_path / "out" / "d.dir"
+    result, copy = made(tool, 1), sealed.copy
+    if when == "never delivered":  # the same names, but another's
+        target = out / deliver(result, tmp_path / "other")["d"].name
+        target.mkdir(parents=True)
+        (target / "1.txt").write_text("mine")
+    else:
+        target = deliver(result, out)["d"]
+        (list_of,) = (
+            path
+            for path in (user_data() / "delivered").iterdir()
+            if path.read_text().strip() == '["1.txt"]'
+        )
+        if when == "the list is damaged":
+            list_of.write_text('["1.t')
+
+    def slow(source: Path, place: Path, root: Path | None) -> None:
+        copy(source, place, root)
+        if when == "added meanwhile":
+            (target / "mine.txt").write_text("mine")
+
+    monkeypatch.setattr(module.sealed, "copy", slow)
+    before = {**held(out)}
+    with pytest.raises(WorkspaceError, match=r"d\.?\w* holds (1|mine)\.txt"):
+        deliver(result, out)
+    assert before.items() <= held(out).items()
+
+
+@pytest.mark.parametrize("to", ["file", "link", "folder", "inside", "batch"])
+def test_what_the_job_was_given_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], to: str
+) -> None:
+    tool, out = tmp_path / "up.xml", tmp_path / "out"
+    made = (
+        "mkdir '$o' &amp;&amp; echo new > '$o/x.txt'"
+        if to in ("folder", "inside")
+        else "cp '$i' '$o'"
+    )
+    kind = "directory" if to in ("folder", "inside") else "txt"
+    given = "directory" if to == "folder" else "txt"
+    tool.write_text(
+        f"""<tool id="up" name="U" version="1" profile="23.0"><command>{made}</command>
+        <inputs><param name="i" type="data" format="{given}"/></inputs>
+        <outputs><data name="o" format="{kind}"/></outputs></tool>"""
+    )
+    (first := tmp_path / "first.txt").write_text("first")
+    source = first
+    if to == "folder":
+        source = tmp_path / "first.dir"
+        source.mkdir()
+        (source / "x.txt").write_text("first")
+    call = ["run", str(tool), f"i={source}", "--output-dir", str(out), "--json"]
+    assert main(call) == 0
+    place = Path(json.loads(capsys.readouterr().out)["outputs"]["o"]["path"])
+    source, expected = place, "is, or holds, or lies in what the tool was given"
+    if to == "link":
+        place.rename(tmp_path / "real.txt")
+        place.symlink_to(tmp_path / "real.txt")
+    elif to == "inside":
+        source = place / "x.txt"
+    call = ["run", str(tool), f"i={source}", "--output-dir", str(out)]
+    if to == "batch":  # what one call makes is what another is given
+        (out / "a.txt").write_text("a")
+        (out / "a_o.txt").write_text("a_o")
+        call = ["batch", str(tool), f"i={out}/a*.txt", "--output-dir", str(out)]
+    before = held(out)
+    assert main(call) == 1
+    assert expected in capsys.readouterr().err
+    assert before.items() <= held(out).items()
+    assert place.is_symlink() == (to == "link")
+
+
+@pytest.mark.parametrize("name", ["z", "a" * 100])
+@pytest.mark.parametrize("at", ["copied", "moved away", "in place"])
+def test_a_delivery_that_was_killed_is_put_right(
+    tool: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    at: str,
+) -> None:
+    text = tool.read_text().replace("$z", f"${name}").replace('"z"', f'"{name}"')
+    tool.write_text(text)
+    out = tmp_path / "out"
+    place = deliver(made(tool, 1), out)[name]
+    result = made(tool, 2)
+    with monkeypatch.context() as killed:  # a kill cleans nothing
+        rename, remove = Path.rename, sealed.remove
+
+        def renamed(path: Path, target: Path) -> Path:
+            if at == "copied" or (at == "moved away" and target == place):
+                raise KeyboardInterrupt
+            return rename(path, target)
+
+        def removed(path: Path, root: Path) -> None:
+            if path.name.startswith(f".{name[:9]}") or at == "copied":
+                raise KeyboardInterrupt
+            remove(path, root)
+
+        killed.setattr(module.sealed, "remove", removed)
+        killed.setattr(Path, "rename", renamed)
+        with pytest.raises(KeyboardInterrupt):
+            deliver(result, out)
+    assert [one for one in os.listdir(out) if one[0] == "."]
+    assert place.exists() == (at != "moved away")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "full")
+
+    if at == "moved away":
+        with monkeypatch.context() as broken:
+            broken.setattr(module.sealed, "copy", full)
+            with pytest.raises(WorkspaceError, match="full"):
+                deliver(result, out)
+        assert held(place) == {"c/1": "1", "zarr.json": "{}"}
+        assert "was put back" in caplog.text
+    deliver(made(tool, 3), out)
+    assert held(place) == {"c/3": "3", "zarr.json": "{}"}
+    assert not [one for one in os.listdir(out) if one[0] == "."]
 
 
 def test_a_delivery_that_fails_changes_nothing(

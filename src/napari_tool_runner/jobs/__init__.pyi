@@ -1,5 +1,5 @@
 from .api import run, run_in_viewer, run_job, submit
-from .batch import BatchItem, notes_by_kind, notes_of, plan_batch, run_batch
+from .batch import BatchItem, files_of, notes_by_kind, notes_of, plan_batch, run_batch
 from .delivery import deliver, job_json, output_paths, outputs_json
 from .extent import Extent
 from .job import Job, execute
@@ -61,6 +61,7 @@ __all__ = [
     "execute",
     "export_crate",
     "facts_of",
+    "files_of",
     "find_record",
     "history",
     "job_json",

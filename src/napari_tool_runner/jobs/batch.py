@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.jobs.delivery import real_text
 from napari_tool_runner.jobs.manager import JobManager
 from napari_tool_runner.names import unique_names
 from napari_tool_runner.tools.model import DataParameter
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["BatchItem", "notes_by_kind", "notes_of", "plan_batch", "run_batch"]
+__all__ = ["BatchItem", "files_of", "notes_by_kind", "notes_of", "plan_batch", "run_batch"]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """One call of a batch: its values, the stem of its results' names, what to tell of it."""
+    """One call of a batch: its values, the stem of its results' names, notes, its files."""
 
     stem: str
     values: Mapping[str, object]
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
@@ -74,10 +76,19 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
         file = found[name][index if len(found[name]) > 1 else 0]
         return (file, *beside[name]) if beside[name] else file
 
-    return [
-        BatchItem(stems[index], {**values, **{name: given(name, index) for name in found}}, note)
-        for index in range(total)
-    ]
+    items: list[BatchItem] = []
+    for index in range(total):
+        own = {name: given(name, index) for name in found}
+        each = tuple(files[index if len(files) > 1 else 0] for files in found.values())
+        items.append(BatchItem(stems[index], {**values, **own}, note, each))
+    return items
+
+
+def files_of(items: Iterable[BatchItem]) -> set[str]:
+    """Return where the files of all calls are, as `deliver` takes what it must not replace."""
+    files = {file for item in items for file in item.files}
+    whole = (f if os.path.lexists(f) else f.rpartition("#")[0] for f in files)  # *.tif#2
+    return {real_text(file) for file in whole if file}
 
 
 def _pair(found: dict[str, list[str]], patterns: Mapping[str, str]) -> tuple[str, ...]:

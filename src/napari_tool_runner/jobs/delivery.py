@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -14,19 +15,26 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, WorkspaceError
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.names import file_name
-from napari_tool_runner.storage import replacing
-from napari_tool_runner.tools.file_types import content_type
+from napari_tool_runner.storage import (
+    locked,
+    read_json,
+    replacing,
+    short_digest,
+    user_data,
+    write_json,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 
-__all__ = ["deliver", "job_json", "output_paths", "outputs_json"]
+__all__ = ["deliver", "job_json", "output_paths", "outputs_json", "real_text"]
 
 _logger = logging.getLogger(__name__)
-_OF_ZARR = re.compile(r"\.z\w+|zarr\.json|c|(c\.)?\d+(\.\d+)*")  # metadata and chunks
+_DRAFT_END = re.compile(r"[0-9a-f]{8}(\.old)?")
+_WAIT = 600.0  # seconds for another delivery into the same folder
 
 
 def output_paths(result: JobResult) -> dict[str, Path]:
@@ -38,12 +46,19 @@ def output_paths(result: JobResult) -> dict[str, Path]:
     }
 
 
-def deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path]:
+def deliver(
+    result: JobResult, folder: Path, prefix: str = "", given: Iterable[str] = ()
+) -> dict[str, Path]:
     """Copy the outputs into `folder`, as ``PREFIX + output name + extension``.
 
     Elements of a collection get a folder of their own. What an earlier delivery left there is
     replaced whole, in the end, when all copies are complete. Returns the copies, named as by
     `output_paths`.
+
+    Parameters
+    ----------
+    given : iterable of str
+        Places of files that are not replaced, as by `real_text`, besides the job's own inputs.
 
     Raises
     ------
@@ -53,9 +68,11 @@ def deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path
     root, taken = result.workspace, set[str]()
     delivered: dict[str, Path] = {}
     collections = set[Path]()
+    kept = {*given, *map(real_text, result.originals)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as drafts:
+        # one delivery at a time: drafts that lie there already are of one that was killed
+        with locked(folder, timeout=_WAIT), ExitStack() as drafts:
             for output, made in result.outputs.items():
                 for element, part in made.files().items():
                     path = part.path
@@ -63,10 +80,12 @@ def deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path
                     place.mkdir(parents=True, exist_ok=True)
                     suffix = result.formats.split(path.name)[1]
                     target = place / _free(element or f"{prefix}{output}", suffix, place, taken)
-                    if other := _foreign(path, target, root):
-                        raise _in_the_way(target, other, root)
                     whole = sealed.kind(path, root) == "folder"
-                    swap = _replacing_folder(target) if whole else replacing(target)
+                    if whole:
+                        _tidy(target)
+                    if other := _foreign(target, whole, kept):
+                        raise _in_the_way(target, other, root)
+                    swap = _replacing_folder(target) if whole else replacing(target, alone=True)
                     sealed.copy(path, drafts.enter_context(swap), root)
                     delivered[f"{output}/{element}" if element else output] = target
                     collections |= {place} if element else set()
@@ -75,12 +94,21 @@ def deliver(result: JobResult, folder: Path, prefix: str = "") -> dict[str, Path
                 others = (name for name in sorted(os.listdir(place)) if name[0] != ".")
                 if other := next((name for name in others if name not in names), ""):
                     raise _in_the_way(place, f"holds {other}, which is not of this result", root)
+            for target in delivered.values():  # copying takes its time
+                if target.is_dir() and (other := _foreign(target, True, kept)):
+                    raise _in_the_way(target, other, root)
     except OSError as error:
         raise WorkspaceError(
             f"The results cannot be copied to {folder}: {error.strerror or error}.",
             hint=f"The results lie in {root}; copy them from there, or name another folder.",
         ) from error
     return delivered
+
+
+def real_text(path: str | os.PathLike[str]) -> str:
+    """Return where a path leads, as a text that is the same for all names of that place."""
+    text = os.path.realpath(path)
+    return text.casefold() if sys.platform in ("win32", "darwin") else text
 
 
 def _in_the_way(place: Path, what: str, root: Path) -> WorkspaceError:
@@ -90,44 +118,73 @@ def _in_the_way(place: Path, what: str, root: Path) -> WorkspaceError:
     )
 
 
-def _foreign(source: Path, target: Path, root: Path) -> str:
-    """Say what stands at `target` that is not plainly an earlier result like `source`.
+def _foreign(target: Path, folder: bool, kept: Collection[str]) -> str:
+    """Say what stands at `target` that a new file, or `folder`, must not take the place of.
 
-    That is a file for a file; for a folder one that holds no more files than the new one, or a
-    Zarr for a Zarr: which chunks there are follows from the data.
+    That is what the job was given (`kept`), what is of the other kind, and a folder with
+    anything in it that the last delivery did not leave there.
     """
-    folder = sealed.kind(source, root) == "folder"
-    if not os.path.lexists(target) or target.is_symlink():
-        return ""  # a link itself is replaced, not what it leads to
+    if not os.path.lexists(target):
+        return ""
+    real = real_text(target)
+    above = {real, *map(str, Path(real).parents)}
+    if not above.isdisjoint(kept) or any(one.startswith(real + os.sep) for one in kept):
+        return "is, or holds, or lies in what the tool was given"
+    if target.is_symlink():
+        return ""  # the link itself is replaced, not what it leads to
     if target.is_dir() != folder:
         held = next((entry.name for entry in sealed.below(target)), "") if not folder else ""
         is_folder = f"is a folder{held and f' (with {held})'}, and the result is a file"
         return "is a file, and the result is a folder" if folder else is_folder
     if not folder:
         return ""
-    new = {str(path.relative_to(source)) for path in sealed.walk(source, root)}
-    both = content_type(source, root) and content_type(source, root) == content_type(target)
+    files = _left_at(target)
+    folders = {str(above) for name in files for above in PurePosixPath(name).parents}
+    others: list[str] = []
     for entry in sealed.below(target):
-        known = os.path.relpath(entry.path, target) in new
-        chunk = bool(both and _OF_ZARR.fullmatch(entry.name))
-        if not (known or chunk or entry.is_dir(follow_symlinks=False)):
-            return f"holds {entry.name}, which is not of this result"
-    return ""
+        path, inner = Path(entry.path).relative_to(target).as_posix(), entry.is_dir()
+        if entry.is_symlink() or path not in (folders if inner else files):
+            others.append(path)
+            if entry.is_symlink() or not inner:  # which tells more than a folder
+                break
+    return f"holds {others[-1]}, which no delivery of yours left there" if others else ""
+
+
+def _list_of(target: Path) -> Path:
+    """Return the file of ours that says which files the last delivery left in a folder."""
+    place = os.path.join(os.path.realpath(target.parent), target.name)
+    return user_data() / "delivered" / f"{short_digest(place)}.json"
+
+
+def _left_at(target: Path) -> set[str]:
+    """Return the files that the last delivery left in a folder; without a list, none is ours."""
+    try:
+        told = read_json(_list_of(target))
+    except FileNotFoundError:
+        return set()
+    except (OSError, ValueError) as error:
+        _logger.warning("What was delivered to %s is not known any more: %s", target, error)
+        return set()
+    return {name for name in told if isinstance(name, str)} if isinstance(told, list) else set()
 
 
 @contextmanager
 def _replacing_folder(target: Path) -> Iterator[Path]:
     """Give a folder to fill, which takes the place of `target` in the end (of a link itself)."""
     parent = Path(os.path.realpath(target.parent))
-    draft = parent / f".{target.name[:80]}.{token_hex(4)}"
+    draft = parent / f"{_draft_start(target)}{token_hex(4)}"
     old = draft.with_name(f"{draft.name}.old")
     try:
         yield draft
+        inside = (entry for entry in sealed.below(draft) if not entry.is_dir())
+        names = {Path(entry.path).relative_to(draft).as_posix() for entry in inside}
+        # whichever of the two lies there when we are killed, it is ours
+        write_json(_list_of(target), sorted(names | _left_at(target)), indent=None)
         if os.path.lexists(target):
             target.rename(old)
         try:
             draft.rename(target)
-        except OSError:
+        except BaseException:  # also an interrupt
             if os.path.lexists(old):
                 old.rename(target)
             raise
@@ -137,8 +194,28 @@ def _replacing_folder(target: Path) -> Iterator[Path]:
         raise
     try:
         sealed.remove(old, parent)
+        write_json(_list_of(target), sorted(names), indent=None)
     except (OSError, OutputError) as error:
         _logger.warning("What lay at %s before is left in %s: %s", target, old, error)
+
+
+def _draft_start(target: Path) -> str:
+    long = len(target.name) > 80  # a draft tells whose it is, also of a name that is cut
+    return f".{target.name[:60] + short_digest(target.name) if long else target.name}."
+
+
+def _tidy(target: Path) -> None:
+    """Put back what a delivery that was killed had moved away, and delete its drafts."""
+    parent = Path(os.path.realpath(target.parent))
+    start = _draft_start(target)
+    for name in sorted(os.listdir(parent), reverse=True):
+        if not name.startswith(start) or not _DRAFT_END.fullmatch(name, len(start)):
+            continue
+        if name.endswith(".old") and not os.path.lexists(target):
+            (parent / name).rename(target)
+            _logger.warning("%s was put back: the delivery before was cut off.", target)
+        else:
+            sealed.remove(parent / name, parent)
 
 
 def _free(label: str, suffix: str, place: Path, taken: set[str]) -> str:

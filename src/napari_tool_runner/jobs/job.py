@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import threading
 import time
 import traceback
@@ -174,7 +175,9 @@ class Job:
 
     def _made(self, outputs: Mapping[str, JobOutput]) -> JobResult:
         root, formats = self.workspace.root, self.tool.formats
-        result = JobResult(dict(outputs), self.log_path, root, self.id, self.record, formats)
+        given = (one.source.path for one in self.run.inputs)
+        own = tuple(path for path in given if path and os.path.isabs(path))
+        result = JobResult(dict(outputs), self.log_path, root, self.id, self.record, formats, own)
         self._shared = weakref.ref(result)
         return result
 

@@ -161,6 +161,8 @@ class JobResult:
         The job's folder. Outputs are mapped from it: do not delete it while in use.
     formats : Formats
         Those of the tool.
+    originals : tuple of str
+        The user's own files that it was made of.
     """
 
     outputs: Mapping[str, JobOutput]
@@ -169,6 +171,7 @@ class JobResult:
     job_id: str
     read_record: Callable[[], dict[str, object]] = field(repr=False)
     formats: Formats = field(default=FORMATS, repr=False)
+    originals: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def record(self) -> dict[str, object]:
