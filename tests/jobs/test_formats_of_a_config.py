@@ -172,7 +172,9 @@ def test_delivered_results_keep_the_configured_extension(
     options = ["--config", str(path), "--output-dir", str(out)]
     tool = str(tmp_path / "copy.xml")
     assert main(["run", tool, f"i={tmp_path}/a.scan.bin", *options]) == 0
-    assert main(["run", tool, f"i={out}/o.scan.bin", *options]) == 0
+    assert main(["run", tool, f"i={out}/o.scan.bin", *options]) == 1  # it would replace its input
+    second = [*options[:-1], str(tmp_path / "second")]
+    assert main(["run", tool, f"i={out}/o.scan.bin", *second]) == 0
     assert main(["batch", tool, f"i={tmp_path}/*.bin", *options]) == 0
     assert sorted(file.name for file in out.iterdir()) == ["a_o.scan.bin", "o.scan.bin"]
 
