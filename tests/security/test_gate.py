@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import napari_tool_runner as ntr
+from napari_tool_runner import storage
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config, user_data
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError, TrustError
@@ -33,7 +34,7 @@ from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.tools import dialect_of, load_toolbox, read_tool
 from napari_tool_runner.tools.toolbox import approved, weighing
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
-from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, unnamed
+from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, pass_image, unnamed
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, revoke, trust_state
 
 if TYPE_CHECKING:
@@ -132,6 +133,107 @@ def test_another_image_of_ones_own_tool_is_told(
     assert note.startswith("Warning: the image some/tool:1 is another one")
     assert note in (done.workspace / "log.txt").read_text()
     assert record_of(ntr.run(tool)).notes == ()
+
+
+def test_a_run_by_path_changes_no_approval(box: Path, image: dict[str, str]) -> None:
+    for name in ("say.xml", "say.py"):
+        shutil.move(box / "say" / name, box / name)
+    approve(box)
+    ntr.run(say())
+    ntr.run(read_tool(box / "say.xml"))
+    image["image_id"] = "sha256:bb"
+    (note,) = record_of(ntr.run(read_tool(box / "say.xml"))).notes
+    assert "another one" in note
+    with pytest.raises(ToolFailedError, match="approved with another image"):
+        ntr.run(say())
+
+
+def test_another_image_is_remembered_once_it_is_answered(
+    box: Path, image: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approve(box)
+    ntr.run(say())
+    image["image_id"] = "sha256:bb"
+    real = storage.write_json
+
+    def fails(path: Path, data: object, **options: bool) -> None:
+        if path.name in {"trust.json", "images.json"}:
+            raise OSError(28, "No space left on device")
+        real(path, data, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_json", fails)
+        with pytest.raises(ToolFailedError, match="cannot be kept"):
+            ntr.run(say())
+    with pytest.raises(ToolFailedError, match="approved with another image"):
+        ntr.run(say())
+    approve(box)  # the answer
+    assert said(ntr.run(say())) == "approved"
+    image["image_id"] = "sha256:aa"
+    with pytest.raises(ToolFailedError, match="it was sha256:bb, and is sha256:aa"):
+        ntr.run(say())
+
+
+def test_another_image_hides_no_change_of_a_file(box: Path, image: dict[str, str]) -> None:
+    approve(box)
+    ntr.run(say())
+    image["image_id"] = "sha256:bb"
+    with pytest.raises(ToolFailedError):
+        ntr.run(say())
+    alter(box)
+    assert trust_state(say()).changes == (
+        "the image some/tool:1 is another one: it was sha256:aa, and is sha256:bb",
+        "changed say/say.py",
+    )
+    alter(box, "approved")  # an image is not lost from the question by that
+    assert trust_state(say()).state is TrustState.CHANGED
+
+
+def test_an_approval_that_was_taken_back_meanwhile_remembers_no_image(
+    box: Path, image: dict[str, str]
+) -> None:
+    approve(box)
+    tool, permit = admit(say())
+    revoke(box)
+    with pytest.raises(TrustError, match="taken back or renewed meanwhile"):
+        pass_image(tool, permit, image, pytest.fail)
+    assert trust_state(box).state is TrustState.UNKNOWN
+
+
+@pytest.mark.parametrize("damage", [None, [], {"some/tool:1": "x"}, {"some/tool:1": ["a"]}])
+def test_damaged_images_of_an_approval_are_asked_about(
+    box: Path, image: dict[str, str], damage: object
+) -> None:
+    approve(box)
+    ntr.run(say())
+    (user_data() / "images.json").write_text("{")  # of tools that ask nothing
+    kept = user_data() / "trust.json"
+    told = json.loads(kept.read_text())
+    told["toolboxes"][str(box)]["images"] = damage
+    kept.write_text(json.dumps(told))
+    for _ in range(2):
+        (why,) = trust_state(say()).changes
+        assert why == "what was remembered of its images is damaged"
+        approve(box.parent / "box" / "say")  # others are written anew: it stays
+    approve(box)
+    assert said(ntr.run(say())) == "approved"
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"%s": 3}', '{"%s": ["a", 1]}'])
+def test_damaged_images_of_tools_by_path_are_told(
+    box: Path, image: dict[str, str], damage: str
+) -> None:
+    tool, kept = read_tool(box / "say"), user_data() / "images.json"
+    assert record_of(ntr.run(tool)).notes == ()
+    (key,) = json.loads(kept.read_text()).keys() - {"version"}
+    kept.write_text(damage.replace("%s", json.dumps(key)[1:-1]))
+    image["image_id"] = "sha256:bb"
+    (note,) = record_of(ntr.run(tool)).notes
+    assert all(word in note for word in ("damaged", "some/tool:1", "sha256:bb"))
+    assert record_of(ntr.run(tool)).notes == ()
+    image["image"] = "some/other:1"  # whether it ran before, nobody knows
+    lost = "%s" not in damage
+    assert len(record_of(ntr.run(tool)).notes) == lost
 
 
 @pytest.mark.parametrize(

@@ -206,12 +206,14 @@ class Run:
         self.files.prepare(self.request.tool.formats.resolve(o.format) for o in rendered.outputs)
         with self.service.session(process) as session:
             request = self.request
-            if note := pass_image(request.tool, request.permit, self.context.provenance):
-                self.notes.append(note)
-                self.context.say(note)
+            pass_image(request.tool, request.permit, self.context.provenance, self._tell)
             if not all(entry.sha256 for entry in self.inputs):
                 threading.Thread(target=self.hash_files, daemon=True).start()
             yield partial(self._call, session, process)
+
+    def _tell(self, note: str) -> None:
+        self.context.say(note)
+        self.notes.append(note)
 
     def _call(
         self,

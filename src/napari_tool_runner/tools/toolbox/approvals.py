@@ -6,9 +6,9 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_tool_runner.errors import TrustError
@@ -21,13 +21,17 @@ __all__ = [
     "approval_of",
     "approvals",
     "approved_above",
-    "image_before",
     "remember",
     "shared_places",
+    "tell_image",
+    "with_image",
 ]
 
 _VERSION = 2
 _MOST_LINKS = 40
+
+Image = tuple[str, str]
+"""What the engine calls an image, and the registry, which may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,28 @@ class Approval:
         Its changes are followed, nothing is kept.
     old : bool
         An older version approved it, without a copy.
-    other : str
-        What is another than it was, outside of the folder: it is asked again.
+    images : mapping of str to (str, str), or None
+        Which image a name stood for (`Image`). None: it is damaged, which is asked about.
+    asked : mapping of str to (str, str)
+        Another image of a name, which nobody answered yet: until then its tools do not run.
     """
 
     digest: str
     files: Listing = field(default_factory=dict)
     mine: bool = False
     old: bool = False
-    other: str = ""
+    images: Mapping[str, Image] | None = field(default_factory=dict)
+    asked: Mapping[str, Image] = field(default_factory=dict)
+
+    @property
+    def other(self) -> tuple[str, ...]:
+        """What is another than it was, outside of the folder: it is asked again."""
+        if self.images is None:
+            return ("what was remembered of its images is damaged",)
+        return tuple(
+            another_image(name, self.images.get(name, ("", "")), image)
+            for name, image in self.asked.items()
+        )
 
 
 def approval_of(folder: Path) -> Approval | None:
@@ -104,19 +121,45 @@ def _read(kept: object, version: object) -> Approval | None:
         files = listing_from(kept.get("files"))
     except (ValueError, TypeError):
         return None
+    try:
+        images, asked = (
+            {str(name): _image(one) for name, one in {**kept.get(part, {})}.items()}
+            for part in ("images", "asked")
+        )
+    except (ValueError, TypeError):
+        images, asked = None, {}
     # what was approved is what its files say, whatever else stands there
-    return Approval(digest_of(files), files, other=str(kept.get("other") or ""))
+    return Approval(digest_of(files), files, images=images, asked=asked)
+
+
+def _image(kept: object) -> Image:
+    """Return an image as it was written; raises ValueError."""
+    match kept:
+        case [str() as image, str() as digest]:
+            return image, digest
+    raise ValueError(f"{kept!r:.60} is no image")
 
 
 def remember(folder: Path, approval: Approval | None) -> None:
-    """Write the approval of a folder, or (None) take it out; raises TrustError."""
+    """Write what was answered of a folder, or (None) take it out; raises TrustError.
+
+    Its images stay known, and what was asked of them is answered.
+    """
+    with _changing() as kept:
+        before = kept.pop(str(folder), None)
+        if approval is not None:
+            images = {**(before.images or {}), **before.asked} if before else {}
+            kept[str(folder)] = replace(approval, images=images)
+
+
+@contextmanager
+def _changing() -> Iterator[dict[str, Approval]]:
+    """Hold all approvals alone, and write them at the end; raises TrustError."""
     store = _store()
     try:
         with Kept(store, _VERSION).changing() as told:
             kept = _parsed(told)
-            kept.pop(str(folder), None)
-            if approval is not None:
-                kept[str(folder)] = approval
+            yield kept
             told["toolboxes"] = {name: _written(one) for name, one in kept.items()}
             told["written"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     except OSError as error:
@@ -133,39 +176,91 @@ def _written(approval: Approval) -> dict[str, object]:
         return {"old": True}
     if approval.mine:
         return {"mine": True}
-    other = {"other": approval.other} if approval.other else {}
-    return {"digest": approval.digest, "files": approval.files, **other}
+    told: dict[str, object] = {"digest": approval.digest, "files": approval.files}
+    return told | {"images": approval.images, "asked": approval.asked}
 
 
-def image_before(folder: Path, name: str, image: str, digest: str) -> str:
-    """Remember which image a name stands for in a toolbox; return what it was, if another one.
+# -- images --------------------------------------------------------------------------------
+
+
+def with_image(folder: Path, digest: str, name: str, image: Image) -> Approval | None:
+    """Return the approval of a folder, now that `name` was seen to stand for `image`.
+
+    The first image is remembered. Another one takes the approval back, in the same write; it
+    is remembered when that was answered.
 
     Parameters
     ----------
-    image, digest : str
-        What the engine calls it, and the registry, which may be empty.
+    digest : str
+        Of the approval that the tool runs by; another one is left as it is.
 
     Raises
     ------
-    OSError
+    TrustError
         It cannot be remembered.
     """
-    kept = Kept(user_data() / "images.json")
-    with suppress(ValueError):  # damaged: put aside below
-        if _is_known(kept.read().get(str(folder)), name, image, digest):
-            return ""
-    with kept.changing() as told:
-        found = told.get(str(folder))
-        names = dict(found) if isinstance(found, dict) else {}
-        known = names.get(name)
-        names[name] = [image, digest]
-        told[str(folder)] = names
-    return " ".join(filter(None, known)) if isinstance(known, list) else ""
+    approval = approval_of(folder)
+    if _seen(approval, digest, name, image) is approval:
+        return approval
+    with _changing() as kept:
+        approval = _seen(kept.get(str(folder)), digest, name, image)
+        if approval is not None:
+            kept[str(folder)] = approval
+    return approval
 
 
-def _is_known(names: object, name: str, image: str, digest: str) -> bool:
-    known = names.get(name) if isinstance(names, dict) else None
-    return isinstance(known, list) and (image in known or (bool(digest) and digest in known))
+def _seen(approval: Approval | None, digest: str, name: str, image: Image) -> Approval | None:
+    """Return an approval with what an image adds to it, itself where that is nothing."""
+    if approval is None or approval.digest != digest or approval.images is None or approval.asked:
+        return approval
+    known = approval.images.get(name)
+    if known is None:
+        return replace(approval, images={**approval.images, name: image})
+    return approval if _fits(known, image) else replace(approval, asked={name: image})
+
+
+def tell_image(user: str, name: str, image: Image, say: Callable[[str], None]) -> None:
+    """Say when a name stands for another image than before, then remember it.
+
+    For tools of which nothing is asked: `user` is who runs them by which path.
+    """
+    kept, key = Kept(user_data() / "images.json"), f"{user}\n{name}"
+    now = " ".join(filter(None, image))
+    try:
+        try:
+            told = kept.read()
+            before = _image(told[key]) if key in told else None
+            if _fits(before, image):
+                return
+            if before is not None:
+                say(f"Warning: {another_image(name, before, image)}.")
+            elif any(kept.path.parent.glob(f"{kept.path.stem}-damaged*")):
+                say(
+                    f"Whether the image {name} is another one than before is not known: "
+                    f"{kept.path} was damaged and put aside (delete that to end it); it is {now}."
+                )
+        except ValueError as error:
+            say(
+                f"Warning: whether the image {name} is another one than before is not known, "
+                f"since {kept.path} is damaged ({error}); it is {now}."
+            )
+        with kept.changing() as told:
+            told[key] = image
+    except OSError as error:
+        say(f"Which image {name} is cannot be remembered: {error.strerror or error}.")
+
+
+def another_image(name: str, before: Image, image: Image) -> str:
+    """Return in words that a name stands for another image."""
+    was = " ".join(filter(None, before))
+    return f"the image {name} is another one: it was {was}, and is {image[1] or image[0]}"
+
+
+def _fits(before: Image | None, image: Image) -> bool:
+    """Whether it is the same for the engine or the registry: another engine is no change."""
+    return before is not None and (
+        image[0] == before[0] or (image[1] != "" and image[1] == before[1])
+    )
 
 
 def shared_places(folder: Path) -> Iterator[Path]:

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.tools.toolbox.approvals import (
+    Approval,
     approval_of,
     approved_above,
-    image_before,
-    remember,
+    tell_image,
+    with_image,
 )
 from napari_tool_runner.tools.toolbox.approved import intact, kept_folder
 from napari_tool_runner.tools.toolbox.trust import (
@@ -87,7 +88,7 @@ def pass_gate(tool: Tool, permit: Permit) -> None:
     folder = Path(tool.toolbox)
     approval = approval_of(folder) if permit.scope in _ANSWERED else None
     if permit.scope is TrustState.APPROVED:
-        valid = approval is not None and (approval.digest, approval.other) == (permit.digest, "")
+        valid = _holds(approval, permit)
     else:
         valid = permit.scope not in _ANSWERED or (approval is not None and approval.mine)
     if tool.copy:
@@ -95,11 +96,7 @@ def pass_gate(tool: Tool, permit: Permit) -> None:
     else:
         right = permit.scope is not TrustState.APPROVED and permit.digest == tool.digest
     if not valid:
-        raise TrustError(
-            f"The approval of {folder} was taken back or renewed meanwhile; "
-            f"“{tool.name}” was not run.",
-            hint=HOW_TO_APPROVE,
-        )
+        raise _taken_back(tool, folder)
     if right and tool.copy and not intact(permit.digest):
         raise _damaged(tool, folder)
     if not right:
@@ -108,8 +105,10 @@ def pass_gate(tool: Tool, permit: Permit) -> None:
         )
 
 
-def pass_image(tool: Tool, permit: Permit, told: Mapping[str, object]) -> str:
-    """Return a note when the image that a tool named is another one than before; else nothing.
+def pass_image(
+    tool: Tool, permit: Permit, told: Mapping[str, object], say: Callable[[str], None]
+) -> None:
+    """Say when the image that a tool named is another one than before, or what is unsure of it.
 
     The name of an image says little: whoever looks after it can put another one in its place.
 
@@ -127,22 +126,31 @@ def pass_image(tool: Tool, permit: Permit, told: Mapping[str, object]) -> str:
         str(told.get(one) or "") for one in ("image", "image_id", "image_digest")
     )
     if not image or "@" in name:  # none, or named by its content
-        return ""
+        return
     folder = Path(tool.toolbox or tool.path.parent)
-    try:
-        before = image_before(folder, name, image, digest)
-    except OSError as error:
-        return f"Which image {name} is cannot be remembered: {error.strerror or error}."
-    if not before:
-        return ""
-    why = f"the image {name} is another one: it was {before}, and is {digest or image}"
     if permit.scope is not TrustState.APPROVED:
-        return f"Warning: {why}."
-    approval = approval_of(folder)
-    if approval is not None:
-        remember(folder, replace(approval, other=why))
-    raise TrustError(
-        f"The toolbox {folder} was approved with another image; “{tool.name}” was not run: {why}.",
+        place = tool.toolbox or tool.path
+        tell_image(f"{permit.scope}\n{place}", name, (image, digest), say)
+        return
+    approval = with_image(folder, permit.digest, name, (image, digest))
+    if approval is not None and name in approval.asked:
+        raise TrustError(
+            f"The toolbox {folder} was approved with another image; “{tool.name}” was not run: "
+            f"{approval.other[0]}.",
+            hint=HOW_TO_APPROVE,
+        )
+    if not _holds(approval, permit):
+        raise _taken_back(tool, folder)
+
+
+def _holds(approval: Approval | None, permit: Permit) -> bool:
+    return approval is not None and approval.digest == permit.digest and not approval.other
+
+
+def _taken_back(tool: Tool, folder: Path) -> TrustError:
+    return TrustError(
+        f"The approval of {folder} was taken back or renewed meanwhile; "
+        f"“{tool.name}” was not run.",
         hint=HOW_TO_APPROVE,
     )
 

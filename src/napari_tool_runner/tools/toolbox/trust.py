@@ -178,13 +178,12 @@ def _answered(folder: Path, config: Config) -> Trust:
         if open_to is None:
             return Trust(TrustState.MINE, folder)
         return Trust(TrustState.CHANGED, folder, (f"others can change {open_to}",))
-    if approval.old or approval.other:
-        why = approval.other or _OLD
-        return Trust(TrustState.CHANGED, folder, (why,), approval.digest)
+    if approval.old:
+        return Trust(TrustState.CHANGED, folder, (_OLD,), approval.digest)
     try:
-        changes = tuple(_changes(approval.files, look(folder, approval.files)))
+        changes = (*approval.other, *_changes(approval.files, look(folder, approval.files)))
     except (OSError, TrustError) as error:  # what cannot be seen is not what was approved
-        changes = (f"it cannot be looked at: {error}",)
+        changes = (*approval.other, f"it cannot be looked at: {error}")
     state = TrustState.CHANGED if changes else TrustState.APPROVED
     return Trust(state, folder, changes, approval.digest)
 
