@@ -213,7 +213,7 @@ def run_again(args: Namespace) -> int:
         job.subscribe(_echo)
     result = jobs.run_job(job)
     differences = jobs.compare_outputs(entry, result)
-    places, facts = _delivered(args, job)
+    places, facts = _delivered(args, job, given=[one.source.path for one in entry.inputs])
     if args.json:
         print_json({**facts, "notes": [*job.run.notes, *remarks], "differences": differences})
     else:

@@ -58,7 +58,7 @@ def deliver(
     Parameters
     ----------
     given : iterable of str
-        Places of files that are not replaced, as by `real_text`, besides the job's own inputs.
+        Absolute paths of files that are not replaced, besides the job's own inputs.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def deliver(
     root, taken = result.workspace, set[str]()
     delivered: dict[str, Path] = {}
     collections = set[Path]()
-    kept = {*given, *map(real_text, result.originals)}
+    kept = {real_text(path) for path in (*given, *result.originals) if os.path.isabs(path)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # one delivery at a time: drafts that lie there already are of one that was killed
