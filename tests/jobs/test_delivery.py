@@ -192,6 +192,24 @@ def test_what_the_job_was_given_is_not_replaced(
     assert place.is_symlink() == (to == "link")
 
 
+def test_a_rerun_does_not_replace_what_its_record_was_made_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool, out = tmp_path / "up.xml", tmp_path / "out"
+    tool.write_text(
+        """<tool id="up" name="U" version="1" profile="23.0"><command>echo new > '$o'</command>
+        <inputs><param name="i" type="data" format="txt"/></inputs>
+        <outputs><data name="o" format="txt"/></outputs></tool>"""
+    )
+    out.mkdir()
+    (out / "o.txt").write_text("mine")
+    assert main(["run", str(tool), f"i={out}/o.txt", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)["record"]
+    assert main(["rerun", record, "--tool", str(tool), "--output-dir", str(out)]) == 1
+    assert "what the tool was given" in capsys.readouterr().err
+    assert (out / "o.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize("name", ["z", "a" * 100])
 @pytest.mark.parametrize("at", ["copied", "moved away", "in place"])
 def test_a_delivery_that_was_killed_is_put_right(
