@@ -114,7 +114,7 @@ def declared() -> set[str]:
 def test_what_is_imported_is_declared() -> None:
     """Each third-party module of the sources comes from a declared dependency."""
     # napari and its own base packages are there whenever a widget is loaded
-    with_napari = {"napari", "vispy", "app_model", "npe2", "psygnal", "pydantic"}
+    with_napari = {"napari", "vispy", "app_model", "npe2", "pint", "psygnal", "pydantic"}
     distributions = importlib.metadata.packages_distributions()
     undeclared = {
         module: sorted(files)

@@ -379,11 +379,12 @@ def test_children_of_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         os.kill(mine, signal.SIGKILL)
         os.waitpid(mine, 0)
 
-    def gone() -> None:
+    def gone(*_: object) -> None:
         raise psutil.NoSuchProcess(1)
 
-    monkeypatch.setattr(children.psutil, "Process", gone)
-    assert children._children() == []
+    with monkeypatch.context() as patched:  # what looks for left processes needs the real one
+        patched.setattr(children.psutil, "Process", gone)
+        assert children._children() == []
 
 
 # -- finding services ----------------------------------------------------------------------------
