@@ -11,6 +11,7 @@ from pathlib import Path
 __all__ = [
     "file_name",
     "free_path",
+    "numbered_image",
     "real_path",
     "safe_name",
     "size_text",
@@ -28,6 +29,12 @@ _LONGEST = 80
 _MAX_BYTES = 200  # of a name that strangers gave: file systems end at 255, and drafts are longer
 _INVISIBLE = {"C": "_", "Z": " "}  # by the first letter of the category
 _FORBIDDEN = re.compile(r'[<>:"|?*/\\]')
+
+
+def numbered_image(name: str) -> tuple[str, int]:
+    """Return the name of a file, and which of its images is meant: ``a.tif#2``; 0: nobody said."""
+    file, mark, number = name.rpartition("#")
+    return (file, int(number)) if mark and file and number.isdecimal() else (name, 0)
 
 
 def real_path(path: Path) -> Path:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import html
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 __all__ = [
     "comment",
@@ -20,6 +21,7 @@ __all__ = [
     "seen",
     "shell_line",
     "shell_word",
+    "some_paths",
     "visible_text",
 ]
 
@@ -36,6 +38,12 @@ def one_line(text: str, most: int = 300) -> str:
     """Return `text` as one line of characters that can be seen, not longer than `most`."""
     flat = seen(" ".join(text.split()))
     return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def some_paths(paths: Sequence[Path], most: int = 5) -> str:
+    """Return paths for a sentence: the first of them, and how many more there are."""
+    names = ", ".join(one_line(str(path), 500) for path in paths[:most])
+    return names + (f" and {len(paths) - most} more" if len(paths) > most else "")
 
 
 def visible_text(text: str) -> str:

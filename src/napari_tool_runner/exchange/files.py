@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 
 from napari_tool_runner.errors import ExchangeError, OutputError
-from napari_tool_runner.names import real_path, size_text
+from napari_tool_runner.names import numbered_image, real_path, size_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.sealed import below, cloned, heard, remove
 from napari_tool_runner.tools.file_types import has_zarr_attributes
@@ -233,10 +233,9 @@ def file_key(path: Path) -> str:
 
 
 def image_number(path: Path) -> tuple[Path, int]:
-    """Return a file, and which of its images is meant: ``a.tif#2``; 0: nobody said."""
-    name, mark, number = path.name.rpartition("#")
-    whole = path.with_name(name) if mark and name and number.isdecimal() else path
-    return (path, 0) if whole is path or path.exists() else (whole, int(number))
+    """Return a file, and which of its images is meant; 0: nobody said, or it is called so."""
+    name, number = numbered_image(path.name)
+    return (path, 0) if name == path.name or path.exists() else (path.with_name(name), number)
 
 
 def remember_origin(data: object, path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.jobs.delivery import real_text
 from napari_tool_runner.jobs.manager import JobManager
-from napari_tool_runner.names import unique_names
+from napari_tool_runner.names import numbered_image, unique_names
 from napari_tool_runner.tools.model import DataParameter
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
         if name.rsplit("|", 1)[-1] in data and isinstance(pattern, str | os.PathLike):
             pattern = os.path.expanduser(pattern)
             matches = sorted(glob.glob(pattern, recursive=True))
-            base, mark, number = str(pattern).rpartition("#")
-            if not matches and mark and number.isdecimal():  # that image of each file
+            base, number = numbered_image(str(pattern))
+            if not matches and base != str(pattern):  # that image of each file
                 matches = [f"{one}#{number}" for one in sorted(glob.glob(base, recursive=True))]
             if not matches:
                 raise ParameterError(
@@ -72,23 +72,18 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
     wanted = [tool.formats.split(Path(name).name)[0] for name in files]
     stems = unique_names(wanted, numbered="_{}", first=2)
 
-    def given(name: str, index: int) -> object:
-        file = found[name][index if len(found[name]) > 1 else 0]
-        return (file, *beside[name]) if beside[name] else file
-
     items: list[BatchItem] = []
     for index in range(total):
-        own = {name: given(name, index) for name in found}
-        each = tuple(files[index if len(files) > 1 else 0] for files in found.values())
-        items.append(BatchItem(stems[index], {**values, **own}, note, each))
+        own = {name: files[index if len(files) > 1 else 0] for name, files in found.items()}
+        told = {name: (f, *beside[name]) if beside[name] else f for name, f in own.items()}
+        items.append(BatchItem(stems[index], {**values, **told}, note, tuple(own.values())))
     return items
 
 
 def files_of(items: Iterable[BatchItem]) -> set[str]:
     """Return where the files of all calls are, as `deliver` takes what it must not replace."""
     files = {file for item in items for file in item.files}
-    whole = (f if os.path.lexists(f) else f.rpartition("#")[0] for f in files)  # *.tif#2
-    return {real_text(file) for file in whole if file}
+    return {real_text(f if os.path.lexists(f) else numbered_image(f)[0]) for f in files}
 
 
 def _pair(found: dict[str, list[str]], patterns: Mapping[str, str]) -> tuple[str, ...]:
@@ -184,8 +179,7 @@ def notes_by_kind(ended: Iterable[tuple[BatchItem, Job | ToolRunnerError]]) -> l
     """
     kinds: dict[str, tuple[str, dict[str, None]]] = {}
     for item, job in ended:
-        given = (v[0] if isinstance(v, tuple) and v else v for v in item.values.values())
-        files = [Path(v) for v in given if isinstance(v, str | os.PathLike)]
+        files = [Path(file) for file in item.files]
         names = sorted({n for f in files for n in (f.name, f.stem) if n}, key=len, reverse=True)
         same = re.compile("|".join([*map(re.escape, names), r"\d+(?:[.,]\d+)*"]))
         said = () if isinstance(job, ToolRunnerError) else job.request.config.notes

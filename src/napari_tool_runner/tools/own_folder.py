@@ -122,8 +122,9 @@ def imported_file(file: Path, path: Path, limit: Path) -> Path:
     UnsafeDescriptorError
         It lies elsewhere.
     """
-    with suppress(DescriptorError, ValueError):
-        text = read_bytes(file, _TEXT).decode() if file.suffix == ".xml" else ""
+    with suppress(DescriptorError, OSError, ValueError):
+        short = file.suffix == ".xml" and file.stat().st_size < 4 * _LONGEST
+        text = read_bytes(file, _TEXT).decode() if short else ""
         if 0 < len(text) < _LONGEST and "<" not in text and (file.parent / text.strip()).is_file():
             file = file.parent / text.strip()
     if real_path(file).is_relative_to(limit):

@@ -17,7 +17,7 @@ from napari_tool_runner.exchange import open_snapshot, snapshot
 from napari_tool_runner.quoting import shell_line
 from napari_tool_runner.tools.dialect import DataFile
 from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
-from napari_tool_runner.tools.toolbox.entries import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import ships
 from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.forms.layers import as_list, axes_told, path_of
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
@@ -119,8 +119,7 @@ def command_line(tool: Tool, values: Mapping[str, object]) -> str:
 
     A layer that is no file is written as its name in capitals, to be replaced.
     """
-    bundled = tool.path.is_relative_to(bundled_folder())
-    words = ["napari-tool-runner", "run", tool.id if bundled else tool.uri]
+    words = ["napari-tool-runner", "run", tool.id if ships(tool.path) else tool.uri]
     axes: dict[str, str] = {}
     for leaf in leaves(tool.inputs, values):
         for value in as_list(leaf.value):
@@ -253,7 +252,7 @@ class ToolPage(Themed, QWidget):
         row = filled(QHBoxLayout(), *buttons, spacing=4)
         parts = row, self.message, (self.text, 1)
         filled(QVBoxLayout(self), *parts, margins=(6, 2, 6, 2), spacing=4)
-        strange = tool.help_format == "rst" and not tool.path.is_relative_to(bundled_folder())
+        strange = tool.help_format == "rst" and not ships(tool.path)
         if strange and tool.help.strip():
             task = Task(partial(help_html, tool), self)
             task.done.connect(self._show_help)

@@ -22,7 +22,7 @@ from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 from napari_tool_runner.jobs.past.history import own_folder
 from napari_tool_runner.jobs.record import present
 from napari_tool_runner.jobs.typed_json import as_object
-from napari_tool_runner.quoting import one_line
+from napari_tool_runner.quoting import one_line, some_paths
 from napari_tool_runner.sealed import below
 from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
@@ -178,11 +178,9 @@ def _links_of(folder: Path) -> list[Path]:
 
 def borrowed_words(paths: Sequence[Path]) -> str:
     """Say what a record of others asks for."""
-    names = ", ".join(one_line(str(path), 500) for path in paths[:5])
-    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return (
         "its record was not written by this installation, and it gives the tool what is not known "
-        f"to be a part of it: {names}{more}."
+        f"to be a part of it: {some_paths(paths)}."
     )
 
 

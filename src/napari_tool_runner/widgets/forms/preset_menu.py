@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
 from napari_tool_runner.jobs import allowed_values
-from napari_tool_runner.quoting import one_line
+from napari_tool_runner.quoting import some_paths
 from napari_tool_runner.tools.tree import named_paths
 from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore
 from napari_tool_runner.widgets.parts.layouts import menu_entry
@@ -60,10 +60,8 @@ class PresetMenu(QMenu):
             parts.append(f"Without a place here: {', '.join(unknown)}.")
         buttons: list[Button] = []
         if named:
-            paths = dict.fromkeys(path for some in named.values() for path in some)
-            names = ", ".join(one_line(str(path), 500) for path in [*paths][:5])
-            more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-            parts.append(f"Left out, since it names files of yours: {names}{more}.")
+            paths = [*dict.fromkeys(path for some in named.values() for path in some)]
+            parts.append(f"Left out, since it names files of yours: {some_paths(paths)}.")
             buttons.append(("Fill them in", lambda: self.apply(preset)))
         self.told.emit(" ".join(part for part in parts if part), buttons)
 
