@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,14 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes, Surface, Tracks, Vectors
 
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import export, fitting_kinds, plan, snapshot, takes_features
+from napari_tool_runner.exchange import (
+    export,
+    fitting_kinds,
+    layer_kind,
+    plan,
+    snapshot,
+    takes_features,
+)
 from napari_tool_runner.tools.model import LayerKind
 
 LAYERS = [
@@ -313,3 +321,19 @@ def test_layers_are_rebuilt_from_any_output(round_trip):
     for layer, fmt in zip(LAYERS[2:6], ["csv", "geojson", "csv", "csv"], strict=True):
         _, loaded = round_trip(layer, fmt, formats=GALAXY)
         assert type(Layer.create(*loaded.as_layer_data_tuple())) is type(layer)
+
+
+def test_a_layer_that_plugins_get_is_known_without_a_warning() -> None:
+    from napari.utils._proxies import PublicOnlyProxy
+
+    class Image:
+        """Of another library."""
+
+    class Own(Labels):
+        """Of a plugin."""
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert layer_kind(PublicOnlyProxy(LAYERS[0])) == LAYERS[0]._type_string
+        assert layer_kind(Own(np.zeros((2, 2), int))) == "labels"
+        assert layer_kind(Image()) == "any"

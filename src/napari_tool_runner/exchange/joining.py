@@ -10,7 +10,9 @@ import numpy as np
 from napari_tool_runner.exchange.blocks import first_holding
 from napari_tool_runner.exchange.columns import object_ids
 from napari_tool_runner.exchange.model import items
+from napari_tool_runner.exchange.snapshots import layer_kind
 from napari_tool_runner.names import unique_name
+from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +56,7 @@ def features_for(layer: object, columns: Mapping[str, object]) -> pd.DataFrame |
             table[name] = table[name].astype(pd.Int64Dtype() if signed else pd.UInt64Dtype())
     if not isinstance(layer, _Featured):
         return None
-    if getattr(layer, "_type_string", "") == "labels":
+    if layer_kind(layer) is LayerKind.LABELS:
         return _for_labels(layer.features, table)
     return _for_rows(layer.features, table, len(items(layer.data)))
 

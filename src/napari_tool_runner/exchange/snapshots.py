@@ -107,9 +107,9 @@ def _is_layer(value: object) -> TypeGuard[_Layer]:
 
 def layer_kind(layer: object) -> LayerKind:
     """Return the kind of a napari layer, also of a plugin's subclass; ANY for anything else."""
-    bases = (base.__name__.lower() for base in type(layer).__mro__)
-    names = (name for name in (getattr(layer, "_type_string", ""), *bases) if name in _LAYERS)
-    return LayerKind(next(names, LayerKind.ANY))
+    bases = layer.__class__.__mro__  # of a proxy, as plugins get them: those of the layer
+    names = (base.__name__.lower() for base in bases if base.__module__.startswith("napari."))
+    return LayerKind(next((name for name in names if name in _LAYERS), LayerKind.ANY))
 
 
 def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
