@@ -63,7 +63,7 @@ def codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place.mkdir(parents=True)
     (place / "dialect.py").write_text(LANGUAGE, encoding="utf-8")
     monkeypatch.setattr(tools, "__path__", [*tools.__path__, str(tmp_path / "languages")])
-    monkeypatch.setattr(looking, "_LIMITS", replace(looking._LIMITS, processor=1, seconds=5))
+    monkeypatch.setattr(looking, "_LIMITS", replace(looking._LIMITS, processor=2, seconds=5))
     looking._memory.cache_clear()
     folder = tmp_path / "box"
     folder.mkdir()
@@ -84,7 +84,7 @@ def box_of(folder: Path) -> Toolbox:
         ("import time; time.sleep(1000)", "took longer"),
         ("import os; os._exit(3)", "ended before it answered"),
         ("import ctypes; ctypes.string_at(0)", "signal 11"),
-        ("name = 'x' * 2**26", "more than 16 MB"),
+        ("name = 'x' * 17_000_000", "more than 16 MB"),
         ("raise RecursionError", "Recursion"),
         ("def f(): f()\nf()", "recursion"),
     ],
