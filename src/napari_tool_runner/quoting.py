@@ -36,7 +36,8 @@ def seen(text: str) -> str:
 
 def one_line(text: str, most: int = 300) -> str:
     """Return `text` as one line of characters that can be seen, not longer than `most`."""
-    flat = seen(" ".join(text.split()))
+    # what is cut off is not looked at: a name of a stranger may be as long as a file
+    flat = seen(" ".join(text.split())[: most + 1])
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 

@@ -46,6 +46,7 @@ class Codes(Dialect):
         scope = {"path": candidate.path}
         exec(candidate.data.decode(), scope)
         return Tool(id=candidate.path.stem, name=str(scope.get("name", "Name")),
+                    description=str(scope.get("description", "")),
                     uri=str(candidate.path), dialect="codes", digest=candidate.digest)
     def render(self, tool, values, paths, variables): ...
     def collect(self, tool, rendered, values, paths): ...
@@ -84,7 +85,7 @@ def box_of(folder: Path) -> Toolbox:
         ("import time; time.sleep(1000)", "took longer"),
         ("import os; os._exit(3)", "ended before it answered"),
         ("import ctypes; ctypes.string_at(0)", "signal 11"),
-        ("name = 'x' * 17_000_000", "more than 16 MB"),
+        ("description = 'x' * 17_000_000", "more than 16 MB"),
         ("raise RecursionError", "Recursion"),
         ("def f(): f()\nf()", "recursion"),
     ],
