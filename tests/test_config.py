@@ -273,7 +273,8 @@ def read_or_told(data: dict[str, object], *names: str) -> None:
     except ConfigError as error:
         told = str(error)
     if told:
-        assert any(f"“{name}”" in told for name in names)
+        # of a section, the key inside it
+        assert any(f"“{name}”" in told or f"“{name}." in told for name in names)
         assert not any(f" is {word}, but" in told for word in ("None", "True", "inf"))
         return
     for setting in TABLE.values():
@@ -571,3 +572,62 @@ def test_a_saved_setting_changes_nothing_else(data: dict[str, object], wanted: s
 def test_a_service_of_the_tutorials_key_can_be_taken_away() -> None:
     config = Config({"process": {"service": "CONDA"}})
     assert changed_config(config, {"runner.service": None}).service is None
+
+
+@pytest.mark.parametrize(
+    ("data", "service", "folders", "told"),
+    [
+        # the tutorial's key names a service of a plugin, wherever its folders are named
+        ({"process": {"service": "MINE", "plugin_dirs": ["p"]}}, "MINE", ["p"], ""),
+        ({"process": {"service": "MINE"}, "runner": {"plugin_dirs": ["p"]}}, "MINE", ["p"], ""),
+        (
+            {"process": {"service": "MINE", "plugin_dirs": "p"}, "runner": {"plugin_dirs": "q"}},
+            "MINE",
+            ["q", "p"],
+            "",
+        ),
+        ({"process": {"service": "LOCAL"}, "runner": {"plugin_dirs": ["p"]}}, "LOCAL", ["p"], ""),
+        ({"process": {"service": "MINE"}, "runner": {"memory": "1G"}}, "MINE", None, ""),
+        ({"process": {"plugin_dirs": "p"}, "runner": {"service": "MINE"}}, "MINE", "p", ""),
+        # BioImageIT's own files: the registry of tools, and the runner
+        ({"process": {"service": "LOCAL"}, "runner": {"service": "DOCKER"}}, "DOCKER", None, ""),
+        # what is not used is told
+        (
+            {"process": {"service": "MINE"}, "runner": {"service": "DOCKER"}},
+            "DOCKER",
+            None,
+            "“process.service” in the configuration (MINE) is not used: “runner.service” (DOCKER)",
+        ),
+        (
+            {"process": {"service": "LOCAL"}, "runner": {"memory": "1G"}},
+            None,
+            None,
+            "the runner is named by “runner.service”",
+        ),
+    ],
+)
+def test_the_tutorials_key_beside_a_section_runner(
+    data: dict[str, object], service: str | None, folders: object, told: str
+) -> None:
+    config = load_config(data)
+    assert config.service == service
+    absolute = [str(Path.cwd() / one) for one in folders or ()]
+    wanted = absolute[0] if isinstance(folders, str) else absolute or None
+    assert config.runner.get("plugin_dirs") == wanted
+    assert [told in note for note in config.notes] == ([True] if told else [])
+
+
+@pytest.mark.parametrize("name", ["process", "process.plugin_dirs", "runner.plugin_dirs"])
+def test_folders_of_plugins_can_be_locked_under_both_names(facility, name: str) -> None:
+    facility({"process": {"plugin_dirs": ["theirs"]}, "locked": [name]})
+    personal({"process": {"plugin_dirs": ["mine"]}})
+    (path,) = load_config().runner["plugin_dirs"]
+    assert path.endswith("theirs")
+    assert any("locked" in note for note in load_config().notes)
+
+
+def test_a_plugins_service_of_the_tutorials_key_can_be_changed() -> None:
+    config = Config({"process": {"service": "MINE", "plugin_dirs": ["p"]}})
+    assert changed_config(config, {"runner.service": None}).service is None
+    assert changed_config(config, {"runner.service": "LOCAL"}).service == "LOCAL"
+    assert changed_config(config, {"runner.cpus": 2}).service == "MINE"

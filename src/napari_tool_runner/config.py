@@ -18,7 +18,7 @@ import platformdirs
 from napari_tool_runner.config_layers import ABSENT, Config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.setting_types import is_secret_name
-from napari_tool_runner.settings import TABLE
+from napari_tool_runner.settings import OWN_SERVICES, TABLE
 from napari_tool_runner.storage import APP, check_depth, locked, read_json, user_data, write_json
 
 __all__ = [
@@ -200,6 +200,8 @@ def changed_config(config: Config, values: Mapping[str, object]) -> Config:
     hides = isinstance(process, Mapping) and process.get("service")
     if hides and data.get("runner") is None and any(key.startswith("runner.") for key in values):
         data["runner"] = {"service": hides}
+    if isinstance(process, Mapping) and "runner.service" in values and hides not in OWN_SERVICES:
+        data["process"] = {name: one for name, one in process.items() if name != "service"}
     for key, value in values.items():
         lock = config.lock_of(key)
         if lock is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_tool_runner import settings
-from napari_tool_runner.setting_types import PATH, PATHS, Secret
+from napari_tool_runner.setting_types import PATH, PATHS, Secret, unknown_in_rows
 from napari_tool_runner.settings import TABLE, Setting
 from napari_tool_runner.storage import read_json, user_data
 
@@ -23,15 +23,6 @@ ABSENT = object()
 """What a layer says about a key that it does not name."""
 
 _Value = TypeVar("_Value")
-
-
-def _unknown_in_rows(rows: object, known: set[str], what: str, place: str) -> Iterator[str]:
-    """Name the keys that mean nothing in a list of objects, each with a ``name``."""
-    for row in rows if isinstance(rows, list) else ():
-        told = dict(row) if isinstance(row, Mapping) else {}
-        for key in sorted(told.keys() - known):
-            where = f"of the {what} “{told.get('name')}” in {place}"
-            yield f"“{key}” {where} is not known and not used."
 
 
 @dataclass(frozen=True)
@@ -68,9 +59,8 @@ class Config:
     @cached_property
     def runner(self) -> dict[str, object]:
         """The ``runner`` section of all layers, without its ``service``; paths are absolute."""
-        names = dict.fromkeys(
-            name for layer in reversed(self.layers) for name in layer.section("runner")
-        )
+        named = [(*layer.section("runner"), "plugin_dirs") for layer in reversed(self.layers)]
+        names = dict.fromkeys(name for names in named for name in names)
         found: dict[str, object] = {}
         for name in names:
             key = f"runner.{name}"
@@ -91,11 +81,7 @@ class Config:
 
     @cached_property
     def service(self) -> str | None:
-        """Name of the chosen runner service; None: choose for each tool.
-
-        ``runner.service``, or the tutorial's ``process.service`` when there is no
-        ``runner`` section in that layer.
-        """
+        """Name of the chosen runner service (`_service_setting`); None: choose for each tool."""
         holder = self.holder("runner.service")
         if holder is None:
             return None
@@ -215,8 +201,9 @@ class Config:
 
     def lock_of(self, key: str) -> Config | None:
         """Return the layer that keeps those above it from setting `key`, if one does."""
-        key = settings.RUNNER_SERVICE.key if key == settings.PROCESS_SERVICE.key else key
-        return self._locks.get(key) or self._locks.get(key.partition(".")[0])
+        folders = key == settings.PROCESS_PLUGIN_DIRS.key and self._locks.get("process")
+        key = settings.ALIASES.get(key, key)
+        return folders or self._locks.get(key) or self._locks.get(key.partition(".")[0])
 
     @cached_property
     def _locks(self) -> dict[str, Config]:
@@ -225,8 +212,8 @@ class Config:
         for name, layer in list(found.items()):
             tutorials = layer._service_setting is settings.PROCESS_SERVICE
             counts = tutorials and layer.raw(settings.PROCESS_SERVICE.key) is not ABSENT
-            if name == settings.PROCESS_SERVICE.key or (name == "process" and counts):
-                found[settings.RUNNER_SERVICE.key] = layer
+            if name in settings.ALIASES or (name == "process" and counts):
+                found[settings.ALIASES.get(name, settings.RUNNER_SERVICE.key)] = layer
         return found
 
     def value(self, setting: Setting[_Value]) -> _Value:
@@ -276,7 +263,7 @@ class Config:
                     )
                 else:
                     found += self._unknown(layer, key)
-            found += _unknown_in_rows(
+            found += unknown_in_rows(
                 layer.raw("env"), {"name", "value", "secret"}, "variable", layer.place
             )
             if layer.name == "facility":
@@ -292,7 +279,7 @@ class Config:
             return
         rows = data.get("formats") if isinstance(data, dict) else data
         known = {"name", "extension", "reader", "viewer"}
-        yield from _unknown_in_rows(rows, known, "format", str(self.formats_file))
+        yield from unknown_in_rows(rows, known, "format", str(self.formats_file))
         for row in rows if isinstance(rows, list) else ():
             told = dict(row) if isinstance(row, Mapping) else {}
             where = f"of the format “{told.get('name')}” in {self.formats_file}"
@@ -307,6 +294,8 @@ class Config:
         if key.startswith("policy.") and layer.name != "facility":
             yield f"“{key}” in {layer.place} is not used: only a facility’s file has a policy."
         flat = "." in key and key in layer.data  # "runner.memory" beside, not in, a section
+        if not flat and key == settings.PROCESS_SERVICE.key:
+            yield from layer._registry_note(layer.raw(key))
         if not flat and (key in TABLE or settings.is_ignored(key)):
             return
         what = f"“{key}” in {layer.place} is not known and not used"
@@ -351,14 +340,46 @@ class Config:
         """What this layer says about `key`, aliases included; `ABSENT` for nothing."""
         if key == settings.RUNNER_SERVICE.key:
             key = self._service_setting.key
+        if key == settings.PLUGIN_DIRS.key:
+            return self._plugin_dirs
         section, dot, name = key.partition(".")
         return self.section(section).get(name, ABSENT) if dot else self.data.get(key, ABSENT)
 
     @property
+    def _plugin_dirs(self) -> object:
+        """What the sections ``runner`` and ``process`` say of them; a locked one is not heard."""
+        names = ("runner", "process")[: 2 if self._locks.get("process") in (None, self) else 1]
+        said = [one for one in (self.section(n).get("plugin_dirs") for n in names) if one]
+        if len(said) == 2:
+            return [path for one in said for path in (one if isinstance(one, list) else [one])]
+        return said[0] if said else self.section("runner").get("plugin_dirs", ABSENT)
+
+    @property
     def _service_setting(self) -> Setting[str | None]:
-        """Where this layer names the runner service: the tutorial's way is without ``runner``."""
-        said = self.data.get("runner") is not None
-        return settings.RUNNER_SERVICE if said else settings.PROCESS_SERVICE
+        """Where this layer names the runner service.
+
+        ``process.service`` is the tutorial's way. Beside a section ``runner`` it is BioImageIT's
+        registry of tools, unless it can only be a runner: ``runner.service`` is not named, and
+        it is of others, or folders of plugins are named.
+        """
+        if self.data.get("runner") is None:
+            return settings.PROCESS_SERVICE
+        runner, process = self.section("runner"), self.section("process")
+        others = runner.get("plugin_dirs") or process.get("plugin_dirs")
+        service = None if runner.get("service") else process.get("service")
+        tutorials = service and (others or service not in settings.OWN_SERVICES)
+        return settings.PROCESS_SERVICE if tutorials else settings.RUNNER_SERVICE
+
+    def _registry_note(self, said: object) -> Iterator[str]:
+        """Say that ``process.service`` names no runner, where somebody may think that it does."""
+        named = self.section("runner").get("service")
+        if self._service_setting is settings.PROCESS_SERVICE or said in (None, "", named):
+            return
+        what = f"“process.service” in {self.place} ({said}) is not used"
+        if not named:
+            yield f"{what}: beside a section “runner” the runner is named by “runner.service”."
+        elif said != "LOCAL":  # which is BioImageIT's registry of tools
+            yield f"{what}: “runner.service” ({named}) counts."
 
     def section(self, name: str) -> Mapping[str, object]:
         """Return what this layer says in a section; raises ConfigError when it is none."""

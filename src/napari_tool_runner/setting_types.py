@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -27,6 +27,7 @@ __all__ = [
     "is_secret_name",
     "merged",
     "number",
+    "unknown_in_rows",
     "whole",
 ]
 
@@ -220,3 +221,12 @@ def both(upper: tuple[Path, ...], lower: tuple[Path, ...]) -> tuple[Path, ...]:
 def merged(upper: dict[str, str], lower: dict[str, str]) -> dict[str, str]:
     """Join the entries of a higher and of a lower layer."""
     return {**lower, **upper}
+
+
+def unknown_in_rows(rows: object, known: set[str], what: str, place: str) -> Iterator[str]:
+    """Name the keys that mean nothing in a list of objects, each with a ``name``."""
+    for row in rows if isinstance(rows, list) else ():
+        told = dict(row) if isinstance(row, Mapping) else {}
+        for key in sorted(told.keys() - known):
+            where = f"of the {what} “{told.get('name')}” in {place}"
+            yield f"“{key}” {where} is not known and not used."

@@ -149,7 +149,11 @@ CATEGORIES: Setting[tuple[Path, ...]] = Setting(
 )
 PROCESS_SERVICE: Setting[str | None] = Setting(
     "process.service", SERVICE, None,
-    "the runner, when there is no `runner` section (the tutorial's way)", " ",
+    "the runner (the tutorial's way), when there is no `runner` section, or it names no service "
+    "and this one is a plugin's", " ",
+)
+PROCESS_PLUGIN_DIRS: Setting[tuple[Path, ...]] = Setting(
+    "process.plugin_dirs", PATHS, (), "as `runner.plugin_dirs`; both count", "none", joined=both,
 )
 FORMATS_FILE: Setting[Path | None] = Setting(
     "formats.file", PATH, None,
@@ -342,6 +346,12 @@ TABLE: Mapping[str, Setting[object]] = {
     entry.key: entry for entry in list(vars().values()) if isinstance(entry, Setting)
 }
 """Key -> setting, in the order of the documentation."""
+
+ALIASES: Mapping[str, str] = {
+    PROCESS_SERVICE.key: RUNNER_SERVICE.key,
+    PROCESS_PLUGIN_DIRS.key: PLUGIN_DIRS.key,
+}
+"""The tutorial's keys of ``process``, and ours that mean the same."""
 
 FOR_EVERY_SERVICE: frozenset[str] = frozenset(
     {"runner.cpus", "runner.memory", "runner.gpus", "runner.network"}
