@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from napari.layers import Labels, Points
 
-from napari_tool_runner.exchange import features_for
+from napari_tool_runner import exchange
+from napari_tool_runner.exchange import Objects, features_for, objects_in, snapshot
 
 
 def labels(**more: object) -> Labels:
@@ -68,3 +69,98 @@ def test_large_numbers_of_objects_are_joined_in_full():
     rows = table.set_index("index")["parent"]
     assert [int(rows[1]), int(rows[2])] == [big, big + 2]
     assert pd.isna(rows[0])
+
+
+def joined_by(table, images):
+    return exchange.joined_by(table, lambda: images)
+
+
+CELLS = Objects("cells", frozenset({1, 2, 3}), "cells")
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ({"label": [3, 1, 2], "area": [1, 2, 3]}, "label"),
+        ({"Label": [1.0, 2.0, 3.0]}, "Label"),
+        ({"labels": [0, 1, 2, 3]}, "labels"),  # with the background
+        ({"CellID": [1, 2, 3]}, "CellID"),
+        ({"Object Number": [1, 2, 3], "id": [7, 8, 9]}, "Object Number"),
+        ({"label": ["a", "b", "a"], "id": [2, 3, 1]}, "id"),  # a class, and the number
+        ({"label": [1, 1, 2], "index": [3, 2, 1]}, "index"),
+        ({"index": [0, 1, 2], "label": [1, 2, 3]}, "label"),  # what pandas writes first
+    ],
+)
+def test_rows_are_known_by_the_numbers_of_objects(table, column):
+    columns = {name: np.asarray(values) for name, values in table.items()}
+    found = joined_by(columns, [CELLS])
+    assert (found.key, found.column) == ("cells", column)
+    assert f"“{column}”" in found.note
+    assert "“cells”" in found.note
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ({"index": [0, 1, 2]}, "count rows"),
+        ({"id": [0, 1, 2, 3]}, "count rows"),
+        ({"label": [1, 2]}, "count rows"),  # the first of them, or two of another image
+        ({"id": [2, 3]}, "1 of the 3 objects"),
+        ({"label": [1, 2, 4]}, "1 of its 3 numbers is no object"),
+        ({"label": [1, 2, 2, 3]}, "several rows"),
+        ({"label": [1.0, 2.0, np.nan]}, "not whole in each row"),
+        ({"label": [1.5, 2.0, 3.0]}, "not whole in each row"),
+        ({"label": [1.0, 2.0, 2.0**60]}, "not whole in each row"),
+        ({"area": [1, 2, 3]}, ""),
+        ({"label": ["a", "b", "c"]}, ""),
+        ({"label": []}, ""),
+        ({"objects": [3]}, ""),  # how many there are
+    ],
+)
+def test_numbers_that_are_not_certain_join_nothing(table, why):
+    columns = {name: np.asarray(values) for name, values in table.items()}
+    found = joined_by(columns, [CELLS])
+    assert found.key == ""
+    assert why in found.note
+    assert bool(why) == bool(found.note)
+
+
+def test_objects_without_a_row_and_doubts_are_told():
+    some = joined_by({"label": np.array([2, 9])}, [Objects("a", frozenset({2, 5, 9, 11}), "a")])
+    assert some.key == "a"
+    assert "2 of its 4 objects have no row" in some.note
+    rows = joined_by({"id": np.array([1, 2, 3])}, [CELLS])
+    assert rows.key == "cells"
+    assert "may count rows" in rows.note
+    again = joined_by({"label": np.array([1, 2, 3])}, [CELLS._replace(again=True)])
+    assert "in several frames" in again.note
+    part = joined_by({"label": np.array([1, 2, 3])}, [CELLS._replace(part=True)])
+    assert "a part" in part.note
+
+
+def test_the_image_that_fits_best_is_joined_and_of_two_none():
+    table = {"label": np.array([1, 2, 3])}
+    more = Objects("more", frozenset({1, 2, 3, 4}), "more")
+    assert joined_by(table, [more, CELLS]).key == "cells"
+    both = joined_by(table, [CELLS, CELLS._replace(key="mask", name="mask")])
+    assert both.key == ""
+    assert "both “cells” and “mask”" in both.note
+
+
+def test_numbers_of_objects_are_compared_in_full():
+    big = 2**63 + 5
+    wide = Objects("wide", frozenset({3, big}), "wide")
+    assert joined_by({"label": np.array([big, 3], np.uint64)}, [wide]).key == "wide"
+    assert joined_by({"label": np.array([big + 1, 3], np.uint64)}, [wide]).key == ""
+
+
+def test_objects_are_those_of_all_blocks_and_frames():
+    stack = np.zeros((2, 600, 600), np.uint16)
+    stack[0, :9, :9], stack[1, :9, :9], stack[1, 590:, 590:] = 4, 4, 70
+    found = objects_in("s", snapshot((stack, {"axis_labels": ("t", "y", "x")}, "labels"), "s"))
+    assert found == Objects("s", frozenset({4, 70}), "s", again=True)
+    deep = objects_in("s", snapshot((stack, {"axis_labels": ("z", "y", "x")}, "labels"), "s"))
+    assert not deep.again
+    noise = np.random.default_rng(0).integers(0, 99, (64, 64)).astype(np.uint8)
+    assert objects_in("n", snapshot(noise, "n")) is None
+    assert objects_in("n", snapshot(stack.astype(float), "n")) is None

@@ -93,10 +93,12 @@ def test_each_slice_becomes_a_stack(
     assert len(record["inputs"]) == 1  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("said", ['join="o" ', ""], ids=["declared", "by its numbers"])
 def test_labels_stay_distinct_and_their_table_follows(
-    viewer: ViewerModel, make_tool: MakeTool, config: Config
+    viewer: ViewerModel, make_tool: MakeTool, config: Config, said: str
 ) -> None:
-    tool = make_tool(OBJECTS, outputs=OBJECTS_OUT, arguments="${i} ${o} ${t} ${p}")
+    outputs = OBJECTS_OUT.replace('join="o" ', said)
+    tool = make_tool(OBJECTS, outputs=outputs, arguments="${i} ${o} ${t} ${p}")
     _, added = _run(viewer, tool, Extent("each", ndim=2), config)
     labels, points = added.layers
     data = np.asarray(labels.data)

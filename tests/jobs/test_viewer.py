@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,11 +12,15 @@ import tifffile
 
 napari = pytest.importorskip("napari")
 from napari.components import ViewerModel  # noqa: E402
+from napari.layers._source import layer_source  # noqa: E402
 
 import napari_tool_runner as ntr  # noqa: E402
 from jobs.conftest import INVERT, MakeTool  # noqa: E402
 from napari_tool_runner.errors import ParameterError  # noqa: E402
 from napari_tool_runner.jobs import AddedResult, JobManager, add_result  # noqa: E402
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools import Tool
 
 Config = dict[str, object]
 LABEL = """
@@ -155,11 +160,14 @@ def test_what_was_added_is_told(viewer: ViewerModel, make_tool: MakeTool, config
         + '<data name="w" format="txt" label="Words"/>'
         + '<data name="h" format="txt" label="Hidden" hidden="true"/>'
     )
-    script = LABEL + 'open(sys.argv[4], "w").write("x")\nopen(sys.argv[5], "w").write("x")\n'
+    script = (
+        LABEL.replace("label,", "row,")
+        + 'open(sys.argv[4], "w").write("x")\nopen(sys.argv[5], "w").write("x")\n'
+    )
     tool = make_tool(script, outputs=outputs, arguments="${i} ${o} ${t} ${w} ${h}")
     job = JobManager().submit(tool, {"i": viewer.layers["cells"]}, config=config)
     added = add_result(viewer, job.result(), job)
-    assert [list(table) for table in added.tables.values()] == [["label", "area"]]
+    assert [list(table) for table in added.tables.values()] == [["row", "area"]]
     assert added.files == ["Words"]
     assert added.sentence() == (
         "Added “cells · Cells”. Opened 1 table. Words: a file in the workspace."
@@ -208,3 +216,118 @@ def test_a_name_of_a_layer_or_of_a_file(
     )
     (layer,) = ntr.run_in_viewer(viewer, tool, i=["cells", str(path)], config=config)
     np.testing.assert_array_equal(layer.data, viewer.layers["cells"].data + 3)
+
+
+# -- descriptors that say nothing: the numbers say whose objects the rows are ---------------
+
+MEASURE = """
+import sys, numpy as np, tifffile
+ids = [int(i) for i in np.unique(tifffile.imread(sys.argv[1])) if i]
+rows = [sys.argv[3]] + [f"{i},{10 * i}" for i in ids]
+open(sys.argv[2], "w").write("\\n".join(rows) + "\\n")
+"""
+PLAIN = '<param name="i" type="data" format="imagetiff" label="Objects"/>'
+TABLE = '<data name="t" format="tablecsv" label="Sizes"/>'
+MINE = np.repeat([4, 0, 9], 10).reshape(3, 10)
+
+
+def _measured(make_tool: MakeTool, header: str = "label,size", **more: str) -> Tool:
+    given = {"inputs": PLAIN, "outputs": TABLE, "arguments": f"${{i}} ${{t}} {header}"}
+    return make_tool(MEASURE, **{**given, **more})
+
+
+def _result(viewer: ViewerModel, tool: Tool, config: Config, **values: object) -> AddedResult:
+    job = JobManager().submit(tool, values, config=config)
+    return add_result(viewer, job.result(), job)
+
+
+@pytest.mark.parametrize("header", ["label,size", "Label,size", "id,size", "index,size"])
+def test_a_table_of_others_joins_the_layer_whose_numbers_it_has(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config, header: str
+) -> None:
+    mine = viewer.add_labels(MINE, name="mine", features={"index": [0, 4], "kind": ["a", "b"]})
+    added = _result(viewer, _measured(make_tool, header), config, i=mine)
+    assert mine.features.set_index("index")["size"].dropna().to_dict() == {4: 40, 9: 90}
+    assert mine.features.set_index("index")["kind"].dropna().to_dict() == {0: "a", 4: "b"}
+    assert list(added.joined.values()) == [mine]
+    assert f"the objects of “mine”, by the column “{header[:-5]}”" in " ".join(added.notes)
+
+
+def test_a_table_of_others_joins_the_labels_that_came_with_it(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    outputs = LABEL_OUT.replace('join="o"', "").replace('layer="labels" ', "")
+    tool = make_tool(LABEL, outputs=outputs, arguments="${i} ${o} ${t}")
+    added = _result(viewer, tool, config, i=viewer.layers["cells"])
+    (labels,) = added.layers
+    assert labels.features.set_index("index")["area"].dropna().to_dict() == {1: 20, 2: 24}
+
+
+def test_a_galaxy_table_joins_as_well(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    tool = make_tool(
+        MEASURE,
+        root='profile="21.05"',
+        inputs='<param name="i" type="data" format="tiff" label="Label map"/>',
+        outputs='<data name="t" format="csv" label="Sizes"/>',
+        arguments="'$i' '$t' label,size",
+    )
+    mine = viewer.add_labels(MINE, name="mine")
+    _result(viewer, tool, config, i=mine)
+    assert mine.features.set_index("index")["size"].dropna().to_dict() == {4: 40, 9: 90}
+
+
+def test_a_label_image_by_its_path(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.tif"
+    tifffile.imwrite(path, MINE.astype(np.uint16))
+    tool = _measured(make_tool)
+    added = _result(viewer, tool, config, i=path)
+    assert len(added.tables) == 1
+    assert "the objects of “mine.tif”, by the column “label”" in " ".join(added.notes)
+    with layer_source(path=str(path)):
+        viewer.add_labels(MINE, name="mine")
+    added = _result(viewer, tool, config, i=path)
+    (mine,) = added.joined.values()
+    assert mine is viewer.layers["mine"]
+    assert mine.features.set_index("index")["size"].dropna().to_dict() == {4: 40, 9: 90}
+
+
+def test_numbers_of_rows_join_nothing_and_that_is_told(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    mine = viewer.add_labels(np.repeat([1, 0, 2], 10).reshape(3, 10), name="mine")
+    script = "import sys; open(sys.argv[2], 'w').write(',area\\n0,20\\n1,24\\n')"
+    tool = make_tool(script, inputs=PLAIN, outputs=TABLE, arguments="${i} ${t}")
+    added = _result(viewer, tool, config, i=mine)
+    assert mine.features.empty
+    assert len(added.tables) == 1
+    assert "not joined: its column “index” may count rows" in " ".join(added.notes)
+
+
+def test_of_two_images_with_the_same_numbers_none_is_joined(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    one, two = (viewer.add_labels(MINE + shift, name=f"n{shift}") for shift in (0, 0))
+    inputs = PLAIN + PLAIN.replace('name="i"', 'name="j"')
+    tool = _measured(make_tool, inputs=inputs)
+    added = _result(viewer, tool, config, i=one, j=two)
+    assert one.features.empty
+    assert two.features.empty
+    assert "fits both" in " ".join(added.notes)
+
+
+def test_frames_with_the_same_numbers_are_told(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    stack = np.stack([MINE, MINE])
+    mine = viewer.add_labels(stack, name="mine", axis_labels=("t", "y", "x"))
+    added = _result(viewer, _measured(make_tool), config, i=mine)
+    assert "in several frames" in " ".join(added.notes)
+    rows = "import sys; open(sys.argv[2], 'w').write('label,frame\\n4,0\\n9,0\\n4,1\\n9,1\\n')"
+    tool = make_tool(rows, inputs=PLAIN, outputs=TABLE, arguments="${i} ${t}", name="rows")
+    added = _result(viewer, tool, config, i=mine)
+    assert len(added.tables) == 1
+    assert "the same in several rows" in " ".join(added.notes)

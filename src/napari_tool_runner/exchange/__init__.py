@@ -16,7 +16,7 @@ from napari_tool_runner.exchange.handover import (
     plan,
     takes_features,
 )
-from napari_tool_runner.exchange.joining import features_for
+from napari_tool_runner.exchange.joining import Objects, features_for, joined_by, objects_in
 from napari_tool_runner.exchange.knowing import (
     guess_notes,
     is_guess,
@@ -47,6 +47,7 @@ __all__ = [
     "LayerData",
     "LayerSnapshot",
     "LoadedOutput",
+    "Objects",
     "ReadApart",
     "ReadFile",
     "crop",
@@ -60,6 +61,7 @@ __all__ = [
     "in_its_slice",
     "in_words",
     "is_guess",
+    "joined_by",
     "label_offsets",
     "layer_kind",
     "learned",
@@ -69,6 +71,7 @@ __all__ = [
     "merge_parts",
     "misfit",
     "misfits",
+    "objects_in",
     "open_snapshot",
     "outer_axes",
     "plan",

@@ -33,6 +33,7 @@ __all__ = [
     "is_number",
     "may_be_decimals",
     "object_ids",
+    "tells_objects",
     "track_columns",
     "unique_names",
     "units_by_column",
@@ -67,9 +68,12 @@ _UNIT = re.compile(r"[(\[].*[)\]]|px|pixels?|[nµμum]m[²³23]?|microns?|s|sec|
 # What an id is called, best first: the bare ``id`` of a row with a track's is its own.
 _TRACK_IDS = ("trackid", "track", "tracknumber", "trajectory", "trajectoryid", "particle", "id")
 _LABELS = ("label", "labels", "labelid")
-_OBJECTS = ("objectnumber", "numberobjectnumber", "object", "objectid")
-_OBJECT_IDS = (*_LABELS, "index", "id", *_OBJECTS)
-_MEASURED = {*_LABELS, *_OBJECTS, "area", "volume", "areashapearea"}
+_OBJECTS = ("objectnumber", "numberobjectnumber", "objectid")
+_BARE = ("index", "id", "object")  # may number rows
+# of a table of points these are the numbers of others
+_THINGS = ("object", "cell", "nucleus", "nuclei", "region", "roi", "segment", "mask", "instance")
+_THING_IDS = [f"{thing}{word}" for thing in _THINGS for word in ("id", "label", "number", "index")]
+_MEASURED = {*_LABELS, *_OBJECTS, "object", "area", "volume", "areashapearea"}
 
 
 class Column(NamedTuple):
@@ -113,10 +117,16 @@ def _unit(text: str) -> str:
     return "pixel" if pixels else canonical(text) if text.strip() else ""
 
 
-def object_ids(names: Iterable[object]) -> list[str]:
-    """Return those of `names` that ids of objects are called by, best first."""
+def object_ids(names: Iterable[object], *, things: bool = False) -> list[str]:
+    """Return those of `names` that number objects, best first; `things`: also ``cell_id``."""
     by_name = {_plain(str(name)): str(name) for name in reversed(list(names))}
-    return [by_name[wanted] for wanted in _OBJECT_IDS if wanted in by_name]
+    wanted = [*_LABELS, *_OBJECTS, *(_THING_IDS if things else ()), *_BARE]
+    return [by_name[name] for name in dict.fromkeys(wanted) if name in by_name]
+
+
+def tells_objects(name: str) -> bool:
+    """Whether a column's name says that it numbers objects; a bare ``id`` may number rows."""
+    return _plain(name) not in _BARE
 
 
 def units_by_column(table: Table, told: object, notes: list[str]) -> dict[str, str]:

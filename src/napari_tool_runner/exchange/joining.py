@@ -1,23 +1,31 @@
-"""A table whose rows are objects of a layer becomes that layer's ``features``."""
+"""A table whose rows are objects of a layer becomes that layer's ``features``.
+
+Which layer that is a descriptor says, or the numbers of the objects do: `joined_by`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from napari_tool_runner.exchange.blocks import first_holding
-from napari_tool_runner.exchange.columns import object_ids
+from napari_tool_runner.exchange.blocks import blocks, first_holding, nbytes, read
+from napari_tool_runner.exchange.columns import object_ids, tells_objects
 from napari_tool_runner.exchange.model import items
 from napari_tool_runner.exchange.snapshots import layer_kind
+from napari_tool_runner.exchange.wanted import is_bright
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["features_for", "id_column"]
+    from napari_tool_runner.exchange.model import LayerSnapshot, Table
+
+__all__ = ["Joined", "Objects", "features_for", "id_column", "joined_by", "objects_in"]
+
+_MOST = 4 * 2**30  # bytes of an image whose objects are looked for
 
 
 @runtime_checkable
@@ -28,7 +36,9 @@ class _Featured(Protocol):
     def features(self) -> pd.DataFrame: ...
 
 
-def features_for(layer: object, columns: Mapping[str, object]) -> pd.DataFrame | None:
+def features_for(
+    layer: object, columns: Mapping[str, object], column: str = ""
+) -> pd.DataFrame | None:
     """Return `layer`'s features with the columns of a table added.
 
     Parameters
@@ -39,6 +49,8 @@ def features_for(layer: object, columns: Mapping[str, object]) -> pd.DataFrame |
         an empty row. For points, by such a column where there is one, else by order.
     columns : mapping
         Column name -> values, each of shape (N,).
+    column : str
+        Which of them holds the numbers of the objects; empty: its name tells.
 
     Returns
     -------
@@ -57,14 +69,15 @@ def features_for(layer: object, columns: Mapping[str, object]) -> pd.DataFrame |
     if not isinstance(layer, _Featured):
         return None
     if layer_kind(layer) is LayerKind.LABELS:
-        return _for_labels(layer.features, table)
+        return _for_labels(layer.features, table, column or id_column(table))
     return _for_rows(layer.features, table, len(items(layer.data)))
 
 
-def _for_labels(present: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame | None:
+def _for_labels(
+    present: pd.DataFrame, table: pd.DataFrame, key: str | None
+) -> pd.DataFrame | None:
     import pandas as pd
 
-    key = id_column(table)
     if key is None or table[key].duplicated().any():
         return None
     known = not present.empty and "index" in present.columns
@@ -130,3 +143,137 @@ def _renamed(table: pd.DataFrame, present: pd.DataFrame) -> pd.DataFrame:
         taken = {str(other) for other in (*present.columns, *table.columns)}
         names[name] = unique_name(str(name), taken, " {}", 2)
     return table.drop(columns=equal).rename(columns=names)
+
+
+# -- whose objects the rows are, where no descriptor says so --------------------------------
+
+
+class Objects(NamedTuple):
+    """The objects of an image of a job.
+
+    `ids`: their numbers, without 0; `key`: the input or output, empty where no layer of it can
+    take a table; `again`: some are in several frames or channels; `part`: the image is only a
+    part of its layer.
+    """
+
+    name: str
+    ids: frozenset[int]
+    key: str = ""
+    again: bool = False
+    part: bool = False
+
+
+class Joined(NamedTuple):
+    """Whose objects the rows of a table are: the `key` of these, by which column; in words.
+
+    `sure`: its name says so, and each object has a row.
+    """
+
+    key: str = ""
+    column: str = ""
+    note: str = ""
+    sure: bool = False
+
+
+def objects_in(
+    key: str, snap: LayerSnapshot, *, part: bool = False, stop: Callable[[], None] = lambda: None
+) -> Objects | None:
+    """Return the objects of pixels, None where they hold none: brightness, colours, fractions.
+
+    `stop` is called before each block that is read.
+    """
+    import pandas as pd
+
+    if not snap.kind.is_pixels or snap.data is None or snap.rgb:
+        return None
+    array = snap.pixels
+    if np.dtype(array.dtype).kind not in "biu" or nbytes(array) > _MOST:
+        return None
+    if snap.kind is not LayerKind.LABELS and is_bright(array):
+        return None
+    outer = [i for i, axis in enumerate(snap.geometry.axes) if axis in "TC"]
+    frames: dict[tuple[int, ...], set[int]] = {}
+    for place in blocks(array):
+        stop()
+        block = np.moveaxis(read(array, place), outer, range(len(outer)))
+        for index in np.ndindex(block.shape[: len(outer)]):
+            at = tuple(place[axis].start + i for axis, i in zip(outer, index, strict=True))
+            frames.setdefault(at, set()).update(pd.unique(block[index].ravel()).tolist())
+    ids = frozenset(number for found in frames.values() for number in found if number)
+    again = sum(len(found - {0}) for found in frames.values()) > len(ids)
+    return Objects(snap.name, ids, key, again, part) if ids else None
+
+
+def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
+    """Say whose objects the rows of `table` are: of the only one whose numbers a column has.
+
+    Names of columns suggest, numbers decide. 1, 2, 3 … may be numbers of rows as well: they
+    count where each object has one. `images` is called where some column may hold numbers.
+    """
+    doubts: list[str] = []
+    for column in object_ids(table, things=True):
+        numbers = _numbers(table[column])
+        if numbers is None or not (found := images()):
+            continue
+        if isinstance(numbers, str):
+            doubts.append(f"the numbers of its column “{column}” are {numbers}")
+            continue
+        fitting: list[Objects] = []
+        for image in found:
+            doubt = _unlike(numbers, image, certain=tells_objects(column))
+            doubts += [doubt.format(column=column, name=image.name)] if doubt else []
+            fitting += [] if doubt else [image]
+        best = [one for one in fitting if numbers >= one.ids] or fitting
+        if len(best) == 1:
+            sure = tells_objects(column) and numbers >= best[0].ids
+            return Joined(best[0].key, column, _told(numbers, best[0], column), sure)
+        if best:
+            both = " and ".join(f"“{image.name}”" for image in best)
+            return Joined(note=f"not joined: its column “{column}” fits both {both}")
+    return Joined(note=f"not joined: {doubts[0]}" if doubts else "")
+
+
+def _numbers(values: np.ndarray) -> set[int] | str | None:
+    """Return the numbers of a column; what is wrong with them; None: it holds none."""
+    if values.dtype.kind not in "iuf" or not len(values):
+        return None
+    # floats do not hold each larger whole number
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (np.abs(values) < 2**53)).all():
+        return "not whole in each row"
+    if not _whole(values):
+        return "not whole in each row"
+    numbers = {int(value) for value in values.tolist()}
+    return numbers if len(numbers) == len(values) else "the same in several rows"
+
+
+def _unlike(numbers: set[int], image: Objects, *, certain: bool) -> str:
+    """Say why `numbers` are hardly those of the objects of `image`; empty: they are."""
+    rows = numbers - {0}
+    strange, without = rows - image.ids, image.ids - rows
+    if strange:
+        are = "numbers is no object" if len(strange) == 1 else "numbers are no objects"
+        return f"{len(strange)} of its {len(rows)} {are} of “{{name}}” (column “{{column}}”)"
+    counted = rows == set(range(1, len(rows) + 1))
+    if not rows or (0 in numbers and (without or not certain)) or (without and counted):
+        return "its column “{column}” may count rows, not the objects of “{name}”"
+    if without and not certain:
+        return (
+            f"{len(without)} of the {len(image.ids)} objects of “{{name}}” are not in its column "
+            "“{column}”"
+        )
+    return ""
+
+
+def _told(numbers: set[int], image: Objects, column: str) -> str:
+    without = len(image.ids - numbers)
+    note = f"its rows are the objects of “{image.name}”, by the column “{column}”"
+    if without:
+        have = "has" if without == 1 else "have"
+        note += f"; {without} of its {len(image.ids)} objects {have} no row"
+    if not tells_objects(column) and numbers == set(range(1, len(numbers) + 1)):
+        note += ", which may count rows as well: compare some before you rely on it"
+    if image.again:
+        note += "; objects are in several frames or channels, where a row stands for all"
+    if image.part:
+        note += "; of a part of the layer: what has the same number elsewhere was not measured"
+    return note

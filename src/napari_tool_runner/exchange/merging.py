@@ -58,6 +58,7 @@ def merge_parts(
     name: str,
     offsets: Sequence[int] | None = None,
     first: Sequence[int] | None = None,
+    column: str = "",
 ) -> tuple[Path, str] | None:
     """Write the results of all slices as one file.
 
@@ -73,6 +74,8 @@ def merge_parts(
         What is added to label ids: in labels, and in the id column of a table.
     first : sequence of int, optional
         Number of the first slice along each of `outer`, for tables (default: 0).
+    column : str
+        The id column of a table; empty: its name tells.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def merge_parts(
         table = shapes_table(rows, types, _merge_features(parts, map(len, shapes)))
     elif kind is LayerKind.TABLE:
         axes = "".join(geometry.axes[axis] for axis in outer)
-        table = _merge_tables(parts, places + np.asarray(first or 0), axes, offsets)
+        table = _merge_tables(parts, places + np.asarray(first or 0), axes, offsets, column)
     else:
         return None
     path = folder / f"{file_name(name)}.csv"
@@ -300,14 +303,18 @@ def _merge_features(parts: Sequence[LoadedOutput], counts: Iterable[int]) -> pd.
 
 
 def _merge_tables(
-    parts: Sequence[LoadedOutput], places: np.ndarray, axes: str, offsets: Sequence[int] | None
+    parts: Sequence[LoadedOutput],
+    places: np.ndarray,
+    axes: str,
+    offsets: Sequence[int] | None,
+    column: str,
 ) -> Table:
     import pandas as pd
 
     frames = []
     for number, (part, place) in enumerate(zip(parts, places, strict=True)):
         frame = pd.DataFrame(part.table)
-        key = id_column(frame)
+        key = column or id_column(frame)
         if key is not None and offsets is not None:
             frame[key] = _shifted(frame[key].to_numpy(), offsets[number])
         for letter, position in zip(axes.lower(), place, strict=True):

@@ -36,6 +36,7 @@ __all__ = [
     "as_its_reference",
     "coordinate_kind",
     "in_other_columns",
+    "is_bright",
     "is_patchy",
     "is_read",
     "lying_apart",

@@ -21,6 +21,7 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.exchange import ReadApart
 from napari_tool_runner.jobs.execution import Run
+from napari_tool_runner.jobs.joins import join_tables
 from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.pieces import SlicedRun
 from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTimes
@@ -337,6 +338,7 @@ def execute(job: Job) -> None:
             run.context.say(note)
         with sealed.listening(run.stop_if_cancelled):
             run.execute()
+            join_tables(run)
         state = JobState.DONE
     except JobCancelledError as stop:
         state, error = JobState.CANCELLED, stop

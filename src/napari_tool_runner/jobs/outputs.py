@@ -59,6 +59,9 @@ class JobOutput:
         As what it was opened, when `loaded` was let go (`closed`).
     lenders : mapping
         Full parameter name -> the place of what went in, without its data.
+    join, column : str
+        The input or output whose objects the rows of this table are, and the column of their
+        numbers, where that is known from the numbers (`joins`).
     """
 
     name: str
@@ -71,6 +74,8 @@ class JobOutput:
     metadata: Mapping[str, object] = field(default_factory=dict)
     kind: LayerKind | None = field(default=None, repr=False)
     lenders: Mapping[str, LayerSnapshot] = field(default_factory=dict, repr=False)
+    join: str = ""
+    column: str = ""
 
     def closed(self) -> JobOutput:
         """Return it without its data: no array, no mapped file."""

@@ -11,6 +11,7 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import ExchangeError
 from napari_tool_runner.exchange import crop, label_offsets, merge_parts
 from napari_tool_runner.jobs.execution import Run
+from napari_tool_runner.jobs.joins import Joins
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.workspace import make_folders, remove_scratch
@@ -55,7 +56,10 @@ class SlicedRun(Run):
                 if call is None:
                     call = opened.enter_context(self.program(values, rendered))
                 call(values, rendered, paths)
-                for name, made in self.collect(values, rendered, paths).items():
+                found = self.collect(values, rendered, paths)
+                snaps = request.snapshots(request.cut(index))
+                joins = Joins(found, snaps, self.stop_if_cancelled)
+                for name, made in joins.settled().items():  # told of the whole
                     results.setdefault(name, []).append(made)
                 remove_scratch(paths)
         self._enter(JobState.LOADING, "Putting the slices together")
@@ -98,15 +102,16 @@ class SlicedRun(Run):
             merged = None
             try:
                 if len(parts) == count:
-                    shift = offsets.get(name) or offsets.get(parts[0].output.join)
-                    merged = self._merge_one(name, parts, shift)
+                    join, column = _joined(parts)
+                    shift = offsets.get(name) or offsets.get(join)
+                    merged = self._merge_one(name, parts, shift, column)
             except ExchangeError as reason:
                 self.notes.append(f"“{name}” was left in slices: {reason}")
             outputs[name] = merged or self._collection(parts)
         return outputs
 
     def _merge_one(
-        self, name: str, parts: list[JobOutput], shift: list[int] | None
+        self, name: str, parts: list[JobOutput], shift: list[int] | None, column: str
     ) -> JobOutput | None:
         loaded = [part.loaded for part in parts if part.loaded is not None]
         if len(loaded) != len(parts) or len({part.kind for part in loaded}) != 1:
@@ -120,7 +125,7 @@ class SlicedRun(Run):
         covered = crop(grid, starts, [stop - start for start, stop in ranges])
         loop = extent.loop_axes(grid.shape, grid.axes)
         first = [starts[axis] for axis in loop]
-        made = merge_parts(loaded, loop, covered, draft, name, shift, first)
+        made = merge_parts(loaded, loop, covered, draft, name, shift, first, column)
         if made is None:
             return None
         written, fmt = made
@@ -140,3 +145,16 @@ class SlicedRun(Run):
             for number, part in enumerate(parts)
         }
         return self.loader().collection(parts[0].output, elements, self.workspace.pieces)
+
+
+def _joined(parts: list[JobOutput]) -> tuple[str, str]:
+    """Return whose objects the rows of a table are in all slices, and the column that says so."""
+    joins = {(part.output.join or part.join, part.column) for part in parts if not _is_empty(part)}
+    return joins.pop() if len(joins) == 1 else ("", "")
+
+
+def _is_empty(part: JobOutput) -> bool:
+    made = part.loaded
+    return made is None or (
+        made.kind is LayerKind.TABLE and not any(map(len, made.table.values()))
+    )

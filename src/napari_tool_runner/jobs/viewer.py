@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.exchange import features_for, in_its_slice
+from napari_tool_runner.exchange import features_for, in_its_slice, layer_kind
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.tools.values import bind, datasets
@@ -122,33 +122,36 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
     Without `job` (a result of the past) they go on top. Call it on the thread that owns
     the viewer. Nothing of the user's is replaced,
     hidden or removed; napari makes the names unique. A table joins the labels or
-    points that its descriptor names (``join=``): columns are added to ``features``,
-    existing ones stay.
+    points that its descriptor names (``join=``), else the labels whose numbers it has (see
+    `joins`): columns are added to ``features``, existing ones stay.
     """
     added = AddedResult(notes=_notes(result, job))
-    made: dict[str, LayerLike] = {}
-    tables: list[JobOutput] = []
+    made: dict[tuple[str, str], LayerLike] = {}
+    tables: list[tuple[str, JobOutput]] = []
     for name, output in result.outputs.items():
         if output.output.hidden:
             continue
-        entries = output.files().values()
-        if any(entry.loaded is None for entry in entries):
+        entries = output.files()
+        if any(entry.loaded is None for entry in entries.values()):
             added.files.append(output.output.label or name)
-        for entry in entries:
+        for element, entry in entries.items():
             if entry.loaded is None:
                 continue
             if entry.loaded.kind is LayerKind.TABLE:
-                tables.append(entry)
+                tables.append((element, entry))
                 continue
             layer = _add(viewer, entry)
-            made.setdefault(name, layer)
+            made[name, element] = layer
             added.layers.append(layer)
     sources = job.request.sources if job is not None else {}
     _lift(viewer, added.layers, sources)
-    for table in tables:
+    for element, table in tables:
         columns = cast("Mapping[str, object]", table.data)
-        target = _join_target(table, made, sources, viewer)
-        features = None if target is None else features_for(target, columns)
+        name = table.join or table.output.join
+        target = made.get((name, element)) or made.get((name, ""))
+        if target is None and name and job is not None:
+            target = _input_layer(name, job, viewer)
+        features = None if target is None else features_for(target, columns, table.column)
         if target is None or features is None:
             added.tables[table.layer_name] = columns
         else:
@@ -222,20 +225,20 @@ def _lift(viewer: ViewerLike, layers: list[object], sources: Mapping[str, object
             viewer.layers.move(at, place + offset)
 
 
-def _join_target(
-    table: JobOutput,
-    made: Mapping[str, LayerLike],
-    sources: Mapping[str, object],
-    viewer: ViewerLike,
-) -> LayerLike | None:
-    name = table.output.join
-    if not name:
-        return None
-    if name in made:
-        return made[name]
-    layer = sources.get(name)
-    # a layer that was deleted meanwhile takes nothing; the table is shown instead
-    return cast("LayerLike", layer) if layer is not None and layer in viewer.layers else None
+def _input_layer(name: str, job: Job, viewer: ViewerLike) -> LayerLike | None:
+    """Return the layer that went into the input `name`; of a file the labels of it, if shown.
+
+    A layer that was deleted meanwhile takes nothing; the table is shown instead.
+    """
+    layer = job.request.sources.get(name)
+    if layer is not None:
+        return cast("LayerLike", layer) if layer in viewer.layers else None
+    paths = {str(s.path) for n, s in job.request.snapshots(job.request.values) if n == name}
+    for shown in viewer.layers:
+        origin = getattr(getattr(shown, "source", None), "path", None)
+        if layer_kind(shown) is LayerKind.LABELS and str(origin) in paths - {"None"}:
+            return shown
+    return None
 
 
 # -- the result of one slice of a stack, put back to where the slice lies ------------------

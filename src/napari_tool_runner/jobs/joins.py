@@ -1,0 +1,129 @@
+"""Whose objects the rows of a table are: asked of the numbers, where no descriptor says it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import ExchangeError
+from napari_tool_runner.exchange import joined_by, objects_in, open_snapshot, snapshot
+from napari_tool_runner.tools.model import LayerKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from napari_tool_runner.exchange import LayerSnapshot, Objects
+    from napari_tool_runner.jobs.execution import Run
+    from napari_tool_runner.jobs.outputs import JobOutput
+
+__all__ = ["Joins", "join_tables"]
+
+
+def join_tables(run: Run) -> None:
+    """Let the tables among the outputs of `run` know what they join; its notes say it."""
+    request, top = run.request, run.workspace.paths.top
+
+    def as_labels(entry: JobOutput) -> JobOutput:
+        if entry.output.name in request.kinds:  # a person knows better
+            return entry
+        run.notes.append(f"{entry.layer_name}: labels, as a table has their numbers.")
+        labels = replace(entry, loaded=None, kind=LayerKind.LABELS)
+        return labels.opened(request.tool, top, run.files)
+
+    snaps, part = request.snapshots(request.values), bool(request.grid and not request.pieces)
+    joins = Joins(run.outputs, snaps, run.stop_if_cancelled, part=part)
+    run.outputs = joins.settled(run.notes.append, as_labels)
+
+
+class Joins:
+    """Whose objects the rows of tables are, where the descriptor says nothing.
+
+    Parameters
+    ----------
+    inputs : iterable of (full name, LayerSnapshot)
+        What went in; of files the content is looked at, if a table may be of their objects.
+    stop : callable
+        Raises to stop the looking.
+    part : bool
+        The inputs are only parts of the layers.
+    """
+
+    def __init__(
+        self,
+        outputs: Mapping[str, JobOutput],
+        inputs: Iterable[tuple[str, LayerSnapshot]],
+        stop: Callable[[], None],
+        *,
+        part: bool = False,
+    ) -> None:
+        self._outputs, self._inputs = dict(outputs), list(inputs)
+        self._look = partial(objects_in, stop=stop)
+        self._part = part
+        self._made: dict[tuple[str, str], Objects | None] = {}
+
+    def settled(
+        self,
+        note: Callable[[str], None] = lambda _: None,
+        as_labels: Callable[[JobOutput], JobOutput] = lambda entry: entry,
+    ) -> dict[str, JobOutput]:
+        """Return the outputs; tables know what they join.
+
+        `note` takes a sentence on each table with numbers of objects, joined or not;
+        `as_labels` opens an image again, when a table says that it holds objects.
+        """
+        labels: set[tuple[str, str]] = set()
+
+        def joined(entry: JobOutput, name: str, element: str) -> JobOutput:
+            table = entry.loaded
+            if table is None or table.kind is not LayerKind.TABLE or entry.output.join:
+                return entry
+            found = joined_by(table.table, partial(self._images, element))
+            if found.note:
+                note(f"{entry.layer_name}: {found.note}.")
+            if found.sure:
+                labels.update({(found.key, element), (found.key, "")})
+            return replace(entry, join=found.key, column=found.column)
+
+        def relabelled(entry: JobOutput, name: str, element: str) -> JobOutput:
+            image = entry.loaded is not None and entry.loaded.kind is LayerKind.IMAGE
+            told = (name, element) not in labels or not image or entry.output.kind is not None
+            return entry if told else as_labels(entry)
+
+        outputs = {name: _each(one, name, joined) for name, one in self._outputs.items()}
+        return {name: _each(one, name, relabelled) for name, one in outputs.items()}
+
+    def _images(self, element: str) -> list[Objects]:
+        """Return the objects of all images that a table of `element` may be of."""
+        made = [self._of_output(n, element) or self._of_output(n, "") for n in self._outputs]
+        return [one for one in (*self._given, *made) if one]
+
+    @cached_property
+    def _given(self) -> list[Objects | None]:
+        found, several = [], Counter(name for name, _ in self._inputs)
+        for name, snap in self._inputs:
+            with suppress(ExchangeError):  # what cannot be read says nothing
+                opened = replace(open_snapshot(snap), name=snap.name)
+                found.append(self._look(name * (several[name] == 1), opened, part=self._part))
+        return found
+
+    def _of_output(self, name: str, element: str) -> Objects | None:
+        if (name, element) not in self._made:
+            self._made[name, element] = None
+            entry = self._outputs[name].files().get(element)
+            if entry and entry.loaded and entry.loaded.kind.is_pixels:
+                with suppress(ExchangeError):
+                    self._made[name, element] = self._look(name, snapshot(entry))
+        return self._made[name, element]
+
+
+def _each(
+    output: JobOutput, name: str, convert: Callable[[JobOutput, str, str], JobOutput]
+) -> JobOutput:
+    """Convert an output, or each element of a collection."""
+    if not output.elements:
+        return convert(output, name, "")
+    parts = {key: convert(part, name, key) for key, part in output.elements.items()}
+    return replace(output, elements=parts)
