@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.sealed import kind, open_file, read_bytes
-from napari_tool_runner.tools.formats import FORMATS, Formats
+from napari_tool_runner.tools.formats import FORMATS, Formats, Trait
 
 __all__ = ["check_pages", "content_type", "file_type", "has_zarr_attributes"]
 
@@ -162,7 +162,8 @@ def file_type(
         return by_name[0].name if by_name and by_name[0].directory else "directory"
     if not path.is_file():  # a pipe would be waited for
         return by_name[0].name if by_name else "data"
-    for name in expected:
+    loose = any(Trait.LOOSE in entry.traits for entry in by_name)
+    for name in () if loose else expected:
         wanted = formats.canonical(name)
         if wanted in by_name:
             return wanted.name
@@ -171,9 +172,11 @@ def file_type(
     try:
         with open_file(path, root) as file:
             head = file.read(_HEAD)
-            name = by_name[0].name if by_name else _by_content(file, head)
+            name = _by_content(file, head) if loose or not by_name else by_name[0].name
     except (OSError, OutputError):  # who opens it says why it cannot be read
         return by_name[0].name if by_name else "data"
+    if loose and name == "csv":  # a comma proves little in a text
+        name = by_name[0].name
     return "ome.tiff" if name == "tiff" and b"<OME" in head[:4096] else name
 
 
@@ -222,9 +225,10 @@ def _text_name(text: str) -> str:
         return "xml"
     if start.startswith("solid "):
         return "stl"
-    lines = [line for line in text.splitlines()[:20] if line.strip()]
-    for separator, name in (("\t", "tabular"), (",", "csv")):
-        counts = {line.count(separator) for line in lines}
+    lines = [line for line in text.splitlines()[:60] if line.strip() and line[0] != "#"]
+    # above the columns of a tabular there may be a title
+    for separator, name, skip in (("\t", "tabular", 1), (",", "csv", 0)):
+        counts = {line.count(separator) for line in lines[skip:]}
         if len(lines) > 1 and len(counts) == 1 and counts != {0}:
             return name
     return "txt"

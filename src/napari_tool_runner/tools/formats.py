@@ -78,7 +78,8 @@ class Trait(StrEnum):
     disk. ``TABS``: columns are parted by tabs. ``BINARY``: written in binary, not as text.
     ``ZARR3``: Zarr 3 (OME-Zarr 0.5). ``LOSSY``: values change a little. ``POSITIONS``:
     points begin with ``pos_x``, ``pos_y``. ``XYZ``: columns without names are x, y, z.
-    ``READ``: it is read, nothing is written as it.
+    ``READ``: it is read, nothing is written as it. ``PLAIN``: of several for an extension the
+    one that a file is. ``LOOSE``: content says more of a file than the extension.
     """
 
     ANYTHING = "anything"
@@ -90,6 +91,8 @@ class Trait(StrEnum):
     POSITIONS = "positions"
     XYZ = "xyz"
     READ = "read"
+    PLAIN = "plain"
+    LOOSE = "loose"
 
 
 _PIXELS = (
@@ -310,11 +313,14 @@ class Formats(Mapping[str, Format]):
     def __init__(self, formats: Iterable[Format]) -> None:
         self._rows = {entry.name: entry for entry in formats}
         self._by_extension: dict[str, list[str]] = {}
-        for own in (True, False):
-            for entry in self._rows.values():
-                for extension in (entry.extension,) if own else entry.aliases:
-                    if extension and entry.name != "data":
-                        self._by_extension.setdefault(extension, []).append(entry.name)
+        rows = [entry for entry in self._rows.values() if entry.name != "data"]
+        plain = [one for one in rows if Trait.PLAIN in one.traits]
+        listed = [(one.name, end) for one in plain for end in one.extensions]
+        listed += [(one.name, one.extension) for one in rows]
+        listed += [(one.name, end) for one in rows for end in one.aliases]
+        for name, extension in dict.fromkeys(listed):
+            if extension:
+                self._by_extension.setdefault(extension, []).append(name)
 
     def __getitem__(self, name: str) -> Format:
         key = name.strip().lower().lstrip(".")
@@ -408,14 +414,17 @@ class Formats(Mapping[str, Format]):
         """Return the format as which a file of this name is accepted, None if it is not.
 
         `names`: what a descriptor accepts; none: anything. A format is accepted by its
-        extension, or because it may stand for one of them. To what nobody here knows files
+        extension (of several the one that the file is), or because it may stand for one of
+        them. To what nobody here knows files
         go as they are, unless another of `names` can be written.
         """
         low = filename.lower()
-        for name in names:
-            if any(end and low.endswith(end) for end in self.resolve(name).extensions):
-                return name
+        ends = {name: self.resolve(name).extensions for name in names}
+        fits = [name for name in names if any(end and low.endswith(end) for end in ends[name])]
         own = self.of_file(filename)
+        first = {self.canonical(entry.name) for entry in own[:1]}
+        if fits:
+            return next((name for name in fits if self.canonical(name) in first), fits[0])
         for entry in own:
             if any(self.is_of_type(entry.name, name) for name in names):
                 return entry.name

@@ -180,10 +180,15 @@ class BooleanParameter(ParameterBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextParameter(ParameterBase):
-    """Free text. `sanitizer` is private to the dialect that set it."""
+    """Free text; an optional one may be nothing.
+
+    `sanitizer` is private to the dialect that set it. `empty`: a text without letters is a
+    text there, not nothing.
+    """
 
     type: ClassVar[str] = "text"
     default: str = ""
+    empty: bool = False
     multiline: bool = False
     suggestions: tuple[SelectOption, ...] = ()
     sanitizer: object = None
@@ -257,7 +262,7 @@ class HiddenParameter(ParameterBase):
     """A constant of the descriptor; never shown, always passed."""
 
     type: ClassVar[str] = "hidden"
-    default: str = ""
+    default: str | None = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -288,7 +288,8 @@ def default_value(parameter: Parameter) -> object:
     if isinstance(parameter, DataParameter):
         return None
     if isinstance(parameter, TextParameter | FileParameter | DirectoryParameter):
-        return None if parameter.optional and not parameter.default else parameter.default
+        nothing = not parameter.default and not getattr(parameter, "empty", False)
+        return None if parameter.optional and nothing else parameter.default
     return parameter.default
 
 

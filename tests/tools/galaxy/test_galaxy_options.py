@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.errors import ParameterError, TemplateError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.formats import FORMATS, Trait
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
-from napari_tool_runner.tools.model import LayerKind, SelectParameter, Tool
+from napari_tool_runner.tools.model import DataParameter, LayerKind, SelectParameter, Tool
+from napari_tool_runner.tools.reader import read_tool
 
 Make = Callable[..., Tool]
 Data = Callable[..., DataFile]
@@ -393,3 +394,100 @@ def test_a_broken_file_has_no_metadata(tmp_path: Path) -> None:
     path.write_bytes(b"no tiff")
     assert dataset_metadata(DataFile(path, "tiff", "a"), FORMATS) == {"dbkey": "?"}
     assert unique_values(DataFile(path, "tiff", "a"), FORMATS) is None
+
+
+# -- what a choice may be -------------------------------------------------------------
+
+FROM_TABLE = """<param name="t" type="data" format="tabular" optional="true"/>
+<param name="s" type="select" {}><options from_dataset="t">{}</options></param>
+<param name="n" type="data_column" data_ref="t" {} value="1"/>"""
+
+
+@pytest.mark.parametrize(
+    ("attributes", "filters", "values", "expected"),
+    [
+        ("", "", {"s": "2"}, "2 1"),
+        ("", "", {"s": "two"}, "2 1"),
+        ("", "", {"s": "4"}, "'4' is not among its choices; they are '1', '2', '3'"),
+        ('optional="true"', "", {}, "None 1"),
+        ('multiple="true"', "", {"s": ["1", "3"]}, "1,3 1"),
+        ('multiple="true"', "", {"s": ["one", "two"]}, "1,2 1"),
+        ('multiple="true"', "", {"s": ["1", "odd"]}, "'odd' is not among its choices"),
+        ('multiple="true"', "", {"s": []}, "None 1"),
+        ("", '<filter type="static_value" column="2" value="even"/>', {"s": "1"}, "they are '2'"),
+        ("", '<filter type="static_value" column="2" value="x"/>', {"s": "1"}, "there is none"),
+        ("", '<filter type="add_value" value="0"/>', {"s": "0"}, "0 1"),
+        ("", "", {"s": "1", "n": "c3"}, "1 3"),
+        ("", "", {"s": "1", "n": "4"}, "has no column 4, it has 3"),
+    ],
+)
+def test_only_what_is_offered_can_be_chosen(
+    descriptor: Make,
+    line: Line,
+    dataset: Data,
+    attributes: str,
+    filters: str,
+    values: dict[str, object],
+    expected: str,
+) -> None:
+    inputs = FROM_TABLE.format(attributes, COLUMNS + filters, "")
+    made = descriptor(f"<command>$s $n</command><inputs>{inputs}</inputs><outputs/>")
+    given = {"t": dataset("t.tabular", TABLE), **values}
+    if any(word in expected for word in ("choices", "there", "they", "column")):
+        with pytest.raises(ParameterError, match=expected):
+            line(made, given)
+    else:
+        assert line(made, given) == expected
+
+
+def test_choices_of_a_dataset_that_is_not_there_yet_are_not_judged(
+    descriptor: Make, line: Line, tmp_path: Path
+) -> None:
+    inputs = FROM_TABLE.format("", COLUMNS, "")
+    made = descriptor(f"<command>$s $n</command><inputs>{inputs}</inputs><outputs/>")
+    planned = DataFile(tmp_path / "later.tabular", "tabular", "later")
+    assert line(made, {"t": planned, "s": "7", "n": "9"}) == "7 9"
+
+
+# -- what Galaxy's sniffer calls a file ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "formats", "found"),
+    [
+        ("a.tsv", "a\tb\n1\t2\n", "", "tabular"),
+        ("a.tsv", "a\tb\n1\t2\n", "tabular", "tabular"),
+        ("a.tsv", "a\tb\n1\t2\n", "tsv,tabular", "tabular"),
+        ("a.TSV", "a\tb\n1\t2\n", "tsv,tabular", "tabular"),
+        ("a.tsv", "a\tb\n1\t2\n", "csv,txt", "tabular"),
+        ("a.csv", "a,b\n1,2\n", "tsv,csv", "csv"),
+        ("a.tab", "a\tb\n1\t2\n", "tsv,tabular", "tabular"),
+        ("a.txt", "a\tb\n1\t2\n", "tabular", "tabular"),
+        ("a.txt", "a title\na\tb\n1\t2\n", "txt", "tabular"),
+        ("a.txt", "#c\n1\t2\n3\t4\n", "", "tabular"),
+        ("a.txt", "1,2\n3,4\n", "csv", "txt"),
+        ("a.txt", "some words\n", "tabular", "txt"),
+        ("a.txt", "a\tb\n1\n1\t2\t3\n", "tabular", "txt"),
+        ("a.log", '{"a": 1}', "", "json"),
+        ("a.ome.tiff", "II*\0", "tiff,ome.tiff", "ome.tiff"),
+    ],
+)
+def test_galaxys_names_of_files(
+    tmp_path: Path, name: str, content: str, formats: str, found: str
+) -> None:
+    (tmp_path / "test-data").mkdir()
+    (tmp_path / "test-data" / name).write_text(content)
+    (tmp_path / "tool.xml").write_text(
+        '<tool id="t" name="T" version="1" profile="23.0"><command>$i.ext</command><inputs>'
+        f'<param name="i" type="data" format="{formats or "data"}"/></inputs><outputs/><tests>'
+        f'<test><param name="i" value="{name}"/></test></tests></tool>'
+    )
+    made = read_tool(tmp_path / "tool.xml")
+    file = made.tests[0].values["i"]
+    assert isinstance(file, DataFile)
+    assert file.format == found
+    if ".txt" not in name and ".log" not in name:  # a person's own files are told by their names
+        input_ = made.inputs[0]
+        assert isinstance(input_, DataParameter)
+        accepted = made.formats.accepted(input_.formats, name)
+        assert accepted in (found, None)

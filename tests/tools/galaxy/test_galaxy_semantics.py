@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,10 @@ import pytest
 
 from napari_tool_runner.jobs.testing import TestReport, run_tests
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.dialect import DataCollection, DataFile, JobPaths
+from napari_tool_runner.tools.galaxy import GalaxyDialect
 from napari_tool_runner.tools.model import Tool
+from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
     from conftest import Run  # type: ignore[import-not-found]
@@ -296,3 +299,47 @@ def test_small_galaxy_tools_are_known(tmp_path: Path, body: str) -> None:
     path = tmp_path / "t.xml"
     path.write_text(f'<tool id="t" name="T">{body}</tool>')
     assert read_tool(path).dialect == "galaxy"
+
+
+@pytest.mark.parametrize("profile", ["22.05", "24.2"])
+@pytest.mark.parametrize(
+    ("param", "untouched", "emptied", "nothing"),
+    [
+        ('type="text" optional="true"', None, "", None),
+        ('type="text" optional="true" value=""', "", "", None),
+        ('type="text" optional="true" value="a"', "a", "", None),
+        ('type="text" optional="false"', "", "", ""),
+        ('type="text" optional="false" value="a"', "a", "", "a"),
+        ('type="hidden" optional="true"', None, "", None),
+        ('type="hidden"', "", "", ""),
+        # null only where somebody said null
+        ('type="boolean" optional="true"', False, False, None),
+        ('type="boolean" optional="true" checked="true"', True, False, None),
+        ('type="integer" optional="true"', None, None, None),
+        ('type="color" optional="true"', "#000000", "#000000", None),
+    ],
+)
+def test_empty_values_in_a_json_of_all_inputs(
+    descriptor: Callable[..., Tool],
+    tmp_path: Path,
+    profile: str,
+    param: str,
+    untouched: object,
+    emptied: object,
+    nothing: object,
+) -> None:
+    made = descriptor(
+        '<configfiles><inputs name="i"/></configfiles><command>$i</command>'
+        f'<inputs><param name="x" {param}/></inputs><outputs/>',
+        profile=profile,
+    )
+
+    def told(values: dict[str, object]) -> object:
+        rendered = GalaxyDialect().render(made, bind(made, values), JobPaths(tmp_path), {})
+        (text,) = (text for path, text in rendered.files.items() if path.name == "i")
+        return json.loads(text)["x"]
+
+    assert told({}) == untouched
+    assert told({"x": None}) == nothing
+    if "color" not in param:
+        assert told({"x": ""}) == emptied

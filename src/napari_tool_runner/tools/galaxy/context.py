@@ -13,11 +13,17 @@ from packaging.version import Version
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.names import unique_names
-from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.dialect import DataCollection, DataFile, data_files
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
-from napari_tool_runner.tools.galaxy.options import ComputedOptions, column_number
+from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
+from napari_tool_runner.tools.galaxy.options import (
+    MAX_COLUMN,
+    ComputedOptions,
+    column_number,
+    find,
+)
 from napari_tool_runner.tools.galaxy.source import native
 from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
 from napari_tool_runner.tools.galaxy.wrappers import InputValue, SelectValue
@@ -90,26 +96,39 @@ class _Wrapping:
             parameter = replace(parameter, source=replace(source, formats=self.formats))
         if isinstance(parameter, SelectParameter | DataColumnParameter | DrillDownParameter):
             if isinstance(parameter, DataColumnParameter):
-                value = _columns(value)
+                value = self.columns(parameter, value, name)
             if isinstance(parameter, SelectParameter):
-                value = self.by_label(parameter, value)
+                value = self.legal(parameter, value, name)
             return SelectValue(parameter, value, self.rules, self.values)
         return InputValue(parameter, value, self.rules)
 
-    def by_label(self, parameter: SelectParameter, value: object) -> object:
-        """Computed choices may be given by what a person reads, as in Galaxy."""
+    def legal(self, parameter: SelectParameter, value: object, name: str) -> object:
+        """Computed choices may be given by what a person reads, and no other is, as in Galaxy."""
         source = parameter.source
         if not isinstance(source, ComputedOptions) or not value:
             return value
+        try:
+            found = source.legal(self.values, _texts(value))
+        except ValueError as error:
+            raise ParameterError(f"“{parameter.label or name}”: {error}", name=name) from error
+        return found if parameter.multiple else found[0]
 
-        def one(entry: object) -> str:
-            return source.by_label(self.values, str(entry))
-
-        if isinstance(value, list | tuple):
-            return tuple(one(entry) for entry in value)
-        if parameter.multiple:
-            return ",".join(one(entry) for entry in str(value).split(","))
-        return one(value)
+    def columns(self, parameter: DataColumnParameter, value: object, name: str) -> object:
+        """Return the numbers of columns, which their table has."""
+        if value in (None, "", ()):
+            return None
+        found = tuple(column_number(text) for text in _texts(value))
+        for file in data_files(find(self.values, parameter.data_ref)):
+            count = dataset_metadata(file, self.formats).get("columns")
+            most = count if isinstance(count, int) and count else MAX_COLUMN
+            wrong = [entry for entry in found if entry.isdecimal() and int(entry) > most]
+            if wrong:
+                raise ParameterError(
+                    f"“{parameter.label or name}”: “{file.name}” has no column {wrong[0]}, "
+                    f"it has {most}.",
+                    name=name,
+                )
+        return found if parameter.multiple else found[0]
 
     # -- datasets --------------------------------------------------------------------
 
@@ -174,10 +193,8 @@ class _Wrapping:
         return CollectionValue(collection, elements, self.rules, identifier)
 
 
-def _columns(value: object) -> object:
-    if isinstance(value, tuple | list):
-        return tuple(column_number(str(entry)) for entry in value)
-    return None if value in (None, "") else column_number(str(value))
+def _texts(value: object) -> list[str]:
+    return [str(entry) for entry in (value if isinstance(value, list | tuple) else [value])]
 
 
 def _as_files(

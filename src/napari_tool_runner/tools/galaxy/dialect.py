@@ -66,8 +66,11 @@ class GalaxyDialect(Dialect):
     must_write = False
     code_needs = ("napari_tool_runner.tools.galaxy.warming",)
     traits: ClassVar[Mapping[str, Sequence[Trait]]] = {
-        **dict.fromkeys(["tsv", "tabular"], _POINTS),
+        # its sniffer calls a tsv tabular, and a text what stands in it
+        "tabular": (*_POINTS, Trait.PLAIN),
+        "tsv": _POINTS,
         "csv": (Trait.XYZ,),
+        "txt": (Trait.LOOSE,),
     }
 
     def score(self, candidate: Candidate) -> int:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.common import Notes
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["ComputedOptions", "column_number", "read_options"]
+__all__ = ["MAX_COLUMN", "ComputedOptions", "column_number", "find", "read_options"]
 
 _MEGABYTE = 1 << 20
-_MAX_COLUMN = 10_000
+MAX_COLUMN = 10_000
 
 Row = list[str]
 
@@ -78,12 +78,26 @@ class ComputedOptions:
             options.setdefault(value, SelectOption(label, value))
         return tuple(options.values())
 
-    def by_label(self, values: Mapping[str, object], chosen: str) -> str:
-        """Return the value of `chosen`, which may be what a person reads for it."""
+    def legal(self, values: Mapping[str, object], chosen: Sequence[str]) -> tuple[str, ...]:
+        """Return the values of what is `chosen`, which may be what a person reads for them.
+
+        Where a dataset is not there yet, nothing is known of its choices.
+
+        Raises
+        ------
+        ValueError
+            What is chosen is none of the options.
+        """
         pairs = self._pairs(values)
-        if any(value == chosen for _, value in pairs):
-            return chosen
-        return next((value for label, value in pairs if label == chosen), chosen)
+        known, by_label = dict.fromkeys(value for _, value in pairs), dict(pairs)
+        found = [entry if entry in known else by_label.get(entry, entry) for entry in chosen]
+        wrong = [entry for entry in found if entry not in known]
+        files = [file for name in self.depends_on for file in data_files(find(values, name))]
+        if wrong and all(file.path.exists() for file in files):
+            among = ", ".join(repr(entry[:40]) for entry in list(known)[:10])
+            there = f"they are {among}" if among else "there is none"
+            raise ValueError(f"{wrong[0][:40]!r} is not among its choices; {there}.")
+        return tuple(found)
 
     def _pairs(self, values: Mapping[str, object]) -> list[tuple[str, str]]:
         """Return what a person reads and what the program gets, of each row."""
@@ -107,7 +121,7 @@ class ComputedOptions:
     def rows(self, values: Mapping[str, object]) -> list[Row]:
         """Return the rows that the filters leave."""
         rows: list[Row] = []
-        for path in _files(_find(values, self.dataset)) if self.dataset else ():
+        for path in _files(find(values, self.dataset)) if self.dataset else ():
             rows += self._read(path)
         for entry in self.filters:
             rows = _FILTERS[entry.kind](_Filtering(self, entry, values), rows)
@@ -162,7 +176,7 @@ def read_options(
     for column in element.findall("column"):
         index = column.get("index", "0")
         columns[column.get("name", "value")] = (
-            min(int(index), _MAX_COLUMN) if index.isdecimal() else 0
+            min(int(index), MAX_COLUMN) if index.isdecimal() else 0
         )
     if columns:
         columns.setdefault("name", columns.get("value", 0))
@@ -204,7 +218,7 @@ def read_options(
 # -- values --------------------------------------------------------------------------
 
 
-def _find(values: Mapping[str, object], name: str) -> object:
+def find(values: Mapping[str, object], name: str) -> object:
     """Find the value called `name`: at its full place, else anywhere in the tree."""
     place: object = values
     for part in name.split("|"):
@@ -256,7 +270,7 @@ class _Filtering:
         self.values = values
 
     def value(self, attribute: str = "ref") -> object:
-        return _find(self.values, self.entry.get(attribute))
+        return find(self.values, self.entry.get(attribute))
 
     def metadata(self, attribute: str) -> list[object]:
         key, files = self.entry.get("key"), data_files(self.value(attribute))

@@ -134,6 +134,7 @@ class _Reader:
         return TextParameter(
             **base,
             default=source.get("value") or "",
+            empty=source.get("value") is not None,
             multiline=source.get_bool("area", False),
             suggestions=tuple(
                 SelectOption(str(label), str(value))
@@ -198,7 +199,10 @@ class _Reader:
         )
 
     def hidden(self, source: InputSource, where: str) -> HiddenParameter:
-        return HiddenParameter(**self.base(source, where), default=source.get("value") or "")
+        base = self.base(source, where)
+        default = source.get("value") or ""
+        nothing = base["optional"] and source.get("value") is None
+        return HiddenParameter(**base, default=None if nothing else default)
 
     def file(self, source: InputSource, where: str) -> FileParameter:
         return FileParameter(**self.base(source, where))

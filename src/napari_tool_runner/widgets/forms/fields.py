@@ -36,6 +36,7 @@ from napari_tool_runner.tools.model import (
     FileParameter,
     FloatParameter,
     IntegerParameter,
+    Parameter,
     SelectParameter,
     TextParameter,
 )
@@ -189,8 +190,7 @@ class TextField(Field):
         button.clicked.connect(ask)
 
     def _text_edited(self, text: str) -> None:
-        empty = not text and self.node.parameter.optional
-        self.edited(None if empty else text)
+        self.edited(_or_nothing(text, self.node.parameter))
 
 
 class MultilineField(Field):
@@ -216,8 +216,13 @@ class MultilineField(Field):
                 self.area.setPlainText(text)
 
     def _text_edited(self) -> None:
-        text = self.area.toPlainText()
-        self.edited(None if not text and self.node.parameter.optional else text)
+        self.edited(_or_nothing(self.area.toPlainText(), self.node.parameter))
+
+
+def _or_nothing(text: str, parameter: Parameter) -> str | None:
+    """Return what a line holds: of an empty one nothing, where that is not a text itself."""
+    is_text = text or not parameter.optional or getattr(parameter, "empty", False)
+    return text if is_text else None
 
 
 class PathField(TextField):
