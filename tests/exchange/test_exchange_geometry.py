@@ -21,7 +21,13 @@ from napari_tool_runner.exchange.geometry import (
     geometry_of,
 )
 from napari_tool_runner.exchange.parts import counterparts
-from napari_tool_runner.exchange.units import canonical, conversion, dimension, ome_symbol
+from napari_tool_runner.exchange.units import (
+    canonical,
+    conversion,
+    dimension,
+    is_shown,
+    ome_symbol,
+)
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 small = st.floats(-3, 3, allow_nan=False)
@@ -507,6 +513,12 @@ def test_units_are_as_large_as_napari_takes_them(unit):
 )
 def test_units_in_any_writing(written, meant):
     assert {canonical(unit) for unit in written.split("|")} == {meant}
+
+
+@given(st.text() | st.sampled_from(["nan", "inf", "_", "/x", "2*m", "{}", "1" + "0" * 300]))
+def test_a_unit_of_any_text_is_one_that_a_layer_takes_or_none(unit):
+    if is_shown(unit):
+        Image(np.zeros((2, 2)), units=(canonical(unit) or "pixel",) * 2)
 
 
 @pytest.mark.parametrize("unit", ["cells", "line"])

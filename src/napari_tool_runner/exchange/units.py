@@ -102,11 +102,16 @@ def is_shown(unit: str) -> bool:
     name = canonical(unit)
     if name == "pixel" or (name in _UNITS and name != "line"):
         return True
+    if not name.isidentifier() or name.startswith("_") or len(name) > 40:
+        return False  # pint works out whatever is more than a name
     try:
-        from pint import get_application_registry
+        from pint import PintError, get_application_registry
     except ImportError:  # without napari
         return False
-    return name in get_application_registry()  # type: ignore[no-untyped-call]
+    try:
+        return name in get_application_registry()  # type: ignore[no-untyped-call]
+    except (PintError, ValueError):  # "nan" and "inf" are numbers to it
+        return False
 
 
 def comparable(unit: str, other: str) -> bool:
