@@ -262,3 +262,25 @@ def test_the_past_is_read_once(make_tool: MakeTool, config: Config) -> None:
     changed = Scan(workspaces, {folder: stamp for folder, stamp, _ in rows})
     changed.run()
     assert {row.id for _, _, row in changed.batch(9)} == {bad.id, newest[0]}
+
+
+@pytest.mark.parametrize("root", ["", 'profile="21.05"'], ids=["BioImageIT", "Galaxy"])
+def test_a_file_of_another_format_is_converted_and_recorded(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path, root: str
+) -> None:
+    tool = make_tool(
+        "import sys, shutil; shutil.copy(*sys.argv[1:])",
+        inputs='<param name="i" type="data" format="tabular"/>',
+        outputs='<data name="o" format="txt"/>',
+        arguments="'$i' '$o'" if root else "${i} ${o}",
+        root=root,
+    )
+    path = tmp_path / "a.csv"
+    path.write_text("id,area\n1,0.10\n")
+    result = ntr.run(tool, i=path, config=config)
+    assert result.outputs["o"].path.read_text() == "id\tarea\n1\t0.10\n"
+    assert path.read_text() == "id,area\n1,0.10\n"
+    assert "a.csv was converted, as the tool takes tabular." in result.record["notes"]
+    (given,) = result.record["inputs"]
+    assert given["format"] == "tabular"
+    assert given["source"]["path"] == str(path)

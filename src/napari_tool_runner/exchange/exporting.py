@@ -13,7 +13,8 @@ from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import in_words, outer_axes
 from napari_tool_runner.exchange.blocks import rearranged_pixels, transposed
 from napari_tool_runner.exchange.carriers import in_file_order, write_geometry, write_pixels
-from napari_tool_runner.exchange.carriers.tables import write_matrix, write_table
+from napari_tool_runner.exchange.carriers.arrays import write_matrix
+from napari_tool_runner.exchange.carriers.tables import rewrite_table, write_table
 from napari_tool_runner.exchange.coordinates import (
     ellipse_outline,
     moved,
@@ -157,7 +158,12 @@ def _write(
             "dtype": str(pixels.array.dtype),
         }
     if snap.kind is LayerKind.TABLE:
-        return _write_rows(snap.table, chosen, path)
+        columns = _write_rows(snap.table, chosen, path)
+        separator = snap.attributes.get("separator")
+        if isinstance(separator, str) and chosen.carrier is Carrier.TABLE:  # a file, as it is
+            tabs = Trait.TABS in chosen.traits
+            notes += rewrite_table(Path(snap.source), separator, path, tabs=tabs)
+        return columns
     snap, said = with_known_sizes(_in_pixels_of(snap, reference, notes))
     notes += said[len(snap.remarks) :]
     snap, axes = coordinates_in_file_order(snap, reference)

@@ -336,7 +336,7 @@ def _open_file(
         content = read_file(path, own, name=snap.name, image=snap.image)
     except OutputError as error:
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
-    if not coordinate_kind(content, parameter):
+    if not coordinate_kind(content, parameter) and "separator" not in content.attributes:
         remarks += [f"{path.name}: {note}" for note in content.notes]
     remarks += guess_notes([(path.name, content.geometry)], parameter.axes)
     remarks.append(f"{path.name} was converted, as the tool takes {accepted}.")

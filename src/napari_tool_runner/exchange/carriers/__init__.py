@@ -10,12 +10,18 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError, ToolRunnerError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import reshaped, transposed
-from napari_tool_runner.exchange.carriers.arrays import read_hdf5, read_npy, write_hdf5, write_npy
+from napari_tool_runner.exchange.carriers.arrays import (
+    read_hdf5,
+    read_npy,
+    read_numbers,
+    write_hdf5,
+    write_npy,
+)
 from napari_tool_runner.exchange.carriers.geojson import read_geojson, write_geojson
 from napari_tool_runner.exchange.carriers.mesh import read_mesh, write_mesh
 from napari_tool_runner.exchange.carriers.movie import read_movie, write_movie
 from napari_tool_runner.exchange.carriers.raster import read_raster, write_raster
-from napari_tool_runner.exchange.carriers.tables import read_numbers, read_table
+from napari_tool_runner.exchange.carriers.tables import read_table
 from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
 from napari_tool_runner.exchange.carriers.zarr import read_zarr, write_zarr
@@ -162,6 +168,16 @@ def write_pixels(
         raise UnsupportedLayerError(
             f"“{pixels.name}” has no pixels: its size is {size}.", hint="Choose another layer."
         )
+    place = pixels.geometry
+    if fmt.carrier in (*_ARRAYS, Carrier.PICTURE) and (
+        {*place.scale} - {1} or {*place.units} - {"pixel"}
+    ):
+        bare = _written(pixels, fmt, path, progress)
+        return [f"{fmt.extension[1:].upper()} holds no pixel size.", *bare]
+    return _written(pixels, fmt, path, progress)
+
+
+def _written(pixels: Pixels, fmt: Format, path: Path, progress: Progress | None) -> list[str]:
     match fmt.carrier:
         case Carrier.TIFF:
             plain = not fmt.extension.startswith(".ome")

@@ -1,21 +1,34 @@
-"""NumPy's ``.npy`` and HDF5: bare arrays."""
+"""Bare arrays: NumPy's ``.npy``, HDF5, numbers in a CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import are_colours
 from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks
+from napari_tool_runner.exchange.carriers.tables import table_text
+from napari_tool_runner.exchange.columns import WHOLE
 from napari_tool_runner.exchange.files import check_fits
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Pixels, Progress
 from napari_tool_runner.sealed import open_file
 
-__all__ = ["bare_content", "read_hdf5", "read_npy", "write_hdf5", "write_npy"]
+__all__ = [
+    "bare_content",
+    "read_hdf5",
+    "read_npy",
+    "read_numbers",
+    "write_hdf5",
+    "write_matrix",
+    "write_npy",
+]
 
 
 def write_npy(pixels: Pixels, path: Path, *, progress: Progress | None = None) -> list[str]:
@@ -113,6 +126,36 @@ def read_hdf5(path: Path, root: Path | None = None) -> Content:
         data, name = np.asarray(best[...]), best.name
     notes = (f"It holds {len(found)} arrays; “{name}” was opened.",) if len(found) > 1 else ()
     return Content(data, plain_geometry(data.shape), notes=notes)
+
+
+def read_numbers(path: Path, name: str, root: Path | None = None) -> Content:
+    """Read BioImageIT's ``numbercsv`` and ``arraycsv``: every cell is a value.
+
+    Raises
+    ------
+    OutputError
+        When there is something that is no number.
+    """
+    cells = [
+        cell.strip() for line in csv.reader(io.StringIO(table_text(path, root))) for cell in line
+    ]
+    try:
+        values = np.array([float(cell) for cell in cells if cell])
+    except ValueError as error:
+        raise OutputError(
+            f"{path.name} should hold numbers only: {error}",
+            hint="Declare the output as tablecsv when it is a table.",
+        ) from error
+    whole = [cell for cell in cells if cell]
+    if values.size and all(map(WHOLE.fullmatch, whole)):
+        values = np.array([int(cell) for cell in whole])  # they keep every digit
+    return Content(data={name: values}, header=False)
+
+
+def write_matrix(values: np.ndarray, path: Path, *, tabs: bool = False) -> None:
+    """Write a number, a row or a matrix (ndim <= 2) without a header."""
+    frame = pd.DataFrame(np.atleast_2d(values))
+    frame.to_csv(path, index=False, header=False, sep="\t" if tabs else ",", lineterminator="\n")
 
 
 def _h5py() -> Any:

@@ -57,7 +57,7 @@ def write_raster(pixels: Pixels, path: Path, kind: str, *, lossy: bool = False) 
         )
     values = plan.convert(read(pixels.array, (slice(None),) * len(shape)), pixels.name)
     values = values.reshape(shape[-3:] if pixels.rgb else shape[-2:])
-    notes = [f"{kind} holds no pixel size."] if set(pixels.geometry.scale) - {1.0} else []
+    notes: list[str] = []
     if plan.note:
         notes.append(plan.note)
     if png:

@@ -13,15 +13,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.columns import (
     NOTHING,
-    WHOLE,
     as_numbers,
     grouped_names,
     has_decimal_comma,
@@ -33,7 +31,10 @@ from napari_tool_runner.exchange.columns import (
 from napari_tool_runner.exchange.model import Content, Table
 from napari_tool_runner.sealed import read_bytes
 
-__all__ = ["has_napari_columns", "read_numbers", "read_table", "write_matrix", "write_table"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["has_napari_columns", "read_table", "rewrite_table", "table_text", "write_table"]
 
 _COLUMNS = 10_000  # each is an array of its own; a profile of genes has some thousand
 _SNIFF = 64 * 1024
@@ -55,12 +56,6 @@ def write_table(columns: Mapping[str, np.ndarray], path: Path, *, tabs: bool = F
     frame.to_csv(path, index=False, sep=separator, lineterminator="\n", na_rep="NaN")
 
 
-def write_matrix(values: np.ndarray, path: Path, *, tabs: bool = False) -> None:
-    """Write a number, a row or a matrix (ndim <= 2) without a header."""
-    frame = pd.DataFrame(np.atleast_2d(values))
-    frame.to_csv(path, index=False, header=False, sep="\t" if tabs else ",", lineterminator="\n")
-
-
 def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None) -> Content:
     """Read a table; how it is written is found out.
 
@@ -73,14 +68,15 @@ def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None
     Returns
     -------
     Content
-        Its attribute ``units`` says, by column, what a line below the header says.
+        Its attribute ``units`` says, by column, what a line below the header says;
+        ``separator`` what parts the cells, where numbers are written as others read them.
 
     Raises
     ------
     OutputError
         No table: binary, ragged, or without a single cell.
     """
-    text = _text(path, root)
+    text = table_text(path, root)
     if not text.strip():
         return Content(data={}, notes=("The table is empty.",))
     layout = _layout(text, tabs, path.name)
@@ -90,9 +86,35 @@ def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None
             hint="Let the tool write rows, or an image.",
         )
     notes = list(layout.notes)
-    columns = _columns(layout, path, notes)
-    attributes = {"units": layout.units} if layout.units else {}
+    said: list[str] = []
+    columns = _columns(layout, path, said)
+    attributes: dict[str, object] = {"units": layout.units} if layout.units else {}
+    if layout.separator != _SPACES and not said:
+        attributes["separator"] = layout.separator
+    notes += said
     return Content(data=columns, header=layout.header, attributes=attributes, notes=tuple(notes))
+
+
+def rewrite_table(source: Path, separator: str, path: Path, *, tabs: bool = False) -> list[str]:
+    """Write a table of the user's with another separator, every cell as it is written there.
+
+    So do Galaxy's converters: no digit is lost, no header made up. Returns notes.
+    """
+    rows = csv.reader(io.StringIO(table_text(source, None), newline=""), delimiter=separator)
+    quoted = 0
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t" if tabs else ",", lineterminator="\n")
+        for row in rows:
+            excel = rows.line_num == 1 and row[:1] == ["sep="]  # its word for what separates
+            if excel or not any(map(str.strip, row)):
+                continue
+            if tabs and not any(re.search(r'^"|[\t\r\n]', cell) for cell in row):
+                file.write("\t".join(row) + "\n")  # most programs know no quotes between tabs
+            else:
+                quoted += tabs
+                writer.writerow(row)
+    told = "rows hold a tab, a line break or a quote within a cell, which was put in quotes"
+    return [f"{source.name}: {quoted} {told}."] if quoted else []
 
 
 def has_napari_columns(path: Path) -> bool:
@@ -346,29 +368,8 @@ def _parsed(layout: _Layout, path: Path, *, words: bool = False) -> pd.DataFrame
         ) from error
 
 
-def read_numbers(path: Path, name: str, root: Path | None = None) -> Content:
-    """Read BioImageIT's ``numbercsv`` and ``arraycsv``: every cell is a value.
-
-    Raises
-    ------
-    OutputError
-        When there is something that is no number.
-    """
-    cells = [cell.strip() for line in csv.reader(io.StringIO(_text(path, root))) for cell in line]
-    try:
-        values = np.array([float(cell) for cell in cells if cell])
-    except ValueError as error:
-        raise OutputError(
-            f"{path.name} should hold numbers only: {error}",
-            hint="Declare the output as tablecsv when it is a table.",
-        ) from error
-    whole = [cell for cell in cells if cell]
-    if values.size and all(map(WHOLE.fullmatch, whole)):
-        values = np.array([int(cell) for cell in whole])  # they keep every digit
-    return Content(data={name: values}, header=False)
-
-
-def _text(path: Path, root: Path | None) -> str:
+def table_text(path: Path, root: Path | None) -> str:
+    """Return the text of a table, whatever its encoding; raises OutputError: there is none."""
     return _decoded(read_bytes(path, root), path.name)
 
 
