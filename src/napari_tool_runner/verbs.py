@@ -252,7 +252,7 @@ def approve_folder(args: Namespace) -> int:
     if not _agreed(args, "Let the tools of this folder run?", otherwise):
         discard(found)
         return 1
-    approve(folder, digest=found.digest, mine=args.mine)
+    approve(folder, seen=found, mine=args.mine)
     show("approved; its changes are followed" if args.mine else "approved")
     return 0
 

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, PreparationError
 from napari_tool_runner.plugins import CancelToken, Resources
 from napari_tool_runner.plugins.conda import activation, maker, store
 from napari_tool_runner.plugins.conda.activation import Activation, activate
@@ -91,6 +92,15 @@ def test_a_script_that_ends_the_shell_is_told(tmp_path: Path) -> None:
     assert activate(prefix, process.context, {}).changes == {}
     assert events.lines("runner") == ["The activation scripts failed (exit code 4)."]
     assert events.lines("stderr") == ["the reason"]
+
+
+@posix
+def test_scripts_that_do_not_end_are_ended_with_the_time_of_the_job(tmp_path: Path) -> None:
+    prefix = tmp_path / "env"
+    write(prefix / "etc/conda/activate.d/a.sh", "sleep 1000\n")
+    process, _ = make_process(tmp_path)
+    with pytest.raises(JobTimeoutError):
+        activate(prefix, replace(process.context, timeout=0.2), {"enclose": False})
 
 
 def test_a_list_that_was_empty_gets_no_odd_ends() -> None:

@@ -8,6 +8,7 @@ import pytest
 from napari_tool_runner.config import user_data
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.tools import Toolbox, find_tool, read_tool
+from napari_tool_runner.tools.toolbox.approvals import approval_of, with_image
 from napari_tool_runner.tools.toolbox.box import ToolboxFolder
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.toolbox.trust import (
@@ -151,9 +152,25 @@ def test_review_shows_what_would_be_approved(folder: Path) -> None:
     assert seen.trust.state is TrustState.UNKNOWN
     (folder / "a" / "a.py").write_text("print('evil')\n")
     with pytest.raises(TrustError, match="changed while it was being looked at"):
-        approve(folder, digest=seen.digest)
+        approve(folder, seen=seen)
     assert not trust_state(folder).ok
-    assert approve(folder, digest=review(folder).digest).ok
+    assert approve(folder, seen=review(folder)).ok
+
+
+def test_an_answer_is_of_no_image_that_came_after_the_question(folder: Path) -> None:
+    digest = approve(folder).digest
+    with_image(folder, digest, "lab/a:1", ("sha256:1", ""))
+    (folder / "a" / "more.txt").write_text("new")
+    seen = review(folder)
+    with_image(folder, digest, "lab/a:1", ("sha256:2", ""))  # a job that was permitted before
+    with pytest.raises(TrustError, match="changed while it was being looked at"):
+        approve(folder, seen=seen)
+    assert not trust_state(folder).ok
+    assert any("sha256:2" in line for line in review(folder).trust.changes)
+    approve(folder, seen=review(folder))
+    kept = approval_of(folder)
+    assert kept is not None
+    assert kept.images == {"lab/a:1": ("sha256:2", "")}
 
 
 def test_bundled_tools_are_trusted(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -90,7 +90,7 @@ def activate(prefix: Path, context: ExecContext, config: Mapping[str, object]) -
 
     Raises
     ------
-    JobCancelledError
+    JobCancelledError, JobTimeoutError
     """
     start = host_environment(isolated=True)
     start.update(_plain(prefix, start))
@@ -211,6 +211,7 @@ def _after_scripts(
                 lines.append(shlex.join([sys.executable, "-I", "-S", str(helper), str(dump)]))
             line = "\n".join(lines)
         before = _with_room(base, room)
+        room = replace(room, timeout=context.timeout)  # they begin the program of this job
         code = run_in_prefix(line, base, room, config, prefix)
         found = _read_dump(dump, room.work_dir)
     if code or not found:

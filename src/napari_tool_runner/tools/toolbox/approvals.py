@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ __all__ = [
     "approval_of",
     "approvals",
     "approved_above",
+    "changed_meanwhile",
     "remember",
     "shared_places",
     "tell_image",
@@ -140,14 +141,25 @@ def _image(kept: object) -> Image:
     raise ValueError(f"{kept!r:.60} is no image")
 
 
-def remember(folder: Path, approval: Approval | None) -> None:
+def changed_meanwhile(folder: Path) -> TrustError:
+    """Return what to raise where an answer is of something else than what was shown."""
+    return TrustError(
+        f"The toolbox {folder} changed while it was being looked at.",
+        hint="Look at it again before you approve it.",
+    )
+
+
+def remember(folder: Path, approval: Approval | None, shown: Sequence[str] | None = None) -> None:
     """Write what was answered of a folder, or (None) take it out; raises TrustError.
 
-    Its images stay known, and what was asked of them is answered.
+    Its images stay known, and what was asked of them is answered: all of it, or (`shown`)
+    what the user saw, with more than that nothing is written.
     """
     with _changing() as kept:
         before = kept.pop(str(folder), None)
         if approval is not None:
+            if before and shown is not None and not {*before.other} <= {*shown}:
+                raise changed_meanwhile(folder)
             images = {**(before.images or {}), **before.asked} if before else {}
             kept[str(folder)] = replace(approval, images=images)
 

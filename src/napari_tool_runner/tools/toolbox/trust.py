@@ -25,6 +25,7 @@ from napari_tool_runner.tools.toolbox.approvals import (
     Approval,
     approval_of,
     approvals,
+    changed_meanwhile,
     remember,
     shared_places,
 )
@@ -274,14 +275,13 @@ def review(folder: Path, *, mine: bool = False, copied: bool = True) -> Review:
     )
 
 
-def approve(folder: Path, *, digest: str | None = None, mine: bool = False) -> Trust:
+def approve(folder: Path, *, seen: Review | None = None, mine: bool = False) -> Trust:
     """Let the tools of `folder` run, as its files are now.
 
     Parameters
     ----------
-    digest : str, optional
-        The digest that the user saw in a `Review`; nothing is approved when the
-        folder has changed since.
+    seen : Review, optional
+        What the user saw; nothing is approved when anything has changed since.
     mine : bool
         The user writes these tools: changes are followed without a question, and the
         tools run from the folder itself.
@@ -289,21 +289,18 @@ def approve(folder: Path, *, digest: str | None = None, mine: bool = False) -> T
     Raises
     ------
     TrustError
-        The folder is none, or has changed since `digest`, or cannot be remembered, or
+        The folder is none, or has changed since `seen`, or cannot be remembered, or
         (`mine`) others can write in it.
     """
     folder = folder.absolute()
     if not folder.is_dir():
         raise TrustError(f"{folder} is no folder.", hint="Name the folder of a toolbox.")
     found = ("", Listing()) if mine else _keep(folder)
-    if not mine and digest is not None and digest != found[0]:
-        raise TrustError(
-            f"The toolbox {folder} changed while it was being looked at.",
-            hint="Look at it again before you approve it.",
-        )
+    if not mine and seen is not None and seen.digest != found[0]:
+        raise changed_meanwhile(folder)
     if mine:
         _refuse_shared(folder)
-    remember(folder, Approval(*found, mine))
+    remember(folder, Approval(*found, mine), seen.trust.changes if seen else None)
     _tidy(found[0])
     state = TrustState.MINE if mine else TrustState.APPROVED
     return Trust(state, folder, digest=found[0])

@@ -193,7 +193,7 @@ class TrustDialog(QDialog):
         if self._question is None:
             return
         try:
-            approve(self._folder, digest=self._question.review.digest)
+            approve(self._folder, seen=self._question.review)
         except TrustError as error:
             self._warning.say(str(error), "problem")
             return
