@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from napari_tool_runner.errors import ParameterError, TemplateError
-from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools import bind, dialect_of
+from napari_tool_runner.tools.dialect import DataCollection, DataFile, JobPaths
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.formats import FORMATS, Trait
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
@@ -384,6 +387,102 @@ def test_metadata_of_tables(dataset: Data) -> None:
     assert tabular["column_types"] == ["int", "int"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "columns", "types", "names", "lines", "comments"),
+    [
+        ("a.tabular", "a\tb\n1\t2\n", 2, "int,int", [], 2, 0),
+        ("a.tabular", "a\tb\n", 2, "str,str", [], 1, 0),
+        ("a.tabular", "a\tb\n1\n2\t3.5\n", 2, "int,float", [], 3, 0),
+        ("a.tabular", '"a\tq"\tb\n1\t2\n', 3, "int,int,str", [], 2, 0),
+        ("a.tabular", "#a\tb\n1\t2\n\n", 2, "int,int", [], 1, 2),
+        ("a.tabular", "q\tr\ts\n1\tna\t1,2\n2\t1_0\t\n", 3, "int,str,list", [], 3, 0),
+        ("a.tabular", "", 0, "", [], 0, 0),
+        ("a.csv", "a,b\n1,2\n", 2, "int,int", ["a", "b"], 1, 1),
+        ("a.csv", "1,2\n3,4\n", 2, "int,int", ["1", "2"], 1, 1),
+        ("a.csv", "n,x,y\nq,1.0,2.0\nr,3,4\n", 3, "str,float,float", ["n", "x", "y"], 2, 1),
+        ("a.csv", 'a,b\n"1,5",2\n', 2, "str,int", ["a", "b"], 1, 1),
+        ("a.csv", "a,b\n", 2, "", ["a", "b"], 0, 1),
+        ("a.tsv", "a\tb\n1\t2\n", 2, "int,int", ["a", "b"], 1, 1),
+        ("a.txt", "a\n\n# b\nc", None, "", None, 2, None),
+    ],
+)
+def test_metadata_of_lines(
+    dataset: Data, name: str, content: str, columns: int | None, types: str,
+    names: list[str] | None, lines: int, comments: int | None,
+) -> None:  # fmt: skip
+    found = dataset_metadata(dataset(name, content), FORMATS)
+    assert found.get("columns") == columns
+    assert ",".join(map(str, found.get("column_types", ()))) == types  # type: ignore[call-overload]
+    assert found.get("column_names") == names
+    assert (found.get("data_lines"), found.get("comment_lines")) == (lines, comments)
+
+
+def test_a_broken_table_has_no_columns(dataset: Data) -> None:
+    file = dataset("a.csv", f"a,b\n{'x' * 200_000},1\n")
+    assert dataset_metadata(file, FORMATS) == {"dbkey": "?"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending", "count"),
+    [
+        ("L", "png", 2), ("LA", "png", 2), ("RGB", "png", 2), ("P", "png", 2), ("1", "png", None),
+        ("I;16", "png", None), ("L", "jpg", None), ("L", "bmp", None), ("L", "gif", None),
+    ],
+)  # fmt: skip
+def test_distinct_values_of_a_picture(
+    tmp_path: Path, mode: str, ending: str, count: int | None
+) -> None:
+    image = Image.fromarray(np.eye(4, 5, dtype="uint8") * 255)
+    image = Image.merge("LA", (image, image)) if mode == "LA" else image.convert(mode)
+    image.save(tmp_path / f"a.{ending}")
+    assert unique_values(DataFile(tmp_path / f"a.{ending}", ending, "a"), FORMATS) == count
+
+
+def test_offsets_of_a_tiff_are_a_file(descriptor: Make, tmp_path: Path) -> None:
+    made = descriptor(
+        """<configfiles><inputs name="j" data_style="staging_path_and_source_path"/></configfiles>
+        <command>cat '$i.metadata.offsets' $j; echo '$b.metadata.offsets' '$b.metadata.width'
+        $i.metadata.is_tiled</command><inputs><param name="i" type="data" format="tiff"/>
+        <param name="b" type="data" format="tiff"/></inputs><outputs/>"""
+    )
+    path = tmp_path / "a.tiff"
+    tifffile.imwrite(path, np.zeros((3, 8, 9), "u1"), photometric="minisblack")
+    (tmp_path / "b.tiff").write_bytes(b"no tiff")
+    files = {"i": DataFile(path, "tiff", "a"), "b": DataFile(tmp_path / "b.tiff", "tiff", "b")}
+    rendered = dialect_of(made).render(made, bind(made, files), JobPaths(tmp_path / "job"), {})
+    with tifffile.TiffFile(path) as tif:
+        wanted = [page.offset for page in tif.pages]
+    lists = {str(at): json.loads(text) for at, text in rendered.files.items() if text[0] == "["}
+    ((place, told),) = lists.items()
+    assert told == wanted
+    assert len(wanted) == 3
+    assert f"cat '{place}'" in rendered.script
+    assert "echo 'None' 'None'" in rendered.script
+    (inputs,) = (json.loads(text) for text in rendered.files.values() if text[0] == "{")
+    beside = {"staging_path": "a.tiff.json", "source_path": place}
+    assert inputs["i"]["metadata_files"] == [beside]
+    assert inputs["b"]["metadata_files"] == []
+
+
+def test_metadata_are_texts_in_templates_and_values_in_decisions(
+    descriptor: Make, dataset: Data, line: Line
+) -> None:
+    made = descriptor(
+        """<command>#if $t.metadata.columns == '2' and $t.metadata.data_lines != 2#text#end if#
+        </command><inputs><param name="t" type="data" format="tabular">
+        <validator type="expression">value.metadata.columns == 2</validator>
+        <validator type="metadata"/></param></inputs>
+        <outputs><data name="o" format="txt"><filter>t.metadata.columns == 2</filter></data>
+        <data name="p" format="txt"><filter>t.metadata.columns == 3</filter></data></outputs>"""
+    )
+    table = dataset("t.tabular", "a\tb\n1\t2\n")
+    assert line(made, {"t": table}) == "text"
+    rendered = dialect_of(made).render(
+        made, bind(made, {"t": table}), JobPaths(table.path.parent), {}
+    )
+    assert [entry.output.name for entry in rendered.outputs] == ["o"]
+
+
 def test_metadata_that_is_given_wins(dataset: Data) -> None:
     file = dataset("a.csv", "x\n1\n", "csv", columns=9)
     assert dataset_metadata(file, FORMATS)["columns"] == 9
@@ -392,7 +491,8 @@ def test_metadata_that_is_given_wins(dataset: Data) -> None:
 def test_a_broken_file_has_no_metadata(tmp_path: Path) -> None:
     path = tmp_path / "a.tiff"
     path.write_bytes(b"no tiff")
-    assert dataset_metadata(DataFile(path, "tiff", "a"), FORMATS) == {"dbkey": "?"}
+    assert dataset_metadata(DataFile(path, "tiff", "a"), FORMATS).pop("dbkey") == "?"
+    assert set(dataset_metadata(DataFile(path, "tiff", "a"), FORMATS).values()) == {"?", None}
     assert unique_values(DataFile(path, "tiff", "a"), FORMATS) is None
 
 

@@ -146,7 +146,7 @@ class CollectionValue(Wrapper):
                 "ext": dataset.ext,
                 "staging_path": path,
                 "source_path": str(dataset),
-                "metadata_files": [],
+                "metadata_files": dataset.metadata_files(path),
             }
             for path, (identifiers, dataset) in zip(paths, self.flat(), strict=True)
         ]

@@ -162,7 +162,12 @@ class _Wrapping:
         self.count += 1
         shown = self.rules.shown(file.path)
         dataset = DatasetValue(
-            file, self.formats, shown=shown, identifier=identifier, number=self.count
+            file,
+            self.formats,
+            shown=shown,
+            identifier=identifier,
+            number=self.count,
+            keep=self.rules.write,
         )
         for rule in parameter.validators:
             if isinstance(rule, DataRule):

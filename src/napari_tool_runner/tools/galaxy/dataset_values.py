@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
-from napari_tool_runner.tools.galaxy.sanitize import clean_all, safe_name
+from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, page_offsets, unique_values
+from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import DataFile
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["DatasetValue", "file_part", "safe_identifier"]
+__all__ = ["DatasetValue", "Keep", "file_part", "safe_identifier"]
+
+Keep: TypeAlias = Callable[[str], str]
 
 # what would end the template's own quotes, in identifiers that Galaxy leaves raw
 _QUOTES = re.compile(r"[\'\"`$\\\n\r\0]")
@@ -28,11 +32,16 @@ class _MetadataValue:
 
     _readable_ = True
 
-    def __init__(self, dataset: DataFile | None, formats: Formats, shown: Path | None) -> None:
+    def __init__(
+        self, dataset: DataFile | None, formats: Formats, shown: Path | None, keep: Keep | None
+    ) -> None:
         self._dataset = dataset
         self._formats = formats
         self._shown = shown
+        self._keep = keep
+        self.cleaned = True
         self._known: dict[str, object] | None = None
+        self._place: str | None = None
 
     def _load(self) -> dict[str, object]:
         if self._known is None:
@@ -50,16 +59,28 @@ class _MetadataValue:
             return self._dataset.metadata[name]
         if name == "num_unique_values":
             return unique_values(self._dataset, self._formats)
+        if name == "offsets":
+            return self._offsets()
         return self._load().get(name)
+
+    def _offsets(self) -> str | None:
+        """Return the path of a file that says where the pages of a TIFF begin."""
+        file = self._dataset
+        if self._place is None and file is not None and self._keep is not None:
+            places = page_offsets(file, self._formats)
+            self._place = "" if places is None else self._keep(json.dumps(places))
+        return self._place or None
 
     def names(self) -> tuple[str, ...]:
         """Names of what is known."""
         return tuple(self._load())
 
     def get(self, name: str, default: object = None) -> object:
-        """Return the value as templates see it, `default` when it is not known."""
+        """Return the text that templates see, `default` where there is no such name."""
         value = self.raw(name)
-        return default if value is None else self._present(name, value)
+        if value is None and name not in self._load():
+            return default
+        return self._told(name, value) if self.cleaned else value
 
     def element_is_set(self, name: str) -> bool:
         """Say whether the value is known."""
@@ -69,13 +90,19 @@ class _MetadataValue:
         """Yield names and values."""
         return ((name, self.get(name)) for name in self._load())
 
-    def _present(self, name: str, value: object) -> object:
+    def _told(self, name: str, value: object) -> str:
         """Return what cannot end a shell's quotes; a file tells what stands in it."""
-        if name == "store_root":
-            return value  # a path of the job, which stands in scripts as it is
         if name == "column_types" and isinstance(value, list | tuple):
             value = ",".join(str(entry) for entry in value)
-        return clean_all(value)
+        # paths of the job stand in scripts as they are
+        own = name == "store_root" or (name == "offsets" and value and value == self._place)
+        return str(value) if own else DEFAULT_SANITIZER.clean(str(value))
+
+    def plain(self) -> _MetadataValue:
+        """Return what gives values as they are: for decisions, never for a script."""
+        found = copy(self)
+        found.cleaned = False
+        return found
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("_"):
@@ -108,6 +135,8 @@ class DatasetValue(Wrapper):
         What ``$x.id`` and ``$x.hid`` give.
     fallback : str
         Datatype of an absent dataset.
+    keep : callable, optional
+        Has a text written into a file of its own and returns its path.
     """
 
     _readable_ = True
@@ -129,6 +158,7 @@ class DatasetValue(Wrapper):
         extra_files: Path | None = None,
         number: int = 0,
         fallback: str = "data",
+        keep: Keep | None = None,
     ) -> None:
         self.file = file
         self.value = file
@@ -138,9 +168,15 @@ class DatasetValue(Wrapper):
         self._extra_files = extra_files
         self._fallback = fallback
         self.id = self.hid = number
-        self.metadata = _MetadataValue(file, formats, shown)
+        self.metadata = _MetadataValue(file, formats, shown, keep)
         self.groups: set[str] = set()
         self.tags: list[str] = []
+
+    def plain(self) -> DatasetValue:
+        """Return the dataset as filters and validators see it, see `_MetadataValue.plain`."""
+        found = copy(self)
+        found.metadata = self.metadata.plain()
+        return found
 
     def __str__(self) -> str:
         return str(self.path) if self.path else "None"
@@ -257,8 +293,21 @@ class DatasetValue(Wrapper):
             "ext": self.ext,
             "staging_path": self.get_staging_path(invalid_chars),
             "source_path": str(self),
-            "metadata_files": [],
+            "metadata_files": self.metadata_files(self.get_staging_path(invalid_chars)),
         }
+
+    @property
+    def all_metadata_files(self) -> list[tuple[str, str]]:
+        """Extensions and paths of the files that belong to its metadata."""
+        offsets = self.metadata.raw("offsets")
+        return [("json", str(offsets))] if offsets else []
+
+    def metadata_files(self, beside: str) -> list[dict[str, str]]:
+        """Return where those files are, and where they belong."""
+        return [
+            {"staging_path": f"{beside}.{ext}", "source_path": path}
+            for ext, path in self.all_metadata_files
+        ]
 
     def display_text(self) -> str:
         """Name of the dataset."""

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["render_expression"]
 
-_IMAGE_METADATA = ("axes", "dtype", "width", "height", "channels", "depth", "frames")
-
 _DRIVER = """\
 "use strict";
 const fs = require("fs");
@@ -109,7 +107,7 @@ def _load_contents(source: GalaxySource, name: str) -> int:
 
 def _dataset(value: DatasetValue, load_contents: int) -> dict[str, object]:
     metadata = {
-        name: value.metadata.get(name) for name in (*value.metadata.names(), *_IMAGE_METADATA)
+        name: value.metadata.raw(name) for name in value.metadata.names() if name != "offsets"
     }
     found: dict[str, object] = {
         "file_ext": value.ext,

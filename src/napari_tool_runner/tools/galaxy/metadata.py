@@ -11,6 +11,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import DataFile
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["dataset_metadata", "unique_values"]
+__all__ = ["dataset_metadata", "page_offsets", "unique_values"]
 
 _SIZES = {"width": "X", "height": "Y", "channels": "C", "depth": "Z", "frames": "T"}
 _SAMPLE_LINES = 100_000
-_TYPED_LINES = 1000
+_LONG_LINE = 1 << 20
 _MANY_VALUES = 1 << 16
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, csv.Error)
 
 
 def dataset_metadata(dataset: DataFile, formats: Formats) -> dict[str, object]:
@@ -39,16 +41,30 @@ def dataset_metadata(dataset: DataFile, formats: Formats) -> dict[str, object]:
 
     `formats`: those of the tool.
     Images have ``axes dtype width height channels depth frames`` (lists when a TIFF
-    holds several series), tables ``columns column_types column_names data_lines
-    delimiter``, zarr stores ``store_root zarr_format``. See also `unique_values`.
+    holds several series; None: it has the name, but nothing is known), tables ``columns
+    column_types column_names data_lines comment_lines delimiter``, zarr stores ``store_root
+    zarr_format``. See also `unique_values` and `page_offsets`.
     """
     found: dict[str, object] = {"dbkey": "?"}
+    family = formats.family(dataset.format)
+    if family in (Carrier.TIFF, Carrier.PICTURE):
+        found |= dict.fromkeys(("axes", "dtype", *_SIZES, "num_unique_values"))
+        found |= {"offsets": None} if family is Carrier.TIFF else {}
     reader = _reader(dataset.format, formats)
     if reader is not None and dataset.path.exists():
         # as in Galaxy, a file that cannot be read has no metadata
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RuntimeError):
+        with contextlib.suppress(*_UNREADABLE):
             found |= reader(dataset.path)
     return {**found, **dataset.metadata}
+
+
+def page_offsets(dataset: DataFile, formats: Formats) -> list[int] | None:
+    """Return where in a TIFF each page begins, in bytes; None for what is none."""
+    if formats.family(dataset.format) is not Carrier.TIFF or not dataset.path.is_file():
+        return None
+    with contextlib.suppress(*_UNREADABLE), _opened(dataset.path) as tif:
+        return [page.offset for page in tif.pages]
+    return None
 
 
 def unique_values(dataset: DataFile, formats: Formats) -> int | list[int] | None:
@@ -57,8 +73,8 @@ def unique_values(dataset: DataFile, formats: Formats) -> int | list[int] | None
     Returns
     -------
     int, list of int or None
-        A list when a TIFF holds several series; None when it cannot be told.
-        Counting stops beyond 65,536.
+        A list when a TIFF holds several series; None when it cannot be told, and for
+        all but TIFF and PNG of 8 bits, as in Galaxy. Counting stops beyond 65,536.
     """
     try:
         if formats.family(dataset.format) is Carrier.TIFF:
@@ -69,8 +85,12 @@ def unique_values(dataset: DataFile, formats: Formats) -> int | list[int] | None
             from PIL import Image
 
             with Image.open(dataset.path) as image:
-                return sum(count > 0 for count in image.histogram())
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError):
+                clear = "transparency" in image.info
+                modes = {"L": "LA", "P": "RGBA", "RGB": "RGBA"} if clear else {"P": "RGB"}
+                pixels = np.asarray(image.convert(modes.get(image.mode, image.mode)))
+                one = pixels.dtype == np.uint8 and getattr(image, "n_frames", 1) == 1
+                return int(np.unique(pixels).size) if one and image.format == "PNG" else None
+    except _UNREADABLE:
         return None
     return None
 
@@ -88,8 +108,10 @@ def _count(pages: Iterator[np.ndarray]) -> int:
 def _reader(name: str, formats: Formats) -> Callable[[Path], dict[str, object]] | None:
     known = formats.canonical(name)
     family = formats.family(name)
+    if formats.is_of_type(name, "tabular"):
+        return _tabular
     if family in (Carrier.TABLE, Carrier.ARRAY, Carrier.NUMBER):
-        return partial(_table, delimiter=known.delimiter)
+        return partial(_separated, delimiter=known.delimiter)
     if family in (Carrier.TIFF, Carrier.ZARR):
         return _tiff if family is Carrier.TIFF else _zarr
     if LayerKind.IMAGE in known.kinds:
@@ -161,53 +183,74 @@ def _zarr(path: Path) -> dict[str, object]:
 # -- tables --------------------------------------------------------------------------
 
 
-def _table(path: Path, delimiter: str) -> dict[str, object]:
-    rows = list(_rows(path, delimiter))
-    columns = max((len(row) for row in rows[:_TYPED_LINES]), default=0)
-    header = bool(rows) and len(rows) > 1 and not any(_kind(cell) != "str" for cell in rows[0])
-    # Galaxy takes the first line of a tabular for data unless it is a comment
-    body = rows[1:] if header and delimiter != "\t" else rows
-    typed = rows[1:_TYPED_LINES] if header else rows[:_TYPED_LINES]
+def _tabular(path: Path) -> dict[str, object]:
+    """Read lines of tabs: the first one counts where no other has a column."""
+    first: list[int] = []
+    ranks: list[int] = []
+    counts = {"data_lines": 0, "comment_lines": 0}
+    whole = True
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for number, line in enumerate(iter(partial(stream.readline, _LONG_LINE), "")):
+            fields = line.rstrip("\r\n")
+            if not fields or fields.startswith("#"):
+                counts["comment_lines"] += 1
+                continue
+            counts["data_lines"] += 1
+            found = [_rank(field) for field in fields.split("\t")]
+            if number == 0:
+                first = found
+            else:
+                ranks = [max(pair) for pair in zip_longest(ranks, found, fillvalue=-1)]
+            if counts["data_lines"] >= _SAMPLE_LINES:
+                whole = not stream.read(1)
+                break
+    ranks = [rank if rank >= 0 else one for rank, one in zip_longest(ranks, first, fillvalue=-1)]
     return {
-        "columns": columns,
-        "column_types": [
-            _column_kind([row[index] for row in typed if index < len(row)])
-            for index in range(columns)
-        ],
-        "column_names": rows[0] if header else [],
-        "data_lines": len(body),
-        "comment_lines": 0,
+        **(counts if whole else dict.fromkeys(counts)),
+        "columns": len(ranks),
+        "column_types": [_KINDS[rank] for rank in ranks],
+        "column_names": [],
+        "delimiter": "\t",
+    }
+
+
+def _separated(path: Path, delimiter: str) -> dict[str, object]:
+    """Read rows with quotes; the first one names the columns, the second tells their types."""
+    rows: list[list[str]] = []
+    lines = 0
+    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+        reader = csv.reader(stream, delimiter=delimiter)
+        for row in reader:
+            rows += [row] if len(rows) < 2 else []
+        lines = reader.line_num - 1 if len(rows) > 1 else 0
+    header, data = [*rows, [], []][:2]
+    kinds = [_KINDS[rank] if (rank := _rank(cell)) in (0, 1) else "str" for cell in data]
+    return {
+        "data_lines": lines,
+        "comment_lines": int(bool(header)),
+        "columns": max(len(header), len(data)),
+        "column_types": kinds,
+        "column_names": header,
         "delimiter": delimiter,
     }
 
 
-def _rows(path: Path, delimiter: str) -> Iterator[list[str]]:
-    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-        for number, row in enumerate(csv.reader(stream, delimiter=delimiter)):
-            if number >= _SAMPLE_LINES:
-                return
-            if row and not row[0].startswith("#"):
-                yield row
+_KINDS = ("int", "float", "list", "str", "str")  # the last one: of nothing
 
 
-def _kind(cell: str) -> str:
-    for name, convert in (("int", int), ("float", float)):
-        try:
-            convert(cell)
-        except ValueError:
-            continue
-        return name
-    return "str"
-
-
-def _column_kind(cells: list[str]) -> str:
-    kinds = {_kind(cell) for cell in cells if cell != ""}
-    if not kinds or "str" in kinds:
-        return "str"
-    return "float" if "float" in kinds else "int"
+def _rank(cell: str) -> int:
+    """Return the place of a cell's type, the narrowest first; -1: it is empty."""
+    for rank, convert in enumerate((int, float)):
+        with contextlib.suppress(ValueError):
+            if "_" not in cell:
+                convert(cell)
+                return rank
+    if cell.strip().lower() == "na":
+        return 1
+    return 2 if "," in cell else 3 if cell else -1
 
 
 def _text(path: Path) -> dict[str, object]:
-    with path.open("rb") as stream:
-        chunks = iter(lambda: stream.read(1 << 20), b"")
-        return {"data_lines": sum(chunk.count(b"\n") for chunk in chunks)}
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        lines = (line.strip() for line in iter(partial(stream.readline, _LONG_LINE), ""))
+        return {"data_lines": sum(bool(line) and line[0] != "#" for line in lines)}

@@ -282,7 +282,7 @@ def _raw_values(context: Mapping[str, object]) -> dict[str, object]:
 
     def raw(value: object) -> object:
         if isinstance(value, DatasetValue):
-            return value if value else None
+            return value.plain() if value else None
         if isinstance(value, DatasetList | CollectionValue):
             return value
         if isinstance(value, Wrapper):

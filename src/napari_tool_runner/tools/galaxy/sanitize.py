@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from galaxy.util import mapped_chars, string_as_bool, valid_chars
 if TYPE_CHECKING:
     from galaxy.util import Element
 
-__all__ = ["DEFAULT_SANITIZER", "Sanitizer", "clean_all", "safe_name"]
+__all__ = ["DEFAULT_SANITIZER", "Sanitizer", "safe_name"]
 
 _INVALID = "X"
 
@@ -111,32 +110,6 @@ _NAMES = Sanitizer(
 def safe_name(text: str) -> str:
     """Return the name of a dataset as templates see it."""
     return _NAMES.clean(text)
-
-
-class _Cleaned(list[object]):
-    """Clean entries, whose text is what Galaxy makes of that of the whole list."""
-
-    def __init__(self, entries: list[object]) -> None:
-        super().__init__(clean_all(entry) for entry in entries)
-        self._text = DEFAULT_SANITIZER.clean(str(entries))
-
-    def __str__(self) -> str:
-        return self._text
-
-
-def clean_all(value: object) -> object:
-    """Return what a file says as it may stand in a script: every text in it is cleaned."""
-    if isinstance(value, list | tuple):
-        return _Cleaned(list(value))
-    if isinstance(value, Mapping):
-        return {
-            DEFAULT_SANITIZER.clean(str(key)): clean_all(entry) for key, entry in value.items()
-        }
-    return (
-        value
-        if isinstance(value, bool | int | float | None)
-        else DEFAULT_SANITIZER.clean(str(value))
-    )
 
 
 def _preset(names: str) -> str:

@@ -49,6 +49,7 @@ _SERVER_SIDE = frozenset(
     | {"dataset_metadata_in_data_table", "dataset_metadata_not_in_data_table"}
     | {"dataset_metadata_in_file"}
 )
+_NEEDED = ("dbkey", "columns", "column_types")  # what a datatype cannot be without
 _DATA_KINDS = frozenset(
     {"metadata", "dataset_metadata_equal", "dataset_metadata_in_range"}
     | {"empty_dataset", "empty_extra_files_path", "dataset_ok_validator"}
@@ -120,7 +121,7 @@ class DataRule:
         """Return one sentence when `dataset` breaks the rule, else None."""
         if self.check is None:
             return expression_problem(
-                self.expression, dataset, self.message, self.negate, final=True
+                self.expression, dataset.plain(), self.message, self.negate, final=True
             )
         holds, shown = self.check(dataset)
         if holds is not self.negate:
@@ -265,16 +266,17 @@ def _data_rule(element: Element, kind: str) -> DataRule | None:
         return [part.strip() for part in element.get(name, "").split(",") if part.strip()]
 
     def complete(dataset: DatasetValue) -> tuple[bool, object]:
-        names = checked or [name for name in dataset.metadata.names() if name not in skipped]
-        missing = [name for name in names if dataset.metadata.get(name) in (None, "")]
+        names = checked or [name for name in _NEEDED if name in dataset.metadata.names()]
+        missing = [n for n in names if n not in skipped and not dataset.metadata.raw(n)]
         return not missing, ", ".join(missing)
 
     def equal(dataset: DatasetValue) -> tuple[bool, object]:
-        value = dataset.metadata.get(named)
-        return value == wanted or str(value) == str(wanted), value
+        value = dataset.metadata.raw(named)
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        return value == wanted or text == str(wanted), value
 
     def in_range(dataset: DatasetValue) -> tuple[bool, object]:
-        value = dataset.metadata.get(named)
+        value = dataset.metadata.raw(named)
         try:
             number = float(str(value))
         except ValueError:
