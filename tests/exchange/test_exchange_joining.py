@@ -158,9 +158,27 @@ def test_objects_are_those_of_all_blocks_and_frames():
     stack = np.zeros((2, 600, 600), np.uint16)
     stack[0, :9, :9], stack[1, :9, :9], stack[1, 590:, 590:] = 4, 4, 70
     found = objects_in("s", snapshot((stack, {"axis_labels": ("t", "y", "x")}, "labels"), "s"))
-    assert found == Objects("s", frozenset({4, 70}), "s", again=True)
+    assert found == Objects("s", frozenset({4, 70}), "s", again=True, sizes={4: 162, 70: 100})
     deep = objects_in("s", snapshot((stack, {"axis_labels": ("z", "y", "x")}, "labels"), "s"))
     assert not deep.again
     noise = np.random.default_rng(0).integers(0, 99, (64, 64)).astype(np.uint8)
     assert objects_in("n", snapshot(noise, "n")) is None
     assert objects_in("n", snapshot(stack.astype(float), "n")) is None
+
+
+@pytest.mark.parametrize("unit", [1, 0.25])
+@pytest.mark.parametrize("column", ["id", "label"])
+def test_sizes_tell_numbers_of_objects_from_numbers_of_rows(column, unit):
+    sizes = np.array([40, 7, 19])
+    cells = CELLS._replace(sizes=dict(zip((1, 2, 3), sizes.tolist(), strict=True)))
+    numbers = np.array([1, 2, 3])
+    right = joined_by({column: numbers, "Area": sizes * unit}, [cells])
+    assert right.key == "cells"
+    assert "as their sizes say too" in right.note
+    assert "count rows" not in right.note
+    largest_first = joined_by({column: numbers, "Area": np.sort(sizes)[::-1] * unit}, [cells])
+    assert largest_first.key == ""
+    assert "the sizes of other objects" in largest_first.note
+    other = joined_by({column: numbers, "Area": np.array([3.0, np.nan, 5.0])}, [cells])
+    assert other.key == "cells"
+    assert "sizes" not in other.note

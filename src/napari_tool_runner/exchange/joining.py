@@ -5,7 +5,10 @@ Which layer that is a descriptor says, or the numbers of the objects do: `joined
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Joined", "Objects", "features_for", "id_column", "joined_by", "objects_in"]
 
 _MOST = 4 * 2**30  # bytes of an image whose objects are looked for
+_SIZE = re.compile(r"(areashape)?(area|volume|size)\w{0,6}|(n|num)?(pixels?|voxels?)(count)?")
 
 
 @runtime_checkable
@@ -153,7 +157,7 @@ class Objects(NamedTuple):
 
     `ids`: their numbers, without 0; `key`: the input or output, empty where no layer of it can
     take a table; `again`: some are in several frames or channels; `part`: the image is only a
-    part of its layer.
+    part of its layer; `sizes`: pixels of each.
     """
 
     name: str
@@ -161,6 +165,7 @@ class Objects(NamedTuple):
     key: str = ""
     again: bool = False
     part: bool = False
+    sizes: Mapping[int, int] = MappingProxyType({})
 
 
 class Joined(NamedTuple):
@@ -193,15 +198,19 @@ def objects_in(
         return None
     outer = [i for i, axis in enumerate(snap.geometry.axes) if axis in "TC"]
     frames: dict[tuple[int, ...], set[int]] = {}
+    sizes = Counter[int]()
     for place in blocks(array):
         stop()
         block = np.moveaxis(read(array, place), outer, range(len(outer)))
         for index in np.ndindex(block.shape[: len(outer)]):
             at = tuple(place[axis].start + i for axis, i in zip(outer, index, strict=True))
-            frames.setdefault(at, set()).update(pd.unique(block[index].ravel()).tolist())
-    ids = frozenset(number for found in frames.values() for number in found if number)
-    again = sum(len(found - {0}) for found in frames.values()) > len(ids)
-    return Objects(snap.name, ids, key, again, part) if ids else None
+            codes, numbers = pd.factorize(block[index].ravel())
+            counts = dict(zip(numbers.tolist(), np.bincount(codes).tolist(), strict=True))
+            frames.setdefault(at, set()).update(counts)
+            sizes.update(counts)
+    del sizes[0]
+    again = sum(len(found - {0}) for found in frames.values()) > len(sizes)
+    return Objects(snap.name, frozenset(sizes), key, again, part, sizes) if sizes else None
 
 
 def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
@@ -225,8 +234,14 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
             fitting += [] if doubt else [image]
         best = [one for one in fitting if numbers >= one.ids] or fitting
         if len(best) == 1:
-            sure = tells_objects(column) and numbers >= best[0].ids
-            return Joined(best[0].key, column, _told(numbers, best[0], column), sure)
+            image = best[0]
+            proof = _same_sizes(table, column, image)
+            if proof is False:
+                doubts.append(f"its column “{column}” gives the sizes of other objects")
+                continue
+            sure = tells_objects(column) and numbers >= image.ids
+            told = _told(numbers, image, column, proven=bool(proof))
+            return Joined(image.key, column, told, sure)
         if best:
             both = " and ".join(f"“{image.name}”" for image in best)
             return Joined(note=f"not joined: its column “{column}” fits both {both}")
@@ -264,13 +279,35 @@ def _unlike(numbers: set[int], image: Objects, *, certain: bool) -> str:
     return ""
 
 
-def _told(numbers: set[int], image: Objects, column: str) -> str:
+def _same_sizes(table: Table, column: str, image: Objects) -> bool | None:
+    """Whether a column of sizes says that each row is the object of its number.
+
+    False: it has the sizes of these objects, but in another order. None: it says nothing.
+    """
+    there = np.asarray(table[column] != 0)
+    counts = np.array([image.sizes.get(int(i), 0) for i in table[column][there].tolist()])
+    names = (name for name in table if _SIZE.fullmatch(re.sub(r"[\W_]", "", name.lower())))
+    for name in names:
+        values = table[name][there]
+        if values.dtype.kind not in "iuf" or np.ptp(counts) == 0 or not (values > 0).all():
+            continue
+        expected = counts * (values.sum() / counts.sum())  # of one unit or another
+        if np.allclose(values, expected, rtol=1e-3):
+            return True
+        if np.allclose(np.sort(values), np.sort(expected), rtol=1e-3):
+            return False
+    return None
+
+
+def _told(numbers: set[int], image: Objects, column: str, *, proven: bool) -> str:
     without = len(image.ids - numbers)
     note = f"its rows are the objects of “{image.name}”, by the column “{column}”"
     if without:
         have = "has" if without == 1 else "have"
         note += f"; {without} of its {len(image.ids)} objects {have} no row"
-    if not tells_objects(column) and numbers == set(range(1, len(numbers) + 1)):
+    if proven:
+        note += ", as their sizes say too"
+    elif not tells_objects(column) and numbers == set(range(1, len(numbers) + 1)):
         note += ", which may count rows as well: compare some before you rely on it"
     if image.again:
         note += "; objects are in several frames or channels, where a row stands for all"
