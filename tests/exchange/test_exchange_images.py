@@ -280,8 +280,96 @@ def test_files_that_do_not_lie_on_layers_or_files_are_told_where_they_say_so(tmp
         assert ["pixel size" in note for note in notes].count(True) == told, (one, other, notes)
 
 
-def test_steps_of_time_are_no_pixel_sizes(tmp_path) -> None:
-    seconds = {"units": ("s", "um", "um"), "axis_labels": ("t", "y", "x")}
-    movie = snapshot(Image(np.zeros((3, 8, 8)), scale=(5, 1, 1), **seconds))
-    mask = snapshot(Labels(np.zeros((3, 8, 8), np.uint8), scale=(1, 1, 1), **seconds))
-    assert not export(mask, parameter("tiff"), tmp_path, reference=movie).notes
+TYX = {"axis_labels": ("t", "y", "x")}
+SECONDS = TYX | {"units": ("s", "um", "um"), "scale": (2, 0.5, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("other", "frames", "said"),
+    [
+        ({}, 4, ""),
+        ({"units": ("ms", "um", "um"), "scale": (2000, 0.5, 0.5)}, 4, ""),
+        ({"translate": (4, 0, 0)}, 4, "begin 2 frames apart"),
+        ({"translate": (1, 0, 0)}, 4, "begin 0.5 frames apart"),
+        ({"scale": (5, 0.5, 0.5)}, 4, "differ in the time from frame to frame"),
+        (
+            {"scale": (5, 1, 1)},
+            4,
+            "differ in pixel size and differ in the time from frame to frame",
+        ),
+        ({"translate": (4, 2, 0)}, 4, "lie at different places and begin 2 frames apart"),
+        ({}, 3, "have 3 and 4 frames"),
+        ({"translate": (2, 0, 0)}, 3, "begin 1 frame apart and have 3 and 4 frames"),
+        ({"scale": (9, 0.5, 0.5)}, 1, ""),  # one mask for all frames
+        ({"translate": (4, 0, 0)}, 1, "begin 2 frames apart"),
+    ],
+)
+@pytest.mark.parametrize("as_files", [0, 1, 2])
+def test_movies_that_lie_apart_in_time_are_told(
+    other: dict[str, object], frames: int, said: str, as_files: int, tmp_path
+) -> None:
+    movie = snapshot((np.zeros((4, 8, 8), np.uint8), SECONDS, "image"), "movie")
+    mask = snapshot((np.zeros((frames, 8, 8), np.uint8), SECONDS | other, "labels"), "mask")
+    if as_files:
+        zarr = parameter("ome_zarr")
+        mask = snapshot(export(mask, zarr, tmp_path / "a").file.path, "mask")
+        if as_files > 1:
+            movie = snapshot(export(movie, zarr, tmp_path / "b").file.path, "movie")
+    notes = export(mask, parameter("ome_zarr"), tmp_path, reference=movie).notes
+    told = [note.split(";")[0] for note in notes if "pixels of both" in note]
+    assert told == ([f"“mask” and “movie” {said}"] if said else [])
+
+
+def test_a_file_that_says_no_time_says_nothing_of_it(tmp_path) -> None:
+    path = tmp_path / "silent.tif"
+    tifffile.imwrite(
+        path, np.zeros((4, 8, 8), np.uint8), imagej=True, resolution=(2, 2),
+        metadata={"axes": "TYX", "unit": "um"},
+    )  # fmt: skip
+    movie = snapshot((np.zeros((4, 8, 8), np.uint8), SECONDS, "image"), "movie")
+    for one, other in ((movie, snapshot(path)), (snapshot(path), movie)):
+        notes = export(one, parameter("tiff"), tmp_path / "in", reference=other).notes
+        assert not any("pixels of both" in note for note in notes)
+    longer = snapshot((np.zeros((5, 8, 8), np.uint8), SECONDS, "image"), "movie")
+    (note,) = export(longer, parameter("tiff"), tmp_path / "in", reference=snapshot(path)).notes
+    assert "“movie” and “silent.tif” have 5 and 4 frames" in note
+
+
+def test_what_is_moved_or_mirrored_beside_a_silent_file_is_told(tmp_path) -> None:
+    path = tmp_path / "silent.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint8))
+    for place, said in (
+        ({"translate": (0, 5)}, "lie at different places"),
+        ({"rotate": 20}, "lie at different places"),
+        ({"scale": (0.5, 0.5), "units": ("um", "um"), "translate": (0, 5)}, "lie at different"),
+        ({"scale": (-1, 1)}, "are mirrored"),
+        ({"scale": (0.5, 0.5), "units": ("um", "um")}, ""),
+    ):
+        layer = snapshot((np.zeros((8, 8), np.uint8), place, "image"), "layer")
+        for one, other in ((layer, snapshot(path)), (snapshot(path), layer)):
+            notes = export(one, parameter("tiff"), tmp_path / "in", reference=other).notes
+            assert [said in note for note in notes] == [True] * bool(said), (place, notes)
+
+
+def test_mirrored_layers_are_told_as_such(tmp_path) -> None:
+    def layer(**place: object) -> Image:
+        return Image(np.zeros((8, 8)), name="a", **place)
+
+    for place, said in (
+        ({"scale": (-1, 1)}, "are mirrored"),
+        ({"affine": [[0, 1, 0], [1, 0, 0], [0, 0, 1]]}, "are mirrored"),
+        ({"scale": (-1, -1)}, "lie at different places"),  # turned
+        ({"scale": (-2, 1)}, "differ in pixel size"),
+    ):
+        first, second = snapshot(layer()), snapshot(layer(**place), "b")
+        (note,) = export(second, parameter("tiff"), tmp_path, reference=first).notes
+        assert note.startswith(f"“b” and “a” {said}"), (place, note)
+
+
+def test_sizes_in_metres_are_compared_as_closely_as_others(tmp_path) -> None:
+    first, second = (
+        snapshot(Image(np.zeros((8, 8)), scale=(size, size), units=("m", "m")), name)
+        for name, size in (("a", 2e-7), ("b", 2.04e-7))
+    )
+    (note,) = export(second, parameter("tiff"), tmp_path, reference=first).notes
+    assert "differ in pixel size" in note

@@ -91,6 +91,50 @@ def test_time_and_channels_stay() -> None:
     np.testing.assert_allclose(result.data[2], smooth[::2, ::2], atol=0.51)
 
 
+def movie(frames: object, step: float = 2, start: float = 0, unit: str = "s") -> Image:
+    data = np.stack([np.full((6, 7), frame, np.uint8) for frame in np.asarray(frames)])
+    place = {"scale": (step, 1, 1), "translate": (start, 0, 0), "units": (unit, "um", "um")}
+    return Image(data, axis_labels=("t", "y", "x"), name="film", **place)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "seen"),
+    [
+        (movie([5, 6, 7, 8]), movie([0] * 4, start=4), [7, 8, 0, 0]),
+        (movie([5, 6, 7, 8], start=4), movie([0] * 4), [0, 0, 5, 6]),
+        (movie([5, 6, 7, 8]), movie([0, 0], step=4), [5, 7]),
+        (movie([5, 6, 7, 8]), movie([0, 0], step=4000, unit="ms"), [5, 7]),
+        (movie([5, 6, 7]), movie([0] * 5), [5, 6, 7, 0, 0]),
+        (movie([5], start=4), movie([0] * 4), [0, 0, 5, 0]),
+        (movie([5], step=9), movie([0] * 4), [5]),  # one picture for all frames
+    ],
+)
+def test_frames_are_brought_to_the_moments_of_the_other(own, other, seen) -> None:
+    result = ntr.resample_onto(own, other)
+    assert np.asarray(result.data)[:, 3, 3].tolist() == seen
+    layer = Layer.create(*result.as_layer_data_tuple())
+    assert layer.axis_labels == ("t", "y", "x")
+    if len(seen) > 1:
+        np.testing.assert_allclose(layer.extent.world, other.extent.world)
+        assert [str(unit) for unit in layer.units] == [str(unit) for unit in other.units]
+        assert "each frame goes to its moment" in result.notes[1]
+        assert ("does not have are 0" in result.notes[1]) is (0 in seen)
+
+
+def test_frames_between_others_stay_and_are_told() -> None:
+    between = movie([5, 6, 7, 8], start=1)
+    with pytest.raises(ExchangeError, match="no frames at the moments"):
+        ntr.resample_onto(between, movie([0] * 4))
+    with pytest.raises(ExchangeError, match="lie nowhere over each other"):
+        ntr.resample_onto(movie([5, 6], start=40), movie([0] * 4))
+    wider = movie([0] * 4)
+    wider.translate = (0, 1, 0)
+    result = ntr.resample_onto(between, wider)
+    assert np.asarray(result.data)[:, 3, 3].tolist() == [5, 6, 7, 8]
+    assert result.attributes["translate"] == (1, 1, 0)
+    assert any("no frames at the moments" in note for note in result.notes)
+
+
 def test_axes_in_another_order() -> None:
     layer = Image(PICTURE.T, scale=(1, 2), axis_labels=("x", "y"))
     grid = Image(np.zeros((70, 45)), translate=(1, 2), axis_labels=("y", "x"))

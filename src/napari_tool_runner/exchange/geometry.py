@@ -184,12 +184,18 @@ def data_to_world(geometry: Geometry) -> np.ndarray:
     return matrix if geometry.affine is None else geometry.affine @ matrix
 
 
-def same_place(one: Geometry, other: Geometry) -> bool:
-    """Whether the pixels of both have the same place in the world, axis by axis."""
+def same_place(one: Geometry, other: Geometry, *, within: float = 1e-6) -> bool:
+    """Whether the pixels of both have the same place in the world, axis by axis.
+
+    `within`: to this part of a pixel, over as many as `other` has.
+    """
     if one.ndim != other.ndim:
         return False
-    moved = _unit_factors(one, other, one.ndim) @ data_to_world(one)
-    return bool(np.allclose(moved, data_to_world(other), rtol=1e-9))
+    n, there = one.ndim, data_to_world(other)
+    apart = np.abs(_unit_factors(one, other, n) @ data_to_world(one) - there)
+    reach = np.maximum([*(other.shape or (1,) * n), 1], 1)
+    steps = np.abs(there[:n, :n]).max(axis=1, initial=0)
+    return bool((apart[:n] * reach <= within * steps[:, None]).all())
 
 
 def pixels_to_pixels(source: Geometry, target: Geometry) -> np.ndarray:

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import ExchangeError
-from napari_tool_runner.exchange.geometry import attributes_of, pixels_to_pixels, select
+from napari_tool_runner.exchange.geometry import (
+    attributes_of,
+    data_to_world,
+    pixels_to_pixels,
+    same_place,
+    select,
+)
 from napari_tool_runner.exchange.handover import open_snapshot
 from napari_tool_runner.exchange.knowing import with_known_axes
-from napari_tool_runner.exchange.model import PIXELS, Geometry, LoadedOutput
+from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Geometry, LoadedOutput
 from napari_tool_runner.exchange.parts import spread
 from napari_tool_runner.exchange.snapshots import snapshot
-from napari_tool_runner.exchange.wanted import shared_axes
+from napari_tool_runner.exchange.wanted import moments, shared_axes
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -24,17 +30,19 @@ __all__ = ["resample_onto"]
 
 _LOOKS = ("colormap", "contrast_limits")
 
+_BETWEEN = "have no frames at the moments of each other"
 _EXACT = 2**53  # whole numbers beyond are not all numbers of the interpolation
 
 
 def resample_onto(image: object, reference: object) -> LoadedOutput:
     """Return an image or labels in the pixels of another image.
 
-    Axes of space that both have get the places, sizes and number of pixels of `reference`; time,
-    channels and what only `image` has stay. Labels become those of the nearest pixel; images are
-    interpolated linearly, and smoothed before where pixels become larger, with the Gaussian of
-    “Rescale”: (times larger − 1) / 2 pixels. What lies outside of `image`, by half a pixel, is 0;
-    next to a missing pixel (NaN) all is missing.
+    Axes of space that both have get the places, sizes and number of pixels of `reference`. So does
+    time, where frames of `image` are at the moments of the reference; else time stays, and a note
+    tells it. Channels and what only `image` has stay. Labels become those of the nearest pixel;
+    images are interpolated linearly, and smoothed before where pixels become larger, with the
+    Gaussian of “Rescale”: (times larger − 1) / 2 pixels. What lies outside of `image`, by half a
+    pixel, is 0; next to a missing pixel (NaN) all is missing.
 
     Parameters
     ----------
@@ -58,33 +66,24 @@ def resample_onto(image: object, reference: object) -> LoadedOutput:
     own, mixed = select(mine.geometry, rows)
     if not rows or lost or mixed:
         raise _refusal(mine, theirs, "share no axes of space that stand for themselves")
+    mine, timed = _at_moments(mine, theirs)
+    if timed == _BETWEEN and same_place(own, grid) and own.shape == grid.shape:
+        raise _refusal(mine, theirs, timed)
     matrix = pixels_to_pixels(grid, own)
-    sizes = list(mine.pixels.shape)
-    for row, size in zip(rows, grid.shape, strict=True):
-        sizes[row] = size
-    result = np.zeros(sizes, mine.pixels.dtype)
-    rest = [axis for axis in range(result.ndim) if axis not in rows]
-    labels = mine.kind is LayerKind.LABELS or mine.pixels.dtype.kind == "b"
     inside = _inside(own.shape, matrix, grid.shape)
     if not inside.any():
         raise _refusal(mine, theirs, "lie nowhere over each other")
-    moved = _moved_labels if labels else _moved_image
-    for index in np.ndindex(*(result.shape[axis] for axis in rest)):
-        at = [slice(None)] * result.ndim
-        for axis, step in zip(rest, index, strict=True):
-            at[axis] = slice(step, step + 1)
-        plane = np.asarray(mine.pixels[tuple(at)]).reshape(own.shape)
-        found = np.where(inside, moved(plane, matrix, grid.shape), 0)
-        result[tuple(at)] = found.reshape(result[tuple(at)].shape)
+    labels = mine.kind is LayerKind.LABELS or mine.pixels.dtype.kind == "b"
+    result = _moved(mine.pixels, rows, matrix, inside, labels=labels)
     how = "the nearest pixel counts" if labels else "interpolated linearly"
     outside = "" if inside.all() else "; what lies outside of it is 0"
-    note = f"“{mine.name}” was brought onto the pixels of “{theirs.name}”: {how}{outside}."
-    told = [note]
+    who = (f"“{mine.name}”", f"“{theirs.name}”")
+    told = [f"{who[0]} was brought onto the pixels of {who[1]}: {how}{outside}."]
+    told += [f"{' and '.join(who)} {timed}."] if timed else []
     attributes = attributes_of(_placed(mine.geometry, rows, grid), told)
     kept = {name: mine.attributes[name] for name in _LOOKS if name in mine.attributes}
     attributes |= {**kept, "name": f"{mine.name} on {theirs.name}"}
-    if mine.rgb:
-        attributes["rgb"] = True
+    attributes |= {"rgb": True} if mine.rgb else {}
     return LoadedOutput(result, mine.kind, attributes, tuple(told))
 
 
@@ -98,11 +97,64 @@ def _image(value: object) -> LayerSnapshot:
     return snap
 
 
+def _at_moments(mine: LayerSnapshot, theirs: LayerSnapshot) -> tuple[LayerSnapshot, str]:
+    """Return a movie with the frames of `theirs`, and how they belong to each other.
+
+    As it is where there is nothing to do, or where one of them lies between its frames. A frame
+    that it does not have is 0.
+    """
+    at, own = moments(mine.geometry, theirs.geometry), mine.geometry
+    count = 0 if at is None else own.shape[own.axes.index("T")]
+    if at is None or np.array_equal(at, np.arange(count)):
+        return mine, ""
+    axis, frames = own.axes.index("T"), np.rint(at).astype(int)
+    inside = (frames >= 0) & (frames < count)
+    if not inside.any():
+        raise _refusal(mine, theirs, "lie nowhere over each other in time")
+    if (np.abs(at - frames)[inside] > 0.05).any():
+        return mine, _BETWEEN
+    sizes = list(mine.pixels.shape)
+    sizes[axis] = len(frames)
+    result, here = np.zeros(sizes, mine.pixels.dtype), (slice(None),) * axis
+    for to, frame in enumerate(frames):
+        if inside[to]:
+            result[(*here, slice(to, to + 1))] = mine.pixels[(*here, slice(frame, frame + 1))]
+    time, scale, start = theirs.geometry.axes.index("T"), [*own.scale], [*own.translate]
+    units, world = [*own.units], data_to_world(select(theirs.geometry, [time])[0])
+    scale[axis], start[axis], units[axis] = world[0, 0], world[0, 1], theirs.geometry.units[time]
+    place = replace(own, scale=tuple(scale), translate=tuple(start), units=tuple(units))
+    shape = (*own.shape[:axis], len(frames), *own.shape[axis + 1 :])
+    lacking = "" if inside.all() else "; frames that the first does not have are 0"
+    told = f"are brought together in time: each frame goes to its moment{lacking}"
+    return replace(mine, data=result, geometry=replace(place, shape=shape), multiscale=False), told
+
+
 def _refusal(mine: LayerSnapshot, theirs: LayerSnapshot, what: str) -> ExchangeError:
     return ExchangeError(
         f"“{mine.name}” and “{theirs.name}” {what}; nothing was resampled.",
         hint="Look at the axes, scale and translate of both layers.",
     )
+
+
+def _moved(
+    pixels: ArrayLike, rows: list[int], matrix: np.ndarray, inside: np.ndarray, *, labels: bool
+) -> np.ndarray:
+    """Return pixels brought along the axes `rows` onto the grid of `inside`, part by part."""
+    sizes = list(pixels.shape)
+    for row, size in zip(rows, inside.shape, strict=True):
+        sizes[row] = size
+    result = np.zeros(sizes, pixels.dtype)
+    rest = [axis for axis in range(result.ndim) if axis not in rows]
+    moved = _moved_labels if labels else _moved_image
+    for index in np.ndindex(*(result.shape[axis] for axis in rest)):
+        at = [slice(None)] * result.ndim
+        for axis, step in zip(rest, index, strict=True):
+            at[axis] = slice(step, step + 1)
+        part = np.asarray(pixels[tuple(at)])
+        plane = part.reshape([part.shape[row] for row in rows])
+        found = np.where(inside, moved(plane, matrix, inside.shape), 0)
+        result[tuple(at)] = found.reshape(result[tuple(at)].shape)
+    return result
 
 
 def _moved_image(plane: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

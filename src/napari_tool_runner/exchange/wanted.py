@@ -16,7 +16,13 @@ from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.carriers.tables import has_napari_columns
 from napari_tool_runner.exchange.coordinates import coordinate_data, in_pixels, table_kinds
-from napari_tool_runner.exchange.geometry import plain_geometry, same_place, select
+from napari_tool_runner.exchange.geometry import (
+    data_to_world,
+    pixels_to_pixels,
+    plain_geometry,
+    same_place,
+    select,
+)
 from napari_tool_runner.exchange.model import ArrayLike, Content, ShapeList, SurfaceData
 from napari_tool_runner.exchange.placing import located, place_coordinates, referred
 from napari_tool_runner.exchange.units import conversion, dimension, is_length
@@ -42,12 +48,15 @@ __all__ = [
     "lying_apart",
     "misfit",
     "misfits",
+    "moments",
     "shared_axes",
     "sizes_in_words",
     "wants_objects",
     "with_columns",
 ]
 
+_NEAR = 0.05  # of a frame
+_STEP = "differ in the time from frame to frame"
 _FEW, _ENOUGH = 100, 1000  # pixels of a sample that are not 0
 
 
@@ -170,8 +179,9 @@ def lying_apart(
 ) -> list[str]:
     """Return a sentence when the pixels of two images do not lie on each other, else none.
 
-    A file that says no pixel size says nothing, and nothing is said of it. `held`: as of
-    `misfits`; `advice`: what to do follows.
+    A file that says no pixel size is taken to have that of the other, and one that says no time
+    to have its moments: then only what else is told of the place counts. `held`: as of `misfits`;
+    `advice`: what to do follows.
     """
     found = snap if snap.data is not None or held is None else held
     if found.geometry is None or not found.geometry.axes:
@@ -180,25 +190,34 @@ def lying_apart(
     if found.geometry is None or not (found.geometry.shape and other.geometry.shape):
         return []
     both = (found.geometry, other.geometry)
-    if (snap.data is None or reference.data is None) and not all(map(_is_placed, both)):
-        return []
-    how = _how_apart(*both)
+    if snap.data is None or reference.data is None:
+        both = (_sized_as(*both), _sized_as(*both[::-1]))
+    how = [*_how_apart(*both), *_apart_in_time(*both)]
     if not how:
         return []
-    told = f"“{snap.name}” and “{reference.name}” {how}; the tool is given the pixels of both as"
+    told = (
+        f"“{snap.name}” and “{reference.name}” {' and '.join(how)}; the tool is given the pixels"
+    )
     hint = (
         " Unless the tool brings them together itself (as “Register two images” does), “Resample "
         "onto” in the form, or `resample_onto`, brings one onto those of the other."
     )
-    return [f"{told} they are.{hint if advice else ''}"]
+    return [f"{told} of both as they are.{hint if advice else ''}"]
 
 
-def _is_placed(geometry: Geometry) -> bool:
-    """Whether anything is known of where pixels lie in space, or how large they are."""
-    space = [i for i, axis in enumerate(geometry.axes) if axis in "ZYX"]
-    flat = select(replace(geometry, shape=()), space)[0]
-    known = any(unit != "pixel" for unit in flat.units)
-    return known or not same_place(flat, plain_geometry((0,) * flat.ndim, flat.axes))
+def _sized_as(own: Geometry, other: Geometry) -> Geometry:
+    """Return `own` with the steps of `other` in space or time where it says nothing of them."""
+    scale, units = list(own.scale), list(own.units)
+    for letters in ("ZYX", "T"):
+        axes = [i for i, axis in enumerate(own.axes) if axis in letters]
+        flat = replace(select(own, axes)[0], translate=(0.0,) * len(axes))
+        silent = {*flat.units} == {"pixel"} and same_place(
+            flat, plain_geometry((0,) * len(axes), flat.axes)
+        )
+        for i in axes if silent else ():
+            if (k := other.axes.find(own.axes[i])) >= 0:
+                scale[i], units[i] = abs(other.scale[k]), other.units[k]
+    return replace(own, scale=tuple(scale), units=tuple(units))
 
 
 def shared_axes(one: Geometry, other: Geometry) -> tuple[list[int], list[int]]:
@@ -213,16 +232,51 @@ def shared_axes(one: Geometry, other: Geometry) -> tuple[list[int], list[int]]:
     return [one.axes.index(axis) for axis in shared], [other.axes.index(axis) for axis in shared]
 
 
-def _how_apart(one: Geometry, other: Geometry) -> str:
-    """Say how the pixels of two images do not lie on each other, an empty text when they do."""
+def moments(one: Geometry, other: Geometry) -> np.ndarray | None:
+    """Return at which frame of `one` each frame of `other` is, as (N,) fractions.
+
+    None where they share no axis of time, or one of them is a single frame for all of the other.
+    """
+    if "T" not in one.axes or "T" not in other.axes:
+        return None
+    if one.axes.index("T") in shared_axes(one, other)[0]:
+        return None
+    mine, theirs = (select(g, [g.axes.index("T")])[0] for g in (one, other))
+    if not mine.scale[0]:
+        return None
+    (step, start), _ = pixels_to_pixels(theirs, mine)
+    at: np.ndarray = np.round(start + step * np.arange(theirs.shape[0]), 2)
+    return None if 1 in mine.shape + theirs.shape and not at[:1].any() else at
+
+
+def _apart_in_time(one: Geometry, other: Geometry) -> list[str]:
+    """Say how the frames of two movies do not belong to each other, nothing when they do."""
+    at = moments(one, other)
+    if at is None or not at.size:
+        return []
+    counts = one.shape[one.axes.index("T")], other.shape[other.axes.index("T")]
+    if 1 not in counts and abs(at[-1] - at[0] - at.size + 1) > _NEAR:
+        return [_STEP]
+    apart, how = abs(float(at[0])), list[str]()
+    if apart:
+        how.append(f"begin {apart:.4g} frame{'s' * (apart != 1)} apart")
+    if counts[0] != counts[1] and 1 not in counts:
+        how.append(f"have {counts[0]} and {counts[1]} frames")
+    return how
+
+
+def _how_apart(one: Geometry, other: Geometry) -> list[str]:
+    """Say how the pixels of two images do not lie on each other, nothing when they do."""
     axes = shared_axes(one, other)
     mine, theirs = (select(g, kept)[0] for g, kept in zip((one, other), axes, strict=True))
-    if same_place(mine, theirs):
-        return ""
+    if same_place(mine, theirs, within=0.01):
+        return []
     units = map(conversion, mine.units, theirs.units)
-    sizes = [size * factor for size, factor in zip(mine.scale, units, strict=True)]
-    alike = np.allclose(sizes, theirs.scale)
-    return "lie at different places" if alike else "differ in pixel size"
+    sizes = [abs(size * factor) for size, factor in zip(mine.scale, units, strict=True)]
+    if not np.allclose(sizes, np.abs(theirs.scale), atol=0):
+        return ["differ in pixel size"]
+    turns = (np.linalg.det(data_to_world(g)[:-1, :-1]) for g in (mine, theirs))
+    return ["are mirrored" if np.prod([*turns]) < 0 else "lie at different places"]
 
 
 def sizes_in_words(geometry: Geometry) -> str:
