@@ -27,6 +27,14 @@ def test_rows_are_matched_by_the_id(column):
     assert layer._label_index[7] is not None
 
 
+def test_numbers_of_rows_beside_those_of_objects():
+    table = {"index": [0, 1], "label": [7, 2], "area": [70, 20]}
+    layer = labels(features=features_for(labels(), table, "label"))
+    features = layer.features.set_index("index")
+    assert features["area"].dropna().to_dict() == {2: 20, 7: 70}
+    assert features["index 2"].dropna().to_dict() == {2: 1, 7: 0}
+
+
 def test_float_ids_that_are_whole():
     layer = labels()
     joined = features_for(layer, {"label": np.array([2.0, 7.0]), "area": [1, 2]})
@@ -182,3 +190,16 @@ def test_sizes_tell_numbers_of_objects_from_numbers_of_rows(column, unit):
     other = joined_by({column: numbers, "Area": np.array([3.0, np.nan, 5.0])}, [cells])
     assert other.key == "cells"
     assert "sizes" not in other.note
+
+
+def test_rows_without_numbers_are_known_by_their_sizes():
+    sizes = {4: 40, 9: 7, 12: 19}
+    cells = Objects("cells", frozenset(sizes), "cells", sizes=sizes)
+    found = joined_by({"index": np.arange(3), "area": np.array([10.0, 1.75, 4.75])}, [cells])
+    assert (found.key, found.column, found.numbers) == ("cells", "", (4, 9, 12))
+    assert "as their sizes say" in found.note
+    for areas in ([40, 19, 7], [40, 7, 20], [40, 7], [40, 7, np.nan]):
+        assert joined_by({"area": np.array(areas)}, [cells]).key == ""
+    alike = Objects("alike", frozenset({1, 2}), "alike", sizes={1: 3, 2: 5})  # too few to tell
+    assert joined_by({"area": np.array([3, 5])}, [alike]).key == ""
+    assert joined_by({"area": np.array([40, 7, 19])}, [cells, cells]).key == ""

@@ -295,6 +295,20 @@ def test_a_label_image_by_its_path(
     assert mine.features.set_index("index")["size"].dropna().to_dict() == {4: 40, 9: 90}
 
 
+def test_rows_without_numbers_join_by_their_sizes(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    mine = viewer.add_labels(np.repeat([0, 5, 9, 6], [4, 3, 1, 2])[None], name="mine")
+    rows = r",label,area,q\n0,a,3,7.5\n1,b,2,8.5\n2,c,1,9.5\n"
+    script = f"import sys; open(sys.argv[2], 'w').write('{rows}')"
+    tool = make_tool(script, inputs=PLAIN, outputs=TABLE, arguments="${i} ${t}")
+    added = _result(viewer, tool, config, i=mine)
+    features = mine.features.set_index("index")
+    assert features["q"].dropna().to_dict() == {5: 7.5, 6: 8.5, 9: 9.5}
+    assert features["label"].dropna().to_dict() == {5: "a", 6: "b", 9: "c"}
+    assert "as their sizes say" in " ".join(added.notes)
+
+
 def test_numbers_of_rows_join_nothing_and_that_is_told(
     viewer: ViewerModel, make_tool: MakeTool, config: Config
 ) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Joined", "Objects", "features_for", "id_column", "joined_by", "objects_in"]
 
 _MOST = 4 * 2**30  # bytes of an image whose objects are looked for
+_DISTINCT = 3  # different sizes in order are no accident
 _SIZE = re.compile(r"(areashape)?(area|volume|size)\w{0,6}|(n|num)?(pixels?|voxels?)(count)?")
 
 
@@ -88,7 +89,10 @@ def _for_labels(
     kind = _holding([table[key], present["index"]] if known else [table[key]])
     if kind is None:
         return None
-    table = table.rename(columns={key: "index"}).astype({"index": kind})
+    # a column of the same name numbers rows, as pandas writes it
+    free = unique_name("index", {str(name) for name in table.columns}, " {}", 2)
+    table = table.rename(columns={"index": free, key: "index"} if key != "index" else {})
+    table = table.astype({"index": kind})
     if 0 not in set(table["index"]):
         table = pd.concat([pd.DataFrame({"index": np.zeros(1, kind)}), table], ignore_index=True)
     if not known:
@@ -171,13 +175,15 @@ class Objects(NamedTuple):
 class Joined(NamedTuple):
     """Whose objects the rows of a table are: the `key` of these, by which column; in words.
 
-    `sure`: its name says so, and each object has a row.
+    `sure`: its name says so, and each object has a row; `numbers`: those of the rows, where no
+    column has them.
     """
 
     key: str = ""
     column: str = ""
     note: str = ""
     sure: bool = False
+    numbers: tuple[int, ...] = ()
 
 
 def objects_in(
@@ -217,7 +223,8 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
     """Say whose objects the rows of `table` are: of the only one whose numbers a column has.
 
     Names of columns suggest, numbers decide. 1, 2, 3 … may be numbers of rows as well: they
-    count where each object has one. `images` is called where some column may hold numbers.
+    count where each object has one. Where no column has numbers, sizes may tell that rows are in
+    their order. `images` is called where some column may hold numbers or sizes.
     """
     doubts: list[str] = []
     for column in object_ids(table, things=True):
@@ -245,7 +252,29 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
         if best:
             both = " and ".join(f"“{image.name}”" for image in best)
             return Joined(note=f"not joined: its column “{column}” fits both {both}")
+    sized = next(_sizes(table), None) is not None
+    ordered = [one for one in images() if _in_order(table, one)] if sized else []
+    if len(ordered) == 1:
+        told = f"its rows are the objects of “{ordered[0].name}”, as their sizes say"
+        return Joined(ordered[0].key, "", told, numbers=tuple(sorted(ordered[0].ids)))
     return Joined(note=f"not joined: {doubts[0]}" if doubts else "")
+
+
+def _in_order(table: Table, image: Objects) -> bool:
+    """Whether rows are the objects of an image, in the order of their numbers, by their sizes."""
+    sizes = np.array([image.sizes.get(number, 0) for number in sorted(image.ids)])
+    found = [values for values in _sizes(table) if len(values) == len(sizes)]
+    return len({*sizes.tolist()}) >= _DISTINCT and any(
+        np.allclose(values, sizes * (values.sum() / sizes.sum()), rtol=1e-6) for values in found
+    )
+
+
+def _sizes(table: Table) -> Iterator[np.ndarray]:
+    """Yield the columns that are sizes of objects by their names."""
+    for name, values in table.items():
+        plain = re.sub(r"[\W_]", "", name.lower())
+        if values.dtype.kind in "iuf" and _SIZE.fullmatch(plain):
+            yield values
 
 
 def _numbers(values: np.ndarray) -> set[int] | str | None:
@@ -286,10 +315,8 @@ def _same_sizes(table: Table, column: str, image: Objects) -> bool | None:
     """
     there = np.asarray(table[column] != 0)
     counts = np.array([image.sizes.get(int(i), 0) for i in table[column][there].tolist()])
-    names = (name for name in table if _SIZE.fullmatch(re.sub(r"[\W_]", "", name.lower())))
-    for name in names:
-        values = table[name][there]
-        if values.dtype.kind not in "iuf" or np.ptp(counts) == 0 or not (values > 0).all():
+    for values in (sizes[there] for sizes in _sizes(table)):
+        if np.ptp(counts) == 0 or not (values > 0).all():
             continue
         expected = counts * (values.sum() / counts.sum())  # of one unit or another
         if np.allclose(values, expected, rtol=1e-3):

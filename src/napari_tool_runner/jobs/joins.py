@@ -85,7 +85,7 @@ class Joins:
                 note(f"{entry.layer_name}: {found.note}.")
             if found.sure:
                 labels.update({(found.key, element), (found.key, "")})
-            return replace(entry, join=found.key, column=found.column)
+            return replace(entry, join=found.key, column=found.column, numbers=found.numbers)
 
         def relabelled(entry: JobOutput, name: str, element: str) -> JobOutput:
             image = entry.loaded is not None and entry.loaded.kind is LayerKind.IMAGE

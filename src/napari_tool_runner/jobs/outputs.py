@@ -62,6 +62,8 @@ class JobOutput:
     join, column : str
         The input or output whose objects the rows of this table are, and the column of their
         numbers, where that is known from the numbers (`joins`).
+    numbers : tuple of int
+        Of the objects of the rows, where no column has them.
     """
 
     name: str
@@ -76,6 +78,7 @@ class JobOutput:
     lenders: Mapping[str, LayerSnapshot] = field(default_factory=dict, repr=False)
     join: str = ""
     column: str = ""
+    numbers: tuple[int, ...] = ()
 
     def closed(self) -> JobOutput:
         """Return it without its data: no array, no mapped file."""

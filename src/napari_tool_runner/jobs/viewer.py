@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import features_for, in_its_slice, layer_kind
+from napari_tool_runner.names import unique_name
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.tools.values import bind, datasets
@@ -151,7 +152,11 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
         target = made.get((name, element)) or made.get((name, ""))
         if target is None and name and job is not None:
             target = _input_layer(name, job, viewer)
-        features = None if target is None else features_for(target, columns, table.column)
+        given, key = columns, table.column
+        if table.numbers:
+            key = unique_name("label", set(columns), " {}", 2)
+            given = {**columns, key: table.numbers}
+        features = None if target is None else features_for(target, given, key)
         if target is None or features is None:
             added.tables[table.layer_name] = columns
         else:
