@@ -333,6 +333,41 @@ def test_of_two_images_with_the_same_numbers_none_is_joined(
     assert "fits both" in " ".join(added.notes)
 
 
+def test_an_image_in_two_inputs_and_an_image_layer(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    tool = _measured(make_tool, inputs=PLAIN + PLAIN.replace('name="i"', 'name="j"'))
+    mine = viewer.add_labels(MINE, name="mine")
+    assert list(_result(viewer, tool, config, i=mine, j=mine).joined.values()) == [mine]
+    image = viewer.add_image(MINE, name="image")
+    added = _result(viewer, _measured(make_tool), config, i=image)
+    assert len(added.tables) == 1
+    assert "“label”; a labels layer of it takes them" in " ".join(added.notes)
+
+
+def test_tables_of_a_collection_join_their_own_labels(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    script = """
+    import os, numpy as np, tifffile
+    os.makedirs("labels"), os.makedirs("tables")
+    for n in (1, 2):
+        labels = np.zeros((9, 9), np.uint16)
+        labels[:3], labels[5:] = 4 * n, 5 * n
+        tifffile.imwrite(f"labels/s{n}.tiff", labels)
+        open(f"tables/s{n}.csv", "w").write(f"label,v\\n{4 * n},1\\n{5 * n},2\\n")
+    """
+    lists = "".join(
+        f'<collection name="{name}" type="list" label="{name}"><discover_datasets '
+        f'pattern="__name_and_ext__" directory="{name}" format="{fmt}"/></collection>'
+        for name, fmt in (("labels", "tiff"), ("tables", "csv"))
+    )
+    tool = make_tool(script, inputs=PLAIN, outputs=lists, arguments="", root='profile="21.05"')
+    added = _result(viewer, tool, config, i=viewer.layers["cells"])
+    for n, layer in enumerate(added.layers, 1):
+        assert layer.features.set_index("index")["v"].dropna().to_dict() == {4 * n: 1, 5 * n: 2}
+
+
 def test_frames_with_the_same_numbers_are_told(
     viewer: ViewerModel, make_tool: MakeTool, config: Config
 ) -> None:

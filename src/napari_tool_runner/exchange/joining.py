@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Joined", "Objects", "features_for", "id_column", "joined_by", "objects_in"]
 
+_BARE = "; a labels layer of it takes them"
 _MOST = 4 * 2**30  # bytes of an image whose objects are looked for
 _DISTINCT = 3  # different sizes in order are no accident
 _SIZE = re.compile(r"(areashape)?(area|volume|size)\w{0,6}|(n|num)?(pixels?|voxels?)(count)?")
@@ -161,7 +162,7 @@ class Objects(NamedTuple):
 
     `ids`: their numbers, without 0; `key`: the input or output, empty where no layer of it can
     take a table; `again`: some are in several frames or channels; `part`: the image is only a
-    part of its layer; `sizes`: pixels of each.
+    part of its layer; `bare`: it is no labels layer; `sizes`: pixels of each.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Objects(NamedTuple):
     key: str = ""
     again: bool = False
     part: bool = False
+    bare: bool = False
     sizes: Mapping[int, int] = MappingProxyType({})
 
 
@@ -216,7 +218,8 @@ def objects_in(
             sizes.update(counts)
     del sizes[0]
     again = sum(len(found - {0}) for found in frames.values()) > len(sizes)
-    return Objects(snap.name, frozenset(sizes), key, again, part, sizes) if sizes else None
+    bare = snap.kind is not LayerKind.LABELS
+    return Objects(snap.name, frozenset(sizes), key, again, part, bare, sizes) if sizes else None
 
 
 def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
@@ -256,6 +259,7 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
     ordered = [one for one in images() if _in_order(table, one)] if sized else []
     if len(ordered) == 1:
         told = f"its rows are the objects of “{ordered[0].name}”, as their sizes say"
+        told += _BARE * ordered[0].bare
         return Joined(ordered[0].key, "", told, numbers=tuple(sorted(ordered[0].ids)))
     return Joined(note=f"not joined: {doubts[0]}" if doubts else "")
 
@@ -338,6 +342,7 @@ def _told(numbers: set[int], image: Objects, column: str, *, proven: bool) -> st
         note += ", which may count rows as well: compare some before you rely on it"
     if image.again:
         note += "; objects are in several frames or channels, where a row stands for all"
+    note += _BARE * image.bare
     if image.part:
         note += "; of a part of the layer: what has the same number elsewhere was not measured"
     return note

@@ -103,7 +103,8 @@ class Joins:
     @cached_property
     def _given(self) -> list[Objects | None]:
         found, several = [], Counter(name for name, _ in self._inputs)
-        for name, snap in self._inputs:
+        one_each = {snap.path or id(snap.data): (name, snap) for name, snap in self._inputs[::-1]}
+        for name, snap in one_each.values():  # an image may go into several inputs
             with suppress(ExchangeError):  # what cannot be read says nothing
                 opened = replace(open_snapshot(snap), name=snap.name)
                 found.append(self._look(name * (several[name] == 1), opened, part=self._part))
