@@ -204,3 +204,60 @@ def test_points_of_a_layer_without_a_pixel_size_are_tracked_in_micrometres(tmp_p
         made = ntr.run("track_points", runner="LOCAL", values={**values, "distance": 0.6})
         tracks.append(made.outputs["tracks"].data)
     np.testing.assert_allclose(tracks[1], tracks[0])
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "LABEL,TRACK_ID,POSITION_X,POSITION_Y,POSITION_Z,POSITION_T,FRAME",
+        "label,t,frame,y,x",
+        "frame,label,centroid-0,centroid-1",
+        "frame,label,centroid-0,centroid-1,centroid-2",
+        "label,axis-0,axis-1,frame",
+        "x [px],y [µm],frame",
+    ],
+)
+def test_points_of_other_programs_are_counted_in_their_frame(tmp_path: Path, header: str) -> None:
+    """A point at (5, 6) in each of six frames of two seconds; z is 3 where there is one."""
+    import napari_tool_runner as ntr
+
+    labels = np.zeros((6, 20, 30), np.uint16)
+    labels[:, 3:10, 5:8] = 2
+    names, path = header.split(","), tmp_path / "points.csv"
+    last = {1: "6", 0: "5", -1: "3"}
+    values = {"POSITION_X": "6", "POSITION_Y": "5", "x": "6", "y": "5", "x [px]": "6"}
+    values |= {"y [µm]": "2.5"}
+    numbered = [name for name in names if name[-1].isdigit()]
+    values |= {name: last[i + 2 - len(numbered)] for i, name in enumerate(numbered)}
+    rows = [
+        [
+            {"frame": i, "FRAME": i, "t": 2 * i, "POSITION_T": 2 * i, **values}.get(n, 0)
+            for n in names
+        ]
+        for i in range(6)
+    ]
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    told = {"axis_labels": ("t", "y", "x"), "scale": (2, 0.5, 0.5)}
+    told |= {"units": ("second", "micrometer", "micrometer")}
+    given = {"points": str(path), "labels": (labels, told, "labels")}
+    result = ntr.run("count_points", runner="LOCAL", values=given)
+    assert list(result.outputs["counts"].data["points"]) == [1] * 6
+    assert any("Its coordinates are the columns" in note for note in result.record["notes"])
+    found = np.asarray(result.outputs["assigned"].data)
+    assert (found[:, [0, -2, -1]] == [[i, 5, 6] for i in range(6)]).all()
+
+
+def test_features_called_like_axes_are_no_coordinates() -> None:
+    import napari_tool_runner as ntr
+
+    labels = np.zeros((40, 50), np.uint16)
+    labels[5:20, 5:25] = 4
+    features = {"axis-ratio": [1.5, 2.5], "axis-2": [7, 8], "index": [70, 80]}
+    points = (np.array([[10.0, 10], [30, 40]]), {"features": features}, "points")
+    given = {"points": points, "labels": (labels, {}, "labels")}
+    result = ntr.run("count_points", runner="LOCAL", values=given)
+    assert list(result.outputs["counts"].data["points"]) == [1]
+    assigned = result.outputs["assigned"].as_layer_data_tuple()
+    np.testing.assert_array_equal(assigned[0], points[0])
+    found = assigned[1]["features"]
+    assert {name: list(found[name]) for name in features} == features

@@ -588,6 +588,25 @@ def test_tracks_keep_their_moments(tmp_path, step, start):
     )
 
 
+@pytest.mark.parametrize(
+    ("times", "gap", "tracks", "note"),
+    [
+        ([0, 1, 2, 3], 1, 1, ""),
+        ([0, 2, 4, 6], 1, 1, "frames between them count as missed"),
+        ([0, 2, 4, 6], 0, 1, "a frame is taken every 2"),
+        ([0, 30, 60, 120], 1, 1, "a frame is taken every 30"),
+        ([0, 30, 60, 120], 0, 0, "a frame is taken every 30"),
+        ([0, 30, 61, 95], 1, 1, "each is taken for a frame"),
+    ],
+)
+def test_whole_times_that_are_no_frames_are_told(tmp_path, times, gap, tracks, note):
+    points = np.array([[t, 10 + i, 20] for i, t in enumerate(times)], float)
+    made = run("track_points", tmp_path, points=points, gap=gap, axes="TYX", min_length=4)
+    assert len({row["ID"] for row in made.rows("tracks")}) == tracks
+    assert note in made.text
+    assert ("note: times" in made.text) == bool(note)
+
+
 @pytest.mark.parametrize("axes", ["TCYX", "CTYX"])
 def test_channels_are_linked_apart(tmp_path, axes):
     """A spot that comes up in another channel where one went out is another one."""

@@ -651,3 +651,9 @@ def test_a_lone_object_like_a_mask_is_told(tmp_path):
     made = run("remove_small_objects", tmp_path, input=Image(labels, "YX"))
     assert "each piece counts alone" in made.text
     assert not made.image().any()
+
+
+def test_points_outside_of_the_image_are_told(tmp_path):
+    labels = Image(np.ones((5, 5), np.uint8), "YX")
+    made = run("count_points", tmp_path, points=np.array([[1.0, 1], [9, 1]]), labels=labels)
+    assert "1 of 2 points lie outside of the image" in made.text

@@ -446,3 +446,110 @@ def test_frames_that_may_count_from_one_are_told(name, first):
     assert columns[0].name == name
     told = [note for note in counting_notes(table, columns) if "may count from 1" in note]
     assert len(told) == first
+
+
+COORDINATES = {  # header: the columns that are coordinates, and their axes
+    "ID,POSITION_X,POSITION_Y,POSITION_T,FRAME": ("FRAME POSITION_Y POSITION_X", "TYX"),
+    "frame,t,x,y": ("frame y x", "TYX"),
+    "T,x,y,frame": ("frame y x", "TYX"),
+    "t [s],timepoint,y,x": ("timepoint y x", "TYX"),
+    "object_id,timestep,x,y": ("timestep y x", "TYX"),
+    "x,y,time,frame_number": ("frame_number y x", "TYX"),
+    "ImageNumber,Location_Center_X,Location_Center_Y,Metadata_T": (
+        "Metadata_T Location_Center_Y Location_Center_X", "TYX",
+    ),
+    "Metadata_Row,Metadata_Col,Metadata_T": ("", ""),
+    "frame,label,centroid-0,centroid-1": ("frame centroid-0 centroid-1", "TYX"),
+    "label,centroid-0,centroid-1,centroid-2,t": (
+        "t centroid-0 centroid-1 centroid-2", "TZYX",
+    ),
+    "frame,weighted_centroid-0,weighted_centroid-1,centroid-0,centroid-1": (
+        "frame centroid-0 centroid-1", "TYX",
+    ),
+    "frame,centroid_weighted-0,centroid_weighted-1": (
+        "frame centroid_weighted-0 centroid_weighted-1", "TYX",
+    ),
+    "frame,centroid_local-0,centroid_local-1": ("", ""),
+    "frame,bbox-0,bbox-1,bbox-2,bbox-3": ("", ""),
+    "timestep,Center of the object_0,Center of the object_1": (
+        "timestep Center of the object_1 Center of the object_0", "TYX",
+    ),
+    "label,centroid-0,centroid-1,centroid-2": ("centroid-0 centroid-1 centroid-2", ""),
+    "frame,axis-0,axis-1": ("frame axis-0 axis-1", "TYX"),
+    "index,axis-0,axis-1,frame,t,z,axis-ratio": ("axis-0 axis-1", ""),
+    "axis-0,axis-1,x,y,t": ("axis-0 axis-1", ""),
+    "pos_x,pos_y,frame,index,axis-0,axis-1,axis-2,t,z": ("frame pos_y pos_x", "TYX"),
+    "pos_x,pos_y,index,axis-0,axis-1,frame": ("pos_y pos_x", "YX"),
+    "ID,T,Y,X,Z,frame": ("T Y X", "TYX"),
+    "ID,t,x,y,z,parent": ("t z y x", "TZYX"),
+    "x [px],y [µm],frame": ("frame y [µm] x [px]", "TYX"),
+    "x [nm],y [µm],z [mm]": ("z [mm] y [µm] x [nm]", "ZYX"),
+    "x [px],y [px],z [µm],frame": ("frame z [µm] y [px] x [px]", "TZYX"),
+    "x_um,y_um,x_px,y_px,z_um": ("z_um y_px x_px", "ZYX"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("header", COORDINATES)
+def test_which_columns_are_coordinates(header):
+    names = header.split(",")
+    table = {name: np.arange(3) * (i + 2) for i, name in enumerate(names)}
+    found = coordinate_columns(table)
+    assert (" ".join(c.name for c in found), "".join(c.axis for c in found)) == COORDINATES[header]
+
+
+def test_a_centre_that_is_the_frame_is_no_depth():
+    table = {name: np.arange(3) for name in ("frame", "centroid-0")}
+    table |= {name: np.arange(3) + 7.5 for name in ("centroid-1", "centroid-2")}
+    found = coordinate_columns(table)
+    assert [(c.name, c.axis) for c in found][:2] == [("centroid-0", "T"), ("centroid-1", "Y")]
+    assert "same as the column of frames" in " ".join(counting_notes(table, found))
+
+
+@pytest.mark.parametrize(
+    ("times", "note"),
+    [
+        ({"t": 2 * np.arange(3)}, "“t” has steps of 2 and says no unit"),
+        ({"t": 0.5 * np.arange(3)}, "“t” has steps of 0.5 and says no unit"),
+        ({"t": np.arange(3)}, ""),
+        ({"frame": 2 * np.arange(3)}, ""),
+        ({"frame": np.arange(3), "POSITION_T": 2 * np.arange(3)}, "not “POSITION_T”"),
+        ({"frame": np.arange(3), "t": np.arange(3)}, ""),
+        ({"frame": np.arange(3), "t [s]": 2 * np.arange(3)}, ""),
+        ({"ImageNumber": np.arange(3)}, "“ImageNumber” was not taken for time"),
+    ],
+)
+def test_what_is_doubtful_of_a_time_is_told(times, note):
+    table = {"x": np.arange(3.0), "y": np.arange(3.0), **times}
+    told = counting_notes(table, coordinate_columns(table))
+    assert len(told) == bool(note)
+    assert note in " ".join(told)
+
+
+NAMED_AS_COORDINATES = (
+    "axis-ratio", "axis-2", "axis-7", "Axis 3", "direction-0", "t", "frame", "z", "Z", "T", "ID",
+    "x", "index", "vertex-index", "pos_x", "centroid-0",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [Points, Tracks, Vectors, Shapes])
+@pytest.mark.parametrize("fmt", ["tablecsv", "tabular"])
+def test_features_that_are_called_as_coordinates_stay_features(round_trip, kind, fmt):
+    data = {
+        Points: [[1.0, 2], [3, 4], [5, 7]],
+        Tracks: [[0.0, 0, 1, 2], [0, 1, 3, 4], [1, 1, 5, 6]],
+        Vectors: RNG.random((3, 2, 2)),
+        Shapes: [np.array([[0, 0], [i, 4.0]]) for i in (1, 2, 3)],
+    }[kind]
+    more = {"shape_type": "line"} if kind is Shapes else {}
+    features = {name: [7.5, 8.5, 9 + i] for i, name in enumerate(NAMED_AS_COORDINATES)}
+    layer = kind(data, features=features, **more)
+    _, loaded = round_trip(layer, fmt, formats=GALAXY, override=LayerKind(kind.__name__.lower()))
+    assert np.shape(loaded.data) == np.shape(layer.data)
+    np.testing.assert_array_equal(np.asarray(loaded.data), np.asarray(layer.data))
+    found = loaded.attributes["features"]
+    assert {name: list(found[name]) for name in NAMED_AS_COORDINATES} == features
+
+
+def test_an_index_that_is_no_running_number_is_a_feature(tmp_path):
+    loaded = loaded_from(tmp_path, "index,x,y\n7,1,2\n9,3,4\n", LayerKind.POINTS)
+    assert list(loaded.attributes["features"]["index"]) == [7, 9]

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 _WORDS = {
-    "T": ("t", "time", "frame", "frames", "timepoint"),
+    "T": ("t", "time", "frame", "frames", "timepoint", "timestep"),
     "C": ("c", "ch", "channel", "channels", "color", "colour"),
     "Z": ("z", "depth", "plane", "slice", "section"),
     "Y": ("y", "row", "rows", "height", "lat"),

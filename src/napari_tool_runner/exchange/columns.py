@@ -1,4 +1,4 @@
-"""What the columns of a table say: by their names, coordinates, axes, units and ids; numbers.
+"""What the columns of a table say: by their names, coordinates, axes, units and ids.
 
 A name is a place, an axis and a unit, in any order and writing: ``Centroid X µm``, ``x [nm]``,
 ``AreaShape_Center_X``, ``POSITION_X``, ``X_position``, ``centroid-0``.
@@ -6,9 +6,8 @@ A name is a place, an axis and a unit, in any order and writing: ``Centroid X µ
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,50 +20,42 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AXIS",
-    "NOTHING",
-    "WHOLE",
     "Column",
-    "as_numbers",
     "coordinate_columns",
     "counting_notes",
-    "grouped_names",
-    "has_decimal_comma",
     "is_measured",
-    "is_number",
-    "may_be_decimals",
     "object_ids",
+    "own_layout",
     "tells_objects",
     "track_columns",
-    "unique_names",
     "units_by_column",
-    "units_line",
 ]
 
 AXIS = re.compile(r"axis[-_ ]?(\d+)$", re.IGNORECASE)
 """napari's names of coordinates."""
 _PLACE = (
-    r"(?:areashape|object|centroid|cent(?:er|re)|of|the|mass|coord(?:inate)?s?|loc(?:ation)?"
+    r"(?:areashape|weighted|object|centroid|cent(?:er|re)|of|the|mass|coord(?:inate)?s?|loc(?:ation)?"
     r"|pos(?:ition)?|com|spot|peak|point|c)"
 )
 # of the words for axes those that columns have, best first: a width is a measure
 _AXES = (
     "x", "col", "column", "y", "row", "z", "plane", "slice", "t", "frame", "frames",
-    "timepoint", "time",
+    "timepoint", "timestep", "time",
 )  # fmt: skip
+_FRAMES = ("frame", "frames", "timepoint", "timestep")  # are counted, whatever else says a time
+_COUNT = re.compile(
+    r"(frames?|timepoint|timestep|time|plane|slice|^[tz](?=index))(?:number|num|nr|no|index|idx|ix|id)$"
+)
+# What may be a number of frames, or of something else, as of CellProfiler's images.
+_PERHAPS_TIME = ("imagenumber", "imageindex", "imageid", "imageno")
+_MIXED = "several"
+_POSITIONS = {"frame": "T", "pos_z": "Z", "pos_y": "Y", "pos_x": "X"}
 _NAME = re.compile(rf"({_PLACE}*)({'|'.join(sorted(_AXES, key=len)[::-1])})({_PLACE}*)")
 _NUMBERED = re.compile(rf"(?=.*(?:cent|pos|coord|loc))({_PLACE}+)(\d)")
 _BARE_UNIT = r"[nµμumc]m|microns?|(?:micro|nano)met(?:er|re)s?|px|(?:pix|vox)(?:els?)?"
 _WITH_UNIT = re.compile(
     rf"(.+?)[\s_.:]*(?:[(\[](.*?)[)\]]|(?<=[\s_.:])({_BARE_UNIT}|s|sec))", re.IGNORECASE
 )
-NOTHING = {"", "na", "n/a", "nan", "-nan", "none", "null"}
-WHOLE = re.compile(r"[+-]?\d+")
-# A number, maybe with groups of thousands; where only the groups say what a comma means.
-_PLAIN = r"[+-]?(?:(?:\d+(?:{0}\d*)?|{0}\d+)(?:[eE][+-]?\d+)?|(?i:inf(?:inity)?))"
-COMMA = re.compile(_PLAIN.format(",") + r"|[+-]?[1-9]\d{0,2}(?:[.' \u00a0\u202f]\d{3})+(?:,\d+)?")
-POINT = re.compile(_PLAIN.format(r"\.") + r"|[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
-GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
-_UNIT = re.compile(r"[(\[].*[)\]]|px|pixels?|[nµμum]m[²³23]?|microns?|s|sec|seconds?|frames?|%")
 # What an id is called, best first: the bare ``id`` of a row with a track's is its own.
 _TRACK_IDS = ("trackid", "track", "tracknumber", "trajectory", "trajectoryid", "particle", "id")
 _LABELS = ("label", "labels", "labelid")
@@ -103,10 +94,15 @@ def _bare(name: str, units: Mapping[str, str]) -> tuple[str, str]:
 def _meaning(name: str, units: Mapping[str, str]) -> Column | None:
     """Return what a column means by its name, None when it is no coordinate."""
     bare, unit = _bare(name, units)
-    found = _NAME.fullmatch(bare)
+    bare = _COUNT.sub(r"\1", bare)
+    found = _NAME.fullmatch(bare.removeprefix("metadata"))
     if found is None or found[0] in ("ct", "tc"):
         return None
+    if bare.startswith("metadata") and letter(found[2]) != "T":
+        return None  # of a plate
     place = found[1] + found[3]
+    if found[2] in _FRAMES:
+        unit = unit or "pixel"
     if found[2] in ("row", "col", "column"):
         place = f"grid {place}"
     return Column(name, letter(found[2]), unit, place, _AXES.index(found[2]))
@@ -156,35 +152,66 @@ def is_measured(names: Iterable[str]) -> bool:
     return not _MEASURED.isdisjoint(_bare(name, {})[0] for name in names)
 
 
+def own_layout(names: Sequence[str]) -> list[Column]:
+    """Return the coordinates of a table as layers are written, the order of its columns tells.
+
+    Those of points and vectors are ``(index,) axis-0, axis-1…``, of tracks ``ID, T, (C,) (Z,)
+    Y, X`` (without the ID), of points of some formats ``pos_x, pos_y, (pos_z,) (frame,) index``.
+    All others are features, whatever they are called. Empty: it is a table of others.
+    """
+    names = list(names)
+    before = names[: names.index("index")] if "index" in names else []
+    if before[:2] == ["pos_x", "pos_y"] and set(before) <= set(_POSITIONS):
+        return [Column(name, axis) for name, axis in _POSITIONS.items() if name in before]
+    if names[:2] == ["ID", "T"]:
+        space = re.match(r"(?:C,)?(?:Z,)?Y,X(?=,|$)", ",".join(names[2:]))
+        return [Column(axis, axis) for axis in ["T", *space[0].split(",")]] if space else []
+    rest = names[names[:1] == ["index"] :]
+    count = next((i for i, name in enumerate(rest) if name != f"axis-{i}"), len(rest))
+    if count < 2 or f"axis-{count}" in rest:
+        return []
+    return [Column(name) for name in rest[:count]]
+
+
 def coordinate_columns(table: Table, units: Mapping[str, str] = {}) -> list[Column]:
     """Return the columns that are coordinates, in the order of axes; empty: none.
 
-    Known are ``axis-0…``, ``x y z`` with ``t``/``frame`` and ``row col``, bare or as a
-    position or centre, with a unit or without, and scikit-image's ``centroid-0…``.
+    Known are those of `own_layout`, else ``axis-0…``, ``x y z`` and ``row col``, bare or as a
+    position or centre, with a unit or without, and scikit-image's ``centroid-0…``, all of them
+    with ``t`` or ``frame``.
 
     Parameters
     ----------
     units : mapping
         What the table says of its columns beside their names.
     """
-    if list(table)[:2] != ["pos_x", "pos_y"]:  # what `points_table` doubles
-        found = {int(m[1]): name for name in table if (m := AXIS.match(name))}
-        if len(found) >= 2 and sorted(found) == list(range(len(found))):
-            return [Column(found[i]) for i in sorted(found)]
-        if numbered := _numbered(table, units):
-            return numbered
-    time = _time(table, units)
-    space = _space(table, units)
-    return [time, *space] if time and space else space
+    numeric = {name: column for name, column in table.items() if column.dtype.kind in "biuf"}
+    if (own := own_layout(list(table))) and {column.name for column in own} <= set(numeric):
+        return own
+    table = numeric
+    time, space = _time(table, units), _in_order(table) or _numbered(table, units)
+    if not space:
+        space = _space(table, units)
+        return [time, *space] if time and space else space
+    if time and len(space) in (3, 4) and _is_same(table, time, space[0]):
+        time, space = space[0]._replace(axis="T", unit="pixel"), space[1:]
+    if time is None or len(space) > 3:
+        return space
+    named = zip(space, "ZYX"[-len(space) :], strict=True)
+    return [time, *(column._replace(axis=column.axis or axis) for column, axis in named)]
 
 
-def counting_notes(table: Table, columns: Sequence[Column]) -> list[str]:
-    """Return what is known of where `columns` count from, when it is not as here.
+def counting_notes(
+    table: Table, columns: Sequence[Column], units: Mapping[str, str] = {}
+) -> list[str]:
+    """Return what is doubtful of `columns`: where they count from, which of them is the time.
 
     Here 0 is the middle of the first pixel, as in scikit-image, CellProfiler, TrackMate and
     napari. In QuPath, ImageJ's results and ThunderSTORM it is its corner; MATLAB begins with 1.
     """
-    names, notes = [column.name for column in columns], list[str]()
+    if own_layout(list(table)):
+        return []
+    names, notes = [column.name for column in columns], list(_time_notes(table, columns, units))
     if any(name.lower() == "slice" for name in names):
         notes.append("The column “Slice” was taken as z, counted from 0.")
     space = [column.name for column in columns if column.axis in ("X", "Y")]
@@ -196,11 +223,10 @@ def counting_notes(table: Table, columns: Sequence[Column]) -> list[str]:
             f"{', '.join(space)} may count from the corner of the first pixel (QuPath, ImageJ, "
             "ThunderSTORM): taken from its middle, places are half a pixel too large then."
         )
-    own = list(table)[:2] == ["ID", "T"]  # as `tracks_table` writes them
-    for name, axis, unit, *_ in () if own else columns:
+    for name, axis, unit, *_ in columns:
         values = np.asarray(table[name])
         whole = values.size and np.array_equal(values, np.rint(values)) and values.min() >= 1
-        if axis in ("T", "Z") and unit in ("", "pixel") and whole:
+        if axis in ("T", "Z") and unit in ("", "pixel") and whole and not name[-1:].isdigit():
             notes.append(
                 f"The column “{name}” begins with {values.min():g} and may count from 1 (ImageJ, "
                 "ThunderSTORM, Imaris): it was taken as counted from 0."
@@ -213,64 +239,106 @@ def counting_notes(table: Table, columns: Sequence[Column]) -> list[str]:
     return notes
 
 
+def _time_notes(
+    table: Table, columns: Sequence[Column], units: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield what may be wrong with the column that was taken for time, or for none."""
+    time = next((column for column in columns if column.axis == "T"), None)
+    if time and time.name not in [column.name for column in _known(table, units)]:
+        yield f"“{time.name}” is the same as the column of frames: it was taken for the time."
+    for other in _known(table, units):
+        if other.axis != "T" or other.name == getattr(time, "name", ""):
+            continue
+        if time is None:
+            yield f"The column “{other.name}” says a time and was not taken for a coordinate."
+        elif other.unit in ("", "pixel") and not _is_same(table, time, other):
+            yield f"“{time.name}” was taken for the time, not “{other.name}”."
+    if time is None:
+        perhaps = [n for n in table if _plain(n) in _PERHAPS_TIME and len({*table[n]}) > 1]
+        yield from (
+            f"The column “{name}” was not taken for time: call it “frame” if it counts frames."
+            for name in perhaps
+        )
+        return
+    steps = np.diff(np.unique(table[time.name]))
+    if not time.unit and len(steps) and (steps.min() > 1 or (steps % 1).any()):
+        yield (
+            f"The column “{time.name}” has steps of {steps.min():g} and says no unit: it was "
+            f"taken for the number of the frame. Call it “{time.name} [s]” if it is in seconds."
+        )
+
+
 def track_columns(table: Table, units: Mapping[str, str] = {}) -> list[Column]:
     """Return the columns of tracks: id, time, then space; empty when there are none."""
     by_name = {_plain(name): name for name in reversed(list(table))}
     identity = next((by_name[name] for name in _TRACK_IDS if name in by_name), None)
-    time = _time(table, units)
-    columns = [column for column in coordinate_columns(table, units) if column != time]
-    if list(table)[:3] == ["ID", "T", "C"]:  # a channel has no depth: tracks have three axes
-        columns = [Column("C", "C", "pixel"), *columns]
-    columns = [time, *columns] if time else columns
+    columns, time = coordinate_columns(table, units), _time(table, units)
+    if time and len(columns) == 2 and own_layout(list(table)):
+        columns = [time, *columns]
     return [Column(identity), *columns] if identity and len(columns) >= 3 else []
 
 
 def _known(table: Table, units: Mapping[str, str]) -> list[Column]:
     """Return the columns of numbers (not of NaN alone) whose names say an axis."""
-    numeric = [
-        name
+    return [
+        meaning
         for name, column in table.items()
         if column.dtype.kind in "biu"
         or (column.dtype.kind == "f" and not (len(column) and np.isnan(column).all()))
+        if (meaning := _meaning(name, units))
     ]
-    found = [meaning for name in numeric if (meaning := _meaning(name, units))]
-    if list(table)[:2] == ["ID", "T"]:  # as `tracks_table` writes them
-        found = [c._replace(unit="pixel") for c in found if c.name in ("T", "Z", "Y", "X")]
-    return found
+
+
+def _is_same(table: Table, one: Column, other: Column) -> bool:
+    """Whether two columns hold the same numbers, of which there are several."""
+    first, second = (np.asarray(table[column.name], float) for column in (one, other))
+    return len({*first}) > 1 and np.array_equal(first, second, equal_nan=True)
 
 
 def _time(table: Table, units: Mapping[str, str]) -> Column | None:
     found = [column for column in _known(table, units) if column.axis == "T"]
     # Frames are the axis of the image; seconds are what they mean.
-    return min(found, key=lambda c: (c.unit not in ("", "pixel"), c.rank), default=None)
+    return min(found, key=lambda c: (_sureness(c.unit), c.rank), default=None)
+
+
+def _sureness(unit: str) -> int:
+    """Return how sure a column is the axis of an image: pixels and frames first, lengths last."""
+    return {"pixel": 0, "": 1}.get(unit, 2)
 
 
 def _space(table: Table, units: Mapping[str, str]) -> list[Column]:
     """Return the columns (z,) y, x of the best kind of position.
 
     Pixels are certain; a centre or position is more than a bare x, and this more than row
-    and column, which may be those of a plate of wells.
+    and column, which may be those of a plate of wells. Axes of one kind in several units are
+    better than none: each of them says its own.
     """
+    known = sorted(_known(table, units), key=lambda column: _sureness(column.unit))
     kinds: dict[tuple[str, str], dict[str, Column]] = {}
-    for column in _known(table, units):
-        kinds.setdefault((column.place, column.unit), {}).setdefault(column.axis, column)
+    for column in known:
+        for unit in (column.unit, _MIXED):
+            kinds.setdefault((column.place, unit), {}).setdefault(column.axis, column)
 
-    def order(key: tuple[str, str]) -> tuple[bool, int, int]:
+    def order(key: tuple[str, str]) -> tuple[bool, bool, int, int]:
         place, unit = key
-        return place.startswith("grid"), {"pixel": 0, "": 1}.get(unit, 2), -len(place)
+        least = 3 if unit == _MIXED else _sureness(unit)
+        return place.startswith("grid"), "weighted" in place, least, -len(place)
 
     flat = min(
         (k for k, found in kinds.items() if {"X", "Y"} <= set(found)), key=order, default=None
     )
     if flat is None:
         return []
-    depths = [
-        found["Z"]
-        for key, found in kinds.items()
-        if "Z" in found and key in (flat, ("", flat[1]), ("", ""))
-    ]
+    depths = [column for column in known if column.axis == "Z" and column.place in (flat[0], "")]
     depth = min(depths, key=lambda c: (c.place != flat[0], c.unit != flat[1]), default=None)
     return [column for column in (depth, kinds[flat]["Y"], kinds[flat]["X"]) if column]
+
+
+def _in_order(table: Table) -> list[Column]:
+    """Return ``axis-0…`` of a table in another layout than ours."""
+    found = {int(m[1]): name for name in table if (m := AXIS.match(name))}
+    whole = len(found) >= 2 and sorted(found) == list(range(len(found)))
+    return [Column(found[i]) for i in sorted(found)] if whole else []
 
 
 def _numbered(table: Table, units: Mapping[str, str]) -> list[Column]:
@@ -283,7 +351,7 @@ def _numbered(table: Table, units: Mapping[str, str]) -> list[Column]:
         bare, unit = _bare(name, units)
         if found := _NUMBERED.fullmatch(bare):
             groups.setdefault(found[1], {})[int(found[2])] = Column(name, unit=unit)
-    for place, group in groups.items():
+    for place, group in sorted(groups.items(), key=lambda found: "weighted" in found[0]):
         columns = [group[i] for i in sorted(group)]
         if len(group) < 2 or max(group) - min(group) != len(group) - 1:
             continue
@@ -292,108 +360,3 @@ def _numbered(table: Table, units: Mapping[str, str]) -> list[Column]:
         if min(group) == 0:
             return columns
     return []
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell says a number, or that there is none."""
-    try:
-        float(cell or "nan")
-    except ValueError:
-        return bool(COMMA.fullmatch(cell))
-    return True
-
-
-def may_be_decimals(row: Sequence[str]) -> bool:
-    """Whether a comma between two cells may be one within a number."""
-    pairs = [f"{a},{b}" for a, b in itertools.pairwise(row) if a and b]
-    return any(COMMA.fullmatch(pair) or POINT.fullmatch(pair) for pair in pairs)
-
-
-def units_line(rows: Sequence[Sequence[str]]) -> int:
-    """Return which row below the header holds units, with words above it; 0: none does.
-
-    Columns whose next rows are numbers say their unit there, as in TrackMate's tables.
-    """
-    for i, row in enumerate(rows[1:4], start=1):
-        if any(cell and is_number(cell) for cell in row):
-            return 0
-        below = rows[i + 1 : i + 6]
-        of_numbers = [
-            cell
-            for cell, *others in zip(row, *below, strict=False)
-            if cell and any(o and is_number(o) for o in others)
-        ]
-        if 2 * sum(bool(_UNIT.fullmatch(cell)) for cell in of_numbers) > len(of_numbers):
-            return i
-    return 0
-
-
-def grouped_names(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the names in the second of two lines; empty where there is one.
-
-    The first says the group of each, as CellProfiler's object (``Image,Nuclei,Nuclei``); it
-    is put before a name that is in several groups.
-    """
-    if len(rows) < 3 or len({*rows[0]}) == len(rows[0]) or len(rows[0]) != len(rows[1]):
-        return []
-    if any(cell and is_number(cell) for cell in rows[1]) or not any(map(is_number, rows[2])):
-        return []
-    if units_line(rows) or len({*rows[1]}) == 1:
-        return []
-    groups = list(rows[0])
-    for i in range(1, len(groups)):
-        groups[i] = groups[i] or groups[i - 1]
-    return [
-        f"{group}_{name}".strip("_") if rows[1].count(name) > 1 else name
-        for group, name in zip(groups, rows[1], strict=True)
-    ]
-
-
-def unique_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of columns, each once; what pandas writes for its index has no name."""
-    found: list[str] = []
-    for i, name in enumerate(names):
-        plain = name or ("index" if i == 0 else f"column-{i + 1}")
-        number = sum(plain == other or other.startswith(f"{plain}.") for other in found)
-        found.append(f"{plain}.{number}" if plain in found else plain)
-    return tuple(found)
-
-
-def has_decimal_comma(texts: Sequence[Sequence[str]], separator: str) -> bool:
-    """Whether the columns that are no plain numbers are some with a decimal comma.
-
-    ``1,234`` may be either: where commas separate cells it has a group of thousands.
-    """
-    found = False
-    for column in texts:
-        cells = [cell for cell in column if cell.lower() not in NOTHING]
-        if any("," in cell and "." in cell and GROUPS.fullmatch(cell) for cell in cells):
-            return False
-        commas = [cell for cell in cells if "," in cell]
-        if commas and all(map(COMMA.fullmatch, cells)):
-            found |= separator != "," or not all(map(GROUPS.fullmatch, commas))
-    return found
-
-
-def as_numbers(
-    cells: Sequence[str], name: str, notes: list[str], *, comma: bool
-) -> np.ndarray | None:
-    """Return cells as numbers, None when they are none; whole ones keep every digit."""
-    given = [cell for cell in cells if cell.lower() not in NOTHING]
-    if not given or not all(map((COMMA if comma else POINT).fullmatch, given)):
-        return None
-    group = r"[.' \u00a0\u202f]" if comma else ","
-    plain = [re.sub(group, "", cell).replace(",", ".") for cell in cells]
-    grouped = next((i for i, cell in enumerate(cells) if re.search(group, cell)), None)
-    if grouped is not None:
-        notes.append(f"“{cells[grouped]}” in the column “{name}” was read as {plain[grouped]}.")
-    missing = [cell.lower() in NOTHING for cell in cells]
-    if all(WHOLE.fullmatch(p) for p, none in zip(plain, missing, strict=True) if not none):
-        whole = [int(p) for p, none in zip(plain, missing, strict=True) if not none]
-        low, high = min(whole), max(whole)
-        if not any(missing) and (high < 2**63 or low >= 0) and -(2**63) <= low <= high < 2**64:
-            return np.array(whole, np.int64 if high < 2**63 else np.uint64)
-        if max(high, -low) > 2**53:
-            rest = iter(whole)
-            return np.array([None if none else next(rest) for none in missing], dtype=object)
-    return np.array([np.nan if n else float(p) for p, n in zip(plain, missing, strict=True)])

@@ -32,7 +32,7 @@ from napari_tool_runner.exchange.model import (
     feature_columns,
     items,
 )
-from napari_tool_runner.exchange.units import comparable, conversion, is_length
+from napari_tool_runner.exchange.units import comparable, conversion, dimension
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
@@ -75,7 +75,7 @@ def points_table(
 def vectors_table(vectors: np.ndarray, features: object = None) -> Table:
     """Return vectors of shape (N, 2, D) as columns: start, then projection."""
     ndim = vectors.shape[-1]
-    columns: Table = {"index": np.arange(len(vectors))}
+    columns = {"index": np.arange(len(vectors))}
     columns |= {f"axis-{i}": vectors[:, 0, i] for i in range(ndim)}
     columns |= {f"direction-{i}": vectors[:, 1, i] for i in range(ndim)}
     return _with_features(columns, feature_columns(features, len(vectors)))
@@ -155,8 +155,7 @@ def ellipse_outline(corners: np.ndarray, count: int = 64) -> np.ndarray:
     center = corners.mean(axis=0)
     first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
     angles = np.linspace(0, 2 * np.pi, count, endpoint=False)[:, None]
-    outline: np.ndarray = center + np.cos(angles) * first + np.sin(angles) * second
-    return outline
+    return np.asarray(center + np.cos(angles) * first + np.sin(angles) * second)
 
 
 def table_kinds(table: Table, *, header: bool) -> tuple[LayerKind, ...]:
@@ -175,7 +174,6 @@ def table_kinds(table: Table, *, header: bool) -> tuple[LayerKind, ...]:
 
 
 def _stacked(table: Table, names: Sequence[str]) -> np.ndarray:
-    """Return columns side by side, shape (N, D)."""
     return np.column_stack([np.asarray(table[name], dtype=float) for name in names])
 
 
@@ -185,8 +183,8 @@ def _vectors(table: Table) -> tuple[np.ndarray, Table] | None:
     ends = {int(m[1]): n for n in table if (m := _DIRECTION.match(n))}
     if not starts or sorted(starts) != sorted(ends):
         return None
-    order = sorted(starts)
-    data = np.stack([_stacked(table, [of[i] for i in order]) for of in (starts, ends)], axis=1)
+    names = [[of[i] for i in sorted(starts)] for of in (starts, ends)]
+    data = np.stack([_stacked(table, some) for some in names], axis=1)
     return data, _rest(table, [*starts.values(), *ends.values()])
 
 
@@ -196,31 +194,38 @@ def _shapes(table: Table) -> ShapeList | None:
         return None
     found = {int(m[1]): name for name in table if (m := AXIS.match(name))}
     names = [found[i] for i in sorted(found)]
-    index = np.asarray(table["index"])
-    values = _stacked(table, names)
+    index, values = np.asarray(table["index"]), _stacked(table, names)
     rows = [np.flatnonzero(index == i) for i in dict.fromkeys(index.tolist())]
-    rest = {
-        k: np.asarray([v[r[0]] for r in rows])
-        for k, v in table.items()
-        if k not in {"index", "shape-type", "vertex-index", *names}
-    }
+    others = _rest(table, ["index", "shape-type", "vertex-index", *names])
+    rest = {k: np.asarray([v[r[0]] for r in rows]) for k, v in others.items()}
     types = tuple(str(table["shape-type"][r[0]]) for r in rows)
     return ShapeList(tuple(values[r] for r in rows), types, rest)
 
 
 def _rest(table: Table, used: Sequence[str]) -> Table:
     # The layout's own running number and the doubled coordinates are no features.
-    doubled = set(used) | {"index"}
-    if used and AXIS.match(used[-1]) is None and "index" in table:
+    doubled, index = set(used), table.get("index")
+    if index is not None and [*index] == [*range(len(index))]:
+        doubled.add("index")
+    if list(table)[:2] == ["pos_x", "pos_y"] and index is not None:
         doubled |= {name for name in table if AXIS.match(name)}
-    return {name: column for name, column in table.items() if name not in doubled}
+    rest: Table = {}
+    for name, column in table.items():
+        back = name.removeprefix("feature-")  # as `_with_features` calls it
+        own = _is_taken(back, table) and (back in doubled or back not in table)
+        rest |= {} if name in doubled else {back if own else name: column}
+    return rest
+
+
+def _is_taken(name: str, layout: Table) -> bool:
+    """Whether a feature of this name would be taken for a column of the layout."""
+    return name in layout or bool(AXIS.match(name) or _DIRECTION.match(name))
 
 
 def _with_features(columns: Table, features: Table) -> Table:
-    """Append features; a name that is taken by the layout gets ``feature-`` before it."""
-    for name, column in features.items():
-        columns[f"feature-{name}" if name in columns else name] = column
-    return columns
+    """Append features; a name that the layout has for itself gets ``feature-`` before it."""
+    taken = {name: f"feature-{name}" for name in features if _is_taken(name, columns)}
+    return columns | {taken.get(name, name): column for name, column in features.items()}
 
 
 class Coordinates(NamedTuple):
@@ -294,7 +299,7 @@ def coordinate_data(
         columns, names = columns[1:], names[1:]
         if graph := content.attributes.get("graph"):
             extra["graph"] = graph
-    notes += counting_notes(table, columns)
+    notes += counting_notes(table, columns, units)
     axes = [column.axis for column in columns]
     units_of = tuple("pixel" if not content.header else column.unit for column in columns)
     letters = "".join(axes) if all(axes) else ""
@@ -326,7 +331,7 @@ def in_pixels(
         elif unit not in ("", "pixel"):
             units[i] = here if placed else unit
             unknown += [f"{name} ({unit})"] if placed else []
-        elif not unit and is_length(here):
+        elif not unit and dimension(here):
             silent.append(name)
     if divided:
         notes.append(f"Columns were divided by the pixel size: {', '.join(divided)}.")
@@ -372,7 +377,7 @@ def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarra
     places = [i for i, kind in enumerate(types) if kind == "point"]
     radii = shapes.features.get("radius")
     for i in places:
-        radius = radii[i] if radii is not None else None
+        radius = None if radii is None else radii[i]
         size = float(radius) if isinstance(radius, int | float | np.number) else 0.5
         box = np.repeat(outlines[i], 4, axis=0)
         box[:, -2:] += np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * size

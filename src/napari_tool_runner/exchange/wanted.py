@@ -25,7 +25,7 @@ from napari_tool_runner.exchange.geometry import (
 )
 from napari_tool_runner.exchange.model import ArrayLike, Content, ShapeList, SurfaceData
 from napari_tool_runner.exchange.placing import located, place_coordinates, referred
-from napari_tool_runner.exchange.units import conversion, dimension, is_length
+from napari_tool_runner.exchange.units import conversion, dimension
 from napari_tool_runner.tools.formats import Carrier, Format
 from napari_tool_runner.tools.hints import is_picture
 from napari_tool_runner.tools.model import LayerKind
@@ -110,11 +110,13 @@ def with_columns(snap: LayerSnapshot, grid: Geometry | None, notes: list[str]) -
     found = coordinate_data(content, snap.kind, notes, flat=grid is not None and grid.flat)
     geometry = place_coordinates(found.axes, found.ndim, grid)[0]
     data, geometry = in_pixels(found, geometry, notes, placed=grid is not None)
-    lengths = sorted({unit for unit in geometry.units if is_length(unit)})
+    if found.names:
+        notes.append(f"Its coordinates are the columns {', '.join(found.names)}.")
+    lengths = sorted({unit for unit in geometry.units if dimension(unit)})
     if grid is None and lengths:
         notes.append(
-            f"“{snap.name}” is in {', '.join(lengths)}, and no image says how large a pixel is: "
-            "the tool was given its numbers as they are."
+            f"“{snap.name}” is in {', '.join(lengths)}, and no image says how large a pixel or "
+            "how long a frame is: the tool was given its numbers as they are."
         )
     return replace(snap, data=data, geometry=geometry, attributes={"features": found.features})
 

@@ -64,7 +64,7 @@ def read_points(path):
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             header, *rows = csv.reader(file)
-        columns = [i for i, name in enumerate(header) if name.startswith("axis-")]
+        columns = [header.index(n) for i in range(len(header)) if (n := f"axis-{i}") in header]
         rows = [row for row in rows if row]
         points = np.array([[float(row[i]) for i in columns] for row in rows])
         others = [i for i, name in enumerate(header) if i not in columns and name != "index"]
@@ -72,7 +72,10 @@ def read_points(path):
     except (OSError, ValueError, IndexError) as error:
         sys.exit(f"{path} cannot be read as a table of points: {error}")
     if len(columns) < 2:
-        sys.exit(f"{path} has no coordinates: the columns axis-0, axis-1 are needed.")
+        sys.exit(
+            f"{path} has no coordinates that are known: none of its columns {', '.join(header)} "
+            "says x and y, in numbers. Call them x, y (z, frame), or axis-0, axis-1."
+        )
     return points.reshape(-1, len(columns)), [header[i] for i in others], features
 
 
@@ -199,6 +202,8 @@ def main():
     pixels = np.floor(np.where(placed[:, None], points, -1) + 0.5).astype(int)
     pixels = np.column_stack([pixels, np.where(placed, 0, -1)])[:, columns]
     inside = ((pixels >= 0) & (pixels < labels.shape)).all(axis=1)
+    if outside := np.count_nonzero(placed & ~inside):
+        print(f"note: {outside} of {len(points)} points lie outside of the image of objects")
     owner = np.zeros(len(points), labels.dtype)
     owner[inside] = labels[tuple(pixels[inside].T)]
 

@@ -17,7 +17,7 @@ def read_points(path):
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             header, *rows = csv.reader(file)
-        columns = [i for i, name in enumerate(header) if name.startswith("axis-")]
+        columns = [header.index(n) for i in range(len(header)) if (n := f"axis-{i}") in header]
         rows = [row for row in rows if row]
         points = np.array([[float(row[i]) for i in columns] for row in rows])
         others = [i for i, name in enumerate(header) if i not in columns and name != "index"]
@@ -25,7 +25,10 @@ def read_points(path):
     except (OSError, ValueError, IndexError) as error:
         sys.exit(f"{path} cannot be read as a table of points: {error}")
     if len(columns) < 3:
-        sys.exit(f"{path} has no time, y and x: the columns axis-0, axis-1, axis-2 are needed.")
+        sys.exit(
+            f"{path} has no time, y and x that are known: its columns are {', '.join(header)}. "
+            "Call them frame, (z,) y, x, or axis-0, axis-1, axis-2."
+        )
     return points.reshape(-1, len(columns)), [header[i] for i in others], features
 
 
@@ -60,18 +63,25 @@ def assign(ends, now, limits, alone):
     return [(i, j) for i, j in pairs if i < len(ends) and j < len(now) and allowed[i, j]]
 
 
-def frames_of(times):
-    """Return in which frame each point is; moments that are no whole numbers are kept apart."""
-    if np.allclose(times, np.rint(times), rtol=0, atol=1e-6):
-        return np.rint(times).astype(int)
+def frames_of(times, gap):
+    """Return in which frame each point is; moments that are no whole numbers are kept apart.
+
+    Whole numbers that lie too far apart for `gap` frames missed are moments, too.
+    """
     moments = np.unique(times)
     steps = np.diff(moments)
     step = steps[steps > 1e-6 * np.abs(times).max()].min(initial=np.inf)
+    whole = np.allclose(times, np.rint(times), rtol=0, atol=1e-6)
+    if whole and (step <= gap + 1 or step == np.inf):
+        if 1 < step < np.inf:
+            print(f"note: times are {step:g} or more apart: frames between them count as missed")
+        return np.rint(times).astype(int)
+    told = f"note: times are {f'{step:g} or more apart' if whole else 'no whole frames'}"
     even = (moments - moments[0]) / step
     if np.abs(even - np.rint(even)).max() > 0.1:  # no step of all: one moment after the other
-        print("note: times are no whole frames and not evenly apart: each is taken for a frame")
+        print(f"{told} and not evenly apart: each is taken for a frame")
         return np.searchsorted(moments, times)
-    print(f"note: times are no whole frames: a frame is taken every {step:.6g}")
+    print(f"{told}: a frame is taken every {step:.6g}")
     return np.rint((times - moments[0]) / step).astype(int)
 
 
@@ -102,7 +112,7 @@ def track(points, frames, distance, gap):
 
 def track_apart(points, times, channels, distance, gap):
     """Return the track number of each point; those of different channels are linked apart."""
-    owner, frames = np.full(len(points), -1), frames_of(times)
+    owner, frames = np.full(len(points), -1), frames_of(times, gap)
     found, channel = np.unique(channels, return_inverse=True)
     if len(found) > 1:
         print(f"note: points of {len(found)} channels are linked apart")

@@ -13,8 +13,8 @@ import pandas as pd
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import are_colours
 from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks
+from napari_tool_runner.exchange.carriers.cells import WHOLE
 from napari_tool_runner.exchange.carriers.tables import table_text
-from napari_tool_runner.exchange.columns import WHOLE
 from napari_tool_runner.exchange.files import check_fits
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Pixels, Progress

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.columns import (
+from napari_tool_runner.exchange.carriers.cells import (
     NOTHING,
     as_numbers,
     grouped_names,
@@ -28,6 +28,7 @@ from napari_tool_runner.exchange.columns import (
     unique_names,
     units_line,
 )
+from napari_tool_runner.exchange.columns import own_layout
 from napari_tool_runner.exchange.model import Content, Table
 from napari_tool_runner.sealed import read_bytes
 
@@ -118,10 +119,10 @@ def rewrite_table(source: Path, separator: str, path: Path, *, tabs: bool = Fals
 
 
 def has_napari_columns(path: Path) -> bool:
-    """Whether a table of the user's begins like one that is written of a layer."""
+    """Return whether a table of the user's has the columns of one that is written of a layer."""
     with path.open("rb") as file:
         names = [name.strip() for name in _decoded(file.readline(_SNIFF)).split(",")]
-    return "axis-0" in names or names[:2] == ["ID", "T"]
+    return bool(own_layout(names))
 
 
 @dataclass(frozen=True, slots=True)
