@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -91,6 +90,7 @@ class Place(SimpleComputeEnvironment, ComputeEnvironment):
 def application():
     app = MockApp()
     app.config.log_events = app.config.log_actions = app.config.interactivetools_enable = False
+    app.config.admin_users_list = []
     registry = Registry()
     known = Path(galaxy.config.__file__).parent / "sample" / "datatypes_conf.xml.sample"
     registry.load_datatypes("/", str(known))
@@ -109,6 +109,7 @@ class Asked:
         self.tool = create_tool_from_source(app, get_tool_source(str(path)), config_file=str(path))
         self.encode, self.session = app.security.encode_id, app.model.session
         self.paths = {}  # of datasets, by their number
+        self.stored = {}  # where Galaxy keeps what was uploaded -> the test file
 
     def test_file(self, name):
         for parent in list(self.path.parents)[:4]:
@@ -152,7 +153,11 @@ class Asked:
         for name, value in (data["metadata"] or {}).items():
             setattr(made.metadata, name, value)
         self.session.commit()
-        self.paths[made.dataset.id] = str(original)
+        for value in made.metadata.values():
+            if isinstance(value, model.MetadataFile):
+                path = value.get_file_name()
+                self.stored[path] = f"list {Path(path).read_text(errors='replace')}"
+        self.paths[made.dataset.id] = self.stored[str(there)] = str(original)
         return made
 
     def elements(self, made, collection):
@@ -163,7 +168,7 @@ class Asked:
                 found["collection_type"] = inner.collection_type
                 found["element_identifiers"] = list(self.elements(made, inner))
             else:
-                found |= {"src": "hda", "id": self.encode(made[inner["value"]].id)}
+                found |= {"src": "hda", "id": made[inner["value"]].id}
             yield found
 
     def incoming(self, trans, test):
@@ -187,13 +192,23 @@ class Asked:
             sent[name] = new[0] if len(new) == 1 else new
         return sent
 
+    def parts(self, collection):
+        """Yield the datasets of an output collection that are known before the job runs."""
+        for element in collection.elements:
+            if element.child_collection:
+                for name, data in self.parts(element.child_collection):
+                    yield f"{element.element_identifier}/{name}", data
+            elif element.hda:
+                yield element.element_identifier, element.hda
+
     def ask(self, test):
         if test.error:
             raise ValueError(test.exception)
-        history = model.History(name="tests")
-        self.session.add(history)
+        user = model.User(email=f"{self.path}{test.test_index}@example.org", password="none")
+        history = model.History(name="tests", user=user)
+        self.session.add_all([user, history])
         self.session.commit()
-        trans = WorkRequestContext(app=self.app, history=history)
+        trans = WorkRequestContext(app=self.app, user=user, history=history)
         done = self.tool.handle_input(trans, self.incoming(trans, test), history=history)
         if len(done["jobs"]) != 1:
             raise LookupError(f"it makes {len(done['jobs'])} jobs: a collection is mapped over")
@@ -201,7 +216,11 @@ class Asked:
         for name in ("working", "outputs"):
             os.mkdir(f"{root}/{name}")
         job = done["jobs"][0]
-        made = {name.replace("|__part__|", "/"): data for name, data in job.io_dicts()[1].items()}
+        job.user = job.history.user = None  # whose names we do not know, either
+        _, single, collections = job.io_dicts()
+        made = {name: data for name, data in single.items() if "|__part__|" not in name}
+        for name, collection in collections.items():
+            made |= {f"{name}/{inner}": data for inner, data in self.parts(collection.collection)}
         names = {f"{root}/outputs/{name}": name for name in made}
         self.paths |= {data.dataset.id: f"{root}/outputs/{name}" for name, data in made.items()}
         evaluator = ToolEvaluator(self.app, self.tool, job, root)
@@ -224,12 +243,14 @@ class Asked:
                 for one in variables
             },
             "outputs": {name: data.ext for name, data in made.items()},
-            "names": names | {path: f"config {name}" for name, path in configs.items()},
+            "names": names
+            | self.stored
+            | {path: f"config {name}" for name, path in configs.items()},
         }
-        lists = set(map(str, Path(root).glob("*"))) & set(
-            re.findall(r"[\w/.-]+", found["command"])
-        )
-        found["names"] |= {x: f"list {Path(x).read_text()}" for x in lists if Path(x).is_file()}
+        known = {one["job_directory_path"] for one in variables}
+        for path in Path(root).glob("*"):
+            if path.is_file() and str(path) not in known:  # a file that lists paths
+                found["names"][str(path)] = f"list {path.read_text()}"
         if self.tool.tool_type == "expression":
             here = Path(sys.executable).parent
             subprocess.run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,10 @@ def call(tool: Tool, test: ToolTest, root: Path, node: str) -> Row:
     names |= {f"{root}/configs/{name}": f"config {name}" for name in configs}
     names |= {f"{root}/configs/{name}": f"list {text}" for name, text in lists.items()}
     before, _, command = rendered.script.rstrip("\n").rpartition("\n")
+    for line in before.split("\n"):  # what has spaces in its path is reached through a link
+        if line.startswith("ln -s "):
+            _, _, target, link = shlex.split(line)
+            names[link] = target
     found: Row = {
         "root": str(root),
         "command": command,
@@ -107,14 +112,17 @@ def call(tool: Tool, test: ToolTest, root: Path, node: str) -> Row:
 
 def plain(row: Row) -> Row:
     """Return a row with names in the place of the paths that each side chose."""
-    names = dict(row["names"]) | {row["root"]: "job"}
+    names = {path: f"<{name}>" for path, name in {**row["names"], row["root"]: "job"}.items()}
+    names = {
+        path: name.strip("<>") if name.startswith("</") else name for path, name in names.items()
+    }
 
     def one(value: object) -> object:
         if isinstance(value, dict):
             return {one(key): one(entry) for key, entry in sorted(value.items())}
         if isinstance(value, str):
             for path in sorted(names, key=len, reverse=True):
-                value = value.replace(path, f"<{names[path]}>")
+                value = value.replace(path, names[path])
             return LATER.get(value, value)
         return value
 

@@ -192,6 +192,7 @@ def rebuild(
     prefix: str = "",
     marks: Callable[[Group], Mapping[str, object]] | None = None,
     complete: bool = False,
+    switch_last: bool = False,
 ) -> dict[str, object]:
     """Return values of the same shape in which each leaf is what `leaf` makes of it.
 
@@ -204,6 +205,8 @@ def rebuild(
     complete : bool
         Places that `values` lack are visited, too: parameters with `ABSENT`,
         containers as empty ones.
+    switch_last : bool
+        What a conditional asks stands behind its case, not before it.
     """
     result: dict[str, object] = {}
     for item in items:
@@ -219,8 +222,15 @@ def rebuild(
         entries: list[dict[str, object]] = []
         for group in groups(item, value, name):
             below = f"{group.name}|"
+            first = 1 if switch_last and isinstance(item, Conditional) else 0
             inner = rebuild(
-                group.items, group.values, leaf, prefix=below, marks=marks, complete=complete
+                (*group.items[first:], *group.items[:first]),
+                group.values,
+                leaf,
+                prefix=below,
+                marks=marks,
+                complete=complete,
+                switch_last=switch_last,
             )
             entries.append({**(marks(group) if marks else {}), **inner})
         result[item.name] = entries if item.repeats else entries[0]

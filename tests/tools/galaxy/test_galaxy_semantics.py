@@ -343,3 +343,91 @@ def test_empty_values_in_a_json_of_all_inputs(
     assert told({"x": None}) == nothing
     if "color" not in param:
         assert told({"x": ""}) == emptied
+
+
+# -- what real Galaxy answered (./dev galaxy) ----------------------------------------
+
+ABSENT = "$o.ext $o.blurb $o.metadata.axes $o.get_size()"
+JSON = '<configfiles><inputs name="j" data_style="staging_path_and_source_path"/></configfiles>'
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("$e.value_label", "nothing"),  # the label of an option that stands for nothing
+        ("$g.value_label", "?"),
+        ("$c.value_label|$cs.value_label", "None|Nothing selected."),
+        (ABSENT, "data None  0"),
+        ("$d.get_size(nice_size=True) $d.metadata.get('axes', '?')", "4 bytes"),
+        ("$d.created_from_basename $d.info $d.genome_build", "t.tabular  ?"),
+    ],
+)
+def test_texts_are_those_of_galaxy(
+    descriptor: Make, line: Callable[..., str], dataset: Dataset, template: str, told: str
+) -> None:
+    made = descriptor(
+        f"<command>{template}</command><inputs>"
+        '<param name="e" type="select"><option value="">nothing</option></param>'
+        '<param name="g" type="genomebuild"/>'
+        '<param name="d" type="data" format="tabular"/>'
+        '<param name="o" type="data" format="tiff" optional="true"/>'
+        '<param name="c" type="data_column" data_ref="d" optional="true"/>'
+        '<param name="cs" type="data_column" data_ref="d" optional="true" multiple="true"/>'
+        '</inputs><outputs><data name="out" format="txt"/></outputs>'
+    )
+    assert line(made, {"d": dataset("t.tabular", "1\t2\n")}) == told
+
+
+@pytest.mark.parametrize(("chosen", "found"), [(None, True), (["b"], False), (["a"], True)])
+def test_a_filter_that_asks_what_is_not_chosen_filters_nothing(
+    descriptor: Make, tmp_path: Path, chosen: list[str] | None, found: bool
+) -> None:
+    made = descriptor(
+        '<command>true</command><inputs><param name="m" type="select" multiple="true" '
+        'optional="true"><option value="a">A</option><option value="b">B</option></param></inputs>'
+        '<outputs><data name="out" format="txt"><filter>"a" in m</filter></data></outputs>'
+    )
+    values = bind(made, {"m": chosen} if chosen else {})
+    rendered = GalaxyDialect().render(made, values, JobPaths(tmp_path), {})
+    assert bool(rendered.outputs) is found
+
+
+def test_repeats_of_tests_open_as_in_the_form(descriptor: Make) -> None:
+    made = descriptor(
+        '<command>true</command><inputs><conditional name="c"><param name="w" type="select">'
+        '<option value="a">A</option></param><when value="a">'
+        '<repeat name="r" title="R" default="2"><param name="n" type="integer" value="9"/>'
+        "</repeat></when></conditional></inputs><outputs/>"
+        '<tests><test/><test><repeat name="r"><param name="n" value="1"/></repeat></test></tests>'
+    )
+    counted = [[one["n"] for one in bind(made, test.values)["c"]["r"]] for test in made.tests]
+    assert counted == [[9, 9], [1, 9]]
+
+
+def test_a_json_of_all_inputs_is_in_the_order_of_galaxy(
+    descriptor: Make, tmp_path: Path, dataset: Dataset
+) -> None:
+    made = descriptor(
+        f'<command>true</command>{JSON}<inputs><conditional name="c">'
+        '<param name="w" type="select"><option value="a">A</option></param><when value="a">'
+        '<param name="n" type="integer" value="9"/></when></conditional>'
+        '<param name="o" type="data" format="tiff" optional="true"/></inputs><outputs/>'
+    )
+    rendered = GalaxyDialect().render(made, bind(made, {}), JobPaths(tmp_path), {})
+    assert rendered.files[tmp_path / "configs" / "j"] == (
+        '{"c": {"n": 9, "w": "a"}, "o": {"element_identifier": "None", "ext": "data", '
+        '"staging_path": "None.data", "source_path": null, "metadata_files": []}}'
+    )
+
+
+def test_inner_collections_are_called_what_identifies_them(
+    descriptor: Make, line: Callable[..., str], dataset: Dataset
+) -> None:
+    made = descriptor(
+        "<command>$c.name #for $p in $c# $p.name $p.forward.name#end for#</command><inputs>"
+        '<param name="c" type="data_collection" collection_type="list:paired" format="txt"/>'
+        "</inputs><outputs/>"
+    )
+    pair = (("forward", dataset("f.txt")), ("reverse", dataset("r.txt")))
+    pairs = (("s1", DataCollection("paired", pair, "pair")),)
+    assert line(made, {"c": DataCollection("list:paired", pairs, "all")}) == "all  s1 f.txt"

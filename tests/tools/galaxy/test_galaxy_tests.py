@@ -160,7 +160,7 @@ def test_datasets_of_tests(descriptor: Make) -> None:
     assert (name, pair.type) == ("one", "paired")  # type: ignore[union-attr]
     assert pair.elements[1] == (  # type: ignore[union-attr]
         "reverse",
-        DataFile(folder / "b.txt", "txt", "reverse"),
+        DataFile(folder / "b.txt", "txt", "b.txt"),
     )
 
 

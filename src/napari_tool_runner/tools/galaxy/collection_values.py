@@ -73,13 +73,15 @@ class CollectionValue(Wrapper):
 
     @property
     def name(self) -> str:
-        """Name of the collection."""
+        """Name of the collection; inside another one, what identifies it there."""
+        if self._identifier:
+            return safe_identifier(self._identifier)
         return safe_name(self.collection.name) if self.collection else "None"
 
     @property
     def element_identifier(self) -> str:
         """Identifier in the collection around it, else the name."""
-        return safe_identifier(self._identifier) or self.name
+        return self.name
 
     @property
     def safe_element_identifier(self) -> str:
@@ -142,7 +144,7 @@ class CollectionValue(Wrapper):
         paths = self.get_all_staging_paths(invalid_chars, include_collection_name)
         return [
             {
-                "element_identifier": [safe_identifier(part) for part in identifiers],
+                "element_identifier": tuple(safe_identifier(part) for part in identifiers),
                 "ext": dataset.ext,
                 "staging_path": path,
                 "source_path": str(dataset),

@@ -311,7 +311,7 @@ def inputs_json(
     def one(leaf: Leaf) -> object:
         return _json_leaf(leaf.parameter, lookup(context, leaf.name), profile, style)
 
-    return json.dumps(rebuild(tool.inputs, values, one))
+    return json.dumps(rebuild(tool.inputs, values, one, switch_last=True))
 
 
 def _json_leaf(parameter: Parameter, value: object, profile: Version, style: str | None) -> object:

@@ -9,6 +9,8 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from galaxy.util import nice_size as galaxy_size
+
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, page_offsets, unique_values
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
@@ -54,7 +56,8 @@ class _MetadataValue:
         if self._dataset is None:
             return None
         if name == "store_root":
-            return (self._shown or self._dataset.path).name
+            zarr = self._formats.is_of_type(self._dataset.format, "zarr")
+            return (self._shown or self._dataset.path).name if zarr else None
         if name in self._dataset.metadata:
             return self._dataset.metadata[name]
         if name == "num_unique_values":
@@ -76,10 +79,10 @@ class _MetadataValue:
         return tuple(self._load())
 
     def get(self, name: str, default: object = None) -> object:
-        """Return the text that templates see, `default` where there is no such name."""
+        """Return the text that templates see; `default`, as in Galaxy, only without a dataset."""
         value = self.raw(name)
         if value is None and name not in self._load():
-            return default
+            return None if self else default
         return self._told(name, value) if self.cleaned else value
 
     def element_is_set(self, name: str) -> bool:
@@ -143,7 +146,8 @@ class DatasetValue(Wrapper):
     is_collection = False
     is_deferred = False
     dbkey = "?"
-    info = ""
+    genome_build = "?"
+    info = None
     state = "ok"
     deleted = False
     visible = True
@@ -215,7 +219,7 @@ class DatasetValue(Wrapper):
         """Identifier in its collection, else the name."""
         return safe_identifier(self._identifier) or self.name
 
-    display_name = name
+    display_name = created_from_basename = name
 
     @property
     def safe_element_identifier(self) -> str:
@@ -263,19 +267,25 @@ class DatasetValue(Wrapper):
         """Say whether the datatype is one of `names`, or a child of one."""
         return self._formats.is_of_type(self.ext, *[str(name) for name in names])
 
-    def get_size(self, nice_size: bool = False) -> int:
+    @property
+    def size(self) -> int:
         """Size in bytes; of a folder, of everything in it."""
-        if self.file is None or not self.file.path.exists():
+        path = self.file.path if self.file else None
+        if path is None or not path.exists():
             return 0
-        if self.file.path.is_dir():
-            return sum(p.stat().st_size for p in self.file.path.rglob("*") if p.is_file())
-        return self.file.path.stat().st_size
+        if path.is_dir():
+            return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+        return path.stat().st_size
 
-    size = file_size = property(get_size)
+    file_size = size
+
+    def get_size(self, nice_size: bool = False) -> int | str:
+        """Size in bytes, or as a person reads it."""
+        return str(galaxy_size(self.size)) if nice_size else self.size
 
     def has_data(self) -> bool:
         """Say whether it is not empty."""
-        return self.get_size() > 0
+        return self.size > 0
 
     def get_staging_path(self, invalid_chars: tuple[str, ...] = ("/",)) -> str:
         """Return a file name made of the identifier and the datatype."""
@@ -286,13 +296,11 @@ class DatasetValue(Wrapper):
 
     def serialize(self, invalid_chars: tuple[str, ...] = ("/",)) -> dict[str, object]:
         """Return what ``data_style="staging_path_and_source_path"`` writes."""
-        if self.file is None:
-            return {}
         return {
             "element_identifier": self.element_identifier,
             "ext": self.ext,
             "staging_path": self.get_staging_path(invalid_chars),
-            "source_path": str(self),
+            "source_path": str(self) if self else None,
             "metadata_files": self.metadata_files(self.get_staging_path(invalid_chars)),
         }
 
@@ -308,6 +316,11 @@ class DatasetValue(Wrapper):
             {"staging_path": f"{beside}.{ext}", "source_path": path}
             for ext, path in self.all_metadata_files
         ]
+
+    def __getattr__(self, name: str) -> str:
+        if name.startswith("_") or self.__dict__.get("file") is not None:
+            raise AttributeError(name)
+        return "None"  # Galaxy's answer to whatever is asked of an absent dataset
 
     def display_text(self) -> str:
         """Name of the dataset."""

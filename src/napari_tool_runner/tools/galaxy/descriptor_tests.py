@@ -18,11 +18,12 @@ from napari_tool_runner.tools.model import (
     IntegerParameter,
     Parameter,
     ParameterBase,
+    Repeat,
     SelectParameter,
     TestOutput,
     ToolTest,
 )
-from napari_tool_runner.tools.tree import ABSENT, Leaf, find_parameter, places, rebuild
+from napari_tool_runner.tools.tree import ABSENT, Leaf, find_parameter, groups, places, rebuild
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parameters import ToolParameterT
@@ -92,6 +93,7 @@ class _Reader:
                 values = self.by_name(test)
             else:
                 state = self.state(test, self.models)
+                state = _opened(self.inputs, state)
                 values = rebuild(self.inputs, state, self.one, complete=True)
         except Exception as error:  # noqa: BLE001 - a test that Galaxy refuses is shown, not fatal
             self.skip = self.skip or f"its values cannot be read: {_first(error)}"
@@ -204,15 +206,13 @@ class _Reader:
             if entry.get("class") == "Collection":
                 elements.append((name, self.collection(entry, parameter)))
                 continue
-            file = self.file(entry, parameter, name)
+            file = self.file(entry, parameter)
             if file is not None:
                 elements.append((name, file))
         kind = str(value.get("collection_type") or "list")
         return DataCollection(kind, tuple(elements), str(value.get("name") or parameter.name))
 
-    def file(
-        self, value: Mapping[str, object], parameter: DataParameter, name: str = ""
-    ) -> DataFile | None:
+    def file(self, value: Mapping[str, object], parameter: DataParameter) -> DataFile | None:
         wanted = str(value.get("path") or "")
         path = self.source.test_file(wanted) if wanted else None
         if path is None:
@@ -223,7 +223,22 @@ class _Reader:
             return None
         declared = str(value.get("filetype") or "")
         kind = declared or file_type(path, parameter.formats, self.source.formats)
-        return DataFile(path, kind, name or path.name)
+        return DataFile(path, kind, path.name)
+
+
+def _opened(items: Sequence[InputItem], state: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of a test with the entries that repeats have before they are touched."""
+    found = dict(state)
+    for item in items:
+        if isinstance(item, ParameterBase):
+            continue
+        value = state.get(item.name)
+        if isinstance(item, Repeat):
+            given = _mappings(value)
+            value = [*given, *({} for _ in range(len(given), item.opens_with))]
+        inner = [_opened(one.items, one.values) for one in groups(item, value, item.name)]
+        found[item.name] = inner if item.repeats else inner[0]
+    return found
 
 
 def _switches(items: Sequence[InputItem]) -> dict[str, tuple[str, str]]:

@@ -286,7 +286,7 @@ def _raw_values(context: Mapping[str, object]) -> dict[str, object]:
         if isinstance(value, DatasetList | CollectionValue):
             return value
         if isinstance(value, Wrapper):
-            return value.value
+            return None if value.value == [] else value.value  # several choices, and none made
         if isinstance(value, dict):
             return {key: raw(entry) for key, entry in value.items()}
         if isinstance(value, list):

@@ -293,10 +293,7 @@ def _data_rule(element: Element, kind: str) -> DataRule | None:
         "metadata": (complete, "The metadata %s of this dataset are not known."),
         "dataset_metadata_equal": (equal, f"{named} must be {wanted}, not %s."),
         "dataset_metadata_in_range": (in_range, f"{named} = %s is out of range."),
-        "empty_dataset": (
-            lambda data: (data.get_size() > 0, data.name),
-            "The dataset “%s” is empty.",
-        ),
+        "empty_dataset": (lambda data: (data.size > 0, data.name), "The dataset “%s” is empty."),
         "empty_extra_files_path": (
             lambda data: (data.extra_files_path_exists(), data.name),
             "The dataset “%s” has no extra files.",

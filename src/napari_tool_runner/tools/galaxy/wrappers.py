@@ -183,14 +183,19 @@ class SelectValue(Wrapper):
 
     def display_text(self) -> str:
         """What a person reads for the chosen values, one a line."""
-        chosen = _as_list(self.value)
-        if isinstance(self.input, SelectParameter) and self.input.source is None:
-            labels = [option.label for option in self.input.options if option.value in chosen]
-        elif isinstance(self.input, DrillDownParameter):
-            found = [(_option(self.input.options, entry), entry) for entry in chosen]
+        parameter, chosen = self.input, _as_list(self.value)
+        computed = native(parameter).type == "genomebuild" or getattr(parameter, "source", None)
+        if isinstance(parameter, SelectParameter) and not computed:
+            # an option may stand for nothing, and be called something
+            given = self.value if isinstance(self.value, list) else [self.value]
+            labels = [option.label for option in parameter.options if option.value in given]
+        elif isinstance(parameter, DrillDownParameter):
+            found = [(_option(parameter.options, entry), entry) for entry in chosen]
             labels = [(option.label if option else "") or entry for option, entry in found]
         else:
             labels = [self._told(entry) for entry in chosen]
+            if not labels and not getattr(parameter, "multiple", False):
+                return "None"  # Galaxy's text where the choices are computed
         return "\n".join(labels) or "Nothing selected."
 
     def __getattr__(self, name: str) -> object:
