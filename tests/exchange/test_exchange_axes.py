@@ -317,6 +317,9 @@ def test_files_without_names_that_go_as_they_are_are_told(tmp_path, fmt: str) ->
     export(snapshot(np.zeros((3, 4, 5)), "a"), parameter(fmt), tmp_path / "w")
     (made,) = (tmp_path / "w").iterdir()
     made.rename(path)
+    if fmt == "hdf5":
+        with pytest.importorskip("h5py").File(path, "a") as file:
+            del file["data"].attrs["axes"]
     for axes, words in (("", "Z, Y, X"), ("TYX", "T, Y, X")):
         taken = parameter(fmt, kinds=(LayerKind.IMAGE,), axes=axes)
         written = export(snapshot(path), taken, tmp_path / f"in{axes}")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,17 +14,20 @@ import numpy as np
 import pandas as pd
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
-from napari_tool_runner.exchange.axes import are_colours
+from napari_tool_runner.exchange.axes import are_colours, letter, letters
 from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks
 from napari_tool_runner.exchange.carriers.cells import WHOLE
 from napari_tool_runner.exchange.carriers.tables import table_text
 from napari_tool_runner.exchange.files import check_fits
 from napari_tool_runner.exchange.geometry import plain_geometry
-from napari_tool_runner.exchange.model import ArrayLike, Content, Pixels, Progress
+from napari_tool_runner.exchange.model import ArrayLike, Content, Pixels, Progress, items
+from napari_tool_runner.exchange.units import canonical, conversion
 from napari_tool_runner.sealed import open_file
+from napari_tool_runner.storage import parse_json
 
 __all__ = [
     "bare_content",
+    "described",
     "read_hdf5",
     "read_npy",
     "read_numbers",
@@ -29,6 +35,14 @@ __all__ = [
     "write_matrix",
     "write_npy",
 ]
+
+_NAMES = ("DIMENSION_LABELS", "_ARRAY_DIMENSIONS", "dimension_names", "axis_names", "axes")
+_SIZES = re.compile(
+    r"^(pixel)?resolution|^(voxel|pixel|element)_?(size|spacing)|^spacing$|^scale$|^transform$",
+    re.IGNORECASE,
+)
+_CELLS = re.compile(r"^/t\d{5}/s\d{2}/\d+/cells$")  # BigDataViewer
+_IMARIS = re.compile(r"^/DataSet/ResolutionLevel \d+/TimePoint \d+/Channel \d+/Data$")
 
 
 def write_npy(pixels: Pixels, path: Path, *, progress: Progress | None = None) -> list[str]:
@@ -123,9 +137,158 @@ def read_hdf5(path: Path, root: Path | None = None) -> Content:
                 hint="Let the tool write them into the file itself.",
             )
         check_fits(best.size * best.dtype.itemsize, path)
-        data, name = np.asarray(best[...]), best.name
-    notes = (f"It holds {len(found)} arrays; “{name}” was opened.",) if len(found) > 1 else ()
-    return Content(data, plain_geometry(data.shape), notes=notes)
+        notes = [f"It holds {len(found)} arrays; “{best.name}” was opened."] * (len(found) > 1)
+        about = [node for node in nodes if node.name == "/DataSetInfo/Image"]
+        data, told = np.asarray(best[...]), _attributes([file, *about, best.parent, best])
+        steps = _scales(best, told, notes)
+        if _CELLS.search(best.name) and data.ndim == 3:
+            told["axes"] = "zyx"
+            notes.append("How large its pixels are is told in the XML beside it: it is not read.")
+        elif _IMARIS.search(best.name) and data.ndim == 3:
+            data = _without_padding(data, told)
+    content = described(data, told, steps, bare=Content(data, plain_geometry(data.shape)))
+    return replace(content, notes=(*notes, *content.notes))
+
+
+def _attributes(nodes: Sequence[Any]) -> dict[str, object]:
+    """Return what groups and an array of HDF5 say; the later ones count more."""
+    told = dict[str, object]()
+    for node in nodes:
+        for name in node.attrs:
+            try:
+                told[name] = node.attrs[name]
+            except (OSError, TypeError, ValueError):  # of a type that h5py does not know
+                continue
+    return told
+
+
+def _scales(data: Any, told: dict[str, object], notes: list[str]) -> dict[int, tuple[float, str]]:
+    """Return the steps that the scales of an array's axes tell, and add their names to `told`."""
+    steps, names = dict[int, tuple[float, str]](), list[str]()
+    for i, size in enumerate(data.shape):
+        for scale in [*data.dims[i].values()][:1]:
+            if scale.shape == (size,) and not (scale.external or scale.is_virtual):
+                names.append(scale.name.rsplit("/", 1)[-1])
+                apart = np.diff(scale[...].astype(float))
+                if apart.size and np.allclose(apart, apart[0], rtol=1e-4, atol=0) and apart[0]:
+                    unit = canonical(_text(scale.attrs.get("units")))
+                    steps[i] = (float(f"{abs(apart.mean()):.9g}"), unit)
+                elif apart.size:
+                    notes.append(f"Its axis {names[-1]} is not evenly spaced: it has no step.")
+    if len(names) == data.ndim:
+        told.setdefault("axes", names)
+    return steps
+
+
+def _without_padding(data: np.ndarray, told: dict[str, object]) -> np.ndarray:
+    """Return the volume of an Imaris file, and add its axes and pixel size to `told`."""
+    sizes = [
+        _numbers(_text(told.get(f"ImageSize{axis}"))) or [n]
+        for axis, n in zip("ZYX", data.shape, strict=True)
+    ]
+    data = data[tuple(slice(max(1, int(size[0]))) for size in sizes)]
+    ends = [
+        [_numbers(_text(told.get(f"Ext{end}{i}"))) for end in ("Max", "Min")] for i in (2, 1, 0)
+    ]
+    factor = conversion(_text(told.get("Unit")) or "um", "micrometer")
+    told["axes"] = "zyx"
+    if all(high and low for high, low in ends):
+        told["element_size_um"] = [
+            abs(high[0] - low[0]) * factor / size
+            for (high, low), size in zip(ends, data.shape, strict=True)
+        ]
+    return data
+
+
+def described(
+    data: ArrayLike,
+    told: Mapping[str, object],
+    steps: Mapping[int, tuple[float, str]],
+    *,
+    bare: Content,
+) -> Content:
+    """Return an array with what its attributes say of its axes; nothing: it is `bare`.
+
+    In the words of ilastik (``axistags``, ``element_size_um``), HDF5, xarray and ourselves. Sizes
+    whose order or unit nobody tells are not taken, and a note tells them. `steps`: size and unit
+    of steps along axes that are known.
+    """
+    names, n = _names(told, len(data.shape)), len(data.shape)
+    rgb = bool(names) and names[-1].lower() == "s" and data.shape[-1] in (3, 4)
+    names, n = names[: n - rgb], n - rgb
+    axes = letters(names, [""] * n)
+    space = [i for i, axis in enumerate(axes) if axis in "ZYX"]
+    sizes = _numbers(told.get("element_size_um"))
+    used = sizes[-len(space) :] if space and len(sizes) in (len(space), 3) else []
+    ordered = "".join(axes[i] for i in space) in "ZYX" or len({*used}) == 1
+    if len(used) == len(space) and ordered and min(used, default=0) > 0:
+        steps = {**steps, **{i: (s, "micrometer") for i, s in zip(space, used, strict=True)}}
+        told = {**told, "element_size_um": None}
+    notes = tuple(
+        f"It says {name}: {value}; that was not taken for the size of its pixels."
+        for name, value in _untaken(told)
+    )
+    if not names and not steps:
+        return replace(bare, notes=(*bare.notes, *notes))
+    every = [steps.get(i, (1.0, "pixel")) for i in range(n)]
+    geometry = plain_geometry(data.shape[:n], axes, every, names)
+    calibrated = any(unit != "pixel" for _, unit in every)
+    return Content(data, geometry, calibrated=calibrated, rgb=rgb, notes=notes)
+
+
+def _names(told: Mapping[str, object], n: int) -> list[str]:
+    """Return the names of `n` axes, of which one at least means something; else none."""
+    for value in (_tags(told), *(told.get(key) for key in _NAMES)):
+        if isinstance(value, str | bytes):
+            words = re.findall(r"[^\s,;]+", _text(value))
+            words = [*words[0]] if len(words) == 1 else words
+        else:
+            parts = items(value) if isinstance(value, list | tuple | np.ndarray) else []
+            words = [
+                _text(one.get("key", one.get("name")) if isinstance(one, Mapping) else one)
+                for one in parts
+            ]
+        if len(words) == n and any(map(letter, words)):
+            return words
+    return []
+
+
+def _tags(told: Mapping[str, object]) -> list[object]:
+    """Return what vigra and ilastik say of each axis."""
+    try:
+        found = parse_json(_text(told.get("axistags")).encode())
+    except ValueError:
+        return []
+    axes = found.get("axes") if isinstance(found, dict) else []
+    return axes if isinstance(axes, list) else []
+
+
+def _untaken(told: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Give the name and value of what may tell the size of pixels, where it is not 1."""
+    tags = [one.get("resolution") for one in _tags(told) if isinstance(one, Mapping)]
+    for name, value in (*told.items(), ("axistags", tags)):
+        if name == "axistags" or _SIZES.search(name):
+            numbers = _numbers(value)
+            if {*numbers} - {0.0, 1.0}:
+                yield name, ", ".join(f"{number:g}" for number in numbers)
+            elif isinstance(value, Mapping):
+                yield name, f"{dict(value)}"[:60]
+
+
+def _text(value: object) -> str:
+    """Return a text of HDF5, also one of bytes or of one letter a cell."""
+    if isinstance(value, np.ndarray):
+        return "".join(map(_text, value.ravel()[:1000]))
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+
+
+def _numbers(value: object) -> list[float]:
+    """Return the few finite numbers that a value is, else none."""
+    try:
+        found = np.asarray(value, dtype=float).ravel()
+    except (TypeError, ValueError):
+        return []
+    return found.tolist() if found.size < 10 and np.isfinite(found).all() else []
 
 
 def read_numbers(path: Path, name: str, root: Path | None = None) -> Content:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.axes import default_axes
+from napari_tool_runner.exchange.axes import default_axes, letters
 from napari_tool_runner.exchange.blocks import as_lazy, read_blocks, transposed
-from napari_tool_runner.exchange.carriers.arrays import bare_content
-from napari_tool_runner.exchange.geometry import plain_geometry, select, with_axis
+from napari_tool_runner.exchange.carriers.arrays import bare_content, described
+from napari_tool_runner.exchange.geometry import select, with_axis
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, Pixels, Progress
-from napari_tool_runner.exchange.units import canonical, ome_symbol
+from napari_tool_runner.exchange.units import canonical, dimension, ome_symbol
 
 if TYPE_CHECKING:
     import zarr
@@ -153,7 +153,8 @@ def read_zarr(path: Path, *, writable: bool = False, root: Path | None = None) -
     if image is None:
         arrays = [a for _, a in node.arrays()]
         if len(arrays) == 1:
-            alone = _bare(arrays[0], writable=writable, own=root is None)
+            around = node.attrs.asdict()
+            alone = _bare(arrays[0], writable=writable, own=root is None, around=around)
             return replace(alone, notes=(*notes, *alone.notes))
         raise OutputError(
             f"{path.name} holds {len(arrays)} arrays and says nothing of images.",
@@ -210,13 +211,14 @@ def _image(
     return node, image, metadata
 
 
-def _bare(array: zarr.Array[Any], *, writable: bool, own: bool) -> Content:
-    names = [str(n or "").upper() for n in getattr(array.metadata, "dimension_names", None) or ()]
-    known = len(names) == array.ndim and all(n in _ORDER and n for n in names)
-    data, axes = _opened(array, writable=writable), "".join(names)
-    if not known:
-        return bare_content(data, own=own)
-    return Content(data, plain_geometry(array.shape, axes, labels=axes.lower()))
+def _bare(
+    array: zarr.Array[Any], *, writable: bool, own: bool, around: Mapping[str, Any] | None = None
+) -> Content:
+    """Return an array that is no OME-Zarr; `around`: what the group says that it lies in."""
+    names = getattr(array.metadata, "dimension_names", None)
+    told = {**(around or {}), **array.attrs.asdict(), "dimension_names": names}
+    data = _opened(array, writable=writable)
+    return described(data, told, {}, bare=bare_content(data, own=own))
 
 
 def _opened(array: zarr.Array[Any], *, writable: bool) -> ArrayLike:
@@ -245,15 +247,14 @@ def _geometry(
     ]
     for transform in transforms:
         values = np.asarray(transform.get(transform.get("type"), ()), dtype=float)
-        if values.shape != (n,):
+        if values.shape != (n,) or (transform["type"] == "scale" and not values.all()):
             continue
         if transform["type"] == "scale":
             scale, translate, found = scale * values, translate * values, True
         elif transform["type"] == "translation":
             translate = translate + values
-    letters = [name.upper() if name.upper() in _ORDER else "Q" for name in named]
     geometry = Geometry(
-        axes="".join(letters),
+        axes=letters(named, [dimension(unit) for unit in units]),
         shape=tuple(level.shape),
         scale=tuple(float(s) for s in scale),
         translate=tuple(float(t) for t in translate),
