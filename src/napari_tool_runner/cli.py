@@ -15,6 +15,7 @@ from typing import Literal
 
 from napari_tool_runner import verbs
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.processes import keep_results_apart, print_json, results, say
 
 __all__ = ["main"]
 
@@ -26,18 +27,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     verb: Verb = args.verb
+    with keep_results_apart():
+        return _run(verb, args)
+
+
+def _run(verb: Verb, args: argparse.Namespace) -> int:
     try:
-        return verb.run(args)
+        code = verb.run(args)
+        results().flush()
+        return code
     except ToolRunnerError as error:
         if getattr(args, "json", None) is True:
-            verbs.print_json({"error": {"type": type(error).__name__, "message": str(error)}})
-        verbs.say(f"error: {error}")
+            print_json({"error": {"type": type(error).__name__, "message": str(error)}})
+        say(f"error: {error}")
         return 1
     except BrokenPipeError:  # the reader (head, less) has seen enough
         sys.stderr.close()
         return 0
     except KeyboardInterrupt:
-        verbs.say("interrupted")
+        say("interrupted")
         return 130
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "load_config",
     "save_config",
     "user_data",
+    "whole_config",
 ]
 
 CONFIG_VARIABLE = "NAPARI_TOOL_RUNNER_CONFIG"
@@ -146,6 +147,24 @@ def _read_file(path: Path) -> dict[str, object]:
             f"The configuration {path} is no JSON object.", hint='It must start with "{".'
         )
     return data
+
+
+def whole_config(config: Config) -> dict[str, object]:
+    """Return all layers as one JSON of BioImageIT's form; its ``runner`` is the one that counts.
+
+    ``runner.working_dir`` is where the folders of jobs are made, unless it is named.
+    """
+    found: dict[str, object] = {}
+    layers = config.layers[::-1]
+    for key, value in (item for layer in layers for item in layer.data.items()):
+        found[key] = value
+        if isinstance(value, Mapping):
+            sections = (layer.data.get(key) for layer in layers)
+            maps = [dict(section) for section in sections if isinstance(section, Mapping)]
+            found[key] = {name: one for section in maps for name, one in section.items()}
+    place = str(config.workspaces)
+    runner = {"working_dir": place, **config.runner, "service": config.service}
+    return {**found, "workspace": place, "runner": runner}
 
 
 # -- telling ----------------------------------------------------------------------------

@@ -5,7 +5,6 @@ Results go to standard output, everything else to standard error.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -16,7 +15,8 @@ from napari_tool_runner import jobs, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ParameterError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.names import safe_name, size_text
-from napari_tool_runner.quoting import one_line, seen, visible_text
+from napari_tool_runner.processes import print_json, results, say, show
+from napari_tool_runner.quoting import one_line, seen
 from napari_tool_runner.storage import write_json
 
 if TYPE_CHECKING:
@@ -153,10 +153,12 @@ def batch(args: Namespace) -> int:
 
 def list_runners(args: Namespace) -> int:
     """Print which services work here."""
-    from napari_tool_runner.plugins import check_all  # not for a list of tools
+    from napari_tool_runner.plugins import check_all, plugin_notes, runnerServices
     from napari_tool_runner.tools.isolation.walls import reader_words
 
     found = check_all(_config(args).runner)
+    for note in plugin_notes(runnerServices, _config(args).runner):
+        say(f"note: {note}")
     if args.json:
         told = [{"name": n, "ok": s.ok, "message": s.message, **s.details} for n, s in found]
         print_json([{**one, "reader": reader_words()} for one in told])
@@ -181,7 +183,7 @@ def list_history(args: Namespace) -> int:
             if remark := one.remark():
                 say(f"note: {remark}")
         forms = {"python": jobs.as_python, "command": jobs.as_command, "json": jobs.as_json}
-        print(forms[form](records[0]).rstrip("\n"))  # which is to be executed as it is
+        results().write(forms[form](records[0]).rstrip("\n") + "\n")  # to be executed as it is
         return 0
     if args.tool:
         records = [record for record in records if args.tool in (record.tool.id, record.tool_name)]
@@ -383,18 +385,3 @@ def _echo(job: Job, event: object) -> None:
 
     if isinstance(event, OutputLine) and event.text not in job.request.config.notes:  # said
         say(event.text)
-
-
-def say(text: str) -> None:
-    """Print to standard error: what is no result."""
-    print(visible_text(text), file=sys.stderr, flush=True)
-
-
-def show(text: str) -> None:
-    """Print a result: a terminal obeys nothing that is in a name of others."""
-    print(visible_text(text))
-
-
-def print_json(value: object) -> None:
-    """Print a result as one JSON document."""
-    print(json.dumps(value, indent=2, default=str))

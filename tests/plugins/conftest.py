@@ -28,7 +28,9 @@ __all__ = [
 def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers, or fails to, is gone after it."""
     monkeypatch.setattr(runnerServices, "_builders", dict(runnerServices._builders))
+    monkeypatch.setattr(runnerServices, "_in_place", {})
     monkeypatch.setattr(discovery, "_problems", {})
+    monkeypatch.setattr(discovery, "_printed", {})
     monkeypatch.setattr(runnerServices, "loaded", {})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
@@ -97,6 +98,35 @@ def test_ctrl_enter_runs_with_what_is_being_typed(qtbot, page, model_viewer, cel
     (job,) = widget.manager().jobs
     assert job.state is JobState.DONE
     assert job.values["n"] == 17
+
+
+RAISES = """class BadRunnerServiceBuilder:
+    def __call__(self, **config):
+        raise SystemExit("no licence")
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("import no_such_module_at_all", "no_such_module_at_all"), (RAISES, "no licence")],
+)
+def test_ctrl_enter_obeys_where_the_service_is_broken(
+    qtbot, page, model_viewer, cells, tmp_path, monkeypatch, text, told
+):
+    (tmp_path / "runner_bad.py").write_text(text)
+    config = {"runner": {"service": "BAD", "plugin_dirs": [str(tmp_path)]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(tmp_path / "config.json"))
+    model_viewer.add_image(cells)
+    widget = page(invert_tool(tmp_path))
+    qtbot.waitUntil(lambda: told in widget.run_bar.message.text(), timeout=WAIT)
+    assert not widget.run_bar.run_button.isEnabled()
+    assert "Traceback" not in widget.run_bar.message.text()
+    line = widget.form.row("n").field.box.lineEdit()
+    line.setFocus()
+    qtbot.keyClick(line, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert not widget.manager().jobs
+    assert told in widget.run_bar.message.text()
 
 
 def test_the_values_of_the_last_run_come_back_but_not_its_layers(

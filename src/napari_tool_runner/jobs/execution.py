@@ -95,14 +95,13 @@ class Run:
         self.log = JobLog(self.workspace.root)
         paths = self.workspace.paths
         self.context = ExecContext(
-            paths.work,
-            paths.temp,
-            paths.home,
+            *(paths.work, paths.temp, paths.home),
             resources=Resources(config.cpus, config.memory_bytes, config.gpus),
             network=config.network or request.tool.network,
             timeout=timeout,
             root=paths.root,
             named=named_places(config.variables),
+            config=config,
             report=self._secrets.hiding(report),
         )
         trusted, self._cancelled = is_shipped(request.tool), partial(self.context.cancel.wait, 0)

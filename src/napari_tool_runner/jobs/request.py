@@ -21,7 +21,13 @@ from napari_tool_runner.exchange import (
     snapshot,
     with_known_axes,
 )
-from napari_tool_runner.plugins import Choice, choose_service, obey_policy, runnerServices
+from napari_tool_runner.plugins import (
+    Choice,
+    choose_service,
+    obey_policy,
+    plugin_notes,
+    runnerServices,
+)
 from napari_tool_runner.settings import TIMEOUT
 from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
@@ -193,6 +199,8 @@ def make_request(
             path=tool.path,
             hint="See the notes of the tool (napari-tool-runner check).",
         )
+    choice = _choose(tool, config, runner)
+    notes += plugin_notes(runnerServices, config.runner)
     layers: dict[str, weakref.ref[object]] = {}
 
     def take(name: str, parameter: DataParameter, value: object) -> object:
@@ -211,7 +219,7 @@ def make_request(
         values=bound,
         config=config,
         permit=permit,
-        choice=_choose(tool, config, runner),
+        choice=choice,
         timeout=timeout,
         kinds={name: LayerKind(kind) for name, kind in (options.get("kinds") or {}).items()},
         extent=extent,

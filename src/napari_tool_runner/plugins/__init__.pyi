@@ -1,5 +1,5 @@
 from .contract import Availability, Fetch, Plan, RunnerService
-from .discovery import load_plugin_dirs, plugin_problems
+from .discovery import load_plugin_dirs, plugin_notes, plugin_problems
 from .docker.slot import recover
 from .policy import obey_policy
 from .process import (
@@ -19,6 +19,7 @@ from .runners_factory import (
     ObjectFactory,
     RunnerServiceProvider,
     as_service,
+    availability,
     check_all,
     choose_service,
     plan_run,
@@ -43,12 +44,14 @@ __all__ = [
     "RunnerServiceProvider",
     "Session",
     "as_service",
+    "availability",
     "check_all",
     "choose_service",
     "end_processes",
     "load_plugin_dirs",
     "obey_policy",
     "plan_run",
+    "plugin_notes",
     "plugin_problems",
     "recover",
     "runnerServices",

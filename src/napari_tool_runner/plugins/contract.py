@@ -7,6 +7,7 @@ lacks. The additions travel on ``process.context``, so the signatures stay the s
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -283,7 +284,7 @@ class _ThreeCalls:
             self._service.set_up(self._process)
         except BaseException as error:
             self.__exit__()
-            if isinstance(error, ToolRunnerError) or not isinstance(error, _ANY):
+            if isinstance(error, ToolRunnerError) or not _is_theirs(error):
                 raise
             raise PreparationError(
                 f"The runner service {self._name} could not be prepared: {words(error)}."
@@ -295,7 +296,9 @@ class _ThreeCalls:
             return self._service.exec(self._process, args) or 0
         except ToolRunnerError:
             raise
-        except _ANY as error:
+        except BaseException as error:
+            if not _is_theirs(error):
+                raise
             raise RunnerExecError(
                 f"The runner service {self._name} could not run the program: {words(error)}."
             ) from error
@@ -303,12 +306,16 @@ class _ThreeCalls:
     def __exit__(self, *_: object) -> None:
         try:
             self._service.tear_down(self._process)
-        except _ANY as error:  # a job is not lost by its tidying
+        except BaseException as error:  # a job is not lost by its tidying
+            if not _is_theirs(error):
+                raise
             context_of(self._process).say(f"{self._name} could not tidy up: {words(error)}.")
 
 
-_ANY = (Exception, SystemExit)
-"""What a plugin may raise."""
+def _is_theirs(error: BaseException) -> bool:
+    """Whether a service raised it, which may raise anything; Ctrl+C is the main thread's."""
+    interrupted = isinstance(error, KeyboardInterrupt | GeneratorExit)
+    return not interrupted or threading.current_thread() is not threading.main_thread()
 
 
 def words(error: BaseException) -> str:

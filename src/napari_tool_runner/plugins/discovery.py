@@ -5,22 +5,32 @@ An error in one plugin is kept (`plugin_problems`) and told; it never hides the 
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import logging
 import os
-import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from napari_tool_runner.plugins.contract import words
+from napari_tool_runner import settings
 from napari_tool_runner.storage import short_digest
 
-__all__ = ["Builder", "PluginProblem", "load_entry_points", "load_plugin_dirs", "plugin_problems"]
+__all__ = [
+    "Builder",
+    "PluginProblem",
+    "keep_printed",
+    "load_entry_points",
+    "load_plugin_dirs",
+    "loading",
+    "plugin_notes",
+    "plugin_problems",
+    "registering",
+]
 
 Builder: TypeAlias = Callable[..., object]
 
@@ -28,8 +38,10 @@ ENTRY_POINT_GROUP = "napari_tool_runner.runners"
 
 _log = logging.getLogger(__name__)
 _problems: dict[str, PluginProblem] = {}
-# a plugin may register from its own import: the same thread comes back here
+_printed: dict[str, tuple[str, ...]] = {}
+_registered: dict[Path, set[str]] = {}
 _lock = threading.RLock()
+_here = threading.local()
 
 
 class Registry(Protocol):
@@ -40,8 +52,8 @@ class Registry(Protocol):
     def register_builder(self, key: str, builder: Builder) -> None:
         """Register `builder` under `key`."""
 
-    def builders(self) -> Mapping[str, Builder]:
-        """Return what is registered now, by name."""
+    def replaced(self, config: Mapping[str, object]) -> dict[str, str]:
+        """Return name -> sentence for each service that ships whose name a plugin took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +73,56 @@ def plugin_problems() -> tuple[PluginProblem, ...]:
         return tuple(_problems.values())
 
 
-def load_plugin_dirs(folders: object, provider: Registry) -> tuple[PluginProblem, ...]:
+def keep_printed(where: str, lines: tuple[str, ...]) -> None:
+    """Keep what a plugin file printed when it was loaded, or a service when it was made."""
+    if lines:
+        with _lock:
+            _printed[where] = lines
+
+
+def plugin_notes(provider: Registry, config: Mapping[str, object]) -> tuple[str, ...]:
+    """Return what is worth knowing of the plugins of a ``runner`` section, in sentences.
+
+    Which cannot be used, what they printed, and which names of ours they took.
+    """
+    folders = settings.PLUGIN_DIRS.of(config)
+    if not folders:
+        return ()
+    found = [str(problem) for problem in load_plugin_dirs(folders, provider, config)]
+    places = {str(folder.resolve()) for folder in plugin_folders(folders)}
+    with _lock:
+        printed = dict(_printed)
+    for where, lines in printed.items():
+        if os.path.dirname(where) in places or os.sep not in where:
+            found.append(f"Runner plugin {where} printed: {' / '.join(lines)}")
+    return (*found, *provider.replaced(config).values())
+
+
+def registering(key: str) -> Path | None:
+    """Return the plugin file that is being loaded in this thread, which registers `key`."""
+    path: Path | None = getattr(_here, "path", None)
+    if path is not None:
+        _registered.setdefault(path, set()).add(key)
+    return path
+
+
+def load_plugin_dirs(
+    folders: object, provider: Registry, config: Mapping[str, object] | None = None
+) -> tuple[PluginProblem, ...]:
     """Load every ``runner_*.py`` of `folders`; each registers its service itself.
 
-    A file is loaded once, and again when its text has changed. A file that registers
-    nothing but holds a class ``…RunnerServiceBuilder`` is registered under the name of
-    the file (``runner_name.py`` → ``NAME``), so that a service and its builder as the
-    tutorial writes them are enough.
+    A file is loaded once, and again when its text, or that of a neighbour that it imports,
+    has changed. A file that registers nothing but holds a class ``…RunnerServiceBuilder`` is
+    registered under the name of the file (``runner_name.py`` → ``NAME``), so that a service
+    and its builder as the tutorial writes them are enough.
 
     Parameters
     ----------
     folders : None, str, Path or iterable of them
         Folders, as ``plugin_dirs`` of the configuration names them.
     provider : RunnerServiceProvider
+    config : mapping, optional
+        The ``runner`` section of the configuration, for plugins that read it.
 
     Returns
     -------
@@ -81,14 +130,12 @@ def load_plugin_dirs(folders: object, provider: Registry) -> tuple[PluginProblem
         What could not be loaded from these folders.
     """
     met: list[PluginProblem] = []
-    for folder in _folders(folders):
-        if not folder.is_dir():
-            met.append(_tell(str(folder), "this folder of plugin_dirs does not exist."))
-            continue
-        for path in sorted(folder.glob("runner_*.py")):
-            problem = _load_file(path.resolve(), provider)
-            if problem is not None:
-                met.append(problem)
+    with loading():
+        for folder in plugin_folders(folders):
+            if not folder.is_dir():
+                met.append(_tell(str(folder), "this folder of plugin_dirs does not exist."))
+            elif paths := sorted(folder.glob("runner_*.py")):
+                met += _load_folder(paths, provider, config or {})
     return tuple(met)
 
 
@@ -104,15 +151,20 @@ def load_entry_points(
     """
     met: list[PluginProblem] = []
     for entry in found if found is not None else entry_points(group=ENTRY_POINT_GROUP):
+        from napari_tool_runner.plugins.foreign.loading import call
+
         where = f"{entry.name} = {entry.value}"
-        try:
-            _register(entry.name, entry.load(), provider)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (foreign code may raise anything)
-            met.append(_tell(where, f"could not be loaded ({words(error)})."))
-        else:
-            with _lock:
-                _problems.pop(where, None)
+        made = call(partial(_load_entry_point, entry, provider), {})
+        if made.problem:
+            met.append(_tell(where, f"could not be loaded ({made.problem})."))
+            continue
+        with _lock:
+            _problems.pop(where, None)
     return tuple(met)
+
+
+def _load_entry_point(entry: EntryPoint, provider: Registry) -> None:
+    _register(entry.name, entry.load(), provider)
 
 
 def _register(name: str, value: Any, provider: Registry) -> None:
@@ -131,33 +183,67 @@ def _register(name: str, value: Any, provider: Registry) -> None:
     provider.register_builder(name, value)
 
 
-def _load_file(path: Path, provider: Registry) -> PluginProblem | None:
-    with _lock:
-        try:
-            source = path.read_bytes()
-        except OSError as error:
-            return _tell(str(path), f"cannot be read ({error.strerror or error}).")
-        digest = short_digest(source)
-        if provider.loaded.get(path) == digest:
-            return _problems.get(str(path))
-        provider.loaded[path] = digest
-        before = provider.builders()
-        name = f"napari_tool_runner_plugin_{digest[:12]}_{path.stem}"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        module = importlib.util.module_from_spec(spec)
-        # classes of the plugin must find their module (dataclasses, pickle)
-        sys.modules[name] = module
-        try:
-            # never a compiled copy: one of the same second and size may be of other text
-            exec(compile(source, path, "exec"), vars(module))  # noqa: S102 (a plugin is code)
-            if provider.builders() == before:
-                _register_by_convention(path, vars(module), provider)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (foreign code may raise anything)
-            del sys.modules[name]
-            return _tell(str(path), f"could not be loaded ({words(error)}).{_advice(error)}")
-        _problems.pop(str(path), None)
-        return None
+@contextmanager
+def loading() -> Iterator[None]:
+    """One at a time; a plugin may ask for a service while it is loaded itself."""
+    from napari_tool_runner.plugins.foreign.loading import begin, is_inside
+
+    with nullcontext() if is_inside() else _lock:
+        begin()
+        yield
+
+
+def _load_folder(
+    paths: list[Path], provider: Registry, config: Mapping[str, object]
+) -> Iterator[PluginProblem]:
+    from napari_tool_runner.plugins.foreign.loading import forget_changed
+
+    for folder in {path.resolve().parent for path in paths}:
+        if forget_changed(folder):
+            for known in [path for path in provider.loaded if path.parent == folder]:
+                del provider.loaded[known]
+    for path in paths:
+        problem = _load_file(path.resolve(), provider, config)
+        if problem is not None:
+            yield problem
+
+
+def _load_file(
+    path: Path, provider: Registry, config: Mapping[str, object]
+) -> PluginProblem | None:
+    from napari_tool_runner.plugins.foreign.loading import call, load_file
+
+    try:
+        digest = short_digest(path.read_bytes())
+    except OSError as error:
+        return _tell(str(path), f"cannot be read ({error.strerror or error}).")
+    if provider.loaded.get(path) == digest:
+        return _problems.get(str(path))
+    provider.loaded[path] = digest
+
+    def load() -> None:
+        names = vars(load_file(path, _of_file))
+        if not _registered.get(path):
+            _register_by_convention(path, names, provider)
+
+    made = call(load, {"runner": config})
+    keep_printed(str(path), made.said)
+    if made.problem:
+        return _tell(str(path), f"could not be loaded ({made.problem}).{_advice(made.error)}")
+    _problems.pop(str(path), None)
+    return None
+
+
+@contextmanager
+def _of_file(path: Path) -> Iterator[None]:
+    """Know, while a plugin file runs, that what is registered is its own."""
+    outer = getattr(_here, "path", None)
+    _here.path = path
+    _registered.pop(path, None)
+    try:
+        yield
+    finally:
+        _here.path = outer
 
 
 def _register_by_convention(path: Path, names: dict[str, Any], provider: Registry) -> None:
@@ -175,11 +261,18 @@ def _register_by_convention(path: Path, names: dict[str, Any], provider: Registr
         )
     key = path.stem.removeprefix("runner_").upper()
     made: Any = builders[0]()
-    provider.register_builder(key, made)
+    _here.path = path
+    try:
+        # CONDA_DOCKER is in runner_condadocker.py
+        for name in {key, *(own for own in settings.OWN_SERVICES if own.replace("_", "") == key)}:
+            provider.register_builder(name, made)
+    finally:
+        _here.path = None
     _log.info("%s registers no service itself; %s is now %s", path, builders[0].__name__, key)
 
 
-def _folders(value: object) -> list[Path]:
+def plugin_folders(value: object) -> list[Path]:
+    """Return the folders that ``plugin_dirs`` names."""
     if value is None:
         return []
     if isinstance(value, str | Path):
@@ -197,7 +290,7 @@ def _tell(where: str, what: str) -> PluginProblem:
     return problem
 
 
-def _advice(error: BaseException) -> str:
+def _advice(error: BaseException | None) -> str:
     if isinstance(error, ImportError) and (error.name or "").startswith("bioimageit"):
         return (
             " Import runnerServices from napari_tool_runner.plugins.runners_factory and Tool "

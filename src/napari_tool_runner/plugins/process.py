@@ -29,6 +29,7 @@ from napari_tool_runner.tools.model import (
 from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
+    from napari_tool_runner.config_layers import Config
     from napari_tool_runner.tools.dialect import PlannedOutput
     from napari_tool_runner.tools.tree import BoundValues, Leaf
 
@@ -124,10 +125,7 @@ class CancelToken:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A host folder or file that the program may see, at the same path.
-
-    `source`: what is shown there, when it is something else.
-    """
+    """A host path that the program may see; `source`: what is shown there, if another."""
 
     path: Path
     read_only: bool = True
@@ -166,6 +164,8 @@ class ExecContext:
         a process made by hand, which names no mounts and is not enclosed.
     named : sequence of Path
         Programs and data of this computer that the configuration names.
+    config : Config or None
+        The configuration of the job, for services of others.
     """
 
     work_dir: Path
@@ -180,6 +180,7 @@ class ExecContext:
     named: Sequence[Path] = ()
     cancel: CancelToken = field(default_factory=CancelToken)
     report: Callable[[Event], None] = lambda event: None
+    config: Config | None = None
     provenance: dict[str, object] = field(default_factory=dict)
     """Filled by the service for the record: image digest, environment lock, …"""
 

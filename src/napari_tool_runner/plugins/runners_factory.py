@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +27,13 @@ from napari_tool_runner.errors import (
 from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService, words
 from napari_tool_runner.plugins.discovery import (
     Builder,
+    PluginProblem,
+    keep_printed,
     load_entry_points,
     load_plugin_dirs,
+    loading,
     plugin_problems,
+    registering,
 )
 from napari_tool_runner.plugins.policy import obey_policy
 from napari_tool_runner.tools.model import PackageRequirement
@@ -46,6 +50,7 @@ __all__ = [
     "RunnerServiceProvider",
     "ServiceBuilder",
     "as_service",
+    "availability",
     "check_all",
     "choose_service",
     "plan_run",
@@ -58,15 +63,24 @@ class RunnerServiceProvider:
 
     def __init__(self) -> None:
         self._builders: dict[str, Builder] = {}
+        self._in_place: dict[tuple[Path, str], Builder] = {}
         self.loaded: dict[Path, str] = {}
         """Digests of the plugin files that registered here."""
         self._lock = threading.RLock()
         self._entry_points_loaded = False
 
     def register_builder(self, key: str, builder: Builder) -> None:
-        """Register `builder` under `key`; a later registration replaces an earlier one."""
+        """Register `builder` under `key`; a later registration replaces an earlier one.
+
+        A plugin file that takes the name of a service that ships has it where its folder is
+        among the ``plugin_dirs``, nowhere else.
+        """
+        path = registering(key)
         with self._lock:
-            self._builders[key] = builder
+            if path is not None and key in settings.OWN_SERVICES:
+                self._in_place[path, key] = builder
+            else:
+                self._builders[key] = builder
 
     def get(self, service_id: str, **config: object) -> object:
         """Return the service called `service_id`.
@@ -83,53 +97,87 @@ class RunnerServiceProvider:
         ------
         UnknownRunnerError
             No service has that name; the message lists those that there are.
+        RunnerUnavailableError
+            The plugin that should bring it is broken, or could not make it.
         """
+        problems: tuple[PluginProblem, ...] = ()
+        if folders := settings.PLUGIN_DIRS.of(config):
+            problems = load_plugin_dirs(folders, self, config)
+            stems = (f"runner_{one}" for one in (service_id, service_id.replace("_", "")))
+            wanted = [stem.lower() for stem in stems]
+            for problem in problems:
+                if Path(problem.where).stem in wanted:
+                    raise RunnerUnavailableError(str(problem), hint="Mend it, or take it away.")
+        # the services of installed packages cost imports: only when one is asked for
+        if service_id not in self._builders:
+            self._load_entry_points()
         with self._lock:
-            if folders := settings.PLUGIN_DIRS.of(config):
-                load_plugin_dirs(folders, self)
-            # the services of installed packages cost imports: only when one is asked for
-            if service_id not in self._builders:
-                self._load_entry_points()
-            builder = self._builders.get(service_id)
-            if builder is None:
-                near = settings.nearest(service_id.upper(), self._builders)
-                raise UnknownRunnerError(
-                    f"There is no runner service called {service_id!r}"
-                    + (f"; did you mean {near!r}?" if near else "."),
-                    hint=f"Known services: {', '.join(sorted(self._builders)) or 'none'}. A "
-                    "plugin that should bring it goes into a folder of 'plugin_dirs' in the "
-                    "runner section of the configuration.",
-                )
+            builder = self._builder(service_id, folders)[0]
+        if builder is None:
+            near = settings.nearest(service_id.upper(), self._builders)
+            others = "A plugin that should bring it goes into a folder of 'plugin_dirs' in the "
+            others += "runner section of the configuration."
+            raise UnknownRunnerError(
+                f"There is no runner service called {service_id!r}"
+                + (f"; did you mean {near!r}?" if near else "."),
+                hint=f"Known services: {', '.join(sorted(self._builders)) or 'none'}. "
+                + (" ".join(map(str, problems)) or others),
+            )
+        if isinstance(builder, ServiceBuilder):
             return builder(**config)
+        from napari_tool_runner.plugins.foreign.loading import make
+
+        made, said = make(service_id, builder, config)
+        keep_printed(service_id, said)
+        return made
+
+    def _builder(self, key: str, folders: tuple[Path, ...]) -> tuple[Builder | None, Path | None]:
+        """Return what makes a service, and the file of `folders` that took its name."""
+        places = [folder.expanduser().resolve() for folder in folders]
+        for (path, name), builder in reversed(self._in_place.items()):
+            if name == key and path.parent in places:
+                return builder, path
+        return self._builders.get(key), None
+
+    def replaced(self, config: Mapping[str, object]) -> dict[str, str]:
+        """Return name -> sentence for each service that ships whose name a plugin took."""
+        folders = settings.PLUGIN_DIRS.of(config)
+        with self._lock:
+            taken = {key: self._builder(key, folders)[1] for key in settings.OWN_SERVICES}
+        return {
+            key: f"{key} is the service of the plugin {path}, in place of the one that ships."
+            for key, path in taken.items()
+            if path is not None
+        }
 
     def service(
         self, service_id: str, config: Mapping[str, object] | None = None
     ) -> RunnerService:
         """Return the service called `service_id` as one of ours; see `get`, `as_service`."""
-        return as_service(self.get(service_id, **(config or {})), service_id)
+        return as_service(self.get(service_id, **(config or {})), service_id, config)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all services, entry points included, sorted."""
+        self._load_entry_points()
         with self._lock:
-            self._load_entry_points()
             return tuple(sorted(self._builders))
 
-    def builders(self) -> dict[str, Builder]:
-        """Return what is registered now, by name."""
-        with self._lock:
-            return dict(self._builders)
-
     def _load_entry_points(self) -> None:
-        if not self._entry_points_loaded:
-            self._entry_points_loaded = True
-            load_entry_points(self)
+        if self._entry_points_loaded:
+            return
+        with loading():
+            if not self._entry_points_loaded:
+                self._entry_points_loaded = True
+                load_entry_points(self)
 
 
 ObjectFactory = RunnerServiceProvider
 """The name that it has in bioimageit_core."""
 
 
-def as_service(service: object, name: str = "") -> RunnerService:
+def as_service(
+    service: object, name: str = "", config: Mapping[str, object] | None = None
+) -> RunnerService:
     """Return any runner service as one of ours: it is called the same way as all others.
 
     Parameters
@@ -139,6 +187,8 @@ def as_service(service: object, name: str = "") -> RunnerService:
         ``tear_down``.
     name : str
         Name under which it is registered, for messages.
+    config : mapping, optional
+        The ``runner`` section of the configuration.
 
     Raises
     ------
@@ -160,7 +210,7 @@ def as_service(service: object, name: str = "") -> RunnerService:
         )
     from napari_tool_runner.plugins.foreign.service import ForeignService
 
-    return ForeignService(service, name)
+    return ForeignService(service, name, config)
 
 
 class ServiceBuilder:
@@ -205,11 +255,16 @@ class ServiceBuilder:
         return found
 
 
+def _home(key: str) -> tuple[str, str]:
+    word = key.title().replace("_", "")  # as in runner_local.LocalRunnerService
+    return f"napari_tool_runner.plugins.runner_{word.lower()}", f"{word}RunnerService"
+
+
+own_services = {key: ServiceBuilder(*_home(key)) for key in settings.OWN_SERVICES}
+"""The builders of the services that ship, whoever takes their names."""
 runnerServices = RunnerServiceProvider()
-for _key in settings.OWN_SERVICES:
-    _word = _key.title().replace("_", "")  # as in runner_local.LocalRunnerService
-    _module = f"napari_tool_runner.plugins.runner_{_word.lower()}"
-    runnerServices.register_builder(_key, ServiceBuilder(_module, f"{_word}RunnerService"))
+for _key, _builder in own_services.items():
+    runnerServices.register_builder(_key, _builder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +307,7 @@ def choose_service(
     problems: list[str] = []
     first = ""
     for name, what in _fitting_services(tool):
-        found = _availability(name, config, provider, tool)
+        found = availability(name, config, provider, tool)
         if found.ok:
             others = f" ({' '.join(problems)})" if problems else ""
             return Choice(name, f"since {what}{others}")
@@ -298,9 +353,14 @@ def check_all(
     loaded is listed under the name of its file, with what is wrong.
     """
     provider = provider or runnerServices
-    load_plugin_dirs(settings.PLUGIN_DIRS.of(config or {}), provider)
-    found = [(name, _availability(name, config, provider)) for name in provider.names()]
-    for problem in plugin_problems():
+    problems = load_plugin_dirs(settings.PLUGIN_DIRS.of(config or {}), provider, config)
+    found = [(name, availability(name, config, provider)) for name in provider.names()]
+    taken = provider.replaced(config or {})
+    for at, (name, state) in enumerate(found):
+        if name in taken:
+            found[at] = name, replace(state, message=f"{taken[name]} {state.message}")
+    entries = (one for one in plugin_problems() if " = " in one.where)
+    for problem in (*problems, *entries):
         name = Path(problem.where.partition(" = ")[0]).name
         found.append((name, Availability(False, str(problem))))
     return found
@@ -322,12 +382,13 @@ def plan_run(name: str, tool: Tool, permit: Permit, config: Config) -> Plan:
         return Plan(problems=(f"{name} cannot plan the run: {words(error)}.",))
 
 
-def _availability(
+def availability(
     name: str,
     config: Mapping[str, object] | None,
-    provider: RunnerServiceProvider | None,
+    provider: RunnerServiceProvider | None = None,
     tool: Tool | None = None,
 ) -> Availability:
+    """Say whether the service called `name` works here (and runs `tool`), whatever it raises."""
     try:
         service = (provider or runnerServices).service(name, config)
         found = service.check()

@@ -170,7 +170,8 @@ class ToolWidget(QWidget):
 
     def run(self) -> Job | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
-        if self.form.problems() or self.tool.problems:
+        blocked = self.services.blocked(self.run_bar.runner())  # the key obeys as the button
+        if self.form.problems() or self.tool.problems or blocked:
             self.form.show_problems()
             self._judge()
             return None

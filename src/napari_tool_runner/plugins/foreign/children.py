@@ -8,24 +8,28 @@ threads notice nothing; a service that redirects its output keeps it.
 
 Python offers no other way to see what a call inside the same thread starts (audit hooks
 see it but can neither change nor leave it), so ``subprocess.Popen.__init__`` is wrapped,
-only while a foreign service works.
+only while a foreign service works. What its thread prints is met in the same way, and what
+it starts by ``os.system``; on the command line, which keeps its results apart, also what comes
+past Python to the standard output.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
 import psutil
 
 from napari_tool_runner.plugins.programs.environment import followed_environment
-from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
+from napari_tool_runner.plugins.programs.output import LineReader, LineSplitter, raise_broken
 from napari_tool_runner.plugins.programs.process_tree import (
     end_processes,
     exit_code,
@@ -33,23 +37,53 @@ from napari_tool_runner.plugins.programs.process_tree import (
     watchdog,
 )
 from napari_tool_runner.plugins.programs.watchdog import MARK
+from napari_tool_runner.processes import others_print, results_are_apart
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Event
 
-__all__ = ["Recorder", "recording"]
+__all__ = ["Recorder", "listening", "recording"]
 
+_Stream: TypeAlias = Literal["stdout", "stderr"]
+
+_STREAMS: tuple[_Stream, ...] = ("stdout", "stderr")
 _current = threading.local()
 _lock = threading.Lock()
-_users = 0
 _original = subprocess.Popen.__init__
+_system = os.system
 
 
-class Recorder:
-    """What a thread starts while `recording` is on."""
+class _Ear:
+    """Hears what a thread prints while `listening` is on."""
 
     def __init__(self, emit: Callable[[Event], object]) -> None:
         self._emit = emit
+        self._lines = {name: LineSplitter(emit, name) for name in _STREAMS}
+        self._busy = False
+
+    def hear(self, name: _Stream, data: bytes) -> bool:
+        """Pass on what was printed; False from within that, when who is told prints itself."""
+        if self._busy:
+            return False
+        self._busy = True
+        try:
+            self._lines[name].feed(data)
+        finally:
+            self._busy = False
+        return True
+
+    def close(self) -> None:
+        """Pass on what has no line end."""
+        self._busy = True
+        for splitter in self._lines.values():
+            splitter.close()
+
+
+class Recorder(_Ear):
+    """What a thread starts and prints while `recording` is on."""
+
+    def __init__(self, emit: Callable[[Event], object]) -> None:
+        super().__init__(emit)
         self._thread = threading.get_native_id()
         self._mark = new_mark()
         self._lock = threading.Lock()
@@ -90,9 +124,8 @@ class Recorder:
         with self._lock:
             if self._ended:
                 raise OSError("The job was cancelled; no more programs are started.")
-        pipes: list[tuple[int, int, Literal["stdout", "stderr"]]] = []
-        streams: tuple[Literal["stdout", "stderr"], ...] = ("stdout", "stderr")
-        for name in streams:
+        pipes: list[tuple[int, int, _Stream]] = []
+        for name in _STREAMS:
             if options.get(name) is None:
                 read, write = os.pipe()
                 options[name] = write
@@ -119,27 +152,131 @@ class Recorder:
 
 @contextmanager
 def recording(emit: Callable[[Event], object]) -> Iterator[Recorder]:
-    """Follow what the calling thread starts inside the block."""
-    global _users
+    """Follow what the calling thread starts and prints inside the block."""
     watchdog.ensure()  # it must not be taken for a program of the service
     recorder = Recorder(emit)
+    with _followed(recorder):
+        yield recorder
+    for reader in recorder.readers:  # the last lines of what has ended
+        reader.join(2.0)
+    raise_broken(recorder.readers)
+
+
+@contextmanager
+def listening(emit: Callable[[Event], object]) -> Iterator[None]:
+    """Pass what the calling thread prints inside the block to `emit`."""
+    with _followed(_Ear(emit)):
+        yield
+
+
+@contextmanager
+def _followed(ear: _Ear) -> Iterator[None]:
+    global _users
+    outer = getattr(_current, "ear", None)
+    _current.ear = ear
     with _lock:
         _users += 1
-        if _users == 1:
-            subprocess.Popen.__init__ = _popen  # type: ignore[method-assign]
-    outer = getattr(_current, "recorder", None)
-    _current.recorder = recorder
+        _ears.append(ear)
+        _patch()
     try:
-        yield recorder
+        yield
     finally:
-        _current.recorder = outer
+        _current.ear = outer
         with _lock:
             _users -= 1
-            if _users == 0:
-                subprocess.Popen.__init__ = _original  # type: ignore[method-assign]
-        for reader in recorder.readers:  # the last lines of what has ended
-            reader.join(2.0)
-    raise_broken(recorder.readers)
+            pipe = None if _users else _unpatch()
+        if pipe is not None:
+            pipe.join(2.0)  # the last lines; who keeps it open is read on
+        with _lock:
+            _ears.remove(ear)
+        ear.close()
+
+
+# -- what is replaced while somebody works ----------------------------------------------
+
+_users = 0
+_ears: list[_Ear] = []
+_pipe: LineReader | None = None
+
+
+def _patch() -> None:
+    global _pipe
+    subprocess.Popen.__init__ = _popen  # type: ignore[method-assign]
+    os.system = _by_shell
+    for name in _STREAMS:
+        if not isinstance(now := getattr(sys, name), _Printed):  # others may replace it meanwhile
+            setattr(sys, name, _Printed(now, name))
+    others_print()
+    if results_are_apart() and _pipe is None:
+        read, write = os.pipe()
+        _flush()
+        os.dup2(write, 1)
+        os.close(write)
+        _pipe = LineReader(os.fdopen(read, "rb", 0), _from_nowhere, "stdout")
+
+
+def _unpatch() -> LineReader | None:
+    global _pipe
+    subprocess.Popen.__init__ = _original  # type: ignore[method-assign]
+    os.system = _system
+    for name in _STREAMS:
+        if isinstance(now := getattr(sys, name), _Printed):  # else somebody put another there
+            setattr(sys, name, now.behind)
+    pipe, _pipe = _pipe, None
+    if pipe is not None:
+        _flush()
+        os.dup2(2, 1)
+    return pipe
+
+
+def _flush() -> None:
+    """Write out what C libraries still hold."""
+    if sys.platform != "win32":
+        ctypes.CDLL(None).fflush(None)
+
+
+def _from_nowhere(event: Event) -> None:
+    """Tell a line that came past Python: nobody knows of whom, so all that work are meant."""
+    with _lock:
+        works = [ear for ear in _ears if isinstance(ear, Recorder)]
+        heard: list[_Ear] = [*works] or [*_ears]
+    for ear in heard:
+        ear._emit(event)
+    if not heard:
+        os.write(2, f"{getattr(event, 'text', '')}\n".encode())
+
+
+class _Printed:
+    """A standard stream: what threads with an ear print goes there, all else behind."""
+
+    def __init__(self, behind: TextIO | None, name: _Stream) -> None:
+        self.behind = behind
+        self._name: _Stream = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+    def write(self, text: str) -> int:
+        ear: _Ear | None = getattr(_current, "ear", None)
+        if ear is None or not ear.hear(self._name, text.encode("utf-8", "replace")):
+            return self.behind.write(text) if self.behind is not None else 0
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        if self.behind is not None:
+            self.behind.flush()
+
+
+def _by_shell(command: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> int:
+    """Stand for ``os.system``: in a thread with a recorder its program is followed."""
+    if not isinstance(getattr(_current, "ear", None), Recorder):
+        return _system(command)
+    code = subprocess.call(command, shell=True)  # noqa: S602 (which is what was called)
+    return code if sys.platform == "win32" else (code << 8 if code >= 0 else -code)
 
 
 _NAMES = (
@@ -149,8 +286,8 @@ _NAMES = (
 
 @functools.wraps(_original)
 def _popen(self: subprocess.Popen[Any], args: Any, *rest: Any, **options: Any) -> None:
-    recorder: Recorder | None = getattr(_current, "recorder", None)
-    if recorder is None or len(rest) > len(_NAMES):
+    recorder = getattr(_current, "ear", None)
+    if not isinstance(recorder, Recorder) or len(rest) > len(_NAMES):
         _original(self, args, *rest, **options)
         return
     recorder._start(self, args, {**dict(zip(_NAMES, rest, strict=False)), **options})

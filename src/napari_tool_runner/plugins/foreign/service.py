@@ -11,13 +11,15 @@ import inspect
 import subprocess
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from napari_tool_runner.errors import JobCancelledError
+from napari_tool_runner.config import whole_config
+from napari_tool_runner.errors import JobCancelledError, RunnerExecError
 from napari_tool_runner.plugins.contract import Availability, RunnerService
 from napari_tool_runner.plugins.foreign.children import Recorder, recording
+from napari_tool_runner.plugins.foreign.core import offered
 from napari_tool_runner.plugins.process import (
     Event,
     ExecContext,
@@ -43,35 +45,46 @@ class ForeignService(RunnerService):
     service : object
     name : str
         Under which it is registered, for messages.
+    config : mapping
+        The ``runner`` section of the configuration.
     """
 
-    def __init__(self, service: object, name: str) -> None:
-        super().__init__()
+    def __init__(
+        self, service: object, name: str, config: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(config)
         self.service = service
         self.service_name = name
 
     def set_up(self, process: Process | Tool) -> None:
         """Call its ``set_up``."""
-        self._call("set_up", process)
+        self._call("set_up", process, [])
 
     def exec(self, process: Process | Tool, args: list[str]) -> int:
         """Call its ``exec``; return the exit code of the program that it ran."""
         context = context_of(process := as_process(process))
+        met: list[Recorder] = []
         try:
-            value, met = self._call("exec", process, list(args))
+            value = self._call("exec", process, met, list(args))
         except subprocess.CalledProcessError as error:
             return _failed_program(error, context.report)
+        except RunnerExecError as error:
+            # so theirs tell that a program failed: its code says more
+            if not (code := met[0].exit_code(args) if met else None):
+                raise
+            context.report(OutputLine(str(error), "stderr"))
+            return code
         code = _exit_code(value)
         if code is None:
             # the tutorial's exec returns nothing; its program's own code is better than a guess
-            code = met.exit_code(args) or 0
+            code = met[0].exit_code(args) or 0
         if code > 128:
             context.say(f"The program was {describe_exit(code)}.")
         return code
 
     def tear_down(self, process: Process | Tool) -> None:
         """Call its ``tear_down``."""
-        self._call("tear_down", process)
+        self._call("tear_down", process, [])
 
     def check(self) -> Availability:
         """A plugin cannot be asked; it is there."""
@@ -83,26 +96,32 @@ class ForeignService(RunnerService):
         if callable(closing):
             closing()
 
-    def _call(self, name: str, process: Process | Tool, *args: object) -> tuple[object, Recorder]:
-        """Call a method of the service; its programs are followed and can be ended."""
+    def _call(
+        self, name: str, process: Process | Tool, met: list[Recorder], *args: object
+    ) -> object:
+        """Call a method of the service; its programs are followed (`met`) and can be ended."""
         context = context_of(process := as_process(process))
         method: Callable[..., object] = getattr(self.service, name)
         given: list[object] = [process, *args]
         if _takes_job_id(method, len(given)):
             given.append(process.job_id)
+        config = context.config
+        whole = whole_config(config) if config is not None else {"runner": dict(self.config)}
         with (
             _observed(self.service, process.job_id, context.report),
+            offered(whole),
             recording(context.report) as recorder,
         ):
+            met.append(recorder)
             if name == "tear_down":  # also after a cancel, to its end
-                return method(*given), recorder
+                return method(*given)
             if context.cancel.requested:
                 raise JobCancelledError("The job was cancelled.")
             limit = context.timeout if name == "exec" else None
             ender = Ender(lambda: self._end(recorder, context), context.cancel, limit)
             try:
                 with ender:
-                    return method(*given), recorder
+                    return method(*given)
             finally:
                 ender.raise_reason()
 

@@ -38,6 +38,8 @@ class Services:
         Why nothing can be told.
     locked : bool
         The facility has chosen: there is nothing to choose.
+    notes : tuple of str
+        What is worth knowing of the services of plugins.
     """
 
     configured: str | None = None
@@ -47,6 +49,7 @@ class Services:
     plans: dict[str, Plan] = field(default_factory=dict)
     problem: str = ""
     locked: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -73,15 +76,15 @@ class Services:
         return " ".join(plan.problems) if plan is not None else ""
 
     def remark(self, name: str | None) -> str:
-        """Return what is worth saying before a run: what would be fetched."""
+        """Return what is worth saying before a run: of plugins, and what would be fetched."""
         plan = self.plans.get(name or self.choice)
         if plan is None or not plan.fetches:
-            return ""
+            return " ".join(self.notes)
         what = ", ".join(
             fetch.what + (f" ({size_text(fetch.size)})" if fetch.size else "")
             for fetch in plan.fetches
         )
-        return " ".join([f"The first run fetches {what}.", *plan.remarks])
+        return " ".join([*self.notes, f"The first run fetches {what}.", *plan.remarks])
 
 
 class ServiceLookup(QObject):
@@ -119,14 +122,24 @@ def _ask(tool: Tool) -> Services:
     answer = Services()
     try:
         from napari_tool_runner.config import load_config
-        from napari_tool_runner.plugins import check_all, choose_service, plan_run
+        from napari_tool_runner.plugins import (
+            availability,
+            check_all,
+            choose_service,
+            plan_run,
+            plugin_notes,
+            runnerServices,
+        )
         from napari_tool_runner.tools.toolbox.gate import admit
 
         config = load_config()
         answer.configured = config.service
         answer.available = dict(check_all(config.runner))
+        answer.notes = plugin_notes(runnerServices, config.runner)
         if config.service:
             answer.choice = config.service
+            if config.service not in answer.available:
+                answer.available[config.service] = availability(config.service, config.runner)
             answer.reason = "The configuration names it."
             if config.lock_of("runner.service"):
                 answer.reason = "Your facility has locked it."
