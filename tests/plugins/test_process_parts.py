@@ -454,7 +454,7 @@ def test_conda_docker_is_as_the_service_it_chooses(monkeypatch: pytest.MonkeyPat
     assert service.supports(tool).message == "LOCAL, since the tool requires nothing"
     assert service.place(tool).service == "LOCAL"
     away = Availability(False, "No engine.")
-    monkeypatch.setattr(factory, "_availability", lambda *_: away)
+    monkeypatch.setattr(factory, "availability", lambda *_: away)
     docker = make_tool(ContainerRequirement(image="a/b:1"), ContainerRequirement(image="c"))
     found = service.supports(docker)
     assert not found.ok
