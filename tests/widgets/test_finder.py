@@ -240,7 +240,7 @@ def test_badges_say_whether_it_is_there_already(qtbot, tmp_path):
             "<command>true</command><inputs/><outputs/></tool>"
         )
     box = Toolbox([ToolboxFolder("box", tmp_path / "box")], cache_dir=tmp_path / "cache")
-    before = runnerServices.builders().get("CONDA")
+    before = runnerServices._builders.get("CONDA")
     runnerServices.register_builder("CONDA", lambda **_: Service())
     lookup = BadgeLookup(box)
     try:
