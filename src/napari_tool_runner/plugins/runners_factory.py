@@ -115,8 +115,7 @@ class RunnerServiceProvider:
             builder = self._builder(service_id, folders)[0]
         if builder is None:
             near = settings.nearest(service_id.upper(), self._builders)
-            others = "A plugin that should bring it goes into a folder of 'plugin_dirs' in the "
-            others += "runner section of the configuration."
+            others = "A plugin that should bring it goes into a folder of 'plugin_dirs'."
             raise UnknownRunnerError(
                 f"There is no runner service called {service_id!r}"
                 + (f"; did you mean {near!r}?" if near else "."),
@@ -354,11 +353,12 @@ def check_all(
     """
     provider = provider or runnerServices
     problems = load_plugin_dirs(settings.PLUGIN_DIRS.of(config or {}), provider, config)
-    found = [(name, availability(name, config, provider)) for name in provider.names()]
-    taken = provider.replaced(config or {})
-    for at, (name, state) in enumerate(found):
-        if name in taken:
-            found[at] = name, replace(state, message=f"{taken[name]} {state.message}")
+    found, taken = [], provider.replaced(config or {})
+    for name in provider.names():
+        state = availability(name, config, provider)
+        found.append(
+            (name, replace(state, message=f"{taken.get(name, '')} {state.message}".strip()))
+        )
     entries = (one for one in plugin_problems() if " = " in one.where)
     for problem in (*problems, *entries):
         name = Path(problem.where.partition(" = ")[0]).name
