@@ -103,10 +103,12 @@ class RunnerServiceProvider:
         problems: tuple[PluginProblem, ...] = ()
         if folders := settings.PLUGIN_DIRS.of(config):
             problems = load_plugin_dirs(folders, self, config)
-            stems = (f"runner_{one}" for one in (service_id, service_id.replace("_", "")))
-            wanted = [stem.lower() for stem in stems]
+            word = service_id.lower()
             for problem in problems:
-                if Path(problem.where).stem in wanted:
+                if Path(problem.where).stem in (
+                    f"runner_{word}",
+                    f"runner_{word.replace('_', '')}",
+                ):
                     raise RunnerUnavailableError(str(problem), hint="Mend it, or take it away.")
         # the services of installed packages cost imports: only when one is asked for
         if service_id not in self._builders:
@@ -115,12 +117,11 @@ class RunnerServiceProvider:
             builder = self._builder(service_id, folders)[0]
         if builder is None:
             near = settings.nearest(service_id.upper(), self._builders)
-            others = "A plugin that should bring it goes into a folder of 'plugin_dirs'."
             raise UnknownRunnerError(
                 f"There is no runner service called {service_id!r}"
                 + (f"; did you mean {near!r}?" if near else "."),
                 hint=f"Known services: {', '.join(sorted(self._builders)) or 'none'}. "
-                + (" ".join(map(str, problems)) or others),
+                + (" ".join(map(str, problems)) or "A plugin's file goes into 'plugin_dirs'."),
             )
         if isinstance(builder, ServiceBuilder):
             return builder(**config)
@@ -355,10 +356,8 @@ def check_all(
     problems = load_plugin_dirs(settings.PLUGIN_DIRS.of(config or {}), provider, config)
     found, taken = [], provider.replaced(config or {})
     for name in provider.names():
-        state = availability(name, config, provider)
-        found.append(
-            (name, replace(state, message=f"{taken.get(name, '')} {state.message}".strip()))
-        )
+        state, told = availability(name, config, provider), taken.get(name, "")
+        found.append((name, replace(state, message=f"{told} {state.message}".strip())))
     entries = (one for one in plugin_problems() if " = " in one.where)
     for problem in (*problems, *entries):
         name = Path(problem.where.partition(" = ")[0]).name
