@@ -138,6 +138,15 @@ def test_what_a_picture_cannot_hold_is_refused(
     assert not list((tmp_path / "inputs").iterdir())
 
 
+@pytest.mark.parametrize("target", ["zarr", "ome_zarr_0.5", "npy"])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, np.float16, bool])
+def test_types_of_a_tiff_that_ome_has_not(tmp_path: Path, dtype: type, target: str) -> None:
+    data = PLANE.astype(dtype) * dtype(1 if dtype in (bool, np.float16) else 2**40)
+    tifffile.imwrite(tmp_path / "a.tif", data)
+    found = read_file(converted(tmp_path / "a.tif", target).file.path, FORMATS[target], name="a")
+    np.testing.assert_array_equal(np.asarray(found.pixels), data)
+
+
 @pytest.mark.parametrize("target", ["png", "jpg", "npy", "h5"])
 def test_a_pixel_size_that_is_lost_is_told(tmp_path: Path, target: str) -> None:
     pytest.importorskip("h5py")

@@ -158,12 +158,12 @@ def _write(
             "dtype": str(pixels.array.dtype),
         }
     if snap.kind is LayerKind.TABLE:
-        columns = _write_rows(snap.table, chosen, path)
         separator = snap.attributes.get("separator")
-        if isinstance(separator, str) and chosen.carrier is Carrier.TABLE:  # a file, as it is
-            tabs = Trait.TABS in chosen.traits
-            notes += rewrite_table(Path(snap.source), separator, path, tabs=tabs)
-        return columns
+        if not isinstance(separator, str) or chosen.carrier is not Carrier.TABLE:
+            return _write_rows(snap.table, chosen, path)
+        tabs = Trait.TABS in chosen.traits
+        notes += rewrite_table(Path(snap.source), separator, path, tabs=tabs)
+        return {"columns": len(snap.table), "column_names": list(snap.table)}
     snap, said = with_known_sizes(_in_pixels_of(snap, reference, notes))
     notes += said[len(snap.remarks) :]
     snap, axes = coordinates_in_file_order(snap, reference)

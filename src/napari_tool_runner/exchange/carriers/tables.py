@@ -109,13 +109,14 @@ def rewrite_table(source: Path, separator: str, path: Path, *, tabs: bool = Fals
             excel = rows.line_num == 1 and row[:1] == ["sep="]  # its word for what separates
             if excel or not any(map(str.strip, row)):
                 continue
-            if tabs and not any(re.search(r'^"|[\t\r\n]', cell) for cell in row):
-                file.write("\t".join(row) + "\n")  # most programs know no quotes between tabs
+            line = "\t".join(row)
+            if tabs and not re.search(r'(^|\t)"|[\r\n]', line) and line.count("\t") < len(row):
+                file.write(f"{line}\n")  # most programs know no quotes between tabs
             else:
                 quoted += tabs
                 writer.writerow(row)
-    told = "rows hold a tab, a line break or a quote within a cell, which was put in quotes"
-    return [f"{source.name}: {quoted} {told}."] if quoted else []
+    told = f"{quoted} rows hold a tab, a line break or a quote within a cell, which is in quotes."
+    return [f"{source.name}: {told}"] if quoted else []
 
 
 def has_napari_columns(path: Path) -> bool:
@@ -370,7 +371,7 @@ def _parsed(layout: _Layout, path: Path, *, words: bool = False) -> pd.DataFrame
 
 
 def table_text(path: Path, root: Path | None) -> str:
-    """Return the text of a table, whatever its encoding; raises OutputError: there is none."""
+    """Return the text of a table, whatever its encoding; OutputError: there is none."""
     return _decoded(read_bytes(path, root), path.name)
 
 

@@ -56,7 +56,7 @@ def write_zarr(
     level = root.create_array(
         "0",
         shape=tuple(array.shape),
-        dtype=np.dtype(array.dtype).newbyteorder("="),
+        dtype=np.dtype(np.dtype(array.dtype).str).newbyteorder("="),  # Zarr knows one of two int64
         chunks=chunks,
         fill_value=0,
         **options,
