@@ -34,6 +34,7 @@ from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.jobs.workspace import (
     JobLog,
     Workspace,
+    ask_version,
     disk_size,
     parse_notes,
     tool_folder,
@@ -159,8 +160,7 @@ class Run:
                     lend=self.service.lends,
                 )
                 for note in [note for note in exported.notes if note not in self.notes]:
-                    self.notes.append(note)
-                    self.context.say(note)
+                    self._tell(note)
                 value, digest = exported.file, exported.sha256
             if record and isinstance(value, DataFile):
                 self._keep(name, value, snap, digest)
@@ -232,6 +232,8 @@ class Run:
         if rendered is not self.rendered:  # another slice
             process.bind(values, rendered.outputs)
             context.mounts = self._mounts(process)
+        elif rendered.version:
+            self.notes += ask_version(session, context, rendered, paths, self.request.tool.digest)
         originals = None if self.service.lends else Originals(process, self.inputs)
         begun = {stream: self.log.size(stream) for stream in ("stdout", "stderr")}
         self._enter(JobState.RUNNING, "Running")
@@ -258,10 +260,8 @@ class Run:
         collected = self._dialect.collect(self.request.tool, rendered, values, paths)
         found = {entry.output.name for entry in collected}
         wanted: list[str] = []
-        for planned in rendered.outputs:
+        for planned in (one for one in rendered.outputs if one.output.name not in found):
             output, may_lack = planned.output, not self.request.must_write
-            if output.name in found:
-                continue
             if may_lack or isinstance(output, CollectionOutput) or output.discovers:
                 self.notes.append(f"Output “{output.name}” is empty: nothing was found for it.")
             else:

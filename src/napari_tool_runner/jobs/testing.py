@@ -17,6 +17,7 @@ from napari_tool_runner.errors import (
 )
 from napari_tool_runner.jobs.api import run_job
 from napari_tool_runner.jobs.manager import prepare
+from napari_tool_runner.jobs.workspace import PROGRAM_VERSION
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, TestOutcome
 from napari_tool_runner.tools.isolation.rendering import verify
@@ -136,4 +137,5 @@ def _outcome(job: Job, failed: bool) -> TestOutcome:
         outputs=outputs,
         command=command,
         failed=failed,
+        version=str(job.run.context.provenance.get(PROGRAM_VERSION, "")),
     )

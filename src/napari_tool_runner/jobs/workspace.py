@@ -16,21 +16,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import OutputError, WorkspaceError
+from napari_tool_runner.errors import JobTimeoutError, OutputError, RunnerError, WorkspaceError
 from napari_tool_runner.names import safe_name, size_text
 from napari_tool_runner.plugins import Progress
-from napari_tool_runner.quoting import obeyed_by_none, one_line
+from napari_tool_runner.quoting import obeyed_by_none, one_line, visible_text
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_tool_runner.plugins import OutputLine
+    from napari_tool_runner.plugins import ExecContext, OutputLine, Session
+    from napari_tool_runner.tools.dialect import RenderedCommand
 
 __all__ = [
+    "PROGRAM_VERSION",
     "RECORD",
     "JobLog",
     "Workspace",
+    "ask_version",
     "disk_size",
     "made_at",
     "make_folders",
@@ -43,6 +46,8 @@ __all__ = [
 ]
 
 RECORD = "record.json"
+PROGRAM_VERSION = "program_version"
+"""What a record's runner tells of the program."""
 IO = "io"
 """The folder in a job's folder that its program sees."""
 KEPT_LINES = 5000
@@ -60,6 +65,9 @@ _JOB_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _LONGEST = 300
 _NOTE = re.compile(r"^(?:note|warning): \S.{0,1000}", re.MULTILINE)
 _MOST_NOTES = 10
+_VERSION_SECONDS, _VERSION_BYTES = 60.0, 4096
+_versions: dict[str, str] = {}
+"""Environment and tool -> what was told there."""
 
 
 def new_job_id() -> str:
@@ -308,6 +316,35 @@ def parse_notes(said: str) -> tuple[str, ...]:
         f"{text.strip()[:1].upper()}{text.strip()[1:]}" if word == "note" else f"Warning:{text}"
         for word, _, text in told
     )
+
+
+def ask_version(
+    session: Session, context: ExecContext, command: RenderedCommand, paths: JobPaths, tool: str
+) -> list[str]:
+    """Let the program say which one it is, for the record; return why it is not known, if so.
+
+    It is asked as the program is run, once for each `tool` (a digest) in an environment
+    that tells what it is; on this computer itself anew, as programs change there.
+    """
+    place = f"{tool} {context.provenance!r}" if context.provenance else ""
+    said, limit = _versions.get(place, ""), context.timeout
+    try:
+        if not said:
+            context.timeout = min(limit or _VERSION_SECONDS, _VERSION_SECONDS)
+            code = session.exec(list(command.version))
+            with sealed.open_file(paths.version, paths.top) as file:
+                said = visible_text(file.read(_VERSION_BYTES).decode(errors="replace").strip())
+            if code or not said:
+                told = one_line(said)
+                return [f"The program's version is not known: exit code {code}, “{told}”."]
+    except (RunnerError, JobTimeoutError, OutputError, OSError) as error:
+        return [f"The program's version is not known: {one_line(str(error))}"]
+    finally:
+        context.timeout = limit
+    if place:
+        _versions[place] = said
+    context.provenance[PROGRAM_VERSION] = said
+    return []
 
 
 def workspace_problem(error: OSError, place: Path) -> WorkspaceError:

@@ -104,8 +104,9 @@ class JobPaths:
 
     ``work`` is the working directory of the program, ``inputs`` is read-only to it,
     ``outputs`` holds the planned outputs, ``temp`` is its ``TMPDIR``, ``home`` its
-    ``HOME`` where the runner gives it one. ``top`` is all that a program of the job may
-    write to: `root`, or above it where `root` is of one slice.
+    ``HOME`` where the runner gives it one, ``version`` the file in which it tells which
+    version it is. ``top`` is all that a program of the job may write to: `root`, or above it
+    where `root` is of one slice.
     """
 
     def __init__(self, root: Path, top: Path | None = None) -> None:
@@ -116,6 +117,7 @@ class JobPaths:
         self.work = root / "work"
         self.temp = root / "tmp"
         self.home = root / "home"
+        self.version = self.temp / "program_version.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ class RenderedCommand:
         The shell script that `argv` runs, for showing; empty for argv dialects.
     notes : tuple of str
         What a person should know (a sanitised value, a converted carrier).
+    version : tuple of str
+        What writes to ``paths.version`` which program it is; empty: nobody knows how.
     """
 
     argv: tuple[str, ...]
@@ -155,6 +159,7 @@ class RenderedCommand:
     environment: Mapping[str, str] = field(default_factory=dict)
     script: str = ""
     notes: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +200,7 @@ class TestOutcome:
     outputs: Mapping[str, CollectedOutput]
     command: str
     failed: bool
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from napari_tool_runner.errors import JobTimeoutError
+from napari_tool_runner.jobs import read_record, submit
 from napari_tool_runner.jobs.testing import TestReport, run_tests
+from napari_tool_runner.jobs.workspace import ask_version
+from napari_tool_runner.plugins import ExecContext, Session
 from napari_tool_runner.tools import read_tool
-from napari_tool_runner.tools.dialect import DataCollection, DataFile, JobPaths
+from napari_tool_runner.tools.dialect import DataCollection, DataFile, JobPaths, RenderedCommand
 from napari_tool_runner.tools.galaxy import GalaxyDialect
 from napari_tool_runner.tools.model import Tool
 from napari_tool_runner.tools.values import bind
@@ -431,3 +435,104 @@ def test_inner_collections_are_called_what_identifies_them(
     pair = (("forward", dataset("f.txt")), ("reverse", dataset("r.txt")))
     pairs = (("s1", DataCollection("paired", pair, "pair")),)
     assert line(made, {"c": DataCollection("list:paired", pairs, "all")}) == "all  s1 f.txt"
+# -- which version the program is -------------------------------------------------------
+
+VERSIONED = """<command>echo out; touch '$o'</command>
+<version_command{}><![CDATA[{}]]></version_command>
+<inputs/><outputs><data name="o" format="txt"/></outputs>
+<tests><test><assert_command_version><has_text text="program 1.2"/></assert_command_version>
+<assert_stdout><has_line line="out"/></assert_stdout></test></tests>"""
+
+
+@pytest.mark.parametrize(
+    ("attributes", "command", "status"),
+    [
+        ("", "echo program 1.2", "pass"),
+        ("", "echo program 1.2 >&2", "pass"),
+        ("", "cat $__tool_directory__/v.txt", "pass"),
+        (' interpreter="bash"', "v.sh one", "pass"),
+        ("", "echo program 1.2 | head -1\n", "pass"),
+        ("", "echo program 1.3", "fail"),
+        ("", "echo program 1.2; exit 3", "fail"),
+        ("", "if (", "fail"),
+        ("", "no_such_program", "fail"),
+        ("", "true", "fail"),
+    ],
+)
+def test_a_test_may_ask_for_the_version(
+    descriptor: Make, reports: Runs, attributes: str, command: str, status: str
+) -> None:
+    files = {"v.txt": "program 1.2", "v.sh": "echo program 1.2 $1"}
+    made = descriptor(VERSIONED.format(attributes, command), files=files)
+    assert made.notes == ()
+    assert _states(reports(made)) == [status]
+
+
+@pytest.mark.parametrize(
+    ("command", "told", "notes"),
+    [
+        ("echo program 1.2; echo more", "program 1.2\nmore", []),
+        (r"printf 'a\033[31mb'", r"a\x1b[31mb", []),
+        ("head -c 100000 /dev/zero | tr '\\0' v", "v" * 4096, []),
+        ("echo 1 > ../canary; ls ../canary", "../canary", []),
+        ("nothing_of_this_name", None, ["not known: exit code 127"]),
+        ("echo half; exit 1", None, ["not known: exit code 1, “half”"]),
+        ("rm -rf $TMPDIR/*; ln -s /etc/passwd $TMPDIR/program_version.txt", None, ["not known"]),
+        ("cat; echo no input", "no input", []),
+    ],
+)
+def test_the_version_is_recorded_and_never_fails_a_job(
+    descriptor: Make, tmp_path: Path, command: str, told: str | None, notes: list[str]
+) -> None:
+    made = descriptor(VERSIONED.format("", command))
+    job = submit(made, runner="LOCAL", config={"workspace": str(tmp_path / "jobs")})
+    job.result()
+    record = read_record(job.workspace.record_path)
+    assert record.runner.provenance.get("program_version") == told
+    assert len(record.notes) >= len(notes)
+    assert all(any(note in one for one in record.notes) for note in notes)
+    assert "program" not in job.log.text("stdout")
+
+
+def test_a_version_is_asked_once_in_an_environment(tmp_path: Path) -> None:
+    paths = JobPaths(tmp_path)
+    paths.temp.mkdir()
+    context = ExecContext(paths.work, paths.temp, paths.home, timeout=5.0)
+    asked: list[float | None] = []
+
+    class Told:
+        def exec(self, args: list[str]) -> int:
+            asked.append(context.timeout)
+            paths.version.write_text(f"version {len(asked)}")
+            return 0
+
+    class Slow:
+        def exec(self, args: list[str]) -> int:
+            raise JobTimeoutError("It ran longer than that.")
+
+    rendered = RenderedCommand(("x",), (), version=("y",))
+
+    def ask(provenance: dict[str, object], session: Session, digest: str = "d") -> object:
+        context.provenance.clear()
+        context.provenance.update(provenance)
+        notes = ask_version(session, context, rendered, paths, digest)
+        return notes or context.provenance["program_version"]
+
+    image: dict[str, object] = {"image_id": "a"}
+    assert ask(image, Told()) == "version 1"
+    assert ask(image, Told()) == "version 1"
+    assert ask({"image_id": "b"}, Told()) == "version 2"
+    assert ask(image, Told(), "another tool") == "version 3"
+    # of this computer nothing is known: the program may be another one by now
+    assert [ask({}, Told()), ask({}, Told())] == ["version 4", "version 5"]
+    assert asked == [5.0] * 5
+    assert ask({}, Slow()) == ["The program's version is not known: It ran longer than that."]
+    assert context.timeout == 5.0
+
+
+def test_what_tells_the_version_is_shown_before_it_runs(descriptor: Make) -> None:
+    made = descriptor(VERSIONED.format("", "curl example.org"))
+    written = GalaxyDialect().written(made)
+    assert [text for what, text in written.items() if "version command" in what] == [
+        "curl example.org"
+    ]

@@ -55,11 +55,6 @@ def read_tests(
     tests = []
     for index, test in enumerate(raw):
         tests.append(_Reader(source, inputs, models).read(test, index))
-        if test.get("command_version"):
-            notes.warning(
-                f"tests/test[{index + 1}]",
-                "The output of the version command is not checked here.",
-            )
     return tuple(tests)
 
 

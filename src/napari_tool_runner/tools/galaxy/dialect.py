@@ -132,7 +132,7 @@ class GalaxyDialect(Dialect):
         return verify(_source(tool), test, outcome)
 
 
-_CODE = frozenset({"configfile", "environment_variable", "filter", "validator"})
+_CODE = frozenset({"configfile", "environment_variable", "filter", "validator", "version_command"})
 
 
 def _source(tool: Tool) -> GalaxySource:

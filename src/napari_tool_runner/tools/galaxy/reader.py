@@ -140,8 +140,6 @@ def _server_features(source: GalaxySource, notes: Notes) -> None:
         what = "It needs the file sources that a Galaxy server is configured with."
         error("configfiles/file_sources", what)
     _names(source, notes)
-    if source.tool.parse_version_command_interpreter():
-        notes.info("version_command", "Its version command is not run here.")
 
 
 def _names(source: GalaxySource, notes: Notes) -> None:

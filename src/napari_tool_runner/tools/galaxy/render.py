@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -27,6 +28,9 @@ __all__ = ["render"]
 
 _NOBODY = "Anonymous"
 # an explicit image may have no bash; then its sh runs the script, as in Galaxy
+_TELL_VERSION = (
+    'if command -v bash >/dev/null 2>&1; then bash "$0"; else sh "$0"; fi >"$1" 2>&1 </dev/null'
+)
 _ANY_SHELL = 'if command -v bash >/dev/null 2>&1; then exec bash "$0"; else exec sh "$0"; fi'
 
 
@@ -64,6 +68,7 @@ def render(
         command = _command(context, rules)
     environment = _environment(context, rules, variables)
     strict = "set -e\n" if source.tool.parse_strict_shell() else ""
+    version = _version(rules)
     script = f"#!/bin/bash\n{rules.preamble()}{strict}{command}\n"
     path = paths.root / "tool_script.sh"
     explicit = any(isinstance(entry, ContainerRequirement) for entry in tool.requirements)
@@ -75,6 +80,7 @@ def render(
         environment=environment,
         script=script,
         notes=tuple(rules.notes),
+        version=version,
     )
 
 
@@ -135,6 +141,24 @@ def _command(context: Context, rules: Rules) -> str:
         real = rules.shown(source.path.parent / program)
         line = line.replace(program, f"{interpreter} {shlex.quote(str(real))}", 1)
     return line.rstrip("; ")
+
+
+def _version(rules: Rules) -> tuple[str, ...]:
+    """Have the script of ``<version_command>`` written; return what runs it."""
+    source = rules.source
+    command = (source.tool.parse_version_command() or "").strip()
+    if not command:
+        return ()
+    interpreter = source.tool.parse_version_command_interpreter()
+    if interpreter:
+        program = command.split()[0]
+        place = shlex.quote(str(rules.shown(source.path.parent / program)))
+        command = f"{interpreter} {command.replace(program, place, 1)}"
+    folder = str(rules.shown(source.path.parent))
+    command = Template(command).safe_substitute(__tool_directory__=folder)
+    path = rules.paths.root / "tool_version.sh"
+    rules.files[path] = f"#!/bin/bash\n{rules.preamble()}{command}\n"
+    return ("sh", "-c", _TELL_VERSION, str(path), str(rules.paths.version))
 
 
 def _configfiles(

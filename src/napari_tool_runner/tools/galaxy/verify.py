@@ -90,9 +90,10 @@ class _Verification:
             "stdout": outcome.stdout,
             "stderr": outcome.stderr,
             "command_line": outcome.command,
+            "command_version": outcome.version,
             "job_messages": said,
         }
-        for stream in ("stdout", "stderr", "command"):
+        for stream in ("stdout", "stderr", "command", "command_version"):
             arguments: dict[str, Any] = {f"{stream}_assertions": dict(self.test).get(stream)}
             try:
                 verify_job_metadata(run, **arguments)

@@ -110,6 +110,7 @@ def tell_test(tool: Tool, test: ToolTest, outcome: TestOutcome, folder: str) -> 
         "streams": [outcome.exit_code, outcome.stdout, outcome.stderr],
         "command": outcome.command,
         "failed": outcome.failed,
+        "version": outcome.version,
         "outputs": [
             [name, [[str(file.path), file.format, file.name] for file in collected.files]]
             for name, collected in outcome.outputs.items()
@@ -210,6 +211,7 @@ def _render(of: dict[str, object]) -> dict[str, object]:
         "environment": dict(rendered.environment),
         "script": rendered.script,
         "notes": list(rendered.notes),
+        "version": list(rendered.version),
         "outputs": [_tell_output(planned) for planned in rendered.outputs],
     }
 
@@ -235,6 +237,7 @@ def _verify(of: dict[str, object]) -> list[str]:
         outputs=outputs,
         command=str(of["command"]),
         failed=bool(of["failed"]),
+        version=str(of["version"]),
     )
     test = next(test for test in tool.tests if test.index == of["test"])
     return dialect_of(tool).verify(tool, test, outcome)
@@ -289,6 +292,7 @@ def command_from(told: object, tool: Tool, paths: JobPaths) -> RenderedCommand:
             "environment": dict(environment),
             "script": str(script),
             "notes": list(notes),
+            "version": list(version),
             "outputs": list(outputs),
         }:
             return RenderedCommand(
@@ -297,6 +301,7 @@ def command_from(told: object, tool: Tool, paths: JobPaths) -> RenderedCommand:
                 environment={name: _text(value) for name, value in environment.items()},
                 script=script,
                 notes=_texts(notes),
+                version=_texts(version),
                 outputs=tuple(_output(entry, tool, paths) for entry in outputs),
             )
     raise ValueError("it is no command")
