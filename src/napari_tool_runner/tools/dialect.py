@@ -78,6 +78,11 @@ class DataCollection:
     elements: tuple[tuple[str, DataFile | DataCollection], ...]
     name: str = ""
 
+    @property
+    def collection_type(self) -> str:
+        """Its structure, as templates call it."""
+        return self.type
+
     def files(self) -> list[DataFile]:
         """Return all files, also those of nested collections, in order."""
         return [file for _, element in self.elements for file in element.files()]

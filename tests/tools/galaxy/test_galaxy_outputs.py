@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +12,9 @@ import pytest
 
 from conftest import DIALECT, Run  # type: ignore[import-not-found]
 from napari_tool_runner.errors import OutputError, TemplateError
-from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools import bind, read_tool
 from napari_tool_runner.tools.describe import describe_json
-from napari_tool_runner.tools.dialect import DataCollection, DataFile
+from napari_tool_runner.tools.dialect import DataCollection, DataFile, JobPaths
 from napari_tool_runner.tools.model import CollectionOutput, Tool
 
 Make = Callable[..., Tool]
@@ -729,8 +731,6 @@ def test_a_verdict_says_why(descriptor: Make) -> None:
 
 
 def test_expression_tools(descriptor: Make, run: Go, dataset: Data) -> None:
-    import shutil
-
     if shutil.which("node") is None:
         pytest.skip("Node.js is not installed")
     made = descriptor(
@@ -805,3 +805,81 @@ def test_what_is_told_of_outputs(tmp_path: Path) -> None:
     inputs = shown["inputs"]
     assert isinstance(inputs, list)
     assert {"label", "help", "test", "cases"} <= inputs[0].keys()
+
+
+# -- results of expressions -------------------------------------------------------------
+
+EXPRESSION = """<expression type="ecma5.1"><![CDATA[{}]]></expression>
+<inputs><param name="a" type="data" format="data"/>
+<param name="b" type="data" format="data" optional="true"/>
+<param name="n" type="integer" value="3"/></inputs>
+<outputs><output type="data" name="chosen" from="chosen"/>
+<output type="integer" name="count" from="count"/></outputs>"""
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not here")
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("result", "chosen", "count"),
+    [
+        ("{'chosen': $job.b.src, 'count': $job.n + 1}", ("csv", "b.csv", "1,2\n"), "4"),
+        ("{'chosen': $job.a, 'count': $self === null}", ("txt", "a.txt", "text"), "true"),
+        ("{'chosen': null, 'count': $job.n / 0}", None, "null"),
+        ("{'chosen': $job.b || $job.a, 'count': [1, 2]}", ("csv", "b.csv", "1,2\n"), "[1,2]"),
+    ],
+)
+def test_an_expression_passes_an_input_on(
+    descriptor: Make, run: Go, dataset: Data, result: str, chosen: object, count: str
+) -> None:
+    made = descriptor(
+        EXPRESSION.format(f"{{return {result};}}"), attributes='tool_type="expression"'
+    )
+    done = run(made, {"a": dataset("a.txt", "text"), "b": dataset("b.csv", "1,2\n")})
+    assert done.exit_code == 0, done.stderr
+    files = [file for name, o in done.outputs.items() if name == "chosen" for file in o.files]
+    assert [(file.format, file.name, file.path.read_text()) for file in files] == (
+        [chosen] if chosen else []
+    )
+    assert done.text("count") == count
+    assert f"note: The result “count” is {count}" in done.stdout
+
+
+@needs_node
+@pytest.mark.parametrize("left", ["{'id': 7}", "{'id': 0}", "{'id': 'x'}", "'text'", "{'id': -1}"])
+def test_an_expression_passes_nothing_else_on(
+    descriptor: Make, run: Go, dataset: Data, left: str
+) -> None:
+    made = descriptor(
+        EXPRESSION.format(f"{{return {{'chosen': {left}, 'count': 1}};}}"),
+        attributes='tool_type="expression"',
+    )
+    with pytest.raises(OutputError, match="what is no input"):
+        run(made, {"a": dataset("a.txt", "text")})
+
+
+@needs_node
+def test_an_expression_says_what_is_wrong(descriptor: Make, run: Go, dataset: Data) -> None:
+    made = descriptor(
+        EXPRESSION.format("{return {'__error_message': 'too few'};}"),
+        attributes='tool_type="expression"',
+    )
+    done = run(made, {"a": dataset("a.txt", "text")})
+    assert done.failed
+    assert "too few" in done.stderr
+
+
+def test_without_javascript_an_expression_is_a_sentence(
+    descriptor: Make, run: Go, dataset: Data, tmp_path: Path
+) -> None:
+    made = descriptor(EXPRESSION.format("{return {};}"), attributes='tool_type="expression"')
+    bound = bind(made, {"a": dataset("a.txt", "text")})
+    rendered = DIALECT.render(made, bound, JobPaths(tmp_path / "job"), {})
+    script = tmp_path / "script.sh"
+    script.write_text(rendered.script)
+    done = subprocess.run(
+        ["/bin/bash", str(script)], env={"PATH": "/nowhere"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert not DIALECT.judge(made, done.returncode, done.stdout, done.stderr).ok
+    assert done.stderr.startswith("Such a tool needs Node.js, which is not here: install it")

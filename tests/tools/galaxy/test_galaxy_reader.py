@@ -432,7 +432,6 @@ def test_odd_values_become_notes(descriptor: Make) -> None:
             ),
             "a case of this value before",
         ),
-        ('<version_command interpreter="python">v.py</version_command>', "version command"),
         ('<help format="strange">x</help>', "“strange”"),
     ],
 )

@@ -435,6 +435,8 @@ def test_inner_collections_are_called_what_identifies_them(
     pair = (("forward", dataset("f.txt")), ("reverse", dataset("r.txt")))
     pairs = (("s1", DataCollection("paired", pair, "pair")),)
     assert line(made, {"c": DataCollection("list:paired", pairs, "all")}) == "all  s1 f.txt"
+
+
 # -- which version the program is -------------------------------------------------------
 
 VERSIONED = """<command>echo out; touch '$o'</command>

@@ -865,3 +865,57 @@ def test_what_a_file_says_runs_nothing(
     assert done.exit_code == 0, done.stderr
     assert done.stdout.strip()
     assert not (done.paths.work / "canary").exists()
+
+
+# -- pairs and other collections ----------------------------------------------------------
+
+
+def collection(kind: str, **elements: object) -> DataCollection:
+    return DataCollection(kind, tuple(elements.items()), "c")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "command", "shape", "expected"),
+    [
+        ("paired", "$c.forward.ext $c.reverse.ext $c['forward'].ext $c[1].ext", "pair",
+         "txt csv txt csv"),
+        ("paired", "$c.forward.element_identifier $c.forward.name $c.collection.collection_type",
+         "pair", "forward f.txt paired"),
+        ("paired", "$c.forward.is_collection $c.forward.single_item.ext $c.has_single_item",
+         "pair", "False txt False"),
+        ("paired", "#if $c.forward#f#end if##if $c['reverse'].is_of_type('csv')#r#end if#",
+         "pair", "fr"),
+        ("list:paired", "#for $p in $c#$p.name:$p.forward.ext,#end for# $c.q.reverse.ext",
+         "nested", "q:txt, csv"),
+        ("list", "$c[0].ext $c.all_metadata_files $c.single_item.ext", "single", "txt [[]] txt"),
+        ("record", "$c.parent.ext $c['child'].ext", "record", "txt csv"),
+        ("paired,paired_or_unpaired", "$c.forward.ext", "pair", "txt"),
+        ("paired_or_unpaired", "$c.forward.ext $c.has_single_item", "pair", "txt False"),
+        ("paired", "$c.forward.ext", "single", "the type paired, not list"),
+        ("paired", "$c.forward.ext", "nested", "the type paired, not list:paired"),
+        ("paired", "$c.forward.ext $c.reverse.ext", 2, "txt txt"),
+        ("paired", "$c.forward.ext", 1, "takes a pair, the forward one first, not 1"),
+        ("paired", "$c.forward.ext", 3, "takes a pair, the forward one first, not 3"),
+        ("list:paired", "$c", 4, "collections in a collection"),
+    ],
+)  # fmt: skip
+def test_elements_by_their_names(
+    descriptor: Make, line: Line, dataset: Data, kind: str, command: str, shape: object,
+    expected: str,
+) -> None:  # fmt: skip
+    forward, reverse = dataset("f.txt"), dataset("r.csv")
+    pair = collection("paired", forward=forward, reverse=reverse)
+    given_: object = {
+        "pair": pair,
+        "nested": collection("list:paired", q=pair),
+        "single": collection("list", x=forward),
+        "record": collection("record", parent=forward, child=reverse),
+    }.get(str(shape), [forward] * shape if isinstance(shape, int) else None)
+    made = tool(
+        descriptor, command, f'<param name="c" type="data_collection" collection_type="{kind}"/>'
+    )
+    if "type" in expected or "takes" in expected or "collections" in expected:
+        with pytest.raises(ParameterError, match=expected):
+            line(made, {"c": given_})
+    else:
+        assert line(made, {"c": given_}) == expected

@@ -45,6 +45,7 @@ __all__ = ["collect"]
 
 _METADATA = 4 * 2**20  # bytes of a galaxy.json; a thousand elements take 0.2 MB
 _SECONDS = 10.0  # of a pattern, with all names of files
+_PASSED = frozenset({"data", "expression.json"})
 _UNKNOWN = frozenset({"auto", "_sniff_", ""})
 
 
@@ -85,6 +86,7 @@ class _Collector:
         self.tool, self.source = tool, source
         self.paths = paths
         self.lent = lent
+        self.inputs = inputs
         self.input_format = inputs[0].format if inputs else "data"
         self.moved: dict[Path, Path] = {}
         self.provided = self._provided()
@@ -99,6 +101,8 @@ class _Collector:
 
     def data(self, planned: PlannedOutput, rule: OutputRule, number: int) -> list[CollectedFile]:
         output = planned.output
+        if rule.passes_on and self.source.tool.parse_tool_type() == "expression":
+            return self.passed_on(planned)
         meta = self.provided.get_dataset_meta(output.name, number, None) if self.provided else {}
         kind = str(meta.get("ext") or planned.format)
         primary = self.primary(output, planned.path, kind)
@@ -113,6 +117,26 @@ class _Collector:
         if primary is not None and name:
             primary = replace(primary, name=name)
         return [*([primary] if primary else []), *discovered]
+
+    def passed_on(self, planned: PlannedOutput) -> list[CollectedFile]:
+        """Return the input whose number an expression left, as the output's own file."""
+        if not self.what(planned.path):
+            return []
+        told = sealed.read_bytes(self.check(planned.path), self.paths.top, limit=32)
+        number = int(told) if told.isdigit() else 0
+        if told != b"null" and not 0 < number <= len(self.inputs):
+            raise OutputError(
+                f"The expression gave what is no input for the output “{planned.output.name}”.",
+                hint="This is a fault of the tool.",
+            )
+        if not number:
+            return []
+        chosen = self.inputs[number - 1]
+        kind = planned.format if planned.format not in _PASSED else chosen.format
+        extension = self.source.formats.canonical(kind).extension
+        target = planned.path.with_name(f"{planned.path.stem}_passed{extension}")
+        sealed.copy_below(chosen.path, target, self.paths.top)
+        return [CollectedFile(target, kind, chosen.name)]
 
     def primary(self, output: DataOutput, path: Path, kind: str) -> CollectedFile | None:
         if output.from_work_dir:

@@ -114,6 +114,11 @@ class CollectionValue(Wrapper):
         """Paths of all files, nested ones too."""
         return [str(dataset) for _, dataset in self.flat()]
 
+    @property
+    def all_metadata_files(self) -> list[list[tuple[str, str]]]:
+        """Those of each file, see `DatasetValue.all_metadata_files`."""
+        return [dataset.all_metadata_files for _, dataset in self.flat()]
+
     def flat(self) -> Iterator[tuple[list[str], DatasetValue]]:
         """Yield identifiers and datasets, depth first."""
         for key, entry in self._elements.items():

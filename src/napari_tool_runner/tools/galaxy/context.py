@@ -24,7 +24,7 @@ from napari_tool_runner.tools.galaxy.options import (
     column_number,
     find,
 )
-from napari_tool_runner.tools.galaxy.source import native
+from napari_tool_runner.tools.galaxy.source import ANY_COLLECTION, native
 from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
 from napari_tool_runner.tools.galaxy.wrappers import InputValue, SelectValue
 from napari_tool_runner.tools.model import (
@@ -188,8 +188,16 @@ class _Wrapping:
         identifier: str = "",
     ) -> CollectionValue:
         elements: dict[str, DatasetValue | CollectionValue] = {}
-        if collection is not None:
+        if collection is not None and not identifier:
             collection = _promoted(collection, parameter.collection)
+            kinds = [re.sub(_EITHER, f"(paired|{_EITHER})", kind) for kind in parameter.collection]
+            fits = any(re.fullmatch(kind, collection.type) for kind in kinds)
+            if not fits and parameter.collection != ANY_COLLECTION:
+                raise ParameterError(
+                    f"“{parameter.label or name}” takes a collection of the type "
+                    f"{' or '.join(parameter.collection)}, not {collection.type}.",
+                    name=name,
+                )
         for key, entry in collection.elements if collection else ():
             if isinstance(entry, DataCollection):
                 elements[key] = self.collection(entry, parameter, name, key)
@@ -240,14 +248,27 @@ def _as_collection(
         return value
     files = [value] if isinstance(value, DataFile) else value
     kind = "list" if "list" in parameter.collection else parameter.collection[0]
+    label = parameter.label or parameter.name
     if kind in ("paired", _EITHER) and len(files) == 2:
         names = ["forward", "reverse"]
     elif kind == _EITHER and len(files) == 1:
         names = ["unpaired"]
+    elif kind in ("paired", _EITHER):
+        raise ParameterError(
+            f"“{label}” takes a pair, the forward one first, not {len(files)} datasets.",
+            name=parameter.name,
+            hint="Choose two layers or files.",
+        )
+    elif ":" in kind:
+        raise ParameterError(
+            f"“{label}” takes collections in a collection ({kind}), not single datasets.",
+            name=parameter.name,
+            hint="A script can give one: DataCollection.",
+        )
     else:
         names = unique_names((file.name for file in files), numbered=" {}", first=2)
     elements = tuple(zip(names, files, strict=True))
-    return DataCollection(kind, elements, parameter.label or parameter.name)
+    return DataCollection(kind, elements, label)
 
 
 def _promoted(collection: DataCollection, kinds: Sequence[str]) -> DataCollection:

@@ -322,6 +322,13 @@ class DatasetValue(Wrapper):
             raise AttributeError(name)
         return "None"  # Galaxy's answer to whatever is asked of an absent dataset
 
+    has_single_item = True
+
+    @property
+    def single_item(self) -> DatasetValue:
+        """Itself, as of a collection that holds it alone."""
+        return self
+
     def display_text(self) -> str:
         """Name of the dataset."""
         return self.name

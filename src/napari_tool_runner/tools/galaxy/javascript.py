@@ -25,11 +25,20 @@ if TYPE_CHECKING:
 
 __all__ = ["render_expression"]
 
+_FIND_NODE = (
+    "js=$(command -v node || command -v nodejs) || { echo 'Such a tool needs Node.js, which is"
+    " not here: install it, or let CONDA run the tool.' >&2; exit 127; }"
+)
 _DRIVER = """\
 "use strict";
 const fs = require("fs");
-const $job = %(job)s;
+const $job = %(job)s, $self = null;
+let $runtime, $tmpdir, $outdir;
 const result = (function ($job, inputs) %(body)s)($job, $job);
+if (result !== null && typeof result === "object" && "__error_message" in result) {
+  console.error(result.__error_message);
+  process.exit(1);
+}
 const outputs = %(outputs)s;
 for (const output of outputs) {
   const known = result !== null && typeof result === "object" && output.key in result;
@@ -42,7 +51,10 @@ for (const output of outputs) {
     value = new Function("$self", "return (" + output.key + ");")(result);
   }
   if (typeof value === "number" && !Number.isFinite(value)) value = null;
-  fs.writeFileSync(output.path, JSON.stringify(value === undefined ? null : value));
+  if (!output.told && value) value = (typeof value.src === "object" ? value.src : value).id || 0;
+  const told = JSON.stringify(value === undefined ? null : value);
+  fs.writeFileSync(output.path, told);
+  if (output.told) console.log("note: The result “" + output.told + "” is " + told.slice(0, 200));
 }
 """
 
@@ -77,14 +89,19 @@ def render_expression(
         "body": text if text.startswith("{") else f"{{ return ({text}); }}",
         "outputs": json.dumps(
             [
-                {"key": source.rules[entry.output.name].from_expression, "path": str(entry.path)}
+                {
+                    "key": source.rules[entry.output.name].from_expression,
+                    "path": str(entry.path),
+                    # of an input that is passed on its number is enough
+                    "told": "" if source.rules[entry.output.name].passes_on else entry.output.name,
+                }
                 for entry in outputs
             ]
         ),
     }
     path = rules.configs / "expression.js"
     rules.files[path] = script
-    return f"node {shlex.quote(str(path))}"
+    return f"{_FIND_NODE}\n$js {shlex.quote(str(path))}"
 
 
 def _add_datasets(

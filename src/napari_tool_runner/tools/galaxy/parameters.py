@@ -11,7 +11,7 @@ from packaging.version import Version
 from napari_tool_runner.tools.common import Notes, layer_kinds, limits, ndims, real, whole
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, column_number, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
-from napari_tool_runner.tools.galaxy.source import Native
+from napari_tool_runner.tools.galaxy.source import ANY_COLLECTION, Native
 from napari_tool_runner.tools.galaxy.validators import (
     DataRule,
     ValueRule,
@@ -222,7 +222,7 @@ class _Reader:
         collection: tuple[str, ...] = ()
         if base["native"].type == "data_collection":
             given = [part.strip() for part in (source.get("collection_type") or "").split(",")]
-            collection = tuple(part for part in given if part) or ("list", "paired", "list:paired")
+            collection = tuple(part for part in given if part) or ANY_COLLECTION
         if source.elem().find("options") is not None and base["native"].type != "data_collection":
             self.notes.info(where, "Galaxy would offer only some datasets here; all are offered.")
         multiple = bool(collection) or source.get_bool("multiple", False)

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.galaxy.sanitize import Sanitizer
     from napari_tool_runner.tools.model import Parameter
 
-__all__ = ["GalaxySource", "Native", "OutputRule", "load_source", "native"]
+__all__ = ["ANY_COLLECTION", "GalaxySource", "Native", "OutputRule", "load_source", "native"]
+
+
+ANY_COLLECTION = ("list", "paired", "list:paired")
+"""Of an input that does not say which collections it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,11 @@ class OutputRule:
 
         assert isinstance(self.parsed, ToolOutputCollection)
         return self.parsed
+
+    @property
+    def passes_on(self) -> bool:
+        """Of expression tools: whether it is one of the inputs."""
+        return self.element.tag == "output" and self.element.get("type") == "data"
 
     @property
     def from_expression(self) -> str:
