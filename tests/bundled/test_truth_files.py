@@ -261,3 +261,18 @@ def test_features_called_like_axes_are_no_coordinates() -> None:
     np.testing.assert_array_equal(assigned[0], points[0])
     found = assigned[1]["features"]
     assert {name: list(found[name]) for name in features} == features
+
+
+def test_features_called_like_axes_come_along_with_tracks() -> None:
+    import napari_tool_runner as ntr
+
+    features = {
+        name: [1.5, 2.5, 3.5] for name in ("axis-ratio", "axis-3", "T", "Z", "ID", "index")
+    }
+    data = np.array([[t, 5.0, 7 + t] for t in range(3)])
+    told = {"axis_labels": ("t", "y", "x"), "features": features}
+    result = ntr.run("track_points", runner="LOCAL", values={"points": (data, told, "points")})
+    tracks = result.outputs["tracks"].as_layer_data_tuple()
+    np.testing.assert_array_equal(tracks[0][:, 1:], data)
+    found = tracks[1]["features"]
+    assert {name: list(found[name]) for name in features} == features

@@ -240,6 +240,8 @@ SPOTS = {  # all of them: (1.5, 2.5) and (3, 4) in pixels of 0.5 µm
     "CellProfiler": "ObjectNumber,AreaShape_BoundingBoxMaximum_X,AreaShape_Center_X,"
     "AreaShape_Center_Y,AreaShape_Center_Z\n1,9,2.5,1.5,0\n2,9,4,3,0\n",
     "CellProfiler's locations": "Location_Center_X,Location_Center_Y\n2.5,1.5\n4,3\n",
+    "Imaris, each line ends in a comma": "\nPosition\n ==== \nPosition X,Position Y,Unit,ID,\n"
+    "1.25,0.75,um,0,\n2,1.5,um,1,\n",
     "Imaris": "\nPosition\n=======\nPosition X,Position Y,Unit,ID\n1.25,0.75,um,0\n2,1.5,um,1\n",
     "CellProfiler's two lines": "Image,Nuclei,Nuclei,Nuclei\nImageNumber,ObjectNumber,"
     "Location_Center_X,Location_Center_Y\n1,1,2.5,1.5\n1,2,4,3\n",
@@ -458,6 +460,7 @@ COORDINATES = {  # header: the columns that are coordinates, and their axes
     "ImageNumber,Location_Center_X,Location_Center_Y,Metadata_T": (
         "Metadata_T Location_Center_Y Location_Center_X", "TYX",
     ),
+    "Time,Time Index,x,y": ("Time Index y x", "TYX"),
     "Metadata_Row,Metadata_Col,Metadata_T": ("", ""),
     "frame,label,centroid-0,centroid-1": ("frame centroid-0 centroid-1", "TYX"),
     "label,centroid-0,centroid-1,centroid-2,t": (
@@ -548,6 +551,17 @@ def test_features_that_are_called_as_coordinates_stay_features(round_trip, kind,
     np.testing.assert_array_equal(np.asarray(loaded.data), np.asarray(layer.data))
     found = loaded.attributes["features"]
     assert {name: list(found[name]) for name in NAMED_AS_COORDINATES} == features
+
+
+def test_a_file_of_tracks_is_given_as_points_where_only_points_go(tmp_path):
+    path = tmp_path / "tracks.csv"
+    path.write_text("ID,T,Y,X,q\n1,0,5,6,.5\n")
+    for kinds, columns in (
+        ((LayerKind.POINTS,), ["index", "axis-0", "axis-1", "axis-2", "ID", "q"]),
+        ((LayerKind.POINTS, LayerKind.TRACKS), ["ID", "T", "Y", "X", "q"]),
+    ):
+        written = export(snapshot(path), parameter("tablecsv", kinds=kinds), tmp_path / "in")
+        assert list(pd.read_csv(written.file.path)) == columns
 
 
 def test_an_index_that_is_no_running_number_is_a_feature(tmp_path):

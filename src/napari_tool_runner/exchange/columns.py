@@ -94,18 +94,18 @@ def _bare(name: str, units: Mapping[str, str]) -> tuple[str, str]:
 def _meaning(name: str, units: Mapping[str, str]) -> Column | None:
     """Return what a column means by its name, None when it is no coordinate."""
     bare, unit = _bare(name, units)
-    bare = _COUNT.sub(r"\1", bare)
-    found = _NAME.fullmatch(bare.removeprefix("metadata"))
+    word = _COUNT.sub(r"\1", bare)
+    found = _NAME.fullmatch(word.removeprefix("metadata"))
     if found is None or found[0] in ("ct", "tc"):
         return None
-    if bare.startswith("metadata") and letter(found[2]) != "T":
+    axis, place = letter(found[2]), found[1] + found[3]
+    if bare.startswith("metadata") and axis != "T":
         return None  # of a plate
-    place = found[1] + found[3]
-    if found[2] in _FRAMES:
+    if found[2] in _FRAMES or (axis == "T" and word != bare):
         unit = unit or "pixel"
     if found[2] in ("row", "col", "column"):
         place = f"grid {place}"
-    return Column(name, letter(found[2]), unit, place, _AXES.index(found[2]))
+    return Column(name, axis, unit, place, _AXES.index(found[2]))
 
 
 def _unit(text: str) -> str:

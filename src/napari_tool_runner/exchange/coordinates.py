@@ -51,6 +51,10 @@ __all__ = [
 ]
 
 _DIRECTION = re.compile(r"(?i)(?:direction|vector)[-_](\d+)$")
+_OURS = re.compile(
+    r"(?i:axis[-_ ]?\d+|(?:direction|vector)[-_]\d+)"
+    r"|index|shape-type|vertex-index|ID|[TCZYX]|pos_[xyz]|frame"
+)
 
 
 def points_table(
@@ -212,20 +216,15 @@ def _rest(table: Table, used: Sequence[str]) -> Table:
     rest: Table = {}
     for name, column in table.items():
         back = name.removeprefix("feature-")  # as `_with_features` calls it
-        own = _is_taken(back, table) and (back in doubled or back not in table)
+        own = _OURS.fullmatch(back) and (back in doubled or back not in table)
         rest |= {} if name in doubled else {back if own else name: column}
     return rest
 
 
-def _is_taken(name: str, layout: Table) -> bool:
-    """Whether a feature of this name would be taken for a column of the layout."""
-    return name in layout or bool(AXIS.match(name) or _DIRECTION.match(name))
-
-
 def _with_features(columns: Table, features: Table) -> Table:
     """Append features; a name that the layout has for itself gets ``feature-`` before it."""
-    taken = {name: f"feature-{name}" for name in features if _is_taken(name, columns)}
-    return columns | {taken.get(name, name): column for name, column in features.items()}
+    own = [n for n in features if n in columns or AXIS.match(n) or _DIRECTION.match(n)]
+    return columns | {f"feature-{n}" if n in own else n: c for n, c in features.items()}
 
 
 class Coordinates(NamedTuple):

@@ -14,7 +14,7 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.carriers.tables import has_napari_columns
+from napari_tool_runner.exchange.carriers.tables import own_columns
 from napari_tool_runner.exchange.coordinates import coordinate_data, in_pixels, table_kinds
 from napari_tool_runner.exchange.geometry import (
     data_to_world,
@@ -70,8 +70,12 @@ def in_other_columns(
     """
     if given.carrier is not Carrier.TABLE or not _only_coordinates(parameter):
         return None
-    if not path.is_file() or has_napari_columns(path):
+    if not path.is_file():
         return None
+    if own := own_columns(path):
+        kind = LayerKind.TRACKS if own[0].name == "T" else LayerKind.POINTS
+        if kind in parameter.kinds:
+            return None
     try:
         content = read_file(path, given, name=path.name)
     except OutputError as error:

@@ -143,7 +143,10 @@ def counterparts(own, count, axes, shape):
     """
     if len(own) != count or "Q" in own + axes:
         if count < len(axes):
-            sys.exit(f"The points have {count} coordinates, the labels {len(axes)} axes.")
+            sys.exit(
+                f"The points have {count} coordinates, the objects the axes {', '.join(axes)}. "
+                "Call columns of a table by their axes (frame, z, y, x), or choose flat objects."
+            )
         columns = np.arange(count)[-len(axes) :]
         if count > len(axes):
             # time is the first axis

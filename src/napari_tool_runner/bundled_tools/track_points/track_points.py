@@ -208,7 +208,8 @@ def main():
     numbers = {old: new for new, old in enumerate(dict.fromkeys(owner[kept].tolist()))}
     with open(args.tracks, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["ID", *names, *features])
+        taken = {"ID", *names}  # feature-: as the tables of layers have it
+        table.writerow(["ID", *names, *(f"feature-{n}" if n in taken else n for n in features)])
         for row in kept:
             place = [exact(value) for value in points[row, order]]
             table.writerow([numbers[owner[row]], *place, *values[row]])

@@ -28,14 +28,14 @@ from napari_tool_runner.exchange.carriers.cells import (
     unique_names,
     units_line,
 )
-from napari_tool_runner.exchange.columns import own_layout
+from napari_tool_runner.exchange.columns import Column, own_layout
 from napari_tool_runner.exchange.model import Content, Table
 from napari_tool_runner.sealed import read_bytes
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["has_napari_columns", "read_table", "rewrite_table", "table_text", "write_table"]
+__all__ = ["own_columns", "read_table", "rewrite_table", "table_text", "write_table"]
 
 _COLUMNS = 10_000  # each is an array of its own; a profile of genes has some thousand
 _SNIFF = 64 * 1024
@@ -119,11 +119,11 @@ def rewrite_table(source: Path, separator: str, path: Path, *, tabs: bool = Fals
     return [f"{source.name}: {told}"] if quoted else []
 
 
-def has_napari_columns(path: Path) -> bool:
-    """Return whether a table of the user's has the columns of one that is written of a layer."""
+def own_columns(path: Path) -> list[Column]:
+    """Return the coordinates of a table of the user's that is as those of layers, else none."""
     with path.open("rb") as file:
         names = [name.strip() for name in _decoded(file.readline(_SNIFF)).split(",")]
-    return bool(own_layout(names))
+    return own_layout(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +294,7 @@ def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
         short = table and len(widths) > 1 and widths[0] != widths[1]
         if not table or (short and widths[0] != widths[1] - 1):
             continue
-        numbers = [sum(map(is_number, row)) for row in rows[titles:]]
+        numbers = [sum(map(is_number, filter(None, row))) for row in rows[titles:]]
         headed = len(numbers) > 1 and not numbers[0] and all(numbers[1:])
         if (titles or short) and not headed:
             continue
