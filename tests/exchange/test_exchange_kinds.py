@@ -384,3 +384,43 @@ def test_what_is_damaged_is_told(
     with pytest.raises(UnsupportedLayerError, match=words) as told:
         handed(tmp_path / name)
     assert "log of the job" not in told.value.hint
+
+
+@pytest.mark.parametrize("name", ["a.png", "deep.png", "a.jpg", "a.bmp"])
+def test_dots_of_pictures_are_taken_as_those_of_tiff_are(tmp_path: Path, name: str) -> None:
+    path, values = tmp_path / name, np.full((20, 24), 90, np.uint8)
+    picture = Image.fromarray(values.astype(np.uint16) if "deep" in name else values)
+    for dots, told in (((50800, 25400), True), ((300, 300), False), ((72, 72), False)):
+        picture.save(path, dpi=dots)
+        found = handed(path)
+        assert [sizes(found).get(f"PhysicalSize{axis}") for axis in "XY"] == (
+            pytest.approx([0.5, 1.0], rel=1e-4) if told else [None, None]
+        )
+        said = [note for note in found.notes if "dots an inch" in note]
+        assert ["It tells 300 dots" in note for note in said] == [True] * (dots == (300, 300))
+
+
+def test_colours_of_sixteen_bits_tell_their_dots(tmp_path: Path) -> None:
+    """Pillow cannot write them: the density lies in a chunk before the pixels."""
+    import struct
+    import zlib
+
+    values = RNG.integers(0, 2**16, (20, 24, 3)).astype(np.uint16)
+    png = imagecodecs.png_encode(values)
+    body = b"pHYs" + struct.pack(">IIB", 2_000_000, 2_000_000, 1)
+    chunk = struct.pack(">I", 9) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "a.png").write_bytes(png[:33] + chunk + png[33:])
+    found = handed(tmp_path / "a.png")
+    assert sizes(found)["PhysicalSizeX"] == pytest.approx(0.5)
+    np.testing.assert_array_equal(alone(found), values)
+
+
+@pytest.mark.parametrize("how", [1, 3, 6])
+def test_a_tiff_that_is_to_be_shown_turned_is_told(tmp_path: Path, how: int) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK[0], extratags=[(274, "H", 1, how, True)])
+    found = handed(path)
+    np.testing.assert_array_equal(alone(found), STACK[0])
+    assert [("turned" in note) for note in found.notes].count(True) == (how != 1)
+    with tifffile.TiffFile(found.file.path) as tif:  # no program turns what it gets
+        assert tif.pages[0].tags.valueof("Orientation", 1) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image, ImageSequence
 
 from napari_tool_runner.errors import LossyConversionError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import TypePlan, plan_type, read
+from napari_tool_runner.exchange.carriers.tiff_says import TURNED, Facts, dot_facts
 from napari_tool_runner.exchange.files import check_fits
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import Content, Pixels
@@ -78,33 +78,43 @@ def write_raster(pixels: Pixels, path: Path, kind: str, *, lossy: bool = False) 
 def read_raster(path: Path, root: Path | None = None) -> Content:
     """Read a picture; several frames become the first axis."""
     frames: list[np.ndarray] = []
-    notes: list[str] = []
+    facts, inks = Facts(), False
     with open_file(path, root) as file:
         head = file.read(26)
         file.seek(0)
-        if head[12:16] == b"IHDR" and head[24:] in _DEEP:
-            import imagecodecs  # Pillow would make 8 bits of them
-
-            width, height = struct.unpack(">II", head[16:24])
-            check_fits(width * height * 8, path)
-            return _content([imagecodecs.png_decode(file.read())], [])
+        deep = head[12:16] == b"IHDR" and head[24:] in _DEEP
         Image.init()  # an older Pillow, or one built without its library, does not know each
         # no others: Pillow starts programs for some
         with Image.open(file, formats=[kind for kind in _KINDS if kind in Image.OPEN]) as picture:
+            _add_facts(picture, facts)
             inks = picture.mode == "CMYK"
-            if inks:
-                notes.append("Its colours are inks (CMYK); they are its channels.")
-            if picture.mode in ("P", "PA") and "transparency" in picture.info:
-                notes.append("Some of its colours are transparent; that was left out.")
-            if picture.getexif().get(_TURNED, 1) != 1:
-                notes.append("It says that it is to be shown turned; its pixels are as they lie.")
-            for frame in ImageSequence.Iterator(picture):
-                frames.append(_frame(frame))
-                check_fits(2 * len(frames) * frames[0].nbytes, path)
-    return _content(frames, notes, inks=inks)
+            if deep:
+                import imagecodecs  # Pillow would make 8 bits of them
+
+                check_fits(picture.width * picture.height * 8, path)
+                file.seek(0)
+                frames.append(imagecodecs.png_decode(file.read()))
+            else:
+                for frame in ImageSequence.Iterator(picture):
+                    frames.append(_frame(frame))
+                    check_fits(2 * len(frames) * frames[0].nbytes, path)
+    return _content(frames, facts, inks=inks)
 
 
-def _content(frames: list[np.ndarray], notes: list[str], *, inks: bool = False) -> Content:
+def _add_facts(picture: Image.Image, facts: Facts) -> None:
+    """Add what a picture says of its pixels; Pillow tells every density in dots an inch."""
+    if picture.mode == "CMYK":
+        facts.notes.append("Its colours are inks (CMYK); they are its channels.")
+    if picture.mode in ("P", "PA") and "transparency" in picture.info:
+        facts.notes.append("Some of its colours are transparent; that was left out.")
+    if picture.getexif().get(_TURNED, 1) not in (0, 1):
+        facts.notes.append(TURNED)
+    dots = [float(dot) for dot in picture.info.get("dpi", ())]
+    if len(dots) == 2 and min(dots) > 0 and np.isfinite(dots).all():
+        dot_facts({"X": 1 / dots[0], "Y": 1 / dots[1]}, "inch", facts)
+
+
+def _content(frames: list[np.ndarray], facts: Facts, *, inks: bool = False) -> Content:
     """Return frames as one image; inks, and grey and its transparency, are channels."""
     if len({frame.shape[2:] for frame in frames}) > 1:  # some of a GIF with transparency
         frames = [frame[..., :3] for frame in frames]
@@ -112,8 +122,11 @@ def _content(frames: list[np.ndarray], notes: list[str], *, inks: bool = False) 
     samples = frames[0].shape[2:]
     is_rgb = samples in ((3,), (4,)) and not inks
     axes = "TYX"[len(frames) == 1 :] + ("C" if samples and not is_rgb else "")
-    geometry = plain_geometry(values.shape[: len(axes)], axes, labels=tuple(axes.lower()))
-    return Content(values, geometry, rgb=is_rgb, notes=tuple(notes))
+    steps = [facts.steps.get(axis, (1.0, "pixel")) for axis in axes]
+    geometry = plain_geometry(values.shape[: len(axes)], axes, steps, tuple(axes.lower()))
+    return Content(
+        values, geometry, calibrated=bool(facts.steps), rgb=is_rgb, notes=tuple(facts.notes)
+    )
 
 
 def _frame(picture: Image.Image) -> np.ndarray:

@@ -21,20 +21,23 @@ from napari_tool_runner.tools.file_types import check_pages
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Facts", "OmeImage", "ome_image"]
+__all__ = ["TURNED", "Facts", "OmeImage", "dot_facts", "ome_image"]
 
 _MOST_PLANES = 10_000_000  # of an OME-TIFF; an hour of a light sheet has a million
 _MOST_METADATA = 2**28
 _TAG_UNITS = {2: "inch", 3: "centimeter", 4: "millimeter", 5: "micrometer"}
-_DPI = (72, 96, 150, 200, 300, 400, 600, 1200)
+_DPI = (1, 72, 96, 150, 200, 300, 400, 600, 1200)
 _SCANNERS = 5000
+TURNED = "It says that it is to be shown turned; its pixels are as they lie."
 _RGB, _YCC = tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR
 _MAKERS = {
     *["lsm", "stk", "fluoview", "sis", "micromanager", "mmstack", "ndtiff", "scanimage", "nih"]
 }
-_NO_COLOURS: dict[int, str] = {
-    tifffile.PHOTOMETRIC.SEPARATED: "inks (CMYK)",
-    tifffile.PHOTOMETRIC.CIELAB: "L*a*b*",
+_TOLD: dict[int, str] = {
+    tifffile.PHOTOMETRIC.SEPARATED: "Its colours are inks (CMYK); they are its channels.",
+    tifffile.PHOTOMETRIC.CIELAB: "Its colours are L*a*b*; they are its channels.",
+    tifffile.PHOTOMETRIC.PALETTE: "Its colour table was left out; the layer has the indices.",
+    tifffile.PHOTOMETRIC.MINISWHITE: "It shows small numbers bright; they are as in the file.",
 }
 
 
@@ -92,14 +95,10 @@ class Facts:
             self.notes.append(_several(sizes, index))
         if len(getattr(series, "levels", ())) > 1:
             self.notes.append("It is a pyramid; its full resolution was opened.")
-        if photometric == tifffile.PHOTOMETRIC.PALETTE:
-            self.notes.append("Its colour table was left out; the layer has the indices.")
-        elif photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            self.notes.append("It shows small numbers bright; the numbers are as in the file.")
-        if photometric in _NO_COLOURS:
-            self.notes.append(
-                f"Its colours are {_NO_COLOURS[photometric]}; they are its channels."
-            )
+        self.notes += [_TOLD[photometric]] if photometric in _TOLD else []
+        if page.tags.valueof("Orientation", 1) not in (0, 1):
+            self.notes.append(TURNED)
+            self.hidden.append("some programs would turn it")
 
 
 def _ome_facts(text: str, facts: Facts) -> None:
@@ -209,27 +208,28 @@ def _resolution(page: tifffile.TiffPage, unit: str) -> dict[str, tuple[float, st
 
 
 def _tag_facts(page: tifffile.TiffPage, facts: Facts) -> None:
-    """Add the steps of the tags in their unit, unless they tell how large a page is printed.
+    unit = _TAG_UNITS.get(page.tags.valueof("ResolutionUnit"), "pixel")
+    dot_facts({axis: size for axis, (size, _) in _resolution(page, unit).items()}, unit, facts)
+
+
+def dot_facts(sizes: Mapping[str, float], unit: str, facts: Facts) -> None:
+    """Add the sizes of pixels that tags tell, unless they tell how large a page is printed.
 
     ImageJ takes 72 dots an inch for no calibration; cameras and programs write others so.
     Scanners end at 4800 an inch, and coarser inches are no measure of what was imaged.
     """
-    unit = _TAG_UNITS.get(page.tags.valueof("ResolutionUnit"), "pixel")
-    if unit == "pixel":
-        _ratio_facts(_resolution(page, unit), facts)
-        return
     factor = conversion(unit, "micrometer")  # nobody calls pixel sizes in inches
-    steps = {
-        axis: (size * factor, "micrometer") for axis, (size, _) in _resolution(page, unit).items()
-    }
-    dots = [25400 / size for size, _ in steps.values()]
-    printed = all(any(abs(value - dpi) < 0.5 for dpi in _DPI) for value in dots)
+    dots = [25400 / (size * factor) for size in sizes.values()]
+
+    def usual(known: Sequence[int]) -> bool:
+        return all(any(abs(value - dpi) < 0.5 for dpi in known) for value in dots)
+
     coarse = unit == "inch" and min(dots, default=0.0) <= _SCANNERS
-    if not coarse and not (unit == "centimeter" and printed):
-        facts.steps = steps
+    if unit != "pixel" and not coarse and not (unit == "centimeter" and usual(_DPI)):
+        facts.steps = {axis: (size * factor, "micrometer") for axis, size in sizes.items()}
         return
-    _ratio_facts(_resolution(page, "pixel"), facts)
-    if not all(any(abs(value - dpi) < 0.5 for dpi in (1, *_DPI[:2])) for value in dots):
+    _ratio_facts({axis: (size, "pixel") for axis, size in sizes.items()}, facts)
+    if unit != "pixel" and not usual(_DPI[:3]):
         said = f"It tells {dots[0]:.4g} dots an inch, as prints and cameras do"
         facts.notes.append(f"{said}: not taken for the size of its pixels.")
 
