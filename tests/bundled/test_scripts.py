@@ -29,6 +29,7 @@ SHARED = (
     "is_bright",
     "tell_brightness",
     "tell_sizes",
+    "tell_touching",
     "filled",
     "exact",
     "real",

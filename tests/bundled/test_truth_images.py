@@ -465,6 +465,31 @@ def test_registration_across_pixel_sizes(tmp_path):
     assert likeness[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("which", ["fixed", "moving"])
+def test_a_flat_image_cannot_be_registered(tmp_path, which):
+    scene = {name: Image(noise((64, 64)), "YX") for name in ("fixed", "moving")}
+    scene[which] = Image(np.full((64, 64), 7, np.uint16), "YX")
+    notes = run("register_images", tmp_path, **scene, allow="shift").notes
+    assert [f"the {which} image has one value" in note for note in notes] == [True]
+
+
+@pytest.mark.parametrize("flat", [0, 2])
+@pytest.mark.parametrize("against", ["previous", "first"])
+def test_the_drift_goes_on_after_a_flat_frame(tmp_path, flat, against):
+    scene = gauss(noise((100, 110), seed=6), (3, 3))
+    movie = np.stack([scene[10:74, 10 + 2 * k : 84 + 2 * k] for k in range(4)])
+    movie[flat] = 100
+    made = run("correct_drift", tmp_path, input=Image(movie, "TYX"), against=against)
+    assert [f"frame {flat} has one value" in note for note in made.notes] == [True]
+    found = np.array(
+        [[float(row["drift_y"]), float(row["drift_x"])] for row in made.rows("drift")]
+    )
+    moved = np.zeros((4, 2))
+    moved[:, 1] = [-2 * max(0, k - (flat == 0)) for k in range(4)]
+    moved[flat] = moved[max(0, flat - 1)]
+    np.testing.assert_allclose(found, moved, atol=0.2)
+
+
 def test_other_tools_tell_that_pixels_differ_in_size(tmp_path):
     one = Image(noise((20, 22)), "YX", {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5})
     two = Image(noise((20, 22), seed=1), "YX", {"PhysicalSizeX": 1.0, "PhysicalSizeY": 1.0})

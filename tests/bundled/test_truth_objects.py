@@ -501,6 +501,18 @@ def test_pieces_of_a_mask(tmp_path, diagonal):
     assert seen == set(range(1, len(seen) + 1))
 
 
+@pytest.mark.parametrize("tool", ["label_components", "split_touching", "distance_transform"])
+def test_numbers_that_touch_are_told_where_they_are_not_looked_at(tmp_path, tool):
+    apart, frames = np.zeros((2, 20, 30), np.uint16), np.zeros((2, 20, 30), np.uint16)
+    apart[:, 5:15, 5:12], apart[:, 5:15, 14:22] = 1, 2
+    frames[0, 5:15, 5:12], frames[1, 5:15, 5:12] = 1, 2
+    touching = apart.copy()
+    touching[:, 5:15, 12:14] = 3
+    for labels, told in ((apart, False), (frames, False), (touching, True), (touching > 0, False)):
+        made = run(tool, tmp_path, input=Image(labels.astype(np.uint16), "TYX"))
+        assert any("different numbers touch" in note for note in made.notes) is told
+
+
 def test_objects_are_split_alike_wherever_they_lie(tmp_path):
     rows, columns = np.mgrid[:40, :60]
     pair = ((rows - 20) ** 2 + (columns - 20) ** 2 < 100) | (

@@ -373,3 +373,19 @@ def test_sizes_in_metres_are_compared_as_closely_as_others(tmp_path) -> None:
     )
     (note,) = export(second, parameter("tiff"), tmp_path, reference=first).notes
     assert "differ in pixel size" in note
+
+
+@pytest.mark.parametrize(
+    ("scale", "told"),
+    [((-1, 1), [None, None]), ((-2, 1), [2, 1]), ((1, 1), [None, None]), ((1, 3), [1, 3])],
+)
+def test_proportions_are_told_of_all_axes_of_space_or_of_none(tmp_path, scale, told) -> None:
+    layer = snapshot((np.zeros((8, 8), np.uint8), {"scale": scale}, "image"))
+    path = export(layer, parameter("tiff"), tmp_path).file.path
+    content = read_file(path, FORMATS["tiff"], name="a")
+    assert not content.notes
+    assert content.geometry.scale == tuple(size or 1 for size in told)
+    with tifffile.TiffFile(path) as file:
+        assert [f"PhysicalSize{axis}=" in file.ome_metadata for axis in "YX"] == [
+            size is not None for size in told
+        ]

@@ -155,18 +155,19 @@ def main():
     inner = axes.replace(axes[time], "", 1)
     channels = inner.index("C") if "C" in inner else None
     result = np.empty_like(frames)
-    reference, total, drift = None, 0.0, []
+    reference, total, drift = None, np.zeros(len(inner.replace("C", ""))), []
     for number, frame in enumerate(frames):
         whole = filled(frame.astype(float))
         seen = whole if channels is None else whole.mean(axis=channels)
         here = ndimage.gaussian_filter(seen, 1.0)
-        if reference is None:
-            reference, total = spectrum(here), np.zeros(seen.ndim)
-        step = way(reference, here) if number else total
-        if args.against == "previous":
-            total, reference = total + step, spectrum(here)
+        if not np.ptp(seen):  # the next one is compared with the one before
+            print(f"warning: frame {number} has one value: nothing tells how it moved")
+        elif reference is None:
+            reference = spectrum(here)
         else:
-            total = step
+            step = way(reference, here)
+            total = total + step if args.against == "previous" else step
+            reference = spectrum(here) if args.against == "previous" else reference
         drift.append([number, *total])
         back = -total if channels is None else np.insert(-total, channels, 0.0)
         moved = ndimage.shift(whole, back, order=1, mode="constant", cval=0)

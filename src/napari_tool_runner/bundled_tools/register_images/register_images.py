@@ -203,6 +203,9 @@ def main():
         source = source[(slice(None),) * axis + (slice(0, size),)]
         room = [(0, size - source.shape[axis] if a == axis else 0) for a in range(source.ndim)]
         source = np.pad(source, room, mode="edge")
+    for name, image in (("fixed", filled(fixed.astype(float))), ("moving", source)):
+        if not np.ptp(image):
+            print(f"warning: the {name} image has one value: nothing tells how they lie")
     smooth = [ndimage.gaussian_filter(filled(i.astype(float)), 1.0) for i in (fixed, source)]
     angle = find_turn(*smooth, args.largest_angle) if args.allow == "rigid" else 0.0
     turned_back = turned(smooth[1], angle) if angle else smooth[1]

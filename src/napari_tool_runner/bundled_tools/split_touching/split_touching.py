@@ -98,7 +98,17 @@ def read_mask(path):
         sys.exit(f"{path} has colours (RGB): a mask has one value for each pixel.")
     missing = tell_missing(mask)
     tell_brightness(mask)
+    tell_touching(mask, axes)
     return (mask != 0) & ~missing, axes, sizes
+
+
+def tell_touching(mask, axes):
+    """Say that neighbours with different numbers are taken for one piece."""
+    for axis in (axes.index(axis) for axis in "YXZ" if axis in axes):
+        here, there = (np.take(mask, range(a, mask.shape[axis] - 1 + a), axis) for a in (0, 1))
+        if ((here != there) & (here != 0) & (there != 0)).any():
+            print("note: objects with different numbers touch: here they are one, as in a mask")
+            return
 
 
 def is_bright(plane):

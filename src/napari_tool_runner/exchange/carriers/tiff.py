@@ -125,17 +125,19 @@ def _metadata(pixels: Pixels) -> tuple[dict[str, object], list[str]]:
     metadata: dict[str, object] = {"axes": _ome_axes(pixels.axes), "Name": pixels.name}
     notes = []
     symbols = [ome_symbol(unit) for unit in geometry.units]
-    steps = zip(geometry.axes, geometry.scale, geometry.units, symbols, strict=True)
+    steps = [*zip(geometry.axes, np.abs(geometry.scale), geometry.units, symbols, strict=True)]
+    space = [(scale, symbol) for axis, scale, _, symbol in steps if axis in "XYZ"]
+    ratios = {symbol for _, symbol in space} == {"pixel"} and {*space} != {(1.0, "pixel")}
     for axis, scale, unit, symbol in steps:
-        if axis in "XYZ" and not (symbol == "pixel" and scale == 1.0):
+        if axis in "XYZ" and (ratios or not (symbol == "pixel" and scale == 1.0)):
             if symbol is None:
                 notes.append(f"OME knows no unit “{unit}”; the size of {axis} has none.")
             length = is_length(unit)  # one unit, since not every program looks at it
-            size = abs(scale) * (conversion(unit, "micrometer") if length else 1.0)
+            size = float(scale) * (conversion(unit, "micrometer") if length else 1.0)
             metadata[f"PhysicalSize{axis}"] = float(f"{size:.12g}")
             metadata[f"PhysicalSize{axis}Unit"] = "µm" if length else symbol or "reference frame"
         elif axis == "T" and symbol not in (None, "pixel"):
-            metadata["TimeIncrement"] = abs(scale)
+            metadata["TimeIncrement"] = float(scale)
             metadata["TimeIncrementUnit"] = symbol
     if pixels.channel_names and "C" in geometry.axes:
         metadata["Channel"] = {"Name": list(pixels.channel_names)}
