@@ -130,8 +130,12 @@ def places(items: Sequence[InputItem], prefix: str = "", *, repeated: bool = Fal
     return found
 
 
-def groups(item: Section | Conditional | Repeat, value: object, name: str) -> list[Group]:
+def groups(
+    item: Section | Conditional | Repeat, value: object, name: str, *, opened: bool = False
+) -> list[Group]:
     """Return what applies inside a container: one group, or one each entry of a repeat.
+
+    `opened`: with the entries that a repeat has before it is touched.
 
     Parameters
     ----------
@@ -142,10 +146,12 @@ def groups(item: Section | Conditional | Repeat, value: object, name: str) -> li
     """
     if isinstance(item, Repeat):
         entries = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
-        return [
+        found = [
             Group(f"{name}_{index}", item, item.items, _mapping(entry), index)
             for index, entry in enumerate(entries)
         ]
+        least = range(len(found), item.opens_with if opened else 0)
+        return found + [Group(f"{name}_{index}", item, item.items, {}, index) for index in least]
     values = _mapping(value)
     if isinstance(item, Section):
         return [Group(name, item, item.items, values)]
@@ -192,7 +198,6 @@ def rebuild(
     prefix: str = "",
     marks: Callable[[Group], Mapping[str, object]] | None = None,
     complete: bool = False,
-    switch_last: bool = False,
 ) -> dict[str, object]:
     """Return values of the same shape in which each leaf is what `leaf` makes of it.
 
@@ -205,8 +210,6 @@ def rebuild(
     complete : bool
         Places that `values` lack are visited, too: parameters with `ABSENT`,
         containers as empty ones.
-    switch_last : bool
-        What a conditional asks stands behind its case, not before it.
     """
     result: dict[str, object] = {}
     for item in items:
@@ -222,15 +225,8 @@ def rebuild(
         entries: list[dict[str, object]] = []
         for group in groups(item, value, name):
             below = f"{group.name}|"
-            first = 1 if switch_last and isinstance(item, Conditional) else 0
             inner = rebuild(
-                (*group.items[first:], *group.items[:first]),
-                group.values,
-                leaf,
-                prefix=below,
-                marks=marks,
-                complete=complete,
-                switch_last=switch_last,
+                group.items, group.values, leaf, prefix=below, marks=marks, complete=complete
             )
             entries.append({**(marks(group) if marks else {}), **inner})
         result[item.name] = entries if item.repeats else entries[0]

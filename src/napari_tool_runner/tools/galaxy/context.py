@@ -332,7 +332,14 @@ def inputs_json(
     def one(leaf: Leaf) -> object:
         return _json_leaf(leaf.parameter, lookup(context, leaf.name), profile, style)
 
-    return json.dumps(rebuild(tool.inputs, values, one, switch_last=True))
+    return json.dumps(rebuild(tool.inputs, values, one, marks=_case_first))
+
+
+def _case_first(group: Group) -> dict[str, object]:
+    """Return the places of a conditional's case: what was asked stands behind them."""
+    if group.index is None or group.owner.repeats:
+        return {}
+    return {item.name: None for item in group.items[1:] if item.name in group.values}
 
 
 def _json_leaf(parameter: Parameter, value: object, profile: Version, style: str | None) -> object:

@@ -18,7 +18,6 @@ from napari_tool_runner.tools.model import (
     IntegerParameter,
     Parameter,
     ParameterBase,
-    Repeat,
     SelectParameter,
     TestOutput,
     ToolTest,
@@ -227,11 +226,8 @@ def _opened(items: Sequence[InputItem], state: Mapping[str, object]) -> dict[str
     for item in items:
         if isinstance(item, ParameterBase):
             continue
-        value = state.get(item.name)
-        if isinstance(item, Repeat):
-            given = _mappings(value)
-            value = [*given, *({} for _ in range(len(given), item.opens_with))]
-        inner = [_opened(one.items, one.values) for one in groups(item, value, item.name)]
+        entries = groups(item, state.get(item.name), item.name, opened=True)
+        inner = [_opened(one.items, one.values) for one in entries]
         found[item.name] = inner if item.repeats else inner[0]
     return found
 
