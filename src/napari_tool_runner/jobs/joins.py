@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import ExchangeError
+from napari_tool_runner.errors import ExchangeError, WorkspaceError
 from napari_tool_runner.exchange import joined_by, objects_in, open_snapshot, snapshot
 from napari_tool_runner.tools.model import LayerKind
 
@@ -29,9 +29,14 @@ def join_tables(run: Run) -> None:
     def as_labels(entry: JobOutput) -> JobOutput:
         if entry.output.name in request.kinds:  # a person knows better
             return entry
-        run.notes.append(f"{entry.layer_name}: labels, as a table has their numbers.")
         labels = replace(entry, loaded=None, kind=LayerKind.LABELS)
-        return labels.opened(request.tool, top, run.files)
+        try:
+            labels = labels.opened(request.tool, top, run.files)
+        except WorkspaceError as reason:  # it is an image still
+            run.notes.append(str(reason))
+            return entry
+        run.notes.append(f"{entry.layer_name}: labels, as a table has their numbers.")
+        return labels
 
     snaps, part = request.snapshots(request.values), bool(request.grid and not request.pieces)
     joins = Joins(run.outputs, snaps, run.stop_if_cancelled, part=part)
