@@ -148,6 +148,17 @@ def test_exit_codes(tmp_path, how, code):
     assert run_all(Runs(how), process, script(tmp_path, "raise SystemExit(5)")) == code
 
 
+def test_the_exit_code_of_a_program_that_gets_other_paths(tmp_path):
+    """As `docker exec NAME program /app/data/file` for `program /home/me/file`."""
+
+    def how(args):
+        subprocess.run(["sh", "-c", "exit 6", *args[:1], args[1].replace("/home/me", "/app/data")])
+        subprocess.run(["sh", "-c", "exit 7", "stop"])
+
+    process, _ = make_process(tmp_path)
+    assert run_all(Runs(how), process, ["program", "/home/me/in/a.tif"]) == 6
+
+
 def test_output_of_its_programs_reaches_the_log(tmp_path, capfd):
     process, events = make_process(tmp_path)
     args = script(tmp_path, "import sys\nprint('out')\nprint('err', file=sys.stderr)\n")

@@ -364,6 +364,20 @@ def test_a_plugin_may_have_the_name_of_a_service_that_ships(plugins, bare, image
     assert "plain runs" not in ntr.run(bare, input=image, runner="LOCAL").log.read_text()
 
 
+def test_a_facility_that_allows_a_service_does_not_mean_a_plugin_of_that_name(
+    plugins, bare, image, tmp_path, monkeypatch
+):
+    facility = tmp_path / "facility.json"
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_FACILITY", str(facility))
+    for policy, told in (
+        ({"services": ["LOCAL"]}, "does not allow the runner LOCAL of a plugin"),
+        ({"local_for_others": False}, "does not allow tools of others to run with LOCAL"),
+    ):
+        facility.write_text(json.dumps({"policy": policy}))
+        with pytest.raises(ntr.ToolRunnerError, match=told):
+            run(bare, image, plugins(runner_local=LOCAL), "LOCAL")
+
+
 # -- what it prints ------------------------------------------------------------------------
 
 NOISY = """

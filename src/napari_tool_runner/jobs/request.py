@@ -200,7 +200,7 @@ def make_request(
             hint="See the notes of the tool (napari-tool-runner check).",
         )
     choice = _choose(tool, config, runner)
-    notes += plugin_notes(runnerServices, config.runner)
+    notes += plugin_notes(runnerServices, config.runner, choice.name)
     layers: dict[str, weakref.ref[object]] = {}
 
     def take(name: str, parameter: DataParameter, value: object) -> object:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 # what travels on the context is part of the contract: services of others take it from here
 __all__ = [
+    "OF_PLUGIN",
     "Availability",
     "CancelToken",
     "Event",
@@ -310,6 +311,10 @@ class _ThreeCalls:
             if not _is_theirs(error):
                 raise
             context_of(self._process).say(f"{self._name} could not tidy up: {words(error)}.")
+
+
+OF_PLUGIN = " of a plugin"
+"""What follows the name of a service that ships, where a plugin has taken it."""
 
 
 def _is_theirs(error: BaseException) -> bool:

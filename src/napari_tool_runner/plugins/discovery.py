@@ -80,10 +80,13 @@ def keep_printed(where: str, lines: tuple[str, ...]) -> None:
             _printed[where] = lines
 
 
-def plugin_notes(provider: Registry, config: Mapping[str, object]) -> tuple[str, ...]:
+def plugin_notes(
+    provider: Registry, config: Mapping[str, object], service: str = ""
+) -> tuple[str, ...]:
     """Return what is worth knowing of the plugins of a ``runner`` section, in sentences.
 
-    Which cannot be used, what they printed, and which names of ours they took.
+    Which cannot be used, what they printed, and which names of ours they took (of `service`
+    alone, when it is named).
     """
     folders = settings.PLUGIN_DIRS.of(config)
     if not folders:
@@ -93,9 +96,10 @@ def plugin_notes(provider: Registry, config: Mapping[str, object]) -> tuple[str,
     with _lock:
         printed = dict(_printed)
     for where, lines in printed.items():
-        if os.path.dirname(where) in places or os.sep not in where:
+        if os.path.dirname(where) in places or (os.sep not in where and service in ("", where)):
             found.append(f"Runner plugin {where} printed: {' / '.join(lines)}")
-    return (*found, *provider.replaced(config).values())
+    taken = provider.replaced(config).items()
+    return (*found, *(told for name, told in taken if service in ("", name)))
 
 
 def registering(key: str) -> Path | None:

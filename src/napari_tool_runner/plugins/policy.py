@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import TrustError
+from napari_tool_runner.plugins.contract import OF_PLUGIN
 from napari_tool_runner.tools.toolbox.trust import TrustState, names_folder
 
 if TYPE_CHECKING:
@@ -80,10 +81,12 @@ def _is_its_own(tool: Tool, permit: Permit, policy: Config) -> bool:
 
 def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Iterator[str]:
     services = policy.own(settings.SERVICES_ALLOWED)
-    if services is not None and not {service, place.service} & {*services}:
-        yield f"your facility does not allow the runner {service}"
+    # a plugin may have taken the name of a service of ours, which is not what was allowed
+    named = place.service if place.service.endswith(OF_PLUGIN) else service
+    if services is not None and not {named, place.service} & {*services}:
+        yield f"your facility does not allow the runner {named}"
     local = policy.own(settings.LOCAL_FOR_OTHERS)
-    if place.service == "LOCAL" and not local and not own:
+    if place.service.removesuffix(OF_PLUGIN) == "LOCAL" and not local and not own:
         yield "your facility does not allow tools of others to run with LOCAL"
     for origin in place.origins:
         allowed = policy.own(_ALLOWED[origin.kind])

@@ -307,9 +307,18 @@ def _words(argv: Any) -> list[str]:
 
 
 def _contains(argv: list[str], args: list[str]) -> bool:
-    """Say whether a command is, ends with, or (in a shell) mentions `args`."""
+    """Say whether a command is, ends with, or (in a shell) mentions `args`.
+
+    At its end, paths may be those of another place, as in a container.
+    """
     if not args:
         return False
-    if argv[-len(args) :] == args:
+    end = argv[-len(args) :]
+    if len(end) == len(args) and all(map(_is_same, end, args)):
         return True
     return any(all(part in entry for part in args) for entry in argv)
+
+
+def _is_same(word: str, given: str) -> bool:
+    paths = os.sep in given and "/" in word
+    return word == given or (paths and os.path.basename(word) == os.path.basename(given))

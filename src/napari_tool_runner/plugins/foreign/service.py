@@ -13,11 +13,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner.config import whole_config
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError
-from napari_tool_runner.plugins.contract import Availability, RunnerService
+from napari_tool_runner.plugins.contract import OF_PLUGIN, Availability, Place, RunnerService
 from napari_tool_runner.plugins.foreign.children import Recorder, recording
 from napari_tool_runner.plugins.foreign.core import offered
 from napari_tool_runner.plugins.process import (
@@ -30,6 +31,7 @@ from napari_tool_runner.plugins.process import (
     context_of,
 )
 from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender, describe_exit, exit_code
+from napari_tool_runner.settings import OWN_SERVICES
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -89,6 +91,12 @@ class ForeignService(RunnerService):
     def check(self) -> Availability:
         """A plugin cannot be asked; it is there."""
         return Availability(True, f"A plugin ({type(self.service).__module__}).")
+
+    def place(self, tool: Tool) -> Place:
+        """Say what can be told; a name of ours that it took is not taken for ours."""
+        found = super().place(tool)
+        taken = self.service_name in OWN_SERVICES
+        return replace(found, service=f"{self.service_name}{OF_PLUGIN}") if taken else found
 
     def close(self) -> None:
         """Call its ``close``, if it has one."""
