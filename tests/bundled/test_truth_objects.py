@@ -665,6 +665,14 @@ def test_a_lone_object_like_a_mask_is_told(tmp_path):
     assert not made.image().any()
 
 
+def test_an_empty_cell_is_no_place(tmp_path):
+    labels, points = Image(np.ones((5, 5), np.uint8), "YX"), tmp_path / "points.csv"
+    points.write_text("index,axis-0,axis-1\n0,1,\n1,1,1\n")
+    made = run("count_points", tmp_path, points=points, labels=labels)
+    assert made.rows("counts")[0]["points"] == "1"
+    assert "without a place (NaN) lie in no object: 1 of 2" in made.text
+
+
 def test_points_outside_of_the_image_are_told(tmp_path):
     labels = Image(np.ones((5, 5), np.uint8), "YX")
     made = run("count_points", tmp_path, points=np.array([[1.0, 1], [9, 1]]), labels=labels)

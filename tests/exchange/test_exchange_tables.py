@@ -460,6 +460,10 @@ COORDINATES = {  # header: the columns that are coordinates, and their axes
     "ImageNumber,Location_Center_X,Location_Center_Y,Metadata_T": (
         "Metadata_T Location_Center_Y Location_Center_X", "TYX",
     ),
+    "time_ms,x,y": ("time_ms y x", "TYX"),
+    "Time_min,x_um,y_um": ("Time_min y_um x_um", "TYX"),
+    "x_min,y_min,x_max,y_max,t_min": ("", ""),
+    "xnm,ynm,znm,frame": ("frame znm ynm xnm", "TZYX"),
     "Time,Time Index,x,y": ("Time Index y x", "TYX"),
     "Metadata_Row,Metadata_Col,Metadata_T": ("", ""),
     "frame,label,centroid-0,centroid-1": ("frame centroid-0 centroid-1", "TYX"),
@@ -519,6 +523,9 @@ def test_a_centre_that_is_the_frame_is_no_depth():
         ({"frame": np.arange(3), "t": np.arange(3)}, ""),
         ({"frame": np.arange(3), "t [s]": 2 * np.arange(3)}, ""),
         ({"ImageNumber": np.arange(3)}, "“ImageNumber” was not taken for time"),
+        ({"Timestamp": np.arange(3)}, "“Timestamp” was not taken for time"),
+        ({"frame": np.array(["a.tif", "b.tif", "c.tif"], object)}, "“frame” was not taken"),
+        ({"frame name": np.array(["a.tif"] * 3, object)}, ""),
     ],
 )
 def test_what_is_doubtful_of_a_time_is_told(times, note):
@@ -562,6 +569,14 @@ def test_a_file_of_tracks_is_given_as_points_where_only_points_go(tmp_path):
     ):
         written = export(snapshot(path), parameter("tablecsv", kinds=kinds), tmp_path / "in")
         assert list(pd.read_csv(written.file.path)) == columns
+
+
+def test_blanks_around_names_are_no_part_of_them(tmp_path):
+    path = tmp_path / "spots.csv"
+    path.write_text("index, axis-0, axis-1\n0, 1, 2\n")
+    points = parameter("tablecsv", kinds=(LayerKind.POINTS,))
+    written = export(snapshot(path), points, tmp_path / "in")
+    assert list(pd.read_csv(written.file.path)) == ["index", "axis-0", "axis-1"]
 
 
 def test_an_index_that_is_no_running_number_is_a_feature(tmp_path):

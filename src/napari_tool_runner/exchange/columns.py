@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from napari_tool_runner.exchange.axes import letter
-from napari_tool_runner.exchange.units import canonical, is_length
+from napari_tool_runner.exchange.units import canonical, dimension, is_length
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Table
@@ -47,14 +47,17 @@ _COUNT = re.compile(
     r"(frames?|timepoint|timestep|time|plane|slice|^[tz](?=index))(?:number|num|nr|no|index|idx|ix|id)$"
 )
 # What may be a number of frames, or of something else, as of CellProfiler's images.
-_PERHAPS_TIME = ("imagenumber", "imageindex", "imageid", "imageno")
+_PERHAPS_TIME = re.compile(r"time|frame|cycle|metadatat|image(?:number|index|id|no)$")
 _MIXED = "several"
 _POSITIONS = {"frame": "T", "pos_z": "Z", "pos_y": "Y", "pos_x": "X"}
 _NAME = re.compile(rf"({_PLACE}*)({'|'.join(sorted(_AXES, key=len)[::-1])})({_PLACE}*)")
 _NUMBERED = re.compile(rf"(?=.*(?:cent|pos|coord|loc))({_PLACE}+)(\d)")
 _BARE_UNIT = r"[nµμumc]m|microns?|(?:micro|nano)met(?:er|re)s?|px|(?:pix|vox)(?:els?)?"
+_BARE_TIME = r"m?s|sec(?:onds?)?|h|hrs?|hours?|minutes?|(?<=time.)min"  # x_min is no time
 _WITH_UNIT = re.compile(
-    rf"(.+?)[\s_.:]*(?:[(\[](.*?)[)\]]|(?<=[\s_.:])({_BARE_UNIT}|s|sec))", re.IGNORECASE
+    rf"(.+?)[\s_.:]*(?:[(\[](.*?)[)\]]|(?<=[\s_.:])({_BARE_UNIT}|{_BARE_TIME})"
+    rf"|(?<=^[xyz])({_BARE_UNIT}))",
+    re.IGNORECASE,
 )
 # What an id is called, best first: the bare ``id`` of a row with a track's is its own.
 _TRACK_IDS = ("trackid", "track", "tracknumber", "trajectory", "trajectoryid", "particle", "id")
@@ -87,7 +90,7 @@ def _plain(name: str) -> str:
 def _bare(name: str, units: Mapping[str, str]) -> tuple[str, str]:
     """Return a name without its unit, and the unit; `units`: what stands below the header."""
     found = _WITH_UNIT.fullmatch(name.strip())
-    unit = units.get(name, "") if found is None else found[2] or found[3]
+    unit = units.get(name, "") if found is None else found[found.lastindex or 0]
     return _plain(name if found is None else found[1]), _unit(unit)
 
 
@@ -101,6 +104,8 @@ def _meaning(name: str, units: Mapping[str, str]) -> Column | None:
     axis, place = letter(found[2]), found[1] + found[3]
     if bare.startswith("metadata") and axis != "T":
         return None  # of a plate
+    if dimension(unit) and (dimension(unit) == "time") != (axis == "T"):
+        return None
     if found[2] in _FRAMES or (axis == "T" and word != bare):
         unit = unit or "pixel"
     if found[2] in ("row", "col", "column"):
@@ -254,10 +259,12 @@ def _time_notes(
         elif other.unit in ("", "pixel") and not _is_same(table, time, other):
             yield f"“{time.name}” was taken for the time, not “{other.name}”."
     if time is None:
-        perhaps = [n for n in table if _plain(n) in _PERHAPS_TIME and len({*table[n]}) > 1]
+        known = [column.name for column in _known(table, units) if column.axis == "T"]
+        perhaps = [n for n in table if _PERHAPS_TIME.match(_plain(n)) and n not in known]
         yield from (
-            f"The column “{name}” was not taken for time: call it “frame” if it counts frames."
+            f"The column “{name}” was not taken for time: call it “frame” if it counts from 0."
             for name in perhaps
+            if len({*table[name]}) > 1
         )
         return
     steps = np.diff(np.unique(table[time.name]))

@@ -66,7 +66,7 @@ def read_points(path):
             header, *rows = csv.reader(file)
         columns = [header.index(n) for i in range(len(header)) if (n := f"axis-{i}") in header]
         rows = [row for row in rows if row]
-        points = np.array([[float(row[i]) for i in columns] for row in rows])
+        points = np.array([[float(row[i] or "nan") for i in columns] for row in rows])
         others = [i for i, name in enumerate(header) if i not in columns and name != "index"]
         features = [[row[i] for i in others] for row in rows]
     except (OSError, ValueError, IndexError) as error:

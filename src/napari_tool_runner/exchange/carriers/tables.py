@@ -122,8 +122,7 @@ def rewrite_table(source: Path, separator: str, path: Path, *, tabs: bool = Fals
 def own_columns(path: Path) -> list[Column]:
     """Return the coordinates of a table of the user's that is as those of layers, else none."""
     with path.open("rb") as file:
-        names = [name.strip() for name in _decoded(file.readline(_SNIFF)).split(",")]
-    return own_layout(names)
+        return own_layout(_decoded(file.readline(_SNIFF)).rstrip("\r\n").split(","))
 
 
 @dataclass(frozen=True, slots=True)
