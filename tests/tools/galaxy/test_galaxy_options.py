@@ -540,6 +540,32 @@ def test_only_what_is_offered_can_be_chosen(
         assert line(made, given) == expected
 
 
+@pytest.mark.parametrize(
+    ("attributes", "value", "problem"),
+    [
+        ('numerical="true"', "1", ""),
+        ('numerical="true"', "3", ""),
+        ('numerical="true"', "2", "takes a column of numbers; column 2 of “t.tabular”"),
+        ('numerical="true" multiple="true"', ["1", "2"], "column 2"),
+        ("", "2", ""),
+        ("", "0", "has no column 0, it has 3"),
+    ],
+)
+def test_a_column_of_numbers(
+    descriptor: Make, line: Line, dataset: Data, attributes: str, value: object, problem: str
+) -> None:
+    made = descriptor(
+        '<command>$n</command><inputs><param name="t" type="data" format="tabular"/>'
+        f'<param name="n" type="data_column" data_ref="t" {attributes}/></inputs><outputs/>'
+    )
+    given = {"t": dataset("t.tabular", "id\tname\tx\n1\tone\t1.5\n"), "n": value}
+    if problem:
+        with pytest.raises(ParameterError, match=problem):
+            line(made, given)
+    else:
+        assert line(made, given) == value
+
+
 def test_choices_of_a_dataset_that_is_not_there_yet_are_not_judged(
     descriptor: Make, line: Line, tmp_path: Path
 ) -> None:

@@ -136,7 +136,11 @@ class CollectionValue(Wrapper):
         for identifiers, dataset in self.flat():
             parts = [self.name] if include_collection_name else []
             parts += [
-                filesystem_safe_string(safe_identifier(part), invalid_chars=invalid_chars)
+                filesystem_safe_string(
+                    safe_identifier(part),
+                    max_len=254 - len(dataset.ext),
+                    invalid_chars=invalid_chars,
+                )
                 for part in identifiers
             ]
             paths.append(f"{os.sep.join(parts)}.{dataset.ext}")

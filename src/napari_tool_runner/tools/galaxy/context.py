@@ -49,6 +49,7 @@ __all__ = ["Context", "inputs_json", "lookup", "wrap_inputs"]
 
 Context = dict[str, object]
 
+_NUMBERS = ("int", "float")
 # Galaxy's word for a pair, or one file in its place
 _EITHER = "paired_or_unpaired"
 
@@ -119,15 +120,24 @@ class _Wrapping:
             return None
         found = tuple(column_number(text) for text in _texts(value))
         for file in data_files(find(self.values, parameter.data_ref)):
-            count = dataset_metadata(file, self.formats).get("columns")
+            told = dataset_metadata(file, self.formats)
+            count, kinds = told.get("columns"), told.get("column_types")
             most = count if isinstance(count, int) and count else MAX_COLUMN
-            wrong = [entry for entry in found if entry.isdecimal() and int(entry) > most]
+            wrong = [entry for entry in found if entry.isdecimal() and not 0 < int(entry) <= most]
             if wrong:
                 raise ParameterError(
                     f"“{parameter.label or name}”: “{file.name}” has no column {wrong[0]}, "
                     f"it has {most}.",
                     name=name,
                 )
+            if native(parameter).numerical and isinstance(kinds, list) and kinds:
+                wrong = [n for n in found if n.isdecimal() and kinds[int(n) - 1] not in _NUMBERS]
+                if wrong:
+                    raise ParameterError(
+                        f"“{parameter.label or name}” takes a column of numbers; "
+                        f"column {wrong[0]} of “{file.name}” holds other things.",
+                        name=name,
+                    )
         return found if parameter.multiple else found[0]
 
     # -- datasets --------------------------------------------------------------------

@@ -93,6 +93,7 @@ class _Reader:
                 sanitizer=None if sanitizer is None else Sanitizer.from_element(sanitizer),
                 separator=source.get("separator", ","),
                 rgb=source.get_bool("rgb", False),
+                numerical=source.get_bool("numerical", False),
                 nullable=kind == "boolean" and source.get_bool("optional", False),
             ),
         )

@@ -58,6 +58,8 @@ class Native:
         A boolean that may be neither.
     fetched : str
         Where Galaxy would fetch the dataset that it takes when none is chosen.
+    numerical : bool
+        A column that must hold numbers.
     """
 
     type: str = ""
@@ -67,6 +69,7 @@ class Native:
     inferred: bool = False
     nullable: bool = False
     fetched: str = ""
+    numerical: bool = False
 
 
 def native(parameter: Parameter) -> Native:
