@@ -533,3 +533,37 @@ def test_a_unit_that_napari_does_not_know_is_told(unit, tmp_path):
     layer = Layer.create(*loaded.as_layer_data_tuple())
     assert tuple(layer.scale) == (0.25, 0.25)
     assert any(f"no unit “{unit}”" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize("kind", ["points", "shapes"])
+@pytest.mark.parametrize("units", [("um", "um"), ("pixel", "pixel")])
+def test_a_file_without_a_pixel_size_has_that_of_coordinates(tmp_path, kind, units) -> None:
+    path = tmp_path / "silent.tif"
+    tifffile.imwrite(path, np.zeros((40, 50), np.uint8))
+    place = {"scale": (0.5, 0.5), "units": units, "translate": (0, 2)}
+    square = np.array([[10, 20], [10, 30], [20, 30], [20, 20]], float)
+    data = square if kind == "points" else [square]
+    wanted = LayerKind.POINTS if kind == "points" else LayerKind.LABELS
+    taken = parameter("tablecsv" if kind == "points" else "imagetiff", kinds=(wanted,))
+    written = export(
+        snapshot((data, place, kind), "p"), taken, tmp_path / "in", reference=snapshot(path)
+    )
+    assert any("taken to be as in “p”" in note for note in written.notes)
+    if kind == "points":
+        rows = np.loadtxt(written.file.path, delimiter=",", skiprows=1)
+        assert rows[0, -2:].tolist() == [10, 24]
+    else:
+        drawn = tifffile.imread(written.file.path)
+        assert (drawn[12:18, 26:32] == 1).all()
+        assert not drawn[:, :23].any()
+
+
+def test_coordinates_between_frames_are_told(tmp_path) -> None:
+    place = {"scale": (2, 1, 1), "axis_labels": ("t", "y", "x")}
+    movie = snapshot((np.zeros((4, 8, 8), np.uint8), place, "image"), "movie")
+    wanted, cases = parameter("tablecsv"), ((0, 2), (1, 2), (4, 2), (0, 4), (0, 3))
+    for (start, step), told in zip(cases, (False, True, False, False, True), strict=True):
+        own = place | {"translate": (start, 0, 0), "scale": (step, 1, 1)}
+        points = snapshot((np.zeros((3, 3)), own, "points"), "p")
+        notes = export(points, wanted, tmp_path, reference=movie).notes
+        assert any("between those of" in note for note in notes) is told, (start, step)

@@ -43,6 +43,7 @@ from napari_tool_runner.exchange.wanted import (
     is_read,
     lying_apart,
     misfits,
+    sized_as,
     sizes_in_words,
     with_columns,
 )
@@ -285,6 +286,7 @@ def _in_pixels_of(
     if snap.kind not in _PLACED:
         return snap
     source, (target, there) = snap.geometry, along_image(snap, reference)
+    grid = _grid(snap, reference, notes)
     if apart := [source.axes[i] for i, place in enumerate(there) if place < 0]:
         notes.append(
             f"“{snap.name}” has {in_words(source.axes)}, “{reference.name}” has "
@@ -295,18 +297,39 @@ def _in_pixels_of(
         known = along_image(snap, with_known_sizes(reference)[0])[0]
         snap = replace(snap, behind=replace(known, shape=()))
     trial = np.vstack([np.zeros(source.ndim), np.eye(source.ndim) * 100])
-    if np.allclose(convert_coordinates(trial, source, target), trial, atol=1e-6):
+    if np.allclose(convert_coordinates(trial, source, grid), trial, atol=1e-6):
         return snap
 
     def rows(points: np.ndarray) -> np.ndarray:
         if points.ndim == 2:
-            return convert_coordinates(points, source, target)
+            return convert_coordinates(points, source, grid)
         starts, ends = rows(points[:, 0]), rows(points[:, 0] + points[:, 1])  # vectors
         return np.stack([starts, ends - starts], axis=1)
 
     data = moved(snap.data, snap.kind, rows)
     notes.append(f"“{snap.name}” was converted to the pixels of “{reference.name}”.")
     return replace(snap, data=data, geometry=replace(target, shape=()))
+
+
+def _grid(snap: LayerSnapshot, reference: LayerSnapshot, notes: list[str]) -> Geometry:
+    """Return the axes of an image that coordinates lie along; `notes`: what does not fit.
+
+    A file that says no pixel size is taken to have that of the coordinates.
+    """
+    source, (target, there) = snap.geometry, along_image(snap, reference)
+    grid = sized_as(target, source) if reference.data is None else target
+    if (grid.scale, grid.units) != (target.scale, target.units):
+        notes.append(
+            f"“{reference.name}” does not say how large its pixels or far its frames are: that is "
+            f"taken to be as in “{snap.name}”."
+        )
+    for i, place in enumerate(there):
+        if place >= 0 and reference.geometry.axes[place] == "T":
+            ends = np.eye(source.ndim)[[i - 1, i]] * [[0], [1]]
+            frames = convert_coordinates(ends, source, grid)[:, i]
+            if np.abs(frames - np.rint(frames)).max() > 0.05:
+                notes.append(f"Frames of “{snap.name}” lie between those of “{reference.name}”.")
+    return grid
 
 
 def _shapes_as_labels(
@@ -336,13 +359,14 @@ def _shapes_as_labels(
         )
     from skimage.draw import line_nd, polygon
 
-    (target, there), shapes, names = along_image(snap, reference), snap.parts, snap.shape_types
+    there, onto = along_image(snap, reference)[1], _grid(snap, reference, notes)
+    shapes, names = snap.parts, snap.shape_types
     labels = np.zeros(grid.shape, np.uint16 if len(shapes) < 2**16 else np.uint32)
     lead = outer_axes(grid.axes, 2)
     order = [*lead, *(axis for axis in range(grid.ndim) if axis not in lead)]
     planes, outside = labels.transpose(order), 0
     for number, (shape, name) in enumerate(zip(shapes, names, strict=True), start=1):
-        points = convert_coordinates(shape, snap.geometry, target)
+        points = convert_coordinates(shape, snap.geometry, onto)
         full = np.zeros((len(points), len(grid.shape)))
         for column, place in enumerate(there):
             if place >= 0:

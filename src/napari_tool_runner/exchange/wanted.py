@@ -50,6 +50,7 @@ __all__ = [
     "misfits",
     "moments",
     "shared_axes",
+    "sized_as",
     "sizes_in_words",
     "wants_objects",
     "with_columns",
@@ -197,7 +198,7 @@ def lying_apart(
         return []
     both = (found.geometry, other.geometry)
     if snap.data is None or reference.data is None:
-        both = (_sized_as(*both), _sized_as(*both[::-1]))
+        both = (sized_as(*both), sized_as(*both[::-1]))
     how = [*_how_apart(*both), *_apart_in_time(*both)]
     if not how:
         return []
@@ -211,7 +212,7 @@ def lying_apart(
     return [f"{told} of both as they are.{hint if advice else ''}"]
 
 
-def _sized_as(own: Geometry, other: Geometry) -> Geometry:
+def sized_as(own: Geometry, other: Geometry) -> Geometry:
     """Return `own` with the steps of `other` in space or time where it says nothing of them."""
     scale, units = list(own.scale), list(own.units)
     for letters in ("ZYX", "T"):
