@@ -41,8 +41,8 @@ def one_line(text: str, most: int = 300) -> str:
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
-def some_paths(paths: Sequence[Path], most: int = 5) -> str:
-    """Return paths for a sentence: the first of them, and how many more there are."""
+def some_paths(paths: Sequence[Path | str], most: int = 5) -> str:
+    """Return paths, or names, for a sentence: the first of them, and how many more there are."""
     names = ", ".join(one_line(str(path), 500) for path in paths[:most])
     return names + (f" and {len(paths) - most} more" if len(paths) > most else "")
 

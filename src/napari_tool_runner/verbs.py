@@ -180,7 +180,7 @@ def list_history(args: Namespace) -> int:
     records = [_entry(args)] if args.record else jobs.history(_config(args).workspaces)
     if form:
         for one in records[0].inputs if form != "json" else ():
-            if remark := one.remark():
+            if remark := one.remark(records[0].root):
                 say(f"note: {remark}")
         forms = {"python": jobs.as_python, "command": jobs.as_command, "json": jobs.as_json}
         results().write(forms[form](records[0]).rstrip("\n") + "\n")  # to be executed as it is

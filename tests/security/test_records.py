@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,10 @@ HOME = "{home}"
         {"t": "x; cat '{home}/taxes.txt'"},
         {"c": {"how": "a", "x": "a,{home}/taxes.txt"}},
         {"unknown": {"deep": ["{home}/taxes.txt"]}},
+        {"t": "{home}" + "/" * 5000 + "taxes.txt#0"},
+        {"t": "file://{home}/" + "a/../" * 2000 + "taxes.txt#" + "9" * 5000},
+        {"t": "{home}/taxes.txt" + "/0" * 3000},
+        {"t": "${HOME}/taxes.txt" + " x" * 50_000},
     ],
     ids=lambda told: json.dumps(told)[:40],
 )
@@ -130,6 +135,108 @@ def test_however_a_file_is_named_it_is_asked_about(
     record = sent(tmp_path / "sent", told, parameters=written, inputs=[])
     assert home / "taxes.txt" in borrowed(record, say())
     with pytest.raises(TrustError, match=r"not written by this installation.*taxes\.txt"):
+        rerun(record, load_config())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"i": " ".join(["#" * 4000] * 200)},
+        {"t": "a/b " * 50_000},
+        {"t": "$PATH" * 100_000},
+        {"t": "x" * 2**21},
+        {"many": ["a/b"] * 50_000},
+        {"r": [{"i": 1}] * 50_000},
+        {"|".join(["a"] * number): 1 for number in range(1, 2000)},
+        {"a" * 2000: 1},
+        {str(number): 1 for number in range(50_000)},
+    ],
+    ids=range(9),
+)
+def test_more_than_a_form_holds_is_refused(
+    home: Path, tmp_path: Path, values: dict[str, object]
+) -> None:
+    """A small record would be looked through for minutes: each text is gone over once."""
+    record = sent(tmp_path / "sent", told_of(ntr.run(say())), parameters=values, inputs=[])
+    for ask in (lambda: borrowed(record, say()), lambda: rerun(record, load_config())):
+        with pytest.raises(ntr.errors.ParameterError, match="are not taken: there are"):
+            ask()
+
+
+@pytest.mark.parametrize("what", ["io", "io/inputs", "io/inputs/harmless.txt"])
+def test_what_a_program_put_in_the_place_of_its_input_is_not_followed(
+    home: Path, tmp_path: Path, what: str
+) -> None:
+    """A sealed record of ours says where the input lies, and a program may write there."""
+    pytest.importorskip("rocrate")
+    given = tmp_path / "harmless.txt"
+    result = ntr.run(say(), values={"i": given})
+    record = read_record(result.workspace / "record.json")
+    assert record.ours
+    (entry,) = record.inputs
+    assert entry.locate(record.root) == result.workspace / "io" / "inputs" / "harmless.txt"
+    (home / "inputs").mkdir()
+    for name in ("harmless.txt", "inputs/harmless.txt"):
+        (home / name).write_text("private")
+    place = result.workspace / what
+    place.rename(tmp_path / "away")
+    place.symlink_to(home / "harmless.txt" if what.endswith("txt") else home)
+    assert entry.locate(record.root) == given, "what it was made of then"
+    job, _ = rerun(record, load_config())
+    assert run_job(job).outputs["o"].path.read_text() == "x"
+    given.unlink()
+    assert entry.locate(record.root) is None
+    with pytest.raises(ntr.errors.WorkspaceError, match="a link in its place or in it"):
+        rerun(record, load_config())
+    with pytest.raises(ntr.errors.WorkspaceError, match=r"is gone|has changed since"):
+        export_crate(record, tmp_path / "crate")
+
+
+@pytest.mark.parametrize("what", ["c", "c/0"])
+def test_a_chunk_that_became_a_link_is_not_followed(home: Path, tmp_path: Path, what: str) -> None:
+    told = told_of(ntr.run(say()))
+    store = tmp_path / "job" / "io" / "inputs" / "i.zarr"
+    (store / "c").mkdir(parents=True)
+    (store / "c" / "0").write_text("x")
+    entry = private_input(home)
+    entry[0] |= {"path": "io/inputs/i.zarr", "source": {"kind": "layer"}}
+    record = replace(sent(tmp_path / "job", told, inputs=entry), ours=True)
+    (one,) = record.inputs
+    assert one.locate(record.root) == store
+    assert one.remark(record.root) == ""
+    (store / what).rename(tmp_path / "away")
+    (store / what).symlink_to(home)
+    assert one.locate(record.root) is None
+    assert "is not followed" in one.remark(record.root)
+
+
+def test_a_file_with_a_second_name_is_asked_about(home: Path, tmp_path: Path) -> None:
+    """A hard link in what was sent is a file of the user's all the same."""
+    told = told_of(ntr.run(say(), values={"i": tmp_path / "harmless.txt"}))
+    inputs = tmp_path / "sent" / "io" / "inputs"
+    inputs.mkdir(parents=True)
+    (inputs / "x.txt").hardlink_to(home / "taxes.txt")
+    entry = private_input(home)
+    entry[0] |= {"path": "io/inputs/x.txt", "source": {"kind": "layer"}}
+    record = sent(tmp_path / "sent", told, inputs=entry, parameters={}, outputs=[])
+    assert borrowed(record, say()) == [inputs / "x.txt"]
+    record = sent(tmp_path / "sent", told, inputs=[], parameters={"t": f"{inputs}"}, outputs=[])
+    assert borrowed(record, say()) == [inputs / "x.txt"]
+    pytest.importorskip("rocrate")
+    with pytest.raises(ntr.errors.WorkspaceError, match="reached by a link"):
+        export_crate(sent(tmp_path / "sent", told, inputs=entry, outputs=[]), tmp_path / "crate")
+
+
+@pytest.mark.parametrize("path", ["/" + "a" * 5000, "a\0b", "/tmp/\udcff\ud800"])
+def test_a_path_that_no_system_has_is_a_sentence(home: Path, tmp_path: Path, path: str) -> None:
+    pytest.importorskip("rocrate")
+    told = told_of(ntr.run(say(), values={"i": tmp_path / "harmless.txt"}))
+    entry = private_input(home)
+    entry[0] |= {"path": path, "source": {"kind": "file", "path": path}}
+    record = sent(tmp_path / "sent", told, inputs=entry)
+    with pytest.raises(ntr.errors.WorkspaceError, match="gone"):
+        export_crate(record, tmp_path / "crate")
+    with pytest.raises(ntr.errors.WorkspaceError, match="gone"):
         rerun(record, load_config())
 
 
@@ -264,7 +371,9 @@ def page(home: Path, qtbot, tmp_path: Path) -> Callable[[Tool], object]:  # type
     return opened
 
 
-def test_a_form_is_filled_with_no_file_before_a_word(home: Path, tmp_path: Path, page) -> None:
+def test_a_form_is_filled_with_no_file_before_a_word(
+    home: Path, tmp_path: Path, page, qtbot
+) -> None:
     """“Run again on…” and “Edit and run again…” leave out what was not asked about."""
     from napari_tool_runner.widgets.history.fill import fill_form
 
@@ -273,16 +382,17 @@ def test_a_form_is_filled_with_no_file_before_a_word(home: Path, tmp_path: Path,
     record = sent(tmp_path / "sent", told, parameters=values, inputs=private_input(home))
     opened = page(say())
     fill_form(opened, record, "Filled.")
+    message = opened.run_bar.message
+    qtbot.waitUntil(lambda: message.text().startswith("Filled."))
     shown = opened.form.values()
     assert not shown["t"]
     assert not shown["s"]["j"]
     assert not shown["i"]
     assert shown["c"]["x"] == "blue"
-    message = opened.run_bar.message
-    assert message.text().startswith("Filled.")
     assert "taxes.txt" in message.text()
     (button,) = message.buttons
     button.click()
+    qtbot.waitUntil(lambda: opened.form.values()["t"] != "")
     shown = opened.form.values()
     assert shown["t"] == f"{home}/taxes.txt"
     assert Path(str(shown["i"])) == home / "taxes.txt"
@@ -308,6 +418,15 @@ def test_a_preset_of_others_fills_in_no_file_before_a_word(
     (button,) = message.buttons
     button.click()
     assert opened.form.values()["t"] == "~/taxes.txt"
+
+
+def test_a_preset_that_no_form_made_is_refused(home: Path, tmp_path: Path, page) -> None:
+    opened = page(say())
+    preset = {"tool": "say", "version": "1", "values": {"t": "a/b " * 50_000}}
+    (tmp_path / "x.json").write_text(json.dumps(preset))
+    opened.preset_menu.import_file(tmp_path / "x.json")
+    assert "are not taken" in opened.run_bar.message.text()
+    assert not opened.form.values()["t"]
 
 
 def test_ones_own_presets_come_back_whole(home: Path, page) -> None:

@@ -227,6 +227,7 @@ def test_edit_and_run_again(qtbot, place, tools, cells, source, tmp_path, monkey
     choose(panel, 0)
     qtbot.mouseClick(panel.edit_button, Qt.MouseButton.LeftButton)
     (page,) = place.pages
+    qtbot.waitUntil(lambda: "filled" in page.run_bar.message.text(), timeout=WAIT)
     values = page.form.values()
     assert values["n"] == 42
     if source == "layer":
@@ -257,7 +258,7 @@ def test_what_changed_since_is_told(qtbot, place, tools, cells):
 
 
 @pytest.mark.parametrize("mode", ["each", "current"])
-def test_edit_restores_what_of_the_layer_went_in(place, tools, cells, mode):
+def test_edit_restores_what_of_the_layer_went_in(qtbot, place, tools, cells, mode):
     stack = np.stack([cells, cells // 2])
     layer = place.viewer.add_image(stack, name="stack")
     extent = Extent(mode, position=(1, 0, 0))
@@ -268,6 +269,7 @@ def test_edit_restores_what_of_the_layer_went_in(place, tools, cells, mode):
     choose(panel, 0)
     panel.edit_action.trigger()
     (page,) = place.pages
+    qtbot.waitUntil(lambda: "filled" in page.run_bar.message.text(), timeout=WAIT)
     if mode == "each":
         assert page.form.values()["i"] is layer
         assert page.extent_bar.choice is Choice.EACH
@@ -311,11 +313,14 @@ def test_copy(qtbot, place, tools, cells):
     panel = place.panel()
     choose(panel, 0)
     panel.python_action.trigger()
+    place.told(panel, "as a Python script")
     compile(clipboard(), "copied", "exec")
     assert "'n': 5" in clipboard()
     panel.command_action.trigger()
+    place.told(panel, "as a command line")
     assert clipboard().startswith("napari-tool-runner run ")
     panel.json_action.trigger()
+    place.told(panel, "as JSON")
     assert json.loads(clipboard())["id"] == job.id
     assert panel.message.kind() == "done"
 

@@ -92,7 +92,7 @@ def test_in_the_window(qtbot, make_napari_viewer, cells, result, tmp_path):
     page = dock.page
     assert page is not None
     assert page.tool.id == "invert"
-    assert page.form.values()["n"] == 9
+    qtbot.waitUntil(lambda: page.form.values()["n"] == 9, timeout=WAIT)
     shutil.rmtree(job.workspace.root)
     viewer.layers.selection.active = layer
     dock.made_by.how_button.click()

@@ -27,7 +27,7 @@ from napari_tool_runner.jobs.secrets import is_ours
 from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
 from napari_tool_runner.jobs.workspace import RECORD, disk_size
 from napari_tool_runner.processes import boot_mark, process_mark
-from napari_tool_runner.sealed import content_sha256
+from napari_tool_runner.sealed import content_sha256, is_own
 from napari_tool_runner.storage import NewerError, check_depth
 from napari_tool_runner.tools.candidate import split_entry
 
@@ -157,37 +157,45 @@ class RecordedInput:
     source: RecordedSource = RecordedSource(SourceKind.LAYER)
     layer: Mapping[str, object] | None = None
 
-    def locate(self) -> Path | None:
+    def locate(self, root: Path | None = None) -> Path | None:
         """Return where it lies: the file that the tool got, else the one that it is.
 
-        None when neither is there, or a layer was not that file.
+        None when neither is there, or a layer was not that file. Walks through a folder, and
+        reads a file of an older record.
+
+        Parameters
+        ----------
+        root : Path, optional
+            `RunRecord.root`.
         """
-        if (
-            present(self.path) and not self.path.is_symlink()
-        ):  # a program may have put a link there
+        if _lies(self.path, root):
             return self.path
         origin = Path(self.source.path or self.path)
         if self.source.kind is not SourceKind.FILE or not present(origin):
+            return None
+        if root and origin.is_relative_to(root):
             return None
         # older records call a layer, also an edited one, the file that it was opened from
         was_layer = self.layer is not None and self.layer.get("kind") not in (None, "any")
         return None if was_layer and differs(origin, self.sha256) else origin
 
-    def remark(self) -> str:
+    def remark(self, root: Path | None = None) -> str:
         """Say that it is gone, or has other bytes than then; else empty. Reads the file."""
-        place = self.locate()
+        place = self.locate(root)
         if place is None:
-            return f"The input “{self.label}” is gone ({self.path})."
+            changed = "has a link in its place or in it, which is not followed"
+            state = changed if root and os.path.lexists(self.path) else "is gone"
+            return f"The input “{self.label}” {state} ({self.path})."
         own = place == self.path
         if (own and not self.sha256) or not differs(place, self.sha256):
             return ""
         more = "" if own else ", or was converted then, and the job's own copy is gone"
         return f"The input “{self.label}” ({place}) has changed since{more}."
 
-    def snapshot(self) -> LayerSnapshot:
-        """Return it as it went in; the file need not exist any more. Raises WorkspaceError."""
+    def snapshot(self, place: Path | None = None) -> LayerSnapshot:
+        """Return it as it went in, from where it lies now. Raises WorkspaceError."""
         try:
-            return snapshot_from_record(self.locate() or self.path, self.label, self.layer)
+            return snapshot_from_record(place or self.path, self.label, self.layer)
         except (TypeError, ValueError, OverflowError) as error:
             raise WorkspaceError(
                 f"What is recorded of the layer “{self.label}” is of no use: {error}."
@@ -206,9 +214,9 @@ class RecordedOutput:
     layer_name: str = ""
     sha256: str | None = None
 
-    def locate(self) -> Path | None:
-        """Return where it lies, None when it is gone."""
-        return self.path if present(self.path) else None
+    def locate(self, root: Path | None = None) -> Path | None:
+        """Return where it lies, None when it is gone; `root`: `RunRecord.root`."""
+        return self.path if _lies(self.path, root, link=True) else None
 
     @property
     def title(self) -> str:
@@ -345,6 +353,14 @@ class RunRecord:
         return self.folder / RECORD
 
     @property
+    def root(self) -> Path | None:
+        """The folder below which nothing is reached through a link: that of a job of ours.
+
+        Of one of others it is asked where its links lead to.
+        """
+        return self.folder if self.ours else None
+
+    @property
     def tool_name(self) -> str:
         """What the tool was called."""
         return self.tool.name or self.tool.id
@@ -442,6 +458,17 @@ class RunRecord:
 def present(path: Path) -> bool:
     """Whether there is a file or folder; False also for what cannot be a path."""
     return os.path.isfile(path) or os.path.isdir(path)
+
+
+def _lies(path: Path, root: Path | None, *, link: bool = False) -> bool:
+    """Whether what a tool got or made is there; outside of `root` it may be a `link`.
+
+    A program may have put a link in the place of its input, of a folder on the way, or of a
+    chunk: in a job of ours nothing is reached through one.
+    """
+    if root and path.is_relative_to(root):
+        return is_own(path, root)
+    return present(path) and (link or not os.path.islink(path))
 
 
 def differs(path: Path, sha256: str | None) -> bool:

@@ -30,7 +30,7 @@ from napari_tool_runner.sealed.changing import (
 )
 from napari_tool_runner.sealed.finding import found, listed
 from napari_tool_runner.sealed.hashing import content_sha256
-from napari_tool_runner.sealed.links import below, link_free, settled
+from napari_tool_runner.sealed.links import below, is_own, link_free, settled
 from napari_tool_runner.sealed.opening import (
     MAX_DEPTH,
     MAX_PARSED,
@@ -53,6 +53,7 @@ __all__ = [
     "copy_bytes",
     "found",
     "heard",
+    "is_own",
     "kind",
     "link_free",
     "listed",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from napari_tool_runner.errors import OutputError
 from napari_tool_runner.names import real_path
 from napari_tool_runner.sealed.changing import copy_bytes, new_file
 from napari_tool_runner.sealed.opening import (
@@ -26,7 +27,7 @@ from napari_tool_runner.sealed.opening import (
     word_of,
 )
 
-__all__ = ["below", "link_free", "settled"]
+__all__ = ["below", "is_own", "link_free", "settled"]
 
 _MAX_LINKS = 8  # from one link to the next; wrappers make one or two
 
@@ -49,6 +50,28 @@ def below(folder: Path) -> Iterator[os.DirEntry[str]]:
                 if entry.is_dir(follow_symlinks=False):
                     todo.append(entry.path)
                 yield entry
+
+
+def is_own(path: Path, root: Path, *, alone: bool = False) -> bool:
+    """Whether a file or folder lies below `root`, with no link on the way to it nor below it.
+
+    Parameters
+    ----------
+    alone : bool
+        Nor with a file that has another name besides, which may lie anywhere (a hard link).
+    """
+    try:
+        match kind(path, root):
+            case "file":
+                found: Iterable[Path] = (path,)
+                open_file(path, root).close()
+            case "folder":
+                found = walk(path, root)
+            case _:
+                return False
+        return all(not alone or one.lstat().st_nlink == 1 for one in found)
+    except (OutputError, OSError):
+        return False
 
 
 def link_free(path: Path, root: Path, lent: Collection[Path] = ()) -> Path:

@@ -7,15 +7,13 @@ Values follow the tree of the inputs: ``{"sigma": 2.0, "cond": {"method": "otsu"
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import unquote
 
 from napari_tool_runner.tools.model import (
     Conditional,
@@ -41,7 +39,6 @@ __all__ = [
     "leaves",
     "map_data",
     "missing_files",
-    "named_paths",
     "paths_of",
     "places",
     "rebuild",
@@ -50,8 +47,6 @@ __all__ = [
 ]
 
 BoundValues: TypeAlias = dict[str, object]
-_OF_FILES = DataParameter | FileParameter | DirectoryParameter
-_IN_COMMANDS = re.compile(r"""[\s'"`=,;:|&<>()]+""")
 
 
 class _Absent(Enum):
@@ -312,78 +307,6 @@ def paths_of(value: object) -> list[Path]:
     if isinstance(value, list | tuple):
         return [path for entry in value for path in paths_of(entry)]
     return []
-
-
-def named_paths(
-    items: Sequence[InputItem], values: Mapping[str, object]
-) -> dict[str, tuple[object, list[Path]]]:
-    """Return what values of others are, flat, and which files that are there each names.
-
-    Whatever the values look like: nested or flat, lists or mappings, of names that the tree
-    has or not; a file by its path, from where we stand, by ``~``, a variable or an address.
-
-    Parameters
-    ----------
-    values : mapping
-        Of JSON types.
-
-    Returns
-    -------
-    dict of str
-        Full name -> the value, and the files and folders, absolute.
-    """
-    known = [place.item for place in places(items) if isinstance(place.item, ParameterBase)]
-    may = {item.name for item in known if isinstance(item, _OF_FILES)}
-    never = {item.name for item in known} - may
-    found: dict[str, tuple[object, list[Path]]] = {}
-    for name, value in _flat(values):
-        parameter = find_parameter(items, name)
-        proposed = getattr(parameter, "default", None)
-        if isinstance(parameter, FileParameter | DirectoryParameter) and value == proposed:
-            found[name] = value, []  # the descriptor says so, which was approved
-            continue
-        parts = {re.sub(r"_\d+$", "", part) for part in name.split("|")} | {*name.split("|")}
-        bare = bool(parts & may) or not parts & never  # “red” may be a file where we stand
-        paths = [path for text in _texts(value) for path in _spelled(text, bare=bare)]
-        paths += [path for part in name.split("|") for path in _spelled(part, bare=False)]
-        found[name] = value, [*dict.fromkeys(paths)]
-    return found
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield each value with its full name; entries of lists stand as ``rep_0``."""
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{name}|")
-        elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
-            yield from _flat({f"{name}_{index}": one for index, one in enumerate(value)})
-        else:
-            yield name, value
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one)
-
-
-def _spelled(text: str, *, bare: bool) -> Iterator[Path]:
-    """Yield what is there of what a text may mean, as a whole or inside a command."""
-    texts = {text, unquote(text)}
-    texts |= {os.path.expandvars(one) for one in texts}
-    texts |= {re.sub(r"^file:(//(localhost)?(?=/))?", "", one) for one in texts}
-    texts |= {one[: mark.start()] for one in texts for mark in re.finditer("#", one)}  # an image
-    inner = {piece for one in texts for piece in _IN_COMMANDS.split(one) if len(piece) > 1}
-    for one in texts | inner:
-        written = one and ((bare and one in texts) or "/" in one or os.sep in one)
-        path = Path(os.path.abspath(os.path.expanduser(one)))
-        if written and os.path.lexists(path):
-            yield path
-        elif written:  # what lies in a file is a matter of that file
-            yield from [part for part in path.parents if os.path.isfile(part)]
 
 
 def chosen_places(found: Iterable[Leaf]) -> list[Path]:

@@ -98,6 +98,7 @@ class ToolWidget(QWidget):
         self._toolbox = toolbox
         self._open_tool = open_tool
         self._trust = trust_state(tool)
+        self._why = ""
         self._bridges: dict[Job, JobBridge] = {}
 
         self.layer_source = LayerSource(viewer, self)
@@ -313,8 +314,9 @@ class ToolWidget(QWidget):
         self.run_bar.set_ready(not why, why)
         if why:
             self.run_bar.say(why, "problem", buttons)
-        elif self.run_bar.message.kind() == "problem" or not self.run_bar.message.text():
+        elif self.run_bar.message.text() in ("", self._why):  # what others told stays
             self.run_bar.say(self.services.remark(runner), "info")
+        self._why = why
 
     def review_toolbox(self) -> None:
         """Show what the toolbox holds and ask whether its tools may run."""

@@ -153,7 +153,7 @@ def compare_outputs(record: RunRecord, result: JobResult) -> list[str]:
     for key in old.keys() & new.keys():
         told = old[key]
         if content_sha256(new[key].path, result.workspace) != told.sha256:
-            sentence = _difference(told.title, told.locate(), new[key], result.formats)
+            sentence = _difference(told.title, told.locate(record.root), new[key], result.formats)
             if sentence:
                 differences.append(sentence)
     return differences

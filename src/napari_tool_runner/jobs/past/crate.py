@@ -6,13 +6,12 @@ Profile: https://w3id.org/ro/wfrun/process/0.5
 from __future__ import annotations
 
 import os
-from collections import deque
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import OutputError, ToolRunnerError, WorkspaceError
+from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import own_folder
 from napari_tool_runner.jobs.record import JobState, differs
 from napari_tool_runner.jobs.typed_json import to_json
@@ -105,7 +104,7 @@ def export_crate(record: RunRecord, target: Path) -> Path:
     action["result"] = outputs
     crate.root_dataset["mentions"] = action
     for path, place in ((record.path, "record.json"), (record.log, "log.txt")):
-        if os.path.isfile(path) and _is_own(path, own):
+        if os.path.isfile(path) and _is_own(path, own, record):
             crate.add_file(path, place)
     try:
         if target.suffix == ".zip":
@@ -128,11 +127,11 @@ def _add(
     kind: str,
 ) -> object:
     # a link is followed when the record states what is there
-    path = one.path if one.path.is_symlink() else one.locate()
+    path = one.path if os.path.islink(one.path) else one.locate(record.root)
     place = record.inside(one.path)
     # a crate tells places as addresses: in one, % and \\ may mean another folder
     odd = place in _TAKEN or not place.isprintable() or any(c in place for c in "%\\:?#")
-    if odd or not _is_own(one.path, own):
+    if odd or not _is_own(one.path, own, record):
         name = safe_name(one.path.name)  # from elsewhere; never out of the crate
         taken = {str(entity.id).strip("/") for entity in crate.get_entities()}
         numbered = (f"{kind}/{number or ''}{'_' * bool(number)}{name}" for number in count())
@@ -142,7 +141,7 @@ def _add(
             f"{one.path} of job {record.id} is gone.",
             hint="A job can be exported as long as its files are kept.",
         )
-    if not one.sha256 and not _is_own(path, own):
+    if not one.sha256 and not _is_own(path, own, record):
         raise WorkspaceError(
             f"{path} of job {record.id} is left where it is: it lies outside "
             "the job's folder, or is reached by a link, and the record states no content of it.",
@@ -160,23 +159,14 @@ def _add(
     return add(path, place, properties=properties)
 
 
-def _is_own(path: Path, root: Path | None) -> bool:
-    """Whether it lies below the job's folder, with no link on the way nor below it."""
-    if root is None:
-        return not os.path.lexists(path)
-    try:
-        match sealed.kind(path, root):
-            case "file":
-                sealed.open_file(path, root).close()
-            case "folder":
-                deque(sealed.walk(path, root), maxlen=0)
-            case "":
-                return True  # gone
-            case _:
-                return False
-    except (OutputError, OSError):
-        return False
-    return True
+def _is_own(path: Path, root: Path | None, record: RunRecord) -> bool:
+    """Whether it lies below the job's folder, with no link on the way nor below it.
+
+    In a job of ours links between its own files are made; a record of others may name by
+    one a file that lies anywhere.
+    """
+    there = os.path.lexists(path)
+    return not there or bool(root and sealed.is_own(path, root, alone=not record.ours))
 
 
 def _is_descriptor(path: Path, digest: str) -> bool:

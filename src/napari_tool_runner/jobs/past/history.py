@@ -22,6 +22,7 @@ from napari_tool_runner.jobs.record import (
 )
 from napari_tool_runner.jobs.secrets import forget_left
 from napari_tool_runner.jobs.workspace import RECORD, made_at
+from napari_tool_runner.names import real_path
 from napari_tool_runner.storage import NewerError, read_json
 from napari_tool_runner.tools.own_folder import folder_is_shared
 from napari_tool_runner.tools.toolbox.approvals import shared_places
@@ -110,7 +111,8 @@ def read_record(path: Path) -> RunRecord:
             f"The record {path} cannot be read: {error}.",
             hint="It may be half-written or of another program.",
         ) from error
-    return RunRecord.from_json(told, path.absolute().parent)
+    folder = path.absolute().parent
+    return RunRecord.from_json(told, real_path(folder) if folder.is_symlink() else folder)
 
 
 def own_folder(record: RunRecord) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +29,10 @@ from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
+from napari_tool_runner.tools.named import named_paths
 from napari_tool_runner.tools.toolbox.gate import unnamed
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
-from napari_tool_runner.tools.tree import named_paths, with_lists
+from napari_tool_runner.tools.tree import with_lists
 from napari_tool_runner.tools.values import nest
 
 if TYPE_CHECKING:
@@ -139,15 +141,15 @@ def _borrowed(
     told = named_paths(tool.inputs, record.settable).items()
     named = {name: paths for name, (_, paths) in told if paths}
     for one in record.inputs:
-        if (place := one.locate()) is not None:
+        if (place := one.locate(record.root)) is not None:
             named.setdefault(one.name, []).append(place)
     own = folder and os.path.realpath(folder)
     found: dict[str, list[Path]] = {}
     for name, paths in named.items():
         real = [Path(os.path.realpath(path)) for path in paths]
         if own:
-            real += [to for path in real if path.is_relative_to(own) for to in _links_of(path)]
-            real = [path for path in real if not path.is_relative_to(own)]
+            each = ([p] if not p.is_relative_to(own) else _not_own(p, own) for p in real)
+            real = [path for some in each for path in some]
         if asked := [path for path in real if path not in lend]:
             found[name] = asked
     return found
@@ -159,21 +161,24 @@ def _once(named: Mapping[str, Sequence[Path]]) -> list[Path]:
 
 def _settled(record: RunRecord) -> RunRecord:
     """Return a record with the inputs where links lead now: what was asked about is given."""
-    places = [(one, one.locate()) for one in record.inputs]
+    places = [(one, one.locate(record.root)) for one in record.inputs]
     real = (replace(one, path=Path(os.path.realpath(at))) if at else one for one, at in places)
     return replace(record, inputs=tuple(real))
 
 
-def _links_of(folder: Path) -> list[Path]:
-    """Return where the links below a folder lead to."""
-    if not folder.is_dir():
-        return []
+def _not_own(path: Path, own: str) -> list[Path]:
+    """Return what of a file or folder below `own` lies elsewhere, by links of any kind."""
     try:
-        return [Path(os.path.realpath(one.path)) for one in below(folder) if one.is_symlink()]
+        if not path.is_dir():
+            return [path] if path.stat().st_nlink > 1 else []
+        entries = [(Path(one.path), one.stat(follow_symlinks=False)) for one in below(path)]
     except OSError as error:
         raise WorkspaceError(
-            f"{one_line(str(folder), 500)} cannot be looked at: {error.strerror or error}."
+            f"{one_line(str(path), 500)} cannot be looked at: {error.strerror or error}."
         ) from error
+    led = (Path(os.path.realpath(one)) for one, facts in entries if stat.S_ISLNK(facts.st_mode))
+    more = [one for one, facts in entries if stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1]
+    return [to for to in led if not to.is_relative_to(own)] + more
 
 
 def borrowed_words(paths: Sequence[Path]) -> str:
@@ -229,14 +234,14 @@ def _recorded_values(record: RunRecord, remarks: list[str]) -> dict[str, object]
     """
     found: dict[str, list[object]] = {}
     for entry in record.inputs:
-        remark = entry.remark()
-        if entry.locate() is None:
+        remark, place = entry.remark(record.root), entry.locate(record.root)
+        if place is None:
             raise WorkspaceError(
                 remark,
                 hint="The job cannot be repeated as it was; run the tool on the data again.",
             )
         remarks += [remark] if remark else []
-        found.setdefault(entry.name, []).append(entry.snapshot())
+        found.setdefault(entry.name, []).append(entry.snapshot(place))
     return {name: many if len(many) > 1 else many[0] for name, many in found.items()}
 
 
@@ -310,7 +315,7 @@ def _outputs(
     summary = record.summary()
     outputs: dict[str, JobOutput] = {}
     for told in record.outputs:
-        made = _output(told, tool, inputs, summary, remarks, read)
+        made = _output(told, tool, inputs, summary, remarks, read, record.root)
         if made is None:
             continue
         if not told.element:
@@ -335,9 +340,10 @@ def _output(
     summary: Mapping[str, object],
     remarks: list[str],
     read: ReadApart,
+    root: Path | None,
 ) -> JobOutput | None:
     layer_name = told.layer_name or told.name
-    if told.locate() is None:
+    if told.locate(root) is None:
         remarks.append(f"“{layer_name}” is no longer there ({told.path}).")
         return None
     kind = LayerKind(told.layer_type) if told.layer_type in _LAYERS else None

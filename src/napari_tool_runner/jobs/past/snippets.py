@@ -11,14 +11,19 @@ from napari_tool_runner.tools.formats import FORMATS, Carrier
 from napari_tool_runner.tools.toolbox.entries import ships
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_tool_runner.jobs.record import RecordedInput, RunRecord
 
 __all__ = ["as_command", "as_given", "as_json", "as_python"]
 
 
-def as_given(entry: RecordedInput) -> str | tuple[str, dict[str, str]]:
-    """Return an input as a script gives it: a file, with axes where its format has none."""
-    path, layer = str(entry.locate() or entry.path), entry.layer or {}
+def as_given(entry: RecordedInput, place: Path | None = None) -> str | tuple[str, dict[str, str]]:
+    """Return an input as a script gives it: a file, with axes where its format has none.
+
+    `place`: where the file lies now.
+    """
+    path, layer = str(place or entry.path), entry.layer or {}
     stored = str(layer.get("stored", "")).lower().replace("q", "?")
     named = FORMATS.resolve(entry.format).carrier in (Carrier.TIFF, Carrier.ZARR)
     told = stored and layer.get("labels") and not named
@@ -93,7 +98,7 @@ def _values(record: RunRecord) -> dict[str, object]:
     """Return data as paths, then the other parameters, flat, as far as one may set them."""
     found: dict[str, list[object]] = {}
     for entry in record.inputs:
-        found.setdefault(entry.name, []).append(as_given(entry))
+        found.setdefault(entry.name, []).append(as_given(entry, entry.locate(record.root)))
     data = {name: paths if len(paths) > 1 else paths[0] for name, paths in found.items()}
     return {**data, **record.settable}
 

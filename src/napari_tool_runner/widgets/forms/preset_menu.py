@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
+from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import allowed_values
 from napari_tool_runner.quoting import some_paths
-from napari_tool_runner.tools.tree import named_paths
-from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore
+from napari_tool_runner.tools.named import named_paths
+from napari_tool_runner.widgets.forms.presets import Preset, PresetStore
 from napari_tool_runner.widgets.parts.layouts import menu_entry
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class PresetMenu(QMenu):
         self._form.outputs.set_kinds(preset.kinds)
         parts = [f"Preset “{preset.name}” loaded.", preset.remark(self._tool)]
         if unknown:
-            parts.append(f"Without a place here: {', '.join(unknown)}.")
+            parts.append(f"Without a place here: {some_paths(unknown)}.")
         buttons: list[Button] = []
         if named:
             paths = [*dict.fromkeys(path for some in named.values() for path in some)]
@@ -85,7 +86,7 @@ class PresetMenu(QMenu):
     def _try(self, act: Callable[[], None], said: str = "") -> None:
         try:
             act()
-        except PresetError as error:
+        except ToolRunnerError as error:
             said = str(error)
         if said:
             self.told.emit(said, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import QObject, Signal
@@ -27,7 +28,7 @@ from napari_tool_runner.jobs import (
     rerun,
 )
 from napari_tool_runner.names import size_text
-from napari_tool_runner.widgets.history.fill import fill_form
+from napari_tool_runner.widgets.history.fill import changes, fill_form
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, show_result
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QWidget
 
-    from napari_tool_runner.jobs import Job, JobManager, JobResult, JobRow, RecordedInput
+    from napari_tool_runner.jobs import Job, JobManager, JobResult, JobRow
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.tool_widget import ToolWidget
@@ -202,11 +203,10 @@ class HistoryActions(QObject):
             if page is None:
                 self.say("There is no window to open the form in.", "problem")
                 return None
-            tell = fill_form(page, record, f"The form of “{tool.name}” is filled as it was then.")
+            fill_form(page, record, f"The form of “{tool.name}” is filled as it was then.")
         except ToolRunnerError as error:
             self.say(str(error), "failed")
             return None
-        self._tell_changes([one for one in record.inputs if one.locate()], tell)
         self.say("")
         return page
 
@@ -236,27 +236,26 @@ class HistoryActions(QObject):
 
     def copy(self, records: Sequence[RunRecord], form: Form) -> None:
         """Put jobs into the clipboard as Python, a command line or JSON."""
-        make, words = _FORMS[form]
+        make, _ = _FORMS[form]
         if not records:
             return
-        texts = [make(record) for record in records]
+        self.say("Copying…", "busy")
+        self._later(lambda: [make(one) for one in records], partial(self._copied, records, form))
+
+    def _copied(self, records: Sequence[RunRecord], form: Form, texts: list[str]) -> None:
         if form == "json" and len(texts) > 1:
             copy_text("[\n" + ",\n".join(texts) + "\n]\n")
         else:
             copy_text("\n".join(texts))
+        words = _FORMS[form][1]
         what = f"“{records[0].tool_name}”" if len(records) == 1 else f"{len(records)} jobs"
         said = f"Copied {what} as {words}."
         self.say(said, "done")
         if form != "json":
-            inputs = [one for record in records for one in record.inputs]
-            self._tell_changes(inputs, lambda found: self.say(f"{said} {found}"))
-
-    def _tell_changes(self, inputs: list[RecordedInput], tell: Callable[[str], object]) -> None:
-        """Tell what has changed since: files are read to know it."""
-        self._later(
-            lambda: " ".join(filter(None, (one.remark() for one in inputs))),
-            lambda found: tell(found) if found else None,
-        )
+            self._later(
+                lambda: " ".join(filter(None, (changes(one.inputs, one.root) for one in records))),
+                lambda found: self.say(f"{said} {found}") if found else None,
+            )
 
     def export(self, record: RunRecord, target: Path) -> None:
         """Write a job as a Process Run Crate."""

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.jobs import Extent, as_given, borrowed_by, borrowed_words, recorded_form
+from napari_tool_runner.quoting import some_paths
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.layers import path_of
+from napari_tool_runner.widgets.parts.background import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from napari_tool_runner.jobs import RecordedInput, RunRecord
+    from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.forms.node import LeafNode
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = ["fill_form"]
+__all__ = ["changes", "fill_form"]
+
+
+class _Found(NamedTuple):
+    """What `borrowed_by` says, where each input lies, and the other values."""
+
+    asked: Mapping[str, Sequence[Path]]
+    places: Sequence[Path | None]
+    form: dict[str, object]
 
 
 def fill_form(
@@ -29,11 +40,12 @@ def fill_form(
     *,
     data: bool = True,
     lend: Collection[Path] = (),
-) -> Callable[[str], None]:
+) -> None:
     """Set parameters, and data from the layers of that name, else from the job's files.
 
-    Above the Run button stands what was `said`, and what could not be set. Files that are
-    not known to be the record's own are filled in by a button there.
+    Those are looked for in the background, and the form is filled then. Above the Run button
+    stands what was `said`, what could not be set, and at last what has changed since. Files
+    that are not known to be the record's own are filled in by a button there.
 
     Parameters
     ----------
@@ -41,17 +53,33 @@ def fill_form(
         False leaves the choice of data to the form.
     lend : collection of Path
         Of what `borrowed_by` returns, what may be filled in.
-
-    Returns
-    -------
-    callable
-        Adds a sentence to those.
     """
-    asked = borrowed_by(record, page.tool, lend)
-    remarks = _fill(page, record, asked, data=data)
+    page.run_bar.say("The files of that job are looked for…", "busy")
+    looking = Task(partial(_look, record, page.tool, lend, data), page)
+    looking.done.connect(partial(_filled, page, record, said, data, lend))
+    looking.failed.connect(lambda error: page.run_bar.say(str(error), "problem"))
+    looking.start()
+
+
+def _look(record: RunRecord, tool: Tool, lend: Collection[Path], data: bool) -> _Found:
+    """Return what is asked about, and where the inputs lie: this may take its time."""
+    asked = borrowed_by(record, tool, lend)
+    places = [one.locate(record.root) for one in record.inputs] if data else []
+    return _Found(asked, places, recorded_form(record, tool, asked))
+
+
+def _filled(
+    page: ToolWidget,
+    record: RunRecord,
+    said: str,
+    data: bool,
+    lend: Collection[Path],
+    found: _Found,
+) -> None:
+    remarks = _fill(page, record, found, data=data)
     buttons: list[Button] = []
     chosen = set() if data else {told.name for told in record.inputs}  # not filled in here
-    named = (path for name, paths in asked.items() if name not in chosen for path in paths)
+    named = (path for name, paths in found.asked.items() if name not in chosen for path in paths)
     if paths := [*dict.fromkeys(named)]:
         remarks.append(f"Left out, since {borrowed_words(paths)}")
         given = partial(fill_form, page, record, said, data=data, lend={*lend, *paths})
@@ -63,29 +91,35 @@ def fill_form(
         page.run_bar.say(told, "info" if told == said else "problem", buttons)
 
     tell()
-    return tell
+    if there := [one for one, place in zip(record.inputs, found.places, strict=False) if place]:
+        later = Task(partial(changes, there, record.root), page)
+        later.done.connect(lambda more: tell(more) if more else None)
+        later.start()
 
 
-def _fill(
-    page: ToolWidget, record: RunRecord, without: Collection[str], *, data: bool
-) -> list[str]:
+def changes(inputs: Iterable[RecordedInput], root: Path | None) -> str:
+    """Return what is to be told of inputs that have changed since. Reads the files."""
+    return " ".join(filter(None, (one.remark(root) for one in inputs)))
+
+
+def _fill(page: ToolWidget, record: RunRecord, found: _Found, *, data: bool) -> list[str]:
     form = page.form
     form.reset()
     remarks: list[str] = []
-    unknown = form.set_values(recorded_form(record, page.tool, without))
+    unknown = form.set_values(found.form)
     if unknown:
-        remarks.append(f"Not in the form any more: {', '.join(unknown)}.")
+        remarks.append(f"Not in the form any more: {some_paths(unknown)}.")
     wanted: dict[str, list[object]] = {}
-    for told in record.inputs if data else ():
+    for told, place in zip(record.inputs, found.places, strict=False):
         try:
             leaf = form.model.leaf(told.name)
         except KeyError:
             remarks.append(f"The input “{told.name}” is not in the form any more.")
             continue
-        value = _layer(page, leaf, told) or as_given(told)
-        if path_of(value) is not None and told.name in without:
+        value = _layer(page, leaf, told) or as_given(told, place)
+        if path_of(value) is not None and told.name in found.asked:
             continue
-        if path_of(value) is not None and told.locate() is None:
+        if path_of(value) is not None and place is None:
             remarks.append(
                 f"“{told.label}” is neither an open layer nor a file any more: choose another."
             )
