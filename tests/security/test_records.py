@@ -14,6 +14,7 @@ import napari_tool_runner as ntr
 from napari_tool_runner.config import config_path, load_config
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.jobs import (
+    as_python,
     borrowed,
     export_crate,
     find_record,
@@ -186,8 +187,9 @@ def test_what_a_program_put_in_the_place_of_its_input_is_not_followed(
     assert run_job(job).outputs["o"].path.read_text() == "x"
     given.unlink()
     assert entry.locate(record.root) is None
-    with pytest.raises(ntr.errors.WorkspaceError, match="a link in its place or in it"):
-        rerun(record, load_config())
+    for use in (lambda: rerun(record, load_config()), lambda: as_python(record)):
+        with pytest.raises(ntr.errors.WorkspaceError, match="a link in its place or in it"):
+            use()
     with pytest.raises(ntr.errors.WorkspaceError, match=r"is gone|has changed since"):
         export_crate(record, tmp_path / "crate")
 
@@ -238,6 +240,30 @@ def test_a_path_that_no_system_has_is_a_sentence(home: Path, tmp_path: Path, pat
         export_crate(record, tmp_path / "crate")
     with pytest.raises(ntr.errors.WorkspaceError, match="gone"):
         rerun(record, load_config())
+    with pytest.raises(ntr.errors.ToolRunnerError, match=r"cannot be read|gone|takes txt"):
+        ntr.run(say(), values={"i": path})
+
+
+@pytest.mark.parametrize("what", ["without end", "holes"])
+def test_a_file_that_a_record_names_is_not_read_for_hours(
+    home: Path, tmp_path: Path, what: str
+) -> None:
+    """One of the system has no size and no end; one of holes says that it is large."""
+    pytest.importorskip("rocrate")
+    path = Path("/proc/self/pagemap")
+    if what == "holes":
+        path = tmp_path / "holes"
+        with path.open("wb") as file:
+            file.truncate(2**36)
+    if not path.is_file():
+        pytest.skip("this system has none")
+    told = told_of(ntr.run(say(), values={"i": tmp_path / "harmless.txt"}))
+    entry = private_input(home)
+    entry[0] |= {"path": str(path), "sha256": "sha256:0", "source": {"kind": "layer"}}
+    record = sent(tmp_path / "sent", told, inputs=entry)
+    assert "cannot be compared with what it was" in record.inputs[0].remark(record.root)
+    with pytest.raises(ntr.errors.WorkspaceError, match="has changed since"):
+        export_crate(record, tmp_path / "crate")
 
 
 def test_what_names_no_file_is_not_asked_about(home: Path, tmp_path: Path) -> None:

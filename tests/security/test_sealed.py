@@ -704,6 +704,38 @@ def test_a_stray_name_among_the_slots_is_left_alone(name: str, tmp_path: Path) -
     assert (tmp_path / ".slots" / name).is_dir()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="slots are of containers")
+@pytest.mark.parametrize("what", ["link", "pipe", "nothing"])
+def test_a_killed_job_whose_program_moved_its_folder_keeps_no_link(
+    what: str, tmp_path: Path
+) -> None:
+    """The folder itself is lost, as when the job ends; the others are put back."""
+    from napari_tool_runner.plugins import recover
+    from napari_tool_runner.plugins.docker.slot import _host
+
+    root = tmp_path / ".slots" / f"{_host()}-1-abcd-ef"
+    for job in ("20240101-000000-abcdef", "20240102-000000-abcdef"):
+        (tmp_path / "tool" / job).mkdir(parents=True)
+    bad = tmp_path / "tool" / "20240101-000000-abcdef" / "io"
+    place = root / "job" / "io"
+    (root / "links" / bad.parent.name).mkdir(parents=True)
+    (root / "links" / bad.parent.name / "io").symlink_to(place)
+    (root / "job").mkdir()
+    bad.symlink_to(place)
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "key").write_text("key")
+    if what == "link":
+        place.symlink_to(tmp_path / "private")
+    elif what == "pipe":
+        os.mkfifo(place)
+    recover(tmp_path)
+    assert not root.exists()
+    assert bad.is_dir()
+    assert not bad.is_symlink()
+    assert not any(bad.iterdir())
+    assert (tmp_path / "private" / "key").read_text() == "key"
+
+
 @pytest.mark.parametrize(
     "name", ["00010101-000000-abcdef", "99991231-235959-abcdef", "٢٠٢٤0101-000000-abcdef", "x"]
 )

@@ -235,7 +235,8 @@ def file_key(path: Path) -> str:
 def image_number(path: Path) -> tuple[Path, int]:
     """Return a file, and which of its images is meant; 0: nobody said, or it is called so."""
     name, number = numbered_image(path.name)
-    return (path, 0) if name == path.name or path.exists() else (path.with_name(name), number)
+    as_told = name == path.name or os.path.exists(path)
+    return (path, 0) if as_told else (path.with_name(name), number)
 
 
 def remember_origin(data: object, path: Path) -> None:

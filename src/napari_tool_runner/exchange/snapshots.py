@@ -29,6 +29,7 @@ from napari_tool_runner.exchange.model import (
     geometry_told,
     items,
 )
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -232,9 +233,10 @@ def _of_path(path: Path, name: str, told: Mapping[str, object] | None = None) ->
     path, number = image_number(Path(os.path.expanduser(path)).absolute())
     try:
         key = file_key(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # with a zero in it it is no path
+        why = getattr(error, "strerror", None) or error
         raise UnsupportedLayerError(
-            f"The file {path} cannot be read ({error.strerror or error}).", hint="Check the path."
+            f"The file {one_line(str(path))} cannot be read ({why}).", hint="Check the path."
         ) from error
     snap = LayerSnapshot(None, LayerKind.ANY, name or path.name, Geometry(""))
     told = {**(told or {}), **({"image": number} if number else {})}

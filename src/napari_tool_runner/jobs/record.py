@@ -177,7 +177,7 @@ class RecordedInput:
             return None
         # older records call a layer, also an edited one, the file that it was opened from
         was_layer = self.layer is not None and self.layer.get("kind") not in (None, "any")
-        return None if was_layer and differs(origin, self.sha256) else origin
+        return None if was_layer and differs(origin, self.sha256, root) else origin
 
     def remark(self, root: Path | None = None) -> str:
         """Say that it is gone, or has other bytes than then; else empty. Reads the file."""
@@ -187,8 +187,13 @@ class RecordedInput:
             state = changed if root and os.path.lexists(self.path) else "is gone"
             return f"The input “{self.label}” {state} ({self.path})."
         own = place == self.path
-        if (own and not self.sha256) or not differs(place, self.sha256):
+        if own and not self.sha256:
             return ""
+        try:
+            if content_sha256(place, wary=root is None) == self.sha256:
+                return ""
+        except (OSError, OutputError) as error:
+            return f"The input “{self.label}” cannot be compared with what it was: {error}"
         more = "" if own else ", or was converted then, and the job's own copy is gone"
         return f"The input “{self.label}” ({place}) has changed since{more}."
 
@@ -471,10 +476,10 @@ def _lies(path: Path, root: Path | None, *, link: bool = False) -> bool:
     return present(path) and (link or not os.path.islink(path))
 
 
-def differs(path: Path, sha256: str | None) -> bool:
-    """Whether it has other bytes; also what cannot be read."""
+def differs(path: Path, sha256: str | None, root: Path | None) -> bool:
+    """Whether it has other bytes; also what cannot be read. `root`: `RunRecord.root`."""
     try:
-        return content_sha256(path) != sha256
+        return content_sha256(path, wary=root is None) != sha256
     except (OSError, OutputError):
         return True
 

@@ -6,6 +6,7 @@ imports napari.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, cast
@@ -184,14 +185,13 @@ def named_layers(
     ParameterError
         A data value is text, but neither a layer of that name nor a file.
     """
-    from pathlib import Path
 
     def look_up(name: str, value: object) -> object:
         if not isinstance(value, str):
             return value
         if any(layer.name == value for layer in viewer.layers):
             return viewer.layers[value]
-        if Path(value).exists():
+        if os.path.exists(value):
             return value
         known = ", ".join(f"“{layer.name}”" for layer in viewer.layers) or "none"
         raise ParameterError(

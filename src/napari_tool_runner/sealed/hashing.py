@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
-from napari_tool_runner.sealed.opening import heard, kind, open_file, walk
+from napari_tool_runner.sealed.opening import check_holes, heard, kind, open_file, refused, walk
 
 __all__ = ["content_sha256"]
 
 _PART = 2**20
+_WARY = 2**30
 
 
-def content_sha256(path: Path, root: Path | None = None) -> str:
+def content_sha256(path: Path, root: Path | None = None, *, wary: bool = False) -> str:
     """Return ``sha256:…`` of a file, or of the names and contents in a folder.
 
     Reads everything: for large data call it in the background.
@@ -21,24 +23,31 @@ def content_sha256(path: Path, root: Path | None = None) -> str:
     ----------
     root : Path, optional
         The folder of the program that made it: nothing is read through a link.
+    wary : bool
+        A stranger names it: a file of a gigabyte that is nearly all holes is refused.
 
     Raises
     ------
     OSError, OutputError
         Something of it cannot be read, or is no plain file.
     """
+    digest = hashlib.sha256()
     if path.is_dir() if root is None else kind(path, root) == "folder":
-        digest = hashlib.sha256()
         files = path.rglob("*") if root is None else walk(path, root)
         for entry in sorted(p for p in files if root is not None or p.is_file()):
             digest.update(
                 f"{entry.relative_to(path).as_posix()}\0".encode(errors="surrogateescape")
             )
-            digest.update(content_sha256(entry, root).encode())
+            digest.update(content_sha256(entry, root, wary=wary).encode())
         return f"sha256:{digest.hexdigest()}"
-    digest = hashlib.sha256()
     with open_file(path, root) as file:
+        if wary:
+            check_holes(os.fstat(file.fileno()), path, _WARY)
+        read = 0
         while data := file.read(_PART):
             heard()
             digest.update(data)
+            read += len(data)
+            if read > os.fstat(file.fileno()).st_size:  # the system writes it as it is read
+                raise refused(path, "a file that holds more than it tells", "a plain one")
     return f"sha256:{digest.hexdigest()}"

@@ -22,6 +22,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_PARSED",
     "Folder",
+    "check_holes",
     "folder_of",
     "heard",
     "is_plain_file",
@@ -220,8 +221,14 @@ def _checked(facts: os.stat_result, path: Path, *, below: bool) -> None:
         raise refused(path, word_of(facts), "a file")
     if below and sys.platform != "win32" and facts.st_nlink > 1 and facts.st_uid != os.geteuid():
         raise refused(path, "also a file of another user", "a file of its own")
+    if below:
+        check_holes(facts, path, MAX_HOLLOW)
+
+
+def check_holes(facts: os.stat_result, path: Path, most: int) -> None:
+    """Refuse a file that claims more than `most` bytes, and is nearly all holes."""
     held = getattr(facts, "st_blocks", facts.st_size) * 512  # not told by every system
-    if below and facts.st_size > MAX_HOLLOW and held < facts.st_size // _HOLLOW:
+    if facts.st_size > most and held < facts.st_size // _HOLLOW:
         told = f"says that it has {size_text(facts.st_size)}, and holds {size_text(held)}"
         raise OutputError(
             f"{path} {told}: nearly all of it are holes, which would be read for hours.",

@@ -7,6 +7,7 @@ Values follow the tree of the inputs: ``{"sigma": 2.0, "cond": {"method": "otsu"
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -296,7 +297,7 @@ def missing_files(
         for leaf in leaves(items, values)
         if isinstance(leaf.parameter, DataParameter)
         for path in paths_of(leaf.value)
-        if not path.exists()
+        if not os.path.exists(path)
     ]
 
 

@@ -147,7 +147,7 @@ def _add(
             "the job's folder, or is reached by a link, and the record states no content of it.",
             hint="A job of your own can be exported once its content hashes are written.",
         )
-    if (path != one.path or one.sha256) and differs(path, one.sha256):
+    if (path != one.path or one.sha256) and differs(path, one.sha256, record.root):
         raise WorkspaceError(
             f"{path} of job {record.id} has changed since, or was converted then.",
             hint="A job can be exported as long as its files are kept.",

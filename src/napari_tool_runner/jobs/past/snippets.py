@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.quoting import comment, python_value, shell_line
 from napari_tool_runner.tools.formats import FORMATS, Carrier
 from napari_tool_runner.tools.toolbox.entries import ships
@@ -98,7 +99,10 @@ def _values(record: RunRecord) -> dict[str, object]:
     """Return data as paths, then the other parameters, flat, as far as one may set them."""
     found: dict[str, list[object]] = {}
     for entry in record.inputs:
-        found.setdefault(entry.name, []).append(as_given(entry, entry.locate(record.root)))
+        place = entry.locate(record.root)
+        if place is None and record.root and os.path.lexists(entry.path):  # what is pasted, runs
+            raise WorkspaceError(entry.remark(record.root), hint="Choose the data yourself.")
+        found.setdefault(entry.name, []).append(as_given(entry, place))
     data = {name: paths if len(paths) > 1 else paths[0] for name, paths in found.items()}
     return {**data, **record.settable}
 

@@ -9,6 +9,7 @@ there it is a link meanwhile. No container sees the folder of another job.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
 import re
@@ -27,6 +28,7 @@ from napari_tool_runner.storage import short_digest
 
 __all__ = ["Slot", "recover"]
 
+_log = logging.getLogger(__name__)
 _SLOTS = ".slots"
 _NAME = re.compile(r"((?P<host>.+)-(?P<pid>[0-9]{1,10})-[0-9a-f]+)-[0-9a-f]+")
 _HERE = -100  # AT_FDCWD
@@ -140,14 +142,23 @@ def recover(workspaces: Path) -> None:
 
 def _put_back(root: Path, workspaces: Path) -> None:
     sealed.regain(root / "job", root)
-    for link in (root / "links").glob("*/io"):
+    for link in [job / "io" for job in (root / "links").iterdir()]:
         place = root / "job" / link.name
         for tool in workspaces.iterdir():
             folder = tool / link.parent.name / link.name
-            if folder.is_symlink() and folder.readlink() == place:
+            if not folder.is_symlink() or folder.readlink() != place:
+                continue
+            try:  # its program may have put anything there
                 sealed.regain(place, root)
-                folder.unlink()
+                moved = sealed.kind(place, root) == "folder"
+            except (OSError, OutputError):
+                moved = False
+            folder.unlink()
+            if moved:
                 place.rename(folder)
+                continue
+            folder.mkdir(mode=0o700)
+            _log.warning("%s is empty: its program had moved it away when it was killed.", folder)
 
 
 def _delete(root: Path) -> None:

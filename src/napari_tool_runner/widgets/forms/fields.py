@@ -244,8 +244,8 @@ class PathField(TextField):
             return ""
         path = Path(os.path.expanduser(text))
         if self._folder:
-            return "" if path.is_dir() else "There is no such folder."
-        return "" if path.exists() else "There is no such file."
+            return "" if os.path.isdir(path) else "There is no such folder."
+        return "" if os.path.exists(path) else "There is no such file."
 
     def _ask(self) -> None:
         label = self.node.parameter.label or self.node.parameter.name

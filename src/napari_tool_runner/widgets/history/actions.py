@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -64,7 +65,7 @@ def record_of(row: JobRow, job: Job | None = None) -> RunRecord:
     WorkspaceError
         It is gone, or cannot be read.
     """
-    if row.path.exists():
+    if os.path.exists(row.path):
         return known_record(row.path)
     if job is not None:
         return job.recorded()
@@ -269,7 +270,7 @@ class HistoryActions(QObject):
     def open_folder(self, what: RunRecord | Job) -> None:
         """Show the folder of a job in the system's file manager."""
         folder = what.folder if isinstance(what, RunRecord) else what.workspace.root
-        if not folder.exists():
+        if not os.path.exists(folder):
             self.say(f"The folder of this job is gone ({folder}).", "failed")
         elif not open_path(folder):
             self.say(f"The system has no program for folders. It is {folder}.", "problem")

@@ -17,7 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tool_runner.errors import OutputError
 from napari_tool_runner.jobs import compare_runs, facts_of
+from napari_tool_runner.sealed import open_file
 from napari_tool_runner.widgets.history.model import when_text
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import copy_text, tooltip
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["JobDetails"]
 
 _MOST_LINES = 6
+_MOST_ROWS = 500
+_LONGEST = 5000
 _LOG_BYTES = 200_000
 
 
@@ -125,6 +129,12 @@ class FactsView(QTreeWidget):
                 section.setFont(0, font)
                 section.setFlags(Qt.ItemFlag.ItemIsEnabled)
                 section.setFirstColumnSpanned(True)
+            number = section.childCount()
+            if number >= _MOST_ROWS:  # a stranger's record may tell anything
+                if number == _MOST_ROWS:
+                    QTreeWidgetItem(section, ["…", "There is more, in the record itself."])
+                continue
+            texts = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in texts]
             item = QTreeWidgetItem(section, [" ".join(text.split()) for text in texts])
             for column, text in enumerate(texts):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignTop)
@@ -191,12 +201,12 @@ class JobDetails(QTabWidget):
 def _tail(path: Path) -> tuple[Path, str]:
     """Return a log file and its end; a job that printed nothing has none."""
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             stream.seek(0, 2)
             size = stream.tell()
             stream.seek(max(0, size - _LOG_BYTES))
             text = stream.read().decode("utf-8", "replace")
-    except OSError:
+    except (OSError, OutputError):
         return path, ""
     lines = [clean_line(line) for line in text.splitlines()]
     if size > _LOG_BYTES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -46,7 +47,7 @@ def record_of_layer(layer: object) -> RunRecord:
             f"{what} not made by a tool of the Tool Runner.",
             hint="Select a layer that a tool made.",
         )
-    return read_record(record.path) if record.path.is_file() else record
+    return read_record(record.path) if os.path.isfile(record.path) else record
 
 
 def show_how_made(layer: object, open_history: Callable[[], HistoryPanel | None]) -> None:
@@ -61,7 +62,7 @@ def show_how_made(layer: object, open_history: Callable[[], HistoryPanel | None]
     panel = open_history()
     if panel is None:
         raise WorkspaceError("There is no window to show the job in.")
-    if record.folder.exists():
+    if os.path.exists(record.folder):
         panel.select(record.id)
     else:
         panel.show_remembered(record)

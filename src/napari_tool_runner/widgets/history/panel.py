@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -348,7 +349,7 @@ class HistoryPanel(QWidget):
 
     def _delete(self) -> None:
         rows = self.rows()
-        gone = [row.id for row in rows if not row.folder.exists()]
+        gone = [row.id for row in rows if not os.path.exists(row.folder)]
         if gone:  # somebody else deleted them: the list follows
             self.model.forget(gone)
             self.message.say(f"The files of {len(gone)} of these jobs were gone already.")
