@@ -14,6 +14,7 @@ import napari_tool_runner as ntr
 from napari_tool_runner.config import config_path, load_config
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.jobs import (
+    JobState,
     as_python,
     borrowed,
     export_crate,
@@ -192,6 +193,15 @@ def test_what_a_program_put_in_the_place_of_its_input_is_not_followed(
             use()
     with pytest.raises(ntr.errors.WorkspaceError, match=r"is gone|has changed since"):
         export_crate(record, tmp_path / "crate")
+
+
+def test_a_job_that_runs_is_not_run_again_on_what_it_can_change(
+    home: Path, tmp_path: Path
+) -> None:
+    result = ntr.run(say(), values={"i": tmp_path / "harmless.txt"})
+    record = replace(read_record(result.workspace / "record.json"), state=JobState.RUNNING)
+    with pytest.raises(ntr.errors.WorkspaceError, match="still runs"):
+        rerun(record, load_config())
 
 
 @pytest.mark.parametrize("what", ["c", "c/0"])

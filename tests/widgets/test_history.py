@@ -14,9 +14,19 @@ from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtGui import QGuiApplication
 from run_tools import fail_tool, invert_tool, sleep_tool
 
-from napari_tool_runner.jobs import Extent, JobManager, prepare, read_record, remembered, run_job
+from napari_tool_runner.jobs import (
+    Extent,
+    JobManager,
+    RunRecord,
+    prepare,
+    read_record,
+    remembered,
+    run_job,
+)
+from napari_tool_runner.jobs.record import RecordedTool
 from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.presets import PresetStore
+from napari_tool_runner.widgets.history.facts import FactsView
 from napari_tool_runner.widgets.history.model import Column, when_text
 from napari_tool_runner.widgets.history.panel import HistoryPanel
 from napari_tool_runner.widgets.tool_widget import ToolWidget
@@ -306,6 +316,18 @@ def test_compare_two_runs(place, tools, cells):
     assert "i" not in facts, "the same pixels"
     choose(panel, 0)
     assert ["n", "2"] in panel.facts.facts()
+
+
+def test_a_record_that_tells_without_end_is_shown_in_part(qtbot, tmp_path):
+    parameters = {"long": "word " * 10_000, **{f"p{number}": "x" for number in range(5000)}}
+    record = RunRecord(folder=tmp_path, id="x", tool=RecordedTool("t"), parameters=parameters)
+    view = FactsView()
+    qtbot.addWidget(view)
+    view.show_record(record)
+    rows = view.facts()
+    assert len(rows) < 600
+    assert all(len(text) <= 5001 for row in rows for text in row)
+    assert ["…", "There is more, in the record itself."] in rows
 
 
 def test_copy(qtbot, place, tools, cells):

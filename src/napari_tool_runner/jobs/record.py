@@ -366,6 +366,11 @@ class RunRecord:
         return self.folder if self.ours else None
 
     @property
+    def keeps_inputs(self) -> bool:
+        """Whether an input lies where the program of the job can write."""
+        return any(one.path.is_relative_to(self.folder) for one in self.inputs)
+
+    @property
     def tool_name(self) -> str:
         """What the tool was called."""
         return self.tool.name or self.tool.id

@@ -95,6 +95,12 @@ def rerun(
     tool = recorded_tool(record, config) if tool is None else find_tool(tool, config=config)
     if not named and not (trust := trust_state(tool, config)).ok:
         raise _not_by_record(tool, trust)
+    if record.ours and not record.state.is_finished and record.keeps_inputs:
+        raise WorkspaceError(
+            f"“{tool.name}” was not run again: the job still runs, and its program could change "
+            "meanwhile what it was given.",
+            hint="Run it again when it has ended.",
+        )
     if not record.ours:
         own, record = own_folder(record), _settled(record)
         if asked := _once(_borrowed(record, tool, own, lend)):

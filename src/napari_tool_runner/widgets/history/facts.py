@@ -22,7 +22,7 @@ from napari_tool_runner.jobs import compare_runs, facts_of
 from napari_tool_runner.sealed import open_file
 from napari_tool_runner.widgets.history.model import when_text
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.parts.texts import copy_text, tooltip
+from napari_tool_runner.widgets.parts.texts import copy_text, shown, tooltip
 from napari_tool_runner.widgets.running.run_bar import clean_line, log_text
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ __all__ = ["JobDetails"]
 
 _MOST_LINES = 6
 _MOST_ROWS = 500
-_LONGEST = 5000
 _LOG_BYTES = 200_000
 
 
@@ -134,8 +133,7 @@ class FactsView(QTreeWidget):
                 if number == _MOST_ROWS:
                     QTreeWidgetItem(section, ["…", "There is more, in the record itself."])
                 continue
-            texts = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in texts]
-            item = QTreeWidgetItem(section, [" ".join(text.split()) for text in texts])
+            item = QTreeWidgetItem(section, [" ".join(shown(text).split()) for text in texts])
             for column, text in enumerate(texts):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignTop)
                 item.setToolTip(column, tooltip(text))

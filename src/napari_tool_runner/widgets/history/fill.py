@@ -64,7 +64,11 @@ def fill_form(
 def _look(record: RunRecord, tool: Tool, lend: Collection[Path], data: bool) -> _Found:
     """Return what is asked about, and where the inputs lie: this may take its time."""
     asked = borrowed_by(record, tool, lend)
-    places = [one.locate(record.root) for one in record.inputs] if data else []
+    steady = record.state.is_finished  # a program that runs can change what it was given
+    places = [
+        one.locate(record.root) if steady or not one.path.is_relative_to(record.folder) else None
+        for one in (record.inputs if data else ())
+    ]
     return _Found(asked, places, recorded_form(record, tool, asked))
 
 

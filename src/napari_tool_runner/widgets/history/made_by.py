@@ -12,6 +12,7 @@ from superqt import QElidingLabel
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs import read_record, recorded_tool, remembered
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.widgets.forms.layers import LayerSource
 from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.parts.layouts import filled
@@ -133,7 +134,7 @@ class MadeByBar(QWidget):
         if record is None:
             self.hide()
             return
-        tool = record.tool_name
+        tool = one_line(record.tool_name)
         self.text.setText(f"Made by {tool}")
         self.text.setToolTip(tooltip(f"“{getattr(layer, 'name', '')}” was made by {tool}"))
         self.show()

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_tool_runner.widgets.parts.icons import pixmap, text_color
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
+from napari_tool_runner.widgets.parts.texts import shown
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QPaintEvent
@@ -78,6 +79,7 @@ class MessageLabel(QWidget):
 
     def say(self, text: str, kind: MessageKind = "info") -> None:
         """Show `text`; an empty text hides the label."""
+        text = shown(text)
         if text != self._text.text() or kind != self._kind:
             self._kind = kind
             self._text.setText(text)

@@ -13,7 +13,14 @@ from qtpy.QtGui import QDesktopServices, QGuiApplication
 from napari_tool_runner.names import unique_names
 from napari_tool_runner.quoting import html_text
 
-__all__ = ["copy_text", "open_path", "option_labels", "tooltip"]
+__all__ = ["copy_text", "open_path", "option_labels", "shown", "tooltip"]
+
+_LONGEST = 5000
+
+
+def shown(text: str) -> str:
+    """Return as much of a text as is laid out at once: that of a stranger may have no end."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 @lru_cache(maxsize=1024)
@@ -25,7 +32,7 @@ def tooltip(*parts: str) -> str:
     paragraphs = [
         "<br>".join(
             html_text(line)
-            for raw in part.strip().splitlines()
+            for raw in shown(part).strip().splitlines()
             for line in (textwrap.wrap(raw, 70) or [""])
         )
         for part in parts
