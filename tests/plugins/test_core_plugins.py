@@ -469,3 +469,41 @@ def test_who_hears_a_print_may_print(plugins, bare, image, capsys):
     with pytest.raises(ntr.ToolFailedError):
         job.result()
     assert capsys.readouterr().out.count("heard once") <= 1
+
+
+THREADS = """
+import threading
+import subprocess
+
+class OddRunnerServiceBuilder:
+    def __call__(self, **_):
+        return Odd()
+
+class Odd:
+    def set_up(self, process):
+        def count():
+            for n in range(20000):
+                print("from a thread")
+        self.threads = [threading.Thread(target=count) for _ in range(2)]
+        for thread in self.threads:
+            thread.start()
+
+    def exec(self, process, args):
+        for n in range(20):
+            subprocess.run(["true"])
+        subprocess.run(args)
+
+    def tear_down(self, process):
+        for thread in self.threads:
+            thread.join()
+"""
+
+
+def test_threads_may_print_while_streams_are_replaced(plugins, bare, image, tmp_path):
+    """Python's own print keeps no hold of the stream that it writes to."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"runner": {**plugins(runner_odd=THREADS), "service": "ODD"}}))
+    given = ntr.run(bare, input=image, runner="LOCAL").outputs["output"].path
+    done = cli("run", str(bare), f"input={given}", "--json", config=config)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["state"] == "done"

@@ -204,8 +204,9 @@ def _patch() -> None:
     subprocess.Popen.__init__ = _popen  # type: ignore[method-assign]
     os.system = _by_shell
     for name in _STREAMS:
-        if not isinstance(now := getattr(sys, name), _Printed):  # others may replace it meanwhile
-            setattr(sys, name, _Printed(now, name))
+        if (now := getattr(sys, name)) is not _printed[name]:  # others may replace it meanwhile
+            _printed[name].behind = now
+            setattr(sys, name, _printed[name])
     others_print()
     if results_are_apart() and _pipe is None:
         read, write = os.pipe()
@@ -220,8 +221,8 @@ def _unpatch() -> LineReader | None:
     subprocess.Popen.__init__ = _original  # type: ignore[method-assign]
     os.system = _system
     for name in _STREAMS:
-        if isinstance(now := getattr(sys, name), _Printed):  # else somebody put another there
-            setattr(sys, name, now.behind)
+        if getattr(sys, name) is _printed[name]:  # else somebody put another there
+            setattr(sys, name, _printed[name].behind)
     pipe, _pipe = _pipe, None
     if pipe is not None:
         _flush()
@@ -269,6 +270,10 @@ class _Printed:
     def flush(self) -> None:
         if self.behind is not None:
             self.behind.flush()
+
+
+# one for ever: Python's print holds no reference, and another thread may be in it
+_printed = {name: _Printed(None, name) for name in _STREAMS}
 
 
 def _by_shell(command: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> int:
