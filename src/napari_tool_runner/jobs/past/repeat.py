@@ -95,20 +95,7 @@ def rerun(
     tool = recorded_tool(record, config) if tool is None else find_tool(tool, config=config)
     if not named and not (trust := trust_state(tool, config)).ok:
         raise _not_by_record(tool, trust)
-    if record.ours and not record.state.is_finished and record.keeps_inputs:
-        raise WorkspaceError(
-            f"“{tool.name}” was not run again: the job still runs, and its program could change "
-            "meanwhile what it was given.",
-            hint="Run it again when it has ended.",
-        )
-    if not record.ours:
-        own, record = own_folder(record), _settled(record)
-        if asked := _once(_borrowed(record, tool, own, lend)):
-            raise TrustError(
-                f"“{tool.name}” was not run again: {borrowed_words(asked)}",
-                hint="Lend them by a word (napari-tool-runner rerun RECORD --lend), or choose the "
-                "data yourself.",
-            )
+    record = _lent(record, tool, lend)
     remarks: list[str] = []
     if tool.digest != record.tool.digest:
         remarks.append(
@@ -123,6 +110,26 @@ def rerun(
     if service is None and job.request.choice.name not in ("", then):
         remarks.append(f"It ran with {then} then; here {job.request.choice.name} is chosen.")
     return job, remarks
+
+
+def _lent(record: RunRecord, tool: Tool, lend: Collection[Path]) -> RunRecord:
+    """Return a record whose files may go to the tool; raises TrustError, WorkspaceError."""
+    if record.ours:
+        if record.keeps_inputs and not record.state.is_finished:
+            raise WorkspaceError(
+                f"“{tool.name}” was not run again: the job still runs, and its program could "
+                "change meanwhile what it was given.",
+                hint="Run it again when it has ended.",
+            )
+        return record
+    own, record = own_folder(record), _settled(record)
+    if asked := _once(_borrowed(record, tool, own, lend)):
+        raise TrustError(
+            f"“{tool.name}” was not run again: {borrowed_words(asked)}",
+            hint="Lend them by a word (napari-tool-runner rerun RECORD --lend), or choose the "
+            "data yourself.",
+        )
+    return record
 
 
 def borrowed(record: RunRecord, tool: Tool) -> list[Path]:
