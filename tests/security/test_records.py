@@ -254,6 +254,27 @@ def test_a_path_that_no_system_has_is_a_sentence(home: Path, tmp_path: Path, pat
         ntr.run(say(), values={"i": path})
 
 
+@pytest.mark.parametrize(
+    "place", ["{tmp}/gone", "io/../../../gone", "inputs/gone", "/" + "a" * 5000]
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_gone_has_no_place_outside_of_a_crate(
+    home: Path, tmp_path: Path, place: str, known: bool
+) -> None:
+    """What it was made of goes in, and not where the record says."""
+    pytest.importorskip("rocrate")
+    told = told_of(ntr.run(say(), values={"i": tmp_path / "harmless.txt"}))
+    told["inputs"][0]["path"] = place.replace("{tmp}", str(tmp_path))  # type: ignore[index]
+    folder = tmp_path / "sent"
+    record = sent(folder, told, outputs=[])
+    if not known:
+        (folder / "thesis.odt").touch()
+    crate = export_crate(record, tmp_path / "to" / "crate")
+    assert [path.read_text() for path in crate.glob("inputs/*")] == ["x"]
+    assert {path.name for path in (tmp_path / "to").iterdir()} == {"crate"}
+    assert not (tmp_path / "gone").exists()
+
+
 @pytest.mark.parametrize("what", ["without end", "holes"])
 def test_a_file_that_a_record_names_is_not_read_for_hours(
     home: Path, tmp_path: Path, what: str

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
+from napari_tool_runner.errors import OutputError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import own_folder
 from napari_tool_runner.jobs.record import JobState, differs
 from napari_tool_runner.jobs.typed_json import to_json
@@ -162,11 +162,16 @@ def _add(
 def _is_own(path: Path, root: Path | None, record: RunRecord) -> bool:
     """Whether it lies below the job's folder, with no link on the way nor below it.
 
-    In a job of ours links between its own files are made; a record of others may name by
-    one a file that lies anywhere.
+    So does what is gone from there. In a job of ours links between its own files are made; a
+    record of others may name by one a file that lies anywhere.
     """
-    there = os.path.lexists(path)
-    return not there or bool(root and sealed.is_own(path, root, alone=not record.ours))
+    if root is None:
+        return False
+    try:
+        gone = not sealed.kind(path, root)
+    except (OSError, OutputError):
+        return False
+    return gone or sealed.is_own(path, root, alone=not record.ours)
 
 
 def _is_descriptor(path: Path, digest: str) -> bool:
