@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.tools.candidate import Candidate
+from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.dialect import JobPaths
 from napari_tool_runner.tools.galaxy import GalaxyDialect
 from napari_tool_runner.tools.galaxy.output_plan import element_path
@@ -38,7 +38,7 @@ AROUND = 40  # characters shown beside the first difference
 def ours(path: Path, root: Path, node: str) -> Iterator[Row]:
     """Yield what we make of the tests of a descriptor."""
     try:
-        tool = DIALECT.read(Candidate(path))
+        tool = read_tool(path)
     except ToolRunnerError as error:
         yield {"tool": str(path), "unasked": str(error)}
         return
