@@ -408,6 +408,17 @@ def test_repeats_of_tests_open_as_in_the_form(descriptor: Make) -> None:
     assert counted == [[9, 9], [1, 9]]
 
 
+def test_a_number_of_a_test_may_be_empty(descriptor: Make) -> None:
+    made = descriptor(
+        '<command>true</command><inputs><param name="n" type="integer" optional="true" value="3"/>'
+        '<section name="s" title="S"><param name="f" type="float" optional="true"/></section>'
+        '</inputs><outputs/><tests><test><param name="n" value=""/>'
+        '<section name="s"><param name="f" value=""/></section></test></tests>'
+    )
+    assert "skip" not in made.tests[0].extra
+    assert bind(made, made.tests[0].values) == {"n": None, "s": {"f": None}}
+
+
 def test_a_json_of_all_inputs_is_in_the_order_of_galaxy(
     descriptor: Make, tmp_path: Path, dataset: Dataset
 ) -> None:

@@ -124,6 +124,9 @@ class _Reader:
             words = switches.get(str(entry["name"]).rpartition("|")[2])
             if words and entry["value"] in words:
                 entry["value"] = "true" if entry["value"] == words[0] else "false"
+            number = find_parameter(self.inputs, str(entry["name"]))
+            if isinstance(number, IntegerParameter | FloatParameter) and entry["value"] == "":
+                entry["value"] = None  # as Galaxy takes it, if it may be empty
         found = test_case_state(test, models, profile, validate=False)
         return dict(found.tool_state.input_state)
 
@@ -143,7 +146,8 @@ class _Reader:
         if value is ABSENT:
             return ABSENT
         converted = self.leaf(parameter, value)
-        explicit = value is None and isinstance(parameter, BooleanParameter) and parameter.optional
+        empty = isinstance(parameter, BooleanParameter | IntegerParameter | FloatParameter)
+        explicit = value is None and empty and parameter.optional
         return converted if converted is not None or explicit else ABSENT
 
     def by_name(self, test: ToolSourceTest) -> dict[str, object]:
