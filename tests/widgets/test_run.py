@@ -129,6 +129,18 @@ def test_ctrl_enter_obeys_where_the_service_is_broken(
     assert told in widget.run_bar.message.text()
 
 
+def test_a_plugin_of_the_name_of_a_service_that_ships_is_told(
+    qtbot, page, model_viewer, cells, tmp_path, monkeypatch
+):
+    (tmp_path / "runner_local.py").write_text(RAISES.replace("raise SystemExit", "return print"))
+    (tmp_path / "config.json").write_text(json.dumps({"runner": {"plugin_dirs": [str(tmp_path)]}}))
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(tmp_path / "config.json"))
+    model_viewer.add_image(cells)
+    widget = page(invert_tool(tmp_path))
+    qtbot.waitUntil(lambda: "in place of" in widget.run_bar.message.text(), timeout=WAIT)
+    assert "runner_local.py" in widget.run_bar.message.text()
+
+
 def test_the_values_of_the_last_run_come_back_but_not_its_layers(
     qtbot, page, model_viewer, cells, tmp_path
 ):
