@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -318,6 +319,27 @@ def test_a_dead_slot_that_resists_hides_no_other(tmp_path: Path) -> None:
     (dead[0] / "job").rename(dead[0] / "elsewhere")
     recover(tmp_path)
     assert [(jobs / f"job{at}" / "io" / "data").exists() for at in range(3)] == [False, True, True]
+    assert not (jobs / "job0" / "io").is_symlink()  # nothing leads into what is gone
+    assert not any((tmp_path / ".slots").iterdir())
+
+
+def test_what_is_put_back_by_several_at_once_is_lost_by_none(tmp_path: Path) -> None:
+    from napari_tool_runner.plugins.docker import slot
+
+    jobs = tmp_path / "tool"
+    for at in range(60):
+        root = tmp_path / ".slots" / f"{slot._host()}-{2**22 + at}-0a-{at}"
+        place, link = root / "job" / "io", root / "links" / f"job{at}" / "io"
+        place.mkdir(parents=True)
+        (place / "data").write_text("x")
+        link.parent.mkdir(parents=True)
+        link.symlink_to(place)
+        (jobs / f"job{at}").mkdir(parents=True)
+        (jobs / f"job{at}" / "io").symlink_to(place)
+    with ThreadPoolExecutor(4) as several:
+        list(several.map(recover, [tmp_path] * 4))
+    recover(tmp_path)
+    assert all((jobs / f"job{at}" / "io" / "data").is_file() for at in range(60))
     assert not any((tmp_path / ".slots").iterdir())
 
 

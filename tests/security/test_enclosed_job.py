@@ -21,6 +21,7 @@ import pytest
 import tifffile
 
 import napari_tool_runner as ntr
+from napari_tool_runner import sealed
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config, user_data
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError, ToolRunnerError
@@ -35,7 +36,7 @@ from napari_tool_runner.plugins.programs.enclosure import enclosure_problem, wit
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.setting_types import Secret
 from napari_tool_runner.settings import ENV
-from napari_tool_runner.tools.dialect import JobPaths
+from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
 from plugins.runner_helpers import make_process, wait_until
 
 if TYPE_CHECKING:
@@ -785,6 +786,25 @@ def test_no_template_knows_a_secret(tmp_path: Path) -> None:
     told = Secrets({"WHERE": "there", "KEY": Secret("hush-hush")}).variables(JobPaths(tmp_path))
     assert told["WHERE"] == "there"
     assert "hush" not in repr(told)
+
+
+def test_a_look_meanwhile_forgets_no_secret_that_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = JobPaths(tmp_path)
+    paths.temp.mkdir(parents=True)
+    kept = Secrets({"KEY": Secret("hush-hush")})
+    rendered = RenderedCommand(argv=("cat", kept.variables(paths)["KEY_FILE"]), outputs={})
+    write = sealed.write
+
+    def slowly(*args: object) -> None:
+        forget_left()  # as another window, or the next job, does
+        write(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sealed, "write", slowly)
+    kept.write(rendered, paths)
+    (folder,) = json.loads((user_data() / "secrets.json").read_text()).keys() - {"version"}
+    assert (Path(folder) / "KEY").read_text() == "hush-hush"
 
 
 def _written(folder: Path, config: dict[str, object]) -> Path:

@@ -16,6 +16,7 @@ from napari_tool_runner.errors import TrustError
 from napari_tool_runner.jobs import Question
 from napari_tool_runner.jobs.past.reclaim import reclaim, reclaimable
 from napari_tool_runner.jobs.question import _lines
+from napari_tool_runner.storage import user_data
 from napari_tool_runner.tools.isolation import walls
 from napari_tool_runner.tools.toolbox import approved, weighing
 from napari_tool_runner.tools.toolbox.trust import approve, review, trust_state
@@ -201,6 +202,16 @@ def test_holes_of_a_file_are_copied_as_holes(box: Path) -> None:
     assert copy.stat().st_blocks * 512 < 2**22
     assert copy.read_bytes() == (box / "data.bin").read_bytes()
     assert approved.intact(seen.digest)
+
+
+def test_a_draft_that_goes_while_copies_are_listed_is_none(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, _ = approved.keep(box)
+    draft = user_data() / "approved" / ".draft-1"
+    draft.mkdir()
+    monkeypatch.setattr(approved, "join_lock", lambda *_, **__: draft.rmdir)
+    assert approved.kept_copies() == [digest]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="nothing is locked there")

@@ -38,7 +38,7 @@ from napari_tool_runner.jobs import as_command, as_python, export_crate, read_re
 from napari_tool_runner.jobs.past.history import ended_jobs, history
 from napari_tool_runner.jobs.record import JobState, RecordedHost, RunRecord
 from napari_tool_runner.jobs.typed_json import to_json
-from napari_tool_runner.jobs.workspace import JobLog, parse_progress
+from napari_tool_runner.jobs.workspace import KEPT_BYTES, JobLog, parse_progress
 from napari_tool_runner.plugins.process import OutputLine
 from napari_tool_runner.plugins.programs import output as program_output
 from napari_tool_runner.plugins.programs.output import LineSplitter
@@ -611,6 +611,19 @@ def test_a_log_file_is_bounded_and_says_so(
         assert len(text) < 2200
         assert "left out" in text.splitlines()[-1]
     assert log.tail(1) == ("line 999",)
+
+
+def test_long_lines_fill_no_memory(tmp_path: Path) -> None:
+    log = JobLog(tmp_path)
+    for number in range(1000):
+        log.add(OutputLine(f"{number}" + "\U0001f600" * 2000, "stdout"))
+    log.close()
+    count, kept = log.since(0)
+    assert count == 1000
+    assert kept[-1].text.startswith("999")
+    assert len(kept) > 200
+    assert sum(sys.getsizeof(line.text) for line in kept) <= KEPT_BYTES
+    assert log.since(998)[1] == kept[-2:]
 
 
 # -- history -----------------------------------------------------------------------------

@@ -116,6 +116,8 @@ class Secrets:
             return
         with _written().changing() as told:  # before they are there: we may be killed
             told[str(paths.temp / _FOLDER)] = [str(paths.top), _session()]
+            # others take a folder that is not there for one that is over
+            sealed.make_folder(paths.temp / _FOLDER, paths.top)
         for name in named:
             sealed.write(places[name], self._secrets[name], paths.top)
             os.chmod(places[name], 0o600)

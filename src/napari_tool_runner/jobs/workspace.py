@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import sys
 import threading
 import time
 from collections import deque
@@ -51,6 +52,8 @@ PROGRAM_VERSION = "program_version"
 IO = "io"
 """The folder in a job's folder that its program sees."""
 KEPT_LINES = 5000
+KEPT_BYTES = 2 * 2**20
+"""Memory of the lines of a job, which fifty jobs of a session have each."""
 MAX_WORDS = 300
 JUDGED_BYTES = 32 * 2**20
 LOG_BYTES = 128 * 2**20
@@ -185,8 +188,8 @@ class JobLog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._lines: deque[OutputLine] = deque(maxlen=KEPT_LINES)
-        self._count = 0
+        self._lines: deque[OutputLine] = deque()
+        self._count = self._size = 0
         self._files: dict[str, TextIO] = {}
         self._room: dict[str, int] = {}
         self.problem: OSError | None = None
@@ -197,6 +200,9 @@ class JobLog:
         with self._lock:
             self._lines.append(line)
             self._count += 1
+            self._size += sys.getsizeof(line.text)
+            while len(self._lines) > KEPT_LINES or self._size > KEPT_BYTES:
+                self._size -= sys.getsizeof(self._lines.popleft().text)
             if line.transient:  # a progress bar, which the next line replaces
                 return
             try:

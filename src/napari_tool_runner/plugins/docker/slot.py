@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import secrets
+import stat
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, RunnerExecError
+from napari_tool_runner.locks import join_lock
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.plugins.process import Mount
 from napari_tool_runner.processes import process_mark
@@ -128,37 +130,60 @@ class Slot:
 def recover(workspaces: Path) -> None:
     """Put back the folders of jobs that dead sessions of this computer left in slots.
 
-    Their containers must be gone.
+    Their containers must be gone. Where another session does it already, nothing is done.
     """
+    lock = workspaces / f"{_SLOTS}.lock"
     with suppress(OSError):
-        for root in list((workspaces / _SLOTS).iterdir()):
-            told = _NAME.fullmatch(root.name)  # what is called otherwise is not ours
-            if told is None or told["host"] != _host() or _owner(int(told["pid"])) == told[1]:
-                continue
-            with suppress(OSError, OutputError):  # a slot that resists hides no other
-                _put_back(root, workspaces)
-            _delete(root)
+        dead = [root for root in (workspaces / _SLOTS).iterdir() if _is_left(root.name)]
+        if not dead:
+            return
+        lock.touch(0o600)
+        release = join_lock(lock, alone=True)
+        if release is None:
+            return
+        try:
+            for root in dead:
+                if _put_back(root, workspaces):
+                    _delete(root)
+        finally:
+            release()
 
 
-def _put_back(root: Path, workspaces: Path) -> None:
-    sealed.regain(root / "job", root)
+def _is_left(name: str) -> bool:
+    told = _NAME.fullmatch(name)  # what is called otherwise is not ours
+    return bool(told and told["host"] == _host() and _owner(int(told["pid"])) != told[1])
+
+
+def _put_back(root: Path, workspaces: Path) -> bool:
+    """Put back what is left in a slot; whether nothing of a job is in it any more."""
+    done = True
     for link in [job / "io" for job in (root / "links").iterdir()]:
         place = root / "job" / link.name
         for tool in workspaces.iterdir():
             folder = tool / link.parent.name / link.name
             if not folder.is_symlink() or folder.readlink() != place:
                 continue
-            try:  # its program may have put anything there
+            try:  # a program may have taken all rights from them
+                sealed.regain(place.parent, root)
                 sealed.regain(place, root)
-                moved = sealed.kind(place, root) == "folder"
-            except (OSError, OutputError):
-                moved = False
-            folder.unlink()
-            if moved:
+                folder.unlink()
                 place.rename(folder)
-                continue
-            folder.mkdir(mode=0o700)
-            _log.warning("%s is empty: its program had moved it away when it was killed.", folder)
+            except (OSError, OutputError):
+                if stat.S_ISDIR(_mode(place)):  # it resists, and hides no other: tried again
+                    done = False
+                    continue
+                with suppress(OSError):  # the program may have put anything there
+                    folder.unlink(missing_ok=True)
+                    folder.mkdir(mode=0o700)
+                _log.warning("%s is empty: its program had moved it away.", folder)
+    return done
+
+
+def _mode(place: Path) -> int:
+    try:
+        return os.lstat(place).st_mode
+    except OSError:
+        return 0
 
 
 def _delete(root: Path) -> None:

@@ -327,11 +327,15 @@ def kept_copies() -> list[str]:
     folders = sorted(entry for entry in home.iterdir() if entry.is_dir())
     if release is not None:
         release()
-    return [
-        one.name if one.name.startswith(".") else f"sha256:{one.name}"
-        for one in folders
-        if not one.name.startswith(".") or one.lstat().st_mtime <= young or not alive
-    ]
+    found = []
+    for one in folders:
+        if not one.name.startswith("."):
+            found.append(f"sha256:{one.name}")
+            continue
+        with suppress(FileNotFoundError):  # finished or deleted meanwhile
+            if one.lstat().st_mtime <= young or not alive:
+                found.append(one.name)
+    return found
 
 
 def forget(digest: str) -> None:
