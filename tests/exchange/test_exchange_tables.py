@@ -289,6 +289,9 @@ def test_what_was_made_of_a_table_is_told(tmp_path):
     for middle in ("CellProfiler", "CellProfiler's locations", "scikit-image", "two units", "R"):
         assert "first pixel" not in notes(middle)
     assert "count pixels from 1" in notes("MATLAB")
+    movie = {name: np.arange(2) for name in ("t", "Centroid_1", "Centroid_2")}
+    told = counting_notes(movie, coordinate_columns(movie))
+    assert "Centroid_2, Centroid_1 may count pixels from 1" in " ".join(told)
     assert "decimal comma" in notes("decimal comma")
     assert "“1.234” in the column “n” was read as 1234." in notes("thousands")
     assert "2 of 4 rows have no place (NaN) and were left out" in notes("missing")
@@ -518,6 +521,7 @@ def test_a_centre_that_is_the_frame_is_no_depth():
         ({"t": 2 * np.arange(3)}, "“t” has steps of 2 and says no unit"),
         ({"t": 0.5 * np.arange(3)}, "“t” has steps of 0.5 and says no unit"),
         ({"t": np.arange(3)}, ""),
+        ({"t": np.array([0, np.nan, 1])}, ""),
         ({"frame": 2 * np.arange(3)}, ""),
         ({"frame": np.arange(3), "POSITION_T": 2 * np.arange(3)}, "not “POSITION_T”"),
         ({"frame": np.arange(3), "t": np.arange(3)}, ""),

@@ -236,9 +236,10 @@ def counting_notes(
                 f"The column “{name}” begins with {values.min():g} and may count from 1 (ImageJ, "
                 "ThunderSTORM, Imaris): it was taken as counted from 0."
             )
-    if names and all(re.fullmatch(r"(?i)centroid_[123]", name) for name in names):
+    space = [column.name for column in columns if column.axis != "T"]
+    if space and all(re.fullmatch(r"(?i)centroid_[123]", name) for name in space):
         notes.append(
-            f"{', '.join(names)} may count pixels from 1 (MATLAB): they were taken as counted "
+            f"{', '.join(space)} may count pixels from 1 (MATLAB): they were taken as counted "
             "from 0, places are one pixel too large then."
         )
     return notes
@@ -267,7 +268,7 @@ def _time_notes(
             if len({*table[name]}) > 1
         )
         return
-    steps = np.diff(np.unique(table[time.name]))
+    steps = np.diff(np.unique(table[time.name][np.isfinite(table[time.name])]))
     if not time.unit and len(steps) and (steps.min() > 1 or (steps % 1).any()):
         yield (
             f"The column “{time.name}” has steps of {steps.min():g} and says no unit: it was "

@@ -70,7 +70,7 @@ def frames_of(times, gap):
     """
     moments = np.unique(times)
     steps = np.diff(moments)
-    step = steps[steps > 1e-6 * np.abs(times).max()].min(initial=np.inf)
+    step = steps[steps > 1e-6 * np.abs(times).max(initial=0)].min(initial=np.inf)
     whole = np.allclose(times, np.rint(times), rtol=0, atol=1e-6)
     if whole and (step <= gap + 1 or step == np.inf):
         if 1 < step < np.inf:
