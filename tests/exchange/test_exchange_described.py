@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.knowing import is_guess
@@ -186,3 +187,15 @@ def test_nothing_that_a_file_says_is_looked_for_elsewhere(tmp_path: Path) -> Non
         file.create_dataset("data", data=np.zeros((4, 5, 6), np.uint8))
     content = read_file(tmp_path / "a.h5", FORMATS["hdf5"], name="a")
     assert (content.geometry.labels, content.notes) == ((), ())
+
+
+def test_what_a_plain_tiff_says_in_the_words_of_imagej_is_told(tmp_path: Path) -> None:
+    for told, said in (
+        ({"axes": "ZYX", "spacing": 2.0, "unit": "um"}, ["It says spacing: 2; that was"]),
+        ({"axes": "TYX", "finterval": 0.5}, ["It says finterval: 0.5; that was"]),
+        ({"axes": "ZYX", "spacing": 1.0}, []),
+        ({"axes": "ZYX", "PhysicalSizeZ": 2.0}, []),
+    ):
+        tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 5, 6), np.uint8), metadata=told)
+        notes = read_file(tmp_path / "a.tif", FORMATS["tiff"], name="a").notes
+        assert [note.split(" not")[0] for note in notes] == said

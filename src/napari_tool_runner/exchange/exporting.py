@@ -357,8 +357,6 @@ def _shapes_as_labels(
             f"“{snap.name}” cannot be drawn in an image of {grid.shape} pixels.",
             hint="Crop the image first.",
         )
-    from skimage.draw import line_nd, polygon
-
     there, onto = along_image(snap, reference)[1], _grid(snap, reference, notes)
     shapes, names = snap.parts, snap.shape_types
     labels = np.zeros(grid.shape, np.uint16 if len(shapes) < 2**16 else np.uint32)
@@ -376,17 +374,8 @@ def _shapes_as_labels(
         if np.any(place < 0) or np.any(place >= planes.shape[:-2]):
             outside += 1
             continue
-        plane = planes[tuple(place)]
         outline = ellipse_outline(full[:, -2:]) if name == "ellipse" else full[:, -2:]
-        if name in ("line", "path"):
-            for start, stop in itertools.pairwise(outline):
-                rows, columns = line_nd(start, stop, endpoint=True)  # type: ignore[no-untyped-call]
-                inside = (rows >= 0) & (columns >= 0)
-                inside &= (rows < plane.shape[0]) & (columns < plane.shape[1])
-                plane[rows[inside], columns[inside]] = number
-        else:
-            filled = polygon(outline[:, 0], outline[:, 1], plane.shape)  # type: ignore[no-untyped-call]
-            plane[filled] = number
+        _draw(planes[tuple(place)], outline, number, filled=name not in ("line", "path"))
     if outside:
         notes.append(f"{outside} shapes lie outside the image and were left out.")
     notes.append(f"The shapes of “{snap.name}” were drawn as labels 1 to {len(shapes)}.")
@@ -398,3 +387,14 @@ def _shapes_as_labels(
         attributes={},
         path=None,
     )
+
+
+def _draw(plane: np.ndarray, outline: np.ndarray, number: int, *, filled: bool) -> None:
+    from skimage.draw import line_nd, polygon
+
+    if filled:
+        plane[polygon(outline[:, 0], outline[:, 1], plane.shape)] = number  # type: ignore[no-untyped-call]
+    for start, stop in () if filled else itertools.pairwise(outline):
+        places = np.array(line_nd(start, stop, endpoint=True))  # type: ignore[no-untyped-call]
+        seen = ((places >= 0) & (places < np.array(plane.shape)[:, None])).all(axis=0)
+        plane[tuple(places[:, seen])] = number

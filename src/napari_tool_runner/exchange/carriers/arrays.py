@@ -31,6 +31,7 @@ __all__ = [
     "read_hdf5",
     "read_npy",
     "read_numbers",
+    "untaken",
     "write_hdf5",
     "write_matrix",
     "write_npy",
@@ -38,7 +39,7 @@ __all__ = [
 
 _NAMES = ("DIMENSION_LABELS", "_ARRAY_DIMENSIONS", "dimension_names", "axis_names", "axes")
 _SIZES = re.compile(
-    r"^(pixel)?resolution|^(voxel|pixel|element)_?(size|spacing)|^spacing$|^scale$|^transform$",
+    r"^(pixel)?resolution|^(voxel|pixel|element)_?(size|spacing)|^spacing$|^finterval$|^scale$|^transform$",
     re.IGNORECASE,
 )
 _CELLS = re.compile(r"^/t\d{5}/s\d{2}/\d+/cells$")  # BigDataViewer
@@ -224,10 +225,7 @@ def described(
     if len(used) == len(space) and ordered and min(used, default=0) > 0:
         steps = {**steps, **{i: (s, "micrometer") for i, s in zip(space, used, strict=True)}}
         told = {**told, "element_size_um": None}
-    notes = tuple(
-        f"It says {name}: {value}; that was not taken for the size of its pixels."
-        for name, value in _untaken(told)
-    )
+    notes = tuple(untaken(told))
     if not names and not steps:
         return replace(bare, notes=(*bare.notes, *notes))
     every = [steps.get(i, (1.0, "pixel")) for i in range(n)]
@@ -263,16 +261,15 @@ def _tags(told: Mapping[str, object]) -> list[object]:
     return axes if isinstance(axes, list) else []
 
 
-def _untaken(told: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Give the name and value of what may tell the size of pixels, where it is not 1."""
+def untaken(told: Mapping[str, object]) -> Iterator[str]:
+    """Say what may tell the size of pixels and is not taken for it, where it is not 1."""
     tags = [one.get("resolution") for one in _tags(told) if isinstance(one, Mapping)]
     for name, value in (*told.items(), ("axistags", tags)):
         if name == "axistags" or _SIZES.search(name):
-            numbers = _numbers(value)
-            if {*numbers} - {0.0, 1.0}:
-                yield name, ", ".join(f"{number:g}" for number in numbers)
-            elif isinstance(value, Mapping):
-                yield name, f"{dict(value)}"[:60]
+            numbers = ", ".join(f"{number:g}" for number in _numbers(value))
+            if isinstance(value, Mapping) or {*_numbers(value)} - {0.0, 1.0}:
+                said = numbers or f"{value}"[:60]
+                yield f"It says {name}: {said}; that was not taken for the size of its pixels."
 
 
 def _text(value: object) -> str:

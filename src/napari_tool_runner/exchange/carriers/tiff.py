@@ -24,7 +24,7 @@ from napari_tool_runner.exchange.blocks import (
     transposed,
     write_blocks,
 )
-from napari_tool_runner.exchange.carriers.arrays import bare_content
+from napari_tool_runner.exchange.carriers.arrays import bare_content, untaken
 from napari_tool_runner.exchange.carriers.tiff_says import Facts, ome_image
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
@@ -199,6 +199,7 @@ def read_tiff(
         series = tif.series[index]
         _check_complete(series, path)
         facts.add(tif, index)
+        facts.notes += untaken((tif.shaped_metadata or [{}])[0])
         axes = series.axes
         data = _pixels(series, tif, file, writable=writable)
         if data is None:
