@@ -45,6 +45,22 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def real_place(path: Path) -> Path:
+    """Return where `path` itself lies, in no folder by a link: of a link, not where it leads."""
+    return real_path(path.parent) / path.name
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether a file is one of `folder`: it lies there, and what it holds does, too.
+
+    A tool runs from where its descriptor lies and is what the descriptor leads to. `path` is
+    taken as it is written: it goes through no link in a folder (`real_place`), so that none
+    that is changed later makes it another.
+    """
+    real = real_path(folder)
+    return path.is_relative_to(real) and real_path(path).is_relative_to(real)
+
+
 def safe_name(name: str, *, fallback: str = "data") -> str:
     """Return `name` with only ASCII letters, digits, ``.``, ``_`` and ``-``.
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import pytest
 import napari_tool_runner as ntr
 from napari_tool_runner import storage
 from napari_tool_runner.cli import main
-from napari_tool_runner.config import load_config, user_data
+from napari_tool_runner.config import config_path, load_config, user_data
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError, TrustError
 from napari_tool_runner.jobs import (
     dry_run,
@@ -33,7 +34,7 @@ from napari_tool_runner.plugins import runnerServices
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.tools import dialect_of, load_toolbox, read_tool
 from napari_tool_runner.tools.toolbox import approved, weighing
-from napari_tool_runner.tools.toolbox.entries import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder, ships
 from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, pass_image, unnamed
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, revoke, trust_state
 
@@ -60,8 +61,6 @@ def box(tmp_path: Path) -> Path:
         "python '$__tool_directory__/say.py' ${o}</command>"
         '<outputs><data name="o" format="txt"/></outputs></tool>'
     )
-    from napari_tool_runner.config import config_path
-
     config_path().parent.mkdir(parents=True, exist_ok=True)
     config_path().write_text(json.dumps({"process": {"xml_dirs": [str(folder)]}}))
     return folder
@@ -309,6 +308,59 @@ def test_what_a_link_leads_to_is_approved_with_it(box: Path, tmp_path: Path) -> 
     assert not (copy / "out.py").exists(), "what lies outside was not looked at"
     inside.write_text("two")
     assert "changed say/in.py" in trust_state(say()).changes
+
+
+SHIPPED = bundled_folder() / "gaussian_filter" / "gaussian_filter.xml"
+
+
+def test_a_link_to_a_shipped_descriptor_is_not_shipped(box: Path) -> None:
+    """Its script is whatever lies beside the link."""
+    link = box / "say" / SHIPPED.name
+    link.symlink_to(SHIPPED)
+    (box / "say" / "gaussian_filter.py").write_text("raise SystemExit('STRANGER')")
+    tool = read_tool(link)
+    assert (trust_state(tool).state, tool.folder) == (TrustState.NAMED, box / "say")
+    assert not ships(tool)
+    assert not ships(link)
+    assert trust_state(replace(tool, toolbox=str(box))).state is TrustState.UNKNOWN
+    assert trust_state(read_tool(SHIPPED)).state is TrustState.BUNDLED
+
+
+def test_a_descriptor_that_becomes_a_link_to_a_shipped_one_is_not_shipped(box: Path) -> None:
+    for tool, folder in ((say(), False), (say(), True)):
+        shutil.move(box / "say", box / "away")
+        if folder:
+            (box / "say").symlink_to(SHIPPED.parent)
+        else:
+            (box / "say").mkdir()
+            (box / "say" / "say.xml").symlink_to(SHIPPED)
+        assert not ships(tool)
+        with pytest.raises(TrustError, match="leads out of its toolbox"):
+            admit(tool)
+        (box / "say").unlink() if folder else shutil.rmtree(box / "say")
+        shutil.move(box / "away", box / "say")
+
+
+@pytest.mark.parametrize("scope", ["approved", "mine"])
+def test_what_was_said_of_a_toolbox_is_not_of_what_its_links_lead_to(
+    box: Path, tmp_path: Path, scope: str
+) -> None:
+    tool = say()
+    approve(box, mine=scope == "mine")
+    assert trust_state(tool).ok
+    shutil.move(box / "say", tmp_path / "elsewhere")
+    (box / "say").symlink_to(tmp_path / "elsewhere")
+    assert not trust_state(unnamed(read_tool(box / "say" / "say.xml"))).ok
+    assert not trust_state(replace(read_tool(box / "say" / "say.xml"), toolbox=str(box))).ok
+
+
+def test_a_toolbox_that_is_reached_by_a_link_is_that_toolbox(box: Path) -> None:
+    link = box.parent / "link"
+    link.symlink_to(box)
+    config_path().write_text(json.dumps({"process": {"xml_dirs": [str(link)]}}))
+    approve(link)
+    assert trust_state(say()).state is TrustState.APPROVED
+    assert said(ntr.run(say(), {})) == "approved"
 
 
 def test_the_copy_is_read_only_and_private(box: Path) -> None:

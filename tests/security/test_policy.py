@@ -220,6 +220,55 @@ def test_a_folder_in_a_policy_begins_where_its_file_lies(
     assert trust_state(say()).state is TrustState.CONFIGURED
 
 
+@pytest.fixture
+def beside(box: Path) -> Path:
+    """A stranger's script beside a link to the descriptor of `box`, in another folder."""
+    evil = box.parent / "evil"
+    evil.mkdir()
+    (evil / "say.xml").symlink_to(box / "say" / "say.xml")
+    (evil / "say.py").write_text("raise SystemExit('STRANGER')")
+    return evil / "say.xml"
+
+
+def test_a_link_to_what_a_policy_allows_is_not_that(box: Path, beside: Path, policy) -> None:
+    policy(toolboxes=[str(box)])
+    assert trust_state(read_tool(box / "say" / "say.xml")).ok
+    with pytest.raises(TrustError, match="your facility allows the toolboxes that it names"):
+        ntr.run(beside)
+
+
+def test_who_holds_an_allowed_folder_is_not_allowed(box: Path, beside: Path, policy) -> None:
+    policy(toolboxes=[str(box)])
+    config_module.config_path().write_text(
+        json.dumps({"process": {"xml_dirs": [str(box.parent)]}})
+    )
+    toolbox = load_toolbox()
+    found = {str(e.path): trust_state(toolbox[e.key]).state for e in toolbox.entries}
+    assert found[str(box / "say" / "say.xml")] is TrustState.CONFIGURED
+    assert found[str(beside)] is TrustState.FORBIDDEN
+
+
+def test_a_link_out_of_an_allowed_folder_is_not_of_it(box: Path, policy) -> None:
+    evil = box.parent / "evil.xml"
+    (box / "say" / "say.xml").rename(evil)
+    (box / "say" / "say.xml").symlink_to(evil)
+    policy(toolboxes=[str(box)])
+    assert trust_state(read_tool(box / "say" / "say.xml")).state is TrustState.FORBIDDEN
+
+
+def test_a_link_of_an_allowed_folder_is_that_folder(box: Path, policy) -> None:
+    other = box.parent / "other"
+    other.symlink_to(box)
+    policy(toolboxes=[str(other)])
+    tool = read_tool(other / "say" / "say.xml")
+    assert trust_state(tool).ok
+    assert tool.folder == box / "say", "it runs from where it was judged to lie"
+    other.unlink()
+    (box.parent / "evil").mkdir()
+    other.symlink_to(box.parent / "evil")
+    assert tool.folder == box / "say"
+
+
 def test_what_was_approved_is_not_widened_by_a_policy(box: Path, policy) -> None:
     policy(toolboxes=[str(box)])
     approve(box)

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import TrustError
+from napari_tool_runner.names import real_path
 from napari_tool_runner.plugins.contract import OF_PLUGIN
 from napari_tool_runner.tools.toolbox.trust import TrustState, names_folder
 
@@ -74,7 +75,7 @@ def _is_its_own(tool: Tool, permit: Permit, policy: Config) -> bool:
         allowed = layer.own(settings.TOOLBOXES_ALLOWED) or ()
         folder = Path(tool.toolbox or tool.path)
         named = folder in layer.own(settings.TOOLBOXES) or permit.digest in allowed
-        if layer.explicit and (named or names_folder(layer, allowed, folder)):
+        if layer.explicit and (named or names_folder(layer, allowed, real_path(folder))):
             return True
     return False
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, runtim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+from napari_tool_runner.names import real_place
 from napari_tool_runner.tools.formats import FORMATS, Formats, LayerKind
 
 __all__ = [
@@ -624,6 +625,8 @@ class Tool:
         descriptor was named by its path, which is consent to run it.
     copy : str
         Absolute path of the approved copy of that folder, if it was read from one.
+    place : str
+        The folder that it was read in, through no link; it runs from there.
     entry : str
         Which tool of a descriptor that holds several; `uri` then ends in ``#entry``.
     scripted : bool
@@ -662,6 +665,7 @@ class Tool:
     thumbnail: str = ""
     toolbox: str = ""
     copy: str = ""
+    place: str = ""
     entry: str = ""
     scripted: bool = False
     formats: Formats = field(default=FORMATS, repr=False)
@@ -673,9 +677,16 @@ class Tool:
         return Path(self.uri.rpartition("#")[0] if self.entry else self.uri)
 
     @cached_property
+    def lies_at(self) -> Path:
+        """Where the descriptor lay when it was read, in no folder by a link."""
+        if self.place:
+            return Path(self.place, self.path.name)
+        return real_place(self.path) if self.uri else self.path
+
+    @cached_property
     def source_path(self) -> Path:
         """The file that it was read from: its place in the approved copy, if there is one."""
-        return Path(self.copy, self.path.relative_to(self.toolbox)) if self.copy else self.path
+        return Path(self.copy, self.path.relative_to(self.toolbox)) if self.copy else self.lies_at
 
     @cached_property
     def folder(self) -> Path:

@@ -84,12 +84,12 @@ def tool_places(tool: Tool) -> tuple[list[Path], str]:
         within = [one for one in places if os.path.realpath(one).startswith(real + os.sep)]
         return [one for one in within if one.name[0] != "." and one.name != "__pycache__"], ""
     shown = _named_programs(tool, folder)
-    names = ", ".join(path.name for path in (tool.path, *shown))
+    names = ", ".join(path.name for path in (tool.source_path, *shown))
     note = (
         f"Of the folder {folder} the tool sees {names} only, since {problem}. If it needs more, "
         "put it into a folder of its own, with all that belongs to it."
     )
-    return [tool.path, *shown], note
+    return [tool.source_path, *shown], note
 
 
 def import_limit(path: Path, root: Path | None) -> Path:
@@ -229,7 +229,7 @@ def _named_programs(tool: Tool, folder: Path) -> list[Path]:
     """Return the programs and their settings beside a descriptor that it names."""
     texts = [tool.command]
     with suppress(OSError, DescriptorError):
-        texts.append(read_bytes(tool.path, _TEXT).decode("utf-8", "replace"))
+        texts.append(read_bytes(tool.source_path, _TEXT).decode("utf-8", "replace"))
     names = dict.fromkeys(name for text in texts for name in _NAME.findall(text) if "." in name)
     found: dict[Path, None] = {}
     for name in list(names)[:_MOST_NAMES]:
@@ -238,7 +238,7 @@ def _named_programs(tool: Tool, folder: Path) -> list[Path]:
             if _is_program(parts[start:], folder):
                 found[folder.joinpath(*parts[start:])] = None
                 break
-    found.pop(tool.path, None)
+    found.pop(tool.source_path, None)
     return list(found)
 
 

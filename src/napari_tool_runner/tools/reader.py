@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import tools
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.names import real_place
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.candidate import Candidate, join_entry, split_entry
 
@@ -159,7 +160,8 @@ def read_tool(
     from napari_tool_runner.tools.model import Note, Severity
 
     place, entry = split_entry(path)
-    candidate = Candidate(_find_descriptor(Path(os.path.expanduser(place)).absolute()))
+    path = _find_descriptor(Path(os.path.expanduser(place)).absolute())
+    candidate = Candidate(real_place(path))  # what it imports and runs lies beside it there
     dialect, sure = choose_dialect(candidate)
     if dialect is None:
         raise unknown_language(candidate)
@@ -170,7 +172,8 @@ def read_tool(
         found,
         name=one_line(found.name),
         version=one_line(found.version),
-        uri=join_entry(candidate.path, entry),
+        uri=join_entry(path, entry),
+        place=str(candidate.path.parent),
         entry=entry,
         dialect=dialect.name,
         formats=candidate.formats,

@@ -119,7 +119,7 @@ def command_line(tool: Tool, values: Mapping[str, object]) -> str:
 
     A layer that is no file is written as its name in capitals, to be replaced.
     """
-    words = ["napari-tool-runner", "run", tool.id if ships(tool.path) else tool.uri]
+    words = ["napari-tool-runner", "run", tool.id if ships(tool) else tool.uri]
     axes: dict[str, str] = {}
     for leaf in leaves(tool.inputs, values):
         for value in as_list(leaf.value):
@@ -252,7 +252,7 @@ class ToolPage(Themed, QWidget):
         row = filled(QHBoxLayout(), *buttons, spacing=4)
         parts = row, self.message, (self.text, 1)
         filled(QVBoxLayout(self), *parts, margins=(6, 2, 6, 2), spacing=4)
-        strange = tool.help_format == "rst" and not ships(tool.path)
+        strange = tool.help_format == "rst" and not ships(tool)
         if strange and tool.help.strip():
             task = Task(partial(help_html, tool), self)
             task.done.connect(self._show_help)

@@ -76,7 +76,7 @@ def parse_metadata(text: bytes, style: str | None, tool: Tool) -> BaseToolProvid
         path = Path(folder) / "galaxy.json"
         path.write_bytes(text)
         of: dict[str, object] = {"path": str(path), "style": style}
-        if ships(tool.source_path):
+        if ships(tool):
             told: object = _told_metadata(of)
         else:
             told = reader.ask(

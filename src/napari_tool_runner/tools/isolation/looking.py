@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.names import real_path
+from napari_tool_runner.names import real_path, real_place
 from napari_tool_runner.storage import parse_json, read_limited, user_cache, write_json
 from napari_tool_runner.tools.candidate import join_entry, split_entry
 from napari_tool_runner.tools.isolation.asking import Limits
@@ -146,7 +146,7 @@ def help_of(tool: Tool) -> str:
 
     Empty: it cannot be converted. Raises DescriptorError when that takes more than it may.
     """
-    if ships(tool.source_path):
+    if ships(tool):
         return rst_html(tool.help)
     told = reader.ask(
         "help",
@@ -195,9 +195,14 @@ def read_tool(
         shown of it, or reading it takes more than it may.
     """
     uri = os.fspath(path)
-    if not ships(split_entry(uri)[0]):
-        uri = look(uri, root=root, formats=formats, language=language)
-    return read_here(uri, root=root, formats=formats)
+    place = split_entry(uri)[0]
+    if ships(place):
+        return read_here(uri, root=root, formats=formats)
+    found = look(uri, root=root, formats=formats, language=language)
+    tool = read_here(found, root=root, formats=formats)
+    given = Path(os.path.expanduser(place)).absolute()
+    given = given if given.name == tool.path.name else given / tool.path.name
+    return replace(tool, uri=join_entry(given, tool.entry))
 
 
 def look(
@@ -210,7 +215,7 @@ def look(
 ) -> str:
     """Have the reader read a descriptor, unless it read the same content before.
 
-    Returns what names it: of a folder, the one descriptor in it.
+    Returns what names it, in no folder by a link: of a folder, the one descriptor in it.
 
     Parameters
     ----------
@@ -289,8 +294,10 @@ def came_through(uri: str, root: Path | None = None, *, within: float = float("i
 
 
 def _whole(uri: str) -> str:
+    """Return what names a tool, in no folder by a link: what is looked at is what is read."""
     path, entry = split_entry(uri)
-    return join_entry(Path(os.path.expanduser(path)).absolute(), entry)
+    path = Path(os.path.expanduser(path)).absolute()
+    return join_entry(real_path(path) if path.is_dir() else real_place(path), entry)
 
 
 def _seen(told: object) -> _Seen:

@@ -30,7 +30,7 @@ _OF_TESTS = Limits(memory=2**32, processor=60, seconds=300.0)
 
 def is_shipped(tool: Tool) -> bool:
     """Whether a tool is one of this package."""
-    return ships(tool.source_path)
+    return ships(tool)
 
 
 def render(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import UnknownToolError
-from napari_tool_runner.names import unique_name
+from napari_tool_runner.names import lies_in, real_place, unique_name
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, file_stat, ships
 from napari_tool_runner.tools.toolbox.index import Problem, index_folder
 
@@ -356,7 +356,7 @@ def _read(uri: str, root: Path | None, formats: Formats | None, language: str = 
 
 def _holder(path: Path, settings: Config) -> Path | None:
     """Return the configured toolbox that holds a descriptor, the outermost first."""
-    boxes = [box for box in settings.toolbox_dirs if path.absolute().is_relative_to(box)]
+    boxes = [box for box in settings.toolbox_dirs if lies_in(real_place(path), box)]
     return min(boxes, key=lambda box: len(box.parts), default=None)
 
 

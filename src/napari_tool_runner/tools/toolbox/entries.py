@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.names import real_path
+from napari_tool_runner.names import lies_in, real_path, real_place
 from napari_tool_runner.quoting import one_line
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
 
 __all__ = [
     "LISTS",
@@ -34,9 +37,14 @@ def bundled_folder() -> Path:
     return Path(__file__).parents[2] / "bundled_tools"
 
 
-def ships(path: Path) -> bool:
-    """Whether a descriptor or folder ships with the package, as the disk has it."""
-    return real_path(path).is_relative_to(real_path(bundled_folder()))
+def ships(what: Path | Tool) -> bool:
+    """Whether a tool, or the descriptor or folder at a path, is one of the package.
+
+    A tool is what it was when it was read: whatever lies at its path now, it is not that.
+    """
+    if isinstance(what, Path):
+        return lies_in(real_place(what), bundled_folder())
+    return lies_in(what.source_path, bundled_folder())
 
 
 def file_stat(path: str) -> tuple[int, int]:

@@ -164,7 +164,7 @@ def unnamed(tool: Tool) -> Tool:
 
     if tool.toolbox:
         return tool
-    path = Path(os.path.realpath(tool.path))  # “approved/../other” lies in “other”
+    path = tool.lies_at  # “approved/../other” lies in “other”, a link where it was put
     folder = approved_above(path) or path.parent
     return replace(tool, uri=join_entry(path, tool.entry), toolbox=str(folder))
 
@@ -202,6 +202,7 @@ def _from_copy(tool: Tool, trust: Trust) -> Tool:
             uri=tool.uri,
             toolbox=tool.toolbox,
             copy=str(copy),
+            place=tool.place,
             categories=tool.categories,
             thumbnail=tool.thumbnail,
             formats=tool.formats,

@@ -8,7 +8,6 @@ again; what changed is told. Approvals lie in one JSON file in the user's data f
 
 from __future__ import annotations
 
-import os
 import shlex
 import stat
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError, TrustError
+from napari_tool_runner.names import lies_in, real_path
 from napari_tool_runner.tools.toolbox.approvals import (
     Approval,
     approval_of,
@@ -153,13 +153,18 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     config : Config, optional
         Whose consent counts; default: the facility's and the personal configuration.
     """
-    path = what.absolute() if isinstance(what, Path) else what.path
-    if ships(path):  # a way through the shipped tools may lead out of them
+    path = real_path(what) if isinstance(what, Path) else what.lies_at
+    if ships(what):
         return Trust(TrustState.BUNDLED, bundled_folder())
     config = config or _configured()
     named = not isinstance(what, Path) and not what.toolbox
-    folder = path if isinstance(what, Path) else Path(what.toolbox or path.parent)
-    found = Trust(TrustState.NAMED, folder) if named else _answered(folder, config)
+    folder = what.absolute() if isinstance(what, Path) else Path(what.toolbox or path.parent)
+    if named:
+        found = Trust(TrustState.NAMED, folder)
+    elif isinstance(what, Path) or lies_in(path, folder):
+        found = _answered(folder, config)
+    else:  # by a link: what was said of the toolbox is not of what it leads to
+        found = Trust(TrustState.UNKNOWN, folder)
     for policy in config.policies:
         allowed = policy.own(settings.TOOLBOXES_ALLOWED)
         if allowed is not None and found.state is not TrustState.FORBIDDEN:  # nobody lifts that
@@ -203,10 +208,10 @@ def _under(policy: Config, allowed: tuple[str, ...], found: Trust, path: Path) -
 
 
 def names_folder(policy: Config, allowed: tuple[str, ...], path: Path) -> bool:
-    """Whether one of the folders that a policy allows is `path`, or holds it."""
-    real, base = Path(os.path.realpath(path)), policy.base or Path()
+    """Whether one of the folders that a policy allows is `path`, or holds it as `lies_in` says."""
+    base = policy.base or Path()
     folders = [base / Path(one).expanduser() for one in allowed if not one.startswith("sha256:")]
-    return any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)
+    return any(lies_in(path, folder) for folder in folders)
 
 
 _looked: dict[Path, Listing] = {}
@@ -232,23 +237,21 @@ def require_trust(tool: Tool, config: Config | None = None) -> Trust:
     trust = trust_state(tool, config)
     if trust.ok:
         return trust
+    not_run, hint = f"“{tool.name}” was not run", HOW_TO_APPROVE
     if trust.state is TrustState.FORBIDDEN:
-        raise TrustError(
-            f"“{tool.name}” was not run: your facility allows the toolboxes that it names, and "
-            f"{trust.folder} is none of them ({trust.policy}).",
-            hint="Ask those who look after that file.",
-        )
-    if trust.state is TrustState.CHANGED:
+        hint = "Ask those who look after that file."
+        none = f"{trust.folder} is none of them ({trust.policy})"
+        why = f"{not_run}: your facility allows the toolboxes that it names, and {none}."
+    elif trust.state is TrustState.CHANGED:
         first = ", ".join(trust.changes[:3]) + ("…" if len(trust.changes) > 3 else "")
-        raise TrustError(
-            f"The toolbox {trust.folder} has changed since you approved it ({first}); "
-            f"“{tool.name}” was not run.",
-            hint=HOW_TO_APPROVE,
-        )
-    raise TrustError(
-        f"The toolbox {trust.folder} has not been approved; “{tool.name}” was not run.",
-        hint=HOW_TO_APPROVE,
-    )
+        why = f"The toolbox {trust.folder} has changed since you approved it ({first}); {not_run}."
+    elif not lies_in(tool.lies_at, trust.folder):
+        hint = "Put the descriptor itself into the toolbox, or name it by its path."
+        led = f"a link that leads out of its toolbox {trust.folder}"
+        why = f"{not_run}: {tool.path} is, or lies in, {led}."
+    else:
+        why = f"The toolbox {trust.folder} has not been approved; {not_run}."
+    raise TrustError(why, hint=hint)
 
 
 def review(folder: Path, *, mine: bool = False, copied: bool = True) -> Review:
