@@ -264,6 +264,16 @@ def test_array_files_are_exact(round_trip, fmt, dtype):
     np.testing.assert_array_equal(np.asarray(loaded.data), data)
 
 
+def test_nobody_is_advised_to_trust_a_file(tmp_path):
+    """NumPy's own words on a long header are to allow pickles."""
+    path = tmp_path / "o.npy"
+    head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }".ljust(20_000).encode()
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + b"\0" * 4)
+    with pytest.raises(OutputError, match="longer than any of an image") as caught:
+        load(collected(path, "npy"), DataOutput(name="o"), make_tool(), inputs={})
+    assert not {"allow_pickle", "trust"} & {*str(caught.value).replace("=", " ").split()}
+
+
 def test_npy_never_unpickles(tmp_path):
     path = tmp_path / "o.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)

@@ -13,6 +13,7 @@ from napari.layers import Image, Labels, Layer, Points, Shapes, Tracks, Vectors
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange import export, grid_of, load, snapshot
+from napari_tool_runner.exchange.carriers import tables
 from napari_tool_runner.exchange.carriers.tables import read_table
 from napari_tool_runner.exchange.columns import coordinate_columns, counting_notes
 from napari_tool_runner.tools.formats import FORMATS
@@ -586,3 +587,11 @@ def test_blanks_around_names_are_no_part_of_them(tmp_path):
 def test_an_index_that_is_no_running_number_is_a_feature(tmp_path):
     loaded = loaded_from(tmp_path, "index,x,y\n7,1,2\n9,3,4\n", LayerKind.POINTS)
     assert list(loaded.attributes["features"]["index"]) == [7, 9]
+
+
+def test_columns_are_counted_before_they_get_names(tmp_path, monkeypatch):
+    path = tmp_path / "wide.csv"
+    path.write_text(f"{','.join('a' * 20_000)}\n{','.join('1' * 20_000)}\n")
+    monkeypatch.setattr(tables, "unique_names", lambda names: pytest.fail("they were named"))
+    with pytest.raises(OutputError, match="has 20000 columns; a table may have 10000"):
+        read_table(path)

@@ -95,7 +95,9 @@ def read_file(
     except (ToolRunnerError, MemoryError):
         raise
     except Exception as error:  # the libraries of the formats raise anything
-        what, why = BINARY.get(fmt.carrier, fmt.name), str(error).rstrip(".")
+        # below its first line a library advises programmers, at worst to trust the file
+        why = str(error).strip().partition("\n")[0].rstrip(".")
+        what = BINARY.get(fmt.carrier, fmt.name)
         raise OutputError(
             f"{path.name} cannot be read as {what}: {why}.",
             hint="See the log of the job: the tool may have stopped while writing it."

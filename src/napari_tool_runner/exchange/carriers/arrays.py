@@ -85,7 +85,14 @@ def read_npy(path: Path, *, writable: bool = False, root: Path | None = None) ->
         head = np.lib.format.read_array_header_1_0
         if version[0] > 1:
             head = np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = head(file)
+        try:
+            shape, fortran, dtype = head(file)
+        except ValueError as error:  # NumPy's advice would be to trust the file and unpickle it
+            raise OutputError(
+                f"{path.name} cannot be read as NumPy: its header is damaged, or longer than any "
+                "of an image.",
+                hint="Let the program write a plain array of numbers.",
+            ) from error
         if dtype.kind not in "biufc":
             raise OutputError(f"{path.name} holds {dtype}, which is no image.")
         order: Literal["C", "F"] = "F" if fortran else "C"

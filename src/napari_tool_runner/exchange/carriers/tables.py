@@ -81,11 +81,6 @@ def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None
     if not text.strip():
         return Content(data={}, notes=("The table is empty.",))
     layout = _layout(text, tabs, path.name)
-    if len(layout.names) > _COLUMNS:
-        raise OutputError(
-            f"{path.name} has {len(layout.names)} columns; a table may have {_COLUMNS}.",
-            hint="Let the tool write rows, or an image.",
-        )
     notes = list(layout.notes)
     said: list[str] = []
     columns = _columns(layout, path, said)
@@ -148,6 +143,11 @@ def _layout(text: str, tabs: bool | None, file: str) -> _Layout:
     comments, lines = [line for line in lines[:first] if line.strip()], lines[first:]
     separator, titles = _separator(_sample(lines), order)
     rows = _cells(_sample(lines), separator)
+    if (count := max(map(len, rows), default=0)) > _COLUMNS:  # before they get names
+        raise OutputError(
+            f"{file} has {count} columns; a table may have {_COLUMNS}.",
+            hint="Let the tool write rows, or an image.",
+        )
     if comments and (not rows or (len(rows[0]) > 1 and all(map(is_number, rows[0])))):
         # Where rows without names follow, the last comment may be the names, as NumPy has it.
         last = comments[-1].lstrip("#%;/ ")
