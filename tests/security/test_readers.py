@@ -575,7 +575,7 @@ def test_pages_without_end_are_a_sentence(data: bytes, said: bool, tmp_path: Pat
     assert len(data) < 20_000
     if said:
         found = dataset_metadata(DataFile(path, "tiff", "o"), FORMATS)
-        assert found == {"dbkey": "?"}
+        assert {name for name, value in found.items() if value is not None} == {"dbkey"}
         return
     with pytest.raises(OutputError, match="lie over one another, or follow in a circle") as told:
         read_file(path, FORMATS["tiff"], name="o", root=tmp_path)

@@ -192,7 +192,8 @@ class _Ours:
 
 def _builder_of(name: str) -> Callable[..., _Ours]:
     def build(**_config: object) -> _Ours:
-        runner = ConfigAccess.instance().config.get("runner")
+        told = ConfigAccess.instance().config  # a plugin may have made one of its own
+        runner = told.get("runner")
         given = dict(runner) if isinstance(runner, Mapping) else {}
         service = import_module(_FACTORY).own_services[name](**given)
         assert isinstance(service, RunnerService)
