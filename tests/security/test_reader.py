@@ -323,6 +323,7 @@ def test_two_are_answered_at_once(tmp_path: Path, paths: JobPaths) -> None:
         {"argv": ["bash", 3]},
         {"environment": {"A": 1}},
         {"notes": "text"},
+        {"version": [3]},
         {"outputs": None},
     ],
 )
@@ -331,7 +332,7 @@ def test_an_answer_is_not_believed(
 ) -> None:
     tool = make(tmp_path / "box", "echo")
     good: dict[str, object] = {
-        "argv": ["bash"], "files": [], "environment": {}, "script": "", "notes": [],
+        "argv": ["bash"], "files": [], "environment": {}, "script": "", "notes": [], "version": [],
         "outputs": [["o", "JOB/outputs/o.txt", "txt", "", []]],
     }  # fmt: skip
 
@@ -348,7 +349,7 @@ def test_an_answer_that_is_forged_makes_no_file(tmp_path: Path, paths: JobPaths)
     victim = tmp_path / "victim"
     forged = json.dumps({"answer": {
         "argv": ["true"], "files": [[str(victim), "evil"]], "environment": {}, "script": "",
-        "notes": [], "outputs": [],
+        "notes": [], "version": [], "outputs": [],
     }})  # fmt: skip
     line = repr(forged.encode() + b"\n")
     code = f"#for $n in range(3, 60)\n#try\n#set $x = __import__('os').write($n, {line})\n"

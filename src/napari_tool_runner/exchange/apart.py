@@ -340,6 +340,8 @@ def _attributes(told: Mapping[str, object]) -> dict[str, object]:
         found["channel_names"] = tuple(map(str, items(told["channel_names"])))
     if isinstance(units := told.get("units"), Mapping):
         found["units"] = {str(name): str(unit) for name, unit in units.items()}
+    if isinstance(separator := told.get("separator"), str) and len(separator) == 1:
+        found["separator"] = separator
     if isinstance(told.get("samples"), int):
         found["samples"] = told["samples"]
     if "graph" in told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,11 +88,14 @@ def grouped_names(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def unique_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return names of columns, each once; what pandas writes for its index has no name."""
-    found: list[str] = []
+    found: dict[str, None] = {}
+    used = Counter[str]()
     for i, name in enumerate(names):
-        plain = name or ("index" if i == 0 else f"column-{i + 1}")
-        number = sum(plain == other or other.startswith(f"{plain}.") for other in found)
-        found.append(f"{plain}.{number}" if plain in found else plain)
+        one = plain = name or ("index" if i == 0 else f"column-{i + 1}")
+        while one in found:
+            used[plain] += 1
+            one = f"{plain}.{used[plain]}"
+        found[one] = None
     return tuple(found)
 
 
