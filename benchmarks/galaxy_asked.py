@@ -31,7 +31,7 @@ from galaxy.tools import create_tool_from_source
 from galaxy.tools.evaluation import ToolEvaluator, ToolTemplatingException
 from galaxy.work.context import WorkRequestContext
 
-REFUSALS = (MessageException, ToolTemplatingException, ValueError)
+REFUSALS = (MessageException, ToolTemplatingException, ValueError, subprocess.CalledProcessError)
 
 
 class Place(SimpleComputeEnvironment, ComputeEnvironment):

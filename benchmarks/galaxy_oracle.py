@@ -50,7 +50,7 @@ def ours(path: Path, root: Path, node: str) -> Iterator[Row]:
                 if "skip" in test.extra
                 else call(tool, test, root, node)
             )
-        except ToolRunnerError as error:
+        except (ToolRunnerError, subprocess.CalledProcessError) as error:
             row["refused"] = str(error)
         yield row
 
@@ -102,7 +102,7 @@ def call(tool: Tool, test: ToolTest, root: Path, node: str) -> Row:
             path.write_text(text)
         paths.outputs.mkdir(exist_ok=True)
         place = os.environ | {"PATH": f"{node}:{os.environ['PATH']}"}
-        subprocess.run(rendered.argv, env=place, cwd=root, check=True)
+        subprocess.run(rendered.argv, env=place, cwd=root, check=True, stdout=-1)
         found |= {"command": "", "configs": {}, "env": {}}
         found["results"] = {
             names[str(p.path)]: json.loads(p.path.read_text()) for p in rendered.outputs
