@@ -410,6 +410,8 @@ def check_value(parameter: Parameter, value: object) -> str | None:
     if isinstance(parameter, DataParameter):
         return _check_count(parameter, value, label) if parameter.multiple else None
     problem = _check_kind(parameter, value, label)
+    if isinstance(value, str) and not value and parameter.optional:
+        return problem or None  # nothing was given: there is nothing to judge
     with together():
         for validator in () if problem else parameter.validators:
             problem = problem or validator.problem(value)

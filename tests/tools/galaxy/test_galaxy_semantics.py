@@ -419,6 +419,14 @@ def test_a_number_of_a_test_may_be_empty(descriptor: Make) -> None:
     assert bind(made, made.tests[0].values) == {"n": None, "s": {"f": None}}
 
 
+def test_an_empty_optional_text_is_not_judged(descriptor: Make, line: Callable[..., str]) -> None:
+    made = descriptor(
+        '<command>echo [$t]</command><inputs><param name="t" type="text" value="" '
+        'optional="true"><validator type="regex">[a-z]+</validator></param></inputs><outputs/>'
+    )
+    assert [line(made, values) for values in ({}, {"t": ""})] == ["echo []", "echo []"]
+
+
 def test_a_json_of_all_inputs_is_in_the_order_of_galaxy(
     descriptor: Make, tmp_path: Path, dataset: Dataset
 ) -> None:
