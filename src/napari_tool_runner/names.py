@@ -11,8 +11,10 @@ from pathlib import Path
 __all__ = [
     "file_name",
     "free_path",
+    "lies_in",
     "numbered_image",
     "real_path",
+    "real_place",
     "safe_name",
     "size_text",
     "unique_name",
