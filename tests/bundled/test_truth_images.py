@@ -275,6 +275,38 @@ def test_a_spot_that_is_far_beyond_what_a_pixel_holds_is_one_in_its_middle(tmp_p
         np.testing.assert_allclose(found, [(10, 50), (y, x)], atol=0.4)
 
 
+@pytest.mark.parametrize("bright", [300, 800, 3000])
+@pytest.mark.parametrize(
+    "sigma", [(1.5, 1.5), (2.5, 2.5), (2, 1.5), (1.5, 1.5, 1.5), (3, 1.5, 1.5)]
+)
+def test_a_saturated_spot_that_the_border_cuts_is_where_it_is(tmp_path, bright, sigma):
+    """Cut at one border or at two, as wide along all axes or not."""
+    flat = [
+        (0.4, 40),
+        (1, 80.3),
+        (2, 120.6),
+        (40, 0.2),
+        (126.6, 40.2),
+        (80.5, 126),
+        (126.3, 125.6),
+    ]
+    shape, places = (128, 128), np.array(flat, float)
+    if len(sigma) == 3:
+        shape = (17, 128, 128)
+        depths = [0.3, 8, 16, 1, 2.4, 14.7, 15.5]
+        places = np.array([(z, *place) for z, place in zip(depths, flat, strict=True)])
+    grid = np.indices(shape).astype(float)
+    image = np.random.default_rng(0).normal(20, 4, shape)
+    for place in places:
+        apart = sum(((g - p) / s) ** 2 for g, p, s in zip(grid, place, sigma, strict=True))
+        image += bright * np.exp(-apart / 2)
+    given = Image(np.clip(image, 0, 255).astype(np.uint8), "ZYX"[-len(shape) :])
+    made = run("detect_spots", tmp_path, input=given, sigma=sigma[-1]).rows("points")
+    found = np.array([[float(row[f"axis-{i}"]) for i in range(len(shape))] for row in made])
+    assert len(found) == len(places)
+    assert np.abs(found[:, None] - places).max(axis=2).min(axis=0).max() < 0.3
+
+
 @pytest.mark.parametrize("method", ["max", "mean", "min", "median", "sum", "std"])
 @pytest.mark.parametrize("axis", ["Z", "T", "C"])
 def test_projections_are_those_of_numpy(tmp_path, method, axis):

@@ -94,20 +94,21 @@ def find(image, sigma, strength):
         bend = before - 2 * response[tuple(here.T)] + after
         shift = np.divide(before - after, 2 * bend, out=np.zeros_like(bend), where=bend < 0)
         exact[inner, axis] += np.clip(shift, -0.5, 0.5)
-        # the response to a spot that the border cuts is not that of the spot alone
-        away = np.minimum(positions[:, axis], size - 1 - positions[:, axis])
-        for row in np.flatnonzero(away < 2 * sigma[axis]):
-            exact[row, axis] = cut_top(image, positions[row], exact[row, axis], axis, sigma)
-    kept, exact = of_plateaus(image, positions, exact, response[tuple(positions.T)])
+    # the response to a spot that the border cuts is not that of the spot alone
+    near = np.minimum(positions, np.array(image.shape) - 1 - positions) < 2 * np.array(sigma)
+    for row in np.flatnonzero(near.any(axis=1)):
+        top = cut_top(image, positions[row], positions[row], np.inf, sigma)
+        exact[row] = np.where(near[row] & np.isfinite(top), top, exact[row])
+    kept, exact = of_plateaus(image, positions, exact, response[tuple(positions.T)], sigma)
     positions = positions[kept]
     return positions, exact, response[tuple(positions.T)] / noise
 
 
-def of_plateaus(image, positions, exact, answers):
-    """Return which spots stay, and places: of those on one saturated piece one, at its middle.
+def of_plateaus(image, positions, exact, answers, sigma):
+    """Return which spots stay, and places: of those on one saturated piece one.
 
-    A piece is saturated when four or more pixels side by side have the largest value. Along an
-    axis at whose border it ends it may go on: there the place is that of its strongest spot.
+    A piece is saturated when four or more pixels side by side have the largest value. Its place
+    is the top of a Gaussian that has the slope of the pixels around, else its middle.
     """
     pieces, count = ndimage.label(image == image.max(), np.ones((3,) * image.ndim))
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
@@ -118,36 +119,46 @@ def of_plateaus(image, positions, exact, answers):
         best = rows[np.argmax(answers[rows])]
         kept[rows] = rows == best
         places = np.argwhere(pieces == piece)
-        inside = (places.min(axis=0) > 0) & (places.max(axis=0) < np.array(image.shape) - 1)
-        exact[best] = np.where(inside, places.mean(axis=0), exact[best])
+        low, high = places.min(axis=0), places.max(axis=0)
+        top = cut_top(image, low, high, image.max(), sigma)
+        exact[best] = np.where(np.isfinite(top), top, places.mean(axis=0))
     return kept, exact[kept]
 
 
-def cut_top(image, position, otherwise, axis, sigma):
-    """Return where the top of a spot near the border is along an axis: that of a Gaussian.
+def cut_top(image, low, high, lid, sigma):
+    """Return the top of a spot of which a part is missing: that of a Gaussian.
 
-    The logarithm of its profile is a parabola of which a part is enough.
+    Its logarithm is a parabola of which a part is enough: the pixels darker than `lid` around a
+    box, from `low` to `high`. What they leave open, its widths share. NaN without such a shape.
     """
+    sigma = np.array(sigma)
 
     def around(reach):
-        return tuple(slice(max(0, p - r), p + r + 1) for p, r in zip(position, reach, strict=True))
+        return tuple(map(slice, np.maximum(0, low - reach), high + reach + 1))
 
-    ground = np.median(image[around(np.ceil(4 * np.array(sigma)).astype(int))])
-    reach = np.ceil(sigma).astype(int)
-    reach[axis] = np.ceil(2 * sigma[axis])
-    part = image[around(reach)] - ground
-    profile = part.sum(axis=tuple(other for other in range(image.ndim) if other != axis))
-    places = np.arange(len(profile)) + max(0, position[axis] - reach[axis])
-    high = profile > 0.15 * profile.max()
-    if high.sum() < 3 or profile.max() <= 0:
-        return otherwise
-    weights = profile[high]
-    curve, slope, _ = np.polyfit(places[high], np.log(weights), 2, w=weights)
-    if curve >= 0:
-        return otherwise
-    near, reach = position[axis], sigma[axis]
-    top = np.clip(-slope / (2 * curve), near - reach, near + reach)
-    return np.clip(top, -0.49, image.shape[axis] - 0.51)  # in a pixel of the image
+    wide, near = around(np.ceil(4 * sigma).astype(int)), around(np.ceil(2 * sigma).astype(int))
+    dark = image[wide][image[wide] < lid]
+    ground = np.median(dark) if dark.size else lid
+    noise = 1.4826 * np.median(np.abs(dark - ground)) if dark.size else 0
+    part = image[near] - ground
+    least = np.clip(2 * noise, 0.05 * part.max(), 0.3 * part.max())
+    used = (image[near] < lid) & (part > least)
+    places = (np.argwhere(used) + [side.start for side in near] - low) / sigma
+    terms = np.column_stack([np.ones(len(places)), places, places**2])
+    weights, axes = part[used], image.ndim
+    alike = np.eye(axes) - 1 / axes  # zero for widths that are
+    alike = np.pad(0.1 * np.linalg.norm(weights) * alike, ((0, 0), (1 + axes, 0)))
+    known = np.concatenate([np.log(weights) * weights, np.zeros(axes)])
+    found, _, rank, _ = np.linalg.lstsq(
+        np.vstack([terms * weights[:, None], alike]), known, rcond=None
+    )
+    slopes, curves = found[1 : 1 + axes], found[1 + axes :]
+    if rank < len(found):
+        return np.full(axes, np.nan)
+    curves = np.where(curves < 0, curves, np.nan)
+    margin = sigma if np.isinf(lid) else 0.5
+    top = np.clip(low - slopes / (2 * curves) * sigma, low - margin, high + margin)
+    return np.clip(top, -0.49, np.array(image.shape) - 0.51)  # in a pixel of the image
 
 
 def pitch(axes, sizes):
