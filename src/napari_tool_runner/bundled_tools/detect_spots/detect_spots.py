@@ -94,11 +94,10 @@ def find(image, sigma, strength):
         bend = before - 2 * response[tuple(here.T)] + after
         shift = np.divide(before - after, 2 * bend, out=np.zeros_like(bend), where=bend < 0)
         exact[inner, axis] += np.clip(shift, -0.5, 0.5)
-    # the response to a spot that the border cuts is not that of the spot alone
-    near = np.minimum(positions, np.array(image.shape) - 1 - positions) < 2 * np.array(sigma)
-    for row in np.flatnonzero(near.any(axis=1)):
-        top = cut_top(image, positions[row], positions[row], np.inf, sigma)
-        exact[row] = np.where(near[row] & np.isfinite(top), top, exact[row])
+        # the response to a spot that the border cuts is not that of the spot alone
+        away = np.minimum(positions[:, axis], size - 1 - positions[:, axis])
+        for row in np.flatnonzero(away < 2 * sigma[axis]):
+            exact[row, axis] = border_top(image, positions[row], exact[row, axis], axis, sigma)
     kept, exact = of_plateaus(image, positions, exact, response[tuple(positions.T)], sigma)
     positions = positions[kept]
     return positions, exact, response[tuple(positions.T)] / noise
@@ -125,8 +124,35 @@ def of_plateaus(image, positions, exact, answers, sigma):
     return kept, exact[kept]
 
 
+def border_top(image, position, otherwise, axis, sigma):
+    """Return where the top of a spot near the border is along an axis: that of a Gaussian.
+
+    The logarithm of its profile is a parabola of which a part is enough.
+    """
+
+    def around(reach):
+        return tuple(slice(max(0, p - r), p + r + 1) for p, r in zip(position, reach, strict=True))
+
+    ground = np.median(image[around(np.ceil(4 * np.array(sigma)).astype(int))])
+    reach = np.ceil(sigma).astype(int)
+    reach[axis] = np.ceil(2 * sigma[axis])
+    part = image[around(reach)] - ground
+    profile = part.sum(axis=tuple(other for other in range(image.ndim) if other != axis))
+    places = np.arange(len(profile)) + max(0, position[axis] - reach[axis])
+    high = profile > 0.15 * profile.max()
+    if high.sum() < 3 or profile.max() <= 0:
+        return otherwise
+    weights = profile[high]
+    curve, slope, _ = np.polyfit(places[high], np.log(weights), 2, w=weights)
+    if curve >= 0:
+        return otherwise
+    near, reach = position[axis], sigma[axis]
+    top = np.clip(-slope / (2 * curve), near - reach, near + reach)
+    return np.clip(top, -0.49, image.shape[axis] - 0.51)  # in a pixel of the image
+
+
 def cut_top(image, low, high, lid, sigma):
-    """Return the top of a spot of which a part is missing: that of a Gaussian.
+    """Return the top of a spot that is too bright to be seen whole: that of a Gaussian.
 
     Its logarithm is a parabola of which a part is enough: the pixels darker than `lid` around a
     box, from `low` to `high`. What they leave open, its widths share. NaN without such a shape.
@@ -156,8 +182,7 @@ def cut_top(image, low, high, lid, sigma):
     if rank < len(found):
         return np.full(axes, np.nan)
     curves = np.where(curves < 0, curves, np.nan)
-    margin = sigma if np.isinf(lid) else 0.5
-    top = np.clip(low - slopes / (2 * curves) * sigma, low - margin, high + margin)
+    top = np.clip(low - slopes / (2 * curves) * sigma, low - 0.5, high + 0.5)
     return np.clip(top, -0.49, np.array(image.shape) - 0.51)  # in a pixel of the image
 
 
