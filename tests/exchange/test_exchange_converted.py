@@ -188,6 +188,21 @@ def test_cells_of_a_table_stay_as_they_are_written(tmp_path: Path, target: str) 
     assert converted(again, "csv").file.path.read_text() == CELLS
 
 
+def test_cells_stay_beside_a_column_that_is_partly_text(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,when\n1.50,2020-01-01\n123456789012345678901,2e1\n001,3e1\n")
+    made = converted(path, "tabular")
+    text = "id\twhen\n1.50\t2020-01-01\n123456789012345678901\t2e1\n001\t3e1\n"
+    assert made.file.path.read_text() == text
+
+
+@pytest.mark.parametrize("target", ["zarr", "ome_zarr"])
+def test_an_image_is_not_called_labels_on_its_way(tmp_path: Path, target: str) -> None:
+    """A result that copies it would open as objects."""
+    path = ome(tmp_path / "a.ome.tif", PLANE, "YX")
+    assert "image-label" not in zarr.open_group(converted(path, target).file.path, mode="r").attrs
+
+
 def test_no_header_is_made_up(tmp_path: Path) -> None:
     (tmp_path / "a.tabular").write_text("1\t0.50\n2\t0.25\n")
     made = converted(tmp_path / "a.tabular", "csv")

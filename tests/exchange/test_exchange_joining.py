@@ -192,6 +192,48 @@ def test_sizes_tell_numbers_of_objects_from_numbers_of_rows(column, unit):
     assert "sizes" not in other.note
 
 
+def numbered(name: str, *sizes: int) -> Objects:
+    counted = dict(enumerate(sizes, start=1))
+    return Objects(name, frozenset(counted), name, sizes=counted)
+
+
+@pytest.mark.parametrize(
+    ("table", "images"),
+    [
+        ({"area": [50, 40, 40, 30, 30]}, [numbered("a", 50, 40, 40, 30, 30)]),  # which of two
+        (
+            {"index": [1, 2, 3], "area": [10002, 10000, 10001]},
+            [numbered("a", 10000, 10001, 10002)],
+        ),
+        (
+            {"label": [1, 2, 3], "area": [10002, 10000, 10001]},
+            [numbered("a", 10000, 10001, 10002)],
+        ),
+        (
+            {"label": [1, 2, 3, 4], "area": [90, 30, 55, 20]},  # of the first four cells
+            [numbered("nuclei", 20, 21, 30, 40), numbered("cells", 90, 30, 55, 20, 70)],
+        ),
+        ({"label": [1, 2, 3, 4], "area": [100, 55, 300, 10]}, [numbered("a", 20, 21, 30, 40)]),
+        ({"cell_id": [1, 2, 3], "nucleus_id": [3, 2, 1]}, [numbered("a", 5, 6, 7)]),
+        ({"nucleus_id": [3, 2, 1], "cell_id": [1, 2, 3]}, [numbered("a", 5, 6, 7)]),
+        ({"Label": [3, 2, 1], "Object Number": [1, 2, 3]}, [numbered("a", 5, 6, 7)]),
+    ],
+)
+def test_what_may_be_other_objects_is_not_joined(table, images):
+    columns = {name: np.asarray(values) for name, values in table.items()}
+    found = joined_by(columns, images)
+    assert found.key == ""
+    assert "not joined" in found.note or list(table) == ["area"]
+
+
+def test_sizes_that_are_alike_prove_nothing():
+    table = {"index": np.array([1, 2, 3, 4]), "area": np.array([50, 40, 40, 30])}
+    found = joined_by(table, [numbered("a", 50, 40, 40, 30)])
+    assert "may count rows" in found.note
+    table["area"] = np.array([50.02, 40.98, 39.0, 30.0])
+    assert "as their sizes say" in joined_by(table, [numbered("a", 50, 41, 39, 30)]).note
+
+
 def test_rows_without_numbers_are_known_by_their_sizes():
     sizes = {4: 40, 9: 7, 12: 19}
     cells = Objects("cells", frozenset(sizes), "cells", sizes=sizes)

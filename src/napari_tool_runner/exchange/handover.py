@@ -366,7 +366,8 @@ def _opened(
         attributes |= {"shape_type": list(data.types), "features": data.features}
         data = np.concatenate(data.vertices) if kind is LayerKind.POINTS else list(data.vertices)
     else:
-        kind = LayerKind.LABELS if LayerKind.LABELS in parameter.kinds else LayerKind.IMAGE
+        only = LayerKind.LABELS in parameter.kinds and LayerKind.IMAGE not in parameter.kinds
+        kind = LayerKind.LABELS if only or attributes.get("labels") else LayerKind.IMAGE
     first = data[0] if isinstance(data, list | tuple) else data
     return replace(
         snap,

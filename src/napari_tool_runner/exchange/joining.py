@@ -31,6 +31,8 @@ __all__ = ["Joined", "Objects", "features_for", "id_column", "joined_by", "objec
 _BARE = "; a labels layer of it takes them"
 _MOST = 4 * 2**30  # bytes of an image whose objects are looked for
 _DISTINCT = 3  # different sizes in order are no accident
+_DIGITS = 1e-3  # sizes are written to some
+_OFF = 0.3  # sizes are told in one way or another: with holes, of an outline
 _SIZE = re.compile(r"(areashape)?(area|volume|size)\w{0,6}|(n|num)?(pixels?|voxels?)(count)?")
 
 
@@ -249,6 +251,9 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
             if proof is False:
                 doubts.append(f"its column “{column}” gives the sizes of other objects")
                 continue
+            if not proof and (other := _another(table, column, image)):
+                doubts.append(f"its columns “{column}” and “{other}” number the rows differently")
+                break
             sure = tells_objects(column) and numbers >= image.ids
             told = _told(numbers, image, column, proven=bool(proof))
             return Joined(image.key, column, told, sure)
@@ -264,13 +269,37 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
     return Joined(note=f"not joined: {doubts[0]}" if doubts else "")
 
 
+def _another(table: Table, column: str, image: Objects) -> str:
+    """Return another column that could number the rows of `image`, each otherwise; or none."""
+    for name in object_ids(table, things=True):
+        numbers = _numbers(table[name]) if name != column and tells_objects(name) else None
+        fits = isinstance(numbers, set) and numbers <= image.ids | {0}
+        if fits and not np.array_equal(table[name], table[column]):
+            return name
+    return ""
+
+
 def _in_order(table: Table, image: Objects) -> bool:
     """Whether rows are the objects of an image, in the order of their numbers, by their sizes."""
     sizes = np.array([image.sizes.get(number, 0) for number in sorted(image.ids)])
     found = [values for values in _sizes(table) if len(values) == len(sizes)]
-    return len({*sizes.tolist()}) >= _DISTINCT and any(
-        np.allclose(values, sizes * (values.sum() / sizes.sum()), rtol=1e-6) for values in found
-    )
+    return len(sizes) >= _DISTINCT and any(_alike(values, sizes) for values in found)
+
+
+def _alike(values: np.ndarray, counts: np.ndarray) -> bool | None:
+    """Whether sizes of rows, in any unit, are those of the objects row by row.
+
+    False: they are of others, or in another order. None: objects of about one size prove nothing.
+    """
+    if not counts.all():
+        return None
+    expected = counts * (values.sum() / counts.sum())
+    off = np.abs(values / expected - 1).max()
+    sorted_off = np.abs(np.sort(values) / np.sort(expected) - 1).max()
+    if off > _OFF or (sorted_off < min(off / 3, _DIGITS)):
+        return False
+    gaps = np.diff(np.sort(expected)) / expected.max()
+    return True if off <= _DIGITS and gaps.size and off < gaps.min() / 3 else None
 
 
 def _sizes(table: Table) -> Iterator[np.ndarray]:
@@ -315,19 +344,12 @@ def _unlike(numbers: set[int], image: Objects, *, certain: bool) -> str:
 def _same_sizes(table: Table, column: str, image: Objects) -> bool | None:
     """Whether a column of sizes says that each row is the object of its number.
 
-    False: it has the sizes of these objects, but in another order. None: it says nothing.
+    False: those of others, or in another order. None: it says nothing.
     """
     there = np.asarray(table[column] != 0)
     counts = np.array([image.sizes.get(int(i), 0) for i in table[column][there].tolist()])
-    for values in (sizes[there] for sizes in _sizes(table)):
-        if np.ptp(counts) == 0 or not (values > 0).all():
-            continue
-        expected = counts * (values.sum() / counts.sum())  # of one unit or another
-        if np.allclose(values, expected, rtol=1e-3):
-            return True
-        if np.allclose(np.sort(values), np.sort(expected), rtol=1e-3):
-            return False
-    return None
+    told = [_alike(sizes[there], counts) for sizes in _sizes(table) if (sizes[there] > 0).all()]
+    return True if True in told else False if False in told else None
 
 
 def _told(numbers: set[int], image: Objects, column: str, *, proven: bool) -> str:

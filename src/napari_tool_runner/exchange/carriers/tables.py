@@ -83,7 +83,7 @@ def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None
     layout = _layout(text, tabs, path.name)
     notes = list(layout.notes)
     said: list[str] = []
-    columns = _columns(layout, path, said)
+    columns = _columns(layout, path, notes, said)
     attributes: dict[str, object] = {"units": layout.units} if layout.units else {}
     if layout.separator != _SPACES and not said:
         attributes["separator"] = layout.separator
@@ -305,8 +305,11 @@ def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
     return next((s for s in order if lines and s in lines[0]), order[0]), 0
 
 
-def _columns(layout: _Layout, path: Path, notes: list[str]) -> Table:
-    """Return the columns as numbers where all cells are, else as they are written."""
+def _columns(layout: _Layout, path: Path, notes: list[str], said: list[str]) -> Table:
+    """Return the columns as numbers where all cells are, else as they are written.
+
+    `said`: what others would read otherwise.
+    """
     frame = _parsed(layout, path)
     numeric = [
         # Above, a float does not hold every whole number.
@@ -317,14 +320,14 @@ def _columns(layout: _Layout, path: Path, notes: list[str]) -> Table:
     texts = [_written(words.iloc[:, i]) for i, done in enumerate(numeric) if not done]
     comma = has_decimal_comma(texts, layout.separator)
     if comma:
-        notes.append("The numbers were read with a decimal comma.")
+        said.append("The numbers were read with a decimal comma.")
     columns: Table = {}
     for i, name in enumerate(layout.names):
         values: np.ndarray = frame.iloc[:, i].to_numpy()
         if len(values) == 0:
             values = values.astype(float)  # nothing found is no text
         elif comma or not numeric[i]:
-            numbers = as_numbers(_written(words.iloc[:, i]), name, notes, comma=comma)
+            numbers = as_numbers(_written(words.iloc[:, i]), name, said, comma=comma)
             if numbers is not None:
                 values = numbers
             elif values.dtype.kind not in "biuf":
