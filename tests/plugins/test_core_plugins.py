@@ -453,6 +453,20 @@ def test_a_service_that_prints_does_not_break_json(plugins, bare, image, tmp_pat
     assert json.loads(cli("history", "--json", config=config).stdout)
 
 
+@pytest.mark.parametrize("quiet", [(), ("--json",)])
+def test_what_is_notified_stands_in_the_log_once(plugins, bare, image, tmp_path, quiet):
+    """The command line prints it, in the thread of the service."""
+    result = ntr.run(bare, input=image, runner="LOCAL")
+    config = tmp_path / "config.json"
+    section = {**plugins(runner_shell=SHELL), "service": "SHELL", "shell": "/bin/sh"}
+    config.write_text(json.dumps({"runner": section, "workspace": str(tmp_path / "ws")}))
+    given = f"input={result.outputs['output'].path}"
+    assert cli("run", str(bare), given, *quiet, config=config).returncode == 0
+    (log,) = (tmp_path / "ws").rglob("log.txt")
+    lines = log.read_text().splitlines()
+    assert (lines.count("preparing"), lines.count("down")) == (1, 1)
+
+
 def test_prints_of_a_service_are_of_its_job_alone(plugins, bare, image, capfd):
     section = plugins(runner_odd=ODD.format(does="print('of the job')"))
     with pytest.raises(ntr.ToolFailedError) as caught:  # it writes no output

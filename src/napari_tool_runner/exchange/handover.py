@@ -347,11 +347,10 @@ def _opened(
     snap: LayerSnapshot, content: Content, parameter: DataParameter, formats: Formats
 ) -> LayerSnapshot:
     """Return the snapshot of what the file of `snap` holds."""
-    path = snap.path
+    path, geometry = snap.path, content.geometry
     assert path is not None
     data: object = content.data
     attributes = dict(content.attributes)
-    geometry = content.geometry
     if isinstance(data, dict):
         kind, geometry = LayerKind.TABLE, geometry or Geometry(axes="")
         if coordinates := coordinate_kind(content, parameter):
@@ -366,7 +365,7 @@ def _opened(
         attributes |= {"shape_type": list(data.types), "features": data.features}
         data = np.concatenate(data.vertices) if kind is LayerKind.POINTS else list(data.vertices)
     else:
-        only = LayerKind.LABELS in parameter.kinds and LayerKind.IMAGE not in parameter.kinds
+        only = LayerKind.IMAGE not in parameter.kinds and LayerKind.LABELS in parameter.kinds
         kind = LayerKind.LABELS if only or attributes.get("labels") else LayerKind.IMAGE
     first = data[0] if isinstance(data, list | tuple) else data
     return replace(

@@ -306,10 +306,7 @@ def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
 
 
 def _columns(layout: _Layout, path: Path, notes: list[str], said: list[str]) -> Table:
-    """Return the columns as numbers where all cells are, else as they are written.
-
-    `said`: what others would read otherwise.
-    """
+    """Return the columns as numbers where all cells are; `said`: what others read otherwise."""
     frame = _parsed(layout, path)
     numeric = [
         # Above, a float does not hold every whole number.

@@ -42,7 +42,7 @@ from napari_tool_runner.processes import others_print, results_are_apart
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Event
 
-__all__ = ["Recorder", "listening", "recording"]
+__all__ = ["Recorder", "listening", "recording", "unheard"]
 
 _Stream: TypeAlias = Literal["stdout", "stderr"]
 
@@ -167,6 +167,16 @@ def listening(emit: Callable[[Event], object]) -> Iterator[None]:
     """Pass what the calling thread prints inside the block to `emit`."""
     with _followed(_Ear(emit)):
         yield
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Let the calling thread print for us inside the block: what is told needs no second line."""
+    ear, _current.ear = getattr(_current, "ear", None), None
+    try:
+        yield
+    finally:
+        _current.ear = ear
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from napari_tool_runner.config import whole_config
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError
 from napari_tool_runner.plugins.contract import OF_PLUGIN, Availability, Place, RunnerService
-from napari_tool_runner.plugins.foreign.children import Recorder, recording
+from napari_tool_runner.plugins.foreign.children import Recorder, recording, unheard
 from napari_tool_runner.plugins.foreign.core import offered
 from napari_tool_runner.plugins.process import (
     Event,
@@ -209,8 +209,9 @@ class _Observer:
             report = self.reports.get(job_id)
             # services without job numbers notify job 0: then all that run are meant
             reports = [report] if report is not None else list(self.reports.values())
-        for report in reports:
-            report(event)
+        with unheard():  # who is told may print it
+            for report in reports:
+                report(event)
 
 
 # services are made once and live for ever: an observer per run would pile up
