@@ -126,7 +126,7 @@ IMAGEJ: dict[str, Kind] = {
     "tiny-rgb-stack.tif": (tiny, "ZYXS", {}),
     "movie-of-3.tif": ij("TYX", said="finterval=0.5 fps=2"),
     "inches.tif": own_ij({"X": 25.4, "Y": 50.8}, (1000, 500), unit="inch"),
-    "wide-pixels.tif": own_ij({"Y": 0.5}, (1, 2)),
+    "wide-pixels.tif": own_ij({}, (1, 2)),  # proportions, no lengths
     "pixels.tif": own_ij({}, (9e3, 9e3)),
     "overlays.tif": own_ij(
         {"X": 0.25, "Y": 0.25}, (4, 4), unit="um", ROI=_ROI, Overlays=[_ROI, _ROI]
