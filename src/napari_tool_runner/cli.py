@@ -15,7 +15,7 @@ from typing import Literal
 
 from napari_tool_runner import verbs
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.processes import keep_results_apart, print_json, results, say
+from napari_tool_runner.printing import keep_results_apart, print_json, results, say
 
 __all__ = ["main"]
 

@@ -15,7 +15,7 @@ from napari_tool_runner import jobs, tools
 from napari_tool_runner.config import Config, layer_lines, load_config
 from napari_tool_runner.errors import ParameterError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.names import safe_name, size_text
-from napari_tool_runner.processes import print_json, results, say, show
+from napari_tool_runner.printing import print_json, results, say, show
 from napari_tool_runner.quoting import one_line, seen
 from napari_tool_runner.storage import write_json
 

@@ -37,7 +37,7 @@ from napari_tool_runner.plugins.programs.process_tree import (
     watchdog,
 )
 from napari_tool_runner.plugins.programs.watchdog import MARK
-from napari_tool_runner.processes import others_print, results_are_apart
+from napari_tool_runner.printing import others_print, results_are_apart
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Event
