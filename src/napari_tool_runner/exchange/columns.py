@@ -27,6 +27,7 @@ __all__ = [
     "object_ids",
     "own_layout",
     "tells_objects",
+    "tells_sizes",
     "track_columns",
     "units_by_column",
 ]
@@ -67,6 +68,7 @@ _BARE = ("index", "id", "object")  # may number rows
 # of a table of points these are the numbers of others
 _THINGS = ("object", "cell", "nucleus", "nuclei", "region", "roi", "segment", "mask", "instance")
 _THING_IDS = [f"{thing}{word}" for thing in _THINGS for word in ("id", "label", "number", "index")]
+_SIZE = re.compile(r"(areashape)?(area|volume|size)\w{0,6}|(n|num)?(pixels?|voxels?)(count)?")
 _MEASURED = {*_LABELS, *_OBJECTS, "object", "area", "volume", "areashapearea"}
 
 
@@ -128,6 +130,11 @@ def object_ids(names: Iterable[object], *, things: bool = False) -> list[str]:
 def tells_objects(name: str) -> bool:
     """Whether a column's name says that it numbers objects; a bare ``id`` may number rows."""
     return _plain(name) not in _BARE
+
+
+def tells_sizes(name: str) -> bool:
+    """Whether a column's name says that it holds how large objects are, in whatever unit."""
+    return bool(_SIZE.fullmatch(_plain(name)))
 
 
 def units_by_column(table: Table, told: object, notes: list[str]) -> dict[str, str]:

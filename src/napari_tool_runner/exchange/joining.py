@@ -5,7 +5,6 @@ Which layer that is a descriptor says, or the numbers of the objects do: `joined
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from napari_tool_runner.exchange.blocks import blocks, first_holding, nbytes, read
-from napari_tool_runner.exchange.columns import object_ids, tells_objects
+from napari_tool_runner.exchange.columns import object_ids, tells_objects, tells_sizes
 from napari_tool_runner.exchange.model import items
 from napari_tool_runner.exchange.snapshots import layer_kind
 from napari_tool_runner.exchange.wanted import is_bright
@@ -33,7 +32,6 @@ _MOST = 4 * 2**30  # bytes of an image whose objects are looked for
 _DISTINCT = 3  # different sizes in order are no accident
 _DIGITS = 1e-3  # sizes are written to some
 _OFF = 0.3  # sizes are told in one way or another: with holes, of an outline
-_SIZE = re.compile(r"(areashape)?(area|volume|size)\w{0,6}|(n|num)?(pixels?|voxels?)(count)?")
 
 
 @runtime_checkable
@@ -305,8 +303,7 @@ def _alike(values: np.ndarray, counts: np.ndarray) -> bool | None:
 def _sizes(table: Table) -> Iterator[np.ndarray]:
     """Yield the columns that are sizes of objects by their names."""
     for name, values in table.items():
-        plain = re.sub(r"[\W_]", "", name.lower())
-        if values.dtype.kind in "iuf" and _SIZE.fullmatch(plain):
+        if values.dtype.kind in "iuf" and tells_sizes(name):
             yield values
 
 
