@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import docker_engine as engines
+import numpy as np
 import pytest
 
 from napari_tool_runner.plugins import discovery, runnerServices
 from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 from plugins.conda_fixtures import channel, python_channel, server
+from plugins.runner_helpers import tool_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = [
     "channel",
@@ -32,6 +35,18 @@ def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "_problems", {})
     monkeypatch.setattr(discovery, "_printed", {})
     monkeypatch.setattr(runnerServices, "loaded", {})
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    """Pixels as of a microscope; shape (40, 30)."""
+    return np.random.default_rng(0).integers(0, 4096, (40, 30)).astype(np.uint16)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A tool that keeps its input, without requirements."""
+    return tool_with(tmp_path / "tool")
 
 
 @pytest.fixture(scope="session")

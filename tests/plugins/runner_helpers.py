@@ -98,3 +98,25 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> bool:
             return True
         time.sleep(0.02)
     return condition()
+
+
+KEEP = """<tool id="keep" name="Keep" version="1.0">
+  {requirements}
+  <command>sh '$__tool_directory__/keep.sh' ${{input}} ${{output}} ${{text}}</command>
+  <inputs>
+    <param name="input" type="data" format="imagetiff" layer="image"/>
+    <param name="text" type="string" value="it's &quot;a text&quot; $HOME"/>
+  </inputs>
+  <outputs><data name="output" format="imagetiff" layer="image" reference="input"/></outputs>
+</tool>
+"""
+PROGRAM = 'cp "$1" "$2" && echo "text=$3"\n'
+
+
+def tool_with(folder: Path, requirements: str = "") -> Path:
+    """Write a tool that keeps its input; a shell script."""
+    folder.mkdir(exist_ok=True)
+    (folder / "keep.sh").write_text(PROGRAM)
+    path = folder / "keep.xml"
+    path.write_text(KEEP.format(requirements=requirements), encoding="utf-8")
+    return path

@@ -21,7 +21,6 @@ from napari_tool_runner.errors import RunnerUnavailableError, UnknownRunnerError
 from napari_tool_runner.plugins import check_all, plugin_notes, runnerServices
 from napari_tool_runner.plugins.foreign import loading
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
-from plugins.test_jobs_through_services import tool_with
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the tool is a shell script")
 
@@ -131,16 +130,6 @@ class OddRunnerService:
         pass
 """
 )
-
-
-@pytest.fixture
-def image():
-    return np.random.default_rng(0).integers(0, 4096, (40, 30)).astype(np.uint16)
-
-
-@pytest.fixture
-def bare(tmp_path):
-    return tool_with(tmp_path / "tool")
 
 
 @pytest.fixture

@@ -11,39 +11,10 @@ import numpy as np
 import pytest
 
 import napari_tool_runner as ntr
+from plugins.runner_helpers import PROGRAM, tool_with
 from plugins.test_runners_factory import TUTORIAL
 
-DESCRIPTOR = """<tool id="keep" name="Keep" version="1.0">
-  {requirements}
-  <command>sh '$__tool_directory__/keep.sh' ${{input}} ${{output}} ${{text}}</command>
-  <inputs>
-    <param name="input" type="data" format="imagetiff" layer="image"/>
-    <param name="text" type="string" value="it's &quot;a text&quot; $HOME"/>
-  </inputs>
-  <outputs><data name="output" format="imagetiff" layer="image" reference="input"/></outputs>
-</tool>
-"""
-PROGRAM = 'cp "$1" "$2" && echo "text=$3"\n'
-
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the tool is a shell script")
-
-
-def tool_with(folder, requirements=""):
-    folder.mkdir(exist_ok=True)
-    (folder / "keep.sh").write_text(PROGRAM)
-    path = folder / "keep.xml"
-    path.write_text(DESCRIPTOR.format(requirements=requirements), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def image():
-    return np.random.default_rng(0).integers(0, 4096, (40, 30)).astype(np.uint16)
-
-
-@pytest.fixture
-def bare(tmp_path):
-    return tool_with(tmp_path / "tool")
 
 
 def test_a_tool_runs_through_the_tutorials_service(tmp_path, bare, image):

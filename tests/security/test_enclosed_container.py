@@ -302,19 +302,24 @@ def test_what_a_program_leaves_beside_its_folder_is_deleted_however_deep(tmp_pat
         assert not slot.root.exists()
 
 
-def test_a_dead_slot_that_resists_hides_no_other(tmp_path: Path) -> None:
+def dead_slots(workspaces: Path, count: int) -> list[Path]:
+    """Make the slots of dead sessions, each with the folder of a job ``tool/job0``…"""
     from napari_tool_runner.plugins.docker import slot
 
-    jobs = tmp_path / "tool"
-    dead = [tmp_path / ".slots" / f"{slot._host()}-{2**22 + at}-0a-{at}" for at in range(3)]
-    for at, root in enumerate(dead):
-        place, link = root / "job" / "io", root / "links" / f"job{at}" / "io"
-        place.mkdir(parents=True)
+    roots = [workspaces / ".slots" / f"{slot._host()}-{2**22 + at}-0a-{at}" for at in range(count)]
+    for at, root in enumerate(roots):
+        place, job = root / "job" / "io", workspaces / "tool" / f"job{at}"
+        for folder in (place, root / "links" / job.name, job):
+            folder.mkdir(parents=True)
         (place / "data").write_text("x")
-        link.parent.mkdir(parents=True)
-        link.symlink_to(place)
-        (jobs / f"job{at}").mkdir(parents=True)
-        (jobs / f"job{at}" / "io").symlink_to(place)
+        for link in (root / "links" / job.name / "io", job / "io"):
+            link.symlink_to(place)
+    return roots
+
+
+def test_a_dead_slot_that_resists_hides_no_other(tmp_path: Path) -> None:
+    jobs, dead = tmp_path / "tool", dead_slots(tmp_path, 3)
+    for root in dead:
         in_one_another(root / "job", 1200)
     (dead[0] / "job").rename(dead[0] / "elsewhere")
     recover(tmp_path)
@@ -324,22 +329,11 @@ def test_a_dead_slot_that_resists_hides_no_other(tmp_path: Path) -> None:
 
 
 def test_what_is_put_back_by_several_at_once_is_lost_by_none(tmp_path: Path) -> None:
-    from napari_tool_runner.plugins.docker import slot
-
-    jobs = tmp_path / "tool"
-    for at in range(60):
-        root = tmp_path / ".slots" / f"{slot._host()}-{2**22 + at}-0a-{at}"
-        place, link = root / "job" / "io", root / "links" / f"job{at}" / "io"
-        place.mkdir(parents=True)
-        (place / "data").write_text("x")
-        link.parent.mkdir(parents=True)
-        link.symlink_to(place)
-        (jobs / f"job{at}").mkdir(parents=True)
-        (jobs / f"job{at}" / "io").symlink_to(place)
+    jobs, dead = tmp_path / "tool", dead_slots(tmp_path, 60)
     with ThreadPoolExecutor(4) as several:
         list(several.map(recover, [tmp_path] * 4))
     recover(tmp_path)
-    assert all((jobs / f"job{at}" / "io" / "data").is_file() for at in range(60))
+    assert all((jobs / f"job{at}" / "io" / "data").is_file() for at in range(len(dead)))
     assert not any((tmp_path / ".slots").iterdir())
 
 

@@ -14,7 +14,6 @@ import os
 import platform
 import re
 import secrets
-import stat
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -169,21 +168,14 @@ def _put_back(root: Path, workspaces: Path) -> bool:
                 folder.unlink()
                 place.rename(folder)
             except (OSError, OutputError):
-                if stat.S_ISDIR(_mode(place)):  # it resists, and hides no other: tried again
-                    done = False
+                if os.path.isdir(place) and not os.path.islink(place):
+                    done = False  # it resists, and hides no other: tried again
                     continue
                 with suppress(OSError):  # the program may have put anything there
                     folder.unlink(missing_ok=True)
                     folder.mkdir(mode=0o700)
                 _log.warning("%s is empty: its program had moved it away.", folder)
     return done
-
-
-def _mode(place: Path) -> int:
-    try:
-        return os.lstat(place).st_mode
-    except OSError:
-        return 0
 
 
 def _delete(root: Path) -> None:
