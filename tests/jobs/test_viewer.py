@@ -31,7 +31,7 @@ labels[:2] = 1
 labels[4:] = 2
 tifffile.imwrite(sys.argv[2], labels)
 with open(sys.argv[3], "w") as out:
-    out.write("label,area\\n1,20\\n2,24\\n")
+    out.write("label,area\\n1,20\\n2,40\\n")
 """
 LABEL_OUT = (
     '<data name="o" format="imagetiff" layer="labels" label="Cells"/>'
@@ -81,7 +81,7 @@ def test_a_table_joins_its_labels(
     tool = make_tool(LABEL, outputs=LABEL_OUT, arguments="${i} ${o} ${t}")
     (labels,) = ntr.run_in_viewer(viewer, tool, i=viewer.layers["cells"], config=config)
     features = labels.features.set_index("index")
-    assert features["area"].dropna().to_dict() == {1: 20, 2: 24}
+    assert features["area"].dropna().to_dict() == {1: 20, 2: 40}
 
 
 def test_a_table_joins_the_input_and_keeps_its_columns(
@@ -231,7 +231,7 @@ TABLE = '<data name="t" format="tablecsv" label="Sizes"/>'
 MINE = np.repeat([4, 0, 9], 10).reshape(3, 10)
 
 
-def _measured(make_tool: MakeTool, header: str = "label,size", **more: str) -> Tool:
+def _measured(make_tool: MakeTool, header: str = "label,score", **more: str) -> Tool:
     given = {"inputs": PLAIN, "outputs": TABLE, "arguments": f"${{i}} ${{t}} {header}"}
     return make_tool(MEASURE, **{**given, **more})
 
@@ -241,16 +241,16 @@ def _result(viewer: ViewerModel, tool: Tool, config: Config, **values: object) -
     return add_result(viewer, job.result(), job)
 
 
-@pytest.mark.parametrize("header", ["label,size", "Label,size", "id,size", "index,size"])
+@pytest.mark.parametrize("header", ["label,score", "Label,score", "id,score", "index,score"])
 def test_a_table_of_others_joins_the_layer_whose_numbers_it_has(
     viewer: ViewerModel, make_tool: MakeTool, config: Config, header: str
 ) -> None:
     mine = viewer.add_labels(MINE, name="mine", features={"index": [0, 4], "kind": ["a", "b"]})
     added = _result(viewer, _measured(make_tool, header), config, i=mine)
-    assert mine.features.set_index("index")["size"].dropna().to_dict() == {4: 40, 9: 90}
+    assert mine.features.set_index("index")["score"].dropna().to_dict() == {4: 40, 9: 90}
     assert mine.features.set_index("index")["kind"].dropna().to_dict() == {0: "a", 4: "b"}
     assert list(added.joined.values()) == [mine]
-    assert f"the objects of “mine”, by the column “{header[:-5]}”" in " ".join(added.notes)
+    assert f"the objects of “mine”, by the column “{header[:-6]}”" in " ".join(added.notes)
 
 
 def test_a_table_of_others_joins_the_labels_that_came_with_it(
@@ -260,7 +260,7 @@ def test_a_table_of_others_joins_the_labels_that_came_with_it(
     tool = make_tool(LABEL, outputs=outputs, arguments="${i} ${o} ${t}")
     added = _result(viewer, tool, config, i=viewer.layers["cells"])
     (labels,) = added.layers
-    assert labels.features.set_index("index")["area"].dropna().to_dict() == {1: 20, 2: 24}
+    assert labels.features.set_index("index")["area"].dropna().to_dict() == {1: 20, 2: 40}
 
 
 def test_a_galaxy_table_joins_as_well(
@@ -271,11 +271,11 @@ def test_a_galaxy_table_joins_as_well(
         root='profile="21.05"',
         inputs='<param name="i" type="data" format="tiff" label="Label map"/>',
         outputs='<data name="t" format="csv" label="Sizes"/>',
-        arguments="'$i' '$t' label,size",
+        arguments="'$i' '$t' label,score",
     )
     mine = viewer.add_labels(MINE, name="mine")
     _result(viewer, tool, config, i=mine)
-    assert mine.features.set_index("index")["size"].dropna().to_dict() == {4: 40, 9: 90}
+    assert mine.features.set_index("index")["score"].dropna().to_dict() == {4: 40, 9: 90}
 
 
 def test_a_label_image_by_its_path(
@@ -292,7 +292,7 @@ def test_a_label_image_by_its_path(
     added = _result(viewer, tool, config, i=path)
     (mine,) = added.joined.values()
     assert mine is viewer.layers["mine"]
-    assert mine.features.set_index("index")["size"].dropna().to_dict() == {4: 40, 9: 90}
+    assert mine.features.set_index("index")["score"].dropna().to_dict() == {4: 40, 9: 90}
 
 
 def test_rows_without_numbers_join_by_their_sizes(
