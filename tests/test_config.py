@@ -586,10 +586,22 @@ def test_a_service_of_the_tutorials_key_can_be_taken_away() -> None:
             ["q", "p"],
             "",
         ),
-        ({"process": {"service": "LOCAL"}, "runner": {"plugin_dirs": ["p"]}}, "LOCAL", ["p"], ""),
         ({"process": {"service": "MINE"}, "runner": {"memory": "1G"}}, "MINE", None, ""),
         ({"process": {"plugin_dirs": "p"}, "runner": {"service": "MINE"}}, "MINE", "p", ""),
         # BioImageIT's own files: the registry of tools, and the runner
+        (
+            {"process": {"service": "LOCAL"}, "runner": {"plugin_dirs": ["p"]}},
+            None,
+            ["p"],
+            "(LOCAL) is not used: beside a section “runner” the runner is named by",
+        ),
+        (
+            {"process": {"service": "CONDA", "plugin_dirs": ["p"]}, "runner": {"conda_dir": "c"}},
+            None,
+            ["p"],
+            "(CONDA) is not used",
+        ),
+        ({"process": {"service": "local"}, "runner": {"plugin_dirs": "p"}}, None, "p", "(local)"),
         ({"process": {"service": "LOCAL"}, "runner": {"service": "DOCKER"}}, "DOCKER", None, ""),
         # what is not used is told
         (

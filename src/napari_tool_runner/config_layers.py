@@ -360,14 +360,13 @@ class Config:
 
         ``process.service`` is the tutorial's way. Beside a section ``runner`` it is BioImageIT's
         registry of tools, unless it can only be a runner: ``runner.service`` is not named, and
-        it is of others, or folders of plugins are named.
+        it is the name of a plugin's.
         """
         if self.data.get("runner") is None:
             return settings.PROCESS_SERVICE
-        runner, process = self.section("runner"), self.section("process")
-        others = runner.get("plugin_dirs") or process.get("plugin_dirs")
-        service = None if runner.get("service") else process.get("service")
-        tutorials = service and (others or service not in settings.OWN_SERVICES)
+        named = self.section("runner").get("service")
+        service = None if named else self.section("process").get("service")
+        tutorials = service and str(service).upper() not in settings.OWN_SERVICES
         return settings.PROCESS_SERVICE if tutorials else settings.RUNNER_SERVICE
 
     def _registry_note(self, said: object) -> Iterator[str]:
