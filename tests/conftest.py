@@ -28,6 +28,8 @@ from support import CORPUS, NO_CORPUS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from docker_engine import Engine, Registry
+
 __all__ = ["CORPUS"]
 
 settings.register_profile("ntr", deadline=None)  # a busy machine is no failure
@@ -281,3 +283,45 @@ def _describe(process: psutil.Process) -> str:
         return f"{process.pid} ({' '.join(process.cmdline())[:200]})"
     except psutil.NoSuchProcess:
         return f"{process.pid} (gone since)"
+
+
+# -- a container engine: one for all rooms (another copy of a fixture starts another) ---
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[Engine]:
+    """A running engine with a busybox image; skips where none can start."""
+    import docker_engine as engines
+
+    reason = engines.why_not() or ("" if engines.busybox() else "no static busybox (apt)")
+    if reason:
+        pytest.skip(f"no container engine: {reason}")
+    engine = engines.start_engine()
+    try:
+        engines.busybox_image(engine.client)
+        yield engine
+    finally:
+        engine.remove()
+
+
+@pytest.fixture(scope="session")
+def docker_python(docker_engine: Engine) -> str:
+    """An image with this Python, numpy and tifffile, which takes seconds to make."""
+    from docker_engine import python_image
+
+    return python_image(docker_engine.client, "localhost/python:1", ("numpy", "tifffile"))
+
+
+@pytest.fixture(scope="session")
+def docker_registry() -> Iterator[Registry]:
+    """A registry on loopback; skips where there is none."""
+    import docker_engine as engines
+
+    if engines.which("docker-registry") is None:
+        pytest.skip("no registry: docker-registry is not installed (apt)")
+    registry = engines.Registry()
+    try:
+        registry.start()
+        yield registry
+    finally:
+        registry.remove()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import docker_engine as engines
 import numpy as np
 import pytest
 
@@ -17,14 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = [
-    "channel",
-    "docker_engine",
-    "docker_registry",
-    "docker_service",
-    "python_channel",
-    "server",
-]
+    import docker_engine as engines
+
+__all__ = ["channel", "docker_service", "python_channel", "server"]
 
 
 @pytest.fixture(autouse=True)
@@ -47,33 +41,6 @@ def image() -> np.ndarray:
 def bare(tmp_path: Path) -> Path:
     """A tool that keeps its input, without requirements."""
     return tool_with(tmp_path / "tool")
-
-
-@pytest.fixture(scope="session")
-def docker_engine() -> Iterator[engines.Engine]:
-    """A running engine with a busybox image; skips where none can start."""
-    reason = engines.why_not() or ("" if engines.busybox() else "no static busybox (apt)")
-    if reason:
-        pytest.skip(f"no container engine: {reason}")
-    engine = engines.start_engine()
-    try:
-        engines.busybox_image(engine.client)
-        yield engine
-    finally:
-        engine.remove()
-
-
-@pytest.fixture(scope="session")
-def docker_registry() -> Iterator[engines.Registry]:
-    """A registry on loopback; skips where there is none."""
-    if engines.which("docker-registry") is None:
-        pytest.skip("no registry: docker-registry is not installed (apt)")
-    registry = engines.Registry()
-    try:
-        registry.start()
-        yield registry
-    finally:
-        registry.remove()
 
 
 @pytest.fixture

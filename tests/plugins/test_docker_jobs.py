@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
-from docker_engine import Engine, python_image
 
 import napari_tool_runner as ntr
 from napari_tool_runner.exchange import files
@@ -17,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from docker_engine import Engine
+
 pytestmark = pytest.mark.docker
 
-IMAGE = "test/python:1"
+IMAGE = "localhost/python:1"
 DESCRIPTOR = """<tool id="flip" name="Flip" version="1">
   <requirements>{requirement}</requirements>
   <command>python '$__tool_directory__/flip.py' ${{input}} ${{output}}</command>
@@ -37,8 +38,8 @@ tifffile.imwrite(sys.argv[2], image[::-1] // 2)
 
 
 @pytest.fixture(scope="module")
-def config(docker_engine: Engine) -> Iterator[dict[str, object]]:
-    python_image(docker_engine.client, IMAGE, ("numpy", "tifffile"))
+def config(docker_engine: Engine, docker_python: str) -> Iterator[dict[str, object]]:
+    assert docker_python == IMAGE
     yield {"runner": {"host": docker_engine.host}}
     service = runnerServices.get("DOCKER", host=docker_engine.host)
     service.close()  # type: ignore[attr-defined]

@@ -72,9 +72,8 @@ def channel_with_program(tmp_path_factory: pytest.TempPathFactory, python_channe
 
 
 @pytest.fixture(scope="module")
-def image(docker_engine: engines.Engine) -> str:
-    base = engines.python_image(docker_engine.client, "localhost/python:1")
-    return _with_program(docker_engine.client, base)
+def image(docker_engine: engines.Engine, docker_python: str) -> str:
+    return _with_program(docker_engine.client, docker_python)
 
 
 def _with_program(client: docker.DockerClient, base: str) -> str:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
-from docker_engine import Engine, python_image
 
 import napari_tool_runner as ntr
 from napari_tool_runner.config import user_data
@@ -26,19 +25,18 @@ from napari_tool_runner.jobs import read_record
 from napari_tool_runner.jobs.secrets import forget_left
 from napari_tool_runner.plugins.docker.slot import Slot, recover
 from napari_tool_runner.plugins.runners_factory import runnerServices
-from plugins.conftest import docker_engine
 from security.test_inputs import attack_script, blocks
 from security.test_sealed import as_anybody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from docker_engine import Engine
+
     from jobs.conftest import MakeTool
 
-__all__ = ["docker_engine"]
-
 docker = pytest.mark.docker
-IMAGE = "test/python:1"
+IMAGE = "localhost/python:1"
 NO_DATA: dict[str, str] = {
     "inputs": "",
     "outputs": '<data name="o" format="txt"/>',
@@ -48,9 +46,11 @@ NO_DATA: dict[str, str] = {
 
 
 @pytest.fixture
-def here(docker_engine: Engine, config: dict[str, object]) -> Iterator[dict[str, object]]:
+def here(
+    docker_engine: Engine, docker_python: str, config: dict[str, object]
+) -> Iterator[dict[str, object]]:
     """A configuration that runs tools in containers of the test engine."""
-    python_image(docker_engine.client, IMAGE, ("numpy", "tifffile"))
+    assert docker_python == IMAGE
     config["runner"] = {"host": docker_engine.host}
     yield config
     runnerServices.get("DOCKER", host=docker_engine.host).close()  # type: ignore[attr-defined]
