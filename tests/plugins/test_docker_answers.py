@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import threading
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from napari_tool_runner.errors import PreparationError, RunnerError, RunnerExecError
 from napari_tool_runner.errors import RunnerUnavailableError as Unavailable
-from napari_tool_runner.plugins import CancelToken, ExecContext, Mount, OutputLine
+from napari_tool_runner.plugins import CancelToken, ExecContext, Mount, OutputLine, Progress
 from napari_tool_runner.plugins.docker import client as clients
 from napari_tool_runner.plugins.docker import containers, pull, registry, storage
 from napari_tool_runner.plugins.docker import exec as execution
@@ -29,7 +30,7 @@ from napari_tool_runner.plugins.docker.spec import Spec, _covering_mounts, _link
 from plugins.runner_helpers import Events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 GONE = requests.exceptions.ConnectionError("reset by peer")
 HERE = Endpoint("unix:///engine.sock", "the test")
@@ -442,6 +443,9 @@ def test_an_image_says_for_whom_it_is_made() -> None:
     )
 
 
+LAYERS = {"a": 3, "b": 2}
+
+
 class Answer:
     """The stream of a pull."""
 
@@ -503,6 +507,56 @@ def test_a_pull_that_brings_nothing(tmp_path: Path, answer: object, words: str) 
     with pytest.raises(PreparationError, match=words):
         pull.ensure_image(engine, REFERENCE, context(tmp_path), "linux/arm64")
     assert asked[0]["platform"] == "linux/arm64"
+
+
+@pytest.mark.parametrize(
+    ("answer_after", "totals"), [(0, {5, None}), (3, {5, None}), (None, {3, 5, None})]
+)
+def test_a_total_is_that_of_all_layers_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer_after: int | None, totals: set[object]
+) -> None:
+    """Engines list layers while they fetch the first, and say nothing of a small one's bytes."""
+    heard = threading.Event()
+
+    def slow(*_: object) -> registry.Manifest:
+        assert heard.wait(20)
+        if answer_after is None:
+            raise registry.RegistryError("nobody there")
+        return registry.Manifest({f"sha256:{name * 12}0": size for name, size in LAYERS.items()})
+
+    def lines(**_: object) -> Iterator[bytes]:
+        for at, (name, status, detail) in enumerate(events):
+            if at == (answer_after or 0):
+                heard.set()
+                for thread in threading.enumerate():
+                    if thread.name == "docker-sizes":
+                        thread.join()
+            yield json.dumps(
+                {"id": name * 12, "status": status, "progressDetail": detail}
+            ).encode()
+
+    events: list[tuple[str, str, dict[str, int]]] = [
+        ("a", "Pulling fs layer", {}),
+        ("a", "Downloading", {"current": 1, "total": 3}),
+        ("a", "Downloading", {"current": 2, "total": 3}),
+        ("b", "Pulling fs layer", {}),
+        *((("b", "Downloading", {"current": 1, "total": 2}),) if answer_after is None else ()),
+        ("b", "Download complete", {}),
+        ("a", "Download complete", {}),
+        ("a", "Pull complete", {}),
+        ("b", "Pull complete", {}),
+    ]
+    monkeypatch.setattr(pull, "ask_manifest", slow)
+    monkeypatch.setattr(pull, "_REPORT_EVERY", -1.0)
+    monkeypatch.setattr(pull.docker.auth, "get_config_header", lambda *_: "")
+    answer = Answer()
+    monkeypatch.setattr(answer, "iter_lines", lines)
+    told = context(tmp_path)
+    pull._Pull(engine_of(post=answer, reload_config=None), REFERENCE, told, None).run()
+    progress = [event for event in told.report.all if isinstance(event, Progress)]
+    assert {event.total for event in progress} == totals
+    done = [event.done for event in progress]
+    assert (done, done[-1]) == (sorted(done), 5)
 
 
 @pytest.mark.usefixtures("no_registry")

@@ -160,7 +160,7 @@ class _Pull:
         self.platform = platform
         self.layers: dict[str, _Layer] = {}
         self.credentials_problem = ""
-        self.sizes: dict[str, int] = {}
+        self.sizes: dict[str, int] | None = None  # until the registry has answered
         self._reported = 0.0
 
     def run(self) -> None:
@@ -232,14 +232,12 @@ class _Pull:
 
     def _ask_sizes(self) -> None:
         """Learn how large the layers are before the engine has come to each of them."""
+        layers: Mapping[str, int] = {}
         with contextlib.suppress(RegistryError):
-            manifest = ask_manifest(
-                self.engine, self.reference, self.platform or self.engine.platform
-            )
-            # the engine names layers by the first digits of their digests
-            self.sizes = {
-                digest.partition(":")[2][:12]: size for digest, size in manifest.layers.items()
-            }
+            platform = self.platform or self.engine.platform
+            layers = ask_manifest(self.engine, self.reference, platform).layers
+        # the engine names layers by the first digits of their digests
+        self.sizes = {digest.partition(":")[2][:12]: size for digest, size in layers.items()}
 
     def _take(self, event: Mapping[str, Any]) -> None:
         status = str(event.get("status", ""))
@@ -255,14 +253,18 @@ class _Pull:
         if not force and now - self._reported < _REPORT_EVERY:
             return
         self._reported = now
-        sizes = self.sizes
+        sizes = self.sizes or {}
         for name, layer in self.layers.items():
-            layer.total = layer.total or sizes.get(name)
+            layer.total = sizes.get(name, layer.total)
         layers = [layer for layer in self.layers.values() if not layer.present]
-        done = sum(layer.done for layer in layers)
         total = sum(layer.total or 0 for layer in layers)
-        # until it is known of each layer how large it is, the end is not known
-        known = bool(layers) and all(layer.total is not None for layer in layers)
+        done = sum((layer.total or 0) if layer.fetched else layer.done for layer in layers)
+        # until it is known which layers there are, and how large each is, the end is not known;
+        # a layer so small that its progress was never told has the size seen
+        listed = self.sizes is not None and sizes.keys() <= self.layers.keys()
+        foreign = self.sizes is not None and sizes.keys().isdisjoint(self.layers)
+        known = bool(layers) and (listed or foreign or finished)
+        known = known and all(layer.fetched or layer.total is not None for layer in layers)
         phase = f"Pulling image {self.reference}"
         if layers and not finished:
             complete = sum(layer.complete for layer in layers)
@@ -302,6 +304,7 @@ class _Layer:
         self.total: int | None = None
         self.done = 0
         self.present = False
+        self.fetched = False
         self.complete = False
 
     def take(self, status: str, detail: Mapping[str, Any]) -> None:
@@ -312,9 +315,7 @@ class _Layer:
             self.total = total
             self.done = min(int(detail.get("current", 0)), total)
         elif status in ("Verifying Checksum", "Download complete", "Pull complete"):
-            # a layer so small that its progress was never told has the size seen
-            self.total = self.total or self.done
-            self.done = self.total
+            self.fetched = True
             self.complete = self.complete or status == "Pull complete"
 
 
