@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import napari_tool_runner as ntr
+from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolFailedError
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem, python_places
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
-from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools import find_tool, read_tool
 from napari_tool_runner.tools.own_folder import folder_is_shared, tool_places
+from napari_tool_runner.tools.toolbox.gate import admit
+from napari_tool_runner.tools.toolbox.trust import approve
 from plugins.runner_helpers import make_process
 
 enclosed = pytest.mark.skipif(bool(enclosure_problem()), reason="no bubblewrap here")
@@ -108,6 +113,85 @@ def test_a_place_of_everybodys_is_not_the_tools(tmp_path: Path, place: str) -> N
         )
     assert f"{name}.py" in names
     assert f"{name}.private" not in names
+
+
+def put_repository(tmp_path: Path) -> Path:
+    """A tool whose script is a link to a link of the repository's; and links that lead out."""
+    repository = tmp_path / "repository"
+    descriptor = put_tool(
+        repository / "tools" / "a",
+        command="python $__tool_directory__/look.py ${o} $__tool_directory__/again.py",
+        script=f"import beside\n{LOOK}open(sys.argv[2]).read()",
+    )
+    shared = repository / "shared"
+    (shared / "lib").mkdir(parents=True)
+    (shared / "lib" / "more.py").touch()
+    (descriptor.parent / "look.py").rename(shared / "real.py")
+    (shared / "beside.py").touch()
+    (repository / "macros.py").symlink_to("shared/real.py")
+    (descriptor.parent / "look.py").symlink_to("../../shared/real.py")
+    (descriptor.parent / "lib").symlink_to("../../shared/lib")
+    (descriptor.parent / "again.py").symlink_to("../../macros.py")
+    (descriptor.parent / "helper.py").touch()
+    (tmp_path / "private.txt").write_text("mine")
+    (repository / ".env").write_text("mine")
+    folder = descriptor.parent
+    (folder / "out.txt").symlink_to("../../../private.txt")
+    (folder / "env.txt").symlink_to("../../.env")
+    (folder / "all").symlink_to("../..")
+    (folder / "gone.txt").symlink_to("../gone.txt")
+    return repository
+
+
+@enclosed
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_script_that_is_a_link_in_its_toolbox_is_seen(
+    tmp_path: Path, hidden: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = put_repository(tmp_path)
+    folder = repository / "tools" / "a"
+    if hidden:
+        (folder / ".shed.yml").write_text("{}")
+        (folder / "beside.py").touch()  # links are shown as what they lead to
+    config = {
+        "process": {"xml_dirs": [str(repository)]},
+        "workspace": str(tmp_path / "jobs"),
+        "runner": {"service": "LOCAL"},
+    }
+    done = ntr.run("look", config=config)
+    names = {os.path.basename(one) for one in done.outputs["o"].path.read_text().splitlines()}
+    assert {"look.py", "again.py", "helper.py"} <= names
+    places, note = tool_places(find_tool("look", config=load_config(config)))
+    assert not {"out.txt", "private.txt", "env.txt", ".env", "all"} & {one.name for one in places}
+    assert f"In the folder {folder} there are links (all, env.txt, out.txt)" in note
+    assert note in done.log.read_text()
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(path))
+    from napari_tool_runner.widgets.running.services import _ask
+
+    assert note in _ask(find_tool("look")).remark(None), "the form says it"
+
+
+def test_an_approved_copy_holds_what_links_lead_to_in_the_toolbox(tmp_path: Path) -> None:
+    repository = put_repository(tmp_path)
+    descriptor = repository / "tools" / "a" / "look.xml"
+    approve(repository)
+    tool, _ = admit(replace(read_tool(descriptor, root=repository), toolbox=str(repository)))
+    places, note = tool_places(tool)
+    assert places == [tool.folder]
+    assert tool.folder != descriptor.parent
+    assert (tool.folder / "look.py").read_text() == (repository / "shared/real.py").read_text()
+    assert "there are links (all, out.txt)" in note
+
+
+def test_a_home_that_is_a_repository_lends_nothing(home: Path) -> None:
+    (home / ".git").mkdir()
+    descriptor = put_tool(home / "stuff" / "a")
+    (descriptor.parent / "letter.txt").symlink_to("../../private.txt")
+    places, note = tool_places(read_tool(descriptor))
+    assert places == [descriptor.parent]
+    assert "(letter.txt)" in note
 
 
 @enclosed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_tool_runner.config import user_data
+from napari_tool_runner.config import load_config, user_data
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.tools import Toolbox, find_tool, read_tool
 from napari_tool_runner.tools.toolbox.approvals import approval_of, with_image
@@ -139,6 +139,32 @@ def test_macros_that_links_share_belong_to_a_toolbox(tmp_path: Path) -> None:
     text = (tools / "a" / "a.xml").read_text().replace(">m.xml", ">../../macros/m.xml")
     (tools / "a" / "a.xml").write_text(text)
     assert find_tool(tools / "a" / "a.xml", config=config).name == "A"
+
+
+def test_what_a_neighbours_link_leads_to_is_listed_and_shown(tmp_path: Path) -> None:
+    """One tool imports what is a link in the folder of another; no word of links that work."""
+    tools = tmp_path / "repository" / "tools"
+    for name, wanted in {"a": "m.xml", "b": "../a/m.xml", "c": "../b/n&amp;.xml"}.items():
+        (tools / name).mkdir(parents=True)
+        (tools / name / f"{name}.xml").write_text(
+            f'<tool id="{name}" name="{name}" profile="23.0"><description>@A@</description>'
+            f"<macros><import>{wanted}</import></macros><command>echo</command></tool>"
+        )
+    shared = tmp_path / "repository" / "macros"
+    shared.mkdir()
+    (shared / "m.xml").write_text("<macros><import>../b/n&amp;.xml</import></macros>")
+    (shared / "n.xml").write_text('<macros><token name="@A@">shared</token></macros>')
+    (tools / "a" / "m.xml").symlink_to("../../macros/m.xml")
+    (tools / "b" / "n&.xml").symlink_to("../../macros/n.xml")
+    (tools / "b" / "out.xml").symlink_to("/etc/passwd")
+    box = box_of(tools)
+    assert [entry.key for entry in box.entries] == ["a", "b", "c"]
+    assert [(one.path.name, one.message) for one in box.problems] == [
+        ("out.xml", "It is a link out of the toolbox; left out.")
+    ]
+    config = {"process": {"xml_dirs": [str(tools)]}}
+    for name in ("a", "b", "c"):
+        assert find_tool(name, config=load_config(config)).description == "shared"
 
 
 def test_review_shows_what_would_be_approved(folder: Path) -> None:

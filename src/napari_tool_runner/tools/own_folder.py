@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,11 @@ __all__ = [
 _MOST_FILES = 2000
 _MOST_BYTES = 4 * 2**30
 _MOST_NAMES = 400
+_MOST_IMPORTS = 50
 _TEXT = 2**20
 _LONGEST = 1000  # characters of a path
+_MOST_TOLD = 5
+_TESTS = frozenset({"test-data", "test_data"})
 # where people keep all sorts of files, as desktops name it; others are told in user-dirs.dirs
 _GATHERED = "Desktop Documents Downloads Music Pictures Public Templates Videos Dropbox OneDrive"
 _OF_DESKTOP = re.compile(r'^XDG_\w+_DIR="\$HOME/([^"/]+)"', re.MULTILINE)
@@ -64,25 +68,32 @@ _PAPERS = (
     "README.txt",
 )
 _MODULE = re.compile(r".+\.(pyc?|so|pyd|egg|egg-link|egg-info|dist-info|zip)")
+_IMPORT = re.compile(r"<import\b[^>]*>([^<]+)</import")
 _NAME = re.compile(r"[\w@+.-]+(?:/[\w@+.-]+)*")
 
 
 def tool_places(tool: Tool) -> tuple[list[Path], str]:
     """Return what a tool is shown of the folder that it lies in, and why that is not all.
 
-    Of an approved copy and of a folder of its own everything (but hidden files). Of one that
-    holds other things of the user's, too: the descriptor, and the programs that it names.
+    Of an approved copy and of a folder of its own everything (but hidden files), and what links
+    in it lead to in its toolbox. Of one that holds other things of the user's, too: the
+    descriptor, and the programs that it names.
     """
     folder = tool.folder
     problem = "" if tool.copy else folder_is_shared(folder)
     if not problem:
+        led, note = _led_to(tool)
         entries = [] if tool.copy else sorted(os.listdir(folder))
         if not any(name.startswith(".") for name in entries):
-            return [folder], ""
-        real, places = os.path.realpath(folder), [folder / name for name in entries]
-        # a link that is mounted would be what it leads to
-        within = [one for one in places if os.path.realpath(one).startswith(real + os.sep)]
-        return [one for one in within if one.name[0] != "." and one.name != "__pycache__"], ""
+            return [folder, *led], note
+        # a link that is mounted is what it leads to
+        within = [real_path(one) for one in (folder, *led)]
+        for one in (folder / name for name in entries if name[0] != "."):
+            real = real_path(one)
+            known = real != within[0] and any(real.is_relative_to(place) for place in within)
+            if known and one.name != "__pycache__":
+                led.append(one)
+        return led, note
     shown = _named_programs(tool, folder)
     names = ", ".join(path.name for path in (tool.source_path, *shown))
     note = (
@@ -140,15 +151,89 @@ def imported_file(file: Path, path: Path, limit: Path) -> Path:
 
 
 def import_places(paths: Iterable[Path], root: Path | None) -> set[Path]:
-    """Return where lies what descriptors import: also macros that links beside them lead to."""
+    """Return where lies what descriptors import: also macros that links lead to."""
+    limits: dict[Path, Path] = {}
     places = set()
-    for folder, path in {path.parent: path for path in paths}.items():
-        places.add(import_limit(path, root))
-        links: list[Path] = []
-        with suppress(OSError), os.scandir(folder) as entries:
-            links = [Path(entry.path) for entry in entries if entry.is_symlink()]
-        places |= {real_path(link) for link in links if holds_macros(link)}
-    return places
+    for path in paths:
+        if path.parent not in limits:
+            limits[path.parent] = import_limit(path, root)
+        limit, todo, met = real_path(limits[path.parent]), [path], set[Path]()
+        while todo and len(met) < _MOST_IMPORTS:
+            text = ""
+            with suppress(OSError, DescriptorError):
+                text = read_bytes(todo.pop(), _TEXT).decode("utf-8", "replace")
+            for name in map(unescape, _IMPORT.findall(text)):
+                with suppress(OSError, ValueError, DescriptorError):  # which the reader tells
+                    file = real_path(imported_file(path.parent / name.strip(), path, limit))
+                    todo += [file] if file not in met else []
+                    met.add(file)
+        places |= {one for one in met if not one.is_relative_to(limit)}
+    return places | {*limits.values()}
+
+
+def _led_to(tool: Tool) -> tuple[list[Path], str]:
+    """Return what links in a tool's folder lead to elsewhere in its toolbox, and which lead out.
+
+    A copy holds that itself.
+    """
+    folder = tool.lies_at.parent
+    root = Path(tool.toolbox) if tool.toolbox else None
+    limit = real_path(import_limit(tool.lies_at, root))
+    if folder_is_shared(limit, installed=True):
+        limit = real_path(folder)
+    led: list[Path] = []
+    lost: list[str] = []
+    todo = [folder]
+    while todo and len(led) < _MOST_NAMES:
+        for link in _links(todo.pop()):
+            real = real_path(link)
+            if real.is_relative_to(real_path(folder)):
+                continue
+            if tool.copy:
+                lent = (tool.folder / link.relative_to(folder)).exists()
+            elif lent := _is_of_toolbox(real, folder, limit):
+                beside = real.is_file() and real.parent != limit and not holds_macros(real)
+                if beside and _is_of_toolbox(real.parent, folder, limit):
+                    real = real.parent  # where Python looks for what a script imports
+                # from link to link: the first one's place shows the last one's file
+                first = Path(os.path.normpath(link.parent / os.readlink(link)))
+                for one in (real, first):
+                    if not any(one.is_relative_to(shown) for shown in (folder, *led)):
+                        led.append(one)
+                        todo += [one] if one is real and one.is_dir() else []
+            if not lent and not real.is_relative_to("/usr") and not holds_macros(real):
+                lost.append(os.path.relpath(link, folder))
+    if not lost:
+        return led, ""
+    names = ", ".join(lost[:_MOST_TOLD]) + (" and more" if len(lost) > _MOST_TOLD else "")
+    return led, (
+        f"In the folder {folder} there are links ({names}) to what the tool does not see: it lies "
+        f"outside its toolbox ({limit}), or is hidden. Copy it into the tool's folder, or add the "
+        "folder that holds both as a toolbox."
+    )
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    """Yield the links below a folder that lead to something."""
+    count = 0
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name[0] != "." and name not in _TESTS]
+        for path in (Path(here, name) for name in (*folders, *files) if name[0] != "."):
+            count += 1
+            if count > _MOST_FILES:
+                return
+            if path.is_symlink() and path.exists():
+                yield path
+
+
+def _is_of_toolbox(real: Path, folder: Path, limit: Path) -> bool:
+    """Whether a file or folder may be shown, as it lies in the toolbox that `folder` lies in."""
+    if not real.is_relative_to(limit) or real_path(folder).is_relative_to(real):
+        return False
+    parts = real.relative_to(limit).parts
+    if any(part.startswith(".") or _KEYS.fullmatch(part) for part in parts):
+        return False
+    return not (real.is_dir() and folder_is_shared(real))
 
 
 def folder_is_shared(folder: Path, *, installed: bool = False) -> str:

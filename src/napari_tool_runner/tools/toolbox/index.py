@@ -22,7 +22,7 @@ from napari_tool_runner.storage import (
     user_cache,
     write_json,
 )
-from napari_tool_runner.tools.candidate import MAX_BYTES
+from napari_tool_runner.tools.candidate import MAX_BYTES, holds_macros
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.reader import dialects, language_stamps, may_be_descriptor
 from napari_tool_runner.tools.toolbox.entries import Made, ToolEntry, file_stat, made_of
@@ -178,7 +178,8 @@ def _list(path: str, mtime: int, real_root: str, problems: list[Problem]) -> _Fo
                 if entry.is_symlink():
                     target = os.path.realpath(entry.path)
                     if not Path(target).is_relative_to(real_root):
-                        if may_be_descriptor(name) or os.path.isdir(target):
+                        aside = may_be_descriptor(name) or os.path.isdir(target)
+                        if aside and not holds_macros(Path(target)):  # which are followed
                             why = "It is a link out of the toolbox; left out."
                             problems.append(Problem(Path(entry.path), why))
                         continue

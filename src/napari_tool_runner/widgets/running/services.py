@@ -130,6 +130,7 @@ def _ask(tool: Tool) -> Services:
             plugin_notes,
             runnerServices,
         )
+        from napari_tool_runner.tools.own_folder import tool_places
         from napari_tool_runner.tools.toolbox.gate import admit
 
         config = load_config()
@@ -148,6 +149,9 @@ def _ask(tool: Tool) -> Services:
             choice = choose_service(tool, config.runner)
             answer.choice, answer.reason = choice.name, choice.reason
         permitted, permit = admit(tool, config)
+        chosen = answer.available.get(answer.choice)
+        if chosen and chosen.ok and runnerServices.service(answer.choice, config.runner).lends:
+            answer.notes = (*answer.notes, *filter(None, tool_places(permitted)[1:]))
         for name, found in answer.available.items():
             if found.ok:
                 answer.plans[name] = plan_run(name, permitted, permit, config)
