@@ -182,6 +182,61 @@ def test_the_configuration_the_job_and_the_neighbour(plugins, bare, image, servi
     assert "no such thing" in caught.value.log_tail
 
 
+@pytest.mark.parametrize("package", ["bioimageit_core", "bioimagepy"])
+def test_services_of_before_have_exec_alone(plugins, bare, image, package):
+    """Their files are called ``service_…`` and import from other modules."""
+    text = f"""
+import subprocess
+from {package}.core.utils import Observable
+from {package}.config import ConfigAccess
+from {package}.processes.containers import ProcessContainer
+from {package}.runners.exceptions import RunnerExecError
+from {package}.runners.service_other import WORD
+{BUILDER.format(word="Old")}
+class OldRunnerService(Observable):
+    def exec(self, process: ProcessContainer, args):
+        print(WORD, ConfigAccess.instance().is_key("runner"))
+        subprocess.run(args)
+"""
+    section = plugins(service_old=text, service_other="WORD = 'beside'" + ODD.format(does="pass"))
+    result = run(bare, image, section, "OLD")
+    assert "beside True" in result.log.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("process.requirements[0]['origin']", "requirements (packages or a container)"),
+        ("process.container()['type']", "a container"),
+        ("process.container().get('type')", "a container"),
+    ],
+)
+def test_what_a_service_wants_of_a_tool_is_told(plugins, bare, image, does, told):
+    with pytest.raises(ntr.ToolFailedError) as caught:
+        run(bare, image, plugins(runner_odd=ODD.format(does=does)), "ODD")
+    assert f"The runner service ODD asks for {told} of the tool, and “Keep” names none." in str(
+        caught.value
+    )
+    assert "<requirements>, or choose another service" in str(caught.value)
+
+
+def test_an_error_of_its_own_is_told_as_it_is(plugins, bare, image):
+    with pytest.raises(ntr.ToolFailedError, match="IndexError: list index out of range"):
+        run(bare, image, plugins(runner_odd=ODD.format(does="[][0]")), "ODD")
+    with pytest.raises(ntr.ToolFailedError, match="NoneType"):
+        run(
+            bare,
+            image,
+            plugins(runner_odd=ODD.format(does="(process.container, None)[1]['x']")),
+            "ODD",
+        )
+
+
+def test_a_folder_without_plugins_is_told(tmp_path):
+    (told,) = plugin_notes(runnerServices, {"plugin_dirs": [str(tmp_path)]})
+    assert told == f"Runner plugin {tmp_path}: there is no runner_*.py in this folder."
+
+
 def test_what_their_configuration_lacks_is_told(plugins, bare, image):
     with pytest.raises(RunnerUnavailableError, match="SHELL could not be made: shell is not set"):
         run(bare, image, plugins(runner_shell=SHELL), "SHELL")
@@ -229,6 +284,12 @@ def test_ours_in_the_place_of_theirs(plugins, bare, image):
         "import bioimageit_core.plugins.helper as h; word = h.word",
         "import inner.part; word = inner.part.word",
         "from inner import part; word = part.word",
+        "import importlib; word = importlib.import_module('helper').word",
+        "from importlib import import_module as get; word = get('inner.part').word",
+        "import importlib.util; word = importlib.import_module('.helper', __package__).word",
+        "word = __import__('helper').word",
+        "import importlib; word = importlib.import_module('bioimageit_core.plugins.helper').word",
+        "import importlib as i, json; assert i.import_module('json') is json; word = 'beside'",
     ],
 )
 def test_a_plugin_imports_its_neighbour(plugins, tmp_path, how):

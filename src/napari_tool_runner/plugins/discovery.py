@@ -118,7 +118,8 @@ def load_plugin_dirs(
     A file is loaded once, and again when its text, or that of a neighbour that it imports,
     has changed. A file that registers nothing but holds a class ``…RunnerServiceBuilder`` is
     registered under the name of the file (``runner_name.py`` → ``NAME``), so that a service
-    and its builder as the tutorial writes them are enough.
+    and its builder as the tutorial writes them are enough. In a folder without any,
+    ``service_*.py`` count, as bioimageit_core called them once.
 
     Parameters
     ----------
@@ -138,8 +139,10 @@ def load_plugin_dirs(
         for folder in plugin_folders(folders):
             if not folder.is_dir():
                 met.append(_tell(str(folder), "this folder of plugin_dirs does not exist."))
-            elif paths := sorted(folder.glob("runner_*.py")):
-                met += _load_folder(paths, provider, config or {})
+            elif paths := [*folder.glob("runner_*.py")] or [*folder.glob("service_*.py")]:
+                met += _load_folder(sorted(paths), provider, config or {})
+            else:
+                met.append(_tell(str(folder), "there is no runner_*.py in this folder."))
     return tuple(met)
 
 
@@ -263,7 +266,7 @@ def _register_by_convention(path: Path, names: dict[str, Any], provider: Registr
             "it registers no service; it should end with "
             "runnerServices.register_builder('NAME', ItsServiceBuilder())"
         )
-    key = path.stem.removeprefix("runner_").upper()
+    key = path.stem.partition("_")[2].upper()
     made: Any = builders[0]()
     _here.path = path
     try:

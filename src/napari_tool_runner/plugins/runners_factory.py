@@ -105,10 +105,8 @@ class RunnerServiceProvider:
             problems = load_plugin_dirs(folders, self, config)
             word = service_id.lower()
             for problem in problems:
-                if Path(problem.where).stem in (
-                    f"runner_{word}",
-                    f"runner_{word.replace('_', '')}",
-                ):
+                of = Path(problem.where).stem.removeprefix("runner_").removeprefix("service_")
+                if of in (word, word.replace("_", "")):
                     raise RunnerUnavailableError(str(problem), hint="Mend it, or take it away.")
         # the services of installed packages cost imports: only when one is asked for
         if service_id not in self._builders:
@@ -183,8 +181,8 @@ def as_service(
     Parameters
     ----------
     service : object
-        What ``runnerServices.get`` returned: an object with ``set_up``, ``exec`` and
-        ``tear_down``.
+        What ``runnerServices.get`` returned: an object with ``exec``, and perhaps ``set_up``
+        and ``tear_down``.
     name : str
         Name under which it is registered, for messages.
     config : mapping, optional
@@ -193,20 +191,15 @@ def as_service(
     Raises
     ------
     RunnerError
-        One of the three methods is missing.
+        It has no ``exec``.
     """
     if isinstance(service, RunnerService):
         return service
     name = name or str(getattr(service, "service_name", "")) or type(service).__name__
-    missing = [
-        method
-        for method in ("set_up", "exec", "tear_down")
-        if not callable(getattr(service, method, None))
-    ]
-    if missing:
+    if not callable(getattr(service, "exec", None)):
         raise RunnerError(
-            f"The runner service {name} ({type(service).__name__}) has no {', '.join(missing)}.",
-            hint="A service needs set_up(process), exec(process, args) and tear_down(process).",
+            f"The runner service {name} ({type(service).__name__}) has no exec.",
+            hint="A service needs exec(process, args), and may have set_up and tear_down.",
         )
     from napari_tool_runner.plugins.foreign.service import ForeignService
 

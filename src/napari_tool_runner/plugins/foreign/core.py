@@ -1,8 +1,8 @@
 """What runner plugins take from bioimageit_core, where that package is not installed.
 
-`offered` makes ``bioimageit_core`` importable for the time of a block, while plugins load and
-work: names of its public contract, in words of ours. A package of that name that is installed
-comes first.
+`offered` makes it (and ``bioimagepy``, as it was called) importable for the time of a block,
+while plugins load and work: names of its public contract, in words of ours. A package of that
+name that is installed comes first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from napari_tool_runner.settings import OWN_SERVICES
 
 __all__ = ["CORE", "Observable", "offered"]
 
-CORE = "bioimageit_core"
+CORE = ("bioimageit_core", "bioimagepy")
+"""What is offered; the second is its name before 0.1."""
 _FACTORY = "napari_tool_runner.plugins.runners_factory"
 
 _here = threading.local()
@@ -238,7 +239,7 @@ class _Finder(MetaPathFinder, Loader):
 
     def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
         top, _dot, name = fullname.partition(".")
-        known = top == CORE and (name in _MODULES or name in _SERVICES)
+        known = top in CORE and (name in _MODULES or name in _SERVICES)
         return ModuleSpec(fullname, self, is_package=True) if known else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:

@@ -254,14 +254,17 @@ def _importer(package: str) -> Callable[..., object]:
         level: int = 0,
     ) -> object:
         inner = name
-        if name.startswith(f"{CORE}."):  # bioimageit_core.plugins.runner_conda
+        if name.startswith(
+            tuple(f"{one}." for one in CORE)
+        ):  # bioimageit_core.plugins.runner_conda
             inner = name.split(".", 2)[-1] if name.count(".") > 1 else ""
             if not inner and fromlist and all(map(is_neighbour, fromlist)):
                 for one in fromlist:
                     importlib.import_module(f"{package}.{one}")
                 return sys.modules[package]
         if level or not is_neighbour(inner):
-            return builtins.__import__(name, globals, locals, fromlist or (), level)
+            found = builtins.__import__(name, globals, locals, fromlist or (), level)
+            return own_importlib if found is importlib else found
         module = importlib.import_module(f"{package}.{inner}")
         if fromlist:
             for one in fromlist if hasattr(module, "__path__") else ():
@@ -274,7 +277,21 @@ def _importer(package: str) -> Callable[..., object]:
         inside = SimpleNamespace(**{own: sys.modules[f"{package}.{own}"]})
         return SimpleNamespace(**{place: inside})
 
+    def import_module(name: str, package: str | None = None) -> object:
+        if name.startswith("."):
+            return importlib.import_module(name, package)
+        return find(name, fromlist=("__name__",))
+
+    own_importlib = _Importlib(importlib.__name__, importlib.__doc__)
+    vars(own_importlib).update(import_module=import_module)
     return find
+
+
+class _Importlib(ModuleType):
+    """``importlib`` for plugins: its ``import_module`` knows their neighbours."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(importlib, name)
 
 
 def _import_quietly(name: str) -> None:

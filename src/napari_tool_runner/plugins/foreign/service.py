@@ -109,7 +109,7 @@ class ForeignService(RunnerService):
     ) -> object:
         """Call a method of the service; its programs are followed (`met`) and can be ended."""
         context = context_of(process := as_process(process))
-        method: Callable[..., object] = getattr(self.service, name)
+        method: Callable[..., object] = getattr(self.service, name, _nothing)
         given: list[object] = [process, *args]
         if _takes_job_id(method, len(given)):
             given.append(process.job_id)
@@ -122,16 +122,44 @@ class ForeignService(RunnerService):
         ):
             met.append(recorder)
             if name == "tear_down":  # also after a cancel, to its end
-                return method(*given)
+                return self._wanting(process, method, given)
             if context.cancel.requested:
                 raise JobCancelledError("The job was cancelled.")
             limit = context.timeout if name == "exec" else None
             ender = Ender(lambda: self._end(recorder, context), context.cancel, limit)
             try:
                 with ender:
-                    return method(*given)
+                    return self._wanting(process, method, given)
             finally:
                 ender.raise_reason()
+
+    def _wanting(
+        self, process: Process, method: Callable[..., object], given: list[object]
+    ) -> object:
+        """Call `method`; say what it wants of the tool that the tool has not."""
+        process.requirements = requirements = _Requirements(process.requirements)
+        containers: list[dict[str, str] | None] = []
+
+        def container() -> dict[str, str] | None:
+            containers.append(Process.container(process))
+            return containers[-1]
+
+        vars(process)["container"] = container
+        try:
+            return method(*given)
+        except (LookupError, TypeError, AttributeError) as error:
+            if requirements.lacks:
+                wanted, name = "requirements (packages or a container)", "requirement"
+            elif None in containers and "NoneType" in str(error):
+                wanted, name = "a container", "container"
+            else:
+                raise
+            raise RunnerExecError(
+                f"The runner service {self.service_name} asks for {wanted} of the tool, and "
+                f"“{process.name}” names none.",
+                hint=f"Name a {name} in the descriptor’s <requirements>, or choose another "
+                "service for this tool.",
+            ) from error
 
     def _end(self, recorder: Recorder, context: ExecContext) -> None:
         ended = recorder.end(GRACE)
@@ -141,6 +169,23 @@ class ForeignService(RunnerService):
             else "it started no program that could be ended; waiting for it to return"
         )
         context.say(f"The service {self.service_name} cannot cancel: {what}.")
+
+
+class _Requirements(list[dict[str, str]]):
+    """Requirements of a tool that know whether one was asked for that there is not."""
+
+    lacks = False
+
+    def __getitem__(self, at: Any) -> Any:
+        try:
+            return super().__getitem__(at)
+        except IndexError:
+            self.lacks = True
+            raise
+
+
+def _nothing(*_: object) -> None:
+    """Stand for a method that a service has not: those before 0.1 have ``exec`` alone."""
 
 
 def _takes_job_id(method: Callable[..., object], given: int) -> bool:
