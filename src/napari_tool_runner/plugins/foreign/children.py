@@ -155,10 +155,12 @@ def recording(emit: Callable[[Event], object]) -> Iterator[Recorder]:
     """Follow what the calling thread starts and prints inside the block."""
     watchdog.ensure()  # it must not be taken for a program of the service
     recorder = Recorder(emit)
-    with _followed(recorder):
-        yield recorder
-    for reader in recorder.readers:  # the last lines of what has ended
-        reader.join(2.0)
+    try:
+        with _followed(recorder):
+            yield recorder
+    finally:
+        for reader in recorder.readers:  # the last lines of what has ended, also where it failed
+            reader.join(2.0)
     raise_broken(recorder.readers)
 
 
