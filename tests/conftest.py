@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["CORPUS"]
 
 settings.register_profile("ntr", deadline=None)  # a busy machine is no failure
+settings.register_profile("few", deadline=None, max_examples=10)  # --hypothesis-profile few
 settings.load_profile("ntr")
 
 OWN_VARIABLES = ("NAPARI_TOOL_RUNNER_CONFIG", "NAPARI_TOOL_RUNNER_FACILITY")

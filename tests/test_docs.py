@@ -121,7 +121,7 @@ def test_the_two_commands_of_the_readme() -> None:
         assert command in verbs
 
 
-@pytest.mark.parametrize("script", ["dev", ".ci/run", ".ci/package", ".ci/lowest"])
+@pytest.mark.parametrize("script", ["dev", ".ci/run", ".ci/package", ".ci/lowest", ".ci/as-user"])
 def test_scripts_are_well_formed(script: str) -> None:
     path = REPOSITORY / script
     subprocess.run(["bash", "-n", path], check=True, capture_output=True)

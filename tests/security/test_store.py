@@ -676,7 +676,6 @@ def test_a_job_of_the_future_can_be_cleaned(tmp_path: Path) -> None:
 
 
 @POSIX
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("more", [[], ["--leave"]], ids=["taken", "left"])
 def test_a_session_of_many_jobs_holds_no_more_than_one_of_few(more: list[str]) -> None:
     command = [sys.executable, "-m", "benchmarks.soak", "--jobs=60", "--descriptors=64", *more]
@@ -749,7 +748,6 @@ def test_a_job_that_failed_holds_no_data(make_tool: MakeTool, config: dict[str, 
 
 
 @POSIX
-@pytest.mark.timeout(180)
 def test_a_job_that_is_killed_or_finds_the_disk_full_loses_and_leaves_nothing() -> None:
     command = [sys.executable, "-m", "benchmarks.faults", "--every=3"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
