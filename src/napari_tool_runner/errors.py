@@ -29,6 +29,7 @@ Messages say what happened, to what, and (in ``hint``) what to do next.
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,13 @@ __all__ = [
     "UnsafeDescriptorError",
     "UnsupportedLayerError",
     "WorkspaceError",
+    "is_full",
 ]
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk is full, or what the user may have of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class ToolRunnerError(Exception):

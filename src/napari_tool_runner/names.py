@@ -11,6 +11,7 @@ from pathlib import Path
 __all__ = [
     "file_name",
     "free_path",
+    "held",
     "lies_in",
     "numbered_image",
     "real_path",
@@ -151,6 +152,12 @@ def unique_names(
         names.append(unique_name(name, taken, numbered, first))
         taken.add(names[-1])
     return names
+
+
+def held(facts: os.stat_result) -> int:
+    """Return the bytes of the disk that a file has; holes in it have none."""
+    blocks: int | None = getattr(facts, "st_blocks", None)  # not told by every system
+    return facts.st_size if blocks is None else blocks * 512
 
 
 def size_text(count: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +31,9 @@ from napari_tool_runner.jobs import (
     submit,
 )
 from napari_tool_runner.jobs.past.scan import row_of
-from napari_tool_runner.jobs.workspace import disk_size, workspace_problem
+from napari_tool_runner.jobs.workspace import workspace_problem
+from napari_tool_runner.names import held
+from napari_tool_runner.sealed import usage
 
 Config = dict[str, object]
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
@@ -74,9 +77,27 @@ def test_sizes_follow_no_link(tmp_path: Path) -> None:
     (tmp_path / "deep" / "b").write_bytes(b"123")
     (tmp_path / "deep" / "link").symlink_to(tmp_path / "a")
     (tmp_path / "deep" / "up").symlink_to(tmp_path)
-    assert disk_size(tmp_path) == 8
-    assert disk_size(tmp_path / "a") == 5
-    assert disk_size(tmp_path / "absent") == 0
+    assert usage(tmp_path).content == 8
+    assert usage(tmp_path / "a").content == 5
+    assert usage(tmp_path / "absent") == (0, 0, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no holes, no second names told")
+def test_what_is_freed_are_the_blocks_of_the_disk(tmp_path: Path) -> None:
+    with (tmp_path / "hollow").open("wb") as file:
+        file.write(b"1")
+        file.truncate(10**11)
+    (tmp_path / "outside").write_bytes(bytes(100_000))
+    folder = tmp_path / "job"
+    folder.mkdir()
+    (tmp_path / "hollow").rename(folder / "hollow")
+    (folder / "full").write_bytes(os.urandom(300_000))
+    os.link(folder / "full", folder / "twice")
+    os.link(tmp_path / "outside", folder / "elsewhere")
+    taken = usage(folder)
+    assert taken.content == 10**11 + 2 * 300_000 + 100_000
+    assert 300_000 <= taken.freed < taken.used < 600_000
+    assert taken.used - taken.freed == held((tmp_path / "outside").stat())
 
 
 @pytest.mark.parametrize("lend", [True, False])

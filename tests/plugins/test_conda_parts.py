@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, PreparationError
+from napari_tool_runner.names import held
 from napari_tool_runner.plugins import CancelToken, Resources
 from napari_tool_runner.plugins.conda import activation, maker, store
 from napari_tool_runner.plugins.conda.activation import Activation, activate
@@ -21,6 +22,7 @@ from napari_tool_runner.plugins.conda.channels import Channels
 from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
+from napari_tool_runner.sealed import usage
 from napari_tool_runner.tools.model import PackageRequirement
 from plugins import conda_channel
 from plugins.runner_helpers import make_process, make_tool, script
@@ -200,7 +202,8 @@ def test_what_goes_while_it_is_counted(tmp_path: Path, monkeypatch: pytest.Monke
         return seen(path)
 
     monkeypatch.setattr(store.os, "lstat", lstat)
-    assert store._disk_usage(tmp_path) == (10, 10)
+    assert usage(tmp_path)[0] == 15
+    assert usage(tmp_path).used == usage(tmp_path).freed == held(seen(tmp_path / "a")) * 2
 
 
 # -- the maker -----------------------------------------------------------------------------------

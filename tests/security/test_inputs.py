@@ -17,8 +17,8 @@ from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolFailedError
 from napari_tool_runner.exchange import files
 from napari_tool_runner.jobs import read_record, rerun, run_job
-from napari_tool_runner.jobs.workspace import disk_size
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.sealed import usage
 
 if TYPE_CHECKING:
     from jobs.conftest import MakeTool
@@ -192,7 +192,7 @@ def test_what_is_large_is_not_copied(
     )
     written = 0
     for result in (ntr.run(tool, i=given, config=config), ntr.run(tool, i=given, config=config)):
-        assert int(result.outputs["o"].path.read_text()) == disk_size(given) > 16 * 2**20
+        assert int(result.outputs["o"].path.read_text()) == usage(given).content > 16 * 2**20
         written += blocks(result.workspace)
     assert written < 2**20, "bytes that the jobs wrote"
 

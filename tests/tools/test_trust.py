@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from napari_tool_runner import storage
 from napari_tool_runner.config import load_config, user_data
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.tools import Toolbox, find_tool, read_tool
-from napari_tool_runner.tools.toolbox.approvals import approval_of, with_image
+from napari_tool_runner.tools.toolbox import approvals as approvals_file
+from napari_tool_runner.tools.toolbox.approvals import approval_of, approvals, with_image
 from napari_tool_runner.tools.toolbox.box import ToolboxFolder
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.toolbox.trust import (
@@ -18,6 +22,7 @@ from napari_tool_runner.tools.toolbox.trust import (
     review,
     revoke,
     trust_state,
+    unapproved_copies,
 )
 
 
@@ -230,3 +235,52 @@ def test_what_cannot_be_kept_is_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "data").touch()
     with pytest.raises(TrustError, match="cannot be kept"):
         approve(folder)
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_approval_is_taken_back_where_the_disk_is_full(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    approve(folder)
+    approve(tmp_path / "other", mine=True)
+    store = user_data() / "trust.json"
+    inode = store.stat().st_ino
+    monkeypatch.setattr(storage, "replacing", full)
+    assert revoke(folder)
+    assert store.stat().st_ino == inode
+    assert [*approvals()] == [str(tmp_path / "other")]
+    assert trust_state(folder).state is TrustState.UNKNOWN
+    assert not unapproved_copies()
+    with pytest.raises(TrustError, match=r"cannot be kept.*No space left") as refused:
+        approve(folder, mine=True)
+    assert "Free some space" in refused.value.hint
+    assert not revoke(folder)
+
+
+@pytest.mark.parametrize("reason", ["no room even so", "read-only", "no file to open"])
+def test_what_becomes_of_an_approval_that_cannot_be_taken_out_is_told(
+    reason: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approve(folder)
+    approve(tmp_path, mine=True)
+    number = errno.EROFS if reason == "read-only" else errno.ENOSPC
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(storage, "replacing", refuse)
+    if reason == "no room even so":
+        monkeypatch.setattr(approvals_file, "_written", lambda _: "a" * 100_000)
+    elif reason == "no file to open":
+        monkeypatch.setattr(approvals_file, "_take_out", refuse)
+    with pytest.raises(TrustError, match="cannot be taken out of") as refused:
+        revoke(folder)
+    emptied = reason == "no room even so"
+    assert ("still holds" in refused.value.message) is not emptied
+    assert ("with all others" in refused.value.message) is emptied
+    assert trust_state(folder).ok is trust_state(tmp_path).ok is not emptied
+    assert ("Free some space" in refused.value.hint) is (number == errno.ENOSPC)

@@ -35,7 +35,6 @@ from napari_tool_runner.jobs.workspace import (
     JobLog,
     Workspace,
     ask_version,
-    disk_size,
     parse_notes,
     tool_folder,
     workspace_problem,
@@ -326,7 +325,7 @@ class Run:
         """Return how much `hash_files` has to read."""
         files = [one.path for one in self.inputs if not one.sha256]
         files += [part.path for one in self.outputs.values() for part in one.files().values()]
-        return sum(disk_size(file) for file in files)
+        return sum(sealed.usage(file).content for file in files)
 
     def hash_files(self) -> None:
         """Fill in the content hashes that writing did not give; the run does not wait."""

@@ -25,9 +25,9 @@ from napari_tool_runner.exchange import snapshot_from_record
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
 from napari_tool_runner.jobs.secrets import is_ours
 from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
-from napari_tool_runner.jobs.workspace import RECORD, disk_size
+from napari_tool_runner.jobs.workspace import RECORD
 from napari_tool_runner.processes import boot_mark, process_mark
-from napari_tool_runner.sealed import content_sha256, is_own
+from napari_tool_runner.sealed import content_sha256, is_own, usage
 from napari_tool_runner.storage import NewerError, check_depth
 from napari_tool_runner.tools.candidate import split_entry
 
@@ -48,7 +48,7 @@ __all__ = [
     "RecordedTool",
     "RunRecord",
     "SourceKind",
-    "differs",
+    "difference",
     "present",
 ]
 
@@ -177,7 +177,7 @@ class RecordedInput:
             return None
         # older records call a layer, also an edited one, the file that it was opened from
         was_layer = self.layer is not None and self.layer.get("kind") not in (None, "any")
-        return None if was_layer and differs(origin, self.sha256, root) else origin
+        return None if was_layer and difference(origin, self.sha256, root) else origin
 
     def remark(self, root: Path | None = None) -> str:
         """Say that it is gone, or has other bytes than then; else empty. Reads the file."""
@@ -189,13 +189,9 @@ class RecordedInput:
         own = place == self.path
         if own and not self.sha256:
             return ""
-        try:
-            if content_sha256(place, wary=root is None) == self.sha256:
-                return ""
-        except (OSError, OutputError) as error:
-            return f"The input “{self.label}” cannot be compared with what it was: {error}"
         more = "" if own else ", or was converted then, and the job's own copy is gone"
-        return f"The input “{self.label}” ({place}) has changed since{more}."
+        told = difference(place, self.sha256, root, more)
+        return told and f"The input “{self.label}” ({place}) {told}."
 
     def snapshot(self, place: Path | None = None) -> LayerSnapshot:
         """Return it as it went in, from where it lies now. Raises WorkspaceError."""
@@ -399,8 +395,8 @@ class RunRecord:
         return {output.title: output.path for output in self.outputs}
 
     def size(self) -> int:
-        """Bytes of the job's folder."""
-        return disk_size(self.folder)
+        """Bytes that the disk has free without the job's folder."""
+        return usage(self.folder).freed
 
     def summary(self) -> dict[str, object]:
         """Return what a layer carries in its metadata: JSON types, and where the rest is."""
@@ -481,12 +477,18 @@ def _lies(path: Path, root: Path | None, *, link: bool = False) -> bool:
     return present(path) and (link or not os.path.islink(path))
 
 
-def differs(path: Path, sha256: str | None, root: Path | None) -> bool:
-    """Whether it has other bytes; also what cannot be read. `root`: `RunRecord.root`."""
+def difference(path: Path, sha256: str | None, root: Path | None, more: str = "") -> str:
+    """Say that it has other bytes than `sha256` (and `more`), or cannot be read; else empty.
+
+    `root`: `RunRecord.root`.
+    """
     try:
-        return content_sha256(path, wary=root is None) != sha256
-    except (OSError, OutputError):
-        return True
+        same = content_sha256(path, wary=root is None) == sha256
+    except OSError as error:
+        return f"cannot be compared with what it was ({error.strerror or error})"
+    except OutputError as error:
+        return f"cannot be compared with what it was: {error.message.rstrip('.')}"
+    return "" if same else f"has changed since{more}"
 
 
 def _of_version_1(inputs: object) -> list[object]:

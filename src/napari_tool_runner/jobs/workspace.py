@@ -17,15 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import JobTimeoutError, OutputError, RunnerError, WorkspaceError
+from napari_tool_runner.errors import (
+    JobTimeoutError,
+    OutputError,
+    RunnerError,
+    WorkspaceError,
+    is_full,
+)
 from napari_tool_runner.names import safe_name, size_text
 from napari_tool_runner.plugins import Progress
 from napari_tool_runner.quoting import obeyed_by_none, one_line, visible_text
 from napari_tool_runner.tools.dialect import JobPaths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from napari_tool_runner.plugins import ExecContext, OutputLine, Session
     from napari_tool_runner.tools.dialect import RenderedCommand
 
@@ -35,7 +39,6 @@ __all__ = [
     "JobLog",
     "Workspace",
     "ask_version",
-    "disk_size",
     "made_at",
     "make_folders",
     "new_job_id",
@@ -355,7 +358,7 @@ def ask_version(
 
 def workspace_problem(error: OSError, place: Path) -> WorkspaceError:
     """Say in plain words why a job's folder cannot be used."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return WorkspaceError(
             f"The disk that holds {place} is full.",
             hint="Free some space (napari-tool-runner clean), or set “workspace” in the "
@@ -370,24 +373,3 @@ def workspace_problem(error: OSError, place: Path) -> WorkspaceError:
         f"The job's folder {place} cannot be used: {error.strerror or error}.",
         hint="Set “workspace” in the configuration to another folder.",
     )
-
-
-def disk_size(path: Path) -> int:
-    """Return the bytes of a file, or of all below a folder; links in it are not followed."""
-    return sum(_sizes(path))
-
-
-def _sizes(path: Path) -> Iterator[int]:
-    with suppress(OSError):
-        if not os.path.isdir(path):
-            yield os.stat(path).st_size
-            return
-    todo = [os.fspath(path)]
-    while todo:  # however deep
-        sealed.heard()
-        with suppress(OSError), os.scandir(todo.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    todo.append(entry.path)
-                elif not entry.is_symlink():
-                    yield entry.stat(follow_symlinks=False).st_size

@@ -3,12 +3,67 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-from napari_tool_runner.sealed.opening import MAX_DEPTH, folder_of
+from napari_tool_runner.names import held
+from napari_tool_runner.sealed.opening import MAX_DEPTH, folder_of, heard
 
-__all__ = ["found", "listed"]
+__all__ = ["Usage", "found", "listed", "usage"]
+
+
+class Usage(NamedTuple):
+    """What a file, or a folder with all below it, takes.
+
+    Parameters
+    ----------
+    content : int
+        Bytes that are read from its files, of holes zeros.
+    used : int
+        Bytes of the disk; a file with several names counts once.
+    freed : int
+        Those of them that no name elsewhere holds.
+    """
+
+    content: int
+    used: int
+    freed: int
+
+
+def usage(path: Path) -> Usage:
+    """Return what `path` takes; a link in it takes itself, and what goes meanwhile nothing."""
+    content = used = freed = 0
+    met: Counter[tuple[int, int]] = Counter()
+    for facts in _facts(path):
+        if stat.S_ISREG(facts.st_mode):
+            content += facts.st_size
+        names = (facts.st_dev, facts.st_ino)
+        if facts.st_nlink > 1:
+            met[names] += 1
+        used += held(facts) * (met[names] < 2)
+        freed += held(facts) * (met[names] in (0, facts.st_nlink))
+    return Usage(content, used, freed)
+
+
+def _facts(path: Path) -> Iterator[os.stat_result]:
+    todo = [os.fspath(path)]
+    if not os.path.isdir(path):
+        with suppress(OSError):
+            yield os.stat(todo.pop())
+    while todo:  # however deep
+        heard()
+        with suppress(OSError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+                    continue
+                with suppress(OSError):
+                    yield os.lstat(entry.path)
 
 
 def listed(folder: Path, root: Path) -> dict[Path, str]:

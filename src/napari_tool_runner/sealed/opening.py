@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.names import size_text
+from napari_tool_runner.names import held, size_text
 
 __all__ = [
     "FLAGS",
@@ -227,9 +227,8 @@ def _checked(facts: os.stat_result, path: Path, *, below: bool) -> None:
 
 def check_holes(facts: os.stat_result, path: Path, most: int) -> None:
     """Refuse a file that claims more than `most` bytes, and is nearly all holes."""
-    held = getattr(facts, "st_blocks", facts.st_size) * 512  # not told by every system
-    if facts.st_size > most and held < facts.st_size // _HOLLOW:
-        told = f"says that it has {size_text(facts.st_size)}, and holds {size_text(held)}"
+    if facts.st_size > most and held(facts) < facts.st_size // _HOLLOW:
+        told = f"says that it has {size_text(facts.st_size)}, and holds {size_text(held(facts))}"
         raise OutputError(
             f"{path} {told}: nearly all of it are holes, which would be read for hours.",
             hint="The tool went astray, or its result must be packed into a smaller file.",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import own_folder
-from napari_tool_runner.jobs.record import JobState, differs
+from napari_tool_runner.jobs.record import JobState, difference
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.storage import replacing
@@ -147,10 +147,11 @@ def _add(
             "the job's folder, or is reached by a link, and the record states no content of it.",
             hint="A job of your own can be exported once its content hashes are written.",
         )
-    if (path != one.path or one.sha256) and differs(path, one.sha256, record.root):
+    more = "" if path == one.path else ", or was converted then"
+    if (more or one.sha256) and (told := difference(path, one.sha256, record.root, more)):
         raise WorkspaceError(
-            f"{path} of job {record.id} has changed since, or was converted then.",
-            hint="A job can be exported as long as its files are kept.",
+            f"{path} of job {record.id} {told}.",
+            hint="A job can be exported as long as its files are kept, and can be read.",
         )
     properties: dict[str, object] = {"encodingFormat": one.format}
     if one.sha256:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import ended_jobs
-from napari_tool_runner.jobs.workspace import disk_size
 from napari_tool_runner.names import real_path
 from napari_tool_runner.plugins import recover, runnerServices
 from napari_tool_runner.tools.toolbox.approved import forget, kept_folder
@@ -72,7 +71,7 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
     return found + [
         Reclaimable("toolbox", digest.removeprefix("sha256:")[:12], size, partial(forget, digest))
         for digest in unapproved_copies()
-        for size in [disk_size(kept_folder(digest))]
+        for size in [sealed.usage(kept_folder(digest)).freed]
     ]
 
 

@@ -193,7 +193,7 @@ class EnvironmentStore:
                 continue
             environment = self.find(home.name)
             data = environment.data if environment is not None else {}
-            size, _ = _disk_usage(home)
+            size = sealed.usage(home).used
             found.append(
                 EnvironmentInfo(
                     key=home.name,
@@ -208,7 +208,7 @@ class EnvironmentStore:
 
     def cache_size(self) -> int:
         """Return the bytes of the package and repodata caches."""
-        return _disk_usage(self.packages)[0] + _disk_usage(self.repodata)[0]
+        return sum(sealed.usage(folder).used for folder in (self.packages, self.repodata))
 
     def remove(self, key: str) -> int:
         """Remove an environment; return the bytes that became free.
@@ -222,7 +222,7 @@ class EnvironmentStore:
         if Path(key).name != key or key.startswith(".") or not home.is_dir():
             raise PreparationError(f"There is no environment {key} in {self.folder}.")
         with self._alone(key):
-            _, freed = _disk_usage(home)
+            freed = sealed.usage(home).freed
             with suppress(FileNotFoundError):
                 (home / MARKER).unlink()
             try:
@@ -240,7 +240,7 @@ class EnvironmentStore:
         """
         freed = 0
         for folder in (self.packages, self.repodata):
-            freed += _disk_usage(folder)[1]
+            freed += sealed.usage(folder).freed
             _remove_tree(folder)
         return freed
 
@@ -301,27 +301,6 @@ def existing_parent(folder: Path) -> Path:
         (entry for entry in (folder, *folder.parents) if os.path.exists(entry)),
         Path(folder.anchor),
     )
-
-
-def _disk_usage(folder: Path) -> tuple[int, int]:
-    """Return the bytes of the files below `folder`, and those that nobody shares.
-
-    A file with several names inside counts once; links are not followed.
-    """
-    total = alone = 0
-    met: dict[tuple[int, int], int] = {}
-    for entry in files_of(folder):
-        try:
-            status = os.lstat(entry.path)
-        except OSError:
-            continue  # removed meanwhile
-        inode = (status.st_dev, status.st_ino)
-        seen = met[inode] = met.get(inode, 0) + 1
-        if seen == 1:
-            total += status.st_size
-        if seen == status.st_nlink:
-            alone += status.st_size
-    return total, alone
 
 
 def files_of(folder: Path, *, whole: bool = False) -> Iterator[os.DirEntry[str]]:

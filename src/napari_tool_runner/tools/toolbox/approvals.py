@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from napari_tool_runner.errors import TrustError
-from napari_tool_runner.storage import Kept, read_json, user_data
+from napari_tool_runner.errors import TrustError, is_full
+from napari_tool_runner.storage import Kept, locked, read_json, user_data
 from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, listing_from
 from napari_tool_runner.tools.toolbox.weighing import VERSIONS
 
@@ -155,7 +157,7 @@ def remember(folder: Path, approval: Approval | None, shown: Sequence[str] | Non
     Its images stay known, and what was asked of them is answered: all of it, or (`shown`)
     what the user saw, with more than that nothing is written.
     """
-    with _changing() as kept:
+    with _changing(folder, out=approval is None) as kept:
         before = kept.pop(str(folder), None)
         if approval is not None:
             if before and shown is not None and not {*before.other} <= {*shown}:
@@ -165,9 +167,12 @@ def remember(folder: Path, approval: Approval | None, shown: Sequence[str] | Non
 
 
 @contextmanager
-def _changing() -> Iterator[dict[str, Approval]]:
-    """Hold all approvals alone, and write them at the end; raises TrustError."""
-    store = _store()
+def _changing(folder: Path, *, out: bool = False) -> Iterator[dict[str, Approval]]:
+    """Hold all approvals alone, and write them at the end; raises TrustError.
+
+    `out`: that of `folder` is taken out, also where the disk has no room for a draft.
+    """
+    store, hint = _store(), "Make that folder writable."
     try:
         with Kept(store, _VERSION).changing() as told:
             kept = _parsed(told)
@@ -175,12 +180,43 @@ def _changing() -> Iterator[dict[str, Approval]]:
             told["toolboxes"] = {name: _written(one) for name, one in kept.items()}
             told["written"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     except OSError as error:
+        if isinstance(error, TimeoutError):
+            hint = "End what holds it, then try again."
+        elif is_full(error):
+            hint = "Free some space on its disk, then try again."
+        why = f"{store}: {error.strerror or error}"
+        if not out:
+            raise TrustError(f"The approval cannot be kept in {why}.", hint=hint) from error
+        if is_full(error):
+            with suppress(OSError, ValueError):
+                _take_out(folder)
+                return
+        now = "still holds" if approval_of(folder) else "is taken back, with all others"
         raise TrustError(
-            f"The approval cannot be kept in {store}: {error.strerror or error}.",
-            hint="End what holds it, then try again."
-            if isinstance(error, TimeoutError)
-            else "Make that folder writable.",
+            f"The approval of {folder} cannot be taken out of {why}; it {now}.", hint=hint
         ) from error
+
+
+def _take_out(folder: Path) -> None:
+    """Take an approval out of the file in its own place, which needs no room.
+
+    Who is killed meanwhile, or finds no room even so, leaves a file that approves nothing.
+    """
+    store = _store()
+    with locked(store):
+        kept = _parsed(read_json(store))
+        kept.pop(str(folder), None)
+        left = {name: _written(one) for name, one in kept.items()}
+        data = json.dumps({"version": _VERSION, "toolboxes": left}).encode()
+        with open(store, "r+b", buffering=0) as file:
+            done = 0
+            try:
+                if len(data) <= os.fstat(file.fileno()).st_size:
+                    done = file.write(data)
+            finally:
+                file.truncate(done if done == len(data) else 0)
+        if done != len(data):
+            raise OSError(errno.ENOSPC, "it was emptied")
 
 
 def _written(approval: Approval) -> dict[str, object]:
@@ -214,7 +250,7 @@ def with_image(folder: Path, digest: str, name: str, image: Image) -> Approval |
     approval = approval_of(folder)
     if _seen(approval, digest, name, image) is approval:
         return approval
-    with _changing() as kept:
+    with _changing(folder) as kept:
         approval = _seen(kept.get(str(folder)), digest, name, image)
         if approval is not None:
             kept[str(folder)] = approval
