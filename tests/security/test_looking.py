@@ -27,7 +27,7 @@ from napari_tool_runner.tools.reader import named_files, read_tool
 from napari_tool_runner.tools.toolbox import index
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.entries import Made, bundled_folder
-from napari_tool_runner.widgets.help_text import help_html
+from napari_tool_runner.widgets.help_text import _VAST_WORD, _is_light, help_html
 from napari_tool_runner.widgets.tool_page import page_html
 
 if TYPE_CHECKING:
@@ -456,6 +456,9 @@ WILD = {
     "rst, nested quotes": ("rst", "\n".join(" " * n + "a\n" for n in range(300))),
     "rst, substitutions": ("rst", ".. |a| replace:: |b|\n.. |b| replace:: |a|\n\n|a|"),
     "rst, a long table": ("rst", "===== =====\n" + "a     b\n" * 5000 + "===== ====="),
+    "rst, links to nowhere": ("rst", "ax_ " * 24_000),
+    "rst, roles": ("rst", ":a:`b` " * 14_000),
+    "rst, letters that combine": ("rst", ("a" + "\u0301" * 50 + " ") * 1900),
     "rst, raw": ("rst", ".. raw:: html\n   :file: /etc/passwd\n\n.. include:: /etc/passwd\n"),
     "markdown, nested lists": ("markdown", "- " * 10_000 + "a"),
     "markdown, nested quotes": ("markdown", "> " * 10_000 + "a"),
@@ -464,10 +467,19 @@ WILD = {
     "markdown, a long word": ("markdown", "a" * 90_000),
     "markdown, emphasis": ("markdown", "*a_" * 30_000),
     "markdown, brackets": ("markdown", "[" * 50_000),
+    "markdown, letters that combine": ("markdown", ("a" + "\u0301" * 50 + " ") * 1900),
+    "plain, letters that combine": ("plain", "a" + "\u0301" * 1_000_000),
     "plain, a long word": ("plain", "a" * 1_000_000),
     "plain, long": ("plain", "word\n\n" * 500_000),
     "url": ("url", "https://x.org/" + "a" * 1_000_000),
 }  # fmt: skip
+
+
+@pytest.mark.timeout(20)  # begun anew at each letter it takes minutes, and nobody else works
+def test_words_just_short_of_vast_keep_no_thread_busy() -> None:
+    long = "\u0301" * 2990
+    assert _VAST_WORD.search(f"{long} " * 1300) is None
+    assert not _is_light(f"<p>{long} {long * 2}</p>")
 
 
 @pytest.mark.parametrize("name", [*WILD])

@@ -42,7 +42,7 @@ _MOST = 100_000
 _MOST_ROWS = 1500
 _DEEPEST, _DEEPEST_TABLE = 40, 3
 _LONG_WORD = re.compile(r"\S{200}")
-_VAST_WORD = re.compile(r"[^\s<>]{3000}")
+_VAST_WORD = re.compile(r"(?<![^\s<>])[^\s<>]{3000}")  # from its beginning: else quadratic
 _ROW = re.compile(r"<(?:li|tr|dt)\b", re.IGNORECASE)
 _NESTING = re.compile(r"<(/?)(table|ul|ol|dl|blockquote|div)\b", re.IGNORECASE)
 # Markdown that nests without end, or makes thousands of rows
@@ -63,7 +63,7 @@ def help_html(tool: Tool) -> str:
         shown = shortened(text)
         return f'<p><a href="{html.escape(link)}">{shown}</a></p>' if link else f"<p>{shown}</p>"
     made, why = "", "it is too long or nested too deeply to be laid out"
-    if tool.help_format == "rst":
+    if tool.help_format == "rst" and len(text) < _MOST:
         try:
             made = safe_html(help_of(tool))
         except DescriptorError as error:

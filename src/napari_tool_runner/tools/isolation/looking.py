@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["ask_of", "came_through", "entries_of", "help_of", "look", "read_tool", "uris_of"]
 
 _LIMITS = Limits(memory=2**29, processor=5, seconds=30.0, answer=2**24)
+_HELP_LIMITS = replace(_LIMITS, processor=2)  # links, roles and tables of docutils are quadratic
 _BATCH = 200
 _PATIENCE = 60.0
 _MOST = 20_000
@@ -154,7 +155,7 @@ def help_of(tool: Tool) -> str:
         what=f"lay out the help of “{tool.name}”",
         path=tool.path,
         language="",
-        limits=_LIMITS,
+        limits=_HELP_LIMITS,
     )
     return _text(told)
 
