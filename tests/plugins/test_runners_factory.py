@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -318,3 +320,50 @@ def test_our_services_are_registered_under_the_names_that_the_configuration_know
 
     assert set(OWN_SERVICES) <= set(runnerServices.names())
     assert [runnerServices.service(name).service_name for name in OWN_SERVICES] == [*OWN_SERVICES]
+
+
+LINKED = """
+    from other_helper import WORD
+
+    class ServiceBuilder:
+        def __call__(self, **config):
+            return WORD
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
+def test_a_plugin_is_loaded_from_where_it_lies_not_from_where_a_link_leads(provider, tmp_path):
+    """What a link leads to, and what lies beside that, nobody named."""
+    named, other = tmp_path / "named", tmp_path / "other"
+    write(other, "runner_x.py", LINKED)
+    write(other, "other_helper.py", "import sys\nsys.exit('imported')\nWORD = 1")
+    named.mkdir()
+    (named / "runner_x.py").symlink_to(other / "runner_x.py")
+    (problem,) = load_plugin_dirs([named], provider)
+    assert problem.where == str(named / "runner_x.py")
+    assert "a link that leads out of its folder" in problem.what
+    (named / "runner_x.py").unlink()
+    write(named, "runner_x.py", LINKED)
+    (named / "other_helper.py").symlink_to(other / "other_helper.py")
+    (problem,) = load_plugin_dirs([named], provider)
+    assert "a link that leads out of its folder" in problem.what
+    assert not [name for name in sys.modules if name.endswith(".other_helper")]
+    (named / "other_helper.py").unlink()
+    write(named, "inner.py", "WORD = 7")
+    (named / "other_helper.py").symlink_to("inner.py")
+    (tmp_path / "way").symlink_to(named)
+    assert RunnerServiceProvider().get("X", plugin_dirs=str(tmp_path / "way")) == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
+def test_odd_files_and_folders_of_plugins_are_told_beside_the_good(provider, tmp_path):
+    write(tmp_path, "runner_x.py", "class ServiceBuilder:\n    def __call__(self, **c): return 1")
+    os.mkfifo(tmp_path / "runner_pipe.py")
+    (tmp_path / "runner_loop.py").symlink_to("runner_loop.py")
+    (tmp_path / "runner_folder.py").mkdir()
+    (tmp_path / "round").symlink_to("round")
+    folders = [tmp_path, tmp_path / "round", "~nobody-of-that-name/x"]
+    found = {Path(one.where).name: one.what for one in load_plugin_dirs(folders, provider)}
+    assert set(found) == {"runner_pipe.py", "runner_loop.py", "runner_folder.py", "round", "x"}
+    assert "a pipe" in found["runner_pipe.py"]
+    assert provider.get("X", plugin_dirs=list(map(str, folders[:2]))) == 1

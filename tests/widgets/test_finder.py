@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
 
 import pytest
 from qtpy.QtCore import QModelIndex, Qt
+from qtpy.QtGui import QImage
 
 from napari_tool_runner.tools import load_toolbox
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
-from napari_tool_runner.tools.toolbox.entries import bundled_folder
+from napari_tool_runner.tools.toolbox.entries import bundled_folder, picture_in
 from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.finding.badges import BadgeLookup, needs_of
 from napari_tool_runner.widgets.finding.favourites import Favourites
@@ -269,3 +271,25 @@ def test_a_picture_that_unpacks_to_a_wall_is_no_thumbnail(qtbot, tmp_path):
     path = tmp_path / "thumbnail.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(written))
     assert _picture(str(path)).isNull()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes of POSIX")
+@pytest.mark.timeout(30)
+def test_a_thumbnail_that_became_a_link_or_a_pipe_is_not_opened(qtbot, tmp_path):
+    image = QImage(8, 8, QImage.Format.Format_RGB32)
+    image.fill(0)
+    assert image.save(str(tmp_path / "private.png"))
+    folder = tmp_path / "box"
+    folder.mkdir()
+    assert image.save(str(folder / "kept.png"))
+    (folder / "to.png").symlink_to("kept.png")
+    assert picture_in(folder, "to.png") == str(folder / "kept.png")
+    assert not _picture(picture_in(folder, "to.png")).isNull()
+    outs = ("../private.png", str(tmp_path / "private.png"), "sub/../../private.png", "a\0b")
+    assert not any(picture_in(folder, name) for name in outs)
+    (folder / "link.png").symlink_to("../private.png")
+    os.mkfifo(folder / "pipe.png")
+    with (folder / "hollow.png").open("wb") as file:
+        file.truncate(2**34)
+    for name in ("link.png", "pipe.png", "hollow.png"):
+        assert _picture(str(folder / name)).isNull()

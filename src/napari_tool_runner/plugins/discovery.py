@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from napari_tool_runner import settings
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.names import lies_in, real_path
+from napari_tool_runner.sealed import read_bytes
 from napari_tool_runner.storage import short_digest
 
 __all__ = [
@@ -27,6 +30,7 @@ __all__ = [
     "load_entry_points",
     "load_plugin_dirs",
     "loading",
+    "plugin_folders",
     "plugin_notes",
     "plugin_problems",
     "registering",
@@ -92,7 +96,7 @@ def plugin_notes(
     if not folders:
         return ()
     found = [str(problem) for problem in load_plugin_dirs(folders, provider, config)]
-    places = {str(folder.resolve()) for folder in plugin_folders(folders)}
+    places = {str(folder) for folder in plugin_folders(folders)}
     with _lock:
         printed = dict(_printed)
     for where, lines in printed.items():
@@ -140,7 +144,7 @@ def load_plugin_dirs(
             if not folder.is_dir():
                 met.append(_tell(str(folder), "this folder of plugin_dirs does not exist."))
             elif paths := [*folder.glob("runner_*.py")] or [*folder.glob("service_*.py")]:
-                met += _load_folder(sorted(paths), provider, config or {})
+                met += _load_folder(folder, sorted(paths), provider, config or {})
             else:
                 met.append(_tell(str(folder), "there is no runner_*.py in this folder."))
     return tuple(met)
@@ -201,16 +205,15 @@ def loading() -> Iterator[None]:
 
 
 def _load_folder(
-    paths: list[Path], provider: Registry, config: Mapping[str, object]
+    folder: Path, paths: list[Path], provider: Registry, config: Mapping[str, object]
 ) -> Iterator[PluginProblem]:
     from napari_tool_runner.plugins.foreign.loading import forget_changed
 
-    for folder in {path.resolve().parent for path in paths}:
-        if forget_changed(folder):
-            for known in [path for path in provider.loaded if path.parent == folder]:
-                del provider.loaded[known]
+    if forget_changed(folder):
+        for known in [path for path in provider.loaded if path.parent == folder]:
+            del provider.loaded[known]
     for path in paths:
-        problem = _load_file(path.resolve(), provider, config)
+        problem = _load_file(path, provider, config)
         if problem is not None:
             yield problem
 
@@ -218,12 +221,16 @@ def _load_folder(
 def _load_file(
     path: Path, provider: Registry, config: Mapping[str, object]
 ) -> PluginProblem | None:
-    from napari_tool_runner.plugins.foreign.loading import call, load_file
+    from napari_tool_runner.plugins.foreign.loading import LEADS_OUT, call, load_file
 
+    if not lies_in(path, path.parent):
+        return _tell(str(path), LEADS_OUT)
     try:
-        digest = short_digest(path.read_bytes())
+        digest = short_digest(read_bytes(path))
     except OSError as error:
         return _tell(str(path), f"cannot be read ({error.strerror or error}).")
+    except OutputError as error:
+        return _tell(str(path), f"cannot be read ({error.message.rstrip('.')}).")
     if provider.loaded.get(path) == digest:
         return _problems.get(str(path))
     provider.loaded[path] = digest
@@ -279,14 +286,14 @@ def _register_by_convention(path: Path, names: dict[str, Any], provider: Registr
 
 
 def plugin_folders(value: object) -> list[Path]:
-    """Return the folders that ``plugin_dirs`` names."""
+    """Return the folders that ``plugin_dirs`` names, and where links to them lead."""
     if value is None:
         return []
     if isinstance(value, str | Path):
         value = [value]
     if not isinstance(value, Iterable):
         return []
-    return [Path(os.path.expanduser(str(entry))) for entry in value]
+    return [real_path(Path(os.path.expanduser(str(entry)))) for entry in value]
 
 
 def _tell(where: str, what: str) -> PluginProblem:

@@ -32,6 +32,7 @@ from napari_tool_runner.plugins.discovery import (
     load_entry_points,
     load_plugin_dirs,
     loading,
+    plugin_folders,
     plugin_problems,
     registering,
 )
@@ -131,7 +132,7 @@ class RunnerServiceProvider:
 
     def _builder(self, key: str, folders: tuple[Path, ...]) -> tuple[Builder | None, Path | None]:
         """Return what makes a service, and the file of `folders` that took its name."""
-        places = [folder.expanduser().resolve() for folder in folders]
+        places = plugin_folders(folders)
         for (path, name), builder in reversed(self._in_place.items()):
             if name == key and path.parent in places:
                 return builder, path

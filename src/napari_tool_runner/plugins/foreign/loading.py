@@ -26,17 +26,34 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 from typing import Generic, TypeVar
 
-from napari_tool_runner.errors import RunnerUnavailableError, ToolRunnerError
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import OutputError, RunnerUnavailableError, ToolRunnerError
+from napari_tool_runner.names import lies_in
 from napari_tool_runner.plugins.contract import words
 from napari_tool_runner.plugins.foreign.children import listening
 from napari_tool_runner.plugins.foreign.core import CORE, offered
 from napari_tool_runner.plugins.process import Event, OutputLine
 from napari_tool_runner.storage import short_digest
 
-__all__ = ["LIMIT", "Called", "begin", "call", "forget_changed", "is_inside", "load_file", "make"]
+__all__ = [
+    "LEADS_OUT",
+    "LIMIT",
+    "Called",
+    "begin",
+    "call",
+    "forget_changed",
+    "is_inside",
+    "load_file",
+    "make",
+]
 
 LIMIT = 20.0
 """Seconds that a plugin may take to load, or to make its service."""
+
+LEADS_OUT = (
+    "it is a link that leads out of its folder, which is all that plugin_dirs allows. Put the "
+    "file itself there, or name the folder that it lies in."
+)
 
 _MOST = 20
 _PREFIX = "napari_tool_runner_plugins_"
@@ -194,7 +211,11 @@ class _Finder(MetaPathFinder):
             return None
         kinds = (ExtensionFileLoader, EXTENSION_SUFFIXES), (_Source, SOURCE_SUFFIXES)
         found = (FileFinder(place, *kinds).find_spec(fullname) for place in path)
-        return next(filter(None, found), None)
+        spec = next(filter(None, found), None)
+        origin = Path(spec.origin) if spec is not None and spec.origin else None
+        if origin is not None and not any(lies_in(origin, Path(place)) for place in path):
+            raise ImportError(f"{origin}: {LEADS_OUT}", name=fullname, path=str(origin))
+        return spec
 
 
 _finder = _Finder()
@@ -221,8 +242,8 @@ class _Source(SourceFileLoader):
     def has_changed(self) -> bool:
         """Whether its file has another text now."""
         try:
-            return Path(self.path).read_bytes() != self.source
-        except OSError:
+            return sealed.read_bytes(Path(self.path)) != self.source
+        except (OSError, OutputError):
             return True
 
 

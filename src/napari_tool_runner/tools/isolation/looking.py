@@ -29,7 +29,14 @@ from napari_tool_runner.tools.isolation.wire import refused, tell_formats
 from napari_tool_runner.tools.own_folder import import_places
 from napari_tool_runner.tools.reader import language_stamps, named_files, tool_uris
 from napari_tool_runner.tools.reader import read_tool as read_here
-from napari_tool_runner.tools.toolbox.entries import LISTS, Made, ToolEntry, file_stat, ships
+from napari_tool_runner.tools.toolbox.entries import (
+    LISTS,
+    Made,
+    ToolEntry,
+    file_stat,
+    picture_in,
+    ships,
+)
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
@@ -128,7 +135,7 @@ def _entry(row: object, path: Path, toolbox: str) -> ToolEntry:
     lists = {name for name, field in made._asdict().items() if isinstance(field, tuple)}
     if lists != LISTS or made.toolbox != toolbox or made.uri != join_entry(path, made.entry):
         raise ValueError("an entry is of another file")
-    if made.thumbnail and not Path(made.thumbnail).is_relative_to(path.parent):
+    if made.thumbnail and made.thumbnail != picture_in(path.parent, made.thumbnail):
         raise ValueError("a picture lies elsewhere")
     return made
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import parse_json, read_bytes
+from napari_tool_runner.tools.toolbox.entries import picture_in
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
@@ -124,11 +125,10 @@ def _read(file: Path, problems: list[Problem]) -> Iterator[Category]:
         name = str(row.get("name") or row["id"])
         doc = str(row.get("doc") or "")
         picture = str(row.get("thumbnail") or "")
-        thumbnail = file.parent / picture
         yield Category(
             id=str(row.get("id") or name),
             name=name,
-            thumbnail=str(thumbnail) if picture and thumbnail.is_file() else "",
+            thumbnail=picture_in(file.parent, picture),
             doc=doc if doc.startswith(("http://", "https://")) else "",
             parent=str(row.get("parent") or _ROOT),
         )

@@ -25,6 +25,7 @@ __all__ = [
     "file_stat",
     "made_of",
     "make_entry",
+    "picture_in",
     "ships",
 ]
 
@@ -175,7 +176,9 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
                 toolbox=toolbox,
                 dialect=dialect.name,
                 requirements=outline.requirements,
-                thumbnail=_thumbnail(outline.thumbnail, path),
+                thumbnail=picture_in(
+                    path.parent, outline.thumbnail, *_THUMBNAILS, f"{path.stem}.png"
+                ),
                 help=re.sub(r"\s+", " ", outline.help[:_HELP_CHARACTERS]).strip(),
                 entry=name,
             )
@@ -183,13 +186,8 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
     return Made(tuple(entries), tuple(map(str, dict.fromkeys(depends))))
 
 
-def _thumbnail(named: str, path: Path) -> str:
-    for name in (named, *_THUMBNAILS, f"{path.stem}.png"):
-        picture = path.parent / name
-        if (
-            name
-            and picture.is_file()
-            and real_path(picture).is_relative_to(real_path(path.parent))
-        ):
-            return str(picture)
-    return ""
+def picture_in(folder: Path, *names: str) -> str:
+    """Return the first of those pictures that is there, in `folder` also where links lead."""
+    home = real_path(folder)
+    found = (real_path(home / name) for name in names if name and "\0" not in name)
+    return next((str(one) for one in found if one.is_relative_to(home) and one.is_file()), "")

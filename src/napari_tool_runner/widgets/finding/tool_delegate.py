@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QModelIndex, QRect, QRectF, QSize, Qt
+from qtpy.QtCore import QBuffer, QModelIndex, QRect, QRectF, QSize, Qt
 from qtpy.QtGui import QFontMetrics, QImageReader, QPainter, QPen, QPixmap
 
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import OutputError
 from napari_tool_runner.widgets.finding.tool_tree import Role, ToolTreeModel
 from napari_tool_runner.widgets.parts.row_delegate import RowDelegate
 
@@ -20,6 +23,7 @@ __all__ = ["ToolDelegate"]
 
 _PAD = 3
 _PICTURE = 30
+_MOST_BYTES = 2**24
 _MOST = 2_000_000  # pixels: decoded in 15 ms, while the tree is drawn
 _PIXELS = frozenset({b"png", b"jpeg", b"gif", b"bmp", b"webp"})
 
@@ -32,12 +36,18 @@ def _entry(index: QModelIndex) -> ToolEntry | None:
 
 @lru_cache(maxsize=256)
 def _picture(path: str) -> QPixmap:
-    """Return a thumbnail, a null pixmap when it cannot be read.
+    """Return a thumbnail, a null pixmap when it cannot be read, or is a link or pipe by now.
 
     Pixels only, and not too many, by what its first bytes say: a drawing (SVG) of a stranger, or
     a picture that unpacks to a wall, may take for ever, before anybody trusts it.
     """
-    reader = QImageReader(path)
+    try:
+        data = sealed.read_bytes(Path(path), Path(path).parent, limit=_MOST_BYTES)
+    except (OSError, OutputError):
+        return QPixmap()
+    kept = QBuffer()
+    kept.setData(data)
+    reader = QImageReader(kept)
     reader.setDecideFormatFromContent(True)
     if reader.format().data() not in _PIXELS:  # even the size of a drawing may take for ever
         return QPixmap()
