@@ -28,7 +28,7 @@ from napari_tool_runner.sealed.changing import (
     remove,
     write,
 )
-from napari_tool_runner.sealed.finding import Usage, found, listed, usage
+from napari_tool_runner.sealed.finding import found, listed, usage
 from napari_tool_runner.sealed.hashing import content_sha256
 from napari_tool_runner.sealed.links import below, is_own, link_free, settled
 from napari_tool_runner.sealed.opening import (
@@ -45,7 +45,6 @@ from napari_tool_runner.sealed.opening import (
 __all__ = [
     "MAX_DEPTH",
     "MAX_PARSED",
-    "Usage",
     "below",
     "cloned",
     "content_sha256",

@@ -19,9 +19,11 @@ from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
-from napari_tool_runner.errors import TrustError
+from napari_tool_runner.errors import OutputError, TrustError
 from napari_tool_runner.locks import join_lock
+from napari_tool_runner.names import real_path
 from napari_tool_runner.sealed import copy_bytes, remove
+from napari_tool_runner.sealed.opening import folder_of
 from napari_tool_runner.storage import (
     locked,
     private_folder,
@@ -30,6 +32,7 @@ from napari_tool_runner.storage import (
     user_data,
     write_json,
 )
+from napari_tool_runner.tools.candidate import holds_macros
 from napari_tool_runner.tools.toolbox.weighing import BYTECODE, refuse_full, weighed
 
 __all__ = [
@@ -146,7 +149,7 @@ def _listing(
     `whole`: also what is skipped in a toolbox, and must not be in a copy.
     """
     found: Listing = {}
-    rows = weighed(folder, whole=whole)
+    real, rows = real_path(folder), weighed(folder, whole=whole)
     if draft is not None:
         refuse_full(folder, sum(info.st_size for *_, info in rows), draft.parent)
     for name, path, mark, info in rows:
@@ -156,20 +159,29 @@ def _listing(
         elif before is not None and before[1:] == _stamp(info) and sys.platform != "win32":
             found[name] = before
         else:
-            found[name] = _entry(path, draft and draft / name)
+            found[name] = _entry(Path(path), real, draft and draft / name)
             if found[name].size > info.st_size:
-                raise TrustError(f"{path} grew while it was read.", hint="Try again.")
+                raise _changed(path)
     return found
+
+
+def _changed(path: object) -> TrustError:
+    return TrustError(
+        f"{path} changed while it was looked at.",
+        hint="Look at its folder again, then approve it.",
+    )
 
 
 def _stamp(info: os.stat_result) -> tuple[int, int, int]:
     return info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-def _entry(path: str, draft: Path | None) -> Entry:
+def _entry(path: Path, root: Path, draft: Path | None) -> Entry:
     """Return the entry of a regular file; `draft`: copied there, and what was copied counts."""
     try:
-        source = os.open(path, os.O_RDONLY | _NONBLOCK | _BINARY)
+        source = _opened(path, root)
+    except (FileNotFoundError, OutputError) as error:
+        raise _changed(path) from error
     except OSError:
         info = os.lstat(path)
         return Entry("unreadable", 0, info.st_mtime_ns, info.st_ctime_ns)
@@ -182,7 +194,18 @@ def _entry(path: str, draft: Path | None) -> Entry:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         else:
             digest = _copied(file, draft, 0o500 if executable else 0o400)
+            if not path.is_relative_to(root) and not holds_macros(draft):
+                raise _changed(path)  # nothing else is taken from elsewhere
     return Entry(digest + ("+x" if executable else ""), *_stamp(info))
+
+
+def _opened(path: Path, root: Path) -> int:
+    """Open a file below `root` through no link, also where one came since it was looked at."""
+    flags = os.O_RDONLY | _NONBLOCK | _BINARY
+    if not path.is_relative_to(root):
+        return os.open(path, flags)
+    with folder_of(path.parent, root) as folder:
+        return os.open(folder.name(path.name), flags, dir_fd=folder.fd)
 
 
 def _copied(source: BufferedReader, draft: Path, mode: int) -> str:

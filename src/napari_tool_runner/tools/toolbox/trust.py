@@ -300,6 +300,7 @@ def approve(folder: Path, *, seen: Review | None = None, mine: bool = False) -> 
         raise TrustError(f"{folder} is no folder.", hint="Name the folder of a toolbox.")
     found = ("", Listing()) if mine else _keep(folder)
     if not mine and seen is not None and seen.digest != found[0]:
+        _tidy(found[0])
         raise changed_meanwhile(folder)
     if mine:
         _refuse_shared(folder)
