@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +163,37 @@ def test_lossy_pictures_and_lost_transparency_are_told(tmp_path: Path) -> None:
     notes = " ".join(converted(tmp_path / "a.png", "jpg").notes)
     assert "JPEG has no transparency" in notes
     assert "changes pixel values" in notes
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def shallow_png(depth: int, rows: bytes) -> bytes:
+    """Return a grey PNG of 4 columns with `depth` bits a pixel."""
+    count = len(rows) * 8 // (8 + 4 * depth)
+    head = struct.pack(">IIBBBBB", 4, count, depth, 0, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize("target", ["tiff", "ome.tiff", "zarr"])
+def test_what_a_picture_says_beside_its_colours_is_told(tmp_path: Path, target: str) -> None:
+    indices = Image.fromarray(PLANE // 25).convert("P")
+    indices.putpalette([9 * n % 256 for n in range(30)])
+    indices.save(tmp_path / "palette.png")
+    assert "of a palette" in " ".join(converted(tmp_path / "palette.png", target).notes)
+    Image.fromarray(PLANE).save(tmp_path / "clear.png", transparency=3)
+    assert "are transparent" in " ".join(converted(tmp_path / "clear.png", target).notes)
+    Image.fromarray(np.stack([PLANE, PLANE], axis=-1), "LA").save(tmp_path / "la.png")
+    assert "how opaque it is" in " ".join(converted(tmp_path / "la.png", target).notes)
+    (tmp_path / "few.png").write_bytes(shallow_png(4, b"\0\x01\x23\0\x45\xff"))
+    assert "Its numbers 0 to 15 are 0 to 255" in " ".join(
+        converted(tmp_path / "few.png", target).notes
+    )
+    indices.putpalette([n // 3 for n in range(768)])
+    indices.save(tmp_path / "grey.png")
+    assert len(converted(tmp_path / "grey.png", target).notes) <= 2
 
 
 @pytest.mark.parametrize("formats", [("tiff", "ome.tiff"), ("png", "tiff"), ("tif",)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -595,3 +597,56 @@ def test_columns_are_counted_before_they_get_names(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "unique_names", lambda names: pytest.fail("they were named"))
     with pytest.raises(OutputError, match="has 20000 columns; a table may have 10000"):
         read_table(path)
+
+
+LONE = 'label\tname\tsize\n1\tab\t5\n2\t"x\t6\n3\tline\t7\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "cells"),
+    [
+        (LONE, "name", ["ab", '"x', "line"]),
+        (LONE.replace("line", 'end"'), "name", ["ab", '"x', 'end"']),
+        (LONE.replace("ab", '"q"'), "name", ['"q"', '"x', "line"]),
+        (LONE.replace("ab", 'a "b"'), "name", ['a "b"', '"x', "line"]),
+        (LONE + "4\n", "name", ["ab", '"x', "line", ""]),
+        (LONE.replace('"x', "'x"), "name", ["ab", "'x", "line"]),
+        ('n\ts\n1\t"a\tb"\n2\t"c ""d"""\n', "s", ["a\tb", 'c "d"']),
+        ('n\ts\n1\t"a\nb"\n2\tc\n', "s", ["a\nb", "c"]),
+    ],
+)
+def test_a_quote_between_tabs_is_one_only_where_it_is_closed(tmp_path, text, column, cells):
+    (tmp_path / "a.tsv").write_text(text)
+    table = read_table(tmp_path / "a.tsv", tabs=True).table
+    assert ["" if value is np.nan else value for value in table[column]] == cells
+    if "size" in table:
+        assert table["size"][:3].tolist() == [5, 6, 7]
+
+
+def test_a_quote_between_tabs_is_no_quote_for_a_csv(tmp_path):
+    (tmp_path / "a.tsv").write_text(LONE)
+    made = export(snapshot(tmp_path / "a.tsv"), parameter("csv"), tmp_path / "in")
+    rows = list(csv.reader(made.file.path.open(newline="")))
+    assert rows == [line.split("\t") for line in LONE.splitlines()]
+
+
+def test_an_open_quote_between_commas_is_told_with_its_line(tmp_path):
+    (tmp_path / "a.csv").write_text('label,name\n1,ab\n2,"x\n3,line\n')
+    with pytest.raises(OutputError, match=r"a.csv, line 3 .*never closed") as told:
+        read_table(tmp_path / "a.csv")
+    assert "Error tokenizing" not in str(told.value)
+
+
+def test_what_quotes_are_for_is_told_where_tabs_part_cells(tmp_path):
+    table = {"n": np.arange(3), "s": np.array(["a\tb", 'he said "hi"', 'c"'], dtype=object)}
+    made = export(snapshot(table), parameter("tsv"), tmp_path)
+    assert made.file.path.read_text() == 'n\ts\n0\t"a\tb"\n1\the said "hi"\n2\tc"\n'
+    assert "1 row holds a tab" in " ".join(made.notes)
+    assert read_table(made.file.path, tabs=True).table["s"].tolist() == table["s"].tolist()
+
+
+def test_names_behind_a_mark_of_comments_are_names_above_rows_of_words(tmp_path):
+    (tmp_path / "a.tsv").write_text("# by x\n#chrom\tstart\tname\nchr1\t1\tab\nchr2\t5\tcd\n")
+    table = read_table(tmp_path / "a.tsv", tabs=True).table
+    assert list(table) == ["chrom", "start", "name"]
+    assert table["start"].tolist() == [1, 5]

@@ -161,9 +161,10 @@ def _write(
     if snap.kind is LayerKind.TABLE:
         separator = snap.attributes.get("separator")
         if not isinstance(separator, str) or chosen.carrier is not Carrier.TABLE:
-            return _write_rows(snap.table, chosen, path)
-        tabs = Trait.TABS in chosen.traits
-        notes += rewrite_table(Path(snap.source), separator, path, tabs=tabs)
+            return _write_rows(snap.table, chosen, path, notes)
+        notes += rewrite_table(
+            Path(snap.source), separator, path, tabs=Trait.TABS in chosen.traits
+        )
         return {"columns": len(snap.table), "column_names": list(snap.table)}
     snap, said = with_known_sizes(_in_pixels_of(snap, reference, notes))
     notes += said[len(snap.remarks) :]
@@ -171,7 +172,7 @@ def _write(
     told: dict[str, object] = {"sizes": sizes_in_words(snap.geometry), "axes": axes}
     if chosen.carrier is Carrier.TABLE:
         rows = _rows(snap, positions=Trait.POSITIONS in chosen.traits)
-        return told | _write_rows(rows, chosen, path)
+        return told | _write_rows(rows, chosen, path, notes)
     notes += write_geometry(snap, chosen, path)
     return told
 
@@ -190,11 +191,13 @@ def _rows(snap: LayerSnapshot, *, positions: bool) -> Table:
             return shapes_table(snap.parts, snap.shape_types, features)
 
 
-def _write_rows(table: Table | np.ndarray, chosen: Format, path: Path) -> dict[str, object]:
+def _write_rows(
+    table: Table | np.ndarray, chosen: Format, path: Path, notes: list[str]
+) -> dict[str, object]:
     """Write columns, or a bare array that somebody gave for a table."""
     tabs = Trait.TABS in chosen.traits
     if isinstance(table, dict) and chosen.carrier is Carrier.TABLE:
-        write_table(table, path, tabs=tabs)
+        notes += [f"{path.name}: {n}" for n in write_table(table, path, tabs=tabs)]
         return {"columns": len(table), "column_names": list(table)}
     if isinstance(table, dict) and len(table) != 1:
         raise UnsupportedLayerError(
@@ -281,9 +284,8 @@ def _in_pixels_of(
     snap: LayerSnapshot, reference: LayerSnapshot | None, notes: list[str]
 ) -> LayerSnapshot:
     """Convert coordinates to the pixel grid of the image that goes with them."""
-    if reference is None or not reference.geometry.axes or reference is snap:
-        return snap
-    if snap.kind not in _PLACED:
+    free = reference is snap or snap.kind not in _PLACED
+    if reference is None or free or not reference.geometry.axes:
         return snap
     source, (target, there) = snap.geometry, along_image(snap, reference)
     grid = _grid(snap, reference, notes)

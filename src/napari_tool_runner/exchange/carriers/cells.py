@@ -1,26 +1,37 @@
-"""What the cells of a table's text say: numbers, names, units below the names."""
+"""What the cells of a table's text say: numbers, names, units below the names; their quotes."""
 
 from __future__ import annotations
 
+import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TextIO
 
 import numpy as np
 
 __all__ = [
+    "COMMENTS",
     "NOTHING",
+    "SPACES",
     "WHOLE",
     "as_numbers",
+    "cells_of",
     "grouped_names",
     "has_decimal_comma",
     "is_number",
     "may_be_decimals",
+    "open_quote",
     "unique_names",
     "units_line",
+    "with_lines",
+    "with_quotes",
+    "write_rows",
 ]
 
+SPACES = " "
+COMMENTS = ("#", "%", ";;", "//")
 NOTHING = {"", "na", "n/a", "nan", "-nan", "none", "null"}
 WHOLE = re.compile(r"[+-]?\d+")
 # A number, maybe with groups of thousands; where only the groups say what a comma means.
@@ -29,6 +40,77 @@ COMMA = re.compile(_PLAIN.format(",") + r"|[+-]?[1-9]\d{0,2}(?:[.' \u00a0\u202f]
 POINT = re.compile(_PLAIN.format(r"\.") + r"|[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 _UNIT = re.compile(r"[(\[].*[)\]]|px|pixels?|[nµμum]m[²³23]?|microns?|s|sec|seconds?|frames?|%")
+
+
+def cells_of(lines: Sequence[str], separator: str) -> list[list[str]]:
+    """Return the cells of lines, without the blanks around them."""
+    return [cells for _, cells in with_lines(lines, separator)]
+
+
+def with_lines(lines: Sequence[str], separator: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield every row that is not blank: its last line, and its cells."""
+    plain = map(" ".join, map(str.split, lines)) if separator == SPACES else lines
+    rows = csv.reader(plain, delimiter=separator, skipinitialspace=True)
+    for row in rows:
+        cells = [cell.strip() for cell in row]
+        if len(cells) > 1 or any(cells):
+            yield lines[rows.line_num - 1], cells
+
+
+def with_quotes(text: str) -> str:
+    """Return the text of a table in which quotes are quotes.
+
+    Between tabs they are characters to Galaxy and to most programs, but R and pandas quote
+    cells. Where a quote is not closed in its row, all are characters: they are put in quotes.
+    """
+    if '"' not in text or "\t" not in text:
+        return text
+    lines = re.split(r"\r\n|\r|\n", text)
+    rows = csv.reader(lines, delimiter="\t", skipinitialspace=True, strict=True)
+    try:
+        if sum(1 for _ in rows) == rows.line_num:
+            return text
+        odd = False
+    except csv.Error:
+        odd = True
+    told = [line for line in lines if line.strip() and not line.startswith(COMMENTS)]
+    even = len({line.count("\t") for line in told}) == 1
+    if not (odd or even) or not told[0].count("\t") or re.match(r'"[^"\t]*"(\t|$)', told[0]):
+        return text  # cells of several lines; no tabs between names; names in quotes
+    return "\n".join(
+        "\t".join('"' + cell.replace('"', '""') + '"' if '"' in cell else cell for cell in cells)
+        for cells in (line.split("\t") for line in lines)
+    )
+
+
+def open_quote(lines: Sequence[str], separator: str) -> str:
+    """Return the line in which a quote opens that nothing closes; empty: there is none."""
+    end, begin = "\0", 0
+    rows = csv.reader([*lines, end], delimiter=separator, skipinitialspace=True)
+    try:
+        for row in rows:
+            if rows.line_num > len(lines):
+                return "" if row == [end] else lines[begin]
+            begin = rows.line_num
+    except csv.Error:  # a cell is longer than any
+        return lines[begin]
+    return ""
+
+
+def write_rows(rows: Iterable[Sequence[str]], file: TextIO, *, tabs: bool) -> list[str]:
+    """Write rows of cells, quoted where they must be; return a note on quotes between tabs."""
+    quoted = 0
+    writer = csv.writer(file, delimiter="\t" if tabs else ",", lineterminator="\n")
+    for row in rows:
+        line = "\t".join(row)
+        if tabs and not re.search(r'(^|\t) *"|[\r\n]', line) and line.count("\t") < len(row):
+            file.write(f"{line}\n")  # most programs know no quotes between tabs
+        else:
+            quoted += tabs
+            writer.writerow(row)
+    held = "1 row holds" if quoted == 1 else f"{quoted} rows hold"
+    told = f"{held} a tab, a line break or a quote within a cell, which is in quotes."
+    return [told] if quoted else []
 
 
 def is_number(cell: str) -> bool:

@@ -82,11 +82,12 @@ def read_raster(path: Path, root: Path | None = None) -> Content:
     with open_file(path, root) as file:
         head = file.read(26)
         file.seek(0)
-        deep = head[12:16] == b"IHDR" and head[24:] in _DEEP
+        kind = head[24:] if head[12:16] == b"IHDR" else b""
+        deep = kind in _DEEP
         Image.init()  # an older Pillow, or one built without its library, does not know each
         # no others: Pillow starts programs for some
-        with Image.open(file, formats=[kind for kind in _KINDS if kind in Image.OPEN]) as picture:
-            _add_facts(picture, facts)
+        with Image.open(file, formats=[one for one in _KINDS if one in Image.OPEN]) as picture:
+            _add_facts(picture, facts, kind[0] if kind else 0)
             inks = picture.mode == "CMYK"
             if deep:
                 import imagecodecs  # Pillow would make 8 bits of them
@@ -101,12 +102,22 @@ def read_raster(path: Path, root: Path | None = None) -> Content:
     return _content(frames, facts, inks=inks)
 
 
-def _add_facts(picture: Image.Image, facts: Facts) -> None:
-    """Add what a picture says of its pixels; Pillow tells every density in dots an inch."""
+def _add_facts(picture: Image.Image, facts: Facts, depth: int) -> None:
+    """Add what a picture says of its pixels; Pillow tells every density in dots an inch.
+
+    `depth`: bits of a number in the file, 0: not told.
+    """
     if picture.mode == "CMYK":
         facts.notes.append("Its colours are inks (CMYK); they are its channels.")
-    if picture.mode in ("P", "PA") and "transparency" in picture.info:
+    palette = picture.getpalette() or []
+    if palette != [n // 3 for n in range(len(palette))]:
+        facts.notes.append("Its colours are of a palette; the numbers in it were left out.")
+    if "transparency" in picture.info:
         facts.notes.append("Some of its colours are transparent; that was left out.")
+    if picture.mode in ("LA", "La"):
+        facts.notes.append("Its second channel is how opaque it is.")
+    if picture.mode == "L" and depth in (2, 4):
+        facts.notes.append(f"Its numbers 0 to {2**depth - 1} are 0 to 255 here, as everywhere.")
     if picture.getexif().get(_TURNED, 1) not in (0, 1):
         facts.notes.append(TURNED)
     dots = [float(dot) for dot in picture.info.get("dpi", ())]

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,21 @@ import pandas as pd
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.carriers.cells import (
+    COMMENTS,
     NOTHING,
+    SPACES,
     as_numbers,
+    cells_of,
     grouped_names,
     has_decimal_comma,
     is_number,
     may_be_decimals,
+    open_quote,
     unique_names,
     units_line,
+    with_lines,
+    with_quotes,
+    write_rows,
 )
 from napari_tool_runner.exchange.columns import Column, own_layout
 from napari_tool_runner.exchange.model import Content, Table
@@ -43,18 +50,23 @@ _SAMPLE = 60  # lines that are looked at to find out how a table is written
 # Since 3.1 pandas reads every float exactly by itself and deprecates the option.
 _OLD = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if _OLD else {}
-_SPACES = " "
-_COMMENTS = ("#", "%", ";;", "//")
 
 
-def write_table(columns: Mapping[str, np.ndarray], path: Path, *, tabs: bool = False) -> None:
-    """Write columns with a header line; numbers so that they read back unchanged."""
-    frame = pd.DataFrame(dict(columns))
+def write_table(columns: Mapping[str, np.ndarray], path: Path, *, tabs: bool = False) -> list[str]:
+    """Write columns with a header line, numbers so that they read back; return notes."""
+    frame, names = pd.DataFrame(dict(columns)), pd.Series(list(columns), dtype=object)
+    how: dict[str, Any] = {"index": False, "lineterminator": "\n", "na_rep": "NaN"}
     for name in frame.columns:  # a number that is missing is NaN to every reader, a text is none
         if frame[name].dtype.kind not in "biuf":
             frame[name] = frame[name].astype(object).where(frame[name].notna(), "")
-    separator = "\t" if tabs else ","
-    frame.to_csv(path, index=False, sep=separator, lineterminator="\n", na_rep="NaN")
+    words = [frame[name] for name in frame.columns if frame[name].dtype.kind not in "biuf"]
+    odd = any(word.astype(str).str.contains(r'["\t\r\n]').any() for word in [*words, names])
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if tabs and odd:
+            rows = csv.reader(io.StringIO(frame.to_csv(**how), newline=""))
+            return write_rows(rows, file, tabs=True)
+        frame.to_csv(file, sep="\t" if tabs else ",", **how)
+    return []
 
 
 def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None) -> Content:
@@ -80,12 +92,12 @@ def read_table(path: Path, *, tabs: bool | None = None, root: Path | None = None
     text = table_text(path, root)
     if not text.strip():
         return Content(data={}, notes=("The table is empty.",))
-    layout = _layout(text, tabs, path.name)
+    layout = _layout(with_quotes(text), tabs, path.name)
     notes = list(layout.notes)
     said: list[str] = []
     columns = _columns(layout, path, notes, said)
     attributes: dict[str, object] = {"units": layout.units} if layout.units else {}
-    if layout.separator != _SPACES and not said:
+    if layout.separator != SPACES and not said:
         attributes["separator"] = layout.separator
     notes += said
     return Content(data=columns, header=layout.header, attributes=attributes, notes=tuple(notes))
@@ -96,22 +108,17 @@ def rewrite_table(source: Path, separator: str, path: Path, *, tabs: bool = Fals
 
     So do Galaxy's converters: no digit is lost, no header made up. Returns notes.
     """
-    rows = csv.reader(io.StringIO(table_text(source, None), newline=""), delimiter=separator)
-    quoted = 0
+    text = with_quotes(table_text(source, None)) if separator == "\t" else table_text(source, None)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    kept = (
+        row
+        for row in rows
+        if any(map(str.strip, row))
+        and (rows.line_num > 1 or row[:1] != ["sep="])  # Excel's word for what separates
+    )
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t" if tabs else ",", lineterminator="\n")
-        for row in rows:
-            excel = rows.line_num == 1 and row[:1] == ["sep="]  # its word for what separates
-            if excel or not any(map(str.strip, row)):
-                continue
-            line = "\t".join(row)
-            if tabs and not re.search(r'(^|\t)"|[\r\n]', line) and line.count("\t") < len(row):
-                file.write(f"{line}\n")  # most programs know no quotes between tabs
-            else:
-                quoted += tabs
-                writer.writerow(row)
-    told = f"{quoted} rows hold a tab, a line break or a quote within a cell, which is in quotes."
-    return [f"{source.name}: {told}"] if quoted else []
+        notes = write_rows(kept, file, tabs=tabs)
+    return [f"{source.name}: {note}" for note in notes]
 
 
 def own_columns(path: Path) -> list[Column]:
@@ -142,22 +149,23 @@ def _layout(text: str, tabs: bool | None, file: str) -> _Layout:
     first = next((i for i, line in enumerate(lines) if not _is_comment(line)), len(lines))
     comments, lines = [line for line in lines[:first] if line.strip()], lines[first:]
     separator, titles = _separator(_sample(lines), order)
-    rows = _cells(_sample(lines), separator)
+    rows = cells_of(_sample(lines), separator)
     if (count := max(map(len, rows), default=0)) > _COLUMNS:  # before they get names
         raise OutputError(
             f"{file} has {count} columns; a table may have {_COLUMNS}.",
             hint="Let the tool write rows, or an image.",
         )
-    if comments and (not rows or (len(rows[0]) > 1 and all(map(is_number, rows[0])))):
+    numbers = bool(rows) and len(rows[0]) > 1 and any(c and is_number(c) for c in rows[0])
+    if comments and (numbers or not rows):
         # Where rows without names follow, the last comment may be the names, as NumPy has it.
         last = comments[-1].lstrip("#%;/ ")
-        if not rows or len(_cells([last], separator)[0]) == len(rows[0]):
+        if not rows or len(cells_of([last], separator)[0]) == len(rows[0]):
             comments, lines = comments[:-1], [last, *lines]
     for _ in range(titles):
         lines = _below_first(lines)
     if titles or comments:
         notes.append(f"{titles + len(comments)} lines before the table are no part of it.")
-    rows = _cells(_sample(lines), separator)
+    rows = cells_of(_sample(lines), separator)
     header = not all(map(is_number, rows[0]))
     names = rows[0] if header else [f"column-{i + 1}" for i in range(len(rows[0]))]
     units: dict[str, str] = {}
@@ -177,7 +185,7 @@ def _layout(text: str, tabs: bool | None, file: str) -> _Layout:
         for line in lines
         if not _is_comment(line)
         or not line.strip()
-        or len(_cells([line], separator)[0]) - len(names) in (0, 1)
+        or len(cells_of([line], separator)[0]) - len(names) in (0, 1)
     ]
     if len(found) < len(lines):
         notes.append(f"{len(lines) - len(found)} lines of comment were left out.")
@@ -201,18 +209,23 @@ def _fitted(
     OutputError
         Rows have cells without a name, as where decimal commas stand between commas.
     """
-    width, widths = len(names), set[int]()
-    odd: list[tuple[str, list[str]]] = []
-    for line, row in _with_lines(lines, separator):
-        widths.add(len(row))
-        if len(row) != width:
-            odd.append((line, row))
-    long = [(line, row) for line, row in odd if len(row) > width]
     file, everything = source
 
     def told(line: str) -> str:
         return f"line {everything.index(line) + 1} (“{line.strip()[:60]}”)"
 
+    if opened := open_quote(lines, separator):
+        raise OutputError(
+            f"{file}, {told(opened)}: a quote opens a cell there and is never closed.",
+            hint="Close it, or double each quote that is a character; the file may be cut off.",
+        )
+    width, widths = len(names), set[int]()
+    odd: list[tuple[str, list[str]]] = []
+    for line, row in with_lines(lines, separator):
+        widths.add(len(row))
+        if len(row) != width:
+            odd.append((line, row))
+    long = [(line, row) for line, row in odd if len(row) > width]
     if short := [line for line, row in odd if len(row) < width]:
         notes.append(
             f"{len(short)} rows have fewer cells than the table has columns, first "
@@ -256,26 +269,11 @@ def _below_first(lines: Sequence[str]) -> list[str]:
 
 
 def _is_comment(line: str) -> bool:
-    return not line.strip() or line.lstrip().startswith(_COMMENTS)
+    return not line.strip() or line.lstrip().startswith(COMMENTS)
 
 
 def _sample(lines: Sequence[str]) -> list[str]:
     return [line for line in lines[: 2 * _SAMPLE] if not _is_comment(line)][:_SAMPLE]
-
-
-def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
-    """Return the cells of lines, without the blanks around them."""
-    return [cells for _, cells in _with_lines(lines, separator)]
-
-
-def _with_lines(lines: Sequence[str], separator: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield every row that is not blank: its last line, and its cells."""
-    plain = map(" ".join, map(str.split, lines)) if separator == _SPACES else lines
-    rows = csv.reader(plain, delimiter=separator, skipinitialspace=True)
-    for row in rows:
-        cells = [cell.strip() for cell in row]
-        if len(cells) > 1 or any(cells):
-            yield lines[rows.line_num - 1], cells
 
 
 def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
@@ -285,8 +283,8 @@ def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
     single cell), the better. R's header lacks a name for the names of rows.
     """
     found = []
-    for rank, separator in enumerate([*order, _SPACES]):
-        rows = _cells(lines, separator)
+    for rank, separator in enumerate([*order, SPACES]):
+        rows = cells_of(lines, separator)
         titles = next((i for i, row in enumerate(rows) if len(row) > 1), len(rows))
         widths = [len(row) for row in rows[titles:]]
         table = bool(widths) and len({*widths[1:]}) <= 1
@@ -297,7 +295,7 @@ def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
         headed = len(numbers) > 1 and not numbers[0] and all(numbers[1:])
         if (titles or short) and not headed:
             continue
-        if separator == _SPACES and sum(numbers[1:] or numbers) * 2 < sum(widths[1:] or widths):
+        if separator == SPACES and sum(numbers[1:] or numbers) * 2 < sum(widths[1:] or widths):
             continue  # words
         found.append((short, titles, rank, separator))
     if found:
@@ -346,8 +344,8 @@ def _written(column: pd.Series[str]) -> list[str]:
 
 def _parsed(layout: _Layout, path: Path, *, words: bool = False) -> pd.DataFrame:
     """Parse the rows; with `words`, every cell stays the text that it is."""
-    spaced = layout.separator == _SPACES
-    dummy = (_SPACES if spaced else layout.separator).join(map(str, range(layout.width)))
+    spaced = layout.separator == SPACES
+    dummy = (SPACES if spaced else layout.separator).join(map(str, range(layout.width)))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
