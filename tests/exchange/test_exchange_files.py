@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from exchange_helpers import parameter
+from exchange_helpers import GALAXY, parameter
 from napari.layers import Image, Labels, Points
 
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
-from napari_tool_runner.exchange import export, snapshot
+from napari_tool_runner.exchange import export, plan, snapshot
 from napari_tool_runner.exchange.files import place_file, whole_file
 from napari_tool_runner.tools.model import LayerKind
 
@@ -165,3 +165,36 @@ def test_half_a_file_is_removed(tmp_path: Path, kind: str, reason: BaseException
     with pytest.raises(expected, match=told):
         write()
     assert list(tmp_path.iterdir()) == [others]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "formats", "given"),
+    [
+        ("a.txt", "a\tb\n1\t2\n", ("tabular",), "tabular"),
+        ("a.txt", "a title\na\tb\n1\t2\n", ("tabular",), "tabular"),
+        ("a.txt", "a\tb\n1\t2\n", ("txt",), "tabular"),
+        ("a.txt", "a\tb\n1\t2\n", ("csv",), "csv"),
+        ("a.txt", "a\tb\n1\t2\n", ("data",), "tabular"),
+        ("a.txt", "some words\n", ("txt",), "txt"),
+        ("a.txt", "some words\n", ("tabular",), ""),
+        ("a.txt", "a\tb\n1\n1\t2\t3\n", ("tabular",), ""),
+        ("a.txt", "", ("tabular",), ""),
+    ],
+)
+def test_a_text_is_what_stands_in_it_to_galaxy(tmp_path, name, text, formats, given):
+    (tmp_path / name).write_text(text)
+    snap = snapshot(tmp_path / name)
+    if not given:
+        with pytest.raises(UnsupportedLayerError, match="takes tabular; by its content it is txt"):
+            plan(snap, parameter(*formats), GALAXY)
+        return
+    made = export(snap, parameter(*formats), tmp_path / "in", formats=GALAXY)
+    assert made.file.format == given
+    wanted = text.replace("\t", ",") if given == "csv" else text
+    assert made.file.path.read_text() == wanted
+
+
+def test_a_text_is_by_its_name_to_others(tmp_path):
+    (tmp_path / "a.txt").write_text("a\tb\n1\t2\n")
+    with pytest.raises(UnsupportedLayerError):
+        plan(snapshot(tmp_path / "a.txt"), parameter("tsv"))

@@ -162,9 +162,8 @@ def _write(
         separator = snap.attributes.get("separator")
         if not isinstance(separator, str) or chosen.carrier is not Carrier.TABLE:
             return _write_rows(snap.table, chosen, path, notes)
-        notes += rewrite_table(
-            Path(snap.source), separator, path, tabs=Trait.TABS in chosen.traits
-        )
+        tabs, source = Trait.TABS in chosen.traits, Path(snap.source)
+        notes += rewrite_table(source, separator, path, tabs=tabs)
         return {"columns": len(snap.table), "column_names": list(snap.table)}
     snap, said = with_known_sizes(_in_pixels_of(snap, reference, notes))
     notes += said[len(snap.remarks) :]
@@ -194,16 +193,14 @@ def _rows(snap: LayerSnapshot, *, positions: bool) -> Table:
 def _write_rows(
     table: Table | np.ndarray, chosen: Format, path: Path, notes: list[str]
 ) -> dict[str, object]:
-    """Write columns, or a bare array that somebody gave for a table."""
+    """Write columns, or a bare array that was given for a table."""
     tabs = Trait.TABS in chosen.traits
     if isinstance(table, dict) and chosen.carrier is Carrier.TABLE:
         notes += [f"{path.name}: {n}" for n in write_table(table, path, tabs=tabs)]
         return {"columns": len(table), "column_names": list(table)}
     if isinstance(table, dict) and len(table) != 1:
-        raise UnsupportedLayerError(
-            f"{chosen.name} takes one row of numbers; the table has {len(table)} columns.",
-            hint="Give the one column that is meant.",
-        )
+        told = f"{chosen.name} takes one row of numbers; the table has {len(table)} columns."
+        raise UnsupportedLayerError(told, hint="Give the one column that is meant.")
     values = np.asarray(next(iter(table.values())) if isinstance(table, dict) else table)
     if chosen.carrier is Carrier.NUMBER and values.size != 1:
         raise UnsupportedLayerError(f"{chosen.name} takes one number; there are {values.size}.")

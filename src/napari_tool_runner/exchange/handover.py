@@ -28,7 +28,7 @@ from napari_tool_runner.exchange.model import (
 from napari_tool_runner.exchange.wanted import coordinate_kind, in_other_columns
 from napari_tool_runner.names import free_path
 from napari_tool_runner.tools.dialect import DataFile
-from napari_tool_runner.tools.file_types import content_type, has_zarr_attributes
+from napari_tool_runner.tools.file_types import content_type, has_zarr_attributes, told_by_content
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Format, Formats
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 
@@ -217,7 +217,8 @@ def _as_it_is(snap: LayerSnapshot, parameter: DataParameter, formats: Formats) -
     if path is None or snap.image:
         return None
     accepted = formats.accepted(parameter.formats, path.name)
-    accepted = accepted or _by_content(path, parameter, formats)
+    if not accepted or formats.of_file(path.name):
+        accepted = _by_content(path, parameter, formats) or accepted
     if not accepted or (snap.data is not None and not _file_says_the_same(snap, path, formats)):
         return None
     if not path.exists():
@@ -235,14 +236,13 @@ def _another_image(path: Path, told: Format, formats: Formats) -> tuple[str, str
 
 
 def _by_content(path: Path, parameter: DataParameter, formats: Formats) -> str | None:
-    """Return the accepted format of a file whose name says nothing."""
-    if formats.of_file(path.name) or not path.is_file():
+    """Return the accepted format of a file whose name says nothing, or little."""
+    if (own := told_by_content(path, formats)) is None:
         return None
-    own = formats[found[0]] if (found := content_type(path)) else None
-    if own is None or not own.readable:
-        return None
-    written = formats.writable(parameter.formats)
-    return next((entry.name for entry in written if formats.are_alike(entry, own)), None)
+    if own.carrier in (Carrier.TABLE, Carrier.OPAQUE):  # a separator matters
+        return own.name if formats.is_of_type(own.name, *parameter.formats) else None
+    written = formats.writable(parameter.formats) if own.readable else ()
+    return next((one.name for one in written if formats.are_alike(one, own)), None)
 
 
 def _file_says_the_same(snap: LayerSnapshot, path: Path, formats: Formats) -> bool:
@@ -317,12 +317,12 @@ def _open_file(
     path = snap.path
     assert path is not None
     accepted = ", ".join(parameter.formats)
-    own = next(
-        iter(formats.of_file(path.name)), formats["zarr"] if has_zarr_attributes(path) else None
-    )
+    told = told_by_content(path, formats)
+    own = told or next(iter(formats.of_file(path.name)), None)
+    own = own or (formats["zarr"] if has_zarr_attributes(path) else None)
     refusal = UnsupportedLayerError(
         f"{path.name} cannot be given to “{parameter.label or parameter.name}”, which takes "
-        f"{accepted}.",
+        f"{accepted}" + (f"; by its content it is {told.name}." if told else "."),
         hint="Open it in napari and choose the layer, or convert it yourself.",
     )
     if parameter.formats and not fitting_kinds(parameter, formats):

@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.sealed import kind, open_file, read_bytes
-from napari_tool_runner.tools.formats import FORMATS, Formats, Trait
+from napari_tool_runner.tools.formats import FORMATS, Format, Formats, Trait
 
-__all__ = ["check_pages", "content_type", "file_type", "has_zarr_attributes"]
+__all__ = ["check_pages", "content_type", "file_type", "has_zarr_attributes", "told_by_content"]
 
 _HEAD = 65536
 _METADATA = 16 * 2**20  # bytes; metadata of a plate with thousands of fields have 1 MB
@@ -178,6 +178,20 @@ def file_type(
     if loose and name == "csv":  # a comma proves little in a text
         name = by_name[0].name
     return "ome.tiff" if name == "tiff" and b"<OME" in head[:4096] else name
+
+
+def told_by_content(path: Path, formats: Formats) -> Format | None:
+    """Return what the content of a file says it is, where its name says nothing, or little.
+
+    None: the name says it, or the content says nothing.
+    """
+    named = formats.of_file(path.name)[:1]
+    if not path.is_file() or any(Trait.LOOSE not in one.traits for one in named):
+        return None
+    if named:
+        return formats.get(file_type(path, formats=formats))
+    found = content_type(path)
+    return formats.get(found[0]) if found else None
 
 
 def _zarr_name(path: Path, suffix: str, root: Path | None) -> str:
