@@ -245,3 +245,16 @@ def test_rows_without_numbers_are_known_by_their_sizes():
     alike = Objects("alike", frozenset({1, 2}), "alike", sizes={1: 3, 2: 5})  # too few to tell
     assert joined_by({"area": np.array([3, 5])}, [alike]).key == ""
     assert joined_by({"area": np.array([40, 7, 19])}, [cells, cells]).key == ""
+
+
+def test_the_surface_of_objects_of_a_volume_is_no_contradiction():
+    volume = np.zeros((12, 12, 12), np.uint8)
+    for number, size in enumerate((6, 4, 2), start=1):
+        volume[(number - 1) * 4 :][:4, :size, :size] = number * 2
+    table = {"label": np.array([2, 4, 6]), "area": np.array([9.0, 90.0, 12.0])}
+    deep = objects_in("o", snapshot(Labels(volume, name="o")))
+    flat = objects_in("o", snapshot(Labels(volume.reshape(12, 144), name="o")))
+    assert joined_by(table, [deep]).key == "o"
+    assert joined_by(table, [flat]).key == ""
+    told = {"label": table["label"], "volume": table["area"]}
+    assert joined_by(told, [deep]).key == ""

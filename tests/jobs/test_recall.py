@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -196,3 +197,41 @@ def test_delete(make_tool: MakeTool, config: dict[str, object]) -> None:
     assert not entry.folder.exists()
     delete_job(entry)
     assert history(load_config(config).workspaces) == []
+
+
+OBJECTS = """
+import sys
+import numpy as np, tifffile
+labels = np.zeros((20, 20), np.uint8)
+for n, size in enumerate((2, 3, 4), start=1):
+    labels[5 * n : 5 * n + size, :size] = 2 * n
+tifffile.imwrite(sys.argv[2], labels)
+open(sys.argv[3], "w").write("label,area,v\\n6,16,a\\n2,4,b\\n4,9,c\\n")
+open(sys.argv[4], "w").write("area,v\\n4,b\\n9,c\\n16,a\\n")
+"""
+
+
+def test_tables_join_as_they_did_then(make_tool: MakeTool, config: dict[str, object]) -> None:
+    components = pytest.importorskip("napari.components")
+    tool = make_tool(
+        OBJECTS,
+        outputs='<data name="a" format="imagetiff" layer="labels"/>'
+        '<data name="t" format="tablecsv"/><data name="u" format="tablecsv"/>',
+        arguments="${i} ${a} ${t} ${u}",
+    )
+    first = ntr.run(tool, i=IMAGE, config=config)
+    assert (first.outputs["t"].join, first.outputs["t"].column) == ("a", "label")
+    entry = entry_of(first)
+    result, remarks = recorded_result(entry, load_config(config))
+    assert remarks == []
+    viewer = components.ViewerModel()
+    added = add_result(viewer, result)
+    assert set(added.joined) == {"t", "u"}
+    assert list(added.joined["t"].features["v"])[1:] == ["b", "c", "a"]
+    path = entry.folder / "record.json"
+    told = json.loads(path.read_text())
+    told["outputs"][1] |= {"column": "v"}  # as somebody may write it
+    told["outputs"][2] |= {"join": "", "column": ""}
+    path.write_text(json.dumps(told))
+    result, _ = recorded_result(read_record(path), load_config(config))
+    assert add_result(components.ViewerModel(), result).joined == {}

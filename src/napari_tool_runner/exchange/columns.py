@@ -132,9 +132,15 @@ def tells_objects(name: str) -> bool:
     return _plain(name) not in _BARE
 
 
-def tells_sizes(name: str) -> bool:
-    """Whether a column's name says that it holds how large objects are, in whatever unit."""
-    return bool(_SIZE.fullmatch(_plain(name)))
+def tells_sizes(name: str, *, deep: bool = False) -> bool:
+    """Whether a column's name says that it holds how large objects are, in whatever unit.
+
+    `deep`: objects of a volume, whose area may be that of their surface.
+    """
+    plain = _plain(name)
+    return bool(_SIZE.fullmatch(plain)) and not (
+        deep and "area" in plain.removeprefix("areashape")
+    )
 
 
 def units_by_column(table: Table, told: object, notes: list[str]) -> dict[str, str]:

@@ -162,7 +162,7 @@ class Objects(NamedTuple):
 
     `ids`: their numbers, without 0; `key`: the input or output, empty where no layer of it can
     take a table; `again`: some are in several frames or channels; `part`: the image is only a
-    part of its layer; `bare`: it is no labels layer; `sizes`: pixels of each.
+    part of its layer; `bare`: it is no labels layer; `sizes`: pixels of each; `deep`: of volumes.
     """
 
     name: str
@@ -172,6 +172,7 @@ class Objects(NamedTuple):
     part: bool = False
     bare: bool = False
     sizes: Mapping[int, int] = MappingProxyType({})
+    deep: bool = False
 
 
 class Joined(NamedTuple):
@@ -219,7 +220,9 @@ def objects_in(
     del sizes[0]
     again = sum(len(found - {0}) for found in frames.values()) > len(sizes)
     bare = snap.kind is not LayerKind.LABELS
-    return Objects(snap.name, frozenset(sizes), key, again, part, bare, sizes) if sizes else None
+    deep = sum(n > 1 for n in array.shape) - len([i for i in outer if array.shape[i] > 1]) > 2
+    made = Objects(snap.name, frozenset(sizes), key, again, part, bare, sizes, deep)
+    return made if sizes else None
 
 
 def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
@@ -258,8 +261,7 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
         if best:
             both = " and ".join(f"“{image.name}”" for image in best)
             return Joined(note=f"not joined: its column “{column}” fits both {both}")
-    sized = next(_sizes(table), None) is not None
-    ordered = [one for one in images() if _in_order(table, one)] if sized else []
+    ordered = [one for one in images() if _in_order(table, one)] if [*_sizes(table)] else []
     if len(ordered) == 1:
         told = f"its rows are the objects of “{ordered[0].name}”, as their sizes say"
         told += _BARE * ordered[0].bare
@@ -280,7 +282,7 @@ def _another(table: Table, column: str, image: Objects) -> str:
 def _in_order(table: Table, image: Objects) -> bool:
     """Whether rows are the objects of an image, in the order of their numbers, by their sizes."""
     sizes = np.array([image.sizes.get(number, 0) for number in sorted(image.ids)])
-    found = [values for values in _sizes(table) if len(values) == len(sizes)]
+    found = [values for _, values in _sizes(table) if len(values) == len(sizes)]
     return len(sizes) >= _DISTINCT and any(_alike(values, sizes) for values in found)
 
 
@@ -300,11 +302,11 @@ def _alike(values: np.ndarray, counts: np.ndarray) -> bool | None:
     return True if off <= _DIGITS and gaps.size and off < gaps.min() / 3 else None
 
 
-def _sizes(table: Table) -> Iterator[np.ndarray]:
-    """Yield the columns that are sizes of objects by their names."""
+def _sizes(table: Table) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the columns that are sizes of objects by their names, with these."""
     for name, values in table.items():
         if values.dtype.kind in "iuf" and tells_sizes(name):
-            yield values
+            yield name, values
 
 
 def _numbers(values: np.ndarray) -> set[int] | str | None:
@@ -345,8 +347,15 @@ def _same_sizes(table: Table, column: str, image: Objects) -> bool | None:
     """
     there = np.asarray(table[column] != 0)
     counts = np.array([image.sizes.get(int(i), 0) for i in table[column][there].tolist()])
-    told = [_alike(sizes[there], counts) for sizes in _sizes(table) if (sizes[there] > 0).all()]
-    return True if True in told else False if False in told else None
+    told = {
+        name: _alike(sizes[there], counts)
+        for name, sizes in _sizes(table)
+        if (sizes[there] > 0).all()
+    }
+    if True in told.values():
+        return True
+    against = [name for name, same in told.items() if same is False]
+    return False if any(tells_sizes(name, deep=image.deep) for name in against) else None
 
 
 def _told(numbers: set[int], image: Objects, column: str, *, proven: bool) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.execution import Run
     from napari_tool_runner.jobs.outputs import JobOutput
 
-__all__ = ["Joins", "join_tables"]
+__all__ = ["Joins", "join_tables", "joined_as_then"]
 
 
 def join_tables(run: Run) -> None:
@@ -41,6 +41,21 @@ def join_tables(run: Run) -> None:
     snaps, part = request.snapshots(request.values), bool(request.grid and not request.pieces)
     joins = Joins(run.outputs, snaps, run.stop_if_cancelled, part=part)
     run.outputs = joins.settled(run.notes.append, as_labels)
+
+
+def joined_as_then(outputs: Mapping[str, JobOutput]) -> dict[str, JobOutput]:
+    """Return the outputs of a past job; tables join what they did, if their numbers still say so.
+
+    A record may be a stranger's: alone it joins nothing. What was an input then is not looked at.
+    """
+    again = Joins(outputs, (), lambda: None).settled()
+
+    def kept(entry: JobOutput, name: str, element: str) -> JobOutput:
+        then = outputs[name].files().get(element, entry)
+        same = (entry.join, entry.column) == (then.join, then.column)
+        return entry if same else replace(entry, join="", column="", numbers=())
+
+    return {name: _each(one, name, kept) for name, one in again.items()}
 
 
 class Joins:

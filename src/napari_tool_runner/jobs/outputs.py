@@ -111,9 +111,8 @@ class JobOutput:
 
     def recorded(self, name: str, element: str, sha256: str | None) -> RecordedOutput:
         """Return its entry in the run record, as `element` of the output `name`."""
-        return RecordedOutput(
-            name, element, self.path, self.format, self.layer_type, self.layer_name, sha256
-        )
+        facts = (self.path, self.format, self.layer_type, self.layer_name, sha256)
+        return RecordedOutput(name, element, *facts, self.join, self.column)
 
     def files(self) -> dict[str, JobOutput]:
         """Return element -> its file; of what is no collection itself, under ``""``."""

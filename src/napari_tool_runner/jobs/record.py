@@ -205,7 +205,10 @@ class RecordedInput:
 
 @dataclass(frozen=True, slots=True)
 class RecordedOutput:
-    """A file that the tool made. `element`: which one of a collection, else empty."""
+    """A file that the tool made. `element`: which one of a collection, else empty.
+
+    `join`, `column`: whose objects the rows of a table are, see `JobOutput`.
+    """
 
     name: str
     element: str
@@ -214,6 +217,8 @@ class RecordedOutput:
     layer_type: str = "file"
     layer_name: str = ""
     sha256: str | None = None
+    join: str = ""
+    column: str = ""
 
     def locate(self, root: Path | None = None) -> Path | None:
         """Return where it lies, None when it is gone; `root`: `RunRecord.root`."""

@@ -617,3 +617,23 @@ def test_galaxys_names_of_files(
         assert isinstance(input_, DataParameter)
         accepted = made.formats.accepted(input_.formats, name)
         assert accepted in (found, None)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"), [("", "1"), ('optional="true"', None), ('multiple="true"', None)]
+)
+def test_a_computed_choice_that_a_test_leaves_out_is_the_first(
+    tmp_path: Path, attributes: str, expected: object
+) -> None:
+    (tmp_path / "test-data").mkdir()
+    (tmp_path / "test-data" / "t.tabular").write_text(TABLE)
+    (tmp_path / "t.xml").write_text(
+        f"""<tool id="t" name="T" version="1"><command>$s</command>
+        <inputs>{FROM_TABLE.format(attributes, COLUMNS, "")}</inputs>
+        <outputs><data name="o" format="txt"/></outputs>
+        <tests><test><param name="t" value="t.tabular"/></test><test/></tests></tool>"""
+    )
+    tool = read_tool(tmp_path / "t.xml")
+    assert "skip" not in tool.tests[0].extra
+    assert bind(tool, tool.tests[0].values)["s"] in (expected, ())
+    assert tool.tests[1].values.get("s") is None

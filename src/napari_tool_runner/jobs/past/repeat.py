@@ -18,6 +18,7 @@ from napari_tool_runner.errors import (
     WorkspaceError,
 )
 from napari_tool_runner.exchange import ReadApart, load
+from napari_tool_runner.jobs.joins import joined_as_then
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 from napari_tool_runner.jobs.past.history import own_folder
@@ -317,6 +318,7 @@ def recorded_result(record: RunRecord, config: Config) -> tuple[JobResult, list[
     def on_disk() -> dict[str, object]:
         return as_object(read_json(record.path))
 
+    outputs = joined_as_then(outputs)
     result = JobResult(outputs, record.log, record.folder, record.id, on_disk, tool.formats)
     return result, remarks
 
@@ -380,6 +382,8 @@ def _output(
         output,
         loaded=loaded,
         metadata={**summary, "output": told.name, "element": told.element},
+        join=told.join,
+        column=told.column,
     )
 
 

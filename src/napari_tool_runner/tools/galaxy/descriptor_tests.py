@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.file_types import file_type
+from napari_tool_runner.tools.galaxy.options import ComputedOptions
 from napari_tool_runner.tools.galaxy.source import native
 from napari_tool_runner.tools.model import (
     BooleanParameter,
@@ -89,6 +91,9 @@ class _Reader:
                 state = self.state(test, self.models)
                 state = _opened(self.inputs, state)
                 values = rebuild(self.inputs, state, self.one, complete=True)
+                values = rebuild(
+                    self.inputs, values, partial(_first_choice, values), complete=True
+                )
         except Exception as error:  # noqa: BLE001 - a test that Galaxy refuses is shown, not fatal
             self.skip = self.skip or f"its values cannot be read: {_first(error)}"
         outputs = tuple(
@@ -222,6 +227,20 @@ class _Reader:
         declared = str(value.get("filetype") or "")
         kind = declared or file_type(path, parameter.formats, self.source.formats)
         return DataFile(path, kind, path.name)
+
+
+def _first_choice(values: Mapping[str, object], leaf: Leaf) -> object:
+    """Return the value of a leaf; the first of computed choices where one has to be made.
+
+    `values`: all of the test, which say what the choices are.
+    """
+    parameter = leaf.parameter
+    if leaf.value not in (ABSENT, None) or not isinstance(parameter, SelectParameter):
+        return leaf.value
+    free = parameter.optional or parameter.multiple or parameter.default is not None
+    if free or not isinstance(parameter.source, ComputedOptions):
+        return leaf.value
+    return next((one.value for one in parameter.source.options(values)), leaf.value)
 
 
 def _opened(items: Sequence[InputItem], state: Mapping[str, object]) -> dict[str, object]:
