@@ -344,8 +344,8 @@ def ask_version(
             with sealed.open_file(paths.version, paths.top) as file:
                 said = visible_text(file.read(_VERSION_BYTES).decode(errors="replace").strip())
             if code or not said:
-                told = one_line(said)
-                return [f"The program's version is not known: exit code {code}, “{told}”."]
+                told = f"“{one_line(said)}”" if said else "nothing was printed"
+                return [f"The program's version is not known: exit code {code}, {told}."]
     except (RunnerError, JobTimeoutError, OutputError, OSError) as error:
         return [f"The program's version is not known: {one_line(str(error))}"]
     finally:

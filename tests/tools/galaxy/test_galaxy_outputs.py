@@ -859,14 +859,29 @@ def test_an_expression_passes_nothing_else_on(
 
 
 @needs_node
-def test_an_expression_says_what_is_wrong(descriptor: Make, run: Go, dataset: Data) -> None:
-    made = descriptor(
-        EXPRESSION.format("{return {'__error_message': 'too few'};}"),
-        attributes='tool_type="expression"',
-    )
+@pytest.mark.parametrize(
+    ("body", "last"),
+    [
+        ("{return {'__error_message': 'too few'};}", "too few"),
+        ("{throw new Error('too many');}", "The expression failed: Error: too many"),
+        ("{return {chosen: ;}", "The expression failed: SyntaxError: Unexpected token ';'"),
+        (
+            "{return {chosen: null};}",
+            "The expression failed: ReferenceError: count is not defined",
+        ),
+        (
+            "{new_one = 1; return {};}",
+            "The expression failed: ReferenceError: new_one is not defined",
+        ),
+    ],
+)
+def test_an_expression_says_what_is_wrong(
+    descriptor: Make, run: Go, dataset: Data, body: str, last: str
+) -> None:
+    made = descriptor(EXPRESSION.format(body), attributes='tool_type="expression"')
     done = run(made, {"a": dataset("a.txt", "text")})
     assert done.failed
-    assert "too few" in done.stderr
+    assert done.stderr.splitlines()[-1] == last
 
 
 def test_without_javascript_an_expression_is_a_sentence(

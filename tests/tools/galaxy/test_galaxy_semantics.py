@@ -531,6 +531,10 @@ def test_a_version_is_asked_once_in_an_environment(tmp_path: Path) -> None:
         def exec(self, args: list[str]) -> int:
             raise JobTimeoutError("It ran longer than that.")
 
+    class Silent:
+        def exec(self, args: list[str]) -> int:
+            return 3
+
     rendered = RenderedCommand(("x",), (), version=("y",))
 
     def ask(provenance: dict[str, object], session: Session, digest: str = "d") -> object:
@@ -548,6 +552,10 @@ def test_a_version_is_asked_once_in_an_environment(tmp_path: Path) -> None:
     assert [ask({}, Told()), ask({}, Told())] == ["version 4", "version 5"]
     assert asked == [5.0] * 5
     assert ask({}, Slow()) == ["The program's version is not known: It ran longer than that."]
+    paths.version.write_text("")
+    assert ask({}, Silent()) == [
+        "The program's version is not known: exit code 3, nothing was printed."
+    ]
     assert context.timeout == 5.0
 
 

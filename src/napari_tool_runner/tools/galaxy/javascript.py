@@ -33,8 +33,12 @@ _DRIVER = """\
 "use strict";
 const fs = require("fs");
 const $job = %(job)s, $self = null;
-let $runtime, $tmpdir, $outdir;
-const result = (function ($job, inputs) %(body)s)($job, $job);
+const names = ["$job", "inputs", "$self", "$runtime", "$tmpdir", "$outdir"];
+process.on("uncaughtException", (error) => {  // one line; Node.js ends with its own version
+  console.error("The expression failed: " + error);
+  process.exit(1);
+});
+const result = new Function(...names, %(body)s)($job, $job, $self);
 if (result !== null && typeof result === "object" && "__error_message" in result) {
   console.error(result.__error_message);
   process.exit(1);
@@ -86,7 +90,9 @@ def render_expression(
     _add_datasets(job, inputs, source)
     script = _DRIVER % {
         "job": json.dumps(job),
-        "body": text if text.startswith("{") else f"{{ return ({text}); }}",
+        "body": json.dumps(
+            '"use strict"; ' + (text if text.startswith("{") else f"return ({text});")
+        ),
         "outputs": json.dumps(
             [
                 {
