@@ -109,8 +109,7 @@ def _add_facts(picture: Image.Image, facts: Facts, depth: int) -> None:
     """
     if picture.mode == "CMYK":
         facts.notes.append("Its colours are inks (CMYK); they are its channels.")
-    palette = picture.getpalette() or []
-    if palette != [n // 3 for n in range(len(palette))]:
+    if picture.mode in ("P", "PA") and not _is_grey(picture):
         facts.notes.append("Its colours are of a palette; the numbers in it were left out.")
     if "transparency" in picture.info:
         facts.notes.append("Some of its colours are transparent; that was left out.")
@@ -140,6 +139,12 @@ def _content(frames: list[np.ndarray], facts: Facts, *, inks: bool = False) -> C
     )
 
 
+def _is_grey(picture: Image.Image) -> bool:
+    """Whether the numbers of the only frame, into a palette, are the grey that they stand for."""
+    palette, one = picture.getpalette() or [], getattr(picture, "n_frames", 1) == 1
+    return one and palette == [n // 3 for n in range(len(palette))]
+
+
 def _frame(picture: Image.Image) -> np.ndarray:
     match picture.mode:
         case "1":
@@ -149,6 +154,8 @@ def _frame(picture: Image.Image) -> np.ndarray:
             if picture.mode == "I" and values.size and 0 <= values.min() <= values.max() < 2**16:
                 return values.astype(np.uint16)
             return values
+        case "P" if _is_grey(picture):
+            return np.array(picture)
         case "P" | "PA":  # with its transparencies first, or Pillow warns
             return np.array(picture.convert("RGBA").convert("RGB"))
         case "La" | "RGBa":
