@@ -202,9 +202,11 @@ class Run:
             self.context.say(self._unseen)
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
         self.files.prepare(self.request.tool.formats.resolve(o.format) for o in rendered.outputs)
+        request, told = self.request, self.context.provenance
+        ask = partial(pass_image, request.tool, request.permit, told, self._tell)
+        self.context.before_start = ask  # a service that does not is asked afterwards
         with self.service.session(process) as session:
-            request = self.request
-            pass_image(request.tool, request.permit, self.context.provenance, self._tell)
+            ask()
             if not all(entry.sha256 for entry in self.inputs):
                 threading.Thread(target=self.hash_files, daemon=True).start()
             yield partial(self._call, session, process)
@@ -307,8 +309,7 @@ class Run:
         said = self.log.last_words()
         if said and cause is None and said not in reason:
             reason = f"{reason.rstrip('.')}: {said}"
-        if reason[-1:].isalnum():  # the hint follows
-            reason += "."
+        reason += "." * reason[-1:].isalnum()  # the hint follows
         error = ToolFailedError(
             self._secrets.hide(reason),
             tool=self.request.tool.id,

@@ -15,6 +15,7 @@ from napari_tool_runner.jobs.joins import Joins
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.workspace import make_folders, remove_scratch
+from napari_tool_runner.names import real_path
 from napari_tool_runner.plugins import Progress
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile
 from napari_tool_runner.tools.model import LayerKind
@@ -76,14 +77,18 @@ class SlicedRun(Run):
         make_folders(paths)
         draft = self._draft()
         values = self.write_inputs(self.request.cut(index), draft, record=False)
-        sealed.put(draft, paths.inputs, paths.top)
 
         def placed(name: str, parameter: DataParameter, value: object) -> object:
             if isinstance(value, DataFile) and value.path.is_relative_to(draft):
-                return replace(value, path=paths.inputs / value.path.relative_to(draft))
+                path = paths.inputs / value.path.relative_to(draft)
+                # where it leads is looked up here only, out of reach of the slice before
+                self._known[path] = real_path(value.path) if value.path.is_symlink() else path
+                return replace(value, path=path)
             return value
 
-        return each_value(self.request.tool, values, placed)
+        values = each_value(self.request.tool, values, placed)
+        sealed.put(draft, paths.inputs, paths.top)
+        return values
 
     def _draft(self) -> Path:
         """Make a folder that no program sees."""

@@ -98,9 +98,8 @@ class CancelToken:
         with self._lock:
             if self.requested:
                 return
-            self.requested = True
             self._event.set()
-            callbacks, self._callbacks = self._callbacks, []
+            self.requested, callbacks, self._callbacks = True, self._callbacks, []
         for callback in callbacks:
             callback()
 
@@ -183,6 +182,8 @@ class ExecContext:
     config: Config | None = None
     provenance: dict[str, object] = field(default_factory=dict)
     """Filled by the service for the record: image digest, environment lock, …"""
+    before_start: Callable[[], None] = lambda: None
+    """A service calls it once `provenance` says what will run, and before any of that starts."""
 
     def say(self, text: str) -> None:
         """Write a line of ours into the log."""

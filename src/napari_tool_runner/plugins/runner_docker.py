@@ -11,7 +11,7 @@ import getpass
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,8 @@ class DockerRunnerService(RunnerService):
     def session(self, process: Process) -> Iterator[Session]:
         """Pull the image if it is missing and take a warm container for the job.
 
+        It ends with the session; RunnerExecError is raised where the engine does not end it.
+
         Raises
         ------
         PreparationError, RunnerUnavailableError, JobCancelledError
@@ -100,8 +102,11 @@ class DockerRunnerService(RunnerService):
             ) from error
         try:
             yield session
-        finally:
-            session.release()
+        except BaseException:
+            with suppress(RunnerExecError):  # what ended the job says more
+                session.release()
+            raise
+        session.release()
 
     def _prepare(self, process: Process) -> _DockerSession:
         context, config = context_of(process), self.config
@@ -115,6 +120,7 @@ class DockerRunnerService(RunnerService):
         context.provenance["image_digest"] = image.digest
         if remark := image.emulation_remark(platform or engine.platform):
             context.say(remark)
+        context.before_start()
         return _DockerSession(self, engine, image, process)
 
     @property
@@ -285,6 +291,8 @@ class _DockerSession:
         try:
             self._follow_inputs()
             for attempts_left in (2, 1, 0):
+                if self._warm is not None and not pool.serves(self._warm):
+                    self._warm = pool.acquire(self._engine, self._spec)
                 if self._warm is None:
                     break
                 try:
@@ -301,10 +309,16 @@ class _DockerSession:
         return run_alone(pool, self._engine, self._spec, argv, context, environment, grace=grace)
 
     def release(self) -> None:
-        """Give the container back."""
-        if self._warm is not None:
-            self._service.pool.release(self._warm)
-            self._warm = None
+        """Give the container back: that of a job ends.
+
+        Raises
+        ------
+        RunnerExecError
+            The engine does not end it.
+        """
+        warm, self._warm = self._warm, None
+        if warm is not None:
+            self._service.pool.release(warm)
 
     def _wanted(self) -> Spec:
         return make_spec(self._engine, self._image, self._context, self._config, self._inputs)

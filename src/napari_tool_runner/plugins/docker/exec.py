@@ -100,12 +100,13 @@ def run_in(
     """
     if warm.slot is None or context.root is None:
         return _run_in(pool, warm, argv, context, environment, grace)
+    warm.freeze()  # nothing moves in it while the folder does, nor until the next program
     with warm.slot.holding(context.root):
         try:
             return _run_in(pool, warm, argv, context, environment, grace)
         finally:
-            if not warm.is_empty():
-                pool.discard(warm)
+            if not warm.freeze():
+                pool.end(warm)
 
 
 def _run_in(
@@ -121,6 +122,7 @@ def _run_in(
     gone = ContainerGoneError(f"The container for {argv[0]} has ended.", hint="Try again.")
     began = time.time()
     try:
+        warm.thaw()
         made = api.exec_create(
             warm.id, list(argv), environment=dict(environment), workdir=str(context.work_dir)
         )

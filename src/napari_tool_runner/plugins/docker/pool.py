@@ -1,8 +1,10 @@
-"""Warm containers: kept between jobs, one job at a time in each, gone when idle.
+"""Warm containers: made ahead of the next job, one job in each, gone when idle.
 
 A warm container runs nothing but a sleeper. With a shell in the image, the sleeper
 waits for its standard input to end, and that input is held open by this process: when
 this process dies, in whatever way, the engine ends the container and all inside.
+The sleeper is the image's program, and any program of a job can take it over; so what a
+job's container holds is never used for another job, and ends before results are read.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner import settings
-from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.errors import PreparationError, RunnerExecError
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.docker.slot import Slot
@@ -55,6 +59,7 @@ class WarmContainer:
     tie: Any = None
     slot: Slot | None = None
     proven: bool = False
+    frozen: bool = False
     processes: int = 0
     since: float = field(default_factory=time.monotonic)
 
@@ -74,12 +79,24 @@ class WarmContainer:
             return 0
 
     def is_empty(self) -> bool:
-        """Whether nothing is left of what ran in it; looks again after a moment."""
-        for pause in (0.0, 0.02, 0.06):
-            time.sleep(pause)
-            if 0 < self.count_processes() <= self.processes:
-                return True
-        return False
+        """Whether no process is left of what ran in it, as far as the engine can say."""
+        return 0 < self.count_processes() <= self.processes
+
+    def freeze(self) -> bool:
+        """Stop all inside where it stands, until `thaw`; False when the engine cannot."""
+        if not self.frozen:
+            try:
+                self.engine.control.api.pause(self.id)
+            except ENGINE_ERRORS:
+                return False
+            self.frozen = True
+        return True
+
+    def thaw(self) -> None:
+        """Let what is inside go on; raises what the engine's client raises."""
+        if self.frozen:
+            self.engine.control.api.unpause(self.id)
+            self.frozen = False
 
     def remove(self) -> bool:
         """End it with all inside; False when the engine cannot."""
@@ -97,12 +114,13 @@ class WarmPool:
 
     def __init__(self) -> None:
         self.idle_timeout = settings.IDLE_TIMEOUT.default
-        """Seconds after its last job at which a container is removed."""
+        """Seconds at which a container that waits is removed."""
         self.limit = settings.MAX_CONTAINERS.default
         """How many may wait; the oldest goes first."""
         self._idle: list[WarmContainer] = []
         self._busy: set[WarmContainer] = set()
         self._doomed: set[WarmContainer] = set()
+        self._making: dict[threading.Thread, tuple[str, Spec]] = {}
         self._sleepers: dict[str, tuple[Sleeper, ...]] = {}
         self._without_init: set[str] = set()
         self._changed = threading.Condition()
@@ -116,11 +134,15 @@ class WarmPool:
         PreparationError
             The engine cannot start one.
         """
-        self._retry_removals()
-        while (warm := self._take(engine, spec)) is not None:
-            if warm.running():
-                return warm
+        with self._changed:
+            doomed, self._doomed = self._doomed, set()
+        for warm in doomed:
             self.discard(warm)
+        self._await((engine.id, spec))
+        while (found := self._take(engine, spec)) is not None:
+            if found.running():
+                return found
+            self.discard(found)
         made = self._start(engine, spec)
         if made is not None:
             with self._changed:
@@ -128,12 +150,77 @@ class WarmPool:
         return made
 
     def release(self, warm: WarmContainer) -> None:
-        """Give a container back, to be used by the next job (unless it was discarded)."""
+        """Give a container back (unless it was discarded).
+
+        That of a job ends here (see `end`), and with it whatever holds a file of the job; a
+        fresh one is made for the next of its kind. That of a process made by hand is kept.
+        """
+        if not self._is_busy(warm):
+            return
+        if warm.slot is None:
+            self._keep(warm)
+            tidy = partial(self._tidy, warm)
+            threading.Thread(target=tidy, name="docker-tidy", daemon=True).start()
+            return
+        if warm.proven:
+            self._make_ahead(warm.engine, warm.spec)
+        self.end(warm)
+
+    def end(self, warm: WarmContainer) -> None:
+        """Remove a container, for certain.
+
+        Raises
+        ------
+        RunnerExecError
+            The engine does not: what runs inside may still write.
+        """
+        if not self.discard(warm):
+            raise RunnerExecError(
+                "The container engine does not end the job's container: what the tool made may "
+                "still change, and was not read.",
+                hint=f"Restart the engine, or remove the container {warm.id[:12]} by hand.",
+            )
+
+    def serves(self, warm: WarmContainer) -> bool:
+        """Whether a further program of its job can run in it; if not, it is ended (see `end`)."""
+        there = self._is_busy(warm)
+        if there and warm.frozen and not warm.is_empty():
+            self.end(warm)
+            return False
+        return there
+
+    def _is_busy(self, warm: WarmContainer) -> bool:
+        with self._changed:
+            return warm in self._busy
+
+    def _await(self, kind: tuple[str, Spec] | None) -> None:
+        """Wait for containers of a kind (None: all) that are being made."""
+        with self._changed:
+            coming = [one for one, made in self._making.items() if kind in (None, made)]
+        for thread in coming:
+            thread.join()
+
+    def _make_ahead(self, engine: Engine, spec: Spec) -> None:
+        def make() -> None:
+            try:
+                # what stands in the way is told by the next job, which meets it, too
+                with suppress(PreparationError, *ENGINE_ERRORS):
+                    if (made := self._start(engine, spec)) is not None:
+                        self._keep(made)
+            finally:
+                with self._changed:
+                    del self._making[thread]
+
+        thread = threading.Thread(target=make, name="docker-ahead", daemon=True)
+        with self._changed:
+            self._making[thread] = engine.id, spec
+            thread.start()
+
+    def _keep(self, warm: WarmContainer) -> None:
+        """Have a container wait for the next job; the oldest go if they are too many."""
         surplus: list[WarmContainer] = []
         with self._changed:
-            if warm not in self._busy:
-                return
-            self._busy.remove(warm)
+            self._busy.discard(warm)
             warm.since = time.monotonic()
             self._idle.append(warm)
             while len(self._idle) > self.limit:
@@ -143,14 +230,17 @@ class WarmPool:
                 self._reaper.start()
             self._changed.notify_all()
         for entry in surplus:
-            self._remove(entry)
-        threading.Thread(target=self._tidy, args=(warm,), name="docker-tidy", daemon=True).start()
+            self.discard(entry)
 
     def discard(self, warm: WarmContainer) -> bool:
         """Remove a container with all that runs inside; False when that failed."""
+        removed = warm.remove()
         with self._changed:
             self._busy.discard(warm)
-        return self._remove(warm)
+            if not removed:
+                # an engine that hangs now may remove it when it is asked again
+                self._doomed.add(warm)
+        return removed
 
     def gone(self, warm: WarmContainer) -> None:
         """Take note of a container in which a program could not be started."""
@@ -162,6 +252,7 @@ class WarmPool:
 
     def close(self) -> None:
         """Remove every container."""
+        self._await(None)
         with self._changed:
             every = [*self._idle, *self._busy, *self._doomed]
             for kept in (self._idle, self._busy, self._doomed):
@@ -181,32 +272,12 @@ class WarmPool:
             return
         with self._changed:
             if warm not in self._idle:
-                # the next job is in it already (it goes after that), or it is gone
-                return
+                return  # the next job is in it already, or it is gone
             self._idle.remove(warm)
-        self._remove(warm)
-
-    def _remove(self, warm: WarmContainer) -> bool:
-        removed = warm.remove()
-        if not removed:
-            # an engine that hangs now may remove it when it is asked again
-            with self._changed:
-                self._doomed.add(warm)
-        return removed
-
-    def _retry_removals(self) -> None:
-        with self._changed:
-            doomed, self._doomed = self._doomed, set()
-        for warm in doomed:
-            self._remove(warm)
+        self.discard(warm)
 
     def make(self, engine: Engine, make: Callable[[bool], str], program: tuple[str, ...]) -> str:
-        """Make and start a container by ``make(init)``; without init where there is none.
-
-        Raises
-        ------
-        PreparationError
-        """
+        """Make and start a container by ``make(init)``; without init where there is none."""
         if engine.id not in self._without_init:
             try:
                 container = make(True)
@@ -316,7 +387,7 @@ class WarmPool:
                     oldest = min(w.since for w in self._idle)
                     self._changed.wait(max(0.01, oldest + self.idle_timeout - now))
             for warm in old:
-                self._remove(warm)
+                self.discard(warm)
 
 
 def _slot(spec: Spec) -> Slot | None:

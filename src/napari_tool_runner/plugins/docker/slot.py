@@ -2,8 +2,8 @@
 
 Mounts are fixed when a container is made, but every job has a folder of its own. So a container
 is given a slot; a job's folder is moved into it while a program runs, and moved back when
-nothing of the container can reach it any more. Its path stays what it was, outside and inside:
-there it is a link meanwhile. No container sees the folder of another job.
+nothing in the container runs (it is frozen, or has ended). Its path stays what it was, outside
+and inside: there it is a link meanwhile. No container sees the folder of another job.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Slot:
 
     @contextmanager
     def holding(self, folder: Path) -> Iterator[None]:
-        """Have the folder of a job in the slot; nothing may run in the container afterwards.
+        """Have the folder of a job in the slot; nothing may run in the container around that.
 
         Raises
         ------
@@ -76,6 +76,7 @@ class Slot:
         """
         place, link = self._given / folder.name, self._links / folder.relative_to(self._jobs)
         link.parent.mkdir(parents=True, exist_ok=True)
+        self._clear()  # the image's sleeper may have waited here
         link.symlink_to(place)
         was = folder.stat()
         _move_in(folder, place)
@@ -116,7 +117,11 @@ class Slot:
                 hint="Such a tool cannot be run here.",
             )
         place.rename(folder)
+        self._clear()
+
+    def _clear(self) -> None:
         try:
+            sealed.regain(self._given, self.root)
             for left in self._given.iterdir():
                 sealed.remove(left, self._given)
         except (OSError, OutputError) as error:

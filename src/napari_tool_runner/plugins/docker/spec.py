@@ -81,25 +81,26 @@ def make_spec(
 ) -> Spec:
     """Return what the container of a job has to be.
 
-    `inputs` that are the user's own files in another place (see `_input_mounts`) are
-    mounted, besides what the context names.
+    It sees what the context names; a process made by hand, which names nothing, also its
+    `inputs` that are the user's own files in another place (see `_input_mounts`).
 
     Raises
     ------
     PreparationError
         A mount is impossible.
     """
-    own = [Mount(path, False) for path in (context.work_dir, context.temp_dir, context.home_dir)]
     user, groups = _caller(engine)
-    named = [*context.mounts, *own]
-    if context.root is not None:  # what is below is in the slot
-        named = [mount for mount in named if not mount.path.is_relative_to(context.root)]
+    if context.root is not None:
+        # what is below is in the slot; where its links lead was looked up before a program ran
+        named = [one for one in context.mounts if not one.path.is_relative_to(context.root)]
+    else:
+        own = (context.work_dir, context.temp_dir, context.home_dir)
+        named = [*context.mounts, *(Mount(path, False) for path in own)]
+        named += _input_mounts(inputs, named)
     resources = context.resources
     return Spec(
         image=image.id,
-        mounts=_covering_mounts(
-            [*named, *_input_mounts(inputs, named)], check=engine.endpoint.local
-        ),
+        mounts=_covering_mounts(named, check=engine.endpoint.local),
         user=user,
         groups=groups,
         network=_network(context, config),
