@@ -213,7 +213,7 @@ def numbered(name: str, *sizes: int) -> Objects:
             {"label": [1, 2, 3, 4], "area": [90, 30, 55, 20]},  # of the first four cells
             [numbered("nuclei", 20, 21, 30, 40), numbered("cells", 90, 30, 55, 20, 70)],
         ),
-        ({"label": [1, 2, 3, 4], "area": [100, 55, 300, 10]}, [numbered("a", 20, 21, 30, 40)]),
+        ({"id": [1, 2, 3, 4], "area": [100, 55, 300, 10]}, [numbered("a", 20, 21, 30, 40)]),
         ({"cell_id": [1, 2, 3], "nucleus_id": [3, 2, 1]}, [numbered("a", 5, 6, 7)]),
         ({"nucleus_id": [3, 2, 1], "cell_id": [1, 2, 3]}, [numbered("a", 5, 6, 7)]),
         ({"Label": [3, 2, 1], "Object Number": [1, 2, 3]}, [numbered("a", 5, 6, 7)]),
@@ -255,6 +255,133 @@ def test_the_surface_of_objects_of_a_volume_is_no_contradiction():
     deep = objects_in("o", snapshot(Labels(volume, name="o")))
     flat = objects_in("o", snapshot(Labels(volume.reshape(12, 144), name="o")))
     assert joined_by(table, [deep]).key == "o"
-    assert joined_by(table, [flat]).key == ""
+    assert "compare some" not in joined_by(table, [deep]).note
+    assert "gives other sizes" in joined_by(table, [flat]).note
     told = {"label": table["label"], "volume": table["area"]}
-    assert joined_by(told, [deep]).key == ""
+    assert "gives other sizes" in joined_by(told, [deep]).note
+    assert joined_by({"id": told["label"], "volume": told["volume"]}, [deep]).key == ""
+
+
+EIGHT = numbered("eight", 412, 1667, 1776, 1233, 1251, 873, 655, 991)
+AREA = np.array([*EIGHT.sizes.values()])
+N = np.arange(1, 9)
+SOME = np.array([3, 5, 7, 8])
+OF_SOME = AREA[SOME - 1]
+UM2 = 0.325**2
+NAMES = np.array(["coins.tif"] * 8)
+SMOOTH = AREA + np.array([0.5, -0.5, 1.5, -2.0, 0.5, 3.0, 1.0, -4.5])
+HULL, BOX, NOISE = (
+    AREA * np.linspace(1, 4, 8),
+    AREA * np.linspace(3, 1.2, 8),
+    (N * 37 % 11 + 1) * 9,
+)
+GROWN = numbered("grown", *(AREA + np.sqrt(AREA).astype(int)).tolist())
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [  # as they are published: right, by their own numbers
+        ({"label": N, "area": AREA, "area_convex": HULL, "perimeter": NOISE}, "label"),
+        ({"label": N, "area_bbox": BOX, "area_convex": HULL, "area_filled": AREA + N**3}, "label"),
+        ({"label": N, "num_pixels": AREA, "equivalent_diameter_area": AREA**0.5}, "label"),
+        ({"label": SOME, "area_bbox": NOISE[:4], "extent": NOISE[:4] / 100}, "label"),
+        ({"index": N - 1, "label": N, "area": AREA}, "label"),
+        ({"Label": N, "Area": AREA, "ConvexArea": HULL, "FilledArea": AREA + N}, "Label"),
+        ({" ": N, "Label": NAMES, "Area": AREA * UM2, "%Area": N * 0 + 100, "Mean": N}, " "),
+        ({"Label": N, "Area": AREA * UM2, "Perimeter": NOISE, "Convexity": N / 8}, "Label"),
+        ({"Label": N, "Volume": AREA * UM2, "SurfaceArea": NOISE}, "Label"),
+        (
+            {"ImageNumber": N * 0 + 1, "ObjectNumber": N, "AreaShape_Area": AREA}
+            | {"AreaShape_BoundingBoxArea": BOX, "AreaShape_ConvexArea": HULL},
+            "ObjectNumber",
+        ),
+        (
+            {"object_id": N - 1, "timestep": N * 0, "labelimage_oid": N, "Size in pixels": AREA},
+            "labelimage_oid",
+        ),
+        (
+            {"object_id": SOME - 1, "labelimage_oid": SOME, "Predicted Class": SOME},
+            "labelimage_oid",
+        ),
+        (
+            {"object_id": SOME - 1, "labelimage_oid": SOME, "Size in pixels_0": OF_SOME},
+            "labelimage_oid",
+        ),
+        ({"Nb": N - 1, "Label": N - 1, "Value": N, "Vol (pix)": AREA}, "Value"),
+        ({"Label": SOME - 1, "Value": SOME, "Vol (unit)": OF_SOME * UM2}, "Value"),
+        (
+            {"IDENTIFIER": N, "PIXEL_COUNT": AREA.astype(float), "MEAN_INTENSITY": NOISE},
+            "IDENTIFIER",
+        ),
+        ({"label": N, "PhysicalSize": AREA * UM2, "NumberOfPixelsOnBorder": N - 1}, "label"),
+        ({"label": N, "NumberOfPixels": AREA, "FeretDiameter": NOISE}, "label"),
+        ({"cell_id": N, "cell_area": AREA * UM2, "nucleus_area": AREA[::-1] * UM2}, "cell_id"),
+        ({"CellID": N, "Area": AREA, "X_centroid": NOISE, "Extent": N / 8}, "CellID"),
+        ({"label": N, "cell_size": AREA, "nucleus_size": NOISE}, "label"),
+        ({"nucleus_id": N, "n_spots": N % 3, "area_spots": NOISE}, "nucleus_id"),
+        ({"cell_id": N, "area_frac": NOISE / 100, "size_class": 1 + N % 3}, "cell_id"),
+        ({"label": N, "size_x": N % 7 + 3, "size_y": N % 5 + 3, "Volume_CV": N / 8}, "label"),
+        ({"label": SOME, "area": SMOOTH[SOME - 1]}, "label"),  # of an outline
+        ({"label": SOME, "area": OF_SOME + np.array([0, 40, 0, 9])}, "label"),  # with holes
+        ({"label": SOME, "area": OF_SOME * UM2, "area_std": NOISE[:4]}, "label"),
+        ({"label": N, "area": np.append(AREA[:-1], np.nan), "q": N}, "label"),
+        # in the order of the numbers, by their sizes alone
+        ({"ID": N - 1, "TRACK_ID": N * 0, "QUALITY": NOISE, "AREA": AREA * UM2}, ""),
+        ({"Object ID": NAMES, "Nucleus: Area µm^2": AREA * UM2, "Centroid X µm": NOISE}, ""),
+        ({"Volume": AREA * UM2, "Unit": NAMES, "Time": N * 0 + 1, "ID": N - 1}, ""),
+        ({"Nb of obj. voxels": AREA, "Surface (micron^2)": NOISE}, ""),
+        ({"Row ID": NAMES, "Num Pix": NOISE, "Area in px": AREA}, ""),
+    ],
+)
+def test_tables_as_programs_publish_them_join(table, column):
+    found = joined_by({name: np.asarray(values) for name, values in table.items()}, [EIGHT])
+    assert (found.key, found.column) == ("eight", column), found.note
+    assert found.numbers == (() if column else tuple(N.tolist()))
+    assert "compare some" not in found.note
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ({"cell_id": SOME - 1, "area": OF_SOME}, "“area” gives the sizes of other objects"),
+        ({"cell_id": SOME - 1, "area": OF_SOME}, "those with numbers one higher"),
+        ({"cell_id": SOME - 1, "Area µm²": OF_SOME * UM2}, "those with numbers one higher"),
+        ({"cell_id": SOME - 1, "area": np.append(OF_SOME[:3], np.nan)}, "one higher"),
+        ({"object_id": SOME[:1] - 1, "Size in pixels": OF_SOME[:1]}, "one higher"),
+        ({"object_id": SOME[:2] - 1, "size": OF_SOME[:2]}, "one higher"),
+        ({"label": N, "area": np.sort(AREA)[::-1], "area_convex": HULL}, "in another order"),
+        ({"label": N, "area": np.sort(AREA) * UM2}, "in another order"),
+        ({"label": [2, 4, 5, 6], "area": OF_SOME}, "those of other numbers of “eight”"),
+        ({"label": [2, 4, 6], "Value": [3, 5, 7]}, "“Label” and “Value”"),
+        ({"cell_id": [2, 4, 6], "nucleus_id": [6, 2, 4]}, "number the rows differently"),
+    ],
+)
+def test_sizes_and_other_columns_refuse_wrong_numbers_with_a_true_reason(table, why):
+    found = joined_by({name: np.asarray(values) for name, values in table.items()}, [EIGHT])
+    assert found.key == "", found.note
+    assert why.lower() in found.note.lower()
+
+
+def test_of_two_images_with_the_same_numbers_sizes_tell_which():
+    found = joined_by({"ObjectNumber": N, "AreaShape_Area": AREA}, [GROWN, EIGHT])
+    assert (found.key, found.column) == ("eight", "ObjectNumber")
+    assert (
+        "fits both" in joined_by({"ObjectNumber": N, "AreaShape_Area": NOISE}, [GROWN, EIGHT]).note
+    )
+    some = joined_by({"label": SOME, "area": OF_SOME}, [EIGHT, numbered("few", *range(300, 309))])
+    assert some.key == "eight"
+
+
+def test_sizes_equal_to_the_pixel_outweigh_what_is_called_a_size():
+    rods = numbered("rods", 29, 29, 25, 27, 29, 25, 26, 29)
+    area = np.array([*rods.sizes.values()])
+    found = joined_by({"label": N, "size": NOISE, "area": area}, [rods])
+    assert found.key == "rods"
+    assert "other sizes" not in found.note
+
+
+def test_sizes_that_are_no_pixels_and_a_row_of_the_background_are_told():
+    found = joined_by({"label": N, "area": NOISE}, [EIGHT])  # of a surface, of spots
+    assert found.key == "eight"
+    assert "its column “area” gives other sizes than their pixels do: compare some" in found.note
+    assert "row 0" in joined_by({"labels": np.arange(9)}, [EIGHT]).note

@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_tool_runner.exchange.apart import ReadApart
 from napari_tool_runner.exchange.axes import in_words, outer_axes, read_axes
 from napari_tool_runner.exchange.carriers import ReadFile, read_file
-from napari_tool_runner.exchange.comparing import same_data
+from napari_tool_runner.exchange.comparing import Objects, same_data
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.files import lent_original
 from napari_tool_runner.exchange.geometry import crop
@@ -16,7 +16,7 @@ from napari_tool_runner.exchange.handover import (
     plan,
     takes_features,
 )
-from napari_tool_runner.exchange.joining import Objects, features_for, joined_by, objects_in
+from napari_tool_runner.exchange.joining import features_for, joined_by, objects_in
 from napari_tool_runner.exchange.knowing import (
     guess_notes,
     is_guess,

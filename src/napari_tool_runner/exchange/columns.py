@@ -62,13 +62,18 @@ _WITH_UNIT = re.compile(
 )
 # What an id is called, best first: the bare ``id`` of a row with a track's is its own.
 _TRACK_IDS = ("trackid", "track", "tracknumber", "trajectory", "trajectoryid", "particle", "id")
-_LABELS = ("label", "labels", "labelid")
+_LABELS = ("labelimageoid", "label", "labels", "labelid")
 _OBJECTS = ("objectnumber", "numberobjectnumber", "objectid")
 _BARE = ("index", "id", "object")  # may number rows
 # of a table of points these are the numbers of others
 _THINGS = ("object", "cell", "nucleus", "nuclei", "region", "roi", "segment", "mask", "instance")
 _THING_IDS = [f"{thing}{word}" for thing in _THINGS for word in ("id", "label", "number", "index")]
-_SIZE = re.compile(r"(areashape)?(area|volume|size)\w{0,6}|(n|num)?(pixels?|voxels?)(count)?")
+# the size of an object itself: not of its box, hull, holes or spots, no class, share or width
+_SIZE = re.compile(
+    rf"(?:areashape|physical)?(?:{'|'.join(_THINGS)})?(?:area|vol(?:ume)?|size)(?:in)?"
+    rf"(?:units?|(?:sq)?(?:{_BARE_UNIT}))?[23²³]?0?"
+    rf"|(?:(?:n|nb|num|number)(?:of)?)?(?:obj|{'|'.join(_THINGS)})?(?:pixel|voxel)s?(?:count)?0?"
+)
 _MEASURED = {*_LABELS, *_OBJECTS, "object", "area", "volume", "areashapearea"}
 
 
@@ -138,9 +143,8 @@ def tells_sizes(name: str, *, deep: bool = False) -> bool:
     `deep`: objects of a volume, whose area may be that of their surface.
     """
     plain = _plain(name)
-    return bool(_SIZE.fullmatch(plain)) and not (
-        deep and "area" in plain.removeprefix("areashape")
-    )
+    surface = deep and "area" in plain.removeprefix("areashape")
+    return "%" not in name and bool(_SIZE.fullmatch(plain)) and not surface
 
 
 def units_by_column(table: Table, told: object, notes: list[str]) -> dict[str, str]:

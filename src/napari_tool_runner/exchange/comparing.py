@@ -1,20 +1,29 @@
-"""How the data of two files differ: of a run, and of the same run done again."""
+"""What is the same: files of a run and of it done again; rows and objects, by their sizes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from napari_tool_runner.exchange.blocks import blocks, read
 from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.columns import tells_sizes
 from napari_tool_runner.tools.formats import FORMATS, Formats
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import ArrayLike, Table
 
-__all__ = ["same_data"]
+__all__ = ["MANY", "Objects", "Said", "by_sizes", "in_order", "same_data", "sizes_in"]
+
+MANY = 3
+"""So many different sizes or numbers in order are no accident."""
+_DIGITS = 1e-3  # sizes are written to some
+_LARGE = 100  # pixels; that one object has as many as another is an accident
+_OFF = 0.3  # sizes are told in one way or another: with holes, of an outline
 
 
 def same_data(before: Path, now: Path, fmt: str, formats: Formats = FORMATS) -> str:
@@ -60,3 +69,129 @@ def _pixel_difference(old: ArrayLike, new: ArrayLike) -> str:
         a, b = read(old, key), read(new, key)
         different += int(np.count_nonzero((a != b) & ((a == a) | (b == b))))  # NaN equals NaN
     return f"{different} of {int(np.prod(old.shape))} pixels differ" if different else ""
+
+
+# -- rows and objects, by their sizes -------------------------------------------------------
+
+
+class Objects(NamedTuple):
+    """The objects of an image of a job.
+
+    `ids`: their numbers, without 0; `key`: the input or output, empty where no layer of it can
+    take a table; `again`: some are in several frames or channels; `part`: the image is only a
+    part of its layer; `bare`: it is no labels layer; `sizes`: pixels of each; `deep`: of volumes.
+    """
+
+    name: str
+    ids: frozenset[int]
+    key: str = ""
+    again: bool = False
+    part: bool = False
+    bare: bool = False
+    sizes: Mapping[int, int] = MappingProxyType({})
+    deep: bool = False
+
+
+class Said(NamedTuple):
+    """What sizes say of rows as the objects of their numbers.
+
+    `proven`: they are. `others`: whose sizes these are, where they are those of others. `far`:
+    the column that says so, or whose sizes are not those of the pixels: with holes, of a surface.
+    """
+
+    proven: bool = False
+    others: str = ""
+    far: str = ""
+
+
+def sizes_in(table: Table) -> dict[str, np.ndarray]:
+    """Return the columns that are sizes of objects by their names."""
+    return {
+        name: values
+        for name, values in table.items()
+        if values.dtype.kind in "iuf" and tells_sizes(name)
+    }
+
+
+def by_sizes(
+    table: Table,
+    column: str,
+    image: Objects,
+    sizes: Mapping[str, np.ndarray],
+    images: Sequence[Objects] = (),
+) -> Said:
+    """Compare sizes with the pixels of the objects of each row; `images`: all that there are."""
+    found = Said()
+    for name, values in sizes.items():
+        rows = (table[column] != 0) & np.isfinite(values) & (values > 0)
+        ids = [int(i) for i in table[column][rows].tolist()]
+        told, counts = values[rows].astype(float), _counts(ids, image)
+        if name == column or not ids or not counts.all():
+            continue
+        off, whole = _off(told, counts), len(ids) == np.count_nonzero(table[column])
+        if others := _others(told, ids, image, images):
+            found = found if found.others else Said(others=others.format(column=column), far=name)
+        elif off <= _DIGITS and len({*counts.tolist()}) > 1:  # it outweighs all others
+            gaps = np.diff(np.sort(counts)) / counts.max()  # could any two be exchanged?
+            return Said(proven=bool(whole and 3 * off < gaps.min()))
+        elif whole and off > _OFF and len(ids) >= MANY and tells_sizes(name, deep=image.deep):
+            found = found if found.far else Said(far=name)
+    return found
+
+
+def _others(
+    told: np.ndarray, ids: list[int], image: Objects, images: Sequence[Objects] = ()
+) -> str:
+    """Say whose sizes these are, where they are, to the digit, not those of the objects `ids`.
+
+    Empty: nobody's, as of objects with holes, hulls, surfaces.
+    """
+    other = "the sizes of other objects than its column “{column}” says: "
+    counts, off = _counts(ids, image), _off(told, _counts(ids, image))
+    if off < _DIGITS**2:
+        return ""
+    if _exact(np.sort(told), np.sort(counts), off):
+        return other + "in another order"
+    for step, word in ((1, "higher"), (-1, "lower")):
+        if _exact(told, _counts([number + step for number in ids], image), off):
+            return other + f"those with numbers one {word}"
+    for one in images:
+        if one is not image and _exact(told, _counts(ids, one), off):
+            return other + f"those of “{one.name}”"
+    # to the pixel, each is that of some other object
+    present, strange = {*image.sizes.values()}, told != counts
+    density = len(present) / (max(present) - min(present) + 1)
+    some = np.count_nonzero(strange)
+    if {*told.tolist()} <= present and 2 * some >= len(ids) and density**some < _DIGITS:
+        return other + f"those of other numbers of “{image.name}”"
+    return ""
+
+
+def _counts(ids: Sequence[int], image: Objects) -> np.ndarray:
+    """Return the pixels of objects, 0 of those that are none."""
+    return np.array([image.sizes.get(number, 0) for number in ids])
+
+
+def _off(told: np.ndarray, counts: np.ndarray) -> float:
+    """Return how far sizes, in any unit, are at most from counts of pixels, as a fraction."""
+    factor = counts.sum() / told.sum() if len(told) > 1 else 1.0
+    return float(np.abs(told / counts * factor - 1).max())
+
+
+def _exact(told: np.ndarray, counts: np.ndarray, off: float) -> bool:
+    """Whether sizes are, other than by chance, these counts: to the pixel or by one factor.
+
+    `off`: how far they are from the counts of their own numbers.
+    """
+    if not counts.all() or _off(told, counts) > min(off / 3, _DIGITS):
+        return False
+    if np.array_equal(told, counts):
+        return len({*counts.tolist()}) > 1 or (len(told) == 1 and bool(told[0] >= _LARGE))
+    return len({*counts.tolist()}) >= MANY
+
+
+def in_order(sizes: Mapping[str, np.ndarray], image: Objects) -> bool:
+    """Whether rows are the objects of an image, in the order of their numbers, by their sizes."""
+    row = {"": np.array(sorted(image.ids), object)}
+    found = {name: values for name, values in sizes.items() if len(values) == len(row[""])}
+    return len(row[""]) >= MANY and by_sizes(row, "", image, found).proven

@@ -6,14 +6,14 @@ Which layer that is a descriptor says, or the numbers of the objects do: `joined
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from napari_tool_runner.exchange.blocks import blocks, first_holding, nbytes, read
-from napari_tool_runner.exchange.columns import object_ids, tells_objects, tells_sizes
+from napari_tool_runner.exchange.columns import object_ids, tells_objects
+from napari_tool_runner.exchange.comparing import MANY, Objects, Said, by_sizes, in_order, sizes_in
 from napari_tool_runner.exchange.model import items
 from napari_tool_runner.exchange.snapshots import layer_kind
 from napari_tool_runner.exchange.wanted import is_bright
@@ -25,13 +25,10 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.exchange.model import LayerSnapshot, Table
 
-__all__ = ["Joined", "Objects", "features_for", "id_column", "joined_by", "objects_in"]
+__all__ = ["Joined", "features_for", "id_column", "joined_by", "objects_in"]
 
 _BARE = "; a labels layer of it takes them"
 _MOST = 4 * 2**30  # bytes of an image whose objects are looked for
-_DISTINCT = 3  # different sizes in order are no accident
-_DIGITS = 1e-3  # sizes are written to some
-_OFF = 0.3  # sizes are told in one way or another: with holes, of an outline
 
 
 @runtime_checkable
@@ -157,29 +154,11 @@ def _renamed(table: pd.DataFrame, present: pd.DataFrame) -> pd.DataFrame:
 # -- whose objects the rows are, where no descriptor says so --------------------------------
 
 
-class Objects(NamedTuple):
-    """The objects of an image of a job.
-
-    `ids`: their numbers, without 0; `key`: the input or output, empty where no layer of it can
-    take a table; `again`: some are in several frames or channels; `part`: the image is only a
-    part of its layer; `bare`: it is no labels layer; `sizes`: pixels of each; `deep`: of volumes.
-    """
-
-    name: str
-    ids: frozenset[int]
-    key: str = ""
-    again: bool = False
-    part: bool = False
-    bare: bool = False
-    sizes: Mapping[int, int] = MappingProxyType({})
-    deep: bool = False
-
-
 class Joined(NamedTuple):
     """Whose objects the rows of a table are: the `key` of these, by which column; in words.
 
     `sure`: its name says so, and each object has a row; `numbers`: those of the rows, where no
-    column has them.
+    column has them; `counted`: 1, 2, 3 … are all that says so.
     """
 
     key: str = ""
@@ -187,6 +166,7 @@ class Joined(NamedTuple):
     note: str = ""
     sure: bool = False
     numbers: tuple[int, ...] = ()
+    counted: bool = False
 
 
 def objects_in(
@@ -228,40 +208,47 @@ def objects_in(
 def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
     """Say whose objects the rows of `table` are: of the only one whose numbers a column has.
 
-    Names of columns suggest, numbers decide. 1, 2, 3 … may be numbers of rows as well: they
-    count where each object has one. Where no column has numbers, sizes may tell that rows are in
-    their order. `images` is called where some column may hold numbers or sizes.
+    Names of columns suggest, numbers decide, and sizes most of all. 1, 2, 3 … may be numbers of
+    rows as well: they count where each object has one. Where no column has numbers, sizes may
+    tell that rows are in their order. `images` is called where some column may hold numbers or
+    sizes.
     """
     doubts: list[str] = []
-    for column in object_ids(table, things=True):
+    named, sizes = object_ids(table, things=True), sizes_in(table)
+    for column in dict.fromkeys([*named, *table] if sizes else []):
+        certain = column not in named or tells_objects(column)
+        numbers = _numbers(table[column])
+        if not isinstance(numbers, set) or (column not in named and len(numbers) < MANY):
+            continue
+        fitting = _fitting(numbers, images(), certain=certain)
+        proven = [one for one in fitting if by_sizes(table, column, one, sizes).proven]
+        if len(proven) == 1:
+            return _joined(table, column, proven[0], sizes)
+    for column in named:
         numbers = _numbers(table[column])
         if numbers is None or not (found := images()):
             continue
         if isinstance(numbers, str):
             doubts.append(f"the numbers of its column “{column}” are {numbers}")
             continue
-        fitting: list[Objects] = []
-        for image in found:
-            doubt = _unlike(numbers, image, certain=tells_objects(column))
-            doubts += [doubt.format(column=column, name=image.name)] if doubt else []
-            fitting += [] if doubt else [image]
+        fitting = _fitting(numbers, found, doubts, column, certain=tells_objects(column))
         best = [one for one in fitting if numbers >= one.ids] or fitting
-        if len(best) == 1:
-            image = best[0]
-            proof = _same_sizes(table, column, image)
-            if proof is False:
-                doubts.append(f"its column “{column}” gives the sizes of other objects")
-                continue
-            if not proof and (other := _another(table, column, image)):
-                doubts.append(f"its columns “{column}” and “{other}” number the rows differently")
-                break
-            sure = tells_objects(column) and numbers >= image.ids
-            told = _told(numbers, image, column, proven=bool(proof))
-            return Joined(image.key, column, told, sure)
-        if best:
+        if len(best) > 1:
             both = " and ".join(f"“{image.name}”" for image in best)
             return Joined(note=f"not joined: its column “{column}” fits both {both}")
-    ordered = [one for one in images() if _in_order(table, one)] if [*_sizes(table)] else []
+        if not best:
+            continue
+        said = by_sizes(table, column, best[0], sizes, found)
+        if said.others or (said.far and not tells_objects(column)):
+            of = said.others or f"sizes that are not those of the objects of “{column}”"
+            doubts.append(f"its column “{said.far}” gives {of}")
+        elif other := _another(table, column, best[0]):
+            doubts.append(f"its columns “{column}” and “{other}” number the rows differently")
+            if not (other in named and _higher(table, other, column)):
+                break
+        else:
+            return _joined(table, column, best[0], sizes)
+    ordered = [one for one in images() if in_order(sizes, one)] if sizes else []
     if len(ordered) == 1:
         told = f"its rows are the objects of “{ordered[0].name}”, as their sizes say"
         told += _BARE * ordered[0].bare
@@ -269,44 +256,54 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
     return Joined(note=f"not joined: {doubts[0]}" if doubts else "")
 
 
+def _fitting(
+    numbers: set[int],
+    images: Sequence[Objects],
+    doubts: list[str] | None = None,
+    column: str = "",
+    *,
+    certain: bool,
+) -> list[Objects]:
+    """Return the images whose objects may have these numbers; `doubts` takes why others not."""
+    fitting: list[Objects] = []
+    for image in images:
+        if not (doubt := _unlike(numbers, image, certain=certain)):
+            fitting.append(image)
+        elif doubts is not None:
+            doubts.append(doubt.format(column=column, name=image.name))
+    return fitting
+
+
+def _joined(table: Table, column: str, image: Objects, sizes: Mapping[str, np.ndarray]) -> Joined:
+    numbers = {int(value) for value in table[column].tolist()}
+    said = by_sizes(table, column, image, sizes)
+    sure = tells_objects(column) and numbers >= image.ids
+    counted = not said.proven and numbers - {0} == set(range(1, len(numbers - {0}) + 1))
+    told = _told(numbers, image, column, said, counted=counted)
+    return Joined(image.key, column, told, sure, counted=counted)
+
+
 def _another(table: Table, column: str, image: Objects) -> str:
-    """Return another column that could number the rows of `image`, each otherwise; or none."""
-    for name in object_ids(table, things=True):
-        numbers = _numbers(table[name]) if name != column and tells_objects(name) else None
-        fits = isinstance(numbers, set) and numbers <= image.ids | {0}
-        if fits and not np.array_equal(table[name], table[column]):
+    """Return another column that could number the rows of `image`, each otherwise; or none.
+
+    Of two that differ by one in each row the lower counts the same from 0.
+    """
+    named = object_ids(table, things=True)
+    for name in table:
+        numbers = _numbers(table[name]) if name != column else None
+        if not isinstance(numbers, set) or not numbers <= image.ids | {0}:
+            continue
+        known = name in named and tells_objects(name)
+        if np.array_equal(table[name], table[column]) or _higher(table, column, name):
+            continue
+        if known or (len(numbers) >= MANY and _higher(table, name, column)):
             return name
     return ""
 
 
-def _in_order(table: Table, image: Objects) -> bool:
-    """Whether rows are the objects of an image, in the order of their numbers, by their sizes."""
-    sizes = np.array([image.sizes.get(number, 0) for number in sorted(image.ids)])
-    found = [values for _, values in _sizes(table) if len(values) == len(sizes)]
-    return len(sizes) >= _DISTINCT and any(_alike(values, sizes) for values in found)
-
-
-def _alike(values: np.ndarray, counts: np.ndarray) -> bool | None:
-    """Whether sizes of rows, in any unit, are those of the objects row by row.
-
-    False: they are of others, or in another order. None: objects of about one size prove nothing.
-    """
-    if not counts.all():
-        return None
-    expected = counts * (values.sum() / counts.sum())
-    off = np.abs(values / expected - 1).max()
-    sorted_off = np.abs(np.sort(values) / np.sort(expected) - 1).max()
-    if off > _OFF or (sorted_off < min(off / 3, _DIGITS)):
-        return False
-    gaps = np.diff(np.sort(expected)) / expected.max()
-    return True if off <= _DIGITS and gaps.size and off < gaps.min() / 3 else None
-
-
-def _sizes(table: Table) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the columns that are sizes of objects by their names, with these."""
-    for name, values in table.items():
-        if values.dtype.kind in "iuf" and tells_sizes(name):
-            yield name, values
+def _higher(table: Table, name: str, column: str) -> bool:
+    """Whether a column counts one higher than another in each row."""
+    return np.array_equal(table[name], table[column] + 1)
 
 
 def _numbers(values: np.ndarray) -> set[int] | str | None:
@@ -340,34 +337,20 @@ def _unlike(numbers: set[int], image: Objects, *, certain: bool) -> str:
     return ""
 
 
-def _same_sizes(table: Table, column: str, image: Objects) -> bool | None:
-    """Whether a column of sizes says that each row is the object of its number.
-
-    False: those of others, or in another order. None: it says nothing.
-    """
-    there = np.asarray(table[column] != 0)
-    counts = np.array([image.sizes.get(int(i), 0) for i in table[column][there].tolist()])
-    told = {
-        name: _alike(sizes[there], counts)
-        for name, sizes in _sizes(table)
-        if (sizes[there] > 0).all()
-    }
-    if True in told.values():
-        return True
-    against = [name for name, same in told.items() if same is False]
-    return False if any(tells_sizes(name, deep=image.deep) for name in against) else None
-
-
-def _told(numbers: set[int], image: Objects, column: str, *, proven: bool) -> str:
+def _told(numbers: set[int], image: Objects, column: str, said: Said, *, counted: bool) -> str:
     without = len(image.ids - numbers)
     note = f"its rows are the objects of “{image.name}”, by the column “{column}”"
     if without:
         have = "has" if without == 1 else "have"
         note += f"; {without} of its {len(image.ids)} objects {have} no row"
-    if proven:
+    if said.proven:
         note += ", as their sizes say too"
-    elif not tells_objects(column) and numbers == set(range(1, len(numbers) + 1)):
+    elif counted and not tells_objects(column):
         note += ", which may count rows as well: compare some before you rely on it"
+    if said.far:
+        note += f"; its column “{said.far}” gives other sizes than their pixels do: compare some"
+    if 0 in numbers:
+        note += "; its row 0 was taken for the background"
     if image.again:
         note += "; objects are in several frames or channels, where a row stands for all"
     note += _BARE * image.bare
