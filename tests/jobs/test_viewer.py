@@ -345,6 +345,32 @@ def test_an_image_in_two_inputs_and_an_image_layer(
     assert "“label”; a labels layer of it takes them" in " ".join(added.notes)
 
 
+@pytest.mark.parametrize(
+    ("made", "doubt"),
+    [
+        ("np.stack([a, a // 2, a], -1).astype(np.uint8), photometric='rgb'", True),
+        ("a.astype(np.float32)", True),
+        ("a[:2].astype(np.float32)", False),
+    ],
+)
+def test_numbers_may_be_of_an_output_whose_objects_cannot_be_counted(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config, made: str, doubt: bool
+) -> None:
+    script = f"""
+    import sys, numpy as np, tifffile
+    a = tifffile.imread(sys.argv[1])
+    tifffile.imwrite(sys.argv[3], {made})
+    open(sys.argv[2], "w").write("label,q\\n1,5\\n2,6\\n")
+    """
+    more = TABLE + '<data name="o" format="imagetiff" label="Sorted"/>'
+    tool = make_tool(script, inputs=PLAIN, outputs=more, arguments="${i} ${t} ${o}")
+    mine = viewer.add_labels(np.repeat([1, 0, 2], 10).reshape(3, 10), name="mine")
+    added = _result(viewer, tool, config, i=mine)
+    assert list(added.joined.values()) == [mine]
+    told = " ".join(added.notes)
+    assert ("Sorted”, whose objects cannot be counted: compare some" in told) == doubt
+
+
 def test_tables_of_a_collection_join_their_own_labels(
     viewer: ViewerModel, make_tool: MakeTool, config: Config
 ) -> None:

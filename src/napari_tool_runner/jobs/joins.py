@@ -83,6 +83,7 @@ class Joins:
         self._look = partial(objects_in, stop=stop)
         self._part = part
         self._made: dict[tuple[str, str], Objects | None] = {}
+        self._extents: set[tuple[int, ...]] = set()
 
     def settled(
         self,
@@ -102,7 +103,10 @@ class Joins:
                 return entry
             found = joined_by(table.table, partial(self._images, element))
             if found.note:
-                note(f"{entry.layer_name}: {found.note}.")
+                other = self._uncounted(element) if found.counted else ""
+                may = f"; they may be of “{other}”, whose objects cannot be counted: compare some"
+                same = not other or found.key in self._outputs
+                note(f"{entry.layer_name}: {found.note}{'' if same else may}.")
             if found.sure:
                 labels.update({(found.key, element), (found.key, "")})
             return replace(entry, join=found.key, column=found.column, numbers=found.numbers)
@@ -127,6 +131,7 @@ class Joins:
         for name, snap in one_each.values():  # an image may go into several inputs
             with suppress(ExchangeError):  # what cannot be read says nothing
                 opened = replace(open_snapshot(snap), name=snap.name)
+                self._extents.add(_extent(opened))
                 found.append(self._look(name * (several[name] == 1), opened, part=self._part))
         return found
 
@@ -138,6 +143,29 @@ class Joins:
                 with suppress(ExchangeError):
                     self._made[name, element] = self._look(name, snapshot(entry))
         return self._made[name, element]
+
+    def _uncounted(self, element: str) -> str:
+        """Return an output as large as an input, whose objects nobody can count; or none.
+
+        In colours or fractions objects may have got other numbers than those of the input.
+        """
+        for name, output in self._outputs.items():
+            entry = output.files().get(element) or output.files().get("")
+            if entry is None or entry.loaded is None or not entry.loaded.kind.is_pixels:
+                continue
+            with suppress(ExchangeError):
+                counted = self._of_output(name, element) or self._of_output(name, "")
+                if counted is None and _extent(snapshot(entry)) in self._extents:
+                    return entry.layer_name
+        return ""
+
+
+def _extent(snap: LayerSnapshot) -> tuple[int, ...]:
+    """Return how large an image is along its axes, without that of colours."""
+    if not snap.kind.is_pixels or snap.data is None:
+        return ()
+    shape = snap.pixels.shape
+    return tuple(n for n in shape[: len(shape) - snap.rgb] if n > 1)
 
 
 def _each(
