@@ -349,6 +349,7 @@ def test_tables_as_programs_publish_them_join(table, column):
         ({"cell_id": SOME - 1, "area": np.append(OF_SOME[:3], np.nan)}, "one higher"),
         ({"object_id": SOME[:1] - 1, "Size in pixels": OF_SOME[:1]}, "one higher"),
         ({"object_id": SOME[:2] - 1, "size": OF_SOME[:2]}, "one higher"),
+        ({"object_id": SOME[:2] - 1, "size": OF_SOME[:2] * UM2}, "one higher"),
         ({"label": N, "area": np.sort(AREA)[::-1], "area_convex": HULL}, "in another order"),
         ({"label": N, "area": np.sort(AREA) * UM2}, "in another order"),
         ({"label": [2, 4, 5, 6], "area": OF_SOME}, "those of other numbers of “eight”"),

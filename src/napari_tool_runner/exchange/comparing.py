@@ -185,9 +185,10 @@ def _exact(told: np.ndarray, counts: np.ndarray, off: float) -> bool:
     """
     if not counts.all() or _off(told, counts) > min(off / 3, _DIGITS):
         return False
-    if np.array_equal(told, counts):
-        return len({*counts.tolist()}) > 1 or (len(told) == 1 and bool(told[0] >= _LARGE))
-    return len({*counts.tolist()}) >= MANY
+    several = len({*counts.tolist()})
+    if np.array_equal(told, counts):  # few small ones are soon the same
+        return bool(told.max() ** min(len(told), MANY) >= _LARGE) and several >= min(len(told), 2)
+    return several >= MANY or (several == len(told) == 2 and bool(counts.min() >= _LARGE))
 
 
 def in_order(sizes: Mapping[str, np.ndarray], image: Objects) -> bool:
