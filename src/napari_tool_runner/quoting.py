@@ -9,10 +9,11 @@ from __future__ import annotations
 import html
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 __all__ = [
+    "check_words",
     "comment",
     "html_text",
     "obeyed_by_none",
@@ -22,6 +23,7 @@ __all__ = [
     "shell_line",
     "shell_word",
     "some_paths",
+    "variable_problem",
     "visible_text",
 ]
 
@@ -113,3 +115,26 @@ def shell_line(words: Iterable[str]) -> str:
 def html_text(text: str) -> str:
     """Return `text` so that rich text shows it as it is, also between quotes."""
     return html.escape(text, quote=True)
+
+
+def check_words(words: Iterable[str], variables: Mapping[str, str]) -> None:
+    """Raise ValueError when no program can be given these words, or such variables.
+
+    What a nul ends for a program is the next option for whoever joins words by it.
+    """
+    for word in words:
+        if "\0" in word:
+            shown = one_line(word, 80)
+            raise ValueError(f"“{shown}” holds a nul character, which no program can be given")
+    for name, value in variables.items():
+        if problem := variable_problem(name, value):
+            raise ValueError(problem)
+
+
+def variable_problem(name: str, value: str) -> str:
+    """Say why no program can be given a variable; empty when it can."""
+    if not name or "=" in name or not name.isprintable():
+        return f"“{one_line(name, 80)}” is no name of a variable"
+    if "\0" in value:
+        return f"the variable {name} holds a nul character, which no program can be given"
+    return ""

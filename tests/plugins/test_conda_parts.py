@@ -73,6 +73,17 @@ def test_variables_of_files(tmp_path: Path) -> None:
     assert activate(prefix, process.context, {}).changes == {"A": "1", "B": "package"}
 
 
+def test_what_is_no_variable_is_left_out_and_told(tmp_path: Path) -> None:
+    prefix = tmp_path / "env"
+    told = {"A": "a\0--bind\0/\0/", "B\0--bind": "b", "C=D": "c", "": "d", "E\nF": "e", "G": "g"}
+    write(prefix / "etc/conda/env_vars.d/a.json", json.dumps(told))
+    process, events = make_process(tmp_path)
+    assert activate(prefix, process.context, {}).changes == {"G": "g"}
+    said = "\n".join(events.lines("runner"))
+    assert said.count("left out") == 5
+    assert "the variable A holds a nul character" in said
+
+
 @posix
 def test_scripts_of_other_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel does not tell the variables of a shell, Python is asked for them."""

@@ -24,7 +24,12 @@ import napari_tool_runner as ntr
 from napari_tool_runner import sealed
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config, user_data
-from napari_tool_runner.errors import JobCancelledError, RunnerExecError, ToolRunnerError
+from napari_tool_runner.errors import (
+    JobCancelledError,
+    RunnerExecError,
+    TemplateError,
+    ToolRunnerError,
+)
 from napari_tool_runner.jobs import reclaim, reclaimable
 from napari_tool_runner.jobs.past.history import ended_jobs, history, record_files
 from napari_tool_runner.jobs.past.scan import Scan
@@ -403,6 +408,59 @@ def test_the_variables_of_a_descriptor_are_not_those_of_the_walls(tmp_path: Path
     process.context.mounts = [Mount(tmp_path / "job", read_only=False), Mount(library.parent)]
     LocalRunnerService().exec(process, [sys.executable, "-c", "print(1)"])
     assert not outside.exists()
+
+
+NUL_WORDS = [
+    ({"XX": "a\0--bind\0{0}\0{0}"}, "echo"),
+    ({"XX": "a\0"}, "echo"),
+    ({"X\0--bind\0{0}\0{0}\0--setenv\0Y": "b"}, "echo"),
+    ({}, "a\0--bind\0{0}\0{0}"),
+    ({"A=B": "c"}, "echo"),
+    ({"": "c"}, "echo"),
+    ({"A\nB": "c"}, "echo"),
+]
+
+
+@pytest.mark.parametrize("enclose", [pytest.param(True, marks=enclosed), False])
+@pytest.mark.parametrize(("variables", "word"), NUL_WORDS)
+def test_no_word_of_a_tool_becomes_an_option(
+    tmp_path: Path, variables: dict[str, str], word: str, enclose: bool
+) -> None:
+    """Whoever joins words by a nul takes what follows one for the next option."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "key").write_text("the key")
+    process, events = make_process(tmp_path / "job")
+    process.context.root = tmp_path / "job"
+    process.context.environment = {n.format(mine): v.format(mine) for n, v in variables.items()}
+    process.context.mounts = [Mount(tmp_path / "job", read_only=False)]
+    program = ["sh", "-c", f"cat {mine}/key", word.format(mine)]
+    with pytest.raises(RunnerExecError, match=r"nul character|no name of a variable"):
+        LocalRunnerService({"enclose": enclose}).exec(process, program)
+    assert "the key" not in events.lines()
+    with pytest.raises(TemplateError, match=r"nul character|no name of a variable"):
+        RenderedCommand(tuple(program), (), environment=process.context.environment)
+
+
+def test_no_path_becomes_an_option(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nul character"):
+        enclosure.Enclosure(["--bind", "/a\0--bind\0/", "/b"]).start(["true"], tmp_path, {})
+
+
+def test_a_descriptor_puts_no_nul_into_variables_and_scripts(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    variable = f"</requirements>{VARIABLE}<requirements>"
+    for where, what in (("requirements", variable), ("arguments", "${chr(0)} ${o}")):
+        tool = make_tool("print()", **{**NO_DATA, where: what})
+        with pytest.raises(ToolRunnerError, match=r"cannot be run: .* holds a nul character"):
+            ntr.run(tool, config=config)
+
+
+VARIABLE = (
+    '<environment_variables><environment_variable name="XX">a${chr(0)}--bind${chr(0)}/root'
+    "${chr(0)}/root</environment_variable></environment_variables>"
+)
 
 
 @enclosed

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from napari_tool_runner import sealed
+from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.names import real_path
+from napari_tool_runner.quoting import check_words
 from napari_tool_runner.tools.guard import guarded
 from napari_tool_runner.tools.model import DataParameter, PackageRequirement, Tool
 from napari_tool_runner.tools.tree import leaves
@@ -156,6 +158,11 @@ class RenderedCommand:
         What a person should know (a sanitised value, a converted carrier).
     version : tuple of str
         What writes to ``paths.version`` which program it is; empty: nobody knows how.
+
+    Raises
+    ------
+    TemplateError
+        No program can be given such words or variables.
     """
 
     argv: tuple[str, ...]
@@ -165,6 +172,15 @@ class RenderedCommand:
     script: str = ""
     notes: tuple[str, ...] = ()
     version: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            check_words((*self.argv, *self.version, self.script), self.environment)
+        except ValueError as error:
+            raise TemplateError(
+                f"The command of the tool cannot be run: {error}.",
+                hint="Ask the author of the descriptor to leave it out.",
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

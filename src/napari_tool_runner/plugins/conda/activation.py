@@ -29,6 +29,7 @@ from napari_tool_runner.plugins.programs.environment import (
     program_environment,
 )
 from napari_tool_runner.plugins.programs.program import run_program
+from napari_tool_runner.quoting import variable_problem
 from napari_tool_runner.storage import parse_json
 
 __all__ = ["Activation", "activate", "own_room", "run_in_prefix"]
@@ -94,7 +95,7 @@ def activate(prefix: Path, context: ExecContext, config: Mapping[str, object]) -
     """
     start = host_environment(isolated=True)
     start.update(_plain(prefix, start))
-    after = {**start, **_variables_of_files(prefix)}
+    after = {**start, **_variables_of_files(prefix, context)}
     folder = prefix / "etc" / "conda" / "activate.d"
     if scripts := sorted(folder.glob("*.bat" if sys.platform == "win32" else "*.sh")):
         after = _after_scripts(prefix, scripts, after, context, config)
@@ -163,7 +164,7 @@ def _plain(prefix: Path, variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _variables_of_files(prefix: Path) -> dict[str, str]:
+def _variables_of_files(prefix: Path, context: ExecContext) -> dict[str, str]:
     """Return the variables that packages, and then the user, gave to the environment."""
     files = sorted((prefix / "etc" / "conda" / "env_vars.d").glob("*.json"))
     found: dict[str, str] = {}
@@ -176,7 +177,15 @@ def _variables_of_files(prefix: Path) -> dict[str, str]:
             data = data.get("env_vars", {}) if isinstance(data, dict) else {}
         if isinstance(data, dict):
             found.update({str(name): str(value) for name, value in data.items()})
-    return found
+    return _usable(found, context)
+
+
+def _usable(variables: Mapping[str, str], context: ExecContext) -> dict[str, str]:
+    """Return those that a program can be given; of the others is told."""
+    problems = {name: variable_problem(name, value) for name, value in variables.items()}
+    for problem in filter(None, problems.values()):
+        context.say(f"A variable of the environment is left out: {problem}.")
+    return {name: value for name, value in variables.items() if not problems[name]}
 
 
 def _after_scripts(
@@ -213,7 +222,7 @@ def _after_scripts(
         before = _with_room(base, room)
         room = replace(room, timeout=context.timeout)  # they begin the program of this job
         code = run_in_prefix(line, base, room, config, prefix)
-        found = _read_dump(dump, room.work_dir)
+        found = _usable(_read_dump(dump, room.work_dir), context)
     if code or not found:
         context.say(f"The activation scripts failed (exit code {code}).")
         for text in failed[-20:]:

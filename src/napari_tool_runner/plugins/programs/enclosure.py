@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.programs.environment import check_program
 from napari_tool_runner.plugins.programs.watchdog import MARK
+from napari_tool_runner.quoting import check_words
 from napari_tool_runner.tools.isolation.walls import (
     end_held,
     hold,
@@ -51,8 +52,6 @@ __all__ = [
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEVICES = re.compile(r"nvidia.*|dri|kfd|dxg|accel")
 _APART = ("user", "pid", "ipc", "uts")
-_LINKS = 40
-_LAST = 10.0  # seconds that the kernel may take to end what runs inside
 # what the kernel tells of processors, memory and devices, without its doors for administrators
 _HARDWARE = ("bus", "class", "dev", "devices", "fs/cgroup", "kernel/mm", "module")
 
@@ -76,7 +75,7 @@ class Enclosure:
     def start(
         self, args: Sequence[str], work_dir: Path, environment: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
-        """Start `args`; raises OSError, also for what could not be executed."""
+        """Start `args`; raises OSError for what could not be executed, ValueError for a nul."""
         check_program(args[0], work_dir, environment)
         self._status, status = os.pipe()
         options, kernel = os.memfd_create("options"), os.memfd_create("kernel")
@@ -86,13 +85,18 @@ class Enclosure:
                 given += ["--setenv", name, value]
             if forbidden := program_filter():
                 given += ["--seccomp", str(kernel)]
-            for file, data in (
-                (options, b"".join(os.fsencode(one) + b"\0" for one in given)),
-                (kernel, forbidden),
-            ):
+            check_words(given, environment)  # of values no option may be made
+            joined = b"".join(os.fsencode(one) + b"\0" for one in given)
+            for file, data in ((options, joined), (kernel, forbidden)):
                 os.write(file, data)
                 os.lseek(file, 0, os.SEEK_SET)
-            program = [_bwrap(), "--args", str(options), "--json-status-fd", str(status)]
+            program = [
+                shutil.which("bwrap") or "bwrap",
+                "--args",
+                str(options),
+                "--json-status-fd",
+                str(status),
+            ]
             program += ["--", *args]
 
             def start() -> subprocess.Popen[bytes]:
@@ -153,7 +157,7 @@ class Enclosure:
         if self.ended(0.0):
             return True
         end_held(self._first)
-        return self.ended(_LAST)
+        return self.ended(10.0)  # that the kernel may need to end what runs inside
 
     def ran(self) -> bool:
         """Whether the program was executed; asked once, when all has ended."""
@@ -252,7 +256,7 @@ def python_places() -> frozenset[Path]:
 def _python_places(*_known_by: str) -> frozenset[Path]:
     places = {Path(one) for one in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
     step = Path(sys.executable or os.sep)
-    for _ in range(_LINKS):  # an interpreter may be a link to a link
+    for _ in range(40):  # an interpreter may be a link to a link
         places.add(step.parent.parent if step.parent.name == "bin" else step.parent)
         if not step.is_symlink():
             break
@@ -382,10 +386,6 @@ def _binds(wanted: Mapping[Path, bool], seen: set[Path], hidden: Path | None) ->
                     continue
         rights[path] = read_only
         yield from ("--ro-bind" if read_only else "--bind", str(real), str(path))
-
-
-def _bwrap() -> str:
-    return shutil.which("bwrap") or "bwrap"
 
 
 def _masks(top: str) -> Iterator[str]:

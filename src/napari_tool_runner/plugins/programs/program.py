@@ -36,6 +36,7 @@ from napari_tool_runner.plugins.programs.process_tree import (
     watchdog,
 )
 from napari_tool_runner.plugins.programs.watchdog import MARK
+from napari_tool_runner.quoting import check_words
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Event, ExecContext
@@ -239,6 +240,7 @@ def _start(
         args = [shutil.which(args[0], path=environment.get("PATH")) or args[0], *args[1:]]
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     try:
+        check_words(args, environment)
         if enclosure is not None:
             return enclosure.start(args, work_dir, environment)
         return subprocess.Popen(
@@ -262,7 +264,7 @@ def _start_error(
     name = args[0]
     path = environment.get("PATH", os.defpath)
     where = shutil.which(name, path=path)
-    if isinstance(error, ValueError):  # a NUL character
+    if isinstance(error, ValueError):  # a nul character
         return RunnerExecError(f"The command cannot be run: {error}.")
     if not work_dir.is_dir():
         return RunnerExecError(f"The working folder {work_dir} does not exist.")
