@@ -221,7 +221,7 @@ def test_programs_that_cannot_be_started_say_why(local, tmp_path):
     program.chmod(0o644)
     with pytest.raises(RunnerExecError, match="may not be executed"):
         local.exec(process, [str(program)])
-    with pytest.raises(RunnerExecError, match="null byte"):
+    with pytest.raises(RunnerExecError, match="nul character"):
         local.exec(process, ["echo", "a\0b"])
     with pytest.raises(RunnerExecError, match="empty"):
         local.exec(process, [])
