@@ -5,22 +5,26 @@ A pattern of a few characters can keep `re` busy for years, and nothing can stop
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import TypeAlias
 
 import regex
 
 __all__ = [
+    "LIKE_RE",
     "Match",
     "PatternError",
     "SlowPatternError",
     "expanded",
     "find",
     "find_all",
+    "is_late",
     "is_match",
     "match_each",
     "match_start",
@@ -66,6 +70,11 @@ def together(seconds: float = _TOGETHER) -> Iterator[None]:
         yield
     finally:
         _deadline.reset(token)
+
+
+def is_late() -> bool:
+    """Whether the time that is shared, see `together`, is over."""
+    return time.monotonic() > _deadline.get()
 
 
 def match_each(pattern: str, texts: Iterable[str]) -> list[bool]:
@@ -131,3 +140,24 @@ def _in_time(pattern: str, seconds: float) -> Iterator[float]:
         shown = pattern if len(pattern) < 60 else f"{pattern[:59]}…"
         what = f"the pattern “{shown}” takes too long; it was not checked"
         raise SlowPatternError(what) from error
+
+
+def _like_re(name: str) -> Callable[..., object]:
+    """Return a function of `re` that gives up (`SlowPatternError`)."""
+
+    def call(pattern: object, text: object, flags: int = 0) -> object:
+        if not isinstance(pattern, str) or not isinstance(text, str):
+            raise TypeError("expected a pattern and a text")
+        if name in ("match", "fullmatch"):
+            return match_start(pattern, text, whole=name == "fullmatch", flags=flags & re.I)
+        if name == "search":
+            return find(pattern, text, flags=flags & re.I)
+        return find_all(pattern, text, flags=flags & re.I)
+
+    return call
+
+
+LIKE_RE = SimpleNamespace(
+    **{name: _like_re(name) for name in ("match", "search", "fullmatch", "findall")}, I=re.I
+)
+"""What an expression of a stranger has instead of the module `re`."""

@@ -16,6 +16,7 @@ from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
 from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
 from napari_tool_runner.tools.galaxy.sanitize import Sanitizer
+from napari_tool_runner.tools.galaxy.validators import ValueRule
 from napari_tool_runner.tools.model import Tool
 
 Line = Callable[..., str]
@@ -735,6 +736,29 @@ def test_genome_builds_and_group_tags(descriptor: Make, line: Line) -> None:
         "(b'a' * 1000000).replace(b'a', b'b' * 1000000)",
         "sum([['a'] * 1000] * 1000000, [])",
         "sum([[['a'] * 1000] * 1000, ['b'] * 1000000], [])",
+        "[c for a in [10000000000] " + "".join("for a in [a * a] " for _ in range(30)) + "]",
+        "[(value + 'xxxx') * 200000 for a in range(3000)]",
+        "all(sorted(range(999999)) for i in range(30000))",
+        "max(range(999999)) + sum([i * i for i in range(60000)])",
+        " or ".join(["value in [i for i in range(999999) for j in [1]]"] * 10),
+        "round(5, -100000000)",
+        "round(5, ndigits=-100000000)",
+        "sum([[1]] * 300, start=[])",
+        "len({i * 2305843009213693951 for i in range(30000)})",
+        "set([i * 2305843009213693951 for i in range(20000)])",
+        "[1 for s in ['a' * 90000] for i in range(30000) if s.rfind('b' + s[:45000]) > 0]",
+        "[1 for s in ['a' * 90000] for i in range(30000) if s.strip('b' * 45000 + 'a')]",
+        "sorted(['a'] * 50000, key=('a' * 90000).count)",
+        "[[1] * 1000 for i in range(9)] == [[[1] * 1000] * 1000] * 1000",
+        "str([[['a' * 9999] * 1000] * 1000] * 1000)",
+        "'%s' * 9000 % ((value * 30000,) * 9000)",
+        "'%9999d' * 5000 % ((1,) * 5000)",
+        "int('1' * 99999, 2)",
+        "[1 for i in range(9999) if 'x' in range(999999)]",
+        "[('a' * 99999).upper() for i in range(99999)]",
+        "[1 " + "".join(f"for x{i} in [1, 2] " for i in range(90)) + "]",
+        "+".join(["1"] * 9000),
+        "value == '" + "a" * 100_000 + "'",
     ],
 )
 @pytest.mark.timeout(30)
@@ -791,6 +815,51 @@ def test_what_an_expression_may_not_do(expression: str, word: str) -> None:
 def test_mistakes_of_an_expression_are_python_s_own(expression: str) -> None:
     with pytest.raises((TypeError, ValueError, ZeroDivisionError)):
         evaluate(expression, {"value": 5})
+
+
+def test_a_check_that_takes_too_much_is_told(descriptor: Callable[..., Tool]) -> None:
+    check = "all(sorted(range(999999)) for i in range(30000))"
+    tool = descriptor(
+        '<command>x</command><inputs><param name="t" type="text" value="a">'
+        f'<validator type="expression">{check}</validator></param></inputs>'
+    )
+    assert [note.what for note in tool.notes if "a run makes it" in note.what]
+    assert tool.inputs[0].validators[0].problem("a") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("regex", "q"), ("length", ""), ("in_range", ""), ("expression", "False")]
+)
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("Only %s of %s, 100% sure", "Only {0} of {0}, 100% sure"),
+        ("%d %(x)s %s%", "%d %(x)s {0}%"),
+        ("%s" * 50_000, None),
+        ("100 %", "100 %"),
+    ],
+)
+def test_messages_of_validators_are_no_formats(
+    descriptor: Callable[..., Tool], kind: str, body: str, message: str, said: str | None
+) -> None:
+    sort = "float" if kind == "in_range" else "text"
+    tool = descriptor(
+        f'<command>x</command><inputs><param name="t" type="{sort}" value="1"><validator '
+        f'type="{kind}" max="2" message="{message}">{body}</validator></param></inputs>'
+    )
+    (rule,) = tool.inputs[0].validators
+    value = 5.0 if kind == "in_range" else "w" * 100_000
+    problem = rule.problem(value)
+    assert problem is not None
+    assert len(problem) <= 1_000
+    if said is not None:
+        shown = "5.0" if kind == "in_range" else f"{'w' * 199}…"
+        assert problem == said.format(shown)
+
+
+def test_a_number_that_cannot_be_written_is_none_of_a_sentence() -> None:
+    rule = ValueRule("expression", "Not %s", "False")
+    assert rule.problem(10**5000) == "Not a number of very many digits"
 
 
 def test_deep_json_in_a_validator_is_a_note(descriptor: Callable[..., Tool]) -> None:

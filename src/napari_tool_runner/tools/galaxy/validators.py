@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.candidate import parse_json
 from napari_tool_runner.tools.common import is_true
-from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, evaluate
+from napari_tool_runner.tools.galaxy.expressions import NotSimpleError, TooMuchError, evaluate
 from napari_tool_runner.tools.patterns import SlowPatternError, match_start, problem_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ _SERVER_SIDE = frozenset(
     | {"dataset_metadata_in_data_table", "dataset_metadata_not_in_data_table"}
     | {"dataset_metadata_in_file"}
 )
+_SHOWN, _SAID = 200, 1_000  # characters of a value, and of what is said of it
 _NEEDED = ("dbkey", "columns", "column_types")  # what a datatype cannot be without
 _DATA_KINDS = frozenset(
     {"metadata", "dataset_metadata_equal", "dataset_metadata_in_range"}
@@ -93,9 +95,11 @@ class ValueRule:
         if self.check is not None:
             try:
                 self.check(value)
+            except SlowPatternError as error:
+                return f"“{_shown(value)}” is not accepted: {error}."
             except ValueError as error:
                 # galaxy-tool-util leaves the place of the value in its default messages
-                return str(error).replace("%s", str(value))
+                return _said(self.message or str(error), value)
             return None
         return expression_problem(self.expression, value, self.message, self.negate, final=final)
 
@@ -126,7 +130,19 @@ class DataRule:
         holds, shown = self.check(dataset)
         if holds is not self.negate:
             return None
-        return self.message.replace("%s", str(shown)) or "The dataset does not fit this input."
+        return _said(self.message or "The dataset does not fit this input.", shown)
+
+
+def _said(message: str, value: object) -> str:
+    """Return a message of a descriptor's with `value` for each ``%s``; other marks are text."""
+    return one_line(message[:_SAID].replace("%s", _shown(value)), _SAID)
+
+
+def _shown(value: object) -> str:
+    try:
+        return one_line(str(value), _SHOWN)
+    except ValueError:  # Python writes no number of so many digits
+        return "a number of very many digits"
 
 
 def expression_problem(
@@ -146,15 +162,20 @@ def expression_problem(
             # the descriptor's own code; a run needs consent
             holds = bool(eval(expression.strip(), {"value": value}))  # noqa: S307
         except Exception as error:  # noqa: BLE001 - anything that the descriptor's code raises
-            return f"The check {expression!r} failed on {value!r}: {error}"
+            return _failed(expression, value, error)
     except Exception as error:  # noqa: BLE001 - what the expression raises on this value
-        return f"The check {expression!r} failed on {value!r}: {error}"
+        return _failed(expression, value, error)
     if holds is not negate:
         return None
     if message:
-        return message.replace("%s", str(value))
+        return _said(message, value)
     verb = "must not" if negate else "must"
-    return f"The value {value!r} {verb} satisfy: {expression}"
+    return f"The value “{_shown(value)}” {verb} satisfy: {one_line(expression, _SAID)}"
+
+
+def _failed(expression: str, value: object, error: Exception) -> str:
+    check, why = one_line(expression, _SHOWN), one_line(str(error), _SHOWN)
+    return f"The check “{check}” failed on “{_shown(value)}”: {why}"
 
 
 def read_validators(
@@ -186,7 +207,22 @@ def read_validators(
             continue
         if rule is not None:
             rules.append(rule)
+        if isinstance(rule, ValueRule) and _is_too_much(rule, element.get("value") or ""):
+            notes.warning(
+                f"{where}/validator[{kind}]",
+                "The check takes too much to be made while you type; a run makes it.",
+            )
     return tuple(rules)
+
+
+def _is_too_much(rule: ValueRule, value: str) -> bool:
+    try:
+        evaluate(rule.expression or "True", {"value": value})
+    except TooMuchError:
+        return True
+    except Exception:  # noqa: BLE001 - what the expression raises is told when it is asked
+        return False
+    return False
 
 
 def accepts_empty(rules: tuple[ValueRule | DataRule, ...]) -> bool:
@@ -216,18 +252,17 @@ def _plain_regex(expression: str) -> str:
 
 def _value_rule(element: Element, kind: str) -> ValueRule | None:
     from galaxy.tool_util.parser.parameter_validators import parse_xml_validator
-    from galaxy.tool_util_models.parameter_validators import (
-        StaticValidatorModel,
-        raise_error_if_validation_fails,
-    )
+    from galaxy.tool_util_models.parameter_validators import StaticValidatorModel
 
     message, negate = _common(element)
     if kind == "expression":
         return ValueRule(kind, message, (element.text or "").strip(), negate)
     if kind in _DATA_KINDS or kind == "no_options":
         return None
+    element = copy(element)
+    if message:  # it would be taken for a format of Python's; ours is said
+        element.set("message", "-")
     if kind == "regex":
-        element = copy(element)
         element.text = _plain_regex(element.text or "")
         if problem := problem_of(element.text):
             raise ValueError(problem)
@@ -244,12 +279,10 @@ def _value_rule(element: Element, kind: str) -> ValueRule | None:
         if kind != "regex":
             model.statically_validate(value)
             return
-        try:
-            holds = match_start(pattern, str(value or "")) is not None
-        except SlowPatternError as error:
-            raise ValueError(f"“%s” is not accepted: {error}.") from error
-        raise_error_if_validation_fails(holds, model, value_to_show=str(value or ""))
+        if (match_start(pattern, str(value or "")) is not None) is negate:
+            raise ValueError(f"Value '%s' does {mismatch}match regular expression '{pattern}'")
 
+    mismatch = "" if negate else "not "
     return ValueRule(kind, message, negate=negate, check=check)
 
 
