@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
+import tracemalloc
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from napari_tool_runner.plugins.docker import registry as asked
 from napari_tool_runner.plugins.docker.client import Endpoint, Engine
 from napari_tool_runner.plugins.docker.images import Reference, parse_reference
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest, ask_tags
@@ -24,6 +28,7 @@ class Registry(ThreadingHTTPServer):
         self.answers: dict[str, object] = {}
         self.token = ""
         self.challenge = ""
+        self.headers: dict[str, str] = {}
 
     @property
     def address(self) -> str:
@@ -44,8 +49,11 @@ class _Handler(BaseHTTPRequestHandler):
         guarded = path.startswith("/v2/") and self.server.challenge
         if guarded and given != f"Bearer {self.server.token}":
             status, told = 401, {}
-        body = told.encode() if isinstance(told, str) else json.dumps(told).encode()
+        text = told if isinstance(told, str | bytes) else json.dumps(told)
+        body = text.encode() if isinstance(text, str) else text
         self.send_response(status)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         if status == 401:
             self.send_header("WWW-Authenticate", self.server.challenge)
         self.send_header("Content-Length", str(len(body)))
@@ -168,6 +176,48 @@ def test_answers_that_help_nobody(
         with pytest.raises(RegistryError, match=word) as error:
             ask()
         assert error.value.status == status
+
+
+@pytest.mark.parametrize("status", [200, 307, 404])
+@pytest.mark.parametrize("packed", ["gzip", "deflate", "gzip, gzip", "br", ""])
+def test_an_answer_is_not_unpacked_beyond_measure(
+    registry: Registry, engine: Engine, status: int, packed: str
+) -> None:
+    """Not even of an answer that only leads elsewhere."""
+    told = zlib.compress(bytes(2**26)) if packed == "deflate" else gzip.compress(bytes(2**26))
+    body = bytes(2**23) if not packed else gzip.compress(told) if ", " in packed else told
+    registry.headers = {"Content-Encoding": packed, "Location": "/v2/elsewhere"}
+    registry.answers["/v2/lab/tool/tags/list"] = (status, body)
+    registry.answers["/v2/elsewhere"] = {"tags": ["1"]}
+    tracemalloc.start()
+    try:
+        with pytest.raises(RegistryError, match=r"too large|cannot be asked") as error:
+            ask_tags(engine, registry.reference())
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
+    assert error.value.status == 0
+
+
+def test_packed_answers_and_those_that_lead_elsewhere_are_read(
+    registry: Registry, engine: Engine
+) -> None:
+    registry.headers = {"Content-Encoding": "gzip"}
+    registry.answers["/v2/lab/tool/tags/list"] = gzip.compress(b'{"tags": ["1"]}')
+    assert ask_tags(engine, registry.reference()) == ["1"]
+    registry.headers = {"Location": "/v2/elsewhere"}
+    registry.answers["/v2/lab/tool/tags/list"] = (307, {})
+    registry.answers["/v2/elsewhere"] = {"tags": ["2"]}
+    assert ask_tags(engine, registry.reference()) == ["2"]
+
+
+def test_an_answer_in_drops_is_not_waited_for(
+    registry: Registry, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asked, "_WHOLE", -1.0)
+    registry.answers["/v2/lab/tool/tags/list"] = {"tags": ["1"]}
+    with pytest.raises(RegistryError, match="cannot be asked"):
+        ask_tags(engine, registry.reference())
 
 
 def test_layers_that_are_none(registry: Registry, engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -47,6 +48,26 @@ def test_nothing_of_these_folders_is_taken(box: Path, name: str) -> None:
     found = approved.look(box)
     assert set(found) == {"say.xml", "link"}
     assert approved.left_out(found) == ("link",), "not by a link either"
+
+
+def test_two_toolboxes_never_have_one_digest() -> None:
+    """A name, and where a link leads, may hold what would end a row of the listing."""
+
+    def digest(*rows: tuple[str, str]) -> str:
+        return approved.digest_of({name: approved.Entry(mark, 0, 0, 0) for name, mark in rows})
+
+    same = [
+        (("n", "link:/x"), ("b\nc", "M")),
+        (("n", "link:/x\nb"), ("c", "M")),
+        (("n", "link:/x\nb\0M\nc"), ("c", "M")),
+        (("n", "link:/x"), ("b", "M"), ("c", "M")),
+        (("n\0link:/x\nb\nc", "M"),),
+        (("n", "link:/x\nb\nc\0M"),),
+    ]
+    assert len({digest(*rows) for rows in same}) == len(same)
+    # what was approved before goes on, where no name holds such a thing
+    plain = hashlib.sha256(b"a\0link:/x\nb\0M\n").hexdigest()
+    assert digest(("b", "M"), ("a", "link:/x")) == f"sha256:{plain}"
 
 
 @posix

@@ -7,8 +7,11 @@ time limits, and whoever asks goes on without an answer.
 from __future__ import annotations
 
 import contextlib
+import io
 import ipaddress
 import re
+import time
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,8 +20,11 @@ from urllib.parse import urlsplit
 import docker.auth
 import docker.errors
 import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
 
 from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.storage import parse_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
@@ -35,7 +41,8 @@ _SINGLE = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_LARGEST = 4 * 2**20
+_LARGEST = 4 * 2**20  # bytes of an answer, unpacked
+_WHOLE = 3 * TIMEOUT  # seconds until all of it is there
 
 
 class RegistryError(PreparationError):
@@ -132,6 +139,46 @@ def _something_else(registry: str) -> RegistryError:
     return RegistryError(f"The registry {registry} answered with something else.")
 
 
+class _Bounded(HTTPAdapter):
+    """Reads answers whole, within limits: also those that only lead to another one."""
+
+    def __init__(self, registry: str) -> None:
+        super().__init__()
+        self._registry = registry
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **more: Any
+    ) -> requests.Response:
+        """Return the answer, which is read: nobody meets more of it, packed or unpacked."""
+        response = super().send(request, *args, **more)
+        try:
+            told = self._read(response)
+        finally:
+            response.close()
+        response.raw = io.BytesIO(told)
+        return response
+
+    def _read(self, response: requests.Response) -> bytes:
+        packed = response.headers.get("Content-Encoding", "identity").lower()
+        if packed not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise requests.exceptions.ContentDecodingError(f"packed as {packed}")
+        unpack = zlib.decompressobj(47) if packed not in ("", "identity") else None
+        found, until = bytearray(), time.monotonic() + _WHOLE
+        try:
+            for part in response.raw.stream(2**16, decode_content=False):
+                # so much at most is made of it
+                found += unpack.decompress(part, _LARGEST + 1) if unpack else part
+                if len(found) > _LARGEST:
+                    raise RegistryError(
+                        f"The answer of the registry {self._registry} is too large."
+                    )
+                if time.monotonic() > until:
+                    raise requests.exceptions.ReadTimeout("it tells too little at a time")
+        except (urllib3.exceptions.HTTPError, zlib.error) as error:
+            raise requests.exceptions.ContentDecodingError(str(error)) from error
+        return bytes(found)
+
+
 class _Session:
     """Requests to one repository, with its kind of authentication."""
 
@@ -139,6 +186,8 @@ class _Session:
         self.reference = reference
         self.root = f"{_address(engine, reference.registry)}/v2/{reference.path}"
         self.http = requests.Session()
+        for scheme in ("http://", "https://"):
+            self.http.mount(scheme, _Bounded(reference.registry))
         self.authorization = ""
         self.credentials = _credentials(reference.registry)
 
@@ -157,9 +206,7 @@ class _Session:
                     f"({response.status_code} {response.reason}).",
                     status=response.status_code,
                 )
-            if len(response.content) > _LARGEST:
-                raise RegistryError(f"The answer of the registry {registry} is too large.")
-            found: object = response.json()
+            found = parse_json(response.content)
         except (requests.exceptions.RequestException, ValueError) as error:
             raise RegistryError(
                 f"The registry {registry} cannot be asked about {self.reference}."
@@ -192,7 +239,9 @@ class _Session:
             timeout=TIMEOUT,
         )
         response.raise_for_status()
-        found = response.json()
+        found = parse_json(response.content)
+        if not isinstance(found, dict):
+            raise _something_else(self.reference.registry)
         token = found.get("token") or found.get("access_token")
         if token:
             self.authorization = f"Bearer {token}"

@@ -99,8 +99,12 @@ def kept_folder(digest: str) -> Path:
 
 def digest_of(listing: Mapping[str, Entry]) -> str:
     """Return ``sha256:…`` of names and contents."""
-    lines = (f"{name}\0{listing[name].mark}\n" for name in sorted(listing))
-    return sha256_of("".join(lines).encode("utf-8", "surrogateescape"))
+    rows = [(name, listing[name].mark) for name in sorted(listing)]
+    told = "".join(f"{name}\0{mark}\n" for name, mark in rows)
+    if told.count("\n") > len(rows) or told.count("\0") > len(rows):
+        # a name, or where a link leads, would end a row: no row begins with a nul
+        told = "".join(f"\0{len(one)}:{one}" for row in rows for one in row)
+    return sha256_of(told.encode("utf-8", "surrogateescape"))
 
 
 def left_out(listing: Mapping[str, Entry]) -> tuple[str, ...]:
