@@ -663,6 +663,14 @@ def test_a_zarr_output_is_a_folder(descriptor: Make, run: Go, command: str, outp
     assert file.path.is_relative_to(done.paths.outputs)
 
 
+def test_a_folder_that_is_no_zarr_is_taken_and_told(descriptor: Make, run: Go) -> None:
+    """It is there: what it lacks is said where it is opened, not that nothing was written."""
+    command = "mkdir -p '$o.extra_files_path'; echo x > '$o.extra_files_path/0.0'"
+    done = run(tool(descriptor, command, '<data name="o" format="zarr"/>'))
+    (file,) = done.outputs["o"].files
+    assert [one.name for one in file.path.iterdir()] == ["0.0"]
+
+
 def test_an_output_that_was_not_written_has_no_entry(descriptor: Make, run: Go) -> None:
     done = run(tool(descriptor, "true", '<data name="o" format="txt"/>'))
     assert done.outputs == {}
