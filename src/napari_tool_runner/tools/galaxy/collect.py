@@ -168,8 +168,7 @@ class _Collector:
         if self.source.formats.is_of_type(kind, "zarr") and content_type(extra, top) is None:
             inner = [entry for entry, told in entries.items() if told == "folder"]
             stores = [entry for entry in inner if content_type(entry, top)]
-            # what is no store is told where it is opened
-            return next(iter(stores or inner), extra if entries else None)
+            return next(iter(stores or inner), extra if entries else None)  # told when opened
         return extra if entries else None
 
     def file(
