@@ -23,7 +23,6 @@ __all__ = [
     "SlowPatternError",
     "expanded",
     "find",
-    "find_all",
     "is_late",
     "is_match",
     "match_each",
@@ -89,13 +88,6 @@ def find(pattern: str, text: str, *, flags: int = 0, seconds: float = _SECONDS) 
         return _compiled(pattern, flags).search(text, timeout=left)
 
 
-def find_all(pattern: str, text: str, *, flags: int = 0) -> list[object]:
-    """Return all that `pattern` finds in `text`; raises what `match_start` does."""
-    with _in_time(pattern, _SECONDS) as left:
-        found: list[object] = _compiled(pattern, flags).findall(text, timeout=left)
-    return found
-
-
 def expanded(hit: Match, text: str) -> str:
     """Return `text` with the groups of `hit` in the places that it names; raises PatternError."""
     try:
@@ -152,7 +144,8 @@ def _like_re(name: str) -> Callable[..., object]:
             return match_start(pattern, text, whole=name == "fullmatch", flags=flags & re.I)
         if name == "search":
             return find(pattern, text, flags=flags & re.I)
-        return find_all(pattern, text, flags=flags & re.I)
+        with _in_time(pattern, _SECONDS) as left:
+            return _compiled(pattern, flags & re.I).findall(text, timeout=left)
 
     return call
 
