@@ -96,10 +96,10 @@ def test_the_copy_is_for_one_person_and_for_reading(box: Path) -> None:
 def test_what_takes_the_place_of_a_file_is_not_opened(tmp_path: Path) -> None:
     """Between the listing and the reading, a file may become a pipe or a link."""
     os.mkfifo(tmp_path / "pipe")
-    assert approved._entry(str(tmp_path / "pipe"), None).mark.startswith("special:")
+    assert approved._entry(tmp_path / "pipe", tmp_path, None).mark.startswith("special:")
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "link").symlink_to("secret")
-    assert approved._entry(str(tmp_path / "link"), None).mark == "unreadable"
+    assert approved._entry(tmp_path / "link", tmp_path, None).mark == "unreadable"
 
 
 @pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])
