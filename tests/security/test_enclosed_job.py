@@ -452,7 +452,7 @@ def test_a_descriptor_puts_no_nul_into_variables_and_scripts(
 ) -> None:
     variable = f"</requirements>{VARIABLE}<requirements>"
     for where, what in (("requirements", variable), ("arguments", "${chr(0)} ${o}")):
-        tool = make_tool("print()", **{**NO_DATA, where: what})
+        tool = make_tool("print()", root='profile="24.0"', **{**NO_DATA, where: what})
         with pytest.raises(ToolRunnerError, match=r"cannot be run: .* holds a nul character"):
             ntr.run(tool, config=config)
 
