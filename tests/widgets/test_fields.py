@@ -11,11 +11,13 @@ from widget_tools import METHOD, REPEAT, SECTION, SIGMA, options, rich_tool, too
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     ColorParameter,
+    DataColumnParameter,
     DrillDownOption,
     DrillDownParameter,
     FileParameter,
     FloatParameter,
     IntegerParameter,
+    Repeat,
     SelectOption,
     SelectParameter,
     TextParameter,
@@ -397,3 +399,17 @@ def test_problems_are_shown_on_demand_and_opened(form):
     assert row.isVisible()
     assert row.message() == "“Number” needs a value."
     assert widget.window().focusWidget() is row.field.focus_widget()
+
+
+def test_columns_are_those_of_the_table_beside_them_and_numbers(form, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text(f"{name},b\n1,2\n")
+    inner = (FileParameter(name="t"), DataColumnParameter(name="k", data_ref="t"))
+    widget = form(tool_of(Repeat(name="r", label="R", items=inner)))
+    entries = [{"t": str(tmp_path / f"{name}.csv"), "k": "1"} for name in ("one", "two")]
+    widget.set_values({"r": entries})
+    widget.builder.finish()
+    boxes = [widget.row(f"r_{index}|k").field.combo for index in range(2)]
+    assert [box.currentText() for box in boxes] == ["1: one", "1: two"]
+    widget.set_values({"r": [{**entries[0], "k": "-1"}]})
+    assert "counted from 1" in str(widget.problems()[0])

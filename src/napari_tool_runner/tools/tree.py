@@ -34,6 +34,7 @@ __all__ = [
     "Group",
     "Leaf",
     "Place",
+    "beside",
     "chosen_places",
     "find_parameter",
     "groups",
@@ -155,6 +156,21 @@ def groups(
     if case is None:
         return [Group(name, item, (item.test,), values)]
     return [Group(name, item, (item.test, *case.items), values, item.cases.index(case))]
+
+
+def beside(values: Mapping[str, object], name: str) -> dict[str, object]:
+    """Return `values` as the parameter called `name` sees them: what is nearest goes first."""
+    scope, place = dict(values), values
+    for part in name.split("|")[:-1]:
+        repeat, _, index = part.rpartition("_")
+        inner = place.get(part)
+        if inner is None and isinstance(entries := place.get(repeat), list):
+            inner = entries[int(index)]
+        if not isinstance(inner, Mapping):
+            break
+        place = inner
+        scope |= place
+    return scope
 
 
 def remade(

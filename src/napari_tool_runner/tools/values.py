@@ -56,6 +56,7 @@ TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 FALSE_WORDS = frozenset({"false", "no", "off", "0", ""})
 _MAX_BITS = 13_000
 """Whole numbers with more bits have more digits than Python writes."""
+_COLUMN = re.compile(r"[cC]?[1-9][0-9]{0,8}")
 _REPEAT_KEY = re.compile(r"(?P<name>.+)_(?P<index>\d{1,9})$")
 
 MAX_ENTRIES = 10_000
@@ -290,6 +291,8 @@ def default_value(parameter: Parameter) -> object:
     if isinstance(parameter, TextParameter | FileParameter | DirectoryParameter):
         nothing = not parameter.default and not getattr(parameter, "empty", False)
         return None if parameter.optional and nothing else parameter.default
+    if isinstance(parameter, DataColumnParameter):
+        return _columns(parameter, parameter.default)
     return parameter.default
 
 
@@ -315,7 +318,7 @@ def coerce(parameter: Parameter, value: object, name: str = "") -> object:
     if isinstance(parameter, DrillDownParameter):
         return tuple(_many(value))
     if isinstance(parameter, DataColumnParameter):
-        return tuple(_many(value)) if parameter.multiple else str(value)
+        return _columns(parameter, value)
     if isinstance(parameter, DataParameter):
         return None if isinstance(value, str) and value == "" else value
     return str(value)
@@ -391,6 +394,12 @@ def _select(parameter: SelectParameter, value: object) -> str | tuple[str, ...] 
     return one(text)
 
 
+def _columns(parameter: DataColumnParameter, value: object) -> str | tuple[str, ...] | None:
+    if parameter.multiple:
+        return tuple(part for entry in _many(value) for part in _many(entry))
+    return str(value).strip() or None
+
+
 def _many(value: object) -> list[str]:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -428,6 +437,10 @@ def _check_kind(parameter: Parameter, value: object, label: str) -> str | None:
         for entry in chosen:
             if entry not in known:
                 return f"{label} must be one of {', '.join(known)}; {entry!r} is not."
+    elif isinstance(parameter, DataColumnParameter):
+        for entry in chosen:
+            if not _COLUMN.fullmatch(str(entry)):
+                return f"{label} must be the number of a column, counted from 1, not {_short(entry)}."
     elif isinstance(parameter, DrillDownParameter):
         below = {one.value for option in parameter.options for one in option.walk()}
         for entry in value if isinstance(value, tuple) else ():

@@ -548,7 +548,8 @@ def test_only_what_is_offered_can_be_chosen(
         ('numerical="true"', "2", "takes a column of numbers; column 2 of “t.tabular”"),
         ('numerical="true" multiple="true"', ["1", "2"], "column 2"),
         ("", "2", ""),
-        ("", "0", "has no column 0, it has 3"),
+        ("", "0", "column, counted from 1, not"),
+        ("", "4", "has no column 4, it has 3"),
     ],
 )
 def test_a_column_of_numbers(

@@ -526,6 +526,15 @@ def test_drill_down(
         ('optional="true"', None, "None"),
         ('value="2"', None, "2"),
         ('default_value="c4"', None, "4"),
+        ("", " 2 ", "2"),
+        ("", 4, "4"),
+        ('multiple="true"', ["1,c2", 3], "1,2,3"),
+        ('multiple="true" value="1,2"', None, "1,2"),
+        ('optional="true"', "", "None"),
+        ('accept_default="true"', None, "1"),
+        ('accept_default="true"', "", "1"),
+        ('accept_default="true" multiple="true"', None, "1"),
+        ('accept_default="true" optional="true" default_value="3"', "", "3"),
     ],
 )
 def test_data_columns(
@@ -541,6 +550,57 @@ def test_data_columns(
     if value is not None:
         values["k"] = value
     assert line(made, values) == expected
+
+
+NO_COLUMNS = ["-1", "-0", "0", "+3", "b", "1,2", "1-2", "2.5", 2.5, -1, "02", "²", "٢", "c", "c-1"]
+
+
+@pytest.mark.parametrize("attributes", ["", 'use_header_names="true"', 'optional="true"'])
+@pytest.mark.parametrize("value", [*NO_COLUMNS, "1;ls", "9" * 5000, True, "5"])
+def test_what_is_no_column_is_refused(
+    descriptor: Make, line: Line, dataset: Data, attributes: str, value: object
+) -> None:
+    inputs = (
+        '<param name="t" type="data" format="tabular"/>'
+        f'<param name="k" type="data_column" data_ref="t" {{}} {attributes}/>'
+    )
+    table = dataset("t.tabular", "a\tb\tc\td\n1\t2\tx\t4\n", "tabular")
+    for more in ("", 'numerical="true"'):
+        with pytest.raises(ParameterError, match="column"):
+            line(tool(descriptor, "$k", inputs.format(more)), {"t": table, "k": value})
+    if value != "1,2":
+        made = tool(descriptor, "$k", inputs.format('multiple="true"'))
+        with pytest.raises(ParameterError, match="column"):
+            line(made, {"t": table, "k": ["1", value]})
+
+
+def test_what_is_no_column_is_refused_without_a_table(descriptor: Make, line: Line) -> None:
+    optional = '<param name="t" type="data" format="tabular" optional="true"/>'
+    made = tool(descriptor, "$k", optional + '<param name="k" type="data_column" data_ref="t"/>')
+    assert line(made, {"k": "c7"}) == "7"
+    with pytest.raises(ParameterError, match="column"):
+        line(made, {"k": "-1"})
+
+
+def test_each_repeat_has_the_columns_of_its_own_table(
+    descriptor: Make, line: Line, dataset: Data
+) -> None:
+    inner = (
+        '<param name="t" type="data" format="tabular"/>'
+        '<param name="k" type="data_column" data_ref="t"/>'
+        '<param name="s" type="select"><options from_dataset="t"/></param>'
+    )
+    made = tool(
+        descriptor,
+        "#for $one in $r\n$one.k $one.s \n#end for",
+        f'<repeat name="r" title="R">{inner}</repeat>',
+    )
+    narrow = {"t": dataset("n.tabular", "a\nb\n", "tabular"), "k": "1", "s": "a"}
+    wide = {"t": dataset("w.tabular", "1\t2\t3\n4\t5\t6\n", "tabular"), "k": "3", "s": "4"}
+    assert line(made, {"r": [narrow, wide]}).split() == ["1", "a", "3", "4"]
+    for wrong in ({"k": "2"}, {"s": "4"}):
+        with pytest.raises(ParameterError):
+            line(made, {"r": [wide, {**narrow, **wrong}]})
 
 
 def test_galaxys_own_names(descriptor: Make, line: Line) -> None:

@@ -37,7 +37,7 @@ from napari_tool_runner.tools.model import (
     Parameter,
     SelectParameter,
 )
-from napari_tool_runner.tools.tree import ABSENT, Group, Leaf, rebuild
+from napari_tool_runner.tools.tree import ABSENT, Group, Leaf, beside, rebuild
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
@@ -100,7 +100,7 @@ class _Wrapping:
                 value = self.columns(parameter, value, name)
             if isinstance(parameter, SelectParameter):
                 value = self.legal(parameter, value, name)
-            return SelectValue(parameter, value, self.rules, self.values)
+            return SelectValue(parameter, value, self.rules, beside(self.values, name))
         return InputValue(parameter, value, self.rules)
 
     def legal(self, parameter: SelectParameter, value: object, name: str) -> object:
@@ -109,7 +109,7 @@ class _Wrapping:
         if not isinstance(source, ComputedOptions) or not value:
             return value
         try:
-            found = source.legal(self.values, _texts(value))
+            found = source.legal(beside(self.values, name), _texts(value))
         except ValueError as error:
             raise ParameterError(f"“{parameter.label or name}”: {error}", name=name) from error
         return found if parameter.multiple else found[0]
@@ -119,20 +119,20 @@ class _Wrapping:
         if value in (None, "", ()):
             return None
         found = tuple(column_number(text) for text in _texts(value))
-        for file in data_files(find(self.values, parameter.data_ref)):
+        for file in data_files(find(beside(self.values, name), parameter.data_ref)):
             told = dataset_metadata(file, self.formats)
             count, kinds = told.get("columns"), told.get("column_types")
             most = count if isinstance(count, int) and count else MAX_COLUMN
-            wrong = [entry for entry in found if entry.isdecimal() and not 0 < int(entry) <= most]
-            if wrong:
+            there = [str(number + 1) for number in range(most)]
+            if wrong := [entry for entry in found if entry not in there]:
                 raise ParameterError(
                     f"“{parameter.label or name}”: “{file.name}” has no column {wrong[0]}, "
                     f"it has {most}.",
                     name=name,
                 )
             if native(parameter).numerical and isinstance(kinds, list) and kinds:
-                wrong = [n for n in found if n.isdecimal() and kinds[int(n) - 1] not in _NUMBERS]
-                if wrong:
+                fit = [n for n, kind in zip(there, kinds, strict=False) if kind in _NUMBERS]
+                if wrong := [entry for entry in found if entry not in fit]:
                     raise ParameterError(
                         f"“{parameter.label or name}” takes a column of numbers; "
                         f"column {wrong[0]} of “{file.name}” holds other things.",

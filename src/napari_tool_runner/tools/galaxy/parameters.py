@@ -249,7 +249,8 @@ class _Reader:
         )
 
     def data_column(self, source: InputSource, where: str) -> DataColumnParameter:
-        optional = source.parse_optional(False) or source.get_bool("accept_default", False)
+        # who leaves out what accepts its default gets that, which no other optional one has
+        optional = source.parse_optional(False) and not source.get_bool("accept_default", False)
         value = source.get("default_value") or source.get("value")
         default = "" if optional else "1"
         if value:

@@ -26,6 +26,7 @@ from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.tools.model import DrillDownParameter, SelectParameter
+from napari_tool_runner.tools.tree import beside
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
@@ -118,7 +119,7 @@ class _OptionsField(Field):
         if source is None:
             return self.parameter.options
         try:
-            found = source.options(self.context.model.values())
+            found = source.options(beside(self.context.model.values(), self.node.name))
         except ToolRunnerError as error:
             self._remark = str(error)
             return self.parameter.options

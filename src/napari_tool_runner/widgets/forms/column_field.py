@@ -11,6 +11,7 @@ from superqt.utils import signals_blocked
 
 from napari_tool_runner.tools.formats import Formats, LayerKind
 from napari_tool_runner.tools.model import DataColumnParameter
+from napari_tool_runner.tools.tree import beside
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 
@@ -73,11 +74,10 @@ class ColumnField(Field):
         return _columns(self._table(), self.context.model.tool.formats)
 
     def _table(self) -> object:
-        wanted = self._parameter.data_ref.rsplit("|", 1)[-1]
-        for leaf in self.context.model.leaves():
-            if leaf.parameter.name == wanted:
-                return leaf.value
-        return None
+        model, wanted = self.context.model, self._parameter.data_ref.rsplit("|", 1)[-1]
+        elsewhere = [leaf.value for leaf in model.leaves() if leaf.parameter.name == wanted]
+        scope = beside(model.values(), self.node.name)
+        return scope.get(wanted, next(iter(elsewhere), None))
 
     def _activated(self, index: int) -> None:
         number = str(index + 1)
