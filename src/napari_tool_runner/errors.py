@@ -59,7 +59,13 @@ __all__ = [
     "UnsupportedLayerError",
     "WorkspaceError",
     "is_full",
+    "words",
 ]
+
+
+def words(error: BaseException) -> str:
+    """Return kind and message of an error that is not of our tree."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def is_full(error: OSError) -> bool:

@@ -71,6 +71,18 @@ def test_why_a_workspace_cannot_be_used(number: int, word: str) -> None:
     assert "workspace" in problem.hint
 
 
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.EIO])
+def test_a_file_elsewhere_is_not_the_workspace(number: int) -> None:
+    def told(name: str) -> str:
+        problem = workspace_problem(OSError(number, "Odd", name), Path("/data/jobs"))
+        return f"{problem.message} {problem.hint}"
+
+    assert told("/images/a.tif").startswith("/images/a.tif cannot be used: Odd. It is no file")
+    for name in ("/data/jobs/a", "/data/jobs", "/data", "a.tif"):  # relative: in an open folder
+        assert "/data/jobs " in told(name)
+        assert "workspace" in told(name)
+
+
 def test_sizes_follow_no_link(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "deep").mkdir()

@@ -357,12 +357,19 @@ def ask_version(
 
 
 def workspace_problem(error: OSError, place: Path) -> WorkspaceError:
-    """Say in plain words why a job's folder cannot be used."""
+    """Say in plain words why a job's folder, or a file elsewhere, cannot be used."""
     if is_full(error):
         return WorkspaceError(
             f"The disk that holds {place} is full.",
             hint="Free some space (napari-tool-runner clean), or set “workspace” in the "
             "configuration to another disk.",
+        )
+    named = error.filename if isinstance(error.filename, str) else ""
+    near = Path(named).is_relative_to(place) or place.is_relative_to(named)
+    if os.path.isabs(named) and not near:
+        return WorkspaceError(
+            f"{one_line(named)} cannot be used: {error.strerror}.",
+            hint="It is no file of the job's folder; see whether it is there and may be used.",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return WorkspaceError(

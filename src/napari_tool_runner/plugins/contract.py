@@ -7,13 +7,11 @@ lacks. The additions travel on ``process.context``, so the signatures stay the s
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from napari_tool_runner.errors import PreparationError, RunnerExecError, ToolRunnerError
 from napari_tool_runner.plugins.process import (
     CancelToken,
     Event,
@@ -25,7 +23,6 @@ from napari_tool_runner.plugins.process import (
     Resources,
     Session,
     as_process,
-    context_of,
 )
 from napari_tool_runner.tools.model import ContainerRequirement
 
@@ -50,7 +47,6 @@ __all__ = [
     "RunnerService",
     "Session",
     "Stored",
-    "words",
 ]
 
 
@@ -200,7 +196,9 @@ class RunnerService:
         PreparationError, RunnerUnavailableError, JobCancelledError
             When it is entered.
         """
-        return _ThreeCalls(self, process)
+        from napari_tool_runner.plugins.foreign.sessions import three_calls
+
+        return three_calls(self, process)
 
     def set_up(self, process: Process | Tool) -> None:
         """Enter a session, which `process` keeps until `tear_down`; raises as `session`.
@@ -272,57 +270,5 @@ class RunnerService:
         """End everything that outlives a job (warm containers); called at exit."""
 
 
-class _ThreeCalls:
-    """A session by ``set_up``, ``exec`` and ``tear_down``, with errors of one tree only."""
-
-    def __init__(self, service: RunnerService, process: Process) -> None:
-        self._service = service
-        self._process = process
-        self._name = service.service_name or type(service).__name__
-
-    def __enter__(self) -> Self:
-        try:
-            self._service.set_up(self._process)
-        except BaseException as error:
-            self.__exit__()
-            if isinstance(error, ToolRunnerError) or not _is_theirs(error):
-                raise
-            raise PreparationError(
-                f"The runner service {self._name} could not be prepared: {words(error)}."
-            ) from error
-        return self
-
-    def exec(self, args: list[str]) -> int:
-        try:
-            return self._service.exec(self._process, args) or 0
-        except ToolRunnerError:
-            raise
-        except BaseException as error:
-            if not _is_theirs(error):
-                raise
-            raise RunnerExecError(
-                f"The runner service {self._name} could not run the program: {words(error)}."
-            ) from error
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._service.tear_down(self._process)
-        except BaseException as error:  # a job is not lost by its tidying
-            if not _is_theirs(error):
-                raise
-            context_of(self._process).say(f"{self._name} could not tidy up: {words(error)}.")
-
-
 OF_PLUGIN = " of a plugin"
 """What follows the name of a service that ships, where a plugin has taken it."""
-
-
-def _is_theirs(error: BaseException) -> bool:
-    """Whether a service raised it, which may raise anything; Ctrl+C is the main thread's."""
-    interrupted = isinstance(error, KeyboardInterrupt | GeneratorExit)
-    return not interrupted or threading.current_thread() is not threading.main_thread()
-
-
-def words(error: BaseException) -> str:
-    """Return kind and message of an error that is not of our tree."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

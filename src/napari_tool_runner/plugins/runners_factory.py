@@ -23,8 +23,9 @@ from napari_tool_runner.errors import (
     RunnerUnavailableError,
     ToolRunnerError,
     UnknownRunnerError,
+    words,
 )
-from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService, words
+from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
 from napari_tool_runner.plugins.discovery import (
     Builder,
     PluginProblem,
@@ -122,7 +123,7 @@ class RunnerServiceProvider:
                 hint=f"Known services: {', '.join(sorted(self._builders)) or 'none'}. "
                 + (" ".join(map(str, problems)) or "A plugin's file goes into 'plugin_dirs'."),
             )
-        if isinstance(builder, ServiceBuilder):
+        if builder in own_services.values():
             return builder(**config)
         from napari_tool_runner.plugins.foreign.loading import make
 
@@ -152,8 +153,13 @@ class RunnerServiceProvider:
     def service(
         self, service_id: str, config: Mapping[str, object] | None = None
     ) -> RunnerService:
-        """Return the service called `service_id` as one of ours; see `get`, `as_service`."""
-        return as_service(self.get(service_id, **(config or {})), service_id, config)
+        """Return what `get` gives as one of ours; what one of others answers is looked at."""
+        found = as_service(self.get(service_id, **(config or {})), service_id, config)
+        if type(found).__module__.startswith(f"{__package__}."):
+            return found
+        from napari_tool_runner.plugins.foreign.guests import Guest
+
+        return Guest(found, service_id, config)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all services, entry points included, sorted."""

@@ -440,7 +440,9 @@ def _check_kind(parameter: Parameter, value: object, label: str) -> str | None:
     elif isinstance(parameter, DataColumnParameter):
         for entry in chosen:
             if not _COLUMN.fullmatch(str(entry)):
-                return f"{label} must be the number of a column, counted from 1, not {_short(entry)}."
+                return (
+                    f"{label} must be the number of a column, counted from 1, not {_short(entry)}."
+                )
     elif isinstance(parameter, DrillDownParameter):
         below = {one.value for option in parameter.options for one in option.walk()}
         for entry in value if isinstance(value, tuple) else ():

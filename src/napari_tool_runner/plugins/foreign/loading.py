@@ -11,7 +11,7 @@ import builtins
 import importlib
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.abc import MetaPathFinder
 from importlib.machinery import (
@@ -27,9 +27,8 @@ from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 from typing import Generic, TypeVar
 
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import OutputError, RunnerUnavailableError, ToolRunnerError
+from napari_tool_runner.errors import OutputError, RunnerUnavailableError, ToolRunnerError, words
 from napari_tool_runner.names import lies_in
-from napari_tool_runner.plugins.contract import words
 from napari_tool_runner.plugins.foreign.children import listening
 from napari_tool_runner.plugins.foreign.core import CORE, offered
 from napari_tool_runner.plugins.process import Event, OutputLine
@@ -61,6 +60,7 @@ _T = TypeVar("_T")
 _here = threading.local()
 _lock = threading.Lock()
 _making: dict[str, threading.Lock] = {}
+_left: dict[Hashable, threading.Thread] = {}
 
 
 class Called(Generic[_T]):
@@ -90,10 +90,11 @@ def is_inside() -> bool:
     return getattr(_here, "inside", False)
 
 
-def call(work: Callable[[], _T], config: Mapping[str, object]) -> Called[_T]:
+def call(work: Callable[[], _T], config: Mapping[str, object], key: Hashable = None) -> Called[_T]:
     """Call code of others, which may raise anything, print, exit, or never return.
 
     It has a thread of its own: what hangs is left behind, and Ctrl+C is the caller's.
+    `key`: while a call of the same key hangs, no other is made.
     """
     told: Called[_T] = Called()
     lines: list[str] = []
@@ -115,10 +116,14 @@ def call(work: Callable[[], _T], config: Mapping[str, object]) -> Called[_T]:
     if is_inside():
         run()
     else:
-        thread = threading.Thread(target=run, name="plugin", daemon=True)
-        thread.start()
-        thread.join(LIMIT)
-        if thread.is_alive():
+        thread = _left.get(key)  # one that hangs
+        if thread is None or not thread.is_alive():
+            thread = threading.Thread(target=run, name="plugin", daemon=True)
+            thread.start()
+            thread.join(LIMIT)
+        if not (told.value or told.problem):
+            if key is not None:
+                _left[key] = thread
             told.problem = f"it does not come to an end; waited for {LIMIT:g} s"
     told.said = tuple(lines)
     return told

@@ -13,14 +13,14 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner.config import whole_config
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError
-from napari_tool_runner.plugins.contract import OF_PLUGIN, Availability, Place, RunnerService
+from napari_tool_runner.plugins.contract import Availability, Place, RunnerService
 from napari_tool_runner.plugins.foreign.children import Recorder, recording, unheard
 from napari_tool_runner.plugins.foreign.core import offered
+from napari_tool_runner.plugins.foreign.guests import not_ours
 from napari_tool_runner.plugins.process import (
     Event,
     ExecContext,
@@ -31,7 +31,6 @@ from napari_tool_runner.plugins.process import (
     context_of,
 )
 from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender, describe_exit, exit_code
-from napari_tool_runner.settings import OWN_SERVICES
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -94,9 +93,7 @@ class ForeignService(RunnerService):
 
     def place(self, tool: Tool) -> Place:
         """Say what can be told; a name of ours that it took is not taken for ours."""
-        found = super().place(tool)
-        taken = self.service_name in OWN_SERVICES
-        return replace(found, service=f"{self.service_name}{OF_PLUGIN}") if taken else found
+        return not_ours(super().place(tool), self.service_name)
 
     def close(self) -> None:
         """Call its ``close``, if it has one."""
