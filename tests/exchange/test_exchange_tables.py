@@ -650,3 +650,25 @@ def test_names_behind_a_mark_of_comments_are_names_above_rows_of_words(tmp_path)
     table = read_table(tmp_path / "a.tsv", tabs=True).table
     assert list(table) == ["chrom", "start", "name"]
     assert table["start"].tolist() == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("# hi, there\na,b,c\n1,2,3\n", "# hi, there\na\tb\tc\n1\t2\t3\n"),
+        ("# one, two\n# hi, you, there, all\n#a,b\n1,2\n", "# hi, you, there, all\n#a\tb\n1\t2\n"),
+        ("a,b\n# hi, there\n1,2\n", "a\tb\n# hi\t there\n1\t2\n"),
+    ],
+)
+def test_a_comment_above_a_table_is_one_cell(tmp_path, text, told):
+    (tmp_path / "a.csv").write_text(text)
+    tables.rewrite_table(tmp_path / "a.csv", ",", tmp_path / "a.tsv", tabs=True)
+    assert told in (tmp_path / "a.tsv").read_text()
+
+
+def test_what_is_no_table_is_not_said_of_an_output(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"a,b\n1,\0\0\n")
+    with pytest.raises(OutputError) as caught:
+        tables.table_text(tmp_path / "a.csv", None)
+    assert "binary" in str(caught.value)
+    assert "output" not in str(caught.value)

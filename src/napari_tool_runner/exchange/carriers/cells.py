@@ -25,6 +25,7 @@ __all__ = [
     "open_quote",
     "unique_names",
     "units_line",
+    "with_comments",
     "with_lines",
     "with_quotes",
     "write_rows",
@@ -55,6 +56,18 @@ def with_lines(lines: Sequence[str], separator: str) -> Iterator[tuple[str, list
         cells = [cell.strip() for cell in row]
         if len(cells) > 1 or any(cells):
             yield lines[rows.line_num - 1], cells
+
+
+def with_comments(rows: Iterable[list[str]], separator: str) -> Iterator[list[str]]:
+    """Yield rows; a comment above the first one is one cell, unless it may be the names."""
+    begin: list[list[str]] = []
+    for row in (given := iter(rows)):
+        begin.append(row)
+        if not row[0].lstrip().startswith(COMMENTS):
+            break
+    width = len(begin[-1]) if begin else 0
+    yield from (row if len(row) == width else [separator.join(row)] for row in begin)
+    yield from given
 
 
 def with_quotes(text: str) -> str:

@@ -31,6 +31,7 @@ from napari_tool_runner.exchange.carriers.cells import (
     open_quote,
     unique_names,
     units_line,
+    with_comments,
     with_lines,
     with_quotes,
     write_rows,
@@ -117,7 +118,7 @@ def rewrite_table(source: Path, separator: str, path: Path, *, tabs: bool = Fals
         and (rows.line_num > 1 or row[:1] != ["sep="])  # Excel's word for what separates
     )
     with path.open("w", encoding="utf-8", newline="") as file:
-        notes = write_rows(kept, file, tabs=tabs)
+        notes = write_rows(with_comments(kept, separator), file, tabs=tabs)
     return [f"{source.name}: {note}" for note in notes]
 
 
@@ -390,7 +391,7 @@ def _decoded(raw: bytes, name: str = "The file") -> str:
     if not encoding:
         raise OutputError(
             f"{name} is binary, not a table.",
-            hint="Check the format that the descriptor declares for this output.",
+            hint="Check that it is of the format that the descriptor declares for it.",
         )
     try:
         return raw.decode(encoding)

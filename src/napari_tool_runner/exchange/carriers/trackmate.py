@@ -38,7 +38,7 @@ def read_trackmate(path: Path, root: Path | None = None) -> Content:
     if tree is None or tree.find(".//AllSpots") is None:
         raise OutputError(
             f"{path.name} is no TrackMate model: it has no spots.",
-            hint="Check the format that the descriptor declares for this output.",
+            hint="Check that it is of the format that the descriptor declares for it.",
         )
     try:
         spots = {spot.attrib["ID"]: _spot(spot) for spot in tree.iterfind(".//AllSpots//Spot")}
