@@ -47,20 +47,21 @@ NO_DATA: dict[str, str] = {
     "requirements": f'<container type="docker">{EVIL}</container>',
 }
 EVIL_SH = """#!/opt/python/bin/python3
-# holds the folder of every job that it sees, and does harm while it should not see it
+# holds the folder of every job that it sees, and does harm while it should not see it: to results
+# of other jobs (those of its own it could change while that runs), and to what slices are given
 import os, signal, time
 
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
 points = [line.split()[4] for line in open("/proc/self/mountinfo")]
 place = next(point for point in points if point.endswith("/job")) + "/io"
-held = {}
+held, last = {}, None
 
 
-def spoil(fd):
+def spoil(fd, other):
     for root, _, names, folder in os.fwalk(".", dir_fd=fd):
         for name in names:
-            if root.endswith("/outputs") and "pieces" not in root:
+            if other and root.endswith("/outputs"):
                 there = os.open(name, os.O_WRONLY | os.O_TRUNC, dir_fd=folder)
                 os.write(there, b"CHANGED")
                 os.close(there)
@@ -73,14 +74,14 @@ while True:
     now = None
     try:
         found = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        now = os.fstat(found).st_ino
+        now = last = os.fstat(found).st_ino
         held.setdefault(now, found)
     except OSError:
         pass
     for key, fd in held.items():
         if key != now:
             try:
-                spoil(fd)
+                spoil(fd, key != last)
             except OSError:
                 pass
     time.sleep(0.0005)

@@ -162,9 +162,9 @@ class WarmPool:
             tidy = partial(self._tidy, warm)
             threading.Thread(target=tidy, name="docker-tidy", daemon=True).start()
             return
+        self.end(warm)
         if warm.proven:
             self._make_ahead(warm.engine, warm.spec)
-        self.end(warm)
 
     def end(self, warm: WarmContainer) -> None:
         """Remove a container, for certain.
