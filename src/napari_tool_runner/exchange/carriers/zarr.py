@@ -222,9 +222,10 @@ def _bare(
 
 
 def _opened(array: zarr.Array[Any], *, writable: bool) -> ArrayLike:
-    from napari_tool_runner.exchange.carriers.zarr_store import check_array
+    from napari_tool_runner.exchange.carriers.zarr_store import bound_blocks, check_array
 
     check_array(array)
+    bound_blocks(array)
     if writable and array.nbytes <= _SMALL:
         return np.asarray(array[...])
     return as_lazy(array)

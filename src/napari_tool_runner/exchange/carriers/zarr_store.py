@@ -2,21 +2,30 @@
 
 Zarr finds codecs by the names that its metadata give, and some of them run code that lies in
 the data (``pickle``). Metadata are looked at where they are read, before Zarr sees them.
+Blocks are decoded in napari's own process: none unpacks to more than its shape holds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import bz2
 import json
+import lzma
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import numpy as np
+from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec, Codec
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.codecs import BytesCodec, ShardingCodec
+from zarr.codecs._v2 import V2Codec
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.storage import LocalStore
 
 from napari_tool_runner import sealed
@@ -25,8 +34,10 @@ from napari_tool_runner.exchange.files import check_fits
 
 if TYPE_CHECKING:
     import zarr
+    from zarr.abc.numcodec import Numcodec
+    from zarr.core.array_spec import ArraySpec
 
-__all__ = ["SealedStore", "check_array"]
+__all__ = ["SealedStore", "bound_blocks", "check_array"]
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _METADATA_BYTES = 64 * 2**20  # consolidated metadata of a plate with 10,000 fields have 20 MB
@@ -40,6 +51,14 @@ _CODECS = frozenset(
     | {"vlen-utf8", "vlen-bytes"}
 )
 _PLACES = ("compressor", "filters", "codecs", "index_codecs", "object_codec")
+_SAME_SIZE = frozenset(  # what they give is as large as what they get, times a small number
+    {"shuffle", "packbits", "delta", "fixedscaleoffset", "quantize", "bitround", "astype"}
+    | {"crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3", "cast_value"}
+    | {"scale_offset", "transpose"}
+)
+_SLACK = 2**16  # of headers and checksums
+_DICTIONARY = 2**28  # bytes that lzma may take to unpack; the best of its presets takes 65 MB
+_WIDEST = 16  # bytes of the widest number that a filter may have been given
 _MOST_BLOCKS = 10_000_000  # of one array; each is a place in a list that napari goes through
 
 
@@ -51,6 +70,7 @@ class SealedStore(LocalStore):
     ) -> None:
         super().__init__(root, read_only=True)
         self.beneath = beneath
+        self.largest = 0  # bytes that a file of blocks may have, once `bound_blocks` knows
 
     def with_read_only(self, read_only: bool = False) -> Self:
         """Return the same store: nobody writes by it."""
@@ -65,15 +85,17 @@ class SealedStore(LocalStore):
             _check_metadata(data, path)
             return prototype.buffer.from_bytes(data)
         with sealed.open_file(path, self.beneath) as file:
-            count = -1
+            start, end = 0, file.seek(0, 2)
             if isinstance(wanted, RangeByteRequest):
-                file.seek(wanted.start)
-                count = wanted.end - wanted.start
+                start, end = wanted.start, min(end, wanted.end)
             elif isinstance(wanted, OffsetByteRequest):
-                file.seek(wanted.offset)
+                start = wanted.offset
             elif isinstance(wanted, SuffixByteRequest):
-                file.seek(max(0, file.seek(0, 2) - wanted.suffix))
-            return prototype.buffer.from_bytes(file.read(count))
+                start = max(0, end - wanted.suffix)
+            if self.largest and end - start > self.largest:
+                raise _too_large(f"{key} of {self.root.name}", self.largest)
+            file.seek(start)
+            return prototype.buffer.from_bytes(file.read(max(0, end - start)))
 
     def get_sync(
         self,
@@ -176,3 +198,203 @@ def check_array(array: zarr.Array[Any], what: str = "") -> None:
             f"{what} is cut into {blocks} blocks, too many to be shown.",
             hint="Let the tool write larger chunks.",
         )
+
+
+# -- blocks ------------------------------------------------------------------------------
+
+
+def bound_blocks(array: zarr.Array[Any]) -> None:
+    """Have no block of a stranger's array unpack to more than its shape holds.
+
+    Raises
+    ------
+    OutputError
+        It is coded by something that cannot be told how much to unpack at most.
+    """
+    store = array.store
+    if not isinstance(store, SealedStore) or store.beneath is None:
+        return
+    what = "/".join(filter(None, (store.root.name, array.path)))
+    pipeline = array.async_array.codec_pipeline
+    if not isinstance(pipeline, BatchedCodecPipeline):
+        raise OutputError(f"{what} is to be decoded by a plugin of Zarr, which has no bound.")
+    whole, inner = (math.prod(shape) for shape in (array.shards or array.chunks, array.chunks))
+    filters = next((codec.filters for codec in pipeline if isinstance(codec, V2Codec)), None)
+    changed = bool(filters) or any(isinstance(codec, ArrayArrayCodec) for codec in pipeline)
+    most = _room(whole, _WIDEST if changed else array.dtype.itemsize)
+    # of a shard, the index has 16 bytes for each inner block
+    store.largest = max(store.largest, most + most // 8 + 16 * (whole // max(1, inner)))
+    bounded = pipeline.from_codecs([_bounded(codec, what, most) for codec in pipeline])
+    object.__setattr__(array.async_array, "codec_pipeline", bounded)  # the one place they run from
+
+
+def _room(elements: int, itemsize: int) -> int:
+    return elements * itemsize + _SLACK
+
+
+def _too_large(what: str, most: int) -> OutputError:
+    return OutputError(
+        f"A block of {what} unpacks to more than the {most} bytes that its shape can take.",
+        hint="The tool wrote a broken file, or one that means harm; it stays in the job's folder.",
+    )
+
+
+def _bounded(codec: Codec, what: str, most: int) -> Codec:
+    """Return a codec that does the same and stops at `most` bytes, or at those of its block."""
+    if isinstance(codec, V2Codec):
+        chain = [
+            None if part is None else _BoundedPart(part, _Bound.of(part.get_config(), what), most)
+            for part in (codec.compressor, *(codec.filters or ()))
+        ]
+        first, *others = cast("list[Any]", chain)  # Zarr asks them only to decode
+        return V2Codec(filters=tuple(others), compressor=first)
+    if isinstance(codec, ShardingCodec):
+        parts = tuple(_bounded(part, what, most) for part in codec.codecs)
+        index = tuple(_bounded(part, what, most) for part in codec.index_codecs)
+        return replace(codec, codecs=parts, index_codecs=index)
+    if isinstance(codec, BytesCodec):
+        return codec
+    bound = _Bound.of(codec.to_dict(), what)
+    if not isinstance(codec, BytesBytesCodec):
+        return codec  # it gives arrays of the block's shape
+    return _BoundedBytes(codec, bound)
+
+
+class _Stream(Protocol):
+    """What zlib, bz2 and lzma give to unpack with."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """Unpacks what one codec packed, up to a size.
+
+    Parameters
+    ----------
+    name : str
+        Of the codec, as numcodecs has it.
+    settings : mapping
+    what : str
+        The array, for sentences.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    what: str
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any], what: str) -> Self:
+        """Return it by the codec's own description; raises OutputError."""
+        name = str(told.get("id", told.get("name"))).removeprefix("numcodecs.")
+        if name not in _SAME_SIZE | {"gzip", "zlib", "bz2", "lzma", "zstd", "lz4", "blosc"}:
+            raise OutputError(
+                f"{what} is coded by {name[:40]!r}, which is not opened: "
+                "a block of it may fill the memory.",
+                hint="Let the tool write numbers, compressed by blosc, zstd or gzip.",
+            )
+        return cls(name, told.get("configuration", told), what)
+
+    def unpack(self, data: np.ndarray, most: int) -> bytes | None:
+        """Return bytes unpacked; None when the codec itself will take no more than `most`.
+
+        Raises
+        ------
+        OutputError
+        """
+        match self.name:
+            case "gzip":
+                return self._streamed(lambda: zlib.decompressobj(31), data, most)
+            case "zlib":
+                return self._streamed(zlib.decompressobj, data, most)
+            case "bz2":
+                return self._streamed(bz2.BZ2Decompressor, data, most)
+            case "lzma":
+                form, filters = self.settings.get("format", 1), self.settings.get("filters")
+                room = None if form == lzma.FORMAT_RAW else _DICTIONARY
+                return self._streamed(
+                    lambda: lzma.LZMADecompressor(form, room, filters=filters), data, most
+                )
+            case "zstd":
+                import imagecodecs
+
+                try:
+                    return bytes(imagecodecs.zstd_decode(data.tobytes(), out=most))
+                except imagecodecs.ZstdError as error:
+                    if "too small" in str(error):
+                        raise _too_large(self.what, most) from error
+                    raise OutputError(f"{self.what} cannot be unpacked: {error}.") from error
+            case "lz4":
+                size = data[:4].tobytes()
+            case "blosc":
+                size = data[4:8].tobytes()
+            case _:
+                size = data.nbytes.to_bytes(8, "little")
+        if int.from_bytes(size, "little") > most:
+            raise _too_large(self.what, most)
+        return None
+
+    def _streamed(self, new: Callable[[], _Stream], data: np.ndarray, most: int) -> bytes:
+        parts, rest = list[bytes](), data.tobytes()
+        while rest:  # one stream after another, as gzip may have it
+            stream = new()
+            try:
+                parts.append(stream.decompress(rest, most + 1))
+            except (zlib.error, lzma.LZMAError, OSError) as error:
+                raise OutputError(f"{self.what} cannot be unpacked: {error}.") from error
+            most -= len(parts[-1])
+            if most < 0:
+                raise _too_large(self.what, most + sum(map(len, parts)))
+            if not stream.eof:
+                raise OutputError(f"{self.what} cannot be unpacked: a block of it is cut off.")
+            rest = stream.unused_data.lstrip(b"\0")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@dataclass(frozen=True)
+class _BoundedPart:
+    """A compressor or filter of Zarr 2; only decodes, as only that is asked of it."""
+
+    inner: Numcodec
+    bound: _Bound
+    most: int
+
+    def decode(self, data: Any, out: object = None) -> Any:
+        """Return `data` decoded."""
+        plain = np.asarray(data).reshape(-1, order="A")
+        unpacked = self.bound.unpack(plain.view(np.uint8), self.most)
+        return self.inner.decode(data) if unpacked is None else unpacked
+
+
+@dataclass(frozen=True)
+class _BoundedBytes(BytesBytesCodec):
+    """A compressor of Zarr 3; only decodes."""
+
+    inner: BytesBytesCodec
+    bound: _Bound
+    is_fixed_size: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description of the codec."""
+        return dict(self.inner.to_dict())
+
+    def evolve_from_array_spec(self, array_spec: ArraySpec) -> Self:
+        """Return it for blocks of `array_spec`."""
+        return replace(self, inner=self.inner.evolve_from_array_spec(array_spec))
+
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
+        """Return the bytes of a packed block."""
+        return int(self.inner.compute_encoded_size(input_byte_length, chunk_spec))
+
+    async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
+        elements = math.prod(chunk_spec.shape)
+        most = _room(elements, chunk_spec.dtype.to_native_dtype().itemsize)
+        data = chunk_data.as_numpy_array()
+        unpacked = await asyncio.to_thread(self.bound.unpack, data, most)
+        if unpacked is None:
+            return await self.inner._decode_single(chunk_data, chunk_spec)
+        return chunk_spec.prototype.buffer.from_bytes(unpacked)

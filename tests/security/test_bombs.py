@@ -1,0 +1,180 @@
+"""No block of a stranger's image unpacks to more than its shape holds, in napari's own process."""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import gzip
+import lzma
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numcodecs
+import numcodecs.abc
+import numpy as np
+import pytest
+import zarr
+from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+from zarr.codecs import numcodecs as zarr3
+
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.carriers.zarr import read_zarr
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+PIXELS = np.arange(64, dtype=np.uint16).reshape(8, 8)
+ZEROS = bytes(32 * 2**20)
+MOST = 10 * 2**20  # bytes in memory, 8 for lzma's dictionary; what is unpacked would take 32
+BOMB: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zlib": zlib.compress,
+    "bz2": bz2.compress,
+    "lzma": lzma.compress,
+    "zstd": numcodecs.Zstd().encode,
+    "lz4": numcodecs.LZ4().encode,
+    "blosc": numcodecs.Blosc().encode,
+    "streams": lambda data: gzip.compress(data[: 2**15]) * 1024,
+    "raw": lambda data: data,
+}
+OF_2: dict[str, Any] = {
+    "gzip": numcodecs.GZip(),
+    "zlib": numcodecs.Zlib(),
+    "bz2": numcodecs.BZ2(),
+    "lzma": numcodecs.LZMA(),
+    "zstd": numcodecs.Zstd(),
+    "lz4": numcodecs.LZ4(),
+    "blosc": numcodecs.Blosc(),
+    "streams": numcodecs.GZip(),
+    "raw": None,
+}
+OF_3: dict[str, Any] = {
+    "gzip": GzipCodec(),
+    "zlib": zarr3.Zlib(),
+    "bz2": zarr3.BZ2(),
+    "lzma": zarr3.LZMA(),
+    "zstd": ZstdCodec(),
+    "lz4": zarr3.LZ4(),
+    "blosc": BloscCodec(),
+    "streams": GzipCodec(),
+    "raw": None,
+}
+
+
+@functools.cache
+def bomb_of(name: str) -> bytes:
+    """Return a block that unpacks to `ZEROS`."""
+    return BOMB[name](ZEROS)
+
+
+class Unbound(numcodecs.abc.Codec):  # type: ignore[misc]
+    """A codec of a package that may be installed beside."""
+
+    codec_id = "imagecodecs_png"
+
+    def encode(self, buf: object) -> object:
+        """Return what it gets."""
+        return buf
+
+    def decode(self, buf: object, out: object = None) -> object:
+        """Return what it gets."""
+        return buf
+
+
+def packed(place: Path, name: str, version: int, **more: Any) -> Path:
+    """Write an image of 2 x 2 blocks, packed by a codec."""
+    codec = (OF_2 if version == 2 else OF_3)[name]
+    told: dict[str, Any] = {"zarr_format": version, "compressors": codec, "chunks": (4, 4)}
+    array = zarr.create_array(place, shape=(8, 8), dtype="u2", **(told | more))
+    array[:] = PIXELS
+    return place
+
+
+def last(place: Path) -> Path:
+    """Return the file of the last block."""
+    return max(path for path in place.rglob("*") if path.is_file() and path.name[0] in "01")
+
+
+def peak(read: Callable[[], object]) -> int:
+    """Return the bytes that were in memory at once, at most, while it failed with a sentence."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(OutputError, match=r"o\.zarr.* unpacks to more than the \d+ bytes"):
+            read()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("name", list(BOMB))
+def test_a_block_is_no_larger_than_its_shape(name: str, version: int, tmp_path: Path) -> None:
+    place = packed(tmp_path / "o.zarr", name, version)
+    content = read_zarr(place, root=tmp_path)
+    np.testing.assert_array_equal(np.asarray(content.data), PIXELS)
+    last(place).write_bytes(bomb_of(name))
+    lazy: Any = read_zarr(place, root=tmp_path).data
+    np.testing.assert_array_equal(np.asarray(lazy[:4]), PIXELS[:4])
+    assert peak(lambda: np.asarray(lazy[4:, 4:])) < MOST
+
+
+@pytest.mark.parametrize("name", list(BOMB))
+def test_nor_is_a_block_in_a_shard(name: str, tmp_path: Path) -> None:
+    inner = [] if OF_3[name] is None else [OF_3[name]]
+    place = packed(tmp_path / "o.zarr", name, 3, chunks=(2, 2), shards=(4, 4), compressors=inner)
+    content = read_zarr(place, root=tmp_path)
+    np.testing.assert_array_equal(np.asarray(content.data), PIXELS)
+    file = last(place)
+    bomb, index = bomb_of(name), np.full(9, 2**64 - 1, "<u8")[:8]
+    index[:2] = 0, len(bomb)
+    file.write_bytes(bomb + numcodecs.CRC32C(location="end").encode(index).tobytes())
+    lazy: Any = read_zarr(place, root=tmp_path).data
+    assert peak(lambda: np.asarray(lazy[4:6, 4:6])) < MOST
+    assert peak(lambda: np.asarray(lazy)) < MOST
+
+
+def test_an_index_may_promise_what_it_likes(tmp_path: Path) -> None:
+    place = packed(tmp_path / "o.zarr", "raw", 3, chunks=(2, 2), shards=(4, 4))
+    index = np.full(8, 2**64 - 1, "<u8")
+    index[:2] = 0, 2**40
+    last(place).write_bytes(bytes(8) + numcodecs.CRC32C(location="end").encode(index).tobytes())
+    lazy: Any = read_zarr(place, root=tmp_path).data
+    tracemalloc.start()
+    with pytest.raises((OutputError, ValueError)):
+        np.asarray(lazy[4:6, 4:6])
+    assert tracemalloc.get_traced_memory()[1] < MOST
+    tracemalloc.stop()
+
+
+def test_a_filter_is_bound_as_a_compressor(tmp_path: Path) -> None:
+    filters = [numcodecs.Delta("u2"), numcodecs.Zlib()]
+    place = packed(tmp_path / "o.zarr", "gzip", 2, filters=filters)
+    content = read_zarr(place, root=tmp_path)
+    np.testing.assert_array_equal(np.asarray(content.data), PIXELS)
+    last(place).write_bytes(gzip.compress(zlib.compress(ZEROS)))
+    lazy: Any = read_zarr(place, root=tmp_path).data
+    assert peak(lambda: np.asarray(lazy)) < MOST
+
+
+def test_a_codec_without_a_bound_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(numcodecs.registry.codec_registry, "imagecodecs_png", Unbound)
+    place = packed(tmp_path / "o.zarr", "gzip", 2)
+    told = (place / ".zarray").read_text()
+    (place / ".zarray").write_text(
+        told.replace('"filters": null', '"filters": [{"id": "imagecodecs_png"}]')
+    )
+    with pytest.raises(OutputError, match=r"imagecodecs_png.*may fill the memory"):
+        read_zarr(place, root=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["gzip", "zlib", "bz2", "lzma", "zstd", "lz4"])
+def test_a_block_that_is_cut_off_is_a_sentence(name: str, tmp_path: Path) -> None:
+    place = packed(tmp_path / "o.zarr", name, 2)
+    last(place).write_bytes(last(place).read_bytes()[:-9])
+    lazy: Any = read_zarr(place, root=tmp_path).data
+    with pytest.raises((OutputError, RuntimeError)):
+        np.asarray(lazy)
