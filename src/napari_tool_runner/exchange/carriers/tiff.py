@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from uuid import NAMESPACE_OID, uuid5
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read_tiff", "write_tiff"]
 
+_PICTURES = frozenset({6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34933, 50001})
+"""Compressions by pictures that have a size of their own: JPEG, JPEG 2000, PNG, WebP."""
+_UNBOUND = frozenset({22610, 34887, 34934, 50002, 52546})  # JPEG XR, LERC, JPEG XL
 _BIGTIFF = 3_900_000_000
 
 
@@ -209,6 +213,8 @@ def read_tiff(
 
             again = open_file(path, root)  # stays open as long as the store lives
             lazy = tifffile.TiffFile(again, **how)
+            if root is not None:
+                _bound_tiles(lazy.series[index].keyframe, path.name)
             array = zarr.open_array(lazy.aszarr(series=index, level=0), mode="r")
             check_array(array, path.name)
             data = as_lazy(array)
@@ -285,6 +291,42 @@ def _pixels(
     if size <= (_EAGER_LABELS if writable else _EAGER):
         return series.asarray()
     return None
+
+
+def _bound_tiles(keyframe: tifffile.TiffPage, name: str) -> None:
+    """Have no tile or strip unpack to more than its own size; raises OutputError.
+
+    The other compressions are given the room that they have by tifffile.
+    """
+    if keyframe.compression in _UNBOUND:
+        how_called = tifffile.COMPRESSION(keyframe.compression).name
+        raise OutputError(
+            f"{name} is compressed by {how_called}, and too large to be opened whole: a tile "
+            "of it may fill the memory.",
+            hint="Let the tool compress by zlib, zstd or JPEG.",
+        )
+    if keyframe.compression not in _PICTURES:
+        return
+    from PIL import Image
+
+    decode = keyframe.decode
+    wide, high = keyframe.imagewidth, min(keyframe.rowsperstrip, keyframe.imagelength)
+    if keyframe.is_tiled:
+        wide, high = keyframe.tilewidth, keyframe.tilelength
+    most = wide * high
+
+    def bounded(data: bytes | None, index: int, **how: Any) -> Any:
+        if data is not None:
+            try:
+                with Image.open(BytesIO((how.get("jpegheader") or b"") + data)) as picture:
+                    size = math.prod(picture.size)
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                raise OutputError(f"A tile of {name} cannot be read: {error}.") from error
+            if size > most:
+                raise OutputError(f"A tile of {name} unpacks to {size} pixels; it has {most}.")
+        return decode(data, index, **how)
+
+    vars(keyframe)["decode"] = bounded  # where tifffile keeps it once it is made
 
 
 def _check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
