@@ -326,6 +326,46 @@ def test_layers_become_a_collection(descriptor: Make, line: Line, dataset: Data)
     assert line(made, {"c": files}) == "a.txt,a.txt 2"
 
 
+NAMED = """<command><![CDATA[
+#for $k in $c.keys()
+echo '$k' '$c[$k].element_identifier' '$c[$k].safe_element_identifier' $c[$k] &&
+#end for
+#for $f in $m
+echo '$f.element_identifier' $f &&
+#end for
+echo '$c.get_all_staging_paths()']]></command><inputs>
+<param name="c" type="data_collection" collection_type="list" format="txt"/>
+<param name="m" type="data" format="txt" multiple="true"/></inputs><outputs/>"""
+
+
+@pytest.mark.parametrize("given", [('5" a', "5' a", "5` a", "5_ a"), ("a", "a", "a", "a 2")])
+@pytest.mark.parametrize("form", ["collection", "files"])
+def test_no_two_of_several_have_one_name(
+    descriptor: Make, run, dataset: Data, given: tuple[str, ...], form: str
+) -> None:
+    files = [DataFile(dataset(f"{n}.txt").path, "txt", name) for n, name in enumerate(given)]
+    value = DataCollection("list", tuple(zip(given, files, strict=True)), "c")
+    done = run(descriptor(NAMED), {"c": value if form == "collection" else files, "m": files})
+    lines = done.stdout.splitlines()
+    mine, several = lines[:4], lines[4:8]
+    assert [line.rsplit("/")[-1] for line in mine + several] == [f.path.name for f in files] * 2
+    names = [line.rsplit(" ", 1)[0] for line in mine]
+    assert all(len(set(found)) == 4 for found in (names, several))
+    assert len({line.split()[-2] for line in mine}) == 4
+    assert len(set(lines[8].strip("[]").split(", "))) == 4
+    note = next(note for note in done.rendered.notes if "“c”" in note)
+    assert f"“{given[1]}” is “" in note
+
+
+def test_parts_of_file_names_are_different_too(descriptor: Make, run, dataset: Data) -> None:
+    files = tuple((name, dataset("f.txt")) for name in ("a/b", "a b", "a_b"))
+    done = run(descriptor(NAMED), {"c": DataCollection("list", files), "m": files[0][1]})
+    lines = done.stdout.splitlines()
+    assert [line.split()[-2] for line in lines[:3]] == ["a_b", "a_b_2", "a_b_3"]
+    assert lines[-1] == "[a_b.txt, a b.txt, a_b_2.txt]"
+    assert not done.rendered.notes
+
+
 def test_nested_collections(descriptor: Make, line: Line, dataset: Data) -> None:
     made = tool(
         descriptor,

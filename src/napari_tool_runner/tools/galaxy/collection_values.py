@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from galaxy.util import filesystem_safe_string
 
-from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue, file_part, safe_identifier
+from napari_tool_runner.names import unique_name, unique_names
+from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue, file_part
 from napari_tool_runner.tools.galaxy.sanitize import safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 
@@ -24,6 +25,7 @@ class DatasetList(list[DatasetValue], Wrapper):
 
     def __init__(self, datasets: list[DatasetValue], rules: Rules) -> None:
         super().__init__(datasets)
+        _settle_parts(datasets)
         self.value = datasets
         self._rules = rules
 
@@ -41,7 +43,11 @@ class DatasetList(list[DatasetValue], Wrapper):
 
     def serialize(self, invalid_chars: tuple[str, ...] = ("/",)) -> list[dict[str, object]]:
         """Return what each dataset's `serialize` does."""
-        return [entry.serialize(invalid_chars) for entry in self]
+        paths = [entry.get_staging_path(invalid_chars) for entry in self]
+        return [
+            entry.serialize(invalid_chars, path)
+            for entry, path in zip(self, _apart(self, paths), strict=True)
+        ]
 
     def get_datasets_for_group(self, group: str) -> list[DatasetValue]:
         """Layers have no group tags."""
@@ -63,7 +69,9 @@ class CollectionValue(Wrapper):
         self.collection = collection
         self.value = collection
         self._identifier = identifier
+        self.part = ""
         self._elements = dict(elements)
+        _settle_parts(self._elements.values())
         self._rules = rules
 
     @property
@@ -75,7 +83,7 @@ class CollectionValue(Wrapper):
     def name(self) -> str:
         """Name of the collection; inside another one, what identifies it there."""
         if self._identifier:
-            return safe_identifier(self._identifier)
+            return self._identifier
         return safe_name(self.collection.name) if self.collection else "None"
 
     @property
@@ -85,8 +93,8 @@ class CollectionValue(Wrapper):
 
     @property
     def safe_element_identifier(self) -> str:
-        """The identifier as a part of a file name."""
-        return file_part(self.element_identifier)
+        """The identifier as a part of a file name, another one than those beside it have."""
+        return self.part or file_part(self.element_identifier)
 
     @property
     def collection_type(self) -> str:
@@ -95,7 +103,7 @@ class CollectionValue(Wrapper):
 
     def keys(self) -> list[str]:
         """Return the element identifiers."""
-        return [safe_identifier(key) for key in self._elements]
+        return list(self._elements)
 
     @property
     def has_single_item(self) -> bool:
@@ -132,19 +140,17 @@ class CollectionValue(Wrapper):
         self, invalid_chars: tuple[str, ...] = ("/",), include_collection_name: bool = False
     ) -> list[str]:
         """Return file names made of identifiers and datatypes."""
-        paths = []
+        paths: list[str] = []
         for identifiers, dataset in self.flat():
             parts = [self.name] if include_collection_name else []
             parts += [
                 filesystem_safe_string(
-                    safe_identifier(part),
-                    max_len=254 - len(dataset.ext),
-                    invalid_chars=invalid_chars,
+                    part, max_len=254 - len(dataset.ext), invalid_chars=invalid_chars
                 )
                 for part in identifiers
             ]
             paths.append(f"{os.sep.join(parts)}.{dataset.ext}")
-        return paths
+        return _apart((dataset for _, dataset in self.flat()), paths)
 
     def serialize(
         self, invalid_chars: tuple[str, ...] = ("/",), include_collection_name: bool = False
@@ -153,7 +159,7 @@ class CollectionValue(Wrapper):
         paths = self.get_all_staging_paths(invalid_chars, include_collection_name)
         return [
             {
-                "element_identifier": tuple(safe_identifier(part) for part in identifiers),
+                "element_identifier": tuple(identifiers),
                 "ext": dataset.ext,
                 "staging_path": path,
                 "source_path": str(dataset),
@@ -171,9 +177,7 @@ class CollectionValue(Wrapper):
             return None
         if isinstance(key, int):
             return list(self._elements.values())[key]
-        if str(key) in self._elements:
-            return self._elements[str(key)]
-        return dict(zip(self.keys(), self._elements.values(), strict=True))[str(key)]
+        return self._elements[str(key)]
 
     def __getattr__(self, name: str) -> DatasetValue | CollectionValue | None:
         elements = self.__dict__.get("_elements")
@@ -197,3 +201,23 @@ class CollectionValue(Wrapper):
 
     def __str__(self) -> str:
         return ",".join(self.all_paths) if self.collection else "None"
+
+
+def _settle_parts(entries: Iterable[DatasetValue | CollectionValue]) -> None:
+    """Several stay several: what makes parts of file names may make one of two identifiers."""
+    found = list(entries)
+    parts = unique_names((file_part(entry.element_identifier) for entry in found), (), "_{}", 2)
+    for entry, part in zip(found, parts, strict=True):
+        entry.part = part
+
+
+def _apart(datasets: Iterable[DatasetValue], paths: Iterable[str]) -> list[str]:
+    """Return the staging paths, a number before the datatype of those that came before."""
+    taken: dict[str, set[str]] = {}
+    found = []
+    for dataset, path in zip(datasets, paths, strict=True):
+        there = taken.setdefault(dataset.ext, set())
+        stem = unique_name(path.removesuffix(f".{dataset.ext}"), there, "_{}", 2)
+        there.add(stem)
+        found.append(f"{stem}.{dataset.ext}")
+    return found

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.names import unique_names
 from napari_tool_runner.tools.dialect import DataCollection, DataFile, data_files
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
-from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue
+from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue, safe_identifier
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
 from napari_tool_runner.tools.galaxy.options import (
     MAX_COLUMN,
@@ -24,6 +23,7 @@ from napari_tool_runner.tools.galaxy.options import (
     column_number,
     find,
 )
+from napari_tool_runner.tools.galaxy.sanitize import safe_name
 from napari_tool_runner.tools.galaxy.source import ANY_COLLECTION, native
 from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule
 from napari_tool_runner.tools.galaxy.wrappers import InputValue, SelectValue
@@ -150,10 +150,7 @@ class _Wrapping:
             entries = _flat(value)
             if not entries:
                 return DatasetList([DatasetValue(None, self.formats)], self.rules)
-            return DatasetList(
-                [self.dataset(file, parameter, name, identifier) for identifier, file in entries],
-                self.rules,
-            )
+            return DatasetList(self.several(entries, parameter, name), self.rules)
         if isinstance(value, DataCollection | list):
             entries = _flat(value)
             if len(entries) != 1:
@@ -165,6 +162,20 @@ class _Wrapping:
         if value is None:
             return DatasetValue(None, self.formats)
         return self.dataset(value, parameter, name)
+
+    def several(
+        self, entries: Sequence[tuple[str, DataFile]], parameter: DataParameter, name: str
+    ) -> list[DatasetValue]:
+        """Templates name files after names and identifiers: no two have the same."""
+        clean = [safe_identifier(key) or safe_name(file.name) for key, file in entries]
+        names = self.rules.apart(
+            parameter, [key or name for (key, _), name in zip(entries, clean, strict=True)], clean
+        )
+        found = []
+        for (key, file), old, new in zip(entries, clean, names, strict=True):
+            named = file if key or old == new else replace(file, name=new)
+            found.append(self.dataset(named, parameter, name, new if key else ""))
+        return found
 
     def dataset(
         self, file: DataFile, parameter: DataParameter, name: str, identifier: str = ""
@@ -208,7 +219,10 @@ class _Wrapping:
                     f"{' or '.join(parameter.collection)}, not {collection.type}.",
                     name=name,
                 )
-        for key, entry in collection.elements if collection else ():
+        given = collection.elements if collection else ()
+        clean = [safe_identifier(key) or safe_name(entry.name) for key, entry in given]
+        keys = self.rules.apart(parameter, [key for key, _ in given], clean)
+        for key, (_, entry) in zip(keys, given, strict=True):
             if isinstance(entry, DataCollection):
                 elements[key] = self.collection(entry, parameter, name, key)
             else:
@@ -276,7 +290,7 @@ def _as_collection(
             hint="A script can give one: DataCollection.",
         )
     else:
-        names = unique_names((file.name for file in files), numbered=" {}", first=2)
+        names = [file.name for file in files]
     elements = tuple(zip(names, files, strict=True))
     return DataCollection(kind, elements, label)
 

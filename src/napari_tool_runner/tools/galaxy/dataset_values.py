@@ -131,7 +131,7 @@ class DatasetValue(Wrapper):
         The path that templates see, when the file's own cannot stand in a shell
         script (quotes, spaces).
     identifier : str
-        Its element identifier, when it stands in a collection.
+        Its element identifier, when it stands in a collection: see `safe_identifier`.
     extra_files : Path, optional
         Folder of its extra files.
     number : int
@@ -169,6 +169,7 @@ class DatasetValue(Wrapper):
         self._formats = formats
         self.path = (shown or file.path) if file else None
         self._identifier = identifier
+        self.part = ""
         self._extra_files = extra_files
         self._fallback = fallback
         self.id = self.hid = number
@@ -217,14 +218,14 @@ class DatasetValue(Wrapper):
     @property
     def element_identifier(self) -> str:
         """Identifier in its collection, else the name."""
-        return safe_identifier(self._identifier) or self.name
+        return self._identifier or self.name
 
     display_name = created_from_basename = name
 
     @property
     def safe_element_identifier(self) -> str:
-        """The identifier as a part of a file name."""
-        return file_part(self.element_identifier)
+        """The identifier as a part of a file name, another one for each of several datasets."""
+        return self.part or file_part(self.element_identifier)
 
     @property
     def name_and_ext(self) -> str:
@@ -294,14 +295,17 @@ class DatasetValue(Wrapper):
             text = text.replace(char, "_")
         return f"{text[: 254 - len(self.ext)]}.{self.ext}"
 
-    def serialize(self, invalid_chars: tuple[str, ...] = ("/",)) -> dict[str, object]:
+    def serialize(
+        self, invalid_chars: tuple[str, ...] = ("/",), path: str = ""
+    ) -> dict[str, object]:
         """Return what ``data_style="staging_path_and_source_path"`` writes."""
+        path = path or self.get_staging_path(invalid_chars)
         return {
             "element_identifier": self.element_identifier,
             "ext": self.ext,
-            "staging_path": self.get_staging_path(invalid_chars),
+            "staging_path": path,
             "source_path": str(self) if self else None,
-            "metadata_files": self.metadata_files(self.get_staging_path(invalid_chars)),
+            "metadata_files": self.metadata_files(path),
         }
 
     @property

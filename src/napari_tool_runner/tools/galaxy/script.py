@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from napari_tool_runner.names import unique_names
+from napari_tool_runner.quoting import some_paths
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER
 from napari_tool_runner.tools.galaxy.source import native
 
@@ -65,6 +68,20 @@ class Rules:
             if note not in self.notes:
                 self.notes.append(note)
         return cleaned
+
+    def apart(self, parameter: Parameter, given: Sequence[str], clean: Sequence[str]) -> list[str]:
+        """Return the names in `clean`, each once; those that are not as `given` are told."""
+        names = unique_names(clean, numbered=" {}", first=2)
+        changed = [
+            f"“{old}” is “{new}”" for old, new in zip(given, names, strict=True) if old != new
+        ]
+        note = (
+            f"“{parameter.label or parameter.name}”: some names hold quotes or occur twice, "
+            f"so the tool knows them by others: {some_paths(changed, 20)}."
+        )
+        if changed and note not in self.notes:
+            self.notes.append(note)
+        return names
 
     def write(self, text: str) -> str:
         """Have `text` written into a file of its own; return the path to show."""
