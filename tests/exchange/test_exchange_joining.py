@@ -355,12 +355,56 @@ def test_tables_as_programs_publish_them_join(table, column):
         ({"label": [2, 4, 5, 6], "area": OF_SOME}, "those of other numbers of “eight”"),
         ({"label": [2, 4, 6], "Value": [3, 5, 7]}, "“Label” and “Value”"),
         ({"cell_id": [2, 4, 6], "nucleus_id": [6, 2, 4]}, "number the rows differently"),
+        # rounded to tenths; under names that say no size; outlines are not exact
+        (
+            {"cell_id": SOME - 1, "area": np.round(OF_SOME * 0.01, 1)},
+            "those with numbers one higher",
+        ),
+        ({"cell_id": SOME - 1, "npix": OF_SOME}, "those with numbers one higher"),
+        ({"cell_id": SOME - 1, "m00": OF_SOME.astype(float)}, "“m00” gives the sizes of other"),
+        ({"cell_id": SOME - 1, "Count": OF_SOME}, "those with numbers one higher"),
+        ({"cell_id": SOME - 1, "grain_area": OF_SOME * UM2}, "those with numbers one higher"),
+        # what may number rows, but does not count them
+        ({"label": [2, 3, 4], "Object": [3, 5, 8]}, "“label” and “Object” number"),
+        ({"id": [8, 3, 5], "label": [2, 3, 4]}, "“label” and “id” number"),
+        ({"index": N, "id": N[::-1]}, "“index” and “id” number"),
     ],
 )
 def test_sizes_and_other_columns_refuse_wrong_numbers_with_a_true_reason(table, why):
     found = joined_by({name: np.asarray(values) for name, values in table.items()}, [EIGHT])
     assert found.key == "", found.note
     assert why.lower() in found.note.lower()
+
+
+def test_sizes_nearer_to_those_of_other_numbers_are_told():
+    outline = OF_SOME - 2 * np.sqrt(OF_SOME)
+    for name in ("ContourArea", "area", "area_filled"):
+        found = joined_by({"cell_id": SOME - 1, name: outline}, [EIGHT])
+        assert f"“{name}” is nearer to the sizes of the objects with numbers one h" in found.note
+        assert "nearer" not in joined_by({"cell_id": SOME, name: outline}, [EIGHT]).note
+    rounded = {"cell_id": SOME, "area": np.round(OF_SOME * 0.01, 1)}
+    assert "compare" not in joined_by(rounded, [EIGHT]).note
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"index": [0, 1, 2, 3], "label": [8, 3, 5, 6]}, False),  # of pandas
+        ({"id": [1, 2, 3, 4], "label": [8, 3, 5, 6]}, True),
+        ({"id": [71, 93, 85, 94], "label": [8, 3, 5, 6]}, True),  # of a data base
+        ({"id": [7, 2, 4, 5], "label": [8, 3, 5, 6]}, False),
+    ],
+)
+def test_a_column_that_may_number_rows_is_told_beside_one_of_objects(table, told):
+    found = joined_by({name: np.asarray(values) for name, values in table.items()}, [EIGHT])
+    assert found.column == "label"
+    assert ("“id” numbers the rows otherwise" in found.note) == told
+
+
+def test_a_column_that_may_number_rows_may_number_those_of_another_image():
+    table = {"label": np.array([1, 2, 3]), "object": np.array([30, 50, 90])}
+    other = Objects("other", frozenset({30, 50, 70, 90}), "other")
+    assert "number the rows differently" in joined_by(table, [CELLS, other]).note
 
 
 def test_of_two_images_with_the_same_numbers_sizes_tell_which():

@@ -23,6 +23,7 @@ __all__ = [
     "Column",
     "coordinate_columns",
     "counting_notes",
+    "hints_sizes",
     "is_measured",
     "object_ids",
     "own_layout",
@@ -68,11 +69,12 @@ _BARE = ("index", "id", "object")  # may number rows
 # of a table of points these are the numbers of others
 _THINGS = ("object", "cell", "nucleus", "nuclei", "region", "roi", "segment", "mask", "instance")
 _THING_IDS = [f"{thing}{word}" for thing in _THINGS for word in ("id", "label", "number", "index")]
+_OF = "|".join((*_THINGS, "nuc", "cyto", "particle", "grain", "blob", "colony"))
 # the size of an object itself: not of its box, hull, holes or spots, no class, share or width
 _SIZE = re.compile(
-    rf"(?:areashape|physical)?(?:{'|'.join(_THINGS)})?(?:area|vol(?:ume)?|size)(?:in)?"
+    rf"(?:areashape|physical|total)?(?:{_OF})?(?:area|vol(?:ume)?|size)(?:in)?"
     rf"(?:units?|(?:sq)?(?:{_BARE_UNIT}))?[23²³]?0?"
-    rf"|(?:(?:n|nb|num|number)(?:of)?)?(?:obj|{'|'.join(_THINGS)})?(?:pixel|voxel)s?(?:count)?0?"
+    rf"|(?:(?:n|nb|num|number|tot|total)(?:of)?)?(?:obj|{_OF})?(?:pix|vox)(?:els?)?(?:count)?0?"
 )
 _MEASURED = {*_LABELS, *_OBJECTS, "object", "area", "volume", "areashapearea"}
 
@@ -145,6 +147,11 @@ def tells_sizes(name: str, *, deep: bool = False) -> bool:
     plain = _plain(name)
     surface = deep and "area" in plain.removeprefix("areashape")
     return "%" not in name and bool(_SIZE.fullmatch(plain)) and not surface
+
+
+def hints_sizes(name: str) -> bool:
+    """Whether a column's name hints that it grows with the size: of an outline, a hull, a box."""
+    return bool(re.search(r"area|vol|size|pix|vox|count", _plain(name)))
 
 
 def units_by_column(table: Table, told: object, notes: list[str]) -> dict[str, str]:

@@ -214,6 +214,7 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
     sizes.
     """
     doubts: list[str] = []
+    refused: list[str] = []
     named, sizes = object_ids(table, things=True), sizes_in(table)
     for column in dict.fromkeys([*named, *table] if sizes else []):
         certain = column not in named or tells_objects(column)
@@ -223,7 +224,7 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
         fitting = _fitting(numbers, images(), certain=certain)
         proven = [one for one in fitting if by_sizes(table, column, one, sizes).proven]
         if len(proven) == 1:
-            return _joined(table, column, proven[0], sizes)
+            return _joined(table, column, proven[0], Said(proven=True))
     for column in named:
         numbers = _numbers(table[column])
         if numbers is None or not (found := images()):
@@ -241,19 +242,20 @@ def joined_by(table: Table, images: Callable[[], Sequence[Objects]]) -> Joined:
         said = by_sizes(table, column, best[0], sizes, found)
         if said.others or (said.far and not tells_objects(column)):
             of = said.others or f"sizes that are not those of the objects of “{column}”"
-            doubts.append(f"its column “{said.far}” gives {of}")
-        elif other := _another(table, column, best[0]):
-            doubts.append(f"its columns “{column}” and “{other}” number the rows differently")
+            refused.append(f"its column “{said.far}” gives {of}")
+        elif other := _another(table, column, best[0], found):
+            refused.append(f"its columns “{column}” and “{other}” number the rows differently")
             if not (other in named and _higher(table, other, column)):
                 break
         else:
-            return _joined(table, column, best[0], sizes)
+            return _joined(table, column, best[0], said)
     ordered = [one for one in images() if in_order(sizes, one)] if sizes else []
     if len(ordered) == 1:
         told = f"its rows are the objects of “{ordered[0].name}”, as their sizes say"
         told += _BARE * ordered[0].bare
         return Joined(ordered[0].key, "", told, numbers=tuple(sorted(ordered[0].ids)))
-    return Joined(note=f"not joined: {doubts[0]}" if doubts else "")
+    why = [*refused, *doubts]
+    return Joined(note=f"not joined: {why[0]}" if why else "")
 
 
 def _fitting(
@@ -274,36 +276,54 @@ def _fitting(
     return fitting
 
 
-def _joined(table: Table, column: str, image: Objects, sizes: Mapping[str, np.ndarray]) -> Joined:
+def _joined(table: Table, column: str, image: Objects, said: Said) -> Joined:
     numbers = {int(value) for value in table[column].tolist()}
-    said = by_sizes(table, column, image, sizes)
     sure = tells_objects(column) and numbers >= image.ids
     counted = not said.proven and numbers - {0} == set(range(1, len(numbers - {0}) + 1))
     told = _told(numbers, image, column, said, counted=counted)
+    bare = [] if said.proven else [name for name in object_ids(table) if not tells_objects(name)]
+    for name in bare:  # what pandas counts from 0 says nothing
+        rows = _numbers(table[name])
+        of_rows = _counts_rows(table[name]) and not (isinstance(rows, set) and rows <= image.ids)
+        if isinstance(rows, set) and not of_rows and not _same(table, column, name):
+            told += f"; its column “{name}” numbers the rows otherwise: compare some"
     return Joined(image.key, column, told, sure, counted=counted)
 
 
-def _another(table: Table, column: str, image: Objects) -> str:
+def _another(table: Table, column: str, image: Objects, images: Sequence[Objects]) -> str:
     """Return another column that could number the rows of `image`, each otherwise; or none.
 
-    Of two that differ by one in each row the lower counts the same from 0.
+    Of two that differ by one in each row the lower counts the same from 0. One that may number
+    rows, but does not count them, could number those of any of `images`.
     """
     named = object_ids(table, things=True)
     for name in table:
-        numbers = _numbers(table[name]) if name != column else None
-        if not isinstance(numbers, set) or not numbers <= image.ids | {0}:
+        numbers = _numbers(table[name])
+        if not isinstance(numbers, set) or _same(table, column, name):
             continue
-        known = name in named and tells_objects(name)
-        if np.array_equal(table[name], table[column]) or _higher(table, column, name):
-            continue
-        if known or (len(numbers) >= MANY and _higher(table, name, column)):
+        known, fits = name in named and tells_objects(name), numbers <= image.ids | {0}
+        if fits and (known or (len(numbers) >= MANY and _higher(table, name, column))):
+            return name
+        bare = name in named and not known and not _counts_rows(table[name])
+        if bare and any(numbers - {0} <= one.ids for one in images):
             return name
     return ""
+
+
+def _same(table: Table, column: str, name: str) -> bool:
+    """Whether another column has the same numbers, or counts the same from 0."""
+    return np.array_equal(table[name], table[column]) or _higher(table, column, name)
 
 
 def _higher(table: Table, name: str, column: str) -> bool:
     """Whether a column counts one higher than another in each row."""
     return np.array_equal(table[name], table[column] + 1)
+
+
+def _counts_rows(values: np.ndarray) -> bool:
+    """Whether numbers are only 0, 1, 2 … or 1, 2, 3 …, in order."""
+    first = values[0] if len(values) else 0
+    return first in (0, 1) and np.array_equal(values, np.arange(len(values)) + first)
 
 
 def _numbers(values: np.ndarray) -> set[int] | str | None:
@@ -349,6 +369,8 @@ def _told(numbers: set[int], image: Objects, column: str, said: Said, *, counted
         note += ", which may count rows as well: compare some before you rely on it"
     if said.far:
         note += f"; its column “{said.far}” gives other sizes than their pixels do: compare some"
+    if said.near:
+        note += f"; {said.near}: compare some before you rely on it"
     if 0 in numbers:
         note += "; its row 0 was taken for the background"
     if image.again:
