@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import zipfile
 from collections.abc import Sequence
@@ -239,7 +240,7 @@ def _text_name(text: str) -> str:
         return "xml"
     if start.startswith("solid "):
         return "stl"
-    lines = [line for line in text.splitlines()[:60] if line.strip() and line[0] != "#"]
+    lines = [line for line in re.split(r"\r\n?|\n", text)[:60] if line.strip() and line[0] != "#"]
     # above the columns of a tabular there may be a title
     for separator, name, skip in (("\t", "tabular", 1), (",", "csv", 0)):
         counts = {line.count(separator) for line in lines[skip:]}

@@ -213,6 +213,16 @@ def test_a_column_that_the_options_do_not_have(
         line(tool, {"t": dataset("t.tabular", TABLE), "s": "2"})
 
 
+def test_only_the_ends_of_lines_end_a_row(descriptor: Make, dataset: Data) -> None:
+    cells = [f"a{mark}b" for mark in "\u2028\x0b\x0c\x85\x1e"]
+    file = dataset("t.tabular")
+    rows = (f"{n}\t{cell}" for n, cell in enumerate(cells))
+    file.path.write_bytes("\r\n".join(rows).encode())
+    assert options(descriptor, file, COLUMNS) == [(cell, str(n)) for n, cell in enumerate(cells)]
+    (plain := file.path.with_name("plain")).write_text("a\u2028b\t1\nc\t2\n", encoding="utf-8")
+    assert file_type(plain) == "tabular"
+
+
 def test_without_the_dataset_there_is_nothing(descriptor: Make, tmp_path: Path) -> None:
     absent = DataFile(tmp_path / "absent", "tabular", "x")
     assert options(descriptor, absent, COLUMNS) == []

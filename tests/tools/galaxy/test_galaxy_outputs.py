@@ -892,6 +892,36 @@ def test_an_expression_says_what_is_wrong(
     assert done.stderr.splitlines()[-1] == last
 
 
+@needs_node
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ("{chosen: null, count: 3}", "note: The result “chosen” is null: the expression chose no"),
+        ("{chosen: $job.a, count: 'abc'}", "warning: The result “count” is declared as integer"),
+        ("{chosen: $job.a, count: 5.5}", "warning: The result “count” is declared as integer"),
+        ("{chosen: $job.a, count: 1 / 0}", "warning: The result “count” is declared as integer"),
+        (
+            "{chosen: $job.a, count: [3 + '1'.repeat(300)]}",
+            '["3' + "1" * 197 + "… (its file holds",
+        ),
+        ("(console.log('note: The result'), {chosen: $job.a, count: 3})", "| note: The result"),
+    ],
+)
+def test_what_an_expression_gave_is_told(
+    descriptor: Make, run: Go, dataset: Data, result: str, told: str
+) -> None:
+    made = descriptor(
+        EXPRESSION.format(f"{{return {result};}}"), attributes='tool_type="expression"'
+    )
+    done = run(made, {"a": dataset("a.txt", "text")})
+    assert done.exit_code == 0, done.stderr
+    assert told in done.stdout
+    fits = "count: 3" in result
+    assert ("warning:" in done.stdout) is not fits
+    if told.startswith("|"):
+        assert "\n| note: The result" in f"\n{done.stdout}"
+
+
 def test_without_javascript_an_expression_is_a_sentence(
     descriptor: Make, run: Go, dataset: Data, tmp_path: Path
 ) -> None:

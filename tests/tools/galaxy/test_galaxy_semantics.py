@@ -233,7 +233,8 @@ def test_inner_collections_have_identifiers(
         "<command>#for $e in $c\necho '$e.element_identifier'\n#end for</command>"
         '<inputs><param name="c" type="data_collection"/></inputs><outputs/>'
     )
-    inner = DataCollection("paired", (("forward", dataset("f.txt")),), "inner")
+    pair = (("forward", dataset("f.txt")), ("reverse", dataset("r.txt")))
+    inner = DataCollection("paired", pair, "inner")
     given = DataCollection("list:paired", (("first", inner),), "outer")
     assert line(made, {"c": given}) == "echo 'first'"
 

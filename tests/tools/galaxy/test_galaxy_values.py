@@ -1088,3 +1088,21 @@ def test_elements_by_their_names(
             line(made, {"c": given_})
     else:
         assert line(made, {"c": given_}) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "told"),
+    [
+        ("paired", ("forward",), "is of forward and reverse, and it holds “forward”"),
+        ("paired", ("forward", "forward"), "and it holds “forward”, “forward”"),
+        ("paired_or_unpaired", ("one",), "forward and reverse or unpaired, and it holds “one”"),
+        ("list:paired", ("s",), "“s” in it is a single file, where its type list:paired asks"),
+    ],
+)
+def test_a_collection_that_is_not_of_its_type_is_a_sentence(
+    descriptor: Make, line: Line, dataset: Data, kind: str, names: tuple[str, ...], told: str
+) -> None:
+    inputs = f'<param name="c" type="data_collection" collection_type="{kind}"/>'
+    given = DataCollection(kind, tuple((name, dataset("f.txt")) for name in names))
+    with pytest.raises(ParameterError, match=told):
+        line(tool(descriptor, "$c.reverse", inputs), {"c": given})

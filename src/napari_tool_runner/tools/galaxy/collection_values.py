@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from galaxy.util import filesystem_safe_string
 
 from napari_tool_runner.names import unique_name, unique_names
+from napari_tool_runner.tools.dialect import DataCollection
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue, file_part
 from napari_tool_runner.tools.galaxy.sanitize import safe_name
 from napari_tool_runner.tools.galaxy.wrappers import Wrapper
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.dialect import DataCollection
     from napari_tool_runner.tools.galaxy.script import Rules
 
-__all__ = ["CollectionValue", "DatasetList"]
+__all__ = ["EITHER", "CollectionValue", "DatasetList", "misfit", "promoted"]
+
+EITHER = "paired_or_unpaired"
+"""Galaxy's word for a pair, or one file in its place."""
+
+_PAIR = ["forward", "reverse"]
+_NAMES = {"paired": [_PAIR], EITHER: [_PAIR, ["unpaired"]]}
 
 
 class DatasetList(list[DatasetValue], Wrapper):
@@ -221,3 +227,36 @@ def _apart(datasets: Iterable[DatasetValue], paths: Iterable[str]) -> list[str]:
         there.add(stem)
         found.append(f"{stem}.{dataset.ext}")
     return found
+
+
+def promoted(collection: DataCollection, kinds: Sequence[str]) -> DataCollection:
+    """Where pairs or single files are wanted, give a plain list single files in pairs' places."""
+    wanted = f"{collection.type}:{EITHER}"
+    if collection.type in kinds or wanted not in kinds:
+        return collection
+    elements = tuple(
+        (key, DataCollection(EITHER, (("unpaired", entry),), key))
+        for key, entry in collection.elements
+    )
+    return DataCollection(wanted, elements, collection.name)
+
+
+def misfit(collection: DataCollection) -> str:
+    """Return a sentence when a collection does not hold what its type says, else ''."""
+    outer, _, inner = collection.type.partition(":")
+    names = [key for key, _ in collection.elements]
+    wanted = _NAMES.get(outer)
+    if wanted and sorted(names) not in wanted:
+        held = ", ".join(f"“{name}”" for name in names) or "nothing"
+        choice = " or ".join(" and ".join(entry) for entry in wanted)
+        return f"its type {outer} is of {choice}, and it holds {held}."
+    for key, entry in collection.elements:
+        kind = entry.type if isinstance(entry, DataCollection) else ""
+        if kind != inner and (kind, inner) != ("paired", EITHER) and outer != "record":
+            is_, asks = (
+                f"a collection ({text})" if text else "a single file" for text in (kind, inner)
+            )
+            return f"“{key}” in it is {is_}, where its type {collection.type} asks for {asks}."
+        if isinstance(entry, DataCollection) and (problem := misfit(entry)):
+            return f"“{key}” in it: {problem}"
+    return ""

@@ -14,7 +14,13 @@ from packaging.version import Version
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.dialect import DataCollection, DataFile, data_files
 from napari_tool_runner.tools.file_types import file_type
-from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList
+from napari_tool_runner.tools.galaxy.collection_values import (
+    EITHER,
+    CollectionValue,
+    DatasetList,
+    misfit,
+    promoted,
+)
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue, safe_identifier
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
 from napari_tool_runner.tools.galaxy.options import (
@@ -50,8 +56,6 @@ __all__ = ["Context", "inputs_json", "lookup", "wrap_inputs"]
 Context = dict[str, object]
 
 _NUMBERS = ("int", "float")
-# Galaxy's word for a pair, or one file in its place
-_EITHER = "paired_or_unpaired"
 
 
 def wrap_inputs(tool: Tool, values: BoundValues, rules: Rules) -> Context:
@@ -210,14 +214,20 @@ class _Wrapping:
     ) -> CollectionValue:
         elements: dict[str, DatasetValue | CollectionValue] = {}
         if collection is not None and not identifier:
-            collection = _promoted(collection, parameter.collection)
-            kinds = [re.sub(_EITHER, f"(paired|{_EITHER})", kind) for kind in parameter.collection]
+            collection = promoted(collection, parameter.collection)
+            kinds = [re.sub(EITHER, f"(paired|{EITHER})", kind) for kind in parameter.collection]
             fits = any(re.fullmatch(kind, collection.type) for kind in kinds)
             if not fits and parameter.collection != ANY_COLLECTION:
                 raise ParameterError(
                     f"“{parameter.label or name}” takes a collection of the type "
                     f"{' or '.join(parameter.collection)}, not {collection.type}.",
                     name=name,
+                )
+            if problem := misfit(collection):
+                raise ParameterError(
+                    f"“{parameter.label or name}” cannot take this collection: {problem}",
+                    name=name,
+                    hint="Give it the elements that its type asks for.",
                 )
         given = collection.elements if collection else ()
         clean = [safe_identifier(key) or safe_name(entry.name) for key, entry in given]
@@ -273,11 +283,11 @@ def _as_collection(
     files = [value] if isinstance(value, DataFile) else value
     kind = "list" if "list" in parameter.collection else parameter.collection[0]
     label = parameter.label or parameter.name
-    if kind in ("paired", _EITHER) and len(files) == 2:
+    if kind in ("paired", EITHER) and len(files) == 2:
         names = ["forward", "reverse"]
-    elif kind == _EITHER and len(files) == 1:
+    elif kind == EITHER and len(files) == 1:
         names = ["unpaired"]
-    elif kind in ("paired", _EITHER):
+    elif kind in ("paired", EITHER):
         raise ParameterError(
             f"“{label}” takes a pair, the forward one first, not {len(files)} datasets.",
             name=parameter.name,
@@ -293,18 +303,6 @@ def _as_collection(
         names = [file.name for file in files]
     elements = tuple(zip(names, files, strict=True))
     return DataCollection(kind, elements, label)
-
-
-def _promoted(collection: DataCollection, kinds: Sequence[str]) -> DataCollection:
-    """Where pairs or single files are wanted, give a plain list single files in pairs' places."""
-    wanted = f"{collection.type}:{_EITHER}"
-    if collection.type in kinds or wanted not in kinds:
-        return collection
-    elements = tuple(
-        (key, DataCollection(_EITHER, (("unpaired", entry),), key))
-        for key, entry in collection.elements
-    )
-    return DataCollection(wanted, elements, collection.name)
 
 
 def lookup(context: Mapping[str, object], name: str) -> object:

@@ -32,15 +32,25 @@ _FIND_NODE = (
 _DRIVER = """\
 "use strict";
 const fs = require("fs");
+// what the expression prints is marked: its lines are none of ours
+const [tell, fail] = [process.stdout, process.stderr].map((stream) => {
+  const write = stream.write.bind(stream);
+  stream.write = (chunk, ...rest) => write(String(chunk).replace(/^(?=.)/gm, "| "), ...rest);
+  return (line) => write(line + "\\n");
+});
+const fits = {
+  integer: Number.isInteger, float: Number.isFinite,
+  boolean: (value) => typeof value === "boolean", text: (value) => typeof value === "string",
+};
 const $job = %(job)s, $self = null;
 const names = ["$job", "inputs", "$self", "$runtime", "$tmpdir", "$outdir"];
 process.on("uncaughtException", (error) => {  // one line; Node.js ends with its own version
-  console.error("The expression failed: " + error);
+  fail("The expression failed: " + error);
   process.exit(1);
 });
 const result = new Function(...names, %(body)s)($job, $job, $self);
 if (result !== null && typeof result === "object" && "__error_message" in result) {
-  console.error(result.__error_message);
+  fail(result.__error_message);
   process.exit(1);
 }
 const outputs = %(outputs)s;
@@ -54,11 +64,18 @@ for (const output of outputs) {
   } else {
     value = new Function("$self", "return (" + output.key + ");")(result);
   }
+  if (value === undefined) value = null;
+  const what = "The result “" + output.name + "” ";
+  if (output.type in fits && value !== null && !fits[output.type](value))
+    tell("warning: " + what + "is declared as " + output.type + ", and is none.");
   if (typeof value === "number" && !Number.isFinite(value)) value = null;
-  if (!output.told && value) value = (typeof value.src === "object" ? value.src : value).id || 0;
-  const told = JSON.stringify(value === undefined ? null : value);
+  if (output.type === "data" && value)
+    value = (typeof value.src === "object" ? value.src : value).id || 0;
+  const told = JSON.stringify(value);
   fs.writeFileSync(output.path, told);
-  if (output.told) console.log("note: The result “" + output.told + "” is " + told.slice(0, 200));
+  const start = told.length > 200 ? told.slice(0, 200) + "… (its file holds the rest)" : told;
+  if (output.type !== "data") tell("note: " + what + "is " + start);
+  else if (value === null) tell("note: " + what + "is null: the expression chose no dataset");
 }
 """
 
@@ -98,8 +115,9 @@ def render_expression(
                 {
                     "key": source.rules[entry.output.name].from_expression,
                     "path": str(entry.path),
-                    # of an input that is passed on its number is enough
-                    "told": "" if source.rules[entry.output.name].passes_on else entry.output.name,
+                    "name": entry.output.name,
+                    # of data, an input that is passed on, the number is enough
+                    "type": source.rules[entry.output.name].element.get("type"),
                 }
                 for entry in outputs
             ]

@@ -138,7 +138,7 @@ class ComputedOptions:
                 text = stream.read(_MEGABYTE)
         except OSError:
             return
-        for line in text.splitlines():
+        for line in text.split("\n"):  # as a file has them: no other character ends one
             if not line or line.startswith("#"):
                 continue
             if self.startswith and not line.startswith(self.startswith):
