@@ -174,6 +174,19 @@ def test_objects_are_those_of_all_blocks_and_frames():
     assert objects_in("n", snapshot(stack.astype(float), "n")) is None
 
 
+def test_lines_and_pixels_to_leave_out_are_no_objects():
+    data = np.zeros((9, 9), np.int16)
+    data[:2, :2], data[:4, 6], data[8, :3], data[5] = 1, 2, 3, -1
+    found = objects_in("s", snapshot(Labels(data, name="s")))
+    assert found.ids == {1, 2, 3}
+    data[5] = 255
+    found = objects_in("s", snapshot(Labels(data, name="s")))
+    rows = joined_by({"label": np.array([1, 2, 3])}, [found])
+    assert rows.key == "s"
+    assert "1 of its 4 objects has no row" in rows.note
+    assert joined_by({"id": np.array([1, 2, 3])}, [found]).key == ""
+
+
 @pytest.mark.parametrize("unit", [1, 0.25])
 @pytest.mark.parametrize("column", ["id", "label"])
 def test_sizes_tell_numbers_of_objects_from_numbers_of_rows(column, unit):

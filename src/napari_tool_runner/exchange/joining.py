@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Joined", "features_for", "id_column", "joined_by", "objects_in"]
 
 _BARE = "; a labels layer of it takes them"
+_IGNORED = {2**bits - 1 for bits in (7, 8, 15, 16, 31, 32)}  # often pixels to leave out
 _MOST = 4 * 2**30  # bytes of an image whose objects are looked for
 
 
@@ -197,8 +198,9 @@ def objects_in(
             counts = dict(zip(numbers.tolist(), np.bincount(codes).tolist(), strict=True))
             frames.setdefault(at, set()).update(counts)
             sizes.update(counts)
-    del sizes[0]
-    again = sum(len(found - {0}) for found in frames.values()) > len(sizes)
+    for number in [number for number in sizes if number <= 0]:  # −1 are lines, no object
+        del sizes[number]
+    again = sum(len(found & sizes.keys()) for found in frames.values()) > len(sizes)
     bare = snap.kind is not LayerKind.LABELS
     deep = sum(n > 1 for n in array.shape) - len([i for i in outer if array.shape[i] > 1]) > 2
     made = Objects(snap.name, frozenset(sizes), key, again, part, bare, sizes, deep)
@@ -347,7 +349,8 @@ def _unlike(numbers: set[int], image: Objects, *, certain: bool) -> str:
         are = "numbers is no object" if len(strange) == 1 else "numbers are no objects"
         return f"{len(strange)} of its {len(rows)} {are} of “{{name}}” (column “{{column}}”)"
     counted = rows == set(range(1, len(rows) + 1))
-    if not rows or (0 in numbers and (without or not certain)) or (without and counted):
+    several = without - _IGNORED if certain and len(without) == 1 else without
+    if not rows or (0 in numbers and (without or not certain)) or (several and counted):
         return "its column “{column}” may count rows, not the objects of “{name}”"
     if without and not certain:
         return (
