@@ -229,6 +229,55 @@ def test_without_the_dataset_there_is_nothing(descriptor: Make, tmp_path: Path) 
     assert options(descriptor, absent, COLUMNS, t=None) == []
 
 
+def filters_alone(make: Make, filters: str, before: str = "") -> SelectParameter:
+    tool = make(
+        f"""<command>$s</command><inputs>{before}<param name="s" type="select">
+        <options>{filters}</options></param></inputs><outputs/>"""
+    )
+    select = tool.inputs[-1]
+    assert isinstance(select, SelectParameter)
+    return select
+
+
+def added(value: str, *, more: str = "") -> str:
+    return f'<filter type="add_value" value="{value}" {more}/>'
+
+
+@pytest.mark.parametrize("index", ["0", "99999999999999999999", "-" + "9" * 5000])
+def test_choices_that_depend_on_nothing_are_told_when_the_descriptor_is_read(
+    descriptor: Make, index: str
+) -> None:
+    select = filters_alone(descriptor, added("a") + added("b", more=f'index="{index}"'))
+    found = [option.value for option in select.options]
+    assert found == (["b", "a"] if index == "0" else ["a", "b"])
+    assert select.default == found[0]
+
+
+MANY = ",".join(f"a{i}:b" for i in range(1500))
+ZEROS = ",".join("0" * 1500)
+TOO_MUCH = [
+    added(MANY) + f'<filter type="multiple_splitter" column="{ZEROS}"/>',
+    added(MANY)
+    + f'<filter type="attribute_value_splitter" column="{ZEROS}" name_val_separator=":"/>',
+    added("x" * 200_000) + f'<filter type="multiple_splitter" column="{ZEROS}" separator="-"/>',
+    '<column name="value" index="9999"/>' + added("a") * 300,
+    added("a") * 100 + '<filter type="static_value" column="0" value="z" keep="no"/>' * 12_000,
+    added("a" * 26 + "!")
+    + '<filter type="regexp" value="(a|aa)+[bc]d" column="0" keep="false"/>' * 300,
+]
+
+
+@pytest.mark.parametrize("filters", TOO_MUCH)
+def test_filters_that_make_too_much_are_told(descriptor: Make, filters: str) -> None:
+    before = '<param name="w" type="text" value="odd"/>'
+    select = filters_alone(descriptor, filters, before)
+    assert select.options == ()
+    depends = filters_alone(descriptor, filters + '<filter type="remove_value" ref="w"/>', before)
+    assert depends.source is not None
+    with pytest.raises(ParameterError, match="The choices cannot be told"):
+        depends.source.options({"w": "odd"})
+
+
 def test_what_the_options_depend_on(descriptor: Make) -> None:
     tool = descriptor(
         '<command>x</command><inputs><param name="s" type="select"><options from_dataset="t">'

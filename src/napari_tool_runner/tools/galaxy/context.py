@@ -23,12 +23,8 @@ from napari_tool_runner.tools.galaxy.collection_values import (
 )
 from napari_tool_runner.tools.galaxy.dataset_values import DatasetValue, safe_identifier
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
-from napari_tool_runner.tools.galaxy.options import (
-    MAX_COLUMN,
-    ComputedOptions,
-    column_number,
-    find,
-)
+from napari_tool_runner.tools.galaxy.option_filters import find
+from napari_tool_runner.tools.galaxy.options import MAX_COLUMN, ComputedOptions, column_number
 from napari_tool_runner.tools.galaxy.sanitize import safe_name
 from napari_tool_runner.tools.galaxy.source import ANY_COLLECTION, native
 from napari_tool_runner.tools.galaxy.validators import DataRule, ValueRule

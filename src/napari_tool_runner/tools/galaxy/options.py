@@ -7,17 +7,15 @@ here. Options from reference data of a Galaxy server (``from_file``,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.tools.common import is_true
-from napari_tool_runner.tools.dialect import DataCollection, DataFile, data_files
-from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
+from napari_tool_runner.tools.dialect import DataCollection, data_files
+from napari_tool_runner.tools.galaxy.option_filters import KINDS, Filter, Row, filtered, find
 from napari_tool_runner.tools.model import SelectOption
-from napari_tool_runner.tools.patterns import SlowPatternError, match_each, problem_of
+from napari_tool_runner.tools.patterns import problem_of
 
 if TYPE_CHECKING:
     from galaxy.util import Element
@@ -25,24 +23,10 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.common import Notes
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["MAX_COLUMN", "ComputedOptions", "column_number", "find", "read_options"]
+__all__ = ["MAX_COLUMN", "ComputedOptions", "column_number", "read_options"]
 
 _MEGABYTE = 1 << 20
 MAX_COLUMN = 10_000
-
-Row = list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    kind: str
-    attributes: tuple[tuple[str, str], ...]
-
-    def get(self, name: str, default: str = "") -> str:
-        return dict(self.attributes).get(name) or default
-
-    def flag(self, name: str, default: bool) -> bool:
-        return is_true(self.get(name, str(default)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +53,7 @@ class ComputedOptions:
     columns: tuple[tuple[str, int], ...] = (("name", 0), ("value", 0))
     separator: str = "\t"
     startswith: str = ""
-    filters: tuple[_Filter, ...] = ()
+    filters: tuple[Filter, ...] = ()
 
     def options(self, values: Mapping[str, object]) -> tuple[SelectOption, ...]:
         """Return the options for the present values (nested, bound)."""
@@ -123,13 +107,7 @@ class ComputedOptions:
         rows: list[Row] = []
         for path in _files(find(values, self.dataset)) if self.dataset else ():
             rows += self._read(path)
-        for entry in self.filters:
-            rows = _FILTERS[entry.kind](_Filtering(self, entry, values), rows)
-        return rows
-
-    def column(self, spec: str) -> int:
-        """Return the index of a column that is given by name or number."""
-        return dict(self.columns).get(spec, -1) if not spec.isdecimal() else int(spec)
+        return filtered(self.filters, rows, dict(self.columns), self.formats, values)
 
     def _read(self, path: Path) -> Iterator[Row]:
         largest = max((index for _, index in self.columns), default=0)
@@ -186,7 +164,7 @@ def read_options(
     filters = []
     for entry in element.findall("filter"):
         kind = (entry.get("type") or "").strip()
-        if kind not in _FILTERS:
+        if kind not in KINDS:
             notes.warning(
                 f"{where}/options/filter[{kind}]",
                 f"The filter “{kind}” is not known; it is left out.",
@@ -200,7 +178,7 @@ def read_options(
             )
             continue
         filters.append(
-            _Filter(kind, tuple((str(key), str(value)) for key, value in entry.attrib.items()))
+            Filter(kind, tuple((str(key), str(value)) for key, value in entry.attrib.items()))
         )
     dataset = element.get("from_dataset") or ""
     names = [dataset, *(f.get("ref") or f.get("meta_ref") for f in filters)]
@@ -215,32 +193,6 @@ def read_options(
     )
 
 
-# -- values --------------------------------------------------------------------------
-
-
-def find(values: Mapping[str, object], name: str) -> object:
-    """Find the value called `name`: at its full place, else anywhere in the tree."""
-    place: object = values
-    for part in name.split("|"):
-        if not isinstance(place, Mapping) or part not in place:
-            return _search(values, name.rsplit("|", 1)[-1])
-        place = place[part]
-    return place
-
-
-def _search(values: object, name: str) -> object:
-    if isinstance(values, Mapping):
-        if name in values:
-            return values[name]
-        values = list(values.values())
-    if isinstance(values, list):
-        for entry in values:
-            found = _search(entry, name)
-            if found is not None:
-                return found
-    return None
-
-
 def _files(value: object) -> Iterator[Path]:
     """Yield the files of a value: paths, layers that have one, datasets."""
     for entry in value if isinstance(value, list | tuple) else (value,):
@@ -250,140 +202,3 @@ def _files(value: object) -> Iterator[Path]:
         path = Path(entry) if isinstance(entry, str | Path) else getattr(entry, "path", None)
         if isinstance(path, Path) and path.is_file():
             yield path
-
-
-# -- filters -------------------------------------------------------------------------
-
-
-class _Filtering:
-    """One filter at work on the rows that came so far."""
-
-    def __init__(
-        self, source: ComputedOptions, entry: _Filter, values: Mapping[str, object]
-    ) -> None:
-        self.formats = source.formats
-        self.columns = dict(source.columns)
-        self.column = source.column
-        self.index = source.column(entry.get("column"))
-        self.keep = entry.flag("keep", True)
-        self.entry = entry
-        self.values = values
-
-    def value(self, attribute: str = "ref") -> object:
-        return find(self.values, self.entry.get(attribute))
-
-    def metadata(self, attribute: str) -> list[object]:
-        key, files = self.entry.get("key"), data_files(self.value(attribute))
-        return [dataset_metadata(file, self.formats).get(key) for file in files]
-
-    def attribute(self, file: DataFile, chain: Sequence[str]) -> object:
-        if chain[0] == "metadata" and len(chain) > 1:
-            return dataset_metadata(file, self.formats).get(chain[1])
-        return {"ext": file.format, "extension": file.format, "name": file.name}.get(chain[0])
-
-    def static_value(self, rows: list[Row]) -> list[Row]:
-        wanted = self.entry.get("value")
-        return [row for row in rows if self.keep is (_cell(row, self.index) == wanted)]
-
-    def regexp(self, rows: list[Row]) -> list[Row]:
-        cells = (_cell(row, self.index) for row in rows)
-        try:
-            found = match_each(self.entry.get("value"), cells)
-        except SlowPatternError as error:
-            raise ParameterError(
-                f"The choices cannot be told: {error}.", hint="Tell the author of the descriptor."
-            ) from error
-        return [row for row, hit in zip(rows, found, strict=True) if self.keep is hit]
-
-    def param_value(self, rows: list[Row]) -> list[Row]:
-        chain = [part for part in self.entry.get("ref_attribute").split(".") if part]
-        wanted = _texts(self.value())
-        if chain:
-            found = (self.attribute(file, chain) for file in data_files(self.value()))
-            wanted = [str(attribute) for attribute in found if attribute is not None]
-        return [row for row in rows if self.keep is (_cell(row, self.index) in wanted)]
-
-    def data_meta(self, rows: list[Row]) -> list[Row]:
-        entry = self.entry
-        known = self.metadata("ref")
-        found = list(dict.fromkeys(text for value in known for text in _texts(value)))
-        if not found:
-            return rows
-        if not entry.get("column"):
-            return rows + [[value, value] for value in found]
-        if not entry.flag("multiple", False):
-            return [row for row in rows if _cell(row, self.index) in found]
-        separator = entry.get("separator", ",")
-        return [row for row in rows if {*found} <= {*_cell(row, self.index).split(separator)}]
-
-    def unique_value(self, rows: list[Row]) -> list[Row]:
-        found: dict[str, Row] = {}
-        for row in rows:
-            found.setdefault(_cell(row, self.index), row)
-        return list(found.values())
-
-    def multiple_splitter(self, rows: list[Row]) -> list[Row]:
-        return [
-            [*row[:index], part, *row[index + 1 :]]
-            for row in rows
-            for index in map(self.column, self.entry.get("column").split(","))
-            for part in _cell(row, index).split(self.entry.get("separator", ","))
-        ]
-
-    def attribute_value_splitter(self, rows: list[Row]) -> list[Row]:
-        pairs = self.entry.get("pair_separator", ",")
-        inner = self.entry.get("name_val_separator") or None
-        found: dict[str, Row] = {}
-        for row in rows:
-            for index in map(self.column, self.entry.get("column").split(",")):
-                for pair in _cell(row, index).split(pairs):
-                    parts = pair.split(inner)
-                    if len(parts) == 2:
-                        found.setdefault(parts[0], [*row[:index], parts[0], *row[index:]])
-        return list(found.values())
-
-    def add_value(self, rows: list[Row]) -> list[Row]:
-        row = [""] * (max(self.columns.values(), default=0) + 1)
-        row[self.columns.get("name", 0)] = self.entry.get("name") or self.entry.get("value")
-        row[self.columns.get("value", 0)] = self.entry.get("value")
-        index = self.entry.get("index")
-        result = list(rows)
-        result.insert(int(index) if index.removeprefix("-").isdecimal() else len(result), row)
-        return result
-
-    def remove_value(self, rows: list[Row]) -> list[Row]:
-        if self.entry.get("value"):
-            wanted = [self.entry.get("value")]
-        elif self.entry.get("ref"):
-            value = self.value()
-            wanted = [
-                str(entry) for entry in (value if isinstance(value, list | tuple) else [value])
-            ]
-        else:
-            wanted = [str(value) for value in self.metadata("meta_ref")]
-        index = self.columns.get("value", 1)
-        return [row for row in rows if _cell(row, index) not in wanted]
-
-    def sort_by(self, rows: list[Row]) -> list[Row]:
-        backwards = self.entry.flag("reverse_sort_order", False)
-        return sorted(rows, key=lambda row: _cell(row, self.index), reverse=backwards)
-
-
-_FILTERS: dict[str, Callable[[_Filtering, list[Row]], list[Row]]] = {
-    method.__name__: method
-    for method in (
-        _Filtering.static_value, _Filtering.regexp, _Filtering.param_value, _Filtering.data_meta,
-        _Filtering.unique_value, _Filtering.multiple_splitter, _Filtering.add_value,
-        _Filtering.attribute_value_splitter, _Filtering.remove_value, _Filtering.sort_by,
-    )
-}  # fmt: skip
-
-
-def _texts(value: object) -> list[str]:
-    """Return the entries of a value as texts; None has none, nor has a list of it."""
-    entries = value if isinstance(value, list | tuple) else [value]
-    return [str(entry) for entry in entries if entry is not None]
-
-
-def _cell(row: Row, index: int) -> str:
-    return row[index] if 0 <= index < len(row) else ""

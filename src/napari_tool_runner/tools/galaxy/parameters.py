@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from packaging.version import Version
 
+from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.common import Notes, layer_kinds, limits, ndims, real, whole
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, column_number, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
@@ -160,6 +161,11 @@ class _Reader:
             )
         elif options_element is not None:
             computed = read_options(options_element, where, self.notes, self.source.formats)
+            if computed and not computed.depends_on:
+                try:
+                    options = computed.options({})
+                except ParameterError as error:
+                    self.notes.error(where, str(error))
         else:
             options = tuple(
                 SelectOption(str(label), str(value or ""), bool(chosen))

@@ -116,10 +116,14 @@ class _OptionsField(Field):
     def _now(self) -> Sequence[SelectOption]:
         source = self.parameter.source
         self._remark = ""
-        if source is None:
+        if source is None or not source.depends_on:
+            return self.parameter.options
+        if self.context.is_waiting():
+            self._remark = "The choices of this form take too long to be told."
             return self.parameter.options
         try:
-            found = source.options(beside(self.context.model.values(), self.node.name))
+            with self.context.waits():
+                found = source.options(beside(self.context.model.values(), self.node.name))
         except ToolRunnerError as error:
             self._remark = str(error)
             return self.parameter.options

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Field", "FieldRow", "FormContext", "OptionalField"]
 
+_PATIENCE = 1.0  # seconds that a window may stand still
+_PAUSE = 0.3  # seconds between what one event asks for and the next event
+
 
 @dataclass(slots=True)
 class FormContext:
@@ -48,6 +54,24 @@ class FormContext:
     label_width: int = 120
     show_all_problems: bool = False
     segment: Callable[[object], object] | None = None
+    _waited: float = 0
+    _last: float = 0
+
+    @contextmanager
+    def waits(self) -> Iterator[None]:
+        """Count the time that the window stands still for what is computed inside."""
+        begun = time.monotonic()
+        if begun - self._last > _PAUSE:
+            self._waited = 0
+        try:
+            yield
+        finally:
+            self._last = time.monotonic()
+            self._waited += self._last - begun
+
+    def is_waiting(self) -> bool:
+        """Whether this event has waited as long as a person may have to."""
+        return self._waited > _PATIENCE and time.monotonic() - self._last < _PAUSE
 
 
 class Field:
