@@ -38,11 +38,8 @@ class Preview:
         lines = [comment(line) for line in told]
         lines += [comment(f"note: {note}") for note in self.rendered.notes]
         environment = self.rendered.environment.items()
-        try:
-            words = [f"export {shell_word(k)}={shell_word(v)}" for k, v in environment]
-            lines += [*words, shell_line(self.rendered.argv)]
-        except ValueError as error:
-            lines.append(comment(f"no command line: {error}"))
+        lines += [f"export {shell_word(k)}={shell_word(v)}" for k, v in environment]
+        lines.append(shell_line(self.rendered.argv))
         for path, text in self.rendered.files.items():
             lines += ["", comment(f"file {path}"), text.rstrip("\n")]
         for planned in self.rendered.outputs:
