@@ -113,7 +113,8 @@ def tried(
     seeds = [*target.seeds(), *old]
     known: set[str] = set()
     count, until = 0, time.monotonic() + seconds
-    while count < most and (count < len(seeds) or time.monotonic() < until):
+    # one change at least, however slow
+    while count < most and (count <= len(seeds) or time.monotonic() < until):
         data = seeds[count] if count < len(seeds) else changed(seeds, chance)
         found = broken(target.check, data)
         count += 1
