@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_tool_runner.exchange.apart import ReadApart
 from napari_tool_runner.exchange.axes import in_words, outer_axes, read_axes
 from napari_tool_runner.exchange.carriers import ReadFile, read_file
-from napari_tool_runner.exchange.comparing import Objects, same_data
+from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.files import lent_original
 from napari_tool_runner.exchange.geometry import crop
@@ -30,6 +30,7 @@ from napari_tool_runner.exchange.merging import in_its_slice, label_offsets, mer
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.parts import Index, cut
 from napari_tool_runner.exchange.resampling import resample_onto
+from napari_tool_runner.exchange.sizing import Objects
 from napari_tool_runner.exchange.snapshots import (
     geometry_record,
     grid_of,

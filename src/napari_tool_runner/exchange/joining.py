@@ -13,8 +13,8 @@ import numpy as np
 
 from napari_tool_runner.exchange.blocks import blocks, first_holding, nbytes, read
 from napari_tool_runner.exchange.columns import object_ids, tells_objects
-from napari_tool_runner.exchange.comparing import MANY, Objects, Said, by_sizes, in_order, sizes_in
 from napari_tool_runner.exchange.model import items
+from napari_tool_runner.exchange.sizing import MANY, Objects, Said, by_sizes, in_order, sizes_in
 from napari_tool_runner.exchange.snapshots import layer_kind
 from napari_tool_runner.exchange.wanted import is_bright
 from napari_tool_runner.names import unique_name

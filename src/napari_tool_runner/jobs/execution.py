@@ -309,7 +309,8 @@ class Run:
         said = self.log.last_words()
         if said and cause is None and said not in reason:
             reason = f"{reason.rstrip('.')}: {said}"
-        reason += "." * reason[-1:].isalnum()  # the hint follows
+        if reason[-1:].isalnum():  # the hint follows
+            reason += "."
         error = ToolFailedError(
             self._secrets.hide(reason),
             tool=self.request.tool.id,

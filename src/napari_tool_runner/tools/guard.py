@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import TYPE_CHECKING, Protocol
 
-from napari_tool_runner.errors import DescriptorError, ToolRunnerError
+from napari_tool_runner.errors import DescriptorError, ToolRunnerError, words
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.candidate import Candidate
@@ -39,8 +39,7 @@ def guarded(method: Callable[..., object], expected: type) -> Callable[..., obje
             if isinstance(error, OSError) and name == "collect":
                 raise  # the job's folder: its disk may be full
             _log.info("%s, %s of %s", self.label, name, subject.path, exc_info=True)
-            what = f"{type(error).__name__}: {error}"
-            message = f"The language {self.label} stumbles over {subject.path}: {what}."
+            message = f"The language {self.label} stumbles over {subject.path}: {words(error)}."
             hint = "Correct the file, or tell the makers of the language."
             if isinstance(error, ImportError):
                 message = f"{subject.path} needs {self.label}, which cannot be loaded: {error}."

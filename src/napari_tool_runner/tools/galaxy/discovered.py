@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.errors import words
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.toolbox.entries import ships
 
@@ -115,7 +116,7 @@ def _told_metadata(of: dict[str, object]) -> object:
                 for entry in provided.get_new_datasets(name):
                     entry.get("filename")
     except Exception as error:  # noqa: BLE001 (Galaxy's, of what a stranger wrote)
-        return f"{type(error).__name__}: {error}"[:300]
+        return words(error)[:300]
     return [isinstance(provided, LegacyToolProvidedMetadata), told]
 
 

@@ -100,14 +100,16 @@ class _Filtering:
                 hint="Tell the author of the descriptor.",
             )
 
-    def parts(self, row: Row, separator: str) -> Iterator[tuple[int, str]]:
-        """Yield the columns that are split, and the parts of their cells."""
-        for index in map(self.column, self.entry.get("column").split(",")):
-            cell = _cell(row, index)
-            self.pay(len(cell) // 64)
-            for part in cell.split(separator):
-                self.pay(0)
-                yield index, part
+    def parts(self, rows: list[Row], separator: str) -> Iterator[tuple[Row, int, str]]:
+        """Yield each part of the cells of the columns that are split, with its row and column."""
+        columns = [self.column(spec) for spec in self.entry.get("column").split(",")]
+        for row in rows:
+            for index in columns:
+                cell = _cell(row, index)
+                self.pay(len(cell) // 64)
+                for part in cell.split(separator):
+                    self.pay(0)
+                    yield row, index, part
 
     def value(self, attribute: str = "ref") -> object:
         return find(self.values, self.entry.get(attribute))
@@ -165,19 +167,17 @@ class _Filtering:
     def multiple_splitter(self, rows: list[Row]) -> list[Row]:
         return self.paid(
             [*row[:index], part, *row[index + 1 :]]
-            for row in rows
-            for index, part in self.parts(row, self.entry.get("separator", ","))
+            for row, index, part in self.parts(rows, self.entry.get("separator", ","))
         )
 
     def attribute_value_splitter(self, rows: list[Row]) -> list[Row]:
         inner = self.entry.get("name_val_separator") or None
         found: dict[str, Row] = {}
-        for row in rows:
-            for index, pair in self.parts(row, self.entry.get("pair_separator", ",")):
-                parts = pair.split(inner, 2)
-                if len(parts) == 2 and parts[0] not in found:
-                    self.pay(len(row))
-                    found[parts[0]] = [*row[:index], parts[0], *row[index:]]
+        for row, index, pair in self.parts(rows, self.entry.get("pair_separator", ",")):
+            parts = pair.split(inner, 2)
+            if len(parts) == 2 and parts[0] not in found:
+                self.pay(len(row))
+                found[parts[0]] = [*row[:index], parts[0], *row[index:]]
         return list(found.values())
 
     def add_value(self, rows: list[Row]) -> list[Row]:
