@@ -63,6 +63,12 @@ def test_import_is_cheap() -> None:
     assert not loaded & (heavy | set(WINDOWED))
 
 
+def test_reading_a_small_image_imports_little() -> None:
+    """The first job of a session waits for it."""
+    loaded = imported_by("import napari_tool_runner.jobs.api, napari_tool_runner.exchange.apart")
+    assert not loaded & {"pandas", "zarr", "dask", "scipy", "skimage"}
+
+
 @pytest.mark.parametrize("room", ENGINE)
 def test_engine_needs_no_window(room: str) -> None:
     loaded = imported_by(f"import napari_tool_runner.{room}")

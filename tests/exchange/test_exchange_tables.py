@@ -15,7 +15,7 @@ from napari.layers import Image, Labels, Layer, Points, Shapes, Tracks, Vectors
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange import export, grid_of, load, snapshot
-from napari_tool_runner.exchange.carriers import tables
+from napari_tool_runner.exchange.carriers import cells, tables
 from napari_tool_runner.exchange.carriers.tables import read_table
 from napari_tool_runner.exchange.columns import coordinate_columns, counting_notes
 from napari_tool_runner.tools.formats import FORMATS
@@ -669,6 +669,6 @@ def test_a_comment_above_a_table_is_one_cell(tmp_path, text, told):
 def test_what_is_no_table_is_not_said_of_an_output(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,b\n1,\0\0\n")
     with pytest.raises(OutputError) as caught:
-        tables.table_text(tmp_path / "a.csv", None)
+        cells.table_text(tmp_path / "a.csv", None)
     assert "binary" in str(caught.value)
     assert "output" not in str(caught.value)

@@ -18,9 +18,11 @@ from napari_tool_runner.errors import JobCancelledError, OutputError
 from napari_tool_runner.exchange import ReadApart, apart
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.model import Content, ShapeList, SurfaceData
+from napari_tool_runner.tools.dialect import DataFile, PlannedOutput
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.isolation import client
 from napari_tool_runner.tools.isolation.walls import missing_walls
+from napari_tool_runner.tools.model import DataOutput
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="no process can fork"),
@@ -135,6 +137,27 @@ def test_one_child_reads_all_files_of_a_job(tmp_path: Path, read: ReadApart) -> 
         assert read._talk._open is not None
         children.add(read._talk._open[1])
     assert len(children) == 2
+
+
+def test_small_results_do_not_wait_for_what_opens_large_ones(
+    tmp_path: Path, read: ReadApart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(apart.reader, "load", loaded.extend)
+    row, large = FORMATS["ome.tiff"], tmp_path / "large.tif"
+    output = PlannedOutput(DataOutput(name="o", format="ome.tiff"), large, "ome.tiff")
+    for path in (_tiff(tmp_path), _mapped(tmp_path)):
+        read.prepare(FORMATS, [output], [DataFile(path, "ome.tiff", "o")])
+        read(path, row, name="o", root=tmp_path)
+    assert not {"zarr", "dask.array"} & {*loaded}
+    tifffile.imwrite(large, np.zeros((65, 1024, 1024), np.uint8), compression="zlib")
+    assert read(large, row, name="o", root=tmp_path).pixels.shape == (65, 1024, 1024)
+    assert {"zarr", "dask.array"} <= {*loaded}
+    loaded.clear()
+    with large.open("ab") as file:
+        file.truncate(33 * 2**20)
+    read.prepare(FORMATS, [output], [DataFile(large, "ome.tiff", "o")])  # as they will be needed
+    assert {"zarr", "dask.array"} <= {*loaded}
 
 
 @pytest.fixture

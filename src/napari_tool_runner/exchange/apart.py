@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import psutil
@@ -37,7 +37,8 @@ from napari_tool_runner.tools.isolation.wire import format_from, tell_format
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Table
-    from napari_tool_runner.tools.formats import Format
+    from napari_tool_runner.tools.dialect import PlannedOutput
+    from napari_tool_runner.tools.formats import Format, Formats
     from napari_tool_runner.tools.isolation.client import Talk
 
 __all__ = ["ReadApart"]
@@ -54,7 +55,7 @@ _LIMITS = Limits(
 
 _AT_ONCE = 64  # files of one child: what a library leaves of one file stays for the next
 _CARRIERS = "napari_tool_runner.exchange.carriers"
-_TIFF = ("imagecodecs._zlib", "imagecodecs._deflate", "zarr", "dask.array")
+_TIFF = ("imagecodecs._zlib", "imagecodecs._deflate")
 _NEEDS = {
     Carrier.ZARR: ("dask.array", f"{_CARRIERS}.zarr_store"),
     Carrier.TIFF: _TIFF,
@@ -62,9 +63,18 @@ _NEEDS = {
     Carrier.MESH: ("trimesh",),
     Carrier.PICTURE: ("imagecodecs._png",),
     Carrier.MOVIE: _TIFF,
-    Carrier.TABLE: ("encodings.utf_8_sig",),
+    Carrier.TABLE: ("encodings.utf_8_sig", "pandas"),
     Carrier.GEOJSON: ("encodings.utf_8_sig",),
 }
+_LAZY = ("zarr", "dask.array")
+"""What opens files in parts; to import it takes longer than all the rest."""
+_LARGE = 32 * 2**20
+"""Bytes of an input whose results will be opened in parts."""
+
+
+class _File(Protocol):
+    @property
+    def path(self) -> Path: ...
 
 
 class ReadApart:
@@ -95,12 +105,14 @@ class ReadApart:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def prepare(self, formats: Iterable[Format]) -> None:
-        """Have what reads them imported there; does not wait."""
-        if self._here:
-            return
-        needs = {name: None for fmt in formats for name in _NEEDS.get(fmt.carrier, ())}
-        reader.load([__name__, *needs])
+    def prepare(
+        self, formats: Formats, outputs: Iterable[PlannedOutput], inputs: Iterable[_File]
+    ) -> None:
+        """Have what reads `outputs`, made of `inputs`, imported there; does not wait."""
+        if not self._here:
+            _load(formats.resolve(one.format) for one in outputs)
+            if any(one.path.stat().st_size > _LARGE for one in inputs):
+                reader.load(_LAZY)
 
     def close(self) -> None:
         """End the process that read; again does nothing."""
@@ -123,7 +135,7 @@ class ReadApart:
             self.close()
             talk = reader.talk(reads=[self.root], stop=self._stop, limits=_LIMITS)
             self._talk, self._count = self._opened.enter_context(talk), 0
-            self.prepare([fmt])
+            _load([fmt])
         self._count += 1
         told, data = self._talk.ask(
             f"{__name__}:_read",
@@ -133,11 +145,18 @@ class ReadApart:
             blame=_blame,
         )
         if told == "lazy":
+            reader.load(_LAZY)  # for the next one
+        if told in ("lazy", "here"):
             return read_file(path, fmt, name=name, writable=writable, root=root)
         try:
             return _Unpacked(data).content(told)
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
             raise _blame(f"To read {path.name} gave what is no data: {error}.", path) from error
+
+
+def _load(formats: Iterable[Format]) -> None:
+    needs = {name: None for fmt in formats for name in _NEEDS.get(fmt.carrier, ())}
+    reader.load([__name__, *needs])
 
 
 def _blame(sentence: str, _: Path) -> OutputError:
@@ -156,7 +175,7 @@ def _read(of: dict[str, object]) -> object:
     packed = _Packed()
     told = packed.content(content)
     if told is None or packed.size > _LIMITS.data:
-        return "lazy"
+        return "here" if isinstance(content.data, np.ndarray) else "lazy"
     return WithData(told, packed.parts)
 
 

@@ -201,7 +201,7 @@ class Run:
         if self._unseen:
             self.context.say(self._unseen)
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
-        self.files.prepare(self.request.tool.formats.resolve(o.format) for o in rendered.outputs)
+        self.files.prepare(self.request.tool.formats, rendered.outputs, self.inputs)
         request, told = self.request, self.context.provenance
         ask = partial(pass_image, request.tool, request.permit, told, self._tell)
         self.context.before_start = ask  # a service that does not is asked afterwards

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import are_colours, letter, letters
 from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks
-from napari_tool_runner.exchange.carriers.cells import WHOLE
-from napari_tool_runner.exchange.carriers.tables import table_text
+from napari_tool_runner.exchange.carriers.cells import WHOLE, table_text
 from napari_tool_runner.exchange.files import check_fits
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Pixels, Progress, items
@@ -321,6 +319,8 @@ def read_numbers(path: Path, name: str, root: Path | None = None) -> Content:
 
 def write_matrix(values: np.ndarray, path: Path, *, tabs: bool = False) -> None:
     """Write a number, a row or a matrix (ndim <= 2) without a header."""
+    import pandas as pd
+
     frame = pd.DataFrame(np.atleast_2d(values))
     frame.to_csv(path, index=False, header=False, sep="\t" if tabs else ",", lineterminator="\n")
 

@@ -1,4 +1,4 @@
-"""What the cells of a table's text say: numbers, names, units below the names; their quotes."""
+"""The text of a table and what its cells say: numbers, names, units below the names; quotes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
+from napari_tool_runner.errors import OutputError
+from napari_tool_runner.sealed import read_bytes
+
 __all__ = [
     "COMMENTS",
     "NOTHING",
+    "SNIFF",
     "SPACES",
     "WHOLE",
     "as_numbers",
     "cells_of",
+    "decoded",
     "grouped_names",
     "has_decimal_comma",
     "is_number",
     "may_be_decimals",
     "open_quote",
+    "table_text",
     "unique_names",
     "units_line",
     "with_comments",
@@ -32,6 +39,8 @@ __all__ = [
 ]
 
 SPACES = " "
+SNIFF = 64 * 1024
+"""Bytes that tell how a table is written."""
 COMMENTS = ("#", "%", ";;", "//")
 NOTHING = {"", "na", "n/a", "nan", "-nan", "none", "null"}
 WHOLE = re.compile(r"[+-]?\d+")
@@ -232,3 +241,34 @@ def as_numbers(
             rest = iter(whole)
             return np.array([None if none else next(rest) for none in missing], dtype=object)
     return np.array([np.nan if n else float(p) for p, n in zip(plain, missing, strict=True)])
+
+
+def table_text(path: Path, root: Path | None) -> str:
+    """Return the text of a table, whatever its encoding; OutputError: there is none."""
+    return decoded(read_bytes(path, root), path.name)
+
+
+def decoded(raw: bytes, name: str = "The file") -> str:
+    """Return the text of a table.
+
+    Raises
+    ------
+    OutputError
+        There is none.
+    """
+    begin, encoding = raw[:SNIFF], "utf-8-sig"
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+    elif b"\x00" in begin:
+        odd = 4 * begin[1::2].count(0) > len(begin) > 4 * begin[::2].count(0) * 8
+        even = 4 * begin[::2].count(0) > len(begin) > 4 * begin[1::2].count(0) * 8
+        encoding = "utf-16-le" if odd else "utf-16-be" if even else ""
+    if not encoding:
+        raise OutputError(
+            f"{name} is binary, not a table.",
+            hint="Check that it is of the format that the descriptor declares for it.",
+        )
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

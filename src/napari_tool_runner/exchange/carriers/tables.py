@@ -15,20 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.carriers.cells import (
     COMMENTS,
     NOTHING,
+    SNIFF,
     SPACES,
     as_numbers,
     cells_of,
+    decoded,
     grouped_names,
     has_decimal_comma,
     is_number,
     may_be_decimals,
     open_quote,
+    table_text,
     unique_names,
     units_line,
     with_comments,
@@ -38,23 +39,21 @@ from napari_tool_runner.exchange.carriers.cells import (
 )
 from napari_tool_runner.exchange.columns import Column, own_layout
 from napari_tool_runner.exchange.model import Content, Table
-from napari_tool_runner.sealed import read_bytes
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
-__all__ = ["own_columns", "read_table", "rewrite_table", "table_text", "write_table"]
+__all__ = ["own_columns", "read_table", "rewrite_table", "write_table"]
 
 _COLUMNS = 10_000  # each is an array of its own; a profile of genes has some thousand
-_SNIFF = 64 * 1024
 _SAMPLE = 60  # lines that are looked at to find out how a table is written
-# Since 3.1 pandas reads every float exactly by itself and deprecates the option.
-_OLD = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
-_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if _OLD else {}
 
 
 def write_table(columns: Mapping[str, np.ndarray], path: Path, *, tabs: bool = False) -> list[str]:
     """Write columns with a header line, numbers so that they read back; return notes."""
+    import pandas as pd
+
     frame, names = pd.DataFrame(dict(columns)), pd.Series(list(columns), dtype=object)
     how: dict[str, Any] = {"index": False, "lineterminator": "\n", "na_rep": "NaN"}
     for name in frame.columns:  # a number that is missing is NaN to every reader, a text is none
@@ -125,7 +124,7 @@ def rewrite_table(source: Path, separator: str, path: Path, *, tabs: bool = Fals
 def own_columns(path: Path) -> list[Column]:
     """Return the coordinates of a table of the user's that is as those of layers, else none."""
     with path.open("rb") as file:
-        return own_layout(_decoded(file.readline(_SNIFF)).rstrip("\r\n").split(","))
+        return own_layout(decoded(file.readline(SNIFF)).rstrip("\r\n").split(","))
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +344,11 @@ def _written(column: pd.Series[str]) -> list[str]:
 
 def _parsed(layout: _Layout, path: Path, *, words: bool = False) -> pd.DataFrame:
     """Parse the rows; with `words`, every cell stays the text that it is."""
+    import pandas as pd
+
+    # since 3.1 it reads every float exactly by itself and deprecates the option
+    old = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if old else {}
     spaced = layout.separator == SPACES
     dummy = (SPACES if spaced else layout.separator).join(map(str, range(layout.width)))
     try:
@@ -359,41 +363,10 @@ def _parsed(layout: _Layout, path: Path, *, words: bool = False) -> pd.DataFrame
                 index_col=False,
                 keep_default_na=not words,
                 dtype=object if words else None,
-                **_EXACT,
+                **exact,
             )
         return frame
     except (ValueError, pd.errors.ParserWarning, csv.Error) as error:  # pandas' own are the first
         raise OutputError(
             f"{path.name} is no table: {error}", hint="Open it in a text editor."
         ) from error
-
-
-def table_text(path: Path, root: Path | None) -> str:
-    """Return the text of a table, whatever its encoding; OutputError: there is none."""
-    return _decoded(read_bytes(path, root), path.name)
-
-
-def _decoded(raw: bytes, name: str = "The file") -> str:
-    """Return the text of a table.
-
-    Raises
-    ------
-    OutputError
-        There is none.
-    """
-    begin, encoding = raw[:_SNIFF], "utf-8-sig"
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    elif b"\x00" in begin:
-        odd = 4 * begin[1::2].count(0) > len(begin) > 4 * begin[::2].count(0) * 8
-        even = 4 * begin[::2].count(0) > len(begin) > 4 * begin[1::2].count(0) * 8
-        encoding = "utf-16-le" if odd else "utf-16-be" if even else ""
-    if not encoding:
-        raise OutputError(
-            f"{name} is binary, not a table.",
-            hint="Check that it is of the format that the descriptor declares for it.",
-        )
-    try:
-        return raw.decode(encoding)
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
