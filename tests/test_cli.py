@@ -16,7 +16,8 @@ import tifffile
 from jobs.conftest import INVERT, MakeTool, make_tool
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import config_path
-from napari_tool_runner.jobs import JobResult, deliver
+from napari_tool_runner.exchange import ReadApart
+from napari_tool_runner.jobs import JobResult, ahead, deliver
 from napari_tool_runner.jobs.outputs import JobOutput
 from napari_tool_runner.tools.model import DataOutput
 
@@ -82,6 +83,26 @@ def test_run(
     np.testing.assert_array_equal(tifffile.imread(place), 59 - tifffile.imread(image))
     record = json.loads(Path(told["record"]).read_text())
     assert record["parameters"] == {"n": 5}
+
+
+def test_results_are_opened_once(
+    make_tool: MakeTool, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what reads them, and the enclosure, are made ready before the job begins."""
+    opened: list[Path] = []
+    begun: list[str] = []
+
+    def counted(self: ReadApart, path: Path, *args: object, **more: object) -> object:
+        opened.append(path)
+        return read(self, path, *args, **more)
+
+    read = ReadApart.__call__
+    monkeypatch.setattr(ReadApart, "__call__", counted)
+    monkeypatch.setattr(ahead.reader, "load", begun.extend)
+    tool = make_tool(INVERT)
+    assert main(["run", str(tool.path), f"i={image}", "--output-dir", str(tmp_path)]) == 0
+    assert len(opened) == 1
+    assert begun[0] == "napari_tool_runner.exchange"
 
 
 @pytest.mark.parametrize("ending", [".ome.tif", ".ome.tiff", ".tar.gz", ".TIF", ".odd", ""])

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_tool_runner.locks import join_lock
+from napari_tool_runner.locks import Once, join_lock
 from napari_tool_runner.names import unique_names
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.storage import locked, read_json, sha256_of, write_json, write_whole
@@ -177,3 +177,25 @@ def test_numbered_names_never_collide(names: list[str]) -> None:
     made = unique_names(names, numbered="_{}", first=2)
     assert len(set(made)) == len(names)
     assert made[:1] == names[:1]
+
+
+def test_what_is_done_once_is_done_once_among_threads() -> None:
+    begun, made = threading.Event(), []
+
+    def slowly() -> int:
+        begun.set()
+        made.append(len(made))
+        threading.Event().wait(0.05)
+        return len(made)
+
+    once = Once(slowly)
+    others = [threading.Thread(target=once) for _ in range(4)]
+    for one in others:
+        one.start()
+    assert begun.wait(10)
+    assert once() == 1
+    for one in others:
+        one.join()
+    assert made == [0]
+    once.cache_clear()
+    assert once() == 2

@@ -1,13 +1,38 @@
-"""Locks that end with the process that holds them."""
+"""Locks that end with the process that holds them, and what is done once among threads."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 
-__all__ = ["join_lock"]
+__all__ = ["Once", "join_lock"]
+
+_Result = TypeVar("_Result")
+
+
+class Once(Generic[_Result]):
+    """A function that is called once; all threads that call it get what that returns."""
+
+    def __init__(self, call: Callable[[], _Result]) -> None:
+        self._call = call
+        self._lock = threading.Lock()
+        self._results: list[_Result] = []
+
+    def __call__(self) -> _Result:
+        """Return what the one call returned."""
+        with self._lock:
+            if not self._results:
+                self._results.append(self._call())
+            return self._results[0]
+
+    def cache_clear(self) -> None:
+        """Have it called again."""
+        with self._lock:
+            self._results.clear()
 
 
 def join_lock(path: Path, *, alone: bool, mode: int = 0o666) -> Callable[[], None] | None:

@@ -22,7 +22,7 @@ from napari_tool_runner.storage import write_json
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from napari_tool_runner.jobs import Job, RunRecord, TestReport
+    from napari_tool_runner.jobs import Job, JobResult, RunRecord, TestReport
     from napari_tool_runner.tools import Tool
 
 
@@ -73,19 +73,21 @@ def run_tool(args: Namespace) -> int:
     """Run a tool and print where its results are."""
     if args.dry_run:
         return render_tool(args)
+    tool, config = _tool(args), _config(args)
+    jobs.begin(tool, config)
     job = jobs.prepare(
-        _tool(args), _values(args), runner=args.runner, config=_config(args), timeout=args.timeout
+        tool, _values(args), runner=args.runner, config=config, timeout=args.timeout
     )
     if not args.quiet:
         job.subscribe(_echo)
     try:
-        jobs.run_job(job)
+        result = jobs.run_job(job)
     except ToolFailedError as error:
         if args.json:
             print_json(jobs.job_json(job))
         say(f"error: {error}\nlog: {job.log_path}")
         return 1
-    places, facts = _delivered(args, job)
+    places, facts = _delivered(args, job, result)
     if args.quiet and job.run.notes:  # else they were echoed
         say("\n".join(job.run.notes))
     if args.json:
@@ -136,7 +138,7 @@ def batch(args: Namespace) -> int:
             row |= {**jobs.job_json(job), "message": str(job.error)}
         else:
             try:
-                row |= _delivered(args, job, f"{item.stem}_", given)[1]
+                row |= _delivered(args, job, job.result(), f"{item.stem}_", given)[1]
             except ToolRunnerError as error:
                 row |= {**jobs.job_json(job), "state": jobs.JobState.FAILED, "message": str(error)}
         rows.append({**row, "notes": jobs.notes_of(item, job)})
@@ -215,7 +217,7 @@ def run_again(args: Namespace) -> int:
         job.subscribe(_echo)
     result = jobs.run_job(job)
     differences = jobs.compare_outputs(entry, result)
-    places, facts = _delivered(args, job, given=[one.source.path for one in entry.inputs])
+    places, facts = _delivered(args, job, result, given=[one.source.path for one in entry.inputs])
     if args.json:
         print_json({**facts, "notes": [*job.run.notes, *remarks], "differences": differences})
     else:
@@ -357,10 +359,10 @@ def _entry(args: Namespace) -> RunRecord:
 
 
 def _delivered(
-    args: Namespace, job: Job, prefix: str = "", given: Collection[str] = ()
+    args: Namespace, job: Job, result: JobResult, prefix: str = "", given: Collection[str] = ()
 ) -> tuple[Mapping[str, Path], dict[str, object]]:
     """Return where the results are, copied if a folder is named, and the facts of the run."""
-    result, to = job.result(), args.output_dir
+    to = args.output_dir
     places = jobs.deliver(result, Path(to), prefix, given) if to else jobs.output_paths(result)
     return places, {**jobs.job_json(job), "outputs": jobs.outputs_json(result, places)}
 

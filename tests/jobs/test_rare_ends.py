@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +78,44 @@ def test_hashes_of_much_come_after_the_end(
     told = made.record()
     assert told == json.loads(made.workspace.record_path.read_text())
     assert told["outputs"][0]["sha256"].startswith("sha256:")
+
+
+SOON = """
+import json, sys, time
+import napari_tool_runner as ntr
+from napari_tool_runner.jobs import execution, job
+from napari_tool_runner.sealed import opening
+job._HASHED_AT_ONCE, job._LAST_HASHES = 0, {wait}
+of = execution.Workspace.sha256
+def slowly(*args):
+    for _ in range({steps}):
+        time.sleep(0.1)
+        opening.heard()
+    return of(*args)
+execution.Workspace.sha256 = slowly
+ntr.run(sys.argv[1], config=json.loads(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(("wait", "steps", "known"), [(60, 3, True), (0.1, 3000, False)])
+def test_who_exits_soon_keeps_the_hashes(
+    wait: float, steps: int, known: bool, make_tool: MakeTool, config: Config
+) -> None:
+    """In the record of a script that ends with its call; what takes long is told to be missing."""
+    tool = make_tool(
+        "import sys; open(sys.argv[1], 'w').write('a')",
+        inputs="",
+        outputs='<data name="o" format="txt"/>',
+        arguments="${o}",
+    )
+    script = SOON.format(wait=wait, steps=steps)
+    subprocess.run(
+        [sys.executable, "-c", script, str(tool.path), json.dumps(config)], check=True, timeout=60
+    )
+    path = next(Path(str(config["workspace"])).glob("*/*/record.json"))
+    record = read_record(path)
+    assert (record.outputs[0].sha256 is not None) is known
+    assert any("A content hash is missing" in note for note in record.notes) is not known
 
 
 def test_a_cancel_between_two_steps_counts(make_tool: MakeTool, config: Config) -> None:

@@ -410,6 +410,32 @@ def test_a_template_that_is_wrong_is_told_as_ever(tmp_path: Path, paths: JobPath
     assert "$nobody" in caught.value.line
 
 
+def test_a_child_waits_before_the_first_question(quick: Reader) -> None:
+    """What was imported was so that nobody has to wait."""
+    quick.load(["fractions"])
+    assert quick._process is not None
+    children = Path(f"/proc/{quick._process.pid}/task/{quick._process.pid}/children")
+    if not children.exists():
+        pytest.skip("this system does not tell children")
+    deadline = time.monotonic() + 20
+    while not children.read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(children.read_text().split()) == 1
+
+
+def test_a_reader_that_has_ended_imports_again(quick: Reader) -> None:
+    quick.load(["fractions"])
+    first = quick._process
+    quick.load(["fractions"])
+    assert quick._process is first
+    assert first is not None
+    first.kill()
+    first.wait()
+    quick.load(["fractions"])
+    assert quick._process is not first
+    assert "fractions" in quick._loaded
+
+
 def test_what_is_killed_is_started_again(tmp_path: Path, paths: JobPaths, quick: Reader) -> None:
     tool = make(tmp_path / "box", "echo")
     fill(tool, paths)

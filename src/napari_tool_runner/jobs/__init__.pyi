@@ -1,3 +1,4 @@
+from .ahead import begin
 from .api import run, run_in_viewer, run_job, submit
 from .batch import BatchItem, files_of, notes_by_kind, notes_of, plan_batch, run_batch
 from .delivery import deliver, job_json, output_paths, outputs_json
@@ -50,6 +51,7 @@ __all__ = [
     "as_given",
     "as_json",
     "as_python",
+    "begin",
     "borrowed",
     "borrowed_by",
     "borrowed_words",

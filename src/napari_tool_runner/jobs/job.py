@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
 import os
@@ -20,6 +21,7 @@ from psygnal import EmitLoopError, Signal
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.exchange import ReadApart
+from napari_tool_runner.jobs.ahead import begin
 from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.joins import join_tables
 from napari_tool_runner.jobs.outputs import JobResult
@@ -49,6 +51,10 @@ _HASHED_AT_ONCE = 2**20
 _UNREAD_RESULTS = 4
 """Results that nobody took yet and that stay open, of the jobs that ended last."""
 _unread: deque[Job] = deque()
+
+_unhashed: set[Job] = set()
+_LAST_HASHES, _LAST_WORDS = 10.0, 1.0
+"""Seconds at exit for content hashes; to say which are missing."""
 
 JobEvent: TypeAlias = "Event | JobState"
 JobListener: TypeAlias = "Callable[[Job, JobEvent], None]"
@@ -240,6 +246,7 @@ class Job:
         self.write_record()
         if large:
             self._completing = threading.Thread(target=self._complete, daemon=True)
+            _unhashed.add(self)
             self._completing.start()
         self._done.set()
         self._tell(state)
@@ -271,6 +278,12 @@ class Job:
         """Write the record once more, with the content hashes of everything."""
         self.run.hash_files()
         self.write_record()
+        _unhashed.discard(self)
+
+    def _completed(self, seconds: float) -> bool:
+        if self._completing is not None:
+            self._completing.join(seconds)
+        return self not in _unhashed
 
     def write_record(self, *, durable: bool = True) -> None:
         """Write the record as it stands; a disk that refuses is told in the notes.
@@ -326,6 +339,7 @@ def execute(job: Job) -> None:
     state = JobState.FAILED
     error: ToolRunnerError | None = None
     try:
+        begin(job.tool, job.request.config)
         job.enter(JobState.PREPARING, "Writing inputs")
         run.workspace.claim()
         job.write_record(durable=False)  # a crash of this process leaves a trace
@@ -361,3 +375,13 @@ def execute(job: Job) -> None:
     run.files.close()
     run.workspace.remove_scratch()
     job.end(state, error)
+
+
+@atexit.register
+def _complete_records() -> None:
+    """Wait for content hashes before the process ends; what takes long is told as missing."""
+    deadline = time.monotonic() + _LAST_HASHES
+    for job in [*_unhashed]:
+        if not job._completed(max(0.0, deadline - time.monotonic())):
+            job.cancel()
+            job._completed(_LAST_WORDS)

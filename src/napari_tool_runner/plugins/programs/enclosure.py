@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
+from napari_tool_runner.locks import Once
 from napari_tool_runner.plugins.programs.environment import check_program
 from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.quoting import check_words
@@ -217,7 +218,7 @@ def enclosure_of(
     return Enclosure(list(options), apart=context.network and not windows)
 
 
-@functools.cache
+@Once
 def enclosure_problem() -> str:
     """Say why programs of this computer cannot be enclosed; empty when they can.
 
@@ -228,8 +229,7 @@ def enclosure_problem() -> str:
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (package bubblewrap)"
     with tempfile.TemporaryDirectory(prefix="napari-tool-runner-") as name:
-        options = [*_options((), python_places(), Path(name), network=False)]
-        enclosure = Enclosure(options)
+        enclosure = Enclosure([*_options((), python_places(), Path(name), network=False)])
         try:
             program = [sys.executable, "-I", "-S", "-c", "pass"]
             with enclosure.start(program, Path(name), {}) as tried:

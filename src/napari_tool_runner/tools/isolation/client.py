@@ -58,6 +58,7 @@ class Reader:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._known = _places()
+        self._loaded: set[str] = set()
 
     def ask(
         self,
@@ -127,10 +128,14 @@ class Reader:
     def load(self, modules: Iterable[str]) -> None:
         """Have modules imported before the next fork; does not wait for it."""
         with self._lock, suppress(OSError):
+            if self._process is not None and self._process.poll() is not None:
+                self._drop()  # it had ended: nothing was asked for long
             control = self._started() if can_fork() else None
-            for name in modules if control else ():
+            for name in dict.fromkeys(modules) if control else ():
                 assert control is not None
-                control.sendall(f"load {name}".encode().ljust(MESSAGE))
+                if name not in self._loaded:
+                    control.sendall(f"load {name}".encode().ljust(MESSAGE))
+                    self._loaded.add(name)
 
     def close(self) -> None:
         """End the process; the next question starts another."""
@@ -189,6 +194,7 @@ class Reader:
                 self._control.sendall(message.encode().ljust(MESSAGE))
 
     def _drop(self) -> None:
+        self._loaded.clear()
         if self._control is not None:
             self._control.close()  # which ends it
             self._control = None

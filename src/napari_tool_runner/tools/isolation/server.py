@@ -69,8 +69,13 @@ class _Forks:
                 if woken in ready:
                     os.read(woken, 4096)
                 self.bury()
-                if self.control.fileno() in ready and not self.obey():
+                if self.control.fileno() not in ready:
+                    continue
+                if not self.obey():
                     return
+                more = {descriptor for descriptor, _ in watched.poll(0)}
+                if self.spare is None and self.control.fileno() not in more:
+                    self.spare = self.fork()
         finally:
             self.drop()
             for pid in self.busy:
@@ -100,7 +105,6 @@ class _Forks:
         pid = self.hand(connection)
         self.busy[pid] = connection
         self.control.sendall(str(pid).encode().ljust(MESSAGE))
-        self.spare = self.fork()
         return True
 
     def hand(self, connection: socket.socket) -> int:
