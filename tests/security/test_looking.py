@@ -23,7 +23,7 @@ from napari_tool_runner.tools.isolation import looking
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.model import Citation, Tool
-from napari_tool_runner.tools.reader import named_files, read_tool
+from napari_tool_runner.tools.reader import named_files
 from napari_tool_runner.tools.toolbox import index
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.entries import Made, bundled_folder
@@ -430,20 +430,19 @@ def test_a_folder_of_many_files_is_listed_soon(tmp_path: Path) -> None:
     assert [*box_of(folder)] == ["good"]
 
 
-def test_a_box_that_does_not_wait_lacks_what_was_never_read(tmp_path: Path) -> None:
-    folder = tmp_path / "box"
+def test_a_box_that_does_not_look_holds_what_is_remembered(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "box", tmp_path / "cache"
     folder.mkdir()
     (folder / "good.xml").write_text(textwrap.dedent(GOOD.format("good")))
-    box = Toolbox([ToolboxFolder("box", folder)], cache_dir=tmp_path / "cache", wait=False)
-    assert not box.whole
+    box = Toolbox([ToolboxFolder("box", folder)], cache_dir=cache, look=False)
     assert not box
     assert box.refresh()
-    assert box.whole
     assert [*box] == ["good"]
-    again = Toolbox([ToolboxFolder("box", folder)], cache_dir=tmp_path / "cache", wait=False)
-    assert again.whole
+    (folder / "good.xml").unlink()
+    again = Toolbox([ToolboxFolder("box", folder)], cache_dir=cache, look=False)
     assert [*again] == ["good"]
-    assert read_tool(folder / "good.xml").id == "good"
+    assert again.refresh()
+    assert not again
 
 
 # -- help -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from qtpy.QtCore import QEvent
 
 from napari_tool_runner.widgets.forms.form import FormWidget
-from napari_tool_runner.widgets.forms.layers import LayerSource
+from napari_tool_runner.widgets.forms.layer_source import LayerSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

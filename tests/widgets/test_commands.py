@@ -226,12 +226,14 @@ def docks(viewer) -> list[ToolWidget]:
 
 
 @pytest.mark.viewer
-def test_bundled_tools_are_commands_before_anything_of_ours_is_used(viewer):
+def test_bundled_tools_are_commands_before_anything_of_ours_is_used(qtbot, viewer):
     app = get_app_model()
     name = command_id("gaussian_filter")
     assert name in ids(app, app.menus.COMMAND_PALETTE_ID)
     assert name in ids(app, "napari/layers/filter")
     app.commands.execute_command(name).result()
+    # they are read for the first time
+    qtbot.waitUntil(lambda: len(docks(viewer)) > 0, timeout=WAIT)
     (page,) = docks(viewer)
     assert page.tool.id == "gaussian_filter"
     assert page.viewer is viewer

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -164,7 +166,7 @@ def test_a_broken_configuration_hides_no_shipped_tool(
     config.write_text("{ broken")
     monkeypatch.setenv("NAPARI_TOOL_RUNNER_CONFIG", str(config))
     dock = shown(ToolRunnerWidget(model_viewer, manager=manager))
-    assert "not valid JSON" in dock.message.text()
+    qtbot.waitUntil(lambda: "not valid JSON" in dock.message.text(), timeout=WAIT)
     assert "gaussian_filter" in dock.toolbox
 
 
@@ -310,7 +312,7 @@ def test_no_part_appears_as_a_window_before_it_has_its_place(qtbot, qapp, model_
     widget = ToolRunnerWidget(model_viewer)
     qtbot.addWidget(widget)
     model_viewer.add_image(np.zeros((5, 8, 8), np.uint8))
-    assert widget.open_tool("gaussian_filter") is not None
+    assert opened(qtbot, widget, "gaussian_filter") is not None
     assert not widget.page.extent_bar.isHidden()
     qapp.removeEventFilter(windows)
     assert windows.seen == []
@@ -385,3 +387,33 @@ def test_where_no_objects_are_open_an_image_is_offered_for_them(
     model_viewer.add_labels(np.eye(64, dtype=int), name="cells")
     page = dock.open_tool("measure_regions")
     assert "No objects" not in page.form.row("labels").message()
+
+
+def test_a_tool_that_is_asked_for_while_toolboxes_are_read_opens_then(qtbot, shown, model_viewer):
+    dock = shown(ToolRunnerWidget(model_viewer))
+    assert dock.open_tool("gaussian_filter") is None, "nothing is remembered of it yet"
+    assert "Reading" in dock.message.text()
+    qtbot.waitUntil(lambda: dock.page is not None, timeout=WAIT)
+    assert dock.page.tool.id == "gaussian_filter"
+    # the next dock knows what ships, and looks for changes in the background
+    assert shown(ToolRunnerWidget(model_viewer)).open_tool("threshold") is not None
+
+
+def test_the_dock_opens_before_what_data_need_is_imported():
+    done = subprocess.run(
+        [sys.executable, "-c", _OPENED], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == ["0"]
+
+
+_OPENED = """
+import sys
+from qtpy.QtWidgets import QApplication
+from napari.components import ViewerModel
+app, viewer = QApplication([]), ViewerModel()
+before = set(sys.modules)
+from napari_tool_runner.widgets.dock import ToolRunnerWidget
+dock = ToolRunnerWidget(viewer)
+new = set(sys.modules) - before
+print(len(new & {"pandas", "tifffile", "napari_tool_runner.exchange", "napari_tool_runner.jobs"}))
+"""

@@ -127,7 +127,7 @@ def test_a_folder_is_added_reviewed_and_its_tools_appear(
     again.folders.setCurrentRow(0)
     again.remove_button.click()
     press(qtbot, again)
-    assert "invert" not in dock.toolbox
+    qtbot.waitUntil(lambda: "invert" not in dock.toolbox, timeout=WAIT)
     assert dock.open_tool("invert") is None
     assert "process" not in written()
 
@@ -142,7 +142,7 @@ def test_an_edit_of_the_file_is_followed(qtbot, shown, model_viewer, tmp_path):
     qtbot.waitUntil(lambda: "invert" in dock.toolbox, timeout=WAIT)
     with qtbot.waitSignal(config_hub().changed, timeout=WAIT):
         config_path().write_text("{")
-    assert "not valid JSON" in dock.message.text()
+    qtbot.waitUntil(lambda: "not valid JSON" in dock.message.text(), timeout=WAIT)
     assert "gaussian_filter" in dock.toolbox
 
 
@@ -229,10 +229,11 @@ def test_slips_are_told_in_the_window(qtbot, dialog, shown, model_viewer):
     assert "did you mean “runner.memory”?" in box.notes.text()
     assert "“odd”" in box.notes.text()
     dock = shown(ToolRunnerWidget(model_viewer))
-    assert "did you mean “runner.memory”? (1 more in Settings)" in dock.message.text()
+    told = "did you mean “runner.memory”? (1 more in Settings)"
+    qtbot.waitUntil(lambda: told in dock.message.text(), timeout=WAIT)
     with qtbot.waitSignal(config_hub().changed, timeout=WAIT):
         write({"runner": {"offline": "true"}})
-    assert "must be true or false" in dock.message.text()
+    qtbot.waitUntil(lambda: "must be true or false" in dock.message.text(), timeout=WAIT)
     assert "gaussian_filter" in dock.toolbox
 
 
@@ -245,7 +246,7 @@ def test_an_edit_of_the_facilitys_file_is_followed(qtbot, tmp_path, monkeypatch)
 
 def test_a_locked_service_is_the_only_choice(qtbot, shown, model_viewer, tmp_path, monkeypatch):
     facility(monkeypatch, tmp_path, {"runner": {"service": "LOCAL"}, "locked": ["runner.service"]})
-    page = shown(ToolRunnerWidget(model_viewer)).open_tool("gaussian_filter")
+    page = opened(qtbot, shown(ToolRunnerWidget(model_viewer)), "gaussian_filter")
     qtbot.waitUntil(lambda: page.services.choice == "LOCAL", timeout=WAIT)
     assert page.run_bar.where.count() == 1
     assert "facility" in page.run_bar.where.toolTip()

@@ -188,7 +188,7 @@ def test_the_plugin_opens_from_naparis_menu(qtbot, viewer):
     _, widget = viewer.window.add_plugin_dock_widget("napari-tool-runner", "Tool Runner")
     assert isinstance(widget, ToolRunnerWidget)
     assert widget._viewer is not None
-    assert "gaussian_filter" in widget.toolbox
+    qtbot.waitUntil(lambda: "gaussian_filter" in widget.toolbox, timeout=WAIT)
     widget.open_sample("spots_2d")
     assert len(viewer.layers) >= 1
     assert widget.welcome.isHidden()

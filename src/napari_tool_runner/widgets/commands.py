@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     from napari_tool_runner.widgets.parts.background import Task
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = ["ToolCommands", "hide_tools", "on_activate", "open_tool", "show_tools"]
+__all__ = [
+    "ToolCommands",
+    "expect_tools",
+    "hide_tools",
+    "known_toolbox",
+    "on_activate",
+    "open_tool",
+    "show_tools",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -185,6 +193,7 @@ class _Session:
         self.commands: ToolCommands | None = None
         self.timer: QTimer | None = None
         self.loading: Task | None = None
+        self.wanted: Callable[[], object] | None = None
 
 
 _session = _Session()
@@ -229,6 +238,9 @@ def show_tools(toolbox: Toolbox | None = None) -> None:
         _session.toolbox = toolbox
     if _session.toolbox is not None:
         _session.commands.follow(_session.toolbox)
+        wanted, _session.wanted = _session.wanted, None
+        if wanted is not None:
+            wanted()
     elif _session.loading is None:
         _session.loading = Task(_loaded, qt)
         _session.loading.done.connect(_take)
@@ -239,8 +251,21 @@ def show_tools(toolbox: Toolbox | None = None) -> None:
     _session.timer.start(_TICK_MS)
 
 
+def expect_tools() -> None:
+    """Leave the toolbox of the session to the caller, who is loading it for `show_tools`."""
+    app = _napari()
+    if app is not None and _session.commands is None:
+        _session.commands = ToolCommands(app)
+
+
+def known_toolbox() -> Toolbox | None:
+    """Return the toolbox of the session, None as long as none was loaded."""
+    return _session.toolbox
+
+
 def hide_tools() -> None:
     """Take all commands away (npe2 calls it when the plugin is disabled)."""
+    _session.wanted = None
     if _session.timer is not None:
         _session.timer.stop()
         _session.timer.deleteLater()
@@ -251,7 +276,7 @@ def hide_tools() -> None:
 
 
 def open_tool(key: str, viewer: Viewer | None = None) -> ToolWidget | None:
-    """Open a tool in a dock of its own, or raise that dock.
+    """Open a tool in a dock of its own, or raise that dock; None as long as it is looked for.
 
     Parameters
     ----------
@@ -263,16 +288,20 @@ def open_tool(key: str, viewer: Viewer | None = None) -> ToolWidget | None:
     import napari
     from napari.utils.notifications import show_error
 
+    from napari_tool_runner.tools.toolbox.box import load_toolbox
     from napari_tool_runner.widgets.docks import open_tool_dock
 
     viewer = viewer or napari.current_viewer()
     if viewer is None:
         show_error("A tool opens in a napari window, and there is none.")
         return None
-    if _session.toolbox is None:
-        _session.toolbox = _loaded(wait=False)
+    toolbox = _session.toolbox or load_toolbox(Config(), look=False)
+    if _session.toolbox is None and key not in toolbox:
+        _session.wanted = partial(open_tool, key, viewer)  # as soon as it is known
+        show_tools()
+        return None
     _show_first()
-    return open_tool_dock(key, _session.toolbox, viewer)
+    return open_tool_dock(key, toolbox, viewer)
 
 
 def trigger(key: str) -> Callable[[], None]:
@@ -305,20 +334,18 @@ def _napari() -> Application | None:
 def _take(toolbox: Toolbox) -> None:
     _session.loading = None
     if _session.toolbox is None:
-        _session.toolbox = toolbox
-        if _session.commands is not None:
-            _session.commands.follow(toolbox)
+        show_tools(toolbox)
 
 
-def _loaded(*, wait: bool = True) -> Toolbox:
+def _loaded() -> Toolbox:
     from napari_tool_runner.tools.toolbox.box import load_toolbox
 
     try:
-        return load_toolbox(wait=wait)
+        return load_toolbox().prepare()
     except ToolRunnerError as error:
         # the dock widget says it where it can be mended
         _log.warning("Only the bundled tools become commands: %s", error)
-        return load_toolbox(Config())
+        return load_toolbox(Config()).prepare()
 
 
 def _tick() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -12,21 +13,19 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QStackedWidget, QVBo
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.widgets.commands import show_tools
+from napari_tool_runner.widgets.commands import expect_tools, known_toolbox, show_tools
 from napari_tool_runner.widgets.docks import dock_of, why_no_tool
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.finding.finder import ToolFinder
-from napari_tool_runner.widgets.forms.layers import LayerSource
+from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
-from napari_tool_runner.widgets.history.panel import HistoryPanel
-from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.background import IdleWork, Task
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.settings.config_hub import config_hub
 from napari_tool_runner.widgets.settings.preferences import connect_preferences
-from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,16 +35,12 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import JobManager
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
+    from napari_tool_runner.widgets.history.panel import HistoryPanel
+    from napari_tool_runner.widgets.parts.messages import MessageKind
     from napari_tool_runner.widgets.settings.settings_dialog import SettingsDialog
+    from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = [
-    "SAMPLES",
-    "ToolHistoryWidget",
-    "ToolRunnerWidget",
-    "history_dock",
-    "open_in_dock",
-    "runner_dock",
-]
+__all__ = ["SAMPLES", "ToolRunnerWidget", "history_dock", "open_in_dock", "runner_dock"]
 
 SAMPLES = (
     ("cells_2d", "Cells, two channels (2-D)"),
@@ -55,6 +50,46 @@ SAMPLES = (
     ("spots_2d", "RNA spots (2-D)"),
 )
 _KEPT_PAGES = 6
+_NEXT = (
+    *("regex", "rapidfuzz.process", "PIL.Image", "tifffile", "psutil"),
+    *("napari_tool_runner.tools.model", "napari_tool_runner.tools.values"),
+    *("napari_tool_runner.tools.dialect", "napari_tool_runner.tools.isolation.client"),
+    *("napari_tool_runner.exchange", "napari_tool_runner.jobs.record"),
+    *("napari_tool_runner.plugins.contract", "napari_tool_runner.plugins.runners_factory"),
+    *("napari_tool_runner.jobs.outputs", "napari_tool_runner.jobs.execution"),
+    *("napari_tool_runner.jobs.manager", "napari_tool_runner.widgets.forms.form"),
+    *("napari_tool_runner.widgets.running.job_bridge", "napari_tool_runner.widgets.tool_widget"),
+)
+"""What typing, a tool's page and a run need: imported bit by bit while the window is idle.
+
+In the order in which they need one another, so that no bit is long. A thread would hold
+Python's lock for as long, and more often.
+"""
+
+
+class _Read(NamedTuple):
+    """The toolboxes, and what is to be said of them."""
+
+    toolbox: Toolbox
+    said: str = ""
+    kind: MessageKind = "info"
+
+
+def _read_toolboxes() -> _Read:
+    from napari_tool_runner.tools.toolbox.box import load_toolbox
+
+    try:
+        config = load_config()
+        toolbox = load_toolbox(config).prepare()
+    except ToolRunnerError as error:
+        # a broken configuration must not hide the tools that ship
+        return _Read(load_toolbox(Config()).prepare(), str(error), "problem")
+    more = f" ({len(config.notes) - 1} more in Settings)" if len(config.notes) > 1 else ""
+    return _Read(toolbox, f"{config.notes[0]}{more}" if config.notes else "")
+
+
+def _import(name: str) -> None:
+    importlib.import_module(name)
 
 
 class ToolRunnerWidget(QWidget):
@@ -98,8 +133,7 @@ class ToolRunnerWidget(QWidget):
         self._session_toolbox = toolbox is None
         self._wanted = ""
         self._loading: Task | None = None
-        self.toolbox = toolbox if toolbox is not None else self._load_toolbox()
-        self._show_commands()
+        self.toolbox = toolbox if toolbox is not None else self._first_toolbox()
         self.finder = ToolFinder(self.toolbox, self.favourites)
         self.finder.chosen.connect(self.open_tool)
         self.sample_button = MenuButton("picture", "Open a sample image")
@@ -143,10 +177,14 @@ class ToolRunnerWidget(QWidget):
     def open_tool(self, key: str) -> ToolWidget | None:
         """Show the page of the tool called `key`.
 
-        None (and a sentence) if it cannot be read, or as long as it is: a descriptor that
-        was never read is read in the background, and then shown.
+        None (and a sentence) if it cannot be read, or as long as it is: toolboxes, and a
+        descriptor that was never read, are read in the background; then it is shown.
         """
         self._wanted = ""
+        if self._loading is not None and key not in self.toolbox:
+            self._wanted = key
+            self.message.say("Reading the toolboxes…")
+            return None
         try:
             if not self.toolbox.is_quick(key):
                 self._read_first(key)
@@ -182,6 +220,8 @@ class ToolRunnerWidget(QWidget):
         return self._show_page(tool.uri, tool)
 
     def _show_page(self, key: str, tool: Tool) -> ToolWidget:
+        from napari_tool_runner.widgets.tool_widget import ToolWidget
+
         page = self._pages.get(key)
         self.message.say("")
         if page is not None and page.tool is not tool and not page.active_jobs:
@@ -212,7 +252,7 @@ class ToolRunnerWidget(QWidget):
     def page(self) -> ToolWidget | None:
         """The page that is shown, None while the finder is."""
         current = self.stack.currentWidget()
-        return current if isinstance(current, ToolWidget) else None
+        return next((page for page in self._pages.values() if page is current), None)
 
     def show_finder(self) -> None:
         """Go back to the search, with the text marked, so that typing starts anew."""
@@ -236,7 +276,7 @@ class ToolRunnerWidget(QWidget):
         if not self._session_toolbox:
             return
         self.message.say("")
-        self._show_toolbox(self._load_toolbox())
+        self._load_toolbox()
         for page in self._pages.values():
             page.service_lookup.start()
 
@@ -250,19 +290,10 @@ class ToolRunnerWidget(QWidget):
     def reload(self) -> None:
         """Look at the toolboxes again."""
         if self._session_toolbox:
-            self._show_toolbox(self._load_toolbox())
+            self._load_toolbox()
             return
         self.toolbox.refresh()
         self.finder.refresh()
-
-    def _take(self, toolbox: Toolbox) -> None:
-        self._loading = None
-        self._show_toolbox(toolbox)
-
-    def _show_toolbox(self, toolbox: Toolbox) -> None:
-        self.toolbox = toolbox
-        self.finder.set_toolbox(toolbox)
-        self._show_commands()
 
     def reset_choices(self, event: object = None) -> None:
         """Follow the layer list (napari calls it on what is docked)."""
@@ -299,32 +330,34 @@ class ToolRunnerWidget(QWidget):
 
     # -- toolbox and samples ---------------------------------------------------------------
 
-    def _load_toolbox(self) -> Toolbox:
-        from napari_tool_runner.tools import load_toolbox
+    def _first_toolbox(self) -> Toolbox:
+        """Return what is known already; all is read in the background."""
+        from napari_tool_runner.tools.toolbox.box import load_toolbox
 
+        if hasattr(self._viewer, "window"):
+            expect_tools()
+        self._load_toolbox()
+        return known_toolbox() or load_toolbox(Config(), look=False)
+
+    def _load_toolbox(self) -> None:
         if self._loading is not None:
             self._loading.drop()
-            self._loading = None
-        try:
-            config = load_config()
-            if config.notes:
-                more = len(config.notes) - 1
-                self.message.say(config.notes[0] + (f" ({more} more in Settings)" if more else ""))
-            toolbox = load_toolbox(config, wait=False)
-            if not toolbox.whole:
-                self._loading = Task(partial(load_toolbox, config), self)
-                self._loading.done.connect(self._take)
-                self._loading.start()
-            return toolbox
-        except ToolRunnerError as error:
-            # a broken configuration must not hide the tools that ship
-            self.message.say(str(error), "problem")
-            return load_toolbox(Config())
+        self._loading = Task(_read_toolboxes, self)
+        self._loading.done.connect(self._take)
+        self._loading.start()
 
-    def _show_commands(self) -> None:
-        """Make the commands of napari's window follow the toolbox of the session."""
-        if self._session_toolbox and hasattr(self._viewer, "window"):
-            show_tools(self.toolbox)
+    def _take(self, read: _Read) -> None:
+        self._loading = None
+        if read.said or self._wanted:
+            self.message.say(read.said, read.kind)
+        self.toolbox = read.toolbox
+        self.finder.set_toolbox(read.toolbox)
+        # the commands of napari's window follow the toolbox of the session
+        if hasattr(self._viewer, "window"):
+            show_tools(read.toolbox)
+        if self._wanted:
+            self.open_tool(self._wanted)
+        IdleWork(self).add([partial(_import, name) for name in _NEXT])
 
     def _default_sample(self) -> None:
         self.open_sample(SAMPLES[0][0])
@@ -345,13 +378,6 @@ class ToolRunnerWidget(QWidget):
         return QSize(280, 200)
 
 
-class ToolHistoryWidget(HistoryPanel):
-    """The dock "Tool History"; forms open in the dock "Tool Runner" beside it."""
-
-    def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer, open_tool=partial(open_in_dock, napari_viewer))
-
-
 def runner_dock(viewer: ViewerModel) -> ToolRunnerWidget | None:
     """Return the dock "Tool Runner" of the viewer's window; None without a window."""
     return dock_of(viewer, ToolRunnerWidget, "Tool Runner", lambda: ToolRunnerWidget(viewer))
@@ -359,7 +385,12 @@ def runner_dock(viewer: ViewerModel) -> ToolRunnerWidget | None:
 
 def history_dock(viewer: ViewerModel) -> HistoryPanel | None:
     """Return the dock "Tool History" of the viewer's window; None without a window."""
-    return dock_of(viewer, HistoryPanel, "Tool History", lambda: ToolHistoryWidget(viewer))
+    from napari_tool_runner.widgets.history.panel import HistoryPanel
+
+    opened = partial(open_in_dock, viewer)
+    return dock_of(
+        viewer, HistoryPanel, "Tool History", lambda: HistoryPanel(viewer, open_tool=opened)
+    )
 
 
 def open_in_dock(viewer: ViewerModel, tool: Tool) -> ToolWidget | None:

@@ -12,7 +12,6 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.menu_plan import PLUGIN
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_tool_runner.tools.toolbox.box import Toolbox
+    from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["dock_of", "open_tool_dock", "why_no_tool"]
 
@@ -79,6 +79,8 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
         Key of the tool in `toolbox`.
     """
     from napari.utils.notifications import show_error
+
+    from napari_tool_runner.widgets.tool_widget import ToolWidget
 
     window, name = viewer.window, f"{PLUGIN}:{key}"
     try:

@@ -17,7 +17,7 @@ from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.forms.extents import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget
-from napari_tool_runner.widgets.forms.layers import LayerSource
+from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
 from napari_tool_runner.widgets.forms.presets import PresetError, PresetStore
 from napari_tool_runner.widgets.parts.icons import IconButton

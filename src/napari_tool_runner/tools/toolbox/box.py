@@ -60,8 +60,8 @@ class Toolbox(Mapping[str, "Tool"]):
         Where the index is kept (default: the user's cache folder).
     formats : Formats, optional
         The formats that descriptors may name (default: the built-in ones).
-    wait : bool
-        False: what would have to be read first is left out, and `whole` says so.
+    look : bool
+        False: what is remembered of the folders counts until `refresh`.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Toolbox(Mapping[str, "Tool"]):
         categories_files: Sequence[Path] = (),
         cache_dir: Path | None = None,
         formats: Formats | None = None,
-        wait: bool = True,
+        look: bool = True,
     ) -> None:
         self.folders = tuple(folders)
         self._categories_files = tuple(categories_files)
@@ -83,8 +83,7 @@ class Toolbox(Mapping[str, "Tool"]):
         self._tools: dict[str, tuple[tuple[int, int], Tool]] = {}
         self._search: SearchIndex | None = None
         self._categories: tuple[Category, ...] | None = None
-        self.whole = True
-        self.refresh(wait=wait)
+        self.refresh(look=look)
 
     # -- what is in it -----------------------------------------------------------------
 
@@ -118,24 +117,22 @@ class Toolbox(Mapping[str, "Tool"]):
         """
         return self._entries[self._names[name]]
 
-    def refresh(self, *, wait: bool = True) -> bool:
+    def refresh(self, *, look: bool = True) -> bool:
         """Look at the folders again; return whether anything changed.
 
-        Entries of unchanged files come from the cache; `wait` as for a new one.
+        Entries of unchanged files come from the cache; `look` as for a new one.
         """
         before = self._entries
         self._entries, self._names, self._problems = {}, {}, []
         seen: set[str] = set()
-        self.whole = True
         for folder in self.folders:
-            entries, problems, whole = index_folder(
+            entries, problems = index_folder(
                 folder.path,
                 folder.name,
                 cache_dir=self._cache_dir,
                 strange=not folder.bundled,
-                wait=wait,
+                look=look,
             )
-            self.whole &= whole
             self._problems += [problem for problem in problems if str(problem.path) not in seen]
             for entry in entries:
                 if entry.uri not in seen:  # folders may lie in one another
@@ -214,6 +211,20 @@ class Toolbox(Mapping[str, "Tool"]):
 
     # -- search ------------------------------------------------------------------------
 
+    def prepare(self) -> Toolbox:
+        """Make what is shown and searched here, not in the thread of a window; return itself."""
+        assert self.categories is not None
+        assert self._index is not None
+        return self
+
+    @property
+    def _index(self) -> SearchIndex:
+        if self._search is None:
+            from napari_tool_runner.tools.toolbox.search import SearchIndex
+
+            self._search = SearchIndex(self.entries)
+        return self._search
+
     def search(self, text: str) -> list[Tool]:
         """Return the tools that fit `text`, best first; those unreadable are left out."""
         from napari_tool_runner.errors import DescriptorError
@@ -232,18 +243,14 @@ class Toolbox(Mapping[str, "Tool"]):
         """Return the light entries that fit `text`, best first; reads nothing."""
         if not text.strip():
             return list(self.entries[:limit])
-        if self._search is None:
-            from napari_tool_runner.tools.toolbox.search import SearchIndex
-
-            self._search = SearchIndex(self.entries)
-        return self._search.search(text, limit)
+        return self._index.search(text, limit)
 
 
 def load_toolbox(
     config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,
     *,
     cache_dir: Path | None = None,
-    wait: bool = True,
+    look: bool = True,
 ) -> Toolbox:
     """Return the bundled tools and those of the configured folders.
 
@@ -252,7 +259,7 @@ def load_toolbox(
     config : Config, mapping, path or None
         As `napari_tool_runner.config.load_config` takes it. Its ``formats.file``
         says which formats its tools know.
-    wait : bool
+    look : bool
         As `Toolbox` takes it.
 
     Raises
@@ -277,7 +284,7 @@ def load_toolbox(
         categories_files=settings.categories_files,
         cache_dir=cache_dir,
         formats=config_formats(settings),
-        wait=wait,
+        look=look,
     )
 
 

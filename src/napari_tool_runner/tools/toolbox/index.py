@@ -84,9 +84,9 @@ def index_folder(
     *,
     cache_dir: Path | None = None,
     strange: bool = False,
-    wait: bool = True,
-) -> tuple[list[ToolEntry], list[Problem], bool]:
-    """Return the tools below `folder`, what could not be read, and whether all were looked at.
+    look: bool = True,
+) -> tuple[list[ToolEntry], list[Problem]]:
+    """Return the tools below `folder`, and what could not be read.
 
     Parameters
     ----------
@@ -98,14 +98,24 @@ def index_folder(
         be read or written is done without.
     strange : bool
         Its descriptors are of others: the reader reads them.
-    wait : bool
-        False: what the reader has not read yet is left out.
+    look : bool
+        False: what the cache says of it counts, and nothing else is touched.
     """
     folder = folder.absolute()
     store = (cache_dir or user_cache() / "index") / f"{short_digest(str(folder))}.json"
     old = _load(store, folder, name)
-    new = _Cache()
     problems: list[Problem] = []
+    new = _looked(folder, name, store, old, problems, strange=strange) if look else old
+    entries = [entry for file in new.files.values() for entry in file.entries]
+    problems += [Problem(Path(p), file.problem) for p, file in new.files.items() if file.problem]
+    return entries, problems
+
+
+def _looked(
+    folder: Path, name: str, store: Path, old: _Cache, problems: list[Problem], *, strange: bool
+) -> _Cache:
+    """Return what the folder holds, and keep it."""
+    new = _Cache()
     changed = _walk(folder, old, new, problems)
     fresh: dict[Path, _File] = {}
     for path in list(new.files):
@@ -117,18 +127,13 @@ def index_folder(
         new.files[path] = known = _hashed(path, kept)
         if not known.entries and not known.problem:
             fresh[Path(path)] = known
-    whole = wait or not strange or not fresh
-    for place, made in _read(fresh if whole else {}, folder, name, strange=strange).items():
+    for place, made in _read(fresh, folder, name, strange=strange).items():
         known = fresh[place]
         known.entries, known.problem = made.entries, made.problem
         known.depends = [(other, *file_stat(other)) for other in made.depends]
-    if not whole:
-        new.files = {path: file for path, file in new.files.items() if Path(path) not in fresh}
-    elif changed or old.files.keys() != new.files.keys() or old.stamps != new.stamps:
+    if changed or old.files.keys() != new.files.keys() or old.stamps != new.stamps:
         _save(store, folder, name, new)
-    entries = [entry for file in new.files.values() for entry in file.entries]
-    problems += [Problem(Path(p), file.problem) for p, file in new.files.items() if file.problem]
-    return entries, problems, whole
+    return new
 
 
 # -- walking -----------------------------------------------------------------------------

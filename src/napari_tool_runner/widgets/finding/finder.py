@@ -99,7 +99,8 @@ class ToolFinder(QWidget):
     def refresh(self) -> None:
         """Show the toolbox again: it, the stars or the arrangement changed."""
         number = len(self._toolbox)
-        self.search.setPlaceholderText(f"Search {number} tool{'s' * (number != 1)}")
+        count = f"{number} " if number else ""  # none: they are being read
+        self.search.setPlaceholderText(f"Search {count}tool{'s' * (number != 1)}")
         self._search(self.search.text())
         problems = len(self._toolbox.problems)
         self.message.say(

@@ -20,7 +20,8 @@ from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.containers import RowsView
 from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
 from napari_tool_runner.widgets.forms.form_model import ConditionalNode, FormModel, RepeatNode
-from napari_tool_runner.widgets.forms.layers import LayerChooser, LayerSource
+from napari_tool_runner.widgets.forms.layer_source import LayerSource
+from napari_tool_runner.widgets.forms.layers import LayerChooser
 from napari_tool_runner.widgets.forms.node import LeafNode, Node, Problem
 from napari_tool_runner.widgets.parts.background import IdleWork, soon
 from napari_tool_runner.widgets.parts.folding import Folding

@@ -1,14 +1,12 @@
-"""The layers of a viewer: followed, named, and chosen for the inputs of a form."""
+"""The layers of a viewer: named, and chosen for the inputs of a form."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import numpy as np
-from qtpy.QtCore import QObject, Signal
 
 from napari_tool_runner.exchange import (
     fitting_kinds,
@@ -18,19 +16,16 @@ from napari_tool_runner.exchange import (
     wants_objects,
 )
 from napari_tool_runner.tools.model import DataParameter, LayerKind
+from napari_tool_runner.widgets.forms.layer_source import has_features
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
-    from napari.layers import Layer
-
-    from napari_tool_runner.exchange import LoadedOutput
     from napari_tool_runner.widgets.forms.form_model import FormModel
+    from napari_tool_runner.widgets.forms.layer_source import LayerSource
     from napari_tool_runner.widgets.forms.node import LeafNode
 
 __all__ = [
     "LayerChooser",
-    "LayerSource",
     "as_list",
     "axes_told",
     "hardly_fits",
@@ -39,8 +34,6 @@ __all__ = [
     "told",
     "with_axes",
 ]
-
-_log = logging.getLogger(__name__)
 
 
 def kinds_text(kinds: Sequence[LayerKind]) -> str:
@@ -54,87 +47,6 @@ def kinds_text(kinds: Sequence[LayerKind]) -> str:
     article = "an" if words[0][0] in "aeiou" else "a"
     text = f"{article} {' or '.join(words)} layer"
     return f"{text} or {table}" if LayerKind.TABLE in kinds[:2] else text
-
-
-def _has_features(layer: object) -> bool:
-    features = getattr(layer, "features", None)
-    return features is not None and len(getattr(features, "columns", ())) > 0
-
-
-class LayerSource(QObject):
-    """Follows the layer list of a viewer.
-
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel or None
-        None: there are no layers (a form alone).
-    """
-
-    changed = Signal()
-    """The list or a name changed, maybe the selection, too."""
-    reselected = Signal()
-    """Only the selection changed."""
-
-    def __init__(self, viewer: ViewerModel | None, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
-        self._shown: list[tuple[int, str, bool]] = []
-        self._chosen: tuple[int, list[bool]] | None = None
-        for event in self._events():
-            event.connect(self._tell)
-
-    def layers(self) -> list[Layer]:
-        """Return the layers, top of the list first, as napari shows them."""
-        return list(reversed(self._viewer.layers)) if self._viewer is not None else []
-
-    def add(self, made: LoadedOutput) -> Layer:
-        """Add a layer that was made of others; it is not selected."""
-        from napari.layers import Layer
-
-        assert self._viewer is not None  # what it was made of lies there
-        chosen = set(self._viewer.layers.selection)
-        layer = Layer.create(*made.as_layer_data_tuple())
-        self._viewer.add_layer(layer)  # which may return a proxy of it
-        self._viewer.layers.selection = chosen
-        return layer
-
-    def active(self) -> Layer | None:
-        """Return the layer that is selected alone."""
-        return self._viewer.layers.selection.active if self._viewer is not None else None
-
-    def selected(self) -> list[Layer]:
-        """Return the selected layers in the order of the list."""
-        if self._viewer is None:
-            return []
-        return [layer for layer in self.layers() if layer in self._viewer.layers.selection]
-
-    def disconnect_layers(self) -> None:
-        """Stop following; call before the widgets go (idempotent)."""
-        for event in self._events():
-            event.disconnect(self._tell)
-        self._viewer = None
-
-    def _events(self) -> list[Any]:
-        if self._viewer is None:
-            return []
-        events, selection = self._viewer.layers.events, self._viewer.layers.selection.events
-        names = ("inserted", "removed", "reordered", "renamed")  # the last: not in all versions
-        found = [getattr(events, name) for name in names if hasattr(events, name)]
-        return [*found, selection.active]
-
-    def _tell(self, event: object = None) -> None:
-        layers, selected = self.layers(), self.selected()
-        shown = [(id(layer), layer.name, _has_features(layer)) for layer in layers]
-        chosen = (id(self.active()), [layer in selected for layer in layers])
-        listed, reselected = shown != self._shown, chosen != self._chosen
-        self._shown, self._chosen = shown, chosen
-        try:  # napari tells the same state several times
-            if listed:
-                self.changed.emit()
-            elif reselected:
-                self.reselected.emit()
-        except RuntimeError:  # the window was closed in the middle of an event
-            _log.debug("layer list changed after its widget was deleted")
 
 
 def as_list(value: object) -> list[object]:
@@ -253,7 +165,7 @@ class LayerChooser:
         return [
             layer
             for layer in self.source.layers()
-            if layer_kind(layer) in takes.kinds or (takes.features and _has_features(layer))
+            if layer_kind(layer) in takes.kinds or (takes.features and has_features(layer))
         ]
 
     def missing_text(self, parameter: DataParameter) -> str:

@@ -11,10 +11,8 @@ from superqt import QElidingLabel
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
-from napari_tool_runner.jobs import read_record, recorded_tool, remembered
 from napari_tool_runner.quoting import one_line
-from napari_tool_runner.widgets.forms.layers import LayerSource
-from napari_tool_runner.widgets.history.fill import fill_form
+from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import Sign
 from napari_tool_runner.widgets.parts.texts import tooltip
@@ -40,6 +38,8 @@ def record_of_layer(layer: object) -> RunRecord:
     WorkspaceError
         No job of ours made it.
     """
+    from napari_tool_runner.jobs import read_record, remembered
+
     record = remembered(layer)
     if record is None:
         name = getattr(layer, "name", None)
@@ -77,6 +77,9 @@ def run_again_on(layer: object, open_tool: Callable[[Tool], ToolWidget | None]) 
     ToolRunnerError
         No job of ours made it, or the tool is gone.
     """
+    from napari_tool_runner.jobs import recorded_tool
+    from napari_tool_runner.widgets.history.fill import fill_form
+
     record = record_of_layer(layer)
     tool = recorded_tool(record, load_config())
     page = open_tool(tool)
@@ -84,6 +87,13 @@ def run_again_on(layer: object, open_tool: Callable[[Tool], ToolWidget | None]) 
         name = getattr(layer, "name", "")
         said = f"The parameters that made “{name}”. Choose what to run on."
         fill_form(page, record, said, data=False)
+
+
+def _remembered(layer: object) -> RunRecord | None:
+    # what it needs is not imported before a layer may have it
+    from napari_tool_runner.jobs import remembered
+
+    return remembered(layer)
 
 
 class MadeByBar(QWidget):
@@ -130,7 +140,7 @@ class MadeByBar(QWidget):
     def update_layer(self) -> None:
         """Follow the selection."""
         layer = self._layers.active()
-        record = remembered(layer)
+        record = _remembered(layer) if getattr(layer, "metadata", None) else None
         if record is None:
             self.hide()
             return

@@ -6,20 +6,20 @@ import logging
 import threading
 from collections import deque
 from concurrent.futures import Future
+from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from napari_tool_runner.errors import ToolRunnerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["IdleWork", "Task", "soon"]
+__all__ = ["Bell", "IdleWork", "Task", "bell", "soon"]
 
 _log = logging.getLogger(__name__)
-_POLL_MS = 20
 _FIRST_BUDGET = 0.12
 _IDLE_BUDGET = 0.02
 
@@ -36,8 +36,42 @@ def soon(act: Callable[[], object], milliseconds: int, parent: QObject) -> QTime
     return timer
 
 
+class Bell(QObject):
+    """Wakes the GUI thread: rung in any thread, heard there soon after.
+
+    Nothing of a widget is touched from a thread, so nothing can arrive at one that is gone:
+    who hears it looks for itself.
+    """
+
+    heard = Signal()
+    """It was rung, once or more."""
+    _pulled = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rung = False
+        queued = Qt.ConnectionType.QueuedConnection
+        self._pulled.connect(self._sound, queued)  # type: ignore[call-arg]  # stubs lack it
+
+    def ring(self) -> None:
+        """Let it be heard."""
+        if not self._rung:
+            self._rung = True
+            self._pulled.emit()
+
+    def _sound(self) -> None:
+        self._rung = False  # before they look: what happens from now on rings again
+        self.heard.emit()
+
+
+@cache
+def bell() -> Bell:
+    """Return the bell of this program, never deleted; asked for first on the GUI thread."""
+    return Bell()
+
+
 def _answer(work: Callable[[], object], answer: Future[object]) -> None:
-    """Do `work` in a thread, which holds no Qt object."""
+    """Do `work` in a thread, which holds no Qt object but the bell."""
     try:
         answer.set_result(work())
     except ToolRunnerError as error:
@@ -46,13 +80,15 @@ def _answer(work: Callable[[], object], answer: Future[object]) -> None:
         _log.exception("A task failed")
         hint = "Please report it; napari's log has the details."
         answer.set_exception(ToolRunnerError(f"This did not work: {error}.", hint=hint))
+    finally:
+        bell().ring()
 
 
 class Task(QObject):
     """Runs `work` once in a thread of its own.
 
-    A timer of the GUI thread looks for the end, so nothing is called from the thread and
-    nothing arrives at a widget that is gone: a task dies with its parent.
+    Its thread rings the `bell` at the end and calls nothing else, so nothing arrives at a
+    widget that is gone: a task dies with its parent.
 
     Parameters
     ----------
@@ -71,25 +107,22 @@ class Task(QObject):
         self._thread = threading.Thread(
             target=_answer, args=(work, self._answer), name="task", daemon=True
         )
-        self._timer = QTimer(self)
-        self._timer.setInterval(_POLL_MS)
-        self._timer.timeout.connect(self._look)
 
     def start(self) -> Task:
         """Begin; returns itself."""
+        bell().heard.connect(self._look)
         self._thread.start()
-        self._timer.start()
         return self
 
     def drop(self) -> None:
         """Let the work end unheard: its answer is not wanted any more."""
-        self._timer.stop()
+        bell().heard.disconnect(self._look)
         self.deleteLater()
 
     def _look(self) -> None:
         if not self._answer.done():
             return
-        self._timer.stop()
+        bell().heard.disconnect(self._look)
         error = self._answer.exception()
         if error is not None:
             self.failed.emit(error)

@@ -1,10 +1,10 @@
 """From a job (plain Python, any thread) to Qt signals, and its results into the viewer.
 
-A timer looks at the job; nothing is called from worker threads, so nothing can arrive
-at a widget that is gone. A bridge belongs to the application, not to a page: a run
-outlives the dock that started it, its layers appear all the same, and a page that is
-opened again finds its run. napari's task list gets a worker whose ``quit`` cancels the
-job: closing the window, with or without its dialog, ends the tool.
+The job rings a bell, and the bridge looks at it on the GUI thread; nothing else is called from
+worker threads, so nothing can arrive at a widget that is gone. A bridge belongs to the
+application, not to a page: a run outlives the dock that started it, its layers appear all the
+same, and a page that is opened again finds its run. napari's task list gets a worker
+whose ``quit`` cancels the job: closing the window, with or without its dialog, ends the tool.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import io
 import logging
-import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,8 @@ from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
+from napari_tool_runner.plugins import OutputLine
+from napari_tool_runner.widgets.parts.background import bell, soon
 from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.results import show_table
 from napari_tool_runner.widgets.running.run_bar import progress_text
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["ActivityMirror", "JobBridge", "follow_job", "running_bridges", "show_result"]
 
 _log = logging.getLogger(__name__)
-POLL_MS = 60
+_PROGRESS_MS = 60
+"""Progress is shown again no sooner."""
+_SECOND_MS = 1000
 
 
 class JobBridge(QObject):
@@ -63,13 +66,12 @@ class JobBridge(QObject):
         """Why the result of a job that succeeded could not be shown."""
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._pages: weakref.WeakSet[QWidget] = weakref.WeakSet()
-        self._ended = False
-        self._polling = False
+        self._ended = self._looking = self._again = False
         self._shown: tuple[object, ...] = ()
-        self._next = 0.0
-        self._timer = QTimer(self)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self.poll)
+        self._progress = soon(self._tell, _PROGRESS_MS, self)
+        self._seconds = QTimer(self)
+        self._seconds.setInterval(_SECOND_MS)
+        self._seconds.timeout.connect(self._tell)
 
     @property
     def viewer(self) -> ViewerModel | None:
@@ -82,32 +84,42 @@ class JobBridge(QObject):
 
     def start(self) -> None:
         """Begin to follow."""
-        self._timer.start()
+        bell().heard.connect(self.look)
+        self._seconds.start()
+        self.job.subscribe(_ring)
+        bell().ring()  # for what happened before
 
-    def poll(self) -> None:
+    def look(self) -> None:
         """Look at the job now."""
+        self._again = True
         # napari's progress bars and layers process events while we emit
-        if self._polling or self._ended:
-            return
-        self._polling = True
-        try:
-            self._look()
-        finally:
-            self._polling = False
+        while self._again and not self._looking and not self._ended:
+            self._again, self._looking = False, True
+            try:
+                self._look()
+            finally:
+                self._looking = False
 
     def _look(self) -> None:
         job = self.job
-        now, shown = time.monotonic(), (job.state, job.phase, job.progress)
-        if shown != self._shown or now >= self._next:
-            self._shown, self._next = shown, now + 1  # the seconds go on, too
-            self.progressed.emit()
+        if (job.state, job.phase) != self._shown[:2]:
+            self._tell()
+        elif job.progress != self._shown[2] and not self._progress.isActive():
+            self._progress.start()
         # the job's event is set after its record is written: only then is it over
         if job.finished is not None and job.wait(0):
             self._ended = True
-            self._timer.stop()
+            bell().heard.disconnect(self.look)
+            self._progress.stop()
+            self._seconds.stop()
             self._present()
             self.finished.emit(job)
             self._notify()
+
+    def _tell(self) -> None:
+        """Let what is known of the job, and its seconds, be shown."""
+        self._shown = self.job.state, self.job.phase, self.job.progress
+        self.progressed.emit()
 
     def _present(self) -> None:
         """Add the layers of a job that succeeded."""
@@ -136,6 +148,12 @@ class JobBridge(QObject):
             show_info(f"{name}: {self.shown.sentence()}")
         elif self.problem or self.job.state is JobState.FAILED:
             notify_failure(self.job, f"{name}: {self.problem or self.job.error}")
+
+
+def _ring(_: Job, event: object) -> None:
+    """Wake the GUI thread for what changes a bridge; lines of the log are taken by its view."""
+    if not isinstance(event, OutputLine):
+        bell().ring()
 
 
 _running: dict[Job, JobBridge] = {}

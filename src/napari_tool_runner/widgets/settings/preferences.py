@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import nullcontext
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -138,15 +139,22 @@ class PreferencesLink(QObject):
 
 
 def connect_preferences() -> PreferencesLink | None:
-    """Connect napari's Preferences with config.json, once; None before napari 0.9."""
+    """Connect napari's Preferences with config.json, once; None before napari 0.9.
+
+    napari would read the manifests of all plugins again first: those it knows are enough.
+    """
     application = QCoreApplication.instance()
     if application is None:
         return None
     found = application.findChild(PreferencesLink)
     try:
         from napari.settings import get_plugin_settings
+        from npe2 import PluginManager
+        from npe2.manifest.schema import discovery_blocked
 
-        settings = get_plugin_settings(_PLUGIN)
+        known = _PLUGIN in PluginManager.instance()
+        with discovery_blocked() if known else nullcontext():
+            settings = get_plugin_settings(_PLUGIN)
     except (ImportError, KeyError):
         return None
     if isinstance(found, PreferencesLink):
