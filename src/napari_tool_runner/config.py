@@ -32,6 +32,7 @@ __all__ = [
     "layer_lines",
     "load_config",
     "save_config",
+    "user_config",
     "user_data",
     "whole_config",
 ]
@@ -40,12 +41,17 @@ CONFIG_VARIABLE = "NAPARI_TOOL_RUNNER_CONFIG"
 FACILITY_VARIABLE = "NAPARI_TOOL_RUNNER_FACILITY"
 
 
+def user_config() -> Path:
+    """Return the folder of the personal configuration, if no variable names another."""
+    return Path(platformdirs.user_config_dir(APP, appauthor=False))
+
+
 def config_path() -> Path:
     """Return the path of the personal configuration."""
     named = os.environ.get(CONFIG_VARIABLE)
     if named:
         return Path(os.path.expanduser(named))
-    return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "config.json"
+    return user_config() / "config.json"
 
 
 def facility_path() -> Path | None:

@@ -37,7 +37,8 @@ from napari_tool_runner.jobs.secrets import Secrets, forget_left
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.foreign.children import recording
 from napari_tool_runner.plugins.programs import enclosure
-from napari_tool_runner.plugins.programs.enclosure import enclosure_problem, with_prefixes
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.programs.installed import with_prefixes
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.setting_types import Secret
 from napari_tool_runner.settings import ENV

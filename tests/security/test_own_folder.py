@@ -18,7 +18,8 @@ import napari_tool_runner as ntr
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolFailedError
 from napari_tool_runner.plugins import Mount
-from napari_tool_runner.plugins.programs.enclosure import enclosure_problem, python_places
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.programs.installed import python_places
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.tools import find_tool, read_tool
 from napari_tool_runner.tools.own_folder import folder_is_shared, tool_places
@@ -313,12 +314,14 @@ def test_an_environment_whose_python_is_called_by_its_path_is_seen(tmp_path: Pat
     process.context.mounts = [Mount(tmp_path / "job", read_only=False)]
     python = tmp_path / "venv" / "bin" / "prog"
     python.parent.mkdir(parents=True)
-    for one in ("pyvenv.cfg", "lib.txt"):
+    for one in ("pyvenv.cfg", "lib/module.py", "private.txt"):
+        (tmp_path / "venv" / one).parent.mkdir(exist_ok=True)
         (tmp_path / "venv" / one).write_text("")
-    python.write_text('#!/bin/sh\nls "$(dirname "$0")/.."\n')
+    python.write_text('#!/bin/sh\nls "$(dirname "$0")/.." "$(dirname "$0")/../lib"\n')
     python.chmod(0o755)
     assert LocalRunnerService().exec(process, [str(python)]) == 0
-    assert "lib.txt" in events.lines()
+    assert {"pyvenv.cfg", "module.py"} <= set(events.lines())
+    assert "private.txt" not in events.lines(), "a project may hold its environment"
 
 
 @enclosed

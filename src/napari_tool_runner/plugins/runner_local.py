@@ -17,13 +17,9 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.contract import Availability, Place, Plan, RunnerService
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
-from napari_tool_runner.plugins.programs.enclosure import (
-    enclosure_words,
-    is_enclosing,
-    python_places,
-    with_prefixes,
-)
+from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_enclosing
 from napari_tool_runner.plugins.programs.environment import host_environment, path_with
+from napari_tool_runner.plugins.programs.installed import python_places, with_prefixes
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement
@@ -127,7 +123,6 @@ class _LocalSession:
         shown = {
             *python_places(),
             *with_prefixes([*variables["PATH"].split(os.pathsep), *libraries]),
-            *settings.LOCAL_PATH.of(config),
             *_program_places(args, variables["PATH"]),
         }
         return run_here(args, context, config, variables, shown)

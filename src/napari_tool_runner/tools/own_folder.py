@@ -25,6 +25,7 @@ __all__ = [
     "import_places",
     "importable",
     "imported_file",
+    "is_private_name",
     "tool_places",
 ]
 
@@ -249,6 +250,12 @@ def folder_is_shared(folder: Path, *, installed: bool = False) -> str:
     return _shared(real, os.path.expanduser("~"), facts.st_mtime_ns, facts.st_mode, installed)
 
 
+def is_private_name(name: str, path: str) -> bool:
+    """Whether it is hidden, or called like keys are and no package of that name."""
+    key = _KEYS.fullmatch(name) and not os.path.exists(os.path.join(path, "__init__.py"))
+    return name.startswith(".") or bool(key)
+
+
 def importable(folder: Path) -> list[Path]:
     """Return what Python finds in a folder of its path: all, or of a project's its modules."""
     try:
@@ -257,7 +264,9 @@ def importable(folder: Path) -> list[Path]:
         if not entries or not folder_is_shared(folder, installed=packed):
             return [folder]
         seen = (one for one in entries if one.name[0] != ".")
-        return [one for one in seen if _MODULE.fullmatch(one.name) or any(one.glob("*.py"))]
+        return [
+            one for one in seen if _MODULE.fullmatch(one.name) or (one / "__init__.py").exists()
+        ]
     except OSError:  # of somebody else
         return [folder]
 

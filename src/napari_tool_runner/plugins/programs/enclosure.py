@@ -7,17 +7,15 @@ Processes have a numbering of their own, so that whatever a program leaves behin
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import select
 import shutil
-import site
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +24,11 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.locks import Once
 from napari_tool_runner.plugins.programs.environment import check_program
+from napari_tool_runner.plugins.programs.installed import (
+    private_beside,
+    python_places,
+    with_prefixes,
+)
 from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.quoting import check_words
 from napari_tool_runner.tools.isolation.walls import (
@@ -35,20 +38,13 @@ from napari_tool_runner.tools.isolation.walls import (
     private_below,
     program_filter,
 )
-from napari_tool_runner.tools.own_folder import folder_is_shared, importable
+from napari_tool_runner.tools.own_folder import folder_is_shared
+from napari_tool_runner.tools.private import holds_home, is_below, outermost, private_places
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount
 
-__all__ = [
-    "Enclosure",
-    "enclosure_of",
-    "enclosure_problem",
-    "enclosure_words",
-    "is_enclosing",
-    "python_places",
-    "with_prefixes",
-]
+__all__ = ["Enclosure", "enclosure_of", "enclosure_problem", "enclosure_words", "is_enclosing"]
 
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEVICES = re.compile(r"nvidia.*|dri|kfd|dxg|accel")
@@ -212,7 +208,9 @@ def enclosure_of(
     if "DISPLAY" in settings.PASS_ON.of(config):  # who passes it on wants windows
         windows.add(Path("/tmp/.X11-unix"))  # noqa: S108 (the X server's own place)
         windows.add(Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority"))
-    seen, hidden = {*shown, *named, *windows}, context.root.parents[2]
+    seen = {*shown}
+    hidden = [os.path.realpath(context.root.parents[2]), *private_beside(seen)]
+    seen |= named | windows
     options = _options(context.mounts, seen, context.temp_dir, context.network, hidden)
     # programs that show windows look for the desktop there first, and nowhere after a refusal
     return Enclosure(list(options), apart=context.network and not windows)
@@ -246,75 +244,12 @@ def enclosure_problem() -> str:
     return f"bubblewrap does not work here: {said or f'exit code {tried.returncode}'}"
 
 
-def python_places() -> frozenset[Path]:
-    """Return what this Python and its packages consist of."""
-    told = os.environ.get("PYTHONPATH", ""), os.path.expanduser("~"), os.getcwd()
-    return _python_places(sys.executable, sys.prefix, *told, *sys.path)
-
-
-@functools.lru_cache(maxsize=8)
-def _python_places(*_known_by: str) -> frozenset[Path]:
-    places = {Path(one) for one in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
-    step = Path(sys.executable or os.sep)
-    for _ in range(40):  # an interpreter may be a link to a link
-        places.add(step.parent.parent if step.parent.name == "bin" else step.parent)
-        if not step.is_symlink():
-            break
-        step = Path(os.path.normpath(step.parent / step.readlink()))
-    # where the script lies that runs here, or where it was started, is none of a program's
-    script = str(getattr(sys.modules.get("__main__"), "__file__", None) or "")
-    own = {"", os.getcwd(), os.path.dirname(os.path.abspath(script))}
-    own -= set(os.environ.get("PYTHONPATH", "").split(os.pathsep)) - {""}
-    given = {Path(one) for one in sys.path if one not in own and os.path.exists(one)}
-    given -= {one for one in given if any(_is_below(one, place) for place in places)}
-    places |= {part for one in given for part in importable(one)}
-    if site.ENABLE_USER_SITE and site.USER_BASE:
-        places |= {Path(site.USER_BASE) / one for one in ("bin", "lib")}
-    return frozenset(one for one in places if not _is_too_much(one))
-
-
-def with_prefixes(folders: Iterable[str | Path]) -> set[Path]:
-    """Return folders of programs with the installations that they belong to."""
-    places: set[Path] = set()
-    for one in folders:
-        folder = Path(os.path.expanduser(one))
-        # os.path, since Path.exists raises for what lies in a folder of somebody else
-        if not folder.is_absolute() or not os.path.exists(folder) or _is_too_much(folder):
-            continue
-        places.add(folder)
-        parent = folder.parent
-        marks = (parent / name for name in ("lib", "pyvenv.cfg", "conda-meta"))
-        installed = any(map(os.path.exists, marks))
-        if folder.name not in ("bin", "sbin") or _is_too_much(parent) or not installed:
-            continue
-        if parent.name == ".local":  # holds keyrings and the like, too
-            places |= {parent / name for name in ("lib", "opt")}
-        else:
-            places.add(parent)
-    return places
-
-
-def _is_too_much(path: Path) -> bool:
-    """Whether showing it would show the user's home."""
-    return any(_is_below(home, path) for home in _homes(os.path.expanduser("~")))
-
-
-@functools.lru_cache(maxsize=4)
-def _homes(home: str) -> tuple[str, str]:
-    return home, os.path.realpath(home)
-
-
-def _is_below(path: str | Path, folder: str | Path) -> bool:
-    """Whether it is `folder` or lies in it, by their names; asked for often, so without paths."""
-    return f"{path}/".startswith(f"{folder}".rstrip("/") + "/")
-
-
 def _options(
-    mounts: Iterable[Mount],
+    mounts: Collection[Mount],
     shown: Iterable[Path],
     temp: Path,
     network: bool,
-    hidden: Path | None = None,
+    hidden: Iterable[str] = (),
 ) -> Iterator[str]:
     yield from ("--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc")
     for name in _LINKED:
@@ -341,15 +276,18 @@ def _options(
     seen = {Path("/usr"), Path("/etc"), Path("/opt"), *(Path("/", name) for name in _LINKED)}
     wanted = dict.fromkeys(shown, True)
     wanted |= {mount.path: mount.read_only for mount in mounts}
-    below_tmp = any(_is_below(path, "/tmp") for path in (*wanted, temp))  # noqa: S108
+    below_tmp = any(is_below(path, "/tmp") for path in (*wanted, temp))  # noqa: S108
     # temporary files of programs that know one place only lie in the job's folder, too
     yield from ("--tmpfs", "/tmp") if below_tmp else ("--bind", str(temp), "/tmp")  # noqa: S108
     # a link would show the files of one as those of the other
-    both = any(_is_below(path, "/var/tmp") for path in (*wanted, temp))  # noqa: S108
+    both = any(is_below(path, "/var/tmp") for path in (*wanted, temp))  # noqa: S108
     yield from ("--tmpfs", "/var/tmp") if both else ("--symlink", "../tmp", "/var/tmp")  # noqa: S108
     if temp not in wanted and not mounts:
         wanted[temp] = False
-    yield from _binds(wanted, seen, hidden)
+    private = private_places()
+    if any(holds_home(mount.path) for mount in mounts):
+        del private[0]  # who gives a tool a folder around the home gives that, too
+    yield from _binds(wanted, seen, {*hidden, *private})
     yield from ("--remount-ro", "/")
     yield from (f"--unshare-{name}" for name in _APART)
     if not network:
@@ -357,20 +295,30 @@ def _options(
     yield from ("--cap-drop", "ALL", "--clearenv")
 
 
-def _binds(wanted: Mapping[Path, bool], seen: set[Path], hidden: Path | None) -> Iterator[str]:
+def _binds(
+    wanted: Mapping[Path, bool], seen: Iterable[Path], hidden: Collection[str]
+) -> Iterator[str]:
     """Yield the mounts of `wanted` (path -> read-only), outer ones first.
 
-    `hidden`: the folder of all jobs, of which the outer ones show nothing.
+    `hidden`: files and folders, by where they really lie, of which what is shown around them
+    shows nothing.
     """
     system = {Path("/"), Path("/proc"), Path("/dev"), Path("/sys"), Path("/tmp")}  # noqa: S108
     rights: dict[Path, bool] = dict.fromkeys(seen, True)
-    paths = sorted({*wanted, *filter(None, [hidden])}, key=lambda one: (len(one.parts), str(one)))
-    for path in paths:
-        if path == hidden and path not in wanted:
-            if any(one in rights for one in path.parents):
-                rights[path] = False
+
+    def covers(place: Path, real: str) -> Iterator[str]:
+        for one in outermost(hidden, real):
+            path = place / os.path.relpath(one, real)
+            if os.path.isdir(one):
+                rights[path] = False  # nothing of it is seen
                 yield from ("--tmpfs", str(path))
-            continue
+            elif os.path.isfile(one):
+                yield from ("--ro-bind", os.devnull, str(path))
+
+    for path in seen:
+        if not path.is_symlink():
+            yield from covers(path, os.path.realpath(path))
+    for path in sorted(wanted, key=lambda one: (len(one.parts), str(one))):
         read_only = wanted[path]
         if path in system or not path.exists():
             continue
@@ -386,6 +334,7 @@ def _binds(wanted: Mapping[Path, bool], seen: set[Path], hidden: Path | None) ->
                     continue
         rights[path] = read_only
         yield from ("--ro-bind" if read_only else "--bind", str(real), str(path))
+        yield from covers(path, str(real))
 
 
 def _masks(top: str) -> Iterator[str]:

@@ -1,0 +1,33 @@
+"""What of this computer no stranger is shown, wherever it lies: the home, and what we keep."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from napari_tool_runner.config import config_path, user_config
+from napari_tool_runner.storage import user_cache, user_data
+
+__all__ = ["holds_home", "is_below", "outermost", "private_places"]
+
+
+def private_places() -> list[str]:
+    """Return the home, our own folders and the configuration, by where they really lie."""
+    ours = (str(one()) for one in (user_config, config_path, user_data, user_cache))
+    return [*dict.fromkeys(map(os.path.realpath, (os.path.expanduser("~"), *ours)))]
+
+
+def holds_home(path: str | os.PathLike[str]) -> bool:
+    """Whether it is the home, or holds it, also by links and steps upwards."""
+    return is_below(os.path.realpath(os.path.expanduser("~")), os.path.realpath(path))
+
+
+def is_below(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
+    """Whether it is `folder` or lies in it, by their names; asked for often, so without paths."""
+    return f"{os.fspath(path)}/".startswith(os.fspath(folder).rstrip("/") + "/")
+
+
+def outermost(paths: Iterable[str], folder: str) -> list[str]:
+    """Return which of `paths` lie in `folder`, but not in one another."""
+    inside = [one for one in paths if one != folder and is_below(one, folder)]
+    return [one for one in inside if not any(one != o and is_below(one, o) for o in inside)]
