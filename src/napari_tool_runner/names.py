@@ -1,4 +1,4 @@
-"""Safe and free names of files, and sizes as a person reads them."""
+"""Safe and free names of files, near names, and sizes as a person reads them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ __all__ = [
     "free_path",
     "held",
     "lies_in",
+    "nearest",
     "numbered_image",
     "real_path",
     "real_place",
@@ -32,6 +33,15 @@ _LONGEST = 80
 _MAX_BYTES = 200  # of a name that strangers gave: file systems end at 255, and drafts are longer
 _INVISIBLE = {"C": "_", "Z": " "}  # by the first letter of the category
 _FORBIDDEN = re.compile(r'[<>:"|?*/\\]')
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that a misspelt one is nearest to, empty when none is near."""
+    from rapidfuzz.distance import OSA
+    from rapidfuzz.process import extractOne
+
+    found = extractOne(word, list(known), scorer=OSA.normalized_similarity, score_cutoff=0.7)
+    return found[0] if found else ""
 
 
 def numbered_image(name: str) -> tuple[str, int]:

@@ -33,7 +33,7 @@ from napari_tool_runner.setting_types import (
     whole,
 )
 
-__all__ = ["OWN_SERVICES", "TABLE", "TIMEOUT", "Field", "Setting", "did_you_mean", "nearest"]
+__all__ = ["OWN_SERVICES", "TABLE", "TIMEOUT", "Field", "Setting", "did_you_mean"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -339,6 +339,11 @@ KEEP_DAYS: Setting[float] = Setting(
     "jobs.keep_days", number(most=365_000), 30,
     "age at which `clean` offers finished jobs for removal"
 )
+DISK = Setting(
+    "jobs.disk", SIZE, 20 * 2**30,
+    'what the files of jobs may take: bytes, or `"20G"`; above it those of the oldest go that no '
+    "layer shows, while records and logs stay", "20 GiB",
+)
 USER_NAME = Setting("user.name", TEXT, "", "written into records", "empty")
 # fmt: on
 
@@ -369,15 +374,6 @@ _NEAR = 0.7
 def is_ignored(key: str) -> bool:
     """Whether `key` is one of BioImageIT's that this package does not need."""
     return key in _IGNORED or key.partition(".")[0] in _IGNORED
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that a misspelt one is nearest to, empty when none is near."""
-    from rapidfuzz.distance import OSA
-    from rapidfuzz.process import extractOne
-
-    found = extractOne(word, list(known), scorer=OSA.normalized_similarity, score_cutoff=_NEAR)
-    return found[0] if found else ""
 
 
 def did_you_mean(key: str) -> str:

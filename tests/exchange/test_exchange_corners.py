@@ -41,7 +41,8 @@ from napari_tool_runner.exchange.carriers.mesh import write_mesh
 from napari_tool_runner.exchange.carriers.raster import write_raster
 from napari_tool_runner.exchange.carriers.zarr_store import SealedStore
 from napari_tool_runner.exchange.coordinates import coordinate_data, track_columns
-from napari_tool_runner.exchange.exporting import _in_pixels_of, _shapes_as_labels
+from napari_tool_runner.exchange.drawing import shapes_as_labels
+from napari_tool_runner.exchange.exporting import _in_pixels_of
 from napari_tool_runner.exchange.geometry import plain_geometry, same_place, select
 from napari_tool_runner.exchange.model import Content, Pixels, ShapeList, SurfaceData
 from napari_tool_runner.tools.formats import FORMATS
@@ -516,12 +517,12 @@ def test_shapes_outside_of_the_image_are_told() -> None:
     inside, outside = (np.column_stack([np.full(4, z), square]) for z in (1, 5))
     shapes = snapshot(Shapes([inside, outside], shape_type="polygon"))
     notes: list[str] = []
-    drawn = _shapes_as_labels(shapes, image, notes)
+    drawn = shapes_as_labels(shapes, image, notes)
     assert np.unique(np.asarray(drawn.data)[1]).tolist() == [0, 1]
     assert "1 shapes lie outside the image and were left out." in notes
     huge = replace(image, geometry=plain_geometry((2**20, 2**20)))
     with pytest.raises(UnsupportedLayerError, match="cannot be drawn in an image of"):
-        _shapes_as_labels(shapes, huge, notes)
+        shapes_as_labels(shapes, huge, notes)
 
 
 def test_one_type_for_all_shapes() -> None:

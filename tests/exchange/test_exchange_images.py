@@ -170,8 +170,7 @@ def test_labels_come_back_as_labels(round_trip, dtype):
     assert isinstance(again, Labels)
     np.testing.assert_array_equal(again.data, data)
     assert again.units == layer.units
-    with tifffile.TiffFile(written.file.path) as tif:
-        assert tif.pages[0].compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+    tifffile.memmap(written.file.path, mode="r")  # raises for what is compressed
     again.data[0, 0, 0] = 1  # a person may paint
 
 

@@ -116,7 +116,7 @@ def test_what_is_freed_are_the_blocks_of_the_disk(tmp_path: Path) -> None:
 def test_a_small_original_is_copied_a_large_one_is_lent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lend: bool
 ) -> None:
-    monkeypatch.setattr(files, "_OWN", 4)
+    monkeypatch.setattr(files, "OWN", 4)
     monkeypatch.setattr(files, "_clone", lambda source, target: False)
     (tmp_path / "folder").mkdir()
     for name, size in (("small", 4), ("large", 5), ("folder/one", 5)):

@@ -85,7 +85,7 @@ def test_a_file_is_passed_as_it_is_and_cannot_be_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if linked:  # small files are copied, so that the container can stay; here all are large
-        monkeypatch.setattr(files, "_OWN", 0)
+        monkeypatch.setattr(files, "OWN", 0)
     image = np.arange(600, dtype=np.uint16).reshape(20, 30)
     source = tmp_path / "original data.tif"
     tifffile.imwrite(source, image)

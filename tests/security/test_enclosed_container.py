@@ -182,7 +182,7 @@ def test_what_goes_on_after_a_job_is_ended_before_its_results_are_read(
 def test_a_lent_original_is_for_its_job_only(
     make_tool: MakeTool, here: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_OWN", 0)
+    monkeypatch.setattr(files, "OWN", 0)
     one, other = tmp_path / "one.txt", tmp_path / "other.txt"
     one.write_text("first")
     other.write_text("second")

@@ -16,7 +16,7 @@ from napari_tool_runner import sealed
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolFailedError
 from napari_tool_runner.exchange import files
-from napari_tool_runner.jobs import read_record, rerun, run_job
+from napari_tool_runner.jobs import delete_job, read_record, rerun, run_job
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.sealed import usage
 
@@ -93,6 +93,26 @@ def test_an_original_stays_as_it_is(
     )  # fmt: skip
     assert [one.name for one in raw.parent.iterdir()] == ["raw.tif"]
     assert done.outputs["o"].path.read_text() == "beside"
+
+
+def test_what_two_jobs_share_neither_can_change(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    array = np.ones(LARGE, np.uint8)
+    tool = make_tool(attack_script(), outputs='<data name="o" format="txt"/>')
+    done = [ntr.run(tool, i=array, config=config) for _ in range(2)]
+    first, second = (one.workspace / "inputs" / "i.tif" for one in done)
+    assert first.samefile(second)
+    facts = first.stat()
+    assert (facts.st_mode & 0o777, facts.st_nlink) == (0o444, 2)
+    np.testing.assert_array_equal(tifffile.imread(first), array)
+    for one in done:
+        assert one.outputs["o"].path.read_text() == "beside"
+        assert one.record["inputs"][0]["path"] == "inputs/i.tif"
+        assert one.record["inputs"][0]["sha256"] == sealed.content_sha256(first)
+    delete_job(read_record(done[0].workspace / "record.json"))
+    assert second.stat().st_nlink == 1
+    assert repeated(done[1], config) == b"beside"
 
 
 @pytest.mark.parametrize("raw", [(8, 8), LARGE], indirect=True, ids=["small", "large"])
@@ -233,7 +253,7 @@ def test_a_link_inside_a_folder_leads_nowhere_else(
     if leads == "0/back":
         (given / "0" / "back").symlink_to("..")
     if large:
-        monkeypatch.setattr(files, "_OWN", 1)
+        monkeypatch.setattr(files, "OWN", 1)
     tool = make_tool(
         CAT,
         inputs='<param name="i" type="data" format="zarr"/>',

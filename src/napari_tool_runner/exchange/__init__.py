@@ -30,6 +30,7 @@ from napari_tool_runner.exchange.merging import in_its_slice, label_offsets, mer
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from napari_tool_runner.exchange.parts import Index, cut
 from napari_tool_runner.exchange.resampling import resample_onto
+from napari_tool_runner.exchange.sharing import sha256_once
 from napari_tool_runner.exchange.sizing import Objects
 from napari_tool_runner.exchange.snapshots import (
     geometry_record,
@@ -80,6 +81,7 @@ __all__ = [
     "read_file",
     "resample_onto",
     "same_data",
+    "sha256_once",
     "sized_as",
     "snapshot",
     "snapshot_from_record",

@@ -30,11 +30,12 @@ __all__ = [
     "middle_plane",
     "nbytes",
     "plan_type",
-    "planes",
     "read",
     "read_blocks",
     "rearranged_pixels",
     "reshaped",
+    "reshaped_levels",
+    "spaced",
     "transposed",
     "window",
     "write_blocks",
@@ -178,32 +179,6 @@ def read_blocks(
             progress(done, total)
 
 
-def planes(array: ArrayLike, plane_ndim: int, limit: int | None = None) -> Iterator[np.ndarray]:
-    """Yield the planes (the last `plane_ndim` axes) in C order, read in slabs.
-
-    A slab holds as many planes as the source's chunks span along the axis before
-    the planes, and stays below `limit` bytes where a plane does.
-    """
-    shape = tuple(array.shape)
-    lead = shape[: len(shape) - plane_ndim]
-    whole = (slice(None),) * plane_ndim
-    if not lead:
-        yield read(array, whole)
-        return
-    limit = MAX_BLOCK if limit is None else limit
-    plane_bytes = nbytes(array) // max(1, int(np.prod(lead, dtype=np.int64)))
-    most = max(1, limit // max(1, plane_bytes))
-    sizes = chunk_sizes(array)
-    span = max(sizes[len(lead) - 1]) if sizes is not None else 1
-    # Whole chunks, so that none is computed twice, unless that needs far too much.
-    span = most if span > 8 * most else max(span, most // span * span)
-    for index in np.ndindex(*lead[:-1]):
-        outer = tuple(slice(i, i + 1) for i in index)
-        for start in range(0, lead[-1], span):
-            slab = read(array, (*outer, slice(start, min(start + span, lead[-1])), *whole))
-            yield from slab.reshape((-1, *shape[len(lead) :]))
-
-
 def first_holding(low: float, high: float, names: Sequence[str]) -> np.dtype | None:
     """Return the first of the integer types `names` that holds `low` to `high`; None: none."""
     infos = {name: np.iinfo(name) for name in names}
@@ -299,6 +274,22 @@ def reshaped(array: ArrayLike, shape: tuple[int, ...]) -> ArrayLike:
         array = da.from_array(array)  # type: ignore[no-untyped-call]
     result: ArrayLike = array.reshape(shape)  # type: ignore[attr-defined]
     return result
+
+
+def reshaped_levels(levels: Sequence[ArrayLike], shape: Sequence[int]) -> list[ArrayLike]:
+    """Return the levels of an image, of which the first is to have `shape`: see `reshaped`."""
+    found = []
+    for level in levels:
+        pairs = zip(level.shape, levels[0].shape, strict=True)
+        long = iter([size for size, whole in pairs if whole != 1])
+        found.append(reshaped(level, tuple(1 if size == 1 else next(long) for size in shape)))
+    return found
+
+
+def spaced(array: ArrayLike, places: tuple[int, ...]) -> ArrayLike:
+    """Return `array` with axes of one step at `places` among its axes then, never read."""
+    stub = np.broadcast_to(np.uint8(0), array.shape)
+    return reshaped(array, np.expand_dims(stub, places).shape)
 
 
 def write_blocks(

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
-from napari_tool_runner.exchange.axes import in_words, outer_axes
+from napari_tool_runner.exchange.axes import in_words
 from napari_tool_runner.exchange.blocks import rearranged_pixels, transposed
-from napari_tool_runner.exchange.carriers import in_file_order, write_geometry, write_pixels
+from napari_tool_runner.exchange.carriers import in_file_order, write_geometry
 from napari_tool_runner.exchange.carriers.arrays import write_matrix
 from napari_tool_runner.exchange.carriers.tables import rewrite_table, write_table
 from napari_tool_runner.exchange.coordinates import (
-    ellipse_outline,
     moved,
     points_table,
     shapes_table,
     tracks_table,
     vectors_table,
 )
-from napari_tool_runner.exchange.files import place_file, whole_file
+from napari_tool_runner.exchange.drawing import grid_along, shapes_as_labels
+from napari_tool_runner.exchange.files import lent_original, place_file, whole_file
 from napari_tool_runner.exchange.geometry import convert_coordinates, is_sheared, select
 from napari_tool_runner.exchange.handover import HandOver, plan
 from napari_tool_runner.exchange.knowing import with_known_sizes
@@ -39,11 +40,11 @@ from napari_tool_runner.exchange.model import (
 )
 from napari_tool_runner.exchange.parts import along_image, coordinates_in_file_order
 from napari_tool_runner.exchange.placing import located
+from napari_tool_runner.exchange.sharing import as_its_file, known_sha256, write_once
 from napari_tool_runner.exchange.wanted import (
     is_read,
     lying_apart,
     misfits,
-    sized_as,
     sizes_in_words,
     with_columns,
 )
@@ -58,7 +59,6 @@ __all__ = ["Exported", "export"]
 
 _HASHED = 16 * 2**20
 """Bytes: what is copied is hashed before a program could change it."""
-_LARGEST = 2**31
 _PLACED = {*LayerKind} - {*PIXELS, LayerKind.TABLE, LayerKind.ANY}
 
 
@@ -84,44 +84,41 @@ def export(
     formats: Formats = FORMATS,
     reference: LayerSnapshot | None = None,
     progress: Progress | None = None,
-    lend: bool = False,
+    lend: Path | None = None,
 ) -> Exported:
     """Write `snap` into `folder` as `plan` says.
 
     `formats`: those of the tool. `reference`: the image whose pixel grid coordinates are
     converted to, when the transforms of the two layers differ. `progress`: called with
     the bytes done and in all while pixels are written; what it raises (a cancel) ends the
-    writing and leaves no file. `lend`: large originals are not copied (`place_file`).
+    writing and leaves no file. `lend`: the program may be shown files read-only, so large
+    originals are not copied (`place_file`), and large arrays written once for all jobs: this
+    is the folder where the job keeps those, which no program sees.
 
     Raises
     ------
     UnsupportedLayerError, LossyConversionError, ExchangeError
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExchangeError(
-            f"The folder {folder} cannot be made: {error.strerror or error}.",
-            hint="Check the rights of the workspace folder.",
-        ) from error
+    _make(folder)
     sized = snap.remarks
     if snap.kind in PIXELS:  # coordinates are laid on their image first
         snap, sized = with_known_sizes(snap)
+        snap = snap if lend is None else as_its_file(snap)
     hand = plan(snap, parameter, formats)
     file = hand.file(folder)
     notes = [*sized, *hand.remarks, *misfits(snap, hand.held, parameter, formats)]
-    copied, metadata = True, dict[str, object]()
+    metadata = dict[str, object]()
     unseen = reference is not None and not reference.geometry.axes  # a file
     if reference and (is_read(hand.snap) or (unseen and hand.snap.kind in _PLACED)):
         reference = located(with_known_sizes(reference)[0], formats)
     grid = reference.geometry if reference else None
     hand = replace(hand, snap=with_columns(hand.snap, grid, notes))
     if hand.original is not None:
-        place_file(hand.original, file.path, lend=lend)
-        copied = False
+        place_file(hand.original, file.path, lend=lend is not None)
     else:
         with whole_file(file.path, snap.name):
-            metadata = _write(hand, file.path, parameter, reference, progress, notes)
+            written = partial(write_once, kept=lend, progress=progress)
+            metadata = _write(hand, file.path, parameter, reference, written, notes)
     if reference is not None:
         notes += lying_apart(snap, hand.held, with_known_sizes(reference)[0], formats)
     if snap.kind in PIXELS and is_sheared(snap.geometry):
@@ -132,8 +129,18 @@ def export(
         metadata["source"] = source
     # The job hashes in the background what takes time.
     small = file.path.is_file() and file.path.stat().st_size <= _HASHED
-    sha256 = content_sha256(file.path) if small else ""
-    return Exported(replace(file, metadata=metadata), copied, tuple(notes), sha256)
+    sha256 = content_sha256(file.path) if small else known_sha256(lent_original(file.path))
+    return Exported(replace(file, metadata=metadata), hand.original is None, tuple(notes), sha256)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExchangeError(
+            f"The folder {folder} cannot be made: {error.strerror or error}.",
+            hint="Check the rights of the workspace folder.",
+        ) from error
 
 
 def _write(
@@ -141,18 +148,18 @@ def _write(
     path: Path,
     parameter: DataParameter,
     reference: LayerSnapshot | None,
-    progress: Progress | None,
+    written: Callable[[Pixels, Format, Path], list[str]],
     notes: list[str],
 ) -> dict[str, object]:
     """Write what was planned; return what the program may be told of the file."""
     snap, chosen = hand.snap, hand.format
     if snap.kind is LayerKind.SHAPES and hand.kind is LayerKind.LABELS:
-        snap = _shapes_as_labels(snap, reference, notes)
+        snap = shapes_as_labels(snap, reference, notes)
     _check_ndim(snap, parameter, hand.kind)
     snap = replace(snap, kind=hand.kind)
     if snap.kind in PIXELS:
         pixels = in_file_order(_as_pixels(snap, parameter), chosen)
-        notes += write_pixels(pixels, chosen, path, progress=progress)
+        notes += written(pixels, chosen, path)
         return {
             "axes": pixels.axes,
             "shape": [int(s) for s in pixels.array.shape],
@@ -285,7 +292,7 @@ def _in_pixels_of(
     if reference is None or free or not reference.geometry.axes:
         return snap
     source, (target, there) = snap.geometry, along_image(snap, reference)
-    grid = _grid(snap, reference, notes)
+    grid = grid_along(snap, reference, notes)
     if apart := [source.axes[i] for i, place in enumerate(there) if place < 0]:
         notes.append(
             f"“{snap.name}” has {in_words(source.axes)}, “{reference.name}” has "
@@ -308,92 +315,3 @@ def _in_pixels_of(
     data = moved(snap.data, snap.kind, rows)
     notes.append(f"“{snap.name}” was converted to the pixels of “{reference.name}”.")
     return replace(snap, data=data, geometry=replace(target, shape=()))
-
-
-def _grid(snap: LayerSnapshot, reference: LayerSnapshot, notes: list[str]) -> Geometry:
-    """Return the axes of an image that coordinates lie along; `notes`: what does not fit.
-
-    A file that says no pixel size is taken to have that of the coordinates.
-    """
-    source, (target, there) = snap.geometry, along_image(snap, reference)
-    grid = sized_as(target, source) if reference.data is None else target
-    if (grid.scale, grid.units) != (target.scale, target.units):
-        notes.append(
-            f"“{reference.name}” does not say how large its pixels or far its frames are: that is "
-            f"taken to be as in “{snap.name}”."
-        )
-    for i, place in enumerate(there):
-        if place >= 0 and reference.geometry.axes[place] == "T":
-            ends = np.eye(source.ndim)[[i - 1, i]] * [[0], [1]]
-            frames = convert_coordinates(ends, source, grid)[:, i]
-            if np.abs(frames - np.rint(frames)).max() > 0.05:
-                notes.append(f"Frames of “{snap.name}” lie between those of “{reference.name}”.")
-    return grid
-
-
-def _shapes_as_labels(
-    snap: LayerSnapshot, reference: LayerSnapshot | None, notes: list[str]
-) -> LayerSnapshot:
-    """Draw shapes, numbered from 1, into the pixel grid of `reference`.
-
-    Later shapes cover earlier ones. A shape lies in one plane of rows and columns
-    (the rounded mean of its vertices along the other axes).
-
-    Raises
-    ------
-    UnsupportedLayerError
-        Without an image whose grid could be taken.
-    """
-    grid = None if reference is None else reference.geometry
-    if reference is None or grid is None or not grid.shape:
-        raise UnsupportedLayerError(
-            f"“{snap.name}” are shapes; to draw them as labels an image is needed, whose size "
-            "they take.",
-            hint="Choose an image for another input, or turn the shapes into Labels in napari.",
-        )
-    if int(np.prod(grid.shape, dtype=np.int64)) > _LARGEST:
-        raise UnsupportedLayerError(
-            f"“{snap.name}” cannot be drawn in an image of {grid.shape} pixels.",
-            hint="Crop the image first.",
-        )
-    there, onto = along_image(snap, reference)[1], _grid(snap, reference, notes)
-    shapes, names = snap.parts, snap.shape_types
-    labels = np.zeros(grid.shape, np.uint16 if len(shapes) < 2**16 else np.uint32)
-    lead = outer_axes(grid.axes, 2)
-    order = [*lead, *(axis for axis in range(grid.ndim) if axis not in lead)]
-    planes, outside = labels.transpose(order), 0
-    for number, (shape, name) in enumerate(zip(shapes, names, strict=True), start=1):
-        points = convert_coordinates(shape, snap.geometry, onto)
-        full = np.zeros((len(points), len(grid.shape)))
-        for column, place in enumerate(there):
-            if place >= 0:
-                full[:, place] = points[:, column]
-        full = full[:, order]
-        place = np.rint(full[:, :-2].mean(axis=0)).astype(int)
-        if np.any(place < 0) or np.any(place >= planes.shape[:-2]):
-            outside += 1
-            continue
-        outline = ellipse_outline(full[:, -2:]) if name == "ellipse" else full[:, -2:]
-        _draw(planes[tuple(place)], outline, number, filled=name not in ("line", "path"))
-    if outside:
-        notes.append(f"{outside} shapes lie outside the image and were left out.")
-    notes.append(f"The shapes of “{snap.name}” were drawn as labels 1 to {len(shapes)}.")
-    return replace(
-        snap,
-        data=labels,
-        kind=LayerKind.LABELS,
-        geometry=replace(with_known_sizes(reference)[0].geometry, shape=tuple(labels.shape)),
-        attributes={},
-        path=None,
-    )
-
-
-def _draw(plane: np.ndarray, outline: np.ndarray, number: int, *, filled: bool) -> None:
-    from skimage.draw import line_nd, polygon
-
-    if filled:
-        plane[polygon(outline[:, 0], outline[:, 1], plane.shape)] = number  # type: ignore[no-untyped-call]
-    for start, stop in () if filled else itertools.pairwise(outline):
-        places = np.array(line_nd(start, stop, endpoint=True))  # type: ignore[no-untyped-call]
-        seen = ((places >= 0) & (places < np.array(plane.shape)[:, None])).all(axis=0)
-        plane[tuple(places[:, seen])] = number

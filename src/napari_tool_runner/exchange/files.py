@@ -19,12 +19,13 @@ import numpy as np
 import psutil
 
 from napari_tool_runner.errors import ExchangeError, OutputError
-from napari_tool_runner.names import numbered_image, real_path, size_text
+from napari_tool_runner.names import numbered_image, size_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.sealed import below, cloned, heard, remove
 from napari_tool_runner.tools.file_types import has_zarr_attributes
 
 __all__ = [
+    "OWN",
     "check_fits",
     "check_plain",
     "file_key",
@@ -37,7 +38,7 @@ __all__ = [
     "whole_file",
 ]
 
-_OWN = 16 * 2**20
+OWN = 16 * 2**20
 """Bytes up to which a job gets a copy of its own, which stays when the original changes."""
 _MANY = 512
 
@@ -123,8 +124,8 @@ def check_plain(path: Path) -> None:
 
 
 def lent_original(path: Path) -> Path:
-    """Return the original that was lent at `path`, else `path` itself."""
-    return real_path(path) if path.is_symlink() else path
+    """Return the file that was lent at `path`, else `path` itself; before a program saw it."""
+    return path.readlink() if path.is_symlink() else path
 
 
 def _is_large(source: Path) -> bool:
@@ -132,7 +133,7 @@ def _is_large(source: Path) -> bool:
     # in an enclosure root has the rights of its own files only
     facts = source.stat()
     mine = facts.st_uid == os.geteuid() or facts.st_mode & 0o004
-    return facts.st_size > _OWN and bool(mine)
+    return facts.st_size > OWN and bool(mine)
 
 
 def _is_large_folder(source: Path) -> bool:
@@ -152,7 +153,7 @@ def _is_large_folder(source: Path) -> bool:
         elif number <= _MANY:  # a million chunks are not asked for their sizes
             size += entry.stat(follow_symlinks=False).st_size
     _check_links(root, links)
-    return not links and (size > _OWN or number > _MANY)
+    return not links and (size > OWN or number > _MANY)
 
 
 def _check_links(root: Path, links: list[Path]) -> None:

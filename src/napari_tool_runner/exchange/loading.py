@@ -14,7 +14,7 @@ from napari_tool_runner.exchange.blocks import (
     first_holding,
     middle_plane,
     rearranged_pixels,
-    reshaped,
+    reshaped_levels,
 )
 from napari_tool_runner.exchange.carriers import BINARY, ReadFile, read_file
 from napari_tool_runner.exchange.columns import coordinate_columns, is_measured, track_columns
@@ -199,8 +199,7 @@ def _pixels(
     full = (*geometry.shape, levels[0].shape[-1]) if content.rgb else geometry.shape
     geometry, order = in_layer_order(geometry, matched, source)
     metadata = carried(geometry, matched, told, reference, order)
-    whole = levels if content.multiscale else [reshaped(levels[0], full)]
-    levels = [rearranged_pixels(level, order) for level in whole]
+    levels = [rearranged_pixels(one, order) for one in reshaped_levels(levels, full)]
     data: object = levels if content.multiscale else levels[0]
     attributes = attributes_of(geometry, notes)
     if kind is LayerKind.LABELS:

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_tool_runner.errors import LossyConversionError, OutputError
 from napari_tool_runner.exchange.axes import outer_axes
-from napari_tool_runner.exchange.blocks import first_holding, read, transposed
+from napari_tool_runner.exchange.blocks import first_holding, read, spaced, transposed
 from napari_tool_runner.exchange.carriers import in_file_order, write_pixels
 from napari_tool_runner.exchange.carriers.tables import write_table
 from napari_tool_runner.exchange.coordinates import moved, points_table, rearranged, shapes_table
@@ -273,7 +273,8 @@ def in_its_slice(loaded: LoadedOutput, grid: Geometry, index: Mapping[int, int])
         return loaded
     is_pixels, places = loaded.kind in PIXELS, np.array([[*index.values()]])
     if is_pixels:
-        data: object = np.expand_dims(np.asanyarray(loaded.data), tuple(index))
+        levels = [spaced(level, tuple(index)) for level in loaded.levels]
+        data: object = levels if isinstance(loaded.data, list) else levels[0]
     elif loaded.kind in (LayerKind.POINTS, LayerKind.SHAPES):
         rows = partial(_in_whole, places=places, outer=[*index], ndim=grid.ndim)
         data = moved(loaded.data, loaded.kind, rows)

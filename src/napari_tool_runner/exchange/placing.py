@@ -94,7 +94,9 @@ def as_stack(content: Content, inputs: Mapping[str, LayerSnapshot], formats: For
     order = list(range(len(shape) - 1))
     order.insert(position, len(order))
     stack = transposed(content.pixels, order)
-    return replace(content, data=stack, geometry=plain_geometry(shape), rgb=False)
+    return replace(
+        content, data=stack, geometry=plain_geometry(shape), rgb=False, multiscale=False
+    )
 
 
 def reference_of_pixels(

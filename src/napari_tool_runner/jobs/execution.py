@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from napari_tool_runner import exchange, sealed
 from napari_tool_runner.errors import JobCancelledError, OutputError, ToolFailedError
-from napari_tool_runner.exchange import LayerSnapshot, export, geometry_record, lent_original
+from napari_tool_runner.exchange import LayerSnapshot, geometry_record, lent_original, sha256_once
 from napari_tool_runner.jobs.originals import Originals, mounts_of, named_places
 from napari_tool_runner.jobs.outputs import JobOutput, OutputLoader, named_after
 from napari_tool_runner.jobs.record import (
@@ -149,14 +149,14 @@ class Run:
             snap, digest = value if isinstance(value, LayerSnapshot) else None, ""
             if snap is not None:
                 self.stop_if_cancelled()
-                exported = export(
+                exported = exchange.export(
                     snap,
                     DataParameter(name=parameter.name) if whole else parameter,
                     folder,
                     formats=tool.formats,
                     reference=grid if snap is not grid else None,
                     progress=written,
-                    lend=self.service.lends,
+                    lend=self.workspace.kept if self.service.lends else None,
                 )
                 for note in [note for note in exported.notes if note not in self.notes]:
                     self._tell(note)
@@ -334,7 +334,7 @@ class Run:
         with self._hashing, sealed.listening(self.stop_if_cancelled):
             try:
                 self.inputs = [
-                    one if one.sha256 else replace(one, sha256=self.workspace.sha256(one.path))
+                    replace(one, sha256=one.sha256 or sha256_once(one.path, self.workspace.sha256))
                     for one in self.inputs
                 ]
                 for output in self.outputs.values():

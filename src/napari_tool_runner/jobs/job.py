@@ -25,6 +25,7 @@ from napari_tool_runner.jobs.ahead import begin
 from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.joins import join_tables
 from napari_tool_runner.jobs.outputs import JobResult
+from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.jobs.pieces import SlicedRun
 from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTimes
 from napari_tool_runner.jobs.secrets import with_seal
@@ -375,6 +376,7 @@ def execute(job: Job) -> None:
     run.files.close()
     run.workspace.remove_scratch()
     job.end(state, error)
+    room().ended(run.workspace.root, job.request.config)
 
 
 @atexit.register

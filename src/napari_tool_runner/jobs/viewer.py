@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import features_for, in_its_slice, layer_kind
+from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.tree import map_data
@@ -163,6 +164,9 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
         else:
             target.features = features
             added.joined[table.name] = target
+    # a folder is read as it is shown, also by copies of its layer; a file was told to be there
+    if not added.files and not any(one.path.is_dir() for one in result.outputs.values()):
+        room().shown(result.workspace, [*added.layers, result])
     return added
 
 

@@ -114,6 +114,11 @@ class Workspace:
         self.log = root / "log.txt"
         self.record_path = root / RECORD
 
+    @property
+    def kept(self) -> Path:
+        """Where the job keeps inputs that its program is lent; made with the first one."""
+        return self.root / "inputs"
+
     def claim(self) -> None:
         """Make the job's own folder, for the record to come; raises OSError."""
         _make_private(self.root)

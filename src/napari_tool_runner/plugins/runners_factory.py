@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner import settings
+from napari_tool_runner import names, settings
 from napari_tool_runner.errors import (
     RunnerError,
     RunnerUnavailableError,
@@ -116,7 +116,7 @@ class RunnerServiceProvider:
         with self._lock:
             builder = self._builder(service_id, folders)[0]
         if builder is None:
-            near = settings.nearest(service_id.upper(), self._builders)
+            near = names.nearest(service_id.upper(), self._builders)
             raise UnknownRunnerError(
                 f"There is no runner service called {service_id!r}"
                 + (f"; did you mean {near!r}?" if near else "."),

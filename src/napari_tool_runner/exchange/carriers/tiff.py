@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader, BytesIO
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from uuid import NAMESPACE_OID, uuid5
@@ -19,13 +18,16 @@ from napari_tool_runner.exchange.blocks import (
     OME_TYPES,
     TypePlan,
     as_lazy,
-    nbytes,
     plan_type,
-    planes,
     transposed,
     write_blocks,
 )
 from napari_tool_runner.exchange.carriers.arrays import bare_content, untaken
+from napari_tool_runner.exchange.carriers.tiff_checks import (
+    bound_tiles,
+    check_complete,
+    smaller_levels,
+)
 from napari_tool_runner.exchange.carriers.tiff_says import Facts, ome_image
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
@@ -38,16 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = ["read_tiff", "write_tiff"]
 
-_PICTURES = frozenset({6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34933, 50001})
-"""Compressions by pictures that have a size of their own: JPEG, JPEG 2000, PNG, WebP."""
-_UNBOUND = frozenset({22610, 34887, 34934, 50002, 52546})  # JPEG XR, LERC, JPEG XL
 _BIGTIFF = 3_900_000_000
 
 
 def write_tiff(
     pixels: Pixels, path: Path, *, any_type: bool = False, progress: Progress | None = None
 ) -> list[str]:
-    """Write an OME-TIFF: images uncompressed, labels with zlib at level 1; return notes.
+    """Write an uncompressed OME-TIFF, which programs can map as well; return notes.
 
     Streams block by block; BigTIFF when large. Singleton axes are written as they are.
 
@@ -102,25 +101,10 @@ def _write(
     place = None
     big = int(np.prod(shape, dtype=np.int64)) * plan.target.itemsize > _BIGTIFF
     with tifffile.TiffWriter(path, ome=ome, bigtiff=big, byteorder="<") as writer:
-        if pixels.labels:
-            source = _labels_planes(pixels, plan, progress)
-            writer.write(source, compression="zlib", compressionargs={"level": 1}, **options)
-        else:
-            place = writer.write(returnoffset=True, **options)
+        place = writer.write(returnoffset=True, **options)
     if place is not None:
         write_blocks(pixels, path, place[0], plan, progress)
     return notes
-
-
-def _labels_planes(
-    pixels: Pixels, plan: TypePlan, progress: Progress | None
-) -> Iterator[np.ndarray]:
-    total, done = nbytes(pixels.array), 0
-    for plane in planes(pixels.array, min(len(pixels.array.shape), 3 if pixels.rgb else 2)):
-        done += plane.nbytes
-        yield np.ascontiguousarray(plan.convert(plane, pixels.name))
-        if progress:
-            progress(done, total)
 
 
 def _metadata(pixels: Pixels) -> tuple[dict[str, object], list[str]]:
@@ -180,6 +164,8 @@ def read_tiff(
 ) -> Content:
     """Open the first image of a TIFF: memory-mapped, or lazily where it is compressed.
 
+    Of a large one its smaller levels come with it, unless it will be edited.
+
     Parameters
     ----------
     writable : bool
@@ -201,24 +187,39 @@ def read_tiff(
                 hint="Images are counted from 1.",
             )
         series = tif.series[index]
-        _check_complete(series, path)
+        check_complete(series, path)
         facts.add(tif, index)
         facts.notes += untaken((tif.shaped_metadata or [{}])[0])
         axes = series.axes
         data = _pixels(series, tif, file, writable=writable)
+        levels: list[ArrayLike] = []
+        if not writable and series.size * series.dtype.itemsize > _EAGER:
+            smaller, odd = smaller_levels(series, path)
+            facts.notes += [odd] * bool(odd)
+            levels = _lazy(path, root, how, index, range(1, len(smaller) + 1))
         if data is None:
-            import zarr
+            data = _lazy(path, root, how, index, [0])[0]
+    return _content(data, levels, axes, facts, own=root is None and series.kind == "shaped")
 
-            from napari_tool_runner.exchange.carriers.zarr_store import check_array
 
-            again = open_file(path, root)  # stays open as long as the store lives
-            lazy = tifffile.TiffFile(again, **how)
-            if root is not None:
-                _bound_tiles(lazy.series[index].keyframe, path.name)
-            array = zarr.open_array(lazy.aszarr(series=index, level=0), mode="r")
-            check_array(array, path.name)
-            data = as_lazy(array)
-    return _content(data, axes, facts, own=root is None and series.kind == "shaped")
+def _lazy(
+    path: Path, root: Path | None, how: _How, index: int, levels: Iterable[int]
+) -> list[ArrayLike]:
+    """Open levels of an image so that the parts of them that are shown are read."""
+    import zarr
+
+    from napari_tool_runner.exchange.carriers.zarr_store import check_array
+
+    found: list[ArrayLike] = []
+    for level in levels:
+        again = open_file(path, root)  # stays open as long as the store lives
+        lazy = tifffile.TiffFile(again, **how)
+        if root is not None:
+            bound_tiles(lazy.series[index].levels[level].keyframe, path.name)
+        array = zarr.open_array(lazy.aszarr(series=index, level=level), mode="r")
+        check_array(array, path.name)
+        found.append(as_lazy(array))
+    return found
 
 
 class _How(TypedDict, total=False):
@@ -293,69 +294,9 @@ def _pixels(
     return None
 
 
-def _bound_tiles(keyframe: tifffile.TiffPage, name: str) -> None:
-    """Have no tile or strip unpack to more than its own size; raises OutputError.
-
-    The other compressions are given the room that they have by tifffile.
-    """
-    if keyframe.compression in _UNBOUND:
-        how_called = tifffile.COMPRESSION(keyframe.compression).name
-        raise OutputError(
-            f"{name} is compressed by {how_called}, and too large to be opened whole: a tile "
-            "of it may fill the memory.",
-            hint="Let the tool compress by zlib, zstd or JPEG.",
-        )
-    if keyframe.compression not in _PICTURES:
-        return
-    from PIL import Image
-
-    decode = keyframe.decode
-    wide, high = keyframe.imagewidth, min(keyframe.rowsperstrip, keyframe.imagelength)
-    if keyframe.is_tiled:
-        wide, high = keyframe.tilewidth, keyframe.tilelength
-    most = wide * high
-
-    def bounded(data: bytes | None, index: int, **how: Any) -> Any:
-        if data is not None:
-            try:
-                with Image.open(BytesIO((how.get("jpegheader") or b"") + data)) as picture:
-                    size = math.prod(picture.size)
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                raise OutputError(f"A tile of {name} cannot be read: {error}.") from error
-            if size > most:
-                raise OutputError(f"A tile of {name} unpacks to {size} pixels; it has {most}.")
-        return decode(data, index, **how)
-
-    vars(keyframe)["decode"] = bounded  # where tifffile keeps it once it is made
-
-
-def _check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
-    """Compare where the pixels should be with the size of each file, and the kinds of pixels."""
-    needed = dict.fromkeys([path.name], 0)
-    for page in series.pages if series.size else ():
-        if page is None:
-            continue
-        name, key = page.parent.filehandle.name, page.keyframe or page
-        if (key.shape, key.dtype) != (series.keyframe.shape, series.keyframe.dtype):
-            raise OutputError(
-                f"{path.name} and {name} hold planes of one image, but differ in size or type."
-            )
-        if len(page.dataoffsets):
-            ends = np.add(page.dataoffsets, page.databytecounts)
-            needed[name] = max(needed.get(name, 0), int(ends.max()))
-    if series.dataoffset is not None and series.size:
-        end = series.dataoffset + series.size * series.dtype.itemsize
-        needed[path.name] = max(needed[path.name], end)
-    for name, end in needed.items():
-        available = path.with_name(name).stat().st_size
-        if end > available:
-            raise OutputError(
-                f"{name} is truncated: its pixels need {end} bytes, it has {available}.",
-                hint="What wrote it stopped too early, or the disk was full.",
-            )
-
-
-def _content(data: ArrayLike, axes: str, facts: Facts, *, own: bool) -> Content:
+def _content(
+    data: ArrayLike, levels: list[ArrayLike], axes: str, facts: Facts, *, own: bool
+) -> Content:
     bare = own and not facts.declared and "S" not in axes
     if bare and (guessed := bare_content(data, own=True)).rgb:  # an array somebody saved
         axes, facts.rgb = f"{axes[:-1]}S", True
@@ -374,7 +315,8 @@ def _content(data: ArrayLike, axes: str, facts: Facts, *, own: bool) -> Content:
     position = axes.find("S")
     if is_rgb and position != len(letters):  # planes of red, green, blue
         attributes["samples"] = position
-        data = transposed(data, [*(i for i in range(len(axes)) if i != position), position])
+        order = [*(i for i in range(len(axes)) if i != position), position]
+        data, *levels = (transposed(level, order) for level in (data, *levels))
         facts.hidden.append("its colours lie in planes")
     elif position >= 0 and not is_rgb:  # grey with transparency, inks, many colours
         letters = letters[:position] + ("Q" if "C" in letters else "C") + letters[position:]
@@ -389,7 +331,8 @@ def _content(data: ArrayLike, axes: str, facts: Facts, *, own: bool) -> Content:
     if labels and not letters.endswith("YX"):
         facts.hidden.append(f"its axes lie in the order {in_words(letters)}")
     return Content(
-        data=data,
+        data=[data, *levels] if levels else data,
+        multiscale=bool(levels),
         geometry=plain_geometry(shape, letters, steps, labels),
         calibrated=any(axis in facts.steps for axis in letters),
         rgb=is_rgb,
