@@ -85,8 +85,9 @@ def _row(found: Comparison) -> dict[str, object]:
 
 def _line(found: Comparison) -> str:
     sign = "ok " if found.reached else "-- "
+    more = f" + {found.more * 1e3:.0f} ms" if found.more else ""
     return (
-        f"  {sign}{found.ratio:6.2f} x (aim {found.aim:.2g} x)  {found.name}: "
+        f"  {sign}{found.ratio:6.2f} x (aim {found.aim:.2g} x{more})  {found.name}: "
         f"{found.ours * 1e3:.1f} ms against {found.bare * 1e3:.1f} ms"
     )
 

@@ -1,8 +1,13 @@
-"""A whole LOCAL job (export, run, load, record) against running its program by hand."""
+"""A whole LOCAL job (export, run, load, record) against running its program by hand.
+
+The first job of a session counts only where it is named.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +33,25 @@ tifffile.imwrite(sys.argv[2], tifffile.imread(sys.argv[1]))
 """
 
 
+TINY = DESCRIPTOR.replace("python '$__tool_directory__/copy_image.py'", "cp")
+# a session of its own for each measurement: what it imports at first is told apart
+FIRST = """
+import json, subprocess, sys, time
+import numpy as np
+import napari_tool_runner as ntr
+from napari_tool_runner.jobs import prepare
+tool, image = ntr.read_tool(sys.argv[1]), np.zeros((16, 16), np.uint8)
+prepare(tool, {"input": image})  # as a form does that is filled in
+time.sleep(1)
+begun = time.perf_counter()
+np.asarray(ntr.run(tool, input=image).outputs["output"].data).sum()
+ours = time.perf_counter() - begun
+begun = time.perf_counter()
+subprocess.run(["cp", sys.argv[1], sys.argv[2]], check=True)
+print(json.dumps([ours, time.perf_counter() - begun]))
+"""
+
+
 def run(*, quick: bool) -> Iterator[Comparison]:
     repeats = 3 if quick else 20
     with tempfile.TemporaryDirectory() as name:
@@ -44,7 +68,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
                 tifffile.imwrite(source, image)
                 program = [sys.executable, str(folder / "copy_image.py")]
                 subprocess.run([*program, str(source), str(folder / "out.tif")], check=True)
-                np.asarray(tifffile.memmap(folder / "out.tif")).sum()
+                np.asarray(tifffile.memmap(folder / "out.tif", mode="r")).sum()
 
             def as_job(image: np.ndarray = image) -> None:
                 np.asarray(ntr.run(tool, input=image).outputs["output"].data).sum()
@@ -56,3 +80,28 @@ def run(*, quick: bool) -> Iterator[Comparison]:
                 aim=1.5,
                 repeats=repeats,
             )
+        (folder / "tiny.xml").write_text(TINY, encoding="utf-8")
+        tiny, small = ntr.read_tool(folder / "tiny.xml"), np.zeros((16, 16), np.uint8)
+        source, copy = folder / "512.tif", folder / "out.tif"
+        for enclosed in (True, False):
+            config = {"runner": {"service": "LOCAL", "enclose": enclosed}}
+
+            def tiny_job(config: dict[str, object] = config) -> None:
+                np.asarray(ntr.run(tiny, input=small, config=config).outputs["output"].data).sum()
+
+            yield compare(
+                f"job of a tiny program, {'' if enclosed else 'not '}enclosed (the program)",
+                tiny_job,
+                lambda: subprocess.run(["cp", source, copy], check=True),
+                aim=1.0,
+                more=0.025,
+                repeats=repeats * 3,
+            )
+        words = [sys.executable, "-c", FIRST, str(folder / "tiny.xml"), str(copy)]
+        told = [
+            json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+            for _ in range(3 if quick else 9)
+        ]
+        first, alone = (statistics.median(one) for one in zip(*told, strict=True))
+        name = "the first job of a session with a form (the program)"
+        yield Comparison(name, first, alone, 1.0, len(told), 0.15)

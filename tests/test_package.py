@@ -66,7 +66,7 @@ def test_import_is_cheap() -> None:
 def test_reading_a_small_image_imports_little() -> None:
     """The first job of a session waits for it."""
     loaded = imported_by("import napari_tool_runner.jobs.api, napari_tool_runner.exchange.apart")
-    assert not loaded & {"pandas", "zarr", "dask", "scipy", "skimage"}
+    assert not loaded & {"pandas", "zarr", "dask", "scipy", "skimage", "PIL"}
 
 
 @pytest.mark.parametrize("room", ENGINE)

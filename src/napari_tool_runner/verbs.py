@@ -127,7 +127,7 @@ def batch(args: Namespace) -> int:
     tool = _tool(args)
     items = jobs.plan_batch(tool, _values(args))
     rows: list[dict[str, object]] = []
-    ended: list[tuple[jobs.BatchItem, Job | ToolRunnerError]] = []
+    told: list[tuple[jobs.BatchItem, list[str]]] = []  # not the jobs, which hold their logs
     runner, parallel, given = args.runner, max(1, args.jobs), jobs.files_of(items)
     done = jobs.run_batch(tool, items, runner=runner, config=_config(args), parallel=parallel)
     for number, (item, job) in enumerate(done, 1):
@@ -141,12 +141,12 @@ def batch(args: Namespace) -> int:
                 row |= _delivered(args, job, job.result(), f"{item.stem}_", given)[1]
             except ToolRunnerError as error:
                 row |= {**jobs.job_json(job), "state": jobs.JobState.FAILED, "message": str(error)}
-        rows.append({**row, "notes": jobs.notes_of(item, job)})
-        ended.append((item, job))
+        told.append((item, jobs.notes_of(item, job)))
+        rows.append({**row, "notes": told[-1][1]})
         say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
     if args.json:
         print_json(rows)
-    for note in jobs.notes_by_kind(ended):
+    for note in jobs.notes_by_kind(told, _config(args).notes):
         say(f"note: {note}")
     failed = sum(row["state"] != jobs.JobState.DONE for row in rows)
     say(f"{len(rows) - failed} of {len(rows)} done")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,15 @@ import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.jobs import deliver, output_paths, plan_batch, run_batch
+from napari_tool_runner.jobs import (
+    BatchItem,
+    JobManager,
+    batch,
+    deliver,
+    output_paths,
+    plan_batch,
+    run_batch,
+)
 
 TWO = '<param name="i" type="data" format="imagetiff"/><param name="j" type="data"/>'
 
@@ -105,6 +114,49 @@ def test_one_that_fails_stops_no_other(make_tool: MakeTool, files: Path) -> None
     states = [job if isinstance(job, ToolRunnerError) else job.state.value for _, job in ended]
     assert states[:3] == ["done", "done", "failed"]
     assert isinstance(states[3], ParameterError)
+
+
+def test_few_are_queued_however_many_there_are(
+    make_tool: MakeTool, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = make_tool(
+        """
+        import pathlib, sys, time
+        end = time.monotonic() + 30  # the first one lasts until the last one has begun
+        while not pathlib.Path(sys.argv[1] + "/7").exists() and time.monotonic() < end:
+            if sys.argv[2] != "0":
+                pathlib.Path(sys.argv[1] + "/" + sys.argv[2]).touch()
+                break
+            time.sleep(0.02)
+        pathlib.Path(sys.argv[3]).write_text(str(time.monotonic() < end))
+        """,
+        inputs='<param name="n" type="integer" value="0"/>',
+        outputs='<data name="o" format="txt"/>',
+        arguments=f"{files} ${{n}} ${{o}}",
+    )
+    monkeypatch.setattr(batch, "_QUEUED", 1)
+    queued: list[object] = []
+    submit = JobManager.submit
+
+    def counted(self: JobManager, *args: Any, **more: Any) -> Any:
+        queued.append(args)
+        return submit(self, *args, **more)
+
+    monkeypatch.setattr(JobManager, "submit", counted)
+    items = [BatchItem(str(n), {"n": n}) for n in range(8)]
+    config = load_config({"workspace": str(files / "jobs"), "runner": {"enclose": False}})
+    ended = run_batch(tool, items, config=config, parallel=2)
+    assert not queued
+    item, job = next(ended)
+    assert item.stem == "0"
+    assert not isinstance(job, ToolRunnerError)
+    assert job.result().outputs["o"].path.read_text() == "True"
+    assert len(queued) == 8, "the others went on"
+    assert [item.stem for item, _ in ended] == list("1234567")
+    quick = run_batch(tool, items[1:], config=config, parallel=2)
+    next(quick)
+    assert len(queued) < 8 + 7, "not all at once"
+    quick.close()
 
 
 COLLECT = """

@@ -186,6 +186,21 @@ def test_an_approved_copy_holds_what_links_lead_to_in_the_toolbox(tmp_path: Path
     assert "there are links (all, out.txt)" in note
 
 
+def test_a_link_in_a_circle_hides_no_other(tmp_path: Path) -> None:
+    box = tmp_path / "box"
+    descriptor = put_tool(box / "a")
+    (box / ".git").mkdir()
+    (box / "lib").mkdir()
+    (box / "lib" / "helper.py").write_text("")
+    (box / "a" / "deep").mkdir()
+    for name in ("a1", "deep/a1", "zz"):
+        (box / "a" / name).symlink_to(Path(name).name)
+    (box / "a" / "deep" / "helper.py").symlink_to("../../lib/helper.py")
+    places, note = tool_places(read_tool(descriptor))
+    assert places == [box / "a", box / "lib"]
+    assert not note
+
+
 def test_a_home_that_is_a_repository_lends_nothing(home: Path) -> None:
     (home / ".git").mkdir()
     descriptor = put_tool(home / "stuff" / "a")

@@ -61,7 +61,7 @@ _NEEDS = {
     Carrier.TIFF: _TIFF,
     Carrier.HDF5: ("h5py",),
     Carrier.MESH: ("trimesh",),
-    Carrier.PICTURE: ("imagecodecs._png",),
+    Carrier.PICTURE: ("imagecodecs._png", f"{_CARRIERS}.raster"),
     Carrier.MOVIE: _TIFF,
     Carrier.TABLE: ("encodings.utf_8_sig", "pandas"),
     Carrier.GEOJSON: ("encodings.utf_8_sig",),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["BatchItem", "files_of", "notes_by_kind", "notes_of", "plan_batch", "run_batch"]
+
+
+_QUEUED, _LOOKS = 8, 0.2
+"""Items in the queue for each worker; seconds between two looks at how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +153,31 @@ def run_batch(
     """Run `items`, `parallel` at once, and yield each with its ended job, in order.
 
     An item whose values cannot be used comes with the error instead of a job; the
-    others go on. Leaving the iteration cancels what is left.
+    others go on. Few are queued before they are needed, however many there are. Leaving the
+    iteration cancels what is left.
     """
     manager = JobManager(max_parallel=parallel)
-    jobs: list[tuple[BatchItem, Job | ToolRunnerError]] = []
-    try:
-        for item in items:
+    begun: deque[tuple[BatchItem, Job | ToolRunnerError]] = deque()
+    rest = iter(items)
+
+    def begin() -> None:
+        """Queue so many that no worker waits while somebody looks at one that has ended."""
+        for item in islice(rest, max(0, _QUEUED * parallel - len(manager.active))):
             try:
-                jobs.append(
-                    (item, manager.submit(tool, item.values, runner=runner, config=config))
-                )
+                job = manager.submit(tool, item.values, runner=runner, config=config)
             except ToolRunnerError as error:
-                jobs.append((item, error))
-        for item, job in jobs:
-            if not isinstance(job, ToolRunnerError):
-                job.wait()
+                begun.append((item, error))
+            else:
+                begun.append((item, job))
+
+    try:
+        begin()
+        while begun:
+            item, job = begun.popleft()
+            while not isinstance(job, ToolRunnerError) and not job.wait(_LOOKS):
+                begin()  # the others go on while this one takes long
             yield item, job
+            begin()
     finally:
         manager.shutdown()
 
@@ -172,18 +187,20 @@ def notes_of(item: BatchItem, job: Job | ToolRunnerError) -> list[str]:
     return [*item.notes, *(() if isinstance(job, ToolRunnerError) else job.run.notes)]
 
 
-def notes_by_kind(ended: Iterable[tuple[BatchItem, Job | ToolRunnerError]]) -> list[str]:
+def notes_by_kind(
+    told: Iterable[tuple[BatchItem, Sequence[str]]], said: Collection[str] = ()
+) -> list[str]:
     """Return the notes of many items: of each kind the first, and how many items have it.
 
-    Notes are of one kind when they differ only in numbers and in the names of files.
+    Notes are of one kind when they differ only in numbers and in the names of files. What was
+    `said` already is left out.
     """
     kinds: dict[str, tuple[str, dict[str, None]]] = {}
-    for item, job in ended:
+    for item, notes in told:
         files = [Path(file) for file in item.files]
         names = sorted({n for f in files for n in (f.name, f.stem) if n}, key=len, reverse=True)
         same = re.compile("|".join([*map(re.escape, names), r"\d+(?:[.,]\d+)*"]))
-        said = () if isinstance(job, ToolRunnerError) else job.request.config.notes
-        for note in [n for n in notes_of(item, job) if n not in said]:
+        for note in [n for n in notes if n not in said]:
             kinds.setdefault(same.sub("#", note), (note, {}))[1][item.stem] = None
     return [
         f"{next(iter(stems))}: {note}" + f" ({len(stems)} items)" * (len(stems) > 1)

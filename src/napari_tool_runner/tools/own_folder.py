@@ -216,15 +216,23 @@ def _led_to(tool: Tool) -> tuple[list[Path], str]:
 
 def _links(folder: Path) -> Iterator[Path]:
     """Yield the links below a folder that lead to something."""
-    count = 0
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name[0] != "." and name not in _TESTS]
-        for path in (Path(here, name) for name in (*folders, *files) if name[0] != "."):
-            count += 1
-            if count > _MOST_FILES:
-                return
-            if path.is_symlink() and path.exists():
-                yield path
+    todo, count = [os.fspath(folder)], 0
+    while todo:
+        with suppress(OSError), os.scandir(todo.pop()) as entries:
+            # thousands may lie beside a tool, and each job asks
+            for entry in sorted(entries, key=lambda one: one.name):
+                link = entry.is_symlink()
+                inside = os.path.isdir(entry.path) if link else entry.is_dir(follow_symlinks=False)
+                if entry.name[0] == "." or (inside and entry.name in _TESTS):
+                    continue
+                count += 1
+                if count > _MOST_FILES:
+                    return
+                if link:
+                    if os.path.exists(entry.path):
+                        yield Path(entry.path)
+                elif inside:
+                    todo.append(entry.path)
 
 
 def _is_of_toolbox(real: Path, folder: Path, limit: Path) -> bool:

@@ -20,7 +20,6 @@ from napari_tool_runner.exchange.carriers.arrays import (
 from napari_tool_runner.exchange.carriers.geojson import read_geojson, write_geojson
 from napari_tool_runner.exchange.carriers.mesh import read_mesh, write_mesh
 from napari_tool_runner.exchange.carriers.movie import read_movie, write_movie
-from napari_tool_runner.exchange.carriers.raster import read_raster, write_raster
 from napari_tool_runner.exchange.carriers.tables import read_table
 from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
@@ -113,6 +112,8 @@ def _read(path: Path, fmt: Format, *, name: str, writable: bool, root: Path | No
         case Carrier.ZARR:
             return read_zarr(path, writable=writable, root=root)
         case Carrier.PICTURE:
+            from napari_tool_runner.exchange.carriers.raster import read_raster  # and so Pillow
+
             return read_raster(path, root=root)
         case Carrier.NPY:
             return read_npy(path, writable=writable, root=root)
@@ -188,6 +189,8 @@ def _written(pixels: Pixels, fmt: Format, path: Path, progress: Progress | None)
             version = "0.5" if Trait.ZARR3 in fmt.traits else "0.4"
             return write_zarr(pixels, path, version=version, progress=progress)
         case Carrier.PICTURE:
+            from napari_tool_runner.exchange.carriers.raster import write_raster
+
             return write_raster(
                 pixels, path, _plain_name(path, fmt).upper(), lossy=Trait.LOSSY in fmt.traits
             )
