@@ -16,7 +16,7 @@ import tifffile
 from jobs.conftest import INVERT, MakeTool, make_tool
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import config_path
-from napari_tool_runner.exchange import ReadApart
+from napari_tool_runner.exchange import ReadApart, apart
 from napari_tool_runner.jobs import JobResult, ahead, deliver
 from napari_tool_runner.jobs.outputs import JobOutput
 from napari_tool_runner.tools.model import DataOutput
@@ -98,11 +98,13 @@ def test_results_are_opened_once(
 
     read = ReadApart.__call__
     monkeypatch.setattr(ReadApart, "__call__", counted)
+    monkeypatch.setattr(ahead, "_begun", set())
     monkeypatch.setattr(ahead.reader, "load", begun.extend)
     tool = make_tool(INVERT)
     assert main(["run", str(tool.path), f"i={image}", "--output-dir", str(tmp_path)]) == 0
     assert len(opened) == 1
-    assert begun[0] == "napari_tool_runner.exchange"
+    assert ahead._begun == {False}
+    assert begun[0] == apart.__name__
 
 
 @pytest.mark.parametrize("ending", [".ome.tif", ".ome.tiff", ".tar.gz", ".TIF", ".odd", ""])

@@ -12,7 +12,7 @@ import pytest
 import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
 from napari_tool_runner.errors import JobCancelledError
-from napari_tool_runner.jobs import Job, JobManager, JobState, prepare, run_job
+from napari_tool_runner.jobs import Job, JobManager, JobState, ahead, prepare, run_job
 
 IMAGE = np.zeros((4, 4), np.uint8)
 WAIT = """
@@ -170,3 +170,22 @@ def test_two_jobs_of_one_tool_do_not_meet(make_tool: MakeTool, config: dict[str,
         made = np.asarray(job.result().outputs["o"].data)
         np.testing.assert_array_equal(made, image.max() - image)
     assert len({job.workspace.root for job in jobs}) == 6
+
+
+def test_who_sees_a_form_waits_for_less(
+    make_tool: MakeTool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first job would wait for is begun once, for tools that do not ship with us."""
+    from napari_tool_runner.widgets.running.services import _ask
+
+    loaded: list[str] = []
+    monkeypatch.setattr(ahead, "_begun", set())
+    monkeypatch.setattr(ahead.reader, "load", loaded.extend)
+    tool = make_tool(INVERT)
+    _ask(tool)
+    _ask(tool)
+    _until(lambda: loaded)
+    assert loaded == ["napari_tool_runner.exchange.apart"]
+    _ask(ntr.load_toolbox()["threshold"])
+    assert ahead._begun == {False, True}
+    assert len(loaded) == 1

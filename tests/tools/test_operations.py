@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from napari_tool_runner.errors import (
     ToolRunnerError,
     UnsafeDescriptorError,
 )
+from napari_tool_runner.exchange import apart
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
     CollectedOutput,
@@ -242,3 +244,36 @@ def test_an_error_of_others_is_blamed_on_the_descriptor() -> None:
 
 def test_others_bring_their_own_operation() -> None:
     assert operation("json:dumps")({"a": 1}) == '{"a": 1}'
+
+
+def test_a_child_has_done_before_what_it_will_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_reading.py").write_text("done = []\ndef warm():\n    done.append(1)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(operations, "_modules", set())
+    read: list[object] = []
+    monkeypatch.setattr(operations, "read_tool", read.append)
+    operations.warm()
+    assert len(read) == 1, "nothing else is known"
+    assert operations.load("own_reading")
+    done = sys.modules["own_reading"].done
+    assert done == [1]
+    assert not operations.load("own_reading")
+    assert not operations.load("json"), "nothing is new"
+    operations.warm()
+    assert (done, len(read)) == ([1, 1], 1)
+    del sys.modules["own_reading"]
+
+
+def test_what_reads_results_reads_one_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def counted(path: Path, *args: object, **more: object) -> object:
+        opened.append(path)
+        return read_file(path, *args, **more)  # type: ignore[arg-type]
+
+    read_file = apart.read_file
+    monkeypatch.setattr(apart, "read_file", counted)
+    apart.warm()
+    assert [path.exists() for path in opened] == [True]

@@ -29,11 +29,12 @@ from napari_tool_runner.exchange.model import (
     geometry_told,
     items,
 )
-from napari_tool_runner.tools.formats import Carrier
+from napari_tool_runner.tools.formats import FORMATS, Carrier
 from napari_tool_runner.tools.isolation.asking import Limits
 from napari_tool_runner.tools.isolation.client import can_fork, reader
 from napari_tool_runner.tools.isolation.operations import WithData
 from napari_tool_runner.tools.isolation.wire import format_from, tell_format
+from napari_tool_runner.tools.toolbox.entries import bundled_folder
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Table
@@ -167,6 +168,13 @@ def _blame(sentence: str, _: Path) -> OutputError:
 
 
 # -- there -------------------------------------------------------------------------------
+
+
+def warm() -> None:
+    """Read an image of ours as one of a stranger's is read."""
+    path = bundled_folder().with_name("sample_data") / "drifted_pair.ome.tif"
+    fmt = tell_format(FORMATS.of_file(path.name)[0])
+    _read({"path": path, "root": path.parent, "name": path.name, "format": fmt})
 
 
 def _read(of: dict[str, object]) -> object:

@@ -17,22 +17,24 @@ if TYPE_CHECKING:
 
 __all__ = ["begin"]
 
+_begun: set[bool] = set()
+"""Of tools that ship, of others: whether it was begun."""
+
 
 def begin(tool: Tool, config: Config) -> None:
     """Have the reader import what results of `tool` need, and the enclosure tried; does not wait.
 
-    Nothing of the tool is touched, so it needs no permit. Whatever fails is told by the job.
+    Once a session. Nothing of the tool is touched, so it needs no permit. Whatever fails is told
+    by the job.
     """
-    if not is_shipped(tool):
-        reader.load(["napari_tool_runner.exchange"])
-    if not _tried:
-        _tried.append(True)
-        threading.Thread(target=_try_enclosure, args=(config,), daemon=True).start()
+    shipped = is_shipped(tool)
+    if shipped not in _begun:
+        _begun.add(shipped)
+        threading.Thread(target=_begin, args=(shipped, config), daemon=True).start()
 
 
-_tried: list[bool] = []
-
-
-def _try_enclosure(config: Config) -> None:
+def _begin(shipped: bool, config: Config) -> None:
+    if not shipped:
+        reader.load(["napari_tool_runner.exchange.apart"])
     with suppress(ToolRunnerError):
         _ = plugins.runnerServices.service("LOCAL", config.runner).lends

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.errors import DescriptorError, ToolRunnerError
 from napari_tool_runner.tools.candidate import Candidate, join_entry, split_entry
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
@@ -52,6 +53,7 @@ __all__ = [
 
 
 _loaded: set[str] = set()
+_modules: set[str] = set()
 
 
 def preload(language: str) -> bool:
@@ -68,19 +70,29 @@ def preload(language: str) -> bool:
 
 def load(module: str) -> bool:
     """Import what somebody will need, before anything of a stranger is touched; see `preload`."""
+    if module in _modules:
+        return False
     known = module in sys.modules
+    _modules.add(module)
     with suppress(ImportError):
         import_module(module)
-    return not known
+    if known and not hasattr(sys.modules[module], "warm"):
+        return False
+    warm()
+    return True
 
 
 def warm() -> None:
-    """Do what reading does, with what is ours.
+    """Do what reading does, with what is ours: results in a session that runs tools, else tools.
 
     Before the fork, so that nothing is left to import; and in each child before it is asked,
     so that it has its own copy of the memory that it writes to.
     """
-    read_tool(bundled_folder() / "threshold")
+    acts = [getattr(sys.modules.get(name), "warm", None) for name in sorted(_modules)]
+    reading = partial(read_tool, bundled_folder() / "threshold")
+    for one in [act for act in acts if callable(act)] or [reading]:
+        with suppress(OSError, ToolRunnerError):  # reading says what is missing
+            one()
     every = dialects if "*" in _loaded else _loaded
     for name in every:
         with suppress(ImportError, KeyError):  # reading says what is missing

@@ -122,6 +122,7 @@ def _ask(tool: Tool) -> Services:
     answer = Services()
     try:
         from napari_tool_runner.config import load_config
+        from napari_tool_runner.jobs import begin
         from napari_tool_runner.plugins import (
             availability,
             check_all,
@@ -134,6 +135,7 @@ def _ask(tool: Tool) -> Services:
         from napari_tool_runner.tools.toolbox.gate import admit
 
         config = load_config()
+        begin(tool, config)  # who sees a form may run it
         answer.configured = config.service
         answer.available = dict(check_all(config.runner))
         answer.notes = plugin_notes(runnerServices, config.runner)
