@@ -65,6 +65,11 @@ def pack(
             if isinstance(what, str):
                 add(path, what)
                 kind = "hardlink"
+            elif what[0] == "prefix":
+                add(path, what[1])
+                rewritten = {"prefix_placeholder": what[1], "file_mode": "text"}
+                paths.append({"_path": path, "path_type": "hardlink", **rewritten})
+                kind = ""
             else:
                 info = tarfile.TarInfo(path)
                 info.type, info.linkname = tarfile.SYMTYPE, what[1]
@@ -254,6 +259,74 @@ def a_command(place: Place) -> None:
     pack(place.channel, "evil", {"share/x": "x"}, link=link, package_metadata_version=1)
 
 
+def command(place: Place, links: Files, **fields: object) -> None:
+    """A package whose command `wrote` is written when it is linked, and a Python with `links`."""
+    pack(place.channel, "python", {"lib/python1.0/os.py": "x", **links}, **fields)
+    told = {"noarch": {"type": "python", "entry_points": ["wrote = a:b"]}}
+    link = {**told, "package_metadata_version": 1}
+    files = {"site-packages/a.py": "x"}
+    pack(place.channel, "evil", files, link=link, noarch="python", depends=["python"])
+
+
+def a_command_through_a_link(place: Place) -> None:
+    command(place, {"bin/wrote": ("softlink", str(place.home / "taxes.txt"))})
+
+
+def a_command_through_a_dangling_link(place: Place) -> None:
+    command(place, {"bin/wrote": ("softlink", str(place.home / "wrote"))})
+
+
+def a_command_behind_a_link(place: Place) -> None:
+    command(place, {"bin": ("softlink", str(place.home))})
+
+
+def a_command_through_a_link_to_a_link(place: Place) -> None:
+    pack(place.channel, "first", {"bin": ("softlink", "lib/b")})
+    leads = ("softlink", str(place.home / "wrote"))
+    command(place, {"lib/b/wrote": leads}, depends=["first"])
+
+
+def behind_a_link_to_a_folder_with_a_link(place: Place) -> None:
+    pack(place.channel, "first", {"lib/b/x": "x", "share/a": ("softlink", "../lib/b")})
+    pack(place.channel, "second", {"lib/b/out": ("softlink", str(place.home))}, depends=["first"])
+    pack(place.channel, "evil", {"share/a/out/wrote": "x"}, depends=["second"])
+
+
+def a_folder_of_pure_python_in_one_that_is_not(place: Place) -> None:
+    pack(place.channel, "python", {"lib/python1.0/os.py": "x"})
+    pack(place.channel, "linking", {"site-packages": ("softlink", str(place.home))})
+    files = {"site-packages/wrote": "x"}
+    pack(place.channel, "evil", files, depends=["python", "linking"])
+
+
+def a_backslash_in_a_name(place: Place) -> None:
+    pack(place.channel, "linking", {"a\\b": ("softlink", str(place.home))})
+    pack(place.channel, "evil", {"a\\b/wrote": "x"}, depends=["linking"])
+
+
+def rewritten_through_another_name(place: Place) -> None:
+    links = {"lib/x": ("softlink", str(place.home / "wrote")), "lib64": ("softlink", "lib")}
+    pack(place.channel, "linking", links)
+    files = {"lib64/x": ("prefix", "/place/of/build")}
+    pack(place.channel, "evil", files, depends=["linking"])
+
+
+def a_command_where_a_link_comes_late(place: Place) -> None:
+    pack(place.channel, "first", {"lib/x": ("softlink", str(place.home / "wrote"))})
+    command(place, {"bin/wrote": ("softlink", "../lib/x")}, depends=["first"])
+
+
+def where_doubled_files_are_put(place: Place) -> None:
+    pack(place.channel, "linking", {"share/x": "x", "__clobbers__": ("softlink", str(place.home))})
+    pack(place.channel, "evil", {"share/x": "y"}, depends=["linking"])
+
+
+def the_record_of_another(place: Place) -> None:
+    leads = ("softlink", str(place.home / "wrote"))
+    pack(place.channel, "linking", {"conda-meta/evil-1.0-0.json": leads})
+    pack(place.channel, "evil", {"share/x": "y"}, depends=["linking"])
+
+
 def a_build(place: Place) -> None:
     pack(place.channel, "evil", {"share/x": "x"}, build="0/../../../home/wrote")
 
@@ -267,15 +340,20 @@ def site_packages(place: Place) -> None:
     [
         *(out_of_it, absolute, through_its_own_link, through_the_link_of_another, through_a_chain),
         *(up_and_up, a_link_as_a_file, a_command, a_build, site_packages),
+        *(a_command_through_a_link, a_command_through_a_dangling_link, a_command_behind_a_link),
+        *(a_command_through_a_link_to_a_link, behind_a_link_to_a_folder_with_a_link),
+        *(a_folder_of_pure_python_in_one_that_is_not, a_backslash_in_a_name),
+        *(rewritten_through_another_name, a_command_where_a_link_comes_late),
+        *(where_doubled_files_are_put, the_record_of_another),
     ],
 )
 def test_a_package_puts_nothing_elsewhere(place: Place, tried: Callable[[Place], None]) -> None:
     tried(place)
     with pytest.raises(PreparationError, match=r"package .* refused|leads out of|outside"):
-        place.run("base", "evil")
-    assert {one.name for one in place.home.iterdir()} == {"taxes.txt"}
+        place.run("evil")
+    assert {one.name: one.read_text() for one in place.home.iterdir()} == {"taxes.txt": KEY}
     with pytest.raises(PreparationError):  # nor when it is asked for again
-        place.run("base", "evil")
+        place.run("evil")
     assert place.run("base")[0] == "ran"
 
 
@@ -283,8 +361,10 @@ def test_sound_links_are_linked(place: Place) -> None:
     files = {"lib/x": "x", "lib64": ("softlink", "lib"), "lib/y": ("softlink", "x")}
     pack(place.channel, "sound", {**files, "share/up": ("softlink", "../lib/x")})
     pack(place.channel, "other", {"lib64/z": "z"}, depends=["sound"])
-    assert place.run("base", "sound")[0] == "ran"
-    (prefix,) = place.envs.glob("*/p*")
+    command(place, {"bin/wrote": ("softlink", "other")})
+    assert place.run("base", "sound", "evil")[0] == "ran"
+    (prefix,) = place.envs.glob("[!.]*/p*")
+    assert "import" in (prefix / "bin" / "wrote").read_text()
     assert (prefix / "share" / "up").read_text() == (prefix / "lib64" / "y").read_text() == "x"
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
@@ -28,6 +30,9 @@ __all__ = ["PackagePaths"]
 
 _NAME = re.compile(r"[\w.+!=~-]+", re.ASCII)
 _SCRIPTS = "python-scripts"
+_COMMANDS = "Scripts" if sys.platform == "win32" else "bin"
+_RATTLERS = ("conda-meta", "__clobbers__")  # its records; files that several packages bring
+_MOST_LINKS = 40  # one behind the other, as Linux has it
 
 
 class PackagePaths:
@@ -57,8 +62,11 @@ class PackagePaths:
         self._packages = packages
         self._records = {record.name.normalized: record for record in records}
         self._lock = threading.Lock()
-        self._links: dict[str, str] = {}  # place in the environment -> what it leads to
-        self._folders: set[str] = set()  # places that files of packages go through
+        # places in the environment, by the names that they have there when links are followed
+        self._links: dict[str, str] = {}  # what they lead to
+        self._folders: set[str] = set(_RATTLERS)
+        self._passed: set[str] = set()  # links through which something lies elsewhere
+        self._files: set[str] = set()
         for name, record in self._records.items():
             told = (name, str(record.version), str(record.build), record.file_name)
             site = record.python_site_packages_path
@@ -102,49 +110,84 @@ class PackagePaths:
             if entry.is_symlink()
         }
         found = rattler.PathsJson.from_package_directory_with_deprecated_fallback(folder)
-        listed = [(str(one.relative_path).replace("\\", "/"), one) for one in found.paths]
-        for name, _ in listed:
+        listed = [(str(one.relative_path).replace(os.sep, "/"), one) for one in found.paths]
+        for name, entry in listed:
             if _leaves(name):
                 yield f"its file {one_line(name)} would lie outside of the environment"
             if any(above in unpacked for above in _above(name)):
                 yield f"its file {one_line(name)} lies behind a link"
-        own: dict[str, str] = {}
-        for name, entry in listed:
-            if name in unpacked:
-                if not entry.path_type.softlink:
-                    yield f"its file {one_line(name)} is a link"
-                own[self._placed(name)] = os.readlink(folder / name).replace(os.sep, "/")
-        for place in own:
-            if place in self._folders:
-                yield f"its link {one_line(place)} is a folder of another package"
-        self._links |= own
+            if name in unpacked and not entry.path_type.softlink:
+                yield f"its file {one_line(name)} is a link"
         for name, _ in listed:
-            for above in _above(self._placed(name)):
-                if above in self._links and not self._stays(above):
-                    yield f"its file {one_line(name)} goes through a link that leads out"
-                self._folders.add(above)
+            if name in unpacked:
+                target = os.readlink(folder / name).replace(os.sep, "/")
+                yield from self._wrong_link(name, target)
+        written = {place: name for name, _ in listed if name not in unpacked
+                   for place in self._placed(name)}  # fmt: skip
         for command in _commands(folder):
             if not _NAME.fullmatch(command):
                 yield f"its command {one_line(command)} is no plain name"
+            written |= dict.fromkeys(_places_of_command(command), command)
+        for place, name in written.items():
+            where = self._reached(place, whole=True)
+            if where is None:
+                yield f"its file {one_line(name)} goes through a link that leads out"
+            else:
+                self._files.add(where)
 
-    def _placed(self, name: str) -> str:
-        """Return where a file of a package goes: those of pure Python depend on the version."""
+    def _wrong_link(self, name: str, target: str) -> Iterator[str]:
+        """Yield what is wrong with a link of a package, which is remembered."""
+        for place in self._placed(name):
+            where = self._reached(place)
+            if where is None:
+                yield f"its link {one_line(name)} goes through a link that leads out"
+                continue
+            known = self._links.get(where)
+            if where in self._folders or (where in self._passed and known != target):
+                yield f"its link {one_line(name)} is a folder of another package"
+            if where.split("/")[0] in _RATTLERS:
+                yield f"its link {one_line(name)} lies where only files of conda do"
+            # of two links nobody knows which will lie there: nothing goes through it
+            self._links[where] = target if known in (None, target) else "/"
+            if where in self._files:
+                led = self._reached(where, whole=True)
+                if led is None:
+                    yield f"its link {one_line(name)} leads out, and is a file of another package"
+                self._files.add(led or where)
+
+    def _placed(self, name: str) -> set[str]:
+        """Return where a file of a package may go: of pure Python it depends on the version."""
         top, _, rest = name.partition("/")
-        place = {"site-packages": self._site, _SCRIPTS: "bin"}.get(top)
-        return f"{place}/{rest}" if place and rest else name
+        place = {"site-packages": self._site, _SCRIPTS: _COMMANDS}.get(top)
+        return {name, f"{place}/{rest}"} if place and rest else {name}
 
-    def _stays(self, link: str) -> bool:
-        """Whether what a link leads to surely lies in the environment: in one step, and not up."""
-        target = self._links[link]
-        steps = [one for one in target.split("/") if one not in ("", ".")]
-        up = len(steps) - len([one for one in steps if one != ".."])
-        base = link.split("/")[:-1]
-        if target.startswith("/") or steps[:up] != [".."] * up or up > len(base):
-            return False
-        led = "/".join([*base[: len(base) - up], *steps[up:]])
-        places = [*_above(led), led, *_above(link)]
-        self._folders.update(places)
-        return not any(one in self._links for one in places)
+    def _reached(self, place: str, *, whole: bool = False) -> str | None:
+        """Return where `place` lies when the links above it are followed; None: outside.
+
+        `whole`: itself, too, when it is a link. What is passed is remembered: no other link may
+        come there.
+        """
+        waiting, found, links = _steps(place), list[str](), 0
+        while waiting:
+            step = waiting.pop(0)
+            if step == "..":
+                if not found:
+                    return None
+                found.pop()
+                continue
+            here = "/".join([*found, step])
+            target = self._links.get(here) if waiting or whole else None
+            if target is None:
+                found.append(step)
+                if waiting:
+                    self._folders.add(here)
+                continue
+            links += 1
+            if PurePath(target).anchor or links > _MOST_LINKS:
+                return None
+            self._passed.add(here)
+            waiting = [*_steps(target), *waiting]
+        return "/".join(found)
 
 
 _UNREADABLE = (rattler_errors.InvalidPackageNameError, rattler_errors.IoError)
@@ -158,6 +201,19 @@ def _leaves(name: str) -> bool:
 def _above(name: str) -> list[str]:
     parts = [one for one in name.split("/") if one not in ("", ".")]
     return ["/".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _steps(place: str) -> list[str]:
+    """Return the names that a place goes through, as the disk tells them apart."""
+    if sys.platform != "linux":
+        place = unicodedata.normalize("NFC", place).casefold()
+    return [one for one in place.split("/") if one not in ("", ".")]
+
+
+def _places_of_command(command: str) -> list[str]:
+    """Return the files that are written for a command of a package of pure Python."""
+    place = f"{_COMMANDS}/{command}"
+    return [f"{place}-script.py", f"{place}.exe"] if sys.platform == "win32" else [place]
 
 
 def _commands(folder: Path) -> Iterator[str]:
