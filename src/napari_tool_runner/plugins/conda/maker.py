@@ -323,9 +323,10 @@ def _run_command(
     context.report(Progress("Running the tool's set-up command"))
     context.say(f"$ {line}")
     prefix = activation.prefix
-    pip = [name for name in os.environ if name.startswith("PIP_")]  # which index it may ask
-    variables = activation.apply(host_environment(isolated=True, network=True, passed=pip))
-    shown = [path for path in _pip_files(variables) if path.is_file()]
+    # which index it may ask, and which file is shown, says the user, never what packages set
+    own = {name: told for name, told in os.environ.items() if name.startswith("PIP_")}
+    variables = activation.apply(host_environment(isolated=True, network=True)) | own
+    shown = [path for path in _pip_files() if path.is_file()]
     variables.update(PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
     if shown:
         variables["PIP_CONFIG_FILE"] = str(shown[0])
@@ -340,9 +341,9 @@ def _run_command(
         )
 
 
-def _pip_files(variables: Mapping[str, str]) -> Iterator[Path]:
+def _pip_files() -> Iterator[Path]:
     """Yield where the user's own file for pip may lie, which names the index to ask."""
-    if told := variables.get("PIP_CONFIG_FILE"):
+    if told := os.environ.get("PIP_CONFIG_FILE"):
         yield Path(told).absolute()
     folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     for name in (f"{folder}/pip/pip.conf", "~/.pip/pip.conf"):
