@@ -78,7 +78,7 @@ def soak(jobs: int, side: int, folder: Path, *, every: int, how: str = "take") -
     begun, first = time.monotonic(), None
     for number in range(1, jobs + 1):
         image = np.full((side, side), number % 250, np.uint8)
-        job = ntr.submit(tool, input=image, config=config)
+        job = ntr.submit(tool, input=image, config=config, cache=False)
         first = job if number == 1 else first
         if how == "view":
             _show(job, number % 250)

@@ -75,7 +75,8 @@ def configurations() -> Iterator[str]:
             field = setting.field
             assert field is not None
             number = setting.type.json in ("integer", "number")
-            empty: object = {"string": "", "boolean": False}.get(setting.type.json, 0)
+            plain = {"string": "", "boolean": bool(setting.default)}
+            empty: object = plain.get(setting.type.json, 0)
             shown_default = setting.default if number and setting.default is not None else empty
             unit = " (seconds)" if field.unit == "s" else ""
             yield f"        {field.place.partition('.')[2]}:\n"

@@ -252,9 +252,9 @@ def test_history_rerun_export_clean(
     assert (tmp_path / "c.zip").exists()
     assert main(["clean", "--only", "job", "--yes"]) == 0
     assert main(["clean", "--only", "job", "--older-than", "0"]) == 0
-    assert len(list((tmp_path / "jobs").glob("*/*"))) == 3
+    assert len(list((tmp_path / "jobs").glob("[!.]*/*"))) == 3
     assert main(["clean", "--only", "job", "--older-than", "0", "--yes"]) == 0
-    assert list((tmp_path / "jobs").glob("*/*")) == []
+    assert list((tmp_path / "jobs").glob("[!.]*/*")) == []
 
 
 @pytest.mark.parametrize("days", ["nan", "inf", "1e308", "-1"])

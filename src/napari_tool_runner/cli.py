@@ -118,6 +118,7 @@ _RUNNING = (
 )
 _AXES = Argument("--axes", "what the axes of a file are", "NAME=TZCYX", "append", default=[])
 _OUTPUT_DIR = Argument("--output-dir", "copy the results there", "DIR")
+_NO_CACHE = Argument("--no-cache", "run it, whatever was run before", action="store_true")
 _QUIET = Argument("--quiet", "do not echo the tool's output", action="store_true")
 _RECORD = Argument("record", "id, record.json, or a job's folder", "RECORD")
 
@@ -145,6 +146,7 @@ VERBS = (
             _AXES,
             *_RUNNING,
             _OUTPUT_DIR,
+            _NO_CACHE,
             Argument("--dry-run", "say what would happen", action="store_true"),
             _QUIET,
             _JSON,
@@ -163,6 +165,7 @@ VERBS = (
         (
             Argument("tools", "ids or paths", "TOOL", nargs="*"),
             *_RUNNING,
+            Argument("--no-cache", "tests are always run", action="store_true"),
             Argument("--json", "write the outcomes", "FILE"),
         ),
     ),
@@ -177,6 +180,7 @@ VERBS = (
             *_RUNNING,
             Argument("--jobs", "how many at once", "N", type=int, default=1),
             _OUTPUT_DIR,
+            _NO_CACHE,
             _JSON,
         ),
     ),
@@ -245,7 +249,9 @@ VERBS = (
                 "DAYS",
                 type=_count,
             ),
-            Argument("--only", "job, environment, container, image, toolbox", "KIND", "append"),
+            Argument(
+                "--only", "job, results, environment, container, image, toolbox", "KIND", "append"
+            ),
         ),
     ),
     Verb(

@@ -20,6 +20,7 @@ __all__ = [
     "TEXTS",
     "TEXT_MAP",
     "VARIABLES",
+    "Field",
     "Secret",
     "Type",
     "both",
@@ -55,6 +56,28 @@ class Secret(str):
 
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """How the Settings dialog and napari's Preferences show a setting.
+
+    Parameters
+    ----------
+    place : str
+        ``section.name`` in the Preferences.
+    label, hint : str
+    none : str
+        Shown where there is no value (``no limit``); the text of a check box.
+    unit : str
+        Written behind the number.
+    """
+
+    place: str
+    label: str
+    hint: str
+    none: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

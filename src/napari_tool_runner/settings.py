@@ -25,6 +25,7 @@ from napari_tool_runner.setting_types import (
     TEXT_MAP,
     TEXTS,
     VARIABLES,
+    Field,
     Type,
     both,
     is_blank,
@@ -33,31 +34,9 @@ from napari_tool_runner.setting_types import (
     whole,
 )
 
-__all__ = ["OWN_SERVICES", "TABLE", "TIMEOUT", "Field", "Setting", "did_you_mean"]
+__all__ = ["OWN_SERVICES", "TABLE", "TIMEOUT", "Setting", "did_you_mean"]
 
 T_co = TypeVar("T_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """How the Settings dialog and napari's Preferences show a setting.
-
-    Parameters
-    ----------
-    place : str
-        ``section.name`` in the Preferences.
-    label, hint : str
-    none : str
-        Shown where there is no value (``no limit``); the text of a check box.
-    unit : str
-        Written behind the number.
-    """
-
-    place: str
-    label: str
-    hint: str
-    none: str = ""
-    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +322,23 @@ DISK = Setting(
     "jobs.disk", SIZE, 20 * 2**30,
     'what the files of jobs may take: bytes, or `"20G"`; above it those of the oldest go that no '
     "layer shows, while records and logs stay", "20 GiB",
+)
+CACHE = Setting(
+    "jobs.cache", FLAG, True,
+    "whether a run that was made before is answered by its result, when nothing that decides it "
+    "has changed",
+    field=Field("running.cache", "Results of earlier runs",
+                "A run that was made before, with nothing changed, is answered at once.",
+                "Repeated runs are answered by earlier results"),
+)
+CACHE_SIZE: Setting[int | None] = Setting(
+    "jobs.cache_size", SIZE, 5 * 2**30,
+    'what the results of earlier runs may take on the disk: bytes, or `"5G"`; those that were not '
+    "asked for longest go first", "5 GiB",
+)
+UNCACHED: Setting[tuple[str, ...]] = Setting(
+    "jobs.uncached", TEXTS, (),
+    "ids of tools that are always run, as they make another result each time", "none",
 )
 USER_NAME = Setting("user.name", TEXT, "", "written into records", "empty")
 # fmt: on

@@ -75,8 +75,9 @@ def run_tool(args: Namespace) -> int:
         return render_tool(args)
     tool, config = _tool(args), _config(args)
     jobs.begin(tool, config)
+    cache, wanted = not args.no_cache, args.runner
     job = jobs.prepare(
-        tool, _values(args), runner=args.runner, config=config, timeout=args.timeout
+        tool, _values(args), runner=wanted, config=config, timeout=args.timeout, cache=cache
     )
     if not args.quiet:
         job.subscribe(_echo)
@@ -129,7 +130,10 @@ def batch(args: Namespace) -> int:
     rows: list[dict[str, object]] = []
     told: list[tuple[jobs.BatchItem, list[str]]] = []  # not the jobs, which hold their logs
     runner, parallel, given = args.runner, max(1, args.jobs), jobs.files_of(items)
-    done = jobs.run_batch(tool, items, runner=runner, config=_config(args), parallel=parallel)
+    config, cache = _config(args), not args.no_cache
+    done = jobs.run_batch(
+        tool, items, runner=runner, config=config, parallel=parallel, cache=cache
+    )
     for number, (item, job) in enumerate(done, 1):
         row: dict[str, object] = {"stem": item.stem, "state": jobs.JobState.FAILED, "outputs": {}}
         if isinstance(job, ToolRunnerError):
@@ -196,7 +200,8 @@ def list_history(args: Namespace) -> int:
     for record in records:
         times, state = record.times, record.state
         when = f"{times.created.astimezone():%Y-%m-%d %H:%M:%S}" if times.created else ""
-        job, tool, said = (one_line(x, 2000) for x in (record.id, record.tool.id, record.message))
+        told = record.id, record.tool.id, record.message or record.answered
+        job, tool, said = (one_line(x, 2000) for x in told)
         show(f"{job}  {when}  {state:<11}  {times.seconds:8.2f} s  {tool}  {said}".rstrip())
     return 0
 

@@ -266,7 +266,7 @@ def test_a_delivery_that_fails_changes_nothing(
     out = tmp_path / "out"
     deliver(made(tool, 1), out)["f"].write_text("older")
     before, copied = held(out), list[Path]()
-    copy = sealed.copy
+    copy, result = sealed.copy, made(tool, 1)
 
     def full(source: Path, target: Path, root: Path | None) -> None:
         copied.append(source)
@@ -276,7 +276,7 @@ def test_a_delivery_that_fails_changes_nothing(
 
     monkeypatch.setattr(module.sealed, "copy", full)
     with pytest.raises(WorkspaceError, match=r"No space left on device.*results lie in"):
-        deliver(made(tool, 1), out)
+        deliver(result, out)
     assert held(out) == before
     assert not list(out.rglob(".*"))
 

@@ -27,6 +27,7 @@ def run(
     runner: str | None = None,
     config: ConfigLike = None,
     values: Mapping[str, object] | None = None,
+    cache: bool = True,
     **more: object,
 ) -> JobResult:
     """Run a tool and wait for its result.
@@ -43,6 +44,9 @@ def run(
     values : mapping, optional
         Values by name, nested (``{"cond": {"x": 1}}``) or flat (``{"cond|x": 1}``).
         Data values are layers, arrays, paths or layer-data tuples.
+    cache : bool
+        Whether an earlier run of the same may answer at once (its result says so); False:
+        it is run.
     **more
         More values, for names that are Python identifiers.
 
@@ -57,7 +61,8 @@ def run(
     ParameterError, UnknownToolError, DescriptorError, UnsupportedLayerError, ConfigError
         Before anything was started.
     """
-    return run_job(_warned(prepare(tool, _merge(values, more), runner=runner, config=config)))
+    given = _merge(values, more)
+    return run_job(_warned(prepare(tool, given, runner=runner, config=config, cache=cache)))
 
 
 def submit(
@@ -65,6 +70,7 @@ def submit(
     runner: str | None = None,
     config: ConfigLike = None,
     values: Mapping[str, object] | None = None,
+    cache: bool = True,
     **more: object,
 ) -> Job:
     """Queue a run of a tool and return its handle at once; takes and raises what `run` does.
@@ -75,7 +81,8 @@ def submit(
         ``job.state``, ``job.progress``; ``job.events.connect(listener)`` for every change
         (called in the thread of the run); ``job.cancel()``; ``job.result()`` waits.
     """
-    return job_manager().submit(tool, _merge(values, more), runner=runner, config=config)
+    given = _merge(values, more)
+    return job_manager().submit(tool, given, runner=runner, config=config, cache=cache)
 
 
 def run_job(job: Job) -> JobResult:
@@ -98,6 +105,7 @@ def run_in_viewer(
     runner: str | None = None,
     config: ConfigLike = None,
     values: Mapping[str, object] | None = None,
+    cache: bool = True,
     **more: object,
 ) -> list[object]:
     """Run a tool on layers of `viewer`, wait, and add its results as layers.
@@ -105,7 +113,7 @@ def run_in_viewer(
     Parameters
     ----------
     viewer : napari.Viewer or napari.components.ViewerModel
-    values, **more
+    values, cache, **more
         As for `run`; where the tool wants data, text that is the name of a layer
         means that layer.
 
@@ -118,7 +126,7 @@ def run_in_viewer(
     settings = load_config(config)
     found = find_tool(tool, config=settings)
     given = named_layers(viewer, found, _merge(values, more))
-    job = _warned(prepare(found, given, runner=runner, config=settings))
+    job = _warned(prepare(found, given, runner=runner, config=settings, cache=cache))
     added = add_result(viewer, run_job(job), job)
     for name in added.tables:
         warnings.warn(

@@ -149,6 +149,7 @@ def run_batch(
     runner: str | None = None,
     config: Config | None = None,
     parallel: int = 1,
+    cache: bool = True,
 ) -> Iterator[tuple[BatchItem, Job | ToolRunnerError]]:
     """Run `items`, `parallel` at once, and yield each with its ended job, in order.
 
@@ -164,7 +165,7 @@ def run_batch(
         """Queue so many that no worker waits while somebody looks at one that has ended."""
         for item in islice(rest, max(0, _QUEUED * parallel - len(manager.active))):
             try:
-                job = manager.submit(tool, item.values, runner=runner, config=config)
+                job = manager.submit(tool, item.values, runner=runner, config=config, cache=cache)
             except ToolRunnerError as error:
                 begun.append((item, error))
             else:

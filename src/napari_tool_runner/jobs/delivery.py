@@ -246,6 +246,7 @@ def job_json(job: Job) -> dict[str, object]:
         "log": str(job.log_path),
         "error": to_json(job.recorded_error()),
         "notes": list(job.run.notes),
+        "earlier": job.recorded().earlier,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -58,7 +58,7 @@ from napari_tool_runner.tools.tree import leaves
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.request import Request
     from napari_tool_runner.plugins import Event, Mount, RunnerService, Session
-    from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
+    from napari_tool_runner.tools.dialect import CollectedOutput, JobPaths, RenderedCommand
     from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["ProgramCall", "Run"]
@@ -258,7 +258,7 @@ class Run:
         self, values: BoundValues, rendered: RenderedCommand, paths: JobPaths
     ) -> dict[str, JobOutput]:
         """Load what the program made of the inputs that were written last."""
-        collected = self._dialect.collect(self.request.tool, rendered, values, paths)
+        collected = self._collected(values, rendered, paths)
         found = {entry.output.name for entry in collected}
         wanted: list[str] = []
         for planned in (one for one in rendered.outputs if one.output.name not in found):
@@ -275,6 +275,11 @@ class Run:
             )
         load = self.loader().load
         return {one.output.name: load(one, self._lenders, paths.outputs) for one in collected}
+
+    def _collected(
+        self, values: BoundValues, rendered: RenderedCommand, paths: JobPaths
+    ) -> Sequence[CollectedOutput]:
+        return self._dialect.collect(self.request.tool, rendered, values, paths)
 
     def loader(self) -> OutputLoader:
         """Return what opens outputs as layers, which are named after the first input."""
@@ -323,12 +328,6 @@ class Run:
         error.__cause__ = cause
         return error
 
-    def unhashed_bytes(self) -> int:
-        """Return how much `hash_files` has to read."""
-        files = [one.path for one in self.inputs if not one.sha256]
-        files += [part.path for one in self.outputs.values() for part in one.files().values()]
-        return sum(sealed.usage(file).content for file in files)
-
     def hash_files(self) -> None:
         """Fill in the content hashes that writing did not give; the run does not wait."""
         with self._hashing, sealed.listening(self.stop_if_cancelled):
@@ -339,7 +338,8 @@ class Run:
                 ]
                 for output in self.outputs.values():
                     for part in output.files().values():
-                        self.digests[part.path] = self.workspace.sha256(part.path)
+                        if part.path not in self.digests:
+                            self.digests[part.path] = self.workspace.sha256(part.path)
             except (OSError, OutputError, JobCancelledError) as error:
                 self.notes.append(f"A content hash is missing from the record: {error}.")
 

@@ -22,7 +22,8 @@ from napari_tool_runner import sealed
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError, ToolRunnerError
 from napari_tool_runner.exchange import ReadApart
 from napari_tool_runner.jobs.ahead import begin
-from napari_tool_runner.jobs.execution import Run
+from napari_tool_runner.jobs.answered import AnsweredRun
+from napari_tool_runner.jobs.digests import unhashed_bytes
 from napari_tool_runner.jobs.joins import join_tables
 from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.past.room import room
@@ -89,7 +90,7 @@ class Job:
         self.tool = request.tool
         self.values = request.values
         self._in_pieces = bool(request.pieces)
-        kind = SlicedRun if self._in_pieces else Run
+        kind = SlicedRun if self._in_pieces else AnsweredRun
         self.run = kind(request, self.id, self.number, self.enter, self._report)
         self.workspace = self.run.workspace
         self.log = self.run.log
@@ -240,17 +241,22 @@ class Job:
             while len(_unread) > _UNREAD_RESULTS:
                 _unread.popleft()._let_go()
         self._release(error)
-        large = self.run.unhashed_bytes() > _HASHED_AT_ONCE
+        large = unhashed_bytes(self.run) > _HASHED_AT_ONCE
         if not large:
             self.run.hash_files()
         self._close(state, error)
         self.write_record()
+        kept = self.run if state is JobState.DONE and isinstance(self.run, AnsweredRun) else None
+        if kept is not None:
+            kept.answers.begin()
         if large:
-            self._completing = threading.Thread(target=self._complete, daemon=True)
+            self._completing = threading.Thread(target=self._complete, args=(kept,), daemon=True)
             _unhashed.add(self)
             self._completing.start()
         self._done.set()
         self._tell(state)
+        if kept is not None and not large:
+            kept.keep()
 
     def end_unstarted(self) -> None:
         """Close a job that was cancelled while it waited; it leaves no folder."""
@@ -275,11 +281,13 @@ class Job:
             self.error, self.finished = error, time.time()
             self.state, self.phase = state, state.word
 
-    def _complete(self) -> None:
+    def _complete(self, kept: AnsweredRun | None) -> None:
         """Write the record once more, with the content hashes of everything."""
         self.run.hash_files()
         self.write_record()
         _unhashed.discard(self)
+        if kept is not None:
+            kept.keep()
 
     def _completed(self, seconds: float) -> bool:
         if self._completing is not None:

@@ -330,6 +330,8 @@ class RunRecord:
         Parameters that nobody may set.
     extent : Extent or None
         The part of the data that the job worked on.
+    earlier : str
+        The job whose results these are: nothing was run. Empty for a job that ran.
     """
 
     folder: Path
@@ -348,6 +350,7 @@ class RunRecord:
     exit_code: int | None = None
     error: RecordedError | None = None
     notes: tuple[str, ...] = ()
+    earlier: str = ""
     user: str = ""
     host: RecordedHost = RecordedHost()
     log: Path = Path("log.txt")
@@ -380,6 +383,11 @@ class RunRecord:
     def message(self) -> str:
         """Why it failed, empty otherwise."""
         return self.error.message if self.error else ""
+
+    @property
+    def answered(self) -> str:
+        """Say that nothing was run, and whose results these are; empty for a job that ran."""
+        return f"From an earlier run (job {self.earlier})" if self.earlier else ""
 
     @property
     def settable(self) -> dict[str, object]:

@@ -67,6 +67,8 @@ class RunOptions(TypedDict, total=False):
         Whether an output that cannot be opened as a layer fails the job (True).
     must_write : bool
         Whether an output that the tool did not write fails the job (True).
+    cache : bool
+        Whether an earlier run may answer, and this one be kept for later ones (True).
     """
 
     runner: str | None
@@ -76,6 +78,7 @@ class RunOptions(TypedDict, total=False):
     extent: Extent | None
     must_load: bool
     must_write: bool
+    cache: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,6 +117,7 @@ class Request:
     notes: tuple[str, ...] = ()
     must_load: bool = True
     must_write: bool = True
+    cache: bool = True
 
     @property
     def pieces(self) -> list[Index]:
@@ -227,6 +231,7 @@ def make_request(
         notes=tuple(notes),
         must_load=options.get("must_load", True),
         must_write=options.get("must_write", True),
+        cache=options.get("cache", True),
     )
     if extent is None or extent.trivial:
         return request

@@ -105,13 +105,15 @@ class Secrets:
                     hint=f"Let the tool read it from a file: ${{{name}{_FILE}}} in its command.",
                 )
 
+    def named(self, rendered: RenderedCommand, paths: JobPaths) -> list[str]:
+        """Return the names of the secrets whose files the command names."""
+        texts = (*rendered.argv, rendered.script)
+        places = {name: str(_place(paths, name)) for name in self._secrets}
+        return [name for name, place in places.items() if any(place in text for text in texts)]
+
     def write(self, rendered: RenderedCommand, paths: JobPaths) -> None:
         """Write the files of the secrets that the command names; raises OSError."""
-        texts = (*rendered.argv, rendered.script)
-        places = {name: _place(paths, name) for name in self._secrets}
-        named = [
-            name for name, place in places.items() if any(str(place) in text for text in texts)
-        ]
+        named = self.named(rendered, paths)
         if not named:
             return
         with _written().changing() as told:  # before they are there: we may be killed
@@ -119,8 +121,9 @@ class Secrets:
             # others take a folder that is not there for one that is over
             sealed.make_folder(paths.temp / _FOLDER, paths.top)
         for name in named:
-            sealed.write(places[name], self._secrets[name], paths.top)
-            os.chmod(places[name], 0o600)
+            place = _place(paths, name)
+            sealed.write(place, self._secrets[name], paths.top)
+            os.chmod(place, 0o600)
 
     def hide(self, text: str) -> str:
         """Return `text` with the name of a secret where its value stands, whole or cut off."""

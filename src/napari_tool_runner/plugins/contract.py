@@ -262,6 +262,21 @@ class RunnerService:
         )
         return Place(self.service_name or type(self).__name__, tuple(origins))
 
+    def fingerprint(
+        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+    ) -> Mapping[str, object] | None:
+        """Return what decides the results of a command here besides the command itself.
+
+        In JSON types. None: that is not known, or not yet; then no earlier run answers for this
+        one. What `provenance` tells of an image is in it, so that the gate can be asked.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            The words of the command, and the scripts that are written for it.
+        """
+        return None
+
     def stored(self) -> Sequence[Stored]:
         """Return what the service keeps on disk between jobs, for `clean`."""
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -29,7 +29,8 @@ from napari_tool_runner.plugins.contract import (
 )
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_enclosing
-from napari_tool_runner.plugins.programs.environment import host_environment
+from napari_tool_runner.plugins.programs.environment import host_environment, path_with
+from napari_tool_runner.plugins.programs.fingerprint import programs_state
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
@@ -166,6 +167,24 @@ class CondaRunnerService(RunnerService):
             found.append(Stored("cache", what, size, store.clean_caches))
         return found
 
+    def fingerprint(
+        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+    ) -> Mapping[str, object] | None:
+        """Return the packages of the environment, once it is made."""
+        wanted = wanted_environment(tool, self.config, self.store)
+        if wanted is None:
+            return LocalRunnerService(self.config).fingerprint(tool, context, texts)
+        prefix = self._existing_prefix(wanted.spec)
+        if prefix is None:
+            made = wanted.store.find(wanted.key)
+            if made is None:
+                return None
+            prefix = made.prefix
+        variables = _outer_variables(context, self.config)
+        variables["PATH"] = path_with([prefix / "bin", prefix], variables.get("PATH"))
+        found = programs_state(tool, texts, variables, [prefix])
+        return found and {**found, "key": wanted.key, "enclosed": self.lends}
+
     @contextmanager
     def _environment(
         self, tool: Tool, wanted: Wanted, context: ExecContext
@@ -229,6 +248,11 @@ def _making(config: Mapping[str, object], spec: CondaSpec | None = None) -> str:
     return f"{told}, and so do lines that make one, with the network and your pip.conf."
 
 
+def _outer_variables(context: ExecContext, config: Mapping[str, object]) -> dict[str, str]:
+    passed = settings.PASS_ON.of(config)
+    return host_environment(isolated=True, network=context.network, passed=passed)
+
+
 class _CondaSession:
     def __init__(
         self, activation: Activation, context: ExecContext, config: Mapping[str, object]
@@ -241,11 +265,7 @@ class _CondaSession:
         context, config = self._context, self._config
         if context.resources.memory_bytes is not None:
             context.say("CONDA does not enforce the memory limit.")
-        variables = self._activation.apply(
-            host_environment(
-                isolated=True, network=context.network, passed=settings.PASS_ON.of(config)
-            )
-        )
+        variables = self._activation.apply(_outer_variables(context, config))
         return run_here(args, context, config, variables, [self._activation.prefix])
 
 

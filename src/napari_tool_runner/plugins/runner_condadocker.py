@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.plugins.contract import Availability, Place, Plan, RunnerService
-from napari_tool_runner.plugins.process import OutputLine, Process, Session, context_of
+from napari_tool_runner.plugins.process import (
+    ExecContext,
+    OutputLine,
+    Process,
+    Session,
+    context_of,
+)
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
 from napari_tool_runner.plugins.runners_factory import (
     ServiceBuilder,
@@ -66,6 +72,12 @@ class CondaDockerRunnerService(RunnerService):
     def place(self, tool: Tool) -> Place:
         """The place of the service that would be chosen."""
         return self._choose(tool)[0].place(tool)
+
+    def fingerprint(
+        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+    ) -> Mapping[str, object] | None:
+        """What the service that would be chosen tells."""
+        return self._choose(tool)[0].fingerprint(tool, context, texts)
 
     def _choose(self, tool: Tool) -> tuple[RunnerService, str]:
         choice = choose_service(tool, self.config)

@@ -10,7 +10,7 @@ import atexit
 import getpass
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -45,12 +45,12 @@ from napari_tool_runner.plugins.docker.client import (
 )
 from napari_tool_runner.plugins.docker.containers import sweep
 from napari_tool_runner.plugins.docker.exec import ContainerGoneError, run_alone, run_in
-from napari_tool_runner.plugins.docker.images import Reference, parse_reference
+from napari_tool_runner.plugins.docker.images import Reference, find_image, parse_reference
 from napari_tool_runner.plugins.docker.pool import WarmPool
 from napari_tool_runner.plugins.docker.pull import ensure_image, plan_image
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
-from napari_tool_runner.plugins.process import Session, context_of
+from napari_tool_runner.plugins.process import ExecContext, Session, context_of
 from napari_tool_runner.plugins.programs.environment import program_environment
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.tools.model import ContainerRequirement, Tool
@@ -116,8 +116,7 @@ class DockerRunnerService(RunnerService):
         context.provenance["image"] = str(reference)
         platform = settings.PLATFORM.of(config) or None
         image = ensure_image(engine, reference, context, platform)
-        context.provenance["image_id"] = image.id
-        context.provenance["image_digest"] = image.digest
+        context.provenance.update(_image_told(image))
         if remark := image.emulation_remark(platform or engine.platform):
             context.say(remark)
         context.before_start()
@@ -192,6 +191,20 @@ class DockerRunnerService(RunnerService):
         engine = self.connect()
         return stored_things(engine, self.pool.busy())
 
+    def fingerprint(
+        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+    ) -> Mapping[str, object] | None:
+        """Return the image, if the engine has it: all that a container holds."""
+        engine, platform = self.connect(), settings.PLATFORM.of(self.config)
+        image = find_image(engine, self._reference(tool, engine, self.config))
+        if image is None or (platform and not platform.startswith(image.platform)):
+            return None
+        return {
+            **_image_told(image),
+            "engine": engine.name,
+            "through": settings.ENTRYPOINT.of(self.config),
+        }
+
     def close(self) -> None:
         """Remove every container of this session."""
         if os.getpid() != self._owner:
@@ -236,6 +249,10 @@ class DockerRunnerService(RunnerService):
         if key not in self._biocontainers:
             self._biocontainers[key] = find_biocontainer(engine, tool, config)
         return self._biocontainers[key]
+
+
+def _image_told(image: Image) -> dict[str, object]:
+    return {"image": str(image.reference), "image_id": image.id, "image_digest": image.digest}
 
 
 def named_image(tool: Tool) -> Reference | None:

@@ -19,6 +19,7 @@ from napari_tool_runner.plugins.contract import Availability, Place, Plan, Runne
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_enclosing
 from napari_tool_runner.plugins.programs.environment import host_environment, path_with
+from napari_tool_runner.plugins.programs.fingerprint import programs_state
 from napari_tool_runner.plugins.programs.installed import python_places, with_prefixes
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
@@ -84,6 +85,14 @@ class LocalRunnerService(RunnerService):
             self.service_name, rights=f"{self.check().message} They run as you, and {told}."
         )
 
+    def fingerprint(
+        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+    ) -> Mapping[str, object] | None:
+        """Return the programs that it may start, and the packages of their environments."""
+        variables = _variables(tool, context, self.config)
+        found = programs_state(tool, texts, variables)
+        return found and {**found, "enclosed": self.lends}
+
     def _missing_program(self, tool: Tool) -> str:
         """Say which program of the command is not on this computer, if it names one."""
         met = _PROGRAM.match(tool.command)
@@ -108,17 +117,11 @@ class _LocalSession:
 
     def exec(self, args: list[str]) -> int:
         context, config = self._context, self._config
-        variables = host_environment(network=context.network, passed=settings.PASS_ON.of(config))
-        if site.ENABLE_USER_SITE and site.USER_BASE:  # packages of a home that it does not see
-            variables.setdefault("PYTHONUSERBASE", site.USER_BASE)
-        folders: list[str | Path] = [*settings.LOCAL_PATH.of(config)]
         if self._tool.requirements:
             context.say(self._ignored)
-            folders += _active_environment(variables)
-        folders += _python_folders(context)
         if context.resources.memory_bytes is not None:
             context.say("LOCAL does not enforce the memory limit.")
-        variables["PATH"] = path_with(folders, variables.get("PATH"))
+        variables = _variables(self._tool, context, config)
         libraries = variables.get("LD_LIBRARY_PATH", "").split(os.pathsep)
         shown = {
             *python_places(),
@@ -126,6 +129,18 @@ class _LocalSession:
             *_program_places(args, variables["PATH"]),
         }
         return run_here(args, context, config, variables, shown)
+
+
+def _variables(tool: Tool, context: ExecContext, config: Mapping[str, object]) -> dict[str, str]:
+    """Return the variables of a program, before what belongs to the job."""
+    variables = host_environment(network=context.network, passed=settings.PASS_ON.of(config))
+    if site.ENABLE_USER_SITE and site.USER_BASE:  # packages of a home that it does not see
+        variables.setdefault("PYTHONUSERBASE", site.USER_BASE)
+    folders: list[str | Path] = [*settings.LOCAL_PATH.of(config)]
+    folders += _active_environment(variables) if tool.requirements else []
+    folders += _python_folders(context)
+    variables["PATH"] = path_with(folders, variables.get("PATH"))
+    return variables
 
 
 LocalRunnerServiceBuilder = partial(ServiceBuilder, __name__, LocalRunnerService.__name__)

@@ -41,6 +41,7 @@ from napari_tool_runner.sealed.opening import (
     read_bytes,
     walk,
 )
+from napari_tool_runner.sealed.states import facts_of, settle_writes, state_of, tells_changes
 
 __all__ = [
     "MAX_DEPTH",
@@ -51,6 +52,7 @@ __all__ = [
     "copy",
     "copy_below",
     "copy_bytes",
+    "facts_of",
     "found",
     "heard",
     "is_own",
@@ -65,7 +67,10 @@ __all__ = [
     "read_bytes",
     "regain",
     "remove",
+    "settle_writes",
     "settled",
+    "state_of",
+    "tells_changes",
     "usage",
     "walk",
     "write",

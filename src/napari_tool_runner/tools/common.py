@@ -159,10 +159,11 @@ class Page(TypedDict):
     authors: tuple[str, ...]
     license: str
     network: bool
+    repeatable: bool
 
 
 def read_page(root: XmlElement, folder: Path, notes: Notes, *links: Link) -> Page:
-    """Return categories, citations, EDAM terms, authors, licence, the wish for a network.
+    """Return what a page of the tool shows, and what its author says of its runs.
 
     `links`: those that the descriptor has besides.
     """
@@ -177,6 +178,7 @@ def read_page(root: XmlElement, folder: Path, notes: Notes, *links: Link) -> Pag
         "authors": tuple(dict.fromkeys(filter(None, map(_author, root.iterfind("creator/*"))))),
         "license": root.get("license") or "",
         "network": is_true(root.get("network")),
+        "repeatable": is_true(root.get("repeatable"), default=True),
     }
 
 
@@ -218,9 +220,9 @@ def _text(element: XmlElement) -> str:
 # -- attributes ------------------------------------------------------------------------
 
 
-def is_true(text: str | None) -> bool:
-    """Say whether an attribute means yes; without it: no."""
-    return (text or "").strip().lower() in TRUE_WORDS
+def is_true(text: str | None, *, default: bool = False) -> bool:
+    """Say whether an attribute means yes; `default` without it."""
+    return default if text is None else text.strip().lower() in TRUE_WORDS
 
 
 def whole(text: str | None, attribute: str, notes: Notes) -> int | None:

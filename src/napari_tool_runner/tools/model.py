@@ -629,6 +629,9 @@ class Tool:
         The folder that it was read in, through no link; it runs from there.
     entry : str
         Which tool of a descriptor that holds several; `uri` then ends in ``#entry``.
+    repeatable : bool
+        The same call gives the same result; False: it is always run, never answered by an
+        earlier run.
     scripted : bool
         Its command is a script for a shell; False: a program and its arguments.
     formats : Formats
@@ -662,6 +665,7 @@ class Tool:
     authors: tuple[str, ...] = ()
     license: str = ""
     network: bool = False
+    repeatable: bool = True
     thumbnail: str = ""
     toolbox: str = ""
     copy: str = ""

@@ -26,7 +26,7 @@ from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
 from napari_tool_runner.widgets.running.report import report_text
 from napari_tool_runner.widgets.running.results import show_features
-from napari_tool_runner.widgets.running.run_bar import LogView, RunBar, elapsed_text
+from napari_tool_runner.widgets.running.run_bar import LogView, RunBar, elapsed_text, took_text
 from napari_tool_runner.widgets.running.services import ServiceLookup
 from napari_tool_runner.widgets.settings.trust import TrustDialog, trust_sentence
 from napari_tool_runner.widgets.tool_header import ToolHeader
@@ -171,6 +171,9 @@ class ToolWidget(QWidget):
 
     def run(self) -> Job | None:
         """Run the tool on the form's values; returns the job, None when it cannot run."""
+        return self._submit(cache=True)
+
+    def _submit(self, *, cache: bool) -> Job | None:
         blocked = self.services.blocked(self.run_bar.runner())  # the key obeys as the button
         if self.form.problems() or self.tool.problems or blocked:
             self.form.show_problems()
@@ -184,6 +187,7 @@ class ToolWidget(QWidget):
                 runner=self.run_bar.runner(),
                 kinds=kinds,
                 extent=self.extent_bar.extent(values),
+                cache=cache,
             )
         except ParameterError as error:
             self._refused(error)
@@ -280,7 +284,9 @@ class ToolWidget(QWidget):
         viewer = self.viewer
         for layer in shown.joined.values() if viewer is not None else ():
             buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
-        self.run_bar.say(f"{shown.sentence()} ({elapsed_text(job.elapsed)})", "done", buttons)
+        if job.recorded().earlier:
+            buttons.append(("Run it anyway", partial(self._submit, cache=False)))
+        self.run_bar.say(f"{shown.sentence()} ({took_text(job)})", "done", buttons)
 
     def _job_buttons(self, job: Job) -> list[Button]:
         return [

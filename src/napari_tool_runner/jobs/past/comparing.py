@@ -71,7 +71,7 @@ def facts_of(record: RunRecord) -> list[Fact]:
 
     tool, runner, times = record.tool, record.runner, record.times
     add("Run", "State", record.state.word)
-    add("Run", "Message", record.message)
+    add("Run", "Message", record.message or record.answered, record.message)
     add("Run", "Hint", record.error.hint if record.error else "")
     add("Run", "Exit code", record.exit_code)
     add("Run", "Part of the data", record.extent.mode if record.extent else "")

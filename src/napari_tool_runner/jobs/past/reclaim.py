@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
+from napari_tool_runner.jobs.cache import result_cache
 from napari_tool_runner.jobs.past.history import ended_jobs
 from napari_tool_runner.names import real_path
 from napari_tool_runner.plugins import recover, runnerServices
@@ -33,7 +34,8 @@ class Reclaimable:
     Parameters
     ----------
     kind : str
-        ``job``, ``environment``, ``container``, ``image``, ``toolbox``.
+        ``job``, ``results`` (of earlier runs, kept for later ones), ``environment``,
+        ``container``, ``image``, ``toolbox``.
     size : int
         Bytes on disk.
     """
@@ -45,7 +47,7 @@ class Reclaimable:
 
 
 def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimable]:
-    """Return what could be deleted: ended jobs, what each service keeps, copies of toolboxes.
+    """Return what could be deleted: ended jobs, kept results, what services keep, toolboxes.
 
     Of the copies, those that no approval names. What a killed session left elsewhere of a
     job goes back into the job's folder first.
@@ -56,6 +58,9 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
         for job in ended_jobs(config.workspaces, older_than_days)
         if not job.folder.parent.is_symlink()  # what lies elsewhere was put there by somebody
     ]
+    kept = result_cache(config)
+    if size := kept.size():
+        found.append(Reclaimable("results", "of earlier runs", size, kept.clear))
     known: set[tuple[str, str]] = set()
     for name in runnerServices.names():
         try:

@@ -107,7 +107,9 @@ def rerun(
     then = record.runner.service
     # a stranger's record could choose a service without walls
     service = runner or (then if record.ours else None)
-    job = prepare(tool, values, runner=service, config=config, extent=record.slices)
+    extent = record.slices
+    # whether it comes to the same again is what is asked
+    job = prepare(tool, values, runner=service, config=config, extent=extent, cache=False)
     if service is None and job.request.choice.name not in ("", then):
         remarks.append(f"It ran with {then} then; here {job.request.choice.name} is chosen.")
     return job, remarks

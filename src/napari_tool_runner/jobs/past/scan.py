@@ -82,8 +82,9 @@ def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
         (name.split("|")[-1], _text(value)) for name, value in record.parameters.items()
     )
     inputs = tuple(entry.label for entry in record.inputs)
+    said = record.message or record.answered
     words = " ".join(
-        [record.tool.id, record.tool_name, record.state.word, record.message, record.id]
+        [record.tool.id, record.tool_name, record.state.word, said, record.id]
         + [f"{name} {value} {name}={value}" for name, value in parameters]
         + list(inputs)
     )
@@ -96,7 +97,7 @@ def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
         record.times.seconds,
         parameters,
         inputs,
-        record.message,
+        said,
         live,
         words.casefold(),
     )

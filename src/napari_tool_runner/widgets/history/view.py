@@ -76,7 +76,8 @@ class HistoryDelegate(RowDelegate):
         faint.setAlphaF(0.65)
         below = line.translated(0, metrics.height())
         facts = " · ".join(text for text in (row.state.word, duration_text(row)) if text)
-        more = row.message if row.state is JobState.FAILED and row.message else row.summary()
+        said = row.message if row.state in (JobState.FAILED, JobState.DONE) else ""
+        more = said or row.summary()
         when = when_text(row.created)
         width = metrics.horizontalAdvance(when)
         painter.setPen(faint)

@@ -44,6 +44,7 @@ __all__ = [
     "elapsed_text",
     "log_text",
     "progress_text",
+    "took_text",
 ]
 
 AUTOMATIC = "Automatic"
@@ -64,6 +65,11 @@ def progress_text(progress: Progress | None) -> str:
     if progress.total in (1, 100) or progress.total != int(progress.total):
         return f"{100 * progress.done / progress.total:.0f} %"
     return f"{progress.done:.0f} of {progress.total:.0f}"
+
+
+def took_text(job: Job) -> str:
+    """Return how long a job took, or that an earlier one had its results."""
+    return "from an earlier run" if job.recorded().earlier else elapsed_text(job.elapsed)
 
 
 def elapsed_text(seconds: float) -> str:

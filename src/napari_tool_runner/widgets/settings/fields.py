@@ -28,7 +28,7 @@ from napari_tool_runner.widgets.running.run_bar import AUTOMATIC
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_tool_runner.settings import Field
+    from napari_tool_runner.setting_types import Field
 
 __all__ = ["SHOWN", "SettingField", "shown_value", "stored_value"]
 

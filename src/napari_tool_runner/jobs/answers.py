@@ -1,0 +1,333 @@
+"""Whether an earlier run answers a call, and what is kept of a run for later ones.
+
+What decides a result: the tool with its folder, the command that was rendered (the folder of the
+job told apart), what the service says of the environment, what else the command names on this
+computer, and the content of each input. A run of which some of that cannot be told is not
+answered, and nothing is kept of it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import napari_tool_runner
+from napari_tool_runner import sealed, settings
+from napari_tool_runner.errors import OutputError, ToolRunnerError
+from napari_tool_runner.jobs.cache import SMALL, KeptFile, KeptOutput, KeptRun, result_cache
+from napari_tool_runner.jobs.digests import known_digest, remember_digest, stamp_of
+from napari_tool_runner.jobs.typed_json import to_json
+from napari_tool_runner.names import real_path
+from napari_tool_runner.tools import dialect_of
+from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, data_files
+from napari_tool_runner.tools.own_folder import tool_places
+from napari_tool_runner.tools.tree import chosen_places, leaves
+
+if TYPE_CHECKING:
+    from napari_tool_runner.jobs.record import RecordedInput
+    from napari_tool_runner.jobs.request import Request
+    from napari_tool_runner.plugins import ExecContext, RunnerService
+    from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
+    from napari_tool_runner.tools.tree import BoundValues
+
+__all__ = ["Answers", "Call", "collected_then"]
+
+_logger = logging.getLogger(__name__)
+_PLACE = re.compile(r"/[^\s'\"`=;:,|&<>(){}\\]+")
+_NOT_THERE = ("/dev/", "/proc/", "/sys/")
+_SEED = re.compile(r"(?:^|[|_-])(?:random_?)?(?:seed|state)$", re.IGNORECASE)
+_IRRELEVANT = frozenset({"cpus", "memory", "grace", "idle_timeout", "max_containers", "token"})
+"""Of ``runner`` in the configuration: no result depends on it, or it is none of ours."""
+_MADE = ("outputs", "work")
+"""The folders of a job whose files are results: what lies elsewhere may be somebody's own."""
+_JOB = "‹job›"
+_LONGEST = 2**20
+"""Characters of a command that are looked through."""
+_WAIT = 10.0
+_SETTLED = 60.0
+"""Seconds after which a disk has what was written to a file, also through a map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a program, before it: what goes in, and what would be executed.
+
+    `secret`: its command names a secret of the configuration.
+    """
+
+    values: BoundValues
+    rendered: RenderedCommand
+    paths: JobPaths
+    inputs: Sequence[RecordedInput]
+    parameters: Mapping[str, object]
+    secret: bool
+
+
+@dataclass(slots=True)
+class _Input:
+    """A file that goes in: what it is called, where it lies, its content if that is known.
+
+    `stamp`: what stood for it before the program started, where the system tells changes.
+    """
+
+    name: tuple[str, str, str]
+    path: Path
+    sha256: str
+    stamp: str = ""
+    settled: bool = False
+
+
+class Answers:
+    """What earlier runs have for one job, and what they get from it."""
+
+    def __init__(self, request: Request, context: ExecContext) -> None:
+        config = request.config
+        self._tool, self._config, self._context = request.tool, config, context
+        self._wanted = request.cache
+        self._cache = result_cache(config)
+        self._asked: dict[str, object] | None = None
+        self._inputs: list[_Input] = []
+        self._made: tuple[Sequence[CollectedOutput], JobPaths] | None = None
+        self._keeping = threading.Event()
+        self._again: Callable[[], dict[str, object] | None] = lambda: None
+
+    def ask(self, call: Call, service: RunnerService, name: str) -> Mapping[str, object] | None:
+        """Learn what decides the result of `call`; return what the service says of its place.
+
+        Asked once more when the environment was made meanwhile. None: it cannot be told (yet).
+        """
+        if self._asked is None and not self._reason(call):
+            self._again = partial(self._question, call, service, name)
+            try:
+                self._asked = self._again()
+                self._inputs = [*self._contents(call)] if self._asked else []
+            except (OSError, OutputError, ToolRunnerError):
+                return None  # what is wrong is told by the run
+        told = self._asked and self._asked["environment"]
+        return told if isinstance(told, Mapping) else None
+
+    def find(self, top: Path) -> KeptRun | None:
+        """Return the earlier run that answers, with its files below `top`; None: run it."""
+        key = self._key()
+        if not key:
+            return None
+        if kept := _keeping.get(key):  # it ended this very moment
+            kept.wait(_WAIT)
+        return self._cache.find(key, top)
+
+    def settle(self) -> None:
+        """Before inputs are hashed: let the disk have all that was written to them."""
+        for one in self._inputs:
+            if one.stamp and not one.sha256 and one.path.is_file():
+                sealed.settle_writes(one.path)
+
+    def made(self, outputs: Sequence[CollectedOutput], paths: JobPaths) -> None:
+        """Take what the program made, to be kept when the job has come to its end."""
+        self._made = outputs, paths
+
+    def begin(self) -> None:
+        """Say that the job is done and will be kept now: whoever asks the same waits for it."""
+        if self._made is not None and (key := self._key()):
+            _wait_at_exit()
+            _keeping[key] = self._keeping
+
+    def keep(
+        self, job: KeptRun, digests: Mapping[Path, str], inputs: Iterable[RecordedInput]
+    ) -> None:
+        """Keep what the job made, if all that decides it is known and stayed as it was.
+
+        Parameters
+        ----------
+        job : KeptRun
+            The job without its outputs.
+        digests : mapping
+            File of an output -> its content.
+        inputs : iterable of RecordedInput
+            As recorded, with the contents that were hashed meanwhile.
+        """
+        key = self._key()
+        try:
+            self._learn({real_path(one.path): one.sha256 or "" for one in inputs})
+            same = self._made is not None and self._again() == self._asked
+            if same and self._made is not None and (whole := self._key()):
+                collected, paths = self._made
+                outputs = _kept_outputs(collected, paths.top, digests)
+                if outputs is not None:
+                    self._cache.keep(whole, replace(job, outputs=outputs), paths.top)
+        except (OSError, OutputError, ToolRunnerError) as error:
+            _logger.warning("The results of job %s are not kept for later: %s", job.job, error)
+        finally:
+            self._keeping.set()
+            if key and _keeping.get(key) is self._keeping:
+                del _keeping[key]
+
+    # -- what decides a result ---------------------------------------------------------------
+
+    def _key(self) -> str:
+        if self._asked is None or not all(one.sha256 for one in self._inputs):
+            return ""
+        contents = [[*one.name, one.sha256] for one in self._inputs]
+        return self._cache.key({**self._asked, "inputs": contents})
+
+    def _reason(self, call: Call) -> str:
+        """Say why no earlier run may answer; empty when one may."""
+        tool = self._tool
+        if not self._wanted or not self._cache.limit:
+            return "it is not wanted"
+        if not tool.repeatable or tool.id in self._config.value(settings.UNCACHED):
+            return "the tool is said to make another result each time"
+        if self._context.network:
+            return "it may ask the network, which changes"
+        if call.secret:
+            return "it is given a secret"
+        for name, value in call.parameters.items():
+            if _SEED.search(name) and value in (None, "", -1):
+                return "nobody chose the seed of its random numbers"
+        return ""
+
+    def _question(self, call: Call, service: RunnerService, name: str) -> dict[str, object] | None:
+        tool, rendered, config = self._tool, call.rendered, self._config
+        top = str(call.paths.top)
+
+        def plain(text: str) -> str:
+            return text.replace(top, _JOB)
+
+        files = {plain(str(path)): plain(text) for path, text in rendered.files.items()}
+        argv, script = [*map(plain, rendered.argv)], plain(rendered.script)
+        variables = {key: plain(value) for key, value in rendered.environment.items()}
+        texts = [*argv, script, *files.values()]
+        if sum(map(len, texts)) > _LONGEST:
+            return None
+        # an approved copy is called by its content, which the gate has looked at
+        copy = Path(tool.copy).name if tool.copy else ""
+        own = [*tool_places(tool)[0], *dialect_of(tool).files(tool)]
+        chosen = chosen_places(leaves(tool.inputs, call.values))
+        named = _named([*texts, *variables.values()], own)
+        counted = (*(() if copy else own), *chosen, *named)
+        places = {str(path): sealed.state_of(path) for path in counted}
+        environment = service.fingerprint(tool, self._context, texts)
+        if environment is None or not all(places.values()):
+            return None
+        return {
+            "by": napari_tool_runner.__version__,
+            "tool": [tool.id, tool.version, tool.dialect, tool.digest, copy],
+            "service": name,
+            "environment": environment,
+            "runner": {key: v for key, v in config.runner.items() if key not in _IRRELEVANT},
+            "gpus": self._context.resources.gpus,
+            "command": [argv, script, files, variables],
+            "outputs": [
+                [one.output.name, plain(str(one.path)), one.format] for one in rendered.outputs
+            ],
+            "parameters": call.parameters,
+            "places": places,
+        }
+
+    def _contents(self, call: Call) -> Iterable[_Input]:
+        """Yield the files that go in; a large one whose content is not known has none."""
+        told = {one.path: one.sha256 or "" for one in call.inputs}
+        values = [leaf.value for leaf in leaves(self._tool.inputs, call.values)]
+        for file in data_files(values):
+            path = real_path(file.path)
+            name = (os.path.relpath(file.path, call.paths.top), file.name, file.format)
+            digest = told.get(path) or told.get(file.path, "")
+            if not digest and sealed.usage(path).content <= SMALL:
+                digest = sealed.content_sha256(path)
+            own = path.is_relative_to(call.paths.top)  # it is written anew each time
+            stamp = "" if digest or own else stamp_of(path)
+            digest = digest or known_digest(path, stamp)
+            settled = not digest and path.stat().st_mtime < time.time() - _SETTLED
+            yield _Input(name, path, digest, stamp, settled)
+
+    def _learn(self, digests: Mapping[Path, str]) -> None:
+        """Remember the contents of large inputs that were hashed while the program ran.
+
+        The program had what was hashed, where nobody could have written through a map meanwhile
+        without being seen; else only the next run knows what it is given.
+        """
+        for one in self._inputs:
+            digest = digests.get(one.path, "")
+            if one.sha256 or not digest or not one.stamp:
+                continue
+            with suppress(OSError):
+                if stamp_of(one.path) == one.stamp:
+                    remember_digest(one.path, one.stamp, digest)
+                    one.sha256 = digest if one.settled else ""
+
+
+_keeping: dict[str, threading.Event] = {}
+"""Key -> told when a job that has ended is kept."""
+
+
+@cache
+def _wait_at_exit() -> None:
+    """Let what is being kept be whole: a command line ends as soon as its job has."""
+
+    def wait() -> None:
+        for kept in list(_keeping.values()):
+            kept.wait(_WAIT)
+
+    getattr(threading, "_register_atexit", atexit.register)(wait)
+
+
+def _named(texts: Iterable[str], own: Collection[Path]) -> list[Path]:
+    """Return what texts name on this computer besides the job and the tool's own folder."""
+    found = dict.fromkeys(Path(place) for text in texts for place in _PLACE.findall(text))
+    return [
+        path
+        for path in found
+        if len(path.parts) > 2
+        and not str(path).startswith(_NOT_THERE)
+        and not any(path.is_relative_to(one) for one in own)
+        and os.path.exists(path)
+    ]
+
+
+def _kept_outputs(
+    collected: Sequence[CollectedOutput], top: Path, digests: Mapping[Path, str]
+) -> tuple[KeptOutput, ...] | None:
+    """Return what is kept of outputs; None where one is an input, or has files beside it."""
+    outputs: list[KeptOutput] = []
+    for one in collected:
+        files: list[KeptFile] = []
+        for file in one.files:
+            digest = digests.get(file.path, "")
+            made = any(file.path.is_relative_to(top / one) for one in _MADE)
+            if not digest or not made or "extra_files_path" in file.metadata:
+                return None
+            path = file.path.relative_to(top).as_posix()
+            told = to_json(file.metadata)
+            assert isinstance(told, dict)
+            files.append(KeptFile(path, file.format, file.name, told, digest))
+        outputs.append(KeptOutput(one.output.name, tuple(files)))
+    return tuple(outputs)
+
+
+def collected_then(kept: KeptRun, rendered: RenderedCommand, top: Path) -> list[CollectedOutput]:
+    """Return the outputs of an earlier run as `Dialect.collect` returned them then."""
+    planned = {one.output.name: one.output for one in rendered.outputs}
+    return [
+        CollectedOutput(
+            planned[one.name],
+            tuple(
+                CollectedFile(top / file.path, file.format, file.name, _told(file.metadata))
+                for file in one.files
+            ),
+        )
+        for one in kept.outputs
+    ]
+
+
+def _told(metadata: Mapping[str, object]) -> dict[str, object]:
+    """Return what JSON made lists of as the tuples that they were."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in metadata.items()}
