@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +204,26 @@ def test_the_content_hash_is_remembered(job, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "_HASHED", 0)
     again = export(with_known_axes(snapshot(array, "a")), TIFF, kept.parent / "io", lend=kept)
     assert again.sha256 == "sha256:1"
+
+
+def test_two_jobs_at_once_read_it_once(job):
+    array = pixels()
+    paths = [job(array).readlink() for _ in range(4)]
+    read: list[Path] = []
+    begun = threading.Barrier(4)
+
+    def taken(path: Path) -> str:
+        read.append(path)
+        time.sleep(0.2)  # the others ask meanwhile
+        return "sha256:1"
+
+    def asked(path: Path) -> str:
+        begun.wait()
+        return sharing.sha256_once(path, taken)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(asked, paths)] == ["sha256:1"] * 4
+    assert len(read) == 1
 
 
 # -- a layer and its file ----------------------------------------------------------

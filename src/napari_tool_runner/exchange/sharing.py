@@ -53,6 +53,7 @@ class _Written:
     facts: tuple[int, ...]
     places: list[Path] = field(default_factory=list)
     sha256: str = ""
+    reading: threading.Lock = field(default_factory=threading.Lock)
 
 
 _written: OrderedDict[str, _Written] = OrderedDict()
@@ -97,12 +98,17 @@ def known_sha256(path: Path) -> str:
 
 def sha256_once(path: Path, taken: Callable[[Path], str]) -> str:
     """Return the content hash of a file; one that several jobs share is read by the first."""
-    sha256 = known_sha256(path) or taken(path)
     with _lock:
-        for one in _written.values():
-            if path in one.places:
-                one.sha256 = sha256
-    return sha256
+        shared = next((one for one in _written.values() if path in one.places), None)
+    if shared is None:
+        return taken(path)
+    while not shared.reading.acquire(timeout=0.1):
+        heard()  # who waits for another job may be cancelled
+    try:
+        shared.sha256 = shared.sha256 or taken(path)
+    finally:
+        shared.reading.release()
+    return shared.sha256
 
 
 def as_its_file(snap: LayerSnapshot) -> LayerSnapshot:
