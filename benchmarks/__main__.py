@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -48,7 +49,8 @@ def main() -> int:
             command = [sys.executable, "-m", "benchmarks", "--here", name, "--json", str(figures)]
             if options.quick:
                 command.append("--quick")
-            status = subprocess.run(command, check=False).returncode
+            kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+            status = subprocess.run(command, check=False, env=kept).returncode
             if status == 0:
                 results += json.loads(figures.read_text(encoding="utf-8"))
             else:

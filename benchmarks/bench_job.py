@@ -39,9 +39,11 @@ FIRST = """
 import json, subprocess, sys, time
 import numpy as np
 import napari_tool_runner as ntr
-from napari_tool_runner.jobs import prepare
+from napari_tool_runner.config import load_config
+from napari_tool_runner.jobs import begin, prepare
 tool, image = ntr.read_tool(sys.argv[1]), np.zeros((16, 16), np.uint8)
-prepare(tool, {"input": image})  # as a form does that is filled in
+begin(tool, load_config())  # as a form does that is opened and filled in
+prepare(tool, {"input": image})
 time.sleep(1)
 begun = time.perf_counter()
 np.asarray(ntr.run(tool, input=image).outputs["output"].data).sum()
