@@ -13,6 +13,8 @@ from napari.layers import Image, Labels, Layer
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange import LoadedOutput, load, snapshot
+from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 from support import CORPUS, NO_CORPUS
 
@@ -150,6 +152,21 @@ def test_truncated_tiff(tmp_path, compression, keep):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
     assert "t.tif" in str(trouble(path))
+
+
+def test_an_image_in_one_piece_is_found_without_its_pages(tmp_path, monkeypatch):
+    path = tmp_path / "t.tif"
+    tifffile.imwrite(path, np.zeros((300, 8, 8), "u2"), metadata={"axes": "TYX"})
+    looked: list[int] = []
+    frame = tifffile.tifffile.TiffFrame.__init__
+
+    def counted(self, *args, **more):
+        looked.append(1)
+        frame(self, *args, **more)
+
+    monkeypatch.setattr(tifffile.tifffile.TiffFrame, "__init__", counted)
+    assert read_file(path, FORMATS["tiff"], name="o", root=tmp_path).pixels.shape == (300, 8, 8)
+    assert len(looked) < 10, "tifffile itself looks at the second"
 
 
 def test_damaged_compressed_tiff(tmp_path):

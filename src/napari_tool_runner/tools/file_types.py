@@ -48,8 +48,10 @@ _MANY_PAGES = 10_000
 _LEAST_OF_A_PAGE = 16  # bytes besides what tells of it
 
 
-def check_pages(file: BinaryIO, name: str) -> None:
-    """Refuse a TIFF whose pages are too many for it; `file` is left at its beginning.
+def check_pages(file: BinaryIO, name: str) -> bool:
+    """Refuse a TIFF whose pages are too many for it; say whether all of them are there.
+
+    `file` is left at its beginning.
 
     Each page says where the next one is. What is led in a circle, or over the same bytes again
     and again, would be read for hours: tifffile knows few of the circles.
@@ -61,24 +63,24 @@ def check_pages(file: BinaryIO, name: str) -> None:
         the end of the file.
     """
     try:
-        _follow_pages(file, name)
+        return _follow_pages(file, name)
     except struct.error:
-        pass  # it ends in the middle of a page, which tifffile tells
+        return False  # it ends in the middle of a page, which tifffile tells
     finally:
         file.seek(0)
 
 
-def _follow_pages(file: BinaryIO, name: str) -> None:
+def _follow_pages(file: BinaryIO, name: str) -> bool:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(16)
     order = {b"II": "<", b"EP": "<", b"MM": ">"}.get(head[:2])
     if order is None:
-        return
+        return False
     large = struct.unpack(f"{order}H", head[2:4])[0] == 43
     wide = large or name.lower().endswith(".ndpi")
     if size >= 2**32 and not wide:
-        return  # larger than its offsets can tell: of an instrument that tifffile knows
+        return False  # larger than its offsets can tell: of an instrument that tifffile knows
     count, offset = f"{order}{'Q' if large else 'H'}", f"{order}{'Q' if wide else 'I'}"
     (place,) = struct.unpack_from(offset, head, 8 if large else 4)
     seen, used = {0}, 0
@@ -107,6 +109,7 @@ def _follow_pages(file: BinaryIO, name: str) -> None:
             f"{name} has {len(seen) - 1:,} pages with hardly any pixels in them; it was not read.",
             hint="Write it again, with the pages that hold images.",
         )
+    return True
 
 
 def content_type(path: Path, root: Path | None = None) -> tuple[str, str] | None:

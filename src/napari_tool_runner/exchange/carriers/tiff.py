@@ -179,7 +179,8 @@ def read_tiff(
     OutputError
         Not a TIFF, truncated, or of a compression that cannot be read.
     """
-    with open_file(path, root) as file, _opened(file, path, root, image) as (tif, how, facts):
+    with open_file(path, root) as file, _opened(file, path, root, image) as opened:
+        tif, how, facts, whole = opened
         index = max(0, image - 1) if how.get("omexml") is None else 0
         if index >= len(tif.series):
             raise OutputError(
@@ -187,7 +188,7 @@ def read_tiff(
                 hint="Images are counted from 1.",
             )
         series = tif.series[index]
-        check_complete(series, path)
+        check_complete(series, path, whole=whole)
         facts.add(tif, index)
         facts.notes += untaken((tif.shaped_metadata or [{}])[0])
         axes = series.axes
@@ -233,14 +234,16 @@ class _How(TypedDict, total=False):
 @contextmanager
 def _opened(
     file: BufferedReader, path: Path, root: Path | None, number: int
-) -> Iterator[tuple[tifffile.TiffFile, _How, Facts]]:
-    """Open a TIFF, without its OME metadata when those are unusable; say how, and what is odd.
+) -> Iterator[tuple[tifffile.TiffFile, _How, Facts, bool]]:
+    """Open a TIFF, without its OME metadata when those are unusable.
+
+    Say how, what is odd, and whether all its pages are there.
 
     Beside the user's own files those are opened that hold planes of the same image.
     """
     how: _How = {"_multifile": False}
     facts = Facts()
-    check_pages(file, path.name)
+    whole = check_pages(file, path.name)
     tif = tifffile.TiffFile(file, **how)
     try:
         try:
@@ -270,7 +273,7 @@ def _opened(
             found = len(tif.series)
         if not found:
             raise OutputError(f"{path.name} is a TIFF without an image.")
-        yield tif, how, facts
+        yield tif, how, facts, whole
     finally:
         tif.close()
 
@@ -284,7 +287,9 @@ def _pixels(
 ) -> ArrayLike | None:
     """Return the pixels as a memory map, or read; None for what is better read in parts."""
     size = series.size * series.dtype.itemsize
-    apart = any(page.parent is not tif for page in series.pages if page is not None)
+    apart = series.is_multifile and any(
+        page.parent is not tif for page in series.pages if page is not None
+    )
     if series.keyframe.is_memmappable and series.dataoffset is not None and size and not apart:
         mode: Literal["c", "r"] = "c" if writable else "r"
         dtype = series.dtype.newbyteorder(tif.byteorder)

@@ -55,10 +55,15 @@ def bound_tiles(keyframe: tifffile.TiffPage, name: str) -> None:
     vars(keyframe)["decode"] = bounded  # where tifffile keeps it once it is made
 
 
-def check_complete(series: tifffile.TiffPageSeries, path: Path) -> None:
-    """Compare where the pixels should be with the size of each file, and the kinds of pixels."""
+def check_complete(series: tifffile.TiffPageSeries, path: Path, *, whole: bool = False) -> None:
+    """Compare where the pixels should be with the size of each file, and the kinds of pixels.
+
+    `whole`: all pages of the file are there, see `check_pages`.
+    """
     needed = dict.fromkeys([path.name], 0)
-    for page in series.pages if series.size else ():
+    # pixels that lie in one piece are found without their pages, of which there may be many
+    apart = series.is_multifile or series.dataoffset is None or not whole
+    for page in series.pages if series.size and apart else ():
         if page is None:
             continue
         name, key = page.parent.filehandle.name, page.keyframe or page
