@@ -339,7 +339,6 @@ def test_an_exit_code_is_the_programs_own() -> None:
 def test_an_engine_that_does_not_listen_is_not_asked_to_end() -> None:
     assert program(kill=None).ask_to_end()
     assert not program(kill=GONE).ask_to_end()
-    assert not program().counted_out_of_memory()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import io
 import json
 import tarfile
 import time
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +23,10 @@ from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.manager import job_manager
 from napari_tool_runner.plugins import ExecContext
 from napari_tool_runner.plugins.docker import exec as execution
+from napari_tool_runner.plugins.docker.containers import last_words
 from napari_tool_runner.plugins.docker.images import Image, parse_reference
 from napari_tool_runner.plugins.docker.pool import SLEEPERS, WarmContainer, WarmPool
+from napari_tool_runner.plugins.docker.program import Executed, counted_out_of_memory
 from napari_tool_runner.plugins.docker.slot import Slot
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.runners_factory import runnerServices
@@ -165,6 +169,29 @@ def test_an_image_that_is_refused_was_not_started(
         api.remove_image(f"{name}:1", force=True)
 
 
+@docker
+def test_a_shell_that_a_tool_has_replaced_is_not_run(
+    make_tool: MakeTool, here: dict[str, object], tmp_path: Path
+) -> None:
+    script = """
+        import os, pathlib, signal, sys
+        other = pathlib.Path(sys.argv[1]).with_name("RAN")
+        os.unlink("/bin/sh")
+        bad = f"#!/opt/python/bin/python3\\nopen({str(other)!r}, 'w')"
+        pathlib.Path("/bin/sh").write_text(bad)
+        os.chmod("/bin/sh", 0o755)
+        pathlib.Path(sys.argv[1]).write_text("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    tool = make_tool(
+        script, **{**NO_DATA, "requirements": NO_DATA["requirements"].replace(EVIL, IMAGE)}
+    )
+    with pytest.raises(ntr.ToolFailedError):
+        ntr.run(tool, config=here)
+    assert list(tmp_path.glob("jobs/**/o*.txt")), "it came so far"
+    assert not list(tmp_path.glob("jobs/**/RAN"))
+
+
 # -- without an engine -----------------------------------------------------------------------
 
 
@@ -232,6 +259,62 @@ def test_a_container_in_which_a_slice_left_something_takes_no_other(
     assert pool.serves(warm) is serves
     assert pool.serves(warm) is serves
     warm.remove()
+
+
+def test_a_tool_is_asked_to_end_without_hearing_it(tmp_path: Path) -> None:
+    asked: dict[str, object] = {}
+
+    def create(*_: object, **how: object) -> dict[str, str]:
+        asked.update(how)
+        return {"Id": "e1"}
+
+    pool, warm, _ = of_a_job(
+        tmp_path, exec_create=create, exec_start=lambda _, **how: asked.update(how)
+    )
+    assert Executed(pool, warm, "e0", "prog").ask_to_end()
+    assert asked == {"stdout": False, "stderr": False, "detach": True}
+
+
+@pytest.mark.parametrize(
+    ("group", "counts", "told", "found"),
+    [
+        ("4:memory:/d/c1", "memory/d/c1/memory.oom_control", "under_oom 0\noom_kill 2\n", True),
+        ("4:memory:/d/c1", "memory/d/c1/memory.oom_control", "oom_kill 0\n", False),
+        ("0::/x-c1.scope/container", "x-c1.scope/memory.events", "oom 1\noom_kill 1\n", True),
+        ("0::/user.slice", "user.slice/memory.events", "oom_kill 1\n", False),
+        ("3:cpu:/docker/c1", "docker/c1/memory.events", "oom_kill 1\n", False),
+    ],
+)  # fmt: skip
+def test_what_the_kernel_counts_is_read_outside_of_a_container(
+    tmp_path: Path, group: str, counts: str, told: str, found: bool
+) -> None:
+    assert not counted_out_of_memory("c1", 7, tmp_path)
+    for place, text in ("proc/7/cgroup", f"{group}\n"), (f"sys/fs/cgroup/{counts}", told):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        assert not counted_out_of_memory("c1", 7, tmp_path), "half of it is not there"
+        (tmp_path / place).write_text(text)
+    assert counted_out_of_memory("c1", 7, tmp_path) is found
+
+
+@pytest.mark.parametrize(("podman", "how"), [(True, "pid"), (False, None)])
+def test_processes_are_counted_by_the_engine_itself(podman: bool, how: str | None) -> None:
+    asked: list[str | None] = []
+
+    def top(_: str, arguments: str | None) -> dict[str, list[str]]:
+        asked.append(arguments)
+        return {"Processes": ["1"]}
+
+    engine = engine_of(podman=podman, top=top)
+    assert WarmContainer("c1", engine, Spec("sha256:1", (), "1:1"), SLEEPERS[0]).count_processes()
+    assert asked == [how]
+
+
+def test_last_words_have_a_limit() -> None:
+    raw = io.BytesIO(b"exec format error" + bytes(2**20))
+    answer = nullcontext(SimpleNamespace(raw=raw))
+    said = last_words(engine_of(get=answer), "c1")
+    assert said.startswith("exec format error")
+    assert raw.tell() == len(said) < 2**13
 
 
 def test_what_waits_in_a_slot_is_no_folder_of_a_job(tmp_path: Path) -> None:

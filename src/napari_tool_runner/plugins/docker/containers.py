@@ -17,16 +17,23 @@ import docker.types
 import psutil
 
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_disconnect
+from napari_tool_runner.plugins.docker.client import (
+    CONTROL_TIMEOUT,
+    ENGINE_ERRORS,
+    Engine,
+    is_disconnect,
+)
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.spec import Spec
     from napari_tool_runner.plugins.process import Mount
 
-__all__ = ["Leftover", "close_quietly", "create", "leftovers", "remove", "sweep"]
+__all__ = ["Leftover", "close_quietly", "create", "last_words", "leftovers", "remove", "sweep"]
 
 LABEL = "napari-tool-runner"
 """Prefix of the labels by which our containers are known."""
+
+_WORDS = 4000  # bytes of what a container printed
 
 
 def create(
@@ -137,6 +144,17 @@ def remove(engine: Engine, container: str) -> bool:
     except ENGINE_ERRORS:
         return False
     return True
+
+
+def last_words(engine: Engine, container: str) -> str:
+    """Return what a container printed last, within a limit."""
+    api = engine.control.api
+    place = f"{api.base_url}/v{api.api_version}/containers/{container}/logs"
+    asked = {"stdout": 1, "stderr": 1, "tail": 5}
+    # not by the SDK, which reads lines of any length
+    with api.get(place, params=asked, stream=True, timeout=CONTROL_TIMEOUT) as answer:
+        said: bytes = answer.raw.read(_WORDS)
+    return said.decode(errors="replace")
 
 
 # -- leftovers -----------------------------------------------------------------------

@@ -73,8 +73,10 @@ class WarmContainer:
 
     def count_processes(self) -> int:
         """How many processes it has; 0 when the engine cannot say."""
+        # else Podman runs the image's own ps
+        asked = "pid" if self.engine.podman else None
         try:
-            return len(self.engine.control.api.top(self.id).get("Processes") or ())
+            return len(self.engine.control.api.top(self.id, asked).get("Processes") or ())
         except ENGINE_ERRORS:
             return 0
 
@@ -368,7 +370,7 @@ class WarmPool:
             time.sleep(0.02)
         else:
             return True
-        said = warm.engine.client.api.logs(warm.id, tail=5).decode(errors="replace")
+        said = containers.last_words(warm.engine, warm.id)
         if "exec format error" in said.lower():
             warm.remove()
             raise containers.explain_start(warm.engine, RuntimeError(said), warm.sleeper.argv)

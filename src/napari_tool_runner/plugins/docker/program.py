@@ -6,6 +6,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
@@ -19,12 +20,14 @@ from napari_tool_runner.plugins.process import Event, OutputLine
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool
 
-__all__ = ["Executed", "Program", "lost", "not_started"]
+__all__ = ["Executed", "Program", "counted_out_of_memory", "lost", "not_started"]
 
 _KILLED = 137
-# where the kernel counts, for the old and the new control groups; not all images have cat
-_COUNTS = """for file in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; do
-[ -e "$file" ] && while read -r line; do echo "$line"; done < "$file"; done"""
+# where the kernel counts, for the old and the new control groups
+_COUNTS = {
+    "memory": "sys/fs/cgroup/memory{}/memory.oom_control",
+    "": "sys/fs/cgroup{}/memory.events",
+}
 
 
 class Program:
@@ -52,10 +55,6 @@ class Program:
     def force(self) -> bool:
         """End it for sure; False when the engine cannot."""
         return containers.remove(self.engine, self.container)
-
-    def counted_out_of_memory(self) -> bool:
-        """Whether the kernel says that it ended something in the container for memory."""
-        return False
 
     def judge(
         self, code: int | None, began: float, never_ran: str, report: Callable[[Event], object]
@@ -99,7 +98,8 @@ class Program:
         state = found["State"] if found else {}
         limit = int(found["HostConfig"].get("Memory") or 0) if found else 0
         limit_text = f" (its limit is {size_text(limit)})" if limit else ""
-        if out_of_memory or state.get("OOMKilled") or self.counted_out_of_memory():
+        counted = counted_out_of_memory(self.container, state.get("Pid") or 0)
+        if out_of_memory or state.get("OOMKilled") or counted:
             # what the kernel counts must not be taken for the next program's
             self.force()
             raise RunnerExecError(
@@ -167,26 +167,50 @@ class Executed(Program):
 
     def ask_to_end(self) -> bool:
         """Send SIGTERM through a shell in the container."""
-        # everything in the container but its sleeper, which does not listen
-        return self._shell("kill -TERM -1", detach=True) is not None
+        if self.warm.sleeper.has_shell:
+            api = self.engine.control.api
+            with contextlib.suppress(*ENGINE_ERRORS):
+                # everything in the container but its sleeper, which does not listen; a tool may
+                # have put anything in the place of sh: nobody waits for it or reads what it says
+                line = ["sh", "-c", "kill -TERM -1"]
+                made = api.exec_create(self.container, line, stdout=False, stderr=False)
+                api.exec_start(made["Id"], detach=True)
+                return True
+        return False
 
     def force(self) -> bool:
         """Remove the container."""
         return self.pool.discard(self.warm)
 
-    def counted_out_of_memory(self) -> bool:
-        """Ask the kernel, through a shell in the container."""
-        return re.search(rb"oom_kill [1-9]", self._shell(_COUNTS) or b"") is not None
 
-    def _shell(self, line: str, *, detach: bool = False) -> bytes | None:
-        """Run a line in the container; return what it says, None where that is not possible."""
-        if self.warm.sleeper.has_shell:
-            api = self.engine.control.api
-            with contextlib.suppress(*ENGINE_ERRORS):
-                made = api.exec_create(self.container, ["sh", "-c", line])
-                said: bytes = api.exec_start(made["Id"], detach=detach)
-                return said
-        return None
+def counted_out_of_memory(container: str, pid: int, root: Path = Path("/")) -> bool:
+    """Whether the kernel counted that it ended something in a container for its memory.
+
+    It is asked from outside; what is in the container may say anything, without an end.
+
+    Parameters
+    ----------
+    container : str
+    pid : int
+        The number of a process in it, as its engine knows it.
+    root : Path
+        Where ``proc`` and ``sys`` are.
+    """
+    try:
+        groups = (root / f"proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return False
+    for _, controllers, place in (line.split(":", 2) for line in groups):
+        before, found, after = place.partition(container)
+        for controller, counts in _COUNTS.items():
+            # elsewhere (an engine on another computer) the number is that of another process
+            if found and controller in controllers.split(","):
+                group = before + found + after.partition("/")[0]
+                with contextlib.suppress(OSError):
+                    told = (root / counts.format(group)).read_text()
+                    if re.search(r"^oom_kill [1-9]", told, re.MULTILINE):
+                        return True
+    return False
 
 
 def not_started(engine: Engine, name: str, said: str) -> RunnerExecError:
