@@ -27,6 +27,7 @@ from napari_tool_runner.plugins.docker.images import Image, parse_reference
 from napari_tool_runner.plugins.docker.pool import SLEEPERS, WarmContainer, WarmPool
 from napari_tool_runner.plugins.docker.program import Program, not_started
 from napari_tool_runner.plugins.docker.spec import Spec, _covering_mounts, _links
+from napari_tool_runner.seals import seal_of
 from plugins.runner_helpers import Events
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def test_a_container_that_the_engine_does_not_make() -> None:
 
 
 def test_whose_a_container_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = containers._labels()
+    mine = containers._labels("mine")
     assert containers._owner(mine) == "own"
     assert containers._owner({**mine, f"{containers.LABEL}.host": "elsewhere"}) == "in use"
     assert containers._owner({**mine, f"{containers.LABEL}.user": "-1"}) == "in use"
@@ -611,9 +612,22 @@ def test_what_was_removed_by_hand_is_forgotten(monkeypatch: pytest.MonkeyPatch) 
     assert storage.stored_things(engine, ()), "it is still offered"
 
 
+def test_an_image_that_somebody_gave_the_name_of_ours_is_not_offered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage.note_image("e1", "quay.io/lab/tool:1", "sha256:other")
+    monkeypatch.setattr(storage, "find_image", lambda *_: image())
+    assert storage.stored_things(engine_of(info={"ID": "e1"}, containers=[]), ()) == []
+
+
+def left_behind(name: str) -> dict[str, str]:
+    """Labels of a container of ours whose session is dead."""
+    labels = {**containers._labels(name), f"{containers.LABEL}.pid": "1"}
+    return {**labels, f"{containers.LABEL}.seal": seal_of(containers._sealed(name, labels))}
+
+
 def test_a_container_that_the_engine_keeps() -> None:
-    left = {"Id": "c1", "Names": ["/left"], "SizeRw": 7,
-            "Labels": {**containers._labels(), f"{containers.LABEL}.pid": "1"}}  # fmt: skip
+    left = {"Id": "c1", "Names": ["/left"], "SizeRw": 7, "Labels": left_behind("left")}
     engine = engine_of(containers=[left], remove_container=GONE)
     (offered,) = storage.stored_things(engine, ())
     assert (offered.kind, offered.name, offered.size) == ("container", "left", 7)

@@ -23,7 +23,7 @@ from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.manager import job_manager
 from napari_tool_runner.plugins import ExecContext
 from napari_tool_runner.plugins.docker import exec as execution
-from napari_tool_runner.plugins.docker.containers import last_words
+from napari_tool_runner.plugins.docker.containers import LABEL, last_words, leftovers, sweep
 from napari_tool_runner.plugins.docker.images import Image, parse_reference
 from napari_tool_runner.plugins.docker.pool import SLEEPERS, WarmContainer, WarmPool
 from napari_tool_runner.plugins.docker.program import Executed, counted_out_of_memory
@@ -31,7 +31,7 @@ from napari_tool_runner.plugins.docker.slot import Slot
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.runners_factory import runnerServices
 from napari_tool_runner.tools.toolbox.trust import approve
-from plugins.test_docker_answers import engine_of, refusal
+from plugins.test_docker_answers import engine_of, left_behind, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -307,6 +307,34 @@ def test_processes_are_counted_by_the_engine_itself(podman: bool, how: str | Non
     engine = engine_of(podman=podman, top=top)
     assert WarmContainer("c1", engine, Spec("sha256:1", (), "1:1"), SLEEPERS[0]).count_processes()
     assert asked == [how]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},  # what an image took over from a container of ours
+        {"seal": ""},
+        {"seal": "0" * 64},
+        {"pid": "abc"},
+        {"pid": "2"},
+        {"host": "elsewhere", "user": "0"},
+        {"pid": None, "started": None},
+        {"seal": None},
+    ],
+)
+def test_labels_of_an_image_make_no_container_ours(change: dict[str, str | None]) -> None:
+    labels = left_behind("napari-tool-runner-1")
+    told = {**labels, **{f"{LABEL}.{key}": value for key, value in change.items()}}
+    theirs = {"Id": "c1", "Labels": {key: one for key, one in told.items() if one is not None}}
+    names = ["/database"] if not change else ["/napari-tool-runner-1"]
+    engine = engine_of(containers=[{**theirs, "Names": names}], remove_container=None)
+    sweep(engine)
+    assert leftovers(engine) == []
+    assert "remove_container" not in engine.client.api.asked
+    ours = {"Id": "c1", "Labels": labels, "Names": ["/napari-tool-runner-1"]}
+    engine = engine_of(containers=[ours], remove_container=None)
+    sweep(engine)
+    assert "remove_container" in engine.client.api.asked
 
 
 def test_last_words_have_a_limit() -> None:

@@ -6,8 +6,6 @@ into one; what a program prints, and what is told of it, has the name of a secre
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import logging
 import os
@@ -25,8 +23,9 @@ from napari_tool_runner.errors import OutputError, TemplateError
 from napari_tool_runner.jobs.typed_json import as_object
 from napari_tool_runner.plugins import OutputLine, recover
 from napari_tool_runner.processes import process_mark
+from napari_tool_runner.seals import is_sealed, seal_of
 from napari_tool_runner.setting_types import Secret
-from napari_tool_runner.storage import Kept, read_limited, user_data, write_whole
+from napari_tool_runner.storage import Kept, user_data
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins import Event
@@ -45,33 +44,18 @@ _CUT = re.compile(r" … \(\d+ more characters\)$")  # of a long line, the begin
 
 def with_seal(told: Mapping[str, object], folder: Path) -> dict[str, object]:
     """Return a record of a job in `folder` with the mark that this installation wrote it there."""
-    key = _key(make=True)
-    return {**told, "seal": _seal(key, told, folder)} if key else dict(told)
+    seal = seal_of(_content(told, folder))
+    return {**told, "seal": seal} if seal else dict(told)
 
 
 def is_ours(told: Mapping[str, object], folder: Path) -> bool:
     """Whether this installation wrote a record, as it is, in that folder."""
-    seal, key = told.get("seal"), _key(make=False)
-    if not isinstance(seal, str) or not key:
-        return False
     plain = {name: value for name, value in told.items() if name != "seal"}
-    return hmac.compare_digest(seal.encode(), _seal(key, plain, folder).encode())
+    return is_sealed(_content(plain, folder), told.get("seal"))
 
 
-def _seal(key: bytes, told: Mapping[str, object], folder: Path) -> str:
-    content = json.dumps([os.path.realpath(folder), told], sort_keys=True)
-    return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
-
-
-def _key(*, make: bool) -> bytes:
-    """Return the key of this installation; empty where there is none, or none can be kept."""
-    place = user_data() / "seal.key"
-    try:
-        if make and not place.exists():
-            write_whole(place, token_hex(32))
-        return read_limited(place, 100, follow=False)
-    except (OSError, ValueError):
-        return b""
+def _content(told: Mapping[str, object], folder: Path) -> str:
+    return json.dumps([os.path.realpath(folder), told], sort_keys=True)
 
 
 class Secrets:

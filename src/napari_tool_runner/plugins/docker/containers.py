@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import re
@@ -23,6 +24,7 @@ from napari_tool_runner.plugins.docker.client import (
     Engine,
     is_disconnect,
 )
+from napari_tool_runner.seals import is_sealed, seal_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.spec import Spec
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Leftover", "close_quietly", "create", "last_words", "leftovers", "remove", "sweep"]
 
 LABEL = "napari-tool-runner"
-"""Prefix of the labels by which our containers are known."""
+"""Prefix of the labels of our containers; images have labels, too, so a seal proves which are."""
 
 _WORDS = 4000  # bytes of what a container printed
 
@@ -55,15 +57,16 @@ def create(
     PreparationError
         The engine refuses; says why in plain words.
     """
+    name = f"{LABEL}-{uuid.uuid4().hex[:12]}"
     options: dict[str, Any] = {
         "image": spec.image,
         "entrypoint": list(entrypoint),
         "command": list(command),
-        "name": f"{LABEL}-{uuid.uuid4().hex[:12]}",
+        "name": name,
         "user": spec.user,
         "working_dir": work_dir,
         "environment": dict(environment or {}),
-        "labels": _labels(),
+        "labels": _labels(name),
         "network_mode": spec.network,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
@@ -171,21 +174,21 @@ class Leftover:
 
 
 def leftovers(engine: Engine, *, sizes: bool = False) -> list[Leftover]:
-    """Return all containers that napari-tool-runner made on this engine.
+    """Return all containers that this installation made on this engine.
 
-    `state`: ``own``, ``in use`` (a session that lives, or of another computer or
-    person), ``left behind``.
+    `state`: ``own``, ``in use`` (a session that lives, or is on another computer),
+    ``left behind``.
     """
-    found = engine.client.api.containers(all=True, size=sizes, filters={"label": f"{LABEL}.pid"})
-    return [
-        Leftover(
-            id=str(entry["Id"]),
-            name=str((entry.get("Names") or ["/"])[0]).lstrip("/"),
-            state=_owner(entry.get("Labels") or {}),
-            size=entry.get("SizeRw"),
-        )
-        for entry in found
-    ]
+    listed = engine.client.api.containers(all=True, size=sizes, filters={"label": f"{LABEL}.seal"})
+    found: list[Leftover] = []
+    for entry in listed:
+        name = str((entry.get("Names") or ["/"])[0]).lstrip("/")
+        labels: Mapping[str, str] = entry.get("Labels") or {}
+        if is_sealed(_sealed(name, labels), labels.get(f"{LABEL}.seal")):
+            found.append(
+                Leftover(str(entry["Id"]), name, _owner(labels), size=entry.get("SizeRw"))
+            )
+    return found
 
 
 def sweep(engine: Engine) -> None:
@@ -195,19 +198,27 @@ def sweep(engine: Engine) -> None:
             remove(engine, entry.id)
 
 
-def _labels() -> dict[str, str]:
-    return {
+def _labels(name: str) -> dict[str, str]:
+    told = {
         f"{LABEL}.host": _host(),
         f"{LABEL}.pid": str(os.getpid()),
         f"{LABEL}.started": _started(os.getpid()),
         f"{LABEL}.user": str(os.getuid()),
     }
+    return {**told, f"{LABEL}.seal": seal_of(_sealed(name, told))}
+
+
+def _sealed(name: str, labels: Mapping[str, str]) -> str:
+    """What the seal of a container is for: an image that carries it makes none of that name."""
+    told = [labels.get(f"{LABEL}.{key}") for key in ("host", "pid", "started", "user")]
+    return json.dumps(["container", name, *told])
 
 
 def _owner(labels: Mapping[str, str]) -> str:
-    if labels.get(f"{LABEL}.host") != _host() or labels.get(f"{LABEL}.user") != str(os.getuid()):
+    """Say whose a container is, by sealed labels."""
+    if labels[f"{LABEL}.host"] != _host() or labels[f"{LABEL}.user"] != str(os.getuid()):
         return "in use"
-    pid = int(labels.get(f"{LABEL}.pid", "0"))
+    pid = int(labels[f"{LABEL}.pid"])
     if pid == os.getpid() and labels.get(f"{LABEL}.started") == _started(pid):
         return "own"
     try:

@@ -46,10 +46,10 @@ def _images(engine: Engine) -> Iterator[Stored]:
         known = _names(_kept().read().get(engine.id))
     except (OSError, ValueError):
         known = {}  # without the list nothing is offered; nothing else depends on it
-    for name in known:
+    for name, pulled in known.items():
         image = find_image(engine, parse_reference(name))
-        if image is None:
-            # somebody removed it by hand
+        if image is None or image.id != pulled:
+            # somebody removed it by hand, or gave its name to an image of theirs
             note_image(engine.id, name, None)
             continue
         yield Stored("image", name, image.size, partial(_remove_image, engine, name))
