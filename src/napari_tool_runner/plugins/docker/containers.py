@@ -30,7 +30,16 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.spec import Spec
     from napari_tool_runner.plugins.process import Mount
 
-__all__ = ["Leftover", "close_quietly", "create", "last_words", "leftovers", "remove", "sweep"]
+__all__ = [
+    "Leftover",
+    "close_quietly",
+    "count_processes",
+    "create",
+    "last_words",
+    "leftovers",
+    "remove",
+    "sweep",
+]
 
 LABEL = "napari-tool-runner"
 """Prefix of the labels of our containers; images have labels, too, so a seal proves which are."""
@@ -147,6 +156,16 @@ def remove(engine: Engine, container: str) -> bool:
     except ENGINE_ERRORS:
         return False
     return True
+
+
+def count_processes(engine: Engine, container: str) -> int:
+    """Return how many processes a container has; 0 when the engine cannot say."""
+    # else Podman runs the image's own ps
+    asked = "pid" if engine.podman else None
+    try:
+        return len(engine.control.api.top(container, asked).get("Processes") or ())
+    except ENGINE_ERRORS:
+        return 0
 
 
 def last_words(engine: Engine, container: str) -> str:

@@ -73,12 +73,7 @@ class WarmContainer:
 
     def count_processes(self) -> int:
         """How many processes it has; 0 when the engine cannot say."""
-        # else Podman runs the image's own ps
-        asked = "pid" if self.engine.podman else None
-        try:
-            return len(self.engine.control.api.top(self.id, asked).get("Processes") or ())
-        except ENGINE_ERRORS:
-            return 0
+        return containers.count_processes(self.engine, self.id)
 
     def is_empty(self) -> bool:
         """Whether no process is left of what ran in it, as far as the engine can say."""
