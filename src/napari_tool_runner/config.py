@@ -72,7 +72,7 @@ def load_config(
     ----------
     config : Config, mapping, path, or None
         What the call says, above the facility's and the personal configuration. A
-        `Config` is returned as it is. None: these two alone.
+        `Config` stays as it is, above the facility's. None: these two alone.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def load_config(
         what its key wants.
     """
     if isinstance(config, Config):
-        return config
+        return _under_facility(config)
     made = _personal(_facility())
     if isinstance(config, Mapping):
         try:
@@ -96,14 +96,29 @@ def load_config(
     return made
 
 
+def _under_facility(config: Config) -> Config:
+    """Return `config` with the facility's files, as they are now, below what else it says."""
+    facility = _facility()
+    if config.policies == (() if facility is None else facility.layers):
+        return config
+    made = facility
+    for layer in reversed(config.layers):
+        if layer.name != "facility":
+            made = replace(layer, below=made)
+    made = made or Config({}, explicit=False)
+    made.check()
+    return made
+
+
 def _facility() -> Config | None:
     found: Config | None = None
     named = os.environ.get(FACILITY_VARIABLE)
     for path in reversed(_facility_paths()):
         # who controls the environment controls PATH as well; a file that anybody may write
         # is nobody's consent
+        data = _read_file(path)
         safe = (bool(named) and path == facility_path()) or not _anybody_writes(path)
-        found = Config(_read_file(path), path.absolute(), safe, "facility", found)
+        found = Config(data, path.absolute(), safe, "facility", found)
     return found
 
 
@@ -118,8 +133,19 @@ def _facility_paths() -> list[Path]:
     folders = [Path(platformdirs.site_config_dir(APP, appauthor=False))]
     if os.name == "posix":  # whatever XDG_CONFIG_DIRS says
         folders += [Path("/etc/xdg") / APP, Path("/etc") / APP]
-    files += [path for folder in folders if (path := folder / "config.json").is_file()]
+    files += [path for folder in folders if _is_there(path := folder / "config.json")]
     return list(dict.fromkeys(files))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether an administrator has put something there: no file that can be read is no freedom."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return os.path.lexists(path.parent) and not path.parent.is_dir()
+    except OSError:
+        pass  # reading it tells why
+    return True
 
 
 def _anybody_writes(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -12,8 +13,8 @@ import pytest
 
 import napari_tool_runner as ntr
 from napari_tool_runner import config as config_module
-from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import PreparationError, ToolFailedError, TrustError
+from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.errors import ConfigError, PreparationError, ToolFailedError, TrustError
 from napari_tool_runner.jobs import Question, dry_run
 from napari_tool_runner.plugins import obey_policy, runnerServices
 from napari_tool_runner.plugins.conda import channels
@@ -51,7 +52,7 @@ def require(box: Path, text: str) -> None:
     descriptor.write_text(found.replace("<command>", needs))
 
 
-@pytest.mark.parametrize("allowed", [[], ["/elsewhere"], ["sha256:" + "0" * 64]])
+@pytest.mark.parametrize("allowed", [[], [""], [" "], ["/elsewhere"], ["sha256:" + "0" * 64]])
 def test_only_the_toolboxes_that_it_names_run(box: Path, policy, allowed: list[str]) -> None:
     path = policy(toolboxes=allowed)
     approve(box)
@@ -86,6 +87,8 @@ def test_what_it_allows_by_its_content_runs_from_a_copy(box: Path, policy) -> No
     ("rules", "needs", "runner", "words"),
     [
         ({"services": ["DOCKER"]}, "", "LOCAL", "does not allow the runner LOCAL"),
+        ({"services": ["CONDA"]}, "", "CONDA", "does not allow the runner LOCAL"),
+        ({"services": ["CONDA_DOCKER"]}, "", "CONDA_DOCKER", "does not allow the runner LOCAL"),
         ({"local_for_others": False}, "", "LOCAL", "tools of others to run with LOCAL"),
         ({"local_for_others": False}, "", "CONDA", "tools of others to run with LOCAL"),
         (
@@ -152,6 +155,45 @@ def test_people_cannot_override_it(
         assert vain == [
             f"“policy.toolboxes” in {mine} is not used: only a facility’s file has a policy."
         ]
+
+
+@pytest.mark.parametrize("how", ["dangling", "in a dangling", "folder", "pipe", "in a file"])
+def test_what_is_no_file_of_a_policy_is_not_none(box: Path, policy, how: str) -> None:
+    path = policy(toolboxes=[])
+    path.unlink()
+    if how == "dangling":
+        path.symlink_to("gone")
+    elif how == "folder":
+        path.mkdir()
+    elif how == "pipe":
+        os.mkfifo(path)
+    else:
+        path.parent.rmdir()
+        path.parent.symlink_to("gone") if how == "in a dangling" else path.parent.touch()
+    with pytest.raises(ConfigError, match=re.escape(str(path))):
+        load_config()
+    with pytest.raises(ConfigError, match=re.escape(str(path))):
+        ntr.run(box / "say" / "say.xml")
+
+
+def test_a_folder_without_a_file_is_no_policy(box: Path, policy) -> None:
+    policy().unlink()
+    assert load_config().policies == ()
+
+
+@pytest.mark.parametrize("named", ["call", "facility"])
+def test_a_configuration_that_is_made_in_a_script_lies_above_it(
+    box: Path, policy, named: str
+) -> None:
+    made = Config({"workspace": str(box.parent / "jobs")}, name=named)
+    assert load_config(made) is made or named == "facility", "nothing is below"
+    path = policy(toolboxes=[])
+    with pytest.raises(TrustError, match=re.escape(str(path))):
+        ntr.run(box / "say" / "say.xml", config=made)
+    config = load_config(made)
+    assert load_config(config) is config
+    policy(toolboxes=[str(box)])
+    assert load_config(config).policies == load_config().policies, "as it is now"
 
 
 @pytest.mark.parametrize("wall", ["variable", "personal", "call", "mapping"])

@@ -74,7 +74,7 @@ def _is_its_own(tool: Tool, permit: Permit, policy: Config) -> bool:
     for layer in policy.layers:
         allowed = layer.own(settings.TOOLBOXES_ALLOWED) or ()
         folder = Path(tool.toolbox or tool.path)
-        named = folder in layer.own(settings.TOOLBOXES) or permit.digest in allowed
+        named = folder in layer.own(settings.TOOLBOXES) or permit.digest in {*allowed} - {""}
         if layer.explicit and (named or names_folder(layer, allowed, real_path(folder))):
             return True
     return False
@@ -82,8 +82,10 @@ def _is_its_own(tool: Tool, permit: Permit, policy: Config) -> bool:
 
 def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Iterator[str]:
     services = policy.own(settings.SERVICES_ALLOWED)
-    # a plugin may have taken the name of a service of ours, which is not what was allowed
-    named = place.service if place.service.endswith(OF_PLUGIN) else service
+    # a plugin may have taken the name of a service of ours, which is not what was allowed; nor is
+    # LOCAL, to which others leave a tool that needs nothing
+    another = place.service.endswith(OF_PLUGIN) or place.service == "LOCAL"
+    named = place.service if another else service
     if services is not None and not {named, place.service} & {*services}:
         yield f"your facility does not allow the runner {named}"
     local = policy.own(settings.LOCAL_FOR_OTHERS)

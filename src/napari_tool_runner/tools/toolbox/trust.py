@@ -200,7 +200,7 @@ def _under(policy: Config, allowed: tuple[str, ...], found: Trust, path: Path) -
     if not names_folder(policy, allowed, path):
         if found.state is not TrustState.NAMED and any(e.startswith("sha256:") for e in allowed):
             digest = _digest_now(found.folder)
-        if digest not in allowed:
+        if not digest or digest not in allowed:
             return Trust(TrustState.FORBIDDEN, found.folder, policy=policy.place)
     if policy.explicit and (not found.ok or (digest and found.state is not TrustState.APPROVED)):
         return Trust(TrustState.CONFIGURED, found.folder, digest=digest)
@@ -210,8 +210,8 @@ def _under(policy: Config, allowed: tuple[str, ...], found: Trust, path: Path) -
 def names_folder(policy: Config, allowed: tuple[str, ...], path: Path) -> bool:
     """Whether one of the folders that a policy allows is `path`, or holds it as `lies_in` says."""
     base = policy.base or Path()
-    folders = [base / Path(one).expanduser() for one in allowed if not one.startswith("sha256:")]
-    return any(lies_in(path, folder) for folder in folders)
+    named = [one for one in allowed if one and not one.startswith("sha256:")]
+    return any(lies_in(path, base / Path(one).expanduser()) for one in named)
 
 
 _looked: dict[Path, Listing] = {}
