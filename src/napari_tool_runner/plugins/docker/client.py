@@ -28,6 +28,7 @@ from napari_tool_runner import settings
 from napari_tool_runner.errors import RunnerUnavailableError
 
 __all__ = [
+    "CONTROL_TIMEOUT",
     "ENGINE_ERRORS",
     "PROBE_TIMEOUT",
     "Endpoint",
