@@ -31,6 +31,7 @@ from napari_tool_runner.jobs import (
 from napari_tool_runner.jobs.answers import _keeping
 from napari_tool_runner.jobs.cache import KeptFile, KeptOutput, KeptRun, ResultCache
 from napari_tool_runner.jobs.job import execute
+from napari_tool_runner.plugins import runnerServices
 from napari_tool_runner.tools import read_tool
 
 IMAGE = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -377,6 +378,23 @@ def test_a_large_file_is_answered_once_its_content_is_known(
     changed = ask(tool, i=path)
     assert not earlier(changed)
     np.testing.assert_array_equal(pixels(changed), IMAGE.max() - IMAGE[::-1])
+
+
+def test_a_large_array_is_answered_where_it_is_written_once(
+    make_tool: MakeTool, ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for place in ("jobs.answers.SMALL", "exchange.exporting._HASHED", "exchange.sharing.OWN"):
+        monkeypatch.setattr(f"napari_tool_runner.{place}", 10)
+    tool, image = make_tool(INVERT), IMAGE.copy()
+    service = runnerServices.service("LOCAL")
+    if not (service.lends and sealed.tells_changes(tmp_path)):
+        pytest.skip("nothing is lent here, or the file system tells no changes")
+    first = ask(tool, i=image)
+    assert earlier(ask(tool, i=image)) == first.job_id
+    image[0, 0] = 200
+    changed = ask(tool, i=image)
+    assert not earlier(changed)
+    assert pixels(changed)[0, 0] == 0
 
 
 def test_slices_are_run(make_tool: MakeTool, config: dict[str, object]) -> None:

@@ -98,7 +98,7 @@ class Answers:
         self._asked: dict[str, object] | None = None
         self._inputs: list[_Input] = []
         self._made: tuple[Sequence[CollectedOutput], JobPaths] | None = None
-        self._keeping = threading.Event()
+        self._keeping, self._known_as = threading.Event(), ""
         self._again: Callable[[], dict[str, object] | None] = lambda: None
 
     def ask(self, call: Call, service: RunnerService, name: str) -> Mapping[str, object] | None:
@@ -137,9 +137,11 @@ class Answers:
 
     def begin(self) -> None:
         """Say that the job is done and will be kept now: whoever asks the same waits for it."""
-        if self._made is not None and (key := self._key()):
+        if self._made is not None and self._asked is not None:
             _wait_at_exit()
-            _keeping[key] = self._keeping
+            # of what is still hashed nobody knows the key
+            self._known_as = self._key() or f"{id(self)}"
+            _keeping[self._known_as] = self._keeping
 
     def keep(
         self, job: KeptRun, digests: Mapping[Path, str], inputs: Iterable[RecordedInput]
@@ -155,7 +157,6 @@ class Answers:
         inputs : iterable of RecordedInput
             As recorded, with the contents that were hashed meanwhile.
         """
-        key = self._key()
         try:
             self._learn({real_path(one.path): one.sha256 or "" for one in inputs})
             same = self._made is not None and self._again() == self._asked
@@ -168,8 +169,8 @@ class Answers:
             _logger.warning("The results of job %s are not kept for later: %s", job.job, error)
         finally:
             self._keeping.set()
-            if key and _keeping.get(key) is self._keeping:
-                del _keeping[key]
+            if _keeping.get(self._known_as) is self._keeping:
+                del _keeping[self._known_as]
 
     # -- what decides a result ---------------------------------------------------------------
 
@@ -244,9 +245,10 @@ class Answers:
             if not digest and sealed.usage(path).content <= SMALL:
                 digest = sealed.content_sha256(path)
             own = path.is_relative_to(call.paths.top)  # it is written anew each time
+            ours = path.is_relative_to(call.paths.top.parent)  # and nobody else writes to it
             stamp = "" if digest or own else stamp_of(path)
             digest = digest or known_digest(path, stamp)
-            settled = not digest and path.stat().st_mtime < time.time() - _SETTLED
+            settled = ours or path.stat().st_mtime < time.time() - _SETTLED
             yield _Input(name, path, digest, stamp, settled)
 
     def _learn(self, digests: Mapping[Path, str]) -> None:
@@ -266,7 +268,7 @@ class Answers:
 
 
 _keeping: dict[str, threading.Event] = {}
-"""Key -> told when a job that has ended is kept."""
+"""Key, or another name -> told when a job that has ended is kept."""
 
 
 @cache
