@@ -1,0 +1,208 @@
+"""One session in the real window, for `bench_window`, as JSON of seconds.
+
+``python -m benchmarks.window PART COUNT``. Nothing of ours is imported before what is timed:
+a fresh session is the point.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import napari
+import numpy as np
+from qtpy.QtCore import QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from benchmarks.bench_window import LONG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Layer
+
+    from napari_tool_runner.widgets import ToolRunnerWidget, ToolWidget
+
+PLUGIN = "napari-tool-runner"
+_MOST_SECONDS = 600.0
+_SIDE = 512
+
+
+class Standstills(QTimer):
+    """Notes how late a timer of 5 ms comes: for so long the window stood still."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gaps: list[float] = []
+        self._last = 0.0
+        self.setInterval(5)
+        self.timeout.connect(self._note)
+        self.begin()
+        self.start()
+
+    def begin(self) -> None:
+        """Forget what was noted."""
+        self._gaps, self._last = [], time.perf_counter()
+
+    def told(self) -> dict[str, float]:
+        """Return the longest, and the sum of those that a person notices."""
+        noticed = sum(gap for gap in self._gaps if gap > LONG)
+        return {"longest standstill": max(self._gaps), "noticed standstills": noticed}
+
+    def _note(self) -> None:
+        now = time.perf_counter()
+        self._gaps.append(now - self._last)
+        self._last = now
+
+
+def until(true: Callable[[], object]) -> None:
+    """Let the window work until something is true."""
+    end = time.monotonic() + _MOST_SECONDS
+    while not true():
+        QApplication.processEvents()
+        time.sleep(0.001)
+        if time.monotonic() > end:
+            raise TimeoutError("the window did not get there")
+
+
+def settle(seconds: float) -> None:
+    """Let the window work for a while."""
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() > end)
+
+
+def timed(act: Callable[[], object]) -> float:
+    """Return the seconds until `act` is done and painted."""
+    begun = time.perf_counter()
+    act()
+    QApplication.processEvents()
+    return time.perf_counter() - begun
+
+
+def opened(viewer: napari.Viewer) -> ToolRunnerWidget:
+    """Open the dock."""
+    made: ToolRunnerWidget = viewer.window.add_plugin_dock_widget(PLUGIN, "Tool Runner")[1]
+    return made
+
+
+def read(dock: ToolRunnerWidget, count: int = 1) -> None:
+    """Wait for the toolboxes."""
+    until(lambda: len(dock.toolbox) >= count and dock._loading is None)
+
+
+def click(page: ToolWidget, viewer: napari.Viewer, sigma: float) -> float:
+    """Return the seconds from the click on Run to the layer."""
+    page.set_values({"sigma": sigma})
+    settle(0.2)
+    before, begun = len(viewer.layers), time.perf_counter()
+    page.run_bar.run_button.click()
+    until(lambda: len(viewer.layers) > before)
+    return time.perf_counter() - begun
+
+
+def add(viewer: napari.Viewer, number: int = 0) -> Layer:
+    """Add an image of a common size."""
+    values = np.random.default_rng(number).integers(0, 4000, (_SIDE, _SIDE))
+    return viewer.add_image(values.astype(np.uint16), name="image")
+
+
+def dock(viewer: napari.Viewer, count: int) -> dict[str, float]:
+    """Time the first things that somebody does, and `count` later jobs."""
+    docks: list[ToolRunnerWidget] = []
+    add(viewer)
+    settle(2)
+    found = {"opening the dock": timed(lambda: docks.append(opened(viewer)))}
+    (made,) = docks
+    read(made)
+    found["first keystroke"] = timed(lambda: QTest.keyClick(made.finder.search, "g"))
+    settle(2)
+    found["first page of a tool"] = timed(lambda: made.open_tool("gaussian_filter"))
+    page = made.page
+    assert page is not None
+    settle(1)
+    found["first job of a session"] = click(page, viewer, 1.01)
+    later = [click(page, viewer, 1.5 + number / 7) for number in range(count)]
+    found["a later job"] = sorted(later)[len(later) // 2]
+    found["opening the history"] = timed(
+        lambda: viewer.window.add_plugin_dock_widget(PLUGIN, "Tool History")
+    )
+    return found
+
+
+def jobs(viewer: napari.Viewer, count: int) -> dict[str, float]:
+    """Run many jobs, whose layers are removed as they come."""
+    source = add(viewer)
+    made = opened(viewer)
+    read(made)
+    settle(2)
+    page = made.open_tool("gaussian_filter")
+    assert page is not None
+    until(page.run_bar.run_button.isEnabled)
+    click(page, viewer, 1.0)
+    watch, seen, begun = Standstills(), -1, time.perf_counter()
+    for number in range(count):
+        page.set_values({"sigma": 1.5 + number / 64})
+        page.run()
+        QApplication.processEvents()
+    while seen < count:
+        until(lambda: len(viewer.layers) > 1)
+        settle(0.05)
+        for layer in [one for one in viewer.layers if one is not source]:
+            viewer.layers.remove(layer)
+            seen += 1
+    return {"seconds": time.perf_counter() - begun, **watch.told()}
+
+
+def layers(viewer: napari.Viewer, count: int) -> dict[str, float]:
+    """Add and remove as many layers as `jobs`, by napari alone."""
+    add(viewer)
+    settle(2)
+    watch = Standstills()
+    for number in range(count):
+        layer = add(viewer, number)
+        settle(0.05)
+        viewer.layers.remove(layer)
+        settle(0.05)
+    return watch.told()
+
+
+def tools(viewer: napari.Viewer, count: int) -> dict[str, float]:
+    """Open the dock where so many tools are new."""
+    settle(1)
+    made = opened(viewer)
+    watch = Standstills()
+    read(made, count)
+    settle(3)
+    typed = timed(lambda: QTest.keyClick(made.finder.search, "g"))
+    return {"first keystroke": typed, **watch.told()}
+
+
+def history(viewer: napari.Viewer, count: int) -> dict[str, float]:
+    """Open the list of jobs, and wait until all are read."""
+    viewer.window.add_plugin_dock_widget(PLUGIN, "Tool History")
+    watch = Standstills()
+    panel = viewer.window.dock_widgets[f"Tool History ({PLUGIN})"]
+    until(lambda: panel.model.rowCount() >= count and not panel.model.busy)
+    settle(1)
+    return watch.told()
+
+
+PARTS = {part.__name__: part for part in (dock, jobs, layers, tools, history)}
+
+
+def main() -> None:
+    """Print the figures of one part."""
+    part, count = sys.argv[1:]
+    viewer = napari.Viewer(show=True)
+    try:
+        settle(1)
+        print(json.dumps(PARTS[part](viewer, int(count))))
+    finally:
+        viewer.close()
+
+
+if __name__ == "__main__":
+    main()
