@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from napari_tool_runner.jobs import JobManager, JobState
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import approve, trust_state
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
+from napari_tool_runner.widgets.parts.background import bell
 from napari_tool_runner.widgets.running.job_bridge import ActivityMirror, JobBridge
 from napari_tool_runner.widgets.running.results import TableModel, TableView
 from napari_tool_runner.widgets.settings.trust import TrustDialog
@@ -291,6 +293,25 @@ def test_naparis_activity_shows_the_job_and_can_cancel_it(qtbot, manager, tmp_pa
     assert job.state is JobState.CANCELLED
     assert set(progress._all_instances) == before
     assert mirror._bar is None
+
+
+def test_between_two_results_the_window_gets_its_turn(qtbot, manager, tmp_path, monkeypatch):
+    jobs = [manager.submit(make_tool(tmp_path, "print()", name=name), {}) for name in "ab"]
+    assert all(job.wait(60) for job in jobs)
+    seen: list[str] = []
+
+    def slow(bridge):
+        time.sleep(0.03)
+        seen.append("result")
+        bell().ring()
+
+    monkeypatch.setattr(JobBridge, "_present", slow)
+    bridges = [JobBridge(job) for job in jobs]
+    for bridge in bridges:
+        bridge.start()
+    bell().heard.connect(lambda: seen.append("turn") if seen else None)
+    qtbot.waitUntil(lambda: seen.count("result") == 2, timeout=WAIT)
+    assert seen[:3] == ["result", "turn", "result"]
 
 
 class Windows(QObject):

@@ -13,6 +13,7 @@ import atexit
 import io
 import logging
 import weakref
+from functools import cache
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
@@ -20,7 +21,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.plugins import OutputLine
-from napari_tool_runner.widgets.parts.background import bell, soon
+from napari_tool_runner.widgets.parts.background import IdleWork, bell, soon
 from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.results import show_table
 from napari_tool_runner.widgets.running.run_bar import progress_text
@@ -112,9 +113,12 @@ class JobBridge(QObject):
             bell().heard.disconnect(self.look)
             self._progress.stop()
             self._seconds.stop()
-            self._present()
-            self.finished.emit(job)
-            self._notify()
+            _results().add([self._finish])
+
+    def _finish(self) -> None:
+        self._present()
+        self.finished.emit(self.job)
+        self._notify()
 
     def _tell(self) -> None:
         """Let what is known of the job, and its seconds, be shown."""
@@ -154,6 +158,12 @@ def _ring(_: Job, event: object) -> None:
     """Wake the GUI thread for what changes a bridge; lines of the log are taken by its view."""
     if not isinstance(event, OutputLine):
         bell().ring()
+
+
+@cache
+def _results() -> IdleWork:
+    """Return what shows results one by one: napari takes its time for each layer."""
+    return IdleWork()
 
 
 _running: dict[Job, JobBridge] = {}
