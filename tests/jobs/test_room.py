@@ -40,7 +40,7 @@ def run(make_tool: MakeTool, config: dict[str, object]) -> Run:
     tool = make_tool(INVERT)
 
     def made(*, ended: bool = True, image: np.ndarray = IMAGE) -> JobResult:
-        result = ntr.run(tool, i=image, config=config)
+        result = ntr.run(tool, i=image, config=config, cache=False)
         if ended:
             of_an_ended_session(result.workspace)
         return result
