@@ -248,6 +248,24 @@ def no_process_left(request: pytest.FixtureRequest) -> Iterator[None]:
     pytest.fail(f"{request.node.nodeid} left processes behind: {'; '.join(names)}")
 
 
+@pytest.fixture(autouse=True)
+def cold(
+    request: pytest.FixtureRequest, no_process_left: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Start programs cold, but in tests that ask for `warm` (all with NTR_WARM)."""
+    from napari_tool_runner.plugins.warm import pool
+
+    if "warm" not in request.fixturenames and not os.environ.get("NTR_WARM"):
+        monkeypatch.setattr(pool, "interpreter_of", lambda _: None)
+    yield
+    pool.close()
+
+
+@pytest.fixture
+def warm() -> None:
+    """Let programs be forked from a process that has imported what they import."""
+
+
 def _own_processes(before: set[int]) -> list[psutil.Process]:
     """Processes of this session, newer than `before`, that no session fixture owns.
 

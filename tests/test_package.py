@@ -121,11 +121,12 @@ def test_what_is_imported_is_declared() -> None:
     """Each third-party module of the sources comes from a declared dependency."""
     # napari and its own base packages are there whenever a widget is loaded
     with_napari = {"napari", "vispy", "app_model", "npe2", "pint", "psygnal", "pydantic"}
+    beside = {"warm_call"}  # what a script that stands alone takes from its own folder
     distributions = importlib.metadata.packages_distributions()
     undeclared = {
         module: sorted(files)
         for module, files in third_party_imports().items()
-        if module not in with_napari
+        if module not in with_napari | beside
         and not {name.lower().replace("_", "-") for name in distributions.get(module, [module])}
         & declared()
     }

@@ -218,6 +218,10 @@ ENCLOSE = Setting(
     "whether programs see their job and its inputs only, where bubblewrap makes that possible",
     services="LOCAL, CONDA",
 )
+WARM = Setting(
+    "runner.warm", FLAG, True, "whether programs in Python start with imports done, on Linux",
+    services="LOCAL, CONDA",
+)
 CHANNELS: Setting[tuple[str, ...]] = Setting(
     "runner.channels", TEXTS, ("conda-forge", "bioconda"),
     "channels to search when the descriptor names none (after those that it names): names, "

@@ -607,7 +607,7 @@ def test_no_daemon_outlives_its_job(
 ) -> None:
     """Also one that closes, with a debugger, what the first process inside holds."""
     if not filtered:
-        monkeypatch.setattr(enclosure, "program_filter", lambda: b"")
+        monkeypatch.setattr(enclosure, "program_filter", lambda *_: b"")
     done = ntr.run(make_tool(DAEMON, **NO_DATA), config=config)
     path = done.outputs["o"].path
     assert path.with_name(path.name + ".tried").read_text() == ("ptrace" if filtered else "traced")

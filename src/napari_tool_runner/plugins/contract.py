@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # what travels on the context is part of the contract: services of others take it from here
 __all__ = [
     "OF_PLUGIN",
+    "WARM",
     "Availability",
     "CancelToken",
     "Event",
@@ -287,3 +288,6 @@ class RunnerService:
 
 OF_PLUGIN = " of a plugin"
 """What follows the name of a service that ships, where a plugin has taken it."""
+
+WARM = "warm"
+"""What provenance calls whether a program was forked from a process that had imported."""

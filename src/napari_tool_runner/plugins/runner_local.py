@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
-from napari_tool_runner.plugins.contract import Availability, Place, Plan, RunnerService
+from napari_tool_runner.plugins.contract import Availability, Place, Plan, RunnerService, Stored
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_enclosing
 from napari_tool_runner.plugins.programs.environment import host_environment, path_with
@@ -23,6 +23,7 @@ from napari_tool_runner.plugins.programs.fingerprint import programs_state
 from napari_tool_runner.plugins.programs.installed import python_places, with_prefixes
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
+from napari_tool_runner.plugins.warm.pool import stored
 from napari_tool_runner.tools.model import ContainerRequirement
 from napari_tool_runner.tools.own_folder import folder_is_shared
 
@@ -92,6 +93,10 @@ class LocalRunnerService(RunnerService):
         variables = _variables(tool, context, self.config)
         found = programs_state(tool, texts, variables)
         return found and {**found, "enclosed": self.lends}
+
+    def stored(self) -> list[Stored]:
+        """Return processes that have imported what programs import, and that no job uses."""
+        return stored()
 
     def _missing_program(self, tool: Tool) -> str:
         """Say which program of the command is not on this computer, if it names one."""

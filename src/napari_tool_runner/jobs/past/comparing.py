@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import same_data
+from napari_tool_runner.plugins import WARM
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.storage import short_digest
 
@@ -93,7 +94,8 @@ def facts_of(record: RunRecord) -> list[Fact]:
     add("Where", "Runner", f"{runner.service} ({runner.reason})", runner.service)
     for name, value in runner.provenance.items():
         if isinstance(value, str | int | float):
-            add("Where", name.replace("_", " "), value)
+            # how it was started changes nothing
+            add("Where", name.replace("_", " "), value, *([""] if name == WARM else []))
         elif value:  # a list of packages: too long to be read, not to be compared
             add("Where", name.replace("_", " "), "recorded", short_digest(repr(value)))
     started = times.created.astimezone() if times.created else None

@@ -7,6 +7,7 @@ Processes have a numbering of their own, so that whatever a program leaves behin
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -15,6 +16,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.locks import Once
+from napari_tool_runner.plugins.programs.binds import binds
 from napari_tool_runner.plugins.programs.environment import check_program
 from napari_tool_runner.plugins.programs.installed import (
     private_beside,
@@ -35,20 +38,31 @@ from napari_tool_runner.tools.isolation.walls import (
     end_held,
     hold,
     keep_apart,
-    private_below,
+    masks,
     program_filter,
 )
 from napari_tool_runner.tools.own_folder import folder_is_shared
-from napari_tool_runner.tools.private import holds_home, is_below, outermost, private_places
+from napari_tool_runner.tools.private import holds_home, is_below, private_places
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount
+    from napari_tool_runner.plugins.programs.around import Around
 
-__all__ = ["Enclosure", "enclosure_of", "enclosure_problem", "enclosure_words", "is_enclosing"]
+__all__ = [
+    "Enclosure",
+    "enclosure_of",
+    "enclosure_problem",
+    "enclosure_words",
+    "is_enclosing",
+    "outer_enclosure",
+]
 
 _LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEVICES = re.compile(r"nvidia.*|dri|kfd|dxg|accel")
-_APART = ("user", "pid", "ipc", "uts")
+_APART = ("pid", "ipc", "uts")
+# what it takes to enter an enclosure that lies within, and to give that up again; not
+# CAP_SYS_PTRACE, which would open enclosures that are being built
+_TO_ENTER = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SETPCAP")
 # what the kernel tells of processors, memory and devices, without its doors for administrators
 _HARDWARE = ("bus", "class", "dev", "devices", "fs/cgroup", "kernel/mm", "module")
 
@@ -62,12 +76,27 @@ class Enclosure:
         Of bubblewrap; they reach it through a file of memory, not its command line.
     apart : bool
         Keep it from abstract sockets of others, which it meets in a network that is not its own.
+    passed : sequence of int
+        Descriptors that bubblewrap, or the program, inherits.
+    allowed : sequence of str
+        Calls that its filter leaves, see `program_filter`.
     """
 
-    def __init__(self, options: Sequence[str], *, apart: bool = False) -> None:
+    def __init__(
+        self,
+        options: Sequence[str],
+        *,
+        apart: bool = False,
+        passed: Sequence[int] = (),
+        allowed: Sequence[str] = (),
+    ) -> None:
         self._options, self._apart = options, apart
-        self._status = self._first = -1
+        self._passed, self._allowed = passed, allowed
+        self._status = self._first = self._number = -1
         self._told = b""
+        self._program: subprocess.Popen[bytes] | None = None
+        self.held = threading.Event()
+        """Whether its first process is known."""
 
     def start(
         self, args: Sequence[str], work_dir: Path, environment: Mapping[str, str]
@@ -80,7 +109,7 @@ class Enclosure:
             given = [*self._options, "--chdir", str(work_dir)]
             for name, value in environment.items():
                 given += ["--setenv", name, value]
-            if forbidden := program_filter():
+            if forbidden := program_filter(*self._allowed):
                 given += ["--seccomp", str(kernel)]
             check_words(given, environment)  # of values no option may be made
             joined = b"".join(os.fsencode(one) + b"\0" for one in given)
@@ -108,7 +137,7 @@ class Enclosure:
                     bufsize=0,
                     # no terminal to write to; and the group that is ended as a whole
                     start_new_session=True,
-                    pass_fds=(options, kernel, status),
+                    pass_fds=(options, kernel, status, *self._passed),
                 )
 
             if not self._apart or os.stat(program[0]).st_mode & stat.S_ISUID:
@@ -123,6 +152,7 @@ class Enclosure:
         finally:
             for one in (options, kernel, status):
                 os.close(one)
+        self._program = started
         try:
             self._hold()
         except BaseException:
@@ -139,7 +169,39 @@ class Enclosure:
         # without it, bubblewrap has not come so far, and says why
         if found := re.search(rb'"child-pid": (\d+)', self._told):
             with suppress(ProcessLookupError):
-                self._first = hold(int(found[1]))
+                self._first, self._number = hold(int(found[1])), int(found[1])
+        self.held.set()
+
+    def namespaces(self, *names: str) -> list[int]:
+        """Return descriptors of the program's namespaces: ``mnt``, ``user`` and the like.
+
+        The program must run: until then, what is inside has the view of who built it.
+
+        Raises
+        ------
+        OSError
+            It has ended.
+        """
+        found: list[int] = []
+        try:
+            for name in names:
+                found.append(os.open(f"/proc/{self._number}/ns/{name}", os.O_RDONLY))
+            if self.ended(0.0):  # its number may be another's
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        except OSError:
+            for one in found:
+                os.close(one)
+            raise
+        return found
+
+    def first(self) -> int:
+        """Return another descriptor of the first process inside, which is readable at its end."""
+        return os.dup(self._first)
+
+    def end_bubblewrap(self) -> None:
+        """End what waits for the first process: in another enclosure it does not see its end."""
+        if self._program is not None:
+            self._program.kill()
 
     def ended(self, seconds: float) -> bool:
         """Wait until nothing runs inside; False when something still does."""
@@ -185,12 +247,15 @@ def enclosure_words(config: Mapping[str, object]) -> str:
 
 
 def enclosure_of(
-    context: ExecContext, config: Mapping[str, object], shown: Iterable[Path]
+    context: ExecContext,
+    config: Mapping[str, object],
+    shown: Iterable[Path],
+    around: Around | None = None,
 ) -> Enclosure | None:
     """Return the enclosure of a job's program; None where there can be none.
 
     It may write to its mounts only, and see `shown`: programs and libraries of this
-    computer, folders and files, read-only.
+    computer, folders and files, read-only. It lies within `around`, if that is given.
     """
     if context.root is None or not is_enclosing(config):
         return None
@@ -211,9 +276,24 @@ def enclosure_of(
     seen = {*shown}
     hidden = [os.path.realpath(context.root.parents[2]), *private_beside(seen)]
     seen |= named | windows
-    options = _options(context.mounts, seen, context.temp_dir, context.network, hidden)
+    options = [*_options(context.mounts, seen, context.temp_dir, context.network, hidden, around)]
     # programs that show windows look for the desktop there first, and nowhere after a refusal
-    return Enclosure(list(options), apart=context.network and not windows)
+    apart, passed = context.network and not windows, around.passed if around else ()
+    return Enclosure(options, apart=apart, passed=passed)
+
+
+def outer_enclosure(
+    shown: Collection[Path], jobs: Path, temp: Path, mounts: Sequence[str], passed: Sequence[int]
+) -> Enclosure:
+    """Return the enclosure of what enters those that lie within it; see `Around`.
+
+    Of `jobs`, the folder of all of them, it shows nothing.
+    """
+    hidden = [os.path.realpath(jobs), *private_beside(shown)]
+    options = [*mounts, *_options((), shown, temp, False, hidden), "--uid", "0", "--gid", "0"]
+    for one in _TO_ENTER:
+        options += ("--cap-add", one)
+    return Enclosure(options, passed=passed, allowed=("setns",))
 
 
 @Once
@@ -250,6 +330,7 @@ def _options(
     temp: Path,
     network: bool,
     hidden: Iterable[str] = (),
+    around: Around | None = None,
 ) -> Iterator[str]:
     yield from ("--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc")
     for name in _LINKED:
@@ -257,7 +338,7 @@ def _options(
             yield from ("--symlink", os.readlink(f"/{name}"), f"/{name}")
         elif os.path.isdir(f"/{name}"):
             yield from ("--ro-bind", f"/{name}", f"/{name}")
-    yield from _masks("/etc")
+    yield from masks("/etc")
     yield from ("--ro-bind-try", "/opt", "/opt")
     for name in _HARDWARE:
         yield from ("--ro-bind-try", f"/sys/{name}", f"/sys/{name}")
@@ -287,63 +368,11 @@ def _options(
     private = private_places()
     if any(holds_home(mount.path) for mount in mounts):
         del private[0]  # who gives a tool a folder around the home gives that, too
-    yield from _binds(wanted, seen, {*hidden, *private})
+    yield from binds(wanted, seen, {*hidden, *private})
+    yield from around.mounts if around else ()
     yield from ("--remount-ro", "/")
+    yield from around.options if around else ("--unshare-user",)
     yield from (f"--unshare-{name}" for name in _APART)
     if not network:
         yield "--unshare-net"
     yield from ("--cap-drop", "ALL", "--clearenv")
-
-
-def _binds(
-    wanted: Mapping[Path, bool], seen: Iterable[Path], hidden: Collection[str]
-) -> Iterator[str]:
-    """Yield the mounts of `wanted` (path -> read-only), outer ones first.
-
-    `hidden`: files and folders, by where they really lie, of which what is shown around them
-    shows nothing.
-    """
-    system = {Path("/"), Path("/proc"), Path("/dev"), Path("/sys"), Path("/tmp")}  # noqa: S108
-    rights: dict[Path, bool] = dict.fromkeys(seen, True)
-
-    def covers(place: Path, real: str) -> Iterator[str]:
-        for one in outermost(hidden, real):
-            path = place / os.path.relpath(one, real)
-            if os.path.isdir(one):
-                rights[path] = False  # nothing of it is seen
-                yield from ("--tmpfs", str(path))
-            elif os.path.isfile(one):
-                yield from ("--ro-bind", os.devnull, str(path))
-
-    for path in seen:
-        if not path.is_symlink():
-            yield from covers(path, os.path.realpath(path))
-    for path in sorted(wanted, key=lambda one: (len(one.parts), str(one))):
-        read_only = wanted[path]
-        if path in system or not path.exists():
-            continue
-        real = Path(os.path.realpath(path))
-        around = [one for one in (path, *path.parents) if one in rights]
-        if around:
-            if path.is_relative_to(real) and read_only and rights[around[0]]:
-                continue
-            if real != path:  # the link is seen already, and bubblewrap mounts on no link
-                path = real
-                around = [one for one in (path, *path.parents) if one in rights]
-                if around and read_only and rights[around[0]]:
-                    continue
-        rights[path] = read_only
-        yield from ("--ro-bind" if read_only else "--bind", str(real), str(path))
-        yield from covers(path, str(real))
-
-
-def _masks(top: str) -> Iterator[str]:
-    """Yield what covers the files below `top` that are not everybody's to read, but ours.
-
-    Root may read all, and a group some: keys of servers, hashes of passwords.
-    """
-    for path in private_below(top):
-        if os.path.isdir(path):
-            yield from ("--tmpfs", path, "--remount-ro", path)
-        elif os.path.isfile(path):
-            yield from ("--ro-bind", os.devnull, path)

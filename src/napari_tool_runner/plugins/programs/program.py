@@ -36,6 +36,7 @@ from napari_tool_runner.plugins.programs.process_tree import (
     watchdog,
 )
 from napari_tool_runner.plugins.programs.watchdog import MARK
+from napari_tool_runner.plugins.warm.pool import handing
 from napari_tool_runner.quoting import check_words
 
 if TYPE_CHECKING:
@@ -163,13 +164,17 @@ def run_here(
 
     Returns and raises what `run_program` does.
     """
-    return run_program(
-        args,
-        context,
-        program_environment(at_home(variables, context), context),
-        grace=settings.GRACE.of(config),
-        enclosure=enclosure_of(context, config, shown),
-    )
+    shown = frozenset(shown)
+    environment = program_environment(at_home(variables, context), context)
+    grace = settings.GRACE.of(config)
+    while True:
+        with handing(args, context, config, environment, shown) as how:
+            walls = enclosure_of(context, config, shown, how.around)
+            how.begin(walls)
+            heard = how.heard(context)
+            code = run_program(how.args, heard, how.environment, grace=grace, enclosure=walls)
+        if not how.stuck:
+            return code
 
 
 def _finish_readers(

@@ -17,7 +17,7 @@ import platform
 import signal
 import struct
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -27,8 +27,8 @@ __all__ = [
     "end_with_parent",
     "hold",
     "keep_apart",
+    "masks",
     "missing_walls",
-    "private_below",
     "program_filter",
     "reader_words",
     "system_places",
@@ -258,8 +258,10 @@ def _forbid(libc: ctypes.CDLL) -> None:
 
 
 @functools.cache
-def program_filter() -> bytes:
+def program_filter(*allowed: str) -> bytes:
     """Return what an enclosed program may not ask the kernel for; empty where there is none.
+
+    `allowed`: calls of administrators that it needs all the same.
 
     Keys, the kernel's log, further namespaces, sockets of other kinds than local ones and
     the internet's (those to hypervisors pass namespaces by), typing into terminals, and what
@@ -271,7 +273,8 @@ def program_filter() -> bytes:
     column, machine = known
     allow, unknown = (_LEAVE, 0, 0, _ALLOW), (_LEAVE, 0, 0, _ERRNO | errno.ENOSYS)
     steps = _beginning(machine)
-    for numbers in (_LOG, *(_FORBIDDEN[name] for name in _ADMINISTRATION)):
+    refused = (_FORBIDDEN[name] for name in _ADMINISTRATION if name not in allowed)
+    for numbers in (_LOG, *refused):
         steps += _call(numbers[column], _REFUSE)
     # who finds neither uses their forerunners, whose arguments can be looked at
     for numbers in (_CLONE3, _IO_URING):
@@ -345,6 +348,18 @@ def private_below(top: str) -> tuple[str, ...]:
                 elif folder:
                     todo.append(entry.path)
     return tuple(found)
+
+
+def masks(top: str) -> Iterator[str]:
+    """Yield the options of bubblewrap that cover files below `top` that are ours, not everybody's.
+
+    Root may read all, and a group some: keys of servers, hashes of passwords.
+    """
+    for path in private_below(top):
+        if os.path.isdir(path):
+            yield from ("--tmpfs", path, "--remount-ro", path)
+        elif os.path.isfile(path):
+            yield from ("--ro-bind", os.devnull, path)
 
 
 def _beginning(machine: int) -> list[_Step]:

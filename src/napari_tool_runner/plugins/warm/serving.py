@@ -1,0 +1,247 @@
+"""A process that forks for calls of an environment's Python, from napari's side."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from napari_tool_runner.plugins.programs.around import Around
+from napari_tool_runner.plugins.programs.enclosure import outer_enclosure
+from napari_tool_runner.plugins.programs.process_tree import end_processes, new_mark, watchdog
+from napari_tool_runner.plugins.programs.watchdog import MARK
+from napari_tool_runner.plugins.warm.interpreter import lay_out
+from napari_tool_runner.tools.isolation.walls import program_filter
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.warm.interpreter import Interpreter
+
+__all__ = ["Server"]
+
+_SHOWN = Path("/run/warm")  # in an enclosure
+_HOME = "/run/warm-home"
+_START = 20.0  # seconds
+_MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*")
+_MOST_MODULES = 20_000
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """A process that forks for calls; one for each Python.
+
+    Raises
+    ------
+    OSError
+        It could not be started.
+    """
+
+    def __init__(
+        self,
+        found: Interpreter,
+        environment: Mapping[str, str],
+        shown: Collection[Path],
+        jobs: Path,
+        *,
+        enclosed: bool,
+    ) -> None:
+        self.name, self.users, self.used = found.path, 0, time.monotonic()
+        self.ready, self.outdated = False, False
+        self.around: Around | None = None
+        self._modules: dict[str, None] = {}
+        self._lock, self._numbers = threading.Lock(), 0
+        self._end = ExitStack()
+        with ExitStack() as stack:
+            self._folder = Path(tempfile.mkdtemp(prefix="napari-tool-runner-"))
+            stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            self._seen, self._scratch = self._folder / "shown", self._folder / "scratch"
+            self._scratch.mkdir()
+            lay_out(self._seen, found)
+            (self._seen / "socket").touch()
+            self.place = _SHOWN if enclosed else self._seen
+            self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            stack.callback(self._control.close)
+            with its:
+                self._start(
+                    found, environment, shown, jobs, its.fileno(), stack, enclosed=enclosed
+                )
+            self._control.settimeout(_START)
+            self._control.send(b"F1" + program_filter() if enclosed else b"F0")
+            if self._control.recv(1 << 16) != b"S":
+                raise OSError(self._said() or "it ended at once")
+            self._control.settimeout(None)
+            if enclosed:
+                self.around = self._around(stack)
+            self._end = stack.pop_all()
+        threading.Thread(target=self._listen, name="warm-server", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The process that leads it."""
+        return self._process.pid
+
+    @contextmanager
+    def taking(self, take: Callable[[socket.socket], None]) -> Iterator[Path]:
+        """Let `take` accept the calls of a job; gives where the socket for them lies."""
+        with self._lock:
+            self._numbers += 1
+            path = self._folder / f"{self._numbers}"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen(64)
+            thread = threading.Thread(target=take, args=[listener], name="warm-calls", daemon=True)
+            thread.start()
+            try:
+                yield path
+            finally:
+                listener.shutdown(socket.SHUT_RDWR)
+                thread.join()
+                path.unlink(missing_ok=True)
+
+    def hand_over(self, files: Sequence[int]) -> None:
+        """Let it fork for a call; raises OSError when it has ended."""
+        socket.send_fds(self._control, [b"R"], files)
+
+    def memory(self) -> int:
+        """Return the bytes that its processes use alone."""
+        used = 0
+        with suppress(psutil.Error):
+            leader = psutil.Process(self.pid)
+            for one in (leader, *leader.children(recursive=True)):
+                with suppress(psutil.Error):
+                    used = max(used, one.memory_info().rss)
+        return used
+
+    def worked(self) -> float:
+        """Return the seconds of processors that its forks have used."""
+        found = 0.0
+        with suppress(psutil.Error):
+            for one in psutil.Process(self.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    times = one.cpu_times()
+                    found += times.user + times.system
+        return found
+
+    def close(self) -> None:
+        """End it with all that runs in it."""
+        self.outdated = True
+        self._end.close()
+
+    def _start(
+        self,
+        found: Interpreter,
+        environment: Mapping[str, str],
+        shown: Collection[Path],
+        jobs: Path,
+        control: int,
+        stack: ExitStack,
+        *,
+        enclosed: bool,
+    ) -> None:
+        home = _HOME if enclosed else str(self._scratch)
+        mark = new_mark()
+        kept = dict(environment)
+        kept |= {MARK: mark, "HOME": home, "TMPDIR": home, "TMP": home, "TEMP": home}
+        args = [found.path, str(self.place / "server.py"), str(control)]
+        if enclosed:
+            mounts = self._mounts(("--bind", str(self._scratch), _HOME))
+            enclosure = outer_enclosure(shown, jobs, self._scratch, mounts, [control])
+            self._enclosure = enclosure
+            self._process = enclosure.start(args, self._scratch, kept)
+            stack.callback(enclosure.ran)
+            stack.callback(enclosure.end)
+        else:
+            self._process = subprocess.Popen(
+                args, cwd=self._scratch, env=kept, pass_fds=[control], start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+        watchdog.add(self.pid)
+        stack.callback(self._end_process, mark)
+
+    def _end_process(self, mark: str) -> None:
+        if left := end_processes([self.pid], grace=0.0, mark=mark, group=self.pid):
+            _log.warning("These processes could not be ended: %s", left)
+        for one in (self._process.stdout, self._process.stderr):
+            if one is not None:
+                one.close()
+        self._process.wait()
+        watchdog.discard(self.pid)
+
+    def _said(self) -> str:
+        assert self._process.stderr is not None
+        os.set_blocking(self._process.stderr.fileno(), False)
+        said = self._process.stderr.read() or b""
+        return said.decode(errors="replace").strip().rpartition("\n")[2]
+
+    def _mounts(self, home: Sequence[str]) -> tuple[str, ...]:
+        return ("--ro-bind", str(self._seen), str(_SHOWN), *home)
+
+    def _around(self, stack: ExitStack) -> Around:
+        """Return what enclosures of jobs lie in."""
+        users, processes = self._enclosure.namespaces("user", "pid")
+        stack.callback(os.close, users)
+        stack.callback(os.close, processes)
+        inner = None
+        if os.getuid() or os.getgid():
+            inner = _inner_users(users)
+            stack.callback(os.close, inner)
+        return Around(users, processes, inner, self._mounts(("--tmpfs", _HOME)))
+
+    def _listen(self) -> None:
+        """Hear what it tells, until it ends."""
+        while True:
+            try:
+                data = self._control.recv(1 << 18)
+            except OSError:
+                data = b""
+            kind, text = data[:1], data[1:].decode("utf-8", "replace")
+            if not data:
+                self.ready, self.outdated = False, True
+                return
+            if kind == b"P":
+                self.ready = True
+            elif kind == b"C":
+                self.outdated = True
+            elif kind == b"B":
+                name, _, why = text.partition("\n")
+                _log.info("%r is not imported ahead for %s: %s.", name, self.name, why)
+            elif kind == b"M":
+                self._learn(text.split("\n"))
+
+    def _learn(self, names: Sequence[str]) -> None:
+        """Have modules imported ahead; a program told them, so they are hints, no more."""
+        new = [one for one in names if _MODULE.fullmatch(one) and one not in self._modules]
+        if not new or len(self._modules) + len(new) > _MOST_MODULES:
+            return
+        self._modules |= dict.fromkeys(new)
+        with suppress(OSError):
+            self._control.send(b"L" + "\n".join(self._modules).encode())
+
+
+def _inner_users(users: int) -> int:
+    """Return a descriptor of a namespace in which programs have the user's own number."""
+    script = Path(__file__).with_name("inner_users.py")
+    told = [str(one) for one in (users, os.getuid(), os.getgid())]
+    words = [sys.executable, "-IS", str(script), *told]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        pass_fds=[users], env={}, cwd="/",
+    ) as made:  # fmt: skip
+        assert made.stdout is not None
+        assert made.stderr is not None
+        number = made.stdout.readline().strip()
+        if not number:
+            raise OSError(made.stderr.read().decode(errors="replace").strip().rpartition("\n")[2])
+        return os.open(f"/proc/{int(number)}/ns/user", os.O_RDONLY)

@@ -1,0 +1,292 @@
+"""A program that is forked from a process of its environment is the same program."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from napari_tool_runner.errors import JobCancelledError
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
+from napari_tool_runner.plugins.warm import patience, pool
+from plugins.runner_helpers import wait_until
+from plugins.warm_programs import Programs
+
+pytestmark = [
+    pytest.mark.usefixtures("warm"),
+    pytest.mark.skipif(sys.platform != "linux", reason="programs start cold elsewhere"),
+]
+enclosed = pytest.mark.skipif(bool(enclosure_problem()), reason=enclosure_problem())
+
+
+@pytest.fixture(params=[pytest.param(True, marks=enclosed, id="enclosed"), False])
+def programs(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
+    return Programs(tmp_path / "jobs" / "tool" / "job" / "io", request.param)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of modules that belong to this Python."""
+    place = tmp_path / "installed"
+    place.mkdir()
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    return place
+
+
+# what a script can ask of where it runs; lines that differ from run to run anyway are left out
+LOOK = """
+import atexit, gc, json, locale, os, random, resource, signal, sys, tempfile, threading
+import warnings, numpy
+hidden = ("NAPARI_TOOL_RUNNER_RUN", "NAPARI_TOOL_RUNNER_WARM", "PATH", "_")
+def shown(value):
+    print(json.dumps(value, default=repr, sort_keys=True))
+main = sys.modules["__main__"]
+shown(sorted(set(globals()) - {"shown", "hidden", "main", "value"}))
+shown([__name__, __file__, __spec__, main.__dict__ is globals()])
+shown([__builtins__ is sys.modules["builtins"]])
+shown([repr(__loader__).partition(" object")[0], __loader__.path])
+shown([os.getcwd(), sys.argv, sys.orig_argv[1:], sys.executable, sys.prefix, sys.path[0]])
+shown([one for one in sys.path if "napari-tool" in one or "run/warm" in one])
+shown({k: v for k, v in os.environ.items() if k not in hidden})
+shown([str(signal.getsignal(n)) for n in range(1, 32)])
+shown([threading.active_count(), threading.current_thread().name, threading.main_thread().name])
+shown(threading.current_thread() is threading.main_thread())
+shown([locale.setlocale(locale.LC_ALL), locale.getpreferredencoding(False)])
+files = [f"/proc/self/fd/{n}" for n in os.listdir("/proc/self/fd")]
+shown([os.readlink(one).partition(":")[0] for one in files if os.path.exists(one)])
+for one in (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__):
+    shown([one.name, one.mode, one.encoding, one.errors, one.line_buffering, one.write_through,
+        one.newlines, type(one.buffer).__name__, one.fileno()])
+shown([repr(one) for one in warnings.filters])
+shown([str(sys.flags), sys.warnoptions, sys._xoptions, sys.dont_write_bytecode])
+shown([resource.getrlimit(getattr(resource, n)) for n in dir(resource) if n.startswith("RLIMIT_")])
+shown([os.umask(0o22), sorted(os.sched_getaffinity(0)), os.nice(0), os.getuid(), os.getgid()])
+shown([tempfile.gettempdir(), os.path.expanduser("~")])
+shown([sys.excepthook is sys.__excepthook__, sys.getrecursionlimit(), gc.isenabled()])
+shown([hasattr(sys, "ps1"), __annotations__])
+"""
+
+
+def test_it_finds_what_a_cold_one_finds(programs: Programs) -> None:
+    programs.learn("import json, tempfile, numpy")
+    name = programs.script(LOOK)
+    assert len(programs.both("python", name, "a b", "")[1]) > 20
+    programs.both("python3", f"./{name}")
+    programs.both("python", str(programs.work / name))
+    programs.both("bash", "-c", f"umask 077; ulimit -n 99; trap '' INT; python {name} x | cat")
+    programs.both("python", "-c", LOOK.replace("__file__", "1").replace(", __loader__.path", ""))
+
+
+ENDS = [
+    "raise SystemExit",
+    "raise SystemExit(7)",
+    "raise SystemExit('said at the end')",
+    "import os; os._exit(9)",
+    "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+    "import os; os.abort()",
+    "raise KeyboardInterrupt",
+    "def f(): 1 / 0\ntry: f()\nexcept ArithmeticError as e: raise ValueError('é') from e",
+    "x = (\n",
+    "import sys\nsys.excepthook = lambda *a: print('mine', a[0], a[2].tb_lineno)\n1 / 0",
+    "import atexit\natexit.register(print, 'first')\natexit.register(print, 'second')\n1 / 0",
+    "import threading\nthreading.Timer(0.2, print, ['late']).start()",
+    "import sys\nprint('out', end='')\nprint('err', file=sys.stderr, end='')",
+    "import sys\nprint(repr(sys.stdin.read()))",
+    "import warnings\nwarnings.warn('look')\nwarnings.warn('and', DeprecationWarning)",
+    "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'print(1, __name__)'])",
+    "import subprocess\nsubprocess.run(['python', '-c', 'import sys; print(sys.argv)', 'x'])",
+    "import sys\nsys.stdout.buffer.write(b'\\xff\\n'); print('\\udcff')",
+    "import logging\nlogging.warning('one')\nlogging.getLogger('x').info('none')",
+    "import sys, traceback\ntry: 1 / 0\nexcept ArithmeticError:\n    traceback.print_exc()",
+    "import inspect\ndef f(): pass\nprint(inspect.getsource(f))",
+    "import pickle\nclass A: pass\nprint(type(pickle.loads(pickle.dumps(A()))))",
+    "import os\nprint('child' if os.fork() == 0 else os.wait() and 'parent')",
+]
+
+
+def test_it_ends_as_a_cold_one_does(programs: Programs) -> None:
+    programs.learn("import numpy")
+    for text in ENDS:
+        programs.both("python", programs.script(text))
+
+
+def test_children_of_multiprocessing(programs: Programs) -> None:
+    programs.learn("import numpy, multiprocessing.pool")
+    text = """
+        import multiprocessing, sys
+        import numpy
+        def double(x):
+            return numpy.asarray(x) * 2
+        if __name__ == "__main__":
+            for way in ("fork", "spawn"):
+                with multiprocessing.get_context(way).Pool(2) as pool:
+                    print(way, [int(x) for x in pool.map(double, range(4))])
+    """
+    code, lines, errors = programs.both("python", programs.script(text))
+    assert (code, len(lines), errors) == (0, 2, [])
+
+
+def test_modules_and_scripts_of_the_environment(programs: Programs) -> None:
+    programs.learn("import numpy")
+    programs.script("import sys; print(sys.argv, sys.path[0], __name__, __spec__.name)", "own.py")
+    programs.both("python", "-m", "own", "x")
+    programs.both("python", "-m", "none.of.these")
+    programs.both("bash", "-c", "f2py -v; echo $?")
+
+
+def test_random_states_differ_from_run_to_run(programs: Programs) -> None:
+    programs.learn("import numpy.random, random")
+    name = programs.script("import numpy, random; print(numpy.random.rand(), random.random())")
+    lines = {tuple(programs.run("python", name)[1]) for _ in range(3)}
+    assert programs.told is True
+    assert (
+        len({one.split()[0] for (one,) in lines}) == len({one.split()[1] for (one,) in lines}) == 3
+    )
+
+
+def test_a_script_that_changed_runs_as_it_is_now(programs: Programs) -> None:
+    programs.learn("import numpy")
+    programs.script("print('old')", "helper.py")
+    name = programs.script("import helper")
+    assert programs.run("python", name)[1] == ["old"]
+    programs.script("print('new, and longer')", "helper.py")
+    assert programs.run("python", name)[1] == ["new, and longer"]
+
+
+def test_own_modules_of_a_tool_are_not_learned(programs: Programs) -> None:
+    programs.script("print('imported')", "helper.py")
+    programs.learn("import helper, numpy")
+    (server,) = pool._pool._servers.values()
+    assert "numpy" in server._modules
+    assert "helper" not in server._modules
+
+
+def test_what_is_installed_and_changed_is_imported_anew(
+    programs: Programs, installed: Path
+) -> None:
+    module = installed / "of_today.py"
+    module.write_text("value = 1")
+    programs.learn("import of_today")
+    name = programs.script("import of_today; print(of_today.value)")
+    assert programs.run("python", name)[1] == ["1"]
+    assert programs.told is True
+    module.write_text("value = 1 + 1")
+    assert programs.run("python", name)[1] == ["2"]
+    (server,) = pool._pool._servers.values()
+    assert wait_until(lambda: server.outdated)
+    assert programs.run("python", name)[1] == ["2"]
+    assert list(pool._pool._servers.values()) != [server]
+
+
+def test_what_counts_when_packages_are_loaded_starts_cold(programs: Programs) -> None:
+    programs.learn("import numpy")
+    name = programs.script("import os; print(os.environ['OMP_NUM_THREADS'], os.getppid() > 0)")
+    command = (
+        f"OMP_NUM_THREADS=3 python {name}; python -W error {name}; OMP_NUM_THREADS=3 python {name}"
+    )
+    assert programs.run("bash", "-c", f"export OMP_NUM_THREADS=; {command}")[1][0] == "3 True"
+
+
+def test_a_package_that_starts_threads_is_left_out(programs: Programs, installed: Path) -> None:
+    (installed / "busy.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=lambda: time.sleep(60), daemon=True).start()"
+    )
+    (installed / "quiet.py").write_text("")
+    programs.learn("import busy, quiet")
+    name = programs.script("import sys; print('busy' in sys.modules, 'quiet' in sys.modules)")
+    assert programs.run("python", name)[1] == ["False True"]
+
+
+def test_a_cancelled_job_ends_with_all_that_it_started(programs: Programs) -> None:
+    programs.learn("import numpy")
+    name = programs.script(
+        """
+        import subprocess, sys, time
+        subprocess.Popen(["setsid", "sleep", "600"])
+        print("here", flush=True)
+        time.sleep(600)
+        """
+    )
+    process, events = programs.process()
+    context = process.context
+    assert context is not None
+
+    def cancel() -> None:
+        events.wait_for("here")
+        context.cancel.cancel()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(JobCancelledError):
+        LocalRunnerService({"enclose": programs.enclose}).exec(process, ["python", name])
+    thread.join()
+    assert programs.run("python", programs.script("print(1)"))[1] == ["1"]
+
+
+def test_a_server_that_was_killed_is_replaced(programs: Programs) -> None:
+    programs.learn("import numpy")
+    (server,) = pool._pool._servers.values()
+    os.killpg(server.pid, 9)
+    assert wait_until(lambda: server.outdated)
+    name = programs.script("print(1)")
+    assert programs.run("python", name)[:2] == (0, ["1"])
+    assert programs.run("python", name)[:2] == (0, ["1"])
+    assert list(pool._pool._servers.values()) != [server]
+
+
+@enclosed
+@pytest.mark.parametrize("command", ["python script.py", "sleep 600 # python"])
+def test_a_job_ends_with_the_server_around_it(tmp_path: Path, command: str) -> None:
+    programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=True)
+    programs.learn("import numpy")
+    (server,) = pool._pool._servers.values()
+    programs.script("import time; print('here', flush=True); time.sleep(600)")
+    process, events = programs.process()
+
+    def kill() -> None:
+        events.wait_for("here")
+        os.killpg(server.pid, 9)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    assert LocalRunnerService().exec(process, ["bash", "-c", f"echo here; {command}"]) == 137
+    thread.join()
+
+
+def test_its_memory_is_shown_and_given_back(programs: Programs) -> None:
+    programs.learn("import numpy")
+    (stored,) = LocalRunnerService().stored()
+    assert stored.kind == "process"
+    assert stored.size > 2**20
+    stored.remove()
+    assert LocalRunnerService().stored() == []
+
+
+def test_programs_that_are_no_python_start_no_server(programs: Programs) -> None:
+    assert programs.run("echo", "python")[1] == ["python"]
+    assert programs.run("bash", "-c", "echo pythonic")[1] == ["pythonic"]
+    assert pool._pool._servers == {}
+
+
+@enclosed
+def test_what_does_nothing_any_more_starts_cold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "_LEAST", 1.0)
+    monkeypatch.setattr(patience, "_took", {})
+    monkeypatch.setattr(patience, "_given_up", set())
+    programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=True)
+    programs.learn("import numpy")
+    name = programs.script("import os, time; print(1); time.sleep(os.getppid() == 0 and 600)")
+    monkeypatch.setattr(patience, "_MOST", 1.0)
+    assert programs.run("python", name)[:2] == (0, ["1", "1"])
+    assert programs.run("python", name)[:2] == (0, ["1"])
+    assert programs.run("python", programs.script("print(2)", "other.py"))[1] == ["2"]
+    assert programs.told is True
