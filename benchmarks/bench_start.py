@@ -44,7 +44,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
         source.write_text("a", encoding="utf-8")
         places = {"XDG_DATA_HOME": folder / "data", "XDG_CACHE_HOME": folder / "cache"}
         os.environ.update({key: str(place) for key, place in places.items()})
-        call = ["run", str(tool), f"input={source}", "--quiet"]
+        call = ["run", str(tool), f"input={source}", "--quiet", "--no-cache"]
         yield compare(
             "napari-tool-runner run of a tiny tool (its program alone)",
             python(f"from napari_tool_runner.cli import main; main({call!r})"),
