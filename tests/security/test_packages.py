@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shlex
+import shutil
 import socket
 import tarfile
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.tools.model import PackageRequirement
+from plugins.conda_fixtures import ChannelServer
 from plugins.runner_helpers import make_process, make_tool
 
 pytest.importorskip("rattler", reason="py-rattler is not installed")
@@ -83,6 +85,23 @@ def pack(
             add("info/link.json", json.dumps(link))
 
 
+def index(channel: Path, **told: str | None) -> None:
+    """Write the index of a channel, which tells of its packages what it likes."""
+    from rattler.index import index_fs
+
+    asyncio.run(index_fs(channel))
+    if told:
+        for other in {*channel.glob("*/*repodata*")} - {*channel.glob("*/repodata.json")}:
+            other.unlink() if other.is_file() else shutil.rmtree(other)
+        path = channel / "noarch" / "repodata.json"
+        data = json.loads(path.read_text())
+        for record in data["packages"].values():
+            record.update(told)
+            for name in [name for name, value in told.items() if value is None]:
+                del record[name]
+        path.write_text(json.dumps(data))
+
+
 class Place:
     """A channel, a home with a key, and the service that is to make environments."""
 
@@ -92,11 +111,15 @@ class Place:
         self.home.mkdir()
         (self.home / "taxes.txt").write_text(KEY)
 
-    def run(self, *names: str, init: str = "", enclose: bool = True) -> list[str]:
-        from rattler.index import index_fs
-
-        asyncio.run(index_fs(self.channel))
-        config = {"channels": [self.channel.as_uri()], "environments_dir": str(self.envs)}
+    def run(
+        self, *names: str, init: str = "", enclose: bool = True, channel: str = ""
+    ) -> list[str]:
+        if not channel:
+            index(self.channel)
+        config = {
+            "channels": [channel or self.channel.as_uri()],
+            "environments_dir": str(self.envs),
+        }
         service = as_service(CondaRunnerService({**config, "enclose": enclose}))
         wanted = PackageRequirement(text=" ".join(names), init=init)
         process, events = make_process(self.folder / "job", wanted)
@@ -168,7 +191,7 @@ def test_a_script_changes_no_file_of_another_environment(place: Place) -> None:
         "poisoned\n",
         "whole",
     }
-    assert {one.read_text() for one in place.envs.glob(".packages/*/share/data")} == {"whole"}
+    assert {one.read_text() for one in place.envs.glob(".packages/*/*/share/data")} == {"whole"}
 
 
 def test_nothing_in_an_environment_runs_as_its_owner(place: Place) -> None:
@@ -403,6 +426,48 @@ def test_sound_links_are_linked(place: Place) -> None:
     (prefix,) = place.envs.glob("[!.]*/p*")
     assert "import" in (prefix / "bin" / "wrote").read_text()
     assert (prefix / "share" / "up").read_text() == (prefix / "lib64" / "y").read_text() == "x"
+
+
+NONE = {"sha256": None, "md5": None}
+
+
+@pytest.mark.parametrize("way", ["file", "http"])
+@pytest.mark.parametrize(("told", "good"), [(NONE, {}), ({}, NONE), ({"sha256": None}, NONE)])
+def test_a_package_of_one_channel_is_none_of_another(
+    place: Place, way: str, told: dict[str, str | None], good: dict[str, str | None]
+) -> None:
+    folders = [place.folder / name for name in ("evil", "good")]
+    for folder, facts in zip(folders, (told, good), strict=True):
+        pack(folder, "same", {"bin/tool": f"#!/bin/sh\necho {folder.name}\n"})
+        index(folder, **facts)
+    servers = [ChannelServer(folder) for folder in folders] if way == "http" else []
+    try:
+        places = [one.url for one in servers] or [one.as_uri() for one in folders]
+        said = [place.run("same", channel=one) for one in places]
+    finally:
+        for one in servers:
+            one.stop()
+    assert [lines[0] for lines in said] == ["evil", "good"]
+    unknown = [any("no SHA-256 of these packages" in line for line in lines) for lines in said]
+    assert unknown == [bool(told), bool(good)]
+
+
+@pytest.mark.parametrize("way", ["file", "http"])
+def test_a_package_with_the_digest_of_another_is_refused(place: Place, way: str) -> None:
+    evil, good = (place.folder / name for name in ("evil", "good"))
+    for folder in (evil, good):
+        pack(folder, "same", {"bin/tool": f"#!/bin/sh\necho {folder.name}\n"})
+        index(folder)
+    data = json.loads((good / "noarch" / "repodata.json").read_text())
+    (record,) = data["packages"].values()
+    index(evil, sha256=record["sha256"], md5=record["md5"])
+    server = ChannelServer(evil)
+    try:
+        with pytest.raises(PreparationError, match=r"SHA-256|hash"):
+            place.run("same", channel=server.url if way == "http" else evil.as_uri())
+    finally:
+        server.stop()
+    assert place.run("same", channel=good.as_uri())[0] == "good"
 
 
 def test_the_question_and_the_service_say_what_packages_run(place: Place) -> None:

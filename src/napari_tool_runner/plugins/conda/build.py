@@ -5,6 +5,7 @@ The only module that imports rattler; it is imported when something must be buil
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -21,6 +22,7 @@ from rattler.platform import Subdir
 
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.channels import Channels, public_url
+from napari_tool_runner.plugins.conda.package_caches import cache_of, check_archives
 from napari_tool_runner.plugins.conda.package_paths import PackagePaths
 from napari_tool_runner.plugins.conda.progress import InstallReporter
 from napari_tool_runner.plugins.process import Event, OutputLine, Progress
@@ -198,7 +200,9 @@ class Builder:
         PreparationError
             A package cannot be fetched or written.
         """
-        paths = PackagePaths(solution.records, self.packages)
+        cache = cache_of(solution.records, self.packages)
+        await asyncio.to_thread(check_archives, await _missing(solution.records, cache))
+        paths = PackagePaths(solution.records, cache)
         # its other methods do nothing, which mypy takes for abstract
         reporter = InstallReporter(  # type: ignore[abstract]
             solution.records, solution.download_size, paths.look, report
@@ -207,7 +211,7 @@ class Builder:
             await rattler.install(
                 list(solution.records),
                 target_prefix=prefix,
-                cache_dir=self.packages,
+                cache_dir=cache,
                 installed_packages=[],
                 client=self.client,
                 platform=self._subdirs()[0],
@@ -347,11 +351,16 @@ class Builder:
             return records
 
     async def _solution(self, records: Sequence[Any]) -> Solution:
-        index = await rattler.PackageCache(self.packages).index()
-        missing = [record for record in records if not index.contains_record(record)]
+        missing = await _missing(records, cache_of(records, self.packages))
         return Solution(
             tuple(records), sum(int(record.size or 0) for record in missing), len(missing)
         )
+
+
+async def _missing(records: Sequence[Any], cache: Path) -> list[Any]:
+    """Return those that must be fetched."""
+    index = await rattler.PackageCache(cache).index()
+    return [record for record in records if not index.contains_record(record)]
 
 
 _INSTALL_ERRORS = (

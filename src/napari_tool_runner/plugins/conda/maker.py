@@ -28,6 +28,7 @@ from napari_tool_runner.plugins.conda.activation import (
     run_in_prefix,
 )
 from napari_tool_runner.plugins.conda.channels import Channels, resolve_channels
+from napari_tool_runner.plugins.conda.package_caches import unchecked
 from napari_tool_runner.plugins.conda.spec import (
     CondaSpec,
     conda_platform,
@@ -162,6 +163,8 @@ class EnvironmentMaker:
                 self._solutions.pop((wanted.key, wanted.store.folder), None)
             solution = await builder.solve(specs, context.report)
             await builder.link(solution, prefix, context.report)
+        if told := unchecked(solution.records):
+            context.say(told)
         builder.write_lock(solution, lock)
         return solution
 
@@ -386,8 +389,9 @@ def _plan(wanted: Wanted, solution: Solution) -> Plan:
             f"The disk of {folder} has {size_text(free)} free, about {size_text(needed)} are "
             "needed: free some room, or set 'environments_dir'."
         )
-    remark = f"{size_text(free)} are free on the disk of {folder}."
-    return Plan((Fetch(what, solution.download_size),), tuple(problems), (remark,))
+    remarks = (f"{size_text(free)} are free on the disk of {folder}.", unchecked(solution.records))
+    told = tuple(filter(None, remarks))
+    return Plan((Fetch(what, solution.download_size),), tuple(problems), told)
 
 
 def _packages(count: int, kind: str = "") -> str:

@@ -87,7 +87,7 @@ class EnvironmentStore:
 
     @property
     def packages(self) -> Path:
-        """The cache of unpacked packages."""
+        """The caches of unpacked packages: see `package_caches`."""
         return self.folder / ".packages"
 
     @property
