@@ -164,7 +164,8 @@ REGISTRIES_ALLOWED: Setting[tuple[str, ...] | None] = Setting(
     "policy.registries", TEXTS, None,
     "in a facility's file: registries, also with a namespace (`quay.io/biocontainers`)", "all")
 CHANNELS_ALLOWED: Setting[tuple[str, ...] | None] = Setting(
-    "policy.channels", TEXTS, None, "in a facility's file: channels of conda packages", "all")
+    "policy.channels", TEXTS, None, "in a facility's file: channels of conda packages; a "
+    "`conda_dir`, whose environments are used as they are, counts as one", "all")
 INDEXES_ALLOWED: Setting[tuple[str, ...] | None] = Setting(
     "policy.indexes", TEXTS, None, "in a facility's file: indexes of other packages; a "
     "descriptor's own lines for making its environment are then refused", "all")

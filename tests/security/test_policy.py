@@ -490,6 +490,25 @@ def test_the_facilitys_own_mirror_needs_no_second_line(box: Path, policy) -> Non
     obeyed(box, "CONDA")
 
 
+def test_an_environment_of_before_comes_from_no_allowed_channel(
+    box: Path, policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conda-forge" / "envs" / "e" / "conda-meta").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    require(box, '<package type="conda" env="e">-c conda-forge numpy</package>')
+    approve(box)
+    path = policy(channels=["conda-forge", "bioconda"])
+    obeyed(box, "CONDA")
+    for told in (str(tmp_path / "conda-forge"), "conda-forge"):
+        with pytest.raises(TrustError, match=r"the channel /.*/conda-forge, from which the env"):
+            obeyed(box, "CONDA", {"runner": {"conda_dir": told}})
+    rules = json.loads(path.read_text())
+    path.write_text(json.dumps({**rules, "runner": {"conda_dir": str(tmp_path / "conda-forge")}}))
+    obeyed(box, "CONDA")
+    policy(channels=["conda-forge", "bioconda", str(tmp_path / "conda-forge")])
+    obeyed(box, "CONDA", {"runner": {"conda_dir": str(tmp_path / "conda-forge")}})
+
+
 def test_a_mirror_of_channels_opens_no_registry(box: Path, policy) -> None:
     mirror = {"https://conda.anaconda.org/conda-forge": ["quay.io/other"]}
     path = policy(registries=["quay.io/biocontainers"])

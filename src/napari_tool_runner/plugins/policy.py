@@ -93,8 +93,10 @@ def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Itera
         yield "your facility does not allow tools of others to run with LOCAL"
     for origin in place.origins:
         allowed = policy.own(_ALLOWED[origin.kind])
-        if allowed is not None and origin.kind == "channel":  # its own mirrors are its own choice
+        if allowed is not None and origin.kind == "channel":  # what it names itself is its choice
             allowed = (*allowed, *chain(*policy.own(settings.CHANNEL_MIRRORS).values()))
+            if (folder := policy.own(settings.CONDA_DIR)) is not None:
+                allowed = (*allowed, str(folder.absolute()))
         if allowed is not None and not any(_covers(one, origin) for one in allowed):
             yield (
                 f"your facility does not allow the {origin.kind} {origin.place}, from which "

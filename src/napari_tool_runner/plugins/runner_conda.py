@@ -150,9 +150,14 @@ class CondaRunnerService(RunnerService):
         if spec is None:
             return local
         packages = ", ".join(spec.specs)
-        found = tuple(Origin("channel", one, packages) for one in origins(spec, self.config))
+        found = [Origin("channel", one, packages) for one in origins(spec, self.config)]
+        folder = settings.CONDA_DIR.of(self.config)
+        if folder is not None and self._existing_prefix(spec) is not None:
+            # nobody knows from which channels it was made
+            what = f"the environment {spec.env}, as it is"
+            found.append(Origin("channel", str(folder.absolute()), what))
         rights = f"{local.rights} {_making(self.config, spec)}"
-        return Place(self.service_name, found, spec.commands, rights)
+        return Place(self.service_name, tuple(found), spec.commands, rights)
 
     def stored(self) -> list[Stored]:
         """Return environments that nobody uses now, and the cache of packages."""
