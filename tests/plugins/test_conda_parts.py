@@ -394,9 +394,9 @@ def test_a_configuration_of_rattler_that_is_none(
      ("sha256 hash mismatch", "damaged"), ("connection reset", "Check the network")],
 )  # fmt: skip
 def test_why_packages_are_not_installed(said: str, hint: str) -> None:
-    from napari_tool_runner.plugins.conda.build import _install_error
+    from napari_tool_runner.plugins.conda.failures import install_error
 
-    error = _install_error(OSError(f"linking: Caused by: {said}"), Path("/envs/p"))
+    error = install_error(OSError(f"linking: Caused by: {said}"), Path("/envs/p"))
     assert hint in str(error)
     assert said in str(error)
 

@@ -1,13 +1,12 @@
 """Solving and linking an environment with py-rattler, with progress and cancel.
 
-The only module that imports rattler; it is imported when something must be built.
+It imports rattler, and is imported when something must be built.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +21,14 @@ from rattler.platform import Subdir
 
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.channels import Channels, public_url
+from napari_tool_runner.plugins.conda.failures import (
+    INSTALL_ERRORS,
+    NETWORK_HINT,
+    cause_of,
+    install_error,
+    solver_error,
+    without_credentials,
+)
 from napari_tool_runner.plugins.conda.package_caches import cache_of, check_archives
 from napari_tool_runner.plugins.conda.package_paths import PackagePaths
 from napari_tool_runner.plugins.conda.progress import InstallReporter
@@ -32,11 +39,6 @@ if TYPE_CHECKING:
     from rattler.networking.fetch_repo_data import CacheAction
 
 __all__ = ["Builder", "LinkScript", "Solution", "installed_packages"]
-
-_NETWORK_HINT = (
-    "Check the network, and the channels in the runner section of the configuration "
-    "('channels', 'channel_alias', 'mirrors')."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class Builder:
         except rattler_errors.GatewayError as error:
             if self.offline:
                 raise PreparationError(
-                    f"Working offline, and a channel was not read before: {_oneline(error)}.",
+                    f"Working offline, and a channel was not read before: {cause_of(error)}.",
                     hint="Take 'offline' out of the runner section of the configuration.",
                 ) from error
             records = await self._solve_again(wanted, report, error)
@@ -188,7 +190,7 @@ class Builder:
         with replacing(path) as draft:
             lock.to_path(draft)
             content = draft.read_text(encoding="utf-8")
-            draft.write_text(_without_credentials(content), encoding="utf-8")
+            draft.write_text(without_credentials(content), encoding="utf-8")
 
     async def link(
         self, solution: Solution, prefix: Path, report: Callable[[Event], None]
@@ -218,9 +220,9 @@ class Builder:
                 execute_link_scripts=False,  # run by us, in walls
                 reporter=reporter,
             )
-        except _INSTALL_ERRORS as error:
+        except INSTALL_ERRORS as error:
             if not paths.problem:
-                raise _install_error(error, prefix) from error
+                raise install_error(error, prefix) from error
         if paths.problem:
             raise PreparationError(
                 f"The packages could not be installed: {paths.problem}.",
@@ -255,7 +257,7 @@ class Builder:
             return [rattler.Channel(source, settings) for source in self.channels.sources]
         except (rattler_errors.InvalidChannelError, rattler_errors.InvalidUrlError) as error:
             raise PreparationError(
-                f"A channel of the tool is not valid: {error}.", hint=_NETWORK_HINT
+                f"A channel of the tool is not valid: {error}.", hint=NETWORK_HINT
             ) from error
 
     def _with_credentials(self, url: str) -> str:
@@ -300,7 +302,7 @@ class Builder:
             records = await self._solve(specs, report, "force-cache-only")
         except (rattler_errors.GatewayError, PreparationError):
             raise PreparationError(
-                f"A channel cannot be read: {_oneline(error)}.", hint=_NETWORK_HINT
+                f"A channel cannot be read: {cause_of(error)}.", hint=NETWORK_HINT
             ) from error
         text = "A channel cannot be read now; its index of an earlier day was used."
         report(OutputLine(text, "runner"))
@@ -333,14 +335,14 @@ class Builder:
             return await rattler.solve(sources, specs, **options)
         except rattler_errors.SolverError as strict:
             if len(sources) == 1:
-                raise _solver_error(strict) from strict
+                raise solver_error(strict) from strict
             try:
                 # conda, too, looks into the later channels when the first are not enough
                 records = await rattler.solve(
                     sources, specs, channel_priority=rattler.ChannelPriority.Disabled, **options
                 )
             except rattler_errors.SolverError:
-                raise _solver_error(strict) from strict
+                raise solver_error(strict) from strict
             report(
                 OutputLine(
                     "The packages do not fit with strict channel priority; "
@@ -361,44 +363,3 @@ async def _missing(records: Sequence[Any], cache: Path) -> list[Any]:
     """Return those that must be fetched."""
     index = await rattler.PackageCache(cache).index()
     return [record for record in records if not index.contains_record(record)]
-
-
-_INSTALL_ERRORS = (
-    rattler_errors.InstallerError,
-    rattler_errors.LinkError,
-    rattler_errors.TransactionError,
-    rattler_errors.IoError,
-    rattler_errors.CacheDirError,
-    rattler_errors.ExtractError,
-    OSError,
-)
-
-
-def _solver_error(error: Exception) -> PreparationError:
-    words = str(error).strip().removeprefix("Cannot solve the request because of: ")
-    return PreparationError(f"The packages cannot be solved: {words}")
-
-
-def _install_error(error: Exception, prefix: Path) -> PreparationError:
-    words = _oneline(error)
-    low = words.lower()
-    if "os error 28" in low or "no space left" in low or "os error 122" in low:
-        hint = f"The disk of {prefix} is full: free some room, or set 'environments_dir'."
-    elif "os error 13" in low or "os error 30" in low or "permission" in low:
-        hint = "Set 'environments_dir' in the runner section to a folder that can be written."
-    elif "checksum" in low or "mismatch" in low or "hash" in low:
-        hint = "The archive of the package is damaged; try again, or ask whoever runs the channel."
-    else:
-        hint = _NETWORK_HINT
-    return PreparationError(f"The packages could not be installed: {words}.", hint=hint)
-
-
-def _oneline(error: Exception) -> str:
-    """Return the words of rattler's chain of causes in one line, without credentials."""
-    parts = [part.strip(" .") for part in str(error).replace("Caused by:", "\n").splitlines()]
-    text = ": ".join(dict.fromkeys(part for part in parts if part))
-    return _without_credentials(text)
-
-
-def _without_credentials(text: str) -> str:
-    return re.sub(r"[a-z][a-z0-9+]*://[^\s)`'\"]+", lambda met: public_url(met.group()), text)
