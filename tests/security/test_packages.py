@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bz2
 import hashlib
 import io
 import json
@@ -18,6 +19,7 @@ import pytest
 
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins import as_service
+from napari_tool_runner.plugins.conda import index_size
 from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
@@ -468,6 +470,29 @@ def test_a_package_with_the_digest_of_another_is_refused(place: Place, way: str)
     finally:
         server.stop()
     assert place.run("same", channel=good.as_uri())[0] == "good"
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+def test_an_index_unpacks_to_no_more_than_the_largest(
+    place: Place, monkeypatch: pytest.MonkeyPatch, read_before: bool
+) -> None:
+    index(place.channel, license="x")
+    path = place.channel / "noarch" / "repodata.json"
+    bomb = bz2.compress(path.read_bytes() + b" " * 2**25)
+    path.with_name("repodata.json.bz2").write_bytes(bomb)
+    assert len(bomb) < 2**16
+    server = ChannelServer(place.channel)
+    try:
+        if read_before:
+            assert place.run("base", channel=server.url)[0] == "ran"
+            store = EnvironmentStore(place.envs)
+            store.remove(store.environments()[0].key)
+        monkeypatch.setattr(index_size, "MOST", 2**22)
+        with pytest.raises(PreparationError, match=r"index of the channel http.* is larger than"):
+            place.run("base", channel=server.url)
+    finally:
+        server.stop()
+    assert all(one.stat().st_size <= 2**22 for one in (place.envs / ".repodata").iterdir())
 
 
 def test_the_question_and_the_service_say_what_packages_run(place: Place) -> None:

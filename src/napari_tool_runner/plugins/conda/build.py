@@ -29,6 +29,7 @@ from napari_tool_runner.plugins.conda.failures import (
     solver_error,
     without_credentials,
 )
+from napari_tool_runner.plugins.conda.index_size import read_bounded
 from napari_tool_runner.plugins.conda.package_caches import cache_of, check_archives
 from napari_tool_runner.plugins.conda.package_paths import PackagePaths
 from napari_tool_runner.plugins.conda.progress import InstallReporter
@@ -321,7 +322,10 @@ class Builder:
         report(Progress("Reading channels", 0, len(steps)))
         for done, (source, place) in enumerate(steps, 1):
             # nothing is called so: the index is fetched, no package is looked at
-            await gateway.query([source], [place], ["napari-tool-runner-none"], recursive=False)
+            reading = gateway.query(
+                [source], [place], ["napari-tool-runner-none"], recursive=False
+            )
+            await read_bounded(reading, self.repodata, public_url(source.base_url))
             report(Progress("Reading channels", done, len(steps)))
         report(Progress("Choosing packages"))
         options: dict[str, Any] = {
