@@ -6,6 +6,7 @@ import bz2
 import functools
 import gzip
 import lzma
+import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -174,7 +175,25 @@ def test_a_codec_without_a_bound_is_not_opened(
         read_zarr(place, root=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["gzip", "zlib", "bz2", "lzma", "zstd", "lz4"])
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(
+    ("flags", "claimed", "follows"),
+    [(2, 32 + 16, b"A" * 8), (0x20, 2**31 - 1, b"\xf0\xff\xff\x6f" * 9), (None, 0, b"\2\1")],
+    ids=["as it is", "packed", "no header"],
+)
+def test_no_block_of_blosc_is_read_beyond_its_end(
+    flags: int | None, claimed: int, follows: bytes, version: int, tmp_path: Path
+) -> None:
+    """It says of itself how long it is; what lies behind it in memory would become pixels."""
+    place = packed(tmp_path / "o.zarr", "blosc", version)
+    head = b"" if flags is None else struct.pack("<4B3I", 2, 1, flags, 1, 32, 32, claimed)
+    last(place).write_bytes(head + follows)
+    lazy: Any = read_zarr(place, root=tmp_path).data
+    with pytest.raises(OutputError, match=r"o\.zarr.* a block of it is cut off"):
+        np.asarray(lazy[4:, 4:])
+
+
+@pytest.mark.parametrize("name", ["gzip", "zlib", "bz2", "lzma", "zstd", "lz4", "blosc"])
 def test_a_block_that_is_cut_off_is_a_sentence(name: str, tmp_path: Path) -> None:
     place = packed(tmp_path / "o.zarr", name, 2)
     last(place).write_bytes(last(place).read_bytes()[:-9])

@@ -331,12 +331,18 @@ class _Bound:
             case "lz4":
                 size = data[:4].tobytes()
             case "blosc":
-                size = data[4:8].tobytes()
+                size, packed = data[4:8].tobytes(), data[12:16].tobytes()
+                # it reads as far as the block says of itself that it goes
+                if data.nbytes < 16 or int.from_bytes(packed, "little") > data.nbytes:
+                    raise self._cut_off()
             case _:
                 size = data.nbytes.to_bytes(8, "little")
         if int.from_bytes(size, "little") > most:
             raise _too_large(self.what, most)
         return None
+
+    def _cut_off(self) -> OutputError:
+        return OutputError(f"{self.what} cannot be unpacked: a block of it is cut off.")
 
     def _streamed(self, new: Callable[[], _Stream], data: np.ndarray, most: int) -> bytes:
         parts, rest = list[bytes](), data.tobytes()
@@ -350,7 +356,7 @@ class _Bound:
             if most < 0:
                 raise _too_large(self.what, most + sum(map(len, parts)))
             if not stream.eof:
-                raise OutputError(f"{self.what} cannot be unpacked: a block of it is cut off.")
+                raise self._cut_off()
             rest = stream.unused_data.lstrip(b"\0")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
