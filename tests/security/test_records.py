@@ -140,10 +140,26 @@ def test_however_a_file_is_named_it_is_asked_about(
         rerun(record, load_config())
 
 
+@pytest.mark.parametrize("inside", ["", "#0", "/0"])
+@pytest.mark.parametrize("link", ["link", "sent/link"])  # the second lies beside the record
+def test_a_file_that_lies_behind_a_link_and_a_step_upwards_is_asked_about(
+    home: Path, tmp_path: Path, link: str, inside: str
+) -> None:
+    """The system goes up from where the link leads to, not from where it lies."""
+    told = told_of(ntr.run(say()))
+    (home / "deep").mkdir()
+    (tmp_path / "sent").mkdir()
+    (tmp_path / link).symlink_to(home / "deep")
+    for text in (f"{tmp_path}/{link}/../taxes.txt{inside}", f"../{link}/../taxes.txt{inside}"):
+        record = sent(tmp_path / "sent", told, parameters={"i": text}, inputs=[])
+        assert home / "taxes.txt" in borrowed(record, say()), text
+
+
 @pytest.mark.parametrize(
     "values",
     [
         {"i": " ".join(["#" * 4000] * 200)},
+        {"t": " ".join(["/tmp" + "/.." * 900] * 300)},
         {"t": "a/b " * 50_000},
         {"t": "$PATH" * 100_000},
         {"t": "x" * 2**21},
@@ -153,7 +169,7 @@ def test_however_a_file_is_named_it_is_asked_about(
         {"a" * 2000: 1},
         {str(number): 1 for number in range(50_000)},
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_more_than_a_form_holds_is_refused(
     home: Path, tmp_path: Path, values: dict[str, object]

@@ -147,7 +147,9 @@ def _there(text: str, room: _Room, *, bare: bool) -> Iterator[Path]:
         for one in {words, _SCHEME.sub("", words)}:
             for name in _with_images(one, room):
                 if name and ("/" in name or os.sep in name or (bare and whole)):
-                    yield from _lying(os.path.abspath(os.path.expanduser(name)))
+                    full = os.path.join(os.getcwd(), os.path.expanduser(name))
+                    for place in (os.path.abspath(full), *_led(full, room)):
+                        yield from _lying(place)
 
 
 def _worded(text: str, room: _Room) -> Iterator[tuple[str, bool]]:
@@ -180,6 +182,20 @@ def _with_images(text: str, room: _Room) -> Iterator[str]:
         for mark in re.finditer("#", short):
             room.take("texts that may be paths")
             yield short[: mark.start()]
+
+
+def _led(path: str, room: _Room) -> Iterator[str]:
+    """Yield what a path with ``..`` means to the system, where steps before may be links."""
+    if len(path) > _LONGEST_PATH or os.pardir not in path.split(os.sep):
+        return
+    try:
+        os.lstat(path)
+    except (ValueError, FileNotFoundError):
+        return
+    except OSError:  # it leads into a file
+        pass
+    room.take("texts that may be paths", path.count(os.sep))
+    yield os.path.realpath(path)
 
 
 def _lying(path: str) -> Iterator[Path]:
