@@ -174,6 +174,22 @@ def test_a_script_that_is_a_link_in_its_toolbox_is_seen(
     assert note in _ask(find_tool("look")).remark(None), "the form says it"
 
 
+@pytest.mark.parametrize("more", ["", "/sub", "/.."])
+def test_the_text_of_a_link_names_no_place_outside_the_toolbox(tmp_path: Path, more: str) -> None:
+    """Its steps upwards count from where a link before them leads to, not from its own place."""
+    box, mine = tmp_path / "box", tmp_path / "mine"
+    descriptor = put_tool(box / "tool")
+    (mine / "sub").mkdir(parents=True)
+    deep = box / "deep" / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (box / "deep" / "mine" / "sub").mkdir(parents=True)
+    (box / "tool" / "d").symlink_to("../deep/a/b/c")
+    (box / "tool" / "models").symlink_to(f"d/../../../mine{more}")
+    places, _ = tool_places(replace(read_tool(descriptor, root=box), toolbox=str(box)))
+    assert any(deep.is_relative_to(one) for one in places)
+    assert not [one for one in places if mine in (one, *one.parents) or ".." in one.parts]
+
+
 def test_an_approved_copy_holds_what_links_lead_to_in_the_toolbox(tmp_path: Path) -> None:
     repository = put_repository(tmp_path)
     descriptor = repository / "tools" / "a" / "look.xml"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
-from napari_tool_runner.names import real_path
+from napari_tool_runner.names import real_path, real_place
 from napari_tool_runner.tools.candidate import holds_macros, read_bytes
 
 if TYPE_CHECKING:
@@ -197,8 +197,9 @@ def _led_to(tool: Tool) -> tuple[list[Path], str]:
                 if beside and _is_of_toolbox(real.parent, folder, limit):
                     real = real.parent  # where Python looks for what a script imports
                 # from link to link: the first one's place shows the last one's file
-                first = Path(os.path.normpath(link.parent / os.readlink(link)))
-                for one in (real, first):
+                first = real_place(link.parent / os.readlink(link))
+                named = first.name != os.pardir and _is_of_toolbox(first, folder, limit)
+                for one in (real, first) if named else (real,):
                     if not any(one.is_relative_to(shown) for shown in (folder, *led)):
                         led.append(one)
                         todo += [one] if one is real and one.is_dir() else []
