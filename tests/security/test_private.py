@@ -12,7 +12,10 @@ from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.programs.installed import python_places, with_prefixes
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
-from napari_tool_runner.tools.private import private_places
+from napari_tool_runner.tools.isolation.walls import missing_walls, system_places
+from napari_tool_runner.tools.model import DirectoryParameter
+from napari_tool_runner.tools.private import outermost, private_places, spared
+from napari_tool_runner.tools.tree import Leaf, chosen_places
 from plugins.runner_helpers import make_process
 
 enclosed = pytest.mark.skipif(bool(enclosure_problem()), reason="no bubblewrap here")
@@ -124,3 +127,40 @@ def test_folders_of_scripts_are_no_modules(
     monkeypatch.setattr(sys, "path", [*sys.path, str(home)])
     shown = {place for place in python_places() if place.is_relative_to(tmp_path)}
     assert shown == {home / "package"}
+
+
+def test_what_is_opened_around_what_is_hidden(tmp_path: Path) -> None:
+    for name in ("a/b/secret/key", "a/b/other", "a/c/other", "d"):
+        put(tmp_path / name)
+    top, secret = str(tmp_path), str(tmp_path / "a" / "b" / "secret")
+    opened = {os.path.relpath(one, top) for one in spared(top, [secret, f"{secret}/key", "/x"])}
+    assert opened == {"a/b/other", "a/c", "d"}
+    assert [*spared(secret, [secret])] == []
+    assert [*spared(f"{top}/d", [secret])] == [f"{top}/d"]
+    assert outermost([secret, f"{secret}/key"], top) == [secret]
+
+
+@pytest.mark.parametrize("spelled", ["", "proj/..", ".."])
+def test_a_home_that_is_chosen_is_more_than_a_tool_is_given(
+    home: Path, tmp_path: Path, spelled: str
+) -> None:
+    (tmp_path / "link").symlink_to(home)
+    folder = DirectoryParameter(name="d")
+    for place in (home, tmp_path / "link"):
+        assert chosen_places([Leaf("d", folder, os.path.join(place, spelled))]) == []
+    assert chosen_places([Leaf("d", folder, str(home / "proj"))]) == [home / "proj"]
+
+
+@pytest.mark.skipif(bool(missing_walls()), reason="no walls here")
+def test_the_reader_opens_no_home(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script of the user's may lie there, and so its folder is on Python's path."""
+    (tmp_path / "link").symlink_to(home)
+    put(home / "module.py")
+    around = [*sys.path, str(home), str(tmp_path / "link"), str(tmp_path / "people")]
+    monkeypatch.setattr(sys, "path", around)
+    opened = system_places()
+    assert str(home / "module.py") in opened
+    shut = [home, home / "proj", home / "letter.txt", home.parent, tmp_path]
+    assert not {*map(str, shut)} & {*opened}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from napari_tool_runner.config import config_path, user_config
 from napari_tool_runner.storage import user_cache, user_data
 
-__all__ = ["holds_home", "is_below", "outermost", "private_places"]
+__all__ = ["holds_home", "is_below", "outermost", "private_places", "spared"]
 
 
 def private_places() -> list[str]:
@@ -31,3 +32,21 @@ def outermost(paths: Iterable[str], folder: str) -> list[str]:
     """Return which of `paths` lie in `folder`, but not in one another."""
     inside = [one for one in paths if one != folder and is_below(one, folder)]
     return [one for one in inside if not any(one != o and is_below(one, o) for o in inside)]
+
+
+def spared(place: str, hidden: Iterable[str]) -> Iterator[str]:
+    """Yield what to open of `place` so that `hidden` stays closed: it, or what lies in it.
+
+    Parameters
+    ----------
+    hidden : iterable of str
+        By where they really lie, as `place` does.
+    """
+    inside = outermost(hidden, place)
+    if not inside:
+        yield from () if place in hidden else (place,)
+        return
+    with suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            if not any(entry.path == one for one in inside):
+                yield from spared(entry.path, inside)

@@ -27,6 +27,7 @@ from napari_tool_runner.tools.model import (
     Repeat,
     Section,
 )
+from napari_tool_runner.tools.private import holds_home
 
 __all__ = [
     "ABSENT",
@@ -339,7 +340,7 @@ def chosen_places(found: Iterable[Leaf]) -> list[Path]:
         and leaf.value
         and str(leaf.value) != leaf.parameter.default
     ]
-    return [path for path in chosen if not Path.home().is_relative_to(path)]
+    return [path for path in chosen if not holds_home(path)]
 
 
 def _mapping(value: object) -> Mapping[str, object]:

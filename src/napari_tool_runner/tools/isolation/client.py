@@ -19,6 +19,7 @@ from napari_tool_runner import tools
 from napari_tool_runner.quoting import visible_text
 from napari_tool_runner.tools.candidate import parse_json
 from napari_tool_runner.tools.isolation.asking import STEP, Exchange, Limits
+from napari_tool_runner.tools.isolation.walls import system_places
 from napari_tool_runner.tools.isolation.wire import MESSAGE, error_from, refused, to_line
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class Reader:
         """Give what asks one child several things, all of one stranger; see `ask`."""
         asked: dict[str, object] = {
             "language": language,
-            "reads": [str(one) for one in reads],
+            # the child does not know where the home is
+            "reads": [*system_places(), *map(str, reads)],
             "writes": [str(one) for one in writes],
         }
         talk = Talk(self, limits or self.limits, asked, stop)

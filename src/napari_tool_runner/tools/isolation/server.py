@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from napari_tool_runner import tools
 from napari_tool_runner.tools.isolation.operations import WithData, load, operation, preload, warm
-from napari_tool_runner.tools.isolation.walls import end_with_parent, system_places, wall_in
+from napari_tool_runner.tools.isolation.walls import end_with_parent, wall_in
 from napari_tool_runner.tools.isolation.wire import MESSAGE, tell_error, to_line
 
 __all__ = ["serve"]
@@ -194,7 +194,7 @@ def _answer(received: BinaryIO, stream: BinaryIO) -> None:
         try:
             told = json.loads(request)
             if not walled:
-                places = [*system_places(), *tools.__path__, *told["reads"], *told["writes"]]
+                places = [*tools.__path__, *told["reads"], *told["writes"]]
                 allowed = told["memory"], told["seconds"], told["writes"]
                 wall_in(places, *allowed, maps=told["maps"])
                 walled = True

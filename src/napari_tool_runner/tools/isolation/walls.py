@@ -22,6 +22,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
+from napari_tool_runner.tools.own_folder import importable
+from napari_tool_runner.tools.private import is_below, private_places, spared
+
 __all__ = [
     "end_held",
     "end_with_parent",
@@ -119,11 +122,26 @@ def reader_words() -> str:
 
 
 def system_places() -> list[str]:
-    """Return what Python reads while it runs: itself, its packages, the system's libraries."""
+    """Return what Python reads while it runs: itself, its packages, the system's libraries.
+
+    Nothing of the user's own that lies in there, or around modules on Python's path.
+    """
+    prefixes = sys.prefix, sys.base_prefix
+    return _system_places(tuple(private_places()), prefixes, tuple(filter(None, sys.path)))
+
+
+@functools.lru_cache(maxsize=4)
+def _system_places(
+    hidden: tuple[str, ...], prefixes: tuple[str, ...], given: tuple[str, ...]
+) -> list[str]:
     told = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types"]
-    told += ["/dev/null", "/dev/urandom", "/dev/zero"]
-    told += ["/proc/self", "/proc/cpuinfo", "/proc/meminfo"]
-    return [*told, sys.prefix, sys.base_prefix, *(one for one in sys.path if one)]
+    told += [os.path.join(one, part) for one in prefixes for part in ("lib", "lib64", "share")]
+    others = (Path(one) for one in given if not any(is_below(one, place) for place in told))
+    told += [str(part) for one in others for part in importable(one)]
+    opened = [part for one in told for part in spared(os.path.realpath(one), hidden)]
+    # these are links, or no files
+    opened += ["/dev/null", "/dev/urandom", "/dev/zero"]
+    return [*opened, "/proc/self", "/proc/cpuinfo", "/proc/meminfo"]
 
 
 def wall_in(
