@@ -8,16 +8,13 @@ Blocks are decoded in napari's own process: none unpacks to more than its shape 
 from __future__ import annotations
 
 import asyncio
-import bz2
 import json
-import lzma
 import math
-import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec, Codec
@@ -30,6 +27,7 @@ from zarr.storage import LocalStore
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.exchange.carriers.zarr_bound import Bound, too_large
 from napari_tool_runner.exchange.files import check_fits
 
 if TYPE_CHECKING:
@@ -51,13 +49,7 @@ _CODECS = frozenset(
     | {"vlen-utf8", "vlen-bytes"}
 )
 _PLACES = ("compressor", "filters", "codecs", "index_codecs", "object_codec")
-_SAME_SIZE = frozenset(  # what they give is as large as what they get, times a small number
-    {"shuffle", "packbits", "delta", "fixedscaleoffset", "quantize", "bitround", "astype"}
-    | {"crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3", "cast_value"}
-    | {"scale_offset", "transpose"}
-)
 _SLACK = 2**16  # of headers and checksums
-_DICTIONARY = 2**28  # bytes that lzma may take to unpack; the best of its presets takes 65 MB
 _WIDEST = 16  # bytes of the widest number that a filter may have been given
 _MOST_BLOCKS = 10_000_000  # of one array; each is a place in a list that napari goes through
 
@@ -93,7 +85,7 @@ class SealedStore(LocalStore):
             elif isinstance(wanted, SuffixByteRequest):
                 start = max(0, end - wanted.suffix)
             if self.largest and end - start > self.largest:
-                raise _too_large(f"{key} of {self.root.name}", self.largest)
+                raise too_large(f"{key} of {self.root.name}", self.largest)
             file.seek(start)
             return prototype.buffer.from_bytes(file.read(max(0, end - start)))
 
@@ -232,18 +224,11 @@ def _room(elements: int, itemsize: int) -> int:
     return elements * itemsize + _SLACK
 
 
-def _too_large(what: str, most: int) -> OutputError:
-    return OutputError(
-        f"A block of {what} unpacks to more than the {most} bytes that its shape can take.",
-        hint="The tool wrote a broken file, or one that means harm; it stays in the job's folder.",
-    )
-
-
 def _bounded(codec: Codec, what: str, most: int) -> Codec:
     """Return a codec that does the same and stops at `most` bytes, or at those of its block."""
     if isinstance(codec, V2Codec):
         chain = [
-            None if part is None else _BoundedPart(part, _Bound.of(part.get_config(), what), most)
+            None if part is None else _BoundedPart(part, Bound.of(part.get_config(), what), most)
             for part in (codec.compressor, *(codec.filters or ()))
         ]
         first, *others = cast("list[Any]", chain)  # Zarr asks them only to decode
@@ -254,111 +239,10 @@ def _bounded(codec: Codec, what: str, most: int) -> Codec:
         return replace(codec, codecs=parts, index_codecs=index)
     if isinstance(codec, BytesCodec):
         return codec
-    bound = _Bound.of(codec.to_dict(), what)
+    bound = Bound.of(codec.to_dict(), what)
     if not isinstance(codec, BytesBytesCodec):
         return codec  # it gives arrays of the block's shape
     return _BoundedBytes(codec, bound)
-
-
-class _Stream(Protocol):
-    """What zlib, bz2 and lzma give to unpack with."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
-
-
-@dataclass(frozen=True)
-class _Bound:
-    """Unpacks what one codec packed, up to a size.
-
-    Parameters
-    ----------
-    name : str
-        Of the codec, as numcodecs has it.
-    settings : mapping
-    what : str
-        The array, for sentences.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
-    what: str
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any], what: str) -> Self:
-        """Return it by the codec's own description; raises OutputError."""
-        name = str(told.get("id", told.get("name"))).removeprefix("numcodecs.")
-        if name not in _SAME_SIZE | {"gzip", "zlib", "bz2", "lzma", "zstd", "lz4", "blosc"}:
-            raise OutputError(
-                f"{what} is coded by {name[:40]!r}, which is not opened: "
-                "a block of it may fill the memory.",
-                hint="Let the tool write numbers, compressed by blosc, zstd or gzip.",
-            )
-        return cls(name, told.get("configuration", told), what)
-
-    def unpack(self, data: np.ndarray, most: int) -> bytes | None:
-        """Return bytes unpacked; None when the codec itself will take no more than `most`.
-
-        Raises
-        ------
-        OutputError
-        """
-        match self.name:
-            case "gzip":
-                return self._streamed(lambda: zlib.decompressobj(31), data, most)
-            case "zlib":
-                return self._streamed(zlib.decompressobj, data, most)
-            case "bz2":
-                return self._streamed(bz2.BZ2Decompressor, data, most)
-            case "lzma":
-                form, filters = self.settings.get("format", 1), self.settings.get("filters")
-                room = None if form == lzma.FORMAT_RAW else _DICTIONARY
-                return self._streamed(
-                    lambda: lzma.LZMADecompressor(form, room, filters=filters), data, most
-                )
-            case "zstd":
-                import imagecodecs
-
-                try:
-                    return bytes(imagecodecs.zstd_decode(data.tobytes(), out=most))
-                except imagecodecs.ZstdError as error:
-                    if "too small" in str(error):
-                        raise _too_large(self.what, most) from error
-                    raise OutputError(f"{self.what} cannot be unpacked: {error}.") from error
-            case "lz4":
-                size = data[:4].tobytes()
-            case "blosc":
-                size, packed = data[4:8].tobytes(), data[12:16].tobytes()
-                # it reads as far as the block says of itself that it goes
-                if data.nbytes < 16 or int.from_bytes(packed, "little") > data.nbytes:
-                    raise self._cut_off()
-            case _:
-                size = data.nbytes.to_bytes(8, "little")
-        if int.from_bytes(size, "little") > most:
-            raise _too_large(self.what, most)
-        return None
-
-    def _cut_off(self) -> OutputError:
-        return OutputError(f"{self.what} cannot be unpacked: a block of it is cut off.")
-
-    def _streamed(self, new: Callable[[], _Stream], data: np.ndarray, most: int) -> bytes:
-        parts, rest = list[bytes](), data.tobytes()
-        while rest:  # one stream after another, as gzip may have it
-            stream = new()
-            try:
-                parts.append(stream.decompress(rest, most + 1))
-            except (zlib.error, lzma.LZMAError, OSError) as error:
-                raise OutputError(f"{self.what} cannot be unpacked: {error}.") from error
-            most -= len(parts[-1])
-            if most < 0:
-                raise _too_large(self.what, most + sum(map(len, parts)))
-            if not stream.eof:
-                raise self._cut_off()
-            rest = stream.unused_data.lstrip(b"\0")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 @dataclass(frozen=True)
@@ -366,7 +250,7 @@ class _BoundedPart:
     """A compressor or filter of Zarr 2; only decodes, as only that is asked of it."""
 
     inner: Numcodec
-    bound: _Bound
+    bound: Bound
     most: int
 
     def decode(self, data: Any, out: object = None) -> Any:
@@ -381,7 +265,7 @@ class _BoundedBytes(BytesBytesCodec):
     """A compressor of Zarr 3; only decodes."""
 
     inner: BytesBytesCodec
-    bound: _Bound
+    bound: Bound
     is_fixed_size: bool = False
 
     def to_dict(self) -> dict[str, Any]:

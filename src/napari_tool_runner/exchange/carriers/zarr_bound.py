@@ -1,0 +1,133 @@
+"""How much a block of a stranger's Zarr may unpack to, and where it ends."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from napari_tool_runner.errors import OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Bound", "too_large"]
+
+_SAME_SIZE = frozenset(  # what they give is as large as what they get, times a small number
+    {"shuffle", "packbits", "delta", "fixedscaleoffset", "quantize", "bitround", "astype"}
+    | {"crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3", "cast_value"}
+    | {"scale_offset", "transpose"}
+)
+_DICTIONARY = 2**28  # bytes that lzma may take to unpack; the best of its presets takes 65 MB
+
+
+def too_large(what: str, most: int) -> OutputError:
+    """Return the error of a block of `what` that has more than `most` bytes."""
+    return OutputError(
+        f"A block of {what} unpacks to more than the {most} bytes that its shape can take.",
+        hint="The tool wrote a broken file, or one that means harm; it stays in the job's folder.",
+    )
+
+
+class _Stream(Protocol):
+    """What zlib, bz2 and lzma give to unpack with."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Unpacks what one codec packed, up to a size.
+
+    Parameters
+    ----------
+    name : str
+        Of the codec, as numcodecs has it.
+    settings : mapping
+    what : str
+        The array, for sentences.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    what: str
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any], what: str) -> Self:
+        """Return it by the codec's own description; raises OutputError."""
+        name = str(told.get("id", told.get("name"))).removeprefix("numcodecs.")
+        if name not in _SAME_SIZE | {"gzip", "zlib", "bz2", "lzma", "zstd", "lz4", "blosc"}:
+            raise OutputError(
+                f"{what} is coded by {name[:40]!r}, which is not opened: "
+                "a block of it may fill the memory.",
+                hint="Let the tool write numbers, compressed by blosc, zstd or gzip.",
+            )
+        return cls(name, told.get("configuration", told), what)
+
+    def unpack(self, data: np.ndarray, most: int) -> bytes | None:
+        """Return bytes unpacked; None when the codec itself will take no more than `most`.
+
+        Raises
+        ------
+        OutputError
+        """
+        match self.name:
+            case "gzip":
+                return self._streamed(lambda: zlib.decompressobj(31), data, most)
+            case "zlib":
+                return self._streamed(zlib.decompressobj, data, most)
+            case "bz2":
+                return self._streamed(bz2.BZ2Decompressor, data, most)
+            case "lzma":
+                form, filters = self.settings.get("format", 1), self.settings.get("filters")
+                room = None if form == lzma.FORMAT_RAW else _DICTIONARY
+                return self._streamed(
+                    lambda: lzma.LZMADecompressor(form, room, filters=filters), data, most
+                )
+            case "zstd":
+                import imagecodecs
+
+                try:
+                    return bytes(imagecodecs.zstd_decode(data.tobytes(), out=most))
+                except imagecodecs.ZstdError as error:
+                    if "too small" in str(error):
+                        raise too_large(self.what, most) from error
+                    raise OutputError(f"{self.what} cannot be unpacked: {error}.") from error
+            case "lz4":
+                size = data[:4].tobytes()
+            case "blosc":
+                size, packed = data[4:8].tobytes(), data[12:16].tobytes()
+                # it reads as far as the block says of itself that it goes
+                if data.nbytes < 16 or int.from_bytes(packed, "little") > data.nbytes:
+                    raise self._cut_off()
+            case _:
+                size = data.nbytes.to_bytes(8, "little")
+        if int.from_bytes(size, "little") > most:
+            raise too_large(self.what, most)
+        return None
+
+    def _cut_off(self) -> OutputError:
+        return OutputError(f"{self.what} cannot be unpacked: a block of it is cut off.")
+
+    def _streamed(self, new: Callable[[], _Stream], data: np.ndarray, most: int) -> bytes:
+        parts, rest = list[bytes](), data.tobytes()
+        while rest:  # one stream after another, as gzip may have it
+            stream = new()
+            try:
+                parts.append(stream.decompress(rest, most + 1))
+            except (zlib.error, lzma.LZMAError, OSError) as error:
+                raise OutputError(f"{self.what} cannot be unpacked: {error}.") from error
+            most -= len(parts[-1])
+            if most < 0:
+                raise too_large(self.what, most + sum(map(len, parts)))
+            if not stream.eof:
+                raise self._cut_off()
+            rest = stream.unused_data.lstrip(b"\0")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
