@@ -214,7 +214,28 @@ def test_a_link_in_a_circle_hides_no_other(tmp_path: Path) -> None:
     (box / "a" / "deep" / "helper.py").symlink_to("../../lib/helper.py")
     places, note = tool_places(read_tool(descriptor))
     assert places == [box / "a", box / "lib"]
-    assert not note
+    assert "there are links" not in note
+
+
+@pytest.mark.parametrize("mark", ["README.md", "LICENSE", ".git", ""])
+def test_a_readme_of_the_users_does_not_lend_what_lies_beside_it(
+    tmp_path: Path, mark: str
+) -> None:
+    """People write one into folders of their own; what a checkout lends is told."""
+    if mark:
+        (tmp_path / mark).touch()
+    descriptor = put_tool(tmp_path / "downloads" / "nice" / "tool")
+    (tmp_path / "downloads" / "nice" / "LICENSE").touch()
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "patients.csv").touch()
+    (descriptor.parent / "models").symlink_to("../../../private")
+    places, note = tool_places(read_tool(descriptor))
+    if mark == ".git":
+        assert places == [descriptor.parent, tmp_path / "private"]
+        assert f"The tool sees {tmp_path / 'private'}, too" in note
+    else:
+        assert places == [descriptor.parent]
+        assert "links (models) to what the tool does not see" in note
 
 
 def test_a_home_that_is_a_repository_lends_nothing(home: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.names import real_path, real_place
+from napari_tool_runner.quoting import some_paths
 from napari_tool_runner.tools.candidate import holds_macros, read_bytes
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ _MOST_NAMES = 400
 _MOST_IMPORTS = 50
 _TEXT = 2**20
 _LONGEST = 1000  # characters of a path
-_MOST_TOLD = 5
 _TESTS = frozenset({"test-data", "test_data"})
 # where people keep all sorts of files, as desktops name it; others are told in user-dirs.dirs
 _GATHERED = "Desktop Documents Downloads Music Pictures Public Templates Videos Dropbox OneDrive"
@@ -104,12 +104,13 @@ def tool_places(tool: Tool) -> tuple[list[Path], str]:
     return [tool.source_path, *shown], note
 
 
-def import_limit(path: Path, root: Path | None) -> Path:
+def import_limit(path: Path, root: Path | None, *, papers: bool = True) -> Path:
     """Return the folder that what a descriptor imports may not leave.
 
     The toolbox `root`, else the repository around `path`, else its folder. A repository need not
     be a checkout (a ZIP has no .git): what only stands at the top of one settles it; a licence or
-    a readme may be one tool's, so the outermost counts. Folders of all sorts of things are none.
+    a readme may be one tool's, so the outermost counts, if `papers` do: people write them into
+    folders of their own, too. Folders of all sorts of things are none.
     """
     if root is not None:
         return root
@@ -119,7 +120,7 @@ def import_limit(path: Path, root: Path | None) -> Path:
             return folder
         if folder_is_shared(folder, installed=True):
             break
-        if any((folder / name).exists() for name in _PAPERS):
+        if papers and any((folder / name).exists() for name in _PAPERS):
             found = folder
     return found
 
@@ -179,7 +180,7 @@ def _led_to(tool: Tool) -> tuple[list[Path], str]:
     """
     folder = tool.lies_at.parent
     root = Path(tool.toolbox) if tool.toolbox else None
-    limit = real_path(import_limit(tool.lies_at, root))
+    limit = real_path(import_limit(tool.lies_at, root, papers=False))
     if folder_is_shared(limit, installed=True):
         limit = real_path(folder)
     led: list[Path] = []
@@ -205,14 +206,19 @@ def _led_to(tool: Tool) -> tuple[list[Path], str]:
                         todo += [one] if one is real and one.is_dir() else []
             if not lent and not real.is_relative_to("/usr") and not holds_macros(real):
                 lost.append(os.path.relpath(link, folder))
-    if not lost:
-        return led, ""
-    names = ", ".join(lost[:_MOST_TOLD]) + (" and more" if len(lost) > _MOST_TOLD else "")
-    return led, (
-        f"In the folder {folder} there are links ({names}) to what the tool does not see: it lies "
-        f"outside its toolbox ({limit}), or is hidden. Copy it into the tool's folder, or add the "
-        "folder that holds both as a toolbox."
-    )
+    notes = []
+    if led and not (root or tool.copy):  # nobody told how far the toolbox goes
+        notes.append(
+            f"The tool sees {some_paths(led)}, too, where links in its folder lead to: it lies in "
+            f"the repository around it ({limit})."
+        )
+    if lost:
+        notes.append(
+            f"In the folder {folder} there are links ({some_paths(lost)}) to what the tool does "
+            f"not see: it lies outside its toolbox ({limit}), or is hidden. Copy it into the "
+            "tool's folder, or add the folder that holds both as a toolbox."
+        )
+    return led, " ".join(notes)
 
 
 def _links(folder: Path) -> Iterator[Path]:
