@@ -88,6 +88,40 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert read_json(tmp_path / "real.json") == 2
 
 
+@pytest.mark.skipif(os.name == "nt", reason="folders have no owners like that on Windows")
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_link_that_another_user_made_is_not_written_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Who may rename a job's folder (in a workspace of a group) would choose what is replaced."""
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    for folder in (mine, theirs):
+        folder.mkdir()
+    (mine / "record.json").write_text("mine")
+    if what == "file":
+        (theirs / "record.json").symlink_to(mine / "record.json")
+    else:
+        theirs.rmdir()
+        theirs.symlink_to(mine)
+    write_json(theirs / "record.json", 1)
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    before = Path.lstat
+
+    def by_another(path: Path) -> os.stat_result:
+        facts = before(path)
+        other = 1234 if path == theirs else 4321
+        return os.stat_result((*facts[:4], other, *facts[5:]))
+
+    monkeypatch.setattr(Path, "lstat", by_another)
+    with pytest.raises(PermissionError, match="another user made"):
+        write_json(theirs / "record.json", 2)
+    assert read_json(mine / "record.json") == 1
+    if what == "file":
+        (theirs / "record.json").unlink()
+        write_json(theirs / "record.json", 3)
+        assert read_json(theirs / "record.json") == 3
+
+
 @pytest.mark.parametrize(
     "text", ["{", "[" * 100_000, "123456789", "\udcff"], ids=["cut", "deep", "large", "odd"]
 )

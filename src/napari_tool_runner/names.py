@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import unicodedata
@@ -12,6 +13,7 @@ __all__ = [
     "file_name",
     "free_path",
     "held",
+    "led_to",
     "lies_in",
     "nearest",
     "numbered_image",
@@ -56,6 +58,24 @@ def real_path(path: Path) -> Path:
     `Path.resolve` raises RuntimeError for such a link, in some versions of Python.
     """
     return Path(os.path.realpath(path))
+
+
+def led_to(path: Path) -> Path:
+    """Return where a file of ours lies, in a folder that is there: of a link, what it leads to.
+
+    Raises
+    ------
+    PermissionError
+        It is a link in a folder of somebody else, or its folder is a link of theirs: who chose
+        what would be written over.
+    """
+    folder = path.parent
+    if os.name != "posix" or folder.lstat().st_uid in (0, os.geteuid()):
+        return real_path(path)
+    for one in (path, folder):
+        if one.is_symlink():
+            raise PermissionError(errno.EPERM, "It is a link that another user made", str(one))
+    return path  # and not what is put there meanwhile
 
 
 def real_place(path: Path) -> Path:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_tool_runner.names import free_path, size_text
+from napari_tool_runner.names import free_path, led_to, size_text
 
 __all__ = [
     "APP",
@@ -126,7 +126,7 @@ def write_whole(
         path.write_bytes(data)  # a pipe or a device, which stays one
         return
     # what is written is the file that a link leads to; the link stays
-    target = Path(os.path.realpath(path))
+    target = led_to(path) if private else Path(os.path.realpath(path))
     with replacing(target, alone=alone) as draft:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with open(os.open(draft, flags, 0o600 if private else 0o666), "wb") as file:
