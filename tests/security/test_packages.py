@@ -495,6 +495,21 @@ def test_an_index_unpacks_to_no_more_than_the_largest(
     assert all(one.stat().st_size <= 2**22 for one in (place.envs / ".repodata").iterdir())
 
 
+def test_only_channels_of_the_configuration_have_an_index_in_parts(place: Place) -> None:
+    index(place.channel, license="x")
+    for told in ("", "-c {} --override-channels"):
+        server = ChannelServer(place.channel)
+        try:
+            channel = place.channel.as_uri() if told else server.url
+            said = place.run("base", told.format(server.url), channel=channel)
+        finally:
+            server.stop()
+        assert said[0] == "ran"
+        assert any("repodata.json" in path for path in server.requests)
+        asked = any("repodata_shards" in path for path in server.requests)
+        assert asked == (not told)
+
+
 def test_the_question_and_the_service_say_what_packages_run(place: Place) -> None:
     tool = make_tool(PackageRequirement(text="base", init="pip install x"))
     config = {"channels": [place.channel.as_uri()], "environments_dir": str(place.envs)}

@@ -312,12 +312,20 @@ class Builder:
     async def _solve(
         self, specs: Sequence[Any], report: Callable[[Event], None], cache: CacheAction
     ) -> list[Any]:
+        sources = self._sources()
+        # rattler unpacks the parts of an index in memory, without a limit
+        whole, parts = (
+            rattler.SourceConfig(sharded_enabled=in_parts, cache_action=cache)
+            for in_parts in (False, True)
+        )
+        named = zip(sources, self.channels.sources, strict=True)
+        own = {one.base_url: parts for one, name in named if name in self.channels.own}
         gateway = rattler.Gateway(
             cache_dir=self.repodata,
-            default_config=rattler.SourceConfig(cache_action=cache),
+            default_config=whole,
+            per_channel_config=own,
             client=self.client,
         )
-        sources = self._sources()
         steps = [(source, place) for source in sources for place in self._subdirs()]
         report(Progress("Reading channels", 0, len(steps)))
         for done, (source, place) in enumerate(steps, 1):

@@ -48,12 +48,15 @@ class Channels:
         Other places for URLs, for the client.
     renamed : mapping
         Names that have another address now, for specs such as ``conda-forge::numpy``.
+    own : set of str
+        Those of `sources` that the configuration names, not just the tool.
     """
 
     sources: tuple[str, ...]
     alias: str
     mirrors: Mapping[str, tuple[str, ...]]
     renamed: Mapping[str, str]
+    own: frozenset[str] = frozenset()
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -85,15 +88,19 @@ def resolve_channels(spec: CondaSpec, config: Mapping[str, object]) -> Channels:
     custom = {**_custom_channels(conda), **{k: v[0] for k, v in mirrors.items() if not _is_url(k)}}
     names = [*spec.channels]
     names += [_PLATFORM.sub("", one.rpartition("::")[0]) for one in spec.specs if "::" in one]
+    own = settings.CHANNELS.of(config) or settings.CHANNELS.default
     if not (spec.override_channels and names):
-        names += settings.CHANNELS.of(config) or settings.CHANNELS.default
-    expanded = [part for name in names for part in _SETS.get(name, (name,))]
+        names += own
+    expanded, configured = (
+        [part for name in some for part in _SETS.get(name, (name,))] for some in (names, own)
+    )
     renamed = {name: _address(custom.get(name, name)) for name in expanded}
     return Channels(
         sources=tuple(dict.fromkeys(renamed[name] for name in expanded)),
         alias=settings.CHANNEL_ALIAS.of(config) or str(conda.get("channel_alias") or ""),
         mirrors={k: v for k, v in mirrors.items() if _is_url(k)},
         renamed={name: address for name, address in renamed.items() if name != address},
+        own=frozenset(_address(custom.get(name, name)) for name in configured),
     )
 
 
