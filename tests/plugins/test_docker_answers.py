@@ -16,7 +16,12 @@ import pytest
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from napari_tool_runner.errors import PreparationError, RunnerError, RunnerExecError
+from napari_tool_runner.errors import (
+    JobCancelledError,
+    PreparationError,
+    RunnerError,
+    RunnerExecError,
+)
 from napari_tool_runner.errors import RunnerUnavailableError as Unavailable
 from napari_tool_runner.plugins import CancelToken, ExecContext, Mount, OutputLine, Progress
 from napari_tool_runner.plugins.docker import client as clients
@@ -449,18 +454,18 @@ LAYERS = {"a": 3, "b": 2}
 class Answer:
     """The stream of a pull."""
 
-    def __init__(self, *lines: object, status: int = 200, broken: Exception | None = None) -> None:
-        self.status_code, self.reason, self.text = status, "Bad Gateway", ""
+    def __init__(
+        self, *lines: object, status: int = 200, text: str = "", broken: Exception | None = None
+    ) -> None:
+        self.status_code, self.reason = status, "Bad Gateway"
+        self.raw = SimpleNamespace(read=lambda most, **_: text.encode()[:most])
         self.lines, self.broken = lines, broken
 
-    def iter_lines(self, chunk_size: int):
-        yield from (line if isinstance(line, bytes) else json.dumps(line).encode()
+    def iter_content(self, _: int):
+        yield from (line if isinstance(line, bytes) else f"{json.dumps(line)}\n".encode()
                     for line in self.lines)  # fmt: skip
         if self.broken is not None:
             raise self.broken
-
-    def json(self) -> object:
-        raise ValueError
 
     def close(self) -> None:
         """Nothing to close."""
@@ -509,6 +514,55 @@ def test_a_pull_that_brings_nothing(tmp_path: Path, answer: object, words: str) 
     assert asked[0]["platform"] == "linux/arm64"
 
 
+FILLED = "denied: " + "A" * 3_000_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal(500, FILLED),
+        Answer(b'{"error": "%s"}\n' % FILLED[:900_000].encode()),
+        Answer(*(b"denied: " + bytes(2**16) for _ in range(99))),
+        Answer(status=400, text=json.dumps({"message": FILLED})),
+        Answer(status=400, text=FILLED),
+    ],
+    ids=["refusal", "event", "endless line", "message", "text"],
+)
+@pytest.mark.usefixtures("no_registry")
+def test_what_a_registry_says_has_an_end(tmp_path: Path, answer: object) -> None:
+    engine = engine_of(
+        post=answer if isinstance(answer, Exception) else lambda *_, **__: answer,
+        reload_config=None,
+        inspect_image=ImageNotFound("no"),
+    )
+    with pytest.raises(PreparationError, match="denied") as failed:
+        pull.ensure_image(engine, REFERENCE, context(tmp_path))
+    assert len(str(failed.value)) < 3000
+
+
+@pytest.mark.usefixtures("no_registry")
+def test_cancel_does_not_wait_for_a_registry(tmp_path: Path) -> None:
+    asked, answers, closed = threading.Event(), threading.Event(), threading.Event()
+    late = Answer()
+    late.close = closed.set  # type: ignore[method-assign]
+
+    def post(*_: object, **__: object) -> Answer:
+        asked.set()
+        assert answers.wait(20)
+        return late
+
+    engine = engine_of(post=post, reload_config=None, inspect_image=ImageNotFound("no"))
+    told = context(tmp_path)
+    ahead = threading.Thread(target=lambda: (asked.wait(20), told.cancel.cancel()))
+    ahead.start()
+    with pytest.raises(JobCancelledError, match="while the image"):
+        pull.ensure_image(engine, REFERENCE, told)
+    assert not answers.is_set()
+    answers.set()
+    ahead.join()
+    assert closed.wait(20), "what is answered too late is closed, which ends the pull"
+
+
 @pytest.mark.parametrize(
     ("answer_after", "totals"), [(0, {5, None}), (3, {5, None}), (None, {3, 5, None})]
 )
@@ -524,16 +578,17 @@ def test_a_total_is_that_of_all_layers_or_none(
             raise registry.RegistryError("nobody there")
         return registry.Manifest({f"sha256:{name * 12}0": size for name, size in LAYERS.items()})
 
-    def lines(**_: object) -> Iterator[bytes]:
+    def lines(_: int) -> Iterator[bytes]:
         for at, (name, status, detail) in enumerate(events):
             if at == (answer_after or 0):
                 heard.set()
                 for thread in threading.enumerate():
                     if thread.name == "docker-sizes":
                         thread.join()
-            yield json.dumps(
-                {"id": name * 12, "status": status, "progressDetail": detail}
-            ).encode()
+            yield (
+                json.dumps({"id": name * 12, "status": status, "progressDetail": detail}).encode()
+                + b"\n"
+            )
 
     events: list[tuple[str, str, dict[str, int]]] = [
         ("a", "Pulling fs layer", {}),
@@ -550,7 +605,7 @@ def test_a_total_is_that_of_all_layers_or_none(
     monkeypatch.setattr(pull, "_REPORT_EVERY", -1.0)
     monkeypatch.setattr(pull.docker.auth, "get_config_header", lambda *_: "")
     answer = Answer()
-    monkeypatch.setattr(answer, "iter_lines", lines)
+    monkeypatch.setattr(answer, "iter_content", lines)
     told = context(tmp_path)
     pull._Pull(engine_of(post=answer, reload_config=None), REFERENCE, told, None).run()
     progress = [event for event in told.report.all if isinstance(event, Progress)]

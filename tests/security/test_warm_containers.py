@@ -23,12 +23,13 @@ from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.manager import job_manager
 from napari_tool_runner.plugins import ExecContext
 from napari_tool_runner.plugins.docker import exec as execution
-from napari_tool_runner.plugins.docker.containers import LABEL, last_words, leftovers, sweep
+from napari_tool_runner.plugins.docker.containers import LABEL, leftovers, sweep
 from napari_tool_runner.plugins.docker.images import Image, parse_reference
 from napari_tool_runner.plugins.docker.pool import SLEEPERS, WarmContainer, WarmPool
 from napari_tool_runner.plugins.docker.program import Executed, counted_out_of_memory
 from napari_tool_runner.plugins.docker.slot import Slot
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
+from napari_tool_runner.plugins.docker.words import last_words
 from napari_tool_runner.plugins.runners_factory import runnerServices
 from napari_tool_runner.tools.toolbox.trust import approve
 from plugins.test_docker_answers import engine_of, left_behind, refusal

@@ -50,6 +50,7 @@ from napari_tool_runner.plugins.docker.pool import WarmPool
 from napari_tool_runner.plugins.docker.pull import ensure_image, plan_image
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
+from napari_tool_runner.plugins.docker.words import said_by
 from napari_tool_runner.plugins.process import ExecContext, Session, context_of
 from napari_tool_runner.plugins.programs.environment import program_environment
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
@@ -97,7 +98,7 @@ class DockerRunnerService(RunnerService):
             session = self._prepare(process)
         except ENGINE_ERRORS as error:
             raise PreparationError(
-                f"The container engine went away while it was asked: {error}.",
+                f"The container engine went away while it was asked: {said_by(error)}.",
                 hint="Start it again, then try again.",
             ) from error
         try:
@@ -164,7 +165,8 @@ class DockerRunnerService(RunnerService):
         except ToolRunnerError as error:
             return Plan(problems=(str(error),))
         except ENGINE_ERRORS as error:
-            return Plan(problems=(f"The container engine went away while it was asked: {error}",))
+            gone = f"The container engine went away while it was asked: {said_by(error)}"
+            return Plan(problems=(gone,))
 
     def place(self, tool: Tool) -> Place:
         """The image and its registry, and what a container is allowed."""

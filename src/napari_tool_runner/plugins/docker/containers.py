@@ -18,12 +18,8 @@ import docker.types
 import psutil
 
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.docker.client import (
-    CONTROL_TIMEOUT,
-    ENGINE_ERRORS,
-    Engine,
-    is_disconnect,
-)
+from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_disconnect
+from napari_tool_runner.plugins.docker.words import said_by
 from napari_tool_runner.seals import is_sealed, seal_of
 
 if TYPE_CHECKING:
@@ -35,7 +31,6 @@ __all__ = [
     "close_quietly",
     "count_processes",
     "create",
-    "last_words",
     "leftovers",
     "remove",
     "sweep",
@@ -43,8 +38,6 @@ __all__ = [
 
 LABEL = "napari-tool-runner"
 """Prefix of the labels of our containers; images have labels, too, so a seal proves which are."""
-
-_WORDS = 4000  # bytes of what a container printed
 
 
 def create(
@@ -168,17 +161,6 @@ def count_processes(engine: Engine, container: str) -> int:
         return 0
 
 
-def last_words(engine: Engine, container: str) -> str:
-    """Return what a container printed last, within a limit."""
-    api = engine.control.api
-    place = f"{api.base_url}/v{api.api_version}/containers/{container}/logs"
-    asked = {"stdout": 1, "stderr": 1, "tail": 5}
-    # not by the SDK, which reads lines of any length
-    with api.get(place, params=asked, stream=True, timeout=CONTROL_TIMEOUT) as answer:
-        said: bytes = answer.raw.read(_WORDS)
-    return said.decode(errors="replace")
-
-
 # -- leftovers -----------------------------------------------------------------------
 
 
@@ -274,7 +256,7 @@ def explain_start(
         return PreparationError(
             "The container engine does not answer.", hint="Start it again, then try again."
         )
-    said = str(getattr(error, "explanation", None) or error).strip()
+    said = said_by(error)
     lowered = said.lower()
     if "device driver" in lowered or "nvidia" in lowered or "cdi" in lowered.split():
         return PreparationError(
@@ -315,7 +297,7 @@ def explain_start(
 def is_missing_program(error: BaseException) -> bool:
     """Say whether a start failed because the image lacks the program."""
     cause = error.__cause__ or error
-    said = str(getattr(cause, "explanation", None) or cause).lower()
+    said = said_by(cause).lower()
     return any(
         sign in said
         for sign in ("executable file not found", "no such file or directory", "permission denied")

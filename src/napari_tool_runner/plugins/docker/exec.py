@@ -15,6 +15,7 @@ from napari_tool_runner.errors import PreparationError, RunnerExecError
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.docker.program import Executed, Program, lost, not_started
+from napari_tool_runner.plugins.docker.words import said_by
 from napari_tool_runner.plugins.process import Event, ExecContext, Mount, OutputLine
 from napari_tool_runner.plugins.programs.output import LineSplitter
 from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender
@@ -131,7 +132,7 @@ def _run_in(
     try:
         stream = api.exec_start(made["Id"], stream=True, demux=True)
     except docker.errors.APIError as error:
-        said = str(error.explanation or error)
+        said = said_by(error)
         if error.status_code == 409 or "is not running" in said:
             raise gone from error
         raise not_started(engine, argv[0], said) from error
@@ -256,7 +257,7 @@ def _state(program: Program, *, patient: bool) -> tuple[bool, int | None]:
         return False, None
     except docker.errors.APIError as error:
         raise RunnerExecError(
-            f"The container engine cannot say what became of {program.name}: {error}."
+            f"The container engine cannot say what became of {program.name}: {said_by(error)}."
         ) from error
     except ENGINE_ERRORS as error:
         raise lost(program.name) from error

@@ -22,6 +22,7 @@ from napari_tool_runner.errors import PreparationError, RunnerExecError
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.docker.slot import Slot
+from napari_tool_runner.plugins.docker.words import last_words
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.spec import Spec
@@ -365,7 +366,7 @@ class WarmPool:
             time.sleep(0.02)
         else:
             return True
-        said = containers.last_words(warm.engine, warm.id)
+        said = last_words(warm.engine, warm.id)
         if "exec format error" in said.lower():
             warm.remove()
             raise containers.explain_start(warm.engine, RuntimeError(said), warm.sleeper.argv)

@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import docker.auth
@@ -24,6 +25,7 @@ from napari_tool_runner.plugins.docker.containers import close_quietly
 from napari_tool_runner.plugins.docker.images import Image, find_image
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
 from napari_tool_runner.plugins.docker.storage import note_image
+from napari_tool_runner.plugins.docker.words import LONGEST_LINE, lines_of, said_by, why_no_image
 from napari_tool_runner.plugins.process import ExecContext, Progress
 
 if TYPE_CHECKING:
@@ -176,9 +178,11 @@ class _Pull:
         # next event ends it
         remove = self.context.cancel.on_cancel(lambda: close_quietly(stream))
         try:
-            for line in response.iter_lines(chunk_size=4096):
+            for line in lines_of(response):
                 if not line.strip():
                     continue
+                if len(line) > LONGEST_LINE:  # an error that somebody filled up
+                    raise self._explain(line.decode(errors="replace"))
                 event = json.loads(line)
                 if "error" in event:
                     raise self._explain(str(event["error"]))
@@ -194,6 +198,27 @@ class _Pull:
         self._report(force=True, finished=True)
 
     def _request(self) -> requests.Response:
+        """Return the engine's answer, which may wait for the registry's; cancel does not wait."""
+        answer, wake = Future[requests.Response](), threading.Event()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._post())
+            except Exception as error:  # noqa: BLE001 - the job that waits raises it
+                answer.set_exception(error)
+            wake.set()
+
+        threading.Thread(target=ask, name="docker-pull", daemon=True).start()
+        remove = self.context.cancel.on_cancel(wake.set)
+        wake.wait()
+        remove()
+        if not answer.done():
+            # nothing ends a request that is not answered; when it is, this ends the pull
+            answer.add_done_callback(_close_late)
+            _stop_if_cancelled(self.context, self.reference)
+        return answer.result()
+
+    def _post(self) -> requests.Response:
         api = self.engine.client.api
         parameters = {"fromImage": self.reference.name, "tag": self.reference.version}
         if self.platform:
@@ -208,11 +233,11 @@ class _Pull:
         )
         if response.status_code >= 400:
             with response:
-                try:
-                    message = str(response.json().get("message", response.reason))
-                except ValueError:
-                    message = response.text or str(response.reason)
-            raise self._explain(message)
+                body: bytes = response.raw.read(LONGEST_LINE, decode_content=True)
+            message = body.decode(errors="replace")
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                message = str(json.loads(body)["message"])
+            raise self._explain(message or str(response.reason))
         return response
 
     def _credentials(self) -> dict[str, str | bytes]:
@@ -279,21 +304,22 @@ class _Pull:
                 f"The container engine went away while it pulled the image {self.reference}.",
                 hint="Start it again and try again; layers that are complete are kept.",
             )
-        return self._explain(str(error.explanation or error))
+        return self._explain(said_by(error))
 
     def _explain(self, said: str) -> PreparationError:
         """Return the error for what the engine said."""
-        lowered, registry = said.lower(), self.reference.registry
+        said = said_by(said)
+        message, hint = why_no_image(said)
         platform = self.platform or self.engine.platform
-        message, hint = next(
-            (words for signs, *words in _WORDS if any(sign in lowered for sign in signs)),
-            ("The image {image} cannot be pulled.", "Try `docker pull` by hand."),
-        )
-        names = {"image": str(self.reference), "registry": registry, "platform": platform}
+        names = {
+            "image": str(self.reference),
+            "registry": self.reference.registry,
+            "platform": platform,
+        }
         hint = hint.format(**names)
         if self.credentials_problem:
             hint += f" The stored credentials could not be read: {self.credentials_problem}."
-        text = f"{message.format(**names)} The engine said: {said.strip()}"
+        text = f"{message.format(**names)} The engine said: {said}"
         return PreparationError(text, hint=hint)
 
 
@@ -319,58 +345,9 @@ class _Layer:
             self.complete = self.complete or status == "Pull complete"
 
 
-_WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (
-        ("no space left on device",),
-        "The disk of the container engine is full: the image {image} does not fit.",
-        "Free some space (`napari-tool-runner clean`, `docker system prune`) and try again.",
-    ),
-    (
-        ("no matching manifest for", "does not match the specified platform"),
-        "The image {image} is not made for this computer ({platform}).",
-        "Ask its authors, or set “platform” of the runner (such as linux/amd64).",
-    ),
-    (
-        ("toomanyrequests", "rate limit"),
-        "The registry {registry} refuses to give the image {image}: too many requests.",
-        "Wait, or log in with `docker login {registry}`.",
-    ),
-    (
-        ("filesystem layer verification failed", "digest mismatch", "does not match digest"),
-        "A part of the image {image} arrived damaged.",
-        "Try again; if it stays so, tell those who run the registry {registry}.",
-    ),
-    (
-        ("unauthorized", "no basic auth credentials", "authentication required", "forbidden"),
-        "The registry {registry} gives the image {image} only to those it knows.",
-        "Log in with `docker login {registry}` and try again.",
-    ),
-    (
-        ("pull access denied", "requested access to the resource is denied"),
-        "The registry {registry} has no image {image}, or gives it only to those it knows.",
-        "Check the name, or log in with `docker login {registry}`.",
-    ),
-    (
-        ("manifest unknown", "not found", "name unknown", "manifest for"),
-        "The registry {registry} has no image {image}.",
-        "Check the name and the tag in the tool’s descriptor.",
-    ),
-    (
-        ("connection reset", "unexpected eof", "short read", "broken pipe", "use of closed"),
-        "The download of the image {image} broke off in the middle.",
-        "Try again; layers that are complete are kept.",
-    ),
-    (
-        ("connection refused", "no such host", "timeout", "unreachable", "dial tcp", "eof"),
-        "The registry {registry}, which has the image {image}, cannot be reached.",
-        "Check the network (and the engine’s proxy), then try again.",
-    ),
-    (
-        ("http status", "internal server error", "status code 5"),
-        "The registry {registry} answered with an error when asked for the image {image}.",
-        "Try again later.",
-    ),
-)
+def _close_late(answer: Future[requests.Response]) -> None:
+    if answer.exception() is None:
+        close_quietly(answer.result())
 
 
 def _stop_if_cancelled(context: ExecContext, reference: Reference) -> None:
