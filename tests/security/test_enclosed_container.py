@@ -20,11 +20,14 @@ import tifffile
 
 import napari_tool_runner as ntr
 from napari_tool_runner.config import user_data
+from napari_tool_runner.errors import RunnerUnavailableError
 from napari_tool_runner.exchange import files
 from napari_tool_runner.jobs import read_record
 from napari_tool_runner.jobs.secrets import forget_left
+from napari_tool_runner.plugins.docker import client as clients
 from napari_tool_runner.plugins.docker.slot import Slot, recover
 from napari_tool_runner.plugins.runners_factory import runnerServices
+from plugins.test_docker_answers import GONE, engine_of, left_behind
 from security.test_inputs import attack_script, blocks
 from security.test_sealed import as_anybody
 
@@ -326,6 +329,37 @@ def test_a_dead_slot_that_resists_hides_no_other(tmp_path: Path) -> None:
     assert [(jobs / f"job{at}" / "io" / "data").exists() for at in range(3)] == [False, True, True]
     assert not (jobs / "job0" / "io").is_symlink()  # nothing leads into what is gone
     assert not any((tmp_path / ".slots").iterdir())
+
+
+@pytest.mark.parametrize("engine", ["gone", "hangs", "keeps it"])
+def test_nothing_is_put_back_under_a_container_that_may_live(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    left = [{"Id": "c1", "Labels": left_behind("ours"), "Names": ["/ours"]}]
+    answers: dict[str, dict[str, object]] = {
+        "hangs": {"containers": GONE},
+        "keeps it": {"containers": left, "remove_container": GONE},
+    }
+
+    def connect(config: dict[str, str]) -> object:
+        assert config == {"host": "unix:///engine"}
+        if engine == "gone":
+            raise RunnerUnavailableError("no engine")
+        return engine_of(**answers[engine])
+
+    monkeypatch.setattr(clients, "connect", connect)
+    (root,) = dead_slots(tmp_path, 1)
+    (root / "engine").write_text("unix:///engine")
+    io = tmp_path / "tool" / "job0" / "io"
+    recover(tmp_path)
+    assert io.is_symlink()
+    assert (root / "job" / "io" / "data").exists()
+    ended = engine_of(containers=(left, []), remove_container=None)
+    monkeypatch.setattr(clients, "connect", lambda _: ended)
+    recover(tmp_path)
+    assert "remove_container" in ended.client.api.asked
+    assert not io.is_symlink()
+    assert (io / "data").exists()
 
 
 def test_what_is_put_back_by_several_at_once_is_lost_by_none(tmp_path: Path) -> None:

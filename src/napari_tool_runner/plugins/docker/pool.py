@@ -320,7 +320,7 @@ class WarmPool:
         self, engine: Engine, spec: Spec, sleeper: Sleeper, *, settle: bool
     ) -> WarmContainer | None:
         tie: Any = None
-        slot = _slot(spec)
+        slot = _slot(engine, spec)
         mounts = slot.mounts(spec.mounts) if slot is not None else ()
 
         def make(init: bool) -> str:
@@ -388,9 +388,9 @@ class WarmPool:
                 self.discard(warm)
 
 
-def _slot(spec: Spec) -> Slot | None:
+def _slot(engine: Engine, spec: Spec) -> Slot | None:
     try:
-        return None if spec.jobs is None else Slot(spec.jobs)
+        return None if spec.jobs is None else Slot(spec.jobs, engine.endpoint.host)
     except OSError as error:
         raise PreparationError(
             f"A place for jobs cannot be made beside {spec.jobs}: {error.strerror or error}.",

@@ -20,17 +20,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import OutputError, RunnerExecError
+from napari_tool_runner.errors import OutputError, RunnerExecError, RunnerUnavailableError
 from napari_tool_runner.locks import join_lock
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.plugins.process import Mount
 from napari_tool_runner.processes import process_mark
-from napari_tool_runner.storage import short_digest
+from napari_tool_runner.storage import read_limited, short_digest
 
 __all__ = ["Slot", "recover"]
 
 _log = logging.getLogger(__name__)
 _SLOTS = ".slots"
+_ENGINE = "engine"
 _NAME = re.compile(r"((?P<host>.+)-(?P<pid>[0-9]{1,10})-[0-9a-f]+)-[0-9a-f]+")
 _HERE = -100  # AT_FDCWD
 _EXCHANGE = 2  # RENAME_EXCHANGE
@@ -39,13 +40,15 @@ _EXCHANGE = 2  # RENAME_EXCHANGE
 class Slot:
     """A slot for jobs whose folders lie in `jobs` (those of one tool).
 
+    `host` is the address of the engine whose container it is for; empty: there is none.
+
     Raises
     ------
     OSError
         It cannot be made.
     """
 
-    def __init__(self, jobs: Path) -> None:
+    def __init__(self, jobs: Path, host: str = "") -> None:
         self._jobs = jobs
         recover(jobs.parent)
         self.root = jobs.parent / _SLOTS / f"{_owner(os.getpid())}-{secrets.token_hex(4)}"
@@ -55,6 +58,8 @@ class Slot:
         self._held = self._doomed = False
         for folder in (self.root.parent, self.root, self._links, self._given):
             folder.mkdir(mode=0o700, exist_ok=True)
+        if host:
+            (self.root / _ENGINE).write_text(host)
 
     def mounts(self, others: Iterable[Mount]) -> tuple[Mount, ...]:
         """Return what a container mounts for it, besides `others`."""
@@ -134,7 +139,8 @@ class Slot:
 def recover(workspaces: Path) -> None:
     """Put back the folders of jobs that dead sessions of this computer left in slots.
 
-    Their containers must be gone. Where another session does it already, nothing is done.
+    Their containers are ended first; where the engine does not say that they are gone, a slot
+    stays until the next look. Where another session does it already, nothing is done.
     """
     lock = workspaces / f"{_SLOTS}.lock"
     with suppress(OSError):
@@ -147,7 +153,7 @@ def recover(workspaces: Path) -> None:
             return
         try:
             for root in dead:
-                if _put_back(root, workspaces):
+                if _is_free(root) and _put_back(root, workspaces):
                     _delete(root)
         finally:
             release()
@@ -156,6 +162,31 @@ def recover(workspaces: Path) -> None:
 def _is_left(name: str) -> bool:
     told = _NAME.fullmatch(name)  # what is called otherwise is not ours
     return bool(told and told["host"] == _host() and _owner(int(told["pid"])) != told[1])
+
+
+def _is_free(root: Path) -> bool:
+    """Whether no container has a slot of a dead session any more.
+
+    A program can stop what would end its container with the session.
+    """
+    from napari_tool_runner.plugins.docker import client, containers  # heavy, for rare cases
+
+    try:
+        host = read_limited(root / _ENGINE, 1000, follow=False).decode()
+    except FileNotFoundError:
+        return True  # there was none yet
+    except (OSError, ValueError):
+        return False
+    try:
+        engine = client.connect({"host": host})
+        containers.sweep(engine)
+        free = all(one.state != "left behind" for one in containers.leftovers(engine))
+        engine.close()
+    except (RunnerUnavailableError, *client.ENGINE_ERRORS):
+        free = False
+    if not free:
+        _log.warning("%s stays: the engine at %s may run its container.", root, host)
+    return free
 
 
 def _put_back(root: Path, workspaces: Path) -> bool:
