@@ -54,7 +54,7 @@ def here(
 ) -> Iterator[dict[str, object]]:
     """A configuration that runs tools in containers of the test engine."""
     assert docker_python == IMAGE
-    config["runner"] = {"host": docker_engine.host}
+    config["runner"], config["jobs"] = {"host": docker_engine.host}, {"cache": False}
     yield config
     runnerServices.get("DOCKER", host=docker_engine.host).close()  # type: ignore[attr-defined]
 

@@ -111,6 +111,7 @@ def here(
     api.commit(made, *EVIL.split(":"))
     api.remove_container(made)
     config["runner"] = {"host": docker_engine.host, "service": "DOCKER"}
+    config["jobs"] = {"cache": False}
     yield config
     runnerServices.get("DOCKER", host=docker_engine.host).close()  # type: ignore[attr-defined]
     api.remove_image(EVIL, force=True)
