@@ -22,6 +22,7 @@ from napari_tool_runner.errors import RunnerExecError
 from napari_tool_runner.jobs.extent import Extent
 from napari_tool_runner.jobs.manager import job_manager
 from napari_tool_runner.plugins import ExecContext
+from napari_tool_runner.plugins.docker import containers
 from napari_tool_runner.plugins.docker import exec as execution
 from napari_tool_runner.plugins.docker.containers import LABEL, leftovers, sweep
 from napari_tool_runner.plugins.docker.images import Image, parse_reference
@@ -337,6 +338,14 @@ def test_labels_of_an_image_make_no_container_ours(change: dict[str, str | None]
     engine = engine_of(containers=[ours], remove_container=None)
     sweep(engine)
     assert "remove_container" in engine.client.api.asked
+
+
+def test_where_no_key_can_be_kept_a_session_knows_its_containers(user_dirs: Path) -> None:
+    (user_dirs / "data_home").write_text("")  # a file where the folder should be
+    ours = {"Id": "c1", "Labels": containers._labels("ours"), "Names": ["/ours"]}
+    theirs = {"Id": "c2", "Labels": {f"{LABEL}.seal": ""}, "Names": ["/theirs"]}
+    (found,) = leftovers(engine_of(containers=[ours, theirs]))
+    assert (found.id, found.state) == ("c1", "own")
 
 
 def test_last_words_have_a_limit() -> None:

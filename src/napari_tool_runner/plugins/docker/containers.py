@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import secrets
 import socket as sockets
 import uuid
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,10 @@ __all__ = [
 
 LABEL = "napari-tool-runner"
 """Prefix of the labels of our containers; images have labels, too, so a seal proves which are."""
+
+
+_SESSION = secrets.token_hex(32)
+"""The seal where no key can be kept: this session knows its own containers."""
 
 
 def create(
@@ -185,7 +190,8 @@ def leftovers(engine: Engine, *, sizes: bool = False) -> list[Leftover]:
     for entry in listed:
         name = str((entry.get("Names") or ["/"])[0]).lstrip("/")
         labels: Mapping[str, str] = entry.get("Labels") or {}
-        if is_sealed(_sealed(name, labels), labels.get(f"{LABEL}.seal")):
+        seal = labels.get(f"{LABEL}.seal")
+        if seal == _SESSION or is_sealed(_sealed(name, labels), seal):
             found.append(
                 Leftover(str(entry["Id"]), name, _owner(labels), size=entry.get("SizeRw"))
             )
@@ -206,7 +212,7 @@ def _labels(name: str) -> dict[str, str]:
         f"{LABEL}.started": _started(os.getpid()),
         f"{LABEL}.user": str(os.getuid()),
     }
-    return {**told, f"{LABEL}.seal": seal_of(_sealed(name, told))}
+    return {**told, f"{LABEL}.seal": seal_of(_sealed(name, told)) or _SESSION}
 
 
 def _sealed(name: str, labels: Mapping[str, str]) -> str:
