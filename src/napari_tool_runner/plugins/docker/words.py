@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.plugins.docker.client import Engine
 
-__all__ = ["LONGEST", "LONGEST_LINE", "last_words", "lines_of", "said_by", "why_no_image"]
+__all__ = ["LONGEST_LINE", "last_words", "lines_of", "said_by", "why_no_image"]
 
-LONGEST = 2000
+_LONGEST = 2000
 """Characters of what an engine says that are told."""
 
 LONGEST_LINE = 2**20
@@ -24,8 +24,8 @@ LONGEST_LINE = 2**20
 def said_by(error: object) -> str:
     """Return what an engine said by an error (or in a text), cut off where it is too long."""
     text = str(getattr(error, "explanation", None) or error).strip()
-    more = len(text) - LONGEST
-    return f"{text[:LONGEST]} … ({more} more characters)" if more > 0 else text
+    more = len(text) - _LONGEST
+    return f"{text[:_LONGEST]} … ({more} more characters)" if more > 0 else text
 
 
 def lines_of(answer: requests.Response) -> Iterator[bytes]:
@@ -46,7 +46,7 @@ def last_words(engine: Engine, container: str) -> str:
     asked = {"stdout": 1, "stderr": 1, "tail": 5}
     # not by the SDK, which reads lines of any length
     with api.get(place, params=asked, stream=True, timeout=CONTROL_TIMEOUT) as answer:
-        said: bytes = answer.raw.read(LONGEST)
+        said: bytes = answer.raw.read(_LONGEST)
     return said.decode(errors="replace")
 
 
