@@ -274,10 +274,9 @@ def test_the_past_is_read_once(make_tool: MakeTool, config: Config) -> None:
 
     first = Scan(workspaces, {})
     first.run()
-    rows = first.batch(1)
-    assert not first.over
-    rows += first.batch(9)
-    assert first.over
+    rows = first.batch()
+    assert first.ended.is_set()
+    assert first.batch() == []
     newest = sorted((result.job_id for result in results[1:]), reverse=True)
     (bad,) = [row for _, _, row in rows if row.folder == results[0].workspace]
     assert "cannot be read" in bad.message
@@ -288,13 +287,13 @@ def test_the_past_is_read_once(make_tool: MakeTool, config: Config) -> None:
 
     again = Scan(workspaces, {folder: stamp for folder, stamp, _ in rows})
     again.run()
-    assert [row.id for _, _, row in again.batch(9)] == [bad.id]
+    assert [row.id for _, _, row in again.batch()] == [bad.id]
     (folder, _, _) = rows[0]
     text = (folder / "record.json").read_text()
     (folder / "record.json").write_text(text + "\n")
     changed = Scan(workspaces, {folder: stamp for folder, stamp, _ in rows})
     changed.run()
-    assert {row.id for _, _, row in changed.batch(9)} == {bad.id, newest[0]}
+    assert {row.id for _, _, row in changed.batch()} == {bad.id, newest[0]}
 
 
 @pytest.mark.parametrize("root", ["", 'profile="21.05"'], ids=["BioImageIT", "Galaxy"])

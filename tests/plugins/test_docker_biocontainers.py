@@ -59,6 +59,7 @@ def test_the_latest_build_is_found_and_used_again_without_the_registry(
     docker_service.configure(config)
     job = job_of(tmp_path / "ws", ("blur", "1.0"))
     assert docker_service.supports(job.process.tool).ok
+    assert docker_service.is_ready(job.process.tool) is False
     plan = docker_service.plan(job.process.tool)
     assert "bio/blur:1.0--py_10" in plan.fetches[0].what
     assert run_job(docker_service, job, "true") == 0
@@ -67,6 +68,7 @@ def test_the_latest_build_is_found_and_used_again_without_the_registry(
     docker_registry.stop()
     try:
         docker_service._biocontainers.clear()
+        assert docker_service.is_ready(job.process.tool), "no registry is asked"
         assert run_job(docker_service, job_of(tmp_path / "ws", ("blur", "1.0")), "true") == 0
         other = job_of(tmp_path / "ws", ("sharpen", "2"))
         with pytest.raises(PreparationError, match="cannot be asked"):

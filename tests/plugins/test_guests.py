@@ -164,6 +164,18 @@ def test_lists_and_single_texts_are_what_they_can_only_mean(guest, bare):
         service.plan(tool)
 
 
+@pytest.mark.parametrize("answer", [True, False, None])
+def test_whether_all_is_here_is_told_or_not_known(guest, bare, answer):
+    section = guest(GUEST, more=f"def is_ready(self, tool): return {answer}")
+    assert runnerServices.service("GUEST", section).is_ready(read_tool(bare)) is answer
+
+
+def test_a_word_does_not_say_whether_all_is_here(guest, bare):
+    section = guest(GUEST, more="def is_ready(self, tool): return 'yes'")
+    with pytest.raises(RunnerError, match="is_ready answered 'yes'"):
+        runnerServices.service("GUEST", section).is_ready(read_tool(bare))
+
+
 @pytest.mark.parametrize("kind", ["__init__", "configure"])
 def test_a_builder_of_ours_with_a_class_of_others_is_called_apart(guest, bare, image, kind):
     more = f"def {kind}(self, *config): raise SystemExit('no licence')"

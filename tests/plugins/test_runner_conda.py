@@ -177,12 +177,14 @@ def test_progress_has_a_real_end(server, envs, tmp_path):
 
 def test_the_preflight_says_what_would_be_fetched(conda, tmp_path, channel):
     tool = make_tool(package("large"))
+    assert conda.is_ready(tool) is False
     plan = conda.plan(tool)
     (fetch,) = plan.fetches
     assert fetch.size == next(channel.glob("*/large-*")).stat().st_size
     assert not plan.problems
     assert "free" in plan.remarks[0]
     run(conda, tmp_path, package("large"), ["true"])
+    assert conda.is_ready(tool)
     assert conda.plan(tool).ready
 
 

@@ -96,7 +96,7 @@ def ids(app: Application, menu: str) -> list[str]:
 def test_categories_have_a_menu_of_napari(category, menu):
     from napari._app_model.constants import MenuId
 
-    assert layers_menus([category]) == (f"napari/layers/{menu}",)
+    assert layers_menus((category,)) == (f"napari/layers/{menu}",)
     assert f"napari/layers/{menu}" in set(MenuId)
 
 

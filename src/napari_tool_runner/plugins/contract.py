@@ -254,6 +254,13 @@ class RunnerService:
         """Pre-flight: what a run of `tool` would fetch, and what is in the way."""
         return Plan()
 
+    def is_ready(self, tool: Tool) -> bool | None:
+        """Say whether all that `tool` needs is here; None: it is not known.
+
+        For whoever only looks at a list of tools: it solves nothing and asks no network.
+        """
+        return None
+
     def place(self, tool: Tool) -> Place:
         """Say where and from what `tool` would run. Asks nobody; raises ToolRunnerError."""
         images = [e.image for e in tool.requirements if isinstance(e, ContainerRequirement)]

@@ -121,6 +121,13 @@ class CondaRunnerService(RunnerService):
         plain = "The tool requires no conda packages: its program runs as with LOCAL."
         return Availability(True, plain if spec is None else "")
 
+    def is_ready(self, tool: Tool) -> bool | None:
+        """Say whether its environment was made before."""
+        wanted = wanted_environment(tool, self.config, self.store)
+        if wanted is None or self._existing_prefix(wanted.spec) is not None:
+            return True
+        return wanted.store.find(wanted.key) is not None
+
     def plan(self, tool: Tool) -> Plan:
         """Pre-flight: what would be downloaded, and whether it fits on the disk.
 

@@ -69,6 +69,10 @@ class CondaDockerRunnerService(RunnerService):
         found = service.plan(tool)
         return Plan(found.fetches, found.problems, (reason, *found.remarks))
 
+    def is_ready(self, tool: Tool) -> bool | None:
+        """What the service says that would be chosen."""
+        return self._choose(tool)[0].is_ready(tool)
+
     def place(self, tool: Tool) -> Place:
         """The place of the service that would be chosen."""
         return self._choose(tool)[0].place(tool)

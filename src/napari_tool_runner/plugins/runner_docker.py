@@ -35,6 +35,7 @@ from napari_tool_runner.plugins.docker.biocontainers import (
     biocontainer_image,
     find_biocontainer,
     has_biocontainer,
+    present_biocontainer,
 )
 from napari_tool_runner.plugins.docker.client import (
     ENGINE_ERRORS,
@@ -154,6 +155,12 @@ class DockerRunnerService(RunnerService):
             f"The tool names packages only; their BioContainers image {repository}"
             f"{':' if version else ''}{version} is used, if there is one.",
         )
+
+    def is_ready(self, tool: Tool) -> bool | None:
+        """Say whether the engine has the image."""
+        engine = self.connect()
+        image = named_image(tool) or present_biocontainer(engine, tool, self.config)
+        return image is not None and find_image(engine, image) is not None
 
     def plan(self, tool: Tool) -> Plan:
         """Pre-flight: the image and its size, free disk, platform, GPU."""

@@ -55,7 +55,7 @@ _Content = tuple[tuple[str, str] | Command, ...]
 SLICE_SECONDS = 0.008
 """For so long the window may stand still while entries are added."""
 _TICK_MS = 15
-_AT_ONCE = 250
+_AT_ONCE = 50
 """Commands of one step; the palette looks at all its commands after each."""
 
 

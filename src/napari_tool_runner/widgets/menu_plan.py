@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.names import unique_name
@@ -94,7 +95,8 @@ def command_id(key: str) -> str:
     return f"{PLUGIN}.{PREFIX}{key.replace('.', '_')}"
 
 
-def layers_menus(categories: Iterable[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=4096)
+def layers_menus(categories: tuple[str, ...]) -> tuple[str, ...]:
     """Return the contributable menus of napari that fit `categories`."""
     found: dict[str, None] = {}
     for category in categories:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from napari_tool_runner.jobs.past.history import known_record, record_files
 from napari_tool_runner.jobs.workspace import RECORD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from napari_tool_runner.jobs import Job
     from napari_tool_runner.jobs.record import JobState, RunRecord
@@ -25,6 +26,8 @@ __all__ = ["JobRow", "Scan", "Stamp", "live_row", "row_of"]
 
 _log = logging.getLogger(__name__)
 _LONGEST = 60
+_WORK = _REST = 0.004
+"""Seconds: whoever shows what is read needs Python's lock, too, and for less than it reads."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -142,20 +145,16 @@ class Scan:
         self.present: set[Path] = set()
         self.ended = threading.Event()
 
-    def batch(self, most: int) -> list[tuple[Path, Stamp, JobRow]]:
-        """Return up to `most` rows that were not returned yet."""
-        return [self._found.popleft() for _ in range(min(most, len(self._found)))]
-
-    @property
-    def over(self) -> bool:
-        """Whether everything was read and returned."""
-        return self.ended.is_set() and not self._found
+    def batch(self) -> list[tuple[Path, Stamp, JobRow]]:
+        """Return the rows that were not returned yet."""
+        return [self._found.popleft() for _ in range(len(self._found))]
 
     def run(self) -> None:
         """Read what is new."""
         try:
-            folders = sorted(self._folders(), key=lambda one: one[0].name, reverse=True)
-            for folder, stamp in folders:
+            found = list(_with_rests(self._folders()))
+            found.sort(key=lambda one: one[0].name, reverse=True)
+            for folder, stamp in _with_rests(found):
                 self.present.add(folder)
                 if self._known.get(folder) != stamp:
                     self._read(folder, stamp)
@@ -177,3 +176,13 @@ class Scan:
                 # without a record the folder stands for it
                 found = (path if path.exists() else path.parent).stat()
                 yield path.parent, (found.st_mtime_ns, found.st_size)
+
+
+def _with_rests(found: Iterable[tuple[Path, Stamp]]) -> Iterator[tuple[Path, Stamp]]:
+    """Yield what was found, and do nothing for a moment after each moment of work."""
+    end = time.perf_counter() + _WORK
+    for one in found:
+        yield one
+        if time.perf_counter() >= end:
+            time.sleep(_REST)
+            end = time.perf_counter() + _WORK

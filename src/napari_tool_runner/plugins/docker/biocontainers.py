@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["biocontainer_image", "biocontainer_name", "find_biocontainer", "has_biocontainer"]
+__all__ = [
+    "biocontainer_image",
+    "biocontainer_name",
+    "find_biocontainer",
+    "has_biocontainer",
+    "present_biocontainer",
+]
 
 _CONDA = "Choose CONDA for this tool: it installs the packages themselves."
 
@@ -58,6 +64,20 @@ def biocontainer_name(tool: Tool) -> str:
     return str(v2_image_name(targets)) if targets else ""
 
 
+def present_biocontainer(
+    engine: Engine, tool: Tool, config: Mapping[str, object]
+) -> Reference | None:
+    """Return the image of `tool` that the engine has, with its build; None if it has none."""
+    repository, version = biocontainer_image(tool, config)
+    present = [
+        str(tag).rpartition(":")[2]
+        for image in engine.client.api.images(name=repository)
+        for tag in image.get("RepoTags") or []
+    ]
+    found = _latest(present, version)
+    return parse_reference(f"{repository}:{found}") if found else None
+
+
 def find_biocontainer(engine: Engine, tool: Tool, config: Mapping[str, object]) -> Reference:
     """Return the image with its build: one that the engine has, else the latest there is.
 
@@ -66,15 +86,10 @@ def find_biocontainer(engine: Engine, tool: Tool, config: Mapping[str, object]) 
     PreparationError
         There is none, or the registry does not answer.
     """
+    present = present_biocontainer(engine, tool, config)
+    if present is not None:
+        return present
     repository, version = biocontainer_image(tool, config)
-    present = [
-        str(tag).rpartition(":")[2]
-        for image in engine.client.api.images(name=repository)
-        for tag in image.get("RepoTags") or []
-    ]
-    found = _latest(present, version)
-    if found:
-        return parse_reference(f"{repository}:{found}")
     packages = ", ".join(f"{entry.name} {entry.version}".strip() for entry in _packages(tool))
     wanted = f"{repository}:{version}" if version else repository
     try:

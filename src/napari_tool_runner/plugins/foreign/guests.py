@@ -34,6 +34,7 @@ _QUESTIONS = {
     "check": "say whether it works",
     "supports": "say whether it can run the tool",
     "plan": "plan the run",
+    "is_ready": "say whether all that the tool needs is here",
     "place": "say where the tool would run",
     "stored": "say what it keeps",
     "close": "be closed",
@@ -82,6 +83,10 @@ class Guest(RunnerService):
     def plan(self, tool: Tool) -> Plan:
         """Return its pre-flight; raises RunnerError."""
         return self._ask("plan", lambda: self.service.plan(tool), _plan)
+
+    def is_ready(self, tool: Tool) -> bool | None:
+        """Return whether it says that all is here; raises RunnerError."""
+        return self._ask("is_ready", lambda: self.service.is_ready(tool), _ready)[0]
 
     def place(self, tool: Tool) -> Place:
         """Return where it says that `tool` would run; raises RunnerError."""
@@ -136,6 +141,10 @@ def _plan(value: object) -> Plan | None:
     if fetches is None or None in texts:
         return None
     return Plan(fetches, *(text or () for text in texts))
+
+
+def _ready(value: object) -> tuple[bool | None] | None:
+    return (value,) if value is None or isinstance(value, bool) else None
 
 
 def _place(value: object) -> Place | None:

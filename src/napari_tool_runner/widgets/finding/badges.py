@@ -1,7 +1,8 @@
 """Badges of tools in the tree: what they need, and whether it is there already.
 
 Only tools that are drawn are looked at, one by one in the background: reading a descriptor or
-asking an engine takes time that the window does not have.
+asking an engine takes time that the window does not have. No network is asked and nothing is
+solved for a list of tools: the page of a tool does that.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class BadgeLookup(QObject):
 def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:
     """Return the sign of one tool; an empty text when it cannot be told."""
     from napari_tool_runner.config import load_config
-    from napari_tool_runner.plugins import choose_service, plan_run, runnerServices
+    from napari_tool_runner.plugins import choose_service, obey_policy, runnerServices
     from napari_tool_runner.tools.toolbox.gate import admit
 
     try:
@@ -112,16 +113,16 @@ def _sign(toolbox: Toolbox, entry: ToolEntry) -> str:
             if not choice.available:
                 return ABSENT
             name = choice.name
-        if not runnerServices.service(name, config.runner).check().ok:
+        service = runnerServices.service(name, config.runner)
+        if not service.check().ok:
             return ABSENT
-        permitted, permit = admit(tool, config)  # of others nothing is asked on the network
-        plan = plan_run(name, permitted, permit, config)
+        permitted, permit = admit(tool, config)
+        obey_policy(name, service, permitted, permit, config)
+        ready = service.is_ready(permitted)
     except (ToolRunnerError, KeyError) as error:
         _log.info("No badge for %s: %s", entry.key, error)
         return ""
     except Exception:  # noqa: BLE001 (a runner plugin may raise anything; it is logged)
         _log.warning("No badge for %s", entry.key, exc_info=True)
         return ""
-    if plan.problems:
-        return ABSENT
-    return FETCH if plan.fetches else READY
+    return "" if ready is None else READY if ready else FETCH

@@ -35,7 +35,8 @@ ROW = int(Qt.ItemDataRole.UserRole)
 """Role of the `JobRow`."""
 SORT = ROW + 1
 """Role of what a column is sorted by."""
-_BATCH = 400
+_BATCH = 100
+"""Rows that are shown at once; then as many again as are there, as each time all are laid out."""
 _TICK_MS = 30
 _LIVE_MS = 400
 
@@ -50,6 +51,7 @@ class Column(IntEnum):
     PARAMETERS = 4
 
 
+_COLUMNS = len(Column)
 _TITLES = ("State", "Tool", "When", "Duration", "Parameters")
 
 
@@ -80,6 +82,7 @@ class HistoryModel(QAbstractTableModel):
         self._stamps: dict[Path, Stamp] = {}
         self._live: dict[str, Job] = {}
         self._scan: Scan | None = None
+        self._found: list[tuple[Path, Stamp, JobRow]] = []
         self._again = False
         self.problem = ""
         self._ticks = QTimer(self)
@@ -173,15 +176,19 @@ class HistoryModel(QAbstractTableModel):
             self._ticks.stop()
             return
         over = scan.ended.is_set()
+        self._found += scan.batch()
+        if not over and len(self._found) < max(_BATCH, len(self._rows)):
+            return
+        found, self._found = self._found, []
         rows: list[JobRow] = []
-        for folder, stamp, row in scan.batch(_BATCH):
+        for folder, stamp, row in found:
             if row.id in self._live:
                 continue
             if row.final:  # what may still change is read again next time
                 self._stamps[folder] = stamp
             rows.append(row)
         self._put_all(rows)
-        if not (over and scan.over):
+        if not over:
             return
         self._scan = None
         self._ticks.stop()
@@ -231,13 +238,20 @@ class HistoryModel(QAbstractTableModel):
 
     # -- Qt's questions ----------------------------------------------------------------
 
+    def index(self, row: int, column: int, parent: QModelIndex | None = None) -> QModelIndex:
+        """Return the index of a cell: asked for every row at once, so without more questions."""
+        inside = 0 <= row < len(self._rows) and 0 <= column < _COLUMNS
+        if not inside or (parent is not None and parent.isValid()):
+            return QModelIndex()
+        return self.createIndex(row, column)
+
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of jobs."""
         return 0 if parent is not None and parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of columns."""
-        return 0 if parent is not None and parent.isValid() else len(Column)
+        return 0 if parent is not None and parent.isValid() else _COLUMNS
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
