@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -20,7 +21,12 @@ def private_places() -> list[str]:
 
 def holds_home(path: str | os.PathLike[str]) -> bool:
     """Whether it is the home, or holds it, also by links and steps upwards."""
-    return is_below(os.path.realpath(os.path.expanduser("~")), os.path.realpath(path))
+    return is_below(_really(os.path.expanduser("~")), os.path.realpath(path))
+
+
+@functools.lru_cache(maxsize=4)
+def _really(home: str) -> str:
+    return os.path.realpath(home)
 
 
 def is_below(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:

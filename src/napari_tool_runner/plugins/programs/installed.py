@@ -16,9 +16,13 @@ from napari_tool_runner.tools.private import holds_home, is_below
 __all__ = ["private_beside", "python_places", "with_prefixes"]
 
 # what programs consist of, in a folder that may hold other things of the user's, too
-_PARTS = "bin sbin lib lib32 lib64 libexec share include etc opt ssl Cellar conda-meta pyvenv.cfg"
+_PARTS = frozenset(
+    ["bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "include", "etc", "opt", "ssl"]
+) | {"Cellar", "conda-meta", "pyvenv.cfg"}
 _WHOLE = ("conda-meta", "lib/jrt-fs.jar")  # of conda, and a Java: nothing else lies there
-_CHECKOUTS = (".git", ".hg", ".svn", "pyproject.toml", "setup.py", "Makefile", "CMakeLists.txt")
+_CHECKOUTS = frozenset(
+    (".git", ".hg", ".svn", "pyproject.toml", "setup.py", "Makefile", "CMakeLists.txt")
+)
 
 
 def python_places() -> frozenset[Path]:
@@ -72,11 +76,15 @@ def _installation(prefix: Path) -> set[Path]:
     """Return what is shown of a folder that programs are installed in, beside other things."""
     if holds_home(prefix):
         return set()
-    whole = any(os.path.exists(prefix / name) for name in _WHOLE)
-    if whole and not any(os.path.lexists(prefix / name) for name in _CHECKOUTS):
-        return {prefix}
     # .local holds keyrings and the like, too
-    parts = ("lib", "opt") if prefix.name == ".local" else _PARTS.split()
+    parts = {"lib", "opt"} if prefix.name == ".local" else _PARTS
+    with suppress(OSError):
+        found = frozenset(os.listdir(prefix))
+        # one mount costs less than six
+        if found <= parts:
+            return {prefix}
+        if not found & _CHECKOUTS and any(os.path.exists(prefix / name) for name in _WHOLE):
+            return {prefix}
     return {prefix / name for name in parts if os.path.exists(prefix / name)}
 
 
