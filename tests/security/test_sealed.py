@@ -736,6 +736,18 @@ def test_a_killed_job_whose_program_moved_its_folder_keeps_no_link(
     assert (tmp_path / "private" / "key").read_text() == "key"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="slots are of containers")
+def test_a_slot_that_was_being_deleted_keeps_no_other(tmp_path: Path) -> None:
+    from napari_tool_runner.plugins import recover
+    from napari_tool_runner.plugins.docker.slot import _host
+
+    for number in range(3):
+        (tmp_path / ".slots" / f"{_host()}-1-abcd-e{number}" / "job").mkdir(parents=True)
+    (tmp_path / ".slots" / f"{_host()}-1-abcd-e2" / "links").mkdir()
+    recover(tmp_path)
+    assert not any((tmp_path / ".slots").iterdir())
+
+
 @pytest.mark.parametrize(
     "name", ["00010101-000000-abcdef", "99991231-235959-abcdef", "٢٠٢٤0101-000000-abcdef", "x"]
 )

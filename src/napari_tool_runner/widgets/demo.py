@@ -16,7 +16,10 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins import end_processes
 
 if TYPE_CHECKING:
+    from qtpy.QtCore import SignalInstance
+
     from napari_tool_runner.jobs import Job
+    from napari_tool_runner.widgets.dock import ToolRunnerWidget
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["demo"]
@@ -62,7 +65,7 @@ def _show(screenshot: Path | None) -> int:
     assert isinstance(widget, ToolRunnerWidget)
     job = None
     for name, layers in STEPS:
-        page = widget.open_tool(name)
+        page = widget.open_tool(name) or _opened(widget)
         if page is None:
             raise ToolRunnerError(f"The demo's tool “{name}” is not in the toolbox.")
         page.set_values({field: viewer.layers[layer] for field, layer in layers.items()})
@@ -84,14 +87,23 @@ def _show(screenshot: Path | None) -> int:
     return 0 if job.error is None else 1
 
 
+def _opened(widget: ToolRunnerWidget) -> ToolWidget | None:
+    """Return the page of the tool that is read in the background; None if it does not come."""
+    _wait_for(widget.tool_opened)
+    return widget.page
+
+
 def _wait(job: Job, page: ToolWidget) -> None:
     """Process events until the results of `job` are layers."""
+    if job in page.active_jobs:
+        _wait_for(page.job_finished)
+
+
+def _wait_for(signal: SignalInstance) -> None:
     from qtpy.QtCore import QEventLoop, QTimer
 
-    if job not in page.active_jobs:
-        return
     loop = QEventLoop()
-    page.job_finished.connect(lambda _job: loop.quit())
+    signal.connect(lambda _told: loop.quit())
     QTimer.singleShot(RUN_SECONDS * 1000, loop.quit)
     loop.exec()
 

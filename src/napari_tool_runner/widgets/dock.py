@@ -215,9 +215,11 @@ class ToolRunnerWidget(QWidget):
 
     def show_tool(self, tool: Tool) -> ToolWidget | None:
         """Show the page of `tool`, which need not be in the toolbox."""
-        if tool.uri in self.toolbox:
-            return self.open_tool(self.toolbox.entry(tool.uri).key)
-        return self._show_page(tool.uri, tool)
+        key = self.toolbox.entry(tool.uri).key if tool.uri in self.toolbox else tool.uri
+        if key in self.toolbox and self.toolbox.is_quick(key):
+            return self.open_tool(key)
+        self._wanted = ""  # it was read already: who shows it fills its page in
+        return self._show_page(key, tool)
 
     def _show_page(self, key: str, tool: Tool) -> ToolWidget:
         from napari_tool_runner.widgets.tool_widget import ToolWidget

@@ -153,8 +153,9 @@ def recover(workspaces: Path) -> None:
             return
         try:
             for root in dead:
-                if _is_free(root) and _put_back(root, workspaces):
-                    _delete(root)
+                with suppress(OSError):  # one that resists keeps no other
+                    if _is_free(root) and _put_back(root, workspaces):
+                        _delete(root)
         finally:
             release()
 
@@ -192,6 +193,8 @@ def _is_free(root: Path) -> bool:
 def _put_back(root: Path, workspaces: Path) -> bool:
     """Put back what is left in a slot; whether nothing of a job is in it any more."""
     done = True
+    if not (root / "links").is_dir():
+        return done  # it was being deleted
     for link in [job / "io" for job in (root / "links").iterdir()]:
         place = root / "job" / link.name
         for tool in workspaces.iterdir():
