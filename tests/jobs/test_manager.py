@@ -176,16 +176,17 @@ def test_who_sees_a_form_waits_for_less(
     make_tool: MakeTool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the first job would wait for is begun once, for tools that do not ship with us."""
-    from napari_tool_runner.widgets.running.services import _ask
-
+    services = pytest.importorskip(
+        "napari_tool_runner.widgets.running.services", exc_type=ImportError
+    )
     loaded: list[str] = []
     monkeypatch.setattr(ahead, "_begun", set())
     monkeypatch.setattr(ahead.reader, "load", loaded.extend)
     tool = make_tool(INVERT)
-    _ask(tool)
-    _ask(tool)
+    services._ask(tool)
+    services._ask(tool)
     _until(lambda: loaded)
     assert loaded == ["napari_tool_runner.exchange.apart"]
-    _ask(ntr.load_toolbox()["threshold"])
+    services._ask(ntr.load_toolbox()["threshold"])
     assert ahead._begun == {False, True}
     assert len(loaded) == 1

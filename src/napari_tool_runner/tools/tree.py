@@ -27,7 +27,6 @@ from napari_tool_runner.tools.model import (
     Repeat,
     Section,
 )
-from napari_tool_runner.tools.private import holds_home
 
 __all__ = [
     "ABSENT",
@@ -333,6 +332,8 @@ def chosen_places(found: Iterable[Leaf]) -> list[Path]:
     What the descriptor itself proposes is nobody's choice (it could name a person's keys), and
     a home, with all that lies around it, is more than a tool is given.
     """
+    from napari_tool_runner.tools.private import holds_home  # knows where the settings lie
+
     chosen = [
         Path(str(leaf.value)).absolute()
         for leaf in found

@@ -218,7 +218,7 @@ class ToolRunnerWidget(QWidget):
         key = self.toolbox.entry(tool.uri).key if tool.uri in self.toolbox else tool.uri
         if key in self.toolbox and self.toolbox.is_quick(key):
             return self.open_tool(key)
-        self._wanted = ""  # it was read already: who shows it fills its page in
+        self._wanted = ""  # who shows it fills its page in: that does not wait
         return self._show_page(key, tool)
 
     def _show_page(self, key: str, tool: Tool) -> ToolWidget:
@@ -236,7 +236,7 @@ class ToolRunnerWidget(QWidget):
                 manager=self._manager,
                 presets=self._presets,
                 toolbox=self.toolbox,
-                open_sample=self._default_sample,
+                open_sample=partial(self.open_sample, SAMPLES[0][0]),
                 open_tool=self.open_tool,
             )
             page.header.back_button.show()
@@ -323,7 +323,7 @@ class ToolRunnerWidget(QWidget):
         label = MessageLabel(box)
         label.say("No layer is open. Open a file, or try a sample:")
         self.try_button = TextIconButton("picture", "Open sample")
-        self.try_button.clicked.connect(self._default_sample)
+        self.try_button.clicked.connect(lambda: self.open_sample(SAMPLES[0][0]))
         filled(QHBoxLayout(box), (label, 1), self.try_button)
         return box
 
@@ -360,9 +360,6 @@ class ToolRunnerWidget(QWidget):
         if self._wanted:
             self.open_tool(self._wanted)
         IdleWork(self).add([partial(_import, name) for name in _NEXT])
-
-    def _default_sample(self) -> None:
-        self.open_sample(SAMPLES[0][0])
 
     def open_sample(self, key: str) -> None:
         """Add the layers of a sample to the viewer."""
