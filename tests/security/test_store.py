@@ -440,13 +440,19 @@ def told(make_tool: MakeTool, config: dict[str, object]) -> dict[str, object]:
     return {**result.record, "where": str(result.workspace)}
 
 
+def beside_the_crate(folder: Path) -> set[Path]:
+    """Return all files but what is noted in the background of the room that jobs take."""
+    found = (path for path in folder.rglob("*") if "crate" not in path.parts)
+    return {path for path in found if not path.name.startswith(".taken")}
+
+
 def crate_of(told: dict[str, object], tmp_path: Path) -> dict[str, bytes]:
     """Export the changed record; return name -> content of the crate's files."""
     folder = Path(str(told["where"]))
     (folder / "record.json").write_text(json.dumps(told))
-    before = {path for path in tmp_path.rglob("*") if "crate" not in path.parts}
+    before = beside_the_crate(tmp_path)
     target = export_crate(read_record(folder / "record.json"), tmp_path / "crate")
-    assert {path for path in tmp_path.rglob("*") if "crate" not in path.parts} == before
+    assert beside_the_crate(tmp_path) == before
     assert not any(path.is_symlink() for path in target.rglob("*"))
     found = {p.relative_to(target).as_posix(): p for p in target.rglob("*") if p.is_file()}
     return {name: path.read_bytes() for name, path in found.items()}
