@@ -313,13 +313,10 @@ def test_an_entry_of_another_place_is_not_believed(
 
 
 def test_the_reader_reads_what_we_read(tmp_path: Path) -> None:
-    here, _, _ = index.index_folder(CORPUS, "x", cache_dir=tmp_path / "a")
-    there, problems, whole = index.index_folder(
-        CORPUS, "x", cache_dir=tmp_path / "b", strange=True
-    )
+    here, _ = index.index_folder(CORPUS, "x", cache_dir=tmp_path / "a")
+    there, problems = index.index_folder(CORPUS, "x", cache_dir=tmp_path / "b", strange=True)
     assert here == there
     assert not problems
-    assert whole
 
 
 def test_what_came_through_is_looked_at_once(
@@ -512,8 +509,7 @@ def test_a_link_to_itself_is_told_beside_the_good_tools(tmp_path: Path) -> None:
     (box / "loop").symlink_to("loop")
     (box / "below" / "loop.xml").symlink_to("loop.xml")
     for _ in range(2):  # also when the index comes from the cache
-        entries, problems, whole = index.index_folder(box, "x", cache_dir=tmp_path / "cache")
-        assert whole
+        entries, problems = index.index_folder(box, "x", cache_dir=tmp_path / "cache")
         assert {one.id for one in entries} == {"a", "b"}
         assert {one.path for one in problems} == {box / "loop", box / "below" / "loop.xml"}
         assert all("left out" in one.message for one in problems)

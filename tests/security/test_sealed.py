@@ -472,7 +472,7 @@ def test_galaxy_outputs_stay_in_the_job(
     assert not Path("/tmp/ntr-x").exists()
     assert not Path("/tmp/ntr-x.txt").exists()
     # nothing beside record, logs and io
-    for job in (tmp_path / "jobs").glob("*/*"):
+    for job in (tmp_path / "jobs").glob("[!.]*/*"):
         names = {"io", "record.json", "log.txt", "stdout.txt", "stderr.txt"}
         assert {entry.name for entry in job.iterdir()} <= names
 

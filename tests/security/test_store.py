@@ -441,8 +441,8 @@ def told(make_tool: MakeTool, config: dict[str, object]) -> dict[str, object]:
 
 
 def beside_the_crate(folder: Path) -> set[Path]:
-    """Return all files but what is noted in the background of the room that jobs take."""
-    found = (path for path in folder.rglob("*") if "crate" not in path.parts)
+    """Return all files but what is kept in the background: results for later, room on disk."""
+    found = (path for path in folder.rglob("*") if not {"crate", ".cache"} & {*path.parts})
     return {path for path in found if not path.name.startswith(".taken")}
 
 

@@ -116,12 +116,12 @@ class Exchange:
             head, end, more = part.partition(b"\n")
             parts.append(head)
             size += len(head)
+            if size > self.limits.answer:
+                raise self.too_long()
             if end:
                 return b"".join(parts), bytearray(more)
             if not part:
                 raise self.ended(None)
-            if size > self.limits.answer:
-                raise self.too_long()
 
     def rest(
         self, opened: tuple[socket.socket, int] | None, begun: bytearray, count: object
