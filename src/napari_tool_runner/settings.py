@@ -220,7 +220,8 @@ ENCLOSE = Setting(
     services="LOCAL, CONDA",
 )
 WARM = Setting(
-    "runner.warm", FLAG, True, "whether programs in Python start with imports done, on Linux",
+    "runner.warm", FLAG, False,
+    "whether programs in Python start with imports done, on Linux (on trial)",
     services="LOCAL, CONDA",
 )
 CHANNELS: Setting[tuple[str, ...]] = Setting(
@@ -329,9 +330,9 @@ DISK = Setting(
     "layer shows, while records and logs stay", "20 GiB",
 )
 CACHE = Setting(
-    "jobs.cache", FLAG, True,
+    "jobs.cache", FLAG, False,
     "whether a run that was made before is answered by its result, when nothing that decides it "
-    "has changed",
+    "is seen to have changed (on trial)",
     field=Field("running.cache", "Results of earlier runs",
                 "A run that was made before, with nothing changed, is answered at once.",
                 "Repeated runs are answered by earlier results"),

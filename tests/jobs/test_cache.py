@@ -45,6 +45,12 @@ Ask = Callable[..., JobResult]
 
 
 @pytest.fixture
+def config(config: dict[str, object]) -> dict[str, object]:
+    """The configuration of these tests, which asks for results of earlier runs."""
+    return {**config, "jobs": {"cache": True}}
+
+
+@pytest.fixture
 def ask(config: dict[str, object], tmp_path: Path) -> Ask:
     """Return a function that runs a tool, as two sessions would do one after the other."""
 

@@ -132,7 +132,7 @@ def run(call: Call, known: frozenset[str], places: tuple[str, ...]) -> None:
                 sys.path.insert(0, "")
             sys.argv = ["-c", *call.words[2:]]
             main.__dict__.update(__loader__=importlib.machinery.BuiltinImporter)
-            exec(compile(call.words[1], "<string>", "exec"), main.__dict__)  # noqa: S102
+            exec(compile(call.words[1], "<string>", "exec", 0, True), main.__dict__)  # noqa: S102
         else:
             _run_file(call.words, main, safe=safe)
     except SystemExit:
@@ -183,7 +183,7 @@ def _run_file(words: list[str], main: types.ModuleType, *, safe: bool) -> None:
     main.__dict__.update(__file__=told, __cached__=None, __loader__=loader)
     with open(path, "rb") as file:
         source = file.read()
-    exec(compile(source, told, "exec"), main.__dict__)  # noqa: S102
+    exec(compile(source, told, "exec", 0, True), main.__dict__)  # noqa: S102
 
 
 def _tell_modules(call: Call, known: frozenset[str], places: tuple[str, ...]) -> None:
