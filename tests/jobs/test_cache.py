@@ -55,7 +55,10 @@ def ask(config: dict[str, object], tmp_path: Path) -> Ask:
     """Return a function that runs a tool, as two sessions would do one after the other."""
 
     def run(tool: Any, *, more: dict[str, object] | None = None, **values: Any) -> JobResult:
-        result = ntr.run(tool, config={**config, **(more or {})}, **values)
+        told = (more or {}).get("jobs", {})
+        assert isinstance(told, dict)
+        given = {**config, **(more or {}), "jobs": {"cache": True, **told}}
+        result = ntr.run(tool, config=given, **values)
         for kept in list(_keeping.values()):
             assert kept.wait(30)
         return result

@@ -256,7 +256,8 @@ def test_a_job_ends_with_the_server_around_it(tmp_path: Path, command: str) -> N
 
     thread = threading.Thread(target=kill)
     thread.start()
-    assert LocalRunnerService().exec(process, ["bash", "-c", f"echo here; {command}"]) == 137
+    service = LocalRunnerService({"warm": True})
+    assert service.exec(process, ["bash", "-c", f"echo here; {command}"]) == 137
     thread.join()
 
 
