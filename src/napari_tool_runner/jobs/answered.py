@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.jobs.answers import Answers, Call, collected_then
 from napari_tool_runner.jobs.cache import KeptRun
 from napari_tool_runner.jobs.execution import ProgramCall, Run
-from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTimes
 from napari_tool_runner.tools.toolbox.gate import pass_image
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs.record import RunRecord
-    from napari_tool_runner.jobs.request import Request
-    from napari_tool_runner.plugins import Event, Process, Session
     from napari_tool_runner.tools.dialect import CollectedOutput, JobPaths, RenderedCommand
     from napari_tool_runner.tools.tree import BoundValues
 
@@ -26,18 +23,13 @@ __all__ = ["AnsweredRun"]
 class AnsweredRun(Run):
     """Asks first whether the same was run before; what it makes is kept for later ones."""
 
-    def __init__(
-        self,
-        request: Request,
-        run_id: str,
-        number: int,
-        enter: Callable[[JobState, str], None],
-        report: Callable[[Event], None],
-    ) -> None:
-        super().__init__(request, run_id, number, enter, report)
-        self.answers = Answers(request, self.context)
-        self._kept: KeptRun | None = None
-        self._said: tuple[str, ...] = ()
+    _kept: KeptRun | None = None
+    _said: tuple[str, ...] = ()
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What earlier runs have for it."""
+        return Answers(self.request, self.context)
 
     @contextmanager
     def program(self, values: BoundValues, rendered: RenderedCommand) -> Iterator[ProgramCall]:
@@ -47,22 +39,14 @@ class AnsweredRun(Run):
             return
         with super().program(values, rendered) as call:
             self._ask(values, rendered)  # the environment may have been made just now
+            before = len(self.notes)
             yield call
+            self._said = tuple(self.notes[before:])
 
     def hash_files(self) -> None:
         """Fill in the content hashes, of all that was written."""
         self.answers.settle()
         super().hash_files()
-
-    def record(
-        self,
-        state: JobState = JobState.LOADING,
-        times: RecordedTimes | None = None,
-        error: RecordedError | None = None,
-    ) -> RunRecord:
-        """Return the record as it stands now."""
-        made = super().record(state, times, error)
-        return made if self._kept is None else replace(made, earlier=self._kept.job)
 
     def keep(self) -> None:
         """Keep what the job made, once it has ended well and its files are hashed."""
@@ -89,6 +73,7 @@ class AnsweredRun(Run):
         kept = self._kept = self.answers.find(top)
         if kept is None:
             return False
+        self._asked = replace(self._asked, earlier=kept.job)
         self.exit_code = kept.exit_code
         self.context.provenance.update(kept.provenance)
         files = [file for output in kept.outputs for file in output.files]
@@ -98,18 +83,6 @@ class AnsweredRun(Run):
         for note in kept.notes:
             self._tell(note)
         return True
-
-    def _call(
-        self,
-        session: Session,
-        process: Process,
-        values: BoundValues,
-        rendered: RenderedCommand,
-        paths: JobPaths,
-    ) -> None:
-        before = len(self.notes)
-        super()._call(session, process, values, rendered, paths)
-        self._said = tuple(self.notes[before:])
 
     def _collected(
         self, values: BoundValues, rendered: RenderedCommand, paths: JobPaths

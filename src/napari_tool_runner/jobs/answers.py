@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["Answers", "Call", "collected_then"]
+__all__ = ["Answers", "Call", "collected_then", "wants_answers"]
 
 _logger = logging.getLogger(__name__)
 _PLACE = re.compile(r"/[^\s'\"`=;:,|&<>(){}\\]+")
@@ -56,6 +56,11 @@ _LONGEST = 2**20
 _WAIT = 10.0
 _SETTLED = 60.0
 """Seconds after which a disk has what was written to a file, also through a map."""
+
+
+def wants_answers(request: Request) -> bool:
+    """Whether earlier runs may answer a request: it and the configuration say so."""
+    return request.cache and result_cache(request.config).limit > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,6 @@ class Answers:
     def __init__(self, request: Request, context: ExecContext) -> None:
         config = request.config
         self._tool, self._config, self._context = request.tool, config, context
-        self._wanted = request.cache
         self._cache = result_cache(config)
         self._asked: dict[str, object] | None = None
         self._inputs: list[_Input] = []
@@ -106,7 +110,7 @@ class Answers:
 
         Asked once more when the environment was made meanwhile. None: it cannot be told (yet).
         """
-        if self._asked is None and not self._reason(call):
+        if self._asked is None and self._may_be_told(call):
             self._again = partial(self._question, call, service, name)
             try:
                 self._asked = self._again()
@@ -180,21 +184,19 @@ class Answers:
         contents = [[*one.name, one.sha256] for one in self._inputs]
         return self._cache.key({**self._asked, "inputs": contents})
 
-    def _reason(self, call: Call) -> str:
-        """Say why no earlier run may answer; empty when one may."""
+    def _may_be_told(self, call: Call) -> bool:
+        """Whether the same call makes the same result, and is nobody's secret.
+
+        The network changes, and so do random numbers whose seed nobody chose.
+        """
         tool = self._tool
-        if not self._wanted or not self._cache.limit:
-            return "it is not wanted"
         if not tool.repeatable or tool.id in self._config.value(settings.UNCACHED):
-            return "the tool is said to make another result each time"
-        if self._context.network:
-            return "it may ask the network, which changes"
-        if call.secret:
-            return "it is given a secret"
-        for name, value in call.parameters.items():
-            if _SEED.search(name) and value in (None, "", -1):
-                return "nobody chose the seed of its random numbers"
-        return ""
+            return False
+        chosen = not any(
+            _SEED.search(name) and value in (None, "", -1)
+            for name, value in call.parameters.items()
+        )
+        return chosen and not self._context.network and not call.secret
 
     def _question(self, call: Call, service: RunnerService, name: str) -> dict[str, object] | None:
         tool, rendered, config = self._tool, call.rendered, self._config

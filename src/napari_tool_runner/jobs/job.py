@@ -23,7 +23,9 @@ from napari_tool_runner.errors import JobCancelledError, ToolFailedError, ToolRu
 from napari_tool_runner.exchange import ReadApart
 from napari_tool_runner.jobs.ahead import begin
 from napari_tool_runner.jobs.answered import AnsweredRun
+from napari_tool_runner.jobs.answers import wants_answers
 from napari_tool_runner.jobs.digests import unhashed_bytes
+from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.joins import join_tables
 from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.past.room import room
@@ -90,7 +92,7 @@ class Job:
         self.tool = request.tool
         self.values = request.values
         self._in_pieces = bool(request.pieces)
-        kind = SlicedRun if self._in_pieces else AnsweredRun
+        kind = SlicedRun if self._in_pieces else AnsweredRun if wants_answers(request) else Run
         self.run = kind(request, self.id, self.number, self.enter, self._report)
         self.workspace = self.run.workspace
         self.log = self.run.log

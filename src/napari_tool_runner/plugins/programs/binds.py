@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from napari_tool_runner.tools.private import outermost
 
-__all__ = ["binds"]
+__all__ = ["binds", "masks"]
 
 
 def binds(
@@ -51,3 +53,32 @@ def binds(
         rights[path] = read_only
         yield from ("--ro-bind" if read_only else "--bind", str(real), str(path))
         yield from covers(path, str(real))
+
+
+def masks(top: str) -> Iterator[str]:
+    """Yield the options of bubblewrap that cover files below `top` that are ours, not everybody's.
+
+    Root may read all, and a group some: keys of servers, hashes of passwords.
+    """
+    for path in _private_below(top):
+        if os.path.isdir(path):
+            yield from ("--tmpfs", path, "--remount-ro", path)
+        elif os.path.isfile(path):
+            yield from ("--ro-bind", os.devnull, path)
+
+
+@functools.cache
+def _private_below(top: str) -> tuple[str, ...]:
+    """Return the files and folders below `top` that we may read, but not everybody."""
+    found, todo = [], [top]
+    while todo:
+        with suppress(OSError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    continue
+                folder, mode = entry.is_dir(), entry.stat().st_mode
+                if mode & (0o005 if folder else 0o004) != (0o005 if folder else 0o004):
+                    found += [entry.path] if os.access(entry.path, os.R_OK) else []
+                elif folder:
+                    todo.append(entry.path)
+    return tuple(found)

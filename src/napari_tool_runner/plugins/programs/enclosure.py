@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.locks import Once
-from napari_tool_runner.plugins.programs.binds import binds
+from napari_tool_runner.plugins.programs.binds import binds, masks
 from napari_tool_runner.plugins.programs.environment import check_program
 from napari_tool_runner.plugins.programs.installed import (
     private_beside,
@@ -34,13 +34,7 @@ from napari_tool_runner.plugins.programs.installed import (
 )
 from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.quoting import check_words
-from napari_tool_runner.tools.isolation.walls import (
-    end_held,
-    hold,
-    keep_apart,
-    masks,
-    program_filter,
-)
+from napari_tool_runner.tools.isolation.walls import end_held, hold, keep_apart, program_filter
 from napari_tool_runner.tools.own_folder import folder_is_shared
 from napari_tool_runner.tools.private import holds_home, is_below, private_places
 

@@ -17,7 +17,7 @@ import platform
 import signal
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -30,7 +30,6 @@ __all__ = [
     "end_with_parent",
     "hold",
     "keep_apart",
-    "masks",
     "missing_walls",
     "program_filter",
     "reader_words",
@@ -349,35 +348,6 @@ def keep_apart() -> bool:
         return not libc.syscall(_LANDLOCK_RESTRICT, rules, 0)
     finally:
         os.close(rules)
-
-
-@functools.cache
-def private_below(top: str) -> tuple[str, ...]:
-    """Return the files and folders below `top` that we may read, but not everybody."""
-    found, todo = [], [top]
-    while todo:
-        with suppress(OSError), os.scandir(todo.pop()) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    continue
-                folder, mode = entry.is_dir(), entry.stat().st_mode
-                if mode & (0o005 if folder else 0o004) != (0o005 if folder else 0o004):
-                    found += [entry.path] if os.access(entry.path, os.R_OK) else []
-                elif folder:
-                    todo.append(entry.path)
-    return tuple(found)
-
-
-def masks(top: str) -> Iterator[str]:
-    """Yield the options of bubblewrap that cover files below `top` that are ours, not everybody's.
-
-    Root may read all, and a group some: keys of servers, hashes of passwords.
-    """
-    for path in private_below(top):
-        if os.path.isdir(path):
-            yield from ("--tmpfs", path, "--remount-ro", path)
-        elif os.path.isfile(path):
-            yield from ("--ro-bind", os.devnull, path)
 
 
 def _beginning(machine: int) -> list[_Step]:
