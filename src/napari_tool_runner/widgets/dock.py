@@ -88,10 +88,6 @@ def _read_toolboxes() -> _Read:
     return _Read(toolbox, f"{config.notes[0]}{more}" if config.notes else "")
 
 
-def _import(name: str) -> None:
-    importlib.import_module(name)
-
-
 class ToolRunnerWidget(QWidget):
     """Find and run tools.
 
@@ -359,7 +355,7 @@ class ToolRunnerWidget(QWidget):
             show_tools(read.toolbox)
         if self._wanted:
             self.open_tool(self._wanted)
-        IdleWork(self).add([partial(_import, name) for name in _NEXT])
+        IdleWork(self).add([partial(importlib.import_module, name) for name in _NEXT])
 
     def open_sample(self, key: str) -> None:
         """Add the layers of a sample to the viewer."""

@@ -213,8 +213,7 @@ class Toolbox(Mapping[str, "Tool"]):
 
     def prepare(self) -> Toolbox:
         """Make what is shown and searched here, not in the thread of a window; return itself."""
-        assert self.categories is not None
-        assert self._index is not None
+        _ = self.categories, self._index
         return self
 
     @property

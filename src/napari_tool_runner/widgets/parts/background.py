@@ -136,7 +136,7 @@ class IdleWork(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._tasks: deque[Callable[[], None]] = deque()
+        self._tasks: deque[Callable[[], object]] = deque()
         self._working = False
         self._timer = QTimer(self)
         self._timer.setInterval(0)
@@ -148,7 +148,7 @@ class IdleWork(QObject):
         """How many pieces wait."""
         return len(self._tasks)
 
-    def add(self, tasks: Sequence[Callable[[], None]], *, first: bool = False) -> None:
+    def add(self, tasks: Sequence[Callable[[], object]], *, first: bool = False) -> None:
         """Queue `tasks`; `first` puts them before all others."""
         if first:
             self._tasks.extendleft(reversed(tasks))
