@@ -19,7 +19,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
     repeats = 3 if quick else 20
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_DATA_HOME"] = f"{name}/data"
-        config = {"workspace": str(Path(name) / "jobs")}
+        config = {"workspace": str(Path(name) / "jobs"), "jobs": {"cache": True}}
         for side in (128, 2048):
             image = np.random.default_rng(0).integers(0, 4096, (side, side)).astype(np.uint16)
 

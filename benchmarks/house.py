@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import importlib
 import io
 import json
@@ -60,6 +61,21 @@ class Module(NamedTuple):
     tree: ast.Module
 
 
+def parse(text: str) -> ast.Module:
+    """`text` as a tree.
+
+    Python 3.11 miscounts its depth where a collection of garbage meanwhile logs a traceback, which
+    parses, too ("AST constructor recursion depth mismatch").
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(text)
+    finally:
+        if collects:
+            gc.enable()
+
+
 def read_modules(package: Path) -> dict[str, Module]:
     modules = {}
     for path in sorted(package.rglob("*.py")):
@@ -67,7 +83,7 @@ def read_modules(package: Path) -> dict[str, Module]:
         if folders[:1] != ["bundled_tools"]:
             name = ".".join(folders if stem == "__init__" else [*folders, stem])
             text = path.read_text(encoding="utf-8")
-            modules[name] = Module(name, stem == "__init__", text, ast.parse(text))
+            modules[name] = Module(name, stem == "__init__", text, parse(text))
     return modules
 
 

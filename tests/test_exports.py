@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from benchmarks.house import parse
 
 from support import REPOSITORY
 
@@ -34,7 +35,7 @@ def tree(path: Path) -> ast.Module:
     """What `path` says, with the stub of a façade that loads its names when they are used."""
     stub = path.with_suffix(".pyi")
     texts = [file.read_text(encoding="utf-8") for file in (path, stub) if file.exists()]
-    return ast.parse("\n".join(text.replace("from __future__", "# ") for text in texts))
+    return parse("\n".join(text.replace("from __future__", "# ") for text in texts))
 
 
 def exported(path: Path) -> list[str]:
