@@ -8,7 +8,7 @@ from napari_tool_runner.exchange.carriers import ReadFile, read_file
 from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.files import lent_original
-from napari_tool_runner.exchange.geometry import crop
+from napari_tool_runner.exchange.geometry import PLACE, crop
 from napari_tool_runner.exchange.handover import (
     HandOver,
     fitting_kinds,
@@ -42,6 +42,7 @@ from napari_tool_runner.exchange.snapshots import (
 from napari_tool_runner.exchange.wanted import lying_apart, misfit, misfits, wants_objects
 
 __all__ = [
+    "PLACE",
     "Exported",
     "Geometry",
     "HandOver",

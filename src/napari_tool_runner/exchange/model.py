@@ -37,6 +37,8 @@ __all__ = [
 ]
 
 
+_LOOKS = ("colormap", "contrast_limits")
+"""Attributes that say how an image looks."""
 PIXELS = tuple(kind for kind in LayerKind if kind.is_pixels)
 """Kinds of layers that are arrays of pixels."""
 
@@ -283,8 +285,17 @@ class LayerSnapshot(_Layer):
         return number if isinstance(number, int) else 0
 
     def placed_only(self) -> LayerSnapshot:
-        """Return where it lay, without its data."""
-        return replace(self, data=None, attributes={})
+        """Return where it lay and how it looked, without its data."""
+        kept: dict[str, object] = {}
+        if self.kind is LayerKind.IMAGE:
+            kept = {name: self.attributes[name] for name in _LOOKS if name in self.attributes}
+            kept["dtype"] = self.dtype
+        return replace(self, data=None, attributes=kept)
+
+    @property
+    def dtype(self) -> object:
+        """Type of the pixels, also without them; None where that is not known."""
+        return self.attributes.get("dtype") if self.data is None else self.pixels.dtype
 
 
 @dataclass(frozen=True, slots=True)

@@ -380,7 +380,7 @@ def looks_like(array: ArrayLike, source: LayerSnapshot | None, *, rgb: bool) -> 
     """Return how an image looks that is like its input: as that does."""
     if source is None or source.kind is not LayerKind.IMAGE or rgb or source.rgb:
         return {}
-    if source.data is None or source.pixels.dtype != array.dtype:
+    if source.dtype != array.dtype:
         return {}
     looks = {"colormap": source.attributes.get("colormap")}
     limits = source.attributes.get("contrast_limits")

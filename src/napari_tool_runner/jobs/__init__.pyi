@@ -4,6 +4,8 @@ from .batch import BatchItem, files_of, notes_by_kind, notes_of, plan_batch, run
 from .delivery import deliver, job_json, output_paths, outputs_json
 from .extent import Extent
 from .job import Job, execute
+from .live import LivePreview, Previewed, PreviewJob, is_quick, note_time
+from .live_layers import PreviewLayers, is_preview
 from .manager import JobManager, job_manager, prepare
 from .outputs import JobResult
 from .past.comparing import compare_outputs, compare_runs, facts_of
@@ -38,6 +40,10 @@ __all__ = [
     "JobResult",
     "JobRow",
     "JobState",
+    "LivePreview",
+    "PreviewJob",
+    "PreviewLayers",
+    "Previewed",
     "Question",
     "RecordedInput",
     "Request",
@@ -66,10 +72,13 @@ __all__ = [
     "files_of",
     "find_record",
     "history",
+    "is_preview",
+    "is_quick",
     "job_json",
     "job_manager",
     "known_record",
     "live_row",
+    "note_time",
     "notes_by_kind",
     "notes_of",
     "output_paths",

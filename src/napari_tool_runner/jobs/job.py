@@ -259,6 +259,7 @@ class Job:
         self._tell(state)
         if kept is not None and not large:
             kept.keep()
+        room().ended(self.workspace.root, self.request.config)
 
     def end_unstarted(self) -> None:
         """Close a job that was cancelled while it waited; it leaves no folder."""
@@ -386,7 +387,6 @@ def execute(job: Job) -> None:
     run.files.close()
     run.workspace.remove_scratch()
     job.end(state, error)
-    room().ended(run.workspace.root, job.request.config)
 
 
 @atexit.register

@@ -64,6 +64,7 @@ class JobManager:
         self._lock = threading.Lock()
         self._queue: deque[Job] = deque()
         self._running: set[Job] = set()
+        self._beside: set[Job] = set()
         self._jobs: list[Job] = []
         self._closed = False
         _at_exit(self)
@@ -79,8 +80,10 @@ class JobManager:
 
     @property
     def active(self) -> tuple[Job, ...]:
-        """The jobs that have not ended."""
-        return tuple(job for job in self.jobs if not job.state.is_finished)
+        """The jobs that have not ended, with those that run beside the list."""
+        with self._lock:
+            known = (*self._jobs, *self._beside)
+        return tuple(job for job in known if not job.state.is_finished)
 
     def submit(
         self, tool: ToolLike, values: Mapping[str, object], **options: Unpack[RunOptions]
@@ -107,6 +110,18 @@ class JobManager:
         except EmitLoopError:
             _logger.exception("A listener for new jobs failed")
         self._start_next()
+
+    def run_beside(self, job: Job) -> None:
+        """Execute `job` in the calling thread: it waits for no other and is in no list."""
+        with self._lock:
+            if self._closed:
+                job.cancel()
+            self._beside.add(job)
+        try:
+            execute(job)
+        finally:
+            with self._lock:
+                self._beside.discard(job)
 
     def shutdown(self, timeout: float = CLOSE_SECONDS) -> None:
         """Cancel everything and wait up to `timeout` seconds; then take no more jobs."""

@@ -20,6 +20,8 @@ from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.tools.values import bind, datasets
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from napari_tool_runner.exchange import Geometry
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
@@ -29,6 +31,7 @@ __all__ = [
     "LayerListLike",
     "ViewerLike",
     "add_result",
+    "lift",
     "named_layers",
     "placed_result",
 ]
@@ -42,6 +45,33 @@ class LayerLike(Protocol):
     name: str
     metadata: dict[str, object]
     features: object
+
+
+class SelectionLike(Protocol):
+    """What is asked of the selected layers."""
+
+    def __iter__(self) -> Iterator[object]: ...
+
+    def clear(self) -> object:
+        """Select none."""
+        ...
+
+    def update(self, layers: Iterable[object]) -> object:
+        """Select these, too."""
+        ...
+
+    @property
+    def events(self) -> SelectionEvents:
+        """Who hears of it."""
+        ...
+
+
+class SelectionEvents(Protocol):
+    """What is asked of the events of a selection."""
+
+    def blocker_all(self) -> AbstractContextManager[object]:
+        """Let nobody hear of anything inside."""
+        ...
 
 
 class LayerListLike(Protocol):
@@ -61,6 +91,15 @@ class LayerListLike(Protocol):
 
     def move(self, source: int, target: int) -> object:
         """Move a layer."""
+        ...
+
+    def remove(self, layer: object) -> object:
+        """Take a layer away."""
+        ...
+
+    @property
+    def selection(self) -> SelectionLike:
+        """The selected layers."""
         ...
 
 
@@ -147,7 +186,7 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
             made[name, element] = layer
             added.layers.append(layer)
     sources = job.request.sources if job is not None else {}
-    _lift(viewer, added.layers, sources)
+    lift(viewer, added.layers, sources)
     for element, table in tables:
         columns = cast("Mapping[str, object]", table.data)
         name = table.join or table.output.join
@@ -222,7 +261,7 @@ def _add(viewer: ViewerLike, output: JobOutput) -> LayerLike:
     return add(data, **attributes)
 
 
-def _lift(viewer: ViewerLike, layers: list[object], sources: Mapping[str, object]) -> None:
+def lift(viewer: ViewerLike, layers: list[object], sources: Mapping[str, object]) -> None:
     """Move new layers directly above the input, where a person looks for them."""
     source = next((s for s in sources.values() if s in viewer.layers), None)
     if source is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,11 +18,12 @@ from napari_tool_runner.widgets.forms.extents import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
-from napari_tool_runner.widgets.forms.presets import PresetError, PresetStore
+from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
+from napari_tool_runner.widgets.running.live_bar import LiveBar
 from napari_tool_runner.widgets.running.report import report_text
 from napari_tool_runner.widgets.running.results import show_features
 from napari_tool_runner.widgets.running.run_bar import LogView, RunBar, elapsed_text, took_text
@@ -38,14 +38,13 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_tool_runner.jobs import Job, JobManager
-    from napari_tool_runner.tools.model import LayerKind, Tool
+    from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.running.services import Services
 
 __all__ = ["ToolWidget"]
 
-_log = logging.getLogger(__name__)
 SEGMENTING = "threshold"
 """The tool that makes objects of intensities."""
 
@@ -116,6 +115,10 @@ class ToolWidget(QWidget):
         # it may show itself at once: with its parent, behind the form for the Tab key
         self.extent_bar = ExtentBar(tool, self.form, viewer, self)
         self._column.addWidget(self.extent_bar)
+        self.live_bar = LiveBar(
+            tool, self.form, self.extent_bar, self.run_bar, viewer, self, manager=manager
+        )
+        self._column.addWidget(self.live_bar)
         self._column.addWidget(self.run_bar)
         self._column.addLayout(filled(QVBoxLayout(), self.log, margins=(6, 0, 6, 2)))
 
@@ -136,13 +139,14 @@ class ToolWidget(QWidget):
         self.header.add_button(self.help_button)
         self.about: ToolPage | None = None
         self._shortcuts()
-        self._restore_last()
+        self.preset_menu.restore_last()
         self._judge()
         self.service_lookup.start()
         for bridge in running_bridges(tool.uri, viewer):
             self._attach(bridge)
         self.destroyed.connect(self.layer_source.disconnect_layers)
         self.destroyed.connect(self.extent_bar.release)
+        self.destroyed.connect(self.live_bar.release)
 
     # -- running -------------------------------------------------------------------
 
@@ -200,9 +204,10 @@ class ToolWidget(QWidget):
             self.run_bar.say(text, "failed", [("Copy", lambda: copy_text(text))])
             return None
         self.form.chooser.pin()
-        self._keep_last(values, kinds)
+        self.preset_menu.keep_last(values, kinds)
         self.run_bar.say("")
         self._attach(follow_job(job, self.viewer, self.manager()))
+        self.live_bar.rest()
         self.job_started.emit(job)
         return job
 
@@ -263,6 +268,7 @@ class ToolWidget(QWidget):
         self.log.flush()
         bridge = self._bridges.pop(job)
         if job.state is JobState.DONE:
+            self.live_bar.learn(job)
             self._loaded(bridge)
         elif job.state is JobState.CANCELLED:
             self.run_bar.say(f"Cancelled after {elapsed_text(job.elapsed)}.", "info")
@@ -365,19 +371,6 @@ class ToolWidget(QWidget):
     def set_values(self, values: Mapping[str, object]) -> list[str]:
         """Fill the form; names without a place are returned."""
         return self.form.set_values(values)
-
-    def _restore_last(self) -> None:
-        last = self._presets.last(self.tool)
-        if last is not None:
-            self.form.set_values(self.form.without_data(last.values))
-            self.form.outputs.set_kinds(last.kinds)
-
-    def _keep_last(self, values: Mapping[str, object], kinds: Mapping[str, LayerKind]) -> None:
-        try:
-            self._presets.keep_last(self.tool, values, kinds)
-        except PresetError as error:
-            # the run itself goes on: only the memory of the values is lost
-            _log.warning("%s", error)
 
     def _shortcuts(self) -> None:
         for keys in ("Ctrl+Return", "Ctrl+Enter"):

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.cache import result_cache
 from napari_tool_runner.jobs.past.history import ended_jobs
-from napari_tool_runner.names import real_path
+from napari_tool_runner.jobs.past.room import remove_job
 from napari_tool_runner.plugins import recover, runnerServices
 from napari_tool_runner.tools.toolbox.approved import forget, kept_folder
 from napari_tool_runner.tools.toolbox.trust import unapproved_copies
@@ -54,7 +53,7 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
     """
     recover(config.workspaces)
     found = [
-        Reclaimable("job", f"{job.tool.id} {job.id}", job.size(), partial(_remove, job.folder))
+        Reclaimable("job", f"{job.tool.id} {job.id}", job.size(), partial(remove_job, job.folder))
         for job in ended_jobs(config.workspaces, older_than_days)
         if not job.folder.parent.is_symlink()  # what lies elsewhere was put there by somebody
     ]
@@ -91,13 +90,6 @@ def reclaim(items: list[Reclaimable]) -> list[str]:
     return problems
 
 
-def _remove(folder: Path) -> None:
-    """Delete a job's folder, however a program left it; nothing that a link leads to."""
-    folder.lstat()  # somebody else deleted it: FileNotFoundError
-    tool = real_path(folder.parent)
-    sealed.remove(tool / folder.name, tool)
-
-
 def delete_job(record: RunRecord) -> None:
     """Delete the folder of a job that has ended: inputs, results, log, record.
 
@@ -113,7 +105,7 @@ def delete_job(record: RunRecord) -> None:
             f"The job of “{record.tool_name}” is still {record.state}.", hint="Cancel it first."
         )
     try:
-        _remove(record.folder)
+        remove_job(record.folder)
     except FileNotFoundError:
         return  # what was asked for is so
     except OSError as error:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.config import Config
 
-__all__ = ["Room", "room"]
+__all__ = ["Room", "remove_job", "room"]
 
 _logger = logging.getLogger(__name__)
 _FILES = ("io", "inputs", "draft")
@@ -157,3 +157,17 @@ def _delete(folder: Path) -> None:
     tool = real_path(folder.parent)
     for part in _parts(folder):
         sealed.remove(tool / folder.name / part.name, tool / folder.name)
+
+
+def remove_job(folder: Path) -> None:
+    """Delete a job's folder, however a program left it; nothing that a link leads to.
+
+    Raises
+    ------
+    FileNotFoundError
+        Somebody else deleted it.
+    OSError, OutputError
+    """
+    folder.lstat()
+    tool = real_path(folder.parent)
+    sealed.remove(tool / folder.name, tool)

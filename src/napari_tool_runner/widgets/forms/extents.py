@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.forms.form import FormWidget
 
-__all__ = ["Choice", "ExtentBar", "Sliced", "sliced"]
+__all__ = ["Choice", "ExtentBar", "Sliced", "sliced", "view_events"]
+
+_AROUND = 32
+"""Pixels around what is seen that a preview works on, too: its borders are out of sight."""
+_MOST = 2**22
+"""Pixels that a live preview works on at most."""
 
 
 class Choice(StrEnum):
@@ -157,6 +162,44 @@ class Sliced:
         mode = Choice.WHOLE if choice is Choice.WHOLE else Choice.EACH
         return Extent(mode.value, ndim=self.inner or 2, crop=crop)
 
+    def live(self, choice: Choice) -> tuple[Extent | None, str]:
+        """Return what a live preview of a run on `choice` gets, and what to say of that.
+
+        What is seen and a little around it; of a stack the current slice, unless the tool
+        gets all slices at once and these are few.
+        """
+        seen = self.visible() or (None,) * len(self.shape)
+        box = [
+            (max(0, low - _AROUND), min(size, high + _AROUND))
+            for entry, size in zip(seen, self.shape, strict=True)
+            for low, high in [entry or (0, size)]
+        ]
+        inside = [axis for axis in range(len(box)) if axis not in self.outer]
+        plane = prod(box[axis][1] - box[axis][0] for axis in inside)
+        volume = prod(stop - start for start, stop in box)
+        said = []
+        whole = not self.outer or (choice is Choice.WHOLE and volume <= _MOST)
+        if choice is Choice.WHOLE and not whole:
+            said.append(f"Of this {self.noun} alone; a run works on the whole stack.")
+        pixels = volume if whole else plane
+        if pixels > _MOST:
+            said.append("Of the middle of what you see: zoom in to see all of it.")
+            part = (_MOST / pixels) ** 0.5
+            for axis in inside[-2:]:
+                start, stop = box[axis]
+                size = max(1, int((stop - start) * part))
+                start += (stop - start - size) // 2
+                box[axis] = start, start + size
+        full = [(0, size) for size in self.shape]
+        crop = tuple(None if one == all_ else one for one, all_ in zip(box, full, strict=True))
+        extent = Extent(
+            "whole" if whole else "current",
+            ndim=self.inner or 2,
+            position=() if whole else self.position(),
+            crop=crop if any(crop) else (),
+        )
+        return None if extent.trivial else extent, " ".join(said)
+
     # -- in words --------------------------------------------------------------------------
 
     @property
@@ -257,7 +300,7 @@ class ExtentBar(QWidget):
         self.seen.toggled.connect(self._explain)
         self._soon = soon(self.refresh, 60, self)
         form.changed.connect(self.refresh)
-        for event in _events(viewer):
+        for event in view_events(viewer):
             event.connect(self._view_moved)
         self.refresh()
 
@@ -279,9 +322,14 @@ class ExtentBar(QWidget):
             return None
         return self._found.extent(self.choice, seen=self.seen.isChecked())
 
+    def live(self, values: Mapping[str, object]) -> tuple[Extent | None, str]:
+        """Return what a live preview of `values` gets, and what to say of that."""
+        self._offer(values)
+        return (None, "") if self._found is None else self._found.live(self.choice)
+
     def release(self) -> None:
         """Stop following the viewer."""
-        for event in _events(self._viewer):
+        for event in view_events(self._viewer):
             event.disconnect(self._view_moved)
         self._viewer = None
 
@@ -325,7 +373,8 @@ class ExtentBar(QWidget):
         self._soon.start()
 
 
-def _events(viewer: ViewerModel | None) -> list[Any]:
+def view_events(viewer: ViewerModel | None) -> list[Any]:
+    """Return the events that tell that another part is seen."""
     if viewer is None:
         return []
     # napari 0.9 moved the camera into the scene

@@ -15,6 +15,7 @@ from napari_tool_runner.exchange import (
     takes_features,
     wants_objects,
 )
+from napari_tool_runner.jobs import is_preview
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.layer_source import has_features
 from napari_tool_runner.widgets.parts.texts import tooltip
@@ -160,12 +161,13 @@ class LayerChooser:
         return self._known[key]
 
     def candidates(self, parameter: DataParameter) -> list[object]:
-        """Return the layers that fit, in the order of the layer list."""
+        """Return the layers that fit, in the order of the layer list; no live previews."""
         takes = self.takes(parameter)
         return [
             layer
             for layer in self.source.layers()
-            if layer_kind(layer) in takes.kinds or (takes.features and has_features(layer))
+            if not is_preview(layer)
+            and (layer_kind(layer) in takes.kinds or (takes.features and has_features(layer)))
         ]
 
     def missing_text(self, parameter: DataParameter) -> str:

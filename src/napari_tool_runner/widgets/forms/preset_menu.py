@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +14,19 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import allowed_values
 from napari_tool_runner.quoting import some_paths
 from napari_tool_runner.tools.named import named_paths
-from napari_tool_runner.widgets.forms.presets import Preset, PresetStore
+from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore
 from napari_tool_runner.widgets.parts.layouts import menu_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.model import LayerKind, Tool
     from napari_tool_runner.widgets.forms.form import FormWidget
     from napari_tool_runner.widgets.parts.messages import Button
 
 __all__ = ["PresetMenu"]
+
+_log = logging.getLogger(__name__)
 
 
 class PresetMenu(QMenu):
@@ -82,6 +85,21 @@ class PresetMenu(QMenu):
         values = self._form.without_data(self._form.values())
         preset = Preset.of(self._tool, path.stem, values, self._form.outputs.kinds())
         self._try(lambda: self._store.write(path, preset), f"Preset written to {path.name}.")
+
+    def restore_last(self) -> None:
+        """Fill the form with what was run last, but its data."""
+        last = self._store.last(self._tool)
+        if last is not None:
+            self._form.set_values(self._form.without_data(last.values))
+            self._form.outputs.set_kinds(last.kinds)
+
+    def keep_last(self, values: Mapping[str, object], kinds: Mapping[str, LayerKind]) -> None:
+        """Remember what is run now."""
+        try:
+            self._store.keep_last(self._tool, values, kinds)
+        except PresetError as error:
+            # the run itself goes on: only the memory of the values is lost
+            _log.warning("%s", error)
 
     def _try(self, act: Callable[[], None], said: str = "") -> None:
         try:

@@ -1,0 +1,212 @@
+"""A live preview: a tool run on a part of the data, again whenever what it is given changes.
+
+One run is under way, and the newest wish waits: what comes meanwhile takes its place. A run that
+is quick ends and is shown; one that is not is cancelled for the next. Nothing is kept of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Unpack
+
+import numpy as np
+
+from napari_tool_runner.errors import OutputError, ToolRunnerError
+from napari_tool_runner.jobs.job import Job
+from napari_tool_runner.jobs.manager import job_manager
+from napari_tool_runner.jobs.past.room import remove_job
+from napari_tool_runner.jobs.record import JobState
+from napari_tool_runner.jobs.request import make_request
+from napari_tool_runner.jobs.viewer import placed_result
+
+if TYPE_CHECKING:
+    from napari_tool_runner.jobs.manager import JobManager
+    from napari_tool_runner.jobs.outputs import JobOutput, JobResult
+    from napari_tool_runner.jobs.request import RunOptions
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["LivePreview", "PreviewJob", "Previewed", "is_quick", "note_time"]
+
+QUICK = 0.5
+"""Seconds that a run may take to be made for every change."""
+_logger = logging.getLogger(__name__)
+_took: dict[str, tuple[int, float]] = {}
+"""Digest of a tool -> pixels and seconds of its last run in this session."""
+
+
+class PreviewJob(Job):
+    """A job that leaves nothing: no record, no folder; its result is in memory.
+
+    Attributes
+    ----------
+    shown : JobResult or None
+        What is to be seen of it, once it is done.
+    """
+
+    shown: JobResult | None = None
+
+    def write_record(self, *, durable: bool = True) -> None:
+        """Write none."""
+
+    def end(self, state: JobState, error: ToolRunnerError | None = None) -> None:
+        """Take the result into memory, delete the folder, and close the job."""
+        if state is JobState.DONE:
+            try:
+                self.shown = _in_memory(placed_result(self, self._made(self.run.outputs)))
+            except (ToolRunnerError, OSError, ValueError, MemoryError) as problem:
+                state, error = JobState.FAILED, self.run.failure(str(problem), "", problem)
+        self._release(error)
+        self._close(state, error)
+        try:
+            remove_job(self.workspace.root)
+        except FileNotFoundError:
+            pass
+        except (OSError, OutputError) as problem:
+            _logger.warning("%s was not deleted: %s", self.workspace.root, problem)
+        self._done.set()
+        self._tell(state)
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """How a run of a live preview ended.
+
+    Parameters
+    ----------
+    job : PreviewJob or None
+        None: it could not begin.
+    error : ToolRunnerError or None
+        Why there is nothing to be shown.
+    """
+
+    job: PreviewJob | None = None
+    error: ToolRunnerError | None = None
+
+
+class LivePreview:
+    """Runs a tool on the newest of the values that it is given, one run at a time.
+
+    All but the runs themselves happens in the thread that calls `ask` and `look`: that which owns
+    the layers.
+
+    Parameters
+    ----------
+    tool : Tool
+    show : callable
+        Takes each `Previewed`, in the thread that called `ask` or `look`.
+    ring : callable
+        Called in another thread when a run has ended: `look` is to be called.
+    manager : JobManager, optional
+        Ends the run with the session. Default: that of the session.
+    """
+
+    def __init__(
+        self,
+        tool: Tool,
+        show: Callable[[Previewed], object],
+        ring: Callable[[], object],
+        manager: JobManager | None = None,
+    ) -> None:
+        self._tool, self._show, self._ring = tool, show, ring
+        self._manager = manager
+        self._wanted: tuple[Mapping[str, object], RunOptions] | None = None
+        self._job: PreviewJob | None = None
+        self._slow = False
+
+    @property
+    def working(self) -> bool:
+        """Whether a run is under way."""
+        return self._job is not None
+
+    def ask(self, values: Mapping[str, object], **options: Unpack[RunOptions]) -> None:
+        """Want a preview of `values`; takes the options of `prepare`."""
+        self._wanted = values, options
+        job = self._job
+        if job is None:
+            self._start()
+        elif self._slow or job.elapsed > QUICK:
+            job.cancel()
+
+    def look(self) -> None:
+        """Begin what is wanted when the run before has ended, and show what that gave."""
+        job = self._job
+        if job is None or not job.wait(0):
+            return
+        self._job = None
+        self._slow = job.elapsed > QUICK
+        self._start()  # it runs while the layers are drawn
+        if job.state is JobState.DONE:
+            note_time(job)
+        if job.state is not JobState.CANCELLED:
+            self._show(Previewed(job, job.error))
+
+    def stop(self) -> None:
+        """Cancel the run and want nothing."""
+        job, self._job, self._wanted = self._job, None, None
+        if job is not None:
+            job.cancel()
+
+    def _start(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is None:
+            return
+        values, options = wanted
+        options["cache"] = False
+        try:
+            request = make_request(self._tool, values, **options)
+        except ToolRunnerError as error:
+            self._show(Previewed(error=error))
+            return
+        job = self._job = PreviewJob(request)
+        threading.Thread(
+            target=self._work, args=(job,), name=f"preview-{job.id}", daemon=True
+        ).start()
+        late = threading.Timer(QUICK, self._overdue, (job,))
+        late.daemon = True
+        late.start()
+
+    def _work(self, job: PreviewJob) -> None:
+        (self._manager or job_manager()).run_beside(job)
+        with suppress(RuntimeError):  # the window is gone
+            self._ring()
+
+    def _overdue(self, job: PreviewJob) -> None:
+        if self._job is job and self._wanted is not None:
+            job.cancel()
+
+
+def note_time(job: Job) -> None:
+    """Remember how long a job that has ended took, for `is_quick`."""
+    _took[job.tool.digest] = _pixels(job), job.elapsed
+
+
+def is_quick(tool: Tool, pixels: int) -> bool:
+    """Whether a run of `tool` in this session says that one on so many pixels is quick."""
+    before, seconds = _took.get(tool.digest, (0, QUICK))
+    return seconds * max(1.0, pixels / max(1, before)) < QUICK
+
+
+def _pixels(job: Job) -> int:
+    """Return how many pixels went into a job, of its largest input."""
+    snaps = (snap for _, snap in job.request.snapshots(job.request.values))
+    return max((prod(snap.geometry.shape) for snap in snaps if snap.kind.is_pixels), default=0)
+
+
+def _in_memory(result: JobResult) -> JobResult:
+    """Return `result` without any file behind it; of a pyramid its finest level."""
+    outputs = {name: _read(output) for name, output in result.outputs.items()}
+    return replace(result, outputs=outputs)
+
+
+def _read(output: JobOutput) -> JobOutput:
+    elements = {name: _read(part) for name, part in output.elements.items()}
+    loaded = output.loaded
+    if loaded is not None and loaded.kind.is_pixels:
+        attributes = {**loaded.attributes, "multiscale": False}
+        loaded = replace(loaded, data=np.array(loaded.levels[0]), attributes=attributes)
+    return replace(output, loaded=loaded, elements=elements)

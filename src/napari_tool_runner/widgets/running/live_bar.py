@@ -1,0 +1,206 @@
+"""The switch “Live”: while values change, what is seen shows what the tool would make of it."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.jobs import LivePreview, PreviewLayers, is_quick, note_time
+from napari_tool_runner.tools.model import DataParameter
+from napari_tool_runner.tools.tree import leaves
+from napari_tool_runner.widgets.forms.extents import view_events
+from napari_tool_runner.widgets.forms.layers import as_list, path_of
+from napari_tool_runner.widgets.parts.background import bell, soon
+from napari_tool_runner.widgets.parts.layouts import filled
+from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.parts.texts import tooltip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari.components import ViewerModel
+    from qtpy.QtGui import QHideEvent
+
+    from napari_tool_runner.jobs import Job, JobManager, Previewed
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.forms.extents import ExtentBar
+    from napari_tool_runner.widgets.forms.form import FormWidget
+    from napari_tool_runner.widgets.running.run_bar import RunBar
+
+__all__ = ["LiveBar"]
+
+_REST_MS = 60
+"""The view rests so long before what is seen now is previewed."""
+
+
+class LiveBar(QWidget):
+    """Shows a preview of the form's values in the viewer while its switch is on.
+
+    Hidden where nothing can be previewed: without a viewer, or of a tool without results.
+
+    Parameters
+    ----------
+    extents : ExtentBar
+        Says what part is seen.
+    run_bar : RunBar
+        Says where the tool runs, and whether it can.
+    """
+
+    previewed = Signal()
+    """Another preview is shown, or none can be."""
+
+    def __init__(
+        self,
+        tool: Tool,
+        form: FormWidget,
+        extents: ExtentBar,
+        run_bar: RunBar,
+        viewer: ViewerModel | None,
+        parent: QWidget,
+        *,
+        manager: JobManager | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._tool, self._form, self._extents, self._run_bar = tool, form, extents, run_bar
+        self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
+        self._layers = PreviewLayers(viewer) if viewer is not None else None
+        self._live = LivePreview(tool, self._show, bell().ring, manager)
+        self._seen = form.values()
+        self._asked: object = None
+        self._said = ""
+        self._by_hand = False
+        self.switch = QCheckBox("Live")
+        self.switch.setToolTip(
+            tooltip(
+                "Shows what the tool makes of what you see, while you change values.",
+                "Run works on all of it, and keeps the result.",
+            )
+        )
+        self.words = MessageLabel()
+        filled(QVBoxLayout(self), self.switch, self.words, margins=(6, 2, 6, 0), spacing=2)
+        self._moved = soon(self._follow_view, _REST_MS, self)
+        self.switch.clicked.connect(self._switched)
+        form.changed.connect(self._follow_form)
+        bell().heard.connect(self._look)
+        for event in view_events(viewer):
+            event.connect(self._view_moved)
+        self.setVisible(viewer is not None and any(not one.hidden for one in tool.outputs))
+        self._offer()
+
+    @property
+    def on(self) -> bool:
+        """Whether changes of values are previewed."""
+        return self.switch.isChecked() and self.switch.isEnabled()
+
+    def learn(self, job: Job) -> None:
+        """Take into account how long a job of the tool took."""
+        note_time(job)
+        self._offer()
+
+    def rest(self) -> None:
+        """Take the preview away until a value changes."""
+        self._live.stop()
+        if self._layers is not None:
+            self._layers.remove()
+        self._asked = None
+        self._say("")
+
+    def release(self) -> None:
+        """Stop following the viewer."""
+        self._live.stop()
+        for event in view_events(self._viewer()):
+            event.disconnect(self._view_moved)
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Take the preview away with the form; it stays while a window is an icon."""
+        super().hideEvent(event)
+        if event is not None and not event.spontaneous():
+            self.rest()
+
+    # -- what is previewed ------------------------------------------------------------------
+
+    def _switched(self, on: bool) -> None:
+        self._by_hand = True
+        if on:
+            self._preview()
+        else:
+            self.rest()
+
+    def _offer(self) -> None:
+        """Switch on where that is known to be quick, unless somebody chose; say why not at all."""
+        values = self._form.values()
+        why = self._refuses(values)
+        self.switch.setEnabled(not why)
+        self.switch.setAccessibleDescription(why)
+        if not self._by_hand and not self._tool.network:
+            self.switch.setChecked(is_quick(self._tool, 0))
+
+    def _refuses(self, values: Mapping[str, object]) -> str:
+        data = [leaf for leaf in leaves(self._tool.inputs, values) if _is_data(leaf.parameter)]
+        files = [leaf for leaf in data if any(path_of(one) for one in as_list(leaf.value))]
+        if files:
+            return "Files are worked on as a whole: open them as layers to see a preview."
+        return "" if data else "There is nothing to be seen of a tool without data."
+
+    def _follow_form(self) -> None:
+        values = self._form.values()
+        if values == self._seen:
+            return
+        before, self._seen = self._seen, values
+        self._offer()
+        # another layer alone is no reason to begin
+        plain = self._form.without_data
+        if self._asked is not None or plain(values) != plain(before):
+            self._preview()
+
+    def _follow_view(self) -> None:
+        if self._asked is not None:
+            self._preview()
+
+    def _view_moved(self, event: object = None) -> None:
+        if self._asked is not None:
+            self._moved.start()
+
+    def _preview(self) -> None:
+        """Want a preview of the present values on what is seen."""
+        if not self.on or not self.isVisible() or not self._run_bar.run_button.isEnabled():
+            return
+        if self._layers is not None and self._layers.removed_by_hand():
+            self._layers.remove()
+        values = self._seen = self._form.values()
+        extent, self._said = self._extents.live(values)
+        kinds, runner = self._form.outputs.kinds(), self._run_bar.runner()
+        wanted = values, extent, kinds, runner
+        if wanted != self._asked:
+            self._asked = wanted
+            self._live.ask(values, extent=extent, kinds=kinds, runner=runner, must_write=False)
+
+    def _look(self) -> None:
+        self._live.look()
+
+    def _show(self, made: Previewed) -> None:
+        if self._layers is None:
+            return
+        error = made.error
+        if made.job is not None and made.job.shown is not None:
+            try:
+                self._layers.show(made.job.shown, made.job)
+            except (ToolRunnerError, ValueError, TypeError) as problem:
+                error = ToolRunnerError(f"The result cannot be shown: {problem}")
+        if error is None:
+            self._say(self._said)
+        else:
+            self._layers.remove()
+            self._say(f"No preview: {error}", failed=True)
+        self.previewed.emit()
+
+    def _say(self, text: str, *, failed: bool = False) -> None:
+        self.words.say(text, "failed" if failed else "info")
+
+
+def _is_data(parameter: object) -> bool:
+    return isinstance(parameter, DataParameter)
