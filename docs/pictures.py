@@ -243,9 +243,49 @@ def light(stage: Stage) -> np.ndarray:
     return stage.window()
 
 
+def live(stage: Stage) -> np.ndarray:
+    """Sigma is dragged with the mouse, and the image follows: four moments of one movement."""
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    stage.widget.open_sample("cells_2d")
+    page = stage.page("gaussian_filter", input="Nuclei")
+    page.form.set_values({"sigma": 0.5})
+    camera = getattr(stage.viewer, "scene", stage.viewer).camera
+    camera.zoom *= 3
+    button, made = Qt.MouseButton.LeftButton, list[object]()
+    page.live_bar.previewed.connect(lambda: made.append(page.form.values()))
+    QTest.mouseClick(page.live_bar.switch, button, pos=QPoint(8, 8))
+    label = page.form.row("sigma").label
+    at = QPoint(2, label.height() // 2)
+    QTest.mousePress(label, button, pos=at)
+    moments = []
+    for wanted in (0.5, 1.5, 4.0, 9.0):
+        while page.form.values()["sigma"] < wanted:
+            at += QPoint(2, 0)
+            QTest.mouseMove(label, at)
+            stage.settle(1)
+        stage.until(lambda: bool(made) and made[-1] == page.form.values())
+        moments.append(stage.window()[::2, ::2])
+    QTest.mouseRelease(label, button, pos=at)
+    return np.vstack([np.hstack(moments[:2]), np.hstack(moments[2:])])
+
+
 SCENES: dict[str, Callable[[Stage], np.ndarray]] = {
     scene.__name__: scene
-    for scene in (window, find, tree, form, choices, problem, running, failed, history, light)
+    for scene in (
+        window,
+        find,
+        tree,
+        form,
+        choices,
+        problem,
+        running,
+        failed,
+        history,
+        light,
+        live,
+    )
 }
 
 

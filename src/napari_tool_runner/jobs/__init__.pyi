@@ -4,7 +4,7 @@ from .batch import BatchItem, files_of, notes_by_kind, notes_of, plan_batch, run
 from .delivery import deliver, job_json, output_paths, outputs_json
 from .extent import Extent
 from .job import Job, execute
-from .live import LivePreview, Previewed, PreviewJob, is_quick, note_time
+from .live import LivePreview, Previewed, is_quick, note_time
 from .live_layers import PreviewLayers, is_preview
 from .manager import JobManager, job_manager, prepare
 from .outputs import JobResult
@@ -41,7 +41,6 @@ __all__ = [
     "JobRow",
     "JobState",
     "LivePreview",
-    "PreviewJob",
     "PreviewLayers",
     "Previewed",
     "Question",

@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
+from napari_tool_runner.widgets.parts.dragging import DragSteps
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
@@ -94,6 +95,8 @@ class Field:
         self.widget: QWidget = QWidget()
         self.below: QWidget | None = None
         """What belongs under the editor."""
+        self.steps: Callable[[int], None] | None = None
+        """Changes a number by so many steps."""
         self._editing = False
 
     def show(self, value: object) -> None:
@@ -247,6 +250,8 @@ class FieldRow(QWidget):
         else:
             self.label = plain_label(text, wrap=True)
             self.label.setBuddy(focus)
+            if field.steps is not None:
+                DragSteps(self.label, field.steps)
             width = self.label.fontMetrics().horizontalAdvance(text)
             # a label of more than two lines beside its field is hard to read
             above = field.wide or width > 1.8 * context.label_width

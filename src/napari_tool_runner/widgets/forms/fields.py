@@ -110,6 +110,7 @@ class NumberField(Field):
             step=parameter.step,
         )
         self.widget = self.box
+        self.steps = self.box.stepBy
         if parameter.optional:
             self.box.set_placeholder(NOT_SET)
         self.box.edited.connect(lambda text: self.edited(text or None))
