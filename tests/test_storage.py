@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.locks import Once, join_lock
-from napari_tool_runner.names import unique_names
+from napari_tool_runner.names import really, unique_names
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.storage import locked, read_json, sha256_of, write_json, write_whole
 
@@ -233,3 +233,18 @@ def test_what_is_done_once_is_done_once_among_threads() -> None:
     assert made == [0]
     once.cache_clear()
     assert once() == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_where_links_lead_is_told_as_python_tells_it(tmp_path: Path) -> None:
+    (tmp_path / "a (deleted)" / "b").mkdir(parents=True)
+    (tmp_path / "a (deleted)" / "c (deleted)").touch()
+    for name, target in (("link", "a (deleted)"), ("loop", "loop"), ("nowhere", "gone/x")):
+        (tmp_path / name).symlink_to(target)
+    os.mkfifo(tmp_path / "pipe")
+    for told in (
+        *("", ".", "/", "link", "link/b", "link/b/../c (deleted)", "link/c (deleted)", "loop"),
+        *("loop/x", "nowhere", "not/there", "pipe", "link/b/..", "/proc/self/fd/1", "/dev/stdin"),
+    ):
+        path = told and os.path.join(tmp_path, told)
+        assert really(path) == os.path.realpath(path), told

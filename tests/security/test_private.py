@@ -119,6 +119,28 @@ def test_an_installation_is_shown_in_its_parts(home: Path, tmp_path: Path) -> No
     assert with_prefixes([home / "bin"]) == {home / "bin"}
 
 
+def test_a_folder_of_programs_that_becomes_a_link_is_seen(home: Path, tmp_path: Path) -> None:
+    folder = put(tmp_path / "programs" / "x").parent
+    assert with_prefixes([folder]) == {folder}
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(home.parent)
+    assert with_prefixes([folder]) == set()
+
+
+@enclosed
+@pytest.mark.parametrize("device", ["null", "nvidia0"])
+def test_devices_are_told_of_where_there_are_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    listed = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: [device] if path == "/dev" else listed(path))
+    from napari_tool_runner.plugins.programs import enclosure
+
+    options = [*enclosure._options((), (), tmp_path / "temp", network=False)]
+    assert "/sys/devices" in options
+    assert ("/sys/bus" in options) == ("/sys/module" in options) == (device == "nvidia0")
+
+
 def test_folders_of_scripts_are_no_modules(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

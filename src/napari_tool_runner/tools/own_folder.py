@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
-from napari_tool_runner.names import real_path, real_place
+from napari_tool_runner.names import real_path, real_place, really
 from napari_tool_runner.quoting import some_paths
 from napari_tool_runner.tools.candidate import holds_macros, read_bytes
 
@@ -257,7 +257,7 @@ def folder_is_shared(folder: Path, *, installed: bool = False) -> str:
 
     `installed`: programs that the user has installed there may be many, and in a hidden folder.
     """
-    real = os.path.realpath(folder)
+    real = really(folder)
     try:
         facts = os.stat(real)
     except OSError:

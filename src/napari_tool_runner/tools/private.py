@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from napari_tool_runner.config import config_path, user_config
+from napari_tool_runner.names import really
 from napari_tool_runner.storage import user_cache, user_data
 
 __all__ = ["holds_home", "is_below", "outermost", "private_places", "spared"]
@@ -16,17 +16,12 @@ __all__ = ["holds_home", "is_below", "outermost", "private_places", "spared"]
 def private_places() -> list[str]:
     """Return the home, our own folders and the configuration, by where they really lie."""
     ours = (str(one()) for one in (user_config, config_path, user_data, user_cache))
-    return [*dict.fromkeys(map(os.path.realpath, (os.path.expanduser("~"), *ours)))]
+    return [*dict.fromkeys(map(really, (os.path.expanduser("~"), *ours)))]
 
 
 def holds_home(path: str | os.PathLike[str]) -> bool:
     """Whether it is the home, or holds it, also by links and steps upwards."""
-    return is_below(_really(os.path.expanduser("~")), os.path.realpath(path))
-
-
-@functools.lru_cache(maxsize=4)
-def _really(home: str) -> str:
-    return os.path.realpath(home)
+    return is_below(really(os.path.expanduser("~")), really(path))
 
 
 def is_below(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:

@@ -8,9 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from napari_tool_runner.tools.private import outermost
+from napari_tool_runner.names import really
+from napari_tool_runner.tools.private import is_below, outermost
 
 __all__ = ["binds", "masks"]
+
+_SYSTEM = frozenset(("/", "/proc", "/dev", "/sys", "/tmp"))  # noqa: S108
 
 
 def binds(
@@ -21,38 +24,43 @@ def binds(
     `hidden`: files and folders, by where they really lie, of which what is shown around them
     shows nothing.
     """
-    system = {Path("/"), Path("/proc"), Path("/dev"), Path("/sys"), Path("/tmp")}  # noqa: S108
-    rights: dict[Path, bool] = dict.fromkeys(seen, True)
+    rights = dict.fromkeys(map(str, seen), True)
 
-    def covers(place: Path, real: str) -> Iterator[str]:
+    def covers(place: str, real: str) -> Iterator[str]:
         for one in outermost(hidden, real):
-            path = place / os.path.relpath(one, real)
+            path = os.path.join(place, os.path.relpath(one, real))
             if os.path.isdir(one):
                 rights[path] = False  # nothing of it is seen
-                yield from ("--tmpfs", str(path))
+                yield from ("--tmpfs", path)
             elif os.path.isfile(one):
-                yield from ("--ro-bind", os.devnull, str(path))
+                yield from ("--ro-bind", os.devnull, path)
 
-    for path in seen:
-        if not path.is_symlink():
-            yield from covers(path, os.path.realpath(path))
-    for path in sorted(wanted, key=lambda one: (len(one.parts), str(one))):
-        read_only = wanted[path]
-        if path in system or not path.exists():
+    def right(path: str) -> bool | None:
+        while path not in rights:
+            path, below = os.path.dirname(path), path
+            if path == below:
+                return None
+        return rights[path]
+
+    for place in [*rights]:
+        if not os.path.islink(place):
+            yield from covers(place, really(place))
+    named = {str(path): read_only for path, read_only in wanted.items()}
+    for path in sorted(named, key=lambda one: (one.count("/"), one)):
+        place, read_only = path, named[path]
+        if place in _SYSTEM or not os.path.exists(place):
             continue
-        real = Path(os.path.realpath(path))
-        around = [one for one in (path, *path.parents) if one in rights]
-        if around:
-            if path.is_relative_to(real) and read_only and rights[around[0]]:
+        real, shown = really(place), right(place)
+        if shown is not None:
+            if read_only and shown and is_below(place, real):
                 continue
-            if real != path:  # the link is seen already, and bubblewrap mounts on no link
-                path = real
-                around = [one for one in (path, *path.parents) if one in rights]
-                if around and read_only and rights[around[0]]:
+            if real != place:  # the link is seen already, and bubblewrap mounts on no link
+                place = real
+                if read_only and right(place):
                     continue
-        rights[path] = read_only
-        yield from ("--ro-bind" if read_only else "--bind", str(real), str(path))
-        yield from covers(path, str(real))
+        rights[place] = read_only
+        yield from ("--ro-bind" if read_only else "--bind", real, place)
+        yield from covers(place, real)
 
 
 def masks(top: str) -> Iterator[str]:

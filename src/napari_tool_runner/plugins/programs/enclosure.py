@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.locks import Once
+from napari_tool_runner.names import really
 from napari_tool_runner.plugins.programs.binds import binds, masks
 from napari_tool_runner.plugins.programs.environment import check_program
 from napari_tool_runner.plugins.programs.installed import (
@@ -57,8 +58,9 @@ _APART = ("pid", "ipc", "uts")
 # what it takes to enter an enclosure that lies within, and to give that up again; not
 # CAP_SYS_PTRACE, which would open enclosures that are being built
 _TO_ENTER = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SETPCAP")
-# what the kernel tells of processors, memory and devices, without its doors for administrators
-_HARDWARE = ("bus", "class", "dev", "devices", "fs/cgroup", "kernel/mm", "module")
+# what the kernel tells of processors and memory, without its doors for administrators; and of
+# what GPUs are connected to and driven by
+_HARDWARE, _OF_DEVICES = ("devices", "kernel/mm", "fs/cgroup"), ("bus", "class", "dev", "module")
 
 
 class Enclosure:
@@ -268,7 +270,7 @@ def enclosure_of(
         windows.add(Path("/tmp/.X11-unix"))  # noqa: S108 (the X server's own place)
         windows.add(Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority"))
     seen = {*shown}
-    hidden = [os.path.realpath(context.root.parents[2]), *private_beside(seen)]
+    hidden = [really(context.root.parents[2]), *private_beside(seen)]
     seen |= named | windows
     options = [*_options(context.mounts, seen, context.temp_dir, context.network, hidden, around)]
     # programs that show windows look for the desktop there first, and nowhere after a refusal
@@ -283,7 +285,7 @@ def outer_enclosure(
 
     Of `jobs`, the folder of all of them, it shows nothing.
     """
-    hidden = [os.path.realpath(jobs), *private_beside(shown)]
+    hidden = [really(jobs), *private_beside(shown)]
     options = [*mounts, *_options((), shown, temp, False, hidden), "--uid", "0", "--gid", "0"]
     for one in _TO_ENTER:
         options += ("--cap-add", one)
@@ -334,18 +336,17 @@ def _options(
             yield from ("--ro-bind", f"/{name}", f"/{name}")
     yield from masks("/etc")
     yield from ("--ro-bind-try", "/opt", "/opt")
-    for name in _HARDWARE:
-        yield from ("--ro-bind-try", f"/sys/{name}", f"/sys/{name}")
     yield from ("--proc", "/proc", "--dev", "/dev", "--dir", "/run")
     # the kernel's settings, which root may write
     yield from ("--ro-bind", "/proc/sys", "/proc/sys")
     # the memory and descriptors of the first process, which is bubblewrap's own
     yield from ("--tmpfs", "/proc/1", "--remount-ro", "/proc/1")
-    for device in filter(_DEVICES.fullmatch, sorted(os.listdir("/dev"))):
+    devices = [*filter(_DEVICES.fullmatch, sorted(os.listdir("/dev")))]
+    for device in devices:
         yield from ("--dev-bind-try", f"/dev/{device}", f"/dev/{device}")
     if network:
         # where the system's file of name servers leads to
-        real = os.path.realpath("/etc/resolv.conf")
+        real = really("/etc/resolv.conf")
         if not real.startswith("/etc/"):
             yield from ("--ro-bind-try", real, real)
     seen = {Path("/usr"), Path("/etc"), Path("/opt"), *(Path("/", name) for name in _LINKED)}
@@ -363,6 +364,9 @@ def _options(
     if any(holds_home(mount.path) for mount in mounts):
         del private[0]  # who gives a tool a folder around the home gives that, too
     yield from binds(wanted, seen, {*hidden, *private})
+    # with each mount bubblewrap reads those before: what consists of many comes last
+    for name in (*(_OF_DEVICES if devices else ()), *_HARDWARE):
+        yield from ("--ro-bind-try", f"/sys/{name}", f"/sys/{name}")
     yield from around.mounts if around else ()
     yield from ("--remount-ro", "/")
     yield from around.options if around else ("--unshare-user",)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from napari_tool_runner.names import really
 from napari_tool_runner.tools.own_folder import importable, is_private_name
 from napari_tool_runner.tools.private import holds_home, is_below
 
@@ -58,15 +59,21 @@ def _python_places(*_known_by: str) -> frozenset[Path]:
 
 
 def with_prefixes(folders: Iterable[str | Path]) -> set[Path]:
-    """Return folders of programs with the installations that they belong to."""
+    """Return folders of programs with the installations that they belong to.
+
+    Without those of the system, which are shown anyway.
+    """
     places: set[Path] = set()
-    for one in folders:
-        folder = Path(os.path.expanduser(one))
-        # os.path, since Path.exists raises for what lies in a folder of somebody else
-        if not folder.is_absolute() or not os.path.exists(folder) or holds_home(folder):
+    for one in dict.fromkeys(map(os.path.expanduser, folders)):
+        if is_below(one, "/usr") and is_below(really(one), "/usr"):
             continue
+        # os.path, since Path.exists raises for what lies in a folder of somebody else
+        if not os.path.isabs(one) or not os.path.exists(one) or holds_home(one):
+            continue
+        folder = Path(one)
         places.add(folder)
-        marks = (folder.parent / name for name in ("lib", "pyvenv.cfg", "conda-meta"))
+        prefix = os.path.dirname(folder)
+        marks = (os.path.join(prefix, name) for name in ("lib", "pyvenv.cfg", "conda-meta"))
         if folder.name in ("bin", "sbin") and any(map(os.path.exists, marks)):
             places |= _installation(folder.parent)
     return places
@@ -90,7 +97,7 @@ def _installation(prefix: Path) -> set[Path]:
 
 def private_beside(folders: Iterable[Path]) -> Iterator[str]:
     """Yield hidden files and keys that lie in folders of programs, by where they really lie."""
-    for folder in map(os.path.realpath, folders):
+    for folder in map(really, folders):
         if not is_below(folder, "/usr") and not folder.endswith("-packages"):
             with suppress(OSError):
                 yield from _private_in(folder, os.stat(folder).st_mtime_ns)
