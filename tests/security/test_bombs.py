@@ -5,6 +5,8 @@ from __future__ import annotations
 import bz2
 import functools
 import gzip
+import itertools
+import json
 import lzma
 import struct
 import tracemalloc
@@ -160,6 +162,62 @@ def test_a_filter_is_bound_as_a_compressor(tmp_path: Path) -> None:
     last(place).write_bytes(gzip.compress(zlib.compress(ZEROS)))
     lazy: Any = read_zarr(place, root=tmp_path).data
     assert peak(lambda: np.asarray(lazy)) < 4 * MOST  # blocks beside one another
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id": "astype", "encode_dtype": "|u1", "decode_dtype": "|S100000"},
+        {"id": "astype", "encode_dtype": "|u1", "decode_dtype": "(100000,)u1"},
+        {"id": "delta", "dtype": "|V100000", "astype": "|u1"},
+    ],
+)
+def test_filters_give_numbers(changed: dict[str, object], tmp_path: Path) -> None:
+    place = packed(tmp_path / "o.zarr", "gzip", 2)
+    told = json.loads((place / ".zarray").read_text())
+    (place / ".zarray").write_text(json.dumps(told | {"filters": [changed]}))
+    with pytest.raises(OutputError, match=r"o\.zarr.* (something else than numbers|cannot be)"):
+        np.asarray(read_zarr(place, root=tmp_path).data)
+
+
+@pytest.mark.parametrize(
+    "widening",
+    [
+        {"id": "astype", "encode_dtype": "|u1", "decode_dtype": "<c16"},
+        {"id": "delta", "dtype": "<f8", "astype": "|u1"},
+        {"id": "packbits"},
+    ],
+)
+def test_filters_that_widen_one_after_another_have_a_bound(
+    widening: dict[str, object], tmp_path: Path
+) -> None:
+    place = packed(tmp_path / "o.zarr", "gzip", 2)
+    told = json.loads((place / ".zarray").read_text())
+    (place / ".zarray").write_text(json.dumps(told | {"filters": [widening] * 9}))
+    lazy: Any = read_zarr(place, root=tmp_path).data
+    assert peak(lambda: np.asarray(lazy[4:, 4:])) < MOST
+
+
+@pytest.mark.parametrize("name", ["gzip", "zlib", "bz2", "lzma"])
+def test_a_block_of_endless_empty_streams_is_refused(name: str, tmp_path: Path) -> None:
+    """Each is soon unpacked; what lies behind it was copied for each."""
+    place = packed(tmp_path / "o.zarr", name, 2)
+    last(place).write_bytes(BOMB[name](b"") * 2000)
+    lazy: Any = read_zarr(place, root=tmp_path).data
+    with pytest.raises(OutputError, match=r"o\.zarr.* consists of too many streams"):
+        np.asarray(lazy[4:, 4:])
+
+
+def test_streams_of_any_length_are_read(tmp_path: Path) -> None:
+    place = packed(tmp_path / "o.zarr", "gzip", 2, chunks=(400, 400))
+    rng = np.random.default_rng(1)
+    data = rng.integers(0, 2**16, 160_000, dtype=np.uint16).tobytes()
+    ends = [0, 1, 5000, 5001, 70_000, 200_000, 320_000]
+    parts = [gzip.compress(data[a:b]) for a, b in itertools.pairwise(ends)]
+    last(place).write_bytes(b"".join(parts) + b"\0" * 50)
+    lazy: Any = read_zarr(place, root=tmp_path).data
+    whole = np.frombuffer(data, np.uint16).reshape(400, 400)
+    np.testing.assert_array_equal(np.asarray(lazy), whole[:8, :8])
 
 
 def test_a_codec_without_a_bound_is_not_opened(

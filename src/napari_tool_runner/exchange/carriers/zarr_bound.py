@@ -7,21 +7,25 @@ import lzma
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
+
+import numpy as np
 
 from napari_tool_runner.errors import OutputError
 
-if TYPE_CHECKING:
-    import numpy as np
-
 __all__ = ["Bound", "too_large"]
 
-_SAME_SIZE = frozenset(  # what they give is as large as what they get, times a small number
+_SAME_SIZE = frozenset(  # what they give grows with what they get: see `Bound._grown`
     {"shuffle", "packbits", "delta", "fixedscaleoffset", "quantize", "bitround", "astype"}
     | {"crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3", "cast_value"}
     | {"scale_offset", "transpose"}
 )
+# where such a codec names a type of numbers that it changes to or from
+_TYPES = ("dtype", "astype", "encode_dtype", "decode_dtype", "data_type")
+_LARGEST = 32  # bytes of one number, which is complex256
 _DICTIONARY = 2**28  # bytes that lzma may take to unpack; the best of its presets takes 65 MB
+_SMALL = 1024  # bytes: streams of one block unpack to more than that, but for some
+_STEP = 4096  # bytes of a stream that are looked at first
 
 
 def too_large(what: str, most: int) -> OutputError:
@@ -39,7 +43,7 @@ class _Stream(Protocol):
     def eof(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+    def decompress(self, data: bytes | memoryview, max_length: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,13 @@ class Bound:
                 "a block of it may fill the memory.",
                 hint="Let the tool write numbers, compressed by blosc, zstd or gzip.",
             )
-        return cls(name, told.get("configuration", told), what)
+        settings = told.get("configuration", told)
+        if not all(_is_number(settings[key]) for key in _TYPES if key in settings):
+            raise OutputError(
+                f"{what} is coded by {name!r} to something else than numbers.",
+                hint="Let the tool write numbers, compressed by blosc, zstd or gzip.",
+            )
+        return cls(name, settings, what)
 
     def unpack(self, data: np.ndarray, most: int) -> bytes | None:
         """Return bytes unpacked; None when the codec itself will take no more than `most`.
@@ -108,26 +118,57 @@ class Bound:
                 if data.nbytes < 16 or int.from_bytes(packed, "little") > data.nbytes:
                     raise self._cut_off()
             case _:
-                size = data.nbytes.to_bytes(8, "little")
+                size = self._grown(data.nbytes).to_bytes(16, "little")
         if int.from_bytes(size, "little") > most:
             raise too_large(self.what, most)
         return None
+
+    def _grown(self, size: int) -> int:
+        """Return the bytes that numbers of `size` bytes have, once they are decoded."""
+        if self.name == "packbits":
+            return 8 * size
+        before, after = "astype", "dtype"
+        if self.name == "astype":
+            before, after = "encode_dtype", "decode_dtype"
+        if not {before, after} <= set(self.settings):
+            return size
+        old, new = (int(np.dtype(self.settings[one]).itemsize) for one in (before, after))
+        return size // old * max(new, 8)  # scales and offsets are float64 meanwhile
 
     def _cut_off(self) -> OutputError:
         return OutputError(f"{self.what} cannot be unpacked: a block of it is cut off.")
 
     def _streamed(self, new: Callable[[], _Stream], data: np.ndarray, most: int) -> bytes:
-        parts, rest = list[bytes](), data.tobytes()
-        while rest:  # one stream after another, as gzip may have it
-            stream = new()
-            try:
-                parts.append(stream.decompress(rest, most + 1))
-            except (zlib.error, lzma.LZMAError, OSError) as error:
-                raise OutputError(f"{self.what} cannot be unpacked: {error}.") from error
-            most -= len(parts[-1])
-            if most < 0:
-                raise too_large(self.what, most + sum(map(len, parts)))
+        parts, rest, left = list[bytes](), memoryview(data.tobytes()), most
+        for _ in range(64 + most // _SMALL):
+            if not rest or (
+                rest[0] == 0 and not np.any(np.frombuffer(rest, np.uint8))
+            ):  # some fill up with zeros
+                return b"".join(parts)
+            stream, step = new(), _STEP
+            # in growing steps: what is left behind the end of a stream is copied
+            while rest and not stream.eof:
+                piece = rest[:step]
+                try:
+                    parts.append(stream.decompress(piece, left + 1))
+                except (zlib.error, lzma.LZMAError, OSError) as error:
+                    raise OutputError(f"{self.what} cannot be unpacked: {error}.") from error
+                left -= len(parts[-1])
+                if left < 0:
+                    raise too_large(self.what, most)
+                rest, step = rest[len(piece) - len(stream.unused_data) :], 2 * step
             if not stream.eof:
                 raise self._cut_off()
-            rest = stream.unused_data.lstrip(b"\0")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        raise OutputError(
+            f"{self.what} cannot be unpacked: a block of it consists of too many streams.",
+            hint="Let the tool write each block in one.",
+        )
+
+
+def _is_number(told: object) -> bool:
+    """Whether a codec's word for a type stands for numbers of an ordinary size."""
+    try:
+        kind = np.dtype(told)  # type: ignore[call-overload]
+    except (TypeError, ValueError, SyntaxError):
+        return False
+    return kind.kind in "biufc" and kind.itemsize <= _LARGEST
