@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from napari_tool_runner.plugins import Mount
+from napari_tool_runner.plugins.programs.binds import binds
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.programs.installed import python_places, with_prefixes
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
@@ -186,3 +187,14 @@ def test_the_reader_opens_no_home(
     assert str(home / "module.py") in opened
     shut = [home, home / "proj", home / "letter.txt", home.parent, tmp_path]
     assert not {*map(str, shut)} & {*opened}
+
+
+def test_a_home_behind_a_link_of_the_system_is_covered(tmp_path: Path) -> None:
+    """A mount follows the link that it is named by; a link within the walls is none."""
+    put(tmp_path / "data" / "opt" / "bob" / "letter.txt")
+    for name in ("opt", "bin"):
+        (tmp_path / name).symlink_to(tmp_path / "data" / "opt")
+    home = str(tmp_path / "data" / "opt" / "bob")
+    seen = [tmp_path / "opt", tmp_path / "bin"]
+    told = [*binds({}, seen, [home], [str(tmp_path / "bin")])]
+    assert told == ["--tmpfs", str(tmp_path / "opt" / "bob")]

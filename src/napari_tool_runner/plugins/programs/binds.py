@@ -17,10 +17,14 @@ _SYSTEM = frozenset(("/", "/proc", "/dev", "/sys", "/tmp"))  # noqa: S108
 
 
 def binds(
-    wanted: Mapping[Path, bool], seen: Iterable[Path], hidden: Collection[str]
+    wanted: Mapping[Path, bool],
+    seen: Iterable[Path],
+    hidden: Collection[str],
+    links: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield the mounts of `wanted` (path -> read-only), outer ones first.
 
+    `seen`: what is mounted already; of these, `links` lead to one another in there, too.
     `hidden`: files and folders, by where they really lie, of which what is shown around them
     shows nothing.
     """
@@ -43,7 +47,7 @@ def binds(
         return rights[path]
 
     for place in [*rights]:
-        if not os.path.islink(place):
+        if place not in links:
             yield from covers(place, really(place))
     named = {str(path): read_only for path, read_only in wanted.items()}
     for path in sorted(named, key=lambda one: (one.count("/"), one)):

@@ -52,7 +52,7 @@ __all__ = [
     "outer_enclosure",
 ]
 
-_LINKED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_LINKED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _DEVICES = re.compile(r"nvidia.*|dri|kfd|dxg|accel")
 _APART = ("pid", "ipc", "uts")
 # what it takes to enter an enclosure that lies within, and to give that up again; not
@@ -329,11 +329,12 @@ def _options(
     around: Around | None = None,
 ) -> Iterator[str]:
     yield from ("--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc")
-    for name in _LINKED:
-        if os.path.islink(f"/{name}"):
-            yield from ("--symlink", os.readlink(f"/{name}"), f"/{name}")
-        elif os.path.isdir(f"/{name}"):
-            yield from ("--ro-bind", f"/{name}", f"/{name}")
+    links = [place for place in _LINKED if os.path.islink(place)]
+    for place in _LINKED:
+        if place in links:
+            yield from ("--symlink", os.readlink(place), place)
+        elif os.path.isdir(place):
+            yield from ("--ro-bind", place, place)
     yield from masks("/etc")
     yield from ("--ro-bind-try", "/opt", "/opt")
     yield from ("--proc", "/proc", "--dev", "/dev", "--dir", "/run")
@@ -349,7 +350,7 @@ def _options(
         real = really("/etc/resolv.conf")
         if not real.startswith("/etc/"):
             yield from ("--ro-bind-try", real, real)
-    seen = {Path("/usr"), Path("/etc"), Path("/opt"), *(Path("/", name) for name in _LINKED)}
+    seen = {Path("/usr"), Path("/etc"), Path("/opt"), *map(Path, _LINKED)}
     wanted = dict.fromkeys(shown, True)
     wanted |= {mount.path: mount.read_only for mount in mounts}
     below_tmp = any(is_below(path, "/tmp") for path in (*wanted, temp))  # noqa: S108
@@ -363,7 +364,7 @@ def _options(
     private = private_places()
     if any(holds_home(mount.path) for mount in mounts):
         del private[0]  # who gives a tool a folder around the home gives that, too
-    yield from binds(wanted, seen, {*hidden, *private})
+    yield from binds(wanted, seen, {*hidden, *private}, links)
     # with each mount bubblewrap reads those before: what consists of many comes last
     for name in (*(_OF_DEVICES if devices else ()), *_HARDWARE):
         yield from ("--ro-bind-try", f"/sys/{name}", f"/sys/{name}")
