@@ -292,3 +292,30 @@ def test_the_kernel_keeps_apart_or_says_that_it_cannot() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("True", "False")
     assert callable(keep_apart)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="devices belong to root")
+def test_no_program_of_root_changes_the_devices_of_everybody(
+    make_tool: MakeTool, config: dict[str, object]
+) -> None:
+    names = ("null", "zero", "full", "random", "urandom", "tty")
+    before = {name: os.stat(f"/dev/{name}").st_mode for name in names}
+    script = f"""
+    import os, sys
+    open("/dev/null", "w").write("x")
+    got = [os.path.getsize("/dev/null"), len(open("/dev/zero", "rb").read(4))]
+    got.append(len(open("/dev/urandom", "rb").read(4)))
+    for name in {names}:
+        os.chmod("/dev/" + name, 0o600)
+    for one in range(3):
+        os.fchmod(one, 0o600)
+    open(sys.argv[1], "w").write(str(got))
+    """
+    tool = make_tool(textwrap.dedent(script), **NO_DATA)
+    try:
+        for _ in range(2):  # what the first does to its devices is no matter of the second
+            assert told(tool, config) == "[0, 4, 4]"
+        assert {name: os.stat(f"/dev/{name}").st_mode for name in names} == before
+    finally:
+        for name, mode in before.items():
+            os.chmod(f"/dev/{name}", mode & 0o777)

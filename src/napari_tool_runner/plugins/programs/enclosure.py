@@ -27,6 +27,7 @@ from napari_tool_runner import settings
 from napari_tool_runner.locks import Once
 from napari_tool_runner.names import really
 from napari_tool_runner.plugins.programs.binds import binds, masks
+from napari_tool_runner.plugins.programs.devices import no_input, own_devices
 from napari_tool_runner.plugins.programs.environment import check_program
 from napari_tool_runner.plugins.programs.installed import (
     private_beside,
@@ -122,19 +123,20 @@ class Enclosure:
             program += ["--", *args]
 
             def start() -> subprocess.Popen[bytes]:
-                return subprocess.Popen(
-                    program,
-                    cwd=work_dir,
-                    # a descriptor's variables (LD_PRELOAD) are the program's, not bubblewrap's
-                    env={MARK: environment[MARK]} if MARK in environment else {},
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    bufsize=0,
-                    # no terminal to write to; and the group that is ended as a whole
-                    start_new_session=True,
-                    pass_fds=(options, kernel, status, *self._passed),
-                )
+                with no_input().open("rb") as nothing:
+                    return subprocess.Popen(
+                        program,
+                        cwd=work_dir,
+                        # a descriptor's variables (LD_PRELOAD) are the program's
+                        env={MARK: environment[MARK]} if MARK in environment else {},
+                        stdin=nothing,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        bufsize=0,
+                        # no terminal to write to; and the group that is ended as a whole
+                        start_new_session=True,
+                        pass_fds=(options, kernel, status, *self._passed),
+                    )
 
             if not self._apart or os.stat(program[0]).st_mode & stat.S_ISUID:
                 started = start()
@@ -345,6 +347,7 @@ def _options(
     devices = [*filter(_DEVICES.fullmatch, sorted(os.listdir("/dev")))]
     for device in devices:
         yield from ("--dev-bind-try", f"/dev/{device}", f"/dev/{device}")
+    yield from own_devices(tuple(devices))
     if network:
         # where the system's file of name servers leads to
         real = really("/etc/resolv.conf")
