@@ -330,9 +330,9 @@ DISK = Setting(
     "layer shows, while records and logs stay", "20 GiB",
 )
 CACHE = Setting(
-    "jobs.cache", FLAG, False,
-    "whether a run that was made before is answered by its result, when nothing that decides it "
-    "is seen to have changed (on trial)",
+    "jobs.cache", FLAG, True,
+    "whether a run that was made before is answered by its result, when nothing that its program "
+    "can read has changed",
     field=Field("running.cache", "Results of earlier runs",
                 "A run that was made before, with nothing changed, is answered at once.",
                 "Repeated runs are answered by earlier results"),

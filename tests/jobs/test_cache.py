@@ -60,7 +60,7 @@ def ask(config: dict[str, object], tmp_path: Path) -> Ask:
         given = {**config, **(more or {}), "jobs": {"cache": True, **told}}
         result = ntr.run(tool, config=given, **values)
         for kept in list(_keeping.values()):
-            assert kept.wait(30)
+            assert kept.done.wait(30)
         return result
 
     return run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -38,8 +38,8 @@ class AnsweredRun(Run):
             yield lambda *_: None
             return
         with super().program(values, rendered) as call:
-            self._ask(values, rendered)  # the environment may have been made just now
             before = len(self.notes)
+            self.answers.begin()
             yield call
             self._said = tuple(self.notes[before:])
 
@@ -55,21 +55,18 @@ class AnsweredRun(Run):
             job = KeptRun(self.id, self.exit_code, notes=self._said, provenance=told)
             self.answers.keep(job, self.digests, self.inputs)
 
-    def _ask(self, values: BoundValues, rendered: RenderedCommand) -> Mapping[str, object] | None:
+    def _from_before(self, values: BoundValues, rendered: RenderedCommand) -> bool:
+        """Bring what an earlier run made of the same; False: the program has to run."""
         paths = self.workspace.paths
         secret = bool(self._secrets.named(rendered, paths))
         call = Call(values, rendered, paths, self.inputs, self._asked.parameters, secret)
-        return self.answers.ask(call, self.service, self.choice.name)
-
-    def _from_before(self, values: BoundValues, rendered: RenderedCommand) -> bool:
-        """Bring what an earlier run made of the same; False: the program has to run."""
-        told = self._ask(values, rendered)
+        told = self.answers.ask(call, self.service, self.choice.name)
         if told is None:
             return False
         request = self.request
         request.pass_gate(self.choice.name)  # as before a start
         pass_image(request.tool, request.permit, told, self._tell)
-        top = self.workspace.paths.top
+        top = paths.top
         kept = self._kept = self.answers.find(top)
         if kept is None:
             return False

@@ -1,9 +1,11 @@
 """Whether an earlier run answers a call, and what is kept of a run for later ones.
 
 What decides a result: the tool with its folder, the command that was rendered (the folder of the
-job told apart), what the service says of the environment, what else the command names on this
-computer, and the content of each input. A run of which some of that cannot be told is not
-answered, and nothing is kept of it.
+job told apart), the content of each input, and what the service says of all else that the program
+can read. A run of which some of that cannot be told is not answered, and nothing is kept of it.
+
+What the service says may take it a second, once. So it is asked before a run only where something
+is kept for the same question, and after it else: what changed since the run began spoils it then.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ import atexit
 import logging
 import os
 import re
+import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +31,7 @@ from napari_tool_runner.jobs.cache import SMALL, KeptFile, KeptOutput, KeptRun, 
 from napari_tool_runner.jobs.digests import known_digest, remember_digest, stamp_of
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.names import real_path
+from napari_tool_runner.plugins import CHANGED
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, data_files
 from napari_tool_runner.tools.own_folder import tool_places
@@ -43,19 +47,19 @@ if TYPE_CHECKING:
 __all__ = ["Answers", "Call", "collected_then", "wants_answers"]
 
 _logger = logging.getLogger(__name__)
-_PLACE = re.compile(r"/[^\s'\"`=;:,|&<>(){}\\]+")
-_NOT_THERE = ("/dev/", "/proc/", "/sys/")
 _SEED = re.compile(r"(?:^|[|_-])(?:random_?)?(?:seed|state)$", re.IGNORECASE)
-_IRRELEVANT = frozenset({"cpus", "memory", "grace", "idle_timeout", "max_containers", "token"})
+_IRRELEVANT = frozenset({"grace", "idle_timeout", "max_containers", "token"})
 """Of ``runner`` in the configuration: no result depends on it, or it is none of ours."""
 _MADE = ("outputs", "work")
 """The folders of a job whose files are results: what lies elsewhere may be somebody's own."""
 _JOB = "‹job›"
 _LONGEST = 2**20
 """Characters of a command that are looked through."""
-_WAIT = 10.0
+_WAIT, _MOMENT = 10.0, 0.1
 _SETTLED = 60.0
 """Seconds after which a disk has what was written to a file, also through a map."""
+_CLOCK_OF_FILES = 5
+"""CLOCK_REALTIME_COARSE of Linux: what the times of files are taken from."""
 
 
 def wants_answers(request: Request) -> bool:
@@ -102,32 +106,50 @@ class Answers:
         self._asked: dict[str, object] | None = None
         self._inputs: list[_Input] = []
         self._made: tuple[Sequence[CollectedOutput], JobPaths] | None = None
-        self._keeping, self._known_as = threading.Event(), ""
+        self._keeping, self._known_as, self._begun = _Keeping(), "", 0
         self._again: Callable[[], dict[str, object] | None] = lambda: None
+        self._service = ""
+        self._place: Callable[[], Mapping[str, object] | None] = lambda: None
+        self._found: Mapping[str, object] | None = None
 
     def ask(self, call: Call, service: RunnerService, name: str) -> Mapping[str, object] | None:
         """Learn what decides the result of `call`; return what the service says of its place.
 
-        Asked once more when the environment was made meanwhile. None: it cannot be told (yet).
+        None: that cannot be told, or nothing is kept for such a call.
         """
-        if self._asked is None and self._may_be_told(call):
-            self._again = partial(self._question, call, service, name)
-            try:
-                self._asked = self._again()
-                self._inputs = [*self._contents(call)] if self._asked else []
-            except (OSError, OutputError, ToolRunnerError):
-                return None  # what is wrong is told by the run
-        told = self._asked and self._asked["environment"]
-        return told if isinstance(told, Mapping) else None
+        if not self._may_be_told(call):
+            return None
+        self._again = partial(self._question, call, name)
+        argv, self._service = [*call.rendered.argv], name
+        self._place = partial(service.fingerprint, self._tool, self._context, argv)
+        try:
+            self._asked = self._again()
+            self._inputs = [*self._contents(call)] if self._asked else []
+            key = self._key()
+            if kept := _keeping.get(key):  # it ended this very moment
+                kept.done.wait(_WAIT)
+            self._found = self._place() if key and self._cache.holds(key) else None
+        except (OSError, OutputError, ToolRunnerError):
+            return None  # what is wrong is told by the run
+        return self._found
 
     def find(self, top: Path) -> KeptRun | None:
         """Return the earlier run that answers, with its files below `top`; None: run it."""
-        key = self._key()
-        if not key:
+        if self._found is None:
             return None
-        if kept := _keeping.get(key):  # it ended this very moment
-            kept.wait(_WAIT)
-        return self._cache.find(key, top)
+        return self._cache.find(self._key(), top, self._name_of(self._found))
+
+    def begin(self) -> None:
+        """Say that the program will start now: what changes later may not have been read."""
+        if sys.platform == "linux":
+            self._begun = time.clock_gettime_ns(_CLOCK_OF_FILES)
+        if self._asked is not None and self._service not in _looked:
+            _looked.add(self._service)  # what it learns while the program runs is known at the end
+            threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        with suppress(OSError, ToolRunnerError):  # which is told when it is asked
+            self._place()
 
     def settle(self) -> None:
         """Before inputs are hashed: let the disk have all that was written to them."""
@@ -139,7 +161,7 @@ class Answers:
         """Take what the program made, to be kept when the job has come to its end."""
         self._made = outputs, paths
 
-    def begin(self) -> None:
+    def end(self) -> None:
         """Say that the job is done and will be kept now: whoever asks the same waits for it."""
         if self._made is not None and self._asked is not None:
             _wait_at_exit()
@@ -164,15 +186,21 @@ class Answers:
         try:
             self._learn({real_path(one.path): one.sha256 or "" for one in inputs})
             same = self._made is not None and self._again() == self._asked
-            if same and self._made is not None and (whole := self._key()):
+            if same and self._made is not None and (key := self._key()):
+                place = self._place()
+                if place is None or not self._is_where_it_ran(place, job):
+                    return
+                self._keeping.near.set()
                 collected, paths = self._made
                 outputs = _kept_outputs(collected, paths.top, digests)
                 if outputs is not None:
-                    self._cache.keep(whole, replace(job, outputs=outputs), paths.top)
+                    whole = replace(job, place=self._name_of(place), outputs=outputs)
+                    self._cache.keep(key, whole, paths.top)
         except (OSError, OutputError, ToolRunnerError) as error:
             _logger.warning("The results of job %s are not kept for later: %s", job.job, error)
         finally:
-            self._keeping.set()
+            self._keeping.near.set()
+            self._keeping.done.set()
             if _keeping.get(self._known_as) is self._keeping:
                 del _keeping[self._known_as]
 
@@ -183,6 +211,16 @@ class Answers:
             return ""
         contents = [[*one.name, one.sha256] for one in self._inputs]
         return self._cache.key({**self._asked, "inputs": contents})
+
+    def _name_of(self, place: Mapping[str, object]) -> str:
+        told = {name: value for name, value in place.items() if name != CHANGED}
+        return self._cache.key({"place": told})
+
+    def _is_where_it_ran(self, place: Mapping[str, object], job: KeptRun) -> bool:
+        """Whether nothing of a place, as it is told now, is newer than a run."""
+        changed, ran = place.get(CHANGED, 0), job.provenance
+        old = isinstance(changed, int) and (not changed or changed < self._begun)
+        return old and all(place[name] == ran[name] for name in place.keys() & ran.keys())
 
     def _may_be_told(self, call: Call) -> bool:
         """Whether the same call makes the same result, and is nobody's secret.
@@ -198,7 +236,7 @@ class Answers:
         )
         return chosen and not self._context.network and not call.secret
 
-    def _question(self, call: Call, service: RunnerService, name: str) -> dict[str, object] | None:
+    def _question(self, call: Call, name: str) -> dict[str, object] | None:
         tool, rendered, config = self._tool, call.rendered, self._config
         top = str(call.paths.top)
 
@@ -215,19 +253,16 @@ class Answers:
         copy = Path(tool.copy).name if tool.copy else ""
         own = [*tool_places(tool)[0], *dialect_of(tool).files(tool)]
         chosen = chosen_places(leaves(tool.inputs, call.values))
-        named = _named([*texts, *variables.values()], own)
-        counted = (*(() if copy else own), *chosen, *named)
-        places = {str(path): sealed.state_of(path) for path in counted}
-        environment = service.fingerprint(tool, self._context, texts)
-        if environment is None or not all(places.values()):
+        places = {str(path): sealed.state_of(path) for path in (*(() if copy else own), *chosen)}
+        if not all(places.values()):
             return None
+        resources = self._context.resources
         return {
             "by": napari_tool_runner.__version__,
             "tool": [tool.id, tool.version, tool.dialect, tool.digest, copy],
             "service": name,
-            "environment": environment,
             "runner": {key: v for key, v in config.runner.items() if key not in _IRRELEVANT},
-            "gpus": self._context.resources.gpus,
+            "resources": [resources.cpus, resources.memory_bytes, resources.gpus],
             "command": [argv, script, files, variables],
             "outputs": [
                 [one.output.name, plain(str(one.path)), one.format] for one in rendered.outputs
@@ -269,32 +304,33 @@ class Answers:
                     one.sha256 = digest if one.settled else ""
 
 
-_keeping: dict[str, threading.Event] = {}
-"""Key, or another name -> told when a job that has ended is kept."""
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """Of a job that is kept: `near` when all that decides it is known, `done` at the end."""
+
+    near: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+_keeping: dict[str, _Keeping] = {}
+"""Key, or another name -> a job that has ended, until it is kept."""
+_looked: set[str] = set()
+"""Services that were asked in this process."""
 
 
 @cache
 def _wait_at_exit() -> None:
-    """Let what is being kept be whole: a command line ends as soon as its job has."""
+    """Let what is being kept be whole: a command line ends as soon as its job has.
+
+    It does not wait until a service knows its place: that may take longer than the run.
+    """
 
     def wait() -> None:
         for kept in list(_keeping.values()):
-            kept.wait(_WAIT)
+            if kept.near.wait(_MOMENT):
+                kept.done.wait(_WAIT)
 
     getattr(threading, "_register_atexit", atexit.register)(wait)
-
-
-def _named(texts: Iterable[str], own: Collection[Path]) -> list[Path]:
-    """Return what texts name on this computer besides the job and the tool's own folder."""
-    found = dict.fromkeys(Path(place) for text in texts for place in _PLACE.findall(text))
-    return [
-        path
-        for path in found
-        if len(path.parts) > 2
-        and not str(path).startswith(_NOT_THERE)
-        and not any(path.is_relative_to(one) for one in own)
-        and os.path.exists(path)
-    ]
 
 
 def _kept_outputs(

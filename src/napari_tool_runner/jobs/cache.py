@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["SMALL", "KeptFile", "KeptOutput", "KeptRun", "ResultCache", "result_cache"]
 
 _logger = logging.getLogger(__name__)
-VERSION = 1
+VERSION = 2
 _ENTRY, _FILES = "entry.json", "files"
 _LIMIT = 4 * 2**20  # bytes of an entry
 SMALL = 16 * 2**20
@@ -67,13 +67,18 @@ class KeptOutput:
 
 @dataclass(frozen=True, slots=True)
 class KeptRun:
-    """What is kept of an earlier run: `job` is its id, `notes` is what its program told."""
+    """What is kept of an earlier run: `job` is its id, `notes` is what its program told.
+
+    `place`: the name of what its program found besides what the question tells; there is one
+    entry for each question, that of the newest place.
+    """
 
     job: str
     exit_code: int
     outputs: tuple[KeptOutput, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, object] = field(default_factory=dict)
+    place: str = ""
     version: int = VERSION
 
 
@@ -100,14 +105,18 @@ class ResultCache:
         seal = with_seal({"question": question}, self.folder).get("seal")
         return seal if isinstance(seal, str) else ""
 
-    def find(self, key: str, target: Path) -> KeptRun | None:
+    def holds(self, key: str) -> bool:
+        """Whether there is an entry of `key`, of whatever place."""
+        return os.path.exists(self.folder / key / _ENTRY)
+
+    def find(self, key: str, target: Path, place: str = "") -> KeptRun | None:
         """Return the earlier run of `key`, with its files brought below `target`; None without.
 
         Nothing of it is left below `target` when something of it is not as it was.
         """
-        place = self.folder / key
-        entry = self._read(place)
-        if entry is None:
+        folder = self.folder / key
+        entry = self._read(folder)
+        if entry is None or entry.place != place:
             return None
         brought: list[Path] = []
         try:
@@ -116,17 +125,17 @@ class ResultCache:
                     if os.path.lexists(target / file.path):  # never written through a link
                         raise FileExistsError(f"{file.path} is there already")
                     brought.append(target / file.path)
-                    _bring(place / _FILES / file.path, brought[-1], file, target)
+                    _bring(folder / _FILES / file.path, brought[-1], file, target)
             if any(file.facts for output in entry.outputs for file in output.files):
-                self._write(place, place, _refreshed(entry, place))  # a new name changes facts
-            os.utime(place / _ENTRY)
+                self._write(folder, folder, _refreshed(entry, folder))  # a new name changes facts
+            os.utime(folder / _ENTRY)
         except FileNotFoundError:  # another session made room
             _take_back(brought, target)
             return None
         except _AlteredError as error:
             _logger.warning("The kept results of job %s are not used: %s", entry.job, error)
             _take_back(brought, target)
-            _delete(place)
+            _delete(folder)
             return None
         except (OSError, OutputError) as error:
             _logger.warning("The kept results of job %s cannot be used: %s", entry.job, error)

@@ -250,7 +250,7 @@ class Job:
         self.write_record()
         kept = self.run if state is JobState.DONE and isinstance(self.run, AnsweredRun) else None
         if kept is not None:
-            kept.answers.begin()
+            kept.answers.end()
         if large:
             self._completing = threading.Thread(target=self._complete, args=(kept,), daemon=True)
             _unhashed.add(self)

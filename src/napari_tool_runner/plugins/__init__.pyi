@@ -1,4 +1,4 @@
-from .contract import WARM, Availability, Fetch, Plan, RunnerService
+from .contract import CHANGED, WARM, Availability, Fetch, Plan, RunnerService
 from .discovery import load_plugin_dirs, plugin_notes, plugin_problems
 from .docker.slot import recover
 from .policy import obey_policy
@@ -27,6 +27,7 @@ from .runners_factory import (
 )
 
 __all__ = [
+    "CHANGED",
     "WARM",
     "Availability",
     "CancelToken",

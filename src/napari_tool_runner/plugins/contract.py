@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # what travels on the context is part of the contract: services of others take it from here
 __all__ = [
+    "CHANGED",
     "OF_PLUGIN",
     "WARM",
     "Availability",
@@ -271,17 +272,25 @@ class RunnerService:
         return Place(self.service_name or type(self).__name__, tuple(origins))
 
     def fingerprint(
-        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+        self, tool: Tool, context: ExecContext, args: Sequence[str]
     ) -> Mapping[str, object] | None:
         """Return what decides the results of a command here besides the command itself.
 
         In JSON types. None: that is not known, or not yet; then no earlier run answers for this
-        one. What `provenance` tells of an image is in it, so that the gate can be asked.
+        one. What `provenance` tells, too, is in it by the same name: so that the gate can be
+        asked of an image, and what ran be compared. Asked before a run where an earlier one may
+        answer, and after each that may answer later ones; it may take a second, once.
 
         Parameters
         ----------
-        texts : sequence of str
-            The words of the command, and the scripts that are written for it.
+        args : sequence of str
+            The words of the command.
+
+        Returns
+        -------
+        mapping or None
+            `CHANGED`, if it is in it, is when something of that last changed, in ns since 1970:
+            a run that was begun before answers nobody.
         """
         return None
 
@@ -295,6 +304,9 @@ class RunnerService:
 
 OF_PLUGIN = " of a plugin"
 """What follows the name of a service that ships, where a plugin has taken it."""
+
+CHANGED = "changed"
+"""What a fingerprint calls the time of its last change."""
 
 WARM = "warm"
 """What provenance calls whether a program was forked from a process that had imported."""

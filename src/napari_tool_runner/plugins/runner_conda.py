@@ -29,7 +29,7 @@ from napari_tool_runner.plugins.contract import (
 )
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_enclosing
-from napari_tool_runner.plugins.programs.environment import host_environment, path_with
+from napari_tool_runner.plugins.programs.environment import host_environment
 from napari_tool_runner.plugins.programs.fingerprint import programs_state
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
@@ -180,12 +180,12 @@ class CondaRunnerService(RunnerService):
         return found
 
     def fingerprint(
-        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+        self, tool: Tool, context: ExecContext, args: Sequence[str]
     ) -> Mapping[str, object] | None:
-        """Return the packages of the environment, once it is made."""
+        """Return what lies in the environment, once it is made, and all else that it sees."""
         wanted = wanted_environment(tool, self.config, self.store)
         if wanted is None:
-            return LocalRunnerService(self.config).fingerprint(tool, context, texts)
+            return LocalRunnerService(self.config).fingerprint(tool, context, args)
         prefix = self._existing_prefix(wanted.spec)
         if prefix is None:
             made = wanted.store.find(wanted.key)
@@ -193,9 +193,8 @@ class CondaRunnerService(RunnerService):
                 return None
             prefix = made.prefix
         variables = _outer_variables(context, self.config)
-        variables["PATH"] = path_with([prefix / "bin", prefix], variables.get("PATH"))
-        found = programs_state(tool, texts, variables, [prefix])
-        return found and {**found, "key": wanted.key, "enclosed": self.lends}
+        found = programs_state(context, self.config, variables, [prefix])
+        return found and {**found, "key": wanted.key}
 
     @contextmanager
     def _environment(

@@ -78,10 +78,10 @@ class CondaDockerRunnerService(RunnerService):
         return self._choose(tool)[0].place(tool)
 
     def fingerprint(
-        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+        self, tool: Tool, context: ExecContext, args: Sequence[str]
     ) -> Mapping[str, object] | None:
         """What the service that would be chosen tells."""
-        return self._choose(tool)[0].fingerprint(tool, context, texts)
+        return self._choose(tool)[0].fingerprint(tool, context, args)
 
     def _choose(self, tool: Tool) -> tuple[RunnerService, str]:
         choice = choose_service(tool, self.config)

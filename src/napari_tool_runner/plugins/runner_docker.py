@@ -201,7 +201,7 @@ class DockerRunnerService(RunnerService):
         return stored_things(engine, self.pool.busy())
 
     def fingerprint(
-        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+        self, tool: Tool, context: ExecContext, args: Sequence[str]
     ) -> Mapping[str, object] | None:
         """Return the image, if the engine has it: all that a container holds."""
         engine, platform = self.connect(), settings.PLATFORM.of(self.config)

@@ -87,12 +87,11 @@ class LocalRunnerService(RunnerService):
         )
 
     def fingerprint(
-        self, tool: Tool, context: ExecContext, texts: Sequence[str]
+        self, tool: Tool, context: ExecContext, args: Sequence[str]
     ) -> Mapping[str, object] | None:
-        """Return the programs that it may start, and the packages of their environments."""
+        """Return all that its walls show, if it has some."""
         variables = _variables(tool, context, self.config)
-        found = programs_state(tool, texts, variables)
-        return found and {**found, "enclosed": self.lends}
+        return programs_state(context, self.config, variables, _shown(args, variables))
 
     def stored(self) -> list[Stored]:
         """Return processes that have imported what programs import, and that no job uses."""
@@ -127,13 +126,7 @@ class _LocalSession:
         if context.resources.memory_bytes is not None:
             context.say("LOCAL does not enforce the memory limit.")
         variables = _variables(self._tool, context, config)
-        libraries = variables.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-        shown = {
-            *python_places(),
-            *with_prefixes([*variables["PATH"].split(os.pathsep), *libraries]),
-            *_program_places(args, variables["PATH"]),
-        }
-        return run_here(args, context, config, variables, shown)
+        return run_here(args, context, config, variables, _shown(args, variables))
 
 
 def _variables(tool: Tool, context: ExecContext, config: Mapping[str, object]) -> dict[str, str]:
@@ -160,6 +153,16 @@ _FOUND_ANYWAY = re.compile(
     r"|alias|case|cd|command|echo|eval|exec|export|for|function|if|printf|read|set|shopt|source"
     r"|test|time|trap|true|type|ulimit|umask|unset|until|wait|while"
 )
+
+
+def _shown(args: Sequence[str], variables: Mapping[str, str]) -> set[Path]:
+    """Return what an enclosed program sees of what is installed on this computer."""
+    libraries = variables.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    return {
+        *python_places(),
+        *with_prefixes([*variables["PATH"].split(os.pathsep), *libraries]),
+        *_program_places(args, variables["PATH"]),
+    }
 
 
 def _program_places(args: Sequence[str], path: str) -> set[Path]:

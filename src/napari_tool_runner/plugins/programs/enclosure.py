@@ -45,15 +45,19 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.programs.around import Around
 
 __all__ = [
+    "SYSTEM",
     "Enclosure",
     "enclosure_of",
     "enclosure_problem",
     "enclosure_words",
     "is_enclosing",
     "outer_enclosure",
+    "seen_places",
 ]
 
 _LINKED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+SYSTEM = ("/usr", "/etc", "/opt", *_LINKED)
+"""What every program sees of the system's own."""
 _DEVICES = re.compile(r"nvidia.*|dri|kfd|dxg|accel")
 _APART = ("pid", "ipc", "uts")
 # what it takes to enter an enclosure that lies within, and to give that up again; not
@@ -247,7 +251,7 @@ def enclosure_words(config: Mapping[str, object]) -> str:
 def enclosure_of(
     context: ExecContext,
     config: Mapping[str, object],
-    shown: Iterable[Path],
+    shown: Collection[Path],
     around: Around | None = None,
 ) -> Enclosure | None:
     """Return the enclosure of a job's program; None where there can be none.
@@ -257,27 +261,33 @@ def enclosure_of(
     """
     if context.root is None or not is_enclosing(config):
         return None
-    named: set[Path] = set()
+    seen = seen_places(context, config, shown)
+    hidden = [really(context.root.parents[2]), *private_beside(shown)]
+    options = [*_options(context.mounts, seen, context.temp_dir, context.network, hidden, around)]
+    # programs that show windows look for the desktop there first, and nowhere after a refusal
+    windows = "DISPLAY" in settings.PASS_ON.of(config)
+    apart, passed = context.network and not windows, around.passed if around else ()
+    return Enclosure(options, apart=apart, passed=passed)
+
+
+def seen_places(
+    context: ExecContext, config: Mapping[str, object], shown: Iterable[Path]
+) -> set[Path]:
+    """Return what an enclosed program sees besides its mounts and `SYSTEM`: see `enclosure_of`."""
+    seen = {*shown}
     for one in context.named:
         folder = one if one.is_dir() else one.parent
         # a program of the configuration's with its installation; of data just what is named
         if one.is_dir() or (
             os.access(one, os.X_OK) and not folder_is_shared(folder, installed=True)
         ):
-            named |= with_prefixes([folder])
+            seen |= with_prefixes([folder])
         else:
-            named.add(one)
-    windows: set[Path] = set()
+            seen.add(one)
     if "DISPLAY" in settings.PASS_ON.of(config):  # who passes it on wants windows
-        windows.add(Path("/tmp/.X11-unix"))  # noqa: S108 (the X server's own place)
-        windows.add(Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority"))
-    seen = {*shown}
-    hidden = [really(context.root.parents[2]), *private_beside(seen)]
-    seen |= named | windows
-    options = [*_options(context.mounts, seen, context.temp_dir, context.network, hidden, around)]
-    # programs that show windows look for the desktop there first, and nowhere after a refusal
-    apart, passed = context.network and not windows, around.passed if around else ()
-    return Enclosure(options, apart=apart, passed=passed)
+        seen.add(Path("/tmp/.X11-unix"))  # noqa: S108 (the X server's own place)
+        seen.add(Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority"))
+    return seen
 
 
 def outer_enclosure(
@@ -353,7 +363,7 @@ def _options(
         real = really("/etc/resolv.conf")
         if not real.startswith("/etc/"):
             yield from ("--ro-bind-try", real, real)
-    seen = {Path("/usr"), Path("/etc"), Path("/opt"), *map(Path, _LINKED)}
+    seen = {*map(Path, SYSTEM)}
     wanted = dict.fromkeys(shown, True)
     wanted |= {mount.path: mount.read_only for mount in mounts}
     below_tmp = any(is_below(path, "/tmp") for path in (*wanted, temp))  # noqa: S108
