@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -267,6 +268,22 @@ def test_a_file_that_was_overwritten_is_not_the_layer(job, written, stack):
     os.utime(stack, ns=(0, stack.stat().st_mtime_ns + 1))
     np.testing.assert_array_equal(tifffile.imread(job(layer)), layer.data)
     assert len(written) == 1
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_of_the_same_size_and_time_is_not_the_layer(job, written, stack, replaced):
+    layer = opened(stack)
+    job(layer)
+    before, place = stack.stat(), stack
+    if replaced:
+        place = stack.with_name("other.tif")
+        shutil.copy(stack, place)
+    other = tifffile.memmap(place, mode="r+")
+    other[0, 0, 0] ^= 1
+    other.flush()
+    place.replace(stack)
+    os.utime(stack, ns=(before.st_atime_ns, before.st_mtime_ns))
+    np.testing.assert_array_equal(tifffile.imread(job(layer)), layer.data)
 
 
 def test_a_layer_that_lies_elsewhere_than_its_file_says_is_written(job, written, stack):

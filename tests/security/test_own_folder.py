@@ -393,14 +393,22 @@ def test_of_a_project_on_pythons_path_only_modules_are_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its settings and data are nobody's business."""
-    project, library = tmp_path / "project", tmp_path / "library"
-    for folder in (project, library):
+    project, plain, installed = (tmp_path / name for name in ("project", "plain", "installed"))
+    for folder in (project, plain, installed):
         (folder / "package").mkdir(parents=True)
         (folder / "package" / "__init__.py").touch()
         (folder / "module.py").touch()
     (project / ".env").write_text("TOKEN=1")
     (project / "taxes.txt").write_text("private")
     (project / "data").mkdir()
-    monkeypatch.setattr(sys, "path", [*sys.path, str(project), str(library)])
+    (plain / "patients.csv").write_text("private")
+    (installed / "package-1.dist-info").mkdir()
+    places = [str(project), str(plain), str(installed)]
+    monkeypatch.setattr(sys, "path", [*sys.path, *places])
     shown = {place for place in python_places() if place.is_relative_to(tmp_path)}
-    assert shown == {project / "package", project / "module.py", library}
+    parts = {one / name for one in (project, plain) for name in ("package", "module.py")}
+    assert shown == {*parts, installed}
+    (installed / ".git").mkdir()  # somebody's project, where something was installed as well
+    shown = {place for place in python_places() if place.is_relative_to(installed)}
+    names = ("package", "module.py", "package-1.dist-info")
+    assert shown == {installed / name for name in names}

@@ -176,6 +176,14 @@ def test_what_is_no_file_of_a_policy_is_not_none(box: Path, policy, how: str) ->
         ntr.run(box / "say" / "say.xml")
 
 
+@pytest.mark.parametrize("rules", [{"toolboxs": []}, {"services": None, "Channels": []}])
+def test_a_slip_in_a_policy_does_not_allow_everything(box: Path, policy, rules: dict) -> None:
+    path = policy(**rules)
+    approve(box)
+    with pytest.raises(ToolFailedError, match=f"is not known .*{re.escape(str(path))}"):
+        ntr.run(say())
+
+
 def test_a_folder_without_a_file_is_no_policy(box: Path, policy) -> None:
     policy().unlink()
     assert load_config().policies == ()

@@ -223,14 +223,15 @@ _origins: dict[int, tuple[weakref.ref[object], Path, str]] = {}  # array, its fi
 
 
 def file_key(path: Path) -> str:
-    """Return what tells this state of a file from others.
+    """Return what tells this state of a file from others; a time can be set, a change of it not.
 
     Raises
     ------
     OSError
     """
     facts = path.stat()
-    return f"file:{path}:{facts.st_size}:{facts.st_mtime_ns}"
+    state = facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
+    return ":".join(("file", str(path), *map(str, state)))
 
 
 def image_number(path: Path) -> tuple[Path, int]:

@@ -81,6 +81,12 @@ def _is_its_own(tool: Tool, permit: Permit, policy: Config) -> bool:
 
 
 def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Iterator[str]:
+    for key in policy.section("policy"):
+        if f"policy.{key}" not in settings.TABLE:  # a slip would forbid nothing
+            near = settings.did_you_mean(f"policy.{key}").removeprefix("policy.")
+            yield f"your facility's policy says “{key}”, which is not known" + (
+                f" (did they mean “{near}”?)" if near else ""
+            )
     services = policy.own(settings.SERVICES_ALLOWED)
     # a plugin may have taken the name of a service of ours, which is not what was allowed; nor is
     # LOCAL, to which others leave a tool that needs nothing

@@ -272,11 +272,14 @@ def is_private_name(name: str, path: str) -> bool:
 
 
 def importable(folder: Path) -> list[Path]:
-    """Return what Python finds in a folder of its path: all, or of a project's its modules."""
+    """Return what Python finds in a folder of its path: its modules, or all that is installed."""
     try:
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
+        if not entries or folder.name.endswith("-packages"):
+            return [folder]
         packed = any(one.suffix == ".dist-info" for one in entries)  # somebody installed it there
-        if not entries or not folder_is_shared(folder, installed=packed):
+        developed = any(_OF_DEVELOPERS.fullmatch(one.name) for one in entries)
+        if packed and not developed and not folder_is_shared(folder, installed=True):
             return [folder]
         seen = (one for one in entries if one.name[0] != ".")
         return [

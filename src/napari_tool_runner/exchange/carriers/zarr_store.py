@@ -52,6 +52,8 @@ _PLACES = ("compressor", "filters", "codecs", "index_codecs", "object_codec")
 _SLACK = 2**16  # of headers and checksums
 _WIDEST = 16  # bytes of the widest number that a filter may have been given
 _MOST_BLOCKS = 10_000_000  # of one array; each is a place in a list that napari goes through
+_MOST_SMALL = 4096  # blocks of one plane that are smaller than this many bytes:
+_SMALL = 2**14
 
 
 class SealedStore(LocalStore):
@@ -182,10 +184,9 @@ def check_array(array: zarr.Array[Any], what: str = "") -> None:
         raise OutputError(f"{what} holds {array.dtype}, which is no image.")
     chunks = array.shards or array.chunks
     check_fits(math.prod(chunks) * array.dtype.itemsize, place)
-    blocks = math.prod(
-        -(-size // max(1, chunk)) for size, chunk in zip(array.shape, chunks, strict=True)
-    )
-    if blocks > _MOST_BLOCKS:
+    each = [-(-size // max(1, one)) for size, one in zip(array.shape, array.chunks, strict=True)]
+    blocks, small = math.prod(each), math.prod(array.chunks) * array.dtype.itemsize < _SMALL
+    if blocks > _MOST_BLOCKS or (small and math.prod(each[-2:]) > _MOST_SMALL):
         raise OutputError(
             f"{what} is cut into {blocks} blocks, too many to be shown.",
             hint="Let the tool write larger chunks.",

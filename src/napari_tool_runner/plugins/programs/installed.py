@@ -29,7 +29,14 @@ _CHECKOUTS = frozenset(
 def python_places() -> frozenset[Path]:
     """Return what this Python and its packages consist of."""
     told = os.environ.get("PYTHONPATH", ""), os.path.expanduser("~"), os.getcwd()
-    return _python_places(sys.executable, sys.prefix, *told, *sys.path)
+    looked = sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path
+    return _python_places(sys.executable, *told, *looked, *map(_changed, looked))
+
+
+def _changed(folder: str) -> str:
+    with suppress(OSError):
+        return str(os.stat(folder).st_mtime_ns)
+    return ""
 
 
 @functools.lru_cache(maxsize=8)
