@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_tool_runner.config import load_config
 from napari_tool_runner.jobs import (
     Extent,
     LivePreview,
@@ -19,6 +21,8 @@ from napari_tool_runner.jobs import (
     is_quick,
     job_manager,
     live,
+    reclaim,
+    reclaimable,
 )
 from napari_tool_runner.jobs.record import JobState
 
@@ -74,6 +78,12 @@ def watch(config) -> Iterator[Callable[[Tool], Watched]]:
         one.stop()
 
 
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch) -> None:
+    monkeypatch.setattr(live, "_took", {})
+    monkeypatch.setattr(live, "_differs", {})
+
+
 @pytest.fixture
 def times(make_tool) -> Tool:
     return make_tool(TIMES, inputs=NUMBER, arguments="${i} ${o} ${n}", name="times")
@@ -91,7 +101,8 @@ def pixels(made: Previewed) -> np.ndarray:
     return np.asarray(made.job.shown.outputs["o"].data)
 
 
-def test_the_newest_values_win_and_what_was_asked_between_is_never_run(times, watch):
+def test_the_newest_values_win_and_what_was_asked_between_is_never_run(times, watch, monkeypatch):
+    monkeypatch.setattr(live, "QUICK", 60)  # also on a busy computer
     watched = watch(times)
     for factor in (2, 3, 4, 5):
         watched.ask({"i": CUBE, "n": factor})
@@ -132,17 +143,32 @@ def test_nothing_is_left_or_listed(times, watch, config):
     job_manager().submitted.connect(listed.append)
     watched = watch(times)
     watched.ask({"i": CUBE, "n": 3})
-    job = watched.live._job
+    job, folder = watched.live._job, Path(str(config["workspace"]))
     assert job in job_manager().active  # the end of the session ends it
+    while not job.workspace.root.exists() and not job.wait(0):
+        time.sleep(0.001)
+    assert list(history(folder)) == []  # nor while it runs
     made = watched.rest()
     job_manager().submitted.disconnect(listed.append)
     assert listed == []
     assert job not in job_manager().jobs
     assert job not in job_manager().active
-    folder = Path(str(config["workspace"]))
     assert not [path for path in folder.rglob("*") if path.is_file()]
     assert list(history(folder)) == []
     np.testing.assert_array_equal(pixels(made), CUBE * 3)  # in memory
+
+
+def test_what_a_killed_session_left_is_cleaned(tmp_path, config):
+    for name, age in (("preview-20260101-120000-abcdef", 7200), ("preview-20260101-130000-1", 0)):
+        folder = tmp_path / "jobs" / "times" / name
+        folder.mkdir(parents=True)
+        (folder / "log.txt").write_text("begun")
+        os.utime(folder, (time.time() - age,) * 2)
+    loaded = load_config(config)
+    (item,) = (one for one in reclaimable(loaded) if one.kind == "job")
+    assert item.name.endswith("abcdef")
+    assert reclaim([item]) == []
+    assert [one.name for one in folder.parent.iterdir()] == [folder.name]
 
 
 def test_a_tool_that_fails_is_told(make_tool, watch):
@@ -161,7 +187,6 @@ def test_what_cannot_begin_is_told(times, watch):
 
 
 def test_quick_is_what_was_seen_to_be_quick(times, watch):
-    live._took.clear()
     assert not is_quick(times, 10)
     watched = watch(times)
     watched.ask({"i": CUBE, "n": 3})
@@ -259,3 +284,66 @@ def test_a_layer_that_somebody_deleted_is_missed(times, watch, viewer):
     assert shown.removed_by_hand()
     shown.remove()
     assert [*viewer.layers] == [image]
+
+
+# -- what a run would make otherwise -----------------------------------------------------
+
+MEAN = """
+import sys, tifffile
+image = tifffile.imread(sys.argv[1])
+tifffile.imwrite(sys.argv[2], (image > image.mean()).astype("u1"))
+"""
+STEPS = np.add.outer(np.arange(160) ** 2, np.arange(160)).astype("u2")
+MIDDLE = Extent(crop=((8, 152), (8, 152)))
+LOOKS_FURTHER = "looks at more"
+
+
+@pytest.mark.parametrize("kind", ["image", "labels"])
+def test_a_statistic_of_the_whole_is_noticed_and_known_from_then_on(
+    make_tool, watch, monkeypatch, kind
+):
+    monkeypatch.setattr(live, "QUICK", 60)
+    output = f'<data name="o" format="imagetiff" layer="{kind}" label="Bright"/>'
+    watched = watch(make_tool(MEAN, inputs=NUMBER, outputs=output, name="mean"))
+    watched.ask({"i": STEPS}, MIDDLE)
+    told = watched.rest()
+    first, again = watched.given
+    assert first.notes == ()
+    assert LOOKS_FURTHER in told.notes[0]
+    assert again.job is first.job  # the same is shown
+    assert pixels(told).shape == (144, 144)
+    watched.ask({"i": STEPS, "n": 5}, MIDDLE)
+    assert LOOKS_FURTHER in watched.rest().notes[0]
+    assert len(watched.given) == 3
+    watched.ask({"i": STEPS, "n": 5})  # all of it
+    assert watched.rest().notes == ()
+
+
+@pytest.mark.parametrize(
+    "extent",
+    [MIDDLE, Extent("current", 2, (1, 0, 0), (None, (8, 152), (8, 152)))],
+    ids=["whole", "slice"],
+)
+def test_a_tool_whose_part_is_a_part_says_nothing(times, watch, monkeypatch, extent):
+    monkeypatch.setattr(live, "QUICK", 60)
+    watched = watch(times)
+    image = STEPS if extent is MIDDLE else np.stack([STEPS, STEPS[::-1]])
+    watched.ask({"i": image, "n": 1}, extent)
+    assert watched.rest().notes == ()
+    assert [*live._differs.values()] == [False]
+    assert len(watched.given) == 1
+
+
+def test_what_a_descriptor_says_is_not_measured(make_tool, watch):
+    watched = watch(make_tool(MEAN, inputs=NUMBER, root='local="false"', name="mean"))
+    watched.ask({"i": STEPS}, MIDDLE)
+    assert LOOKS_FURTHER in watched.rest().notes[0]
+    assert live._differs == {}
+
+
+def test_another_image_that_is_not_cut_alike_is_told(make_tool, watch):
+    two = NUMBER + '<param name="b" type="data" format="imagetiff" layer="image" label="Other"/>'
+    watched = watch(make_tool(TIMES, inputs=two, arguments="${i} ${o} ${n} ${b}", name="two"))
+    watched.ask({"i": STEPS, "b": (STEPS[:50, :50], {"name": "small"}, "image")}, MIDDLE)
+    made = watched.rest()
+    assert any("“small” is of another size" in note for note in made.notes)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from run_tools import fail_tool, invert_tool, make_tool
+from run_tools import fail_tool, invert_tool, make_tool, measure_tool
 
 from napari_tool_runner.jobs import JobManager, live
+from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.running.results import TableView
 
 WAIT = 30_000
 ADDS = """
@@ -88,6 +90,7 @@ def test_a_value_that_changes_is_seen_and_run_makes_it_a_result(
     np.testing.assert_array_equal(made.data, cells + 7)
     assert widget.form.values() == {"i": image, "n": 7}  # a preview is no input
     assert widget.manager().jobs == ()
+    assert widget.run_bar.run_button.text() == "Apply to all"
 
     with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
         qtbot.mouseClick(widget.run_bar.run_button, Qt.MouseButton.LeftButton)
@@ -95,11 +98,12 @@ def test_a_value_that_changes_is_seen_and_run_makes_it_a_result(
     _, result = model_viewer.layers
     np.testing.assert_array_equal(np.asarray(result.data), cells + 7)
     assert "preview" not in result.name
+    assert widget.run_bar.run_button.text() == "Run"
     qtbot.wait(200)  # nothing changed since
     assert len(model_viewer.layers) == 2
 
 
-@pytest.mark.parametrize("how", ["switch", "hide", "close"])
+@pytest.mark.parametrize("how", ["switch", "hide", "close", "layer"])
 def test_it_goes_with_the_switch_and_the_form(qtbot, page, model_viewer, cells, adds, how):
     image = model_viewer.add_image(cells, name="cells")
     widget = page(adds)
@@ -109,6 +113,11 @@ def test_it_goes_with_the_switch_and_the_form(qtbot, page, model_viewer, cells, 
         switch(qtbot, widget)
     elif how == "hide":
         widget.hide()
+    elif how == "layer":
+        model_viewer.layers.remove(model_viewer.layers[-1])
+        assert not widget.live_bar.on
+        type_number(qtbot, widget, "9")
+        qtbot.wait(100)
     else:
         widget.close()
     assert [*model_viewer.layers] == [image]
@@ -186,12 +195,17 @@ def test_the_slice_that_is_looked_at_is_previewed(
     widget = page(adds)
     preview(qtbot, lambda: switch(qtbot, widget), widget)
     made = model_viewer.layers[-1]
+    assert widget.run_bar.run_button.text() == "Apply to all"
     np.testing.assert_array_equal(made.data, stack[1:2] + 3)
     assert tuple(made.translate) == (1, 0, 0)
     assert "this slice alone" in widget.live_bar.words.text()
     preview(qtbot, lambda: model_viewer.dims.set_point(0, 2), widget)
     assert model_viewer.layers[-1] is made
     np.testing.assert_array_equal(made.data, stack[2:] + 3)
+    widget.extent_bar.choose(Choice.CURRENT)
+    preview(qtbot, lambda: type_number(qtbot, widget, "4"), widget)
+    assert widget.run_bar.run_button.text() == "Run"
+    assert widget.live_bar.words.isHidden()  # a run makes the same
 
 
 def test_the_label_of_a_number_is_dragged(qtbot, page, model_viewer, cells, adds):
@@ -209,3 +223,42 @@ def test_the_label_of_a_number_is_dragged(qtbot, page, model_viewer, cells, adds
     wanted = cells + widget.form.values()["n"]
     made = model_viewer.layers
     qtbot.waitUntil(lambda: len(made) == 2 and np.array_equal(made[1].data, wanted), timeout=WAIT)
+
+
+class _Window:
+    """Keeps docked widgets."""
+
+    def __init__(self) -> None:
+        self.docked: list[TableView] = []
+
+    def add_dock_widget(self, widget: TableView, **_: object) -> None:
+        self.docked.append(widget)
+
+    def remove_dock_widget(self, widget: TableView) -> None:
+        self.docked.remove(widget)
+
+
+def test_tables_are_filled_anew_and_join_no_layer_of_the_users(
+    qtbot, page, model_viewer, cells, tmp_path
+):
+    labels = model_viewer.add_labels((cells > 100).astype(int), name="objects")
+    model_viewer.__dict__["window"] = window = _Window()
+    widget = page(measure_tool(tmp_path))
+    preview(qtbot, lambda: switch(qtbot, widget), widget)
+    (table,) = window.docked
+    assert table.model.rowCount() == 1
+    two = labels.data.copy()
+    two[0, 0] = 2
+    labels.data = two
+    switch(qtbot, widget)
+    assert window.docked == []
+    preview(qtbot, lambda: switch(qtbot, widget), widget)
+    (table,) = window.docked
+    assert table.model.rowCount() == 2
+    assert labels.features.empty
+    tables = widget.live_bar._tables
+    tables.show({name: {"label": [1, 2, 3]} for name in tables._views})
+    assert window.docked == [table]
+    assert table.model.rowCount() == 3
+    widget.close()
+    assert window.docked == []

@@ -84,9 +84,10 @@ class Job:
     """
 
     events: ClassVar[Signal] = Signal(object)
+    _named: ClassVar[str] = ""
 
     def __init__(self, request: Request) -> None:
-        self.id = new_job_id()
+        self.id = self._named + new_job_id()
         self.number = next(_numbers)
         self.request = request
         self.tool = request.tool

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import prod
@@ -18,11 +18,13 @@ import numpy as np
 
 from napari_tool_runner.errors import OutputError, ToolRunnerError
 from napari_tool_runner.jobs.job import Job
+from napari_tool_runner.jobs.locality import choices, differ, middle
 from napari_tool_runner.jobs.manager import job_manager
 from napari_tool_runner.jobs.past.room import remove_job
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.request import make_request
 from napari_tool_runner.jobs.viewer import placed_result
+from napari_tool_runner.jobs.workspace import PREVIEW
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.manager import JobManager
@@ -37,6 +39,8 @@ QUICK = 0.5
 _logger = logging.getLogger(__name__)
 _took: dict[str, tuple[int, float]] = {}
 """Digest of a tool -> pixels and seconds of its last run in this session."""
+_differs: dict[Hashable, bool] = {}
+"""Choices of a tool -> whether its result of a part was seen to differ."""
 
 
 class PreviewJob(Job):
@@ -49,6 +53,7 @@ class PreviewJob(Job):
     """
 
     shown: JobResult | None = None
+    _named = PREVIEW
 
     def write_record(self, *, durable: bool = True) -> None:
         """Write none."""
@@ -82,10 +87,19 @@ class Previewed:
         None: it could not begin.
     error : ToolRunnerError or None
         Why there is nothing to be shown.
+    notes : tuple of str
+        How it differs from what a run makes.
     """
 
     job: PreviewJob | None = None
     error: ToolRunnerError | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    values: Mapping[str, object]
+    options: RunOptions
 
 
 class LivePreview:
@@ -114,9 +128,12 @@ class LivePreview:
     ) -> None:
         self._tool, self._show, self._ring = tool, show, ring
         self._manager = manager
-        self._wanted: tuple[Mapping[str, object], RunOptions] | None = None
+        self._wanted: _Wish | None = None
+        self._begun: _Wish | None = None
         self._job: PreviewJob | None = None
         self._slow = False
+        self._probed: Previewed | None = None
+        """What the present run, on its middle, is to be compared with."""
 
     @property
     def working(self) -> bool:
@@ -125,11 +142,12 @@ class LivePreview:
 
     def ask(self, values: Mapping[str, object], **options: Unpack[RunOptions]) -> None:
         """Want a preview of `values`; takes the options of `prepare`."""
-        self._wanted = values, options
-        job = self._job
+        wish, job = _Wish(values, options), self._job
         if job is None:
-            self._start()
-        elif self._slow or job.elapsed > QUICK:
+            self._begin(wish)
+            return
+        self._wanted = wish
+        if self._slow or self._probed is not None or job.elapsed > QUICK:
             job.cancel()
 
     def look(self) -> None:
@@ -137,31 +155,37 @@ class LivePreview:
         job = self._job
         if job is None or not job.wait(0):
             return
-        self._job = None
+        probed, wish = self._probed, self._wanted
+        self._job = self._probed = self._wanted = None
+        if wish is not None and not self._begin(wish):  # it runs while the layers are drawn
+            return  # why it could not is what is shown
+        if probed is not None:
+            self._compare(probed, job)
+            return
         self._slow = job.elapsed > QUICK
-        self._start()  # it runs while the layers are drawn
+        made = Previewed(job, job.error, _notes(job))
         if job.state is JobState.DONE:
             note_time(job)
         if job.state is not JobState.CANCELLED:
-            self._show(Previewed(job, job.error))
+            self._show(made)
+        if self._begun is not None and not self.working and not self._slow:
+            self._probe(made, self._begun)
 
     def stop(self) -> None:
         """Cancel the run and want nothing."""
-        job, self._job, self._wanted = self._job, None, None
+        job, self._job, self._wanted, self._probed = self._job, None, None, None
         if job is not None:
             job.cancel()
 
-    def _start(self) -> None:
-        wanted, self._wanted = self._wanted, None
-        if wanted is None:
-            return
-        values, options = wanted
-        options["cache"] = False
+    def _begin(self, wish: _Wish) -> bool:
+        """Start a run; False: it could not be, which is shown."""
+        wish.options["cache"] = False
         try:
-            request = make_request(self._tool, values, **options)
+            request = make_request(self._tool, wish.values, **wish.options)
         except ToolRunnerError as error:
             self._show(Previewed(error=error))
-            return
+            return False
+        self._begun = wish
         job = self._job = PreviewJob(request)
         threading.Thread(
             target=self._work, args=(job,), name=f"preview-{job.id}", daemon=True
@@ -169,6 +193,26 @@ class LivePreview:
         late = threading.Timer(QUICK, self._overdue, (job,))
         late.daemon = True
         late.start()
+        return True
+
+    def _probe(self, made: Previewed, wish: _Wish) -> None:
+        """Run the tool on the middle of what is shown, unless it is known whether it is local."""
+        if made.job is None or made.job.shown is None or not self._tool.local:
+            return
+        inner = middle(made.job.request)
+        if inner is not None and choices(made.job.request) not in _differs:
+            options: RunOptions = {**wish.options, "extent": inner}
+            self._probed = made if self._begin(_Wish(wish.values, options)) else None
+
+    def _compare(self, probed: Previewed, job: PreviewJob) -> None:
+        """Say of what is shown that it differs, if that of its middle does."""
+        shown = probed.job
+        if shown is None or shown.shown is None or job.shown is None:
+            return
+        differs = differ(shown.shown, shown.request, job.shown, job.request)
+        _differs[choices(job.request)] = differs
+        if differs and self._job is None:
+            self._show(replace(probed, notes=_notes(shown)))
 
     def _work(self, job: PreviewJob) -> None:
         (self._manager or job_manager()).run_beside(job)
@@ -189,6 +233,22 @@ def is_quick(tool: Tool, pixels: int) -> bool:
     """Whether a run of `tool` in this session says that one on so many pixels is quick."""
     before, seconds = _took.get(tool.digest, (0, QUICK))
     return seconds * max(1.0, pixels / max(1, before)) < QUICK
+
+
+def _notes(job: PreviewJob) -> tuple[str, ...]:
+    """Return how what is shown of a job differs from what a run makes."""
+    request = job.request
+    if request.extent is None or not any(request.extent.crop):
+        return ()
+    snaps = [snap for _, snap in request.snapshots(request.values) if snap.kind.is_pixels]
+    notes = [
+        f"“{snap.name}” is of another size and goes in whole."
+        for snap in snaps
+        if snap.geometry.shape[-2:] != snaps[0].geometry.shape[-2:]
+    ]
+    if not request.tool.local or _differs.get(choices(request)):
+        notes.insert(0, "A run may give other values: the tool looks at more than what you see.")
+    return tuple(notes)
 
 
 def _pixels(job: Job) -> int:

@@ -19,7 +19,7 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import LoadedOutput
     from napari_tool_runner.jobs.job import Job
-    from napari_tool_runner.jobs.outputs import JobResult
+    from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 
 __all__ = ["PreviewLayers", "is_preview"]
 
@@ -47,7 +47,7 @@ class PreviewLayers:
         self._viewer = weakref.ref(viewer)
         self._layers: dict[tuple[str, str], tuple[object, LoadedOutput]] = {}
         self.tables: dict[str, Mapping[str, object]] = {}
-        """Output name -> columns, of the tables of what is shown."""
+        """Name -> columns, of the tables of what is shown; they join no layer of the user's."""
 
     @property
     def layers(self) -> list[object]:
@@ -73,7 +73,7 @@ class PreviewLayers:
                 if made is None:
                     continue
                 if made.kind is LayerKind.TABLE:
-                    self.tables[entry.layer_name] = made.table
+                    self.tables[_called(entry)] = made.table
                     continue
                 old = before.pop((name, element), None)
                 if old is not None and _fits(old[1], made) and old[0] in viewer.layers:
@@ -82,18 +82,22 @@ class PreviewLayers:
                 else:
                     if old is not None:
                         _remove(viewer, old[0])
-                    layer = _add(viewer, made, f"{entry.layer_name} (preview)", job)
+                    layer = _add(viewer, made, _called(entry), job)
                 self._layers[name, element] = layer, made
         for layer, _ in before.values():
             _remove(viewer, layer)
 
     def remove(self) -> None:
         """Take the preview away."""
-        viewer = self._viewer()
-        if viewer is not None:
-            for layer in self.layers:
+        viewer, layers = self._viewer(), self.layers
+        self._layers, self.tables = {}, {}  # whoever hears of it sees that it was not by hand
+        for layer in layers:
+            if viewer is not None:
                 _remove(viewer, layer)
-        self._layers, self.tables = {}, {}
+
+
+def _called(output: JobOutput) -> str:
+    return f"{output.layer_name} (preview)"
 
 
 def _add(viewer: ViewerLike, made: LoadedOutput, name: str, job: Job) -> object:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import RenderedCommand
 
 __all__ = [
+    "PREVIEW",
     "PROGRAM_VERSION",
     "RECORD",
     "JobLog",
@@ -50,6 +51,8 @@ __all__ = [
 ]
 
 RECORD = "record.json"
+PREVIEW = "preview-"
+"""Begins the name of a live preview's folder: it is no job's, and goes at once."""
 PROGRAM_VERSION = "program_version"
 """What a record's runner tells of the program."""
 IO = "io"

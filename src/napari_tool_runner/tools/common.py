@@ -160,6 +160,7 @@ class Page(TypedDict):
     license: str
     network: bool
     repeatable: bool
+    local: bool
 
 
 def read_page(root: XmlElement, folder: Path, notes: Notes, *links: Link) -> Page:
@@ -179,6 +180,7 @@ def read_page(root: XmlElement, folder: Path, notes: Notes, *links: Link) -> Pag
         "license": root.get("license") or "",
         "network": is_true(root.get("network")),
         "repeatable": is_true(root.get("repeatable"), default=True),
+        "local": is_true(root.get("local"), default=True),
     }
 
 

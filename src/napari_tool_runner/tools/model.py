@@ -632,6 +632,8 @@ class Tool:
     repeatable : bool
         The same call gives the same result; False: it is always run, never answered by an
         earlier run.
+    local : bool
+        What it makes of a part of its data is that part of what it makes of all; False: it is not.
     scripted : bool
         Its command is a script for a shell; False: a program and its arguments.
     formats : Formats
@@ -666,6 +668,7 @@ class Tool:
     license: str = ""
     network: bool = False
     repeatable: bool = True
+    local: bool = True
     thumbnail: str = ""
     toolbox: str = ""
     copy: str = ""

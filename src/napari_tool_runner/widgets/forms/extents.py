@@ -310,6 +310,11 @@ class ExtentBar(QWidget):
         data = self.combo.currentData()
         return Choice(data) if data is not None else Choice.WHOLE
 
+    @property
+    def whole(self) -> bool:
+        """Whether a run works on all of the data."""
+        return self.choice is not Choice.CURRENT and not self.seen.isChecked()
+
     def choose(self, choice: Choice) -> None:
         """Choose, if it is offered."""
         self._chosen = choice

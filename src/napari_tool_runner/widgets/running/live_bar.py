@@ -18,6 +18,7 @@ from napari_tool_runner.widgets.parts.background import bell, soon
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
+from napari_tool_runner.widgets.running.results import PreviewTables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,7 @@ class LiveBar(QWidget):
         self._tool, self._form, self._extents, self._run_bar = tool, form, extents, run_bar
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._layers = PreviewLayers(viewer) if viewer is not None else None
+        self._tables = PreviewTables(viewer) if viewer is not None else None
         self._live = LivePreview(tool, self._show, bell().ring, manager)
         self._seen = form.values()
         self._asked: object = None
@@ -88,6 +90,8 @@ class LiveBar(QWidget):
         bell().heard.connect(self._look)
         for event in view_events(viewer):
             event.connect(self._view_moved)
+        if viewer is not None:
+            viewer.layers.events.removed.connect(self._layer_removed)
         self.setVisible(viewer is not None and any(not one.hidden for one in tool.outputs))
         self._offer()
 
@@ -104,16 +108,18 @@ class LiveBar(QWidget):
     def rest(self) -> None:
         """Take the preview away until a value changes."""
         self._live.stop()
-        if self._layers is not None:
-            self._layers.remove()
         self._asked = None
+        self._clear()
         self._say("")
 
     def release(self) -> None:
         """Stop following the viewer."""
         self._live.stop()
-        for event in view_events(self._viewer()):
+        viewer = self._viewer()
+        for event in view_events(viewer):
             event.disconnect(self._view_moved)
+        if viewer is not None:
+            viewer.layers.events.removed.disconnect(self._layer_removed)
 
     def hideEvent(self, event: QHideEvent | None) -> None:
         """Take the preview away with the form; it stays while a window is an icon."""
@@ -165,12 +171,16 @@ class LiveBar(QWidget):
         if self._asked is not None:
             self._moved.start()
 
+    def _layer_removed(self, event: object) -> None:
+        """Take it as a wish to see no more when somebody deletes the preview."""
+        if self._layers is not None and self._layers.removed_by_hand():
+            self.switch.setChecked(False)
+            self._switched(False)
+
     def _preview(self) -> None:
         """Want a preview of the present values on what is seen."""
         if not self.on or not self.isVisible() or not self._run_bar.run_button.isEnabled():
             return
-        if self._layers is not None and self._layers.removed_by_hand():
-            self._layers.remove()
         values = self._seen = self._form.values()
         extent, self._said = self._extents.live(values)
         kinds, runner = self._form.outputs.kinds(), self._run_bar.runner()
@@ -183,20 +193,28 @@ class LiveBar(QWidget):
         self._live.look()
 
     def _show(self, made: Previewed) -> None:
-        if self._layers is None:
+        if self._layers is None or self._tables is None:
             return
         error = made.error
         if made.job is not None and made.job.shown is not None:
             try:
                 self._layers.show(made.job.shown, made.job)
+                self._tables.show(self._layers.tables)
+                self._run_bar.show_live(self._extents.whole)
             except (ToolRunnerError, ValueError, TypeError) as problem:
                 error = ToolRunnerError(f"The result cannot be shown: {problem}")
         if error is None:
-            self._say(self._said)
+            self._say(" ".join(filter(None, (self._said, *made.notes))))
         else:
-            self._layers.remove()
+            self._clear()
             self._say(f"No preview: {error}", failed=True)
         self.previewed.emit()
+
+    def _clear(self) -> None:
+        if self._layers is not None and self._tables is not None:
+            self._layers.remove()
+            self._tables.show({})
+        self._run_bar.show_live(False)
 
     def _say(self, text: str, *, failed: bool = False) -> None:
         self.words.say(text, "failed" if failed else "info")

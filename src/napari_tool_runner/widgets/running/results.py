@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import weakref
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat, cast
 
@@ -25,7 +27,7 @@ from napari_tool_runner.widgets.parts.layouts import filled
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["TableModel", "TableView", "show_features", "show_table"]
+__all__ = ["PreviewTables", "TableModel", "TableView", "show_features", "show_table"]
 
 
 def show_table(viewer: ViewerModel, title: str, columns: Mapping[str, object]) -> TableView | None:
@@ -105,24 +107,55 @@ class TableView(QWidget):
 
     def __init__(self, title: str, columns: Mapping[str, object]) -> None:
         super().__init__()
-        self.model = TableModel(columns)
         self._title = title
         self.table = QTableView()
-        self.table.setModel(self.model)
         self.table.setAlternatingRowColors(True)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ContiguousSelection)
         self.table.setAccessibleName(title)
-        count = self.model.rowCount()
         self.save = TextIconButton("file", "Save as CSV…")
         self.save.clicked.connect(self._save)
-        label = QLabel(f"{count} row{'s' * (count != 1)}")
-        row = filled(QHBoxLayout(), (label, 1), self.save)
+        self._count = QLabel()
+        row = filled(QHBoxLayout(), (self._count, 1), self.save)
         filled(QVBoxLayout(self), self.table, row, margins=(4, 4, 4, 4))
+        self.show_columns(columns)
+
+    def show_columns(self, columns: Mapping[str, object]) -> None:
+        """Show other columns in the place of those that are shown."""
+        self.model = TableModel(columns)
+        self.table.setModel(self.model)
+        count = self.model.rowCount()
+        self._count.setText(f"{count} row{'s' * (count != 1)}")
 
     def _save(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save table", f"{self._title}.csv")
         if name:
             self.model.write(name)
+
+
+class PreviewTables:
+    """The tables of a live preview: docked once, then filled anew, and gone with it."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = weakref.ref(viewer)
+        self._views: dict[str, TableView] = {}
+
+    def show(self, tables: Mapping[str, Mapping[str, object]]) -> None:
+        """Show title -> columns in the place of what is shown."""
+        viewer = self._viewer()
+        for title in self._views.keys() - tables.keys():
+            self._close(title)
+        for title, columns in tables.items():
+            if title in self._views:
+                self._views[title].show_columns(columns)
+            elif viewer is not None and (view := show_table(viewer, title, columns)):
+                self._views[title] = view
+                view.destroyed.connect(partial(self._views.pop, title, None))
+
+    def _close(self, title: str) -> None:
+        view, viewer = self._views.pop(title), self._viewer()
+        if viewer is not None:
+            viewer.window.remove_dock_widget(view)
+            view.deleteLater()
 
 
 def _number_text(value: SupportsFloat) -> str:

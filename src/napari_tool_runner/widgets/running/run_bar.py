@@ -135,6 +135,10 @@ class RunBar(QWidget):
         self.run_button.setToolTip(tooltip("Run the tool (Ctrl+Enter)" if ready else why_not))
         self.run_button.setAccessibleDescription("" if ready else why_not)
 
+    def show_live(self, part: bool) -> None:
+        """Say of Run what it does, while a preview shows a part."""
+        self.run_button.setText("Apply to all" if part else "Run")
+
     def set_busy(self, busy: bool, queued: int = 0) -> None:
         """Show Cancel and the progress; Run stays and puts another job in the queue."""
         self.cancel_button.setVisible(busy)
