@@ -59,7 +59,7 @@ def prepared(
     """Return the arguments after ``python``, and where the outputs go: into `folder`."""
     root = ElementTree.parse(path).getroot()
     names = {param.get("name", "") for param in root.findall("inputs/param")}
-    assert {*values} - {"sizes", "axes"} <= names, set(values) - names
+    assert {*values} - {"sizes", "axes", "layer"} <= names, set(values) - names
     outputs = {
         data.get("name", ""): folder / (data.get("name", "") + EXTENSIONS[data.get("format", "")])
         for data in root.findall("outputs/data")
@@ -68,7 +68,9 @@ def prepared(
     argv = []
     for token in shlex.split(root.findtext("command", "")):
         token = token.replace("$__tool_directory__", str(path.parent))
-        token = re.sub(r"\$\{\w+\.(sizes|axes)\}", lambda m: str(values.get(m[1], "")), token)
+        token = re.sub(
+            r"\$\{\w+\.(sizes|axes|layer)\}", lambda m: str(values.get(m[1], "")), token
+        )
         for name, value in filled.items():
             token = token.replace(f"${{{name}}}", str(value))
         assert "$" not in token, token

@@ -11,6 +11,7 @@ import tifffile
 import zarr
 from napari.layers import Image
 
+import napari_tool_runner as ntr
 from bundled.both_ways import TEN, differences, handed, numbers, opened, parameter, same, seen
 from napari_tool_runner.exchange import cut, export, snapshot, with_known_axes
 
@@ -276,3 +277,13 @@ def test_features_called_like_axes_come_along_with_tracks() -> None:
     np.testing.assert_array_equal(tracks[0][:, 1:], data)
     found = tracks[1]["features"]
     assert {name: list(found[name]) for name in features} == features
+
+
+def test_numbers_of_a_layer_of_labels_are_kept():
+    # an object a pixel: nobody can tell them from brightness by their pixels
+    labels = np.random.default_rng(0).permutation(64 * 64).reshape(64, 64).astype(np.int32)
+    for factor in (0.5, 2, 1.5):
+        values = {"input": (labels, {"name": "cells"}, "labels"), "factor": factor}
+        made = ntr.run("rescale", runner="LOCAL", values=values).outputs["output"]
+        assert made.layer_type == "labels"
+        assert np.isin(made.data, labels).all()

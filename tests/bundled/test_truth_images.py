@@ -349,6 +349,16 @@ def test_labels_rescaled_are_labels(tmp_path, shape, factor):
         np.testing.assert_array_equal(made, given[..., rows[:, None], columns])
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("power", [-300, 300])
+def test_values_without_squares_are_told(tmp_path, power):
+    values = noise((20, 20), 9) * float(f"1e{power}")
+    told = run("threshold", tmp_path, input=Image(values, "YX")).text
+    assert "results may be wrong" in told
+    usual = run("threshold", tmp_path, input=Image(values / float(f"1e{power}"), "YX"))
+    assert "warning" not in usual.text
+
+
 def test_pictures_rescaled_keep_their_brightness_and_place(tmp_path):
     rows, columns = np.mgrid[:40, :60]
     ramp = (3 * rows + 2 * columns + 100 + noise((40, 60), 3)).astype(np.float32)

@@ -183,6 +183,13 @@ def test_drawn_objects_are_not_told(radius, kind):
         ((255 * SMOOTH / SMOOTH.max()).astype(np.uint8), True),
         (SMOOTH, True),
         (ndimage.distance_transform_edt(drawn(60, 25)), True),
+        (np.rint(ndimage.gaussian_filter(NOISE, 40) * 4000).astype(np.uint16), True),
+        (np.tile(np.arange(512) // 4, (512, 1)).astype(np.uint8), True),
+        (
+            np.where(np.arange(512) % 20 < 12, np.arange(512) // 10 + 1, 0)[:, None]
+            * np.ones(512),
+            False,
+        ),
         (CORNER, True),
         (ndimage.median_filter(skimage.data.moon(), 9), True),
         ((NOISE > 0.5) * 255, False),

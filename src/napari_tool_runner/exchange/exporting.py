@@ -125,6 +125,8 @@ def export(
         notes.append(
             f"“{snap.name}” is sheared: the tool is given its pixels as if they were not."
         )
+    if snap.geometry.axes:  # a layer, not a file whose kind nobody knows
+        metadata["layer"] = snap.kind.value
     if source := str(hand.original or snap.source):
         metadata["source"] = source
     # The job hashes in the background what takes time.

@@ -199,6 +199,9 @@ def tell_missing(image):
         print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
+    if largest and not 1e-150 < largest < 1e150:
+        print(f"warning: no number holds the square of {largest:.3g}: results may be wrong")
     return missing
 
 

@@ -116,8 +116,23 @@ def is_bright(plane):
     differ = 1 - same_x.sum() / max(1, across.sum())
     bits = (again > 8 and size < (4 if few else 50)) or (again > 1.5 and size < 2)
     fractions = plane.dtype.kind == "f" and values.size > 2 and (values % 1).any()
+    # where a smooth picture changes, it is by one, and each value lies beside the next one
+    sides = (
+        (plane[:, 1:], plane[:, :-1], across & ~same_x),
+        (plane[1:], plane[:-1], down & ~same_y),
+    )
+    lower, upper = (
+        np.concatenate([pick(one, two)[where] for one, two, where in sides])
+        for pick in (np.minimum, np.maximum)
+    )
+    steps = lower[upper - lower == 1]
+    smooth = values.size > 15 and len(steps) > max(100, 0.95 * len(lower))
+    smooth = smooth and np.unique(steps).size > 0.95 * (values.size - 1)
     return bool(
-        (differ > 0.5 and across.sum() > 100) or (bits and (differ > 0.01 or few)) or fractions
+        (differ > 0.5 and across.sum() > 100)
+        or (bits and (differ > 0.01 or few))
+        or fractions
+        or smooth
     )
 
 

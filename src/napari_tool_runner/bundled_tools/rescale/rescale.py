@@ -106,6 +106,9 @@ def tell_missing(image):
         print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
+    largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
+    if largest and not 1e-150 < largest < 1e150:
+        print(f"warning: no number holds the square of {largest:.3g}: results may be wrong")
     return missing
 
 
@@ -151,6 +154,7 @@ def main():
     orders = {"nearest": 0, "linear": 1, "cubic": 3}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
+    parser.add_argument("--layer", default="")
     parser.add_argument("--output", required=True)
     parser.add_argument("--factor", type=float, default=0.5)
     parser.add_argument("--factor-z", type=float, default=1.0)
@@ -170,7 +174,7 @@ def main():
     factors = [factors.get(axis, 1.0) if axis in "ZYX" else 1.0 for axis in axes]
     shape = [max(1, round(n * f)) for n, f in zip(image.shape, factors, strict=True)]
     exact = [new / old for new, old in zip(shape, image.shape, strict=True)]
-    patches = objects(image)
+    patches = (image.dtype.kind in "iu" and args.layer == "labels") or objects(image)
     way = (
         args.interpolation if args.interpolation != "auto" else "nearest" if patches else "linear"
     )

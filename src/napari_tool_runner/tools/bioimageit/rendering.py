@@ -53,9 +53,9 @@ _Filled: TypeAlias = str | list[str] | None
 
 TOOL_DIRECTORY = "__tool_directory__"
 FIJI = "__fiji__"
-TOLD = (".sizes", ".axes")
-"""After the name of a data input: how large its pixels are (see `sizes_in_words`), and which axes
-coordinates have; nothing where nobody says."""
+TOLD = (".sizes", ".axes", ".layer")
+"""After the name of a data input: how large its pixels are (see `sizes_in_words`), which axes
+coordinates have, which kind of layer it was; nothing where nobody says."""
 
 # the two special names end where their own text ends: $__tool_directory__script.py
 _PLACEHOLDER = re.compile(
