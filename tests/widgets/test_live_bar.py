@@ -137,6 +137,14 @@ def test_a_tool_that_was_quick_is_live_by_itself_from_the_next_change(
     np.testing.assert_array_equal(model_viewer.layers[-1].data, other.data + 9)
 
 
+def test_what_would_take_longer_on_what_is_seen_is_not_live_by_itself(
+    page, model_viewer, cells, adds
+):
+    model_viewer.add_image(cells, name="cells")
+    live._took[adds.digest] = cells.size // 10, 0.1
+    assert not page(adds).live_bar.on
+
+
 def test_who_switched_it_off_is_not_asked_again(qtbot, page, model_viewer, cells, adds):
     model_viewer.add_image(cells, name="cells")
     live._took[adds.digest] = cells.size, 0.1

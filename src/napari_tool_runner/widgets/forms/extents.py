@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
@@ -46,6 +46,14 @@ class Choice(StrEnum):
     WHOLE = "whole"
     EACH = "each"
     CURRENT = "current"
+
+
+class LivePart(NamedTuple):
+    """What a live preview works on, what is to be said of that, and how many pixels it has."""
+
+    extent: Extent | None = None
+    said: str = ""
+    pixels: int = 0
 
 
 def sliced(tool: Tool, values: Mapping[str, object], viewer: ViewerModel | None) -> Sliced | None:
@@ -162,8 +170,8 @@ class Sliced:
         mode = Choice.WHOLE if choice is Choice.WHOLE else Choice.EACH
         return Extent(mode.value, ndim=self.inner or 2, crop=crop)
 
-    def live(self, choice: Choice) -> tuple[Extent | None, str]:
-        """Return what a live preview of a run on `choice` gets, and what to say of that.
+    def live(self, choice: Choice) -> LivePart:
+        """Return what a live preview of a run on `choice` gets.
 
         What is seen and a little around it; of a stack the current slice, unless the tool
         gets all slices at once and these are few.
@@ -184,10 +192,10 @@ class Sliced:
         pixels = volume if whole else plane
         if pixels > _MOST:
             said.append("Of the middle of what you see: zoom in to see all of it.")
-            part = (_MOST / pixels) ** 0.5
+            share = (_MOST / pixels) ** 0.5
             for axis in inside[-2:]:
                 start, stop = box[axis]
-                size = max(1, int((stop - start) * part))
+                size = max(1, int((stop - start) * share))
                 start += (stop - start - size) // 2
                 box[axis] = start, start + size
         full = [(0, size) for size in self.shape]
@@ -198,7 +206,8 @@ class Sliced:
             position=() if whole else self.position(),
             crop=crop if any(crop) else (),
         )
-        return None if extent.trivial else extent, " ".join(said)
+        part = None if extent.trivial else extent
+        return LivePart(part, " ".join(said), min(pixels, _MOST))
 
     # -- in words --------------------------------------------------------------------------
 
@@ -327,10 +336,10 @@ class ExtentBar(QWidget):
             return None
         return self._found.extent(self.choice, seen=self.seen.isChecked())
 
-    def live(self, values: Mapping[str, object]) -> tuple[Extent | None, str]:
-        """Return what a live preview of `values` gets, and what to say of that."""
+    def live(self, values: Mapping[str, object]) -> LivePart:
+        """Return what a live preview of `values` gets."""
         self._offer(values)
-        return (None, "") if self._found is None else self._found.live(self.choice)
+        return LivePart() if self._found is None else self._found.live(self.choice)
 
     def release(self) -> None:
         """Stop following the viewer."""

@@ -143,7 +143,8 @@ class LiveBar(QWidget):
         self.switch.setEnabled(not why)
         self.switch.setAccessibleDescription(why)
         if not self._by_hand and not self._tool.network:
-            self.switch.setChecked(is_quick(self._tool, 0))
+            pixels = self._extents.live(values).pixels
+            self.switch.setChecked(is_quick(self._tool, pixels))
 
     def _refuses(self, values: Mapping[str, object]) -> str:
         data = [leaf for leaf in leaves(self._tool.inputs, values) if _is_data(leaf.parameter)]
@@ -182,7 +183,7 @@ class LiveBar(QWidget):
         if not self.on or not self.isVisible() or not self._run_bar.run_button.isEnabled():
             return
         values = self._seen = self._form.values()
-        extent, self._said = self._extents.live(values)
+        extent, self._said, _ = self._extents.live(values)
         kinds, runner = self._form.outputs.kinds(), self._run_bar.runner()
         wanted = values, extent, kinds, runner
         if wanted != self._asked:
