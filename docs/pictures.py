@@ -155,6 +155,24 @@ def problem(stage: Stage) -> np.ndarray:
     return stage.dock()
 
 
+def sweep(stage: Stage) -> np.ndarray:
+    """Several values side by side, one of them chosen."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    stage.widget.open_sample("cells_2d")
+    stage.run(stage.page("threshold", input="Nuclei"))
+    page = stage.page("split_touching", input="Nuclei · Mask")
+    QTest.mouseClick(page.run_bar.sweep_button, Qt.MouseButton.LeftButton)
+    window = page.open_sweep()
+    QTest.mouseClick(window.run_button, Qt.MouseButton.LeftButton)
+    stage.until(window.run_button.isEnabled)
+    QTest.mouseClick(window.buttons[1], Qt.MouseButton.LeftButton)
+    picture = stage.dock(window)
+    window.close()
+    return picture
+
+
 SLOW = """
 import sys, time
 for step in range(1, 41):
@@ -280,6 +298,7 @@ SCENES: dict[str, Callable[[Stage], np.ndarray]] = {
         form,
         choices,
         problem,
+        sweep,
         running,
         failed,
         history,

@@ -22,6 +22,7 @@ SCENES = [
     "form",
     "choices",
     "problem",
+    "sweep",
     "running",
     "failed",
     "history",

@@ -1,12 +1,13 @@
 from ._version import __version__
 from .errors import ToolFailedError, ToolRunnerError
 from .exchange import resample_onto
-from .jobs import Job, JobResult, run, run_in_viewer, submit
+from .jobs import Job, JobResult, Sweep, run, run_in_viewer, submit, sweep
 from .tools import Tool, Toolbox, load_toolbox, read_tool
 
 __all__ = [
     "Job",
     "JobResult",
+    "Sweep",
     "Tool",
     "ToolFailedError",
     "ToolRunnerError",
@@ -18,4 +19,5 @@ __all__ = [
     "run",
     "run_in_viewer",
     "submit",
+    "sweep",
 ]

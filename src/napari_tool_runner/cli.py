@@ -184,6 +184,29 @@ VERBS = (
             _JSON,
         ),
     ),
+    Verb(
+        "sweep",
+        "Run a tool with several values of a parameter or two.",
+        verbs.sweep,
+        (
+            _TOOL,
+            _VALUES,
+            _AXES,
+            Argument(
+                "--over",
+                "1,2,5 or 1:10:1 (from, to, step) or 1:100:5log (so many, equal ratios; lin: "
+                "equal steps); again for a second parameter",
+                "NAME=VALUES",
+                "append",
+                default=[],
+            ),
+            *_RUNNING,
+            Argument("--table", "write values, figures and files as CSV", "FILE"),
+            _OUTPUT_DIR,
+            _NO_CACHE,
+            _JSON,
+        ),
+    ),
     Verb("runners", "Say what this computer can run.", verbs.list_runners, (_JSON,)),
     Verb(
         "history",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-__all__ = ["boot_mark", "process_mark"]
+__all__ = ["boot_mark", "is_running", "process_mark"]
 
 
 @cache
@@ -37,3 +37,10 @@ def process_mark(pid: int) -> str:
         return f"{boot_mark()} {pid} {psutil.Process(pid).create_time():.2f}"
     except (psutil.Error, ValueError, OverflowError):
         return ""
+
+
+def is_running(mark: str) -> bool:
+    """Whether the process that a mark of `process_mark` stands for has not ended."""
+    _, _, told = mark.partition(" ")
+    number = told.partition(" ")[0]
+    return number.isdecimal() and process_mark(int(number)) == mark

@@ -157,6 +157,43 @@ def batch(args: Namespace) -> int:
     return 1 if failed else 0
 
 
+def sweep(args: Namespace) -> int:
+    """Run a tool with several values of some parameters; 1 if one of the runs fails."""
+    over = dict(pair.partition("=")[::2] for pair in args.over)
+    if not over:
+        say("error: --over NAME=VALUES says what is to be swept")
+        return 2
+    made = jobs.Sweep(
+        _tool(args),
+        over,
+        _values(args),
+        kept=True,
+        runner=args.runner,
+        config=_config(args),
+        timeout=args.timeout,
+        cache=not args.no_cache,
+    )
+    made.finish()
+    done = [cell for cell in made.cells if cell.state is jobs.JobState.DONE]
+    places = {
+        cell: _delivered(args, cell.job, cell.result(), f"{cell.stem}_")[0]
+        for cell in done
+        if cell.job is not None
+    }
+    table = made.table(places)
+    if args.table:
+        jobs.write_table(Path(args.table), table)
+    if args.json:
+        print_json(
+            [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+        )
+    for cell in made.cells:
+        figures = (f"{name} {figure:.6g}" for name, figure in cell.figures.items())
+        say(", ".join([*cell.words, cell.message or cell.state.value, *figures]))
+    say(f"{len(done)} of {len(made.cells)} done")
+    return 0 if len(done) == len(made.cells) else 1
+
+
 def list_runners(args: Namespace) -> int:
     """Print which services work here."""
     from napari_tool_runner.plugins import check_all, plugin_notes, runnerServices

@@ -9,6 +9,7 @@ from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.files import lent_original
 from napari_tool_runner.exchange.geometry import PLACE, crop
+from napari_tool_runner.exchange.glance import Thumbnail, figures_of, thumbnail_of
 from napari_tool_runner.exchange.handover import (
     HandOver,
     fitting_kinds,
@@ -53,10 +54,12 @@ __all__ = [
     "Objects",
     "ReadApart",
     "ReadFile",
+    "Thumbnail",
     "crop",
     "cut",
     "export",
     "features_for",
+    "figures_of",
     "fitting_kinds",
     "geometry_record",
     "grid_of",
@@ -87,6 +90,7 @@ __all__ = [
     "snapshot",
     "snapshot_from_record",
     "takes_features",
+    "thumbnail_of",
     "wants_objects",
     "why_guess",
     "with_known_axes",

@@ -1,7 +1,7 @@
 from .ahead import begin
-from .api import run, run_in_viewer, run_job, submit
+from .api import run, run_in_viewer, run_job, submit, sweep
 from .batch import BatchItem, files_of, notes_by_kind, notes_of, plan_batch, run_batch
-from .delivery import deliver, job_json, output_paths, outputs_json
+from .delivery import deliver, job_json, output_paths, outputs_json, write_table
 from .extent import Extent
 from .job import Job, execute
 from .live import LivePreview, Previewed, is_quick, note_time
@@ -28,12 +28,16 @@ from .preview import dry_run
 from .question import Question
 from .record import JobState, RecordedInput, RunRecord
 from .request import Request
+from .sweeps import Cell, Sweep
+from .swept import Axis, axes_of, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
 from .viewer import AddedResult, add_result, placed_result
 
 __all__ = [
     "AddedResult",
+    "Axis",
     "BatchItem",
+    "Cell",
     "Extent",
     "Job",
     "JobManager",
@@ -49,6 +53,7 @@ __all__ = [
     "RunRecord",
     "Scan",
     "Stamp",
+    "Sweep",
     "TestReport",
     "add_result",
     "allowed_values",
@@ -56,6 +61,7 @@ __all__ = [
     "as_given",
     "as_json",
     "as_python",
+    "axes_of",
     "begin",
     "borrowed",
     "borrowed_by",
@@ -100,4 +106,8 @@ __all__ = [
     "run_test",
     "run_tests",
     "submit",
+    "sweep",
+    "sweepable",
+    "told_values",
+    "write_table",
 ]

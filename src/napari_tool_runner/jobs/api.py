@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.jobs.job import execute
 from napari_tool_runner.jobs.manager import job_manager, prepare
+from napari_tool_runner.jobs.sweeps import Sweep
 from napari_tool_runner.jobs.viewer import ViewerLike, add_result, named_layers
 from napari_tool_runner.tools import find_tool
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.outputs import JobResult
     from napari_tool_runner.jobs.request import ConfigLike, ToolLike
 
-__all__ = ["run", "run_in_viewer", "run_job", "submit"]
+__all__ = ["run", "run_in_viewer", "run_job", "submit", "sweep"]
 
 
 def run(
@@ -85,6 +86,45 @@ def submit(
     return job_manager().submit(tool, given, runner=runner, config=config, cache=cache)
 
 
+def sweep(
+    tool: ToolLike,
+    over: Mapping[str, str | Iterable[object]],
+    runner: str | None = None,
+    config: ConfigLike = None,
+    values: Mapping[str, object] | None = None,
+    cache: bool = True,
+    **more: object,
+) -> Sweep:
+    """Run a tool with all combinations of several values, and wait.
+
+    Each run is a job like any other, with its record. One that fails stops no other.
+
+    Parameters
+    ----------
+    over : mapping
+        Name of a parameter (a number, a choice, yes or no) -> its values, or a text of them:
+        ``"1, 2, 5"``, ``"1:10:1"`` (from, to, step), ``"1:100:5 log"`` (so many, equal ratios).
+    tool, runner, config, values, cache, **more
+        As for `run`.
+
+    Returns
+    -------
+    Sweep
+        ``sweep.table()``: values, figures and files as columns, for ``pandas.DataFrame``;
+        ``sweep.cells``: of each combination the values and the `result`.
+
+    Raises
+    ------
+    ParameterError, UnknownToolError, DescriptorError, UnsupportedLayerError, ConfigError
+        Before anything was started.
+    """
+    given = _merge(values, more)
+    made = Sweep(tool, over, given, kept=True, runner=runner, config=config, cache=cache)
+    _warn(made.notes)
+    made.finish()
+    return made
+
+
 def run_job(job: Job) -> JobResult:
     """Execute a prepared job and wait; Ctrl-C cancels it and its program."""
     thread = threading.Thread(target=execute, args=(job,), name=f"job-{job.id}", daemon=True)
@@ -138,10 +178,14 @@ def run_in_viewer(
 
 
 def _warned(job: Job) -> Job:
-    """Tell a script what its configuration says in vain, in Python's way."""
-    for note in job.request.notes:
-        warnings.warn(note, stacklevel=3)
+    _warn(job.request.notes, above=1)
     return job
+
+
+def _warn(notes: Iterable[str], above: int = 0) -> None:
+    """Tell a script what its configuration says in vain, in Python's way."""
+    for note in notes:
+        warnings.warn(note, stacklevel=3 + above)
 
 
 def _merge(values: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
 import re
@@ -25,12 +26,20 @@ from napari_tool_runner.storage import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 
-__all__ = ["deliver", "job_json", "output_paths", "outputs_json", "real_text"]
+__all__ = [
+    "deliver",
+    "job_json",
+    "output_paths",
+    "outputs_json",
+    "parts_of",
+    "real_text",
+    "write_table",
+]
 
 _logger = logging.getLogger(__name__)
 _DRAFT_END = re.compile(r"[0-9a-f]{8}(\.old)?")
@@ -39,9 +48,14 @@ _WAIT = 600.0  # seconds for another delivery into the same folder
 
 def output_paths(result: JobResult) -> dict[str, Path]:
     """Return output name (``name/element`` in collections) -> file."""
+    return {name: part.path for name, part in parts_of(result.outputs).items()}
+
+
+def parts_of(outputs: Mapping[str, JobOutput]) -> dict[str, JobOutput]:
+    """Return output name (``name/element`` in collections) -> what is in one file."""
     return {
-        f"{name}/{element}" if element else name: part.path
-        for name, output in result.outputs.items()
+        f"{name}/{element}" if element else name: part
+        for name, output in outputs.items()
         for element, part in output.files().items()
     }
 
@@ -268,3 +282,10 @@ def outputs_json(result: JobResult, places: Mapping[str, Path]) -> dict[str, obj
         else told(name, output)
         for name, output in result.outputs.items()
     }
+
+
+def write_table(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
+    """Write columns of one length as CSV, with all digits; raises OSError."""
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
+        rows = zip(*columns.values(), strict=True)
+        csv.writer(stream).writerows([[*columns], *rows])

@@ -37,6 +37,7 @@ __all__ = [
     "PREVIEW",
     "PROGRAM_VERSION",
     "RECORD",
+    "TRIED",
     "JobLog",
     "Workspace",
     "ask_version",
@@ -53,6 +54,8 @@ __all__ = [
 RECORD = "record.json"
 PREVIEW = "preview-"
 """Begins the name of a live preview's folder: it is no job's, and goes at once."""
+TRIED = "tried"
+"""Beside or instead of the record: whose trial a run is, which may go without a trace."""
 PROGRAM_VERSION = "program_version"
 """What a record's runner tells of the program."""
 IO = "io"

@@ -46,6 +46,7 @@ __all__ = [
     "rebuild",
     "remade",
     "with_lists",
+    "with_value",
 ]
 
 BoundValues: TypeAlias = dict[str, object]
@@ -286,6 +287,30 @@ def with_lists(items: Sequence[InputItem], values: Mapping[str, object]) -> dict
     return found | left
 
 
+def with_value(values: BoundValues, name: str, value: object, decides: bool) -> BoundValues:
+    """Return bound `values` in which the place called `name` has another value.
+
+    `decides`: it is what a conditional asks, so what belongs to another case goes.
+
+    Raises
+    ------
+    KeyError, IndexError
+        There is no such place among `values`.
+    """
+    first, _, rest = name.partition("|")
+    if not rest:
+        same = not decides or values[first] == value
+        return {**values, first: value} if same else {first: value}
+    if first in values:
+        inner = with_value(_bound(values[first]), rest, value, decides)
+        return {**values, first: inner}
+    repeat, _, index = first.rpartition("_")
+    found = values[repeat]
+    entries = [*found] if isinstance(found, list) else []
+    entries[int(index)] = with_value(_bound(entries[int(index)]), rest, value, decides)
+    return {**values, repeat: entries}
+
+
 def find_parameter(items: Sequence[InputItem], name: str) -> Parameter | None:
     """Return the parameter with the full name `name` (``rep_2|cond|x``), None if none."""
     wanted = name.split("|")
@@ -342,6 +367,10 @@ def chosen_places(found: Iterable[Leaf]) -> list[Path]:
         and str(leaf.value) != leaf.parameter.default
     ]
     return [path for path in chosen if not holds_home(path)]
+
+
+def _bound(value: object) -> BoundValues:
+    return dict(_mapping(value))
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -21,9 +21,10 @@ from napari_tool_runner.jobs.record import (
     RunRecord,
 )
 from napari_tool_runner.jobs.secrets import forget_left
-from napari_tool_runner.jobs.workspace import RECORD, made_at
+from napari_tool_runner.jobs.workspace import RECORD, TRIED, made_at
 from napari_tool_runner.names import real_path
-from napari_tool_runner.storage import NewerError, read_json
+from napari_tool_runner.processes import is_running
+from napari_tool_runner.storage import NewerError, read_json, read_limited
 from napari_tool_runner.tools.own_folder import folder_is_shared
 from napari_tool_runner.tools.toolbox.approvals import shared_places
 
@@ -40,7 +41,7 @@ __all__ = [
 
 _logger = logging.getLogger(__name__)
 _OF_A_JOB = frozenset(
-    {RECORD, "log.txt", "stdout.txt", "stderr.txt", "io", "inputs", "outputs", "work"}
+    {RECORD, TRIED, "log.txt", "stdout.txt", "stderr.txt", "io", "inputs", "outputs", "work"}
     | {"descriptor", "ro-crate-metadata.json", "ro-crate-preview.html", ".DS_Store"}
 )
 """What lies in the folder of a job, also of an older version, or of a crate."""
@@ -205,7 +206,17 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_trace(folder: Path) -> bool:
-    return made_at(folder.name) is not None and folder.is_dir() and not folder.is_symlink()
+    if made_at(folder.name) is None or not folder.is_dir() or folder.is_symlink():
+        return False
+    return not _is_tried(folder)
+
+
+def _is_tried(folder: Path) -> bool:
+    """Whether a session that goes on tries values there: it is no job unless it is kept."""
+    try:
+        return is_running(read_limited(folder / TRIED, 1000, follow=False).decode())
+    except (OSError, ValueError):
+        return False
 
 
 def _trace(folder: Path, why: str = _KILLED) -> RunRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tool_runner.storage import replacing
+from napari_tool_runner.jobs import write_table
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled
 
@@ -94,12 +93,7 @@ class TableModel(QAbstractTableModel):
 
     def write(self, path: str) -> None:
         """Write the whole table as CSV, with all digits."""
-        rows = ([column[row] for column in self._columns] for row in range(self.rowCount()))
-        with (
-            replacing(Path(path)) as draft,
-            draft.open("w", encoding="utf-8", newline="") as stream,
-        ):
-            csv.writer(stream).writerows([self._names, *rows])
+        write_table(Path(path), dict(zip(self._names, self._columns, strict=True)))
 
 
 class TableView(QWidget):

@@ -85,6 +85,7 @@ class RunBar(QWidget):
 
     run_requested = Signal()
     cancel_requested = Signal()
+    sweep_requested = Signal()
     runner_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -93,6 +94,8 @@ class RunBar(QWidget):
         self.run_button = TextIconButton("play", "Run")
         self.run_button.setMinimumWidth(84)
         self.run_button.clicked.connect(self.run_requested)
+        self.sweep_button = IconButton("grid", "Sweep: try several values and compare")
+        self.sweep_button.clicked.connect(self.sweep_requested)
         self.cancel_button = TextIconButton("stop", "Cancel")
         self.cancel_button.setToolTip("End the run, and every program it started (Esc)")
         self.cancel_button.clicked.connect(self.cancel_requested)
@@ -119,6 +122,7 @@ class RunBar(QWidget):
         row = filled(
             QHBoxLayout(),
             (self.run_button, 2),
+            self.sweep_button,
             (self.cancel_button, 1),
             self.where_label,
             (self.where, 1),
@@ -132,6 +136,7 @@ class RunBar(QWidget):
     def set_ready(self, ready: bool, why_not: str = "") -> None:
         """Enable Run, or disable it and say why."""
         self.run_button.setEnabled(ready)
+        self.sweep_button.setEnabled(ready)
         self.run_button.setToolTip(tooltip("Run the tool (Ctrl+Enter)" if ready else why_not))
         self.run_button.setAccessibleDescription("" if ready else why_not)
 

@@ -1,0 +1,464 @@
+"""The window of a sweep: which values, the pictures of all runs, a plot, the chosen cell."""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QDialog,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.jobs import JobState, Sweep, axes_of, sweepable, told_values, write_table
+from napari_tool_runner.names import safe_name
+from napari_tool_runner.tools.values import bind
+from napari_tool_runner.widgets.parts.background import Task, bell, soon
+from napari_tool_runner.widgets.parts.icons import TextIconButton
+from napari_tool_runner.widgets.parts.inputs import keep_narrow
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
+from napari_tool_runner.widgets.parts.messages import MessageBar
+from napari_tool_runner.widgets.parts.texts import tooltip
+from napari_tool_runner.widgets.running.job_bridge import show_result
+from napari_tool_runner.widgets.running.sweep_view import CellButton, FigurePlot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari.components import ViewerModel
+    from qtpy.QtGui import QResizeEvent
+
+    from napari_tool_runner.jobs import Cell, JobResult
+    from napari_tool_runner.tools.tree import Leaf
+    from napari_tool_runner.widgets.forms.extents import ExtentBar
+    from napari_tool_runner.widgets.forms.form import FormWidget
+    from napari_tool_runner.widgets.running.run_bar import RunBar
+
+__all__ = ["SweepDialog"]
+
+_NONE = "(no second parameter)"
+_EMPTY = (
+    "The tool runs once for each value, on what the form says, and the results stand here side by "
+    "side. Click on one to fill the form with its values."
+)
+_REST_MS = 80
+_HELP = (
+    "Values: 1, 2, 5",
+    "From, to, step: 1:10:1",
+    "So many with equal steps or ratios: 0:1:5 lin, 1:100:5 log",
+)
+
+
+class _AxisRow:
+    """A parameter and the text of its values."""
+
+    def __init__(self, name: str) -> None:
+        self.parameter = QComboBox()
+        self.parameter.setMinimumContentsLength(22)
+        self.parameter.setAccessibleName(name)
+        self.values = QLineEdit()
+        self.values.setAccessibleName(f"Values of the {name.lower()}")
+        self.values.setToolTip(tooltip(*_HELP))
+        self.values.setPlaceholderText("1, 2, 5 or 1:10:1")
+
+    def offer(self, found: list[Leaf], first: str = "") -> None:
+        """Offer these; `first` stands for none of them."""
+        present = self.name
+        with signals_blocked(self.parameter):
+            self.parameter.clear()
+            if first:
+                self.parameter.addItem(first, "")
+            for leaf in found:
+                self.parameter.addItem(leaf.parameter.label or leaf.name, leaf.name)
+            self.parameter.setCurrentIndex(max(0, self.parameter.findData(present)))
+
+    @property
+    def name(self) -> str:
+        """Full name of the chosen parameter; empty: none."""
+        return str(self.parameter.currentData() or "")
+
+
+class SweepDialog(QDialog):
+    """Tries several values of one or two parameters on the data of a form.
+
+    Parameters
+    ----------
+    form : FormWidget
+        Says everything else; a click on a cell fills it.
+    extents : ExtentBar
+        Says what part of the data the runs get.
+    run_bar : RunBar
+        Says where the tool runs.
+    viewer : napari viewer or None
+        Where results go that are kept.
+    """
+
+    def __init__(
+        self,
+        form: FormWidget,
+        extents: ExtentBar,
+        run_bar: RunBar,
+        viewer: ViewerModel | None,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._form, self._extents, self._run_bar = form, extents, run_bar
+        self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
+        self.sweep: Sweep | None = None
+        self._leaves: dict[str, Leaf] = {}
+        self._running: Sweep | None = None
+        self._columns = 0
+        self.setWindowTitle(f"Sweep: {self._form.tool.name}")
+        self.rows = (_AxisRow("First parameter"), _AxisRow("Second parameter"))
+        self.run_button = TextIconButton("play", "Run")
+        self.run_button.setDefault(True)
+        self.run_button.clicked.connect(self.run)
+        self.cancel_button = TextIconButton("stop", "Cancel")
+        self.cancel_button.clicked.connect(self.cancel)
+        self.cancel_button.hide()
+        self.cancel_button.setAutoDefault(False)
+        self.export_button = TextIconButton("file", "Save table…")
+        self.export_button.setAutoDefault(False)
+        self.export_button.clicked.connect(self._ask_export)
+        self.keep_button = TextIconButton("check", "Keep result")
+        self.keep_button.setToolTip(
+            "Adds the layers of the chosen cell, and its run to the history"
+        )
+        self.keep_button.setAutoDefault(False)
+        self.keep_button.clicked.connect(self.keep)
+        self.output, self.figure = QComboBox(), QComboBox()
+        self.message = MessageBar(stays=True)
+        self.plot = FigurePlot()
+        self._cells = QButtonGroup(self)
+        self._cells.buttonClicked.connect(self._clicked)
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setAccessibleName("Results")
+        self._body = QWidget()
+        self._grid = QGridLayout(self._body)
+        self._grid.setSpacing(4)
+        self._empty = plain_label(_EMPTY, wrap=True)
+        self._grid.addWidget(self._empty, 0, 0)
+        self._area.setWidget(self._body)
+        self._soon = soon(self._show, _REST_MS, self)
+        self._lay_out()
+        self.offer()
+        bell().heard.connect(self._heard)
+        self.finished.connect(self.release)
+        self.resize(740, 640)
+
+    def offer(self) -> None:
+        """Offer what can be swept with the present values of the form."""
+        values = self._form.values()
+        found = sweepable(self._form.tool, values)
+        self._leaves = {leaf.name: leaf for leaf in found}
+        for row, first in zip(self.rows, ("", _NONE), strict=True):
+            row.offer(found, first)
+        if not self.rows[0].values.text():
+            self._propose(self.rows[0])
+        self._judge()
+
+    # -- what is swept -----------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        fields = QGridLayout()
+        fields.setColumnStretch(1, 1)
+        for number, row in enumerate(self.rows):
+            fields.addWidget(row.parameter, number, 0)
+            fields.addWidget(row.values, number, 1)
+            row.parameter.activated.connect(partial(self._propose, row))
+            row.parameter.activated.connect(self._judge)
+            row.values.textEdited.connect(self._judge)
+        self.count = plain_label(shrinks=True)
+        go = filled(QHBoxLayout(), self.run_button, self.cancel_button, (self.count, 1), spacing=6)
+        self._shown = QWidget()
+        self._what = QLabel("Show"), QLabel("Figure")
+        for label, combo in zip(self._what, (self.output, self.figure), strict=True):
+            label.setBuddy(combo)
+            keep_narrow(combo)
+            combo.activated.connect(self._show)
+        filled(
+            QHBoxLayout(self._shown),
+            self._what[0],
+            (self.output, 1),
+            self._what[1],
+            (self.figure, 1),
+            (QWidget(), 1),
+            self.keep_button,
+            self.export_button,
+            spacing=6,
+        )
+        self._shown.hide()
+        self.plot.hide()
+        parts = fields, go, self._shown, (self._area, 1), self.plot, self.message
+        filled(QVBoxLayout(self), *parts, margins=(8, 8, 8, 8), spacing=6)
+
+    def _propose(self, row: _AxisRow, _: int = 0) -> None:
+        """Begin with values around the present one."""
+        leaf = self._leaves.get(row.name)
+        row.values.setText("" if leaf is None else told_values(leaf.parameter, leaf.value))
+        row.values.setEnabled(leaf is not None)
+
+    def over(self) -> dict[str, str]:
+        """Return the chosen parameters and the texts of their values."""
+        return {row.name: row.values.text() for row in self.rows if row.name}
+
+    def _judge(self) -> None:
+        """Say how many runs these values are, or what is wrong with them."""
+        self.rows[1].values.setEnabled(bool(self.rows[1].name))
+        text = problem = ""
+        try:
+            if len(self.over()) < sum(bool(row.name) for row in self.rows):
+                problem = "Choose another parameter in one of the two rows."
+            else:
+                axes = axes_of(
+                    self._form.tool, bind(self._form.tool, self._form.values()), self.over()
+                )
+                count = prod(len(axis.values) for axis in axes)
+                text = f"{count} run{'s' * (count != 1)}"
+        except ToolRunnerError as error:
+            problem = str(error)
+        self.run_button.setEnabled(not problem and self._running is None)
+        if self._running is None:
+            self.count.setText(text)
+        self.message.say(problem, "problem")
+
+    # -- running ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run the tool with all values."""
+        values = self._form.values()
+        try:
+            sweep = Sweep(
+                self._form.tool,
+                self.over(),
+                values,
+                told=bell().ring,
+                runner=self._run_bar.runner(),
+                kinds=self._form.outputs.kinds(),
+                extent=self._extents.extent(values),
+            )
+        except ToolRunnerError as error:
+            self.message.say(str(error), "problem")
+            return
+        self._end()
+        self.sweep = self._running = sweep
+        self.message.say("")
+        self._fill_grid(sweep)
+        sweep.start()
+        self.run_button.setEnabled(False)
+        self.cancel_button.setEnabled(True)
+        self.cancel_button.show()
+        self._show()
+
+    def cancel(self) -> None:
+        """End the runs that have not ended."""
+        if self._running is not None:
+            self.cancel_button.setEnabled(False)
+            self._running.cancel()
+
+    def release(self) -> None:
+        """End the runs, and let the files of what was not kept go."""
+        self._end()
+        bell().heard.disconnect(self._heard)
+        self.deleteLater()
+
+    def _end(self) -> None:
+        if self.sweep is not None:
+            self.sweep.close()
+        self.sweep = self._running = None
+
+    def _heard(self) -> None:
+        if self.sweep is not None and not self._soon.isActive():
+            self._soon.start()
+
+    # -- what is seen -------------------------------------------------------------------------
+
+    def _fill_grid(self, sweep: Sweep) -> None:
+        """Put a place for each cell into the grid: they stay where they are."""
+        for button in self.buttons:
+            self._cells.removeButton(button)
+            button.hide()
+            button.deleteLater()
+        for cell in sweep.cells:
+            self._cells.addButton(CellButton(cell, cell.words, self._body))
+        for combo in (self.output, self.figure):
+            combo.clear()
+        self._empty.hide()
+        self._columns = 0
+        self._arrange()
+        self._shown.show()
+
+    def _arrange(self) -> None:
+        """Place the cells: a row for each value of the first of two; else by the width."""
+        buttons = self.buttons
+        if self.sweep is None or not buttons:
+            return
+        viewport = self._area.viewport()
+        assert viewport is not None
+        fitting = max(1, viewport.width() // (buttons[0].width() + self._grid.spacing()))
+        axes = self.sweep.axes
+        columns = len(axes[1].values) if len(axes) > 1 else fitting
+        if columns == self._columns:
+            return
+        self._columns = columns
+        for number, button in enumerate(buttons):
+            self._grid.addWidget(button, *divmod(number, columns))
+        self._grid.setRowStretch(len(buttons), 1)
+        self._grid.setColumnStretch(len(buttons), 1)
+
+    def _show(self) -> None:
+        """Show what has come."""
+        sweep = self.sweep
+        if sweep is None:
+            return
+        _offer(self.output, [name for cell in sweep.cells for name in cell.thumbnails])
+        _offer(self.figure, [name for cell in sweep.cells for name in cell.figures])
+        self._what[0].setVisible(self.output.count() > 1)
+        self.output.setVisible(self.output.count() > 1)
+        for part in (self._what[1], self.figure):
+            part.setVisible(self.figure.count() > 0)
+        output, figure = self.output.currentText(), self.figure.currentText()
+        limits = sweep.limits(output)
+        for button in self.buttons:
+            button.show_cell(output, limits, figure)
+        self.plot.show_figure(sweep, figure, self.chosen)
+        self._tell(sweep)
+
+    def _tell(self, sweep: Sweep) -> None:
+        """Say how far it is."""
+        ended = sum(cell.state.is_finished for cell in sweep.cells)
+        failed = sum(cell.state is JobState.FAILED for cell in sweep.cells)
+        text = f"{ended} of {len(sweep.cells)}"
+        if failed:
+            text += f", {failed} failed"
+        if self._running is not None and ended == len(sweep.cells):
+            self._running = None
+            self.cancel_button.hide()
+            self.run_button.setEnabled(True)
+        elif self._running is not None and (left := sweep.seconds_left) is not None:
+            text += f", about {_seconds_text(left)} left"
+        self.count.setText(text)
+        self.export_button.setEnabled(self._running is None)
+        chosen = self.chosen
+        self.keep_button.setEnabled(chosen is not None and chosen.state is JobState.DONE)
+
+    @property
+    def buttons(self) -> list[CellButton]:
+        """The cells, in their order."""
+        return [one for one in self._cells.buttons() if isinstance(one, CellButton)]
+
+    @property
+    def chosen(self) -> Cell | None:
+        """The cell that was clicked last."""
+        button = self._cells.checkedButton()
+        return button.cell if isinstance(button, CellButton) else None
+
+    # -- the chosen cell ----------------------------------------------------------------------
+
+    def _clicked(self, button: object) -> None:
+        if isinstance(button, CellButton):
+            self.fill(button.cell)
+
+    def fill(self, cell: Cell) -> None:
+        """Fill the form with the values of a cell; a button takes that back."""
+        form = self._form
+        before = {
+            leaf.name: leaf.value for leaf in form.model.leaves() if leaf.name in cell.values
+        }
+        left = self._set(cell.values)
+        said = f"The form has {', '.join(cell.words)} now."
+        if left:
+            said += f" Not in the form: {', '.join(left)}."
+        if cell.message:
+            said = f"{cell.message} {said}"
+        self.message.say(
+            said, "failed" if cell.message else "info", [("Undo", partial(self._undo, before))]
+        )
+        self._show()
+
+    def _set(self, values: Mapping[str, object]) -> list[str]:
+        """Set leaves of the form; return the names that it has not."""
+        left = []
+        for name, value in values.items():
+            try:
+                self._form.model.leaf(name).set(value)
+            except KeyError:
+                left.append(name)
+        return left
+
+    def _undo(self, before: Mapping[str, object]) -> None:
+        self._set(before)
+        self.message.say("The form is as it was before.")
+
+    def keep(self) -> None:
+        """Make the run of the chosen cell one like any other, and its results layers."""
+        cell = self.chosen
+        if cell is None or (job := cell.job) is None:
+            return
+        self.keep_button.setEnabled(False)
+        task = Task(job.kept_result, self)
+        task.done.connect(partial(self._kept, cell))
+        task.failed.connect(lambda error: self.message.say(str(error), "failed"))
+        task.start()
+
+    def _kept(self, cell: Cell, result: JobResult) -> None:
+        viewer = self._viewer()
+        if viewer is None:
+            self.message.say("The viewer is closed; the run is in the history.", "info")
+            return
+        try:
+            shown = show_result(viewer, result, cell.job)
+        except (ToolRunnerError, ValueError, TypeError) as error:
+            self.message.say(f"The result could not be shown: {error}", "failed")
+            return
+        self.message.say(shown.sentence(), "done")
+
+    # -- the table ----------------------------------------------------------------------------
+
+    def _ask_export(self) -> None:
+        start = f"{safe_name(self._form.tool.name)}-sweep.csv"
+        name, _ = QFileDialog.getSaveFileName(self, "Save table", start, "Tables (*.csv)")
+        if name:
+            self.export(Path(name))
+
+    def export(self, path: Path) -> None:
+        """Write a row for each cell as CSV."""
+        if self.sweep is None:
+            return
+        try:
+            write_table(path, self.sweep.table())
+        except OSError as error:
+            self.message.say(f"{path} was not written: {error.strerror or error}.", "failed")
+        else:
+            self.message.say(f"Written to {path.name}.", "done")
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Use the width."""
+        super().resizeEvent(event)
+        self._arrange()
+
+
+def _offer(combo: QComboBox, names: list[str]) -> None:
+    """Add what is not offered yet."""
+    for name in dict.fromkeys(names):
+        if combo.findText(name) < 0:
+            combo.addItem(name)
+
+
+def _seconds_text(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
