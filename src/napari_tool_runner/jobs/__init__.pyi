@@ -29,7 +29,7 @@ from .question import Question
 from .record import JobState, RecordedInput, RunRecord
 from .request import Request
 from .sweeps import Cell, Sweep
-from .swept import Axis, axes_of, sweepable, told_values
+from .swept import Axis, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
 from .viewer import AddedResult, add_result, placed_result
 
@@ -79,6 +79,7 @@ __all__ = [
     "history",
     "is_preview",
     "is_quick",
+    "is_sweepable",
     "job_json",
     "job_manager",
     "known_record",

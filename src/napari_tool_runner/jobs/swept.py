@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Parameter
     from napari_tool_runner.tools.tree import Leaf
 
-__all__ = ["MOST_CELLS", "Axis", "axes_of", "sweepable", "told_value", "told_values"]
+__all__ = [
+    "MOST_CELLS",
+    "Axis",
+    "axes_of",
+    "is_sweepable",
+    "sweepable",
+    "told_value",
+    "told_values",
+]
 
 MOST_CELLS = 100
 """Runs of one sweep: more than can be compared by eye."""
@@ -70,7 +78,7 @@ class Axis:
 
 def sweepable(tool: Tool, values: Mapping[str, object]) -> list[Leaf]:
     """Return what applies with `values` (nested) and can be swept: numbers, choices, yes or no."""
-    return [leaf for leaf in leaves(tool.inputs, values) if _is_sweepable(leaf.parameter)]
+    return [leaf for leaf in leaves(tool.inputs, values) if is_sweepable(leaf.parameter)]
 
 
 def axes_of(
@@ -101,7 +109,7 @@ def axes_of(
             bind(tool, {name: None})  # says what is wrong with the name, if it is the name
             raise ParameterError(f"“{name}” does not apply with these values.", name=name)
         leaf = known[full[0]]
-        if not _is_sweepable(leaf.parameter):
+        if not is_sweepable(leaf.parameter):
             raise ParameterError(
                 f"“{_label(leaf.parameter)}” cannot be swept.",
                 name=leaf.name,
@@ -145,7 +153,8 @@ def told_values(parameter: Parameter, value: object) -> str:
     return ", ".join(told_value(parameter, one) for one in usable)
 
 
-def _is_sweepable(parameter: Parameter) -> bool:
+def is_sweepable(parameter: Parameter) -> bool:
+    """Whether a parameter can have several values: a number, a choice of a list, yes or no."""
     if isinstance(parameter, SelectParameter):
         return bool(parameter.options) and not parameter.multiple
     return isinstance(parameter, IntegerParameter | FloatParameter | BooleanParameter)

@@ -11,7 +11,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError, TrustError
-from napari_tool_runner.jobs import JobState
+from napari_tool_runner.jobs import JobState, is_sweepable
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.forms.extents import ExtentBar
@@ -135,6 +135,7 @@ class ToolWidget(QWidget):
         self.run_bar.run_requested.connect(self.run)
         self.run_bar.cancel_requested.connect(self.cancel)
         self.run_bar.sweep_requested.connect(self.open_sweep)
+        self.run_bar.sweep_button.setVisible(any(map(is_sweepable, tool.parameters())))
         self.form.changed.connect(self._judge)
         self.help_button = IconButton("help", "About this tool: help, citations, command line")
         self.help_button.setCheckable(True)

@@ -121,6 +121,7 @@ class SweepDialog(QDialog):
         self.sweep: Sweep | None = None
         self._leaves: dict[str, Leaf] = {}
         self._running: Sweep | None = None
+        self._begun: list[Sweep] = []
         self._columns = 0
         self.setWindowTitle(f"Sweep: {self._form.tool.name}")
         self.rows = (_AxisRow("First parameter"), _AxisRow("Second parameter"))
@@ -159,6 +160,7 @@ class SweepDialog(QDialog):
         self.offer()
         bell().heard.connect(self._heard)
         self.finished.connect(self.release)
+        self.destroyed.connect(partial(_close, self._begun))  # with its page
         self.resize(740, 640)
 
     def offer(self) -> None:
@@ -257,6 +259,7 @@ class SweepDialog(QDialog):
             return
         self._end()
         self.sweep = self._running = sweep
+        self._begun.append(sweep)
         self.message.say("")
         self._fill_grid(sweep)
         sweep.start()
@@ -278,8 +281,7 @@ class SweepDialog(QDialog):
         self.deleteLater()
 
     def _end(self) -> None:
-        if self.sweep is not None:
-            self.sweep.close()
+        _close(self._begun)
         self.sweep = self._running = None
 
     def _heard(self) -> None:
@@ -451,6 +453,11 @@ class SweepDialog(QDialog):
         """Use the width."""
         super().resizeEvent(event)
         self._arrange()
+
+
+def _close(begun: list[Sweep], _: object = None) -> None:
+    while begun:
+        begun.pop().close()
 
 
 def _offer(combo: QComboBox, names: list[str]) -> None:

@@ -196,7 +196,7 @@ class FigurePlot(QWidget):
         second = sweep.axes[1] if len(sweep.axes) > 1 else None
         names = {one: second.words(one) for one in second.values} if second else {}
         right = max([30, *(metrics.horizontalAdvance(text) + 8 for text in names.values())])
-        height = self.height() - 2 * metrics.height() - 12
+        height = self.height() - 2 * metrics.height() - 15
         box = QRectF(left, 8, self.width() - left - right, height)
 
         def at(x: float, y: float) -> QPointF:
@@ -235,7 +235,7 @@ class FigurePlot(QWidget):
         assert self._sweep is not None
         axis, metrics = self._sweep.axes[0], self.fontMetrics()
         free = 0.0
-        baseline = box.bottom() + metrics.ascent() + 4
+        baseline = box.bottom() + metrics.ascent() + 7
         for value, place in places.items():
             text = axis.words(value)
             x = box.left() + place * box.width() - metrics.horizontalAdvance(text) / 2
