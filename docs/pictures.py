@@ -164,10 +164,10 @@ def sweep(stage: Stage) -> np.ndarray:
     stage.run(stage.page("threshold", input="Nuclei"))
     page = stage.page("split_touching", input="Nuclei · Mask")
     QTest.mouseClick(page.run_bar.sweep_button, Qt.MouseButton.LeftButton)
-    window = page.open_sweep()
+    window = page.sweeps.open()
     QTest.mouseClick(window.run_button, Qt.MouseButton.LeftButton)
     stage.until(window.run_button.isEnabled)
-    QTest.mouseClick(window.buttons[1], Qt.MouseButton.LeftButton)
+    QTest.mouseClick(window.grid.buttons[1], Qt.MouseButton.LeftButton)
     picture = stage.dock(window)
     window.close()
     return picture

@@ -6,14 +6,21 @@ Results go to standard output, everything else to standard error.
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import jobs, tools
-from napari_tool_runner.config import Config, layer_lines, load_config
-from napari_tool_runner.errors import ParameterError, ToolFailedError, ToolRunnerError
+from napari_tool_runner.arguments import (
+    agreed,
+    config_of,
+    delivered,
+    record_of,
+    tool_of,
+    values_of,
+)
+from napari_tool_runner.config import layer_lines
+from napari_tool_runner.errors import ToolFailedError, ToolRunnerError
 from napari_tool_runner.names import safe_name, size_text
 from napari_tool_runner.printing import print_json, results, say, show
 from napari_tool_runner.quoting import one_line, seen
@@ -22,13 +29,12 @@ from napari_tool_runner.storage import write_json
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from napari_tool_runner.jobs import Job, JobResult, RunRecord, TestReport
-    from napari_tool_runner.tools import Tool
+    from napari_tool_runner.jobs import Job, TestReport
 
 
 def list_tools(args: Namespace) -> int:
     """List the tools of the toolboxes, or those that match."""
-    box = tools.load_toolbox(_config(args))
+    box = tools.load_toolbox(config_of(args))
     entries = box.search_entries(args.search) if args.search else list(box.entries)
     for problem in box.problems:
         say(f"note: {problem}")
@@ -45,7 +51,7 @@ def show_tool(args: Namespace) -> int:
     """Print the form of a tool."""
     from napari_tool_runner.tools.describe import describe_json, describe_text
 
-    tool = _tool(args)
+    tool = tool_of(args)
     if args.json:
         print_json(describe_json(tool))
     else:
@@ -58,7 +64,7 @@ def check_descriptors(args: Namespace) -> int:
     from napari_tool_runner.tools.checker import check_paths
     from napari_tool_runner.tools.toolbox.box import config_formats
 
-    config, paths = _config(args), [*map(Path, args.paths)]
+    config, paths = config_of(args), [*map(Path, args.paths)]
     reports = check_paths(paths, variables=config.variables, formats=config_formats(config))
     if args.json:
         print_json([report.as_dict() for report in reports])
@@ -73,11 +79,11 @@ def run_tool(args: Namespace) -> int:
     """Run a tool and print where its results are."""
     if args.dry_run:
         return render_tool(args)
-    tool, config = _tool(args), _config(args)
+    tool, config = tool_of(args), config_of(args)
     jobs.begin(tool, config)
     cache, wanted = not args.no_cache, args.runner
     job = jobs.prepare(
-        tool, _values(args), runner=wanted, config=config, timeout=args.timeout, cache=cache
+        tool, values_of(args), runner=wanted, config=config, timeout=args.timeout, cache=cache
     )
     if not args.quiet:
         job.subscribe(_echo)
@@ -88,7 +94,7 @@ def run_tool(args: Namespace) -> int:
             print_json(jobs.job_json(job))
         say(f"error: {error}\nlog: {job.log_path}")
         return 1
-    places, facts = _delivered(args, job, result)
+    places, facts = delivered(args, job, result)
     if args.quiet and job.run.notes:  # else they were echoed
         say("\n".join(job.run.notes))
     if args.json:
@@ -100,7 +106,9 @@ def run_tool(args: Namespace) -> int:
 
 def render_tool(args: Namespace) -> int:
     """Print what a run would do."""
-    preview = jobs.dry_run(_tool(args), _values(args), runner=args.runner, config=_config(args))
+    preview = jobs.dry_run(
+        tool_of(args), values_of(args), runner=args.runner, config=config_of(args)
+    )
     if args.json:
         print_json(preview.as_dict())
     else:
@@ -125,12 +133,12 @@ def test_tools(args: Namespace) -> int:
 
 def batch(args: Namespace) -> int:
     """Run a tool over many files; 1 if one of them fails."""
-    tool = _tool(args)
-    items = jobs.plan_batch(tool, _values(args))
+    tool = tool_of(args)
+    items = jobs.plan_batch(tool, values_of(args))
     rows: list[dict[str, object]] = []
     told: list[tuple[jobs.BatchItem, list[str]]] = []  # not the jobs, which hold their logs
     runner, parallel, given = args.runner, max(1, args.jobs), jobs.files_of(items)
-    config, cache = _config(args), not args.no_cache
+    config, cache = config_of(args), not args.no_cache
     done = jobs.run_batch(
         tool, items, runner=runner, config=config, parallel=parallel, cache=cache
     )
@@ -142,7 +150,7 @@ def batch(args: Namespace) -> int:
             row |= {**jobs.job_json(job), "message": str(job.error)}
         else:
             try:
-                row |= _delivered(args, job, job.result(), f"{item.stem}_", given)[1]
+                row |= delivered(args, job, job.result(), f"{item.stem}_", given)[1]
             except ToolRunnerError as error:
                 row |= {**jobs.job_json(job), "state": jobs.JobState.FAILED, "message": str(error)}
         told.append((item, jobs.notes_of(item, job)))
@@ -150,7 +158,7 @@ def batch(args: Namespace) -> int:
         say(f"[{number}/{len(items)}] {item.stem}: {row['state']} {row.get('message', '')}")
     if args.json:
         print_json(rows)
-    for note in jobs.notes_by_kind(told, _config(args).notes):
+    for note in jobs.notes_by_kind(told, config_of(args).notes):
         say(f"note: {note}")
     failed = sum(row["state"] != jobs.JobState.DONE for row in rows)
     say(f"{len(rows) - failed} of {len(rows)} done")
@@ -164,19 +172,19 @@ def sweep(args: Namespace) -> int:
         say("error: --over NAME=VALUES says what is to be swept")
         return 2
     made = jobs.Sweep(
-        _tool(args),
+        tool_of(args),
         over,
-        _values(args),
+        values_of(args),
         kept=True,
         runner=args.runner,
-        config=_config(args),
+        config=config_of(args),
         timeout=args.timeout,
         cache=not args.no_cache,
     )
     made.finish()
     done = [cell for cell in made.cells if cell.state is jobs.JobState.DONE]
     places = {
-        cell: _delivered(args, cell.job, cell.result(), f"{cell.stem}_")[0]
+        cell: delivered(args, cell.job, cell.result(), f"{cell.stem}_")[0]
         for cell in done
         if cell.job is not None
     }
@@ -199,8 +207,8 @@ def list_runners(args: Namespace) -> int:
     from napari_tool_runner.plugins import check_all, plugin_notes, runnerServices
     from napari_tool_runner.tools.isolation.walls import reader_words
 
-    found = check_all(_config(args).runner)
-    for note in plugin_notes(runnerServices, _config(args).runner):
+    found = check_all(config_of(args).runner)
+    for note in plugin_notes(runnerServices, config_of(args).runner):
         say(f"note: {note}")
     if args.json:
         told = [{"name": n, "ok": s.ok, "message": s.message, **s.details} for n, s in found]
@@ -209,7 +217,7 @@ def list_runners(args: Namespace) -> int:
     width = max(len(name) for name, _ in found)
     for name, state in found:
         show(f"{name:<{width}}  {'works' if state.ok else 'not here'}  {state.message}".rstrip())
-    lines = f"\nTools of others are read {reader_words()}", "", *layer_lines(_config(args))
+    lines = f"\nTools of others are read {reader_words()}", "", *layer_lines(config_of(args))
     show("\n".join(lines))
     return 0
 
@@ -220,7 +228,7 @@ def list_history(args: Namespace) -> int:
     if form and not args.record:
         say("error: --as needs a RECORD")
         return 2
-    records = [_entry(args)] if args.record else jobs.history(_config(args).workspaces)
+    records = [record_of(args)] if args.record else jobs.history(config_of(args).workspaces)
     if form:
         for one in records[0].inputs if form != "json" else ():
             if remark := one.remark(records[0].root):
@@ -245,13 +253,13 @@ def list_history(args: Namespace) -> int:
 
 def run_again(args: Namespace) -> int:
     """Repeat a past job and print what differs."""
-    entry = _entry(args)
-    config = _config(args)
+    entry = record_of(args)
+    config = config_of(args)
     tool = tools.find_tool(args.tool or jobs.recorded_tool(entry, config), config=config)
     lend = jobs.borrowed(entry, tool)
     if lend and not args.lend:
         say("\n  ".join([jobs.borrowed_words(lend), *map(one_line, map(str, lend[5:]))]))
-        lend = lend if _agreed(args, "Give these to the tool?", "add --lend") else []
+        lend = lend if agreed(args, "Give these to the tool?", "add --lend") else []
     job, remarks = jobs.rerun(entry, config, runner=args.runner, tool=args.tool, lend=lend)
     for remark in remarks:
         say(f"note: {remark}")
@@ -259,7 +267,7 @@ def run_again(args: Namespace) -> int:
         job.subscribe(_echo)
     result = jobs.run_job(job)
     differences = jobs.compare_outputs(entry, result)
-    places, facts = _delivered(args, job, result, given=[one.source.path for one in entry.inputs])
+    places, facts = delivered(args, job, result, given=[one.source.path for one in entry.inputs])
     if args.json:
         print_json({**facts, "notes": [*job.run.notes, *remarks], "differences": differences})
     else:
@@ -270,7 +278,7 @@ def run_again(args: Namespace) -> int:
 
 def export_record(args: Namespace) -> int:
     """Write a past job as a crate."""
-    entry = _entry(args)
+    entry = record_of(args)
     name = safe_name(f"{entry.tool.id}-{entry.id}")
     target = Path(args.to) if args.to else Path.cwd() / f"{name}.crate.zip"
     show(seen(str(jobs.export_crate(entry, target))))
@@ -286,7 +294,7 @@ def approve_folder(args: Namespace) -> int:
         show("approval taken back" if revoke(folder) else "it was not approved")
         return 0
     found = review(folder, mine=args.mine, copied=not args.show)
-    asked = jobs.Question(found, _config(args))
+    asked = jobs.Question(found, config_of(args))
     show("\n  ".join([f"now: {found.trust.state.value}", *map(one_line, found.trust.changes)]))
     show(asked.as_text(None if args.show else 10))
     if args.show:
@@ -295,7 +303,7 @@ def approve_folder(args: Namespace) -> int:
         discard(found)
         return 0
     otherwise = "nothing was approved; add --yes to let its tools run"
-    if not _agreed(args, "Let the tools of this folder run?", otherwise):
+    if not agreed(args, "Let the tools of this folder run?", otherwise):
         discard(found)
         return 1
     approve(folder, seen=found, mine=args.mine)
@@ -305,7 +313,7 @@ def approve_folder(args: Namespace) -> int:
 
 def clean(args: Namespace) -> int:
     """List what jobs and environments use; delete it after a question."""
-    config = _config(args)
+    config = config_of(args)
     days = config.keep_days if args.older_than is None else args.older_than
     found = jobs.reclaimable(config, older_than_days=days)
     items = [item for item in found if not args.only or item.kind in args.only]
@@ -313,7 +321,7 @@ def clean(args: Namespace) -> int:
         show(f"{size_text(item.size):>10}  {item.kind:<12} {seen(item.name)}")
     show(f"{size_text(sum(item.size for item in items)):>10}  in all")
     otherwise = "nothing was deleted; add --yes to delete what is listed"
-    if not items or not _agreed(args, "Delete all of this?", otherwise):
+    if not items or not agreed(args, "Delete all of this?", otherwise):
         return 0
     problems = jobs.reclaim(items)
     done = f"deleted {len(items) - len(problems)} of {len(items)}"
@@ -336,26 +344,9 @@ def open_demo(args: Namespace) -> int:
 # -- shared pieces -------------------------------------------------------------------
 
 
-def _config(args: Namespace) -> Config:
-    """Return the configuration that the arguments name; say once what it says in vain."""
-    if not hasattr(args, "settings"):
-        config = load_config(args.config)
-        if folders := getattr(args, "path", []):
-            config = Config({"runner": {"path": folders}}, below=config)
-        for note in config.notes:
-            say(f"note: {note}")
-        args.settings = config
-    found: Config = args.settings
-    return found
-
-
-def _tool(args: Namespace) -> Tool:
-    return tools.find_tool(args.tool, config=_config(args))
-
-
 def _test_reports(args: Namespace) -> Iterator[TestReport]:
     """Run the tests of the named tools, of all that ship when none is named."""
-    config = _config(args)
+    config = config_of(args)
     if not (names := args.tools):
         box = tools.load_toolbox(config)
         names = [entry.key for entry in box.entries if box.folder_of(entry).bundled]
@@ -379,49 +370,9 @@ def _uris(name: str) -> list[str]:
     return uris if len(uris) > 1 else [name]
 
 
-def _values(args: Namespace) -> dict[str, object]:
-    """Read ``NAME=VALUE``; a name that comes again makes a list."""
-    values: dict[str, list[object]] = {}
-    axes = dict(pair.partition("=")[::2] for pair in getattr(args, "axes", ()))
-    for pair in args.values:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise ParameterError(
-                f"“{pair}” is no NAME=VALUE.", hint="Write it as sigma=2, without spaces."
-            )
-        told = (value, {"axis_labels": axes[name]}) if name in axes else value
-        values.setdefault(name, []).append(told)
-    if unknown := axes.keys() - values.keys():
-        raise ParameterError(f"--axes names {', '.join(sorted(unknown))}, which is not given.")
-    return {name: given if len(given) > 1 else given[0] for name, given in values.items()}
-
-
-def _entry(args: Namespace) -> RunRecord:
-    return jobs.find_record(args.record, _config(args).workspaces)
-
-
-def _delivered(
-    args: Namespace, job: Job, result: JobResult, prefix: str = "", given: Collection[str] = ()
-) -> tuple[Mapping[str, Path], dict[str, object]]:
-    """Return where the results are, copied if a folder is named, and the facts of the run."""
-    to = args.output_dir
-    places = jobs.deliver(result, Path(to), prefix, given) if to else jobs.output_paths(result)
-    return places, {**jobs.job_json(job), "outputs": jobs.outputs_json(result, places)}
-
-
 def _print_places(places: Mapping[str, Path]) -> None:
     for name, path in places.items():
         show(f"{seen(name)}: {seen(str(path))}")
-
-
-def _agreed(args: Namespace, question: str, otherwise: str) -> bool:
-    """Whether the user says yes; where nobody can be asked, `otherwise` is said."""
-    if getattr(args, "yes", False):
-        return True
-    if not sys.stdin.isatty():
-        say(otherwise)
-        return False
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _echo(job: Job, event: object) -> None:

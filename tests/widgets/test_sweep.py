@@ -51,7 +51,7 @@ def page(shown, model_viewer, cells, tmp_path):
 def window(page, qtbot):
     """The window of its sweep, opened as a person does."""
     qtbot.mouseClick(page.run_bar.sweep_button, LEFT)
-    dialog = page.open_sweep()
+    dialog = page.sweeps.open()
     qtbot.waitExposed(dialog)
     yield dialog
     with suppress(RuntimeError):  # deleted by the test
@@ -59,27 +59,27 @@ def window(page, qtbot):
 
 
 def sweep(qtbot, window, text: str) -> None:
-    window.rows[0].values.selectAll()
-    qtbot.keyClicks(window.rows[0].values, text)
+    window.values.rows[0].values.selectAll()
+    qtbot.keyClicks(window.values.rows[0].values, text)
     qtbot.mouseClick(window.run_button, LEFT)
     qtbot.waitUntil(window.run_button.isEnabled, timeout=WAIT)
 
 
 def test_values_are_proposed_and_what_is_wrong_is_said(page, window, qtbot):
-    assert window.rows[0].name == "level"
-    assert window.rows[0].values.text() == "50, 100, 200, 400"
+    assert window.values.rows[0].name == "level"
+    assert window.values.rows[0].values.text() == "50, 100, 200, 400"
     assert window.count.text() == "4 runs"
-    window.rows[0].values.selectAll()
-    qtbot.keyClicks(window.rows[0].values, "1:2000:1000")
+    window.values.rows[0].values.selectAll()
+    qtbot.keyClicks(window.values.rows[0].values, "1:2000:1000")
     assert "at most 999" in window.message.text()
     assert not window.run_button.isEnabled()
-    window.rows[0].values.selectAll()
-    qtbot.keyClicks(window.rows[0].values, "1:300:1")
+    window.values.rows[0].values.selectAll()
+    qtbot.keyClicks(window.values.rows[0].values, "1:300:1")
     assert "100 at most" in window.message.text()
-    second = window.rows[1].parameter
+    second = window.values.rows[1].parameter
     second.setCurrentIndex(second.findData("way"))
     second.activated.emit(second.currentIndex())
-    assert window.rows[1].values.text() == "A, B"
+    assert window.values.rows[1].values.text() == "A, B"
     second.setCurrentIndex(second.findData("level"))
     second.activated.emit(second.currentIndex())
     assert "another parameter" in window.message.text()
@@ -88,34 +88,37 @@ def test_values_are_proposed_and_what_is_wrong_is_said(page, window, qtbot):
 def test_a_click_fills_the_form_and_one_result_is_kept(page, window, qtbot, model_viewer):
     sweep(qtbot, window, "20, 100, 500")
     names = [layer.name for layer in model_viewer.layers]
-    assert [button.cell.state for button in window.buttons] == [JobState.DONE] * 3
-    assert [button.cell.figures["object count"] for button in window.buttons] == [2, 2, 0]
-    assert "object count: 2" in window.buttons[0].text() or "…" in window.buttons[0].text()
+    assert [button.cell.state for button in window.grid.buttons] == [JobState.DONE] * 3
+    assert [button.cell.figures["object count"] for button in window.grid.buttons] == [2, 2, 0]
+    assert (
+        "object count: 2" in window.grid.buttons[0].text() or "…" in window.grid.buttons[0].text()
+    )
     assert names == ["cells", "above"]  # nothing is added by itself
     assert not window.keep_button.isEnabled()
-    places = [button.cell.job.workspace.root for button in window.buttons]
-    qtbot.mouseClick(window.buttons[0], LEFT)
+    places = [button.cell.job.workspace.root for button in window.grid.buttons]
+    qtbot.mouseClick(window.grid.buttons[0], LEFT)
     assert page.form.values()["level"] == 20
     qtbot.mouseClick(window.message.buttons[0], LEFT)
     assert page.form.values()["level"] == 100
-    qtbot.mouseClick(window.buttons[1], LEFT)
+    qtbot.mouseClick(window.grid.buttons[1], LEFT)
     qtbot.mouseClick(window.keep_button, LEFT)
     qtbot.waitUntil(lambda: len(model_viewer.layers) == 3, timeout=WAIT)
     assert model_viewer.layers[1].name.startswith("cells · ")  # above the image
     assert model_viewer.layers[1].metadata["napari_tool_runner"]["tool"]["id"] == "above"
     window.close()
     qtbot.waitUntil(lambda: [place.exists() for place in places] == [False, True, False])
-    assert page._sweep is None
+    assert page.sweeps.open() is not window
+    page.sweeps.open().close()
     np.testing.assert_array_equal(np.unique(model_viewer.layers[1].data), [0, 1, 2])
 
 
 def test_one_that_fails_says_why_and_the_table_has_all(page, window, qtbot, tmp_path):
-    second = window.rows[1].parameter
+    second = window.values.rows[1].parameter
     second.setCurrentIndex(second.findData("way"))
     second.activated.emit(second.currentIndex())
     sweep(qtbot, window, "10:16:3")
     assert "2 failed" in window.count.text()
-    qtbot.mouseClick(window.buttons[2], LEFT)
+    qtbot.mouseClick(window.grid.buttons[2], LEFT)
     assert "an unlucky level" in window.message.text()
     assert not window.keep_button.isEnabled()
     window.export(tmp_path / "out.csv")

@@ -29,13 +29,13 @@ from .question import Question
 from .record import JobState, RecordedInput, RunRecord
 from .request import Request
 from .sweeps import Cell, Sweep
-from .swept import Axis, axes_of, is_sweepable, sweepable, told_values
+from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
 from .viewer import AddedResult, add_result, placed_result
 
 __all__ = [
+    "MOST_CELLS",
     "AddedResult",
-    "Axis",
     "BatchItem",
     "Cell",
     "Extent",

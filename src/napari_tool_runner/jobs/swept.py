@@ -25,15 +25,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Parameter
     from napari_tool_runner.tools.tree import Leaf
 
-__all__ = [
-    "MOST_CELLS",
-    "Axis",
-    "axes_of",
-    "is_sweepable",
-    "sweepable",
-    "told_value",
-    "told_values",
-]
+__all__ = ["MOST_CELLS", "Axis", "axes_of", "is_sweepable", "sweepable", "told_values"]
 
 MOST_CELLS = 100
 """Runs of one sweep: more than can be compared by eye."""
@@ -68,7 +60,7 @@ class Axis:
     def words(self, value: object) -> str:
         """Return a value as a person reads it, with its unit."""
         unit = getattr(self.parameter, "unit", "")
-        return f"{told_value(self.parameter, value)} {unit}".rstrip()
+        return f"{_told_value(self.parameter, value)} {unit}".rstrip()
 
     def sentence(self, value: object) -> str:
         """Return a value and what it is of; a choice speaks for itself."""
@@ -128,7 +120,7 @@ def axes_of(
     return axes
 
 
-def told_value(parameter: Parameter, value: object) -> str:
+def _told_value(parameter: Parameter, value: object) -> str:
     """Return a value as a person reads it, and as `axes_of` takes it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -143,14 +135,14 @@ def told_values(parameter: Parameter, value: object) -> str:
     if isinstance(parameter, BooleanParameter):
         return "no, yes"
     if isinstance(parameter, SelectParameter):
-        labels = [told_value(parameter, option.value) for option in parameter.options]
+        labels = [_told_value(parameter, option.value) for option in parameter.options]
         return ("; " if any("," in label for label in labels) else ", ").join(labels)
     present = Decimal(str(value)) if isinstance(value, int | float) else Decimal(1)
     around = [present * one for one in _FACTORS] if present else [*map(Decimal, (0, 1, 2, 4))]
     whole = isinstance(parameter, IntegerParameter)
     numbers = dict.fromkeys(int(one) if whole else float(one) for one in around)
     usable = [one for one in numbers if check_value(parameter, one) is None]
-    return ", ".join(told_value(parameter, one) for one in usable)
+    return ", ".join(_told_value(parameter, one) for one in usable)
 
 
 def is_sweepable(parameter: Parameter) -> bool:

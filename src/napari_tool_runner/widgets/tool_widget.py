@@ -11,7 +11,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError, TrustError
-from napari_tool_runner.jobs import JobState, is_sweepable
+from napari_tool_runner.jobs import JobState
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.forms.extents import ExtentBar
@@ -28,7 +28,7 @@ from napari_tool_runner.widgets.running.report import report_text
 from napari_tool_runner.widgets.running.results import show_features
 from napari_tool_runner.widgets.running.run_bar import LogView, RunBar, elapsed_text, took_text
 from napari_tool_runner.widgets.running.services import ServiceLookup
-from napari_tool_runner.widgets.running.sweep import SweepDialog
+from napari_tool_runner.widgets.running.sweep import SweepOpener
 from napari_tool_runner.widgets.settings.trust import TrustDialog, trust_sentence
 from napari_tool_runner.widgets.tool_header import ToolHeader
 from napari_tool_runner.widgets.tool_page import ToolPage
@@ -100,7 +100,6 @@ class ToolWidget(QWidget):
         self._trust = trust_state(tool)
         self._why = ""
         self._bridges: dict[Job, JobBridge] = {}
-        self._sweep: SweepDialog | None = None
 
         self.layer_source = LayerSource(viewer, self)
         self.header = ToolHeader(tool)
@@ -122,6 +121,7 @@ class ToolWidget(QWidget):
         )
         self._column.addWidget(self.live_bar)
         self._column.addWidget(self.run_bar)
+        self.sweeps = SweepOpener(self.form, self.extent_bar, self.run_bar, viewer, self)
         self._column.addLayout(filled(QVBoxLayout(), self.log, margins=(6, 0, 6, 2)))
 
         self.preset_menu = PresetMenu(tool, self.form, self._presets, self)
@@ -134,8 +134,6 @@ class ToolWidget(QWidget):
         self.run_bar.runner_changed.connect(self._judge)
         self.run_bar.run_requested.connect(self.run)
         self.run_bar.cancel_requested.connect(self.cancel)
-        self.run_bar.sweep_requested.connect(self.open_sweep)
-        self.run_bar.sweep_button.setVisible(any(map(is_sweepable, tool.parameters())))
         self.form.changed.connect(self._judge)
         self.help_button = IconButton("help", "About this tool: help, citations, command line")
         self.help_button.setCheckable(True)
@@ -232,19 +230,6 @@ class ToolWidget(QWidget):
             self.run_bar.show_cancelling()
         for job in self.active_jobs:
             job.cancel()
-
-    def open_sweep(self) -> SweepDialog:
-        """Show the window that tries several values."""
-        if self._sweep is None:
-            self._sweep = SweepDialog(self.form, self.extent_bar, self.run_bar, self.viewer, self)
-            self._sweep.finished.connect(self._forget_sweep)
-        self._sweep.offer()
-        self._sweep.show()
-        self._sweep.raise_()
-        return self._sweep
-
-    def _forget_sweep(self) -> None:
-        self._sweep = None
 
     def reset_choices(self, event: object = None) -> None:
         """Follow the layer list (napari calls it on the docked widget)."""

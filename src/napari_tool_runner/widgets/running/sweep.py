@@ -4,92 +4,45 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QObject
 from qtpy.QtWidgets import (
-    QButtonGroup,
     QComboBox,
     QDialog,
     QFileDialog,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.jobs import JobState, Sweep, axes_of, sweepable, told_values, write_table
+from napari_tool_runner.jobs import JobState, Sweep, is_sweepable, write_table
 from napari_tool_runner.names import safe_name
-from napari_tool_runner.tools.values import bind
 from napari_tool_runner.widgets.parts.background import Task, bell, soon
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageBar
-from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.running.job_bridge import show_result
-from napari_tool_runner.widgets.running.sweep_view import CellButton, FigurePlot
+from napari_tool_runner.widgets.running.sweep_values import SweptValues
+from napari_tool_runner.widgets.running.sweep_view import CellGrid, FigurePlot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari.components import ViewerModel
-    from qtpy.QtGui import QResizeEvent
 
     from napari_tool_runner.jobs import Cell, JobResult
-    from napari_tool_runner.tools.tree import Leaf
     from napari_tool_runner.widgets.forms.extents import ExtentBar
     from napari_tool_runner.widgets.forms.form import FormWidget
     from napari_tool_runner.widgets.running.run_bar import RunBar
 
-__all__ = ["SweepDialog"]
+__all__ = ["SweepDialog", "SweepOpener"]
 
-_NONE = "(no second parameter)"
-_EMPTY = (
-    "The tool runs once for each value, on what the form says, and the results stand here side by "
-    "side. Click on one to fill the form with its values."
-)
 _REST_MS = 80
-_HELP = (
-    "Values: 1, 2, 5",
-    "From, to, step: 1:10:1",
-    "So many with equal steps or ratios: 0:1:5 lin, 1:100:5 log",
-)
-
-
-class _AxisRow:
-    """A parameter and the text of its values."""
-
-    def __init__(self, name: str) -> None:
-        self.parameter = QComboBox()
-        self.parameter.setMinimumContentsLength(22)
-        self.parameter.setAccessibleName(name)
-        self.values = QLineEdit()
-        self.values.setAccessibleName(f"Values of the {name.lower()}")
-        self.values.setToolTip(tooltip(*_HELP))
-        self.values.setPlaceholderText("1, 2, 5 or 1:10:1")
-
-    def offer(self, found: list[Leaf], first: str = "") -> None:
-        """Offer these; `first` stands for none of them."""
-        present = self.name
-        with signals_blocked(self.parameter):
-            self.parameter.clear()
-            if first:
-                self.parameter.addItem(first, "")
-            for leaf in found:
-                self.parameter.addItem(leaf.parameter.label or leaf.name, leaf.name)
-            self.parameter.setCurrentIndex(max(0, self.parameter.findData(present)))
-
-    @property
-    def name(self) -> str:
-        """Full name of the chosen parameter; empty: none."""
-        return str(self.parameter.currentData() or "")
 
 
 class SweepDialog(QDialog):
@@ -119,12 +72,10 @@ class SweepDialog(QDialog):
         self._form, self._extents, self._run_bar = form, extents, run_bar
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self.sweep: Sweep | None = None
-        self._leaves: dict[str, Leaf] = {}
         self._running: Sweep | None = None
         self._begun: list[Sweep] = []
-        self._columns = 0
         self.setWindowTitle(f"Sweep: {self._form.tool.name}")
-        self.rows = (_AxisRow("First parameter"), _AxisRow("Second parameter"))
+        self.values = SweptValues(form)
         self.run_button = TextIconButton("play", "Run")
         self.run_button.setDefault(True)
         self.run_button.clicked.connect(self.run)
@@ -144,20 +95,10 @@ class SweepDialog(QDialog):
         self.output, self.figure = QComboBox(), QComboBox()
         self.message = MessageBar(stays=True)
         self.plot = FigurePlot()
-        self._cells = QButtonGroup(self)
-        self._cells.buttonClicked.connect(self._clicked)
-        self._area = QScrollArea()
-        self._area.setWidgetResizable(True)
-        self._area.setAccessibleName("Results")
-        self._body = QWidget()
-        self._grid = QGridLayout(self._body)
-        self._grid.setSpacing(4)
-        self._empty = plain_label(_EMPTY, wrap=True)
-        self._grid.addWidget(self._empty, 0, 0)
-        self._area.setWidget(self._body)
+        self.grid = CellGrid()
+        self.grid.clicked.connect(self.fill)
         self._soon = soon(self._show, _REST_MS, self)
         self._lay_out()
-        self.offer()
         bell().heard.connect(self._heard)
         self.finished.connect(self.release)
         self.destroyed.connect(partial(_close, self._begun))  # with its page
@@ -165,26 +106,10 @@ class SweepDialog(QDialog):
 
     def offer(self) -> None:
         """Offer what can be swept with the present values of the form."""
-        values = self._form.values()
-        found = sweepable(self._form.tool, values)
-        self._leaves = {leaf.name: leaf for leaf in found}
-        for row, first in zip(self.rows, ("", _NONE), strict=True):
-            row.offer(found, first)
-        if not self.rows[0].values.text():
-            self._propose(self.rows[0])
-        self._judge()
-
-    # -- what is swept -----------------------------------------------------------------------
+        self.values.offer()
 
     def _lay_out(self) -> None:
-        fields = QGridLayout()
-        fields.setColumnStretch(1, 1)
-        for number, row in enumerate(self.rows):
-            fields.addWidget(row.parameter, number, 0)
-            fields.addWidget(row.values, number, 1)
-            row.parameter.activated.connect(partial(self._propose, row))
-            row.parameter.activated.connect(self._judge)
-            row.values.textEdited.connect(self._judge)
+        self.values.changed.connect(self._judge)
         self.count = plain_label(shrinks=True)
         go = filled(QHBoxLayout(), self.run_button, self.cancel_button, (self.count, 1), spacing=6)
         self._shown = QWidget()
@@ -206,37 +131,15 @@ class SweepDialog(QDialog):
         )
         self._shown.hide()
         self.plot.hide()
-        parts = fields, go, self._shown, (self._area, 1), self.plot, self.message
+        parts = self.values, go, self._shown, (self.grid, 1), self.plot, self.message
         filled(QVBoxLayout(self), *parts, margins=(8, 8, 8, 8), spacing=6)
-
-    def _propose(self, row: _AxisRow, _: int = 0) -> None:
-        """Begin with values around the present one."""
-        leaf = self._leaves.get(row.name)
-        row.values.setText("" if leaf is None else told_values(leaf.parameter, leaf.value))
-        row.values.setEnabled(leaf is not None)
-
-    def over(self) -> dict[str, str]:
-        """Return the chosen parameters and the texts of their values."""
-        return {row.name: row.values.text() for row in self.rows if row.name}
 
     def _judge(self) -> None:
         """Say how many runs these values are, or what is wrong with them."""
-        self.rows[1].values.setEnabled(bool(self.rows[1].name))
-        text = problem = ""
-        try:
-            if len(self.over()) < sum(bool(row.name) for row in self.rows):
-                problem = "Choose another parameter in one of the two rows."
-            else:
-                axes = axes_of(
-                    self._form.tool, bind(self._form.tool, self._form.values()), self.over()
-                )
-                count = prod(len(axis.values) for axis in axes)
-                text = f"{count} run{'s' * (count != 1)}"
-        except ToolRunnerError as error:
-            problem = str(error)
+        count, problem = self.values.judged()
         self.run_button.setEnabled(not problem and self._running is None)
         if self._running is None:
-            self.count.setText(text)
+            self.count.setText(f"{count} run{'s' * (count != 1)}" if count else "")
         self.message.say(problem, "problem")
 
     # -- running ------------------------------------------------------------------------------
@@ -247,7 +150,7 @@ class SweepDialog(QDialog):
         try:
             sweep = Sweep(
                 self._form.tool,
-                self.over(),
+                self.values.over(),
                 values,
                 told=bell().ring,
                 runner=self._run_bar.runner(),
@@ -261,7 +164,10 @@ class SweepDialog(QDialog):
         self.sweep = self._running = sweep
         self._begun.append(sweep)
         self.message.say("")
-        self._fill_grid(sweep)
+        self.grid.set_sweep(sweep)
+        for combo in (self.output, self.figure):
+            combo.clear()
+        self._shown.show()
         sweep.start()
         self.run_button.setEnabled(False)
         self.cancel_button.setEnabled(True)
@@ -290,39 +196,6 @@ class SweepDialog(QDialog):
 
     # -- what is seen -------------------------------------------------------------------------
 
-    def _fill_grid(self, sweep: Sweep) -> None:
-        """Put a place for each cell into the grid: they stay where they are."""
-        for button in self.buttons:
-            self._cells.removeButton(button)
-            button.hide()
-            button.deleteLater()
-        for cell in sweep.cells:
-            self._cells.addButton(CellButton(cell, cell.words, self._body))
-        for combo in (self.output, self.figure):
-            combo.clear()
-        self._empty.hide()
-        self._columns = 0
-        self._arrange()
-        self._shown.show()
-
-    def _arrange(self) -> None:
-        """Place the cells: a row for each value of the first of two; else by the width."""
-        buttons = self.buttons
-        if self.sweep is None or not buttons:
-            return
-        viewport = self._area.viewport()
-        assert viewport is not None
-        fitting = max(1, viewport.width() // (buttons[0].width() + self._grid.spacing()))
-        axes = self.sweep.axes
-        columns = len(axes[1].values) if len(axes) > 1 else fitting
-        if columns == self._columns:
-            return
-        self._columns = columns
-        for number, button in enumerate(buttons):
-            self._grid.addWidget(button, *divmod(number, columns))
-        self._grid.setRowStretch(len(buttons), 1)
-        self._grid.setColumnStretch(len(buttons), 1)
-
     def _show(self) -> None:
         """Show what has come."""
         sweep = self.sweep
@@ -335,10 +208,8 @@ class SweepDialog(QDialog):
         for part in (self._what[1], self.figure):
             part.setVisible(self.figure.count() > 0)
         output, figure = self.output.currentText(), self.figure.currentText()
-        limits = sweep.limits(output)
-        for button in self.buttons:
-            button.show_cell(output, limits, figure)
-        self.plot.show_figure(sweep, figure, self.chosen)
+        self.grid.show_cells(output, figure)
+        self.plot.show_figure(sweep, figure, self.grid.chosen)
         self._tell(sweep)
 
     def _tell(self, sweep: Sweep) -> None:
@@ -356,25 +227,10 @@ class SweepDialog(QDialog):
             text += f", about {_seconds_text(left)} left"
         self.count.setText(text)
         self.export_button.setEnabled(self._running is None)
-        chosen = self.chosen
+        chosen = self.grid.chosen
         self.keep_button.setEnabled(chosen is not None and chosen.state is JobState.DONE)
 
-    @property
-    def buttons(self) -> list[CellButton]:
-        """The cells, in their order."""
-        return [one for one in self._cells.buttons() if isinstance(one, CellButton)]
-
-    @property
-    def chosen(self) -> Cell | None:
-        """The cell that was clicked last."""
-        button = self._cells.checkedButton()
-        return button.cell if isinstance(button, CellButton) else None
-
     # -- the chosen cell ----------------------------------------------------------------------
-
-    def _clicked(self, button: object) -> None:
-        if isinstance(button, CellButton):
-            self.fill(button.cell)
 
     def fill(self, cell: Cell) -> None:
         """Fill the form with the values of a cell; a button takes that back."""
@@ -409,7 +265,7 @@ class SweepDialog(QDialog):
 
     def keep(self) -> None:
         """Make the run of the chosen cell one like any other, and its results layers."""
-        cell = self.chosen
+        cell = self.grid.chosen
         if cell is None or (job := cell.job) is None:
             return
         self.keep_button.setEnabled(False)
@@ -449,11 +305,6 @@ class SweepDialog(QDialog):
         else:
             self.message.say(f"Written to {path.name}.", "done")
 
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Use the width."""
-        super().resizeEvent(event)
-        self._arrange()
-
 
 def _close(begun: list[Sweep], _: object = None) -> None:
     while begun:
@@ -469,3 +320,36 @@ def _offer(combo: QComboBox, names: list[str]) -> None:
 
 def _seconds_text(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+class SweepOpener(QObject):
+    """Opens the window of a page, one at a time; takes what `SweepDialog` does."""
+
+    def __init__(
+        self,
+        form: FormWidget,
+        extents: ExtentBar,
+        run_bar: RunBar,
+        viewer: ViewerModel | None,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._parts = form, extents, run_bar
+        self._page = parent
+        self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
+        self._window: SweepDialog | None = None
+        run_bar.sweep_button.setVisible(any(map(is_sweepable, form.tool.parameters())))
+        run_bar.sweep_requested.connect(self.open)
+
+    def open(self) -> SweepDialog:
+        """Show the window."""
+        if self._window is None:
+            self._window = SweepDialog(*self._parts, self._viewer(), self._page)
+            self._window.finished.connect(self._forget)
+        self._window.offer()
+        self._window.show()
+        self._window.raise_()
+        return self._window
+
+    def _forget(self) -> None:
+        self._window = None

@@ -6,23 +6,35 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QPainter, QPalette, QPen, QPixmap, QPolygonF
-from qtpy.QtWidgets import QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QGridLayout,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 
-from napari_tool_runner.jobs import JobState
+from napari_tool_runner.jobs import MOST_CELLS, JobState
 from napari_tool_runner.widgets.parts.icons import pixmap, text_color
+from napari_tool_runner.widgets.parts.layouts import plain_label
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qtpy.QtGui import QPaintEvent
+    from qtpy.QtGui import QPaintEvent, QResizeEvent
 
     from napari_tool_runner.jobs import Cell, Sweep
 
-__all__ = ["CellButton", "FigurePlot", "figure_text", "picture_of"]
+__all__ = ["CellGrid", "FigurePlot", "figure_text", "picture_of"]
 
+_EMPTY = (
+    "The tool runs once for each value, on what the form says, and the results stand here side by "
+    "side. Click on one to fill the form with its values."
+)
 SIDE = 150
 _TOLD = 12
 """Figures in a tooltip."""
@@ -151,6 +163,78 @@ def _fitted(picture: QImage, widget: QWidget) -> QPixmap:
     made = QPixmap.fromImage(picture.scaled(side, side, keep, smooth))
     made.setDevicePixelRatio(ratio)
     return made
+
+
+class CellGrid(QScrollArea):
+    """The cells of a sweep, each in its place from the beginning."""
+
+    clicked = Signal(object)
+    """A cell was clicked; carries it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._sweep: Sweep | None = None
+        self._columns = 0
+        self._group = QButtonGroup(self)
+        self._group.buttonClicked.connect(lambda _: self.clicked.emit(self.chosen))
+        self.setWidgetResizable(True)
+        self.setAccessibleName("Results")
+        self._body = QWidget()
+        self._grid = QGridLayout(self._body)
+        self._grid.setSpacing(4)
+        self._empty = plain_label(_EMPTY, wrap=True)
+        self._grid.addWidget(self._empty, 0, 0)
+        self.setWidget(self._body)
+
+    @property
+    def buttons(self) -> list[CellButton]:
+        """The cells, in their order."""
+        return [one for one in self._group.buttons() if isinstance(one, CellButton)]
+
+    @property
+    def chosen(self) -> Cell | None:
+        """The cell that was clicked last."""
+        button = self._group.checkedButton()
+        return button.cell if isinstance(button, CellButton) else None
+
+    def set_sweep(self, sweep: Sweep) -> None:
+        """Make a place for each cell."""
+        for button in self.buttons:
+            self._group.removeButton(button)
+            button.hide()
+            button.deleteLater()
+        for cell in sweep.cells:
+            self._group.addButton(CellButton(cell, cell.words, self._body))
+        self._empty.hide()
+        self._sweep, self._columns = sweep, 0
+        self._arrange()
+
+    def show_cells(self, output: str, figure: str) -> None:
+        """Show the cells as they are now: a picture of `output`, and a figure."""
+        limits = (0.0, 0.0) if self._sweep is None else self._sweep.limits(output)
+        for button in self.buttons:
+            button.show_cell(output, limits, figure)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Use the width."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Place the cells: a row for each value of the first of two; else by the width."""
+        buttons, viewport = self.buttons, self.viewport()
+        if self._sweep is None or viewport is None:
+            return
+        axes = self._sweep.axes
+        fitting = viewport.width() // (buttons[0].width() + self._grid.spacing())
+        columns = len(axes[1].values) if len(axes) > 1 else max(1, fitting)
+        if columns == self._columns:
+            return
+        self._columns = columns
+        for number, button in enumerate(buttons):
+            self._grid.addWidget(button, *divmod(number, columns))
+        self._grid.setRowStretch(MOST_CELLS, 1)
+        self._grid.setColumnStretch(MOST_CELLS, 1)
 
 
 class FigurePlot(QWidget):
