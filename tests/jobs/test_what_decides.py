@@ -348,6 +348,22 @@ def test_what_changed_while_it_ran_may_not_have_been_read(computer: Computer) ->
     assert now.outputs["out"].path.read_bytes() == b"2"
 
 
+def test_a_long_run_is_looked_at_meanwhile(
+    computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_tool_runner.jobs.answers._LONG", 0.0)
+    monkeypatch.setattr("napari_tool_runner.jobs.answers._looked", looked := set[str]())
+    go = computer.programs / "lib" / "go"
+    script = f"import os, time\nwhile not os.path.exists('{go}'): time.sleep(0.01)"
+    thread = threading.Thread(target=computer.run, args=(script,))
+    thread.start()
+    while not looked and thread.is_alive():
+        time.sleep(0.01)
+    assert looked == {"LOCAL"}
+    write(go, "")
+    thread.join()
+
+
 def test_a_fork_hears_for_itself(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     path, trees = write(tmp_path / "a" / "f", "1"), Trees()

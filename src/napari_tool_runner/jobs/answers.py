@@ -55,7 +55,11 @@ _MADE = ("outputs", "work")
 _JOB = "‹job›"
 _LONGEST = 2**20
 """Characters of a command that are looked through."""
-_WAIT, _MOMENT = 10.0, 0.1
+_WAIT, _MOMENT = 10.0, 0.05
+_LONG = 2.0
+"""Seconds of a run after which it is worth its while to look at its place meanwhile."""
+_LATER = 0.3
+"""Seconds in which whoever has waited for a result is not disturbed."""
 _SETTLED = 60.0
 """Seconds after which a disk has what was written to a file, also through a map."""
 _CLOCK_OF_FILES = 5
@@ -111,6 +115,7 @@ class Answers:
         self._service = ""
         self._place: Callable[[], Mapping[str, object] | None] = lambda: None
         self._found: Mapping[str, object] | None = None
+        self._soon: threading.Timer | None = None
 
     def ask(self, call: Call, service: RunnerService, name: str) -> Mapping[str, object] | None:
         """Learn what decides the result of `call`; return what the service says of its place.
@@ -128,7 +133,7 @@ class Answers:
             key = self._key()
             if kept := _keeping.get(key):  # it ended this very moment
                 kept.done.wait(_WAIT)
-            self._found = self._place() if key and self._cache.holds(key) else None
+            self._found = self._look() if key and self._cache.holds(key) else None
         except (OSError, OutputError, ToolRunnerError):
             return None  # what is wrong is told by the run
         return self._found
@@ -144,12 +149,15 @@ class Answers:
         if sys.platform == "linux":
             self._begun = time.clock_gettime_ns(_CLOCK_OF_FILES)
         if self._asked is not None and self._service not in _looked:
-            _looked.add(self._service)  # what it learns while the program runs is known at the end
-            threading.Thread(target=self._look, daemon=True).start()
+            self._soon = threading.Timer(_LONG, self._look)
+            self._soon.daemon = True
+            self._soon.start()
 
-    def _look(self) -> None:
-        with suppress(OSError, ToolRunnerError):  # which is told when it is asked
-            self._place()
+    def _look(self) -> Mapping[str, object] | None:
+        """Return what the service says of the place: the first time it may take a second."""
+        found = self._place()
+        _looked.add(self._service)
+        return found
 
     def settle(self) -> None:
         """Before inputs are hashed: let the disk have all that was written to them."""
@@ -160,6 +168,8 @@ class Answers:
     def made(self, outputs: Sequence[CollectedOutput], paths: JobPaths) -> None:
         """Take what the program made, to be kept when the job has come to its end."""
         self._made = outputs, paths
+        if self._soon is not None:
+            self._soon.cancel()
 
     def end(self) -> None:
         """Say that the job is done and will be kept now: whoever asks the same waits for it."""
@@ -187,7 +197,9 @@ class Answers:
             self._learn({real_path(one.path): one.sha256 or "" for one in inputs})
             same = self._made is not None and self._again() == self._asked
             if same and self._made is not None and (key := self._key()):
-                place = self._place()
+                if self._service not in _looked:
+                    time.sleep(_LATER)
+                place = self._look()
                 if place is None or not self._is_where_it_ran(place, job):
                     return
                 self._keeping.near.set()
@@ -315,7 +327,7 @@ class _Keeping:
 _keeping: dict[str, _Keeping] = {}
 """Key, or another name -> a job that has ended, until it is kept."""
 _looked: set[str] = set()
-"""Services that were asked in this process."""
+"""Services that have told of a place in this process."""
 
 
 @cache
