@@ -10,6 +10,7 @@ import tifffile
 
 import napari_tool_runner as ntr
 from napari_tool_runner.exchange import files
+from napari_tool_runner.jobs.answers import _keeping
 from napari_tool_runner.plugins.runners_factory import runnerServices
 
 if TYPE_CHECKING:
@@ -74,6 +75,19 @@ def test_the_same_pixels_and_place(folder: Path, config: dict[str, object]) -> N
     assert first_kind == second_kind
     assert tuple(first_attributes["scale"]) == tuple(second_attributes["scale"]) == (0.5, 0.25)
     assert results["docker"].record["runner"]["image_id"].startswith("sha256:")
+
+
+def test_an_earlier_run_answers_in_the_same_image(folder: Path, config: dict[str, object]) -> None:
+    image = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    runs = []
+    for _ in range(2):
+        runs.append(ntr.run(ntr.read_tool(folder / "docker.xml"), input=image, config=config))
+        for kept in list(_keeping.values()):
+            assert kept.done.wait(30)
+    first, again = runs
+    assert again.record["earlier"] == first.job_id
+    assert again.record["runner"]["image_id"] == first.record["runner"]["image_id"]
+    np.testing.assert_array_equal(np.asarray(again.outputs["output"].data), image[::-1] // 2)
 
 
 @pytest.mark.parametrize("linked", [True, False], ids=["large", "small"])

@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import napari_tool_runner as ntr
+from napari_tool_runner.jobs.answers import _keeping
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.sealed import tells_changes
 from plugins.runner_helpers import PROGRAM, tool_with
 from plugins.test_runners_factory import TUTORIAL
 
@@ -134,3 +138,35 @@ def test_the_same_layers_here_and_in_an_environment(tmp_path, channel, bare, ima
     )
     assert done.returncode == 0, done.stderr
     assert "CONDA" in done.stdout
+
+
+@pytest.mark.conda
+@pytest.mark.skipif(bool(enclosure_problem()), reason=enclosure_problem())
+def test_an_earlier_run_answers_until_its_environment_changes(tmp_path, channel, image):
+    package = '<package type="conda" env="">-c mine demo-tool=1.0</package>'
+    packaged = tool_with(tmp_path / "packaged", f"<requirements>{package}</requirements>")
+    (packaged.parent / "keep.sh").write_text("demo-tool && " + PROGRAM)
+    config = {
+        "runner": {
+            "mirrors": {"mine": channel.as_uri()},
+            "channels": [channel.as_uri()],
+            "environments_dir": str(tmp_path / "envs"),
+        }
+    }
+
+    def run():
+        result = ntr.run(packaged, input=image, config=config)
+        for kept in list(_keeping.values()):
+            assert kept.done.wait(30)
+        return result
+
+    first = run()
+    if not tells_changes(tmp_path):
+        pytest.skip("the file system tells no changes")
+    assert run().record["earlier"] == first.job_id
+    prefix = Path(first.record["runner"]["environment"]["prefix"])
+    program = prefix / "bin" / "demo-tool"
+    program.write_text(program.read_text().replace("demo-tool 1.0", "demo-tool 1.1"))
+    changed = run()
+    assert not changed.record["earlier"]
+    assert "demo-tool 1.1" in changed.log.read_text().splitlines()
