@@ -149,7 +149,7 @@ class Answers:
         if sys.platform == "linux":
             self._begun = time.clock_gettime_ns(_CLOCK_OF_FILES)
         if self._asked is not None and self._service not in _looked:
-            self._soon = threading.Timer(_LONG, self._look)
+            self._soon = threading.Timer(_LONG, self._look_ahead)
             self._soon.daemon = True
             self._soon.start()
 
@@ -158,6 +158,10 @@ class Answers:
         found = self._place()
         _looked.add(self._service)
         return found
+
+    def _look_ahead(self) -> None:
+        with suppress(OSError, ToolRunnerError):  # which is told at the end
+            self._look()
 
     def settle(self) -> None:
         """Before inputs are hashed: let the disk have all that was written to them."""
