@@ -334,6 +334,21 @@ def test_a_tool_whose_part_is_a_part_says_nothing(times, watch, monkeypatch, ext
     assert len(watched.given) == 1
 
 
+def test_a_value_that_comes_while_it_is_measured_is_shown_next(times, watch, monkeypatch):
+    monkeypatch.setattr(live, "QUICK", 60)
+    watched = watch(times)
+    watched.ask({"i": STEPS, "n": 1}, MIDDLE)
+    job = watched.live._job
+    assert job is not None
+    job.wait()
+    watched.live.look()
+    assert watched.live._probed is not None
+    watched.ask({"i": STEPS, "n": 2}, MIDDLE)
+    np.testing.assert_array_equal(pixels(watched.rest()), 2 * STEPS[8:152, 8:152])
+    assert [*live._differs.values()] == [False]  # and is not measured again
+    assert len(watched.given) == 2
+
+
 def test_what_a_descriptor_says_is_not_measured(make_tool, watch):
     watched = watch(make_tool(MEAN, inputs=NUMBER, root='local="false"', name="mean"))
     watched.ask({"i": STEPS}, MIDDLE)

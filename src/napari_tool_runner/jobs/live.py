@@ -147,7 +147,7 @@ class LivePreview:
             self._begin(wish)
             return
         self._wanted = wish
-        if self._slow or self._probed is not None or job.elapsed > QUICK:
+        if self._slow or job.elapsed > QUICK:
             job.cancel()
 
     def look(self) -> None:
