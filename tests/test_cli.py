@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shlex
 import subprocess
@@ -103,8 +104,25 @@ def test_results_are_opened_once(
     tool = make_tool(INVERT)
     assert main(["run", str(tool.path), f"i={image}", "--output-dir", str(tmp_path)]) == 0
     assert len(opened) == 1
-    assert ahead._begun == {False}
+    assert ahead._begun == {True}
     assert begun[0] == apart.__name__
+
+
+def test_where_no_output_is_read_nothing_is_made_ready_to_read(
+    make_tool: MakeTool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(ahead, "_begun", set())
+    monkeypatch.setattr(ahead.reader, "load", asked.extend)
+    output = '<data name="o" format="txt"/>'
+    script = "import sys; open(sys.argv[1], 'w').write('x')"
+    tool = make_tool(script, inputs="", outputs=output, arguments="${o}")
+    usual = gc.get_threshold()
+    assert main(["run", str(tool.path), "--output-dir", str(tmp_path / "made")]) == 0
+    assert [one.read_text() for one in (tmp_path / "made").iterdir()] == ["x"]
+    assert ahead._begun == {False}
+    assert asked == []
+    assert gc.get_threshold() == usual
 
 
 @pytest.mark.parametrize("ending", [".ome.tif", ".ome.tiff", ".tar.gz", ".TIF", ".odd", ""])

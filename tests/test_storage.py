@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from napari_tool_runner.locks import Once, join_lock
 from napari_tool_runner.names import really, unique_names
+from napari_tool_runner.processes import system_name
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.storage import locked, read_json, sha256_of, write_json, write_whole
 
@@ -248,3 +250,7 @@ def test_where_links_lead_is_told_as_python_tells_it(tmp_path: Path) -> None:
     ):
         path = told and os.path.join(tmp_path, told)
         assert really(path) == os.path.realpath(path), told
+
+
+def test_the_system_is_called_as_python_calls_it() -> None:
+    assert system_name() == platform.platform()

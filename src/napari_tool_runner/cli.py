@@ -6,6 +6,8 @@ Exit status: 0 all well, 1 something failed, 2 wrong use, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import io
 import logging
 import sys
@@ -19,6 +21,9 @@ from napari_tool_runner.printing import keep_results_apart, print_json, results,
 
 __all__ = ["main"]
 
+_OBJECTS = 20_000
+"""New objects after which garbage is looked for: imports make many that stay."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
@@ -27,8 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     verb: Verb = args.verb
-    with keep_results_apart():
-        return _run(verb, args)
+    usual = gc.get_threshold()
+    gc.set_threshold(_OBJECTS)
+    atexit.register(gc.freeze)  # what ends with the process is not looked through
+    try:
+        with keep_results_apart():
+            return _run(verb, args)
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _run(verb: Verb, args: argparse.Namespace) -> int:

@@ -1,11 +1,24 @@
-"""Which process it was: a number alone is given again to others."""
+"""Which process it was, on which system: a number alone is given again to others."""
 
 from __future__ import annotations
 
+import os
+import platform
+import sys
 from functools import cache
 from pathlib import Path
 
-__all__ = ["boot_mark", "is_running", "process_mark"]
+__all__ = ["boot_mark", "is_running", "process_mark", "system_name"]
+
+
+@cache
+def system_name() -> str:
+    """Return what `platform.platform` does, which starts a program to know a processor's name."""
+    if sys.platform != "linux":
+        return platform.platform()
+    told, library = os.uname(), "".join(platform.libc_ver())
+    parts = [told.sysname, told.release, told.machine]
+    return "-".join([*parts, "with", library] if library else parts)
 
 
 @cache

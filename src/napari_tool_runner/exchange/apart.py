@@ -110,8 +110,10 @@ class ReadApart:
         self, formats: Formats, outputs: Iterable[PlannedOutput], inputs: Iterable[_File]
     ) -> None:
         """Have what reads `outputs`, made of `inputs`, imported there; does not wait."""
-        if not self._here:
-            _load(formats.resolve(one.format) for one in outputs)
+        found = (formats.resolve(one.format) for one in outputs)
+        read = [fmt for fmt in found if fmt.carrier is not Carrier.OPAQUE]
+        if read and not self._here:
+            _load(read)
             if any(one.path.stat().st_size > _LARGE for one in inputs):
                 reader.load(_LAZY)
 

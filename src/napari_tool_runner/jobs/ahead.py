@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import plugins
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.tools.formats import Carrier
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.rendering import is_shipped
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["begin"]
 
 _begun: set[bool] = set()
-"""Of tools that ship, of others: whether it was begun."""
+"""Of tools whose results are read apart, of others: whether it was begun."""
 
 
 def begin(tool: Tool, config: Config) -> None:
@@ -27,14 +28,15 @@ def begin(tool: Tool, config: Config) -> None:
     Once a session. Nothing of the tool is touched, so it needs no permit. Whatever fails is told
     by the job.
     """
-    shipped = is_shipped(tool)
-    if shipped not in _begun:
-        _begun.add(shipped)
-        threading.Thread(target=_begin, args=(shipped, config), daemon=True).start()
+    carriers = {tool.formats.resolve(one.format).carrier for one in tool.outputs}
+    apart = not is_shipped(tool) and carriers != {Carrier.OPAQUE}
+    if apart not in _begun:
+        _begun.add(apart)
+        threading.Thread(target=_begin, args=(apart, config), daemon=True).start()
 
 
-def _begin(shipped: bool, config: Config) -> None:
-    if not shipped:
+def _begin(apart: bool, config: Config) -> None:
+    if apart:
         reader.load(["napari_tool_runner.exchange.apart"])
     with suppress(ToolRunnerError):
         _ = plugins.runnerServices.service("LOCAL", config.runner).lends

@@ -26,7 +26,7 @@ from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hi
 from napari_tool_runner.jobs.secrets import is_ours
 from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
 from napari_tool_runner.jobs.workspace import RECORD
-from napari_tool_runner.processes import boot_mark, process_mark
+from napari_tool_runner.processes import boot_mark, process_mark, system_name
 from napari_tool_runner.sealed import content_sha256, is_own, usage
 from napari_tool_runner.storage import NewerError, check_depth
 from napari_tool_runner.tools.candidate import split_entry
@@ -288,7 +288,7 @@ class RecordedHost:
         """Return this computer and process."""
         return cls(
             socket.gethostname(),
-            platform.platform(),
+            system_name(),
             platform.python_version(),
             napari_tool_runner.__version__,
             os.getpid(),

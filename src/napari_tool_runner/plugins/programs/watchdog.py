@@ -15,7 +15,6 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 
@@ -52,6 +51,8 @@ def _watch(owner: str, descriptor: int) -> None:
             else:
                 programs.discard(number)
     if os.name == "nt":
+        import subprocess  # elsewhere it is not needed, and takes longer than all the rest
+
         for program in programs:
             subprocess.run(["taskkill", "/PID", str(program), "/T", "/F"], check=False)
         return

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Reader", "Talk", "can_fork", "reader"]
 
 _BOOT = """\
-import json, sys
+import gc, json, sys
+gc.set_threshold(20_000)
 sys.path[:], places = json.loads(sys.argv[1])
 from napari_tool_runner import tools
 tools.__path__[:] = places

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.processes import system_name
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ def report_text(job: Job) -> str:
         f"Exit code: {getattr(job.error, 'exit_code', None)}",
         f"Command: {' '.join(command) or '-'}",
         f"Workspace: {job.workspace.root}",
-        (
-            f"napari-tool-runner {__version__}, Python {sys.version.split()[0]}, "
-            f"{platform.platform()}"
-        ),
+        (f"napari-tool-runner {__version__}, Python {sys.version.split()[0]}, {system_name()}"),
         "",
         "Last lines of the log:",
         *job.log.tail(_TAIL),
