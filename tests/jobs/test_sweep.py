@@ -14,7 +14,7 @@ import tifffile
 import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.errors import ParameterError, WorkspaceError
 from napari_tool_runner.exchange import LoadedOutput, figures_of, thumbnail_of
 from napari_tool_runner.jobs import (
     JobState,
@@ -194,6 +194,22 @@ def test_runs_are_in_no_history_and_go_unless_one_is_kept(
     _until(lambda: not thrown.workspace.root.exists())
     assert kept.workspace.root.is_dir()
     assert not (kept.workspace.root / TRIED).exists()
+
+
+def test_files_that_take_all_room_go_at_once(
+    make_tool: MakeTool, config: dict[str, object], image: np.ndarray
+) -> None:
+    tool = make_tool(ABOVE, inputs=LEVEL, outputs=LABELS, arguments="${i} ${o} ${level}")
+    little = {**config, "jobs": {"disk": 1, "cache": False}}
+    sweep = Sweep(tool, {"level": [0, 10]}, {"i": image}, config=little)
+    sweep.finish()
+    for cell in sweep.cells:
+        assert cell.state is JobState.DONE
+        assert cell.thumbnails
+        assert cell.job is not None
+        assert not cell.job.workspace.root.exists()
+        with pytest.raises(WorkspaceError):
+            cell.job.kept_result()
 
 
 def test_what_a_killed_session_left_is_known(

@@ -153,7 +153,7 @@ def test_one_contrast_for_all_and_the_colours_of_labels(qapp):
     assert picture_of(dark, "p", (0, 10)) is None
     marks = Thumbnail(np.array([[0, 1], [1, 2]]), labels=True)
     colours = picture_of(Cell({}, (), thumbnails={"o": marks}), "o", (0, 0))
-    assert colours.pixelColor(0, 0).alpha() == 0
+    assert colours.pixelColor(0, 0).lightness() == 0
     assert colours.pixelColor(1, 0) == colours.pixelColor(0, 1) != colours.pixelColor(1, 1)
     assert [figure_text(one) for one in (None, 3.0, 0.12345678, 1e9)] == [
         "–",

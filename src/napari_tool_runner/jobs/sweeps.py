@@ -18,6 +18,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Unpack
 
+from napari_tool_runner import sealed, settings
 from napari_tool_runner.errors import OutputError, ParameterError, ToolRunnerError
 from napari_tool_runner.exchange import Thumbnail, figures_of, thumbnail_of
 from napari_tool_runner.jobs.delivery import parts_of
@@ -70,7 +71,10 @@ class TrialJob(Job):
     def kept_result(self) -> JobResult:
         """Let it be like any job from now on, with a record, in the history; return its result.
 
-        Raises what `result` does.
+        Raises
+        ------
+        WorkspaceError
+            Its files are gone: the runs before it took all room.
         """
         result = self.result()
         self.record()  # waits for content hashes
@@ -182,6 +186,7 @@ class Sweep:
         self._ended: SimpleQueue[tuple[Cell, TrialJob]] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="sweep", daemon=True)
         self._cancelled = False
+        self._room = self._base.config.value(settings.DISK)
         weakref.finalize(self, _discard, self.cells)  # at exit
 
     @property
@@ -331,9 +336,16 @@ class Sweep:
         try:
             cell.thumbnails, cell.figures = _glance(job.result())
             cell.state = JobState.DONE
+            self._make_room(job)
         except (ToolRunnerError, OSError, ValueError, TypeError, MemoryError) as error:
             cell.message = f"The result cannot be looked at: {error}"
             cell.state = JobState.FAILED
+
+    def _make_room(self, job: TrialJob) -> None:
+        """Let the files of a run go at once when those before take all that jobs may take."""
+        self._room -= sealed.usage(job.workspace.root).freed
+        if self._room < 0 and not self._kept:
+            job.discard()
 
 
 def _glance(result: JobResult) -> tuple[dict[str, Thumbnail], dict[str, float]]:

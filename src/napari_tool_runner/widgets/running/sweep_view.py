@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.jobs import MOST_CELLS, JobState
+from napari_tool_runner.widgets.parts.background import IdleWork
 from napari_tool_runner.widgets.parts.icons import pixmap, text_color
 from napari_tool_runner.widgets.parts.layouts import plain_label
 from napari_tool_runner.widgets.parts.texts import tooltip
@@ -25,6 +28,7 @@ from napari_tool_runner.widgets.parts.texts import tooltip
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari.utils.colormaps import CyclicLabelColormap
     from qtpy.QtGui import QPaintEvent, QResizeEvent
 
     from napari_tool_runner.jobs import Cell, Sweep
@@ -36,6 +40,8 @@ _EMPTY = (
     "side. Click on one to fill the form with its values."
 )
 SIDE = 150
+_AT_ONCE = 0.03
+"""Seconds that are drawn at once; the rest while the window is idle."""
 _TOLD = 12
 """Figures in a tooltip."""
 _SIGNS = {JobState.FAILED: "failed", JobState.CANCELLED: "stop", JobState.QUEUED: "clock"}
@@ -57,13 +63,21 @@ def picture_of(cell: Cell, output: str, limits: tuple[float, float]) -> QImage |
 
 
 def _label_colours(labels: np.ndarray) -> np.ndarray:
-    """Return labels in the colours that a new layer gives them, shape (y, x, 4)."""
+    """Return labels in the colours that a new layer gives them, on black, shape (y, x, 3)."""
+    colormap = _label_colormap()
+    if colormap is None:
+        return np.where(labels != 0, 255, 0).astype(np.uint8)
+    colours: np.ndarray = np.asarray(colormap.map(labels), np.float32)
+    return np.asarray(colours[..., :3] * colours[..., 3:] * 255, np.uint8)
+
+
+@cache
+def _label_colormap() -> CyclicLabelColormap | None:
     try:
         from napari.utils.colormaps import label_colormap
     except ImportError:  # without it nobody sees layers, either
-        return np.where(labels != 0, 255, 0).astype(np.uint8)
-    colours = np.asarray(label_colormap(49, 0.5, background_value=0).map(labels))
-    return (colours * 255).astype(np.uint8)
+        return None
+    return label_colormap(49, 0.5, background_value=0)
 
 
 def _image(pixels: np.ndarray) -> QImage:
@@ -175,6 +189,9 @@ class CellGrid(QScrollArea):
         super().__init__(parent)
         self._sweep: Sweep | None = None
         self._columns = 0
+        self._wanted: tuple[str, tuple[float, float], str] = ("", (0.0, 0.0), "")
+        self._left: deque[CellButton] = deque()
+        self._drawing = IdleWork(self)
         self._group = QButtonGroup(self)
         self._group.buttonClicked.connect(lambda _: self.clicked.emit(self.chosen))
         self.setWidgetResizable(True)
@@ -199,6 +216,7 @@ class CellGrid(QScrollArea):
 
     def set_sweep(self, sweep: Sweep) -> None:
         """Make a place for each cell."""
+        self._left.clear()
         for button in self.buttons:
             self._group.removeButton(button)
             button.hide()
@@ -212,8 +230,16 @@ class CellGrid(QScrollArea):
     def show_cells(self, output: str, figure: str) -> None:
         """Show the cells as they are now: a picture of `output`, and a figure."""
         limits = (0.0, 0.0) if self._sweep is None else self._sweep.limits(output)
-        for button in self.buttons:
-            button.show_cell(output, limits, figure)
+        self._wanted, self._left = (output, limits, figure), deque(self.buttons)
+        if not self._drawing.pending:
+            self._drawing.add([self._draw])
+        self._drawing.work(_AT_ONCE)
+
+    def _draw(self) -> None:
+        """Draw one cell; a hundred take longer than a window may stand still."""
+        if self._left:
+            self._left.popleft().show_cell(*self._wanted)
+            self._drawing.add([self._draw])
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Use the width."""
