@@ -362,3 +362,11 @@ def test_another_image_that_is_not_cut_alike_is_told(make_tool, watch):
     watched.ask({"i": STEPS, "b": (STEPS[:50, :50], {"name": "small"}, "image")}, MIDDLE)
     made = watched.rest()
     assert any("“small” is of another size" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("limit", ["_MOST", "_MOST_BLOCKS"])
+def test_what_is_too_large_is_not_taken_into_memory(times, watch, monkeypatch, limit):
+    monkeypatch.setattr(live, limit, 0)
+    watched = watch(times)
+    watched.ask({"i": CUBE, "n": 2})
+    assert "too large for a preview" in str(watched.rest().error)

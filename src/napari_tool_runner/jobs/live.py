@@ -36,6 +36,8 @@ __all__ = ["LivePreview", "PreviewJob", "Previewed", "is_quick", "note_time"]
 
 QUICK = 0.5
 """Seconds that a run may take to be made for every change."""
+_MOST = 2**28  # bytes of a result that are taken into memory
+_MOST_BLOCKS = 1024  # of it; each takes a moment
 _logger = logging.getLogger(__name__)
 _took: dict[str, tuple[int, float]] = {}
 """Digest of a tool -> pixels and seconds of its last run in this session."""
@@ -267,6 +269,13 @@ def _read(output: JobOutput) -> JobOutput:
     elements = {name: _read(part) for name, part in output.elements.items()}
     loaded = output.loaded
     if loaded is not None and loaded.kind.is_pixels:
+        level: object = loaded.levels[0]
+        size, blocks = getattr(level, "nbytes", 0), getattr(level, "npartitions", 1)
+        if size > _MOST or blocks > _MOST_BLOCKS:
+            raise OutputError(
+                f"{output.name} is too large for a preview.",
+                hint="Run the tool: what it gives is opened bit by bit.",
+            )
         attributes = {**loaded.attributes, "multiscale": False}
         loaded = replace(loaded, data=np.array(loaded.levels[0]), attributes=attributes)
     return replace(output, loaded=loaded, elements=elements)

@@ -52,7 +52,7 @@ _PLACES = ("compressor", "filters", "codecs", "index_codecs", "object_codec")
 _SLACK = 2**16  # of headers and checksums
 _WIDEST = 16  # bytes of the widest number that a filter may have been given
 _MOST_BLOCKS = 10_000_000  # of one array; each is a place in a list that napari goes through
-_MOST_SMALL = 4096  # blocks of one plane that are smaller than this many bytes:
+_MOST_SMALL = 4096  # blocks along two axes, as of a plane, that have less than so many bytes:
 _SMALL = 2**14
 
 
@@ -186,7 +186,8 @@ def check_array(array: zarr.Array[Any], what: str = "") -> None:
     check_fits(math.prod(chunks) * array.dtype.itemsize, place)
     each = [-(-size // max(1, one)) for size, one in zip(array.shape, array.chunks, strict=True)]
     blocks, small = math.prod(each), math.prod(array.chunks) * array.dtype.itemsize < _SMALL
-    if blocks > _MOST_BLOCKS or (small and math.prod(each[-2:]) > _MOST_SMALL):
+    plane = math.prod(sorted(each)[-2:]) if sum(one > 1 for one in each) > 1 else 1
+    if blocks > _MOST_BLOCKS or (small and plane > _MOST_SMALL):
         raise OutputError(
             f"{what} is cut into {blocks} blocks, too many to be shown.",
             hint="Let the tool write larger chunks.",
